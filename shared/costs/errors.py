@@ -1,0 +1,98 @@
+"""One tree of errors. Each message names the value, the place and the next step.
+
+A wrong argument to the tracker is a plain ``ValueError`` or ``TypeError``; everything else that
+can be refused is a :class:`CostError`, whose ``exit_code`` the command line returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .money import Nanos
+
+
+class CostError(Exception):
+    """Something could not be done. The text is complete: it is shown to people as it is."""
+
+    exit_code = 3
+
+
+class WrongUsage(CostError):
+    """A command was given arguments that make no sense together."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a file a value stands; ``line`` counts from 1."""
+
+    path: Path
+    line: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{where}: {self.key}" if self.key else where
+
+
+class FileRefused(CostError):
+    """A configuration file cannot be used: names file, line, key, value and what would be right."""
+
+    def __init__(self, place: Place, fault: str, remedy: str) -> None:
+        super().__init__(f"{place}: {fault}; {remedy}")
+        self.place = place
+        self.fault = fault
+        self.remedy = remedy
+
+
+class ProfileError(FileRefused):
+    """A profile that does not follow the contract. The budget gate refuses while it stands."""
+
+
+class PriceFileError(FileRefused):
+    """A price file that does not follow its format."""
+
+
+class UnsafePath(CostError, OSError):
+    """A file that must be ours is a link, a pipe, a device, shared or somebody else's."""
+
+
+class StorageUnavailable(CostError):
+    """The cost storage cannot be read or written."""
+
+
+class UnknownJob(CostError):
+    """No job has exactly this id."""
+
+
+@dataclass(frozen=True)
+class Denial:
+    """Why a reservation was denied. Amounts in nano-dollars.
+
+    ``scope`` is the tightest limit as people call it (``monthly limit of user rpatel``);
+    ``reserved`` counts live holds and orphaned ones.
+    """
+
+    scope: str
+    limit: Nanos
+    spent: Nanos
+    reserved: Nanos
+    requested: Nanos
+
+
+class BudgetExceeded(CostError):
+    """A reservation was denied, because it could have overrun a blocking limit."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, denial: Denial) -> None:
+        super().__init__(message)
+        self.denial = denial
+
+
+class BudgetGateUnavailable(CostError):
+    """A blocking budget could not be checked, so the call was refused."""

@@ -1,0 +1,227 @@
+"""The words of the ledger as types: usage, charge, entry. Pure data; no I/O, no clock.
+
+*Usage* is what a call consumed, *price* is a rate per unit, *charge* is usage x price. They are
+kept apart because an entry keeps its usage, and so can be priced again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Final, Literal
+
+from .money import ZERO, Nanos
+
+Kind = Literal["usage", "adjustment", "reversal"]
+"""What a ledger line is: a call, a correction of a call's charge, or the undoing of a call."""
+
+MAX_COUNT: Final = 2**53
+"""Counts above this are refused: JSON readers that use doubles would change them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call consumed.
+
+    ``tokens_input`` includes cached, cache-written, audio and image input tokens;
+    ``tokens_output`` includes reasoning, audio and image output tokens. The other token counts
+    are subsets of those two (``tokens_cache_write_1h`` of ``tokens_cache_write``,
+    ``tokens_audio_cached`` of both ``tokens_cached`` and ``tokens_audio_input``). Providers that
+    report otherwise are normalised before they get here.
+
+    Raises:
+        TypeError: a count is a boolean or no number.
+        ValueError: a count is negative, not finite, above 2**53, not whole (``audio_seconds``
+            alone may have a fraction, kept to the microsecond), or a subset exceeds its whole.
+
+    >>> Usage(tokens_input=1_000, tokens_cached=800, tokens_output=200).tokens_total
+    1200
+    """
+
+    tokens_input: int = 0
+    tokens_output: int = 0
+    tokens_cached: int = 0
+    tokens_cache_write: int = 0
+    tokens_cache_write_1h: int = 0
+    tokens_reasoning: int = 0
+    tokens_audio_input: int = 0
+    tokens_audio_output: int = 0
+    tokens_audio_cached: int = 0
+    tokens_image_input: int = 0
+    tokens_image_output: int = 0
+    audio_seconds: float = 0.0
+    characters: int = 0
+    images: int = 0
+    pages: int = 0
+    requests: int = 0
+    web_searches: int = 0
+
+    def __post_init__(self) -> None:
+        for name in USAGE_FIELDS:
+            value = getattr(self, name)
+            if value.__class__ is int and 0 <= value <= MAX_COUNT:
+                continue
+            object.__setattr__(self, name, _count(name, value))
+        for part, whole in _SUBSETS:
+            if getattr(self, part) > getattr(self, whole):
+                raise ValueError(
+                    f"{part}={getattr(self, part)} exceeds {whole}={getattr(self, whole)}, "
+                    f"which must include it"
+                )
+        if self.tokens_cached + self.tokens_cache_write > self.tokens_input:
+            raise ValueError(
+                f"tokens_cached={self.tokens_cached} + tokens_cache_write={self.tokens_cache_write} exceed "
+                f"tokens_input={self.tokens_input}, which must include both"
+            )
+
+    @property
+    def tokens_total(self) -> int:
+        """Input and output tokens together."""
+        return self.tokens_input + self.tokens_output
+
+    @property
+    def audio_microseconds(self) -> int:
+        """The audio duration as an integer, for exact arithmetic."""
+        return round(self.audio_seconds * 1_000_000)
+
+    def counts(self) -> dict[str, int | float]:
+        """Return the counts that are not zero, by field name."""
+        return {name: value for name in USAGE_FIELDS if (value := getattr(self, name))}
+
+
+USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
+"""The names of the counts: fields of a ledger line and keyword arguments of ``log_usage`` alike."""
+
+_SUBSETS: Final = (
+    ("tokens_cached", "tokens_input"),
+    ("tokens_cache_write", "tokens_input"),
+    ("tokens_cache_write_1h", "tokens_cache_write"),
+    ("tokens_audio_input", "tokens_input"),
+    ("tokens_image_input", "tokens_input"),
+    ("tokens_audio_cached", "tokens_cached"),
+    ("tokens_audio_cached", "tokens_audio_input"),
+    ("tokens_reasoning", "tokens_output"),
+    ("tokens_audio_output", "tokens_output"),
+    ("tokens_image_output", "tokens_output"),
+)
+
+
+def _count(name: str, value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not 0 <= value <= MAX_COUNT:  # also catches NaN
+        raise ValueError(f"{name} must be between 0 and 2**53, not {value!r}")
+    if name == "audio_seconds":
+        return round(float(value), 6)
+    if value != int(value):
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
+    return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class PricedBy:
+    """What priced a call, so that the charge can be recomputed and explained.
+
+    ``source`` is ``profile`` (the user's ``prices.yaml``), ``catalogue`` (ours), ``genai-prices``,
+    or ``stated`` (the provider said so); ``version`` tells which edition of it; ``model`` is the
+    catalogue's own ``provider/model``; ``unverified`` marks a price its source is not sure of.
+    """
+
+    source: str
+    version: str
+    model: str
+    unverified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Usage x price, in nano-dollars. ``parts`` is the amount per kind of unit; they sum to ``total``."""
+
+    parts: Mapping[str, Nanos]
+    priced_by: PricedBy
+
+    @property
+    def total(self) -> Nanos:
+        """The whole charge: the sum of the rounded parts."""
+        return Nanos(sum(self.parts.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """No price is known for this call. Not zero, not an error: a state that is shown and mended later.
+
+    ``reason`` is a complete sentence with the next step.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of a ledger.
+
+    ``charge`` is ``None`` for an unpriced call. In an adjustment or a reversal it is the
+    difference to add (so it may be negative), ``corrects`` names the entry it corrects, ``why``
+    says the reason, and ``resolves_unpriced`` tells that the corrected entry had no charge.
+
+    ``period_at`` is the instant that decides which day and month the entry belongs to, where that
+    is not ``timestamp``: the moment of its reservation, or of the entry it corrects.
+
+    Folding ledgers into sums: charges add up; counts of a reversal are subtracted, those of an
+    adjustment are zero.
+    """
+
+    id: str
+    kind: Kind = "usage"
+    timestamp: datetime
+    job_id: str
+    user_id: str
+    service: str
+    model: str
+    usage: Usage = Usage()
+    charge: Charge | None = None
+    stage: str | None = None
+    attempt: int = 1
+    request_id: str | None = None
+    reservation: str | None = None
+    operation: str | None = None
+    description: str | None = None
+    workflow: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+    service_tier: str | None = None
+    actual_cost: Nanos | None = None
+    estimated: bool = False
+    period_at: datetime | None = None
+    corrects: str | None = None
+    why: str | None = None
+    resolves_unpriced: bool = False
+    host: str = ""
+    pid: int = 0
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def counted_at(self) -> datetime:
+        """The instant that decides which day and month this entry belongs to."""
+        return self.period_at or self.timestamp
+
+    @property
+    def sign(self) -> int:
+        """By what the counts of this entry are multiplied in a sum: 1, 0 or -1."""
+        return _SIGNS[self.kind]
+
+    @property
+    def unpriced_delta(self) -> int:
+        """How this entry changes the number of unpriced calls: 1, 0 or -1."""
+        if self.kind == "usage":
+            return int(self.charge is None)
+        return -int(self.resolves_unpriced)
+
+    @property
+    def cost(self) -> Nanos:
+        """The charge in nano-dollars; zero when unpriced."""
+        return self.charge.total if self.charge else ZERO
+
+
+_SIGNS: Final[dict[Kind, int]] = {"usage": 1, "adjustment": 0, "reversal": -1}

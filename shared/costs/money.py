@@ -1,0 +1,126 @@
+"""Money as integer nano-dollars: the only module that rounds, parses or prints amounts.
+
+One nano-dollar is 1e-9 USD. A price of $0.075 per million tokens is 75 nano-dollars per
+token, so charges are exact without fractions of cents getting lost on the way to a sum.
+
+>>> charge = from_usd("0.0045")
+>>> charge
+4500000
+>>> format_usd(charge, places=4)
+'$0.0045'
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import NewType
+
+Nanos = NewType("Nanos", int)
+"""An amount in nano-dollars (1e-9 USD). May be negative in corrections."""
+
+NANOS_PER_USD = 1_000_000_000
+
+MAX_ENTRY_NANOS = Nanos(1_000_000 * NANOS_PER_USD)
+"""The largest amount one entry may carry: one million USD.
+
+Below 2**50 nano-dollars an amount survives ``float`` in both directions, so readers that parse
+JSON numbers as doubles (DuckDB, jq, ``json``) see the exact amount."""
+
+ZERO = Nanos(0)
+
+# Room for a JSON double's longest exact expansion; the default context would round at 28 digits.
+_CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+
+
+def from_usd(amount: str | int | float | Decimal) -> Nanos:
+    """Return ``amount`` US dollars in nano-dollars, rounded half to even.
+
+    A ``float`` is read by its shortest decimal form, so ``0.1`` is exactly 100,000,000.
+
+    Raises:
+        TypeError: for booleans and anything that is not a number or text.
+        ValueError: for text that is no number, and for NaN and infinities.
+
+    >>> from_usd(50.0), from_usd("0.0000000015")
+    (50000000000, 2)
+    """
+    if isinstance(amount, bool) or not isinstance(amount, (str, int, float, Decimal)):
+        raise TypeError(f"an amount in USD must be a number, not {amount!r}")
+    try:
+        exact = Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
+    except InvalidOperation:
+        raise ValueError(f"not an amount in USD: {amount!r}") from None
+    if not exact.is_finite():
+        raise ValueError(f"an amount in USD must be finite, not {amount!r}")
+    nanos = _CONTEXT.multiply(exact, Decimal(NANOS_PER_USD))
+    return Nanos(int(_CONTEXT.to_integral_value(nanos)))
+
+
+def to_usd(amount: Nanos) -> float:
+    """Return the nearest ``float`` in USD, for callers that want a plain number.
+
+    >>> to_usd(Nanos(4_500_000))
+    0.0045
+    """
+    return amount / NANOS_PER_USD
+
+
+def json_number(amount: Nanos) -> str:
+    """Return the amount in USD as a JSON number of at most nine decimals, exactly.
+
+    >>> json_number(Nanos(4_500_000)), json_number(Nanos(-1)), json_number(Nanos(50 * 10**9))
+    ('0.0045', '-0.000000001', '50')
+    """
+    sign = "-" if amount < 0 else ""
+    dollars, rest = divmod(abs(amount), NANOS_PER_USD)
+    if not rest:
+        return f"{sign}{dollars}"
+    return f"{sign}{dollars}.{rest:09d}".rstrip("0")
+
+
+def from_json_number(amount: float | int) -> Nanos:
+    """Return the nano-dollars of a JSON number that :func:`json_number` wrote.
+
+    Exact for amounts up to :data:`MAX_ENTRY_NANOS` in size.
+
+    >>> from_json_number(0.0045)
+    4500000
+    """
+    return Nanos(round(amount * NANOS_PER_USD))
+
+
+def divide(numerator: int, denominator: int) -> int:
+    """Return ``numerator / denominator`` as an integer, rounded half to even.
+
+    >>> divide(5, 2), divide(7, 2), divide(-5, 2)
+    (2, 4, -2)
+    """
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    if twice > denominator or (twice == denominator and quotient & 1):
+        quotient += 1
+    return quotient
+
+
+def format_usd(amount: Nanos, places: int = 2) -> str:
+    """Return the amount as people read it, rounded half to even to ``places`` decimals.
+
+    >>> format_usd(Nanos(40_250_000_000)), format_usd(Nanos(-1_234_567_890_123), 3)
+    ('$40.25', '-$1,234.568')
+    """
+    scale = 10 ** (9 - places)
+    rounded = divide(abs(amount), scale)
+    dollars, rest = divmod(rounded, 10**places)
+    sign = "-" if amount < 0 and rounded else ""
+    return f"{sign}${dollars:,}.{rest:0{places}d}" if places else f"{sign}${dollars:,}"
+
+
+def percent(part: Nanos, whole: Nanos) -> float:
+    """Return ``part`` in percent of ``whole``; of nothing, 0.0 when nothing was spent, else 100.0.
+
+    >>> percent(from_usd("40.25"), from_usd(50))
+    80.5
+    """
+    if whole == 0:
+        return 0.0 if part <= 0 else 100.0
+    return part * 100 / whole

@@ -1,0 +1,145 @@
+"""Sums of entries, and what they can be asked by. Pure data, shared by the index and the views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from .model import Charge, Entry
+from .money import ZERO, Nanos
+
+Dimension = Literal[
+    "user_id",
+    "job_id",
+    "ledger",
+    "stage",
+    "service",
+    "model",
+    "operation",
+    "workflow",
+    "project",
+    "tags",
+    "service_tier",
+    "bucket",
+]
+"""What sums can be grouped by. ``ledger`` is the ledger's path (two jobs may share a name);
+``tags`` is the sorted tags joined by commas; ``bucket`` is the start of a 15-minute stretch of UTC
+in seconds since 1970, from which local days and months are exact in every time zone."""
+
+BUCKET_SECONDS: Final = 900
+
+OUTPUT_PARTS: Final = frozenset({"output", "reasoning", "audio_output", "image_output"})
+"""The ``cost_parts`` that pay for output; all others pay for input."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over entries. Money in nano-dollars, audio in microseconds.
+
+    ``jobs`` is the number of different ledgers behind the sum, where it was asked for.
+    ``retried_*`` is what calls of a second or later attempt cost.
+
+    >>> total = Totals()
+    >>> total.calls, total.cost
+    (0, 0)
+    """
+
+    calls: int = 0
+    unpriced_calls: int = 0
+    estimated_calls: int = 0
+    retried_calls: int = 0
+    tokens_input: int = 0
+    tokens_output: int = 0
+    tokens_cached: int = 0
+    tokens_reasoning: int = 0
+    audio_microseconds: int = 0
+    cost: Nanos = ZERO
+    cost_input: Nanos = ZERO
+    cost_output: Nanos = ZERO
+    retried_cost: Nanos = ZERO
+    jobs: int = 0
+
+    @property
+    def tokens_total(self) -> int:
+        """Input and output tokens together."""
+        return self.tokens_input + self.tokens_output
+
+    def add(self, entry: Entry) -> None:
+        """Fold one entry into the sums."""
+        sign, usage, cost = entry.sign, entry.usage, entry.cost
+        cost_output = output_part(entry.charge)
+        retried = entry.attempt > 1
+        self.calls += sign
+        self.unpriced_calls += entry.unpriced_delta
+        self.estimated_calls += sign * entry.estimated
+        self.retried_calls += sign * retried
+        self.tokens_input += sign * usage.tokens_input
+        self.tokens_output += sign * usage.tokens_output
+        self.tokens_cached += sign * usage.tokens_cached
+        self.tokens_reasoning += sign * usage.tokens_reasoning
+        self.audio_microseconds += sign * usage.audio_microseconds
+        self.cost = Nanos(self.cost + cost)
+        self.cost_input = Nanos(self.cost_input + cost - cost_output)
+        self.cost_output = Nanos(self.cost_output + cost_output)
+        self.retried_cost = Nanos(self.retried_cost + (cost if retried else 0))
+
+    def merge(self, other: Totals) -> None:
+        """Add another sum to this one. ``jobs`` adds up too: merge only sums of different ledgers."""
+        for name in TOTALS_FIELDS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+TOTALS_FIELDS: Final = tuple(f.name for f in fields(Totals))
+
+
+def output_part(charge: Charge | None) -> Nanos:
+    """Return the share of a charge that pays for output, in nano-dollars."""
+    if charge is None:
+        return ZERO
+    return Nanos(sum(amount for part, amount in charge.parts.items() if part in OUTPUT_PARTS))
+
+
+def bucket_of(at: datetime) -> int:
+    """Return the start of the 15-minute stretch that holds ``at``, in seconds since 1970."""
+    seconds = int(at.timestamp() // 1)
+    return seconds - seconds % BUCKET_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries to sum. ``None`` means any; text matches exactly.
+
+    ``start`` and ``end`` bound the entries' ``counted_at``, half-open. They should be edges of
+    periods: sums are kept by 15-minute bucket.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    user_id: str | None = None
+    job_id: str | None = None
+    ledger: Path | None = None
+    stage: str | None = None
+    service: str | None = None
+    model: str | None = None
+    operation: str | None = None
+    workflow: str | None = None
+    project: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The sums of all entries that share ``key``: one value per dimension asked for, in that order."""
+
+    key: tuple[str | int | None, ...]
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """A job and where its ledger lies."""
+
+    job_id: str
+    ledger: Path
