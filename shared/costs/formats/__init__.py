@@ -1,0 +1,47 @@
+"""One module a rendering: each turns *any* report into text. Found by their file names.
+
+A format module has ``SUFFIX`` (of files it writes) and ``render(report) -> str``. Adding one is
+adding one file.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..errors import WrongUsage
+from ..views.report import Report
+
+_HELPERS = frozenset({"bars", "canvas", "layout", "values"})
+
+
+class Format(Protocol):
+    """What a format module offers."""
+
+    SUFFIX: str
+
+    def render(self, report: Report) -> str:
+        """Return the whole report as text that ends in a newline."""
+
+
+def names() -> list[str]:
+    """Return the names of all formats, sorted.
+
+    >>> names()
+    ['csv', 'json', 'markdown', 'text']
+    """
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if name not in _HELPERS)
+
+
+def load(name: str) -> Format:
+    """Return the format called ``name``; ``md`` is markdown. Only that one is imported.
+
+    Raises:
+        WrongUsage: there is none of that name.
+    """
+    name = {"md": "markdown", "htm": "html", "txt": "text"}.get(name, name)
+    if name not in names():
+        raise WrongUsage(f"no format is called {name!r}; there are {', '.join(names())}")
+    return cast("Format", import_module(f".{name}", __name__))

@@ -1,0 +1,20 @@
+"""JSON: the report's ``data``, with stable names, as ASCII (any terminal and any locale can take it)."""
+
+from __future__ import annotations
+
+import json
+
+from ..views.report import Report
+
+SUFFIX = ".json"
+
+
+def render(report: Report) -> str:
+    """Return the report's data as one JSON object, indented.
+
+    >>> print(render(Report("Budget", data={"spent_usd": 40.25})), end="")
+    {
+      "spent_usd": 40.25
+    }
+    """
+    return json.dumps(report.data, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,193 @@
+"""Laying a table out in a given width: align, leave out, shorten, and give the rest to the bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from unicodedata import combining, east_asian_width
+
+from ..views.report import Column, Table
+from .bars import bar
+from .canvas import Canvas
+from .values import places_for, show, tame
+
+_GAP = "  "
+_MIN_BAR, _MAX_BAR = 8, 32
+_EASY_TEXT, _MIN_TEXT = 28, 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One column on the page: its header and cells as text, and how wide they may be."""
+
+    column: Column
+    header: str
+    cells: tuple[str, ...]
+    percents: tuple[float, ...]
+    width: int
+
+    @property
+    def is_text(self) -> bool:
+        return self.column.kind == "text"
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The lanes that fit, and the columns left for the bar (0: none is drawn)."""
+
+    lanes: tuple[_Lane, ...]
+    bar_width: int
+
+
+def table_lines(table: Table, canvas: Canvas) -> Iterator[str]:
+    """Return the lines of a table that has rows. The title stands in the header of the first column."""
+    page = _fit(_lanes(table), canvas.width - len(_GAP))
+    yield _header(page, canvas)
+    for number in range(len(table.rows)):
+        yield _line(page, number, canvas)
+    if table.total:
+        rule = ("─" if canvas.unicode else "-") * (_used(page.lanes))
+        yield canvas.style(rule, "faint")
+        yield canvas.style(_line(page, len(table.rows), replace(canvas, colour=False)), "strong")
+
+
+def _lanes(table: Table) -> list[_Lane]:
+    return [_lane(table, index) for index in range(len(table.columns))]
+
+
+def _lane(table: Table, index: int) -> _Lane:
+    column = table.columns[index]
+    values = [row[index] for row in (*table.rows, *([table.total] if table.total else []))]
+    places = places_for(values) if column.kind == "money" else 2
+    header = tame(column.title if index else table.title)
+    cells = tuple(show(value, column.kind, places) for value in values)
+    is_share = column.kind == "share"
+    percents = tuple(float(v or 0) for v in values[: len(table.rows)]) if is_share else ()
+    return _Lane(column, header, cells, percents, max(map(width_of, (header, *cells))))
+
+
+def _fit(lanes: list[_Lane], width: int) -> _Page:
+    """Make the lanes fit: shorten long names, leave columns out, give up the bar, shorten hard."""
+    wants_bar = any(lane.percents for lane in lanes)
+    width_with_bar = width - (_MIN_BAR + len(_GAP) if wants_bar else 0)
+    lanes = _shorten(lanes, width_with_bar, _EASY_TEXT)
+    while _used(lanes) > width_with_bar and any(lane.column.rank for lane in lanes):
+        highest = max(lane.column.rank for lane in lanes)
+        lanes.remove([lane for lane in lanes if lane.column.rank == highest][-1])
+    lanes = _shorten(lanes, width, _MIN_TEXT)
+    room = width - _used(lanes) - len(_GAP)
+    has_bar = any(lane.percents for lane in lanes) and room >= _MIN_BAR
+    return _Page(tuple(lanes), min(room, _MAX_BAR) if has_bar else 0)
+
+
+def _shorten(lanes: list[_Lane], width: int, least: int) -> list[_Lane]:
+    """Take columns from the widest text until the lanes fit or every text is at ``least``."""
+    while (over := _used(lanes) - width) > 0:
+        widest = max((lane for lane in lanes if lane.is_text), key=lambda lane: lane.width, default=None)
+        if widest is None or widest.width <= least:
+            break
+        rivals = [lane.width for lane in lanes if lane.is_text and lane is not widest]
+        target = max(widest.width - over, min(max(rivals, default=0), widest.width - 1), least)
+        lanes = [replace(lane, width=target) if lane is widest else lane for lane in lanes]
+    return lanes
+
+
+def _used(lanes: Sequence[_Lane]) -> int:
+    return sum(lane.width for lane in lanes) + len(_GAP) * (len(lanes) - 1)
+
+
+def _header(page: _Page, canvas: Canvas) -> str:
+    cells = []
+    for number, lane in enumerate(page.lanes):
+        text = pad(shorten(lane.header, lane.width, canvas), lane.width, right=not lane.is_text)
+        cells.append(canvas.style(text, "faint" if number else "strong"))
+        if lane.percents and page.bar_width:
+            cells.append(" " * page.bar_width)
+    return _GAP.join(cells)
+
+
+def _line(page: _Page, number: int, canvas: Canvas) -> str:
+    cells = []
+    for lane in page.lanes:
+        cells.append(pad(shorten(lane.cells[number], lane.width, canvas), lane.width, right=not lane.is_text))
+        if lane.percents and page.bar_width:
+            drawn = _bar(lane, number, page.bar_width, canvas)
+            cells.append(canvas.style(drawn, "bar") + " " * (page.bar_width - len(drawn)))
+    return _GAP.join(cells)
+
+
+def _bar(lane: _Lane, number: int, width: int, canvas: Canvas) -> str:
+    """Return the bar of one row: the largest share of the table takes the whole width."""
+    if number >= len(lane.percents):
+        return ""
+    largest = max(*lane.percents, 0.0) if len(lane.percents) > 1 else lane.percents[0]
+    return bar(lane.percents[number] * 100 / largest if largest > 0 else 0.0, width, canvas.unicode)
+
+
+def shorten(text: str, width: int, canvas: Canvas) -> str:
+    """Return text of at most ``width`` columns, its middle left out where it is longer.
+
+    The ends of job ids and model names tell them apart, so both are kept.
+
+    >>> shorten("job-20261122-rpatel-0001", 13, Canvas())
+    'job-20…l-0001'
+    """
+    if width_of(text) <= width:
+        return text
+    mark = "…" if canvas.unicode else "~"
+    tail = (width - 1) // 2
+    return _clip(text, width - 1 - tail) + mark + _clip(text[::-1], tail)[::-1]
+
+
+def _clip(text: str, width: int) -> str:
+    while width_of(text) > width:
+        text = text[:-1]
+    return text
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    """Return text filled up with blanks to ``width`` columns.
+
+    >>> pad("42", 4, right=True), pad("東京", 6)
+    ('  42', '東京  ')
+    """
+    blanks = " " * (width - width_of(text))
+    return blanks + text if right else text + blanks
+
+
+def width_of(text: str) -> int:
+    """Return how many terminal columns a text takes: two for wide characters, none for marks.
+
+    https://www.unicode.org/reports/tr11/
+
+    >>> width_of("gpt-4o"), width_of("東京"), width_of("e\u0301")
+    (6, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) or c == "\ufe0f" else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def wrap(text: str, width: int, hang: int = 0) -> list[str]:
+    """Return tamed text as lines of at most ``width`` columns; later ones begin with ``hang`` blanks.
+
+    Lines break at blanks; a word that is longer than a line is cut.
+
+    >>> wrap("no price for openai/gpt-9", 14, 2)
+    ['no price for', '  openai/gpt-9']
+    """
+    lines: list[str] = []
+    line = ""
+    for word in tame(text).split(" "):
+        margin = " " * hang if lines else ""
+        if line.strip() and width_of(line) + 1 + width_of(word) > width:
+            lines.append(line)
+            line = word_start = " " * hang
+        else:
+            word_start = f"{line} " if line.strip() else line or margin
+        line = word_start + word
+        while width_of(line) > width:
+            head = _clip(line, width)
+            lines.append(head)
+            line = " " * hang + line[len(head) :]
+    return [*lines, line] if line.strip() else lines

@@ -1,0 +1,107 @@
+"""Plain text for terminals and pipes: figures, bars and tables that fit the page.
+
+Tables are laid out here, because they shrink to the terminal, leave columns out and hold bars;
+and because importing a table library would cost more time than everything else the command does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..money import format_usd
+from ..views.report import Figure, Gauge, Note, Report, Series, Table
+from .bars import gauge_bar, sparkline
+from .canvas import Canvas
+from .layout import pad, shorten, table_lines, width_of, wrap
+from .values import places_for, show, tame
+
+SUFFIX = ".txt"
+
+_INDENT = "  "
+_MARKS = {"warning": "⚠️  ", "critical": "🚨 "}
+
+
+def render(report: Report, canvas: Canvas | None = None) -> str:
+    """Return the report as lines no wider than the canvas, in characters it can show."""
+    canvas = canvas or Canvas()
+    blocks = [list(block) for block in _blocks(report, canvas)]
+    return (
+        "\n\n".join(canvas.fit("\n".join(line.rstrip() for line in block)) for block in blocks if block)
+        + "\n"
+    )
+
+
+def _blocks(report: Report, canvas: Canvas) -> Iterator[Iterator[str]]:
+    yield _heading(report, canvas)
+    yield _gauges(report.gauges, canvas)
+    yield _figures(report.figures, canvas)
+    for series in report.series:
+        yield _series(series, canvas)
+    for table in report.tables:
+        yield _table(table, canvas)
+    loud = [note for note in report.notes if note.tone != "plain"]
+    yield _notes(loud, canvas)
+    yield _notes([note for note in report.notes if note.tone == "plain"], canvas)
+
+
+def _heading(report: Report, canvas: Canvas) -> Iterator[str]:
+    for line in wrap(report.title, canvas.width):
+        yield canvas.style(line, "strong")
+    for line in wrap(report.subtitle, canvas.width):
+        yield canvas.style(line, "faint")
+
+
+def _gauges(gauges: tuple[Gauge, ...], canvas: Canvas) -> Iterator[str]:
+    labels = [tame(gauge.label) for gauge in gauges]
+    amounts = [f"{format_usd(g.part)} of {format_usd(g.whole)}" for g in gauges]
+    percents = [show(gauge.percent, "percent") for gauge in gauges]
+    name_width, amount_width = max(map(width_of, labels), default=0), max(map(len, amounts), default=0)
+    percent_width = max(map(len, percents), default=0)
+    room = canvas.width - len(_INDENT) - name_width - amount_width - percent_width - 6
+    for gauge, label, amount, percent in zip(gauges, labels, amounts, percents, strict=True):
+        drawn = canvas.tone(gauge_bar(gauge, min(room, 40), canvas.unicode), gauge.tone) if room >= 6 else ""
+        head = f"{_INDENT}{pad(label, name_width)}  {pad(amount, amount_width, right=True)}"
+        yield f"{head}  {drawn}  {canvas.tone(pad(percent, percent_width, right=True), gauge.tone)}"
+
+
+def _figures(figures: tuple[Figure, ...], canvas: Canvas) -> Iterator[str]:
+    values = [show(f.value, f.kind, places_for([f.value])) for f in figures]
+    label_width = max((width_of(tame(f.label)) for f in figures), default=0)
+    value_width = max(map(width_of, values), default=0)
+    margin = len(_INDENT) + label_width + 2 + value_width + 3
+    for figure, value in zip(figures, values, strict=True):
+        head = f"{_INDENT}{pad(tame(figure.label), label_width)}  "
+        notes = wrap(figure.note, max(canvas.width - margin, 16)) or [""]
+        shown = canvas.tone(pad(value, value_width, right=True), figure.tone)
+        yield f"{head}{shown}   {canvas.style(notes[0], 'faint')}"
+        yield from (" " * margin + canvas.style(line, "faint") for line in notes[1:])
+
+
+def _series(series: Series, canvas: Canvas) -> Iterator[str]:
+    if not series.values:
+        return
+    room = canvas.width - len(_INDENT)
+    peak = max(series.values)
+    when = series.labels[series.values.index(peak)]
+    caption = f"{tame(series.title)}, most {show(int(peak), series.kind)} on {when}"
+    yield _INDENT + canvas.style(shorten(caption, room, canvas), "faint")
+    yield _INDENT + sparkline(series.values, room, canvas.unicode)
+
+
+def _table(table: Table, canvas: Canvas) -> Iterator[str]:
+    if not table.rows:
+        yield _INDENT + canvas.style(tame(table.title), "strong")
+        yield from (_INDENT + line for line in wrap(table.empty, canvas.width - len(_INDENT)))
+        return
+    for line in table_lines(table, canvas):
+        yield _INDENT + line
+
+
+def _notes(notes: list[Note], canvas: Canvas) -> Iterator[str]:
+    for note in notes:
+        text = note.text
+        mark = _MARKS.get(note.tone, "")
+        if mark and not text.startswith(mark.strip()):
+            text = mark + text
+        for line in wrap(text, canvas.width - len(_INDENT), width_of(mark)):
+            yield _INDENT + canvas.style(line, "faint" if note.tone == "plain" else note.tone)

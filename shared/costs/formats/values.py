@@ -1,0 +1,118 @@
+"""How values are printed: one place for amounts, tokens, percentages and times, and for taming text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ..money import Nanos, format_usd
+from ..views.report import Kind, Value
+
+NOT_KNOWN = {"money": "unpriced"}
+"""What stands for ``None``; a dash for every other kind."""
+
+_CENT = 10_000_000
+
+
+def places_for(amounts: Iterable[Value]) -> int:
+    """Return how many decimals show every amount of a column: 2, 4 or 6.
+
+    An amount below a cent must not read as nothing.
+
+    >>> places_for([40_250_000_000, 0]), places_for([4_500_000]), places_for([75])
+    (2, 4, 6)
+    """
+    smallest = min((abs(a) for a in amounts if isinstance(a, int) and a), default=_CENT)
+    if smallest >= _CENT:
+        return 2
+    return 4 if smallest >= _CENT // 100 else 6
+
+
+def show(value: Value, kind: Kind, places: int = 2) -> str:
+    """Return a value as people read it.
+
+    >>> show(4_500_000, "money", 4), show(None, "money"), show(1_234_567, "tokens")
+    ('$0.0045', 'unpriced', '1.23M')
+    >>> show(12345, "count"), show(80.53, "percent"), show(-12.34, "change"), show(93, "duration")
+    ('12,345', '80.5%', '-12.3%', '1m 33s')
+    """
+    if value is None:
+        return NOT_KNOWN.get(kind, "-")
+    if isinstance(value, str):
+        return tame(value)
+    if kind == "money":
+        return format_usd(Nanos(int(value)), places)
+    return _PRINTERS[kind](value)
+
+
+def _percent(value: float) -> str:
+    """Return a percentage that never rounds a crossing away or a trace to nothing.
+
+    >>> _percent(99.96), _percent(0.04), _percent(0), _percent(100)
+    ('99.9%', '<0.1%', '0.0%', '100.0%')
+    """
+    if 0 < value < 0.05:
+        return "<0.1%"
+    if 99.9 < value < 100:
+        return "99.9%"
+    return f"{value:.1f}%"
+
+
+def short_count(number: int) -> str:
+    """Return a count in at most four digits and a letter.
+
+    >>> [short_count(n) for n in (999, 9_999, 12_345, 999_999, 1_500_000_000)]
+    ['999', '9,999', '12.3K', '1.00M', '1.50B']
+    """
+    if abs(number) < 10_000:
+        return f"{number:,}"
+    scaled = float(number)
+    letters = iter("KMB")
+    letter = next(letters)
+    scaled /= 1_000
+    while abs(scaled) >= 999.5 and (following := next(letters, None)):
+        scaled /= 1_000
+        letter = following
+    digits = 2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0
+    return f"{scaled:.{digits}f}{letter}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in its two largest units.
+
+    >>> [duration(s) for s in (0, 4.25, 93, 7_384, 400_000)]
+    ['0s', '4.2s', '1m 33s', '2h 3m', '4d 15h']
+    """
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds % 1 else f"{int(seconds)}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours}h"
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+
+
+def tame(text: str) -> str:
+    r"""Return text in which nothing can steer a terminal: every unprintable character is spelt out.
+
+    Control characters, bidirectional overrides, lone surrogates and line breaks in names come from
+    data; a name holding an escape sequence must not colour, move or hide what is printed.
+
+    >>> print(tame("gpt\x1b[31m-4o\n"))
+    gpt\x1b[31m-4o\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+_PRINTERS: Final[dict[Kind, Callable[[int | float], str]]] = {
+    "count": lambda value: f"{value:,}",
+    "tokens": lambda value: short_count(int(value)),
+    "percent": _percent,
+    "share": _percent,
+    "change": lambda value: f"{value:+.1f}%",
+    "duration": duration,
+    "text": str,
+}

@@ -1,0 +1,160 @@
+"""What a view returns: figures, gauges, tables and notes with typed values, free of any format.
+
+A format renders *any* report, and a view knows no format. Values stay numbers until a format
+prints them: money in nano-dollars, shares in percent (0 to 100), durations in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from ..money import ZERO, Nanos, to_usd
+
+Kind = Literal["money", "count", "tokens", "percent", "change", "share", "duration", "text"]
+"""How a value is meant:
+
+``money`` nano-dollars; ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
+``percent`` 0 to 100; ``change`` a signed percentage; ``share`` a percentage drawn as a bar where
+the format can; ``duration`` seconds; ``text`` anything else."""
+
+Tone = Literal["plain", "good", "warning", "critical"]
+"""How a line should strike the reader; a format may show it by colour, never by colour alone."""
+
+Value = int | float | str | None
+"""``None`` is *not known*: an unpriced cost, a projection that cannot be made. It is never zero."""
+
+Row = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One value with its name. ``note`` is a few words beside it."""
+
+    key: str
+    label: str
+    value: Value
+    kind: Kind = "money"
+    note: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """How far a limit is used: ``part`` of ``whole``, both in nano-dollars.
+
+    ``held`` is reserved on top of ``part``. ``percent`` of a limit of zero is 100 once anything
+    is spent.
+    """
+
+    label: str
+    part: Nanos
+    whole: Nanos
+    percent: float
+    held: Nanos = ZERO
+    tone: Tone = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: ``key`` names it for programs, ``title`` for people.
+
+    Where the page is narrow, columns of the highest ``rank`` are left out first; 0 never is.
+    """
+
+    key: str
+    title: str
+    kind: Kind = "text"
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under typed columns.
+
+    ``total`` is one more row, set apart. ``empty`` is said where there are no rows.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    total: Row | None = None
+    empty: str = ""
+
+    def __post_init__(self) -> None:
+        for row in (*self.rows, *([self.total] if self.total else [])):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"{self.title}: {len(row)} values under {len(self.columns)} columns: {row!r}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values over time, one per label, oldest first: a sparkline or a chart. Same ``kind`` for all."""
+
+    title: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    kind: Kind = "money"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence under the figures: an alert, a warning about the data, where a setting comes from."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one view shows. ``data`` is its JSON: stable names, money as numbers in USD."""
+
+    title: str
+    subtitle: str = ""
+    gauges: tuple[Gauge, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    series: tuple[Series, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[Note, ...] = ()
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+JsonValue = int | float | str | None
+
+_JSON_SUFFIX: Final[dict[Kind, str]] = {"money": "_usd", "percent": "_percent", "duration": "_seconds"}
+
+
+def json_value(value: Value, kind: Kind) -> JsonValue:
+    """Return a value as JSON has it: money in USD, everything else as it is.
+
+    >>> json_value(4_500_000, "money"), json_value(None, "money"), json_value(3, "count")
+    (0.0045, None, 3)
+    """
+    if kind == "money" and isinstance(value, int):
+        return to_usd(Nanos(value))
+    return value
+
+
+def json_key(key: str, kind: Kind) -> str:
+    """Return a name that tells its unit.
+
+    >>> json_key("cost", "money"), json_key("calls", "count")
+    ('cost_usd', 'calls')
+    """
+    suffix = _JSON_SUFFIX.get(kind, "")
+    return key if key.endswith(suffix) else key + suffix
+
+
+def json_rows(columns: Sequence[Column], rows: Sequence[Row]) -> list[dict[str, JsonValue]]:
+    """Return rows as JSON objects.
+
+    >>> json_rows([Column("model", "Model"), Column("cost", "Cost", "money")], [("gpt-4o", 4_500_000)])
+    [{'model': 'gpt-4o', 'cost_usd': 0.0045}]
+    """
+    return [
+        {json_key(c.key, c.kind): json_value(value, c.kind) for c, value in zip(columns, row, strict=True)}
+        for row in rows
+    ]
