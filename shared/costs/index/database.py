@@ -1,0 +1,262 @@
+"""Opens the SQLite files of a cost storage: private, refused when unsafe, usable by threads and forks.
+
+Both files are in WAL mode. ``state.db`` is synced at every commit; ``index.db`` is not (it is
+derived, and at worst falls behind its ledgers).
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> db = Database(Path(folder.name) / "state.db", durable=True)
+>>> with db.transaction() as connection:
+...     _ = connection.execute("CREATE TABLE t (x)")
+...     _ = connection.execute("INSERT INTO t VALUES (1)")
+>>> with db.reading() as connection:
+...     connection.execute("SELECT x FROM t").fetchall()
+[(1,)]
+>>> db.close(); folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from ..errors import StorageUnavailable, UnsafePath
+
+WAIT_S: Final = 1.0
+"""How long a transaction waits for another process's, unless it is told otherwise."""
+
+_SHORTEST_NAP_S: Final = 0.000_05
+_LONGEST_NAP_S: Final = 0.002
+
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_FORMAT}
+)
+
+SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite may put beside a database, by suffix."""
+
+
+class DatabaseBusy(StorageUnavailable):
+    """Another process held the database for longer than this one may wait."""
+
+
+class DatabaseDamaged(StorageUnavailable):
+    """The file is no usable database: its bytes are damaged or not of our making."""
+
+
+class Database:
+    """One SQLite file, opened when it is first needed, again after a fork or when it was replaced.
+
+    Threads take turns: a connection is used by one thread at a time. ``setup`` is called with each
+    new connection, outside any transaction; it creates tables and may not keep the connection.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: bool,
+        setup: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._durable = durable
+        self._setup = setup
+        self._turn = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner = 0
+        self._identity = (0, 0)
+
+    @contextmanager
+    def transaction(self, wait_s: float = WAIT_S) -> Iterator[sqlite3.Connection]:
+        """Hold the database's one write lock; commit at the end, undo everything on an exception.
+
+        Raises:
+            DatabaseBusy: another process held the lock for ``wait_s`` seconds.
+            DatabaseDamaged: the file is no usable database.
+            UnsafePath: the file is a link, a pipe, somebody else's or shared.
+            StorageUnavailable: any other failure of the disk or of SQLite.
+
+        """
+        with self._turn, translated(self.path):
+            connection = self._ready(wait_s)
+            retried(lambda: connection.execute("BEGIN IMMEDIATE"), wait_s)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                _undo(connection)
+                raise
+
+    @contextmanager
+    def reading(self, wait_s: float = WAIT_S) -> Iterator[sqlite3.Connection]:
+        """Give the connection for statements that only read. Each sees what is committed by then.
+
+        Raises:
+            StorageUnavailable: as :meth:`transaction` does.
+
+        """
+        with self._turn, translated(self.path):
+            yield self._ready(wait_s)
+
+    def close(self) -> None:
+        """Close the connection of this process; the database opens again at its next use."""
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            if self._owner != os.getpid():
+                _INHERITED.append(connection)
+                return
+            connection.close()
+
+    def _ready(self, wait_s: float) -> sqlite3.Connection:
+        connection = self._connection
+        if connection is not None and self._owner == os.getpid() and self._identity == _identity(self.path):
+            return connection
+        self.close()
+        connection = self._open(wait_s)
+        self._connection, self._owner = connection, os.getpid()
+        self._identity = _identity(self.path)
+        return connection
+
+    def _open(self, wait_s: float) -> sqlite3.Connection:
+        secure(self.path)
+        # Waiting is done by `retried`: SQLite's own wait begins with naps of a millisecond and more.
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            retried(lambda: _configure(connection, durable=self._durable), wait_s)
+            if self._setup:
+                setup = self._setup
+                retried(lambda: setup(connection), wait_s)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+# A connection must not be used, nor closed, in a process forked from the one that opened it. Keeping it
+# here keeps it from being closed when its last reference goes.
+_INHERITED: Final[list[sqlite3.Connection]] = []
+
+
+def _configure(connection: sqlite3.Connection, *, durable: bool) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")
+    connection.execute("PRAGMA temp_store=MEMORY")
+
+
+def retried(action: Callable[[], object], wait_s: float) -> None:
+    """Do ``action``; while another process is in the way, nap and try again for ``wait_s`` seconds.
+
+    Raises:
+        sqlite3.Error: what the last try raised.
+
+    """
+    end = time.monotonic() + wait_s
+    nap = _SHORTEST_NAP_S
+    while True:
+        try:
+            action()
+        except sqlite3.OperationalError as fault:
+            if code_of(fault) not in _BUSY or time.monotonic() >= end:
+                raise
+        else:
+            return
+        time.sleep(nap)
+        nap = min(nap * 1.5, _LONGEST_NAP_S)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into our own, which name the file and the next step.
+
+    Mistakes of ours (``ProgrammingError``, ``IntegrityError``, ``InterfaceError``) pass as they are.
+    """
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError):
+        raise
+    except sqlite3.Error as fault:
+        raise _explained(path, fault) from fault
+    except UnsafePath:
+        raise
+    except OSError as fault:
+        raise StorageUnavailable(f"{path}: {fault.strerror or fault}; see cost-dashboard doctor") from fault
+
+
+def _explained(path: Path, fault: sqlite3.Error) -> StorageUnavailable:
+    code = code_of(fault)
+    if code in _BUSY:
+        return DatabaseBusy(f"{path}: another process holds it; try again, or see cost-dashboard doctor")
+    if code in _DAMAGED or code == sqlite3.SQLITE_ERROR:
+        return DatabaseDamaged(f"{path}: not a usable database ({fault}); see cost-dashboard doctor")
+    return StorageUnavailable(f"{path}: {fault}; see cost-dashboard doctor")
+
+
+def code_of(fault: sqlite3.Error) -> int:
+    """Return SQLite's primary result code of an error; 0 where there is none."""
+    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def secure(path: Path) -> None:
+    """Create a private empty file where there is none, and refuse what is not safely ours.
+
+    SQLite gives ``-wal`` and ``-shm`` the mode of the database, so 0600 holds for them under any umask.
+
+    Raises:
+        UnsafePath: the database or a file beside it is a link, no regular file, somebody else's, or
+            has a second name.
+        OSError: it cannot be created or opened.
+
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise UnsafePath(f"{path}: is a symbolic link; remove it")
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        _refuse_unsafe(path, found)
+        if stat.S_IMODE(found.st_mode) != 0o600:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        try:
+            _refuse_unsafe(side, os.lstat(side))
+        except FileNotFoundError:
+            continue
+
+
+def _refuse_unsafe(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafePath(f"{path}: is no regular file; remove it")
+    if found.st_uid != os.getuid():
+        raise UnsafePath(f"{path}: belongs to another user; remove it")
+    if found.st_nlink != 1:
+        raise UnsafePath(f"{path}: has a second name (hard link); remove it")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
