@@ -1,0 +1,286 @@
+"""Which limits hold, how they stand, and what is said when one is crossed. Pure; no I/O, no clock.
+
+A limit carries the query of the spend it bounds, so that whoever reads sums (the tracker, the
+gate, a view) asks in the same way: see :mod:`.spending`.
+
+>>> from datetime import UTC, datetime
+>>> from shared.costs.profile.types import Profile
+>>> [limit] = limits_for(Profile(), "rpatel", datetime(2026, 11, 22, tzinfo=UTC))
+>>> str(limit.scope), limit.period.name
+('monthly limit of user rpatel', '2026-11')
+>>> print(message(crossing(Spending(limit, Nanos(40_250_000_000)))))
+⚠️  WARNING: Budget threshold reached! $40.25 / $50.00 (80.5%) | Remaining: $9.75
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from .. import periods
+from ..money import Nanos, format_usd
+from ..periods import Period
+from ..profile.types import Budget, Profile
+from ..rollup import JobRef, Query
+
+ScopeKind = Literal["stage", "job", "day", "week", "model", "month"]
+"""What a limit bounds: a stage in a job, a job, or a stretch of time (``model``: of one model, per month)."""
+
+Level = Literal["ok", "warning", "critical"]
+
+ModelName = Callable[[str, str], str]
+"""Turns a service and a model as recorded into the catalogue's ``provider/model``."""
+
+FULL: Final = 100.0
+"""The threshold, in percent, at which a limit is reached."""
+
+_NARROWEST_FIRST: Final[tuple[ScopeKind, ...]] = ("stage", "job", "day", "week", "model", "month")
+_ADJECTIVES: Final = {"day": "daily", "week": "weekly", "month": "monthly"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
+
+    ``name`` is the job, stage or model, where the limit is on one.
+
+    >>> str(Scope("2", "stage", "13_ai_summarization")), str(Scope(None, "day"))
+    ('limit of user 2 for stage 13_ai_summarization', 'daily limit of the organization')
+    """
+
+    owner: str | None
+    kind: ScopeKind
+    name: str | None = None
+
+    def __str__(self) -> str:
+        owner = "the organization" if self.owner is None else f"user {self.owner}"
+        if self.kind in _ADJECTIVES:
+            return f"{_ADJECTIVES[self.kind]} limit of {owner}"
+        return f"limit of {owner} for {self.kind} {self.name}"
+
+    @property
+    def key(self) -> str:
+        """A stable name for storage, different for every scope whatever characters its names hold."""
+        return json.dumps([self.owner, self.kind, self.name])
+
+    @property
+    def title(self) -> str:
+        """How alerts name it: ``Budget`` is the user's month, every other scope says more."""
+        if self.kind in ("job", "stage", "model"):
+            words = f"{self.kind.capitalize()} budget of {self.name}"
+        elif self.kind == "month":
+            words = "Budget"
+        else:
+            words = f"{_ADJECTIVES[self.kind].capitalize()} budget"
+        return f"Organization {words[0].lower()}{words[1:]}" if self.owner is None else words
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """An amount that a spend should stay within.
+
+    ``query`` selects that spend, but for ``scope.kind == "model"``, where of the query's sums only
+    those of the model ``scope.name`` count. ``period`` is ``None`` for jobs and stages, whose
+    whole life counts.
+    """
+
+    scope: Scope
+    amount: Nanos
+    period: Period | None
+    query: Query
+    thresholds: tuple[float, ...] = (80.0,)
+    blocking: bool = False
+
+    @property
+    def span(self) -> str:
+        """The name of the stretch it holds for: a period's name, or the ledger of its job."""
+        return self.period.name if self.period else str(self.query.ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """A limit and what was spent within it, in nano-dollars."""
+
+    limit: Limit
+    spent: Nanos
+
+    @property
+    def remaining(self) -> Nanos:
+        """What may still be spent; negative when the limit is overrun."""
+        return Nanos(self.limit.amount - self.spent)
+
+    @property
+    def threshold(self) -> float | None:
+        """The highest threshold that is crossed, in percent; ``None`` below the first one."""
+        crossed = [t for t in (*self.limit.thresholds, FULL) if self._reaches(t)]
+        return max(crossed, default=None)
+
+    @property
+    def level(self) -> Level:
+        """``critical`` at the limit, ``warning`` from the first threshold on."""
+        threshold = self.threshold
+        if threshold is None:
+            return "ok"
+        return "critical" if threshold >= FULL else "warning"
+
+    def _reaches(self, threshold: float) -> bool:
+        # A limit of $0 is reached by the first cent, not by nothing.
+        return self.spent > 0 and self.spent * 100 >= self.limit.amount * threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A limit whose threshold (in percent) was reached by what was spent."""
+
+    limit: Limit
+    spent: Nanos
+    threshold: float
+
+    @property
+    def critical(self) -> bool:
+        """Whether the limit itself is reached."""
+        return self.threshold >= FULL
+
+
+def crossing(spending: Spending) -> Crossing | None:
+    """Return the highest threshold that is crossed, or ``None``."""
+    threshold = spending.threshold
+    return None if threshold is None else Crossing(spending.limit, spending.spent, threshold)
+
+
+def crossings(spendings: Iterable[Spending]) -> list[Crossing]:
+    """Return what is crossed, tightest limit first."""
+    found = (crossing(s) for s in tightest_first(spendings))
+    return [c for c in found if c is not None]
+
+
+def tightest_first(spendings: Iterable[Spending]) -> list[Spending]:
+    """Return the limits by the room they leave, least first; of equal ones the narrowest first."""
+    return sorted(spendings, key=tightness)
+
+
+def tightness(spending: Spending) -> tuple[int, int, bool]:
+    """Order limits by room left, then from stage to month, then the user's before the organisation's."""
+    scope = spending.limit.scope
+    return spending.remaining, _NARROWEST_FIRST.index(scope.kind), scope.owner is None
+
+
+def message(crossed: Crossing) -> str:
+    """Return the alert as a stage's log shows it."""
+    limit, title = crossed.limit, crossed.limit.scope.title
+    places = places_for(limit.amount)
+    figures = (
+        f"{format_usd(crossed.spent, places)} / {format_usd(limit.amount, places)} "
+        f"({percent_text(crossed.spent, limit.amount)})"
+    )
+    if crossed.critical:
+        return f"🚨 CRITICAL: {title} limit reached! {figures}"
+    remaining = format_usd(Nanos(limit.amount - crossed.spent), places)
+    return f"⚠️  WARNING: {title} threshold reached! {figures} | Remaining: {remaining}"
+
+
+def places_for(limit: Nanos) -> int:
+    """Return how many decimals figures beside a limit need: two, or four below one dollar."""
+    return 2 if limit >= 1_000_000_000 or limit == 0 else 4
+
+
+def percent_text(spent: Nanos, limit: Nanos) -> str:
+    """Return ``spent`` in percent of ``limit`` with one decimal; ``100.0%`` only when it is reached.
+
+    >>> percent_text(Nanos(40_250), Nanos(50_000)), percent_text(Nanos(49_999), Nanos(50_000))
+    ('80.5%', '99.9%')
+    """
+    if limit <= 0:
+        return "100.0%" if spent > 0 else "0.0%"
+    text = f"{spent * 100 / limit:.1f}%"
+    return "99.9%" if text == "100.0%" and spent < limit else text
+
+
+def limits_for(profile: Profile, user_id: str, at: datetime, job: JobRef | None = None) -> list[Limit]:
+    """Return every limit that holds for a user at an instant, the organisation's included.
+
+    Periods are in the user's time zone, the organisation's in the profile's. Limits on jobs and
+    stages are there when ``job`` is given; a call without a job counts against none.
+    """
+    user = profile.for_user(user_id)
+    mine = _Source(user.user_id, user.budget, user.timezone)
+    all_users = _Source(None, profile.organization, profile.timezone)
+    return [limit for source in (mine, all_users) for limit in source.limits(at, job)]
+
+
+def applying(limits: Iterable[Limit], stage: str | None, model: str, names: ModelName) -> list[Limit]:
+    """Return the limits that a call in ``stage`` to ``model`` (``service/model``) counts against."""
+    return [limit for limit in limits if _applies(limit.scope, stage, model, names)]
+
+
+def _applies(scope: Scope, stage: str | None, model: str, names: ModelName) -> bool:
+    if scope.kind == "stage":
+        return scope.name == stage
+    if scope.kind == "model":
+        service, _, bare = model.partition("/")
+        return is_model(scope.name or "", service, bare, names)
+    return True
+
+
+def is_model(limited: str, service: str, model: str, names: ModelName) -> bool:
+    """Return whether a call to ``model`` of ``service`` counts against the limit on ``limited``.
+
+    ``limited`` is written ``service/model``, or as the bare model. Both sides are also compared by
+    the catalogue's names, so a dated name or an alias counts with its model.
+
+    >>> is_model("openai/gpt-4", "openai", "gpt-4-0613", lambda s, m: "openai/gpt-4")
+    True
+    """
+    if limited in (f"{service}/{model}", model):
+        return True
+    head, slash, tail = limited.partition("/")
+    known = names(service, model)
+    return known in (limited, names(head, tail)) if slash else known.partition("/")[2] == limited
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Whose budget it is, and the time zone of its periods."""
+
+    owner: str | None
+    budget: Budget
+    zone: ZoneInfo
+
+    def limits(self, at: datetime, job: JobRef | None) -> Iterator[Limit]:
+        yield from self._periods(at)
+        yield from self._models(periods.month(at, self.zone))
+        if job is not None:
+            yield from self._jobs(job)
+
+    def _periods(self, at: datetime) -> Iterator[Limit]:
+        budget = self.budget
+        if budget.daily_limit is not None:
+            yield self._timed("day", budget.daily_limit, periods.day(at, self.zone))
+        if budget.weekly_limit is not None:
+            yield self._timed("week", budget.weekly_limit, periods.week(at, self.zone))
+        if budget.monthly_limit is not None:
+            yield self._timed("month", budget.monthly_limit, periods.month(at, self.zone))
+
+    def _models(self, month: Period) -> Iterator[Limit]:
+        for model, amount in self.budget.model_limits.items():
+            yield self._timed("model", amount, month, model)
+
+    def _jobs(self, job: JobRef) -> Iterator[Limit]:
+        if self.budget.job_limit is not None:
+            scope = Scope(self.owner, "job", job.job_id)
+            yield self._limit(scope, self.budget.job_limit, None, Query(ledger=job.ledger))
+        for stage, amount in self.budget.stage_limits.items():
+            query = Query(ledger=job.ledger, stage=stage)
+            yield self._limit(Scope(self.owner, "stage", stage), amount, None, query)
+
+    def _timed(self, kind: ScopeKind, amount: Nanos, period: Period, name: str | None = None) -> Limit:
+        query = Query(start=period.start, end=period.end, user_id=self.owner)
+        return self._limit(Scope(self.owner, kind, name), amount, period, query)
+
+    def _limit(self, scope: Scope, amount: Nanos, period: Period | None, query: Query) -> Limit:
+        budget = self.budget
+        return Limit(scope, amount, period, query, budget.thresholds, budget.block_at_limit)

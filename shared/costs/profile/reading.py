@@ -1,0 +1,216 @@
+"""From a profile's YAML to :class:`Profile`. Whatever is not in the contract is refused, with its place.
+
+>>> text = b"users: {rpatel: {timezone: Asia/Kolkata, budget: {monthly_limit_usd: 100}}}"
+>>> parse_profile(text, Path("profile.yaml")).for_user("rpatel").budget.monthly_limit
+100000000000
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, get_args
+from zoneinfo import ZoneInfo
+
+from .. import periods
+from ..errors import ProfileError
+from ..money import Nanos
+from ..yaml_strict import Node, Scalar, load, parse
+from .types import Budget, BudgetChanges, OnGateError, OnUnpriced, Profile, UserSettings
+
+_TOP: Final = ("timezone", "budget", "organization", "users", "aliases")
+_USER: Final = ("timezone", "budget")
+_UTC: Final = "UTC"
+
+_SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+def load_profile(path: Path | None) -> Profile:
+    """Return the profile in the file at ``path``; for ``None`` the defaults.
+
+    Raises:
+        ProfileError: the file cannot be read or does not follow the contract. Its text names the
+            file, line, key and value, and what would be right.
+    """
+    return Profile() if path is None else _profile(load(path, ProfileError), path)
+
+
+def parse_profile(data: bytes, path: Path) -> Profile:
+    """Return the profile that ``data`` holds; ``path`` is where it lies. Raises as :func:`load_profile`."""
+    return _profile(parse(data, path, ProfileError), path)
+
+
+def _profile(top: Node, path: Path) -> Profile:
+    keys = top.only(_TOP, also=_is_extra)
+    zone = _zone(top, ZoneInfo(_UTC))
+    defaults = Budget().merged(_budget(top, "budget"))
+    return Profile(
+        path=path,
+        timezone=zone,
+        budget=defaults,
+        organization=Budget(monthly_limit=None).merged(_budget(top, "organization")),
+        users=_users(top, zone, defaults),
+        aliases=_aliases(top),
+        extras={key: plain(node) for key, node in keys.items() if _is_extra(key)},
+    )
+
+
+def _is_extra(key: str) -> bool:
+    return key.startswith("x-")
+
+
+def _users(top: Node, zone: ZoneInfo, defaults: Budget) -> dict[str, UserSettings]:
+    found = {}
+    for user_id, node in _children(top, "users"):
+        _check_name(user_id, node)
+        node.only(_USER)
+        budget = defaults.merged(_budget(node, "budget"))
+        found[user_id] = UserSettings(user_id, _zone(node, zone), budget)
+    return found
+
+
+def _aliases(top: Node) -> dict[str, str]:
+    found = {}
+    for alias, node in _children(top, "aliases"):
+        _check_name(alias, node)
+        found[alias] = _name(node)
+    return found
+
+
+def _zone(node: Node, otherwise: ZoneInfo) -> ZoneInfo:
+    name = node.get("timezone")
+    if name is None:
+        return otherwise
+    try:
+        return periods.zone(name.text())
+    except ValueError:
+        fault = f"no time zone is called {name.shown}"
+        raise name.refused(fault, "use an IANA name such as Europe/Berlin") from None
+
+
+def _budget(parent: Node, key: str) -> BudgetChanges:
+    node = parent.get(key)
+    if node is None:
+        return {}
+    node.only(_READERS)
+    changes = {}
+    for name, value in node.map().items():
+        field, read = _READERS[name]
+        changes[field] = read(value)
+    return changes
+
+
+def _children(parent: Node, key: str) -> list[tuple[str, Node]]:
+    node = parent.get(key)
+    return [] if node is None else list(node.map().items())
+
+
+# --- one reader per kind of value
+
+
+def _limit(node: Node) -> Nanos | None:
+    return None if node.is_null else node.amount()
+
+
+def _limits(node: Node) -> dict[str, Nanos | None]:
+    limits = {}
+    for name, value in node.map().items():
+        _check_name(name, value)
+        limits[name] = _limit(value)
+    return limits
+
+
+def _thresholds(node: Node) -> tuple[float, ...]:
+    found = [_threshold(item) for item in (node.items() if node.is_list else (node,))]
+    if not found:
+        raise node.refused("an empty list of thresholds", "write 80, or a list such as [50, 80, 95]")
+    return tuple(sorted(set(found)))
+
+
+def _threshold(node: Node) -> float:
+    value = float(node.number(maximum=100))
+    if value <= 0:
+        raise node.refused(f"{node.shown} is no threshold", "write a percentage above 0, up to 100")
+    return value
+
+
+def _flag(node: Node) -> bool:
+    return node.boolean()
+
+
+def _email(node: Node) -> str | None:
+    if node.is_null:
+        return None
+    if not _EMAIL.fullmatch(_name(node)):
+        raise node.wrong("an e-mail address", "write it as name@example.org, or null")
+    return node.text()
+
+
+def _notify(node: Node) -> tuple[str, ...]:
+    return tuple(_notify_address(item) for item in node.items())
+
+
+def _notify_address(node: Node) -> str:
+    text = _name(node)
+    if _SECRET_REFERENCE.fullmatch(text) or _ADDRESS.fullmatch(text):
+        return text
+    # The value may hold a token: it is not repeated in the message.
+    remedy = "write an address such as mailto://..., or env:NAME for one in an environment variable"
+    raise node.refused("this is no address to notify", remedy)
+
+
+def _gate_error(node: Node) -> str:
+    return node.choice(get_args(OnGateError))
+
+
+def _unpriced(node: Node) -> str:
+    return node.choice(get_args(OnUnpriced))
+
+
+_READERS: Final[Mapping[str, tuple[str, Callable[[Node], object]]]] = {
+    "monthly_limit_usd": ("monthly_limit", _limit),
+    "daily_limit_usd": ("daily_limit", _limit),
+    "weekly_limit_usd": ("weekly_limit", _limit),
+    "job_limit_usd": ("job_limit", _limit),
+    "stage_limits_usd": ("stage_limits", _limits),
+    "model_limits_usd": ("model_limits", _limits),
+    "alert_threshold_percent": ("thresholds", _thresholds),
+    "block_at_limit": ("block_at_limit", _flag),
+    "notification_email": ("notification_email", _email),
+    "notify": ("notify", _notify),
+    "on_gate_error": ("on_gate_error", _gate_error),
+    "on_unpriced": ("on_unpriced", _unpriced),
+    "reserve_cap_usd": ("reserve_cap", _limit),
+}
+"""The keys of a budget: the field each one fills, and how its value is read."""
+
+BUDGET_KEYS: Final = {field: key for key, (field, _) in _READERS.items()}
+"""The key in the YAML of each field of a :class:`Budget`."""
+
+
+# --- names and free values
+
+
+def _name(node: Node) -> str:
+    text = node.text()
+    _check_name(text, node)
+    return text
+
+
+def _check_name(text: str, node: Node) -> None:
+    if not text.strip():
+        raise node.refused("an empty name", "write a name")
+    if not text.isprintable():
+        raise node.refused(f"{text!r} has control characters", "remove them")
+
+
+def plain(node: Node) -> object:
+    """Return a free value of the user's (under an ``x-`` key) as maps, lists and the text as written."""
+    if node.is_map:
+        return {key: plain(value) for key, value in node.map().items()}
+    if node.is_list:
+        return [plain(value) for value in node.items()]
+    return None if node.is_null or not isinstance(node.content, Scalar) else node.content.text

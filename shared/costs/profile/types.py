@@ -1,0 +1,119 @@
+"""What a profile says, as types. Pure data; amounts in nano-dollars, ``None`` is "no limit".
+
+>>> default = Budget()
+>>> default.monthly_limit, default.thresholds, default.block_at_limit
+(50000000000, (80.0,), False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from ..money import NANOS_PER_USD, Nanos
+
+OnGateError = Literal["block", "allow"]
+"""What a caller with a blocking limit gets when the gate cannot be read."""
+
+OnUnpriced = Literal["block", "warn"]
+"""What a caller with a blocking limit gets for a model without a known price."""
+
+DEFAULT_MONTHLY_LIMIT: Final = Nanos(50 * NANOS_PER_USD)
+DEFAULT_THRESHOLDS: Final = (80.0,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The limits of one user, or of the organisation, and what happens at them.
+
+    ``stage_limits`` are per job, by stage; ``model_limits`` are per month, by ``service/model``.
+    ``thresholds`` are percentages above 0 and up to 100, ascending; 100 is always alerted.
+    ``reserve_cap`` is held for a call whose highest possible cost is not known.
+    """
+
+    monthly_limit: Nanos | None = DEFAULT_MONTHLY_LIMIT
+    daily_limit: Nanos | None = None
+    weekly_limit: Nanos | None = None
+    job_limit: Nanos | None = None
+    stage_limits: Mapping[str, Nanos] = field(default_factory=dict)
+    model_limits: Mapping[str, Nanos] = field(default_factory=dict)
+    thresholds: tuple[float, ...] = DEFAULT_THRESHOLDS
+    block_at_limit: bool = False
+    notification_email: str | None = None
+    notify: tuple[str, ...] = ()
+    on_gate_error: OnGateError = "block"
+    on_unpriced: OnUnpriced = "block"
+    reserve_cap: Nanos | None = None
+
+    def merged(self, changes: BudgetChanges) -> Budget:
+        """Return this budget with ``changes`` over it, key by key, maps included.
+
+        >>> Budget(stage_limits={"a": 1, "b": 2}).merged({"stage_limits": {"b": None}}).stage_limits
+        {'a': 1}
+        """
+        values = {name: self._merged(name, value) for name, value in changes.items()}
+        return replace(self, **values)  # type: ignore[arg-type]  # the reader typed each value by its key
+
+    def _merged(self, name: str, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        together = {**getattr(self, name), **value}
+        return {key: amount for key, amount in together.items() if amount is not None}
+
+
+BudgetChanges = Mapping[str, object]
+"""The fields of :class:`Budget` that a profile names, with their typed values. In maps of limits
+``None`` takes away a limit that the defaults set."""
+
+NO_BUDGET: Final = Budget(monthly_limit=None)
+"""Where the organisation starts from: no limit at all."""
+
+BUDGET_FIELDS: Final = tuple(f.name for f in fields(Budget))
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """What holds for one user: own settings merged over the defaults."""
+
+    user_id: str
+    timezone: ZoneInfo
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A whole profile. ``path`` is ``None`` for the defaults without a file.
+
+    ``aliases`` maps the user's own model names (an Azure deployment, say) to catalogue names.
+    ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own.
+    """
+
+    path: Path | None = None
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    budget: Budget = field(default_factory=Budget)
+    organization: Budget = NO_BUDGET
+    users: Mapping[str, UserSettings] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, object] = field(default_factory=dict)
+
+    def for_user(self, user_id: str | int) -> UserSettings:
+        """Return the settings of a user; one who is not in the profile has the defaults.
+
+        >>> Profile().for_user(1).user_id
+        '1'
+        """
+        key = str(user_id)
+        return self.users.get(key) or UserSettings(key, self.timezone, self.budget)
+
+    @property
+    def prices_path(self) -> Path | None:
+        """Where the user's own prices would lie: ``prices.yaml`` beside the profile."""
+        return self.path.with_name("prices.yaml") if self.path else None
+
+    @property
+    def source(self) -> str:
+        """What is in use, as ``show-budget`` and ``doctor`` say it."""
+        return str(self.path) if self.path else "defaults, no file"

@@ -1,0 +1,248 @@
+"""Which limits hold, how they stand and what is said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.budgets.limits import (
+    Crossing,
+    Limit,
+    Scope,
+    ScopeKind,
+    Spending,
+    applying,
+    crossing,
+    crossings,
+    is_model,
+    limits_for,
+    message,
+    percent_text,
+    places_for,
+    tightest_first,
+)
+from shared.costs.money import Nanos, from_usd
+from shared.costs.profile import Profile, parse_profile
+from shared.costs.rollup import JobRef, Query
+
+NOW = datetime(2026, 11, 30, 20, 0, tzinfo=UTC)  # in Kolkata already 1 December, a Tuesday
+JOB = JobRef("job-1", Path("/out/job-1/cost_ledger.jsonl"))
+
+
+def read(text: str) -> Profile:
+    return parse_profile(text.encode(), Path("profile.yaml"))
+
+
+def as_is(service: str, model: str) -> str:
+    return f"{service}/{model}"
+
+
+MONTH = Scope("u", "month")
+
+
+def limit(amount: str = "50", scope: Scope = MONTH, thresholds: tuple[float, ...] = (80.0,)) -> Limit:
+    return Limit(scope, from_usd(amount), None, Query(), thresholds)
+
+
+def said(spent: str, of: Limit) -> str | None:
+    found = crossing(Spending(of, from_usd(spent)))
+    return None if found is None else message(found)
+
+
+# --- the texts
+
+
+@pytest.mark.parametrize(
+    ("spent", "text"),
+    [
+        ("0", None),
+        ("39.99", None),
+        ("40", "⚠️  WARNING: Budget threshold reached! $40.00 / $50.00 (80.0%) | Remaining: $10.00"),
+        ("40.25", "⚠️  WARNING: Budget threshold reached! $40.25 / $50.00 (80.5%) | Remaining: $9.75"),
+        ("49.9999", "⚠️  WARNING: Budget threshold reached! $50.00 / $50.00 (99.9%) | Remaining: $0.00"),
+        ("50", "🚨 CRITICAL: Budget limit reached! $50.00 / $50.00 (100.0%)"),
+        ("1234.5", "🚨 CRITICAL: Budget limit reached! $1,234.50 / $50.00 (2469.0%)"),
+    ],
+)
+def test_the_user_s_month(spent: str, text: str | None) -> None:
+    assert said(spent, limit()) == text
+
+
+@pytest.mark.parametrize(
+    ("scope", "title"),
+    [
+        (Scope("u", "day"), "Daily budget"),
+        (Scope("u", "week"), "Weekly budget"),
+        (Scope("u", "month"), "Budget"),
+        (Scope("u", "job", "job-1"), "Job budget of job-1"),
+        (Scope("u", "stage", "asr"), "Stage budget of asr"),
+        (Scope("u", "model", "openai/gpt-4"), "Model budget of openai/gpt-4"),
+        (Scope(None, "month"), "Organization budget"),
+        (Scope(None, "day"), "Organization daily budget"),
+        (Scope(None, "model", "openai/gpt-4"), "Organization model budget of openai/gpt-4"),
+    ],
+)
+def test_other_scopes_name_themselves(scope: Scope, title: str) -> None:
+    assert said("4.5", limit("5", scope)) == (
+        f"⚠️  WARNING: {title} threshold reached! $4.50 / $5.00 (90.0%) | Remaining: $0.50"
+    )
+    assert said("5", limit("5", scope)) == f"🚨 CRITICAL: {title} limit reached! $5.00 / $5.00 (100.0%)"
+
+
+def test_small_limits_show_four_decimals() -> None:
+    assert said("0.0045", limit("0.005")) == (
+        "⚠️  WARNING: Budget threshold reached! $0.0045 / $0.0050 (90.0%) | Remaining: $0.0005"
+    )
+    assert [places_for(from_usd(a)) for a in ("0", "0.5", "1")] == [2, 4, 2]
+
+
+def test_a_limit_of_nothing_is_reached_by_the_first_cent() -> None:
+    assert said("0", limit("0")) is None
+    assert said("0.01", limit("0")) == "🚨 CRITICAL: Budget limit reached! $0.01 / $0.00 (100.0%)"
+    assert percent_text(Nanos(0), Nanos(0)) == "0.0%"
+
+
+@pytest.mark.parametrize(
+    ("spent", "threshold", "level"),
+    [
+        ("4.9", None, "ok"),
+        ("5", 50, "warning"),
+        ("8.1", 80, "warning"),
+        ("9.5", 95, "warning"),
+        ("10", 100, "critical"),
+    ],
+)
+def test_the_highest_threshold_counts(spent: str, threshold: float | None, level: str) -> None:
+    spending = Spending(limit("10", thresholds=(50.0, 80.0, 95.0)), from_usd(spent))
+    assert (spending.threshold, spending.level) == (threshold, level)
+
+
+def test_a_hundred_is_alerted_without_being_named() -> None:
+    found = crossing(Spending(limit("10", thresholds=(50.0,)), from_usd(10)))
+    assert found is not None
+    assert (found.threshold, found.critical) == (100.0, True)
+
+
+@given(st.integers(0, 10**18), st.integers(0, 10**18), st.floats(0.1, 100))
+def test_a_crossing_agrees_with_its_figures(spent: int, amount: int, threshold: float) -> None:
+    spending = Spending(Limit(Scope("u", "month"), Nanos(amount), None, Query(), (threshold,)), Nanos(spent))
+    found = crossing(spending)
+    assert (found is not None and found.critical) == (spent > 0 and spent >= amount)
+    assert (percent_text(Nanos(spent), Nanos(amount)) == "100.0%") <= (spent >= amount)
+    if found is None and spent:
+        assert spending.remaining > 0
+
+
+# --- which limits hold
+
+EVERYTHING = """
+timezone: Europe/Berlin
+budget:
+  daily_limit_usd: 1
+  weekly_limit_usd: 2
+  monthly_limit_usd: 3
+  job_limit_usd: 4
+  stage_limits_usd: {asr: 5}
+  model_limits_usd: {openai/gpt-4: 6}
+organization: {monthly_limit_usd: 7, block_at_limit: true, alert_threshold_percent: 90}
+users: {rpatel: {timezone: Asia/Kolkata}}
+"""
+
+
+def test_every_limit_holds_in_its_zone_and_carries_its_query() -> None:
+    found = {str(x.scope): x for x in limits_for(read(EVERYTHING), "rpatel", NOW, JOB)}
+    assert {name: x.span for name, x in found.items()} == {
+        "daily limit of user rpatel": "2026-12-01",
+        "weekly limit of user rpatel": "2026-W49",
+        "monthly limit of user rpatel": "2026-12",
+        "limit of user rpatel for model openai/gpt-4": "2026-12",
+        "limit of user rpatel for job job-1": str(JOB.ledger),
+        "limit of user rpatel for stage asr": str(JOB.ledger),
+        "monthly limit of the organization": "2026-11",
+    }
+    december = datetime(2026, 11, 30, 18, 30, tzinfo=UTC)
+    monthly = found["monthly limit of user rpatel"]
+    assert (monthly.query.start, monthly.query.user_id) == (december, "rpatel")
+    organization = found["monthly limit of the organization"]
+    assert organization.query == Query(
+        start=datetime(2026, 10, 31, 23, tzinfo=UTC), end=datetime(2026, 11, 30, 23, tzinfo=UTC)
+    )
+    assert (organization.blocking, organization.thresholds) == (True, (90.0,))
+    assert found["limit of user rpatel for stage asr"].query == Query(ledger=JOB.ledger, stage="asr")
+
+
+def test_without_a_job_no_limit_on_jobs_or_stages_holds() -> None:
+    kinds = {x.scope.kind for x in limits_for(read(EVERYTHING), "rpatel", NOW)}
+    assert kinds == {"day", "week", "month", "model"}
+
+
+def test_null_is_no_limit() -> None:
+    assert limits_for(read("budget: {monthly_limit_usd: null}"), "u", NOW, JOB) == []
+
+
+def test_scopes_have_keys_of_their_own() -> None:
+    limits = limits_for(read(EVERYTHING), "rpatel", NOW, JOB)
+    assert len({x.scope.key for x in limits}) == len(limits) == 7
+    assert Scope("a", "model", "x/month").key != Scope("a/model:x", "month").key
+    assert Scope("organization", "month").key != Scope(None, "month").key
+
+
+@pytest.mark.parametrize(
+    ("stage", "model", "kinds"),
+    [
+        ("asr", "openai/gpt-4", {"day", "week", "month", "job", "stage", "model"}),
+        ("mt", "openai/gpt-4o", {"day", "week", "month", "job"}),
+        (None, "anthropic/gpt-4", {"day", "week", "month", "job"}),
+    ],
+)
+def test_a_call_counts_against_what_it_touches(stage: str | None, model: str, kinds: set[ScopeKind]) -> None:
+    limits = limits_for(read(EVERYTHING), "rpatel", NOW, JOB)
+    assert {x.scope.kind for x in applying(limits, stage, model, as_is)} == kinds
+
+
+def by_catalogue(service: str, model: str) -> str:
+    known = {"gpt-4-0613": "openai/gpt-4", "gpt-4": "openai/gpt-4", "my-deploy": "azure/gpt-4"}
+    return known.get(model, f"{service}/{model}")
+
+
+@pytest.mark.parametrize(
+    ("limited", "service", "model", "same"),
+    [
+        ("openai/gpt-4", "openai", "gpt-4", True),
+        ("openai/gpt-4", "openai", "gpt-4-0613", True),
+        ("openai/gpt-4", "chatgpt", "gpt-4", True),
+        ("openai/gpt-4-0613", "openai", "gpt-4", True),
+        ("openai/gpt-4", "openai", "gpt-4o", False),
+        ("openai/gpt-4", "azure", "my-deploy", False),
+        ("azure/my-deploy", "azure", "my-deploy", True),
+        ("gpt-4", "openai", "gpt-4-0613", True),
+        ("gpt-4", "azure", "my-deploy", True),
+        ("gpt-4", "openai", "gpt-4o", False),
+    ],
+)
+def test_a_model_is_known_by_every_name(limited: str, service: str, model: str, same: bool) -> None:
+    assert is_model(limited, service, model, by_catalogue) is same
+
+
+# --- the tightest first
+
+
+def test_the_tightest_is_the_one_that_leaves_least() -> None:
+    day, month = limit("5", Scope("u", "day")), limit("50", Scope("u", "month"))
+    everyone = limit("50", Scope(None, "month"))
+    spendings = [Spending(everyone, from_usd(45)), Spending(month, from_usd(45)), Spending(day, from_usd(4))]
+    assert [s.limit for s in tightest_first(spendings)] == [day, month, everyone]
+    assert [(c.limit, c.threshold) for c in crossings(spendings)] == [
+        (day, 80.0),
+        (month, 80.0),
+        (everyone, 80.0),
+    ]
+    assert crossings([Spending(day, from_usd(1))]) == []
+
+
+def test_a_crossing_is_plain_data() -> None:
+    assert crossing(Spending(limit("10"), from_usd(9))) == Crossing(limit("10"), from_usd(9), 80.0)

@@ -1,0 +1,238 @@
+"""What a profile may say, and how each fault is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.errors import ProfileError
+from shared.costs.money import Nanos, from_usd, json_number
+from shared.costs.profile import Budget, Profile, load_profile, parse_profile
+
+ROOT = Path(__file__).parents[3]
+
+# The profile of the contract, word for word.
+CONTRACT = """
+timezone: Europe/Berlin            # default UTC
+budget:                            # defaults for every user
+  monthly_limit_usd: 50.00
+  daily_limit_usd: null
+  weekly_limit_usd: null
+  job_limit_usd: null
+  stage_limits_usd: {13_ai_summarization: 0.50}     # per job
+  model_limits_usd: {openai/gpt-4: 10.00}           # per month
+  alert_threshold_percent: 80      # or [50, 80, 95]
+  block_at_limit: false
+  notification_email: null
+  notify: []                       # Apprise addresses, or names of environment variables: env:SLACK_COSTS
+organization:
+  monthly_limit_usd: null
+users:
+  rpatel: {timezone: Asia/Kolkata, budget: {monthly_limit_usd: 100, block_at_limit: true}}
+  "2": {budget: {daily_limit_usd: 5}}
+"""
+
+
+def read(text: str) -> Profile:
+    return parse_profile(text.encode(), Path("profile.yaml"))
+
+
+def test_the_contract_s_profile_reads_as_it_says() -> None:
+    profile = read(CONTRACT)
+    assert profile.timezone.key == "Europe/Berlin"
+    assert profile.organization.monthly_limit is None
+    default = profile.for_user("anyone")
+    assert (default.user_id, default.timezone.key) == ("anyone", "Europe/Berlin")
+    assert default.budget == Budget(
+        stage_limits={"13_ai_summarization": from_usd("0.50")}, model_limits={"openai/gpt-4": from_usd(10)}
+    )
+
+
+def test_a_user_s_budget_lies_over_the_defaults_key_by_key() -> None:
+    rpatel = read(CONTRACT).for_user("rpatel")
+    assert rpatel.timezone.key == "Asia/Kolkata"
+    assert (rpatel.budget.monthly_limit, rpatel.budget.block_at_limit) == (from_usd(100), True)
+    assert rpatel.budget.stage_limits == {"13_ai_summarization": from_usd("0.50")}
+    second = read(CONTRACT).for_user(2)
+    assert second.timezone.key == "Europe/Berlin"
+    assert (second.budget.daily_limit, second.budget.monthly_limit) == (from_usd(5), from_usd(50))
+
+
+def test_maps_of_limits_are_merged_and_null_takes_a_limit_away() -> None:
+    profile = read(
+        "budget: {stage_limits_usd: {asr: 1, mt: 2}, daily_limit_usd: 3}\n"
+        "users: {u: {budget: {stage_limits_usd: {mt: null, sum: 4}, daily_limit_usd: null}}}\n"
+    )
+    assert profile.for_user("u").budget.stage_limits == {"asr": from_usd(1), "sum": from_usd(4)}
+    assert profile.for_user("u").budget.daily_limit is None
+    assert profile.for_user("v").budget.stage_limits == {"asr": from_usd(1), "mt": from_usd(2)}
+    assert profile.for_user("v").budget.daily_limit == from_usd(3)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "budget:\n", "users: {u: }\n", "organization: null\n"])
+def test_what_is_not_said_is_as_by_default(text: str) -> None:
+    profile = read(text)
+    assert profile.for_user("u").budget == Budget()
+    assert profile.for_user("u").budget.monthly_limit == from_usd(50)
+    assert profile.organization == Budget(monthly_limit=None)
+    assert profile.timezone.key == "UTC"
+
+
+def test_every_key_of_a_budget_is_read() -> None:
+    budget = read(
+        """
+budget:
+  monthly_limit_usd: 1
+  daily_limit_usd: 2
+  weekly_limit_usd: 3
+  job_limit_usd: 4
+  stage_limits_usd: {a: 5}
+  model_limits_usd: {openai/gpt-4: 6}
+  alert_threshold_percent: [95, 50, 80, 50]
+  block_at_limit: true
+  notification_email: ops@example.org
+  notify: [env:SLACK_COSTS, "mailto://user:pass@example.org"]
+  on_gate_error: allow
+  on_unpriced: warn
+  reserve_cap_usd: 0.25
+"""
+    ).budget
+    assert budget == Budget(
+        monthly_limit=from_usd(1),
+        daily_limit=from_usd(2),
+        weekly_limit=from_usd(3),
+        job_limit=from_usd(4),
+        stage_limits={"a": from_usd(5)},
+        model_limits={"openai/gpt-4": from_usd(6)},
+        thresholds=(50.0, 80.0, 95.0),
+        block_at_limit=True,
+        notification_email="ops@example.org",
+        notify=("env:SLACK_COSTS", "mailto://user:pass@example.org"),
+        on_gate_error="allow",
+        on_unpriced="warn",
+        reserve_cap=from_usd("0.25"),
+    )
+
+
+def test_the_user_s_own_keys_are_kept_as_written() -> None:
+    profile = read("x-team: {lead: ana, ids: [1, 2], on: true, none: }\nx-empty:\n")
+    assert profile.extras == {
+        "x-team": {"lead": "ana", "ids": ["1", "2"], "on": "true", "none": None},
+        "x-empty": None,
+    }
+
+
+def test_aliases_map_own_names_to_catalogue_names() -> None:
+    assert read("aliases: {my-deploy: azure/gpt-4o}\n").aliases == {"my-deploy": "azure/gpt-4o"}
+
+
+REFUSED = [
+    ("monthly: 5", 1, "monthly", "unknown key 'monthly'"),
+    ("budget:\n  montly_limit_usd: 5", 2, "budget.montly_limit_usd", "did you mean 'monthly_limit_usd'?"),
+    ("users:\n  u: {limit: 5}", 2, "users.u.limit", "unknown key 'limit'"),
+    ("organization: {users: {}}", 1, "organization.users", "unknown key 'users'"),
+    ("budget: {daily_limit_usd: 5}\nbudget: {}", 2, "budget", "stands here a second time (first on line 1)"),
+    ("users: {2: {}, '2': {}}", 1, "users.2", "a second time"),
+    ("budget: {daily_limit_usd: -1}", 1, "budget.daily_limit_usd", "-1 is too small; write a number of at"),
+    ("budget: {daily_limit_usd: .nan}", 1, "budget.daily_limit_usd", ".nan is not a plain decimal number"),
+    ("budget: {daily_limit_usd: .inf}", 1, "budget.daily_limit_usd", ".inf is not a plain decimal number"),
+    ("budget: {daily_limit_usd: 1e3}", 1, "budget.daily_limit_usd", "write it out, as in 1000"),
+    ("budget: {daily_limit_usd: 010}", 1, "budget.daily_limit_usd", "remove the leading zero"),
+    ("budget: {daily_limit_usd: 12:30}", 1, "budget.daily_limit_usd", "12:30 is not a plain decimal number"),
+    ("budget: {daily_limit_usd: '5'}", 1, "budget.daily_limit_usd", "remove the quotes"),
+    ("budget: {daily_limit_usd: true}", 1, "budget.daily_limit_usd", "true is not a plain decimal number"),
+    ("budget: {daily_limit_usd: 1000000001}", 1, "budget.daily_limit_usd", "is too large"),
+    ("budget: {daily_limit_usd: [5]}", 1, "budget.daily_limit_usd", "a list is not a number"),
+    ("budget: {stage_limits_usd: 5}", 1, "budget.stage_limits_usd", "5 is not a map"),
+    ("budget: {stage_limits_usd: {' ': 5}}", 1, "budget.stage_limits_usd. ", "an empty name"),
+    ('budget: {model_limits_usd: {"a\\tb": 5}}', 1, "budget.model_limits_usd.a\tb", "control characters"),
+    ("budget: {block_at_limit: 'false'}", 1, "budget.block_at_limit", "write true or false"),
+    ("budget: {block_at_limit: yes}", 1, "budget.block_at_limit", "write true or false"),
+    ("budget: {block_at_limit: 1}", 1, "budget.block_at_limit", "write true or false"),
+    ("budget: {block_at_limit: }", 1, "budget.block_at_limit", "write true or false"),
+    ("budget: {alert_threshold_percent: 0}", 1, "budget.alert_threshold_percent", "0 is no threshold"),
+    ("budget: {alert_threshold_percent: []}", 1, "budget.alert_threshold_percent", "an empty list"),
+    ("budget: {alert_threshold_percent: [80, 101]}", 1, "alert_threshold_percent[1]", "101 is too large"),
+    ("budget: {alert_threshold_percent: null}", 1, "alert_threshold_percent", "not a plain decimal number"),
+    ("budget: {notification_email: nobody}", 1, "notification_email", "write it as name@example.org"),
+    ("budget: {notify: SLACK}", 1, "budget.notify", "SLACK is not a list"),
+    ("budget: {notify: [SLACK]}", 1, "budget.notify[0]", "or env:NAME"),
+    ("budget: {on_gate_error: maybe}", 1, "budget.on_gate_error", "write one of allow, block"),
+    ("budget: {on_unpriced: allow}", 1, "budget.on_unpriced", "write one of block, warn"),
+    ("timezone: Mars/Olympus", 1, "timezone", "no time zone is called Mars/Olympus; use an IANA name"),
+    ("timezone: ../etc/passwd", 1, "timezone", "no time zone is called"),
+    ("timezone: 5", 1, "timezone", "no time zone is called 5"),
+    ("users: [u]", 1, "users", "a list is not a map"),
+    ("users: {'': {}}", 1, "users.", "an empty name"),
+    ("users: {u: 5}", 1, "users.u", "5 is not a map"),
+    ("aliases: {a: [b]}", 1, "aliases.a", "a list is not text"),
+    ("aliases: {a: null}", 1, "aliases.a", "is not text"),
+    ("a: &x 1\nb: *x", 1, "a", "anchors and aliases"),
+    ("- 1", 1, None, "a list is not a map"),
+    ("{", 1, None, "not valid YAML"),
+    ("x: 1\n---\ny: 2", 2, None, "a second document"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "key", "said"), REFUSED, ids=[r[0][:40] for r in REFUSED])
+def test_a_fault_is_refused_with_its_place_and_remedy(
+    text: str, line: int, key: str | None, said: str
+) -> None:
+    with pytest.raises(ProfileError) as refused:
+        read(text)
+    place = refused.value.place
+    assert place.line is None or abs(place.line - line) <= int(key is None)
+    assert (key or "") in (place.key or "")
+    assert said in str(refused.value)
+    assert str(refused.value).startswith("profile.yaml")
+
+
+def test_a_refused_address_is_not_repeated() -> None:
+    with pytest.raises(ProfileError) as refused:
+        read("budget: {notify: [xoxb-12345-SECRET]}")
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_profile_is_loaded_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("budget: {daily_limit_usd: 2.5}\n")
+    profile = load_profile(path)
+    assert (profile.path, profile.budget.daily_limit) == (path, from_usd("2.5"))
+    assert (profile.source, profile.prices_path) == (str(path), tmp_path / "prices.yaml")
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    profile = load_profile(None)
+    assert (profile.source, profile.prices_path, profile.budget) == ("defaults, no file", None, Budget())
+
+
+def test_a_profile_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="cannot be read"):
+        load_profile(tmp_path / "none.yaml")
+
+
+def test_the_example_is_the_packaged_template_and_says_the_defaults() -> None:
+    example = ROOT / "config" / "profile.yaml"
+    template = ROOT / "shared" / "costs" / "data" / "templates" / "profile.yaml"
+    assert example.read_bytes() == template.read_bytes()
+    profile = load_profile(example)
+    assert (profile.budget, profile.organization) == (Budget(), Budget(monthly_limit=None))
+
+
+@given(st.integers(0, 10**18))
+def test_any_amount_reads_back_exactly(nanos: int) -> None:
+    text = json_number(Nanos(nanos))
+    assert read(f"budget: {{daily_limit_usd: {text}}}").budget.daily_limit == nanos
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_any_bytes_are_a_profile_or_are_refused(data: bytes) -> None:
+    outcome: Profile | ProfileError
+    try:
+        outcome = parse_profile(data, Path("p.yaml"))
+    except ProfileError as refused:
+        outcome = refused
+    assert isinstance(outcome, Profile) or str(outcome).startswith("p.yaml")
