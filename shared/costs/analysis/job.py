@@ -1,0 +1,101 @@
+"""The receipt of one job: its stages, models, retries, and what is not sure about its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..model import Entry
+from ..money import Nanos, divide
+from ..rollup import Totals
+from .sums import UNNAMED
+
+
+@dataclass(slots=True)
+class Line:
+    """What one stage, or one model, of a job came to.
+
+    ``attempts`` is the highest attempt seen; ``models`` are ``service/model`` in order of first use.
+    """
+
+    totals: Totals = field(default_factory=Totals)
+    attempts: int = 1
+    models: list[str] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """Fold one entry in."""
+        self.totals.add(entry)
+        self.attempts = max(self.attempts, entry.attempt)
+        if (model := model_of(entry)) not in self.models:
+            self.models.append(model)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A job over its whole life and all its users.
+
+    ``unpriced`` counts the calls without a price by ``service/model``; ``corrections`` counts
+    adjustments and reversals, which are in the sums.
+    """
+
+    job_id: str
+    totals: Totals
+    by_stage: Mapping[str, Line]
+    by_model: Mapping[str, Line]
+    users: tuple[str, ...]
+    unpriced: Mapping[str, int]
+    corrections: int
+    first: datetime | None
+    last: datetime | None
+
+
+def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
+    """Fold a job's entries into its receipt. Stages are in the order in which they first ran.
+
+    >>> receipt("job-1", []).totals.calls
+    0
+    """
+    whole = Line()
+    stages: dict[str, Line] = {}
+    models: dict[str, Line] = {}
+    users: dict[str, None] = {}
+    unpriced: dict[str, int] = {}
+    times: list[datetime] = []
+    corrections = 0
+    for entry in sorted(entries, key=lambda e: (e.timestamp, e.id)):
+        whole.add(entry)
+        stages.setdefault(entry.stage or UNNAMED, Line()).add(entry)
+        models.setdefault(model_of(entry), Line()).add(entry)
+        users.setdefault(entry.user_id)
+        if entry.unpriced_delta:
+            unpriced[model_of(entry)] = unpriced.get(model_of(entry), 0) + entry.unpriced_delta
+        corrections += entry.kind != "usage"
+        times.append(entry.timestamp)
+    return Receipt(
+        job_id=job_id,
+        totals=whole.totals,
+        by_stage=stages,
+        by_model=dict(sorted(models.items(), key=lambda item: -item[1].totals.cost)),
+        users=tuple(users),
+        unpriced={model: count for model, count in unpriced.items() if count},
+        corrections=corrections,
+        first=times[0] if times else None,
+        last=times[-1] if times else None,
+    )
+
+
+def model_of(entry: Entry) -> str:
+    """Return the entry's ``service/model``, as recorded."""
+    return f"{entry.service}/{entry.model}"
+
+
+def per_audio_minute(totals: Totals) -> Nanos | None:
+    """Return the cost of a minute of audio, or ``None`` where there was none.
+
+    >>> per_audio_minute(Totals(cost=Nanos(12_000_000), audio_microseconds=120_000_000))
+    6000000
+    """
+    if not totals.audio_microseconds:
+        return None
+    return Nanos(divide(totals.cost * 60_000_000, totals.audio_microseconds))

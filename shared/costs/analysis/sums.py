@@ -1,0 +1,86 @@
+"""Sums of sums: splitting what the index grouped by one dimension or another.
+
+>>> groups = [
+...     Group(("openai", "a"), Totals(calls=1, cost=Nanos(4))),
+...     Group(("openai", "b"), Totals(calls=2, cost=Nanos(1))),
+...     Group(("local", "b"), Totals(calls=5)),
+... ]
+>>> [(name, totals.calls) for name, totals in split(groups, 0).items()]
+[('openai', 3), ('local', 5)]
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from ..money import ZERO, Nanos, divide, percent
+from ..periods import Period
+from ..rollup import Group, Totals
+
+UNNAMED: Final = "(none)"
+"""What stands for calls that name no stage, operation, workflow ..."""
+
+Key = tuple[str | int | None, ...]
+
+
+def total(groups: Iterable[Group]) -> Totals:
+    """Return the sum of all groups. ``jobs`` is not a sum and stays 0: a job may be in many groups."""
+    whole = Totals()
+    for group in groups:
+        whole.merge(group.totals)
+    return replace(whole, jobs=0)
+
+
+def split(groups: Iterable[Group], position: int) -> dict[str, Totals]:
+    """Return sums by the value at ``position`` of the groups' keys, dearest first."""
+    return split_by(groups, lambda key: str(UNNAMED if key[position] is None else key[position]))
+
+
+def split_by(groups: Iterable[Group], name: Callable[[Key], str]) -> dict[str, Totals]:
+    """Return sums by a name made from the groups' keys: dearest first, then most calls, then by name."""
+    sums: dict[str, Totals] = {}
+    for group in groups:
+        sums.setdefault(name(group.key), Totals()).merge(group.totals)
+    ordered = sorted(sums.items(), key=lambda item: (-item[1].cost, -item[1].calls, item[0]))
+    return dict(ordered)
+
+
+def share(totals: Totals, whole: Totals) -> float:
+    """Return a sum's cost in percent of the whole's; 0.0 where the whole is free.
+
+    >>> share(Totals(cost=Nanos(1)), Totals(cost=Nanos(4))), share(Totals(), Totals())
+    (25.0, 0.0)
+    """
+    return percent(totals.cost, whole.cost) if whole.cost else 0.0
+
+
+def by_day(buckets: Iterable[Group], period: Period) -> tuple[Nanos, ...]:
+    """Return the cost of each local day of ``period``, from groups whose last key is ``bucket``."""
+    return tuple(totals.cost for totals in totals_by(buckets, period.days()))
+
+
+def totals_by(buckets: Iterable[Group], stretches: Sequence[Period]) -> tuple[Totals, ...]:
+    """Return sums by stretch of time, from groups whose last key is ``bucket``.
+
+    ``stretches`` follow each other; what lies outside them is left out.
+    """
+    starts = [int(stretch.start.timestamp()) for stretch in stretches]
+    end = int(stretches[-1].end.timestamp()) if stretches else 0
+    sums = tuple(Totals() for _ in stretches)
+    for group in buckets:
+        bucket = int(group.key[-1] or 0)
+        if starts and starts[0] <= bucket < end:
+            sums[bisect_right(starts, bucket) - 1].merge(group.totals)
+    return sums
+
+
+def mean(whole: Nanos, parts: int) -> Nanos:
+    """Return ``whole / parts``; of no parts, zero.
+
+    >>> mean(Nanos(10), 4), mean(Nanos(10), 0)
+    (2, 0)
+    """
+    return Nanos(divide(whole, parts)) if parts else ZERO

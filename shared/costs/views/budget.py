@@ -1,0 +1,181 @@
+"""``show-budget``: where the month stands, where it is going, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..analysis.pace import Outlook, Pace
+from ..budgets.limits import Level, Spending, crossings, message
+from ..money import ZERO, Nanos, format_usd, percent, to_usd
+from ..periods import Period
+from ..rollup import Totals
+from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural
+from .report import Figure, Gauge, Note, Report, Tone
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFacts:
+    """What the view needs to know.
+
+    ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
+    user's monthly one, if there is one, and ``outlook`` is what the pace means for it.
+    ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
+    were logged without one under a blocking limit.
+    """
+
+    user_id: str
+    period: Period
+    totals: Totals
+    pace: Pace
+    spendings: tuple[Spending, ...] = ()
+    month: Spending | None = None
+    outlook: Outlook | None = None
+    reserved: Nanos = ZERO
+    holds: int = 0
+    unreserved_calls: int = 0
+    profile: str = "defaults, no file"
+    health: Health = field(default_factory=Health)
+
+
+def budget_report(facts: BudgetFacts) -> Report:
+    """Return the budget of one user in one month."""
+    pace = facts.pace
+    progress = f"day {pace.days_begun} of {pace.days}" if pace.days_left and pace.days_begun else ""
+    alerts = [message(crossed) for crossed in crossings(facts.spendings)]
+    return Report(
+        title=f"Budget of {_owner(facts.user_id)}",
+        subtitle=", ".join(filter(None, (named(facts.period), progress))),
+        gauges=tuple(_gauges(facts)),
+        figures=tuple(_figures(facts)),
+        notes=(*_alerts(facts), *_notes(facts)),
+        data=_data(facts, alerts),
+    )
+
+
+def _owner(user_id: str) -> str:
+    return f"user {user_id}" if user_id.isdigit() else user_id
+
+
+def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:
+    for spending in facts.spendings:
+        held = facts.reserved if spending is facts.month else ZERO
+        yield gauge_of(spending, label_of(spending), held)
+
+
+def _figures(facts: BudgetFacts) -> Iterator[Figure]:
+    pace, month = facts.pace, facts.month
+    calls = plural(facts.totals.calls, "call", "calls")
+    yield Figure("spent", "Spent", facts.totals.cost, note=calls if facts.totals.calls else "no calls yet")
+    if month:
+        note = "the limit is used up" if month.remaining <= 0 else ""
+        yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
+    if facts.holds:
+        yield Figure(
+            "reserved", "Reserved", facts.reserved, note=plural(facts.holds, "live hold", "live holds")
+        )
+    if not facts.totals.calls:
+        return
+    yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
+    if pace.days_left:
+        yield _projection(facts)
+    if month and facts.outlook and pace.days_left:
+        yield from _outlook(month, facts.outlook, pace)
+
+
+def _over(pace: Pace) -> str:
+    return f"over {plural(pace.days_begun, 'day', 'days')}"
+
+
+def _projection(facts: BudgetFacts) -> Figure:
+    pace = facts.pace
+    if pace.low is None or pace.high is None:
+        note = "by the end of the month; too few days for a range"
+    else:
+        note = f"by the end of the month; likely {format_usd(pace.low)} to {format_usd(pace.high)}"
+    over = facts.month is not None and pace.projected > facts.month.limit.amount
+    return Figure("projected", "Projected", pace.projected, note=note, tone=_tone(over))
+
+
+def _outlook(month: Spending, outlook: Outlook, pace: Pace) -> Iterator[Figure]:
+    over = pace.projected > month.limit.amount
+    if month.remaining <= 0:
+        return
+    if over and outlook.exhausted_on is not None and outlook.days_until_exhausted is not None:
+        days = outlook.days_until_exhausted
+        left = "today" if days < 1 else f"{days:.0f} days" if days >= 1.5 else "1 day"
+        on = f"{outlook.exhausted_on.day} {outlook.exhausted_on:%B}"
+        yield Figure("exhausted_in", "Exhausted in", left, "text", f"at this pace, about {on}", "warning")
+    if over and outlook.cut_per_day and outlook.allowed_per_day is not None:
+        share = percent(outlook.cut_per_day, pace.daily_average)
+        allowed = format_usd(outlook.allowed_per_day)
+        note = f"a day, {share:.0f}% less: {allowed} a day keeps within the limit"
+        yield Figure("cut_per_day", "Cut", outlook.cut_per_day, note=note)
+    ahead = outlook.ahead
+    word = "above" if ahead > 0 else "below"
+    note = (
+        f"{word} an even pace: {percent(Nanos(pace.days_begun), Nanos(pace.days)):.0f}% of the month is gone"
+    )
+    yield Figure("ahead", "Pacing", Nanos(abs(ahead)), note=note)
+
+
+def _tone(bad: bool) -> Tone:
+    return "critical" if bad else "plain"
+
+
+def _alerts(facts: BudgetFacts) -> Iterator[Note]:
+    for crossed in crossings(facts.spendings):
+        yield Note(message(crossed), "critical" if crossed.critical else "warning")
+
+
+def _notes(facts: BudgetFacts) -> Iterator[Note]:
+    yield from doubts(facts.totals, facts.health)
+    if facts.unreserved_calls:
+        calls = plural(facts.unreserved_calls, "call was", "calls were")
+        text = f"{calls} logged without a reservation: a blocking limit cannot hold those back."
+        yield Note(text, "warning")
+    if facts.month is None:
+        yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")
+    blocking = " The limit blocks calls." if facts.month and facts.month.limit.blocking else ""
+    yield Note(f"Profile: {facts.profile}. Time zone {facts.period.zone.key}.{blocking}")
+
+
+def worst(spendings: tuple[Spending, ...]) -> Level:
+    """Return the state of the limit that stands worst: ``ok`` without limits."""
+    levels = {spending.level for spending in spendings}
+    return "critical" if "critical" in levels else "warning" if "warning" in levels else "ok"
+
+
+def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
+    month, pace, outlook = facts.month, facts.pace, facts.outlook
+    return {
+        "user_id": facts.user_id,
+        "month": facts.period.name,
+        "limit_usd": _usd(month.limit.amount if month else None),
+        "spent_usd": to_usd(facts.totals.cost),
+        "reserved_usd": to_usd(facts.reserved),
+        "remaining_usd": _usd(month.remaining if month else None),
+        "percent_used": round(percent(month.spent, month.limit.amount), 4) if month else None,
+        "daily_average_usd": to_usd(pace.daily_average),
+        "projected_usd": to_usd(pace.projected),
+        "status": worst(facts.spendings),
+        "alerts": alerts,
+        "unpriced_calls": facts.totals.unpriced_calls,
+        "projected_low_usd": _usd(pace.low),
+        "projected_high_usd": _usd(pace.high),
+        "days_until_exhausted": outlook.days_until_exhausted if outlook else None,
+        "exhausted_on": outlook.exhausted_on.isoformat() if outlook and outlook.exhausted_on else None,
+        "allowed_per_day_usd": _usd(outlook.allowed_per_day if outlook else None),
+        "cut_per_day_usd": _usd(outlook.cut_per_day if outlook else None),
+        "ahead_of_pace_usd": _usd(outlook.ahead if outlook else None),
+        "live_reservations": facts.holds,
+        "unreserved_calls": facts.unreserved_calls,
+        "incomplete": len(facts.health.problems),
+        "limits": [limit_row(spending) for spending in facts.spendings],
+        "profile": facts.profile,
+        "timezone": facts.period.zone.key,
+    }
+
+
+def _usd(amount: Nanos | None) -> float | None:
+    return None if amount is None else to_usd(amount)

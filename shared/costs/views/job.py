@@ -1,0 +1,172 @@
+"""``show-job``: the receipt of one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from ..analysis.job import Line, Receipt, per_audio_minute
+from ..analysis.sums import share
+from ..budgets.limits import Spending, crossings, message
+from ..money import Nanos, format_usd, percent, to_usd
+from ..rollup import Totals
+from .common import Health, cost_or_unpriced, doubts, gauge_of, label_of, limit_row, plural, totals_data
+from .monthly import count_figures, money_figures
+from .report import Column, Figure, Note, Report, Table
+
+
+@dataclass(frozen=True, slots=True)
+class MonthShare:
+    """What a job is of its user's month: both amounts in nano-dollars."""
+
+    user_id: str
+    month: str
+    spent: Nanos
+    limit: Nanos | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What the view needs to know. ``spendings`` are the limits on this job and its stages."""
+
+    receipt: Receipt
+    ledger: Path
+    zone: ZoneInfo
+    spendings: tuple[Spending, ...] = ()
+    month: MonthShare | None = None
+    health: Health = field(default_factory=Health)
+
+
+def job_report(facts: JobFacts) -> Report:
+    """Return the receipt of one job."""
+    receipt = facts.receipt
+    return Report(
+        title=f"Job {receipt.job_id}",
+        subtitle=_when(facts),
+        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
+        figures=tuple(_figures(facts)),
+        tables=(_stages(receipt), _models(receipt)) if receipt.totals.calls else (),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _when(facts: JobFacts) -> str:
+    first, last = facts.receipt.first, facts.receipt.last
+    if first is None or last is None:
+        return "Its ledger holds no entry yet."
+    start, end = first.astimezone(facts.zone), last.astimezone(facts.zone)
+    users = ", ".join(facts.receipt.users)
+    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+    return f"{start:%Y-%m-%d %H:%M} to {until} {facts.zone.key}, user {users}"
+
+
+def _figures(facts: JobFacts) -> Iterator[Figure]:
+    totals = facts.receipt.totals
+    yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts))
+    yield from money_figures(totals)
+    yield from count_figures(totals)
+    if (minute := per_audio_minute(totals)) is not None and totals.cost:
+        yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together")
+
+
+def _impact(facts: JobFacts) -> str:
+    month = facts.month
+    if month is None or not facts.receipt.totals.cost:
+        return ""
+    cost = facts.receipt.totals.cost
+    if month.limit:
+        return f"{percent(cost, month.limit):.1f}% of {month.user_id}'s {format_usd(month.limit)} a month"
+    return f"{percent(cost, month.spent):.1f}% of what {month.user_id} spent in {month.month}"
+
+
+def _stages(receipt: Receipt) -> Table:
+    columns = (
+        Column("stage", "Stage"),
+        Column("models", "Models", rank=2),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens", "Tokens", "tokens", rank=3),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    rows = tuple(
+        (
+            name if line.attempts == 1 else f"{name} (attempt {line.attempts})",
+            ", ".join(line.models),
+            line.totals.calls,
+            line.totals.tokens_total,
+            cost_or_unpriced(line.totals),
+            share(line.totals, receipt.totals),
+        )
+        for name, line in receipt.by_stage.items()
+    )
+    totals = receipt.totals
+    return Table("By stage", columns, rows, ("Total", "", totals.calls, totals.tokens_total, totals.cost, ""))
+
+
+def _models(receipt: Receipt) -> Table:
+    columns = (
+        Column("model", "Model"),
+        Column("calls", "Calls", "count"),
+        Column("tokens_input", "In", "tokens", rank=1),
+        Column("tokens_output", "Out", "tokens", rank=1),
+        Column("cost_input", "Input", "money", rank=2),
+        Column("cost_output", "Output", "money", rank=2),
+        Column("cost", "Cost", "money"),
+    )
+    return Table(
+        "By model", columns, tuple(_model(name, line.totals) for name, line in receipt.by_model.items())
+    )
+
+
+def _model(name: str, totals: Totals) -> tuple[str | int | None, ...]:
+    unknown = cost_or_unpriced(totals) is None
+    return (
+        name,
+        totals.calls,
+        totals.tokens_input,
+        totals.tokens_output,
+        "" if unknown else totals.cost_input,
+        "" if unknown else totals.cost_output,
+        cost_or_unpriced(totals),
+    )
+
+
+def _notes(facts: JobFacts) -> Iterator[Note]:
+    receipt = facts.receipt
+    for crossed in crossings(facts.spendings):
+        yield Note(message(crossed), "critical" if crossed.critical else "warning")
+    for model, count in receipt.unpriced.items():
+        yield Note(f"Unpriced: {plural(count, 'call', 'calls')} to {model}.", "warning")
+    yield from doubts(receipt.totals, facts.health)
+    if receipt.corrections:
+        yield Note(f"The sums include {plural(receipt.corrections, 'correction', 'corrections')}.")
+    yield Note(f"Ledger: {facts.ledger}")
+
+
+def _data(facts: JobFacts) -> dict[str, object]:
+    receipt = facts.receipt
+    return {
+        "job_id": receipt.job_id,
+        "total_cost": to_usd(receipt.totals.cost),
+        "by_stage": {name: to_usd(line.totals.cost) for name, line in receipt.by_stage.items()},
+        "by_model": {name: to_usd(line.totals.cost) for name, line in receipt.by_model.items()},
+        "calls": receipt.totals.calls,
+        "unpriced_calls": receipt.totals.unpriced_calls,
+        "users": list(receipt.users),
+        "first_call": receipt.first.isoformat() if receipt.first else None,
+        "last_call": receipt.last.isoformat() if receipt.last else None,
+        "totals": totals_data(receipt.totals),
+        "stages": {name: _line(line) for name, line in receipt.by_stage.items()},
+        "models": {name: _line(line) for name, line in receipt.by_model.items()},
+        "corrections": receipt.corrections,
+        "limits": [limit_row(spending) for spending in facts.spendings],
+        "incomplete": len(facts.health.problems),
+        "ledger": str(facts.ledger),
+    }
+
+
+def _line(line: Line) -> dict[str, object]:
+    return {**totals_data(line.totals), "attempts": line.attempts, "models": line.models}

@@ -1,0 +1,150 @@
+"""``show-monthly``: what a month cost, on what, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..analysis.pace import Pace
+from ..analysis.summary import Summary, costs
+from ..budgets.limits import Spending
+from ..money import Nanos, format_usd, percent, to_usd
+from ..periods import Period
+from ..rollup import Totals
+from .common import (
+    Breakdown,
+    Health,
+    breakdown_data,
+    breakdown_table,
+    doubts,
+    gauge_of,
+    label_of,
+    named,
+    totals_data,
+)
+from .report import Figure, Report, Series, Table, Tone
+
+
+@dataclass(frozen=True, slots=True)
+class MonthFacts:
+    """What the view needs to know.
+
+    ``days`` is the cost of each local day; ``before`` the cost of as many days of the month before
+    as have begun in this one, so that the two compare; ``limit`` is the monthly limit of the user,
+    or of the organisation where the summary is everyone's.
+    """
+
+    period: Period
+    summary: Summary
+    days: tuple[Nanos, ...]
+    pace: Pace
+    before: Nanos | None = None
+    limit: Spending | None = None
+    health: Health = field(default_factory=Health)
+
+
+def month_report(facts: MonthFacts) -> Report:
+    """Return the summary of one month, of one user or of everyone."""
+    summary = facts.summary
+    who = "everyone" if summary.user_id is None else f"user {summary.user_id}"
+    return Report(
+        title=f"{named(facts.period)}, {who}",
+        subtitle="" if summary.totals.calls else "No calls were logged in this month.",
+        gauges=(gauge_of(facts.limit, label_of(facts.limit)),) if facts.limit else (),
+        figures=tuple(_figures(facts)) if summary.totals.calls else (),
+        series=_series(facts),
+        tables=tuple(_tables(summary)),
+        notes=doubts(summary.totals, facts.health),
+        data=_data(facts),
+    )
+
+
+def _figures(facts: MonthFacts) -> Iterator[Figure]:
+    totals = facts.summary.totals
+    yield Figure("cost", "Spent", totals.cost, note=_compared(facts))
+    yield from money_figures(totals)
+    yield Figure("jobs", "Jobs", totals.jobs, "count", _per_job(facts.summary))
+    yield from count_figures(totals)
+
+
+def money_figures(totals: Totals) -> Iterator[Figure]:
+    """Return what input and output cost; left out where nothing was paid."""
+    if totals.cost:
+        yield Figure("cost_input", "Input", totals.cost_input, note=_of(totals.cost_input, totals))
+        yield Figure("cost_output", "Output", totals.cost_output, note=_of(totals.cost_output, totals))
+
+
+def _of(part: Nanos, totals: Totals) -> str:
+    return f"{percent(part, totals.cost):.1f}% of the cost"
+
+
+def count_figures(totals: Totals) -> Iterator[Figure]:
+    """Return calls, tokens and audio, with what stands out about them."""
+    remarks = []
+    if totals.unpriced_calls:
+        remarks.append(f"{totals.unpriced_calls:,} unpriced")
+    if totals.retried_calls:
+        remarks.append(f"{totals.retried_calls:,} retried ({format_usd(totals.retried_cost)})")
+    tone: Tone = "warning" if totals.unpriced_calls else "plain"
+    yield Figure("calls", "Calls", totals.calls, "count", ", ".join(remarks), tone)
+    if totals.tokens_total:
+        note = f"{totals.tokens_input:,} in, {totals.tokens_output:,} out"
+        if totals.tokens_cached:
+            note += f", {totals.tokens_cached * 100 / totals.tokens_input:.0f}% of input cached"
+        yield Figure("tokens", "Tokens", totals.tokens_total, "tokens", note)
+    if totals.audio_microseconds:
+        yield Figure("audio", "Audio", totals.audio_microseconds / 1_000_000, "duration")
+
+
+def _compared(facts: MonthFacts) -> str:
+    if not facts.before:
+        return ""
+    change = (facts.summary.totals.cost - facts.before) * 100 / facts.before
+    days = facts.pace.days_begun if facts.pace.days_left else 0
+    span = f"the first {days} days of the month before" if days else "the month before"
+    return f"{change:+.0f}% against {span} ({format_usd(facts.before)})"
+
+
+def _per_job(summary: Summary) -> str:
+    return f"{format_usd(summary.average_per_job, 4)} a job" if summary.totals.jobs else ""
+
+
+def _series(facts: MonthFacts) -> tuple[Series, ...]:
+    begun = facts.pace.days_begun
+    if begun < 2 or not any(facts.days):
+        return ()
+    labels = tuple(f"{day.day} {day:%b}" for day in facts.period.dates()[:begun])
+    return (Series("Spend by day", labels, tuple(float(day) for day in facts.days[:begun])),)
+
+
+def _breakdowns(summary: Summary) -> Iterator[Breakdown]:
+    yield Breakdown("by_service", "Service", summary.by_service)
+    yield Breakdown("by_model", "Model", summary.by_model)
+    yield Breakdown("by_stage", "Stage", summary.by_stage)
+    yield Breakdown("by_user", "User", summary.by_user)
+    yield Breakdown("by_operation", "Operation", summary.by_operation)
+
+
+def _tables(summary: Summary) -> Iterator[Table]:
+    for breakdown in _breakdowns(summary):
+        lonely_user = breakdown.key == "by_user" and (summary.user_id is not None or len(breakdown.sums) < 2)
+        if not breakdown.is_empty and not lonely_user:
+            yield breakdown_table(breakdown, summary.totals)
+
+
+def _data(facts: MonthFacts) -> dict[str, object]:
+    summary = facts.summary
+    details = breakdown_data(
+        [b for b in _breakdowns(summary) if b.key in ("by_service", "by_model", "by_stage")]
+    )
+    return {
+        **summary.as_dict(),
+        "by_user": costs(summary.by_user),
+        "daily_usd": {
+            day.isoformat(): to_usd(amount)
+            for day, amount in zip(facts.period.dates(), facts.days, strict=True)
+        },
+        "totals": totals_data(summary.totals),
+        "details": details,
+        "incomplete": len(facts.health.problems),
+    }

@@ -1,0 +1,132 @@
+"""``report`` and its presets ``status``, ``summary`` and ``stats``: a stretch of time, broken down as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..analysis.sums import share
+from ..budgets.limits import Spending
+from ..money import to_usd
+from ..periods import Period
+from ..rollup import Totals
+from .common import (
+    Breakdown,
+    Health,
+    breakdown_data,
+    breakdown_table,
+    cost_or_unpriced,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    named,
+    totals_data,
+)
+from .monthly import count_figures, money_figures
+from .report import Column, Figure, Report, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One row of a history: a day, a week or a month, and its sums."""
+
+    name: str
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodFacts:
+    """What the view needs to know.
+
+    ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
+    ``stretches`` divide the period where a history was asked for.
+    """
+
+    title: str
+    period: Period
+    totals: Totals
+    filters: Mapping[str, str] = field(default_factory=dict)
+    breakdowns: Sequence[Breakdown] = ()
+    stretches: Sequence[Stretch] = ()
+    spendings: Sequence[Spending] = ()
+    health: Health = field(default_factory=Health)
+
+
+def period_report(facts: PeriodFacts) -> Report:
+    """Return sums over a stretch of time, its history and its breakdowns."""
+    empty = not facts.totals.calls
+    return Report(
+        title=facts.title,
+        subtitle=_subtitle(facts),
+        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
+        figures=() if empty else tuple(_figures(facts.totals)),
+        tables=() if empty else tuple(_tables(facts)),
+        notes=doubts(facts.totals, facts.health),
+        data=_data(facts),
+    )
+
+
+def _subtitle(facts: PeriodFacts) -> str:
+    said = [named(facts.period), *(f"{name} {value}" for name, value in facts.filters.items())]
+    if not facts.totals.calls:
+        said.append("no calls")
+    return ", ".join(said)
+
+
+def _figures(totals: Totals) -> Iterator[Figure]:
+    yield Figure("cost", "Spent", cost_or_unpriced(totals))
+    yield from money_figures(totals)
+    yield Figure("jobs", "Jobs", totals.jobs, "count")
+    yield from count_figures(totals)
+
+
+def _tables(facts: PeriodFacts) -> Iterator[Table]:
+    if facts.stretches:
+        yield _history(facts.stretches, facts.totals)
+    for breakdown in facts.breakdowns:
+        if not breakdown.is_empty:
+            yield breakdown_table(breakdown, facts.totals)
+
+
+def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
+    columns = (
+        Column("period", "Period"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens_input", "In", "tokens", rank=2),
+        Column("tokens_output", "Out", "tokens", rank=2),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    rows = tuple(
+        (
+            s.name,
+            s.totals.calls,
+            s.totals.tokens_input,
+            s.totals.tokens_output,
+            s.totals.cost,
+            share(s.totals, whole),
+        )
+        for s in stretches
+    )
+    return Table("Over time", columns, rows)
+
+
+def _data(facts: PeriodFacts) -> dict[str, object]:
+    data: dict[str, object] = {
+        "start": facts.period.start.isoformat(),
+        "end": facts.period.end.isoformat(),
+        "timezone": facts.period.zone.key,
+        "filters": dict(facts.filters),
+        "total_cost": to_usd(facts.totals.cost),
+        "total_calls": facts.totals.calls,
+        "unique_jobs": facts.totals.jobs,
+        "totals": totals_data(facts.totals),
+        **breakdown_data(facts.breakdowns),
+        "incomplete": len(facts.health.problems),
+    }
+    if facts.stretches:
+        data["periods"] = [{"period": s.name, **totals_data(s.totals)} for s in facts.stretches]
+    if facts.spendings:
+        data["limits"] = [limit_row(spending) for spending in facts.spendings]
+    return data
