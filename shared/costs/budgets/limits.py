@@ -128,8 +128,10 @@ class Spending:
         return "critical" if threshold >= FULL else "warning"
 
     def _reaches(self, threshold: float) -> bool:
-        # A limit of $0 is reached by the first cent, not by nothing.
-        return self.spent > 0 and self.spent * 100 >= self.limit.amount * threshold
+        # A limit of $0 is reached by the first cent, not by nothing. Whole numbers, because a float
+        # cannot tell two large amounts apart.
+        millionths = round(threshold * 1_000_000)
+        return self.spent > 0 and self.spent * 100_000_000 >= self.limit.amount * millionths
 
 
 @dataclass(frozen=True, slots=True)

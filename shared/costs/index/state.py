@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import StorageUnavailable
-from .database import WAIT_S, Database
+from .database import WAIT_S, Database, retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class StateDb:
         if tables in self._tables:
             return
         with self._database.reading() as connection:
-            _bring_up(connection, tables)
+            retried(lambda: _bring_up(connection, tables), WAIT_S)
             self._tables.append(tables)
 
     def transaction(self, wait_s: float = WAIT_S) -> AbstractContextManager[sqlite3.Connection]:

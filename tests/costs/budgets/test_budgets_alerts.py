@@ -1,0 +1,118 @@
+"""Each alert is told once, by exactly one process."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+
+from shared.costs.budgets.alerts import fire
+from shared.costs.budgets.limits import Crossing, Limit, Scope
+from shared.costs.errors import StorageUnavailable
+from shared.costs.index.state import StateDb
+from shared.costs.money import from_usd
+from shared.costs.periods import month, zone
+from shared.costs.rollup import Query
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+MONTH = Scope("u", "month")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[StateDb]:
+    state = StateDb(tmp_path / "state.db")
+    yield state
+    state.close()
+
+
+def crossed(threshold: float, scope: Scope = MONTH, at: datetime = NOW) -> Crossing:
+    limit = Limit(scope, from_usd(50), month(at, zone("UTC")), Query(), (50.0, 80.0))
+    return Crossing(limit, from_usd(45), threshold)
+
+
+def told(state: StateDb, *candidates: Crossing) -> list[float]:
+    return [c.threshold for c in fire(state, candidates, NOW)]
+
+
+def test_a_threshold_is_told_once(state: StateDb) -> None:
+    assert told(state, crossed(80)) == [80]
+    assert told(state, crossed(80)) == []
+
+
+def test_a_higher_one_is_news_and_a_lower_one_is_not(state: StateDb) -> None:
+    assert told(state, crossed(80)) == [80]
+    assert told(state, crossed(100)) == [100]
+    assert told(state, crossed(80), crossed(50)) == []
+
+
+def test_a_jump_over_thresholds_tells_the_highest_alone(state: StateDb) -> None:
+    assert told(state, crossed(100)) == [100]
+    assert told(state, crossed(50)) == []
+
+
+def test_scopes_and_periods_are_told_apart(state: StateDb) -> None:
+    december = crossed(80, at=datetime(2026, 12, 1, tzinfo=UTC))
+    others = [
+        crossed(80, Scope("u", "day")),
+        crossed(80, Scope("v", "month")),
+        crossed(80, Scope(None, "month")),
+    ]
+    assert told(state, crossed(80), *others, december) == [80] * 5
+    assert told(state, crossed(80), *others, december) == []
+
+
+def test_nothing_crossed_touches_nothing(tmp_path: Path) -> None:
+    state = StateDb(tmp_path / "state.db")
+    assert fire(state, [], NOW) == []
+    assert not state.path.exists()
+
+
+def test_it_survives_the_process(tmp_path: Path) -> None:
+    for expected in ([80], []):
+        state = StateDb(tmp_path / "state.db")
+        assert told(state, crossed(80)) == expected
+        state.close()
+
+
+def test_a_raised_limit_does_not_tell_again(state: StateDb) -> None:
+    assert told(state, crossed(80)) == [80]
+    raised = replace(crossed(80), limit=replace(crossed(80).limit, amount=from_usd(60)))
+    assert told(state, raised) == []
+
+
+ROUNDS = 20
+
+
+def _compete(path: Path, barrier: Barrier, results: Queue[list[int]]) -> None:
+    state = StateDb(path)
+    counts = []
+    for turn in range(ROUNDS):
+        barrier.wait(timeout=60)
+        counts.append(len(fire(state, [crossed(80, Scope(f"user-{turn}", "month"))], NOW)))
+    results.put(counts)
+
+
+def test_of_processes_at_once_exactly_one_tells(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(3), context.Queue()
+    workers = [
+        context.Process(target=_compete, args=(tmp_path / "state.db", barrier, results)) for _ in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    counts = [results.get(timeout=60) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert [sum(turn) for turn in zip(*counts, strict=True)] == [1] * ROUNDS
+
+
+def test_a_state_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database" * 100)
+    with pytest.raises(StorageUnavailable):
+        fire(StateDb(tmp_path / "state.db"), [crossed(80)], NOW)
