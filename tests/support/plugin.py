@@ -1,0 +1,51 @@
+"""Fixtures for every test and doctest: a cost storage of its own, and no setting from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from shared.cost_tracker import CostTracker
+
+VARIABLES = (
+    "COST_TRACKER_JOB_DIR",
+    "COST_TRACKER_STAGE",
+    "COST_TRACKER_USER",
+    "COST_TRACKER_PROFILE",
+    "COST_TRACKER_OVERRIDE",
+    "NO_COLOR",
+    "COLUMNS",
+    "XDG_DATA_HOME",
+)
+
+
+@pytest.fixture(autouse=True)
+def cost_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cost storage of this test's own, also for the programs it starts."""
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    home = tmp_path / "cost-home"
+    monkeypatch.setenv("COST_TRACKER_HOME", str(home))
+    # The checkout's own config/profile.yaml must not decide what a test sees.
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(_defaults(tmp_path)))
+    return home
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> Iterator[CostTracker]:
+    """A tracker of one job, for tests and for the examples in docstrings."""
+    from shared.cost_tracker import CostTracker
+
+    with CostTracker(tmp_path / "jobs" / "job-1", "1") as made:
+        made.reset_usage_stats()
+        yield made
+
+
+def _defaults(folder: Path) -> Path:
+    path = folder / "no-limits-said.yaml"
+    path.write_text("budget: {}\n")
+    return path
