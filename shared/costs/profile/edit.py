@@ -1,0 +1,214 @@
+r"""Changes a profile and keeps everything else in it, character by character.
+
+The result is read strictly before it replaces the file. Two processes that edit at once take turns,
+so neither loses the other's change.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> path = Path(folder.name) / "profile.yaml"
+>>> _ = path.write_text("budget:\n  daily_limit_usd: 3  # as agreed\n")
+>>> profile = edit_profile(path, Edit({"daily_limit": Nanos(5_000_000_000)}))
+>>> print(path.read_text(), end="")
+budget:
+  daily_limit_usd: 5.00  # as agreed
+>>> folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import Place, ProfileError, StorageUnavailable
+from ..money import Nanos, json_number
+from ..platform import close, create_secure, sync, sync_directory
+from ..yaml_strict import Node, Scalar, load, parse
+from .reading import BUDGET_KEYS, parse_profile
+from .splice import put, scalar
+from .template import template
+from .types import BudgetChanges, Profile
+
+LOCK_WAIT_S: Final = 5.0
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What to change. ``budget`` has fields of :class:`Budget` with their values.
+
+    In maps of limits only the keys given change; ``None`` writes ``null``. Without ``user_id`` the
+    defaults of every user change, or with ``organization`` the limits over all users.
+    """
+
+    budget: BudgetChanges
+    user_id: str | None = None
+    organization: bool = False
+    timezone: str | None = None
+
+    @property
+    def section(self) -> tuple[str, ...]:
+        """The keys that lead to the budget that changes."""
+        if self.organization:
+            return ("organization",)
+        return ("budget",) if self.user_id is None else ("users", self.user_id, "budget")
+
+    def values(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Give each value that changes as YAML writes it, by the keys that lead to it."""
+        if self.timezone is not None:
+            yield (*self.section[:-1], "timezone"), scalar(self.timezone)
+        for field, value in self.budget.items():
+            place = (*self.section, BUDGET_KEYS[field])
+            if isinstance(value, Mapping):
+                for name, amount in value.items():
+                    yield (*place, name), _written(amount)
+            else:
+                yield place, _percentages(value) if field == "thresholds" else _written(value)
+
+
+def edit_profile(path: Path, edit: Edit) -> Profile:
+    """Change the profile at ``path`` and return what it says now.
+
+    Where there is no file, the commented example is written first. A link is followed, and the
+    file it leads to is replaced as a whole, with mode 0600.
+
+    Raises:
+        ProfileError: the file does not follow the contract, or would no longer; it is unchanged.
+        StorageUnavailable: the file cannot be written, or another process edits it for too long.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _turn(path):
+            before = _bytes(path)
+            after = template() if before is None else before
+            after = edited(after, path, edit)
+            if after != before:
+                _replace(path, after)
+            return parse_profile(after, path)
+    except OSError as error:
+        raise StorageUnavailable(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def edited(data: bytes, path: Path, edit: Edit) -> bytes:
+    """Return the YAML in ``data`` with the edit made; ``path`` is for messages.
+
+    Raises:
+        ProfileError: ``data`` is no profile, the edit does not follow the contract, or the file is
+            written in a way in which the value cannot be set without changing something else.
+    """
+    parse_profile(data, path)
+    values = dict(edit.values())
+    text = data.decode("utf-8-sig")
+    for place, value in values.items():
+        text = put(text, place, value)
+    after = (_BOM if data.startswith(_BOM) else b"") + text.encode()
+    _require_rest_unchanged(data, after, path, list(values))
+    parse_profile(after, path)
+    return after
+
+
+# --- values as YAML writes them
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return _amount(Nanos(value))
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(scalar(str(item)) for item in value)}]"
+    return scalar(str(value))
+
+
+def _amount(amount: Nanos) -> str:
+    """Write an amount with at least two decimals."""
+    dollars, _, decimals = json_number(amount).partition(".")
+    return f"{dollars}.{decimals:0<2}"
+
+
+def _percentages(value: object) -> str:
+    listed = value if isinstance(value, (tuple, list)) else (value,)
+    numbers = [f"{threshold:g}" for threshold in listed]
+    return numbers[0] if len(numbers) == 1 else f"[{', '.join(numbers)}]"
+
+
+# --- the safeguard
+
+
+def _require_rest_unchanged(before: bytes, after: bytes, path: Path, places: list[tuple[str, ...]]) -> None:
+    """Refuse an edit that would change a value it was not asked to."""
+    old, new = (dict(_leaves(parse(data, path, ProfileError))) for data in (before, after))
+    for place in old.keys() | new.keys():
+        if old.get(place) != new.get(place) and not any(_on_one_path(place, edited) for edited in places):
+            fault = f"editing would change {'.'.join(place)}, which nobody asked for"
+            raise ProfileError(Place(path), fault, "edit the file by hand")
+
+
+def _on_one_path(place: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shorter = min(len(place), len(other))
+    return place[:shorter] == other[:shorter]
+
+
+def _leaves(node: Node, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(node.content, Scalar):
+        yield place, "" if node.is_null else node.content.text
+    elif isinstance(node.content, Mapping):
+        for key, value in node.content.items():
+            yield from _leaves(value, (*place, key))
+    else:
+        for number, value in enumerate(node.content):
+            yield from _leaves(value, (*place, str(number)))
+
+
+# --- the file
+
+
+def _bytes(path: Path) -> bytes | None:
+    if not os.path.lexists(path):
+        return None
+    load(path, ProfileError)  # refuses pipes, devices and files that are too large
+    return path.read_bytes()
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # 50 ms that only editing needs
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_WAIT_S, mode=0o600)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout:
+        raise StorageUnavailable(f"{path}: another process has been editing it; try again") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put ``data`` in the file's place at once: a reader sees the old file or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    descriptor = create_secure(draft)
+    try:
+        try:
+            _write(descriptor, data)
+            sync(descriptor)
+        finally:
+            close(descriptor)
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
