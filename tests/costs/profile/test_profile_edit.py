@@ -44,6 +44,12 @@ x-note: |
 """
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder"
+
+
 def edit(text: str, change: Edit) -> str:
     return edited(text.encode(), Path("p.yaml"), change).decode()
 
@@ -153,8 +159,8 @@ def test_a_new_profile_begins_with_the_example(tmp_path: Path) -> None:
     assert load_profile(path) == profile
 
 
-def test_the_file_is_private_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
+def test_the_file_is_private_and_nothing_is_left_behind(folder: Path) -> None:
+    path = folder / "p.yaml"
     path.write_text(OURS)
     path.chmod(0o644)
     old = os.umask(0)
@@ -162,7 +168,7 @@ def test_the_file_is_private_and_nothing_is_left_behind(tmp_path: Path) -> None:
         edit_profile(path, Edit(DAILY))
     finally:
         os.umask(old)
-    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()}
     assert modes == {"p.yaml": 0o600, ".p.yaml.lock": 0o600}
 
 
@@ -183,9 +189,9 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_failed_replacement_leaves_the_file_and_no_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "p.yaml"
+    path = folder / "p.yaml"
     path.write_text(OURS)
 
     def no_space(*_: object) -> None:
@@ -195,7 +201,7 @@ def test_a_failed_replacement_leaves_the_file_and_no_draft(
     with pytest.raises(StorageUnavailable, match="No space left"):
         edit_profile(path, Edit(DAILY))
     assert path.read_text() == OURS
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".p.yaml.lock", "p.yaml"]
+    assert sorted(p.name for p in folder.iterdir()) == [".p.yaml.lock", "p.yaml"]
 
 
 def test_an_editor_that_never_ends_is_waited_for_briefly(
