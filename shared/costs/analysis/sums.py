@@ -14,13 +14,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from datetime import datetime
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from ..money import ZERO, Nanos, divide, percent
-from ..periods import Period
+from ..periods import Period, day, month, week
 from ..rollup import Group, Totals
 
-UNNAMED: Final = "(none)"
+UNNAMED: Final = "unassigned"
 """What stands for calls that name no stage, operation, workflow ..."""
 
 Key = tuple[str | int | None, ...]
@@ -75,6 +77,31 @@ def totals_by(buckets: Iterable[Group], stretches: Sequence[Period]) -> tuple[To
         if starts and starts[0] <= bucket < end:
             sums[bisect_right(starts, bucket) - 1].merge(group.totals)
     return sums
+
+
+Step = Literal["daily", "weekly", "monthly"]
+
+_STEPS: Final[dict[Step, Callable[[datetime, ZoneInfo], Period]]] = {
+    "daily": day,
+    "weekly": week,
+    "monthly": month,
+}
+
+
+def divide_period(period: Period, step: Step) -> list[Period]:
+    """Return the days, weeks or months that a period is made of, in order; the edges are cut off.
+
+    >>> from shared.costs.periods import parse_month, zone
+    >>> [part.name for part in divide_period(parse_month("2026-11", zone("UTC")), "weekly")]
+    ['2026-W44', '2026-W45', '2026-W46', '2026-W47', '2026-W48', '2026-W49']
+    """
+    parts: list[Period] = []
+    at = period.start
+    while at < period.end:
+        part = _STEPS[step](at, period.zone)
+        parts.append(replace(part, start=at, end=min(part.end, period.end)))
+        at = part.end
+    return parts
 
 
 def mean(whole: Nanos, parts: int) -> Nanos:

@@ -1,4 +1,4 @@
-"""``report`` and its presets ``status``, ``summary`` and ``stats``: a stretch of time, broken down as asked."""
+"""``report`` and its presets ``status``, ``summary``, ``stats``: any time, broken down as asked."""
 
 from __future__ import annotations
 

@@ -1,0 +1,67 @@
+"""``cost-dashboard export-report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...errors import WrongUsage
+from ...exchange.exports import exports
+from ...formats import names
+from ...views.job import job_report
+from ...views.monthly import month_report
+from ...views.report import Report
+from ..app import App, dashboard_command
+from ..exporting import write_entries
+from ..gather import job_facts, month_facts
+from ..jobs import complete_job, find_job
+from ..options import Span, month_option, user_option
+from ..reporting import query_of
+
+_REPORTS = [*names(), "md"]
+_ENTRIES = [name for name in exports() if name not in _REPORTS]
+_NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
+
+
+@dashboard_command(
+    "Record and share",
+    "export-report --format md --output november.md",
+    "export-report --format json --job job-20261122-rpatel-0001",
+    "export-report --format csv --entries --output entries.csv",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice([*_REPORTS, "focus", *_ENTRIES]),
+    help="A report as text, json, csv, md ...; or, in the other formats, the entries themselves.",
+)
+@click.option(
+    "--job", metavar="JOB", shell_complete=complete_job, help="The receipt of one job, not the month."
+)
+@click.option("--entries", "all_entries", is_flag=True, help="The entries themselves, in csv or json.")
+@month_option
+@user_option
+def command(app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool) -> None:
+    """Write a month's report, a job's receipt, or all entries, in the format you need.
+
+    Without --month, entries are those of the whole history and a report is of the present month.
+    Without --output it goes to the terminal.
+    """
+    kind = app.output.format_name
+    if all_entries or kind not in _REPORTS:
+        if job is not None:
+            raise WrongUsage(
+                f"the receipt of a job cannot be written as {kind}; leave out --job or --entries"
+            )
+        filters = {"user": user} if user else {}
+        kind = _NEWEST_FOCUS if kind == "focus" else "csv" if kind == "text" else kind
+        write_entries(app, kind, app.output.path or Path("-"), query_of(filters), Span(month_name))
+        return
+    app.show(_report(app, job, month_name, user))
+
+
+def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
+    if job is not None:
+        return job_report(job_facts(app.workspace, find_job(app.workspace, job)))
+    return month_report(month_facts(app.workspace, user, month_name))

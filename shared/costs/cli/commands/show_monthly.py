@@ -1,0 +1,24 @@
+"""``cost-dashboard show-monthly``."""
+
+from __future__ import annotations
+
+from ...views.monthly import month_report
+from ..app import App, dashboard_command
+from ..gather import month_facts
+from ..options import month_option, user_option
+
+
+@dashboard_command(
+    "Look",
+    "show-monthly",
+    "show-monthly --month 2026-10 --user rpatel",
+    "show-monthly --format md --output october.md",
+)
+@user_option
+@month_option
+def command(app: App, user: str | None, month_name: str | None) -> None:
+    """What a month cost, by service, model, stage and user.
+
+    Without --user: everyone.
+    """
+    app.show(month_report(month_facts(app.workspace, user, month_name)))

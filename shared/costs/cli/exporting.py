@@ -1,0 +1,89 @@
+"""Sends entries through an export, to a file or to the terminal, with progress on stderr."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ..errors import WrongUsage
+from ..exchange.destination import replacing
+from ..exchange.exports import Context, export_named
+from ..rollup import Query
+from ..views.common import limit_row
+from .app import App
+from .gather import limits_in, spendings, zone_of
+from .options import Span
+
+
+def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> None:
+    """Write the entries that match to ``file`` (``-`` is stdout).
+
+    Raises:
+        WrongUsage: a format that is no text cannot go to stdout.
+        UnsafePath: the file is a link, a pipe or a device.
+    """
+    export = export_named(kind)
+    to_terminal = str(file) == "-"
+    if to_terminal and not export.text:
+        raise WrongUsage(f"{kind} is no text format; name a file to write it to")
+    query = _bounded(app, query, span)
+    app.workspace.index.catch_up_all()
+    with _progress(app, query) as progress:
+        context = Context(_about(app, query), progress)
+        target = _to_stdout() if to_terminal else replacing(file)
+        with target as draft:
+            written = export.write(app.workspace.index.entries(query), draft, context)
+    app.say(f"wrote {written:,} entries" + ("" if to_terminal else f" to {file}"))
+
+
+def _bounded(app: App, query: Query, span: Span) -> Query:
+    """Return the query within the dates that were given; without any, over the whole history."""
+    if span == Span():
+        return query
+    period = span.period(app.workspace.clock(), zone_of(app.workspace, query.user_id))
+    return replace(query, start=period.start, end=period.end)
+
+
+def _about(app: App, query: Query) -> dict[str, object]:
+    """Return what an export may say beside its entries: when, of what, and how the budgets stand."""
+    now = app.workspace.clock()
+    user = query.user_id or app.default_user
+    period = Span().period(now, zone_of(app.workspace, user))
+    standing = spendings(app.workspace, limits_in(app.workspace, user, period))
+    return {
+        "exported_at": now.isoformat(),
+        "start": query.start.isoformat() if query.start else None,
+        "end": query.end.isoformat() if query.end else None,
+        "budgets": [limit_row(spending) for spending in standing],
+    }
+
+
+@contextmanager
+def _to_stdout() -> Iterator[Path]:
+    """Give a private file whose content goes to stdout when it is complete."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "entries"
+        draft.touch(0o600)
+        yield draft
+        with draft.open("rb") as file:
+            sys.stdout.flush()
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _progress(app: App, query: Query) -> Iterator[Callable[[int], None]]:
+    """Give what shows progress on stderr: a bar on a terminal, nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _written: None
+        return
+    expected = sum(group.totals.calls for group in app.workspace.index.groups((), query))
+    with click.progressbar(length=max(expected, 1), label="Exporting", file=sys.stderr) as bar:
+        yield lambda written: bar.update(written - bar.pos)
