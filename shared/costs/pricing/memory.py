@@ -1,0 +1,79 @@
+"""What was read from price sources, remembered in the cost storage. Losing or damaging it costs time only.
+
+One file per source and version: the parsed form of price files (YAML costs 20 ms and more to
+import and parse), and what ``genai-prices`` said about the models that were asked for (importing it
+costs 200 ms). Because files of earlier versions stay, a charge can be recomputed with the very
+prices that made it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+class PriceMemory:
+    """Remembers JSON-ready data by name in one folder; with no folder, nothing is remembered."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return what was remembered under ``name``; ``None`` when there is nothing or it is damaged."""
+        path = self._path(name)
+        if path is None:
+            return None
+        try:
+            raw = _read(path)
+        except OSError:
+            return None  # nothing remembered yet, or not ours to read: it is looked up again
+        checksum, _, content = raw.partition(b"\n")
+        if checksum != b"%08x" % crc32(content):
+            return None
+        found = json.loads(content)
+        return found if isinstance(found, dict) else None
+
+    def write(self, name: str, data: dict[str, Any]) -> bool:
+        """Remember ``data``; return whether that worked. Readers see the old content or the new."""
+        path = self._path(name)
+        if path is None:
+            return False
+        content = json.dumps(data, separators=(",", ":")).encode("ascii")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _replace(path, b"%08x\n%b" % (crc32(content), content))
+        except OSError:
+            return False  # a storage that cannot be written must not stop the call that is being priced
+        return True
+
+    def _path(self, name: str) -> Path | None:
+        return self._folder / f"{name}.json" if self._folder and _NAME.fullmatch(name) else None
+
+
+def _read(path: Path) -> bytes:
+    flags = (
+        os.O_RDONLY
+        | getattr(os, "O_NOFOLLOW", 0)
+        | getattr(os, "O_NONBLOCK", 0)
+        | getattr(os, "O_CLOEXEC", 0)
+    )
+    with open(os.open(path, flags), "rb") as file:
+        return file.read(_MAX_BYTES)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        with open(os.open(scratch, flags, 0o600), "wb") as file:
+            file.write(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

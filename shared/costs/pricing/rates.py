@@ -1,0 +1,243 @@
+"""What a price is: rates per unit, dated, by request size, time of day and service tier. Pure data.
+
+A *rate* is an exact fraction of nano-dollars per unit, so no price is rounded: $0.006 per audio
+minute is 1 nano-dollar per 10 microseconds. Rounding happens once per part of a charge, in
+``arithmetic``.
+
+>>> Rate.of("0.0375", per=1_000_000)        # USD per million tokens
+Rate(nanos=75, units=2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Context, Decimal
+from math import gcd
+from typing import Any, Final, NamedTuple
+
+from ..money import NANOS_PER_USD
+
+
+class Unit(NamedTuple):
+    """How the rate of a part is written and counted.
+
+    ``field`` is the field of ``Usage`` behind it; ``per`` is how many of those (microseconds for
+    audio) one written price pays for; ``words`` is how people read that.
+    """
+
+    field: str
+    per: int
+    words: str
+
+
+_MILLION: Final = 1_000_000
+_CONTEXT: Final = Context(prec=30)  # a rate that was multiplied may have no finite decimal form
+
+UNITS: Final[Mapping[str, Unit]] = {
+    "input": Unit("tokens_input", _MILLION, "million input tokens"),
+    "cached": Unit("tokens_cached", _MILLION, "million cached input tokens"),
+    "cache_write": Unit("tokens_cache_write", _MILLION, "million cache-written tokens"),
+    "cache_write_1h": Unit("tokens_cache_write_1h", _MILLION, "million tokens cached for an hour"),
+    "audio_input": Unit("tokens_audio_input", _MILLION, "million audio input tokens"),
+    "audio_cached": Unit("tokens_audio_cached", _MILLION, "million cached audio tokens"),
+    "image_input": Unit("tokens_image_input", _MILLION, "million image input tokens"),
+    "output": Unit("tokens_output", _MILLION, "million output tokens"),
+    "reasoning": Unit("tokens_reasoning", _MILLION, "million reasoning tokens"),
+    "audio_output": Unit("tokens_audio_output", _MILLION, "million audio output tokens"),
+    "image_output": Unit("tokens_image_output", _MILLION, "million image output tokens"),
+    "audio_seconds": Unit("audio_seconds", 60 * _MILLION, "audio minute"),
+    "characters": Unit("characters", _MILLION, "million characters"),
+    "images": Unit("images", 1, "image"),
+    "pages": Unit("pages", 1_000, "thousand pages"),
+    "requests": Unit("requests", 1_000, "thousand requests"),
+    "web_searches": Unit("web_searches", 1_000, "thousand web searches"),
+}
+"""The parts of a charge: keys of ``cost_parts`` on a ledger line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """An exact price per unit: ``nanos`` nano-dollars for ``units`` units, in lowest terms."""
+
+    nanos: int
+    units: int
+
+    @classmethod
+    def of(cls, usd: str | int | Decimal, per: int) -> Rate:
+        """Return the rate of ``usd`` US dollars for ``per`` units."""
+        numerator, denominator = Decimal(usd).as_integer_ratio()
+        return _lowest(numerator * NANOS_PER_USD, denominator * per)
+
+    def times(self, factor: Factor) -> Rate:
+        """Return this rate multiplied exactly by ``factor``."""
+        return _lowest(self.nanos * factor[0], self.units * factor[1])
+
+    def usd_per(self, units: int) -> str:
+        """Return what ``units`` units cost in USD, as exact decimal text without trailing zeros.
+
+        >>> Rate.of("0.006", per=60_000_000).usd_per(60_000_000)
+        '0.006'
+        """
+        exact = _CONTEXT.divide(Decimal(self.nanos * units), Decimal(self.units * NANOS_PER_USD))
+        text = f"{exact:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _lowest(numerator: int, denominator: int) -> Rate:
+    common = gcd(numerator, denominator)
+    return Rate(numerator // common, denominator // common)
+
+
+Factor = tuple[int, int]
+"""An exact fraction: numerator and denominator."""
+
+Rates = Mapping[str, Rate]
+"""Rates by part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs from one instant on.
+
+    ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
+    of a request with more input tokens than that. They apply to the whole request.
+    ``hours`` limits the price to a stretch of the UTC day, in minutes (it may run over midnight).
+    ``included`` names the counts that describe a call of this model but are not billed.
+    ``free`` is an explicit zero for everything. ``minimum_audio`` is the least billed duration in
+    """
+
+    rates: Rates = field(default_factory=dict)
+    since: datetime | None = None
+    above: tuple[tuple[int, Rates], ...] = ()
+    hours: tuple[int, int] | None = None
+    included: frozenset[str] = frozenset()
+    free: bool = False
+    unverified: bool = False
+    minimum_audio: int = 0
+    source: str = ""
+    note: str = ""
+
+    def active(self, at: datetime) -> bool:
+        """Whether this price holds at the instant ``at``."""
+        if self.since is not None and at < self.since:
+            return False
+        if self.hours is None:
+            return True
+        moment = at.astimezone(UTC)
+        minute = moment.hour * 60 + moment.minute
+        start, end = self.hours
+        return start <= minute < end if start <= end else minute >= start or minute < end
+
+    def rates_for(self, tokens_input: int) -> Rates:
+        """Return the rates of a request with that many input tokens."""
+        found = self.rates
+        for threshold, rates in self.above:
+            if tokens_input > threshold:
+                found = rates
+        return found
+
+    def times(self, factors: Mapping[str, Factor]) -> Price:
+        """Return this price with the rates of the parts in ``factors`` multiplied; others are left out."""
+        return replace(
+            self,
+            rates=_times(self.rates, factors),
+            above=tuple((threshold, _times(rates, factors)) for threshold, rates in self.above),
+        )
+
+
+def _times(rates: Rates, factors: Mapping[str, Factor]) -> Rates:
+    return {part: rate.times(factors[part]) for part, rate in rates.items() if part in factors}
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """All that one source says about a model's price.
+
+    ``name`` is ``provider/model`` as the source calls it. ``prices`` and each of ``tiers`` are in
+    order of precedence: the first active one holds. ``local`` models run on the user's own machine.
+    ``complete`` says that the list begins with the model's launch, so that an earlier date has no price
+    anywhere else either.
+    """
+
+    name: str
+    prices: tuple[Price, ...]
+    tiers: Mapping[str, tuple[Price, ...]] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    local: bool = False
+    complete: bool = False
+
+    def at(self, at: datetime, tier: str | None = None) -> Price | None:
+        """Return the price that holds at the instant ``at`` under a service tier, or ``None``."""
+        prices = self.prices if tier is None else self.tiers.get(tier, ())
+        return next((price for price in prices if price.active(at)), None)
+
+
+# --- the plain form, for files that remember prices
+
+
+def to_plain(prices: PriceList) -> dict[str, Any]:
+    """Return a price list as JSON-ready data; :func:`from_plain` reads it back unchanged."""
+    return {
+        "name": prices.name,
+        "prices": [_price_to_plain(price) for price in prices.prices],
+        "tiers": {tier: [_price_to_plain(p) for p in several] for tier, several in prices.tiers.items()},
+        "aliases": list(prices.aliases),
+        "local": prices.local,
+        "complete": prices.complete,
+    }
+
+
+def from_plain(data: Mapping[str, Any]) -> PriceList:
+    """Return the price list of :func:`to_plain`. Raises KeyError, TypeError or ValueError for other data."""
+    return PriceList(
+        name=data["name"],
+        prices=tuple(_price_from_plain(price) for price in data["prices"]),
+        tiers={tier: tuple(_price_from_plain(p) for p in several) for tier, several in data["tiers"].items()},
+        aliases=tuple(data["aliases"]),
+        local=data["local"],
+        complete=data["complete"],
+    )
+
+
+def _price_to_plain(price: Price) -> dict[str, Any]:
+    plain: dict[str, Any] = {"rates": _rates_to_plain(price.rates)}
+    if price.since is not None:
+        plain["since"] = price.since.isoformat()
+    if price.above:
+        plain["above"] = [[threshold, _rates_to_plain(rates)] for threshold, rates in price.above]
+    if price.hours is not None:
+        plain["hours"] = list(price.hours)
+    if price.included:
+        plain["included"] = sorted(price.included)
+    for name in ("free", "unverified", "minimum_audio", "source", "note"):
+        if value := getattr(price, name):
+            plain[name] = value
+    return plain
+
+
+def _price_from_plain(plain: Mapping[str, Any]) -> Price:
+    since, hours = plain.get("since"), plain.get("hours")
+    return Price(
+        rates=_rates_from_plain(plain["rates"]),
+        since=datetime.fromisoformat(since) if since else None,
+        above=tuple(
+            (int(threshold), _rates_from_plain(rates)) for threshold, rates in plain.get("above", ())
+        ),
+        hours=(int(hours[0]), int(hours[1])) if hours else None,
+        included=frozenset(plain.get("included", ())),
+        free=plain.get("free", False),
+        unverified=plain.get("unverified", False),
+        minimum_audio=plain.get("minimum_audio", 0),
+        source=plain.get("source", ""),
+        note=plain.get("note", ""),
+    )
+
+
+def _rates_to_plain(rates: Rates) -> dict[str, list[int]]:
+    return {part: [rate.nanos, rate.units] for part, rate in rates.items()}
+
+
+def _rates_from_plain(plain: Mapping[str, Any]) -> Rates:
+    return {part: Rate(int(nanos), int(units)) for part, (nanos, units) in plain.items()}
