@@ -30,3 +30,16 @@ def find_profile(
         if os.path.lexists(path):  # a dangling link was meant to be a profile: loading it says so
             return path.absolute()
     return None
+
+
+def place_for_new(environ: Mapping[str, str], cwd: Path, storage_root: Path) -> Path:
+    """Return where a first profile should lie, so that :func:`find_profile` finds it again.
+
+    At ``COST_TRACKER_PROFILE``, else in ``config`` where the project has such a folder, else in
+    the cost storage.
+    """
+    named = environ.get(PROFILE_VARIABLE)
+    if named:
+        return cwd / Path(named).expanduser()
+    config = cwd / "config"
+    return (config if config.is_dir() else storage_root) / PROFILE_NAME

@@ -58,9 +58,12 @@ class Budget:
         return replace(self, **values)  # type: ignore[arg-type]  # the reader typed each value by its key
 
     def _merged(self, name: str, value: object) -> object:
-        if not isinstance(value, Mapping):
+        current = getattr(self, name)
+        if not isinstance(current, Mapping):
             return value
-        together = {**getattr(self, name), **value}
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a map of names to amounts, not {value!r}")
+        together = {**current, **value}
         return {key: amount for key, amount in together.items() if amount is not None}
 
 
