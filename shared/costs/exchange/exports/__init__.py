@@ -1,0 +1,82 @@
+"""The formats entries can be exported to: one module each, found by its being here.
+
+A module has a constant ``EXPORT``. To add a format, add a file.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from ...errors import WrongUsage
+from ...model import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an export may say besides the entries.
+
+    ``about`` goes into formats that have room for it (JSON): how the entries were selected,
+    budgets. ``progress`` is called with the number of entries written so far, now and then.
+    """
+
+    about: Mapping[str, object] = field(default_factory=dict)
+    progress: Callable[[int], None] = lambda _written: None
+
+
+Writer = Callable[[Iterable[Entry], Path, Context], int]
+"""Writes entries, one after the other and never all in memory, into an empty file that is there
+already; returns how many it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One format: its name on the command line, its usual suffix, a sentence of help, and its writer.
+
+    ``text`` formats may go to standard output.
+    """
+
+    name: str
+    suffix: str
+    summary: str
+    write: Writer
+    text: bool = True
+
+
+@cache
+def exports() -> Mapping[str, Export]:
+    """Return every format by its name."""
+    found = (import_module(f"{__name__}.{module.name}").EXPORT for module in pkgutil.iter_modules(__path__))
+    return {export.name: export for export in found}
+
+
+ALIASES: Final[Mapping[str, str]] = {"focus": "focus-1.2"}
+"""Short names. ``focus`` is the version that most tools read."""
+
+
+def export_named(name: str) -> Export:
+    """Return the format called ``name``.
+
+    Raises:
+        WrongUsage: there is none; the message lists those that are there.
+
+    """
+    try:
+        return exports()[ALIASES.get(name, name)]
+    except KeyError:
+        raise WrongUsage(f"no export is called {name!r}; there are {', '.join(exports())}") from None
+
+
+def counted(entries: Iterable[Entry], context: Context) -> Iterable[Entry]:
+    """Pass entries on and report progress every thousand."""
+    number = 0
+    for number, entry in enumerate(entries, start=1):
+        yield entry
+        if number % 1_000 == 0:
+            context.progress(number)
+    context.progress(number)

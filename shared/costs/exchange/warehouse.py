@@ -1,0 +1,175 @@
+"""Entries in DuckDB, an embedded SQL engine (https://duckdb.org), for Parquet and for ``query``.
+
+DuckDB is an extra: ``pip install 'cost-ledger[warehouse]'``. Entries reach it through a private
+file in a private directory, so that memory stays flat, and amounts are DECIMAL(18, 9) throughout.
+Times are UTC.
+"""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import CostError, WrongUsage
+from ..model import Entry
+from ..money import Nanos, json_number
+from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, row_of
+from .exports import Context, counted
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_TYPES: Final[dict[ColumnKind, str]] = {
+    "text": "VARCHAR",
+    "json": "VARCHAR",
+    "instant": "TIMESTAMPTZ",
+    "count": "BIGINT",
+    "flag": "BOOLEAN",
+    "usd": "DECIMAL(18,9)",
+    "seconds": "DOUBLE",
+}
+MEMORY_LIMIT: Final = "512MB"
+
+
+class MissingExtra(CostError):
+    """A library that only some commands need is not installed. The message says how to get it."""
+
+
+class BadQuery(WrongUsage):
+    """SQL that DuckDB does not understand, or that is no single SELECT."""
+
+
+def connect(path: str = ":memory:") -> DuckDBPyConnection:
+    """Open a DuckDB database with bounded memory.
+
+    Raises:
+        MissingExtra: DuckDB is not installed.
+
+    """
+    try:
+        import duckdb  # 100 ms, and an extra: only these commands pay for it
+    except ImportError:
+        raise MissingExtra("DuckDB is needed here: pip install 'cost-ledger[warehouse]'") from None
+    return duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT, "autoload_known_extensions": False})
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A database in which ``entries`` holds ``rows`` entries."""
+
+    database: DuckDBPyConnection
+    rows: int
+
+
+@contextmanager
+def staged(entries: Iterable[Entry], folder: Path, context: Context) -> Iterator[Warehouse]:
+    """Give a database with a view ``entries`` over a private copy in ``folder``, to be read once.
+
+    Raises:
+        MissingExtra: DuckDB is not installed.
+
+    """
+    with tempfile.TemporaryDirectory(prefix=".entries-", dir=folder) as private, connect() as database:
+        copy = Path(private) / "entries.csv"
+        rows = _stage(counted(entries, context), copy)
+        database.execute(f"SET temp_directory = '{_quoted(private)}'")
+        database.execute(f"CREATE VIEW entries AS FROM {_scan(copy, _TYPES)}")
+        yield Warehouse(database, rows)
+
+
+def _stage(entries: Iterable[Entry], copy: Path) -> int:
+    rows = 0
+    amounts = [n for n, column in enumerate(COLUMNS) if column.kind == "usd"]
+    with copy.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        for entry in entries:
+            row: list[Value] = list(row_of(entry))
+            for position in amounts:
+                amount = row[position]
+                if amount is not None:
+                    row[position] = json_number(Nanos(int(amount)))
+            writer.writerow(row)
+            rows += 1
+    return rows
+
+
+def _scan(copy: Path, types: dict[ColumnKind, str]) -> str:
+    """Return the table function that reads the private copy, with every type stated."""
+    columns = ", ".join(f"'{column.name}': '{types[column.kind]}'" for column in COLUMNS)
+    return (
+        f"read_csv('{_quoted(copy)}', columns = {{{columns}}}, auto_detect = false, header = false, "
+        "delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\r\\n')"
+    )
+
+
+def _quoted(path: object) -> str:
+    return str(path).replace("'", "''")
+
+
+# --- query ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a SELECT gave. Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def ask(sql: str, entries: Iterable[Entry], context: Context) -> Answer:
+    """Run one SELECT over a table ``entries`` and return its result.
+
+    The SQL sees the entries and nothing else: no file, no network, no setting to change that. What
+    it computes goes away with the copy that it is computed on.
+
+    Raises:
+        MissingExtra: DuckDB is not installed.
+        BadQuery: the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's.
+
+    >>> ask("SELECT 0.1 + 0.2 AS exact", [], Context()).rows
+    ((Decimal('0.3'),),)
+    """
+    with tempfile.TemporaryDirectory(prefix="cost-query-") as private:
+        copy = Path(private) / "entries.csv"
+        with connect(f"{private}/entries.duckdb") as database:
+            _require_select(database, sql)
+            _stage(counted(entries, context), copy)
+            types = _TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
+            database.execute(f"SET temp_directory = '{_quoted(private)}'")
+            database.execute(f"CREATE TABLE entries AS FROM {_scan(copy, types)}")
+            _shut(database)
+            return _answer(database, sql)
+
+
+def _require_select(database: DuckDBPyConnection, sql: str) -> None:
+    import duckdb
+
+    try:
+        statements = database.extract_statements(sql)
+    except duckdb.Error as error:
+        raise BadQuery(str(error)) from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise BadQuery("a query is one SELECT over the table entries; nothing can be changed by it")
+
+
+def _shut(database: DuckDBPyConnection) -> None:
+    """Take from the connection what reaches beyond the table, for good."""
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+
+
+def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
+    import duckdb
+
+    try:
+        result = database.execute(sql)
+        columns = tuple(str(column[0]) for column in result.description or ())
+        return Answer(columns, tuple(result.fetchall()))
+    except duckdb.Error as error:
+        raise BadQuery(f"{error}\nentries has the columns {', '.join(COLUMN_NAMES)}") from None

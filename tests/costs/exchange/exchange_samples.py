@@ -1,0 +1,117 @@
+"""Entries for the tests of this room: any that a ledger can hold, and a few by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.costs.model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from shared.costs.money import Nanos
+
+AT = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
+
+
+def charge(**parts: int) -> Charge:
+    return Charge(
+        {part: Nanos(amount) for part, amount in parts.items()}, PricedBy("catalogue", "7", "openai/gpt-4o")
+    )
+
+
+def entry(number: int = 1, **fields: Any) -> Entry:
+    stated: dict[str, Any] = {
+        "id": f"{number:028x}",
+        "timestamp": AT,
+        "job_id": "job-1",
+        "user_id": "rpatel",
+        "service": "openai",
+        "model": "gpt-4o",
+        "stage": "13_ai_summarization",
+        "usage": Usage(tokens_input=1_000, tokens_cached=200, tokens_output=200),
+        "charge": charge(input=2_000_000, cached=250_000, output=2_000_000),
+    }
+    return Entry(**stated | fields)
+
+
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12
+) | st.sampled_from(
+    ["=1+1", "'=1+1", "''x", "@SUM(A1)", "-1", "+1", "\tx", "\rx", 'a"b', "a,b", "a\nb", "a\r\nb", "ü€😀"]
+)
+AMOUNT = st.integers(-(10**15), 10**15).map(Nanos)
+
+
+def usages() -> st.SearchStrategy[Usage]:
+    count = st.integers(0, 2**20)
+
+    def made(draws: list[int], seconds: float) -> Usage:
+        counts: dict[str, Any] = dict(zip(USAGE_FIELDS, draws, strict=True))
+        counts["audio_seconds"] = seconds
+        counts["tokens_input"] = sum(v for k, v in counts.items() if k.startswith("tokens_"))
+        counts["tokens_output"] = counts["tokens_input"]
+        counts["tokens_cache_write_1h"] = min(counts["tokens_cache_write_1h"], counts["tokens_cache_write"])
+        counts["tokens_audio_cached"] = min(
+            counts["tokens_audio_cached"], counts["tokens_cached"], counts["tokens_audio_input"]
+        )
+        return Usage(**counts)
+
+    draws = st.lists(count, min_size=len(USAGE_FIELDS), max_size=len(USAGE_FIELDS))
+    return st.builds(made, draws, st.floats(0, 1e6))
+
+
+CHARGES = st.builds(
+    Charge,
+    st.dictionaries(
+        st.sampled_from(["input", "cached", "output", "audio_seconds", "odd"]), AMOUNT, max_size=4
+    ),
+    st.builds(PricedBy, TEXT, TEXT, TEXT, st.booleans()),
+).filter(lambda found: abs(found.total) <= 10**15)
+
+INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+KINDS: st.SearchStrategy[Kind] = st.sampled_from(["usage", "usage", "usage", "adjustment", "reversal"])
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Entry:
+    optional = st.none() | TEXT
+    kind = draw(KINDS)
+    others: dict[str, Any] = {}
+    if kind != "usage":
+        others = {"corrects": draw(TEXT), "why": draw(optional), "resolves_unpriced": draw(st.booleans())}
+    names = (
+        "stage",
+        "service_tier",
+        "request_id",
+        "reservation",
+        "operation",
+        "description",
+        "workflow",
+        "project",
+    )
+    others |= {name: draw(optional) for name in names}
+    return Entry(
+        id=draw(st.uuids()).hex,
+        kind=kind,
+        timestamp=draw(INSTANTS),
+        period_at=draw(st.none() | INSTANTS),
+        job_id=draw(TEXT),
+        user_id=draw(TEXT),
+        service=draw(TEXT),
+        model=draw(TEXT),
+        usage=draw(usages()),
+        charge=draw(st.none() | CHARGES),
+        attempt=draw(st.integers(1, 9)),
+        actual_cost=draw(st.none() | AMOUNT),
+        estimated=draw(st.booleans()),
+        tags=tuple(draw(st.lists(TEXT, max_size=3))),
+        host=draw(TEXT),
+        pid=draw(st.integers(0, 99_999)),
+        metadata=draw(st.dictionaries(TEXT, JSON, max_size=3)),
+        **others,
+    )

@@ -1,0 +1,338 @@
+"""Every export: registered, whole or not there, refused at unsafe targets, exact when read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from exchange_samples import AT, charge, entries, entry
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.costs.errors import UnsafePath, WrongUsage
+from shared.costs.exchange.columns import COLUMN_NAMES, entry_of, row_of
+from shared.costs.exchange.destination import CannotWrite, replacing
+from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.exports.csv import guarded, unguarded
+from shared.costs.ledger.line import decode
+from shared.costs.model import Entry, Usage
+from shared.costs.money import from_json_number, from_usd
+from shared.costs.rollup import Totals
+
+
+def written(name: str, given: list[Entry], folder: Path) -> Path:
+    export = export_named(name)
+    target = folder / f"costs{export.suffix}"
+    with replacing(target) as draft:
+        assert export.write(given, draft, Context(about={"budgets": []})) == len(given)
+    return target
+
+
+def total(given: list[Entry]) -> int:
+    return sum(entry.cost for entry in given)
+
+
+def decimal_sum(values: list[str]) -> int:
+    return from_usd(sum((Decimal(value) for value in values if value), Decimal(0)))
+
+
+@given(entries())
+def test_a_row_turns_back_into_the_entry_it_was_made_of(one: Entry) -> None:
+    assert entry_of(dict(zip(COLUMN_NAMES, row_of(one), strict=True))) == one
+
+
+@given(st.text(max_size=8) | st.from_regex(r"'*[=+\-@\t\r].*", fullmatch=True))
+def test_guarding_a_cell_is_undone_exactly_and_leaves_no_formula(text: str) -> None:
+    assert unguarded(guarded(text)) == text
+    assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(given=st.lists(entries(), max_size=5))
+@pytest.mark.parametrize("name", sorted(exports()))
+def test_sums_read_back_are_exact(
+    name: str, given: list[Entry], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    target = written(name, given, tmp_path_factory.mktemp("export"))
+    assert READ_BACK[name](target) == total(given)
+
+
+def read_csv(target: Path) -> int:
+    with target.open(encoding="utf-8", newline="") as file:
+        return decimal_sum([row["cost_usd"] for row in csv.DictReader(file)])
+
+
+def read_focus(target: Path) -> int:
+    with target.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for column in ("EffectiveCost", "ListCost", "ContractedCost"):
+        assert [row[column] for row in rows] == [row["BilledCost"] for row in rows]
+    return decimal_sum([row["BilledCost"] for row in rows])
+
+
+def read_json(target: Path) -> int:
+    found = json.loads(target.read_text())
+    costs = [from_json_number(line["cost_usd"] or 0) for line in found["entries"]]
+    sums = json.loads(target.read_text(), parse_float=Decimal)["summary"]
+    assert from_usd(sums["cost_usd"]) == sum(costs)
+    assert sums["entries"] == len(costs)
+    return sum(costs)
+
+
+def read_jsonl(target: Path) -> int:
+    return sum(decode(line).cost for line in target.read_bytes().splitlines(keepends=True))
+
+
+def read_sqlite(target: Path) -> int:
+    with closing(sqlite3.connect(target)) as database:
+        return int(database.execute("SELECT COALESCE(SUM(cost_nanos), 0) FROM entries").fetchone()[0])
+
+
+def read_parquet(target: Path) -> int:
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as database:
+        found = database.execute("SELECT SUM(cost_usd) FROM read_parquet(?)", [str(target)]).fetchone()
+    return from_usd(found[0] or 0)
+
+
+READ_BACK = {
+    "csv": read_csv,
+    "focus-1.2": read_focus,
+    "focus-1.4": read_focus,
+    "json": read_json,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+    "sqlite": read_sqlite,
+}
+
+
+def test_every_export_is_registered_under_its_name_with_help_and_a_check() -> None:
+    assert set(exports()) == set(READ_BACK)
+    for name, export in exports().items():
+        assert export.name == name
+        assert export.suffix.startswith(".")
+        assert export.summary.endswith(".")
+
+
+def test_an_unknown_format_is_wrong_usage_and_lists_the_known_ones() -> None:
+    with pytest.raises(WrongUsage, match=r"no export is called 'xls'; there are .*csv"):
+        export_named("xls")
+    assert export_named("focus").name == "focus-1.2"
+
+
+def test_csv_keeps_numbers_numbers_and_disarms_text(tmp_path: Path) -> None:
+    one = entry(
+        stage="=cmd()", description="a,b\nc", charge=charge(input=-5), usage=Usage(audio_seconds=1e-6)
+    )
+    with written("csv", [one], tmp_path).open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["stage"] == "'=cmd()"
+    assert row["description"] == "a,b\nc"
+    assert row["cost_usd"] == "-0.000000005"
+    assert row["audio_seconds"] == "0.000001"
+    assert row["timestamp"] == "2026-11-22T09:30:00.123456Z"
+
+
+def test_unpriced_is_empty_in_csv_and_null_elsewhere(tmp_path: Path) -> None:
+    one = entry(charge=None)
+    with written("csv", [one], tmp_path).open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["cost_usd"] == ""
+    with closing(sqlite3.connect(written("sqlite", [one], tmp_path))) as database:
+        assert database.execute("SELECT cost_usd FROM entries_usd").fetchone() == (None,)
+    found = json.loads(written("json", [one], tmp_path).read_text())
+    assert found["entries"][0]["cost_usd"] is None
+    assert found["summary"]["unpriced_calls"] == 1
+
+
+def test_json_carries_what_it_is_given_about_budgets(tmp_path: Path) -> None:
+    found = json.loads(written("json", [], tmp_path).read_text())
+    assert found["budgets"] == []
+    assert found["entries"] == []
+    assert found["format"] == "cost-ledger entries"
+
+
+def test_progress_is_told_every_thousand_and_at_the_end(tmp_path: Path) -> None:
+    told: list[int] = []
+    target = tmp_path / "x"
+    export_named("jsonl").write((entry(n) for n in range(2_001)), target, Context(progress=told.append))
+    assert told == [1_000, 2_000, 2_001]
+
+
+# --- FOCUS ---------------------------------------------------------------------------------------
+
+
+def focus_rows(name: str, given: list[Entry], folder: Path) -> list[dict[str, str]]:
+    with written(name, given, folder).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_focus_has_a_row_for_each_part_with_its_quantity(tmp_path: Path) -> None:
+    rows = focus_rows("focus-1.2", [entry(service_tier="batch")], tmp_path)
+    shown = [
+        (row["SkuMeter"], row["ConsumedQuantity"], row["ConsumedUnit"], row["BilledCost"]) for row in rows
+    ]
+    assert shown == [
+        ("Input Tokens", "800", "Tokens", "0.002"),
+        ("Cached Input Tokens", "200", "Tokens", "0.00025"),
+        ("Output Tokens", "200", "Tokens", "0.002"),
+    ]
+    assert [row["x_TokensInput"] for row in rows] == ["1000", "", ""]
+    assert rows[0]["SkuPriceId"] == "openai/gpt-4o/input/batch"
+
+
+def test_focus_periods_are_whole_hours_and_months_in_utc(tmp_path: Path) -> None:
+    (row,) = focus_rows(
+        "focus-1.2", [entry(period_at=AT.replace(month=12, day=31), charge=charge())], tmp_path
+    )
+    assert (row["ChargePeriodStart"], row["ChargePeriodEnd"]) == (
+        "2026-12-31T09:00:00Z",
+        "2026-12-31T10:00:00Z",
+    )
+    assert (row["BillingPeriodStart"], row["BillingPeriodEnd"]) == (
+        "2026-12-01T00:00:00Z",
+        "2027-01-01T00:00:00Z",
+    )
+
+
+def test_focus_flags_an_unpriced_call_and_charges_it_nothing(tmp_path: Path) -> None:
+    (row,) = focus_rows("focus-1.4", [entry(charge=None)], tmp_path)
+    assert (row["BilledCost"], row["x_Unpriced"], row["ConsumedUnit"]) == ("0", "true", "Requests")
+    assert "unpriced" in row["ChargeDescription"]
+
+
+def test_focus_undoes_a_reversal_and_counts_nothing_for_an_adjustment(tmp_path: Path) -> None:
+    undone = entry(1, kind="reversal", corrects="a", charge=charge(input=-2_000_000))
+    adjusted = entry(2, kind="adjustment", corrects="a", why="price", usage=Usage(), charge=charge(input=7))
+    back, more = focus_rows("focus-1.4", [undone, adjusted], tmp_path)
+    assert (back["ChargeCategory"], back["ConsumedQuantity"], back["x_Calls"]) == ("Usage", "-1000", "-1")
+    assert (more["ChargeCategory"], more["ConsumedQuantity"], more["SkuId"]) == ("Adjustment", "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "missing"),
+    [
+        ("focus-1.2", "ProviderName", "HostProviderName"),
+        ("focus-1.4", "ServiceProviderName", "PublisherName"),
+    ],
+)
+def test_focus_versions_differ_in_their_columns(name: str, there: str, missing: str, tmp_path: Path) -> None:
+    (first, *_) = focus_rows(name, [entry()], tmp_path)
+    assert there in first
+    assert missing not in first
+    pascal = re.compile(r"(x_)?[A-Z][A-Za-z0-9]*")
+    assert all(pascal.fullmatch(column) for column in first)
+
+
+@given(st.lists(entries(), max_size=6))
+def test_own_counts_of_focus_rows_sum_to_those_of_the_entries(given: list[Entry]) -> None:
+    from shared.costs.exchange.focus import OWN, charges
+
+    get = dict(OWN)["x_TokensInput"]
+    found = sum(int(get(row) or 0) for one in given for row in charges(one))
+    totals = Totals()
+    for one in given:
+        if one.kind != "adjustment":
+            totals.add(one)
+    assert found == totals.tokens_input
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    return empty
+
+
+def test_the_file_is_private_and_replaces_the_old_one_whole(folder: Path) -> None:
+    target = folder / "costs.csv"
+    target.write_text("old")
+    old = os.umask(0o777)
+    try:
+        with replacing(target) as draft:
+            draft.write_text("new")
+            assert target.read_text() == "old"
+    finally:
+        os.umask(old)
+    assert target.read_text() == "new"
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in folder.iterdir()] == ["costs.csv"]
+
+
+def test_an_interrupted_export_leaves_the_old_file_and_no_draft(folder: Path) -> None:
+    target = folder / "costs.csv"
+    target.write_text("old")
+
+    def write_half() -> None:
+        with replacing(target) as draft:
+            draft.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert target.read_text() == "old"
+    assert [path.name for path in folder.iterdir()] == ["costs.csv"]
+
+
+def test_unsafe_targets_are_refused_and_untouched(folder: Path) -> None:
+    victim = folder / "victim"
+    victim.write_text("safe")
+    (folder / "link").symlink_to(victim)
+    (folder / "dangling").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "pipe")
+    os.link(victim, folder / "second")
+    (folder / "folder").mkdir()
+    before = sorted(path.name for path in folder.iterdir())
+    for name in ("link", "dangling", "pipe", "second", "folder"):
+        with pytest.raises(UnsafePath), replacing(folder / name):
+            pytest.fail("was opened")
+    assert victim.read_text() == "safe"
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_link_put_there_meanwhile_is_not_followed(folder: Path) -> None:
+    victim = folder / "victim"
+    victim.write_text("safe")
+    target = folder / "costs.csv"
+    with pytest.raises(UnsafePath), replacing(target):
+        target.symlink_to(victim)
+    assert victim.read_text() == "safe"
+
+
+def test_a_missing_folder_and_a_full_disk_are_plain_errors(folder: Path) -> None:
+    with pytest.raises(CannotWrite, match="cannot be written here"), replacing(folder / "no" / "x"):
+        pytest.fail("was opened")
+    with pytest.raises(CannotWrite, match="writing failed: No space"), replacing(folder / "x"):
+        raise OSError(28, "No space left on device")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"id": ""}, "id is missing"),
+        ({"service": None}, "service is missing"),
+        ({"kind": "gift"}, "kind is none of"),
+        ({"timestamp": "2026-11-22T09:30:00"}, "a time needs a zone"),
+        ({"timestamp": "yesterday"}, "Invalid isoformat"),
+        ({"cost_parts": '{"input":1}'}, "cost_parts do not sum"),
+        ({"tags": "{}"}, "tags is not as exported"),
+        ({"metadata": "[]"}, "metadata is not as exported"),
+        ({"tokens_input": -1}, "tokens_input must be between"),
+        ({"tokens_input": "x"}, "tokens_input must be a number"),
+    ],
+)
+def test_a_row_that_is_no_entry_says_why(changed: dict[str, str | int | None], complaint: str) -> None:
+    values = dict(zip(COLUMN_NAMES, row_of(entry()), strict=True))
+    with pytest.raises(ValueError, match=complaint):
+        entry_of(values | changed)

@@ -1,0 +1,97 @@
+"""SQL over entries: exact, read-only, and blind to everything but the entries."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from exchange_samples import charge, entries, entry
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.costs.exchange.columns import COLUMN_NAMES
+from shared.costs.exchange.exports import Context
+from shared.costs.exchange.warehouse import BadQuery, MissingExtra, ask
+from shared.costs.model import Entry
+from shared.costs.money import from_usd
+
+pytest.importorskip("duckdb")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(entries(), max_size=4))
+def test_sums_and_texts_are_exact(given: list[Entry]) -> None:
+    (sums,) = ask("SELECT sum(cost_usd), count(*) FROM entries", given, Context()).rows
+    assert (from_usd(sums[0] or 0), sums[1]) == (sum(one.cost for one in given), len(given))
+    found = ask("SELECT id, stage, description, metadata FROM entries", given, Context()).rows
+    assert {row[0]: row[1:3] for row in found} == {one.id: (one.stage, one.description) for one in given}
+
+
+def test_columns_are_the_ledgers_fields_with_plain_types() -> None:
+    one = entry(charge=charge(input=1), tags=("a", "b"), estimated=True)
+    answer = ask("SELECT * FROM entries", [one], Context())
+    assert answer.columns == COLUMN_NAMES
+    row = dict(zip(answer.columns, answer.rows[0], strict=True))
+    assert row["cost_usd"] == Decimal("0.000000001")
+    assert row["timestamp"] == datetime(2026, 11, 22, 9, 30, 0, 123456)  # noqa: DTZ001 - UTC by contract
+    assert row["tokens_input"] == 1_000
+    assert row["estimated"] is True
+    assert row["tags"] == '["a","b"]'
+
+
+def test_an_unpriced_call_is_null_not_zero() -> None:
+    (row,) = ask("SELECT count(cost_usd), count(*) FROM entries", [entry(charge=None)], Context()).rows
+    assert row == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM entries",
+        "DROP TABLE entries",
+        "SELECT 1; SELECT 2",
+        "ATTACH 'x.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "PRAGMA database_list",
+        "COPY entries TO 'x.csv'",
+        "",
+        "SELEKT 1",
+    ],
+)
+def test_anything_but_one_select_is_refused(sql: str) -> None:
+    with pytest.raises(BadQuery):
+        ask(sql, [entry()], Context())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "read_text('{secret}')",
+        "read_csv('{secret}')",
+        "'{secret}'",
+        "glob('{folder}/*')",
+        "read_json('http://127.0.0.1:9/x')",
+        "read_blob('{secret}')",
+    ],
+)
+def test_files_and_network_are_out_of_reach(source: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("key\nvalue\n")
+    sql = f"SELECT * FROM {source.format(secret=secret, folder=tmp_path)}"
+    with pytest.raises(BadQuery):
+        ask(sql, [entry()], Context())
+
+
+def test_a_wrong_column_is_answered_with_those_that_are_there() -> None:
+    with pytest.raises(BadQuery, match=r"entries has the columns id, kind, timestamp"):
+        ask("SELECT prize FROM entries", [entry()], Context())
+
+
+def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'cost-ledger\[warehouse\]'"):
+        ask("SELECT 1", [], Context())
