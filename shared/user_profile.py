@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from shared.costs.errors import ProfileError
 from shared.costs.money import from_usd
 from shared.costs.profile import Budget, find_profile, load_profile
 from shared.costs.profile.finding import place_for_new
 from shared.costs.profile.types import BUDGET_FIELDS, Profile
 from shared.costs.storage import CostStorage
 
-__all__ = ["Budget", "UserProfile"]
+__all__ = ["Budget", "ProfileError", "UserProfile"]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Stage 06: speech recognition. Turns a job's recording into text with times.
+
+Writes transcript.json (segments), transcript.txt and, with --subtitles, subtitles.LANGUAGE.srt.
+
+    python scripts/06_whisperx_asr.py out/latest
+    python scripts/06_whisperx_asr.py out/latest --engine openai --model whisper-1
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline.audio import Audio, prepare
+from pipeline.documents import Transcript
+from pipeline.engines import SPEECH
+from pipeline.engines.speech import Heard, SpeechEngine
+from pipeline.stage import StageRun, run_stage, stage_parser
+
+from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
+
+STAGE = "06_whisperx_asr"
+
+
+def transcribe(run: StageRun) -> None:
+    """Transcribe the job's recording and write what was said."""
+    engine: SpeechEngine = run.open_engine(SPEECH)
+    with (
+        TemporaryDirectory(dir=run.job.path) as folder,
+        CostTracker(run.job.path, run.job.user_id) as tracker,
+    ):
+        audio = prepare(Path(run.job.record.media.path), Path(folder))
+        with tracker.stage(STAGE, logger=run.log, attempt=run.attempt):
+            try:
+                heard = recorded_call(tracker, engine, audio)
+            except (BudgetExceeded, BudgetGateUnavailable) as denied:
+                engine = run.open_fallback(SPEECH, denied)
+                heard = recorded_call(tracker, engine, audio)
+    write(run, Transcript(heard.language, engine.backend, engine.model, audio.seconds, heard.segments))
+
+
+def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio) -> Heard:
+    """Reserve what the call may cost, make it, and record what it did use."""
+    needs = engine.needs(audio)
+    with tracker.reserve(engine.service, engine.model, audio_seconds=needs.audio_seconds) as hold:
+        heard = engine.transcribe(audio)
+        tracker.log_usage(
+            engine.service,
+            engine.model,
+            request_id=heard.spent.request_id,
+            operation="transcription",
+            reservation=hold,
+            metadata={"backend": engine.backend, "segments": len(heard.segments), **heard.spent.details},
+            **heard.spent.usage,
+        )
+    return heard
+
+
+def write(run: StageRun, transcript: Transcript) -> None:
+    """Leave the transcript in the job, for people and for the next stages."""
+    run.job.write(run.job.path / "transcript.txt", transcript.text + "\n")
+    if run.options.subtitles:
+        run.job.write(run.job.path / f"subtitles.{transcript.language}.srt", transcript.as_srt())
+    run.job.write(run.job.transcript_path, transcript.as_json())
+
+
+def main() -> int:
+    """Run the stage for the job on the command line."""
+    parser = stage_parser(__doc__, SPEECH)
+    parser.add_argument("--language", default="en", help="what is spoken, in ISO 639-1 (default: en)")
+    parser.add_argument("--subtitles", action="store_true", help="write SubRip subtitles too")
+    return run_stage(STAGE, parser, transcribe)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

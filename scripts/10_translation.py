@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Stage 10: translation. Turns a job's transcript into other languages, segment by segment.
+
+Writes transcript.LANGUAGE.json and .txt and, with --subtitles, subtitles.LANGUAGE.srt.
+
+    python scripts/10_translation.py out/latest --to es
+    python scripts/10_translation.py out/latest --to es hi --engine openai --model gpt-4o-mini
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline.documents import Transcript, read_transcript
+from pipeline.engines import TRANSLATION
+from pipeline.engines.translation import Translated, TranslationEngine
+from pipeline.faults import StageFailed, StageSkipped
+from pipeline.stage import StageRun, run_stage, stage_parser
+
+from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
+
+STAGE = "10_translation"
+
+
+def translate(run: StageRun) -> None:
+    """Translate the transcript into every language asked for; say at the end which were skipped."""
+    transcript = read_transcript(run.job.transcript_path)
+    missing = []
+    with (
+        CostTracker(run.job.path, run.job.user_id) as tracker,
+        tracker.stage(STAGE, logger=run.log, attempt=run.attempt),
+    ):
+        for target in run.options.to:
+            if run.options.resume and run.job.translation_path(target).exists():
+                continue  # done by an earlier attempt, which stopped at another language
+            try:
+                translate_into(target, transcript, run, tracker)
+            except StageSkipped as reason:
+                missing.append(f"{target}: {reason}")
+    if missing:
+        raise StageSkipped("\n".join(missing))
+
+
+def translate_into(target: str, transcript: Transcript, run: StageRun, tracker: CostTracker) -> None:
+    """Translate the transcript into one language and write it."""
+    texts = [segment.text for segment in transcript.segments]
+    languages = {"language": transcript.language, "target": target}
+    engine: TranslationEngine = run.open_engine(TRANSLATION, **languages)
+    try:
+        translated = recorded_call(tracker, engine, texts, target)
+    except (BudgetExceeded, BudgetGateUnavailable) as denied:
+        engine = run.open_fallback(TRANSLATION, denied, **languages)
+        translated = recorded_call(tracker, engine, texts, target)
+    if len(translated.texts) != len(texts):
+        raise StageFailed(
+            f"{engine.model} gave no list of {len(texts)} translations; its call is in the ledger"
+        )
+    write(run, transcript.translated(target, engine.backend, engine.model, translated.texts))
+
+
+def recorded_call(
+    tracker: CostTracker, engine: TranslationEngine, texts: list[str], target: str
+) -> Translated:
+    """Reserve what the call may cost, make it, and record what it did use."""
+    needs = engine.needs(texts)
+    with tracker.reserve(
+        engine.service,
+        engine.model,
+        tokens_input=needs.tokens_input,
+        max_tokens_output=needs.max_tokens_output,
+    ) as hold:
+        translated = engine.translate(texts)
+        tracker.log_usage(
+            engine.service,
+            engine.model,
+            request_id=translated.spent.request_id,
+            operation="translation",
+            reservation=hold,
+            metadata={
+                "backend": engine.backend,
+                "segments": len(texts),
+                "target_languages": [target],
+                **translated.spent.details,
+            },
+            **translated.spent.usage,
+        )
+    return translated
+
+
+def write(run: StageRun, transcript: Transcript) -> None:
+    """Leave the translation in the job."""
+    language = transcript.language
+    run.job.write(run.job.path / f"transcript.{language}.txt", transcript.text + "\n")
+    if run.options.subtitles:
+        run.job.write(run.job.path / f"subtitles.{language}.srt", transcript.as_srt())
+    run.job.write(run.job.translation_path(language), transcript.as_json())
+
+
+def main() -> int:
+    """Run the stage for the job on the command line."""
+    parser = stage_parser(__doc__, TRANSLATION)
+    parser.add_argument("--to", nargs="+", metavar="LANGUAGE", default=["es"], help="ISO 639-1 (default: es)")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", default=2000, help="per language")
+    parser.add_argument("--stream", action="store_true", help="let a chat model stream its answer")
+    parser.add_argument("--subtitles", action="store_true", help="write SubRip subtitles too")
+    return run_stage(STAGE, parser, translate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""P1 and P2: one durable ``log_usage``, without history and with much of it, against its floors.
+
+The floor is lock, append and sync of one line of the same length; the peer a durable SQLite insert
+(WAL, ``synchronous=FULL``). ``log_usage`` prices the call, appends and syncs it, brings the index
+up to it and checks the budget.
+
+    python scripts/bench/p1_log_usage.py [--rounds 7] [--calls 150] [--history 0,10000,1000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+
+from harness import Row, interleaved, show
+from history import write_history
+
+from shared.cost_tracker import CostTracker
+
+LINE = b"x" * 410 + b"\n"
+
+
+def floor(folder: Path) -> Callable[[], object]:
+    """Lock, append, sync: what any durable record costs."""
+    fd = os.open(folder / "floor.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def append() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.write(fd, LINE)
+        os.fdatasync(fd)
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+    return append
+
+
+def sqlite_insert(folder: Path) -> Callable[[], object]:
+    """A durable insert of the same bytes."""
+    connection = sqlite3.connect(folder / "peer.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE calls (id INTEGER PRIMARY KEY, line TEXT)")
+    text = LINE.decode()
+    return lambda: connection.execute("INSERT INTO calls (line) VALUES (?)", (text,))
+
+
+def log_usage(folder: Path, entries: int) -> Callable[[], object]:
+    """The real thing, in a storage that has ``entries`` entries of history."""
+    home = folder / f"history-{entries}"
+    if entries:
+        write_history(home, entries)
+    tracker = CostTracker(home / "jobs" / "bench-job", "bench", home, profile_path=_profile(folder))
+    return lambda: tracker.log_usage("openai", "gpt-4o", 1500, 300, stage="13_ai_summarization")
+
+
+def _profile(folder: Path) -> Path:
+    path = folder / "profile.yaml"
+    path.write_text("budget: {monthly_limit_usd: 1000000, daily_limit_usd: 100000}\n")
+    return path
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=150, help="calls of each subject in a round")
+    parser.add_argument("--history", default="0,10000,1000000", help="entries of history, by commas")
+    options = parser.parse_args()
+    histories = [int(size) for size in options.history.split(",")]
+    # Beside the project, not in /tmp: a tmpfs would make every sync free.
+    with tempfile.TemporaryDirectory(dir=Path(__file__).resolve().parents[2]) as name:
+        folder = Path(name)
+        subjects = {"floor": floor(folder), "sqlite": sqlite_insert(folder)}
+        subjects |= {f"log_usage {size}": log_usage(folder, size) for size in histories}
+        found = interleaved(subjects, options.rounds, options.calls)
+    base, peer = found["floor"].median, found["sqlite"].median
+    first = found[f"log_usage {histories[0]}"].median
+    rows = [
+        Row("durable floor: lock, append, sync", f"{found['floor'].micros:.0f} us", "1.00"),
+        Row("SQLite insert, WAL FULL", f"{found['sqlite'].micros:.0f} us", f"{peer / base:.2f}"),
+    ]
+    for size in histories:
+        one = found[f"log_usage {size}"]
+        label = f"log_usage, {size:,} entries of history"
+        rows.append(
+            Row(
+                label,
+                f"{one.micros:.0f} us",
+                f"{one.median / base:.2f} x floor",
+                "2.00",
+                one.median <= 2 * base,
+            )
+        )
+        rows.append(Row("", "", f"{one.median / peer:.2f} x SQLite", "1.50", one.median <= 1.5 * peer))
+        if size != histories[0]:
+            ratio = one.median / first
+            rows.append(Row("", "", f"{ratio:.2f} x without history", "1.15", ratio <= 1.15))
+    show("P1, P2: one durable log_usage", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Chat models behind an API: one request, one answer, and what the provider says it used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pipeline.engines import EngineOptions, Needs, Spent
+from pipeline.faults import StageFailed
+
+RETRIES: Final = 2
+"""How often an SDK tries again by itself after 429, 5xx or a lost connection."""
+
+TIMEOUT_SECONDS: Final = 120.0
+
+_ENVELOPE_TOKENS: Final = 64
+"""Room for what a provider puts around the messages: roles and separators."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked: instructions, and the text they are about."""
+
+    instructions: str
+    text: str
+
+    def most_tokens(self) -> int:
+        """Return a number of tokens this prompt cannot exceed.
+
+        A token of the byte-level vocabularies in use stands for at least one byte of UTF-8, so the
+        number of bytes is a bound that holds without a tokenizer, though the usual count is a
+        quarter of it. A reservation needs the bound, not the usual.
+        """
+        return len((self.instructions + self.text).encode()) + _ENVELOPE_TOKENS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, and what it has used."""
+
+    text: str
+    spent: Spent
+
+
+class ChatModel(Protocol):
+    """A chat model. ``service`` and ``model`` are its names in the ledger."""
+
+    backend: str
+    service: str
+    model: str
+    max_output_tokens: int
+
+    def ask(self, prompt: Prompt) -> Answer:
+        """Send one request and return its answer."""
+
+
+def chat_needs(chat: ChatModel, prompt: Prompt) -> Needs:
+    """Return what asking ``prompt`` will use at most."""
+    return Needs(tokens_input=prompt.most_tokens(), max_tokens_output=chat.max_output_tokens)
+
+
+def required_model(options: EngineOptions) -> str:
+    """Return the model that was named; which one to pay for is never guessed.
+
+    Raises:
+        StageFailed: none was named.
+    """
+    if options.model is None:
+        raise StageFailed("name the model to use: --model, or stages.<stage>.model in config/pipeline.yaml")
+    return options.model

@@ -1,0 +1,64 @@
+"""Finding Whisper weights that are already on this machine, without asking the network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import wave
+from typing import Any
+
+from pipeline.audio import Audio
+from pipeline.engines import Unavailable
+
+
+def require(module: str, package: str) -> Any:
+    """Import ``module``, or say that ``package`` has to be installed.
+
+    ``find_spec`` comes first: it costs nothing, and some of these packages take seconds to import.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise Unavailable(f"pip install {package}")
+    return importlib.import_module(module)
+
+
+def ctranslate2_weights(model: str, *, download: bool) -> str:
+    """Return the folder of the CTranslate2 weights of ``model``, as faster-whisper keeps them.
+
+    Raises:
+        Unavailable: they are not there, and ``download`` is not set.
+    """
+    utils = require("faster_whisper.utils", "faster-whisper")
+    return _local_or_said(model, lambda: utils.download_model(model, local_files_only=not download))
+
+
+def hub_weights(repository: str, *, download: bool) -> str:
+    """Return the folder of a Hugging Face repository in the local cache.
+
+    Raises:
+        Unavailable: it is not there, and ``download`` is not set.
+    """
+    hub = require("huggingface_hub", "huggingface-hub")
+    return _local_or_said(
+        repository, lambda: hub.snapshot_download(repository, local_files_only=not download)
+    )
+
+
+def _local_or_said(model: str, find: Any) -> str:
+    # huggingface_hub raises LocalEntryNotFoundError, which is both a FileNotFoundError and a ValueError.
+    try:
+        return str(find())
+    except (FileNotFoundError, ValueError) as fault:
+        raise Unavailable(
+            f"the weights of {model} are not on this machine; --download fetches them"
+        ) from fault
+
+
+def samples_as_floats(audio: Audio) -> Any:
+    """Return the audio as a numpy array between -1 and 1, which all Whisper packages take."""
+    numpy = require("numpy", "numpy")
+    with wave.open(str(audio.path), "rb") as stream:
+        samples = numpy.frombuffer(stream.readframes(stream.getnframes()), dtype=numpy.int16)
+    return samples.astype(numpy.float32) / 32768.0

@@ -1,0 +1,21 @@
+"""Writing files so that a reader sees the old or the new content, never half of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` in UTF-8; a crash leaves the previous content."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def point_link(link: Path, target: Path) -> None:
+    """Make the symbolic link ``link`` point to ``target``, in one step and by a relative path."""
+    beside = link.with_name(f".{link.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
+    beside.replace(link)
