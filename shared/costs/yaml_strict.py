@@ -219,7 +219,7 @@ def load(path: Path, refuse: type[FileRefused] = FileRefused) -> Node:
         FileRefused: (the subclass ``refuse``) when the file cannot be read, is no regular file, is
             above 64 KiB, is not UTF-8, or is not plain YAML with a map at the top.
     """
-    return parse(_read(path, refuse), path, refuse)
+    return parse(read(path, refuse), path, refuse)
 
 
 def parse(
@@ -238,7 +238,8 @@ def parse(
     return top
 
 
-def _read(path: Path, refuse: type[FileRefused]) -> bytes:
+def read(path: Path, refuse: type[FileRefused] = FileRefused) -> bytes:
+    """Return the bytes of a regular file, at most one more than :data:`MAX_BYTES`; raises as :func:`load`."""
     # Not blocking, so that a pipe at this path cannot hang the caller.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:

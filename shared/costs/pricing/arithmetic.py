@@ -15,8 +15,8 @@ Shortfall(fault='has no price for audio_seconds')
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from ..model import Usage
 from ..money import Nanos, divide
@@ -26,8 +26,7 @@ Quantities = dict[str, int]
 """How much of each part a call used: tokens, microseconds of audio, characters and so on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(NamedTuple):
     """Why a price does not cover a usage. ``fault`` continues a sentence that begins with the model."""
 
     fault: str
@@ -147,7 +146,14 @@ def _counted(price: Price, usage: Usage, result: Quantities) -> None:
         result[part] = max(quantity, price.minimum_audio) if part == "audio_seconds" else quantity
 
 
-_INPUT_RATES: Final = ("input", "cached", "cache_write")
+def undiscounted(usage: Usage) -> Usage:
+    """Return a usage whose input is counted as if nothing of it had come from a cache."""
+    if not usage.tokens_cached:
+        return usage
+    return replace(usage, tokens_cached=0, tokens_audio_cached=0)
+
+
+_INPUT_RATES: Final = ("input", "cache_write")
 _OUTPUT_RATES: Final = ("output", "reasoning")
 
 

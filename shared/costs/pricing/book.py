@@ -21,42 +21,16 @@ for, so that a remembered book costs a process one JSON parse and no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal
-from hashlib import sha256
 from typing import Any, Final
+from zlib import crc32
 
-from ..yaml_strict import Node
-from .names import normalize_service
-from .rates import UNITS, Factor, Price, PriceList, Rate, Rates, from_plain, to_plain
+from .rates import Factor, Price, PriceList, from_plain
 
 TIERS: Final = frozenset({"batch", "flex", "priority", "fast"})
-
-_PER_TOKENS: Final = frozenset(part for part, unit in UNITS.items() if unit.field.startswith("tokens_"))
-_PER_UNIT: Final = {
-    "per_audio_minute": "audio_seconds",
-    "per_million_characters": "characters",
-    "per_image": "images",
-    "per_thousand_pages": "pages",
-    "per_thousand_requests": "requests",
-    "per_thousand_web_searches": "web_searches",
-}
-_RATE_KEYS: Final = frozenset({"per_million_tokens", *_PER_UNIT})
-_PRICE_KEYS: Final = _RATE_KEYS | {
-    "since",
-    "source",
-    "above_input_tokens",
-    "hours_utc",
-    "included",
-    "free",
-    "unverified",
-    "minimum_audio_seconds",
-    "note",
-}
-_MODEL_KEYS: Final = frozenset({"aliases", "class", "complete", "prices", "tiers"})
-_MAX_USD: Final = 1_000_000
+"""The service tiers that can have a price of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +99,16 @@ class PriceBook:
         found: str | None = self.plain["classes"].get(self.canonical(name))
         return found
 
+    def members(self, kind: str) -> list[str]:
+        """Return the models of a class that are offered today."""
+        retired = self.plain["retired"]
+        return [name for name, of in self.plain["classes"].items() if of == kind and name not in retired]
+
+    def reference(self, kind: str) -> Mapping[str, float] | None:
+        """Return the usage by which models of a class are compared, or ``None`` for an unknown class."""
+        found: Mapping[str, float] | None = self.plain["references"].get(kind)
+        return found
+
     def tier(self, service: str, tier: str) -> Discount | None:
         """Return the service's rule for a service tier."""
         return _discount(self.plain["services"].get(service, {}).get("tiers", {}).get(tier))
@@ -155,231 +139,6 @@ def _discount(plain: Mapping[str, Any] | None) -> Discount | None:
     )
 
 
-def version_of(contents: Iterable[bytes], checked: str = "") -> str:
-    """Return the short version of price files: their date, where they have one, and a short hash."""
-    digest = sha256(b"\0".join(contents)).hexdigest()[:8]
-    return f"{checked}.{digest}" if checked else digest
-
-
-# --- reading
-
-
-def read_book(files: Iterable[Node]) -> dict[str, Any]:
-    """Return the plain form of price files.
-
-    Raises:
-        FileRefused: (the subclass the files were loaded with) for anything that is not the format.
-    """
-    plain: dict[str, Any] = {
-        "checked": "",
-        "models": {},
-        "names": {},
-        "aliases": {},
-        "classes": {},
-        "services": {},
-        "same_as": {},
-        "local_services": [],
-    }
-    readers: dict[str, Callable[[Node, dict[str, Any]], None]] = {
-        "checked": _read_checked,
-        "models": _read_models,
-        "aliases": _read_aliases,
-        "classes": _read_classes,
-        "services": _read_services,
-        "local_services": _read_local_services,
-    }
-    for top in files:
-        for key, node in top.only(readers).items():
-            readers[key](node, plain)
-    return plain
-
-
-def _read_checked(node: Node, plain: dict[str, Any]) -> None:
-    plain["checked"] = max(plain["checked"], node.day().isoformat())
-
-
-def _read_models(node: Node, plain: dict[str, Any]) -> None:
-    for key, model in node.map().items():
-        name = _model_name(key, model)
-        if name in plain["names"]:
-            raise model.refused(f"{name} has a price already", "keep one of the two")
-        prices = _price_list(name, model)
-        plain["models"][name] = to_plain(prices)
-        if kind := model.get("class"):
-            plain["classes"][name] = kind.text()
-        for known_as in (name, *prices.aliases):
-            if plain["names"].setdefault(known_as, name) != name:
-                raise model.refused(f"{known_as} is already a name of {plain['names'][known_as]}", "keep one")
-
-
-def _model_name(key: str, node: Node) -> str:
-    service, slash, name = key.strip().lower().partition("/")
-    if not slash or not service or not name:
-        raise node.refused(f"{key!r} names no service", "write it as service/model, such as openai/gpt-4o")
-    return f"{normalize_service(service)}/{name}"
-
-
-def _price_list(name: str, node: Node) -> PriceList:
-    several = "prices" in node
-    fields = node.only(_MODEL_KEYS if several else (_MODEL_KEYS - {"prices"}) | _PRICE_KEYS)
-    service = name.partition("/")[0]
-    aliases = fields["aliases"].items() if "aliases" in fields else ()
-    tiers = fields["tiers"].only(TIERS) if "tiers" in fields else {}
-    return PriceList(
-        name=name,
-        prices=_prices(fields["prices"]) if several else (_price(node, also=_MODEL_KEYS),),
-        tiers={tier: _prices(prices) for tier, prices in tiers.items()},
-        aliases=tuple(f"{service}/{alias.text().strip().lower()}" for alias in aliases),
-        local=service == "local",
-        complete="complete" in fields and fields["complete"].boolean(),
-    )
-
-
-def _prices(node: Node) -> tuple[Price, ...]:
-    """Return dated prices, the newest first; those of a stretch of the day before the others of its date."""
-    prices = [_price(item) for item in (node.items() if node.is_list else (node,))]
-    if not prices:
-        raise node.refused("there is no price here", "write at least one, or remove the key")
-    seen: set[tuple[datetime | None, tuple[int, int] | None]] = set()
-    for price in prices:
-        if (price.since, price.hours) in seen:
-            raise node.refused("two prices begin on the same date", "give each its own `since`")
-        seen.add((price.since, price.hours))
-    return tuple(
-        sorted(prices, key=lambda p: (p.since is not None, p.since, p.hours is not None), reverse=True)
-    )
-
-
-def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
-    fields = node.only(_PRICE_KEYS | also)
-    free = "free" in fields and fields["free"].boolean()
-    rates = _rates(fields)
-    if not rates and not free:
-        raise node.refused(
-            "this price has no rate", "add per_million_tokens, per_audio_minute ... or `free: true`"
-        )
-    if free and rates:
-        raise node.refused("this price is free and has rates", "keep one of the two")
-    return Price(
-        rates=rates,
-        since=None if free and node.get("since") is None else node.required("since").instant(),
-        above=_above(fields["above_input_tokens"], rates) if "above_input_tokens" in fields else (),
-        hours=_hours(fields["hours_utc"]) if "hours_utc" in fields else None,
-        included=frozenset(n.choice(UNITS) for n in fields["included"].items())
-        if "included" in fields
-        else frozenset(),
-        free=free,
-        unverified="unverified" in fields and fields["unverified"].boolean(),
-        minimum_audio=_microseconds(fields["minimum_audio_seconds"])
-        if "minimum_audio_seconds" in fields
-        else 0,
-        source=node.required("source").text(),
-        note=fields["note"].text() if "note" in fields else "",
-    )
-
-
-def _parts(node: Node | None) -> frozenset[str]:
-    return frozenset(item.choice(UNITS) for item in node.items()) if node else frozenset()
-
-
-def _rates(fields: Mapping[str, Node]) -> Rates:
-    rates: dict[str, Rate] = {}
-    if "per_million_tokens" in fields:
-        for part, node in fields["per_million_tokens"].only(_PER_TOKENS).items():
-            rates[part] = Rate.of(_usd(node), UNITS[part].per)
-    for key, part in _PER_UNIT.items():
-        if key in fields:
-            rates[part] = Rate.of(_usd(fields[key]), UNITS[part].per)
-    return rates
-
-
-def _above(node: Node, base: Rates) -> tuple[tuple[int, Rates], ...]:
-    """Return the rates of larger requests; a part that is not given there keeps its rate."""
-    found = []
-    for key, rates in node.map().items():
-        if not key.isascii() or not key.isdigit() or not int(key):
-            raise rates.refused(f"{key!r} is no number of tokens", "write it as in 128000")
-        parts = rates.only(_PER_TOKENS)
-        if unknown := sorted(parts.keys() - base.keys()):
-            raise rates.refused(
-                f"{unknown[0]} has no rate below {key} tokens", "add it to per_million_tokens"
-            )
-        larger = {part: Rate.of(_usd(value), UNITS[part].per) for part, value in parts.items()}
-        found.append((int(key), {**base, **larger}))
-    return tuple(sorted(found, key=lambda item: item[0]))
-
-
-def _hours(node: Node) -> tuple[int, int]:
-    text = node.text()
-    start, dash, end = text.partition("-")
-    try:
-        if dash:
-            return _minute(start), _minute(end)
-    except ValueError:
-        pass  # refused below, with what would be right
-    raise node.wrong("a stretch of the day in UTC", 'write it in quotes, as "00:30-16:30"')
-
-
-def _minute(text: str) -> int:
-    hour, minute = datetime.strptime(text.strip(), "%H:%M").timetuple()[3:5]  # noqa: DTZ007 - a time of day alone
-    return hour * 60 + minute
-
-
-def _usd(node: Node) -> Decimal:
-    return node.number(0, _MAX_USD)
-
-
-def _microseconds(node: Node) -> int:
-    return int(node.number(0, 86_400) * 1_000_000)
-
-
-def _read_aliases(node: Node, plain: dict[str, Any]) -> None:
-    for key, target in node.map().items():
-        plain["aliases"][key.strip().lower()] = target.text().strip().lower()
-
-
-def _read_classes(node: Node, plain: dict[str, Any]) -> None:
-    """Read ``class: {reason: ..., models: [...]}``: which models can take each other's work."""
-    for name, family in node.map().items():
-        fields = family.only({"reason", "models"})
-        family.required("reason").text()
-        for model in fields["models"].items() if "models" in fields else ():
-            plain["classes"][_model_name(model.text(), model)] = name
-
-
-def _read_services(node: Node, plain: dict[str, Any]) -> None:
-    for key, service in node.map().items():
-        fields = service.only({"discount", "tiers", "same_as"})
-        rules: dict[str, Any] = {"tiers": {}}
-        if "discount" in fields:
-            rules["discount"] = _read_discount(
-                fields["discount"], {"percent", "since", "until", "except", "source"}
-            )
-        if "tiers" in fields:
-            known = {"percent", "since", "until", "except", "source", "of", "unchanged"}
-            for tier, rule in fields["tiers"].only(TIERS).items():
-                rules["tiers"][tier] = _read_discount(rule, known)
-        if "same_as" in fields:
-            plain["same_as"][normalize_service(key)] = normalize_service(fields["same_as"].text())
-        plain["services"][normalize_service(key)] = rules
-
-
-def _read_discount(node: Node, known: set[str]) -> dict[str, Any]:
-    fields = node.only(known)
-    left = 100 - node.required("percent").number(0, 100)
-    numerator, denominator = (left / 100).as_integer_ratio()
-    parts = [n.choice(UNITS) for n in fields["of"].items()] if "of" in fields else sorted(UNITS)
-    until = node.get("until")
-    return {
-        "factor": [numerator, denominator],
-        "parts": parts,
-        "unchanged": [n.choice(UNITS) for n in fields["unchanged"].items()] if "unchanged" in fields else [],
-        "since": node.required("since").instant().isoformat(),
-        "until": until.instant().isoformat() if until else None,
-        "except": [_model_name(n.text(), n) for n in fields["except"].items()] if "except" in fields else [],
-        "source": node.required("source").text(),
-    }
-
-
-def _read_local_services(node: Node, plain: dict[str, Any]) -> None:
-    plain["local_services"] = sorted(normalize_service(item.text()) for item in node.items())
+def edition(contents: Iterable[bytes]) -> str:
+    """Return eight hexadecimal digits that tell one content of price files from another."""
+    return f"{crc32(bytes(1).join(contents)):08x}"

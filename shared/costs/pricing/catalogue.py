@@ -1,8 +1,8 @@
 """What a call costs: the user's prices, the project's own catalogue, then ``genai-prices``, else unpriced.
 
 A price that is not known is never guessed and never zero: the answer is then an
-:class:`~shared.costs.model.Unpriced` that says what to do. What one source knows about a model on
-the day of the call holds; a source that has no price for that day passes the question on.
+:class:`~shared.costs.model.Unpriced` that says what to do. What a source says about a model on the
+day of the call holds; a source that has no price for that day passes the question on.
 
 >>> from datetime import datetime, UTC
 >>> catalogue = Catalogue.load()
@@ -15,56 +15,53 @@ the day of the call holds; a source that has no price for that day passes the qu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..errors import PriceFileError
 from ..model import Charge, PricedBy, Unpriced, Usage
 from . import arithmetic
-from .book import PriceBook, read_book, version_of
+from .book import Discount, PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .memory import PriceMemory
-from .names import infer_service, normalize_model_name, normalize_service, service_in_name
+from .names import generations, infer_service, normalize_model_name, normalize_service, service_in_name
 from .rates import Price, PriceList
+from .sources import CATALOGUE, PROFILE, own_book, user_book
 
 if TYPE_CHECKING:
     from ..storage import CostStorage
+    from .description import Alternative, PricedModel
 
-PROFILE: Final = "profile"
-CATALOGUE: Final = "catalogue"
-
-_DATA: Final = Path(__file__).parent.parent / "data" / "prices"
 _STANDARD: Final = frozenset({"", "standard", "default", "standard_only", "on_demand", "on-demand"})
 _ROUTERS: Final = frozenset({"", "litellm", "langchain", "llm", "unknown"})
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """A price that holds for one model, one service tier and one instant, and who says so."""
 
     price: Price
     priced_by: PricedBy
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """What one source says about a model that was asked for."""
+class Offer(NamedTuple):
+    """What one source says about a model. ``service`` is the one that was asked, ``name`` the model's.
+
+    ``vague`` tells that the model was named by its family alone.
+    """
 
     source: str
     version: str
     prices: PriceList
     service: str
+    name: str
+    vague: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The answer for one name and tier, and the stretch of time for which it stays the same."""
+class _Known(NamedTuple):
+    """The quote for one name and tier, and the stretch of time for which it stays the same."""
 
     since: datetime
     until: datetime
@@ -85,15 +82,15 @@ class Catalogue:
         genai: GenaiPrices | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        self._own = own
-        self._overrides = overrides
-        self._genai = genai
+        self.own = own
+        self.overrides = overrides
+        self.genai = genai
         self._aliases = {
             **own.aliases,
             **(overrides.aliases if overrides else {}),
             **{name.strip().lower(): target.strip().lower() for name, target in (aliases or {}).items()},
         }
-        self._offers: dict[tuple[str, str], tuple[_Offer, ...]] = {}
+        self._offers: dict[tuple[str, str], tuple[Offer, ...]] = {}
         self._known: dict[tuple[str, str, str | None], _Known] = {}
 
     @classmethod
@@ -106,13 +103,11 @@ class Catalogue:
         """Open the catalogue; ``overrides`` is the user's ``prices.yaml`` (a missing file is none).
 
         Raises:
-            PriceFileError: the user's file does not follow the format.
+            PriceFileError: the user's file cannot be read or does not follow the format.
         """
         memory = PriceMemory(storage.prices_memory if storage else None)
-        own = _book(CATALOGUE, tuple(sorted(_DATA.glob("*.yaml"))), memory)
-        exists = overrides is not None and overrides.exists()
-        user = _book(PROFILE, (overrides,), memory) if overrides is not None and exists else None
-        return cls(own, user, GenaiPrices(memory), aliases)
+        user = user_book(overrides, memory) if overrides is not None else None
+        return cls(own_book(memory), user, GenaiPrices(memory), aliases)
 
     # --- what a call costs
 
@@ -148,7 +143,7 @@ class Catalogue:
             return quote
         charges: list[Charge] = []
         for price in self._prices_of_the_day(service, model, at, tier) or (quote.price,):
-            parts = arithmetic.amounts(arithmetic.at_most(price), usage)
+            parts = arithmetic.amounts(arithmetic.at_most(price), arithmetic.undiscounted(usage))
             if isinstance(parts, arithmetic.Shortfall):
                 return _unpriced(f"{quote.priced_by.model} {parts.fault} on {_day(at)}")
             charges.append(Charge(parts, quote.priced_by))
@@ -156,55 +151,109 @@ class Catalogue:
 
     def quote(self, service: str, model: str, at: datetime, tier: str | None = None) -> Quote | Unpriced:
         """Return the price that holds for a model, with its source, or why there is none."""
-        wanted = _tier(tier)
-        offers = self.offers(service, model)
-        for offer in offers:
+        wanted, fault, asked = normal_tier(tier), "", []
+        for offer in self.offers(service, model):
+            if offer.source == GENAI and fault:
+                continue  # it has no dates where our own catalogue has them
+            asked.append(offer)
             quote = self._quote(offer, at, wanted)
             if quote is not None:
-                self._remember((service, model, tier), offers, at, quote)
+                self._remember((service, model, tier), asked, at, quote)
                 return quote
-            if offer.source == PROFILE and wanted and offer.prices.at(at):
-                return _unpriced(f"your own price of {offer.prices.name} has no {wanted} tier on {_day(at)}")
-            if offer.prices.complete and not offer.prices.at(at):
-                return _unpriced(
-                    f"{offer.prices.name} had no price yet on {_day(at)}; check the call's timestamp"
-                )
-        name = f"{service}/{model}" if service else model
-        if offers and wanted:
-            return _unpriced(
-                f"no price for {offers[0].prices.name} with service tier {wanted!r} on {_day(at)}"
-            )
-        return _unpriced(f"no price for {name} on {_day(at)}")
+            standard = offer.prices.at(at)
+            if offer.source == PROFILE and standard is not None:
+                return _unpriced(f"your own price of {offer.name} has no {wanted} tier on {_day(at)}")
+            if offer.prices.complete and standard is None:
+                fault = fault or f"{offer.name} was not offered yet on {_day(at)}"
+        if fault:
+            return Unpriced(f"{fault}: check the timestamp of the call, or add a price to config/prices.yaml")
+        if asked and wanted:
+            name = asked[0].name
+            return _unpriced(f"no price for {name} in the service tier {wanted!r} on {_day(at)}")
+        return _unpriced(f"no price for {self.name(service, model)} on {_day(at)}")
 
     def is_local(self, service: str, model: str) -> bool:
         """Whether a model runs on the user's own machine, at an explicit price of zero."""
-        offers = self.offers(service, model)
-        return bool(offers) and offers[0].prices.local
+        offer = next(self.offers(service, model), None)
+        return offer is not None and offer.prices.local
+
+    def name(self, service: str, model: str) -> str:
+        """Return the catalogue's ``provider/model`` for a service and a model as a call names them."""
+        offer = next(self.offers(service, model), None)
+        if offer is not None:
+            return offer.name
+        wanted, names = self._names(service, model)
+        return f"{wanted or 'unknown'}/{names[-1][1]}"
+
+    # --- asked by people
+
+    def describe(self, service: str, model: str, at: datetime) -> PricedModel | None:
+        """Return every rate of a model, since when, from which source; ``None`` when it has no price."""
+        from .description import describe  # not needed to price a call
+
+        return describe(self, service, model, at)
+
+    def alternatives(self, service: str, model: str, at: datetime) -> list[Alternative]:
+        """Return cheaper models of the same class that are offered at ``at``, the cheapest first."""
+        from .description import alternatives  # not needed to price a call
+
+        return alternatives(self, service, model, at)
+
+    def models(self) -> list[str]:
+        """Return the names (``provider/model``) of all models with a price, without importing anything.
+
+        Those of ``genai-prices`` are among them as far as they were asked for; see ``genai.everything``.
+        """
+        names = {*self.own.names(), *(self.overrides.names() if self.overrides else ())}
+        return sorted({*names, *(self.genai.remembered_names() if self.genai else ())})
+
+    def class_of(self, name: str) -> str | None:
+        """Return the class that ``provider/model`` competes in, such as ``small chat``."""
+        books = [book for book in (self.overrides, self.own) if book is not None]
+        return next((kind for book in books if (kind := book.class_of(name))), None)
+
+    def members(self, kind: str) -> list[str]:
+        """Return the models of a class that are offered today, as ``provider/model``."""
+        users = self.overrides.members(kind) if self.overrides else []
+        return list(dict.fromkeys([*users, *self.own.members(kind)]))
+
+    def reference(self, kind: str) -> Mapping[str, float] | None:
+        """Return the counts by which models of a class are compared; ``None`` for a user's own class."""
+        return (self.overrides and self.overrides.reference(kind)) or self.own.reference(kind)
 
     # --- where prices come from
 
-    def offers(self, service: str, model: str) -> tuple[_Offer, ...]:
-        """Return what each source says about a model, in order of precedence."""
+    def offers(self, service: str, model: str) -> Iterator[Offer]:
+        """Yield what each source says about a model, in order of precedence.
+
+        ``genai-prices`` is asked only when the one who reads has found nothing before.
+        """
         key = (service, model)
         found = self._offers.get(key)
         if found is None:
             found = self._offers[key] = tuple(self._look_up(service, model))
-        return found
+        yield from found
+        if self.genai is not None and not (found and found[0].prices.local):
+            wanted, names = self._names(service, model)
+            mine = [name for of, name in names if of == wanted]
+            prices = next((p for name in mine if (p := self.genai.find(wanted, name))), None)
+            if prices is not None:
+                yield Offer(GENAI, self.genai.version, prices, wanted, prices.name)
 
-    def _look_up(self, service: str, model: str) -> Iterator[_Offer]:
-        service, names = self._names(service, model)
-        if service in self._own.local_services and not model.lower().endswith("-cloud"):
-            names = [*names, ("local", "*")]
-        books = [book for book in (self._overrides, self._own) if book is not None]
-        for book in books:
-            prices = next((p for s, n in names if (p := book.find(f"{s}/{n}"))), None)
-            if prices is not None:
-                yield _Offer(book.source, book.version, prices, service)
-        if self._genai is not None and not any(s == "local" for s, _ in names):
-            own_names = [(s, n) for s, n in names if s == service]
-            prices = next((p for s, n in own_names if (p := self._genai.find(s, n))), None)
-            if prices is not None:
-                yield _Offer(GENAI, self._genai.version, prices, service)
+    def _look_up(self, service: str, model: str) -> Iterator[Offer]:
+        wanted, names = self._names(service, model)
+        family = generations(normalize_model_name(model.strip().lower())) or generations(_bare(model))
+        if family:
+            names = [(wanted, name) for name in family]
+        if wanted in self.own.local_services and not model.strip().lower().endswith("-cloud"):
+            names.append(("local", "*"))
+        for book in (self.overrides, self.own):
+            if book is None:
+                continue
+            found = [p for of, name in names if (p := book.find(f"{of}/{name}"))]
+            for prices in found if family else found[:1]:
+                name = prices.name.replace("*", names[0][1])
+                yield Offer(book.source, book.version, prices, wanted, name, bool(family))
 
     def _names(self, service: str, model: str) -> tuple[str, list[tuple[str, str]]]:
         """Return the service, and the names (service, model) to look for, the best first."""
@@ -218,85 +267,80 @@ class Catalogue:
             wanted = infer_service(given) or wanted
         # The name as it is comes first: OpenRouter's and Together's models have a slash in theirs.
         names = [(wanted, given), (wanted, normalize_model_name(given))]
-        if same := self._own.same_as.get(wanted):
+        if same := self.own.same_as.get(wanted):
             names += [(same, name) for _, name in names]
         return wanted, list(dict.fromkeys(names))
 
-    def _quote(self, offer: _Offer, at: datetime, tier: str | None) -> Quote | None:
+    def _quote(self, offer: Offer, at: datetime, tier: str | None) -> Quote | None:
         price, version = offer.prices.at(at, tier), offer.version
-        if price is None and tier is not None and offer.source != PROFILE:
+        if price is None and (rule := self._rule(offer, at, tier)) is not None:
             standard = offer.prices.at(at)
-            rule = self._own.tier(offer.prices.name.partition("/")[0], tier)
-            if standard is not None and rule is not None and rule.active(at, offer.prices.name):
-                price = rule.applied(standard)
-                version += f"+{CATALOGUE}:{self._own.version}" if offer.source != CATALOGUE else ""
+            price = rule.applied(standard) if standard is not None else None
+            version += f"+{CATALOGUE}:{self.own.version}" if offer.source != CATALOGUE else ""
         if price is None:
             return None
-        if self._overrides is not None and offer.source != PROFILE and not price.free:
-            discount = self._overrides.discount(offer.service)
-            if discount is not None and discount.active(at, offer.prices.name):
-                price = discount.applied(price)
-                version += f"+{PROFILE}:{self._overrides.version}"
-        return Quote(price, PricedBy(offer.source, version, offer.prices.name, price.unverified))
+        discount = self.overrides.discount(offer.service) if self.overrides else None
+        if discount is not None and offer.source != PROFILE and discount.active(at, offer.prices.name):
+            price = discount.applied(price)
+            version += f"+{PROFILE}:{self.overrides.version}" if self.overrides else ""
+        return Quote(price, PricedBy(offer.source, version, offer.name, price.unverified or offer.vague))
+
+    def _rule(self, offer: Offer, at: datetime, tier: str | None) -> Discount | None:
+        """Return the provider's rule for a service tier, where one covers this model at that time."""
+        if tier is None or offer.source == PROFILE:
+            return None
+        rule = self.own.tier(offer.prices.name.partition("/")[0], tier)
+        return rule if rule is not None and rule.active(at, offer.prices.name) else None
 
     def _remember(
-        self, key: tuple[str, str, str | None], offers: tuple[_Offer, ...], at: datetime, quote: Quote
+        self, key: tuple[str, str, str | None], asked: list[Offer], at: datetime, quote: Quote
     ) -> None:
-        """Keep a quote for the stretch of time in which no price of any source begins or ends."""
+        """Keep a quote for the stretch of time in which no price behind it begins or ends."""
         edges: set[datetime] = set()
-        for offer in offers:
-            for price in (
-                *offer.prices.prices,
-                *(p for several in offer.prices.tiers.values() for p in several),
-            ):
+        for offer in asked:
+            tiers = (price for several in offer.prices.tiers.values() for price in several)
+            for price in (*offer.prices.prices, *tiers):
                 if price.hours is not None:
                     return
                 edges.add(price.since or _EVER)
-            edges.update(self._edges_of_rules(offer, _tier(key[2])))
+            for rule in self._rules(offer, normal_tier(key[2])):
+                edges |= {rule.since or _EVER, rule.until or _NEVER}
         since = max((edge for edge in edges if edge <= at), default=_EVER)
         until = min((edge for edge in edges if edge > at), default=_NEVER)
         self._known[key] = _Known(since, until, quote)
 
-    def _edges_of_rules(self, offer: _Offer, tier: str | None) -> Iterator[datetime]:
-        rules = [self._own.tier(offer.prices.name.partition("/")[0], tier)] if tier else []
-        rules += [self._overrides.discount(offer.service)] if self._overrides else []
-        for rule in rules:
-            if rule is not None:
-                yield rule.since or _EVER
-                yield rule.until or _NEVER
+    def _rules(self, offer: Offer, tier: str | None) -> Iterator[Discount]:
+        provider = offer.prices.name.partition("/")[0]
+        tier_rule = self.own.tier(provider, tier) if tier else None
+        discount = self.overrides.discount(offer.service) if self.overrides else None
+        yield from (rule for rule in (tier_rule, discount) if rule is not None)
 
     def _prices_of_the_day(self, service: str, model: str, at: datetime, tier: str | None) -> list[Price]:
         """Return the prices of the day of ``at``; nothing when they do not depend on the time of day."""
-        offers = self.offers(service, model)
+        offers = self._offers.get((service, model)) or tuple(self.offers(service, model))
         if not any(price.hours for offer in offers for price in offer.prices.prices):
             return []
-        hours = [at.replace(hour=hour, minute=minute) for hour in range(24) for minute in (0, 30)]
-        quotes = [self.quote(service, model, moment, tier) for moment in hours]
+        moments = [at.replace(hour=hour, minute=minute) for hour in range(24) for minute in (0, 30)]
+        quotes = [self.quote(service, model, moment, tier) for moment in moments]
         return [quote.price for quote in quotes if isinstance(quote, Quote)]
 
 
-def _book(source: str, paths: tuple[Path, ...], memory: PriceMemory) -> PriceBook:
-    """Return the book of these files, from memory when they were read before."""
-    contents = [path.read_bytes() for path in paths]
-    content_id = sha256(b"\0".join(contents)).hexdigest()[:8]
-    remembered = memory.read(f"{source}-{content_id}")
-    if remembered is None:
-        # Imported here: parsing YAML again is only needed when a price file has changed.
-        from ..yaml_strict import parse
+def normal_tier(tier: str | None) -> str | None:
+    """Return a service tier's name as prices know it; ``None`` for the standard one.
 
-        files = [parse(c, path, PriceFileError) for c, path in zip(contents, paths, strict=True)]
-        remembered = read_book(files)
-        memory.write(f"{source}-{content_id}", remembered)
-    return PriceBook(remembered, source, version_of(contents, remembered["checked"]))
-
-
-def _tier(tier: str | None) -> str | None:
+    >>> normal_tier("default"), normal_tier("Batch")
+    (None, 'batch')
+    """
     name = (tier or "").strip().lower()
     return None if name in _STANDARD else name
 
 
 def _unpriced(fault: str) -> Unpriced:
     return Unpriced(f"{fault}: add it to config/prices.yaml, see cost-dashboard prices check")
+
+
+def _bare(model: str) -> str:
+    return model.strip().lower().rpartition("/")[2]
 
 
 def _day(at: datetime) -> str:

@@ -86,6 +86,10 @@ class GenaiPrices:
             self._built[canonical] = from_plain(known["models"][canonical])
         return self._built[canonical]
 
+    def remembered_names(self) -> list[str]:
+        """Return the names of the models that were asked for so far."""
+        return list(self._remembered()["models"])
+
     def everything(self) -> Iterator[PriceList]:
         """Convert every model of the package. Imports it."""
         for provider in _providers():

@@ -16,6 +16,7 @@ from typing import Any
 from zlib import crc32
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
+_FORMAT = 1  # raised when the plain form of prices changes
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -38,14 +39,14 @@ class PriceMemory:
         if checksum != b"%08x" % crc32(content):
             return None
         found = json.loads(content)
-        return found if isinstance(found, dict) else None
+        return found["data"] if found["format"] == _FORMAT else None
 
     def write(self, name: str, data: dict[str, Any]) -> bool:
         """Remember ``data``; return whether that worked. Readers see the old content or the new."""
         path = self._path(name)
         if path is None:
             return False
-        content = json.dumps(data, separators=(",", ":")).encode("ascii")
+        content = json.dumps({"format": _FORMAT, "data": data}, separators=(",", ":")).encode("ascii")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(path, b"%08x\n%b" % (crc32(content), content))

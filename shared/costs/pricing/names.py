@@ -71,14 +71,14 @@ _MODELS: Final = {
     "gpt3.5": "gpt-3.5-turbo",
     "gpt-3.5": "gpt-3.5-turbo",
     "whisper": "whisper-1",
-    "opus": "claude-3-opus",
-    "sonnet": "claude-sonnet-4",
-    "haiku": "claude-3-haiku",
-    "claude-opus": "claude-3-opus",
-    "claude-sonnet": "claude-sonnet-4",
-    "claude-haiku": "claude-3-haiku",
     "gemini-flash": "gemini-1.5-flash",
     "gemini-1.0-pro": "gemini-pro",
+}
+
+_GENERATIONS: Final = {
+    "opus": ("claude-opus-4-5", "claude-opus-4-1", "claude-opus-4", "claude-3-opus"),
+    "sonnet": ("claude-sonnet-4", "claude-3-7-sonnet", "claude-3-5-sonnet", "claude-3-sonnet"),
+    "haiku": ("claude-haiku-4-5", "claude-3-5-haiku", "claude-3-haiku"),
 }
 
 _BY_BEGINNING: Final = (
@@ -148,7 +148,16 @@ def normalize_model_name(name: str) -> str:
     elif text.startswith(("publishers/", "projects/")):
         # Vertex AI: projects/p/locations/l/publishers/google/models/gemini-1.5-pro
         text = text.rpartition("/models/")[2]
-    return _MODELS.get(text, text)
+    return generations(text)[0] if generations(text) else _MODELS.get(text, text)
+
+
+def generations(name: str) -> tuple[str, ...]:
+    """Return the models that a bare family name can mean, the newest first; nothing for other names.
+
+    >>> generations("haiku")
+    ('claude-haiku-4-5', 'claude-3-5-haiku', 'claude-3-haiku')
+    """
+    return _GENERATIONS.get(name.removeprefix("claude-"), ())
 
 
 def service_in_name(name: str) -> str | None:

@@ -57,8 +57,7 @@ UNITS: Final[Mapping[str, Unit]] = {
 """The parts of a charge: keys of ``cost_parts`` on a ledger line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """An exact price per unit: ``nanos`` nano-dollars for ``units`` units, in lowest terms."""
 
     nanos: int

@@ -1,0 +1,216 @@
+"""Prices for people: every rate of a model with its source, the arithmetic of a charge, cheaper models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model import Charge, Unpriced, Usage
+from ..money import Nanos, format_usd, json_number
+from . import arithmetic
+from .rates import UNITS, Price, Rates
+
+if TYPE_CHECKING:
+    from .catalogue import Catalogue, Offer
+
+_EXAMPLES: Final = (
+    Usage(tokens_input=1_500, tokens_output=300),
+    Usage(tokens_input=1_000),
+    Usage(audio_seconds=90),
+    Usage(characters=1_000),
+    Usage(images=1),
+    Usage(pages=10),
+    Usage(requests=1),
+    Usage(web_searches=1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLine:
+    """One rate: ``$2.50 per million input tokens``, in requests ``above`` so many input tokens."""
+
+    part: str
+    usd: str
+    unit: str
+    above: int | None = None
+
+    def __str__(self) -> str:
+        size = f" in requests above {self.above:,} input tokens" if self.above else ""
+        return f"${self.usd} per {self.unit}{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPrice:
+    """A price with its rates: since when, for which service tier and hours, and who says so.
+
+    ``current`` marks the one that holds at the instant that was asked for.
+    """
+
+    source: str
+    version: str
+    since: datetime | None
+    tier: str | None
+    hours: tuple[int, int] | None
+    rates: tuple[RateLine, ...]
+    reference: str
+    unverified: bool
+    note: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PricedModel:
+    """All that is known about a model's price, in order of precedence, and an example in words."""
+
+    name: str
+    local: bool
+    kind: str | None
+    prices: tuple[DatedPrice, ...]
+    example: tuple[str, ...]
+
+    @property
+    def current(self) -> DatedPrice | None:
+        """The standard price that holds at the instant that was asked for."""
+        return next((price for price in self.prices if price.current and price.tier is None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A cheaper model of the same class. ``ratio`` is its price over the other's, for the reference usage."""
+
+    service: str
+    model: str
+    name: str
+    kind: str
+    ratio: float
+
+
+def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> PricedModel | None:
+    """Return what :meth:`Catalogue.describe` promises."""
+    offers = list(catalogue.offers(service, model))
+    if not offers:
+        return None
+    quote = catalogue.quote(service, model, at)
+    standing = None if isinstance(quote, Unpriced) else quote
+    prices = tuple(line for offer in offers for line in _dated(catalogue, offer, service, model, at))
+    example = _example(standing.price) if standing else (quote.reason,)  # type: ignore[union-attr] # the other case
+    return PricedModel(
+        offers[0].name, offers[0].prices.local, catalogue.class_of(offers[0].name), prices, example
+    )
+
+
+def _dated(
+    catalogue: Catalogue, offer: Offer, service: str, model: str, at: datetime
+) -> Iterable[DatedPrice]:
+    tiers: list[tuple[str | None, tuple[Price, ...]]] = [
+        (None, offer.prices.prices),
+        *offer.prices.tiers.items(),
+    ]
+    for tier, prices in tiers:
+        quote = catalogue.quote(service, model, at, tier)
+        standing = None if isinstance(quote, Unpriced) else quote
+        active = offer.prices.at(at, tier)
+        for price in prices:
+            current = price is active and standing is not None and standing.priced_by.source == offer.source
+            yield DatedPrice(
+                source=offer.source,
+                version=offer.version,
+                since=price.since,
+                tier=tier,
+                hours=price.hours,
+                rates=rate_lines(standing.price if current and standing else price),
+                reference=price.source,
+                unverified=price.unverified or offer.vague,
+                note=price.note,
+                current=current,
+            )
+
+
+def rate_lines(price: Price) -> tuple[RateLine, ...]:
+    """Return every rate of a price, those of larger requests too."""
+    sizes: list[tuple[int | None, Rates]] = [(None, price.rates), *price.above]
+    return tuple(
+        RateLine(part, rate.usd_per(UNITS[part].per), UNITS[part].words, above)
+        for above, rates in sizes
+        for part, rate in sorted(rates.items(), key=lambda item: list(UNITS).index(item[0]))
+        if above is None or rate != price.rates[part]
+    )
+
+
+def _example(price: Price) -> tuple[str, ...]:
+    if price.free:
+        return explain(price, _EXAMPLES[0])
+    for usage in _EXAMPLES:
+        if not isinstance(arithmetic.amounts(price, usage), arithmetic.Shortfall):
+            return explain(price, usage)
+    return ()
+
+
+def explain(price: Price, usage: Usage) -> tuple[str, ...]:
+    """Return the arithmetic of a charge in words, a line per part and one for the sum.
+
+    >>> from .rates import Rate
+    >>> price = Price({"input": Rate.of("2.50", per=1_000_000), "output": Rate.of("10", per=1_000_000)})
+    >>> for line in explain(price, Usage(tokens_input=1_500, tokens_output=300)): print(line)
+    1,500 input tokens x $2.5 per million = $0.00375
+    300 output tokens x $10 per million = $0.003
+    total $0.00675
+    """
+    if price.free:
+        return ("an explicit price of zero", "total $0")
+    found = arithmetic.quantities(price, usage)
+    amounts = arithmetic.amounts(price, usage)
+    if isinstance(found, arithmetic.Shortfall):
+        return (f"this price {found.fault}",)
+    if isinstance(amounts, arithmetic.Shortfall):
+        return (f"this price {amounts.fault}",)
+    rates = price.rates_for(usage.tokens_input)
+    lines = [_line(part, quantity, rates, amounts[part]) for part, quantity in found.items()]
+    return (*lines, f"total ${json_number(Nanos(sum(amounts.values())))}")
+
+
+def _line(part: str, quantity: int, rates: Rates, amount: Nanos) -> str:
+    unit = UNITS[part]
+    usd = rates[part].usd_per(unit.per)
+    if part == "audio_seconds":
+        shown, rest = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + " s of audio", "minute"
+    else:
+        scale, _, words = unit.words.partition(" ") if unit.per > 1 else ("", "", unit.words)
+        shown, rest = f"{quantity:,} {words}", scale or words
+    return f"{shown} x ${usd} per {rest} = ${json_number(amount)}"
+
+
+def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -> list[Alternative]:
+    """Return what :meth:`Catalogue.alternatives` promises."""
+    name = catalogue.name(service, model)
+    kind = catalogue.class_of(name)
+    if kind is None:
+        return []
+    usage = Usage(**_counts(catalogue, kind))
+    own = catalogue.charge(service, model, usage, at)
+    if isinstance(own, Unpriced) or not own.total:
+        return []
+    found = []
+    for member in catalogue.members(kind):
+        other_service, _, other = member.partition("/")
+        charge = catalogue.charge(other_service, other, usage, at)
+        if isinstance(charge, Charge) and charge.priced_by.model != name and charge.total < own.total:
+            found.append(Alternative(other_service, other, member, kind, charge.total / own.total))
+    return sorted(found, key=lambda alternative: (alternative.ratio, alternative.name))
+
+
+def _counts(catalogue: Catalogue, kind: str) -> dict[str, Any]:
+    return dict(catalogue.reference(kind) or {"tokens_input": 3_000, "tokens_output": 1_000})
+
+
+def describe_charge(charge: Charge) -> str:
+    """Return a charge in one line: its parts, its sum and what priced it."""
+    parts = (
+        " + ".join(f"{part} ${json_number(amount)}" for part, amount in charge.parts.items())
+        or "nothing billed"
+    )
+    by = charge.priced_by
+    doubt = ", not verified" if by.unverified else ""
+    return f"{parts} = {format_usd(charge.total, 9)} ({by.model}, {by.source} {by.version}{doubt})"
