@@ -136,7 +136,7 @@ def outlook(found: Pace, limit: Nanos) -> Outlook:
     """
     remaining = limit - found.spent
     days = _days_until(remaining, found)
-    on = found.today + timedelta(days=math.ceil(days)) if days is not None and days < 36_500 else None
+    on = found.today + timedelta(days=int(days)) if days is not None and days < 36_500 else None
     allowed = mean(Nanos(max(remaining, 0)), found.days_left) if found.days_left else None
     cut = None if allowed is None else Nanos(max(found.daily_average - allowed, 0))
     even = mean(Nanos(limit * found.days_begun), found.days)

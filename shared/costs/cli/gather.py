@@ -8,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from ..analysis.job import Receipt, receipt
+from ..analysis.optimise import find_savings
 from ..analysis.pace import Pace, outlook, pace
 from ..analysis.summary import DIMENSIONS, summarise
 from ..analysis.sums import Step, by_day, divide_period, split, split_by, total, totals_by
@@ -20,6 +21,7 @@ from ..views.budget import BudgetFacts
 from ..views.common import Breakdown, Health
 from ..views.job import JobFacts, MonthShare
 from ..views.monthly import MonthFacts
+from ..views.optimization import OptimizationFacts
 from ..views.period import PeriodFacts, Stretch
 from ..workspace import Workspace
 from .options import Span
@@ -226,3 +228,12 @@ def _standing(workspace: Workspace, asked: Asked, period: Period) -> tuple[Spend
     if not asked.show_limits or asked.query.user_id is None:
         return ()
     return spendings(workspace, limits_in(workspace, asked.query.user_id, period))
+
+
+def optimization_facts(workspace: Workspace, user_id: str | None, span: Span) -> OptimizationFacts:
+    """Return what a user's calls (``None``: everyone's) would have cost otherwise."""
+    period = span.period(workspace.clock(), zone_of(workspace, user_id))
+    workspace.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=user_id)
+    savings = find_savings(workspace.index.entries(query), workspace.catalogue)
+    return OptimizationFacts(user_id, period, savings, health(workspace))

@@ -39,9 +39,30 @@ class _Page:
     bar_width: int
 
 
-def table_lines(table: Table, canvas: Canvas) -> Iterator[str]:
+Layout = tuple[_Lane, ...]
+"""A table's columns with their cells and natural widths."""
+
+
+def layouts(tables: Sequence[Table]) -> list[Layout]:
+    """Return the layout of each table. Tables with the same columns after the first line up."""
+    made = [_lanes(table) if table.rows else () for table in tables]
+    widths: dict[tuple[str, ...], list[int]] = {}
+    for lanes in made:
+        own = [lane.width for lane in lanes]
+        widths[_alike(lanes)] = [max(pair) for pair in zip(own, widths.get(_alike(lanes), own), strict=True)]
+    return [
+        tuple(replace(lane, width=width) for lane, width in zip(lanes, widths[_alike(lanes)], strict=True))
+        for lanes in made
+    ]
+
+
+def _alike(lanes: Layout) -> tuple[str, ...]:
+    return tuple(lane.column.key for lane in lanes[1:])
+
+
+def table_lines(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
     """Return the lines of a table that has rows. The title stands in the header of the first column."""
-    page = _fit(_lanes(table), canvas.width - len(_GAP))
+    page = _fit(list(layout), canvas.width - len(_GAP))
     yield _header(page, canvas)
     for number in range(len(table.rows)):
         yield _line(page, number, canvas)
@@ -51,8 +72,8 @@ def table_lines(table: Table, canvas: Canvas) -> Iterator[str]:
         yield canvas.style(_line(page, len(table.rows), replace(canvas, colour=False)), "strong")
 
 
-def _lanes(table: Table) -> list[_Lane]:
-    return [_lane(table, index) for index in range(len(table.columns))]
+def _lanes(table: Table) -> Layout:
+    return tuple(_lane(table, index) for index in range(len(table.columns)))
 
 
 def _lane(table: Table, index: int) -> _Lane:
@@ -165,7 +186,7 @@ def width_of(text: str) -> int:
     """
     if text.isascii():
         return len(text)
-    return sum(0 if combining(c) or c == "\ufe0f" else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(_columns(c) for c in text)
 
 
 def wrap(text: str, width: int, hang: int = 0) -> list[str]:
@@ -191,3 +212,10 @@ def wrap(text: str, width: int, hang: int = 0) -> list[str]:
             lines.append(head)
             line = " " * hang + line[len(head) :]
     return [*lines, line] if line.strip() else lines
+
+
+def _columns(character: str) -> int:
+    """Return the columns of one character. U+FE0F makes a symbol an emoji, which takes one more."""
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1

@@ -53,7 +53,11 @@ def _figures(gauges: tuple[Gauge, ...], figures: tuple[Figure, ...]) -> str:
         for g in gauges
     ]
     rows += [
-        [escape(f.label), f"**{escape(show(f.value, f.kind, places_for([f.value])))}**", escape(f.note)]
+        [
+            escape(f.label),
+            f"**{escape(show(f.value, f.kind, max(f.places, places_for([f.value]))))}**",
+            escape(f.note),
+        ]
         for f in figures
     ]
     return _grid(["", "", ""], rows, ("left", "right", "left"))

@@ -12,7 +12,7 @@ from ..money import format_usd
 from ..views.report import Figure, Gauge, Note, Report, Series, Table
 from .bars import gauge_bar, sparkline
 from .canvas import Canvas
-from .layout import pad, shorten, table_lines, width_of, wrap
+from .layout import Layout, layouts, pad, shorten, table_lines, width_of, wrap
 from .values import places_for, show, tame
 
 SUFFIX = ".txt"
@@ -37,8 +37,8 @@ def _blocks(report: Report, canvas: Canvas) -> Iterator[Iterator[str]]:
     yield _figures(report.figures, canvas)
     for series in report.series:
         yield _series(series, canvas)
-    for table in report.tables:
-        yield _table(table, canvas)
+    for table, layout in zip(report.tables, layouts(report.tables), strict=True):
+        yield _table(table, layout, canvas)
     loud = [note for note in report.notes if note.tone != "plain"]
     yield _notes(loud, canvas)
     yield _notes([note for note in report.notes if note.tone == "plain"], canvas)
@@ -65,7 +65,7 @@ def _gauges(gauges: tuple[Gauge, ...], canvas: Canvas) -> Iterator[str]:
 
 
 def _figures(figures: tuple[Figure, ...], canvas: Canvas) -> Iterator[str]:
-    values = [show(f.value, f.kind, places_for([f.value])) for f in figures]
+    values = [show(f.value, f.kind, max(f.places, places_for([f.value]))) for f in figures]
     label_width = max((width_of(tame(f.label)) for f in figures), default=0)
     value_width = max(map(width_of, values), default=0)
     margin = len(_INDENT) + label_width + 2 + value_width + 3
@@ -83,17 +83,18 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
     room = canvas.width - len(_INDENT)
     peak = max(series.values)
     when = series.labels[series.values.index(peak)]
-    caption = f"{tame(series.title)}, most {show(int(peak), series.kind)} on {when}"
+    most = show(int(peak), series.kind, places_for([int(peak)]))
+    caption = f"{tame(series.title)}, most {most} on {when}"
     yield _INDENT + canvas.style(shorten(caption, room, canvas), "faint")
     yield _INDENT + sparkline(series.values, room, canvas.unicode)
 
 
-def _table(table: Table, canvas: Canvas) -> Iterator[str]:
+def _table(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
     if not table.rows:
         yield _INDENT + canvas.style(tame(table.title), "strong")
         yield from (_INDENT + line for line in wrap(table.empty, canvas.width - len(_INDENT)))
         return
-    for line in table_lines(table, canvas):
+    for line in table_lines(table, layout, canvas):
         yield _INDENT + line
 
 

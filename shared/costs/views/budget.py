@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from ..analysis.pace import Outlook, Pace
 from ..budgets.limits import Level, Spending, crossings, message
-from ..money import ZERO, Nanos, format_usd, percent, to_usd
+from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural
+from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural, usd
 from .report import Figure, Gauge, Note, Report, Tone
 
 
@@ -74,7 +74,7 @@ def _figures(facts: BudgetFacts) -> Iterator[Figure]:
         yield Figure(
             "reserved", "Reserved", facts.reserved, note=plural(facts.holds, "live hold", "live holds")
         )
-    if not facts.totals.calls:
+    if not facts.totals.cost:
         return
     yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
     if pace.days_left:
@@ -92,7 +92,7 @@ def _projection(facts: BudgetFacts) -> Figure:
     if pace.low is None or pace.high is None:
         note = "by the end of the month; too few days for a range"
     else:
-        note = f"by the end of the month; likely {format_usd(pace.low)} to {format_usd(pace.high)}"
+        note = f"by the end of the month; likely {usd(pace.low)} to {usd(pace.high)}"
     over = facts.month is not None and pace.projected > facts.month.limit.amount
     return Figure("projected", "Projected", pace.projected, note=note, tone=_tone(over))
 
@@ -103,12 +103,12 @@ def _outlook(month: Spending, outlook: Outlook, pace: Pace) -> Iterator[Figure]:
         return
     if over and outlook.exhausted_on is not None and outlook.days_until_exhausted is not None:
         days = outlook.days_until_exhausted
-        left = "today" if days < 1 else f"{days:.0f} days" if days >= 1.5 else "1 day"
+        left = "today" if days < 1 else plural(int(days), "day", "days")
         on = f"{outlook.exhausted_on.day} {outlook.exhausted_on:%B}"
         yield Figure("exhausted_in", "Exhausted in", left, "text", f"at this pace, about {on}", "warning")
     if over and outlook.cut_per_day and outlook.allowed_per_day is not None:
         share = percent(outlook.cut_per_day, pace.daily_average)
-        allowed = format_usd(outlook.allowed_per_day)
+        allowed = usd(outlook.allowed_per_day)
         note = f"a day, {share:.0f}% less: {allowed} a day keeps within the limit"
         yield Figure("cut_per_day", "Cut", outlook.cut_per_day, note=note)
     ahead = outlook.ahead

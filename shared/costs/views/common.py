@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..analysis.sums import UNNAMED, share, total
 from ..budgets.limits import Spending
-from ..money import ZERO, Nanos, percent, to_usd
+from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Group, Totals
 from .report import Column, Gauge, Note, Row, Table, Tone
@@ -118,16 +118,26 @@ def limit_row(spending: Spending) -> dict[str, object]:
     }
 
 
-def doubts(totals: Totals, health: Health) -> tuple[Note, ...]:
-    """Return what the reader must know before trusting a sum: nothing, where there is no doubt."""
-    return tuple(_doubts(totals, health))
+def doubts(totals: Totals, health: Health, unpriced: Sequence[str] = ()) -> tuple[Note, ...]:
+    """Return what the reader must know before trusting a sum: nothing, where there is no doubt.
+
+    ``unpriced`` names the models without a price, where they are known.
+    """
+    return tuple(_doubts(totals, health, unpriced))
 
 
-def _doubts(totals: Totals, health: Health) -> Iterator[Note]:
+def unpriced_models(by_model: Mapping[str, Totals]) -> tuple[str, ...]:
+    """Return the models that have calls without a price."""
+    return tuple(name for name, totals in by_model.items() if totals.unpriced_calls)
+
+
+def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator[Note]:
     if totals.unpriced_calls:
         calls = plural(totals.unpriced_calls, "call has", "calls have")
+        more = ", ..." if len(unpriced) > 3 else ""
+        models = f" ({', '.join(unpriced[:3])}{more})" if unpriced else ""
         remedy = f"add the price to {health.prices_path}"
-        yield Note(f"{calls} no known price and cost nothing here: {remedy}.", "warning")
+        yield Note(f"{calls} no known price and cost nothing here{models}: {remedy}.", "warning")
     if health.problems:
         lines = plural(len(health.problems), "ledger line is", "ledger lines are")
         more = "" if len(health.problems) == 1 else ", and so on; see cost-dashboard verify"
@@ -146,6 +156,24 @@ def plural(number: int, one: str, many: str) -> str:
     ('1 call', '1,200 calls')
     """
     return f"{number:,} {one if number == 1 else many}"
+
+
+def usd(amount: Nanos) -> str:
+    """Return an amount inside a sentence: to the cent, or to a hundredth of one where it is less.
+
+    >>> usd(Nanos(1_234_000_000)), usd(Nanos(4_500_000))
+    ('$1.23', '$0.0045')
+    """
+    return format_usd(amount, 4 if 0 < abs(amount) < 10_000_000 else 2)
+
+
+def percent_words(value: float) -> str:
+    """Return a percentage inside a sentence; a trace is not nothing.
+
+    >>> percent_words(12.345), percent_words(0.01)
+    ('12.3%', 'less than 0.1%')
+    """
+    return "less than 0.1%" if 0 < value < 0.05 else f"{value:.1f}%"
 
 
 def named(period: Period) -> str:

@@ -12,7 +12,17 @@ from ..analysis.sums import share
 from ..budgets.limits import Spending, crossings, message
 from ..money import Nanos, format_usd, percent, to_usd
 from ..rollup import Totals
-from .common import Health, cost_or_unpriced, doubts, gauge_of, label_of, limit_row, plural, totals_data
+from .common import (
+    Health,
+    cost_or_unpriced,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    percent_words,
+    plural,
+    totals_data,
+)
 from .monthly import count_figures, money_figures
 from .report import Column, Figure, Note, Report, Table
 
@@ -59,17 +69,19 @@ def _when(facts: JobFacts) -> str:
         return "Its ledger holds no entry yet."
     start, end = first.astimezone(facts.zone), last.astimezone(facts.zone)
     users = ", ".join(facts.receipt.users)
-    until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
-    return f"{start:%Y-%m-%d %H:%M} to {until} {facts.zone.key}, user {users}"
+    begun = f"{start:%Y-%m-%d %H:%M}"
+    ended = f"{end:%Y-%m-%d %H:%M}"
+    until = "" if ended == begun else f" to {ended if start.date() != end.date() else ended[-5:]}"
+    return f"{begun}{until} {facts.zone.key}, user {users}"
 
 
 def _figures(facts: JobFacts) -> Iterator[Figure]:
     totals = facts.receipt.totals
-    yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts))
-    yield from money_figures(totals)
+    yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts), places=4)
+    yield from money_figures(totals, places=4)
     yield from count_figures(totals)
     if (minute := per_audio_minute(totals)) is not None and totals.cost:
-        yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together")
+        yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together", places=4)
 
 
 def _impact(facts: JobFacts) -> str:
@@ -78,8 +90,9 @@ def _impact(facts: JobFacts) -> str:
         return ""
     cost = facts.receipt.totals.cost
     if month.limit:
-        return f"{percent(cost, month.limit):.1f}% of {month.user_id}'s {format_usd(month.limit)} a month"
-    return f"{percent(cost, month.spent):.1f}% of what {month.user_id} spent in {month.month}"
+        limit = format_usd(month.limit)
+        return f"{percent_words(percent(cost, month.limit))} of {month.user_id}'s {limit} a month"
+    return f"{percent_words(percent(cost, month.spent))} of what {month.user_id} spent in {month.month}"
 
 
 def _stages(receipt: Receipt) -> Table:
@@ -138,9 +151,7 @@ def _notes(facts: JobFacts) -> Iterator[Note]:
     receipt = facts.receipt
     for crossed in crossings(facts.spendings):
         yield Note(message(crossed), "critical" if crossed.critical else "warning")
-    for model, count in receipt.unpriced.items():
-        yield Note(f"Unpriced: {plural(count, 'call', 'calls')} to {model}.", "warning")
-    yield from doubts(receipt.totals, facts.health)
+    yield from doubts(receipt.totals, facts.health, tuple(receipt.unpriced))
     if receipt.corrections:
         yield Note(f"The sums include {plural(receipt.corrections, 'correction', 'corrections')}.")
     yield Note(f"Ledger: {facts.ledger}")

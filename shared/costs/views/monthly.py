@@ -20,7 +20,10 @@ from .common import (
     gauge_of,
     label_of,
     named,
+    percent_words,
     totals_data,
+    unpriced_models,
+    usd,
 )
 from .report import Figure, Report, Series, Table, Tone
 
@@ -54,7 +57,7 @@ def month_report(facts: MonthFacts) -> Report:
         figures=tuple(_figures(facts)) if summary.totals.calls else (),
         series=_series(facts),
         tables=tuple(_tables(summary)),
-        notes=doubts(summary.totals, facts.health),
+        notes=doubts(summary.totals, facts.health, unpriced_models(summary.by_model)),
         data=_data(facts),
     )
 
@@ -67,15 +70,18 @@ def _figures(facts: MonthFacts) -> Iterator[Figure]:
     yield from count_figures(totals)
 
 
-def money_figures(totals: Totals) -> Iterator[Figure]:
+def money_figures(totals: Totals, places: int = 2) -> Iterator[Figure]:
     """Return what input and output cost; left out where nothing was paid."""
     if totals.cost:
-        yield Figure("cost_input", "Input", totals.cost_input, note=_of(totals.cost_input, totals))
-        yield Figure("cost_output", "Output", totals.cost_output, note=_of(totals.cost_output, totals))
+        for key, label, part in (
+            ("cost_input", "Input", totals.cost_input),
+            ("cost_output", "Output", totals.cost_output),
+        ):
+            yield Figure(key, label, part, note=_of(part, totals), places=places)
 
 
 def _of(part: Nanos, totals: Totals) -> str:
-    return f"{percent(part, totals.cost):.1f}% of the cost"
+    return f"{percent_words(percent(part, totals.cost))} of the cost"
 
 
 def count_figures(totals: Totals) -> Iterator[Figure]:
@@ -84,7 +90,7 @@ def count_figures(totals: Totals) -> Iterator[Figure]:
     if totals.unpriced_calls:
         remarks.append(f"{totals.unpriced_calls:,} unpriced")
     if totals.retried_calls:
-        remarks.append(f"{totals.retried_calls:,} retried ({format_usd(totals.retried_cost)})")
+        remarks.append(f"{totals.retried_calls:,} retried ({usd(totals.retried_cost)})")
     tone: Tone = "warning" if totals.unpriced_calls else "plain"
     yield Figure("calls", "Calls", totals.calls, "count", ", ".join(remarks), tone)
     if totals.tokens_total:
@@ -106,12 +112,12 @@ def _compared(facts: MonthFacts) -> str:
 
 
 def _per_job(summary: Summary) -> str:
-    return f"{format_usd(summary.average_per_job, 4)} a job" if summary.totals.jobs else ""
+    return f"{usd(summary.average_per_job)} a job" if summary.totals.jobs and summary.totals.cost else ""
 
 
 def _series(facts: MonthFacts) -> tuple[Series, ...]:
     begun = facts.pace.days_begun
-    if begun < 2 or not any(facts.days):
+    if sum(map(bool, facts.days)) < 2:
         return ()
     labels = tuple(f"{day.day} {day:%b}" for day in facts.period.dates()[:begun])
     return (Series("Spend by day", labels, tuple(float(day) for day in facts.days[:begun])),)

@@ -22,6 +22,7 @@ from .common import (
     limit_row,
     named,
     totals_data,
+    unpriced_models,
 )
 from .monthly import count_figures, money_figures
 from .report import Column, Figure, Report, Table
@@ -62,9 +63,14 @@ def period_report(facts: PeriodFacts) -> Report:
         gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
         figures=() if empty else tuple(_figures(facts.totals)),
         tables=() if empty else tuple(_tables(facts)),
-        notes=doubts(facts.totals, facts.health),
+        notes=doubts(facts.totals, facts.health, _unpriced(facts)),
         data=_data(facts),
     )
+
+
+def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:
+    by_model = [b.sums for b in facts.breakdowns if b.key == "by_model"]
+    return unpriced_models(by_model[0]) if by_model else ()
 
 
 def _subtitle(facts: PeriodFacts) -> str:

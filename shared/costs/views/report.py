@@ -30,7 +30,10 @@ Row = tuple[Value, ...]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One value with its name. ``note`` is a few words beside it."""
+    """One value with its name. ``note`` is a few words beside it.
+
+    Money is shown with ``places`` decimals, or more where it would read as nothing.
+    """
 
     key: str
     label: str
@@ -38,6 +41,7 @@ class Figure:
     kind: Kind = "money"
     note: str = ""
     tone: Tone = "plain"
+    places: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,220 @@
+"""What the same calls would have cost otherwise: each call repriced with its own tokens, on its own day.
+
+Calls are taken together by what one setting decides: the stage, provider and model (a *slot*). For
+each slot there are *options*: another model of the same class, the batch tier, both at once, or a
+local engine. An option's saving is the sum, over the calls that the option has a price for, of what
+was charged less what would have been. Options of one slot exclude each other and slots share no
+call, so the best combination is the best option of every slot, and savings are never counted twice.
+
+What is not known is whether the result would be as good: no quality is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from ..model import Charge, Entry, Unpriced, Usage
+from ..money import ZERO, Nanos, percent
+
+OptionKind = Literal["model", "batch", "model and batch", "local"]
+
+BATCH: Final = "batch"
+
+
+class Alternative(Protocol):
+    """Another model that could do the same work."""
+
+    @property
+    def service(self) -> str:
+        """Its provider."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on one's own machine."""
+        ...
+
+
+class Prices(Protocol):
+    """What is asked of the price catalogue."""
+
+    def charge(
+        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+    ) -> Charge | Unpriced:
+        """Return what a call costs."""
+        ...
+
+    def alternatives(self, service: str, model: str, at: datetime) -> Sequence[Alternative]:
+        """Return cheaper models of the same class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The calls that one setting of a pipeline decides."""
+
+    stage: str | None
+    service: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to do instead. ``tier`` is ``None`` where each call keeps its own."""
+
+    kind: OptionKind
+    service: str
+    model: str
+    tier: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The target as people write it: ``openai/gpt-4o-mini``, ``batch``, ``openai/gpt-4o-mini, batch``."""
+        model = f"{self.service}/{self.model}"
+        if self.kind == "batch":
+            return BATCH
+        return f"{model}, {BATCH}" if self.tier else model
+
+
+@dataclass(slots=True)
+class Option:
+    """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for."""
+
+    slot: Slot
+    change: Change
+    calls: int = 0
+    before: Nanos = ZERO
+    after: Nanos = ZERO
+
+    @property
+    def saving(self) -> Nanos:
+        """What the change would have saved; negative where it is dearer."""
+        return Nanos(self.before - self.after)
+
+    @property
+    def percent(self) -> float:
+        """The saving in percent of what these calls cost."""
+        return percent(self.saving, self.before) if self.before else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """What was found. ``spent`` and ``calls`` are all calls that were looked at.
+
+    ``options`` holds for every slot the best option of each kind, dearest saving first; ``best`` is
+    the best combination: one option for each slot that has any.
+    """
+
+    spent: Nanos
+    calls: int
+    unpriced_calls: int
+    options: tuple[Option, ...]
+    best: tuple[Option, ...]
+
+    @property
+    def saving(self) -> Nanos:
+        """What the best combination would have saved."""
+        return Nanos(sum(option.saving for option in self.best))
+
+
+@dataclass(slots=True)
+class _Collected:
+    """Options by slot as calls come in, and calls that still wait for a price."""
+
+    options: dict[Slot, list[Option]] = field(default_factory=dict)
+    unpriced: dict[str, Entry] = field(default_factory=dict)
+    spent: int = 0
+    calls: int = 0
+
+
+def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
+    """Return what other models, the batch tier or local engines would have saved.
+
+    Entries are read once and not kept. An adjustment of a call that had a price changes what was
+    charged in every option of its slot; one that gives an unpriced call its price lets it count.
+    """
+    found = _Collected()
+    for entry in entries:
+        _add(found, entry, prices)
+    by_slot = [_best_by_kind(options) for options in found.options.values()]
+    best = [max(options, key=_rank) for options in by_slot if options]
+    return Savings(
+        spent=Nanos(found.spent),
+        calls=found.calls,
+        unpriced_calls=len(found.unpriced),
+        options=tuple(sorted((o for options in by_slot for o in options), key=_rank, reverse=True)),
+        best=tuple(sorted(best, key=_rank, reverse=True)),
+    )
+
+
+def _rank(option: Option) -> tuple[int, str, str]:
+    return option.saving, option.slot.stage or "", option.change.name
+
+
+def _best_by_kind(options: Iterable[Option]) -> list[Option]:
+    best: dict[OptionKind, Option] = {}
+    for option in options:
+        current = best.get(option.change.kind)
+        if option.saving > 0 and (current is None or _rank(option) > _rank(current)):
+            best[option.change.kind] = option
+    return list(best.values())
+
+
+def _add(found: _Collected, entry: Entry, prices: Prices) -> None:
+    found.calls += entry.sign
+    found.spent += entry.cost
+    if entry.kind == "adjustment":
+        _adjust(found, entry, prices)
+    elif entry.charge is None and entry.kind == "usage":
+        found.unpriced[entry.id] = entry
+    elif entry.charge is not None:
+        _reprice(found, entry, entry.cost, prices)
+
+
+def _adjust(found: _Collected, entry: Entry, prices: Prices) -> None:
+    waiting = found.unpriced.pop(entry.corrects or "", None)
+    if waiting is not None:
+        _reprice(found, waiting, entry.cost, prices)
+        return
+    for option in found.options.get(slot_of(entry), ()):
+        option.before = Nanos(option.before + entry.cost)
+
+
+def _reprice(found: _Collected, entry: Entry, cost: Nanos, prices: Prices) -> None:
+    slot = slot_of(entry)
+    options = found.options.get(slot)
+    if options is None:
+        options = found.options[slot] = [Option(slot, c) for c in changes(slot, entry.timestamp, prices)]
+    for option in options:
+        change = option.change
+        tier = change.tier or entry.service_tier
+        charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier)
+        if isinstance(charge, Charge):
+            option.calls += entry.sign
+            option.before = Nanos(option.before + cost)
+            option.after = Nanos(option.after + entry.sign * charge.total)
+
+
+def slot_of(entry: Entry) -> Slot:
+    """Return the slot of an entry."""
+    return Slot(entry.stage, entry.service, entry.model)
+
+
+def changes(slot: Slot, at: datetime, prices: Prices) -> list[Change]:
+    """Return what could be done instead, in a slot whose first call was at ``at``."""
+    found = [Change("batch", slot.service, slot.model, BATCH)]
+    for other in prices.alternatives(slot.service, slot.model, at):
+        if other.local:
+            found.append(Change("local", other.service, other.model))
+        else:
+            found.append(Change("model", other.service, other.model))
+            found.append(Change("model and batch", other.service, other.model, BATCH))
+    return found

@@ -1,0 +1,22 @@
+"""``cost-dashboard show-optimization``."""
+
+from __future__ import annotations
+
+from ...views.optimization import optimization_report
+from ..app import App, dashboard_command
+from ..gather import optimization_facts
+from ..options import Span, span_options, user_option
+
+
+@dashboard_command(
+    "Save", "show-optimization", "show-optimization --user rpatel --days 90", "show-optimization --json"
+)
+@user_option
+@span_options
+def command(app: App, user: str | None, span: Span) -> None:
+    """What your own calls would have cost on other models, in batches, or locally.
+
+    Every call is repriced with its own tokens, on its own day. Savings that exclude each other are
+    not added up. Without --user: everyone. Without dates: the present month.
+    """
+    app.show(optimization_report(optimization_facts(app.workspace, user, span)))
