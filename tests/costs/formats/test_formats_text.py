@@ -1,0 +1,253 @@
+"""Text: fits any page, holds nothing that steers a terminal, and loses nothing that matters."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.formats.bars import bar, gauge_bar, sparkline
+from shared.costs.formats.canvas import MAX_WIDTH, MIN_WIDTH, Canvas
+from shared.costs.formats.layout import pad, shorten, width_of, wrap
+from shared.costs.formats.text import render
+from shared.costs.formats.values import duration, places_for, short_count, show, tame
+from shared.costs.money import Nanos
+from shared.costs.views.report import Column, Figure, Gauge, Note, Report, Series, Table
+
+TEXTS = st.text(max_size=40)
+AMOUNTS = st.integers(-(10**15), 10**15)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> Report:
+    columns = (
+        Column("name", "Name"),
+        Column("note", draw(TEXTS), rank=draw(st.integers(0, 3))),
+        Column("calls", "Calls", "count", rank=draw(st.integers(0, 3))),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    row = st.tuples(TEXTS, TEXTS, st.integers(0, 10**9), st.none() | AMOUNTS, st.floats(0, 100))
+    rows = tuple(draw(st.lists(row, max_size=5)))
+    gauge = st.builds(
+        Gauge,
+        TEXTS,
+        AMOUNTS.map(Nanos),
+        AMOUNTS.map(Nanos),
+        st.floats(0, 200),
+        st.integers(0, 10**9).map(Nanos),
+    )
+    figure = st.builds(Figure, st.just("key"), TEXTS, AMOUNTS, st.just("money"), TEXTS)
+    return Report(
+        title=draw(TEXTS),
+        subtitle=draw(TEXTS),
+        gauges=tuple(draw(st.lists(gauge, max_size=2))),
+        figures=tuple(draw(st.lists(figure, max_size=3))),
+        series=(Series(draw(TEXTS), ("a", "b"), (1.0, 0.0)),),
+        tables=(
+            Table(draw(TEXTS), columns, rows, total=("Total", "", 1, 2, "") if rows else None, empty="none"),
+        ),
+        notes=tuple(Note(text, "warning") for text in draw(st.lists(TEXTS, max_size=3))),
+    )
+
+
+@given(reports(), st.sampled_from([60, 80, 120]), st.booleans())
+def test_nothing_from_data_steers_the_terminal(report: Report, width: int, ascii_only: bool) -> None:
+    encoding = "ascii" if ascii_only else "utf-8"
+    text = render(report, Canvas(width, encoding=encoding))
+    assert text.encode(encoding)
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+
+
+@given(st.lists(st.text("abcdefgh-/", max_size=60), min_size=1, max_size=6), st.sampled_from([60, 80, 120]))
+def test_tables_fit_the_page(names: list[str], width: int) -> None:
+    columns = (
+        Column("name", "Name"),
+        Column("other", "Other", rank=1),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    table = Table(
+        "By name", columns, tuple((name, name, 10**10, 50.0) for name in names), ("Total", "", 10**11, "")
+    )
+    lines = render(Report("T", tables=(table,)), Canvas(width)).splitlines()
+    assert [line for line in lines if width_of(line) > width] == []
+
+
+@given(st.text(max_size=200), st.integers(10, 60), st.integers(0, 5))
+def test_wrapped_text_fits_and_keeps_its_words(text: str, width: int, hang: int) -> None:
+    lines = wrap(text, width, hang)
+    assert all(width_of(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(tame(text).split())
+
+
+@given(st.text(max_size=60), st.integers(3, 40))
+def test_shortened_text_fits(text: str, width: int) -> None:
+    assert width_of(shorten(text, width, Canvas())) <= max(width, 0)
+    assert width_of(pad(shorten(text, width, Canvas()), width)) == width
+
+
+@given(st.floats(0, 100), st.integers(1, 60))
+def test_a_bar_is_never_longer_than_its_room_and_never_hides_a_trace(percent: float, width: int) -> None:
+    for unicode in (True, False):
+        drawn = bar(percent, width, unicode)
+        assert len(drawn) <= width
+        assert bool(drawn) == (percent > 0)
+
+
+@given(st.floats(0, 300), st.integers(0, 100), st.integers(6, 40))
+def test_a_gauge_fills_its_room_and_is_full_only_at_the_limit(percent: float, held: int, width: int) -> None:
+    drawn = gauge_bar(Gauge("g", Nanos(0), Nanos(100), percent, held=Nanos(held)), width, unicode=True)
+    assert len(drawn) == width
+    assert (drawn == "█" * width) == (percent >= 100)
+    assert drawn.startswith("█") == (percent > 0)
+
+
+@pytest.mark.parametrize(
+    ("environ", "terminal", "expected"),
+    [
+        ({}, False, Canvas(80)),
+        ({"COLUMNS": "60"}, False, Canvas(60)),
+        ({"COLUMNS": "9999"}, False, Canvas(MAX_WIDTH)),
+        ({"COLUMNS": "3"}, False, Canvas(MIN_WIDTH)),
+        ({"COLUMNS": "wide"}, False, Canvas(80)),
+        ({"COLUMNS": "0"}, False, Canvas(80)),
+        ({"COLUMNS": "70"}, True, Canvas(70, colour=True)),
+        ({"COLUMNS": "70", "NO_COLOR": "1"}, True, Canvas(70)),
+        ({"COLUMNS": "70", "TERM": "dumb"}, True, Canvas(70)),
+        ({"FORCE_COLOR": "1"}, False, Canvas(80, colour=True)),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, Canvas(80)),
+    ],
+)
+def test_the_page_follows_its_surroundings(environ: dict[str, str], terminal: bool, expected: Canvas) -> None:
+    stream = Terminal() if terminal else io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    assert Canvas.of(stream, environ) == expected
+
+
+class Terminal(io.TextIOWrapper):
+    def __init__(self, encoding: str = "utf-8") -> None:
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_that_cannot_tell_its_size_has_80_columns() -> None:
+    assert Canvas.of(Terminal(), {}).width == 80  # a stream without a descriptor
+
+
+def test_a_stream_without_a_known_encoding_gets_ascii() -> None:
+    class Odd(io.StringIO):
+        encoding = "no-such-encoding"
+
+    class Silent(io.StringIO):
+        encoding = ""
+
+    assert Canvas.of(Odd(), {}).encoding == "ascii"
+    assert Canvas.of(Silent(), {}).encoding == "ascii"
+
+
+REPORT = Report(
+    title="Budget",
+    gauges=(Gauge("month", Nanos(40_250_000_000), Nanos(50_000_000_000), 80.5, tone="warning"),),
+    series=(Series("Spend by day", ("1 Nov", "2 Nov"), (1e9, 2e9)),),
+    tables=(
+        Table(
+            "By service", (Column("s", "Service"), Column("share", "Share", "share")), (("openai", 100.0),)
+        ),
+    ),
+    notes=(Note("⚠️  WARNING: Budget threshold reached!", "warning"), Note("café", "critical")),
+)
+
+
+def test_ascii_has_marks_and_bars_of_its_own() -> None:
+    text = render(REPORT, Canvas(60, encoding="ascii"))
+    assert text.isascii()
+    assert "[!]  WARNING: Budget threshold" in text
+    assert "[!!] caf?" in text
+    assert "########" in text
+
+
+def test_latin_1_keeps_its_letters() -> None:
+    assert "café" in render(REPORT, Canvas(60, encoding="latin-1"))
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    plain = render(REPORT, Canvas(80))
+    coloured = render(REPORT, Canvas(80, colour=True))
+    assert coloured != plain
+    stripped = re.sub(r"\x1b\[\d+m", "", coloured)
+    assert [line.rstrip() for line in stripped.splitlines()] == plain.splitlines()
+
+
+def test_an_escape_sequence_in_a_name_is_spelt_out() -> None:
+    text = render(Report("gpt\x1b[31m\u202e\x9b", tables=(Table("\x07", (Column("a", "A"),), (("\r\n",),)),)))
+    assert text.splitlines()[0] == r"gpt\x1b[31m\u202e\x9b"
+
+
+def test_a_narrow_page_leaves_out_what_ranks_high_and_then_the_bar() -> None:
+    columns = (
+        Column("name", "Name"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens", "Tokens", "tokens", rank=2),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    row = ("a-model-with-a-rather-long-name", 123_456, 123_456_789, 10**12, 12.5)
+    table = Table("By model", columns, (row,))
+
+    def printed(width: int) -> str:
+        return render(Report("T", tables=(table,)), Canvas(width))
+
+    assert "Tokens" in printed(120)
+    assert "Tokens" not in printed(60)
+    assert "█" in printed(60)
+    assert "█" not in printed(40)
+    assert "$1,000.00" in printed(40)
+
+
+def test_a_table_without_rows_says_so() -> None:
+    assert "nothing here" in render(
+        Report("T", tables=(Table("By x", (Column("x", "X"),), (), empty="nothing here"),))
+    )
+
+
+def test_a_wrong_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="By x: 2 values under 1 columns"):
+        Table("By x", (Column("x", "X"),), ((1, 2),))
+
+
+def test_series_longer_than_the_page_are_added_up() -> None:
+    assert sparkline([1.0] * 200, 50, unicode=True) == "█" * 50
+    assert sparkline([], 50, unicode=True) == ""
+    assert render(Report("T", series=(Series("S", (), ()),))) == "T\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (None, "count", "-"),
+        (None, "money", "unpriced"),
+        ("", "money", ""),
+        (1_234_567_890_000_000_000, "money", "$1,234,567,890.00"),
+        (3.0, "percent", "3.0%"),
+        (2.5, "text", "2.5"),
+        ("a\tb", "text", r"a\tb"),
+        (-10_000_000, "tokens", "-10.0M"),
+    ],
+)
+def test_values(value: object, kind: str, expected: str) -> None:
+    assert show(value, kind) == expected  # type: ignore[arg-type]  # the table above is typed by hand
+
+
+@given(st.integers(0, 10**15))
+def test_short_counts_are_short(number: int) -> None:
+    assert len(short_count(number)) <= 6 or number >= 10**12
+
+
+def test_durations_and_places() -> None:
+    assert duration(86_400) == "1d 0h"
+    assert places_for([None, "x", 0]) == 2
