@@ -26,12 +26,12 @@ STAGE = "06_whisperx_asr"
 
 def transcribe(run: StageRun) -> None:
     """Transcribe the job's recording and write what was said."""
-    engine: SpeechEngine = run.open_engine(SPEECH)
+    job, engine = run.job, run.open_engine(SPEECH)
     with (
         TemporaryDirectory(dir=run.job.path) as folder,
         CostTracker(run.job.path, run.job.user_id) as tracker,
     ):
-        audio = prepare(Path(run.job.record.media.path), Path(folder))
+        audio = prepare(Path(job.record.media.path), Path(folder))
         with tracker.stage(STAGE, logger=run.log, attempt=run.attempt):
             try:
                 heard = recorded_call(tracker, engine, audio)

@@ -14,7 +14,7 @@ import sys
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import TRANSLATION
 from pipeline.engines.translation import Translated, TranslationEngine
-from pipeline.faults import StageFailed, StageSkipped
+from pipeline.faults import StageSkipped
 from pipeline.stage import StageRun, run_stage, stage_parser
 
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
@@ -51,10 +51,7 @@ def translate_into(target: str, transcript: Transcript, run: StageRun, tracker: 
     except (BudgetExceeded, BudgetGateUnavailable) as denied:
         engine = run.open_fallback(TRANSLATION, denied, **languages)
         translated = recorded_call(tracker, engine, texts, target)
-    if len(translated.texts) != len(texts):
-        raise StageFailed(
-            f"{engine.model} gave no list of {len(texts)} translations; its call is in the ledger"
-        )
+    translated.spent.refuse_faulty()
     write(run, transcript.translated(target, engine.backend, engine.model, translated.texts))
 
 

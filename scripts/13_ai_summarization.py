@@ -34,6 +34,7 @@ def summarize(run: StageRun) -> None:
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             engine = run.open_fallback(SUMMARY, denied)
             summary = recorded_call(tracker, engine, transcript, run)
+    summary.spent.refuse_faulty()
     run.job.write(run.job.path / "summary.txt", summary.text + "\n")
 
 

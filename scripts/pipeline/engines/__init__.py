@@ -74,12 +74,25 @@ class Used(TypedDict, total=False):
 class Spent:
     """What a call did use, as the provider said.
 
+    ``fault`` says why what came back cannot be used, although it was paid for: the stage records
+    the call first and fails then.
+
     ``request_id`` is the provider's own id of the call; ``details`` goes into the entry's metadata.
     """
 
     usage: Used = field(default_factory=Used)
     request_id: str | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+    fault: str | None = None
+
+    def refuse_faulty(self) -> None:
+        """Raise the fault, if there is one.
+
+        Raises:
+            StageFailed: what came back cannot be used.
+        """
+        if self.fault:
+            raise StageFailed(f"{self.fault}; the call is in the ledger")
 
 
 @dataclass(frozen=True)

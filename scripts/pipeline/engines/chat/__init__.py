@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
-from pipeline.engines import EngineOptions, Needs, Spent
+from pipeline.engines import EngineOptions, Needs, Spent, Used
 from pipeline.faults import StageFailed
+
+Chunk = TypeVar("Chunk")
 
 RETRIES: Final = 2
 """How often an SDK tries again by itself after 429, 5xx or a lost connection."""
@@ -33,6 +36,15 @@ class Prompt:
         """
         return len((self.instructions + self.text).encode()) + _ENVELOPE_TOKENS
 
+    def roughly(self, answer: str) -> Used:
+        """Return what asking this and getting ``answer`` may have used, where no provider tells.
+
+        Four characters a token is the usual figure for English, flagged as an estimate:
+        https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them
+        """
+        asked = len(self.instructions + self.text)
+        return {"tokens_input": -(-asked // 4), "tokens_output": -(-len(answer) // 4), "estimated": True}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -52,6 +64,24 @@ class ChatModel(Protocol):
 
     def ask(self, prompt: Prompt) -> Answer:
         """Send one request and return its answer."""
+
+
+def drain(chunks: Iterable[Chunk], take: Callable[[Chunk], None]) -> str | None:
+    """Hand every chunk of a stream to ``take``; return why it broke off, or ``None``.
+
+    What came before a break has been paid for, so the break is told and not raised. A stream that
+    fails before its first chunk raises what the SDK raises.
+    """
+    begun = False
+    try:
+        for chunk in chunks:
+            begun = True
+            take(chunk)
+    except Exception as fault:
+        if not begun:
+            raise
+        return f"the answer broke off ({type(fault).__name__}: {fault})"
+    return None
 
 
 def chat_needs(chat: ChatModel, prompt: Prompt) -> Needs:

@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
-from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, required_model
+from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, drain, required_model
 
 if TYPE_CHECKING:
     from openai import OpenAI
-    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.chat import ChatCompletion, ChatCompletionChunk
     from openai.types.completion_usage import CompletionUsage
 
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
@@ -32,44 +32,45 @@ class OpenAIChat:
 
     def ask(self, prompt: Prompt) -> Answer:
         """Send one request, streamed or not."""
-        messages: list[ChatCompletionMessageParam] = [
+        return self._streamed(prompt) if self._stream else self._whole(prompt)
+
+    def _whole(self, prompt: Prompt) -> Answer:
+        raw = self._client.chat.completions.with_raw_response.create(**self._request(prompt))
+        reply: ChatCompletion = raw.parse()
+        text = reply.choices[0].message.content or ""
+        usage = _usage(reply.usage) or prompt.roughly(text)
+        return Answer(text, Spent(usage, reply.id, {"retries": raw.retries_taken}))
+
+    def _streamed(self, prompt: Prompt) -> Answer:
+        """Gather a streamed answer; the last chunk has no choices, but the usage that was asked for."""
+        came: list[ChatCompletionChunk] = []
+        with self._client.chat.completions.create(
+            stream=True, stream_options={"include_usage": True}, **self._request(prompt)
+        ) as chunks:
+            fault = drain(chunks, came.append)
+        text = "".join(choice.delta.content or "" for chunk in came for choice in chunk.choices)
+        usage = _usage(came[-1].usage if came else None) or prompt.roughly(text)
+        request_id = came[0].id if came else None
+        return Answer(text, Spent(usage, request_id, {"streamed": True}, fault))
+
+    def _request(self, prompt: Prompt) -> dict[str, Any]:
+        messages = [
             {"role": "system", "content": prompt.instructions},
             {"role": "user", "content": prompt.text},
         ]
-        limit: dict[str, Any] = {self._limit: self.max_output_tokens}
-        return self._streamed(messages, limit) if self._stream else self._whole(messages, limit)
-
-    def _whole(self, messages: list[ChatCompletionMessageParam], limit: dict[str, Any]) -> Answer:
-        raw = self._client.chat.completions.with_raw_response.create(
-            model=self.model, messages=messages, **limit
-        )
-        reply = raw.parse()
-        text = reply.choices[0].message.content or ""
-        details = {"retries": raw.retries_taken}
-        return Answer(text, Spent(usage_of(reply.usage), reply.id, details))
-
-    def _streamed(self, messages: list[ChatCompletionMessageParam], limit: dict[str, Any]) -> Answer:
-        """Gather a streamed answer; the last chunk has no choices, but the usage that was asked for."""
-        text, usage, request_id = "", None, None
-        with self._client.chat.completions.create(
-            model=self.model, messages=messages, stream=True, stream_options={"include_usage": True}, **limit
-        ) as chunks:
-            for chunk in chunks:
-                text += "".join(choice.delta.content or "" for choice in chunk.choices)
-                usage, request_id = chunk.usage or usage, chunk.id or request_id
-        return Answer(text, Spent(usage_of(usage), request_id, {"streamed": True}))
+        return {"model": self.model, "messages": messages, self._limit: self.max_output_tokens}
 
 
-def usage_of(usage: CompletionUsage | None) -> Used:
-    """Return what a server said it used, as keyword arguments of ``log_usage``.
+def _usage(usage: CompletionUsage | None) -> Used | None:
+    """Return what a server said it used, or ``None`` when it said nothing.
 
     Some servers tell a total alone: that goes in as ``tokens_total``, which the ledger splits 80/20
-    and flags as estimated. A server that tells nothing leaves zeros, flagged as well.
+    and flags as estimated.
     """
     if usage is None:
-        return {"estimated": True}
+        return None
     if not usage.prompt_tokens and not usage.completion_tokens:
-        return {"tokens_total": usage.total_tokens or 0}
+        return {"tokens_total": usage.total_tokens} if usage.total_tokens else None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return {
         "tokens_input": usage.prompt_tokens,

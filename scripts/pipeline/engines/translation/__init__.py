@@ -11,10 +11,7 @@ from pipeline.engines import Needs, Spent
 
 @dataclass(frozen=True)
 class Translated:
-    """One text for each text given, in the same order, and what it has used.
-
-    ``texts`` is empty when what came back cannot be used; it was paid for all the same.
-    """
+    """One text for each text given, in the same order, and what it has used."""
 
     texts: tuple[str, ...]
     spent: Spent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.engines import EngineOptions, Needs
 from pipeline.engines.chat import ChatModel, Prompt, chat_needs
@@ -28,11 +29,14 @@ class ChatTranslation:
     def translate(self, texts: Sequence[str]) -> Translated:
         """Ask for the translations.
 
-        Whatever comes back has been paid for, so nothing is raised for an answer that is no list of
-        the right length: it leaves ``texts`` empty, for the stage to record and then to refuse.
+        An answer that is no list of the right length has been paid for: it is told as a fault.
         """
         answer = self._chat.ask(self._prompt(texts))
-        return Translated(_texts(answer.text, len(texts)), answer.spent)
+        translated = _texts(answer.text, len(texts))
+        if answer.spent.fault or len(translated) == len(texts):
+            return Translated(translated, answer.spent)
+        fault = f"{self.model} answered with no JSON list of {len(texts)} texts"
+        return Translated((), replace(answer.spent, fault=fault))
 
     def _prompt(self, texts: Sequence[str]) -> Prompt:
         return Prompt(

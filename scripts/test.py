@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""The second command of the README: set up, then check everything there is to check.
+
+Lint, format, types, and all tests with the branch coverage of ``shared``; among the tests are those
+of the built wheel and the examples in docstrings. Every check runs, also after one has failed.
+
+    python3 scripts/test.py
+    python3 scripts/test.py tests/integration -k batch     # arguments go to pytest
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from environment import ROOT, SetUpFailed, program, say, set_up
+
+EXTRAS = ("dev", "local", "providers", "warehouse")
+CHECKS = {
+    "lint": ["ruff", "check", "."],
+    "format": ["ruff", "format", "--check", "."],
+    "types": ["mypy"],
+}
+WORKERS = ["-n", "2"]
+COVERAGE = ["--cov", "--cov-report=term"]
+
+
+def main() -> int:
+    """Run all checks; the exit code is 1 when one of them failed."""
+    try:
+        set_up(*EXTRAS)
+    except SetUpFailed as fault:
+        say(str(fault))
+        return 3
+    asked = sys.argv[1:]
+    tests = ["pytest", "-q", *WORKERS, *(asked or COVERAGE)]
+    checks = {"tests": tests} if asked else {**CHECKS, "tests": tests}
+    failed = [name for name, command in checks.items() if not passes(name, command)]
+    say(f"failed: {', '.join(failed)}" if failed else "all checks passed")
+    return int(bool(failed))
+
+
+def passes(name: str, command: list[str]) -> bool:
+    """Run one check and say how long it took."""
+    say(f"{name}: {' '.join(command)}")
+    began = time.monotonic()
+    code = subprocess.run([str(program("python")), "-m", *command], cwd=ROOT, check=False).returncode
+    say(f"{name}: {'failed' if code else 'passed'} in {time.monotonic() - began:.0f} s")
+    return not code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
