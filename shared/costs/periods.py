@@ -90,7 +90,8 @@ def month(at: datetime, tz: ZoneInfo) -> Period:
 
 def parse_month(text: str, tz: ZoneInfo) -> Period:
     """Return the month written ``2026-11``; raise ``ValueError`` for anything else."""
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII) or text.startswith("0000"):
+    # Four-digit years; 9999 has no following month that Python could name.
+    if not re.fullmatch(r"(?!9999)[1-9]\d{3}-(0[1-9]|1[0-2])", text, re.ASCII):
         raise ValueError(f"not a month: {text!r}; write it as 2026-11")
     return _month(date(int(text[:4]), int(text[5:]), 1), tz)
 
