@@ -1,0 +1,107 @@
+"""What one provider's file gives: how to recognise its objects, read them, and follow its streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ..model import Usage
+from .captured import Captured
+from .fields import Fields
+
+
+class Follower(Protocol):
+    """Reads one stream, chunk by chunk, keeping numbers only."""
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one chunk.
+
+        Raises:
+            TypeError, ValueError: a count in it is no number.
+
+        """
+        ...
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return what is known so far.
+
+        ``ending`` says how the stream ended, in words that complete "the stream ..."; it becomes
+        part of ``incomplete`` where the provider's final usage never came.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One provider.
+
+    Attributes:
+        name: how it is called in messages.
+        knows: what it can read, for the list that an unknown object is answered with.
+        packages: the top-level packages of its SDK, whose objects are asked about here first.
+        recognises: whether an object or dict is a response of it.
+        read: the calls in a response; nearly always one.
+        recognises_chunk: whether an object or dict is a chunk of a stream of it.
+        follow: begins to read a stream.
+        generic: others speak this wire format too, so it is asked last.
+
+    """
+
+    name: str
+    knows: str
+    packages: frozenset[str]
+    recognises: Callable[[Fields], bool]
+    read: Callable[[Fields], Iterable[Captured]]
+    recognises_chunk: Callable[[Fields], bool]
+    follow: Callable[[], Follower]
+    generic: bool = False
+
+
+_STANDARD_TIERS: Final = frozenset(
+    {"standard", "default", "auto", "on_demand", "unspecified", "traffic_type_unspecified"}
+)
+
+CHARACTERS_PER_TOKEN: Final = 4
+"""A usual length of a token in English text, for estimates that are flagged as such.
+Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them"""
+
+
+def tier(stated: str | None) -> str | None:
+    """Return a service tier in this project's words: ``None`` for the standard one.
+
+    >>> tier("default"), tier("ON_DEMAND_FLEX"), tier("batch")
+    (None, 'flex', 'batch')
+    """
+    if stated is None:
+        return None
+    name = stated.lower()
+    return None if name in _STANDARD_TIERS else name.removeprefix("on_demand_")
+
+
+def estimated_tokens(characters: int) -> int:
+    """Return about how many tokens a text of this length has, rounded up.
+
+    >>> estimated_tokens(9), estimated_tokens(0)
+    (3, 0)
+    """
+    return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+def without_usage(
+    ending: str, characters: int, *, service: str, model: str = "", advice: str = ""
+) -> Captured:
+    """Return what can be said of a stream whose usage never came: output estimated, input unknown.
+
+    >>> call = without_usage("was closed early", 40, service="openai", model="gpt-4o")
+    >>> call.usage.tokens_output, call.incomplete
+    (10, 'the stream was closed early before its usage: output estimated from 40 characters, input unknown')
+    """
+    return Captured(
+        service=service,
+        model=model,
+        usage=Usage(tokens_output=estimated_tokens(characters)),
+        operation="chat",
+        incomplete=f"the stream {ending} before its usage: output estimated from {characters} characters, "
+        f"input unknown{advice}",
+    )

@@ -1,0 +1,68 @@
+"""Usage in OpenAI's wire format, which many servers and libraries speak, each with small changes.
+
+Sources: https://platform.openai.com/docs/api-reference/chat/object (usage),
+https://platform.openai.com/docs/api-reference/responses/object (usage).
+"""
+
+from __future__ import annotations
+
+from ..fields import Fields
+
+Counts = dict[str, int | float]
+
+
+def token_counts(usage: Fields) -> Counts:
+    """Return the counts of a ``usage`` object of chat, responses, embeddings, images or transcription.
+
+    Input includes cache and output includes reasoning, as OpenAI counts. Servers that keep
+    reasoning outside of ``completion_tokens`` (xAI does) are told by their own ``total_tokens``.
+
+    >>> token_counts(Fields({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 17,
+    ...                      "completion_tokens_details": {"reasoning_tokens": 5}}))["tokens_output"]
+    7
+    """
+    inputs = usage.part("prompt_tokens_details", "input_tokens_details", "input_token_details")
+    outputs = usage.part("completion_tokens_details", "output_tokens_details", "output_token_details")
+    tokens_input = usage.count("prompt_tokens", "input_tokens")
+    tokens_output = usage.count("completion_tokens", "output_tokens")
+    reasoning = outputs.count("reasoning_tokens")
+    if reasoning and usage.count("total_tokens") == tokens_input + tokens_output + reasoning:
+        tokens_output += reasoning
+    return {
+        "tokens_input": tokens_input,
+        "tokens_output": tokens_output,
+        "tokens_reasoning": reasoning,
+        "tokens_cached": _cached(usage, inputs),
+        "tokens_cache_write": _cache_write(usage, inputs),
+        "tokens_audio_input": inputs.count("audio_tokens"),
+        "tokens_audio_cached": inputs.part("cached_tokens_details").count("audio_tokens"),
+        "tokens_image_input": inputs.count("image_tokens"),
+        "tokens_audio_output": outputs.count("audio_tokens"),
+        "tokens_image_output": outputs.count("image_tokens"),
+    }
+
+
+def _cached(usage: Fields, inputs: Fields) -> int:
+    # The second to last are DeepSeek's, Moonshot's, Mistral's and LiteLLM's own names.
+    return inputs.count("cached_tokens") or usage.count(
+        "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens"
+    )
+
+
+def _cache_write(usage: Fields, inputs: Fields) -> int:
+    # The second is LiteLLM's name, the last its older one.
+    return inputs.count("cache_write_tokens", "cache_creation_tokens") or usage.count(
+        "cache_creation_input_tokens"
+    )
+
+
+def delta_characters(chunk: Fields) -> int:
+    """Return how many characters of output a chunk of a chat stream carries."""
+    total = 0
+    for choice in chunk.parts("choices"):
+        delta = choice.part("delta")
+        total += len(choice.text("text") or "")
+        total += sum(len(delta.text(name) or "") for name in ("content", "reasoning_content", "refusal"))
+        for call in delta.parts("tool_calls"):
+            total += len(call.part("function").text("arguments") or "")
+    return total

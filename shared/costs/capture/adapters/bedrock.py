@@ -1,0 +1,95 @@
+"""Bedrock Converse. boto3 gives plain dicts; the response names no model.
+
+"Input" excludes the cache here: read and written tokens are added to it.
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..adapter import Adapter, tier, without_usage
+from ..captured import Captured, usage_of
+from ..fields import Fields
+
+_EVENTS = (
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+)
+
+
+def _recognises(fields: Fields) -> bool:
+    usage = fields.get("usage")
+    return (
+        isinstance(usage, dict)
+        and "inputTokens" in usage
+        and (fields.has("stopReason") or fields.has("metrics") or fields.has("output"))
+    )
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    usage_fields = fields.part("usage")
+    read = usage_fields.count("cache_read_input_tokens")
+    written = usage_fields.count("cache_write_input_tokens")
+    details = usage_fields.parts("cache_details")
+    hour = sum(detail.count("input_tokens") for detail in details if detail.text("ttl") == "1h")
+    usage, fault = usage_of(
+        {
+            "tokens_input": usage_fields.count("input_tokens") + read + written,
+            "tokens_output": usage_fields.count("output_tokens"),
+            "tokens_cached": read,
+            "tokens_cache_write": written,
+            "tokens_cache_write_1h": hour,
+        }
+    )
+    yield Captured(
+        service="bedrock",
+        model="",
+        usage=usage,
+        request_id=fields.part("ResponseMetadata").text("RequestId"),
+        service_tier=tier(fields.part("service_tier").text("type")),
+        operation="chat",
+        incomplete=fault,
+    )
+
+
+def recognises_chunk(chunk: Fields) -> bool:
+    """Tell whether this is an event of ``converse_stream``: a dict with one of its names as the only key."""
+    return isinstance(chunk.raw, dict) and len(chunk.raw) == 1 and next(iter(chunk.raw)) in _EVENTS
+
+
+class BedrockFollower:
+    """Follows a stream: the ``metadata`` event, after the message's end, carries the usage."""
+
+    def __init__(self) -> None:
+        self._metadata: Fields = Fields(None)
+        self._characters = 0
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one event."""
+        self._metadata = chunk.part("metadata") or self._metadata
+        delta = chunk.part("contentBlockDelta").part("delta")
+        thought = delta.part("reasoningContent").text("text") or ""
+        argument = delta.part("toolUse").text("input") or ""
+        self._characters += len(delta.text("text") or "") + len(thought) + len(argument)
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call: as the metadata says, else what arrived, flagged."""
+        if self._metadata:
+            return _read(self._metadata)
+        return [without_usage(ending, self._characters, service="bedrock")]
+
+
+ADAPTER = Adapter(
+    name="Bedrock",
+    knows="Bedrock Converse",
+    packages=frozenset({"botocore"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=recognises_chunk,
+    follow=BedrockFollower,
+)

@@ -1,0 +1,105 @@
+"""Cohere: chat, embed, rerank, classify. What is billed is stated apart from what was processed.
+
+``billed_units`` leaves out the tokens that Cohere adds around a prompt, so it is what counts here.
+A response names no model.
+Sources: https://docs.cohere.com/reference/chat (usage), https://docs.cohere.com/docs/how-does-cohere-pricing-work
+and the types of the ``cohere`` package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..adapter import Adapter, without_usage
+from ..captured import Captured, first_reason, usage_of
+from ..fields import Fields
+
+
+def _usage_of(fields: Fields) -> Fields:
+    """Version 2 of chat says ``usage``, everything else ``meta``."""
+    usage = fields.part("usage")
+    return usage if usage.has("billed_units") or usage.has("tokens") else fields.part("meta")
+
+
+def _recognises(fields: Fields) -> bool:
+    usage = _usage_of(fields)
+    return usage.has("billed_units") or (usage.has("tokens") and usage.part("tokens").has("input_tokens"))
+
+
+def _operation(fields: Fields) -> str:
+    operations = (("embeddings", "embeddings"), ("results", "rerank"), ("classifications", "classify"))
+    return next((name for field, name in operations if fields.has(field)), "chat")
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    usage_fields = _usage_of(fields)
+    billed, tokens = usage_fields.part("billed_units"), usage_fields.part("tokens")
+    counted = billed or tokens
+    usage, fault = usage_of(
+        {
+            "tokens_input": counted.count("input_tokens"),
+            "tokens_output": counted.count("output_tokens"),
+            # Counted over the processed prompt, which is longer than the billed one.
+            "tokens_cached": min(usage_fields.count("cached_tokens"), counted.count("input_tokens")),
+            "tokens_image_input": min(billed.count("image_tokens"), counted.count("input_tokens")),
+            "images": billed.count("images"),
+            "pages": billed.count("pages"),
+            "requests": billed.count("search_units", "classifications"),
+        }
+    )
+    missing = None if usage_fields else "the response has no usage"
+    yield Captured(
+        service="cohere",
+        model=fields.text("model") or "",
+        usage=usage,
+        request_id=fields.text("id", "response_id", "generation_id"),
+        operation=_operation(fields),
+        incomplete=first_reason((missing, fault)),
+    )
+
+
+def recognises_chunk(chunk: Fields) -> bool:
+    """Tell whether this is an event of a chat stream, of version 2 or 1."""
+    kind = chunk.text("type") or ""
+    event = chunk.text("event_type") or ""
+    return kind in {"message-start", "message-end"} or event in {"stream-start", "stream-end"}
+
+
+class CohereFollower:
+    """Follows a chat stream: ``message-end`` carries the usage, in version 1 ``stream-end``."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._whole: Fields = Fields(None)
+        self._characters = 0
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one event."""
+        self._id = chunk.text("id", "generation_id") or self._id
+        delta = chunk.part("delta")
+        self._characters += len(delta.part("message").part("content").text("text") or "")
+        if chunk.text("event_type") == "text-generation":
+            self._characters += len(chunk.text("text") or "")
+        for holder in (delta, chunk.part("response")):
+            if _recognises(holder):
+                self._whole = holder
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call: as the usage says, else what arrived, flagged."""
+        if self._whole:
+            [call] = _read(self._whole)
+        else:
+            call = without_usage(ending, self._characters, service="cohere")
+        yield replace(call, request_id=call.request_id or self._id)
+
+
+ADAPTER = Adapter(
+    name="Cohere",
+    knows="Cohere (chat, embed, rerank, classify)",
+    packages=frozenset({"cohere"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=recognises_chunk,
+    follow=CohereFollower,
+)

@@ -1,0 +1,164 @@
+"""LangChain messages and results, whichever provider is behind them.
+
+``usage_metadata.input_tokens`` includes the cache, ``output_tokens`` includes reasoning.
+Source: https://reference.langchain.com/python/langchain_core/messages/ (UsageMetadata) and the types of
+the ``langchain-core`` package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from ...pricing.names import infer_service
+from ..adapter import Adapter, tier, without_usage
+from ..captured import Captured, first_reason, usage_of
+from ..fields import Fields
+from ._openai_format import Counts, token_counts
+
+_ADVICE: Final = "; chat models send it with stream_usage=True"
+
+_AI: Final = frozenset({"ai", "AIMessageChunk"})
+
+_PROVIDERS: Final = {
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "azure_openai": "azure",
+    "bedrock_converse": "bedrock",
+    "amazon_bedrock": "bedrock",
+    "mistralai": "mistral",
+    "mistral_ai": "mistral",
+}
+
+
+def _is_message(fields: Fields) -> bool:
+    return fields.text("type") in _AI and (fields.has("response_metadata") or fields.has("usage_metadata"))
+
+
+def _recognises(fields: Fields) -> bool:
+    return _is_message(fields) or _is_result(fields)
+
+
+def _is_result(fields: Fields) -> bool:
+    return isinstance(fields.get("generations"), list)
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    if _is_message(fields):
+        return [_message(fields)]
+    return list(_result(fields))
+
+
+def _message(fields: Fields) -> Captured:
+    about = fields.part("response_metadata")
+    counts = _counts(fields.part("usage_metadata")) or _older_counts(about)
+    usage, fault = usage_of(counts)
+    model = about.text("model_name", "model", "model_id") or ""
+    missing = None if counts else "the message has no usage"
+    return Captured(
+        service=service_of(about.text("model_provider", "ls_provider"), model),
+        model=model,
+        usage=usage,
+        request_id=about.text("id") or fields.text("id"),
+        service_tier=tier(about.text("service_tier")),
+        operation="chat",
+        incomplete=first_reason((missing, fault)),
+    )
+
+
+def service_of(provider: str | None, model: str) -> str:
+    """Return the service behind a LangChain model: the provider's name as stated, else by the model's.
+
+    >>> service_of("google_genai", "gemini-2.5-pro"), service_of(None, "claude-sonnet-4-5")
+    ('google', 'anthropic')
+    """
+    if provider:
+        return _PROVIDERS.get(provider, provider)
+    return infer_service(model) or "langchain"
+
+
+def _counts(usage: Fields) -> Counts:
+    if not usage.has("input_tokens") and not usage.has("output_tokens"):
+        return {}
+    inputs, outputs = usage.part("input_token_details"), usage.part("output_token_details")
+    hour = inputs.count("ephemeral_1h_input_tokens")
+    by_age = hour + inputs.count("ephemeral_5m_input_tokens")
+    return {
+        "tokens_input": usage.count("input_tokens"),
+        "tokens_output": usage.count("output_tokens"),
+        "tokens_cached": _ending_in(inputs, "cache_read"),
+        # Anthropic's are stated by age, and then not as cache_creation.
+        "tokens_cache_write": inputs.count("cache_creation") or by_age,
+        "tokens_cache_write_1h": hour,
+        "tokens_audio_input": inputs.count("audio"),
+        "tokens_audio_output": outputs.count("audio"),
+        "tokens_reasoning": _ending_in(outputs, "reasoning"),
+    }
+
+
+def _ending_in(details: Fields, name: str) -> int:
+    # Of a priority or flex call the names are prefixed: priority_cache_read.
+    return details.count(name, f"priority_{name}", f"flex_{name}")
+
+
+def _older_counts(about: Fields) -> Counts:
+    """Return the counts of integrations that put the provider's own usage into the metadata."""
+    usage = about.part("token_usage", "usage")
+    return token_counts(usage) if usage else {}
+
+
+def _result(fields: Fields) -> Iterable[Captured]:
+    """Read an ``LLMResult``: the first generation of each prompt, since the others repeat its usage."""
+    output = fields.part("llm_output")
+    for alternatives in fields.parts("generations"):
+        drawn = alternatives.raw if isinstance(alternatives.raw, list) else []
+        first = Fields(drawn[0] if drawn else None)
+        if _is_message(first.part("message")):
+            yield _message(first.part("message"))
+        elif output.has("token_usage"):
+            about = {**_plain(output), **_plain(first.part("generation_info"))}
+            yield _message(Fields({"type": "ai", "response_metadata": about}))
+            return  # its usage is the sum over the prompts
+
+
+def _plain(fields: Fields) -> dict[str, object]:
+    return fields.raw if isinstance(fields.raw, dict) else {}
+
+
+class LangChainFollower:
+    """Follows ``model.stream(...)``: chunks are made to be added up, their usage too."""
+
+    def __init__(self) -> None:
+        self._about: dict[str, object] = {}
+        self._counts: Counts = {}
+        self._id: str | None = None
+        self._characters = 0
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one chunk."""
+        self._id = chunk.text("id") or self._id
+        self._about.update({k: v for k, v in _plain(chunk.part("response_metadata")).items() if v})
+        for name, count in _counts(chunk.part("usage_metadata")).items():
+            self._counts[name] = self._counts.get(name, 0) + count
+        self._characters += len(chunk.text("content") or "")
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call: as the usage adds up to, else what arrived, flagged."""
+        known = _message(Fields({"type": "ai", "id": self._id, "response_metadata": self._about}))
+        if self._counts:
+            usage, fault = usage_of(self._counts)
+            return [replace(known, usage=usage, incomplete=fault)]
+        cut = without_usage(ending, self._characters, service=known.service, advice=_ADVICE)
+        return [replace(known, usage=cut.usage, incomplete=cut.incomplete)]
+
+
+ADAPTER = Adapter(
+    name="LangChain",
+    knows="LangChain (AI messages, LLM results)",
+    packages=frozenset({"langchain_core"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=_is_message,
+    follow=LangChainFollower,
+)

@@ -1,0 +1,102 @@
+"""Mistral: chat, embeddings, OCR by the page, transcription by the second.
+
+Chat is OpenAI's format with names of its own for audio.
+Sources: https://docs.mistral.ai/api/ and the types of the ``mistralai`` package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ...pricing.names import infer_service
+from ..adapter import Adapter, without_usage
+from ..captured import Captured, first_reason, usage_of
+from ..fields import Fields
+from ._openai_format import delta_characters, token_counts
+
+
+def _is_mistral(fields: Fields) -> bool:
+    package = type(fields.raw).__module__.partition(".")[0]
+    return package == "mistralai" or infer_service(fields.text("model") or "") == "mistral"
+
+
+def _recognises(fields: Fields) -> bool:
+    if fields.part("usage_info").has("pages_processed"):
+        return True
+    return _is_mistral(fields) and fields.has("usage") and fields.text("object") != "chat.completion.chunk"
+
+
+def _operation(fields: Fields) -> str:
+    if fields.has("usage_info"):
+        return "ocr"
+    if fields.has("choices"):
+        return "chat"
+    if fields.has("data"):
+        return "embeddings"
+    return "transcription" if fields.get("text") is not None else "chat"
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    usage_fields, info = fields.part("usage"), fields.part("usage_info")
+    counts = token_counts(usage_fields)
+    counts["audio_seconds"] = usage_fields.number("prompt_audio_seconds")
+    counts["pages"] = info.count("pages_processed")
+    usage, fault = usage_of(counts)
+    missing = None if usage_fields or info else "the response has no usage"
+    yield Captured(
+        service="mistral",
+        model=fields.text("model") or "",
+        usage=usage,
+        request_id=fields.text("id"),
+        operation=_operation(fields),
+        incomplete=first_reason((missing, fault)),
+    )
+
+
+def _chunk(fields: Fields) -> Fields:
+    # The SDK wraps each chunk into an event with the chunk as its data.
+    return fields.part("data") if fields.part("data").has("choices") else fields
+
+
+def recognises_chunk(fields: Fields) -> bool:
+    """Tell whether this is a chunk, or the SDK's event around one, of a model of Mistral's."""
+    chunk = _chunk(fields)
+    return chunk.has("choices") and _is_mistral(chunk)
+
+
+class MistralFollower:
+    """Follows a chat stream: the chunk that ends it carries the usage."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._model = ""
+        self._usage: object = None
+        self._characters = 0
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one chunk."""
+        chunk = _chunk(chunk)
+        self._id = chunk.text("id") or self._id
+        self._model = chunk.text("model") or self._model
+        self._usage = chunk.get("usage") or self._usage
+        self._characters += delta_characters(chunk)
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call: as the usage says, else what arrived, flagged."""
+        whole = {"id": self._id, "model": self._model, "choices": [], "usage": self._usage}
+        if self._usage is not None:
+            return _read(Fields(whole))
+        cut = without_usage(ending, self._characters, service="mistral", model=self._model)
+        return [replace(cut, request_id=self._id)]
+
+
+ADAPTER = Adapter(
+    name="Mistral",
+    knows="Mistral (chat, embeddings, OCR, transcription)",
+    packages=frozenset({"mistralai"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=recognises_chunk,
+    follow=MistralFollower,
+)

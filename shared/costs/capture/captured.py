@@ -1,0 +1,114 @@
+"""A call as a provider's own object tells it, normalised. Pure data.
+
+The canonical rule, whatever the provider means by "input": ``usage.tokens_input`` includes
+cached and cache-written tokens, ``usage.tokens_output`` includes reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from ..model import Usage
+from ..money import Nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """One call, as read from a response, a stream or a hook.
+
+    Attributes:
+        service: who served it, in the words of this project (``openai``, ``anthropic``, ``google``).
+        model: the model as the provider names it.
+        usage: what it used, with the canonical rule above.
+        request_id: the provider's id of this response. A retry of the SDK or of a stage has another
+            one; the same response logged twice has the same one and counts once.
+        service_tier: ``batch``, ``flex``, ``priority`` and so on; ``None`` for the standard one.
+        operation: ``chat``, ``embeddings``, ``transcription``, ``image`` and so on.
+        actual_cost: what the provider or its SDK states this call cost, in nano-dollars.
+        incomplete: why the counts are a lower bound or an estimate; ``None`` when they are complete.
+        retries: how often the SDK sent the request again before this response came. Only the last
+            try is billed, so this tells of time lost, not of money.
+        metadata: what else explains the charge. Never a prompt or a completion.
+
+    """
+
+    service: str
+    model: str
+    usage: Usage
+    request_id: str | None = None
+    service_tier: str | None = None
+    operation: str | None = None
+    actual_cost: Nanos | None = None
+    incomplete: str | None = None
+    retries: int = 0
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """What the entry's metadata says about this call."""
+        notes = dict(self.metadata)
+        if self.incomplete:
+            notes["incomplete"] = self.incomplete
+        if self.retries:
+            notes["sdk_retries"] = self.retries
+        return notes
+
+
+class Sink(Protocol):
+    """Where captured calls go: the tracker."""
+
+    def record_captured(self, captured: Captured) -> float:
+        """Record one call and return its USD."""
+        ...
+
+
+_WHOLES: Final = (
+    # In this order: a part that raises its whole must do so before that whole is compared itself.
+    ("tokens_cache_write_1h", "tokens_cache_write"),
+    ("tokens_audio_cached", "tokens_cached"),
+    ("tokens_audio_cached", "tokens_audio_input"),
+    ("tokens_audio_input", "tokens_input"),
+    ("tokens_image_input", "tokens_input"),
+    ("tokens_reasoning", "tokens_output"),
+    ("tokens_audio_output", "tokens_output"),
+    ("tokens_image_output", "tokens_output"),
+)
+
+
+def usage_of(counts: Mapping[str, int | float]) -> tuple[Usage, str | None]:
+    """Return the counts as ``Usage``, and what was wrong with them where a part exceeded its whole.
+
+    A server that contradicts itself must not cost us the entry: the whole is raised to its
+    parts, which never makes a call look cheaper than it was, and the fault is said.
+
+    Raises:
+        TypeError, ValueError: a count is no number, or negative.
+
+    >>> usage_of({"tokens_input": 5, "tokens_cached": 3})[0].tokens_input
+    5
+    >>> usage_of({"tokens_input": 5, "tokens_cached": 8})
+    (Usage(tokens_input=8, ...), 'the response contradicts itself: tokens_cached=8 exceeds tokens_input=5...
+    """
+    try:
+        return Usage(**counts), None  # type: ignore[arg-type]  # the fields are numbers; Usage checks them
+    except ValueError as fault:
+        raised = _raised(counts)
+        if raised == dict(counts):
+            raise
+        return Usage(**raised), f"the response contradicts itself: {fault}"  # type: ignore[arg-type]  # as above
+
+
+def _raised(counts: Mapping[str, int | float]) -> dict[str, int | float]:
+    result = dict(counts)
+    for part, whole in _WHOLES:
+        result[whole] = max(result.get(whole, 0), result.get(part, 0))
+    cache = result.get("tokens_cached", 0) + result.get("tokens_cache_write", 0)
+    result["tokens_input"] = max(result.get("tokens_input", 0), cache)
+    return {name: count for name, count in result.items() if count}
+
+
+def first_reason(reasons: Iterable[str | None]) -> str | None:
+    """Return the reasons that are given, as one text; ``None`` when there is none."""
+    return "; ".join(reason for reason in reasons if reason) or None

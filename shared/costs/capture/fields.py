@@ -1,0 +1,103 @@
+"""Reading SDK objects and plain dicts alike, without copying or dumping them.
+
+A response may hold megabytes of vectors or images. Only the few fields that are asked for by name
+are looked at, so no prompt and no completion passes through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+_ABSENT_TYPES: Final = frozenset({"Unset", "NotGiven", "Omit"})
+"""What generated SDKs put where a server sent nothing."""
+
+
+class Fields:
+    """One object of a response. Missing things read as empty, so that paths need no checks.
+
+    Names are tried in the order given, in snake case and, for JSON of Google and AWS, in camel case.
+
+    >>> usage = Fields({"usage": {"inputTokens": 7}}).part("usage")
+    >>> usage.count("input_tokens"), usage.count("output_tokens"), bool(usage.part("cache"))
+    (7, 0, False)
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: object) -> None:
+        self.raw = raw
+
+    def __bool__(self) -> bool:
+        return self.raw is not None
+
+    def get(self, *names: str) -> object:
+        """Return the first of these fields that has a value, else ``None``."""
+        for name in names:
+            for spelling in (name, camel(name)):
+                value = self._read(spelling)
+                if value is not None and type(value).__name__ not in _ABSENT_TYPES:
+                    return value
+        return None
+
+    def _read(self, name: str) -> object:
+        if isinstance(self.raw, Mapping):
+            return self.raw.get(name)
+        return getattr(self.raw, name, None)
+
+    def has(self, *names: str) -> bool:
+        """Tell whether all of these fields have a value."""
+        return all(self.get(name) is not None for name in names)
+
+    def part(self, *names: str) -> Fields:
+        """Return the object in this field; an empty one when there is none."""
+        return Fields(self.get(*names))
+
+    def parts(self, *names: str) -> list[Fields]:
+        """Return the objects of the list in this field."""
+        value = self.get(*names)
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            return [Fields(item) for item in value]
+        return []
+
+    def text(self, *names: str) -> str | None:
+        """Return the text in this field, an enumeration's value included; ``None`` when empty."""
+        value = self.get(*names)
+        value = getattr(value, "value", value)
+        return value if isinstance(value, str) and value else None
+
+    def count(self, *names: str) -> int:
+        """Return the whole number in this field, 0 when there is none.
+
+        Raises:
+            ValueError: it is no whole number from 0 up.
+
+        """
+        value = self.number(*names)
+        if value != int(value):
+            raise ValueError(f"{names[0]} must be a whole number, not {value!r}")
+        return int(value)
+
+    def number(self, *names: str) -> int | float:
+        """Return the number in this field, 0 when there is none.
+
+        Raises:
+            ValueError: it is no finite number from 0 up.
+
+        """
+        value = self.get(*names)
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+            raise ValueError(f"{names[0]} must be a number from 0 up, not {value!r}")
+        return value
+
+
+def camel(name: str) -> str:
+    """Return a name in camel case.
+
+    >>> camel("cache_read_input_tokens"), camel("id")
+    ('cacheReadInputTokens', 'id')
+    """
+    head, *rest = name.split("_")
+    return head + "".join(word[:1].upper() + word[1:] for word in rest)

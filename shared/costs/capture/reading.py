@@ -1,0 +1,135 @@
+"""From a response object, or its dict, to the calls in it: find the provider, read, normalise."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from . import adapters as _folder
+from .adapter import Adapter
+from .captured import Captured
+from .fields import Fields
+
+_SECOND_LEVEL: Final = frozenset({"google"})
+"""Namespace packages, whose second part tells the SDK (``google.genai``)."""
+
+
+class UnknownResponse(TypeError):
+    """An object that no adapter knows. The text lists what is known."""
+
+
+def read_response(
+    response: object, *, service: str | None = None, model: str | None = None
+) -> tuple[Captured, ...]:
+    """Return the calls in one response: one, as a rule.
+
+    Several when several models worked on it (an Anthropic advisor, a Claude Agent SDK result), none
+    when nothing is billed (a batch request that failed). The provider is recognised from the
+    object; what the response does not say can be given: ``service`` for servers that speak
+    another provider's format, ``model`` where the response names none (OpenAI transcription,
+    Bedrock, Cohere). What is given wins over what is read.
+
+    Raises:
+        UnknownResponse: no adapter knows the object (a ``TypeError``).
+        ValueError: the response names no model and none is given, or a count is no number.
+
+    >>> [call] = read_response({"object": "chat.completion", "id": "c1", "model": "gpt-4o",
+    ...                         "usage": {"prompt_tokens": 1000, "completion_tokens": 200}})
+    >>> call.service, call.model, call.usage.tokens_input, call.usage.tokens_output
+    ('openai', 'gpt-4o', 1000, 200)
+    """
+    response, retries = _unwrapped(response)
+    fields = Fields(response)
+    adapter = _adapter_for(response, fields)
+    calls = tuple(adapter.read(fields))
+    return tuple(
+        named(replace(call, retries=call.retries or retries), service, model if main else None)
+        for main, call in zip([True] + [False] * len(calls), calls, strict=False)
+    )
+
+
+def named(call: Captured, service: str | None, model: str | None) -> Captured:
+    """Return the call with what the caller said about it.
+
+    Raises:
+        ValueError: neither the response nor the caller names the model.
+
+    """
+    result = replace(call, service=service or call.service, model=model or call.model)
+    if not result.model:
+        raise ValueError(f"this {result.service} response names no model: say which with model=...")
+    return result
+
+
+@functools.cache
+def all_adapters() -> tuple[Adapter, ...]:
+    """Return every adapter of the folder; those of formats that others speak too come last."""
+    names = (module.name for module in pkgutil.iter_modules(_folder.__path__))
+    found = [
+        importlib.import_module(f"{_folder.__name__}.{name}").ADAPTER
+        for name in sorted(names)
+        if not name.startswith("_")
+    ]
+    return tuple(sorted(found, key=lambda adapter: adapter.generic))
+
+
+def adapter_of_package(value: object) -> Adapter | None:
+    """Return the adapter of the SDK that defines this object's class, or a class it is made from."""
+    packages = [_package(cls) for cls in type(value).__mro__]
+    for package in packages:
+        for adapter in all_adapters():
+            if package in adapter.packages:
+                return adapter
+    return None
+
+
+def adapter_of_chunk(chunk: object) -> Adapter | None:
+    """Return the adapter that can follow a stream with this chunk in it."""
+    fields = Fields(chunk)
+    own = adapter_of_package(chunk)
+    if own and own.recognises_chunk(fields):
+        return own
+    return next((adapter for adapter in all_adapters() if adapter.recognises_chunk(fields)), None)
+
+
+def known() -> str:
+    """Return the list of what can be read, for messages."""
+    return "; ".join(adapter.knows for adapter in all_adapters())
+
+
+def _adapter_for(response: object, fields: Fields) -> Adapter:
+    own = adapter_of_package(response)
+    if own and own.recognises(fields):
+        return own
+    for adapter in all_adapters():
+        if adapter.recognises(fields):
+            return adapter
+    raise UnknownResponse(
+        f"{_described(response)} is no response that log_response knows. Known are {known()}. "
+        f"Streams go to log_stream; anything else to log_usage with its counts."
+    )
+
+
+def _unwrapped(response: object) -> tuple[object, int]:
+    """Return a ``with_raw_response`` result's own response, and how often the SDK tried again for it."""
+    parse = getattr(response, "parse", None)
+    retries = getattr(response, "retries_taken", None)
+    if isinstance(retries, int) and callable(parse):
+        return parse(), retries
+    return response, 0
+
+
+def _package(cls: type) -> str:
+    parts = cls.__module__.split(".")
+    return ".".join(parts[:2]) if parts[0] in _SECOND_LEVEL else parts[0]
+
+
+def _described(response: object) -> str:
+    if isinstance(response, Mapping):
+        return f"a dict with the keys {', '.join(sorted(map(str, response)))[:200] or '(none)'}"
+    cls = type(response)
+    return f"an object of {cls.__module__}.{cls.__qualname__}"

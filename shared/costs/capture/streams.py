@@ -1,0 +1,196 @@
+"""Streams that are logged once, when they end, are closed early, break, or are dropped.
+
+A tracked stream behaves as the SDK's own object: its attributes, its ``with`` and its ``close()``
+work, and ``isinstance`` says what it says of the original. Only numbers are kept of what passes.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from .fields import Fields
+from .watch import CLOSED, DROPPED, ENDED, NO_NAMES, Report, StreamNames, Watch, broke
+
+
+def track_stream(stream: Any, report: Report, names: StreamNames = NO_NAMES) -> Any:
+    """Return a stream that behaves as ``stream`` does and reports its calls when it is over.
+
+    Takes iterators, async iterators, the stream managers of the SDKs (used with ``with``), and the
+    dict that Bedrock's ``converse_stream`` returns, whose ``stream`` is then tracked.
+
+    Raises:
+        TypeError: it is no stream.
+
+    >>> chunks = [{"object": "chat.completion.chunk", "model": "gpt-4o", "choices": []},
+    ...           {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [],
+    ...            "usage": {"prompt_tokens": 9, "completion_tokens": 1}}]
+    >>> [len(list(track_stream(iter(chunks), lambda call: print(call.model, call.usage.tokens_total))))]
+    gpt-4o 10
+    [2]
+    """
+    if isinstance(stream, Mapping):
+        return _track_bedrock(stream, report, names)
+    watch = Watch(stream, report, names)
+    if hasattr(stream, "__aiter__") or (hasattr(stream, "__aenter__") and not hasattr(stream, "__enter__")):
+        return TrackedAsyncStream(stream, watch)
+    if hasattr(stream, "__iter__") or hasattr(stream, "__enter__"):
+        return TrackedStream(stream, watch)
+    raise TypeError(
+        f"an object of {type(stream).__module__}.{type(stream).__qualname__} is no stream; "
+        f"a coroutine has to be awaited first, a whole response goes to log_response"
+    )
+
+
+def _track_bedrock(response: Mapping[str, Any], report: Report, names: StreamNames) -> dict[str, Any]:
+    if "stream" not in response:
+        raise TypeError("a dict is no stream, unless it is what Bedrock's converse_stream returns")
+    request_id = Fields(response).part("ResponseMetadata").text("RequestId")
+    full = StreamNames(names.service, names.model, names.request_id or request_id)
+    return {**response, "stream": track_stream(response["stream"], report, full)}
+
+
+class _Tracked:
+    """What both kinds of tracked stream share: they look like the stream they stand for."""
+
+    __slots__ = ("__weakref__", "_cost_finalizer", "_cost_stream", "_cost_watch")
+
+    def __init__(self, stream: Any, watch: Watch) -> None:
+        object.__setattr__(self, "_cost_stream", stream)
+        object.__setattr__(self, "_cost_watch", watch)
+        # Also runs at exit, for streams that a script never finished.
+        object.__setattr__(self, "_cost_finalizer", weakref.finalize(self, watch.finish, DROPPED))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cost_stream, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._cost_stream, name, value)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._cost_stream)
+
+    def __repr__(self) -> str:
+        return repr(self._cost_stream)
+
+    @property  # type: ignore[misc]  # isinstance() shall say what it says of the original
+    def __class__(self) -> Any:
+        return self._cost_stream.__class__
+
+    def _opened(self, inner: Any) -> Self:
+        """Return what ``with`` gives: itself, or the tracked stream that a stream manager opened."""
+        if inner is self._cost_stream:
+            return self
+        self._cost_watch.adopt(inner)
+        self._cost_finalizer.detach()
+        return type(self)(inner, self._cost_watch)
+
+
+class TrackedStream(_Tracked):
+    """Stands for a stream that is read with ``for``."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._watched(iter(self._cost_stream))
+
+    def _watched(self, source: Iterator[Any]) -> Iterator[Any]:
+        # Leaving a for loop does not end the stream: it may be read on. Closing or dropping it does.
+        while True:
+            try:
+                chunk = self._next(source)
+            except StopIteration:
+                return
+            yield chunk
+
+    def __next__(self) -> Any:
+        return self._next(self._cost_stream)
+
+    def _next(self, source: Iterator[Any]) -> Any:
+        try:
+            chunk = next(source)
+        except StopIteration:
+            self._cost_watch.finish(ENDED)
+            raise
+        except BaseException as fault:
+            self._cost_watch.finish(broke(fault))
+            raise
+        self._cost_watch.see(chunk)
+        return chunk
+
+    def __enter__(self) -> Self:
+        return self._opened(self._cost_stream.__enter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return self._cost_stream.__exit__(kind, fault, trace)
+        finally:
+            self._cost_watch.finish(broke(fault) if fault else CLOSED)
+
+    def close(self) -> Any:
+        """Close the stream itself, and report what is known."""
+        try:
+            return self._cost_stream.close()
+        finally:
+            self._cost_watch.finish(CLOSED)
+
+
+class TrackedAsyncStream(_Tracked):
+    """Stands for a stream that is read with ``async for``."""
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._watched(aiter(self._cost_stream))
+
+    async def _watched(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        while True:
+            try:
+                chunk = await self._next(source)
+            except StopAsyncIteration:
+                return
+            yield chunk
+
+    async def __anext__(self) -> Any:
+        return await self._next(self._cost_stream)
+
+    async def _next(self, source: AsyncIterator[Any]) -> Any:
+        try:
+            chunk = await anext(source)
+        except StopAsyncIteration:
+            self._cost_watch.finish(ENDED)
+            raise
+        except BaseException as fault:
+            self._cost_watch.finish(broke(fault))
+            raise
+        self._cost_watch.see(chunk)
+        return chunk
+
+    async def __aenter__(self) -> Self:
+        return self._opened(await self._cost_stream.__aenter__())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return await self._cost_stream.__aexit__(kind, fault, trace)
+        finally:
+            self._cost_watch.finish(broke(fault) if fault else CLOSED)
+
+    async def close(self) -> Any:
+        """Close the stream itself, and report what is known."""
+        try:
+            return await self._cost_stream.close()
+        finally:
+            self._cost_watch.finish(CLOSED)
+
+    async def aclose(self) -> Any:
+        """Close an asynchronous generator, and report what is known."""
+        try:
+            return await self._cost_stream.aclose()
+        finally:
+            self._cost_watch.finish(CLOSED)

@@ -1,0 +1,163 @@
+"""What follows one stream, and reports its call once, however it ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ..model import Usage
+from .adapter import Adapter, Follower
+from .captured import Captured
+from .fields import Fields
+from .reading import adapter_of_chunk, adapter_of_package, read_response
+
+log = logging.getLogger("shared.cost_tracker")
+
+Report = Callable[[Captured], object]
+"""Takes each captured call, once. What it raises is logged; it never reaches who reads the stream."""
+
+ENDED: Final = "ended"
+CLOSED: Final = "was closed early"
+DROPPED: Final = "was dropped unread"
+
+UNKNOWN_MODEL: Final = "unknown"
+"""The model of a call that was cut off before anything named it: unpriced, but never missing."""
+
+_UNSURE_MAX: Final = 16
+"""How many chunks are kept while it is not clear whose they are."""
+
+
+def broke(fault: BaseException) -> str:
+    """Return how a stream ended that broke. The fault's own text may hold secrets, so its kind must do."""
+    return f"broke ({type(fault).__name__})"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNames:
+    """What the caller says about a stream. ``service`` and ``model`` win over what the stream says."""
+
+    service: str | None = None
+    model: str | None = None
+    request_id: str | None = None
+
+
+NO_NAMES: Final = StreamNames()
+
+
+class Watch:
+    """Follows one stream. Kept apart from the object the caller holds, which may be dropped."""
+
+    def __init__(self, stream: object, report: Report, names: StreamNames = NO_NAMES) -> None:
+        self._stream = stream
+        self._report = report
+        self._names = names
+        self._adapter: Adapter | None = adapter_of_package(stream)
+        self._follower: Follower | None = None
+        self._unsure: list[Fields] = []
+        self._done = False
+        self._lock = threading.Lock()
+
+    def adopt(self, inner: object) -> None:
+        """Go on with the stream that a stream manager opened."""
+        self._stream = inner
+
+    def see(self, chunk: object) -> None:
+        """Take in one chunk. One that cannot be read is told to the log and does not disturb the stream."""
+        try:
+            self._follow(chunk)
+        except (TypeError, ValueError) as fault:
+            log.warning("a chunk of a stream cannot be counted: %s", fault)
+
+    def _follow(self, chunk: object) -> None:
+        if self._follower is None:
+            adapter = adapter_of_chunk(chunk)
+            if adapter is None:
+                self._unsure = [*self._unsure[1 - _UNSURE_MAX :], Fields(chunk)]
+                return
+            self._adapter, self._follower = adapter, adapter.follow()
+            for earlier in self._unsure:
+                self._follower.add(earlier)
+        self._follower.add(Fields(chunk))
+
+    def finish(self, ending: str) -> None:
+        """Report what is known, the first time this is called. Raises nothing."""
+        with self._lock:
+            if self._done:
+                return
+            self._done = True
+        try:
+            for call in self._calls(ending):
+                self._report(call)
+        except Exception:
+            # Whatever is wrong with recording, the code that reads the stream must go on.
+            log.exception("a stream that %s could not be recorded", ending)
+
+    def _calls(self, ending: str) -> Iterable[Captured]:
+        names = self._names
+        for call in self._known(ending):
+            yield replace(
+                call,
+                service=names.service or call.service,
+                model=names.model or call.model or UNKNOWN_MODEL,
+                request_id=call.request_id or names.request_id,
+            )
+            names = StreamNames(names.service)  # the caller speaks of the first call only
+
+    def _known(self, ending: str) -> Iterable[Captured]:
+        snapshot = _snapshot(self._stream)
+        if _is_final(snapshot):
+            return read_response(snapshot.raw, model=snapshot.text("model") or UNKNOWN_MODEL)
+        if self._follower is None and snapshot:
+            for chunk in _as_chunks(snapshot):
+                self.see(chunk)
+        if self._follower is not None:
+            return self._follower.result(ending)
+        if self._adapter is not None:
+            return self._adapter.follow().result(ending)
+        if self._names.service is None:
+            log.warning("a stream that %s is of no known provider, so it is not recorded", ending)
+            return ()
+        return _nothing_known(self._names.service, ending)
+
+
+def _nothing_known(service: str, ending: str) -> Iterable[Captured]:
+    why = f"the stream {ending} and nothing in it could be counted"
+    return [Captured(service=service, model="", usage=Usage(), operation="chat", incomplete=why)]
+
+
+def _snapshot(stream: object) -> Fields:
+    """Return what an SDK's stream helper has put together so far.
+
+    Needed where the caller reads through the helper (``text_stream``, ``get_final_message()``):
+    it then reads the stream from within, and no chunk passes here.
+    """
+    for name in ("current_message_snapshot", "current_completion_snapshot"):
+        try:
+            found = getattr(stream, name, None)
+        except (AssertionError, RuntimeError):
+            continue  # the helper has not seen its first event
+        if found is not None:
+            return Fields(found)
+    # OpenAI's stream of a response shows its state only in a method that would read on.
+    return Fields(Fields(stream).part("_state").get("_completed_response"))
+
+
+def _is_final(snapshot: Fields) -> bool:
+    if not snapshot.has("usage"):
+        return False
+    return snapshot.text("type") != "message" or snapshot.has("stop_reason")
+
+
+def _as_chunks(snapshot: Fields) -> Iterable[object]:
+    """Give an unfinished snapshot the shape of the chunks that made it."""
+    if snapshot.text("type") == "message":
+        yield {"type": "message_start", "message": snapshot.raw}
+        for block in snapshot.parts("content"):
+            yield {"type": "content_block_delta", "delta": block.raw}
+        return
+    messages = [{"delta": choice.get("message")} for choice in snapshot.parts("choices")]
+    about = {name: snapshot.get(name) for name in ("id", "model", "service_tier")}
+    yield {"object": "chat.completion.chunk", **about, "choices": messages}
