@@ -1,0 +1,301 @@
+"""What the rows of other tools mean: their names for our fields, read tolerantly and out loud.
+
+Names differ between tools, so each field is known under several; names outside these lists are not
+used and are reported. Three rules where tools differ in more than names:
+
+* Anthropic's own counts (``cache_read_input_tokens``, ``cache_creation_input_tokens``) stand beside
+  the input tokens and are added to them; all other names of cached tokens are parts of the input.
+* A total alone (``total_tokens``) is split 80/20 into input and output and flagged as estimated.
+* A time without a zone is taken to be in the zone given, and counted in the report.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from ..model import MAX_COUNT
+from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
+from ..pricing.names import infer_service, service_in_name
+from ..tracking.call import Call, make_call, optional_name, user_name
+
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "service": ("service", "provider", "vendor", "api_provider", "platform"),
+    "model": ("model", "model_name", "model_id", "model_version", "engine"),
+    "timestamp": (
+        *("timestamp", "time", "datetime", "date", "created_at", "created", "logged_at", "recorded_at"),
+        *("called_at", "start_time", "ts"),
+    ),
+    "tokens_input": ("tokens_input", "input_tokens", "prompt_tokens", "tokens_in", "tokens_prompt"),
+    "tokens_output": (
+        *("tokens_output", "output_tokens", "completion_tokens", "tokens_out", "tokens_completion"),
+    ),
+    "tokens_total": ("tokens_total", "total_tokens", "tokens", "token_count"),
+    "tokens_cached": ("tokens_cached", "cached_tokens", "input_cached_tokens", "cached_input_tokens"),
+    "cache_read": ("cache_read_input_tokens", "cache_read_tokens"),
+    "cache_creation": ("cache_creation_input_tokens", "cache_creation_tokens"),
+    "tokens_reasoning": ("tokens_reasoning", "reasoning_tokens"),
+    "audio_seconds": ("audio_seconds", "duration_seconds", "audio_duration_seconds", "audio_duration"),
+    "audio_minutes": ("audio_minutes", "minutes"),
+    "characters": ("characters", "character_count"),
+    "images": ("images", "image_count"),
+    "pages": ("pages", "page_count"),
+    "requests": ("requests", "num_requests", "num_model_requests", "request_count"),
+    "cost": ("cost_usd", "cost", "total_cost", "total_cost_usd", "cost_total", "amount_usd", "usd", "spend"),
+    "cost_input": ("cost_input_usd", "input_cost", "input_cost_usd", "prompt_cost", "cost_input"),
+    "cost_output": ("cost_output_usd", "output_cost", "output_cost_usd", "completion_cost", "cost_output"),
+    "currency": ("currency",),
+    "user_id": ("user_id", "user", "username"),
+    "job_id": ("job_id", "job", "run_id", "session_id"),
+    "stage": ("stage", "stage_name", "step"),
+    "operation": ("operation", "category", "purpose", "task", "feature", "endpoint"),
+    "description": ("description", "note", "notes", "comment"),
+    "workflow": ("workflow", "pipeline"),
+    "project": ("project", "project_id", "project_name"),
+    "tags": ("tags",),
+    "attempt": ("attempt",),
+    "service_tier": ("service_tier", "tier"),
+    "request_id": ("request_id", "response_id"),
+    "estimated": ("estimated", "is_estimated"),
+    "row_id": ("id", "uuid", "row_id", "call_id", "entry_id", "log_id"),
+}
+"""Our fields, and what other tools call them. The first name that is there and says something counts."""
+
+_KNOWN: Final = frozenset(name for names in NAMES.values() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for rows that do not say it themselves."""
+
+    user_id: str = "1"
+    job_id: str | None = None
+    service: str | None = None
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A foreign row as a call, with what it cost where it says so.
+
+    ``parts`` is the stated cost by kind (input and output apart, or ``stated`` for the whole);
+    ``None`` when the row states none. ``unused`` are the fields that mean nothing to us.
+    """
+
+    call: Call
+    at: datetime
+    user_id: str
+    job_id: str | None
+    parts: Mapping[str, Nanos] | None
+    row_id: str | None
+    zone_assumed: bool
+    unused: tuple[str, ...]
+
+
+def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
+    """Return what a foreign row means.
+
+    Raises:
+        ValueError, TypeError: it says too little (no model, no time) or something that cannot be.
+
+    >>> row = {"model": "gpt-4o", "prompt_tokens": "1,000", "completion_tokens": 200,
+    ...        "cost": "$0.0045", "date": "2025-03-01", "mood": "good"}
+    >>> found = understand(row, Defaults())
+    >>> found.call.service, found.call.usage.tokens_total, dict(found.parts), found.unused
+    ('openai', 1200, {'stated': 4500000}, ('mood',))
+    """
+    stated = _Stated({str(name).strip().lower(): value for name, value in values.items()})
+    at, zone_assumed = _instant(stated.required("timestamp"), defaults.zone)
+    return Understood(
+        call=_call(stated, at, defaults),
+        at=at,
+        user_id=user_name(stated.text("user_id") or defaults.user_id),
+        job_id=optional_name("job_id", stated.text("job_id")) or defaults.job_id,
+        parts=_parts(stated),
+        row_id=stated.text("row_id"),
+        zone_assumed=zone_assumed,
+        unused=tuple(sorted(name for name in stated.values if name not in _KNOWN)),
+    )
+
+
+class _Stated:
+    """The values of a row under our names for them."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values = values
+
+    def get(self, name: str) -> object:
+        """Return the first value that says something, or ``None``."""
+        for theirs in NAMES[name]:
+            value = self.values.get(theirs)
+            if value is not None and (not isinstance(value, str) or value.strip().lower() not in _NOTHING):
+                return value
+        return None
+
+    def required(self, name: str) -> object:
+        value = self.get(name)
+        if value is None:
+            raise ValueError(f"says no {name} (looked for {', '.join(NAMES[name])})")
+        return value
+
+    def text(self, name: str) -> str | None:
+        value = self.get(name)
+        if isinstance(value, (dict, list)):
+            raise TypeError(f"{name} is no text: {value!r}")
+        return None if value is None else str(value).strip()
+
+    def count(self, name: str) -> int | None:
+        number = self.number(name)
+        if number is None:
+            return None
+        if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
+            raise ValueError(f"{name} is no count: {self.get(name)!r}")
+        return int(number)
+
+    def number(self, name: str) -> Decimal | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        return _number(name, value)
+
+
+_NOTHING: Final = frozenset({"", "null", "none", "nan", "n/a", "-"})
+
+
+def _number(name: str, value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise TypeError(f"{name} is no number: {value!r}")
+    text = repr(value) if isinstance(value, float) else str(value).strip().lstrip("$").replace(",", "")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{name} is no number: {value!r}") from None
+    if not number.is_finite():
+        raise ValueError(f"{name} is no number: {value!r}")
+    return number
+
+
+def _call(stated: _Stated, at: datetime, defaults: Defaults) -> Call:
+    model = stated.text("model")
+    if not model:
+        raise ValueError(f"says no model (looked for {', '.join(NAMES['model'])})")
+    labels = {name: stated.text(name) for name in _LABELS}
+    return make_call(
+        _service(stated, model, defaults),
+        model,
+        stage=stated.text("stage"),
+        timestamp=at,
+        attempt=stated.count("attempt") or 1,
+        tags=_tags(stated.get("tags")),
+        estimated=str(stated.get("estimated")).strip().lower() in ("1", "true", "yes"),
+        **labels,  # type: ignore[arg-type]  # every label is text or None
+        **_counts(stated),
+    )
+
+
+_LABELS: Final = ("operation", "description", "workflow", "project", "service_tier", "request_id")
+
+
+def _service(stated: _Stated, model: str, defaults: Defaults) -> str:
+    service = stated.text("service") or defaults.service or service_in_name(model) or infer_service(model)
+    if not service:
+        raise ValueError(f"says no service, and {model!r} does not tell it; give one with --service")
+    return service
+
+
+def _counts(stated: _Stated) -> dict[str, Any]:
+    counts: dict[str, Any] = {
+        name: count for name in _COUNTS if (count := stated.count(name)) is not None and count
+    }
+    beside = {ours: stated.count(theirs) or 0 for ours, theirs in _BESIDE.items()}
+    if sum(beside.values()):
+        counts["tokens_input"] = counts.get("tokens_input", 0) + sum(beside.values())
+        counts |= beside
+    seconds = stated.number("audio_seconds") or (stated.number("audio_minutes") or Decimal(0)) * 60
+    if seconds:
+        counts["audio_seconds"] = float(seconds)
+    total = stated.count("tokens_total")
+    if total and not counts.get("tokens_input") and not counts.get("tokens_output"):
+        counts["tokens_total"] = total
+    return counts
+
+
+_COUNTS: Final = (
+    *("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"),
+    *("characters", "images", "pages", "requests"),
+)
+_BESIDE: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_creation"}
+
+
+def _parts(stated: _Stated) -> dict[str, Nanos] | None:
+    currency = stated.text("currency")
+    if currency and currency.upper() != "USD":
+        raise ValueError(f"is in {currency}, and only amounts in USD can be imported")
+    whole, cost_input, cost_output = (_amount(stated, name) for name in ("cost", "cost_input", "cost_output"))
+    if cost_input is not None and cost_output is not None:
+        parts = {"input": cost_input, "output": cost_output}
+        if whole is None or sum(parts.values()) == whole:
+            return parts
+    return None if whole is None else {"stated": whole}
+
+
+def _amount(stated: _Stated, name: str) -> Nanos | None:
+    number = stated.number(name)
+    if number is None:
+        return None
+    amount = from_usd(number)
+    if not 0 <= amount <= MAX_ENTRY_NANOS:
+        raise ValueError(f"{name} is no cost of one call: {stated.get(name)!r}")
+    return amount
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = json.loads(value) if value.lstrip().startswith("[") else re.split(r"[,;]", value)
+    if isinstance(value, (list, tuple)):
+        return tuple(str(tag).strip() for tag in value if str(tag).strip())
+    return ()
+
+
+_MILLISECONDS_ABOVE: Final = 100_000_000_000
+"""Seconds since 1970 reach this in the year 5138; larger numbers are milliseconds."""
+
+
+def _instant(value: object, zone: ZoneInfo) -> tuple[datetime, bool]:
+    """Return an instant in UTC, and whether its zone had to be assumed."""
+    number = _epoch(value)
+    if number is not None:
+        return _from_epoch(number), False
+    try:
+        at = datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        raise ValueError(f"timestamp is no time: {value!r}; write it as 2026-11-22T09:30:00Z") from None
+    assumed = at.tzinfo is None
+    return (at.replace(tzinfo=zone) if assumed else at).astimezone(UTC), assumed
+
+
+def _epoch(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float, Decimal)):
+        return float(value)
+    # Four digits are a year and eight a date; a count of seconds has more.
+    if isinstance(value, str) and re.fullmatch(r"\d{9,14}(\.\d+)?", value.strip()):
+        return float(value)
+    return None
+
+
+def _from_epoch(number: float) -> datetime:
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"timestamp is no time: {number!r}")
+    try:
+        return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS_ABOVE else number, UTC)
+    except (OverflowError, OSError, ValueError):
+        raise ValueError(f"timestamp is no time: {number!r}") from None

@@ -1,0 +1,228 @@
+"""Bringing a history into the cost storage: each row once, priced if it states no cost, and reported.
+
+Imported entries go through the same writer as all others, into ledgers under ``imported/`` of the
+cost storage: one per source, and in it one per job that the source names. An entry's id is a hash of
+what the row says (rows that say the same are told apart by counting them), or the row's own id where
+that is unique in the world; so importing a file again, or a longer version of it, adds only what is
+new. Entries of our own exports keep their ids, and so are known where they came from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, Protocol
+
+from ..ledger.line import encode
+from ..model import Charge, Entry, PricedBy, Usage
+from ..money import ZERO, Nanos
+from ..platform import host_name
+from ..pricing.catalogue import Catalogue
+from ..storage import LEDGER_NAME, CostStorage
+from .foreign import Defaults, Understood, understand
+from .imports import Foreign, Import, NotUnderstood
+
+MAX_REFUSALS: Final = 100
+"""How many rows that were not understood are kept with their reasons; the others are counted."""
+
+_MAKE_UNIQUE_ABOVE: Final = 16
+"""A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is imported: the file, its format, a name for where it comes from, and what rows leave out."""
+
+    path: Path
+    format: Import
+    name: str
+    defaults: Defaults = field(default_factory=Defaults)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an import did, or with ``dry_run`` would do. ``cost`` is that of the added entries."""
+
+    rows: int = 0
+    added: int = 0
+    known: int = 0
+    refused: int = 0
+    stated: int = 0
+    priced: int = 0
+    unpriced: int = 0
+    zone_assumed: int = 0
+    cost: Nanos = ZERO
+    first: datetime | None = None
+    last: datetime | None = None
+    refusals: list[NotUnderstood] = field(default_factory=list)
+    unused: Counter[str] = field(default_factory=Counter)
+
+    def refuse(self, row: str, why: str) -> None:
+        """Count a row that was not understood."""
+        self.refused += 1
+        if len(self.refusals) < MAX_REFUSALS:
+            self.refusals.append(NotUnderstood(row, why))
+
+    def add(self, entry: Entry) -> None:
+        """Count an entry that was added."""
+        self.added += 1
+        self.cost = Nanos(self.cost + entry.cost)
+        self.first = min(self.first or entry.timestamp, entry.timestamp)
+        self.last = max(self.last or entry.timestamp, entry.timestamp)
+        if entry.charge is None:
+            self.unpriced += entry.kind == "usage"
+        elif entry.charge.priced_by.source == "stated":
+            self.stated += 1
+        else:
+            self.priced += 1
+
+
+class Recorded(Protocol):
+    """Where entries go and where they are known from: the ledgers, behind a narrow door."""
+
+    def knows(self, entry_id: str) -> bool:
+        """Tell whether an entry with this id counts already."""
+
+    def write(self, ledger: Path, entry: Entry) -> None:
+        """Write an entry durably."""
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Imports from one source into one cost storage."""
+
+    source: Source
+    storage: CostStorage
+    catalogue: Catalogue
+    recorded: Recorded
+    dry_run: bool = False
+    progress: Callable[[int], None] = lambda _rows: None
+
+    def run(self) -> Tally:
+        """Import every row and return the tally. Interrupted, it has imported what it had come to.
+
+        Raises:
+            CannotRead: the file cannot be read.
+
+        """
+        tally, fresh = Tally(), set[str]()
+        for entry in self._entries(tally):
+            if entry.id in fresh or self.recorded.knows(entry.id):
+                tally.known += 1
+                continue
+            if self.dry_run:
+                fresh.add(entry.id)
+            else:
+                self.recorded.write(self.ledger(entry), entry)
+            tally.add(entry)
+        self.progress(tally.rows)
+        return tally
+
+    def _entries(self, tally: Tally) -> Iterator[Entry]:
+        copies: Counter[bytes] = Counter()
+        for item in self.source.format.read(self.source.path):
+            tally.rows += 1
+            if tally.rows % 100 == 0:
+                self.progress(tally.rows)
+            try:
+                entry = self._entry(item, copies, tally)
+            except (ValueError, TypeError) as error:
+                tally.refuse(item.row if isinstance(item, Foreign) else f"row {tally.rows}", str(error))
+            else:
+                if entry is not None:
+                    yield entry
+
+    def _entry(
+        self, item: Foreign | Entry | NotUnderstood, copies: Counter[bytes], tally: Tally
+    ) -> Entry | None:
+        if isinstance(item, NotUnderstood):
+            tally.refuse(item.row, item.why)
+            return None
+        if isinstance(item, Entry):
+            encode(item)  # what the ledger would not take is refused here, before it counts as added
+            return item
+        found = understand(item.values, self.source.defaults)
+        content = content_of(item.values)
+        copies[content] += 1
+        entry = self._made(found, entry_id(found.row_id, content, copies[content]))
+        encode(entry)
+        tally.unused.update(found.unused)
+        tally.zone_assumed += found.zone_assumed
+        return entry
+
+    def _made(self, found: Understood, entry_id: str) -> Entry:
+        call = found.call
+        return Entry(
+            id=entry_id,
+            timestamp=found.at,
+            job_id=found.job_id or f"imported-{self.source.name}",
+            user_id=found.user_id,
+            service=call.service,
+            model=call.model,
+            usage=call.usage,
+            charge=self._charge(found),
+            stage=call.stage,
+            attempt=call.attempt or 1,
+            request_id=call.request_id,
+            operation=call.operation,
+            description=call.description,
+            workflow=call.workflow,
+            project=call.project,
+            tags=call.tags,
+            service_tier=call.service_tier,
+            estimated=call.estimated,
+            host=host_name()[:64],
+            metadata={"imported_from": self.source.format.name},
+        )
+
+    def _charge(self, found: Understood) -> Charge | None:
+        call = found.call
+        if found.parts is not None:
+            return Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
+        if call.usage == Usage():
+            raise ValueError("says neither what was used nor what it cost")
+        verdict = self.catalogue.charge(call.service, call.model, call.usage, found.at, call.service_tier)
+        return verdict if isinstance(verdict, Charge) else None
+
+    def ledger(self, entry: Entry) -> Path:
+        """Return the ledger an entry goes to: that of its job within the source's directory."""
+        folder = self.storage.root / "imported" / self.source.name
+        own = f"imported-{self.source.name}"
+        return (folder if entry.job_id == own else folder / folder_name(entry.job_id)) / LEDGER_NAME
+
+
+def content_of(values: Mapping[str, object]) -> bytes:
+    """Return a digest of what a row says: the same for equal rows."""
+    text = json.dumps(values, sort_keys=True, default=str, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=14).digest()
+
+
+def entry_id(row_id: str | None, content: bytes, copy: int) -> str:
+    """Return the id of an imported row: 28 hexadecimal digits.
+
+    >>> entry_id("1", b"{}", 1) == entry_id("1", b"{}", 1) != entry_id("1", b"{}", 2)
+    True
+    """
+    if row_id and len(row_id) >= _MAKE_UNIQUE_ABOVE:
+        key = b"id:" + row_id.encode()
+    else:
+        key = b"row:%d:%b" % (copy, content)
+    return blake2b(key, digest_size=14, person=b"cost-import").hexdigest()
+
+
+def folder_name(job_id: str) -> str:
+    """Return a job's id as the name of a directory; ids that are none get a hash.
+
+    >>> folder_name("job-1"), folder_name("../../etc")
+    ('job-1', 'etc-f470a0ab')
+    """
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", job_id):
+        return job_id
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", job_id).strip("-")[:60]
+    return f"{readable or 'job'}-{blake2b(job_id.encode('utf-8', 'replace'), digest_size=4).hexdigest()}"

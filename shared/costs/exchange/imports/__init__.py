@@ -1,0 +1,155 @@
+"""The formats that histories can be imported from: one module each, found by its being here.
+
+A module has a constant ``IMPORT``. To add a format, add a file. A reader yields what it found, row
+by row, and never stops at a row that it does not understand.
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import CostError, WrongUsage
+from ...model import Entry
+from ..exports.json import FORMAT_NAME
+
+HEAD_BYTES: Final = 65_536
+
+OWN_DOCUMENT: Final = f'{{"format": "{FORMAT_NAME}"'
+"""How our own export as JSON begins."""
+
+
+class CannotRead(CostError):
+    """A file cannot be imported at all: it is not there, damaged as a whole, or of no known format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A row of another tool's history, as it stands there. ``row`` tells people where it is."""
+
+    row: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """A row that cannot be imported, and why."""
+
+    row: str
+    why: str
+
+
+Item = Foreign | Entry | NotUnderstood
+"""What a reader finds: a foreign row, a complete entry of one of our own exports, or neither."""
+
+
+class Sample:
+    """The beginning of a file, from which formats recognise it.
+
+    Raises:
+        CannotRead: the file is not there or cannot be opened.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                self.head = file.read(HEAD_BYTES)
+        except OSError as error:
+            raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+
+    @cached_property
+    def text(self) -> str:
+        """The head as text; what is no UTF-8 is replaced."""
+        return self.head.decode("utf-8-sig", "replace")
+
+    @cached_property
+    def header(self) -> frozenset[str]:
+        """The names in the first line of a CSV, in lower case; nothing when it is no table of text."""
+        import csv
+
+        if b"\0" in self.head or self.text.lstrip()[:1] in ("{", "["):
+            return frozenset()
+        first = next(csv.reader(self.text.splitlines()[:1]), [])
+        return frozenset(name.strip().lower() for name in first)
+
+    @cached_property
+    def document(self) -> Any:  # whatever JSON holds
+        """The whole file as JSON, or ``None`` when it is none, or our own export (which can be large)."""
+        if self.text.lstrip()[:1] not in ("{", "[") or self.text.startswith(OWN_DOCUMENT):
+            return None
+        try:
+            return json.loads(self.path.read_bytes())
+        except (ValueError, RecursionError):
+            return None
+
+    @cached_property
+    def tables(self) -> Mapping[str, frozenset[str]]:
+        """The tables of an SQLite database and their columns, in lower case."""
+        if not self.head.startswith(b"SQLite format 3\0"):
+            return {}
+        with opened_database(self.path) as database:
+            names = [
+                row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            ]
+            return {
+                name.lower(): frozenset(
+                    row[0].lower()
+                    for row in database.execute("SELECT name FROM pragma_table_info(?)", (name,))
+                )
+                for name in names
+            }
+
+
+def opened_database(path: Path) -> closing[sqlite3.Connection]:
+    """Open another tool's SQLite database without changing anything in it."""
+    return closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One format: its name on the command line, a sentence of help, how it is known, its reader."""
+
+    name: str
+    summary: str
+    recognises: Callable[[Sample], bool]
+    read: Callable[[Path], Iterator[Item]]
+
+
+@cache
+def imports() -> Mapping[str, Import]:
+    """Return every format by its name."""
+    found = (import_module(f"{__name__}.{module.name}").IMPORT for module in pkgutil.iter_modules(__path__))
+    return {each.name: each for each in found}
+
+
+def import_for(path: Path, name: str | None = None) -> Import:
+    """Return the format called ``name``, or without one the format that recognises the file.
+
+    Raises:
+        WrongUsage: no format has this name.
+        CannotRead: the file cannot be read, or no format recognises it.
+
+    """
+    if name is not None:
+        if name not in imports():
+            raise WrongUsage(f"no import is called {name!r}; there are {', '.join(imports())}")
+        return imports()[name]
+    sample = Sample(path)
+    try:
+        fitting = [each for each in imports().values() if each.recognises(sample)]
+    except sqlite3.Error as error:
+        raise CannotRead(f"{path}: a damaged database: {error}") from None
+    if not fitting:
+        known = "; ".join(f"{each.name}: {each.summary}" for each in imports().values())
+        raise CannotRead(f"{path}: is of no format that can be imported ({known})")
+    return fitting[0]

@@ -1,0 +1,64 @@
+"""Our own export as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ...model import Entry
+from ...money import from_usd
+from ..columns import COLUMN_KINDS, ColumnKind, Value, entry_of
+from ..exports.csv import unguarded
+from . import CannotRead, Import, Item, NotUnderstood, Sample
+
+_MARKS: Final = frozenset({"id", "cost_usd", "cost_parts", "price_source"})
+
+
+def _recognises(sample: Sample) -> bool:
+    return sample.header >= _MARKS
+
+
+def _read(path: Path) -> Iterator[Item]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="(more)")
+            for row in reader:
+                yield _item(reader.line_num, row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CannotRead(f"{path}: cannot be read as CSV: {error}") from error
+
+
+def _item(line: int, row: dict[str, str | None]) -> Item:
+    try:
+        return _entry(row)
+    except ValueError as error:
+        return NotUnderstood(f"line {line}", str(error))
+
+
+def _entry(row: dict[str, str | None]) -> Entry:
+    return entry_of(
+        {name: _value(COLUMN_KINDS[name], text) for name, text in row.items() if name in COLUMN_KINDS}
+    )
+
+
+def _value(kind: ColumnKind, text: str | None) -> Value:
+    """Return a cell as the value it was written from.
+
+    Raises:
+        ValueError: it is none of its column's kind.
+
+    """
+    if not text:
+        return None
+    if kind == "usd":
+        return from_usd(text)
+    if kind in ("count", "flag"):
+        return int(text)
+    if kind == "seconds":
+        return float(text)
+    return unguarded(text) if kind in ("text", "json") else text
+
+
+IMPORT: Final = Import("csv", "our own export as CSV", _recognises, _read)

@@ -1,0 +1,31 @@
+"""An SQLite database with a table ``usage_log``, one row a call."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from . import CannotRead, Foreign, Import, Item, Sample, opened_database
+
+TABLE: Final = "usage_log"
+
+
+def _recognises(sample: Sample) -> bool:
+    return TABLE in sample.tables
+
+
+def _read(path: Path) -> Iterator[Item]:
+    try:
+        with opened_database(path) as database:
+            rows = database.execute("SELECT rowid, * FROM usage_log ORDER BY rowid")
+            names = [str(column[0]) for column in rows.description]
+            for row in rows:
+                values = dict(zip(names[1:], row[1:], strict=True))
+                yield Foreign(f"{TABLE} row {row[0]}", {"id": row[0], **values})
+    except sqlite3.Error as error:
+        raise CannotRead(f"{path}: cannot be read as a database with a table {TABLE}: {error}") from error
+
+
+IMPORT: Final = Import("usage-sqlite", f"an SQLite database with a table {TABLE}", _recognises, _read)

@@ -1,0 +1,358 @@
+"""Each format of a history: a sample, what is understood in it, and what is not and why."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exchange_samples import entries, entry
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.costs.errors import WrongUsage
+from shared.costs.exchange.destination import replacing
+from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.importing import Importer, Source, Tally, folder_name
+from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
+from shared.costs.model import Entry
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.storage import CostStorage
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": 1,
+        "timestamp": "2025-03-01T10:00:00Z",
+        "provider": "openai",
+        "model": "gpt-4o",
+        "input_tokens": 1000,
+        "output_tokens": 200,
+        "cost": 0.0045,
+        "category": "summary",
+        "description": "first",
+    },
+    {
+        "id": 2,
+        "timestamp": "2025-03-02T10:00:00",
+        "provider": "anthropic",
+        "model": "claude-3-haiku",
+        "input_tokens": 1000,
+        "output_tokens": 1000,
+        "cost": None,
+        "category": "translate",
+        "description": "priced here",
+    },
+    {
+        "id": 3,
+        "timestamp": "2025-03-03T10:00:00Z",
+        "provider": "acme",
+        "model": "mystery-1",
+        "input_tokens": 10,
+        "output_tokens": 1,
+        "cost": None,
+        "category": "test",
+        "description": "no price",
+    },
+    {
+        "id": 4,
+        "timestamp": "not a time",
+        "provider": "openai",
+        "model": "gpt-4o",
+        "input_tokens": 1,
+        "output_tokens": 1,
+        "cost": 1,
+        "category": "",
+        "description": "",
+    },
+]
+COST = 4_500_000 + 1_500_000  # 1,000 tokens each way on claude-3-haiku: 0.25 and 1.25 a million
+
+
+def calls_json(path: Path) -> None:
+    path.write_text(json.dumps({"calls": ROWS, "total_cost": 1.0045, "user_id": 1}))
+
+
+def month_json(path: Path) -> None:
+    path.write_text(json.dumps({"month": "2025-03", "user_id": 1, "entries": ROWS, "total_cost": 1.0045}))
+
+
+def usage_csv(path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]))
+        writer.writeheader()
+        writer.writerows(ROWS)
+
+
+def usage_sqlite(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "CREATE TABLE usage_log (id INTEGER PRIMARY KEY, timestamp TEXT, provider TEXT, model TEXT, "
+            "input_tokens INTEGER, output_tokens INTEGER, cost REAL, category TEXT, description TEXT)"
+        )
+        database.executemany(
+            "INSERT INTO usage_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [tuple(row.values()) for row in ROWS]
+        )
+
+
+SAMPLES: dict[str, Callable[[Path], None]] = {
+    "calls-json": calls_json,
+    "month-json": month_json,
+    "usage-csv": usage_csv,
+    "usage-sqlite": usage_sqlite,
+}
+OWN = ("csv", "json", "jsonl", "parquet", "sqlite")
+
+
+class Kept:
+    """Entries in memory, in place of ledgers: what is known is what was written."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.ledgers: set[Path] = set()
+
+    def knows(self, entry_id: str) -> bool:
+        return entry_id in self.entries
+
+    def write(self, ledger: Path, entry: Entry) -> None:
+        self.ledgers.add(ledger)
+        self.entries[entry.id] = entry
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.load()
+
+
+def run(path: Path, kept: Kept, catalogue: Catalogue, **options: Any) -> Tally:
+    source = Source(path, import_for(path), "old")
+    return Importer(source, CostStorage(path.parent / "storage"), catalogue, kept, **options).run()
+
+
+def exported(name: str, given: list[Entry], folder: Path) -> Path:
+    target = folder / f"export{export_named(name).suffix}"
+    with replacing(target) as draft:
+        export_named(name).write(given, draft, Context())
+    return target
+
+
+def test_every_import_is_registered_with_help_and_a_sample() -> None:
+    assert set(imports()) == {*SAMPLES, *OWN}
+    assert all(each.name == name and each.summary for name, each in imports().items())
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_of_each_foreign_format(name: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history", Kept()
+    SAMPLES[name](path)
+    assert import_for(path).name == name
+    tally = run(path, kept, catalogue)
+    assert (tally.rows, tally.added, tally.refused) == (4, 3, 1)
+    assert (tally.stated, tally.priced, tally.unpriced, tally.zone_assumed) == (1, 1, 1, 1)
+    assert tally.cost == COST
+    assert "timestamp is no time" in tally.refusals[0].why
+    assert "4" in tally.refusals[0].row or "5" in tally.refusals[0].row
+    first = next(one for one in kept.entries.values() if one.description == "first")
+    assert first.charge is not None
+    assert first.charge.priced_by.source == "stated"
+    assert (first.service, first.user_id, first.job_id, first.operation) == (
+        "openai",
+        "1",
+        "imported-old",
+        "summary",
+    )
+    assert kept.ledgers == {tmp_path / "storage/imported/old/cost_ledger.jsonl"}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_importing_again_changes_nothing(name: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history", Kept()
+    SAMPLES[name](path)
+    run(path, kept, catalogue)
+    before = dict(kept.entries)
+    again = run(path, kept, catalogue)
+    assert (again.added, again.known, again.cost) == (0, 3, 0)
+    assert kept.entries == before
+
+
+@settings(max_examples=20, deadline=None)
+@given(given=st.lists(entries(), max_size=4, unique_by=lambda one: one.id))
+@pytest.mark.parametrize("name", OWN)
+def test_our_own_exports_come_back_as_they_were(
+    name: str, given: list[Entry], tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue
+) -> None:
+    if name == "parquet":
+        pytest.importorskip("duckdb")
+    path, kept = exported(name, given, tmp_path_factory.mktemp("own")), Kept()
+    if given or name in ("csv", "json", "parquet", "sqlite"):
+        assert import_for(path).name == name
+        tally = run(path, kept, catalogue)
+        assert tally.refusals == []
+        assert (tally.added, tally.cost) == (len(given), sum(one.cost for one in given))
+    assert list(kept.entries.values()) == given
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_export_of_an_import_imported_again_adds_nothing(
+    name: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    if name == "parquet":
+        pytest.importorskip("duckdb")
+    path, kept = tmp_path / "history", Kept()
+    usage_csv(path)
+    run(path, kept, catalogue)
+    tally = run(exported(name, list(kept.entries.values()), tmp_path), kept, catalogue)
+    assert (tally.added, tally.known, tally.refused) == (0, 3, 0)
+
+
+def test_equal_rows_are_different_calls_and_a_longer_file_adds_only_its_new_rows(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    row = "2025-03-01T10:00:00Z,gpt-4o,10,0.5\n"
+    path.write_text("time,model,tokens,cost\n" + row * 2)
+    assert run(path, kept, catalogue).added == 2
+    path.write_text("time,model,tokens,cost\n" + row * 3 + "2025-03-02,gpt-4o,10,0.5\n")
+    tally = run(path, kept, catalogue)
+    assert (tally.added, tally.known) == (2, 2)
+
+
+def test_a_row_with_an_id_unique_in_the_world_is_the_same_row_when_it_changed(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    for cost in ("0.5", "0.6"):
+        path.write_text(
+            f"id,time,model,cost\n9f1c2d3e-aaaa-bbbb-cccc-121212121212,2025-03-01,gpt-4o,{cost}\n"
+        )
+        run(path, kept, catalogue)
+    assert [one.cost for one in kept.entries.values()] == [500_000_000]
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "history"
+    calls_json(path)
+    dry, real = Kept(), Kept()
+    assert run(path, dry, catalogue, dry_run=True) == run(path, real, catalogue)
+    assert dry.entries == {}
+    assert not (tmp_path / "storage").exists()
+
+
+def test_jobs_get_ledgers_of_their_own(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    path.write_text("time,model,cost,job\n2025-03-01,gpt-4o,1,job-1\n2025-03-01,gpt-4o,1,../../etc/x\n")
+    run(path, kept, catalogue)
+    ledgers = {ledger.relative_to(tmp_path / "storage/imported/old").parts[0] for ledger in kept.ledgers}
+    assert ledgers == {"job-1", folder_name("../../etc/x")}
+    assert all(".." not in name and "/" not in name for name in ledgers)
+
+
+def test_unused_fields_are_named_and_counted(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "time,model,cost,mood,prompt\n2025-03-01,gpt-4o,1,good,secret\n2025-03-02,gpt-4o,1,bad,secret\n"
+    )
+    kept = Kept()
+    tally = run(path, kept, catalogue)
+    assert tally.unused == {"mood": 2, "prompt": 2}
+    assert "secret" not in repr(kept.entries)
+
+
+def test_progress_and_many_refusals_stay_bounded(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("time,model,cost\n" + "never,gpt-4o,1\n" * 250)
+    told: list[int] = []
+    tally = run(path, Kept(), catalogue, progress=told.append)
+    assert told == [100, 200, 250]
+    assert (tally.refused, len(tally.refusals)) == (250, 100)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "of no format"),
+        (b"hello\n", "of no format"),
+        (b"{broken", "of no format"),
+        (b'{"other": 1}', "of no format"),
+        (b"[1]", "of no format"),
+        (b"SQLite format 3\0 and then nonsense", "damaged database"),
+        (b"\x89PNG\r\n", "of no format"),
+    ],
+)
+def test_a_file_of_no_known_format_is_refused_with_what_is_known(
+    content: bytes, why: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "history"
+    path.write_bytes(content)
+    with pytest.raises(CannotRead, match=why):
+        import_for(path)
+
+
+def test_a_missing_file_and_an_unknown_format(tmp_path: Path) -> None:
+    with pytest.raises(CannotRead, match="cannot be read: No such file"):
+        import_for(tmp_path / "nowhere")
+    with pytest.raises(WrongUsage, match="no import is called 'xls'"):
+        import_for(tmp_path / "nowhere", "xls")
+
+
+@pytest.mark.parametrize("name", [*SAMPLES, *OWN])
+def test_a_format_named_for_the_wrong_file_reads_nothing(
+    name: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    if name == "parquet":
+        pytest.importorskip("duckdb")
+    path = tmp_path / "history"
+    path.write_bytes(b"\x89PNG\r\n\xff\xfe")
+    source = Source(path, import_for(path, name), "old")
+    kept = Kept()
+    with suppress(CannotRead):  # formats of single lines report every line instead
+        Importer(source, CostStorage(tmp_path / "storage"), catalogue, kept).run()
+    assert kept.entries == {}
+    with pytest.raises(CannotRead, match="nowhere"):
+        list(imports()[name].read(tmp_path / "nowhere"))
+
+
+def test_damaged_rows_of_our_own_exports_are_reported_and_passed_over(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    given = [entry(1), entry(2)]
+    lines = exported("jsonl", given, tmp_path).read_bytes().replace(b"gpt-4o", b"gpt-4p", 1)
+    (tmp_path / "damaged.jsonl").write_bytes(lines)
+    tally = run(tmp_path / "damaged.jsonl", Kept(), catalogue)
+    assert (tally.added, tally.refusals) == (
+        1,
+        [NotUnderstood("line 1", "damaged: its checksum does not match")],
+    )
+    table = exported("csv", given, tmp_path)
+    table.write_text(table.read_text().replace("0.00425", "0.00426", 1).replace(",1000,", ",x,", 1) + "1,2\n")
+    tally = run(table, Kept(), catalogue)
+    assert tally.added == 1
+    assert tally.refused == 2
+
+
+def test_rows_that_are_no_rows(tmp_path: Path, catalogue: Catalogue) -> None:
+    (tmp_path / "a.json").write_text('{"calls": [1, null, {"model": "gpt-4o", "time": "2025-03-01"}]}')
+    tally = run(tmp_path / "a.json", Kept(), catalogue)
+    assert [each.why for each in tally.refusals] == [
+        "is no object: 1",
+        "is no object: None",
+        "says neither what was used nor what it cost",
+    ]
+    (tmp_path / "a.csv").write_text("time,model,cost\n2025-03-01,gpt-4o,1,1\n2025-03-01,gpt-4o\n")
+    assert run(tmp_path / "a.csv", Kept(), catalogue).refused == 2
+
+
+def test_usage_objects_within_a_call_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "calls.json"
+    path.write_text('{"calls": [{"model": "m", "usage": {"prompt_tokens": 1}, "tokens": {"output": 2}}]}')
+    assert list(imports()["calls-json"].read(path)) == [
+        Foreign("calls[1]", {"model": "m", "prompt_tokens": 1, "tokens_output": 2})
+    ]
+
+
+def test_names_of_exports_and_of_their_imports_are_the_same() -> None:
+    assert set(OWN) == {name for name in exports() if not name.startswith("focus")}
