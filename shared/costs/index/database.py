@@ -23,10 +23,11 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 
 WAIT_S: Final = 1.0
@@ -149,7 +150,12 @@ _INHERITED: Final[list[sqlite3.Connection]] = []
 
 def _configure(connection: sqlite3.Connection, *, durable: bool) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    if durable:
+        connection.execute("PRAGMA synchronous=FULL")
+    else:
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint=0")  # see IndexFile
+        connection.execute("PRAGMA cache_size=-8192")
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
     connection.execute("PRAGMA temp_store=MEMORY")
@@ -217,41 +223,35 @@ def secure(path: Path) -> None:
     """Create a private empty file where there is none, and refuse what is not safely ours.
 
     SQLite gives ``-wal`` and ``-shm`` the mode of the database, so 0600 holds for them under any umask.
+    A file that is there is not opened: closing it would drop the locks that another connection of
+    this process has on it (POSIX gives record locks to processes, not to descriptors).
 
     Raises:
         UnsafePath: the database or a file beside it is a link, no regular file, somebody else's, or
             has a second name.
-        OSError: it cannot be created or opened.
+        OSError: it cannot be created.
 
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.is_symlink():
-        raise UnsafePath(f"{path}: is a symbolic link; remove it")
-    descriptor = os.open(path, flags, 0o600)
-    try:
-        found = os.fstat(descriptor)
-        _refuse_unsafe(path, found)
-        if stat.S_IMODE(found.st_mode) != 0o600:
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    for suffix in SIDE_FILES:
-        side = path.with_name(path.name + suffix)
+    for suffix in ("", *SIDE_FILES):
+        file = path.with_name(path.name + suffix)
         try:
-            _refuse_unsafe(side, os.lstat(side))
+            found = os.lstat(file)
         except FileNotFoundError:
             continue
+        _require_ours(file, found)
+        if stat.S_IMODE(found.st_mode) != platform.FILE_MODE:
+            os.chmod(file, platform.FILE_MODE)
+    with suppress(FileExistsError):
+        platform.close(platform.create_secure(path))
 
 
-def _refuse_unsafe(path: Path, found: os.stat_result) -> None:
+def _require_ours(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePath(f"{path}: is no regular file; remove it")
-    if found.st_uid != os.getuid():
-        raise UnsafePath(f"{path}: belongs to another user; remove it")
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise UnsafePath(f"{path}: belongs to another account; remove it")
     if found.st_nlink != 1:
-        raise UnsafePath(f"{path}: has a second name (hard link); remove it")
+        raise UnsafePath(f"{path}: has a second name (a hard link); remove it")
 
 
 def _identity(path: Path) -> tuple[int, int]:

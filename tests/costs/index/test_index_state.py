@@ -59,7 +59,7 @@ def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_tables_come_back_after_the_file_was_lost(tmp_path: Path) -> None:
     state = StateDb(tmp_path / "state.db")
     state.use(FIRST)
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("state.db*"):
         path.unlink()
     assert _notes(state) == [("a;b",)]
     state.close()

@@ -1,0 +1,95 @@
+"""Adds entries of one ledger up, before the sums go into the index. Pure: no I/O.
+
+>>> from datetime import UTC, datetime
+>>> from ..model import Entry
+>>> entry = Entry(id="1", timestamp=datetime(1970, 1, 2, tzinfo=UTC), job_id="j", user_id="u",
+...               service="local", model="m")
+>>> fold = Fold()
+>>> fold.add(entry)
+>>> [(bucket, dim[0], sums[0]) for (bucket, dim), sums in fold.sums.items()]
+[(96, 'u', 1)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..model import Entry
+from ..money import ZERO
+from ..rollup import BUCKET_SECONDS, bucket_of, output_part
+from .tables import SUM_COLUMNS, Dim
+
+Sums = tuple[int, ...]
+"""One integer for each of ``tables.SUM_COLUMNS``."""
+
+NO_SUMS: Sums = (0,) * len(SUM_COLUMNS)
+
+
+@dataclass(slots=True)
+class Fold:
+    """Sums by bucket and dimensions."""
+
+    sums: dict[tuple[int, Dim], Sums] = field(default_factory=dict)
+
+    def add(self, entry: Entry) -> None:
+        """Count one entry."""
+        key = (bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry))
+        self.sums[key] = plus(self.sums.get(key, NO_SUMS), sums_of(entry))
+
+    @property
+    def total(self) -> Sums:
+        """The sums over everything added."""
+        return total(self.sums.values())
+
+
+def plus(one: Sums, other: Sums) -> Sums:
+    """Add two sums field by field."""
+    return tuple(map(int.__add__, one, other))
+
+
+def minus(sums: Sums) -> Sums:
+    """Return the sums with every sign turned: added, they take out what they were."""
+    return tuple(-value for value in sums)
+
+
+def total(many: Iterable[Sums]) -> Sums:
+    """Add up any number of sums."""
+    return tuple(map(sum, zip(NO_SUMS, *many, strict=True)))
+
+
+def sums_of(entry: Entry) -> Sums:
+    """Return what one entry adds to each of ``tables.SUM_COLUMNS``, as ``rollup.Totals.add`` does."""
+    sign, usage = entry.sign, entry.usage
+    charge = entry.charge
+    cost = charge.total if charge else ZERO
+    retried = entry.attempt > 1
+    return (
+        sign,
+        entry.unpriced_delta,
+        sign * entry.estimated,
+        sign * retried,
+        sign * usage.tokens_input,
+        sign * usage.tokens_output,
+        sign * usage.tokens_cached,
+        sign * usage.tokens_reasoning,
+        sign * usage.audio_microseconds if usage.audio_seconds else 0,
+        cost,
+        output_part(charge),
+        cost if retried else 0,
+    )
+
+
+def dim_of(entry: Entry) -> Dim:
+    """Return the dimensions of an entry; an empty text where it has none."""
+    return (
+        entry.user_id,
+        entry.stage or "",
+        entry.service,
+        entry.model,
+        entry.operation or "",
+        entry.workflow or "",
+        entry.project or "",
+        ",".join(sorted(entry.tags)),
+        entry.service_tier or "",
+    )

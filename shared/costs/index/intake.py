@@ -1,0 +1,272 @@
+"""Takes a ledger into the index, from where it was left to its last complete line.
+
+One transaction leads from one offset to the next, so the index is at any moment the exact sum of a
+beginning of each ledger. A ledger whose bytes before the offset changed (truncated, restored, put in
+another's place) is taken out and taken in anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from ..ledger.line import DamagedLine, decode
+from ..model import Entry
+from .backend import Backend
+from .database import DatabaseDamaged
+from .fold import Fold, dim_of, plus, sums_of
+from .keys import key_of
+from .ledgerfile import LedgerFile, Line, opened
+from .registry import Registered
+from .store import (
+    LedgerRow,
+    SeenRow,
+    find_seen,
+    ledger_row,
+    put_ledger,
+    put_seen,
+    put_sums,
+    remove_ledger,
+)
+
+BATCH_LINES: Final = 1000
+"""How many lines one transaction takes in: bounds how long other writers wait, and the memory."""
+
+NEVER: Final = 1 << 40
+"""``first_bucket`` of a ledger without entries: later than any."""
+
+ProblemKind = Literal["damaged", "duplicate", "conflict"]
+
+
+class Problem(NamedTuple):
+    """A line that does not count. ``other`` is the ledger in which its id stood first."""
+
+    ledger: int
+    offset: int
+    length: int
+    kind: ProblemKind
+    why: str
+    other: int | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Lines of one ledger, ready to be taken in."""
+
+    end: int
+    entries: list[tuple[Line, Entry]]
+    problems: list[Problem]
+
+
+class Intake:
+    """Takes ledgers in, with transactions of one index."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.moved: list[int] = []
+        """Ledgers that were found at another place, and are counted there now."""
+
+    def catch_up(self, ledger: Registered) -> bool:
+        """Take in what was appended since the last time; return whether anything changed.
+
+        Raises:
+            OSError: the ledger cannot be read (``FileNotFoundError``: it was moved or archived).
+            StorageUnavailable: the index cannot be used.
+
+        """
+        changed = False
+        with opened(ledger.path) as file:
+            while self._step(ledger, file):
+                changed = True
+        return changed
+
+    def _step(self, ledger: Registered, file: LedgerFile) -> bool:
+        """Take one batch in; return whether there may be more to do."""
+        with self._backend.reading() as db:
+            if _is_taken_in(ledger_row(db, ledger.id), file):
+                return False
+        with self._backend.transaction() as db:
+            row = ledger_row(db, ledger.id)
+            if row is not None and not recognised(row, file):
+                self._renew(db, row)
+                return True
+            batch = next_batch(ledger, file, row.offset if row else 0)
+            if row is not None and batch.end == row.offset:
+                put_ledger(db, row._replace(device=file.device, inode=file.inode))
+                return False
+            if row is None:
+                self._take_over(db, ledger, file, batch)
+            self._take_in(db, row or new_row(ledger), file, batch)
+            return True
+
+    def _take_over(self, db: sqlite3.Connection, ledger: Registered, file: LedgerFile, batch: Batch) -> None:
+        """Take out what this ledger was at another place, if it was moved here."""
+        if not batch.entries:
+            return
+        seen = find_seen(db, *key_of(batch.entries[0][1].id))
+        before = ledger_row(db, seen.ledger) if seen and seen.ledger != ledger.id else None
+        if before is not None and not os.path.lexists(before.path) and recognised(before, file):
+            remove_ledger(db, before)
+            self.moved.append(before.id)
+
+    def _renew(self, db: sqlite3.Connection, row: LedgerRow) -> None:
+        """Take a changed ledger out, and with it those that left entries to it as duplicates."""
+        removed = [row, *(each for each in _dependants(db, row) if Path(each.path).is_file())]
+        for each in removed:
+            remove_ledger(db, each)
+        for each in removed:
+            ledger = Registered(each.id, Path(each.path), each.job_id)
+            self._take_in_all(db, ledger)
+
+    def _take_in_all(self, db: sqlite3.Connection, ledger: Registered) -> None:
+        with opened(ledger.path) as file:
+            row = new_row(ledger)
+            while (batch := next_batch(ledger, file, row.offset)).end > row.offset:
+                row = self._take_in(db, row, file, batch)
+            put_ledger(db, row)
+
+    def _take_in(self, db: sqlite3.Connection, row: LedgerRow, file: LedgerFile, batch: Batch) -> LedgerRow:
+        counted, doubled = self._unseen(db, row, batch)
+        fold = Fold()
+        for entry in counted:
+            fold.add(entry)
+        put_sums(db, self._backend.dims, row.id, fold.sums)
+        put_problems(db, [*batch.problems, *doubled])
+        following = advanced(row, file, batch.end, fold)
+        put_ledger(db, following)
+        return following
+
+    def _unseen(
+        self, db: sqlite3.Connection, row: LedgerRow, batch: Batch
+    ) -> tuple[list[Entry], list[Problem]]:
+        """Note the ids of the entries; return those that count, and the duplicates."""
+        ids = [SeenRow(*key_of(entry.id), row.id, line.offset) for line, entry in batch.entries]
+        if put_seen(db, ids):
+            return [entry for _, entry in batch.entries], []
+        counted, doubled = [], []
+        for (line, entry), seen in zip(batch.entries, ids, strict=True):
+            if put_seen(db, [seen]):
+                counted.append(entry)
+            else:
+                doubled.append(_doubled(db, seen, line, entry))
+        return counted, doubled
+
+
+def new_row(ledger: Registered) -> LedgerRow:
+    """Return the row of a ledger of which nothing was taken in yet."""
+    return LedgerRow(ledger.id, str(ledger.path), ledger.job_id, 0, 0, 0, 0, 0, 0, NEVER, -NEVER)
+
+
+def _is_taken_in(row: LedgerRow | None, file: LedgerFile) -> bool:
+    return (
+        row is not None
+        and row.offset == file.size
+        and (row.device, row.inode) == (file.device, file.inode)
+        and recognised(row, file)
+    )
+
+
+def recognised(row: LedgerRow, file: LedgerFile) -> bool:
+    """Tell whether the file still begins with what was taken in."""
+    if file.size < row.offset:
+        return False
+    found = file.fingerprint(row.offset, row.head_length)
+    return (found.head, found.tail) == (row.head, row.tail)
+
+
+def advanced(row: LedgerRow, file: LedgerFile, end: int, fold: Fold) -> LedgerRow:
+    """Return the row of a ledger after everything up to ``end`` was taken in."""
+    print_ = file.fingerprint(end)
+    buckets = [bucket for bucket, _ in fold.sums]
+    return row._replace(
+        device=file.device,
+        inode=file.inode,
+        offset=end,
+        head_length=print_.length,
+        head=print_.head,
+        tail=print_.tail,
+        first_bucket=min([row.first_bucket, *buckets]),
+        last_bucket=max([row.last_bucket, *buckets]),
+        sums=plus(row.sums, fold.total),
+    )
+
+
+def next_batch(ledger: Registered, file: LedgerFile, start: int) -> Batch:
+    """Read and check the next lines of a ledger."""
+    batch = Batch(start, [], [])
+    for line in islice(file.lines(start), BATCH_LINES):
+        batch.end = line.offset + line.length
+        try:
+            batch.entries.append((line, decode(line.raw)))
+        except DamagedLine as fault:
+            batch.problems.append(Problem(ledger.id, line.offset, line.length, "damaged", str(fault)))
+    return batch
+
+
+def put_problems(db: sqlite3.Connection, problems: list[Problem]) -> None:
+    """Write down lines that do not count."""
+    if problems:
+        db.executemany("REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?)", problems)
+
+
+def _doubled(db: sqlite3.Connection, seen: SeenRow, line: Line, entry: Entry) -> Problem:
+    first = find_seen(db, seen.key, seen.more)
+    if first is None or (first.ledger, first.offset) == (seen.ledger, seen.offset):
+        raise DatabaseDamaged("the index knows an entry that it has not taken in; it is built anew")
+    original = _entry_at(db, first)
+    kind: ProblemKind = "duplicate" if original is None or same_content(original, entry) else "conflict"
+    where = "" if first.ledger == seen.ledger else f" in {_path_of(db, first.ledger)}"
+    told = "id seen before" if kind == "duplicate" else "id seen before with other content"
+    return Problem(
+        seen.ledger, line.offset, line.length, kind, f"{told}, at offset {first.offset}{where}", first.ledger
+    )
+
+
+def same_content(one: Entry, other: Entry) -> bool:
+    """Tell whether two entries count the same: a repetition, not a conflict."""
+    return (one.kind, one.corrects, dim_of(one), sums_of(one)) == (
+        other.kind,
+        other.corrects,
+        dim_of(other),
+        sums_of(other),
+    )
+
+
+def _entry_at(db: sqlite3.Connection, place: SeenRow) -> Entry | None:
+    try:
+        with opened(Path(_path_of(db, place.ledger))) as file:
+            return decode(file.line_at(place.offset))
+    except (OSError, DamagedLine):
+        return None
+
+
+def _path_of(db: sqlite3.Connection, ledger: int) -> str:
+    row = db.execute("SELECT path FROM ledgers WHERE id = ?", (ledger,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _dependants(db: sqlite3.Connection, row: LedgerRow) -> list[LedgerRow]:
+    """Return the ledgers that have duplicates of a ledger's entries, directly or through others."""
+    rows = db.execute(
+        """WITH RECURSIVE out (id) AS (
+            SELECT ? UNION SELECT p.ledger FROM out JOIN problems p ON p.other = out.id
+        ) SELECT id FROM out ORDER BY id""",
+        (row.id,),
+    ).fetchall()
+    found = [ledger_row(db, int(each[0])) for each in rows]
+    return [each for each in found if each is not None and each.id != row.id]
+
+
+def entries_of(file: LedgerFile, skipped: frozenset[int]) -> Iterator[Entry]:
+    """Return the entries of a ledger that count; ``skipped`` are the offsets of those that do not."""
+    for line in file.lines(0):
+        if line.offset not in skipped:
+            try:
+                yield decode(line.raw)
+            except DamagedLine:
+                continue  # reported when the ledger was taken in

@@ -1,0 +1,26 @@
+"""Where entries stand, and what is wrong in a ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The line that begins at ``offset`` in a ledger."""
+
+    ledger: Path
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerProblem:
+    """Something in a ledger that does not count, or a ledger that cannot be read (offset 0)."""
+
+    path: Path
+    offset: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path}, byte {self.offset}: {self.why}"

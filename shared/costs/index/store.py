@@ -1,0 +1,215 @@
+"""Writes the index's tables: puts sums of a ledger in, and takes a ledger out again.
+
+All functions work inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from .fold import NO_SUMS, Sums, minus, plus
+from .tables import DIM_COLUMNS, SUM_COLUMNS, Dim
+
+DAY_BUCKETS: Final = 96
+
+SLOTS: Final = struct.Struct(f"<{DAY_BUCKETS}q")
+"""What a user spent in each bucket of a day, in nano-dollars."""
+
+_NO_SLOTS: Final = bytes(SLOTS.size)
+_SLOT: Final = struct.Struct("<q")
+
+
+class LedgerRow(NamedTuple):
+    """How far a ledger was taken in, and what it looked like then."""
+
+    id: int
+    path: str
+    job_id: str
+    device: int
+    inode: int
+    offset: int
+    head_length: int
+    head: int
+    tail: int
+    first_bucket: int
+    last_bucket: int
+    sums: Sums = NO_SUMS
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """Where the entry with an id stands."""
+
+    key: int
+    more: int
+    ledger: int
+    offset: int
+
+
+_LEDGER_COLUMNS: Final = LedgerRow._fields[:-1]
+_ALL_COLUMNS: Final = (*_LEDGER_COLUMNS, *SUM_COLUMNS)
+_MARKS: Final = ", ".join("?" * len(SUM_COLUMNS))
+_ADDED: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_COLUMNS)
+_SELECT_LEDGERS: Final = f"SELECT {', '.join(_ALL_COLUMNS)} FROM ledgers"
+_PUT_LEDGER: Final = f"REPLACE INTO ledgers VALUES ({', '.join('?' * len(_ALL_COLUMNS))})"
+_PUT_SUMS: Final = f"""INSERT INTO sums VALUES (?, ?, ?, {_MARKS})
+    ON CONFLICT (bucket, ledger, dim) DO UPDATE SET {_ADDED}"""
+_PUT_DAYS: Final = f"INSERT INTO days VALUES (?, ?, {_MARKS}) ON CONFLICT (day, dim) DO UPDATE SET {_ADDED}"
+_FIND_DIM: Final = f"SELECT id FROM dims WHERE {' AND '.join(f'{name} = ?' for name in DIM_COLUMNS)}"
+_PUT_DIM: Final = f"INSERT INTO dims ({', '.join(DIM_COLUMNS)}) VALUES ({', '.join('?' * len(DIM_COLUMNS))})"
+_NOTHING_LEFT: Final = " AND ".join(f"{name} = 0" for name in SUM_COLUMNS)
+
+
+class Dims:
+    """The small integers of the dimensions, remembered for one connection."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Dim, int] = {}
+        self._fresh: list[Dim] = []
+
+    def id(self, db: sqlite3.Connection, dim: Dim) -> int:
+        """Return the integer of ``dim``; it is given one when it is new."""
+        known = self._ids.get(dim)
+        if known is not None:
+            return known
+        row = db.execute(_FIND_DIM, dim).fetchone()
+        found = int(row[0]) if row else int(db.execute(_PUT_DIM, dim).lastrowid or 0)
+        self._ids[dim] = found
+        if not row:
+            self._fresh.append(dim)
+        return found
+
+    def committed(self) -> None:
+        """Note that the transaction ended well."""
+        self._fresh.clear()
+
+    def undone(self) -> None:
+        """Forget what the transaction that was undone had made."""
+        for dim in self._fresh:
+            del self._ids[dim]
+        self._fresh.clear()
+
+
+def ledger_row(db: sqlite3.Connection, ledger: int) -> LedgerRow | None:
+    """Return the row of one ledger; ``None`` before it was first taken in."""
+    row = db.execute(f"{_SELECT_LEDGERS} WHERE id = ?", (ledger,)).fetchone()
+    return _row(row) if row else None
+
+
+def ledger_rows(db: sqlite3.Connection) -> Iterator[LedgerRow]:
+    """Return the rows of all ledgers."""
+    return map(_row, db.execute(_SELECT_LEDGERS))
+
+
+def _row(row: tuple[object, ...]) -> LedgerRow:
+    width = len(_LEDGER_COLUMNS)
+    return LedgerRow._make((*row[:width], row[width:]))
+
+
+def put_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
+    """Write the row of a ledger."""
+    db.execute(_PUT_LEDGER, (*row[:-1], *row.sums))
+
+
+def put_sums(db: sqlite3.Connection, dims: Dims, ledger: int, sums: Mapping[tuple[int, Dim], Sums]) -> None:
+    """Add sums of one ledger to everything that is derived from them."""
+    rows = [(bucket, dims.id(db, dim), dim[0], values) for (bucket, dim), values in sums.items()]
+    db.executemany(_PUT_SUMS, [(bucket, ledger, dim, *values) for bucket, dim, _, values in rows])
+    db.executemany(
+        "INSERT OR IGNORE INTO activity VALUES (?, ?, ?)",
+        {(bucket // DAY_BUCKETS, user, ledger) for bucket, _, user, _ in rows},
+    )
+    _put_derived(db, rows)
+
+
+def _put_derived(db: sqlite3.Connection, rows: Iterable[tuple[int, int, str, Sums]]) -> None:
+    """Add to the sums over all ledgers. A row is bucket, dimensions, user and values."""
+    days: dict[tuple[int, int], Sums] = {}
+    spend: dict[tuple[str, int], dict[int, int]] = {}
+    for bucket, dim, user, values in rows:
+        day, slot = divmod(bucket, DAY_BUCKETS)
+        days[day, dim] = plus(days.get((day, dim), NO_SUMS), values)
+        if cost := values[_COST]:
+            slots = spend.setdefault((user, day), {})
+            slots[slot] = slots.get(slot, 0) + cost
+    db.executemany(_PUT_DAYS, [(*key, *values) for key, values in days.items()])
+    for (user, day), slots in spend.items():
+        _put_spend(db, user, day, slots)
+
+
+_COST: Final = SUM_COLUMNS.index("cost")
+
+
+def _put_spend(db: sqlite3.Connection, user: str, day: int, slots: Mapping[int, int]) -> None:
+    row = db.execute("SELECT cost, slots FROM spend WHERE user_id = ? AND day = ?", (user, day)).fetchone()
+    cost, packed = row or (0, _NO_SLOTS)
+    changed = bytearray(packed)
+    for slot, amount in slots.items():
+        at = slot * _SLOT.size
+        _SLOT.pack_into(changed, at, _SLOT.unpack_from(changed, at)[0] + amount)
+    db.execute("REPLACE INTO spend VALUES (?, ?, ?, ?)", (user, day, cost + sum(slots.values()), changed))
+
+
+def remove_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
+    """Take everything out that came from one ledger."""
+    found = sums_of_ledger(db, row)
+    _put_derived(db, [(bucket, dim, user, minus(values)) for bucket, dim, user, values in found])
+    db.executemany(
+        f"DELETE FROM days WHERE day = ? AND dim = ? AND {_NOTHING_LEFT}",
+        {(bucket // DAY_BUCKETS, dim) for bucket, dim, _, _ in found},
+    )
+    db.executemany(
+        "DELETE FROM sums WHERE bucket = ? AND ledger = ? AND dim = ?",
+        [(bucket, row.id, dim) for bucket, dim, _, _ in found],
+    )
+    db.executemany(
+        "DELETE FROM activity WHERE day = ? AND user_id = ? AND ledger = ?",
+        {(bucket // DAY_BUCKETS, user, row.id) for bucket, _, user, _ in found},
+    )
+    db.execute("DELETE FROM seen WHERE ledger = ?", (row.id,))
+    db.execute("DELETE FROM problems WHERE ledger = ?", (row.id,))
+    db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
+
+
+OWN_BUCKETS: Final = """WITH RECURSIVE own (bucket) AS (
+    SELECT ? UNION ALL SELECT bucket + 1 FROM own WHERE bucket < ?)"""
+"""The buckets from a first to a last one. Joined with ``sums`` they find the rows of one ledger with
+one look-up a bucket, since ``sums`` is sorted by bucket first."""
+
+
+def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[tuple[int, int, str, Sums]]:
+    """Return bucket, dimensions, user and values of every sum that one ledger has."""
+    if row.first_bucket > row.last_bucket:
+        return []
+    found = db.execute(
+        f"""{OWN_BUCKETS} SELECT s.bucket, s.dim, d.user_id, {", ".join("s." + name for name in SUM_COLUMNS)}
+        FROM own CROSS JOIN sums s ON s.bucket = own.bucket AND s.ledger = ? JOIN dims d ON d.id = s.dim""",
+        (row.first_bucket, row.last_bucket, row.id),
+    )
+    return [(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]
+
+
+def put_seen(db: sqlite3.Connection, rows: list[SeenRow]) -> bool:
+    """Note ids as seen; ``False``, with nothing noted, when one of them was seen before."""
+    before = db.total_changes
+    db.execute("SAVEPOINT ids")
+    db.executemany(
+        "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)",
+        [(row.key, row.more, row.ledger, row.offset) for row in rows],
+    )
+    if db.total_changes - before == len(rows):
+        db.execute("RELEASE ids")
+        return True
+    db.execute("ROLLBACK TO ids")
+    db.execute("RELEASE ids")
+    return False
+
+
+def find_seen(db: sqlite3.Connection, key: int, more: int) -> SeenRow | None:
+    """Return where the entry with this key stands."""
+    row = db.execute("SELECT * FROM seen WHERE key = ? AND more = ?", (key, more)).fetchone()
+    return SeenRow(*row) if row else None
