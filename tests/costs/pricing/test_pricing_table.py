@@ -19,9 +19,13 @@ def catalogue() -> Catalogue:
     return Catalogue.load()
 
 
-def usd(catalogue: Catalogue, name: str, usage: Usage, at: datetime = NOW, tier: str | None = None) -> int:
+def named(name: str) -> tuple[str, str]:
     service, _, model = name.partition("/")
-    found = catalogue.charge(service, model, usage, at, tier)
+    return service, model
+
+
+def usd(catalogue: Catalogue, name: str, usage: Usage, at: datetime = NOW, tier: str | None = None) -> int:
+    found = catalogue.charge(*named(name), usage, at, tier)
     assert isinstance(found, Charge), found
     assert found.total == sum(found.parts.values())
     return found.total
@@ -85,7 +89,7 @@ def test_rates_of_caches(catalogue: Catalogue, name: str, part: str, price: str)
         "cache_write": Usage(tokens_input=tokens, tokens_cache_write=tokens),
         "cache_write_1h": Usage(tokens_input=tokens, tokens_cache_write=tokens, tokens_cache_write_1h=tokens),
     }[part]
-    found = catalogue.charge(*name.split("/", 1), usage, NOW)
+    found = catalogue.charge(*named(name), usage, NOW)
     assert isinstance(found, Charge)
     assert dict(found.parts) == {part: from_usd(price) // 10}
 
@@ -192,7 +196,7 @@ def test_ollama_models_in_the_cloud_are_not_local(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize("name", ["openai/gpt-4o", "whisperx/medium", "anthropic/claude-3-opus"])
 def test_paid_models_are_not_local(catalogue: Catalogue, name: str) -> None:
-    assert not catalogue.is_local(*name.split("/", 1))
+    assert not catalogue.is_local(*named(name))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +210,7 @@ def test_paid_models_are_not_local(catalogue: Catalogue, name: str) -> None:
     ],
 )
 def test_doubtful_prices_are_marked(catalogue: Catalogue, name: str, unverified: bool) -> None:
-    found = catalogue.charge(*name.split("/", 1), Usage(1_000, 1_000), NOW)
+    found = catalogue.charge(*named(name), Usage(1_000, 1_000), NOW)
     assert isinstance(found, Charge)
     assert found.priced_by.unverified is unverified
 
@@ -233,7 +237,7 @@ FINETUNES = [
 
 @pytest.mark.parametrize("name", FINETUNES)
 def test_finetunes_are_not_priced_as_what_their_name_begins_with(catalogue: Catalogue, name: str) -> None:
-    found = catalogue.charge(*name.split("/", 1), Usage(1_000, 1_000), NOW)
+    found = catalogue.charge(*named(name), Usage(1_000, 1_000), NOW)
     if isinstance(found, Charge):
         # OpenAI publishes a price for fine-tuned models of its own naming scheme.
         assert found.priced_by.model.startswith("openai/ft:")
@@ -302,7 +306,7 @@ def test_an_unknown_tier_never_gets_the_standard_price(catalogue: Catalogue, tie
 @pytest.mark.parametrize("tier", ["flex", "batch", "priority"])
 def test_a_tier_without_a_price_is_unpriced(catalogue: Catalogue, tier: str) -> None:
     for name in ("whisperx/medium", "indictrans2/api"):
-        found = catalogue.charge(*name.split("/", 1), Usage(audio_seconds=60, tokens_input=10), NOW, tier)
+        found = catalogue.charge(*named(name), Usage(audio_seconds=60, tokens_input=10), NOW, tier)
         assert isinstance(found, Unpriced)
 
 
