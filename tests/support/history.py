@@ -89,3 +89,8 @@ def fold(entries: Iterable[Entry], by: Sequence[Dimension]) -> list[Group]:
         key = tuple(bucket_of(e.counted_at) if name == "bucket" else getattr(e, name) for name in by)
         sums.setdefault(key, Totals()).add(e)
     return [Group(key, totals) for key, totals in sums.items()]
+
+
+def spend(entries: Iterable[Entry]) -> dict[int, Nanos]:
+    """Return what each 15-minute bucket cost, as the index gives it."""
+    return {int(group.key[0] or 0): group.totals.cost for group in fold(entries, ("bucket",))}

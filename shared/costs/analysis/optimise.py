@@ -6,6 +6,9 @@ local engine. An option's saving is the sum, over the calls that the option has 
 was charged less what would have been. Options of one slot exclude each other and slots share no
 call, so the best combination is the best option of every slot, and savings are never counted twice.
 
+A local engine is proposed where this kind of work has well-known ones: speech recognition,
+translation, summaries. Its price is the catalogue's explicit zero; power and time are not in it.
+
 What is not known is whether the result would be as good: no quality is claimed.
 """
 
@@ -35,11 +38,6 @@ class Alternative(Protocol):
     @property
     def model(self) -> str:
         """Its name."""
-        ...
-
-    @property
-    def local(self) -> bool:
-        """Whether it runs on one's own machine."""
         ...
 
 
@@ -109,8 +107,9 @@ class Option:
 class Savings:
     """What was found. ``spent`` and ``calls`` are all calls that were looked at.
 
-    ``options`` holds for every slot the best option of each kind, dearest saving first; ``best`` is
-    the best combination: one option for each slot that has any.
+    ``options`` holds for every slot the best option of each kind, largest saving first; ``best`` is
+    the best combination, one option for each slot that has any; ``best_hosted`` is the best one that
+    leaves every stage with a provider.
     """
 
     spent: Nanos
@@ -118,11 +117,21 @@ class Savings:
     unpriced_calls: int
     options: tuple[Option, ...]
     best: tuple[Option, ...]
+    best_hosted: tuple[Option, ...]
 
     @property
     def saving(self) -> Nanos:
         """What the best combination would have saved."""
-        return Nanos(sum(option.saving for option in self.best))
+        return _sum(self.best)
+
+    @property
+    def saving_hosted(self) -> Nanos:
+        """What the best combination without local engines would have saved."""
+        return _sum(self.best_hosted)
+
+
+def _sum(options: Iterable[Option]) -> Nanos:
+    return Nanos(sum(option.saving for option in options))
 
 
 @dataclass(slots=True)
@@ -145,14 +154,21 @@ def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
     for entry in entries:
         _add(found, entry, prices)
     by_slot = [_best_by_kind(options) for options in found.options.values()]
-    best = [max(options, key=_rank) for options in by_slot if options]
+    hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
     return Savings(
         spent=Nanos(found.spent),
         calls=found.calls,
         unpriced_calls=len(found.unpriced),
         options=tuple(sorted((o for options in by_slot for o in options), key=_rank, reverse=True)),
-        best=tuple(sorted(best, key=_rank, reverse=True)),
+        best=_best(by_slot),
+        best_hosted=_best(hosted),
     )
+
+
+def _best(by_slot: Iterable[Sequence[Option]]) -> tuple[Option, ...]:
+    """Return the best option of every slot that has any, largest saving first."""
+    best = [max(options, key=_rank) for options in by_slot if options]
+    return tuple(sorted(best, key=_rank, reverse=True))
 
 
 def _rank(option: Option) -> tuple[int, str, str]:
@@ -192,7 +208,7 @@ def _reprice(found: _Collected, entry: Entry, cost: Nanos, prices: Prices) -> No
     slot = slot_of(entry)
     options = found.options.get(slot)
     if options is None:
-        options = found.options[slot] = [Option(slot, c) for c in changes(slot, entry.timestamp, prices)]
+        options = found.options[slot] = [Option(slot, change) for change in changes(entry, prices)]
     for option in options:
         change = option.change
         tier = change.tier or entry.service_tier
@@ -208,13 +224,30 @@ def slot_of(entry: Entry) -> Slot:
     return Slot(entry.stage, entry.service, entry.model)
 
 
-def changes(slot: Slot, at: datetime, prices: Prices) -> list[Change]:
-    """Return what could be done instead, in a slot whose first call was at ``at``."""
-    found = [Change("batch", slot.service, slot.model, BATCH)]
-    for other in prices.alternatives(slot.service, slot.model, at):
-        if other.local:
-            found.append(Change("local", other.service, other.model))
-        else:
-            found.append(Change("model", other.service, other.model))
-            found.append(Change("model and batch", other.service, other.model, BATCH))
-    return found
+def changes(entry: Entry, prices: Prices) -> list[Change]:
+    """Return what could be done instead, in the slot whose first call is ``entry``."""
+    found = [Change("batch", entry.service, entry.model, BATCH)]
+    for other in prices.alternatives(entry.service, entry.model, entry.timestamp):
+        found.append(Change("model", other.service, other.model))
+        found.append(Change("model and batch", other.service, other.model, BATCH))
+    engine = _local_engine(entry)
+    return [*found, Change("local", *engine)] if engine else found
+
+
+_LOCAL_WORK: Final = (
+    ("transl", ("nllb-local", "nllb-200")),
+    ("summar", ("sumy", "extractive")),
+)
+"""Well-known local engines by the word that names the work in a stage or an operation."""
+
+
+def _local_engine(entry: Entry) -> tuple[str, str] | None:
+    """Return the local engine that does this kind of work, as service and model.
+
+    Sources: https://github.com/SYSTRAN/faster-whisper, https://arxiv.org/abs/2207.04672 (NLLB),
+    https://github.com/miso-belica/sumy (extractive summaries).
+    """
+    if entry.usage.audio_seconds:
+        return "faster-whisper", "large-v3"
+    work = f"{entry.stage or ''} {entry.operation or ''}".lower()
+    return next((engine for word, engine in _LOCAL_WORK if word in work), None)

@@ -12,14 +12,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from ..money import ZERO, Nanos, divide, percent
-from ..periods import Period, day, month, week
+from ..periods import Period, between, day, month, week
 from ..rollup import Group, Totals
 
 UNNAMED: Final = "unassigned"
@@ -59,9 +59,17 @@ def share(totals: Totals, whole: Totals) -> float:
     return percent(totals.cost, whole.cost) if whole.cost else 0.0
 
 
-def by_day(buckets: Iterable[Group], period: Period) -> tuple[Nanos, ...]:
-    """Return the cost of each local day of ``period``, from groups whose last key is ``bucket``."""
-    return tuple(totals.cost for totals in totals_by(buckets, period.days()))
+def by_day(spend: Mapping[int, Nanos], period: Period) -> tuple[Nanos, ...]:
+    """Return the cost of each local day of ``period``, from the cost of its 15-minute buckets.
+
+    ``spend`` has the buckets' starts in seconds since 1970; what lies outside is left out.
+    """
+    starts = [int(day.start.timestamp()) for day in period.days()]
+    costs = [0] * len(starts)
+    for bucket, cost in spend.items():
+        if starts[0] <= bucket < period.end.timestamp():
+            costs[bisect_right(starts, bucket) - 1] += cost
+    return tuple(Nanos(cost) for cost in costs)
 
 
 def totals_by(buckets: Iterable[Group], stretches: Sequence[Period]) -> tuple[Totals, ...]:
@@ -102,6 +110,19 @@ def divide_period(period: Period, step: Step) -> list[Period]:
         parts.append(replace(part, start=at, end=min(part.end, period.end)))
         at = part.end
     return parts
+
+
+def last_stretches(now: datetime, zone: ZoneInfo, step: Step, count: int) -> Period:
+    """Return the last ``count`` whole days, weeks or months as one period; the present one is the last.
+
+    >>> from datetime import UTC
+    >>> last_stretches(datetime(2026, 11, 22, tzinfo=UTC), ZoneInfo("UTC"), "monthly", 12).name
+    '2025-12-01..2026-11-30'
+    """
+    last = first = _STEPS[step](now, zone)
+    for _ in range(count - 1):
+        first = _STEPS[step](first.start - timedelta(hours=1), zone)
+    return between(first.first_day, last.end_day - timedelta(days=1), zone)
 
 
 def mean(whole: Nanos, parts: int) -> Nanos:

@@ -103,6 +103,7 @@ def _in_app(function: Callable[..., int | None]) -> Callable[..., int | None]:
         click.get_current_context().obj.debug = shared["debug"]
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
+            workspace.storage.prepare()
             return function(App(workspace, output), **given)
 
     return call

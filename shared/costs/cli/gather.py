@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from ..analysis.summary import DIMENSIONS, summarise
 from ..analysis.sums import Step, by_day, divide_period, split, split_by, total, totals_by
 from ..budgets.limits import Limit, Spending, limits_for, tightest_first
 from ..budgets.spending import read_spendings
+from ..index.places import LedgerProblem
+from ..model import Entry
 from ..money import Nanos
 from ..periods import Period, between, month, previous_month
 from ..rollup import Dimension, JobRef, Query
@@ -88,14 +91,13 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
     period = Span(month_name).period(now, settings.timezone)
     workspace.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
-    buckets = workspace.index.groups(("bucket",), query)
-    found = pace(by_day(buckets, period), period, now)
+    found = pace(_days(workspace, user_id, period), period, now)
     limits = spendings(workspace, limits_in(workspace, user_id, period))
     own = monthly(limits, user_id)
     return BudgetFacts(
         user_id=user_id,
         period=period,
-        totals=total(buckets),
+        totals=total(workspace.index.groups((), query)),
         pace=found,
         spendings=limits,
         month=own,
@@ -123,7 +125,7 @@ def month_facts(workspace: Workspace, user_id: str | None, month_name: str | Non
     period = Span(month_name).period(now, zone_of(workspace, user_id))
     workspace.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
-    days = by_day(workspace.index.groups(("bucket",), query), period)
+    days = _days(workspace, user_id, period)
     found = pace(days, period, now)
     groups = workspace.index.groups(DIMENSIONS, query)
     limits = limits_in(workspace, user_id or "", period)
@@ -137,6 +139,11 @@ def month_facts(workspace: Workspace, user_id: str | None, month_name: str | Non
         limit=monthly(spendings(workspace, own), user_id),
         health=health(workspace),
     )
+
+
+def _days(workspace: Workspace, user_id: str | None, period: Period) -> tuple[Nanos, ...]:
+    """Return the cost of each local day of a period."""
+    return by_day(workspace.index.spend_by_bucket(period.start, period.end, user_id=user_id), period)
 
 
 def jobs_in(workspace: Workspace, query: Query) -> int:
@@ -157,18 +164,37 @@ def _before(workspace: Workspace, user_id: str | None, period: Period, found: Pa
 
 def job_facts(workspace: Workspace, job: JobRef) -> JobFacts:
     """Return the receipt of one job, its limits, and its part of its user's month."""
-    workspace.index.catch_up(job.ledger)
-    found = receipt(job.job_id, workspace.index.entries(Query(ledger=job.ledger)))
+    entries, problems = entries_of_job(workspace, job)
+    found = receipt(job.job_id, entries)
     user_id = found.users[0] if found.users else None
-    here = [str(problem) for problem in workspace.index.problems() if problem.path == job.ledger]
     return JobFacts(
         receipt=found,
         ledger=job.ledger,
         zone=zone_of(workspace, user_id),
         spendings=_job_limits(workspace, user_id, job),
         month=_month_share(workspace, user_id, found),
-        health=replace(health(workspace), problems=tuple(here)),
+        health=replace(health(workspace), problems=tuple(map(str, problems))),
     )
+
+
+def entries_of_job(workspace: Workspace, job: JobRef) -> tuple[list[Entry], list[LedgerProblem]]:
+    """Return a job's entries and what is wrong in its ledger.
+
+    A ledger that this cost storage does not know is read as it is, and stays unknown.
+    """
+    if job not in workspace.index.jobs(Query(job_id=job.job_id)):
+        return _read(job.ledger)
+    workspace.index.catch_up(job.ledger)
+    here = [problem for problem in workspace.index.problems() if problem.path == job.ledger]
+    return list(workspace.index.entries(Query(ledger=job.ledger))), here
+
+
+def _read(ledger: Path) -> tuple[list[Entry], list[LedgerProblem]]:
+    from ..ledger.reader import read  # only for a ledger that the index does not know
+
+    found = [located.item for located in read(ledger)]
+    entries = [item for item in found if isinstance(item, Entry)]
+    return entries, [item for item in found if not isinstance(item, Entry)]
 
 
 def _job_limits(workspace: Workspace, user_id: str | None, job: JobRef) -> tuple[Spending, ...]:

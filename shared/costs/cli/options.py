@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from ..analysis.sums import Step, last_stretches
 from ..errors import WrongUsage
 from ..periods import Period, between, month, parse_month
 
@@ -39,12 +40,16 @@ month_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The stretch of time a user asked for; nothing given is the present month."""
+    """The stretch of time a user asked for; nothing given is the present month.
+
+    ``last`` is a number of whole days, weeks or months that end with the present one.
+    """
 
     month_name: str | None = None
     since: date | None = None
     until: date | None = None
     days: int | None = None
+    last: tuple[Step, int] | None = None
 
     def period(self, now: datetime, zone: ZoneInfo) -> Period:
         """Return it as a period in a time zone.
@@ -66,6 +71,8 @@ class Span:
 
     def _period(self, now: datetime, zone: ZoneInfo) -> Period:
         today = now.astimezone(zone).date()
+        if self.last is not None:
+            return last_stretches(now, zone, *self.last)
         if self.month_name is not None:
             return parse_month(self.month_name, zone)
         if self.days is not None:

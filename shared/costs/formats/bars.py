@@ -17,10 +17,11 @@ def bar(percent: float, width: int, unicode: bool) -> str:
     >>> bar(50, 8, True), bar(0.01, 8, True), bar(0, 8, True), bar(50, 8, False)
     ('████', '▏', '', '####')
     """
+    spent = percent > 0
     share = min(max(percent, 0.0), 100.0) / 100
     if not unicode:
-        return "#" * (max(1, round(share * width)) if share else 0)
-    eighths = max(1, round(share * width * 8)) if share else 0
+        return "#" * (max(1, round(share * width)) if spent else 0)
+    eighths = max(1, round(share * width * 8)) if spent else 0
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 

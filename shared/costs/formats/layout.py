@@ -79,7 +79,7 @@ def _lanes(table: Table) -> Layout:
 def _lane(table: Table, index: int) -> _Lane:
     column = table.columns[index]
     values = [row[index] for row in (*table.rows, *([table.total] if table.total else []))]
-    places = places_for(values) if column.kind == "money" else 2
+    places = max(column.places, places_for(values) if column.kind == "money" else 0)
     header = tame(column.title if index else table.title)
     cells = tuple(show(value, column.kind, places) for value in values)
     is_share = column.kind == "share"

@@ -69,7 +69,9 @@ def _table(table: Table) -> str:
         return f"{heading}\n\n{escape(table.empty)}"
     columns = table.columns
     places = {
-        c.key: places_for(row[i] for row in table.rows) for i, c in enumerate(columns) if c.kind == "money"
+        c.key: max(c.places, places_for(row[i] for row in table.rows))
+        for i, c in enumerate(columns)
+        if c.kind == "money"
     }
     rows = [_cells(columns, row, places) for row in table.rows]
     if table.total:

@@ -101,7 +101,7 @@ def _stages(receipt: Receipt) -> Table:
         Column("models", "Models", rank=2),
         Column("calls", "Calls", "count", rank=1),
         Column("tokens", "Tokens", "tokens", rank=3),
-        Column("cost", "Cost", "money"),
+        Column("cost", "Cost", "money", places=4),
         Column("share", "Share", "share"),
     )
     rows = tuple(
@@ -125,9 +125,9 @@ def _models(receipt: Receipt) -> Table:
         Column("calls", "Calls", "count"),
         Column("tokens_input", "In", "tokens", rank=1),
         Column("tokens_output", "Out", "tokens", rank=1),
-        Column("cost_input", "Input", "money", rank=2),
-        Column("cost_output", "Output", "money", rank=2),
-        Column("cost", "Cost", "money"),
+        Column("cost_input", "Input", "money", rank=2, places=4),
+        Column("cost_output", "Output", "money", rank=2, places=4),
+        Column("cost", "Cost", "money", places=4),
     )
     return Table(
         "By model", columns, tuple(_model(name, line.totals) for name, line in receipt.by_model.items())

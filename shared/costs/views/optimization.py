@@ -10,7 +10,7 @@ from ..analysis.optimise import Option, OptionKind, Savings
 from ..analysis.sums import UNNAMED
 from ..money import Nanos, format_usd, percent, to_usd
 from ..periods import Period
-from .common import Health, named, plural
+from .common import Health, named, percent_words, plural
 from .report import Column, Figure, Note, Report, Row, Table
 
 _ADVICE: Final[Mapping[OptionKind, str]] = {
@@ -25,6 +25,15 @@ _DOUBTS: Final[Mapping[OptionKind, str]] = {
     "model and batch": "whether its answers are good enough, and whether the stage can wait",
     "local": "its quality, its speed on your machine, and the power it draws",
 }
+
+
+_CAUTIONS: Final[Mapping[OptionKind, str]] = {
+    "model": "Other models: nothing here says that their answers are as good. Compare a few jobs first.",
+    "batch": "Batches are answered within 24 hours: only for stages that can wait.",
+    "local": "Local engines cost $0 here; their quality, their speed and their power are not counted.",
+}
+_OTHERS: Final = 8
+"""How many other ways the text shows; the JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +65,46 @@ def _figures(savings: Savings) -> Iterator[Figure]:
     yield Figure("spent", "Spent", savings.spent)
     if not savings.best:
         return
-    share = percent(savings.saving, savings.spent)
-    parts = plural(len(savings.best), "change", "changes")
-    yield Figure("saving", "Could save", savings.saving, note=f"{share:.1f}%, with {parts}", tone="good")
-    local = Nanos(sum(option.saving for option in savings.best if option.change.kind == "local"))
-    if local:
-        yield Figure("saving_local", "of it local", local, note="by engines on your own machine")
-    yield Figure("after", "Would cost", Nanos(savings.spent - savings.saving))
+    if savings.best_hosted:
+        yield _saving(
+            "saving_hosted", "Could save", savings.best_hosted, savings, "with other models and batches"
+        )
+    if savings.best != savings.best_hosted:
+        yield _saving(
+            "saving", "With local", savings.best, savings, "with engines on your own machine as well"
+        )
+
+
+def _saving(key: str, label: str, options: tuple[Option, ...], savings: Savings, how: str) -> Figure:
+    saving = Nanos(sum(option.saving for option in options))
+    share = percent_words(percent(saving, savings.spent))
+    changes = plural(len(options), "change", "changes")
+    return Figure(key, label, saving, note=f"{share} in {changes}, {how}", tone="good")
 
 
 def _tables(savings: Savings) -> Iterator[Table]:
-    if savings.best:
-        yield _table("Best combination", savings.best)
-        others = tuple(option for option in savings.options if option not in savings.best)
-        if others:
-            yield _table("Instead of these", others)
+    local = tuple(option for option in savings.options if option.change.kind == "local")
+    chosen = {id(option) for option in (*savings.best_hosted, *local)}
+    others = tuple(option for option in savings.options if id(option) not in chosen)
+    tables = (
+        ("Best combination", savings.best_hosted),
+        ("Or locally", local),
+        ("Other ways", others[:_OTHERS]),
+    )
+    for title, options in tables:
+        if options:
+            yield _table(title, options)
 
 
 def _table(title: str, options: tuple[Option, ...]) -> Table:
     columns = (
         Column("stage", "Stage"),
-        Column("from", "From", rank=1),
+        Column("from", "From"),
         Column("to", "To"),
         Column("calls", "Calls", "count", rank=3),
         Column("before", "Cost", "money", rank=2),
         Column("saving", "Saves", "money"),
-        Column("saving_percent", "Saves %", "percent"),
+        Column("saving_percent", "Saves %", "percent", rank=1),
     )
     return Table(title, columns, tuple(_row(option) for option in options))
 
@@ -109,12 +132,12 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     if savings.unpriced_calls:
         calls = plural(savings.unpriced_calls, "call has", "calls have")
         yield Note(f"{calls} no known price and could not be compared.", "warning")
-    for option in savings.best[:3]:
-        yield Note(
-            f"{option.slot.stage or UNNAMED}: {advice(option)}. Not known: {_DOUBTS[option.change.kind]}."
-        )
-    if any(option not in savings.best for option in savings.options):
-        yield Note("Savings of one stage and model exclude each other; the total counts the best of each.")
+    kinds = {option.change.kind for option in savings.options}
+    for kind, caution in _CAUTIONS.items():
+        if kind in kinds:
+            yield Note(caution)
+    if len(savings.options) > len(savings.best_hosted):
+        yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
 
 
 def advice(option: Option) -> str:
@@ -133,6 +156,7 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
         "unpriced_calls": savings.unpriced_calls,
         "spent_usd": to_usd(savings.spent),
         "saving_usd": to_usd(savings.saving),
+        "saving_hosted_usd": to_usd(savings.saving_hosted),
         "saving_percent": round(percent(savings.saving, savings.spent), 4) if savings.spent else 0.0,
         "best": [_option(option) for option in savings.best],
         "options": [_option(option) for option in savings.options],

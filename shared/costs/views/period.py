@@ -104,6 +104,7 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
         Column("cost", "Cost", "money"),
         Column("share", "Share", "share"),
     )
+    begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # what was before is no news
     rows = tuple(
         (
             s.name,
@@ -113,7 +114,7 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
             s.totals.cost,
             share(s.totals, whole),
         )
-        for s in stretches
+        for s in stretches[begun:]
     )
     return Table("Over time", columns, rows)
 

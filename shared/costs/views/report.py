@@ -65,12 +65,14 @@ class Column:
     """One column: ``key`` names it for programs, ``title`` for people.
 
     Where the page is narrow, columns of the highest ``rank`` are left out first; 0 never is.
+    Money has ``places`` decimals, or more where an amount would read as nothing.
     """
 
     key: str
     title: str
     kind: Kind = "text"
     rank: int = 0
+    places: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import between, parse_month
 from shared.costs.rollup import Totals
-from tests.support.history import START, busy_month, entry, fold
+from tests.support.history import START, busy_month, entry, fold, spend
 
 ZONES = ("UTC", "Asia/Kathmandu", "America/Havana", "America/Asuncion", "Pacific/Auckland")
 ENTRIES = st.lists(
@@ -75,7 +75,7 @@ def test_each_entry_is_in_one_stretch(entries: list[Entry], zone: str, step: Ste
 def test_days_follow_the_zone() -> None:
     late = entry("1", timestamp=datetime(2026, 11, 1, 20, tzinfo=UTC))  # 2 November in Kolkata
     november = parse_month("2026-11", ZoneInfo("Asia/Kolkata"))
-    assert by_day(fold([late], ("bucket",)), november)[:3] == (0, from_usd(1), 0)
+    assert by_day(spend([late]), november)[:3] == (0, from_usd(1), 0)
 
 
 def test_no_stretches_no_sums() -> None:

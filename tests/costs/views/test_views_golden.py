@@ -26,7 +26,7 @@ from shared.costs.views.logged import logged_report
 from shared.costs.views.monthly import MonthFacts, month_report
 from shared.costs.views.period import PeriodFacts, Stretch, period_report
 from tests.support.golden import check_report
-from tests.support.history import busy_month, entry, fold
+from tests.support.history import busy_month, entry, fold, spend
 
 UTC_ZONE = ZoneInfo("UTC")
 NOVEMBER = parse_month("2026-11", UTC_ZONE)
@@ -45,7 +45,7 @@ def spending(entries: list[Entry], budget: Budget, user: str) -> tuple[Spending,
 
 
 def budget_facts(entries: list[Entry], budget: Budget, health: Health | None = None) -> BudgetFacts:
-    found = pace(by_day(fold(entries, ("bucket",)), NOVEMBER), NOVEMBER, NOW)
+    found = pace(by_day(spend(entries), NOVEMBER), NOVEMBER, NOW)
     spendings = spending(entries, budget, "rpatel")
     month = next((s for s in spendings if s.limit.scope.kind == "month"), None)
     return BudgetFacts(
@@ -81,7 +81,7 @@ def test_budget_without_a_limit() -> None:
 
 
 def month_facts(entries: list[Entry], user: str | None, **more: object) -> MonthFacts:
-    days = by_day(fold(entries, ("bucket",)), NOVEMBER)
+    days = by_day(spend(entries), NOVEMBER)
     jobs = len({e.job_id for e in entries})
     return MonthFacts(
         period=NOVEMBER,

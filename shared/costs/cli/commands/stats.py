@@ -11,14 +11,14 @@ from ..gather import period_facts
 from ..options import Span
 from ..reporting import asked, filter_options
 
-_DAYS: dict[Step, int] = {"daily": 14, "weekly": 84, "monthly": 365}
+_COUNTS: dict[Step, int] = {"daily": 14, "weekly": 12, "monthly": 12}
 
 
 @dashboard_command("Look", "stats --period weekly", "stats --period monthly --service openai")
 @click.option(
     "--period",
     "step",
-    type=click.Choice(list(_DAYS)),
+    type=click.Choice(list(_COUNTS)),
     default="daily",
     show_default=True,
     help="Rows of this length: the last 14 days, 12 weeks or 12 months.",
@@ -26,5 +26,5 @@ _DAYS: dict[Step, int] = {"daily": 14, "weekly": 84, "monthly": 365}
 @filter_options
 def command(app: App, step: Step, filters: dict[str, str]) -> None:
     """Spend by day, week or month, then by model and category."""
-    question = asked("Statistics", Span(days=_DAYS[step]), filters, step=step)
+    question = asked("Statistics", Span(last=(step, _COUNTS[step])), filters, step=step)
     app.show(period_report(period_facts(app.workspace, question)))
