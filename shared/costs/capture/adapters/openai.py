@@ -16,7 +16,7 @@ from ...pricing.names import infer_service
 from ..adapter import Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
-from ._openai_format import Counts, token_counts
+from ._openai_format import Counts, split_total, token_counts
 from ._openai_stream import OpenAIFollower, recognises_chunk
 
 _OPERATIONS: Final = {
@@ -51,7 +51,9 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 def _call(fields: Fields, operation: str) -> Captured:
     usage_fields = fields.part("usage")
-    counts = token_counts(usage_fields)
+    counts, split = token_counts(usage_fields), None
+    if usage_fields.count("total_tokens") and not counts["tokens_input"] + counts["tokens_output"]:
+        counts, split = split_total(usage_fields.count("total_tokens"))
     tools = _tool_calls(fields)
     counts["web_searches"] = tools.pop("web_search_call", 0)
     usage, fault = usage_of(counts)
@@ -64,7 +66,7 @@ def _call(fields: Fields, operation: str) -> Captured:
         service_tier=tier(fields.text("service_tier")),
         operation=operation,
         actual_cost=_stated_cost(usage_fields),
-        incomplete=first_reason((missing, fault)),
+        incomplete=first_reason((missing, split, fault)),
         metadata=dict(tools),
     )
 

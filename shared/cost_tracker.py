@@ -1,0 +1,335 @@
+"""The one import of a stage script: record AI calls, see what they cost, keep to a budget.
+
+>>> from tempfile import TemporaryDirectory
+>>> with TemporaryDirectory() as home, CostTracker(f"{home}/job-1", cost_storage_path=home) as tracker:
+...     tracker.log_usage("openai", "gpt-4o", tokens_input=1000, tokens_output=200)
+...     tracker.get_job_cost()
+0.0045
+0.0045
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from .costs.errors import BudgetExceeded, BudgetGateUnavailable
+from .costs.money import from_usd, to_usd
+from .costs.pricing.names import infer_service, normalize_model_name
+from .costs.tracking.call import CallDetails, EstimateDetails, estimated_call, make_call, user_name
+from .costs.tracking.context import job_context
+from .costs.tracking.estimates import UNKNOWN_SERVICE, calculate_cost, estimate
+from .costs.tracking.session import Session
+from .costs.tracking.stage import Stage, StageOptions
+from .costs.tracking.stats import PROCESS_STATS
+from .costs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from .costs.capture.captured import Captured
+    from .costs.tracking.responses import ResponseDetails
+
+__all__ = [
+    "BudgetExceeded",
+    "BudgetGateUnavailable",
+    "CostTracker",
+    "calculate_cost",
+    "normalize_model_name",
+]
+
+INDEX_PATIENCE_S = 0.25
+"""How long one call of a tracker may spend on ledgers that the index has not seen yet."""
+
+
+Stream = TypeVar("Stream")
+
+
+class CostTracker:
+    """Records the AI calls of one job.
+
+    Safe to share between threads and tasks; processes each make their own, and may write to the
+    same job at once. Nothing is opened or read before it is needed, and no method that records
+    raises for a storage failure: it warns, and keeps the entry until it can be written.
+
+    Args:
+        job_dir: the job's directory, whose name is the job's id; its ledger is
+            ``cost_ledger.jsonl`` in it. Without one: ``COST_TRACKER_JOB_DIR``, else the unassigned
+            ledger of the cost storage.
+        user_id: who pays, a number or a name. Without one: ``COST_TRACKER_USER``, else ``"1"``.
+        cost_storage_path: where the index, reservations and spools lie. Without one:
+            ``COST_TRACKER_HOME``, else the platform's user data folder.
+        profile_path: the profile with the budgets. Without one: ``COST_TRACKER_PROFILE``, else
+            ``config/profile.yaml`` here, else ``profile.yaml`` in the cost storage, else defaults.
+
+    Raises:
+        TypeError, ValueError: the user id is no name, or the directory has none.
+
+    """
+
+    def __init__(
+        self,
+        job_dir: str | Path | None = None,
+        user_id: int | str | None = None,
+        cost_storage_path: str | Path | None = None,
+        *,
+        profile_path: str | Path | None = None,
+    ) -> None:
+        workspace = Workspace(cost_storage_path, profile_path, patience_s=INDEX_PATIENCE_S)
+        job = job_context(job_dir, user_id, workspace.storage, workspace.environ)
+        self._session = Session(workspace, job)
+
+    # --- recording
+
+    def log_usage(
+        self,
+        service: str,
+        model: str,
+        tokens_input: int = 0,
+        tokens_output: int = 0,
+        stage: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        **details: Unpack[CallDetails],
+    ) -> float:
+        """Price a call, append it durably to the job's ledger, and return its USD.
+
+        ``tokens_input`` includes cached tokens and ``tokens_output`` reasoning; the further counts
+        are subsets. An unpriced call returns 0.0, is recorded with ``cost_usd: null`` and warned
+        about. With a ``request_id``, logging the same call again counts once and returns what was
+        recorded; running the call again is a new request and counts. Further keywords are those of
+        ``CallDetails``: ``tokens_cached``, ``audio_seconds``, ``operation``, ``attempt``, ...
+
+        Never blocked by a budget: see :meth:`reserve` for that.
+
+        Raises:
+            TypeError, ValueError: an argument makes no sense. Nothing is written then. No other
+                error is raised, whatever happens to the disk.
+
+        Example:
+            >>> tracker = getfixture("tracker")
+            >>> tracker.log_usage("openai", "whisper-1", audio_seconds=90, stage="06_asr")
+            0.009
+
+        """
+        return self._session.record(
+            make_call(service, model, tokens_input, tokens_output, stage, metadata, **details)
+        )
+
+    async def alog_usage(self, service: str, model: str, *args: Any, **kwargs: Any) -> float:
+        """As :meth:`log_usage`, without holding up the event loop while the disk is written."""
+        import asyncio  # ordinary stage scripts do not pay for it
+
+        call = make_call(service, model, *args, **kwargs)
+        return await asyncio.to_thread(self._session.record, call)
+
+    def record_api_call(self, model: str, input_tokens: int, output_tokens: int, operation: str) -> float:
+        """As :meth:`log_usage`, for code that knows only a model's name: its provider is inferred. USD."""
+        service = infer_service(model) or UNKNOWN_SERVICE
+        return self.log_usage(service, model, input_tokens, output_tokens, operation=operation)
+
+    def log_response(
+        self,
+        response: object,
+        stage: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        *,
+        service: str | None = None,
+        model: str | None = None,
+        **details: Unpack[ResponseDetails],
+    ) -> float:
+        """Record what a provider's response says it used, and return its USD.
+
+        Takes the response object of an SDK, or its dict, and recognises the provider: OpenAI and
+        servers of its format, Anthropic, Gemini, Mistral, Cohere, Bedrock Converse, Ollama, LiteLLM,
+        LangChain messages, Claude Agent SDK results. The provider's id of the response is the
+        ``request_id``, so logging one response twice counts once. A response that several models
+        worked on becomes one entry per model.
+
+        ``service`` names the server where it speaks another provider's format, ``model`` where the
+        response names none (OpenAI transcription and images, Bedrock, Cohere). What is given here
+        wins over what the response says. Streams go to :meth:`log_stream`.
+
+        Raises:
+            TypeError: nothing known is recognised; the text lists what is. Or as ``log_usage``.
+            ValueError: the response names no model and none is given. Or as ``log_usage``.
+
+        Example:
+            >>> tracker = getfixture("tracker")
+            >>> answer = {"object": "chat.completion", "id": "c-1", "model": "gpt-4o",
+            ...           "usage": {"prompt_tokens": 1000, "completion_tokens": 200}}
+            >>> tracker.log_response(answer, stage="13_summary")
+            0.0045
+
+        """
+        from .costs.tracking.responses import Told, log_response  # scripts that count themselves do not pay
+
+        return log_response(self._session, response, Told(stage, metadata, service, model, details))
+
+    async def alog_response(self, response: object, *args: Any, **kwargs: Any) -> float:
+        """As :meth:`log_response`, without holding up the event loop while the disk is written."""
+        import asyncio  # ordinary stage scripts do not pay for it
+
+        return await asyncio.to_thread(self.log_response, response, *args, **kwargs)
+
+    def log_stream(
+        self,
+        stream: Stream,
+        stage: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        *,
+        service: str | None = None,
+        model: str | None = None,
+        **details: Unpack[ResponseDetails],
+    ) -> Stream:
+        """Return a stream to read in place of ``stream``; its call is recorded once, when it is over.
+
+        Over is: read to its end, closed early, broken, or dropped. What came until then is
+        recorded; where the provider's usage never came, the output is estimated from what was
+        received, and the entry is flagged ``estimated`` and says why. OpenAI sends usage in
+        streams of chat only when asked: ``stream_options={"include_usage": True}``.
+
+        The stream behaves as the SDK's own: sync or async, with its attributes, ``with`` and
+        ``close()``. A stream manager (``client.messages.stream(...)``) may be given too. Arguments
+        are those of :meth:`log_response`; the stage is the one that is open now.
+
+        Raises:
+            TypeError: it is no stream. Or as ``log_usage``.
+            ValueError: as ``log_usage``.
+
+        """
+        from .costs.tracking.responses import Told, log_stream  # scripts that count themselves do not pay
+
+        return log_stream(self._session, stream, Told(stage, metadata, service, model, details))
+
+    def record_captured(self, captured: Captured) -> float:
+        """Record a call that a hook has captured, in the stage that is open here; return its USD."""
+        from .costs.tracking.responses import as_call
+
+        return self._session.record(as_call(captured))
+
+    def reverse(self, entry_id: str, why: str) -> float:
+        """Take a recorded call back by appending a reversal; return the USD taken back.
+
+        The call and the reason stay in the ledger. It is taken back in the day and month where it
+        counted. Taking it back twice counts once.
+
+        Raises:
+            UnknownEntry: no ledger of this storage has a call with this id.
+            TypeError, ValueError: the reason is missing or has control characters.
+
+        """
+        return to_usd(self._session.reverse(entry_id, why))
+
+    def stage(self, name: str, *, logger: logging.Logger | None = None, attempt: int | None = None) -> Stage:
+        """Return a block (``with``, ``async with`` or a decorator) that is one run of a stage.
+
+        On leaving it, also by an exception, the stage's cost line goes to ``logger`` (else to
+        standard error), and each budget alert that is new in its period.
+        """
+        return Stage(self._session, StageOptions(name, logger, attempt or 1))
+
+    # --- before a call
+
+    def estimate_cost(
+        self,
+        service: str,
+        model: str,
+        tokens_estimate: int | None = None,
+        **details: Unpack[EstimateDetails],
+    ) -> float:
+        """Return what a call would cost now, in USD; 0.0, with a warning, when it has no price.
+
+        ``tokens_estimate`` is input and output together, taken as 80/20.
+
+        Raises:
+            TypeError, ValueError: an argument makes no sense.
+
+        Example:
+            >>> tracker = getfixture("tracker")
+            >>> tracker.estimate_cost("openai", "gpt-4o", tokens_input=1000, tokens_output=200)
+            0.0045
+
+        """
+        call = estimated_call(service, model, tokens_estimate, **details)
+        return to_usd(estimate(self._session.workspace, call))
+
+    def can_make_api_call(self, estimated_cost: float) -> tuple[bool, list[str]]:
+        """Tell whether a call of ``estimated_cost`` USD fits, and what is to be said about the budgets.
+
+        ``False`` only where a limit that it would overrun blocks (``block_at_limit``), or where the
+        profile cannot be read. A look, not a hold: another process may spend in between. Use
+        :meth:`reserve` where the limit must hold.
+        """
+        return self._session.watch.fits(from_usd(estimated_cost))
+
+    def check_budget_alerts(self, user_id: int | str | None = None) -> list[str]:
+        """Return what is to be said about the budgets now: per limit the highest threshold crossed.
+
+        Tightest limit first. Says the same at every call while it is true.
+        """
+        return self._session.watch.alerts(self._user(user_id))
+
+    def is_over_budget(self, user_id: int | str | None = None) -> bool:
+        """Tell whether any limit of the user, or of the organisation, is reached."""
+        return self._session.watch.is_over(self._user(user_id))
+
+    # --- what was spent
+
+    def get_job_cost(self, job_id: str | None = None) -> float:
+        """Return what a job (this one by default) has cost in USD: its whole life, all its users.
+
+        Raises:
+            UnknownJob: no job has this id, or several do.
+
+        """
+        return to_usd(self._session.figures.job_cost(job_id))
+
+    def get_stage_costs(self, job_id: str | None = None) -> dict[str, float]:
+        """Return what each stage of a job (this one by default) has cost, in USD.
+
+        Raises:
+            UnknownJob: no job has this id, or several do.
+
+        """
+        costs = self._session.figures.stage_costs(job_id)
+        return {stage: to_usd(cost) for stage, cost in costs.items()}
+
+    def get_monthly_cost(self, user_id: int | str | None = None) -> float:
+        """Return what a user (this tracker's by default) spent this month, in USD."""
+        return to_usd(self._session.figures.month_cost(self._user(user_id)))
+
+    def get_monthly_summary(self, user_id: int | str | None = None) -> dict[str, object]:
+        """Return this month's sums of a user (this tracker's by default); money in USD.
+
+        Keys: ``month``, ``user_id``, ``total_cost``, ``total_tokens``, ``total_calls``,
+        ``unique_jobs``, ``avg_cost_per_job``, ``by_service``, ``by_model`` (``service/model``),
+        ``by_stage``, ``by_operation``, ``unpriced_calls``.
+        """
+        return self._session.figures.month_summary(self._user(user_id)).as_dict()
+
+    def get_usage_stats(self) -> dict[str, object]:
+        """Return what this process has recorded so far: totals, by operation and by model; USD."""
+        return PROCESS_STATS.snapshot()
+
+    def get_average_cost_per_job(self) -> float:
+        """Return the USD per job over what this process has recorded; 0.0 before the first call."""
+        return PROCESS_STATS.average_cost_per_job()
+
+    def reset_usage_stats(self) -> None:
+        """Begin this process's totals again from zero. Ledgers are not touched."""
+        PROCESS_STATS.reset()
+
+    # --- its end
+
+    def close(self) -> None:
+        """Write what still waits and close the index. A later call opens it again."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _user(self, user_id: int | str | None) -> str | None:
+        return None if user_id is None else user_name(user_id)

@@ -1,0 +1,117 @@
+"""From a captured call to a recorded one: ``log_response``, ``log_stream`` and hooks come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
+
+from ..capture.captured import Captured
+from ..capture.reading import read_response
+from ..capture.streams import track_stream
+from ..capture.watch import StreamNames
+from ..model import Usage
+from ..money import json_number
+from .call import Call, make_call
+from .stage import current_stage
+
+if TYPE_CHECKING:
+    from .reserving import Hold
+    from .session import Session
+
+Stream = TypeVar("Stream")
+
+
+class ResponseDetails(TypedDict, total=False):
+    """What a caller may say about a response besides what the response says. As in ``CallDetails``."""
+
+    request_id: str | None
+    operation: str | None
+    category: str | None
+    description: str | None
+    workflow: str | None
+    project: str | None
+    tags: Iterable[str]
+    attempt: int
+    batch: bool
+    service_tier: str | None
+    timestamp: datetime | str | None
+    actual_cost_usd: float | str | None
+    estimated: bool
+    reservation: Hold | str | None
+
+
+_OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation")
+"""What is said of one call alone, where a response holds several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the caller says about a response or a stream. It wins over what is read there."""
+
+    stage: str | None = None
+    metadata: Mapping[str, object] | None = None
+    service: str | None = None
+    model: str | None = None
+    details: ResponseDetails = field(default_factory=ResponseDetails)
+
+    def of_the_next(self) -> Told:
+        """Return what holds for the second and later calls of the same response too."""
+        rest = {key: value for key, value in self.details.items() if key not in _OF_ONE_CALL}
+        return replace(self, details=cast("ResponseDetails", rest))
+
+
+def as_call(captured: Captured, told: Told | None = None) -> Call:
+    """Check a captured call as ``log_usage`` checks its arguments.
+
+    Raises:
+        TypeError, ValueError: as ``log_usage``.
+
+    >>> call = as_call(Captured(service="openai", model="gpt-4o", usage=Usage(tokens_output=5),
+    ...                         incomplete="the stream was closed early"), Told("13_summary"))
+    >>> call.stage, call.usage.tokens_output, call.estimated
+    ('13_summary', 5, True)
+    """
+    told = told or Told()
+    said: dict[str, Any] = dict(told.details)
+    if said.get("batch"):
+        said.setdefault("service_tier", None)
+    if "category" in said:
+        said.setdefault("operation", None)
+    read: dict[str, Any] = {
+        "request_id": captured.request_id,
+        "operation": captured.operation,
+        "service_tier": captured.service_tier,
+        "actual_cost_usd": None if captured.actual_cost is None else json_number(captured.actual_cost),
+        "estimated": captured.incomplete is not None,
+        **captured.usage.counts(),
+    }
+    notes = {**captured.notes, **(told.metadata or {})}
+    return make_call(captured.service, captured.model, stage=told.stage, metadata=notes, **{**read, **said})
+
+
+def log_response(session: Session, response: object, told: Told) -> float:
+    """Record the calls in a response and return their USD together."""
+    calls: list[Call] = []
+    for captured in read_response(response, service=told.service, model=told.model):
+        calls.append(as_call(captured, told))
+        told = told.of_the_next()
+    return sum(session.record(call) for call in calls)
+
+
+def log_stream(session: Session, stream: Stream, told: Told) -> Stream:
+    """Return a stream that records its call when it is over, in the stage that is open now."""
+    as_call(_ANY_CALL, told)  # wrong arguments are refused now, not when the stream is over
+    block = current_stage(session)
+    waiting = [told]
+
+    def record(captured: Captured) -> None:
+        said = waiting[0]
+        waiting[0] = said.of_the_next()
+        session.record(as_call(captured, said), block)
+
+    return cast("Stream", track_stream(stream, record, StreamNames(told.service, told.model)))
+
+
+_ANY_CALL: Final = Captured(service="any", model="any", usage=Usage())
