@@ -45,7 +45,8 @@ def amounts(price: Price, usage: Usage) -> dict[str, Nanos] | Shortfall:
         rate = rates.get(part)
         if rate is None:
             return Shortfall(f"has no price for {UNITS[part].field}")
-        result[part] = Nanos(divide(quantity * rate.nanos, rate.units))
+        nanos, units = rate
+        result[part] = Nanos(quantity * nanos if units == 1 else divide(quantity * nanos, units))
     return result
 
 
@@ -74,62 +75,60 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
 
 
 def _input(usage: Usage, rates: Rates, result: Quantities) -> Shortfall | None:
-    plain = usage.tokens_input
-    if (
-        usage.tokens_cached
-        or usage.tokens_cache_write
-        or usage.tokens_audio_input
-        or usage.tokens_image_input
-    ):
-        audio, image, cached = usage.tokens_audio_input, usage.tokens_image_input, usage.tokens_cached
-        written, hour = usage.tokens_cache_write, usage.tokens_cache_write_1h
-        both = usage.tokens_audio_cached
-        if "audio_input" not in rates:
-            audio = both = 0
-        if "image_input" not in rates:
-            image = 0
-        if "cached" not in rates:
-            cached = both = 0
-        if "cache_write" not in rates and "cache_write_1h" not in rates:
-            written = hour = 0
-        split = {
-            "cached": cached - both,
-            "cache_write": written - hour,
-            "cache_write_1h": hour,
-            "audio_input": audio - both,
-            "audio_cached": both,
-            "image_input": image,
-        }
-        result.update((part, quantity) for part, quantity in split.items() if quantity)
-        plain -= cached + written + audio - both + image
+    """Take the input tokens apart; what has no rate of its own stays in what it is part of."""
+    cached = usage.tokens_cached if "cached" in rates else 0
+    audio = usage.tokens_audio_input if "audio_input" in rates else 0
+    image = usage.tokens_image_input if "image_input" in rates else 0
+    both = usage.tokens_audio_cached if cached and audio else 0
+    # An hour in the cache is dearer than five minutes: it stays apart even where only one has a rate.
+    written = usage.tokens_cache_write if "cache_write" in rates or "cache_write_1h" in rates else 0
+    hour = usage.tokens_cache_write_1h if written else 0
+    if plain := usage.tokens_input - cached - written - audio + both - image:
         if plain < 0:
-            return Shortfall(
-                "has different prices for cached, audio and image tokens, and the counts of this call "
-                "overlap without saying by how much (tokens_audio_cached)"
-            )
-    if plain:
+            return _INPUT_OVERLAP
         result["input"] = plain
+    if cached - both:
+        result["cached"] = cached - both
+    if written:
+        if written - hour:
+            result["cache_write"] = written - hour
+        if hour:
+            result["cache_write_1h"] = hour
+    if audio - both:
+        result["audio_input"] = audio - both
+    if both:
+        result["audio_cached"] = both
+    if image:
+        result["image_input"] = image
     return None
+
+
+_INPUT_OVERLAP: Final = Shortfall(
+    "has different prices for cached, audio and image tokens, and the counts of this call overlap "
+    "without saying by how much (tokens_audio_cached)"
+)
 
 
 def _output(usage: Usage, rates: Rates, result: Quantities) -> Shortfall | None:
-    plain = usage.tokens_output
-    if usage.tokens_reasoning or usage.tokens_audio_output or usage.tokens_image_output:
-        split = {
-            "reasoning": usage.tokens_reasoning if "reasoning" in rates else 0,
-            "audio_output": usage.tokens_audio_output if "audio_output" in rates else 0,
-            "image_output": usage.tokens_image_output if "image_output" in rates else 0,
-        }
-        result.update((part, quantity) for part, quantity in split.items() if quantity)
-        plain -= sum(split.values())
+    reasoning = usage.tokens_reasoning if "reasoning" in rates else 0
+    audio = usage.tokens_audio_output if "audio_output" in rates else 0
+    image = usage.tokens_image_output if "image_output" in rates else 0
+    if plain := usage.tokens_output - reasoning - audio - image:
         if plain < 0:
-            return Shortfall(
-                "has different prices for reasoning, audio and image output, and the counts of this call "
-                "overlap"
-            )
-    if plain:
+            return _OUTPUT_OVERLAP
         result["output"] = plain
+    if reasoning:
+        result["reasoning"] = reasoning
+    if audio:
+        result["audio_output"] = audio
+    if image:
+        result["image_output"] = image
     return None
+
+
+_OUTPUT_OVERLAP: Final = Shortfall(
+    "has different prices for reasoning, audio and image output, and the counts of this call overlap"
+)
 
 
 def _counted(price: Price, usage: Usage, result: Quantities) -> None:

@@ -1,0 +1,131 @@
+"""P4: price one call of a model that is already known to the process, against its floor and its peers.
+
+The floor is a look-up in a dict and two integer multiplications. The peers (genai-prices, litellm,
+tokencost) take part where they are installed; every figure comes from the same run.
+
+    python scripts/bench/p4_pricing.py [--rounds 9] [--calls 2000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from harness import Measured, Row, interleaved, show
+
+from shared.costs.model import Usage
+from shared.costs.pricing.catalogue import Catalogue
+
+MODEL, TOKENS_INPUT, TOKENS_OUTPUT = "gpt-4o-mini", 1_500, 300
+AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TARGET_US, TARGET_TIMES = 3.0, 20.0
+
+
+def main() -> None:
+    """Measure and print the table."""
+    options = _options()
+    subjects = {name: _many(call, options.calls) for name, call in _subjects().items()}
+    measured = interleaved(subjects, options.rounds, 1)
+    per_call = {name: replace(found, median=found.median / options.calls) for name, found in measured.items()}
+    show(f"P4: pricing one call of {MODEL} (microseconds)", _rows(per_call))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--calls", type=int, default=2_000)
+    return parser.parse_args()
+
+
+def _subjects() -> dict[str, Callable[[], object]]:
+    subjects = {"floor: dict and integers": _floor(), **_ours()}
+    for name, make in (("genai-prices", _genai), ("litellm", _litellm), ("tokencost", _tokencost)):
+        if importlib.util.find_spec(name.replace("-", "_")):
+            subjects[name] = make()
+    return subjects
+
+
+def _many(call: Callable[[], object], times: int) -> Callable[[], object]:
+    def run() -> None:
+        for _ in range(times):
+            call()
+
+    return run
+
+
+def _floor() -> Callable[[], object]:
+    rates = {("openai", MODEL): (150, 600)}
+
+    def call() -> int:
+        price_in, price_out = rates["openai", MODEL]
+        return TOKENS_INPUT * price_in + TOKENS_OUTPUT * price_out
+
+    return call
+
+
+def _ours() -> dict[str, Callable[[], object]]:
+    catalogue = Catalogue.load()
+    plain = Usage(TOKENS_INPUT, TOKENS_OUTPUT)
+    rich = Usage(TOKENS_INPUT, TOKENS_OUTPUT, tokens_cached=1_000, tokens_reasoning=100)
+    return {
+        "ours": lambda: catalogue.charge("openai", MODEL, plain, AT),
+        "ours, with cached tokens and reasoning": lambda: catalogue.charge("openai", MODEL, rich, AT),
+        "ours, a batch call": lambda: catalogue.charge("openai", MODEL, plain, AT, "batch"),
+        "checking the counts, then ours": lambda: catalogue.charge(
+            "openai", MODEL, Usage(TOKENS_INPUT, TOKENS_OUTPUT), AT
+        ),
+    }
+
+
+def _genai() -> Callable[[], object]:
+    from genai_prices import Usage as TheirUsage
+    from genai_prices import calc_price
+
+    usage = TheirUsage(input_tokens=TOKENS_INPUT, output_tokens=TOKENS_OUTPUT)
+    return lambda: calc_price(usage, MODEL, provider_id="openai", genai_request_timestamp=AT)
+
+
+def _litellm() -> Callable[[], object]:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # importing it would ask the network for prices
+    litellm = importlib.import_module("litellm")
+
+    return lambda: litellm.cost_per_token(
+        model=MODEL,
+        prompt_tokens=TOKENS_INPUT,
+        completion_tokens=TOKENS_OUTPUT,
+        custom_llm_provider="openai",
+    )
+
+
+def _tokencost() -> Callable[[], object]:
+    price = importlib.import_module("tokencost").calculate_cost_by_tokens
+
+    return lambda: price(TOKENS_INPUT, MODEL, "input") + price(TOKENS_OUTPUT, MODEL, "output")
+
+
+def _rows(measured: dict[str, Measured]) -> list[Row]:
+    ours = measured["ours"].median
+    return [_row(name, found, found.median / ours) for name, found in measured.items()]
+
+
+def _row(name: str, found: Measured, ratio: float) -> Row:
+    target, met = "", None
+    if name.startswith("ours"):
+        target, met = f"<= {TARGET_US:g} us", found.micros <= TARGET_US
+    elif name in {"genai-prices", "litellm"}:
+        target, met = f">= {TARGET_TIMES:g} x ours", ratio >= TARGET_TIMES
+    return Row(name, f"{found.micros:.2f}", f"{ratio:.2f} x ours", target, met)
+
+
+if __name__ == "__main__":
+    main()
