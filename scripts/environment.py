@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".venv"
@@ -82,9 +83,9 @@ def _fingerprint() -> str:
     return hashlib.sha256(seed).hexdigest()
 
 
-def _stamp() -> dict[str, object] | None:
+def _stamp() -> dict[str, Any] | None:
     try:
-        content: dict[str, object] = json.loads(STAMP.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(STAMP.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content

@@ -79,7 +79,7 @@ def open_chat(options: EngineOptions) -> GeminiChat:
     key = os.environ.get(KEY_VARIABLE)
     if not key:
         raise Unavailable(f"set {KEY_VARIABLE}")
-    retry = types.HttpRetryOptions(attempts=RETRIES + 1, initial_delay=0.5)
+    retry = types.HttpRetryOptions(attempts=RETRIES + 1, initial_delay=0.25)
     http = types.HttpOptions(
         base_url=options.base_url, timeout=int(TIMEOUT_SECONDS * 1000), retry_options=retry
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.audio import Audio
@@ -31,7 +32,7 @@ class OpenAITranscription:
         self.model = required_model(options)
 
     def needs(self, audio: Audio) -> Needs:
-        """Return the length of the audio.
+        """Return the length of the audio in started seconds, by which it is billed.
 
         Raises:
             StageFailed: the recording is larger than the API takes; nothing was sent.
@@ -41,7 +42,7 @@ class OpenAITranscription:
             raise StageFailed(
                 f"{audio.original.name} is {size:,} bytes as WAV; the API takes {LARGEST_UPLOAD:,}"
             )
-        return Needs(audio_seconds=audio.seconds)
+        return Needs(audio_seconds=math.ceil(audio.seconds))
 
     def transcribe(self, audio: Audio) -> Heard:
         """Send the audio and return the segments with their times."""

@@ -51,7 +51,7 @@ def _run(pair: str, texts: Sequence[str]) -> list[str]:
     given a full stop, which is taken away again where it was not there before.
     """
     closed = [text if text.endswith((".", "?", "!")) else f"{text}." for text in texts]
-    command = ["apertium", "-n", "-u", pair]
+    command = ["apertium", "-u", pair]
     done = subprocess.run(
         command,
         input=_BREAK.join(closed) + "\n",

@@ -1,0 +1,159 @@
+"""The arrows between the rooms of ``shared/costs`` run one way, and stages enter by the front door."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOM = "shared.costs"
+
+LAYERS: list[set[str]] = [
+    {"money", "errors", "model", "periods", "rollup"},
+    {"platform", "yaml_strict"},
+    {"storage"},
+    {"pricing", "ledger", "profile"},
+    {"index"},
+    {"budgets"},
+    {"workspace"},
+    {"capture", "analysis"},
+    {"tracking", "views"},
+    {"formats", "notify"},
+    {"exchange"},
+    {"cli"},
+]
+"""From the ground up. A room may use those of lower layers; rooms of one layer do not know each other
+(the pure types of the first one do)."""
+
+PURE = ["analysis", "views", "budgets/limits.py", "pricing/arithmetic.py"]
+NOT_PURE = {
+    "io",
+    "logging",
+    "os",
+    "random",
+    "shutil",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "time",
+}
+
+FACADES = {"shared.cost_tracker", "shared.user_profile"}
+STAGES = [*sorted((ROOT / "scripts").glob("[0-9]*.py")), ROOT / "scripts" / "run_batch.py"]
+
+
+def level(room: str) -> int:
+    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
+
+
+def room_of(module: str) -> str | None:
+    """The room a module is in: ``shared.costs.index.state`` is in ``index``."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["shared", "costs"] and len(parts) > 2 else None
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, at any depth, with the line; relative names resolved."""
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def modules_of(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def rooms() -> list[str]:
+    inside = (ROOT / "shared" / "costs").iterdir()
+    return sorted(
+        {path.stem for path in inside if path.suffix == ".py" or (path / "__init__.py").exists()}
+        - {"__init__"}
+    )
+
+
+def against_the_arrows(path: Path) -> Iterator[str]:
+    home = room_of(module_name(path))
+    assert home is not None
+    for line, module in imports(path):
+        room = room_of(module)
+        allowed = room is None or room == home or room.startswith("__")
+        if not allowed and level(str(room)) >= max(level(home), 1):
+            yield f"{path.relative_to(ROOT)}:{line}: {home} uses {room}"
+        if module.startswith(tuple(FACADES)) and level(home) < level("cli"):
+            yield f"{path.relative_to(ROOT)}:{line}: {home} uses the façade {module}"
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_every_room_has_its_layer(room: str) -> None:
+    assert any(room in layer for layer in LAYERS), f"{room} is in no layer: give it one here"
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_arrows_run_one_way(room: str) -> None:
+    folder = ROOT / "shared" / "costs"
+    files = (
+        [folder / f"{room}.py"] if (folder / f"{room}.py").exists() else modules_of(f"shared/costs/{room}")
+    )
+    wrong = [fault for path in files for fault in against_the_arrows(path)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_pure_rooms_do_no_input_or_output(place: str) -> None:
+    path = ROOT / "shared" / "costs" / place
+    files = [path] if path.suffix else sorted(path.rglob("*.py"))
+    assert files
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {module}"
+        for file in files
+        for line, module in imports(file)
+        if module.split(".")[0] in NOT_PURE
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
+def test_stages_use_the_facades_alone(path: Path) -> None:
+    used = {module for _, module in imports(path) if module.split(".")[0] == "shared"}
+    assert used, "a stage that does not use the tracker is no model"
+    assert {module.rpartition(".")[0] for module in used} <= FACADES
+
+
+def test_what_stages_share_knows_nothing_of_costs() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in modules_of("scripts/pipeline")
+        for line, module in imports(path)
+        if module.split(".")[0] == "shared"
+    ]
+    assert not wrong
+
+
+def test_the_test_itself_sees_a_wrong_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_layers.ROOT", tmp_path)
+    wrong = tmp_path / "shared" / "costs" / "ledger" / "line.py"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text(
+        "def late():\n    from ..index.index import Index\n    from shared.cost_tracker import x\n"
+    )
+    assert [fault.partition(": ")[2] for fault in against_the_arrows(wrong)] == [
+        "ledger uses index",
+        "ledger uses the façade shared.cost_tracker.x",
+    ]
