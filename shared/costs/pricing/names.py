@@ -113,7 +113,7 @@ _BY_BEGINNING: Final = (
 )
 
 _VERSION: Final = re.compile(
-    r"""(?:[-@](?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])   # -20241022, -2024-10-22, @20241022
+    r"""(.+)(?:[-@](?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])   # -20241022, -2024-10-22, @20241022
          |latest|default|v\d(?::\d)?                            # -latest, -v2:0
          |00[1-9]                                               # Gemini's -001, -002
          |preview-\d\d-(?:\d\d|20\d\d)                          # -preview-05-20, -preview-09-2025
@@ -185,10 +185,8 @@ def without_version(name: str) -> str | None:
     >>> without_version("claude-3-5-sonnet-20241022"), without_version("claude-sonnet-4-5-my-finetune")
     ('claude-3-5-sonnet', None)
     """
-    for match in _VERSION.finditer(name):
-        if match.end() == len(name) and match.start():
-            return name[: match.start()]
-    return None
+    found = _VERSION.fullmatch(name)
+    return found[1] if found else None
 
 
 KNOWN_SERVICES: Final = frozenset(
