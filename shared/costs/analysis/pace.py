@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..money import ZERO, Nanos
 from ..periods import Period
@@ -49,8 +48,7 @@ https://www.itl.nist.gov/div898/handbook/eda/section3/eda3672.htm"""
 QUANTILES: Final = _T_90 + _T_90_MORE + _T_90_REST
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """What a period's days have cost so far, and what they lead to. Amounts in nano-dollars.
 
     ``today`` is the local date; ``days_begun`` counts it, ``days_left`` does not. ``low`` and
@@ -72,8 +70,7 @@ class Pace:
         return self.days_begun + self.days_left
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What a pace means under a limit.
 
     ``days_until_exhausted`` is at the average rate, however long that takes; 0.0 when nothing

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..money import Nanos, to_usd
 from ..rollup import Dimension, Group, Totals
@@ -14,8 +13,7 @@ DIMENSIONS: Final[tuple[Dimension, ...]] = ("user_id", "stage", "service", "mode
 """What the groups given to :func:`summarise` are keyed by, in this order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Sums over one stretch of time.
 
     ``user_id`` is ``None`` for everyone; ``by_model`` has keys ``service/model``.

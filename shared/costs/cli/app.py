@@ -5,31 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
-from ..exchange.destination import replacing
 from ..formats import load, names
 from ..formats.canvas import Canvas
-from ..tracking.context import default_user
 from ..views.report import Report
 from ..workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """Where a report goes, and in which format. ``path`` is ``None`` for stdout."""
 
     format_name: str = "text"
     path: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+class App(NamedTuple):
     """One run of one command."""
 
     workspace: Workspace
@@ -38,11 +33,15 @@ class App:
     @property
     def default_user(self) -> str:
         """The user whom a command without ``--user`` is about."""
+        from ..tracking.context import default_user  # not every command is about one user
+
         return default_user(self.workspace.environ)
 
     def show(self, report: Report) -> None:
         """Print or write the report as the user asked."""
         if self.output.path is not None:
+            from ..exchange.destination import replacing  # the terminal does not pay for it
+
             text = load(self.output.format_name).render(report)
             with replacing(self.output.path) as draft:
                 draft.write_text(text, encoding="utf-8", newline="\n")

@@ -18,7 +18,7 @@ from ..exchange.exports import Context, export_named
 from ..rollup import Query
 from ..views.common import limit_row
 from .app import App
-from .gather import limits_in, spendings, zone_of
+from .facts.common import limits_in, spendings, zone_of
 from .options import Span
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from ..rollup import Dimension, Query
-from .gather import LABELS, Asked
+from .facts.period import LABELS, Asked
 from .options import Span, span_options, user_option
 
 F = TypeVar("F", bound=Callable[..., Any])

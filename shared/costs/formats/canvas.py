@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from ..views.report import Tone
 
@@ -38,8 +37,7 @@ _ASCII: Final = str.maketrans(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
+class Canvas(NamedTuple):
     """A page to print on. Without arguments: a pipe of 80 columns that takes UTF-8."""
 
     width: int = 80

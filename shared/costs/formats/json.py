@@ -17,4 +17,4 @@ def render(report: Report) -> str:
       "spent_usd": 40.25
     }
     """
-    return json.dumps(report.data, indent=2, allow_nan=False) + "\n"
+    return json.dumps(dict(report.data), indent=2, allow_nan=False) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
 from ..views.report import Column, Table
@@ -16,8 +16,7 @@ _MIN_BAR, _MAX_BAR = 8, 32
 _EASY_TEXT, _MIN_TEXT = 28, 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
+class _Lane(NamedTuple):
     """One column on the page: its header and cells as text, and how wide they may be."""
 
     column: Column
@@ -31,8 +30,7 @@ class _Lane:
         return self.column.kind == "text"
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(NamedTuple):
     """The lanes that fit, and the columns left for the bar (0: none is drawn)."""
 
     lanes: tuple[_Lane, ...]
@@ -51,7 +49,7 @@ def layouts(tables: Sequence[Table]) -> list[Layout]:
         own = [lane.width for lane in lanes]
         widths[_alike(lanes)] = [max(pair) for pair in zip(own, widths.get(_alike(lanes), own), strict=True)]
     return [
-        tuple(replace(lane, width=width) for lane, width in zip(lanes, widths[_alike(lanes)], strict=True))
+        tuple(lane._replace(width=width) for lane, width in zip(lanes, widths[_alike(lanes)], strict=True))
         for lanes in made
     ]
 
@@ -69,7 +67,7 @@ def table_lines(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
     if table.total:
         rule = ("─" if canvas.unicode else "-") * (_used(page.lanes))
         yield canvas.style(rule, "faint")
-        yield canvas.style(_line(page, len(table.rows), replace(canvas, colour=False)), "strong")
+        yield canvas.style(_line(page, len(table.rows), canvas._replace(colour=False)), "strong")
 
 
 def _lanes(table: Table) -> Layout:
@@ -109,7 +107,7 @@ def _shorten(lanes: list[_Lane], width: int, least: int) -> list[_Lane]:
             break
         rivals = [lane.width for lane in lanes if lane.is_text and lane is not widest]
         target = max(widest.width - over, min(max(rivals, default=0), widest.width - 1), least)
-        lanes = [replace(lane, width=target) if lane is widest else lane for lane in lanes]
+        lanes = [lane._replace(width=target) if lane is widest else lane for lane in lanes]
     return lanes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..analysis.pace import Outlook, Pace
 from ..budgets.limits import Level, Spending, crossings, message
@@ -14,8 +14,7 @@ from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural
 from .report import Figure, Gauge, Note, Report, Tone
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetFacts:
+class BudgetFacts(NamedTuple):
     """What the view needs to know.
 
     ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
@@ -35,7 +34,7 @@ class BudgetFacts:
     holds: int = 0
     unreserved_calls: int = 0
     profile: str = "defaults, no file"
-    health: Health = field(default_factory=Health)
+    health: Health = Health()
 
 
 def budget_report(facts: BudgetFacts) -> Report:

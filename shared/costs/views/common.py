@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..analysis.sums import UNNAMED, share, total
 from ..budgets.limits import Spending
@@ -16,8 +16,7 @@ TOP = 10
 """How many rows a breakdown shows before the rest are one row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """What makes sums doubtful.
 
     ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
@@ -29,8 +28,7 @@ class Health:
     prices_path: str = "prices.yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Breakdown:
+class Breakdown(NamedTuple):
     """Sums by name under a title; ``key`` names it in JSON (``by_model``), ``label`` heads the column."""
 
     key: str

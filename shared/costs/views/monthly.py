@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..analysis.pace import Pace
 from ..analysis.summary import Summary, costs
@@ -28,8 +28,7 @@ from .common import (
 from .report import Figure, Report, Series, Table, Tone
 
 
-@dataclass(frozen=True, slots=True)
-class MonthFacts:
+class MonthFacts(NamedTuple):
     """What the view needs to know.
 
     ``days`` is the cost of each local day; ``before`` the cost of as many days of the month before
@@ -43,7 +42,7 @@ class MonthFacts:
     pace: Pace
     before: Nanos | None = None
     limit: Spending | None = None
-    health: Health = field(default_factory=Health)
+    health: Health = Health()
 
 
 def month_report(facts: MonthFacts) -> Report:

@@ -7,8 +7,8 @@ prints them: money in nano-dollars, shares in percent (0 to 100), durations in s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 from ..money import ZERO, Nanos, to_usd
 
@@ -28,8 +28,7 @@ Value = int | float | str | None
 Row = tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """One value with its name. ``note`` is a few words beside it.
 
     Money is shown with ``places`` decimals, or more where it would read as nothing.
@@ -44,8 +43,7 @@ class Figure:
     places: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
+class Gauge(NamedTuple):
     """How far a limit is used: ``part`` of ``whole``, both in nano-dollars.
 
     ``held`` is reserved on top of ``part``. ``percent`` of a limit of zero is 100 once anything
@@ -60,8 +58,7 @@ class Gauge:
     tone: Tone = "good"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column: ``key`` names it for programs, ``title`` for people.
 
     Where the page is narrow, columns of the highest ``rank`` are left out first; 0 never is.
@@ -75,8 +72,7 @@ class Column:
     places: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows under typed columns.
 
     ``total`` is one more row, set apart. ``empty`` is said where there are no rows.
@@ -88,16 +84,8 @@ class Table:
     total: Row | None = None
     empty: str = ""
 
-    def __post_init__(self) -> None:
-        for row in (*self.rows, *([self.total] if self.total else [])):
-            if len(row) != len(self.columns):
-                raise ValueError(
-                    f"{self.title}: {len(row)} values under {len(self.columns)} columns: {row!r}"
-                )
 
-
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """Values over time, one per label, oldest first: a sparkline or a chart. Same ``kind`` for all."""
 
     title: str
@@ -106,16 +94,14 @@ class Series:
     kind: Kind = "money"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A sentence under the figures: an alert, a warning about the data, where a setting comes from."""
 
     text: str
     tone: Tone = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What one view shows. ``data`` is its JSON: stable names, money as numbers in USD."""
 
     title: str
@@ -125,7 +111,7 @@ class Report:
     series: tuple[Series, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[Note, ...] = ()
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = MappingProxyType({})
 
 
 JsonValue = int | float | str | None

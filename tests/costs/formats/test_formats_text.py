@@ -32,15 +32,11 @@ def reports(draw: st.DrawFn) -> Report:
     )
     row = st.tuples(TEXTS, TEXTS, st.integers(0, 10**9), st.none() | AMOUNTS, st.floats(0, 100))
     rows = tuple(draw(st.lists(row, max_size=5)))
-    gauge = st.builds(
-        Gauge,
-        TEXTS,
-        AMOUNTS.map(Nanos),
-        AMOUNTS.map(Nanos),
-        st.floats(0, 200),
-        st.integers(0, 10**9).map(Nanos),
+    amount = AMOUNTS.map(Nanos)
+    gauge = st.tuples(TEXTS, amount, amount, st.floats(0, 200), amount).map(lambda given: Gauge(*given))
+    figure = st.tuples(TEXTS, TEXTS, AMOUNTS).map(
+        lambda given: Figure("key", given[0], given[2], note=given[1])
     )
-    figure = st.builds(Figure, st.just("key"), TEXTS, AMOUNTS, st.just("money"), TEXTS)
     return Report(
         title=draw(TEXTS),
         subtitle=draw(TEXTS),
@@ -213,11 +209,6 @@ def test_a_table_without_rows_says_so() -> None:
     assert "nothing here" in render(
         Report("T", tables=(Table("By x", (Column("x", "X"),), (), empty="nothing here"),))
     )
-
-
-def test_a_wrong_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="By x: 2 values under 1 columns"):
-        Table("By x", (Column("x", "X"),), ((1, 2),))
 
 
 def test_series_longer_than_the_page_are_added_up() -> None:

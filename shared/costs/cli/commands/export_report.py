@@ -14,7 +14,8 @@ from ...views.monthly import month_report
 from ...views.report import Report
 from ..app import App, dashboard_command
 from ..exporting import write_entries
-from ..gather import job_facts, month_facts
+from ..facts.job import job_facts
+from ..facts.month import month_facts
 from ..jobs import complete_job, find_job
 from ..options import Span, month_option, user_option
 from ..reporting import query_of

@@ -6,7 +6,7 @@ import click
 
 from ...views.period import period_report
 from ..app import App, dashboard_command
-from ..gather import period_facts
+from ..facts.period import period_facts
 from ..options import Span
 from ..reporting import BY, asked, filter_options, span_options
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...views.budget import budget_report
 from ..app import App, dashboard_command
-from ..gather import budget_facts
+from ..facts.budget import budget_facts
 from ..options import month_option, user_option
 
 

@@ -6,7 +6,7 @@ import click
 
 from ...views.job import job_report
 from ..app import App, dashboard_command
-from ..gather import job_facts
+from ..facts.job import job_facts
 from ..jobs import complete_job, find_job
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...views.monthly import month_report
 from ..app import App, dashboard_command
-from ..gather import month_facts
+from ..facts.month import month_facts
 from ..options import month_option, user_option
 
 

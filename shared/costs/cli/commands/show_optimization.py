@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...views.optimization import optimization_report
 from ..app import App, dashboard_command
-from ..gather import optimization_facts
+from ..facts.optimization import optimization_facts
 from ..options import Span, span_options, user_option
 
 

@@ -7,7 +7,7 @@ import click
 from ...analysis.sums import Step
 from ...views.period import period_report
 from ..app import App, dashboard_command
-from ..gather import period_facts
+from ..facts.period import period_facts
 from ..options import Span
 from ..reporting import asked, filter_options
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...views.period import period_report
 from ..app import App, dashboard_command
-from ..gather import period_facts
+from ..facts.period import period_facts
 from ..options import Span, user_option
 from ..reporting import asked
 

@@ -1,0 +1,65 @@
+"""What several views ask: limits and their standing, days, doubts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from zoneinfo import ZoneInfo
+
+from ...analysis.sums import by_day
+from ...budgets.limits import Limit, Spending, limits_for, tightest_first
+from ...budgets.spending import read_spendings
+from ...money import Nanos
+from ...periods import Period
+from ...rollup import JobRef, Query
+from ...views.common import Health
+from ...workspace import Workspace
+
+
+def health(workspace: Workspace) -> Health:
+    """Return what makes sums of this workspace doubtful."""
+    index = workspace.index
+    return Health(
+        problems=tuple(str(problem) for problem in index.problems()),
+        degraded=index.degraded,
+        prices_path=str(workspace.prices_path or "prices.yaml"),
+    )
+
+
+def spendings(workspace: Workspace, limits: Iterable[Limit]) -> tuple[Spending, ...]:
+    """Return how limits stand, tightest first."""
+    return tuple(tightest_first(read_spendings(limits, workspace.index, workspace.catalogue_name)))
+
+
+def limits_in(workspace: Workspace, user_id: str, period: Period, job: JobRef | None = None) -> list[Limit]:
+    """Return the limits that hold for a user in a period: in the present one also those of day and week."""
+    now = workspace.clock()
+    if now in period:
+        return limits_for(workspace.profile, user_id, now, job)
+    return [
+        limit
+        for limit in limits_for(workspace.profile, user_id, period.start, job)
+        if limit.scope.kind in ("month", "model")
+    ]
+
+
+def monthly(limits: Iterable[Spending], owner: str | None) -> Spending | None:
+    """Return the monthly limit of a user, or with ``None`` the organisation's; ``None`` without one."""
+    found = (s for s in limits if s.limit.scope.kind == "month" and s.limit.scope.owner == owner)
+    return next(found, None)
+
+
+def zone_of(workspace: Workspace, user_id: str | None) -> ZoneInfo:
+    """Return a user's time zone, or for several users the profile's."""
+    profile = workspace.profile
+    return profile.timezone if user_id is None else profile.for_user(user_id).timezone
+
+
+def days_of(workspace: Workspace, user_id: str | None, period: Period) -> tuple[Nanos, ...]:
+    """Return the cost of each local day of a period."""
+    return by_day(workspace.index.spend_by_bucket(period.start, period.end, user_id=user_id), period)
+
+
+def jobs_in(workspace: Workspace, query: Query) -> int:
+    """Return how many different jobs have entries that match."""
+    [*groups] = workspace.index.groups((), query)
+    return groups[0].totals.jobs if groups else 0
