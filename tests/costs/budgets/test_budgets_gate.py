@@ -1,0 +1,603 @@
+"""The gate on real ledgers, index and state: what is refused, what counts, what mends itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.costs.budgets import gate as gate_module
+from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.hold import Hold
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError, StorageUnavailable
+from shared.costs.index.index import Index
+from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.line import encode
+from shared.costs.model import Charge, Entry, PricedBy
+from shared.costs.money import Nanos, format_usd, from_usd
+from shared.costs.platform import close, open_secure
+from shared.costs.profile import Profile, parse_profile
+from shared.costs.rollup import JobRef
+from shared.costs.storage import CostStorage
+
+NOVEMBER = datetime(2026, 11, 22, 12, tzinfo=UTC)
+BLOCKING = "budget: {monthly_limit_usd: 10, block_at_limit: true}\n"
+
+
+def profile(text: str = BLOCKING) -> Profile:
+    return parse_profile(text.encode(), Path("profile.yaml"))
+
+
+@dataclass
+class Bench:
+    """A cost storage with a gate, whose clock is set by hand."""
+
+    root: Path
+    now: datetime = NOVEMBER
+    gates: list[Gate] = field(default_factory=list)
+    indexes: list[Index] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.storage = CostStorage(self.root / "costs")
+        self.storage.prepare()
+        self.gate = self.new_gate()
+        self.index = self.indexes[0]
+
+    def new_gate(self) -> Gate:
+        """Return a gate as another process would have it."""
+        index = Index.open(self.storage)
+        gate = Gate(index, self.storage.holders_dir, clock=lambda: self.now, names=lambda s, m: f"{s}/{m}")
+        self.indexes.append(index)
+        self.gates.append(gate)
+        return gate
+
+    def job(self, name: str = "job-1") -> JobRef:
+        ledger = self.root / name / "cost_ledger.jsonl"
+        ledger.parent.mkdir(exist_ok=True)
+        self.index.register(ledger, name)
+        return JobRef(name, ledger)
+
+    def request(self, usd: str | None = "1", **values: Any) -> Request:
+        base = Request(
+            user_id="u",
+            service="openai",
+            model="gpt-4o",
+            job=self.job(),
+            estimate=None if usd is None else from_usd(usd),
+        )
+        return replace(base, **values)
+
+    def reserve(self, usd: str | None = "1", text: str = BLOCKING, **values: Any) -> Hold:
+        return self.gate.reserve(self.request(usd, **values), profile(text))
+
+    def spend(self, usd: str, hold: Hold | None = None, user_id: str = "u", **values: Any) -> None:
+        """Append an entry to the job's ledger, as the tracker does."""
+        job = values.pop("job", None) or self.job()
+        entry = Entry(
+            id=new_id(),
+            timestamp=self.now,
+            job_id=job.job_id,
+            user_id=user_id,
+            service="openai",
+            model="gpt-4o",
+            charge=Charge({"input": from_usd(usd)}, PricedBy("catalogue", "1", "openai/gpt-4o")),
+            reservation=hold.id if hold else None,
+            period_at=hold.period_at if hold else None,
+            **values,
+        )
+        descriptor = open_secure(job.ledger, append=True, create=True)
+        os.write(descriptor, encode(entry))
+        close(descriptor)
+
+    def held(self) -> list[tuple[int, str | None]]:
+        return [(h.amount, h.reservation.orphaned) for h in self.gate.holds()]
+
+    def close(self) -> None:
+        for gate in self.gates:
+            gate.close()
+        for index in self.indexes:
+            index.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+# --- refusing
+
+
+def test_what_fits_is_held_and_what_does_not_is_denied(bench: Bench) -> None:
+    bench.spend("4")
+    bench.reserve("5")
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.reserve("1.5")
+    denial = denied.value.denial
+    assert denial.scope == "monthly limit of user u"
+    assert (denial.limit, denial.spent, denial.reserved) == (from_usd(10), from_usd(4), from_usd(5))
+    assert denial.requested == from_usd("1.5")
+    assert str(denied.value) == (
+        "up to $1.5000 for openai/gpt-4o does not fit into the monthly limit of user u: of $10.0000, "
+        "$4.0000 is spent and $5.0000 held for other calls; raise the limit with cost-dashboard set-budget, "
+        "or set COST_TRACKER_SKIP_BUDGET_CHECK=1 to go over it once, which is recorded"
+    )
+    bench.reserve("1")
+
+
+def test_a_denied_call_holds_nothing(bench: Bench) -> None:
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("10.000000001")
+    assert bench.held() == []
+    bench.reserve("10")
+
+
+def test_without_a_blocking_limit_nothing_is_denied(bench: Bench) -> None:
+    bench.spend("50")
+    hold = bench.reserve("500", "budget: {monthly_limit_usd: 10}")
+    assert bench.held() == [(from_usd(500), None)]
+    hold.void()
+
+
+LIMITS = [
+    ("budget: {block_at_limit: true, daily_limit_usd: 3}", "daily limit of user u"),
+    ("budget: {block_at_limit: true, weekly_limit_usd: 3}", "weekly limit of user u"),
+    ("budget: {block_at_limit: true, job_limit_usd: 3}", "limit of user u for job job-1"),
+    ("budget: {block_at_limit: true, stage_limits_usd: {asr: 3}}", "limit of user u for stage asr"),
+    (
+        "budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4o: 3}}",
+        "limit of user u for model openai/gpt-4o",
+    ),
+    ("organization: {block_at_limit: true, monthly_limit_usd: 3}", "monthly limit of the organization"),
+]
+
+
+@pytest.mark.parametrize(("text", "scope"), LIMITS, ids=[scope for _, scope in LIMITS])
+def test_every_limit_holds(bench: Bench, text: str, scope: str) -> None:
+    bench.spend("1", stage="asr")
+    bench.reserve("1", text, stage="asr")
+    assert len(bench.held()) == 1
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.reserve("1.1", text, stage="asr")
+    assert denied.value.denial.scope == scope
+    assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(1), from_usd(1))
+    bench.reserve("1", text, stage="asr")
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("budget: {block_at_limit: true, stage_limits_usd: {asr: 3}}", {"stage": "mt"}),
+        ("budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4o: 3}}", {"model": "gpt-4"}),
+        ("budget: {block_at_limit: true, daily_limit_usd: 3}", {"user_id": "v"}),
+    ],
+)
+def test_a_limit_does_not_hold_for_others(bench: Bench, text: str, other: dict[str, str]) -> None:
+    bench.reserve("3", text, stage="asr")
+    bench.reserve("3", text, **{"stage": "asr", **other})
+
+
+def test_a_job_s_limit_counts_all_users_and_no_other_job(bench: Bench) -> None:
+    text = "budget: {block_at_limit: true, job_limit_usd: 3}"
+    bench.spend("1", user_id="v")
+    bench.reserve("1", text, user_id="v")
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("1.5", text)
+    bench.reserve("3", text, job=bench.job("job-2"))
+    bench.reserve("3", text, job=None)
+
+
+def test_the_tightest_limit_is_named(bench: Bench) -> None:
+    text = "budget: {block_at_limit: true, monthly_limit_usd: 10, daily_limit_usd: 3, weekly_limit_usd: 2}"
+    with pytest.raises(BudgetExceeded, match="weekly limit of user u"):
+        bench.reserve("20", text)
+
+
+def test_the_organization_counts_everyone(bench: Bench) -> None:
+    text = "organization: {block_at_limit: true, monthly_limit_usd: 10}"
+    bench.spend("3", user_id="v")
+    bench.reserve("3", text, user_id="w")
+    with pytest.raises(BudgetExceeded, match="monthly limit of the organization"):
+        bench.reserve("5", text)
+
+
+# --- ending
+
+
+def test_an_entry_counts_once_before_and_after_the_settle(bench: Bench) -> None:
+    hold = bench.reserve("6")
+    bench.spend("4", hold)
+    assert bench.held() == [(from_usd(2), None)]  # 4 are spent, 2 are held: together still the estimate
+    bench.reserve("4").void()
+    hold.recorded(from_usd(4))
+    assert bench.held() == []
+    bench.reserve("6")
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("0.01")
+
+
+def test_a_call_that_cost_more_is_counted_in_full_and_alerted(bench: Bench) -> None:
+    with bench.reserve("1") as hold:
+        bench.spend("3", hold)
+        alert = hold.recorded(from_usd(3))
+    assert alert == (
+        "⚠️  WARNING: a reserved call cost $3.0000, more than the $1.0000 held for it: "
+        "check the maximum output that was reserved"
+    )
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.reserve("7.5")
+    assert denied.value.denial.spent == from_usd(3)
+
+
+def test_void_gives_everything_back(bench: Bench) -> None:
+    with bench.reserve("10") as hold:
+        hold.void()
+    assert bench.held() == []
+    bench.reserve("10")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_a_block_that_fails_leaves_an_orphan(bench: Bench, error: type[BaseException]) -> None:
+    with suppress(error), bench.reserve("6"):
+        raise error
+    assert bench.held() == [(from_usd(6), "its block failed before all of its calls were in the ledger")]
+    with pytest.raises(BudgetExceeded, match=r"\(\$6.0000 of it for calls that never reported: see cost-"):
+        bench.reserve("5")
+
+
+def test_a_block_that_reports_nothing_leaves_an_orphan(bench: Bench) -> None:
+    with bench.reserve("6"):
+        pass
+    assert bench.held() == [(from_usd(6), "its block ended without a ledger entry")]
+
+
+def test_a_late_entry_and_settle_close_an_orphan(bench: Bench) -> None:
+    with bench.reserve("6") as hold:
+        pass
+    bench.spend("2", hold)
+    assert bench.held() == []
+    bench.reserve("8")
+
+
+def test_a_spooled_entry_counts_at_what_it_cost_until_it_is_in_the_ledger(bench: Bench) -> None:
+    hold = bench.reserve("1")
+    hold.recorded(from_usd(4), in_ledger=False)
+    assert bench.held() == [(from_usd(4), "its ledger entry waits outside the ledger")]
+    bench.spend("4", hold)  # the spool drains
+    assert bench.held() == []
+    bench.reserve("6")
+
+
+def test_a_block_of_calls_shares_one_hold(bench: Bench) -> None:
+    with bench.reserve("6", one_call=False) as hold:
+        for _ in range(2):
+            bench.spend("1", hold)
+            assert hold.recorded(from_usd(1)) is None
+        assert bench.held() == [(from_usd(4), None)]
+    assert bench.held() == []
+    bench.reserve("8")
+
+
+def test_a_block_of_calls_that_fails_keeps_what_is_left(bench: Bench) -> None:
+    with suppress(RuntimeError), bench.reserve("6", one_call=False) as hold:
+        bench.spend("1", hold)
+        hold.recorded(from_usd(1))
+        raise RuntimeError
+    assert [amount for amount, _ in bench.held()] == [from_usd(5)]
+
+
+def test_ending_twice_is_harmless(bench: Bench) -> None:
+    with bench.reserve("6") as hold:
+        bench.spend("1", hold)
+        hold.recorded(from_usd(1))
+        hold.recorded(from_usd(1))
+        hold.void()
+        hold.close()
+    assert bench.held() == []
+
+
+# --- crashes
+
+DIES = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_budgets_gate import Bench, from_usd
+bench = Bench(Path(sys.argv[1]))
+hold = bench.reserve("6")
+{then}
+os.kill(os.getpid(), 9)
+"""
+
+
+def die(bench: Bench, then: str = "") -> None:
+    program = DIES.replace("{then}", then)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(bench.root), str(Path(__file__).parent)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+
+
+def test_a_holder_that_died_is_an_orphan_until_it_is_released(bench: Bench) -> None:
+    die(bench)
+    assert bench.held() == [(from_usd(6), "its process ended")]
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("5")
+    [released] = bench.gate.release()
+    assert released.amount == from_usd(6)
+    bench.reserve("10")
+
+
+def test_a_crash_between_entry_and_settle_mends_itself(bench: Bench) -> None:
+    die(bench, 'bench.spend("2", hold)')
+    assert bench.held() == []
+    bench.reserve("8")
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("0.5")
+
+
+def test_a_crash_in_a_block_of_calls_keeps_what_is_left(bench: Bench) -> None:
+    die(bench, 'hold.void(); hold = bench.reserve("6", one_call=False); bench.spend("2", hold)')
+    assert bench.held() == [(from_usd(4), "its process ended")]
+
+
+def test_a_hold_expires_into_an_orphan(bench: Bench) -> None:
+    hold = bench.reserve("6", expires_after=timedelta(minutes=5))
+    bench.now += timedelta(minutes=4, seconds=59)
+    assert bench.held() == [(from_usd(6), None)]
+    bench.now += timedelta(seconds=1)
+    assert bench.held() == [(from_usd(6), "it expired")]
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("5")
+    bench.spend("1", hold)  # its call reports after all
+    hold.recorded(from_usd(1))
+    bench.reserve("9")
+
+
+def test_live_reservations_are_not_released_unasked(bench: Bench) -> None:
+    hold = bench.reserve("6")
+    assert bench.gate.release() == bench.gate.release([str(hold.id)]) == []
+    assert len(bench.gate.release([str(hold.id)], also_live=True)) == 1
+    assert bench.held() == []
+
+
+def test_named_orphans_are_released(bench: Bench) -> None:
+    first, second = bench.reserve("1"), bench.reserve("2")
+    first.close()
+    second.close()
+    assert [h.reservation.id for h in bench.gate.release([str(second.id), "nobody"])] == [second.id]
+    assert [amount for amount, _ in bench.held()] == [from_usd(1)]
+
+
+def test_another_gate_sees_what_this_one_holds(bench: Bench) -> None:
+    bench.reserve("6")
+    with pytest.raises(BudgetExceeded):
+        bench.new_gate().reserve(bench.request("5"), profile())
+    bench.gate.close()  # as at the end of its process
+    other = bench.new_gate()
+    assert [h.reservation.orphaned for h in other.holds()] == ["its process ended"]
+
+
+def test_files_of_dead_holders_are_tidied(bench: Bench) -> None:
+    die(bench)
+    [dead] = list(bench.storage.holders_dir.iterdir())
+    os.utime(dead, (0, 0))
+    bench.reserve("1")
+    names = list(bench.storage.holders_dir.iterdir())
+    assert dead not in names
+    assert len(names) == 1
+    assert [why for _, why in bench.held()] == ["its process ended", None]
+
+
+def test_a_forked_child_holds_for_itself(bench: Bench) -> None:
+    bench.reserve("1")
+    child = os.fork()
+    if not child:
+        bench.reserve("2")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert bench.held() == [(from_usd(1), None), (from_usd(2), "its process ended")]
+
+
+# --- time
+
+
+def test_the_period_is_that_of_the_reservation(bench: Bench) -> None:
+    bench.now = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+    hold = bench.reserve("6")
+    bench.now = datetime(2026, 12, 1, tzinfo=UTC)
+    bench.reserve("10")  # December is another month
+    bench.spend("6", hold)
+    assert hold.period_at == datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("1")
+    november = bench.index.spend(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    assert november == from_usd(6)
+
+
+def test_a_clock_set_back_does_not_reopen_a_closed_month(bench: Bench) -> None:
+    bench.reserve("10")
+    bench.now = datetime(2026, 10, 15, tzinfo=UTC)
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("1")
+    hold = bench.reserve("1", "budget: {block_at_limit: true, monthly_limit_usd: 20}")
+    assert hold.period_at == NOVEMBER
+    assert hold.terms.warnings == (
+        "the clock stands at 2026-10-15 00:00 UTC, before the latest reservation at 2026-11-22 12:00 UTC: "
+        "the call counts there; see cost-dashboard doctor",
+    )
+
+
+# --- what cannot be known
+
+
+def test_a_local_call_is_never_held_nor_blocked(bench: Bench) -> None:
+    bench.spend("50")
+    fault = ProfileError(Place(Path("p.yaml")), "broken", "mend it")
+    with bench.gate.reserve(bench.request("0", local=True), profile(), fault) as hold:
+        assert hold.recorded(Nanos(0)) is None
+    hold.void()
+    assert (hold.id, hold.estimate, bench.held()) == (None, 0, [])
+
+
+def test_a_profile_that_cannot_be_read_refuses(bench: Bench) -> None:
+    fault = ProfileError(Place(Path("p.yaml"), 3), "unknown key", "mend it")
+    with pytest.raises(BudgetGateUnavailable, match=r"p\.yaml:3: unknown key"):
+        bench.gate.reserve(bench.request(), Profile(), fault)
+    hold = bench.gate.reserve(bench.request(override="an argument"), Profile(), fault)
+    assert hold.override == "an argument"
+
+
+UNPRICED = {"unknown": "no price is known for openai/gpt-9", "unpriced": True}
+
+
+@pytest.mark.parametrize(
+    ("more", "values", "held"),
+    [
+        ("", {"unknown": "the output has no maximum"}, None),
+        ("", UNPRICED, None),
+        (", on_unpriced: warn", {"unknown": "the output has no maximum"}, None),
+        (", on_unpriced: warn", UNPRICED, "0"),
+        (", reserve_cap_usd: 0.5", UNPRICED, "0.5"),
+        (", reserve_cap_usd: 0.5", {"unknown": "the output has no maximum"}, "0.5"),
+        (", reserve_cap_usd: 20", UNPRICED, None),
+    ],
+)
+def test_a_cost_without_a_bound(bench: Bench, more: str, values: dict[str, Any], held: str | None) -> None:
+    text = f"budget: {{monthly_limit_usd: 10, block_at_limit: true{more}}}"
+    if held is None:
+        with pytest.raises(BudgetExceeded):
+            bench.reserve(None, text, **values)
+        assert bench.held() == []
+        return
+    hold = bench.reserve(None, text, **values)
+    assert hold.estimate == from_usd(held)
+    assert hold.terms.warnings == (f"{values['unknown']}; {format_usd(hold.estimate, 4)} is held for it",)
+
+
+def test_a_cost_without_a_bound_is_no_matter_where_nothing_blocks(bench: Bench) -> None:
+    assert bench.reserve(None, "budget: {}", **UNPRICED).estimate == 0
+
+
+def test_the_refusal_of_an_unbounded_cost_says_what_to_do(bench: Bench) -> None:
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.reserve(None, **UNPRICED)
+    assert str(denied.value) == (
+        "no price is known for openai/gpt-9, and the monthly limit of user u blocks; set reserve_cap_usd in the "
+        "profile to hold a fixed amount for such calls, or COST_TRACKER_SKIP_BUDGET_CHECK=1 to make this one"
+    )
+
+
+@pytest.mark.parametrize("usd", ["20", None])
+def test_an_override_goes_on_and_is_told(bench: Bench, usd: str | None) -> None:
+    hold = bench.reserve(usd, override="the environment", unknown="no maximum")
+    assert hold.override == "the environment"
+    assert hold.terms.warnings[0].startswith("budget check overridden by the environment: ")
+    assert bench.held() == [(from_usd(usd or 0), None)]
+
+
+# --- when the gate itself fails
+
+
+def broken(bench: Bench) -> Gate:
+    bench.close()
+    bench.storage.state_path.write_bytes(b"no database" * 100)
+    for suffix in ("-wal", "-shm"):
+        bench.storage.state_path.with_name(f"state.db{suffix}").unlink(missing_ok=True)
+    return bench.new_gate()
+
+
+def test_a_gate_that_cannot_be_read_blocks(bench: Bench) -> None:
+    request = bench.request()
+    with pytest.raises(BudgetGateUnavailable, match=r"state\.db: not a usable database.*try again"):
+        broken(bench).reserve(request, profile())
+
+
+@pytest.mark.parametrize(
+    ("text", "override"),
+    [
+        ("budget: {monthly_limit_usd: 10, block_at_limit: true, on_gate_error: allow}", None),
+        ("budget: {monthly_limit_usd: 10}", None),
+        (BLOCKING, "an argument"),
+    ],
+)
+def test_where_it_is_allowed_the_call_goes_on_without_a_reservation(
+    bench: Bench, text: str, override: str | None
+) -> None:
+    request = bench.request(override=override)
+    with broken(bench).reserve(request, profile(text)) as hold:
+        assert hold.recorded(from_usd(1)) is None
+    assert (hold.id, hold.override) == (None, override)
+    assert "without a reservation" in hold.terms.warnings[0]
+
+
+def test_waiting_for_others_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "GATE_WAIT_S", 0.3)
+    bench.reserve("1")
+    request, other = bench.request(), bench.new_gate()
+    with (
+        bench.index.state.transaction(),
+        pytest.raises(BudgetGateUnavailable, match="another process holds it"),
+    ):
+        other.reserve(request, profile())
+    other.reserve(request, profile())
+
+
+def test_a_settle_that_fails_is_made_up_for(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    other = bench.new_gate()
+    hold = other.reserve(bench.request("6"), profile())
+    bench.spend("1", hold)
+    with bench.index.state.transaction():
+        hold.recorded(from_usd(1))
+    assert "a reservation could not be settled yet" in caplog.text
+    assert len(bench.held()) == 1
+    other.reserve(bench.request("9"), profile())
+    assert [h.reservation.estimate for h in other.holds()] == [from_usd(9)]
+
+
+def test_an_interruption_before_the_caller_has_the_hold_gives_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gate_module, "insert", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.reserve("6")
+    monkeypatch.undo()
+    bench.reserve("10")
+
+
+def test_ledgers_that_take_too_long_are_not_guessed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.index, "catch_up_all", lambda: False)
+    with pytest.raises(BudgetGateUnavailable, match="still being read for the first time"):
+        bench.reserve()
+    with pytest.raises(StorageUnavailable):
+        bench.gate.holds()
+
+
+def test_an_index_that_cannot_be_used_only_costs_time(bench: Bench) -> None:
+    bench.spend("4")
+    hold = bench.reserve("5")
+    bench.index.close()
+    bench.storage.index_path.unlink()
+    bench.storage.index_path.mkdir()
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.reserve("2")
+    assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(4), from_usd(5))
+    bench.spend("5", hold)
+    assert bench.held() == [(0, None)]
