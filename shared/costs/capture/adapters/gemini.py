@@ -183,8 +183,7 @@ def _images(fields: Fields) -> Captured:
 
 def _is_batch_line(fields: Fields) -> bool:
     response = fields.part("response")
-    inlined = type(fields.raw).__name__ == "InlinedResponse" or fields.has("key") or fields.has("metadata")
-    return inlined and bool(response) and _is_generated(response)
+    return bool(response) and _is_generated(response)
 
 
 ADAPTER = Adapter(
