@@ -46,7 +46,8 @@ def recorded_call(
     estimate = tracker.estimate_cost(
         engine.service, engine.model, tokens_input=needs.tokens_input, tokens_output=needs.max_tokens_output
     )
-    run.log.info("%s/%s: at most $%.4f", engine.service, engine.model, estimate)
+    if estimate:
+        run.log.info("%s/%s: at most $%.4f", engine.service, engine.model, estimate)
     with tracker.reserve(
         engine.service,
         engine.model,

@@ -26,7 +26,8 @@ class OpenAIChatFormat:
     def read(self, path: str, body: bytes, content_type: str) -> Asked:
         data = json.loads(body)
         text = "\n".join(message["content"] for message in data["messages"])
-        return Asked(data["model"], text, bool(data.get("stream")))
+        asked_for = data.get("stream_options", {}).get("include_usage", False)
+        return Asked(data["model"], text, bool(data.get("stream")), usage_in_stream=asked_for)
 
     def whole(self, answering: Answering) -> dict[str, Any]:
         message = {"role": "assistant", "content": answering.reply.text}
@@ -41,7 +42,7 @@ class OpenAIChatFormat:
             yield _event(head | {"choices": [{"index": 0, "delta": {"content": word}}]})
         yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         usage = _usage(answering)
-        if usage is not None:
+        if usage is not None and answering.asked.usage_in_stream:
             yield _event(head | {"choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 

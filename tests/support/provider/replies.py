@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
-How = Literal["normal", "error", "busy", "hang-up", "total-only", "silent"]
+How = Literal["normal", "error", "busy", "hang-up", "total-only", "silent", "stall"]
 """``normal``; ``error``: 500; ``busy``: 429; ``hang-up``: the connection breaks in the middle of
-the answer; ``total-only``: usage as a total alone; ``silent``: an answer without usage."""
+the answer; ``total-only``: usage as a total alone; ``silent``: an answer without usage; ``stall``:
+no answer until the server is released."""
 
 HOWS: tuple[str, ...] = get_args(How)
 
@@ -46,6 +47,7 @@ class Asked:
     text: str
     stream: bool
     audio_seconds: float = 0.0
+    usage_in_stream: bool = True
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ _FAULT_STATUS: Final = {"error": 500, "busy": 429}
 class ProviderServer:
     """Answers requests in threads of its own; used with ``with``.
 
-    ``served`` lists the answers in order, faults and broken ones included.
+    ``served`` lists the answers in order, faults and broken ones included. ``arrived`` is released
+    once for every request that has come in, so that a test can wait for one without sleeping.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -39,6 +40,8 @@ class ProviderServer:
         self._replies: deque[Reply] = deque()
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
+        self._released = threading.Event()
+        self.arrived = threading.Semaphore(0)
         self._http = _Http(self, port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
@@ -65,6 +68,14 @@ class ProviderServer:
         with self._lock:
             return (self._replies.popleft() if self._replies else Reply()), f"req-{next(self._ids)}"
 
+    def release(self) -> None:
+        """Let the requests go on that were told to stall."""
+        self._released.set()
+
+    def wait_for_release(self) -> None:
+        """Hold a request up."""
+        self._released.wait()
+
     def note(self, served: Served) -> None:
         """Keep what was answered."""
         with self._lock:
@@ -75,6 +86,7 @@ class ProviderServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
@@ -107,9 +119,15 @@ class _Handler(BaseHTTPRequestHandler):
         status = _FAULT_STATUS.get(reply.how, 200)
         # Noted before the answer: once the client has it, the note is there to be read.
         told = counts if reply.how in {"normal", "total-only"} else type(counts)()
-        noted = -1 if reply.how == "hang-up" else status
+        noted = -1 if reply.how in {"hang-up", "stall"} else status
         self.server.provider.note(Served(path, asked, noted, request_id, told))
-        self._answer(wire, answering, status)
+        self.server.provider.arrived.release()
+        if reply.how == "stall":
+            self.server.provider.wait_for_release()
+        try:
+            self._answer(wire, answering, status)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # whoever asked has gone in the meantime
 
     def _answer(self, wire: WireFormat, answering: Answering, status: int) -> None:
         if status != 200:

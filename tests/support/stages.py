@@ -1,0 +1,92 @@
+"""Running stage scripts and the batch runner as programs, and reading what they left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.documents import Segment, Transcript
+from pipeline.job import Job, Media
+from pipeline.jobs import JobFolder
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+RECORDINGS: Final = sorted((ROOT / "scripts" / "recordings").glob("*.flac"))
+SPOKEN: Final = ("good morning everyone", "the garden needs water", "water is dear in the garden")
+KEY: Final = "sk-canary-0123456789abcdef0123456789abcdef"
+KEYS: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+
+
+@dataclass
+class Done:
+    """How a program ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Programs:
+    """Starts the scripts in ``folder``, with an environment that a test may add to."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def command(self, script: str, *arguments: object) -> list[str]:
+        """The command line of a script."""
+        return [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *map(str, arguments)]
+
+    def run(self, script: str, *arguments: object) -> Done:
+        """Run a script to its end."""
+        done = subprocess.run(
+            self.command(script, *arguments),
+            cwd=self.folder,
+            env=self.whole_environ(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, script: str, *arguments: object) -> subprocess.Popen[str]:
+        """Start a script and return at once; use it with ``with``."""
+        return subprocess.Popen(
+            self.command(script, *arguments),
+            cwd=self.folder,
+            env=self.whole_environ(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def whole_environ(self) -> dict[str, str]:
+        """What the programs see: this process's environment, keys for the loopback, and the test's own."""
+        return {**os.environ, **dict.fromkeys(KEYS, KEY), **self.environ}
+
+    def profile(self, content: str) -> None:
+        """Write a profile and let the programs use it."""
+        path = self.folder / "profile.yaml"
+        path.write_text(content, encoding="utf-8")
+        self.environ["COST_TRACKER_PROFILE"] = str(path)
+
+    def job(self, user: str = "1", *, transcribed: bool = True) -> Job:
+        """Make a job about a shipped recording, with a transcript as if stage 06 had run."""
+        media = Media.of(RECORDINGS[-1])
+        job = JobFolder(self.folder / "out", user).create(media, datetime.now(UTC))
+        if transcribed:
+            segments = tuple(Segment(float(at), at + 0.9, text) for at, text in enumerate(SPOKEN))
+            job.write(job.transcript_path, Transcript("en", "test", "test", 3.0, segments).as_json())
+        return job
+
+
+def entries(job: Path) -> list[dict[str, Any]]:
+    """The lines of a job's ledger."""
+    ledger = job / "cost_ledger.jsonl"
+    return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
