@@ -1,0 +1,68 @@
+"""Where notices go: the addresses of a profile, with secrets kept out of every text.
+
+An address is an Apprise URL (https://appriseit.com/services), ``env:NAME`` for one in an environment
+variable, or the ``notification_email``, which is sent through the mail server that
+``COST_TRACKER_SMTP`` names (``mailtos://user:password@smtp.example.org``), by default the one of this
+machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+from ..profile.types import Budget
+
+SMTP_VARIABLE: Final = "COST_TRACKER_SMTP"
+LOCAL_SMTP: Final = "mailto://localhost:25"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One place to send to. ``name`` may be shown, ``url`` never: it can hold a token or a password.
+
+    ``fault`` says why there is no URL.
+    """
+
+    name: str
+    url: str = field(default="", repr=False)
+    fault: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What stands for the address in the queue: it does not change, and does not give it away."""
+        return hashlib.blake2b(self.name.encode() + b"\0" + self.url.encode(), digest_size=12).hexdigest()
+
+
+def addresses_of(budget: Budget, environ: Mapping[str, str]) -> list[Address]:
+    """Return where notices about this budget go, each once.
+
+    >>> [found.name for found in addresses_of(Budget(notify=("env:SLACK", "discord://1/2")), {})]
+    ['env:SLACK', 'discord://...']
+    """
+    found = [_address(stated, environ) for stated in budget.notify]
+    if budget.notification_email:
+        found.append(_email(budget.notification_email, environ))
+    return list({address.fingerprint: address for address in found}.values())
+
+
+def _address(stated: str, environ: Mapping[str, str]) -> Address:
+    if not stated.startswith("env:"):
+        return Address(f"{stated.partition('://')[0]}://...", stated)
+    variable = stated.removeprefix("env:")
+    url = environ.get(variable, "").strip()
+    if not url:
+        return Address(stated, fault=f"the environment variable {variable} is not set")
+    return Address(stated, url)
+
+
+def _email(recipient: str, environ: Mapping[str, str]) -> Address:
+    server = environ.get(SMTP_VARIABLE, "").strip() or LOCAL_SMTP
+    if not server.startswith(("mailto://", "mailtos://")):
+        return Address(recipient, fault=f"{SMTP_VARIABLE} is no mailto:// or mailtos:// address")
+    joint = "&" if "?" in server else "?"
+    sender = "" if "from=" in server else f"&from={quote(recipient)}"
+    return Address(recipient, f"{server}{joint}to={quote(recipient)}{sender}")

@@ -1,0 +1,147 @@
+"""Sending one message to one address through Apprise (the extra ``notify``).
+
+Apprise speaks the protocols; what is narrowed here: connections are encrypted unless they stay on
+this machine, redirects are not followed, nobody is waited for longer than a few seconds, and what
+Apprise has to say about a failure is cut down to what gives no address away.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from ..errors import CostError
+from .addresses import Address
+from .queue import Level
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+TIMEOUT_SECONDS: Final = 5.0
+
+_TYPES: Final[dict[Level, str]] = {"info": "info", "warning": "warning", "critical": "failure"}
+
+
+class MissingNotifyExtra(CostError):
+    """Apprise is not installed. The message says how to get it."""
+
+
+def send(address: Address, subject: str, text: str, level: Level) -> str:
+    """Send one message; return an empty text when it was accepted, else why it was not.
+
+    Raises:
+        MissingNotifyExtra: Apprise is not installed.
+
+    """
+    if address.fault:
+        return address.fault
+    plugin = _plugin(address)
+    if isinstance(plugin, str):
+        return plugin
+    with _overheard() as said:
+        accepted = plugin.notify(title=subject, body=text, notify_type=_TYPES[level])
+    return "" if accepted else _reason(said)
+
+
+def _plugin(address: Address) -> NotifyBase | str:
+    """Return Apprise's own object for the address, or why it is not used."""
+    try:
+        from apprise import Apprise, AppriseAsset  # half a second, and an extra: only the sender pays
+    except ImportError:
+        raise MissingNotifyExtra("Apprise is needed here: pip install 'cost-ledger[notify]'") from None
+    asset = AppriseAsset(
+        app_id="cost-ledger",
+        app_desc="AI cost alerts",
+        async_mode=False,
+        http_redirects=False,
+        secure_logging=True,
+        storage_mode="memory",
+    )
+    with _overheard():
+        plugin = Apprise.instantiate(address.url, asset=asset, suppress_exceptions=True)
+    if plugin is None:
+        return "is no address that Apprise understands"
+    plugin.redirects = False  # an address may not ask for them either
+    plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, TIMEOUT_SECONDS)
+    plugin.socket_read_timeout = min(plugin.socket_read_timeout, TIMEOUT_SECONDS)
+    return _unencrypted(plugin, address.url) or plugin
+
+
+def _unencrypted(plugin: NotifyBase, url: str) -> str:
+    """Return why a connection is refused that would cross the network in the clear."""
+    scheme = url.partition("://")[0].lower()
+    host = getattr(plugin, "smtp_host", None) or getattr(plugin, "host", None)
+    encrypted_already = getattr(plugin, "secure", False) or scheme not in _names(plugin.protocol)
+    if encrypted_already or not host or is_loopback(host):
+        return ""
+    encrypted = sorted(_names(plugin.secure_protocol))
+    remedy = f"write it as {encrypted[0]}://..." if encrypted else "use another service"
+    return f"{scheme}:// sends in the clear, and only to this machine may that be; {remedy}"
+
+
+def _names(schemes: object) -> set[str]:
+    if isinstance(schemes, str):
+        return {schemes}
+    return set(schemes) if isinstance(schemes, (tuple, list, set, frozenset)) else set()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("10.0.0.1")
+    (True, True, True, False)
+    """
+    if host.strip("[]").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+@contextmanager
+def _overheard() -> Iterator[list[str]]:
+    """Listen to the logs of Apprise and its HTTP client, and keep them to ourselves: they name addresses.
+
+    Warnings are dropped: they are about modules that Apprise's plugins import, and nothing that a user could mend.
+    """
+    listener = _Listener()
+    loggers = [logging.getLogger(name) for name in ("apprise", "urllib3")]
+    propagated = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(listener)
+        logger.propagate = False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield listener.said
+    finally:
+        for logger, before in zip(loggers, propagated, strict=True):
+            logger.propagate = before
+            logger.removeHandler(listener)
+
+
+_STATUS: Final = re.compile(r"\b(?:error|status|code)\D{0,5}([1-5]\d\d)\b", re.IGNORECASE)
+
+
+def _reason(said: list[str]) -> str:
+    """Return in our own words what Apprise said: a status code at most."""
+    for message in said:
+        status = _STATUS.search(message)
+        if status:
+            return f"was not accepted: status {status[1]}"
+    return "could not be reached, or did not answer in time"

@@ -1,0 +1,192 @@
+"""Sending what is queued: passes over the queue, and the process that makes them until it is done.
+
+One sender runs per cost storage, by a lock on ``notify.lock``. It ends when nothing is due soon; what
+waits longer goes out when the next alert starts a sender, or with ``cost-dashboard notify send``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from ..errors import FileRefused
+from ..index.state import StateDb
+from ..platform import close, lock, open_secure
+from ..profile import load_profile
+from ..profile.types import Budget, Profile
+from ..storage import CostStorage
+from ..workspace import Clock
+from .addresses import Address, addresses_of
+from .channel import send
+from .digest import digest
+from .queue import Attempt, Notice, Queued, due_at, finish, note, waiting
+
+LINGER: Final = timedelta(minutes=3)
+"""A sender waits for retries that are due within this time; for later ones it does not stay."""
+
+LOOK_AGAIN_SECONDS: Final = 2.0
+"""A waiting sender looks for new notices after this time."""
+
+Deliver = Callable[[Address, Sequence[Notice]], str]
+"""Sends notices to an address as one message; returns why it failed, or an empty text."""
+
+Wait = Callable[[float], object]
+"""Waits so many seconds."""
+
+
+def deliver_digest(address: Address, notices: Sequence[Notice]) -> str:
+    """Send notices to an address through Apprise, as one message."""
+    message = digest(notices)
+    return send(address, message.subject, message.text, message.level)
+
+
+def budget_for(profile: Profile, audience: str) -> Budget:
+    """Return the budget whose addresses a notice goes to.
+
+    The organisation's alerts go to the organisation's addresses, or without any to the default ones.
+    """
+    if audience:
+        return profile.for_user(audience).budget
+    own = profile.organization
+    return own if own.notify or own.notification_email else profile.budget
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one pass did. ``next_at`` is when the next delivery is due, ``None`` when none waits.
+
+    ``faults`` says of each address that failed why.
+    """
+
+    sent: int = 0
+    next_at: datetime | None = None
+    faults: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Batch:
+    address: Address
+    due: list[Queued] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Takes notices from the queue to their addresses."""
+
+    state: StateDb
+    environ: Mapping[str, str]
+    deliver: Deliver = deliver_digest
+
+    def deliver_due(self, now: datetime, *, at_once: bool = False) -> Pass:
+        """Send everything that is due, each address getting one message.
+
+        With ``at_once``, what waits for a later retry is sent too.
+
+        Raises:
+            StorageUnavailable: the queue cannot be read or written.
+            MissingNotifyExtra: Apprise is not installed; everything stays queued.
+
+        """
+        sent, faults = 0, []
+        for batch in self._due(now, at_once=at_once):
+            fault = self.deliver(batch.address, [queued.notice for queued in batch.due])
+            note(self.state, [Attempt(q, batch.address.fingerprint, fault) for q in batch.due], now)
+            if fault:
+                faults.append((batch.address.name, fault))
+            else:
+                sent += len(batch.due)
+        return Pass(sent, self._tidy(now), tuple(faults))
+
+    def next_due(self) -> datetime | None:
+        """Return when the next delivery is due; ``None`` when none waits."""
+        return min((due for _, _, due in self._open()), default=None)
+
+    def _due(self, now: datetime, *, at_once: bool) -> list[_Batch]:
+        batches: dict[str, _Batch] = {}
+        for queued, address, due in self._open():
+            if at_once or due <= now:
+                batches.setdefault(address.fingerprint, _Batch(address)).due.append(queued)
+        return list(batches.values())
+
+    def _tidy(self, now: datetime) -> datetime | None:
+        """Mark what has nowhere left to go as done; return when the rest is due."""
+        there = waiting(self.state)
+        still_open = {queued.id: due for queued, _, due in sorted(self._open(), key=_later_first)}
+        done = [queued.id for queued in there if queued.id not in still_open]
+        if done:
+            finish(self.state, done, now)
+        return min(still_open.values(), default=None)
+
+    def _open(self) -> Iterator[tuple[Queued, Address, datetime]]:
+        """Yield each delivery that is not settled, with when it is due."""
+        profiles: dict[str, Profile | FileRefused] = {}
+        for queued in waiting(self.state):
+            for address in self._addresses(queued.notice, profiles):
+                due = due_at(self.state, queued, address.fingerprint)
+                if due is not None:
+                    yield queued, address, due
+
+    def _addresses(self, notice: Notice, profiles: dict[str, Profile | FileRefused]) -> list[Address]:
+        if notice.profile not in profiles:
+            profiles[notice.profile] = _profile(notice.profile)
+        profile = profiles[notice.profile]
+        if isinstance(profile, FileRefused):
+            return [Address("the profile", fault=str(profile))]
+        return addresses_of(budget_for(profile, notice.audience), self.environ)
+
+
+def _later_first(delivery: tuple[Queued, Address, datetime]) -> float:
+    return -delivery[2].timestamp()
+
+
+def _profile(path: str) -> Profile | FileRefused:
+    try:
+        return load_profile(Path(path) if path else None)
+    except FileRefused as fault:
+        return fault
+
+
+def run(storage: CostStorage, sender: Sender, clock: Clock, wait: Wait = time.sleep) -> None:
+    """Send until nothing is due soon. Ends at once when another sender is at work here.
+
+    Raises:
+        StorageUnavailable: the queue cannot be read or written.
+        MissingNotifyExtra: Apprise is not installed; everything stays queued.
+
+    """
+    while True:
+        with _alone(storage) as alone:
+            if not alone:
+                return
+            _send_until_quiet(sender, clock, wait)
+        # Looked at once more without the lock: a notice may have come after the last look within it,
+        # from a process whose own sender found the lock taken.
+        if not _is_soon(sender.next_due(), clock()):
+            return
+
+
+def _is_soon(due: datetime | None, now: datetime) -> bool:
+    return due is not None and due - now <= LINGER
+
+
+def _send_until_quiet(sender: Sender, clock: Clock, wait: Wait) -> None:
+    while True:
+        due = sender.deliver_due(clock()).next_at
+        if due is None or not _is_soon(due, clock()):
+            return
+        wait(min(max((due - clock()).total_seconds(), 0.0), LOOK_AGAIN_SECONDS))
+
+
+@contextmanager
+def _alone(storage: CostStorage) -> Iterator[bool]:
+    """Hold the one lock of senders of this storage, or say that another has it."""
+    fd = open_secure(storage.root / "notify.lock", write=True, create=True)
+    try:
+        yield lock(fd, 0.0)
+    finally:
+        close(fd)

@@ -1,0 +1,361 @@
+"""The queue and the sender: nothing lost, nothing repeated, nobody waited for."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from notify_servers import web_server
+
+from shared.costs.budgets.limits import Crossing, Limit, Scope
+from shared.costs.errors import StorageUnavailable
+from shared.costs.index.state import StateDb
+from shared.costs.money import from_usd
+from shared.costs.notify import __main__ as process
+from shared.costs.notify import telling
+from shared.costs.notify.addresses import Address
+from shared.costs.notify.channel import MissingNotifyExtra
+from shared.costs.notify.digest import digest
+from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, QUIET, Notice, put, standing, waiting
+from shared.costs.notify.sender import LINGER, Sender, budget_for, run
+from shared.costs.platform import close, lock, open_secure
+from shared.costs.profile.types import Budget, Profile
+from shared.costs.rollup import Query
+from shared.costs.storage import CostStorage
+from shared.costs.workspace import Workspace
+
+NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+DUE = NOW + GATHER
+NOTICE = Notice(audience="ana", profile="", key="k", level="warning", text="Budget threshold!", made_at=NOW)
+PROFILE = """\
+budget:
+  notify: [env:HOOK_A]
+organization:
+  monthly_limit_usd: 100
+users:
+  ana: {budget: {notify: [env:HOOK_A, env:HOOK_B]}}
+  bob: {budget: {notify: []}}
+"""
+ENVIRON = {"HOOK_A": "json://127.0.0.1:1/a", "HOOK_B": "json://127.0.0.1:1/b"}
+
+
+class Post:
+    """Takes what is delivered; ``faults`` says for which address it fails, and how."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, list[str]]] = []
+        self.faults: dict[str, str] = {}
+
+    def __call__(self, address: Address, notices: Sequence[Notice]) -> str:
+        self.taken.append((address.name, [notice.text for notice in notices]))
+        return self.faults.get(address.name, "")
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> CostStorage:
+    found = CostStorage(tmp_path / "storage")
+    found.prepare()
+    return found
+
+
+@pytest.fixture
+def state(storage: CostStorage) -> Iterator[StateDb]:
+    found = StateDb(storage.state_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> str:
+    path = tmp_path / "profile.yaml"
+    path.write_text(PROFILE)
+    return str(path)
+
+
+def notice(profile: str, key: str = "k", audience: str = "ana") -> Notice:
+    return replace(NOTICE, profile=profile, key=key, text=f"Budget {key}", audience=audience)
+
+
+def test_a_notice_goes_to_each_address_once(state: StateDb, profile: str) -> None:
+    post = Post()
+    sender = Sender(state, ENVIRON, post)
+    assert put(state, [notice(profile)]) == 1
+    assert sender.deliver_due(NOW).next_at == DUE
+    assert post.taken == []
+    assert sender.deliver_due(DUE).sent == 2
+    assert post.taken == [("env:HOOK_A", ["Budget k"]), ("env:HOOK_B", ["Budget k"])]
+    assert sender.deliver_due(DUE).sent == 0
+    assert waiting(state) == []
+
+
+def test_what_is_due_together_goes_out_as_one_message(state: StateDb, profile: str) -> None:
+    post = Post()
+    put(state, [notice(profile, "a"), notice(profile, "b"), notice(profile, "c", audience="carl")])
+    assert Sender(state, ENVIRON, post).deliver_due(DUE).sent == 5
+    assert post.taken == [
+        ("env:HOOK_A", ["Budget a", "Budget b", "Budget c"]),
+        ("env:HOOK_B", ["Budget a", "Budget b"]),
+    ]
+
+
+def test_a_repetition_is_quiet_for_a_day(state: StateDb) -> None:
+    later = replace(NOTICE, made_at=NOW + QUIET - timedelta(seconds=1))
+    assert put(state, [NOTICE, NOTICE, later]) == 1
+    assert put(state, [replace(NOTICE, made_at=NOW + QUIET)]) == 1
+
+
+def test_only_the_address_that_failed_is_tried_again_later_and_later(state: StateDb, profile: str) -> None:
+    post = Post()
+    post.faults = {"env:HOOK_B": "was not accepted: status 500"}
+    sender = Sender(state, ENVIRON, post)
+    put(state, [notice(profile)])
+    first = sender.deliver_due(DUE)
+    assert first.faults == (("env:HOOK_B", "was not accepted: status 500"),)
+    assert first.next_at == DUE + timedelta(seconds=30)
+    post.taken.clear()
+    assert sender.deliver_due(DUE + timedelta(seconds=29)).faults == ()
+    second = sender.deliver_due(DUE + timedelta(seconds=30))
+    assert post.taken == [("env:HOOK_B", ["Budget k"])]
+    assert second.next_at == DUE + timedelta(seconds=150)
+    post.faults.clear()
+    assert sender.deliver_due(NOW, at_once=True).sent == 1
+    assert waiting(state) == []
+
+
+def test_after_three_days_it_is_given_up_and_that_is_seen(state: StateDb, profile: str) -> None:
+    post = Post()
+    post.faults = {"env:HOOK_A": "gone", "env:HOOK_B": "gone"}
+    put(state, [notice(profile)])
+    last = Sender(state, ENVIRON, post).deliver_due(NOW + GIVE_UP_AFTER)
+    assert last.next_at is None
+    assert standing(state, NOW + GIVE_UP_AFTER).given_up == (("Budget k", "gone"), ("Budget k", "gone"))
+    assert standing(state, NOW + timedelta(days=40)).given_up == ()
+
+
+def test_without_its_variable_an_address_waits_and_says_so(state: StateDb, profile: str) -> None:
+    put(state, [notice(profile, audience="carl")])
+    found = Sender(state, {}).deliver_due(DUE)
+    assert found.faults == (("env:HOOK_A", "the environment variable HOOK_A is not set"),)
+    assert standing(state, DUE).waiting == 1
+
+
+def test_a_refused_profile_keeps_the_notice(state: StateDb, profile: str) -> None:
+    put(state, [notice(profile)])
+    Path(profile).write_text("budget: {notify: 7}\n")
+    post = Post()
+    (fault,) = Sender(state, ENVIRON).deliver_due(DUE).faults
+    assert fault[0] == "the profile"
+    Path(profile).write_text(PROFILE)
+    assert Sender(state, ENVIRON, post).deliver_due(DUE, at_once=True).sent == 2
+
+
+def test_a_notice_that_nobody_wants_any_more_is_done(state: StateDb, profile: str) -> None:
+    put(state, [notice(profile, audience="bob")])
+    assert Sender(state, ENVIRON).deliver_due(DUE).next_at is None
+    assert waiting(state) == []
+
+
+def test_old_notices_are_forgotten(state: StateDb, profile: str) -> None:
+    sender = Sender(state, ENVIRON, Post())
+    put(state, [notice(profile, "old")])
+    sender.deliver_due(DUE)
+    put(state, [replace(notice(profile, "new"), made_at=NOW + KEPT * 2)])
+    sender.deliver_due(NOW + KEPT * 2 + GATHER)
+    with state.reading() as db:
+        assert db.execute("SELECT key FROM notices").fetchall() == [("new",)]
+        assert db.execute("SELECT count(*) FROM deliveries").fetchone() == (2,)
+
+
+def test_no_address_is_kept_in_the_queue(state: StateDb, profile: str, storage: CostStorage) -> None:
+    secret = {"HOOK_A": "json://u:hunter2secret@127.0.0.1:1/a", "HOOK_B": "json://127.0.0.1:1/hunter2secret"}
+    put(state, [notice(profile)])
+    Sender(state, secret, Post()).deliver_due(DUE)
+    state.close()
+    for path in storage.root.iterdir():
+        if path.is_file():
+            assert b"hunter2secret" not in path.read_bytes()
+
+
+def test_the_organisations_alerts_go_to_its_own_addresses_or_the_default_ones() -> None:
+    default, own = Budget(notify=("env:A",)), Budget(notify=("env:B",))
+    assert budget_for(Profile(budget=default), "") == default
+    assert budget_for(Profile(budget=default, organization=own), "") == own
+    assert budget_for(Profile(budget=default, organization=own), "ana") == default
+
+
+def test_a_digest_is_as_loud_as_its_loudest() -> None:
+    message = digest([NOTICE, replace(NOTICE, level="critical"), replace(NOTICE, level="info")])
+    assert (message.level, message.subject) == ("critical", "AI costs: 3 alerts")
+    assert len(message.text.splitlines()) == 3
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that waiting moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.waited: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.now += timedelta(seconds=max(seconds, 0.001))
+
+
+def test_a_sender_stays_for_early_retries_and_leaves_the_rest(
+    storage: CostStorage, state: StateDb, profile: str
+) -> None:
+    post, clock = Post(), Clock()
+    post.faults = {"env:HOOK_A": "down", "env:HOOK_B": "down"}
+    put(state, [notice(profile)])
+    run(storage, Sender(state, ENVIRON, post), clock, clock.wait)
+    assert [name for name, _ in post.taken] == ["env:HOOK_A", "env:HOOK_B"] * 3  # at once, 30 s, 2 min
+    assert clock.now - NOW < timedelta(minutes=4)
+    assert max(clock.waited) <= 2.0
+    due = Sender(state, ENVIRON).next_due()
+    assert due is not None
+    assert due - clock.now > LINGER
+
+
+def test_a_second_sender_leaves_at_once(storage: CostStorage, state: StateDb, profile: str) -> None:
+    put(state, [notice(profile)])
+    fd = open_secure(storage.root / "notify.lock", write=True, create=True)
+    try:
+        assert lock(fd, 0.0)
+        post = Post()
+        run(storage, Sender(state, ENVIRON, post), Clock())
+        assert post.taken == []
+    finally:
+        close(fd)
+
+
+def test_a_notice_that_comes_when_the_sender_is_leaving_is_sent(
+    storage: CostStorage, state: StateDb, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post, clock = Post(), Clock()
+    real = Sender.next_due
+    came: list[int] = []
+
+    def late(self: Sender) -> datetime | None:
+        if not came:
+            came.append(put(state, [replace(notice(profile, "late"), made_at=clock.now)]))
+        return real(self)
+
+    monkeypatch.setattr(Sender, "next_due", late)
+    run(storage, Sender(state, ENVIRON, post), clock, clock.wait)
+    assert [texts for _, texts in post.taken] == [["Budget late"], ["Budget late"]]
+
+
+def test_the_process_needs_apprise_and_keeps_the_queue(
+    storage: CostStorage,
+    state: StateDb,
+    profile: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    put(state, [replace(notice(profile), made_at=datetime.now(UTC) - timedelta(minutes=1))])
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    assert process.main([str(storage.root)]) == MissingNotifyExtra.exit_code
+    assert "pip install" in capsys.readouterr().err
+    assert len(waiting(state)) == 1
+
+
+# --- from a crossing to a message ----------------------------------------------------------------
+
+CROSSED = Crossing(Limit(Scope("ana", "month"), from_usd(50), None, Query()), from_usd(50), 100.0)
+
+
+def workspace_of(storage: CostStorage, profile: str) -> Workspace:
+    return Workspace(storage.root, profile, environ={})
+
+
+def test_a_crossing_wakes_a_sender_that_outlives_the_stage(
+    storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("apprise")
+    with web_server() as web, workspace_of(storage, profile) as workspace:
+        monkeypatch.setenv("HOOK_A", f"json://127.0.0.1:{web.port}/a")
+        monkeypatch.setenv("HOOK_B", f"json://127.0.0.1:{web.port}/b")
+        started = time.monotonic()
+        assert telling.tell(workspace, [CROSSED]) == 1
+        assert time.monotonic() - started < 1.0  # it does not wait for the message, which takes seconds
+        taken = sorted((web.taken.get(timeout=30) for _ in range(2)), key=lambda one: one.path)
+        assert [one.path for one in taken] == ["/a", "/b"]
+        assert "Budget limit reached! $50.00 / $50.00 (100.0%)" in taken[0].data["message"]
+        assert telling.tell(workspace, [CROSSED]) == 0
+        _until_nobody_sends(storage)
+        assert waiting(workspace.state) == []
+
+
+def _until_nobody_sends(storage: CostStorage) -> None:
+    fd = open_secure(storage.root / "notify.lock", write=True, create=True)
+    try:
+        assert lock(fd, 30.0)
+    finally:
+        close(fd)
+
+
+def test_only_those_with_an_address_are_told(storage: CostStorage, profile: str) -> None:
+    nobody = replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope("bob", "month")))
+    with workspace_of(storage, profile) as workspace:
+        assert telling.tell(workspace, [nobody]) == 0
+        assert telling.notices_of([nobody], workspace.profile, NOW) == []
+        (organisation,) = telling.notices_of(
+            [replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope(None, "month")))],
+            workspace.profile,
+            NOW,
+        )
+    assert (organisation.audience, organisation.level) == ("", "critical")
+
+
+def test_without_apprise_the_notice_waits_and_the_log_says_so(
+    storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
+        assert telling.tell(workspace, [CROSSED]) == 1
+        assert len(waiting(workspace.state)) == 1
+    assert "pip install 'cost-ledger[notify]'" in caplog.text
+
+
+@pytest.mark.parametrize("fault", [StorageUnavailable("locked"), OSError(11, "no processes")])
+def test_a_failure_never_reaches_the_stage(
+    fault: Exception,
+    storage: CostStorage,
+    profile: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing(*_args: object) -> int:
+        raise fault
+
+    monkeypatch.setattr(telling, "put", failing)
+    with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
+        assert telling.tell(workspace, [CROSSED]) == 0
+    assert str(fault) in caplog.text
+
+
+def test_many_threads_queue_the_same_alert_once(state: StateDb, profile: str) -> None:
+    queued: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: queued.append(put(state, [notice(profile)]))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(queued) == [0] * 7 + [1]
