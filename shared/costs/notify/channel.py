@@ -117,7 +117,7 @@ class _Listener(logging.Handler):
 def _overheard() -> Iterator[list[str]]:
     """Listen to the logs of Apprise and its HTTP client, and keep them to ourselves: they name addresses.
 
-    Warnings are dropped: they are about modules that Apprise's plugins import, and nothing that a user could mend.
+    Warnings are dropped: they are about modules that Apprise's plugins import, for no user to mend.
     """
     listener = _Listener()
     loggers = [logging.getLogger(name) for name in ("apprise", "urllib3")]
