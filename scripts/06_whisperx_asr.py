@@ -44,7 +44,14 @@ def transcribe(run: StageRun) -> None:
 def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio) -> Heard:
     """Reserve what the call may cost, make it, and record what it did use."""
     needs = engine.needs(audio)
-    with tracker.reserve(engine.service, engine.model, audio_seconds=needs.audio_seconds) as hold:
+    with tracker.reserve(
+        engine.service,
+        engine.model,
+        tokens_input=needs.tokens_input,
+        max_tokens_output=needs.max_tokens_output,
+        tokens_audio_input=needs.tokens_audio_input,
+        audio_seconds=needs.audio_seconds,
+    ) as hold:
         heard = engine.transcribe(audio)
         tracker.log_usage(
             engine.service,

@@ -49,6 +49,7 @@ class Needs:
 
     tokens_input: int = 0
     max_tokens_output: int = 0
+    tokens_audio_input: int = 0
     audio_seconds: float = 0.0
 
 
@@ -65,6 +66,7 @@ class Used(TypedDict, total=False):
     tokens_cache_write: int
     tokens_cache_write_1h: int
     tokens_reasoning: int
+    tokens_audio_input: int
     audio_seconds: float
     characters: int
     estimated: bool

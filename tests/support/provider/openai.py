@@ -79,6 +79,8 @@ class OpenAIAudioFormat:
         body |= {"text": answering.reply.text, "segments": [segment | scores]}
         if answering.reply.how == "silent":
             return body
+        if answering.asked.model.startswith("gpt-4o"):
+            return {"text": answering.reply.text, "usage": _audio_tokens(answering)}
         return body | {"usage": {"type": "duration", "seconds": seconds}}
 
     def events(self, answering: Answering) -> Iterator[bytes]:
@@ -86,6 +88,17 @@ class OpenAIAudioFormat:
 
     def fault(self, status: int) -> dict[str, Any]:
         return _fault(status)
+
+
+def _audio_tokens(answering: Answering) -> dict[str, Any]:
+    counts = answering.counts
+    return {
+        "type": "tokens",
+        "input_tokens": counts.tokens_input,
+        "input_token_details": {"audio_tokens": counts.tokens_audio_input, "text_tokens": 0},
+        "output_tokens": counts.tokens_output,
+        "total_tokens": counts.tokens_input + counts.tokens_output,
+    }
 
 
 def _head(answering: Answering, kind: str) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Counts:
     tokens_cached: int = 0
     tokens_cache_write: int = 0
     tokens_reasoning: int = 0
+    tokens_audio_input: int = 0
     audio_seconds: float = 0
 
 
@@ -98,6 +99,9 @@ class WireFormat(Protocol):
 
 def counts_of(asked: Asked, reply: Reply) -> Counts:
     """Count words where a provider counts tokens."""
+    if asked.audio_seconds and asked.model.startswith("gpt-4o"):  # these are billed by tokens
+        tokens = round(asked.audio_seconds * 10)
+        return Counts(tokens, len(reply.text.split()), tokens_audio_input=tokens)
     if asked.audio_seconds:
         return Counts(audio_seconds=asked.audio_seconds)
     return Counts(

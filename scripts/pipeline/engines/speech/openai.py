@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 # https://platform.openai.com/docs/guides/speech-to-text: "File uploads are currently limited to 25 MB".
 LARGEST_UPLOAD: Final = 25_000_000
 
+# Models that are billed by tokens, not by the second: what they take in and give out at most.
+# https://developers.openai.com/api/docs/models/gpt-4o-transcribe
+TOKEN_MODELS: Final = "gpt-4o"
+MOST_TOKENS: Final = Needs(tokens_input=16_000, tokens_audio_input=16_000, max_tokens_output=2_000)
+
 
 class OpenAITranscription:
-    """Recognition by a model of OpenAI or of a compatible server, priced by the second of audio."""
+    """Recognition by a model of OpenAI or of a compatible server."""
 
     backend = "openai"
 
@@ -30,9 +35,10 @@ class OpenAITranscription:
         self._language = options.language
         self.service = options.service or "openai"
         self.model = required_model(options)
+        self._by_tokens = self.model.startswith(TOKEN_MODELS)
 
     def needs(self, audio: Audio) -> Needs:
-        """Return the length of the audio in started seconds, by which it is billed.
+        """Return the length of the audio in started seconds, by which it is billed; or the most tokens.
 
         Raises:
             StageFailed: the recording is larger than the API takes; nothing was sent.
@@ -42,29 +48,44 @@ class OpenAITranscription:
             raise StageFailed(
                 f"{audio.original.name} is {size:,} bytes as WAV; the API takes {LARGEST_UPLOAD:,}"
             )
-        return Needs(audio_seconds=math.ceil(audio.seconds))
+        return MOST_TOKENS if self._by_tokens else Needs(audio_seconds=math.ceil(audio.seconds))
 
     def transcribe(self, audio: Audio) -> Heard:
-        """Send the audio and return the segments with their times."""
+        """Send the audio and return its segments; models that give no times give one segment."""
         with audio.path.open("rb") as stream:
             raw = self._client.audio.transcriptions.with_raw_response.create(
-                model=self.model, file=stream, language=self._language, response_format="verbose_json"
+                model=self.model,
+                file=stream,
+                language=self._language,
+                response_format="json" if self._by_tokens else "verbose_json",
             )
         reply: Any = raw.parse()
-        pieces = reply.segments or ()
-        segments = tuple(Segment(round(p.start, 3), round(p.end, 3), p.text.strip()) for p in pieces)
         details = {"retries": raw.retries_taken}
         # A transcription has no id of its own; the request does.
-        spent = Spent(_usage(reply, audio), raw.headers.get("x-request-id"), details)
-        return Heard(self._language, segments, spent)
+        spent = Spent(_usage(reply.usage, audio), raw.headers.get("x-request-id"), details)
+        return Heard(self._language, _segments(reply, audio), spent)
 
 
-def _usage(reply: Any, audio: Audio) -> Used:
-    """Return the seconds the server billed; without a word from it, the length of what was sent."""
-    usage = reply.usage
-    if usage is not None and usage.type == "duration":
+def _segments(reply: Any, audio: Audio) -> tuple[Segment, ...]:
+    pieces = getattr(reply, "segments", None)
+    if pieces is None:
+        return (Segment(0.0, round(audio.seconds, 3), reply.text.strip()),)
+    return tuple(Segment(round(p.start, 3), round(p.end, 3), p.text.strip()) for p in pieces)
+
+
+def _usage(usage: Any, audio: Audio) -> Used:
+    """Return what the server billed; without a word from it, the length of what was sent."""
+    if usage is None:
+        return {"audio_seconds": audio.seconds, "estimated": True}
+    if usage.type == "duration":
         return {"audio_seconds": usage.seconds}
-    return {"audio_seconds": audio.seconds, "estimated": True}
+    details = usage.input_token_details
+    return {
+        "tokens_input": usage.input_tokens,
+        "tokens_output": usage.output_tokens,
+        "tokens_audio_input": (details.audio_tokens if details else None) or 0,
+        "audio_seconds": audio.seconds,
+    }
 
 
 def open_engine(options: EngineOptions) -> OpenAITranscription:

@@ -7,7 +7,7 @@ with cache and reasoning, with a usage that is a total alone or missing, and whe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,16 @@ def test_transcription_is_billed_as_the_server_said(
     assert engine.needs(audio).audio_seconds == 14
     assert heard.spent.request_id == server.answered[0].request_id
     assert heard.segments == (Segment(0.0, 14.0, Reply().text),)
+
+
+def test_transcription_by_a_model_that_is_billed_by_tokens(server: ProviderServer, tmp_path: Path) -> None:
+    audio = prepare(RECORDING, tmp_path)
+    engine = SPEECH.open("openai", replace(options(server, "openai"), model="gpt-4o-transcribe"))
+    heard = engine.transcribe(audio)
+    counts = server.served[0].counts
+    assert used(heard.spent) == told(counts) | {"audio_seconds": audio.seconds}
+    assert engine.needs(audio).tokens_audio_input >= counts.tokens_audio_input > 0
+    assert heard.segments == (Segment(0.0, audio.seconds, Reply().text),)
 
 
 def test_transcription_without_a_usage_is_estimated(server: ProviderServer, tmp_path: Path) -> None:
