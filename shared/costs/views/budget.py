@@ -20,7 +20,8 @@ class BudgetFacts(NamedTuple):
     ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
     user's monthly one, if there is one, and ``outlook`` is what the pace means for it.
     ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
-    were logged without one under a blocking limit.
+    were logged without one under a blocking limit. ``others`` are users who have calls where this
+    one has none.
     """
 
     user_id: str
@@ -33,6 +34,7 @@ class BudgetFacts(NamedTuple):
     reserved: Nanos = ZERO
     holds: int = 0
     unreserved_calls: int = 0
+    others: tuple[str, ...] = ()
     profile: str = "defaults, no file"
     health: Health = Health()
 
@@ -133,6 +135,9 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
         calls = plural(facts.unreserved_calls, "call was", "calls were")
         text = f"{calls} logged without a reservation: a blocking limit cannot hold those back."
         yield Note(text, "warning")
+    if facts.others:
+        more = ", ..." if len(facts.others) > 5 else ""
+        yield Note(f"Calls of other users: {', '.join(facts.others[:5])}{more}; see them with --user.")
     if facts.month is None:
         yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")
     blocking = " The limit blocks calls." if facts.month and facts.month.limit.blocking else ""

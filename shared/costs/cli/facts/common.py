@@ -59,6 +59,12 @@ def days_of(workspace: Workspace, user_id: str | None, period: Period) -> tuple[
     return by_day(workspace.index.spend_by_bucket(period.start, period.end, user_id=user_id), period)
 
 
+def others(workspace: Workspace, query: Query) -> tuple[str, ...]:
+    """Return the users who have calls where ``query`` found none of its user's."""
+    groups = workspace.index.groups(("user_id",), Query(start=query.start, end=query.end))
+    return tuple(str(group.key[0]) for group in groups)
+
+
 def jobs_in(workspace: Workspace, query: Query) -> int:
     """Return how many different jobs have entries that match."""
     [*groups] = workspace.index.groups((), query)
