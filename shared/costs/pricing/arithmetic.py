@@ -152,12 +152,15 @@ def undiscounted(usage: Usage) -> Usage:
     return replace(usage, tokens_cached=0, tokens_audio_cached=0)
 
 
-_INPUT_RATES: Final = ("input", "cache_write")
-_OUTPUT_RATES: Final = ("output", "reasoning")
+_SIBLINGS: Final = (
+    ("input", "cached", "cache_write"),
+    ("audio_input", "audio_cached"),
+    ("output", "reasoning"),
+)
 
 
 def at_most(price: Price) -> Price:
-    """Return ``price`` with every input and output token at its highest rate, for upper bounds.
+    """Return ``price`` with every token at the highest rate that can apply to it, for upper bounds.
 
     A provider may write its cache without being asked, so input counts at the dearer of the
     input and the cache-write rate; an hour's cache is only ever written on request. Output counts
@@ -172,11 +175,10 @@ def at_most(price: Price) -> Price:
 
 def _highest(rates: Rates) -> Rates:
     result = dict(rates)
-    for group in (_INPUT_RATES, _OUTPUT_RATES):
-        known = [rates[part] for part in group if part in rates]
-        if known and group[0] in rates:
-            top = max(known, key=_value)
-            result.update({part: top for part in group if part in rates})
+    for siblings in _SIBLINGS:
+        known = [part for part in siblings if part in rates]
+        top = max((rates[part] for part in known), key=_value, default=None)
+        result.update({part: top for part in known if top is not None})
     return result
 
 

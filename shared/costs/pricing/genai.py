@@ -80,11 +80,13 @@ class GenaiPrices:
         if key not in known["names"] and ask and self.version:
             self._ask(service, name)
         canonical = known["names"].get(key)
-        if canonical is None:
-            return None
-        if canonical not in self._built:
-            self._built[canonical] = from_plain(known["models"][canonical])
-        return self._built[canonical]
+        return self._build(canonical) if canonical is not None else None
+
+    def _build(self, name: str) -> PriceList:
+        found = self._built.get(name)
+        if found is None:
+            found = self._built[name] = from_plain(self._remembered()["models"][name])
+        return found
 
     def remembered_names(self) -> list[str]:
         """Return the names of the models that were asked for so far."""
@@ -98,21 +100,21 @@ class GenaiPrices:
 
     def _remembered(self) -> dict[str, Any]:
         if self._known is None:
-            found = self._memory.read(f"{SOURCE}-{self.version}") if self.version else None
-            usable = found is not None and {"names", "models"} <= found.keys()
-            self._known = found if found is not None and usable else {"names": {}, "models": {}}
+            self._known = self._read()
         return self._known
 
+    def _read(self) -> dict[str, Any]:
+        found = self._memory.read(f"{SOURCE}-{self.version}") if self.version else None
+        usable = found is not None and found.keys() == {"names", "models"}
+        return found if found is not None and usable else {"names": {}, "models": {}}
+
     def _ask(self, service: str, name: str) -> None:
-        known = self._remembered()
-        # Another process may have learned something since.
-        if fresh := self._memory.read(f"{SOURCE}-{self.version}"):
-            known["names"] = {**fresh["names"], **known["names"]}
-            known["models"] = {**fresh["models"], **known["models"]}
         prices = look_up(service, name)
-        known["names"][f"{service}/{name}"] = prices.name if prices else None
-        if prices:
-            known["models"][prices.name] = to_plain(prices)
+        # Other processes may have learned something since this one read the file.
+        known, fresh = self._remembered(), self._read()
+        known["names"] = {**fresh["names"], **known["names"], f"{service}/{name}": prices and prices.name}
+        learned = {prices.name: to_plain(prices)} if prices else {}
+        known["models"] = {**fresh["models"], **known["models"], **learned}
         self._memory.write(f"{SOURCE}-{self.version}", known)
 
 

@@ -1,0 +1,299 @@
+"""The catalogue: order of sources, dates, overrides, discounts, aliases, tiers, upper bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.costs.errors import PriceFileError
+from shared.costs.model import Charge, Unpriced, Usage
+from shared.costs.money import from_usd
+from shared.costs.pricing.catalogue import Catalogue, Quote
+from shared.costs.storage import CostStorage
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MILLION = 1_000_000
+OWN = Catalogue.load()
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    return tmp_path / "prices.yaml"
+
+
+def charge(
+    catalogue: Catalogue, service: str, model: str, at: datetime = NOW, tier: str | None = None
+) -> Charge:
+    found = catalogue.charge(service, model, Usage(tokens_input=MILLION), at, tier)
+    assert isinstance(found, Charge), found
+    return found
+
+
+NEGOTIATED = """
+models:
+  openai/gpt-4o:
+    since: 2026-06-01
+    source: contract
+    per_million_tokens: {input: 2, output: 8}
+"""
+
+
+def test_the_users_price_comes_first_from_its_date_on(prices: Path) -> None:
+    prices.write_text(NEGOTIATED)
+    catalogue = Catalogue.load(None, prices)
+    late = charge(catalogue, "openai", "gpt-4o")
+    assert (late.total, late.priced_by.source) == (from_usd(2), "profile")
+    early = charge(catalogue, "openai", "gpt-4o", datetime(2026, 5, 31, tzinfo=UTC))
+    assert (early.total, early.priced_by.source) == (from_usd("2.50"), "catalogue")
+    # Asked again in the other order: what was remembered for one day does not hold for the other.
+    assert charge(catalogue, "openai", "gpt-4o").total == from_usd(2)
+    assert charge(catalogue, "openai", "gpt-4o", datetime(2026, 5, 31, tzinfo=UTC)).total == from_usd("2.50")
+
+
+def test_a_tier_of_the_users_own_price_is_never_taken_from_elsewhere(prices: Path) -> None:
+    prices.write_text(NEGOTIATED)
+    found = Catalogue.load(None, prices).charge("openai", "gpt-4o", Usage(5, 5), NOW, "batch")
+    assert isinstance(found, Unpriced)
+    assert "your own price of openai/gpt-4o has no batch tier" in found.reason
+
+
+def test_a_missing_file_is_no_file(tmp_path: Path) -> None:
+    assert charge(Catalogue.load(None, tmp_path / "prices.yaml"), "openai", "gpt-4o").total == from_usd(
+        "2.50"
+    )
+
+
+def test_a_refused_file_is_refused(prices: Path) -> None:
+    prices.write_text("models:\n  openai/gpt-4o: {per_million_tokens: {input: cheap}}\n")
+    with pytest.raises(
+        PriceFileError, match=r"prices\.yaml:2: models\.openai/gpt-4o\.per_million_tokens\.input"
+    ):
+        Catalogue.load(None, prices)
+    prices.unlink()
+    prices.mkdir()
+    with pytest.raises(PriceFileError):
+        Catalogue.load(None, prices)
+
+
+DISCOUNT = """
+services:
+  anthropic:
+    discount:
+      percent: 12.5
+      since: 2026-01-01
+      until: 2026-07-01
+      except: [anthropic/claude-3-opus]
+      source: contract
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "day", "usd"),
+    [
+        ("claude-3-haiku", (2026, 1, 1), "0.21875"),
+        ("claude-3-haiku", (2026, 6, 30), "0.21875"),
+        ("claude-3-haiku", (2026, 7, 1), "0.25"),
+        ("claude-3-haiku", (2025, 12, 31), "0.25"),
+        ("claude-3-opus", (2026, 1, 1), "15"),
+    ],
+)
+def test_discounts(prices: Path, model: str, day: tuple[int, int, int], usd: str) -> None:
+    prices.write_text(DISCOUNT)
+    catalogue = Catalogue.load(None, prices)
+    found = charge(catalogue, "claude", model, datetime(*day, 12, tzinfo=UTC))
+    assert found.total == from_usd(usd)
+    discounted = usd not in {"0.25", "15"}
+    assert ("+profile:" in found.priced_by.version) is discounted
+
+
+def test_a_discount_applies_to_batches_and_to_prices_of_genai(prices: Path) -> None:
+    prices.write_text(DISCOUNT)
+    catalogue, day = Catalogue.load(None, prices), datetime(2026, 3, 1, tzinfo=UTC)
+    batch = charge(catalogue, "anthropic", "claude-3-haiku", day, "batch")
+    assert batch.total == from_usd("0.109375")
+    other = charge(catalogue, "anthropic", "claude-opus-4-6", day)
+    assert other.total == from_usd("8.75")  # 10 above 200,000 tokens, less 12.5 %
+    assert other.priced_by.source == "genai-prices"
+    assert "+profile:" in other.priced_by.version
+
+
+def test_the_batch_rule_covers_prices_of_genai_and_says_so() -> None:
+    found = charge(OWN, "openai", "gpt-4.1", datetime(2025, 6, 1, tzinfo=UTC), "batch")
+    assert found.total == from_usd("1")
+    assert found.priced_by.source == "genai-prices"
+    assert "+catalogue:" in found.priced_by.version
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "aliases", "expected"),
+    [
+        ("azure", "Prod-Chat", {"prod-chat": "azure/gpt-4o"}, "openai/gpt-4o"),
+        ("azure", "prod-chat", {"azure/prod-chat": "gpt-4o-mini"}, "openai/gpt-4o-mini"),
+        ("openai", "fast", {"openai/fast": "groq/llama-3.3-70b-versatile"}, "groq/llama-3.3-70b-versatile"),
+        ("azure", "gpt-4", {"gpt-4": "openai/gpt-4o"}, "openai/gpt-4o"),
+    ],
+)
+def test_aliases_for_deployments(service: str, model: str, aliases: dict[str, str], expected: str) -> None:
+    found = charge(Catalogue.load(aliases=aliases), service, model)
+    assert found.priced_by.model == expected
+
+
+def test_without_its_alias_a_deployment_is_unpriced() -> None:
+    found = OWN.charge("azure", "prod-chat", Usage(5, 5), NOW)
+    assert isinstance(found, Unpriced)
+    assert found.reason == (
+        "no price for azure/prod-chat on 2026-11-22: "
+        "add it to config/prices.yaml, see cost-dashboard prices check"
+    )
+
+
+@pytest.mark.parametrize(
+    ("service", "model"),
+    [
+        ("openai", "gpt-9"),
+        ("acme", "gpt-4o"),
+        ("", "some-model"),
+        ("acme-openai-proxy", "gpt-4o"),
+        ("openrouter", "x/y"),
+    ],
+)
+def test_an_unknown_model_is_unpriced_and_the_reason_names_it(service: str, model: str) -> None:
+    found = OWN.charge(service, model, Usage(5, 5), NOW)
+    assert isinstance(found, Unpriced)
+    assert model in found.reason
+    assert "2026-11-22" in found.reason
+    assert "cost-dashboard prices check" in found.reason
+
+
+def test_openrouter_has_its_own_prices_for_models_of_others() -> None:
+    found = charge(OWN, "openrouter", "openai/gpt-4o")
+    assert found.priced_by.model == "openrouter/openai/gpt-4o"
+
+
+MOMENTS = st.timedeltas(timedelta(), timedelta(days=1_800)).map(
+    lambda since: datetime(2023, 1, 1, tzinfo=UTC) + since
+)
+MODELS = st.sampled_from(
+    [
+        "openai/gpt-4o",
+        "openai/gpt-3.5-turbo",
+        "google/gemini-1.5-pro",
+        "anthropic/claude-3-5-haiku",
+        "deepseek/deepseek-v4-flash",
+        "google/gemini-3.6-flash",
+        "anthropic/claude-opus-4-6",
+        "local/x",
+        "openai/gpt-9",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(MODELS, MOMENTS, st.sampled_from([None, "batch", "flex"])), min_size=1, max_size=12)
+)
+def test_what_is_remembered_never_changes_an_answer(calls: list[tuple[str, datetime, str | None]]) -> None:
+    warm = Catalogue(OWN.own, None, OWN.genai)
+    for name, at, tier in calls:
+        service, _, model = name.partition("/")
+        cold = Catalogue(OWN.own, None, OWN.genai)
+        usage = Usage(3_000, 1_000)
+        assert warm.charge(service, model, usage, at, tier) == cold.charge(service, model, usage, at, tier)
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-4o", "google/gemini-1.5-pro", "anthropic/claude-3-opus"])
+def test_a_price_changes_at_midnight_utc_whatever_the_zone_of_the_call(name: str) -> None:
+    service, _, model = name.partition("/")
+    quote = OWN.own.find(name)
+    assert quote is not None
+    since = quote.prices[0].since
+    assert since is not None
+    kolkata = (since - timedelta(microseconds=1)).astimezone(ZoneInfo("Asia/Kolkata"))
+    after = OWN.quote(service, model, since)
+    before = OWN.quote(service, model, kolkata)
+    assert isinstance(after, Quote)
+    assert before != after
+
+
+@pytest.mark.parametrize("tier", ["default", "standard", "", "STANDARD", None])
+def test_names_of_the_standard_tier(tier: str | None) -> None:
+    assert charge(OWN, "openai", "gpt-4o", tier=tier).total == from_usd("2.50")
+
+
+def test_priority_is_dearer_from_the_day_it_is_known() -> None:
+    assert charge(OWN, "openai", "gpt-4o", tier="priority").total == from_usd("4.25")
+    before = OWN.charge("openai", "gpt-4o", Usage(5, 5), datetime(2026, 10, 1, tzinfo=UTC), "priority")
+    assert isinstance(before, Unpriced)
+    assert "'priority'" in before.reason
+
+
+# --- upper bounds
+
+
+def test_the_ceiling_counts_the_dearest_hour() -> None:
+    usage = Usage(tokens_input=MILLION)
+    cheap_hour = NOW.replace(hour=20)
+    found = OWN.ceiling("deepseek", "deepseek-chat", usage, cheap_hour)
+    assert isinstance(found, Charge)
+    assert found.total == from_usd("0.27")
+    assert charge(OWN, "deepseek", "deepseek-chat", cheap_hour).total == from_usd("0.135")
+
+
+def test_the_ceiling_counts_input_as_if_it_were_written_to_the_cache() -> None:
+    found = OWN.ceiling("anthropic", "claude-3-opus", Usage(1_000, 500, tokens_cached=900), NOW)
+    assert isinstance(found, Charge)
+    assert found.total == from_usd("0.01875") + from_usd("0.0375")
+
+
+@settings(max_examples=200, deadline=None)
+@given(MODELS, MOMENTS, st.integers(0, 300_000), st.integers(0, 300_000), st.integers(0, 50_000), st.data())
+def test_no_call_costs_more_than_its_ceiling(
+    name: str, at: datetime, tokens: int, cached: int, output: int, data: st.DataObject
+) -> None:
+    service, _, model = name.partition("/")
+    most = Usage(tokens_input=tokens + cached, tokens_output=output)
+    actual = Usage(
+        tokens_input=tokens + cached, tokens_cached=cached, tokens_output=data.draw(st.integers(0, output))
+    )
+    bound, found = OWN.ceiling(service, model, most, at), OWN.charge(service, model, actual, at)
+    if isinstance(found, Unpriced) or isinstance(bound, Unpriced):
+        assert isinstance(found, Unpriced)
+        assert isinstance(bound, Unpriced)
+    else:
+        assert found.total <= bound.total + 2  # one rounding a part
+
+
+def test_what_has_no_price_has_no_ceiling() -> None:
+    assert isinstance(OWN.ceiling("openai", "gpt-9", Usage(5, 5), NOW), Unpriced)
+    found = OWN.ceiling("openai", "whisper-1", Usage(5, 5), NOW)
+    assert isinstance(found, Unpriced)
+    assert "has no price for tokens_input" in found.reason
+
+
+# --- names and lists
+
+
+def test_names_of_what_has_no_price() -> None:
+    assert OWN.name("gemini", "models/nothing") == "google/nothing"
+    assert OWN.name("", "nothing") == "unknown/nothing"
+    assert OWN.name("local", "mlx-whisper") == "local/mlx-whisper"
+    assert OWN.name("pocketsphinx", "en-us") == "local/en-us"
+
+
+def test_models_lists_every_source(prices: Path) -> None:
+    prices.write_text("models: {acme/one: {free: true, source: x}}\n")
+    catalogue = Catalogue.load(None, prices)
+    charge(catalogue, "mistral", "mistral-small-latest")
+    assert {"acme/one", "openai/gpt-4o", "mistral/mistral-small-latest"} <= set(catalogue.models())
+
+
+def test_a_storage_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:
+    (tmp_path / "costs").write_text("a file where the folder should be")
+    catalogue = Catalogue.load(CostStorage(tmp_path / "costs"))
+    assert charge(catalogue, "openai", "gpt-4o").total == from_usd("2.50")
+    assert charge(catalogue, "openai", "gpt-4.1").total == from_usd("2")
