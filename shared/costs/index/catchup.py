@@ -13,13 +13,15 @@ from zlib import crc32
 
 from ..errors import StorageUnavailable
 from ..model import Entry
+from ..rollup import BUCKET_SECONDS, bucket_of
 from .backend import Backend
-from .fold import Fold, plus
-from .intake import Intake, new_row
+from .fold import dim_of, sums_of
+from .intake import Intake
 from .keys import key_of
-from .ledgerfile import FINGERPRINT_BYTES, Fingerprint, opened
+from .ledgerfile import FINGERPRINT_BYTES, opened
 from .registry import Registered, Registry
-from .store import LedgerRow, SeenRow, ledger_row, put_ledger, put_seen, put_sums
+from .store import put_one, put_reserved
+from .tables import SUM_COLUMNS
 
 SWEEP_AT: Final = 32
 """How many ledgers may be marked before the marks of dead processes are taken away."""
@@ -51,8 +53,8 @@ class CatchUp:
 
     # --- one's own append ------------------------------------------------------------------------------
 
-    def note(self, ledger: Registered, entry: Entry, place: Appended, line: bytes, wait_s: float) -> bool:
-        """Take in an entry that was just appended; return whether the index has it now.
+    def note(self, ledger: Registered, entry: Entry, place: Appended, line: bytes, wait_s: float) -> None:
+        """Take in an entry that was just appended.
 
         Where nothing else was appended since the last time, the ledger is not read.
 
@@ -61,45 +63,31 @@ class CatchUp:
             OSError: the ledger cannot be read.
 
         """
-        with self._backend.transaction(wait_s) as db:
-            found = os.stat(ledger.path)
-            row = ledger_row(db, ledger.id)
-            if row is not None and (row.device, row.inode) != (found.st_dev, found.st_ino):
-                row, direct = None, False
-            else:
-                direct = (row.offset if row else 0) == place.offset
-            if direct and self._put_entry(db, row or _first_row(ledger, found), entry, place, line):
-                if found.st_size == place.offset + place.length:
-                    self._backend.up_to_date[ledger.id] = _look(found)
-                return True
-            if row is not None and row.offset >= place.offset + place.length:
-                return True  # another process was faster
-        self._intake.catch_up(ledger)
-        return True
+        found = os.stat(ledger.text)
+        where = (place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
+        try:
+            with self._backend.transaction(wait_s) as db:
+                self._put(db, ledger.id, entry, where)
+        except _NotNext:
+            self._intake.catch_up(ledger)
+        else:
+            self._backend.up_to_date[ledger.id] = _look(found)
 
-    def _put_entry(
-        self, db: sqlite3.Connection, row: LedgerRow, entry: Entry, place: Appended, line: bytes
-    ) -> bool:
-        if not put_seen(db, [SeenRow(*key_of(entry.id), row.id, place.offset)]):
-            return False
-        fold = Fold()
-        fold.add(entry)
-        [((bucket, _), sums)] = fold.sums.items()
-        put_sums(db, self._backend.dims, row.id, fold.sums)
-        print_ = _fingerprint(row, place, line)
-        put_ledger(
-            db,
-            row._replace(
-                offset=place.offset + place.length,
-                head_length=print_.length,
-                head=print_.head,
-                tail=print_.tail,
-                first_bucket=min(row.first_bucket, bucket),
-                last_bucket=max(row.last_bucket, bucket),
-                sums=plus(row.sums, sums),
-            ),
-        )
-        return True
+    def _put(
+        self, db: sqlite3.Connection, number: int, entry: Entry, place: tuple[int, int, int, int, int]
+    ) -> None:
+        """Take an entry in; raise ``_NotNext`` where that takes a look into the ledger."""
+        offset, length, tail, inode, device = place
+        bucket, dim, sums = bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry), sums_of(entry)
+        advance = (offset + length, tail, bucket, bucket, *sums, number, offset, inode, device)
+        if db.execute(_ADVANCE, advance).rowcount != 1:
+            raise _NotNext
+        if db.execute(_PUT_SEEN, (*key_of(entry.id), number, offset)).rowcount != 1:
+            raise _NotNext
+        memory = self._backend.memory
+        put_one(db, memory, (bucket, number, memory.dim(db, dim)), dim[0], sums)
+        if entry.reservation:
+            put_reserved(db, number, {entry.reservation: (entry.sign, entry.cost)})
 
     # --- any ledger ------------------------------------------------------------------------------------
 
@@ -142,12 +130,17 @@ class CatchUp:
             StorageUnavailable: the index cannot be used.
 
         """
-        token = self._registry.token()
+        token, ledgers = self._registry.outlook()
+        marked = len(ledgers)
         with self._backend.reading() as db:
-            whole = token is None or db.execute("SELECT token FROM meta").fetchone()[0] != token
-            waiting = {int(row[0]) for row in db.execute("SELECT ledger FROM waiting")}
-        ledgers = self._registry.all() if whole else self._registry.marked(waiting)
-        dead = self._registry.dead_writers() if len(ledgers) - len(waiting) >= SWEEP_AT else []
+            known, some_wait = db.execute("SELECT token, EXISTS (SELECT 1 FROM waiting) FROM meta").fetchone()
+            waiting = [int(row[0]) for row in db.execute("SELECT ledger FROM waiting")] if some_wait else []
+        whole = known != token
+        if whole:
+            ledgers = self._registry.all()
+        elif waiting:
+            ledgers = self._registry.changing(waiting)
+        dead = self._registry.dead_writers() if marked >= SWEEP_AT else []
         spooled = self._registry.spooled() if dead else frozenset()
         left = self._each(ledgers, patience_s)
         if left:
@@ -155,7 +148,7 @@ class CatchUp:
         self._no_longer_waiting(waiting)
         if dead:
             self._sweep(dead, spooled)
-        elif whole and token is not None:
+        elif whole:
             with self._backend.transaction() as db:
                 db.execute("UPDATE meta SET token = ?", (token,))
         return 0
@@ -185,21 +178,25 @@ class CatchUp:
         self._registry.tidy(dead)
 
 
-def _first_row(ledger: Registered, found: os.stat_result) -> LedgerRow:
-    return new_row(ledger)._replace(device=found.st_dev, inode=found.st_ino)
-
-
 def _look(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _fingerprint(row: LedgerRow, place: Appended, line: bytes) -> Fingerprint:
-    """Return the fingerprint after an append, from the line alone where it is long enough."""
+class _NotNext(Exception):
+    """The line does not follow what was taken in, or its id was seen: the ledger has to be read."""
+
+
+_ADVANCE: Final = f"""UPDATE ledgers SET offset = ?, tail = ?, first_bucket = min(first_bucket, ?),
+    last_bucket = max(last_bucket, ?), {", ".join(f"{name} = {name} + ?" for name in SUM_COLUMNS)}
+    WHERE id = ? AND offset = ? AND inode = ? AND device = ? AND head_length = {FINGERPRINT_BYTES}"""
+
+
+_PUT_SEEN: Final = "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)"
+
+
+def _tail(ledger: Registered, place: Appended, line: bytes) -> int:
+    """Return the checksum before the new offset, from the line alone where it is long enough."""
     if len(line) == place.length >= FINGERPRINT_BYTES:
-        tail = crc32(line[-FINGERPRINT_BYTES:])
-        if row.head_length == FINGERPRINT_BYTES:
-            return Fingerprint(row.head_length, row.head, tail)
-        if place.offset == 0:
-            return Fingerprint(FINGERPRINT_BYTES, crc32(line[:FINGERPRINT_BYTES]), tail)
-    with opened(Path(row.path)) as file:
-        return file.fingerprint(place.offset + place.length)
+        return crc32(line[-FINGERPRINT_BYTES:])
+    with opened(ledger.path) as file:
+        return file.fingerprint(place.offset + place.length).tail

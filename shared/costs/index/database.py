@@ -23,7 +23,8 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -68,16 +69,17 @@ class Database:
         setup: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:
         self.path = path
+        self.turn = threading.RLock()
         self._durable = durable
         self._setup = setup
-        self._turn = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
         self._identity = (0, 0)
 
-    @contextmanager
-    def transaction(self, wait_s: float = WAIT_S) -> Iterator[sqlite3.Connection]:
+    def transaction(self, wait_s: float = WAIT_S) -> AbstractContextManager[sqlite3.Connection]:
         """Hold the database's one write lock; commit at the end, undo everything on an exception.
+
+        Inside a transaction of the same thread it joins that one, which then decides.
 
         Raises:
             DatabaseBusy: another process held the lock for ``wait_s`` seconds.
@@ -86,30 +88,20 @@ class Database:
             StorageUnavailable: any other failure of the disk or of SQLite.
 
         """
-        with self._turn, translated(self.path):
-            connection = self._ready(wait_s)
-            retried(lambda: connection.execute("BEGIN IMMEDIATE"), wait_s)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                _undo(connection)
-                raise
+        return _Transaction(self, wait_s)
 
-    @contextmanager
-    def reading(self, wait_s: float = WAIT_S) -> Iterator[sqlite3.Connection]:
+    def reading(self, wait_s: float = WAIT_S) -> AbstractContextManager[sqlite3.Connection]:
         """Give the connection for statements that only read. Each sees what is committed by then.
 
         Raises:
             StorageUnavailable: as :meth:`transaction` does.
 
         """
-        with self._turn, translated(self.path):
-            yield self._ready(wait_s)
+        return _Reading(self, wait_s)
 
     def close(self) -> None:
         """Close the connection of this process; the database opens again at its next use."""
-        with self._turn:
+        with self.turn:
             connection, self._connection = self._connection, None
             if connection is None:
                 return
@@ -118,7 +110,8 @@ class Database:
                 return
             connection.close()
 
-    def _ready(self, wait_s: float) -> sqlite3.Connection:
+    def ready(self, wait_s: float) -> sqlite3.Connection:
+        """Return the connection, opened if need be. For use within one's :attr:`turn`."""
         connection = self._connection
         if connection is not None and self._owner == os.getpid() and self._identity == _identity(self.path):
             return connection
@@ -127,6 +120,9 @@ class Database:
         self._connection, self._owner = connection, os.getpid()
         self._identity = _identity(self.path)
         return connection
+
+    def ended(self, *, well: bool) -> None:
+        """Do something when a transaction has ended, and whether ``well``. For those who inherit."""
 
     def _open(self, wait_s: float) -> sqlite3.Connection:
         secure(self.path)
@@ -141,6 +137,77 @@ class Database:
             connection.close()
             raise
         return connection
+
+
+class _Reading:
+    """``Database.reading``, as a class because it is entered several times for each call that is logged."""
+
+    __slots__ = ("_database", "_wait_s")
+
+    def __init__(self, database: Database, wait_s: float) -> None:
+        self._database = database
+        self._wait_s = wait_s
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        database.turn.acquire()
+        try:
+            return database.ready(self._wait_s)
+        except BaseException as fault:
+            database.turn.release()
+            raise_translated(database.path, fault)
+            raise
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        self._database.turn.release()
+        if isinstance(fault, sqlite3.Error):
+            raise_translated(self._database.path, fault)
+
+
+class _Transaction:
+    """``Database.transaction``."""
+
+    __slots__ = ("_connection", "_database", "_joins", "_wait_s")
+
+    def __init__(self, database: Database, wait_s: float) -> None:
+        self._database = database
+        self._wait_s = wait_s
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        database.turn.acquire()
+        try:
+            self._connection = connection = database.ready(self._wait_s)
+            self._joins = connection.in_transaction  # this thread's own: others wait for their turn
+            if not self._joins:
+                retried(partial(connection.execute, "BEGIN IMMEDIATE"), self._wait_s)
+        except BaseException as fault:
+            database.turn.release()
+            raise_translated(database.path, fault)
+            raise
+        return connection
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        database, connection = self._database, self._connection
+        if self._joins:
+            database.turn.release()
+            return
+        try:
+            if fault is None:
+                connection.execute("COMMIT")
+        except BaseException as failed:
+            fault = failed
+            raise_translated(database.path, failed)
+            raise
+        finally:
+            try:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            finally:
+                database.ended(well=fault is None)
+                database.turn.release()
+        if isinstance(fault, sqlite3.Error):
+            raise_translated(database.path, fault)
 
 
 # A connection must not be used, nor closed, in a process forked from the one that opened it. Keeping it
@@ -168,13 +235,14 @@ def retried(action: Callable[[], object], wait_s: float) -> None:
         sqlite3.Error: what the last try raised.
 
     """
-    end = time.monotonic() + wait_s
-    nap = _SHORTEST_NAP_S
+    end, nap = 0.0, _SHORTEST_NAP_S
     while True:
         try:
             action()
         except sqlite3.OperationalError as fault:
-            if code_of(fault) not in _BUSY or time.monotonic() >= end:
+            now = time.monotonic()
+            end = end or now + wait_s
+            if code_of(fault) not in _BUSY or now >= end:
                 raise
         else:
             return
@@ -184,19 +252,24 @@ def retried(action: Callable[[], object], wait_s: float) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's and the system's errors into our own, which name the file and the next step.
-
-    Mistakes of ours (``ProgrammingError``, ``IntegrityError``, ``InterfaceError``) pass as they are.
-    """
+    """Turn SQLite's and the system's errors into our own within a block."""
     try:
         yield
-    except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError):
+    except BaseException as fault:
+        raise_translated(path, fault)
         raise
-    except sqlite3.Error as fault:
-        raise _explained(path, fault) from fault
-    except UnsafePath:
-        raise
-    except OSError as fault:
+
+
+def raise_translated(path: Path, fault: BaseException) -> None:
+    """Raise one of our own errors for one of SQLite's or the system's: it names the file and the next step.
+
+    Returns for what is none of those, and for mistakes of ours (``ProgrammingError``,
+    ``IntegrityError``, ``InterfaceError``).
+    """
+    if isinstance(fault, sqlite3.Error):
+        if not isinstance(fault, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError)):
+            raise _explained(path, fault) from fault
+    elif isinstance(fault, OSError) and not isinstance(fault, UnsafePath):
         raise StorageUnavailable(f"{path}: {fault.strerror or fault}; see cost-dashboard doctor") from fault
 
 
@@ -212,11 +285,6 @@ def _explained(path: Path, fault: sqlite3.Error) -> StorageUnavailable:
 def code_of(fault: sqlite3.Error) -> int:
     """Return SQLite's primary result code of an error; 0 where there is none."""
     return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _undo(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
 
 
 def secure(path: Path) -> None:

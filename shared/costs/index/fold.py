@@ -28,14 +28,18 @@ NO_SUMS: Sums = (0,) * len(SUM_COLUMNS)
 
 @dataclass(slots=True)
 class Fold:
-    """Sums by bucket and dimensions."""
+    """Sums by bucket and dimensions, and calls and cost by reservation."""
 
     sums: dict[tuple[int, Dim], Sums] = field(default_factory=dict)
+    reserved: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         """Count one entry."""
         key = (bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry))
         self.sums[key] = plus(self.sums.get(key, NO_SUMS), sums_of(entry))
+        if entry.reservation:
+            calls, cost = self.reserved.get(entry.reservation, (0, 0))
+            self.reserved[entry.reservation] = (calls + entry.sign, cost + entry.cost)
 
     @property
     def total(self) -> Sums:

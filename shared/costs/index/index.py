@@ -24,7 +24,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ from .places import LedgerProblem, Location
 from .queries import Span
 from .registry import Registry
 from .state import StateDb
-from .store import find_seen, ledger_row
+from .store import find_reserved, find_seen, ledger_row
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -76,8 +77,8 @@ class Index:
         """How long one look at the ledgers may take; ``None``: until all are taken in."""
         self.state = StateDb(storage.state_path)
         self.registry = Registry(storage, self.state)
-        self._file = Backend(IndexFile(storage.index_path))
-        self._memory: Backend | None = None
+        self._file: Backend = IndexFile(storage.index_path)
+        self._memory: MemoryIndex | None = None
         self._why: str | None = None
         self._retry_at = 0.0
         self._looked_at = 0.0
@@ -132,10 +133,11 @@ class Index:
         try:
             registered = self.registry.mark(ledger, entry.job_id)
             with self._lock:
-                return CatchUp(self._file, self.registry).note(registered, entry, place, line, NOTE_WAIT_S)
+                CatchUp(self._file, self.registry).note(registered, entry, place, line, NOTE_WAIT_S)
         except (CostError, OSError) as fault:
             log.debug("the index stays behind: %s", fault)
             return False
+        return True
 
     def catch_up(self, ledger: Path) -> None:
         """Take in what was appended to one ledger. An unregistered one is left alone."""
@@ -156,6 +158,15 @@ class Index:
             self._looked_at = time.monotonic()
             self._behind = f"the index is being built: {left} ledgers are not taken in yet" if left else None
             return not left
+
+    @contextmanager
+    def holding_state(self, wait_s: float) -> Iterator[sqlite3.Connection]:
+        """Hold the write lock of ``state`` and look at the ledgers meanwhile.
+
+        This process's turn at the index comes first: the order in which everything here takes locks.
+        """
+        with self._lock, self.state.transaction(wait_s) as db:
+            yield db
 
     # --- asking --------------------------------------------------------------------------------------
 
@@ -198,6 +209,15 @@ class Index:
             seen = find_seen(db, *key)
             row = ledger_row(db, seen.ledger) if seen else None
             return Location(Path(row.path), seen.offset) if seen and row else None
+
+        return self._ask(look)
+
+    def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos]]:
+        """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
+
+        def look(db: sqlite3.Connection) -> dict[str, tuple[int, Nanos]]:
+            found = ((one, find_reserved(db, one)) for one in reservations)
+            return {one: (calls, Nanos(cost)) for one, (calls, cost) in found if calls or cost}
 
         return self._ask(look)
 
@@ -267,7 +287,7 @@ class Index:
     def _enter_memory(self, fault: CostError) -> None:
         self._retry_at = time.monotonic() + RETRY_S
         if self._memory is None:
-            self._memory = Backend(MemoryIndex(self.storage.index_path, durable=False))
+            self._memory = MemoryIndex(self.storage.index_path)
             self._why = f"the index cannot be used, sums are taken from the ledgers: {fault}"
             log.warning("%s", self._why)
 

@@ -12,11 +12,15 @@ from typing import Final
 
 from ..errors import StorageUnavailable
 from . import tables
-from .database import SIDE_FILES, WAIT_S, Database, DatabaseDamaged, translated
+from .backend import Backend, lay_tables
+from .database import SIDE_FILES, WAIT_S, DatabaseDamaged, translated
 from .seal import Seal, Stamp, sealing, stamp_of
 
 WRITE_BACK_BYTES: Final = 16 * 1024 * 1024
 """How large the ``-wal`` file may grow before its pages are written back into the index."""
+
+_COMMITS_BETWEEN: Final = 64
+"""After how many transactions the size of the ``-wal`` file is looked at."""
 
 _WRITE_BACK_WAIT_MS: Final = 300
 
@@ -25,7 +29,7 @@ class IndexUntrusted(DatabaseDamaged):
     """The index is not as its last user left it."""
 
 
-class IndexFile(Database):
+class IndexFile(Backend):
     """The index, believed only while its seal holds.
 
     SQLite writes to the file itself only when it brings pages back from the ``-wal`` file. It would
@@ -34,12 +38,20 @@ class IndexFile(Database):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, durable=False)
+        super().__init__(path)
+        self._commits = 0
         self._stamp: Stamp | None = None
+        self._text = str(path)  # looked at for each statement
         atexit.register(_close_at_exit, weakref.ref(self))
 
-    def write_back_if_large(self) -> None:
+    def ended(self, *, well: bool) -> None:
         """Bring the ``-wal`` file's pages into the index when there are many, unless somebody else does."""
+        super().ended(well=well)
+        self._commits += 1
+        if self._commits % _COMMITS_BETWEEN == 0:
+            self._write_back_if_large()
+
+    def _write_back_if_large(self) -> None:
         wal = self.path.with_name(self.path.name + "-wal")
         try:
             if os.stat(wal).st_size < WRITE_BACK_BYTES:
@@ -55,7 +67,7 @@ class IndexFile(Database):
             StorageUnavailable: the lock or the file cannot be had.
 
         """
-        with self._turn, translated(self.path), sealing(self.path, wait_s) as seal:
+        with self.turn, translated(self.path), sealing(self.path, wait_s) as seal:
             if self._connection is not None and self._owner == os.getpid() and seal.holds():
                 _write_back(self._connection, seal)
                 self._stamp = stamp_of(self.path)
@@ -69,7 +81,7 @@ class IndexFile(Database):
             StorageUnavailable: the lock or the directory cannot be had.
 
         """
-        with self._turn, translated(self.path), sealing(self.path, WAIT_S) as seal:
+        with self.turn, translated(self.path), sealing(self.path, WAIT_S) as seal:
             seal.lift()
             self._drop()
             _remove_all(self.path, but_itself=by is not None)
@@ -77,9 +89,13 @@ class IndexFile(Database):
                 os.replace(by, self.path)
                 seal.set()
 
+    def start_anew(self) -> None:
+        """Put an empty index in the place of the present one."""
+        self.replace(None)
+
     def close(self) -> None:
         """Write back and close; the index opens again at its next use."""
-        with self._turn:
+        with self.turn:
             if self._connection is None or self._owner != os.getpid():
                 super().close()
                 return
@@ -100,9 +116,10 @@ class IndexFile(Database):
         super().close()
         self._stamp = None
 
-    def _ready(self, wait_s: float) -> sqlite3.Connection:
+    def ready(self, wait_s: float) -> sqlite3.Connection:
+        """Return the connection, after a look at the index's seal where its file has changed."""
         connection, stamp = self._connection, self._stamp
-        if connection is None or self._owner != os.getpid() or stamp is None or stamp != stamp_of(self.path):
+        if connection is None or self._owner != os.getpid() or stamp is None or stamp != stamp_of(self._text):
             return self._admitted(wait_s)
         return connection
 
@@ -121,6 +138,7 @@ class IndexFile(Database):
                 self._drop()
             if self._connection is None:
                 self._connection, self._owner = self._open(wait_s), os.getpid()
+                self.forget()
                 if not tables.is_current(self._connection):
                     self._drop()
                     raise IndexUntrusted(f"{self.path}: of another version; it is built anew")
@@ -141,13 +159,6 @@ class IndexFile(Database):
         finally:
             connection.close()
         seal.set()
-
-
-def lay_tables(connection: sqlite3.Connection) -> None:
-    """Lay the index's tables into an empty database."""
-    connection.execute("BEGIN IMMEDIATE")
-    tables.create(connection)
-    connection.execute("COMMIT")
 
 
 def _write_back(connection: sqlite3.Connection, seal: Seal) -> None:

@@ -29,6 +29,7 @@ from .store import (
     find_seen,
     ledger_row,
     put_ledger,
+    put_reserved,
     put_seen,
     put_sums,
     remove_ledger,
@@ -91,6 +92,7 @@ class Intake:
             if _is_taken_in(ledger_row(db, ledger.id), file):
                 return False
         with self._backend.transaction() as db:
+            self._backend.memory.forget_active()  # another process may have taken this ledger out
             row = ledger_row(db, ledger.id)
             if row is not None and not recognised(row, file):
                 self._renew(db, row)
@@ -135,7 +137,8 @@ class Intake:
         fold = Fold()
         for entry in counted:
             fold.add(entry)
-        put_sums(db, self._backend.dims, row.id, fold.sums)
+        put_sums(db, self._backend.memory, row.id, fold.sums)
+        put_reserved(db, row.id, fold.reserved)
         put_problems(db, [*batch.problems, *doubled])
         following = advanced(row, file, batch.end, fold)
         put_ledger(db, following)

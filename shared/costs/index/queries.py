@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,7 @@ class Span:
     end: int | None
 
     @classmethod
+    @lru_cache(maxsize=256)
     def of(cls, start: datetime | None, end: datetime | None) -> Span:
         """Return the span between two instants, which should be edges of buckets."""
         return cls(_bucket(start), _bucket(end))
@@ -72,18 +74,15 @@ def _bucket(at: datetime | None) -> int | None:
 def spend(db: sqlite3.Connection, span: Span, user_id: str | None) -> Nanos:
     """Return what was spent in a span, by one user or by all."""
     if user_id is None:
-        return Nanos(
-            sum(spend(db, span, str(user)) for (user,) in db.execute("SELECT DISTINCT user_id FROM spend"))
-        )
+        return Nanos(sum(spend(db, span, user) for user in _users(db)))
     first, after = span.days()
-    found = 0
-    if first is None or after is None or first < after:
-        where, values = _between("day", first, after)
-        row = db.execute(
-            f"SELECT sum(cost) FROM spend WHERE user_id = ?{where}", (user_id, *values)
-        ).fetchone()
-        found = row[0] or 0
+    days = (user_id, -_EVER if first is None else first, _EVER if after is None else after)
+    found = db.execute(_SPEND, days).fetchone()[0] or 0
     return Nanos(found + sum(amount for _, amount in _edge_slots(db, span, user_id)))
+
+
+_EVER: Final = 1 << 40
+_SPEND: Final = "SELECT sum(cost) FROM spend WHERE user_id = ? AND day >= ? AND day < ?"
 
 
 def _edge_slots(db: sqlite3.Connection, span: Span, user_id: str) -> Iterator[tuple[int, int]]:

@@ -22,15 +22,19 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from .. import platform
 from ..errors import UnsafePath
 from ..storage import CostStorage
 from .state import StateDb
+
+_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ class Registered:
     path: Path
     job_id: str
 
+    @property
+    def text(self) -> str:
+        """The path as text."""
+        return str(self.path)
+
 
 class Registry:
     """The registered ledgers and their marks. Thread-safe; a forked child marks for itself."""
@@ -49,7 +58,12 @@ class Registry:
         self.state = state
         self._presence = Presence(storage.root / "writers")
         self._marked: dict[Path, Registered] = {}
-        self._marked_in: object = None
+        self._identity: object = None
+        self._look_at = 0.0
+        self._changes = 0
+        """How often this process changed what :meth:`outlook` tells."""
+        self._outlook: tuple[object, int, list[Registered]] | None = None
+        self._owner = 0
         self._lock = threading.Lock()
 
     def mark(self, ledger: Path, job_id: str) -> Registered:
@@ -63,21 +77,31 @@ class Registry:
 
         """
         with self._lock:
-            where = (self._presence.identity(), _inode(self.state.path))
-            if self._marked_in != where:
-                self._marked.clear()
+            now = time.monotonic()
+            if now >= self._look_at or self._owner != os.getpid():
+                self._look(now)
             known = self._marked.get(ledger)
             if known is None:
                 known = self._mark(_text(ledger), job_id)
-                self._marked_in = (self._presence.identity(), _inode(self.state.path))
+                self._identity = self._identities()
                 self._marked[ledger] = known
             return known
+
+    def _look(self, now: float) -> None:
+        """Forget the marks of this process if they are gone. Looked at once a second: it costs 5 us."""
+        self._look_at, self._owner = now + _LOOK_S, os.getpid()
+        if self._identity != self._identities():
+            self._marked.clear()
+
+    def _identities(self) -> object:
+        return self._presence.identity(), _inode(self.state.path)
 
     def _mark(self, path: str, job_id: str) -> Registered:
         holder = self._presence.name()
         with self.state.transaction() as db:
             found = _registered(db, path, job_id)
             db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (holder, found.id))
+            self._changes += 1
         return found
 
     def add(self, ledgers: Iterable[tuple[Path, str]]) -> list[Registered]:
@@ -85,6 +109,7 @@ class Registry:
         with self.state.transaction() as db:
             found = [_registered(db, _text(path), job_id) for path, job_id in ledgers]
             db.execute("UPDATE sweep SET token = ?", (secrets.randbits(62),))
+            self._changes += 1
         return found
 
     def known(self, ledger: Path) -> Registered | None:
@@ -100,7 +125,7 @@ class Registry:
         with self.state.reading() as db:
             return [_of(row) for row in db.execute("SELECT id, path, job_id FROM ledgers ORDER BY id")]
 
-    def marked(self, more: Collection[int] = ()) -> list[Registered]:
+    def changing(self, more: Collection[int] = ()) -> list[Registered]:
         """Return the ledgers that can have changed, and those with the numbers ``more``."""
         with self.state.reading() as db:
             rows = db.execute(
@@ -109,6 +134,18 @@ class Registry:
                 (json.dumps(sorted(more)),),
             )
             return [_of(row) for row in rows]
+
+    def outlook(self) -> tuple[int, list[Registered]]:
+        """Return the token of an index that knows all unmarked ledgers, and the marked ledgers.
+
+        Asked at each budget check, so it is only read again when somebody changed ``state.db``.
+        """
+        with self.state.reading() as db:
+            version = (id(db), db.execute("PRAGMA data_version").fetchone()[0], self._changes)
+            if self._outlook is None or self._outlook[0] != version:
+                token = int(db.execute("SELECT token FROM sweep").fetchone()[0])
+                self._outlook = (version, token, self.changing())
+            return self._outlook[1:]
 
     def of_job(self, job_id: str) -> list[Registered]:
         """Return the ledgers of all jobs that have exactly this id."""
@@ -124,16 +161,12 @@ class Registry:
             with self.state.transaction() as db:
                 for table, column in (("writers", "ledger"), ("ledgers", "id")):
                     db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(n,) for n in moved])
+                self._changes += 1
             moved.clear()
 
     def spooled(self) -> frozenset[Path]:
         """Return the ledgers for which lines wait in the spool."""
         return frozenset()
-
-    def token(self) -> int:
-        """Return the token that an index has when it knows all unmarked ledgers."""
-        with self.state.reading() as db:
-            return int(db.execute("SELECT token FROM sweep").fetchone()[0])
 
     def dead_writers(self) -> list[str]:
         """Return the processes that left marks and are no more."""
@@ -155,6 +188,7 @@ class Registry:
         ]
         db.executemany("DELETE FROM writers WHERE holder = ? AND ledger = ?", rows)
         db.execute("UPDATE sweep SET token = ?", (token,))
+        self._changes += 1
 
     def tidy(self, holders: Iterable[str]) -> None:
         """Delete the files of dead processes."""

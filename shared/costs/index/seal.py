@@ -29,7 +29,7 @@ Stamp = tuple[int, int, int, int]
 _FORM: Final = struct.Struct("<4qI")
 
 
-def stamp_of(path: Path) -> Stamp | None:
+def stamp_of(path: Path | str) -> Stamp | None:
     """Return what the file looks like from outside; ``None`` when there is none."""
     try:
         found = os.stat(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .fold import NO_SUMS, Sums, minus, plus
+from .keys import key_of
 from .tables import DIM_COLUMNS, SUM_COLUMNS, Dim
 
 DAY_BUCKETS: Final = 96
@@ -64,34 +65,51 @@ _PUT_DIM: Final = f"INSERT INTO dims ({', '.join(DIM_COLUMNS)}) VALUES ({', '.jo
 _NOTHING_LEFT: Final = " AND ".join(f"{name} = 0" for name in SUM_COLUMNS)
 
 
-class Dims:
-    """The small integers of the dimensions, remembered for one connection."""
+class Memory:
+    """What is known to be in the tables, for one connection: spares look-ups when calls are logged."""
 
     def __init__(self) -> None:
-        self._ids: dict[Dim, int] = {}
+        self._dims: dict[Dim, int] = {}
+        self._active: set[tuple[int, str, int]] = set()
         self._fresh: list[Dim] = []
+        self._newly_active: list[tuple[int, str, int]] = []
 
-    def id(self, db: sqlite3.Connection, dim: Dim) -> int:
+    def dim(self, db: sqlite3.Connection, dim: Dim) -> int:
         """Return the integer of ``dim``; it is given one when it is new."""
-        known = self._ids.get(dim)
+        known = self._dims.get(dim)
         if known is not None:
             return known
         row = db.execute(_FIND_DIM, dim).fetchone()
         found = int(row[0]) if row else int(db.execute(_PUT_DIM, dim).lastrowid or 0)
-        self._ids[dim] = found
+        self._dims[dim] = found
         if not row:
             self._fresh.append(dim)
         return found
 
+    def active(self, db: sqlite3.Connection, day: int, user: str, ledger: int) -> None:
+        """See that it is noted that a ledger has entries of a user on a day."""
+        key = (day, user, ledger)
+        if key not in self._active:
+            db.execute("INSERT OR IGNORE INTO activity VALUES (?, ?, ?)", key)
+            self._active.add(key)
+            self._newly_active.append(key)
+
+    def forget_active(self) -> None:
+        """Forget which ledgers are active: one was taken out."""
+        self._active.clear()
+
     def committed(self) -> None:
         """Note that the transaction ended well."""
-        self._fresh.clear()
+        if self._fresh or self._newly_active:
+            self._fresh.clear()
+            self._newly_active.clear()
 
     def undone(self) -> None:
         """Forget what the transaction that was undone had made."""
         for dim in self._fresh:
-            del self._ids[dim]
-        self._fresh.clear()
+            del self._dims[dim]
+        self._active.difference_update(self._newly_active)
+        self.committed()
 
 
 def ledger_row(db: sqlite3.Connection, ledger: int) -> LedgerRow | None:
@@ -115,15 +133,51 @@ def put_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
     db.execute(_PUT_LEDGER, (*row[:-1], *row.sums))
 
 
-def put_sums(db: sqlite3.Connection, dims: Dims, ledger: int, sums: Mapping[tuple[int, Dim], Sums]) -> None:
+def put_sums(
+    db: sqlite3.Connection, memory: Memory, ledger: int, sums: Mapping[tuple[int, Dim], Sums]
+) -> None:
     """Add sums of one ledger to everything that is derived from them."""
-    rows = [(bucket, dims.id(db, dim), dim[0], values) for (bucket, dim), values in sums.items()]
-    db.executemany(_PUT_SUMS, [(bucket, ledger, dim, *values) for bucket, dim, _, values in rows])
-    db.executemany(
-        "INSERT OR IGNORE INTO activity VALUES (?, ?, ?)",
-        {(bucket // DAY_BUCKETS, user, ledger) for bucket, _, user, _ in rows},
-    )
+    if len(sums) == 1:
+        [((bucket, dim), values)] = sums.items()
+        put_one(db, memory, (bucket, ledger, memory.dim(db, dim)), dim[0], values)
+        return
+    rows = []
+    for (bucket, dim), values in sums.items():
+        number = memory.dim(db, dim)
+        db.execute(_PUT_SUMS, (bucket, ledger, number, *values))
+        memory.active(db, bucket // DAY_BUCKETS, dim[0], ledger)
+        rows.append((bucket, number, dim[0], values))
     _put_derived(db, rows)
+
+
+def put_one(
+    db: sqlite3.Connection, memory: Memory, key: tuple[int, int, int], user: str, values: Sums
+) -> None:
+    """Add the sums of one key (bucket, ledger, dimensions): what is done for each call that is logged."""
+    bucket, ledger, dim = key
+    day, slot = divmod(bucket, DAY_BUCKETS)
+    db.execute(_PUT_SUMS, (*key, *values))
+    db.execute(_PUT_DAYS, (day, dim, *values))
+    if cost := values[_COST]:
+        _put_spend(db, user, day, {slot: cost})
+    memory.active(db, day, user, ledger)
+
+
+def put_reserved(db: sqlite3.Connection, ledger: int, reserved: Mapping[str, tuple[int, int]]) -> None:
+    """Add what one ledger has under reservations: calls and cost by reservation id."""
+    db.executemany(
+        """INSERT INTO reserved VALUES (?, ?, ?, ?, ?) ON CONFLICT (key, more, ledger)
+        DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost""",
+        [(*key_of(reservation), ledger, *sums) for reservation, sums in reserved.items()],
+    )
+
+
+def find_reserved(db: sqlite3.Connection, reservation: str) -> tuple[int, int]:
+    """Return the calls, and their cost, that all ledgers have under a reservation."""
+    row = db.execute(
+        "SELECT total(calls), sum(cost) FROM reserved WHERE key = ? AND more = ?", key_of(reservation)
+    ).fetchone()
+    return int(row[0]), int(row[1] or 0)
 
 
 def _put_derived(db: sqlite3.Connection, rows: Iterable[tuple[int, int, str, Sums]]) -> None:
@@ -171,6 +225,7 @@ def remove_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
         {(bucket // DAY_BUCKETS, user, row.id) for bucket, _, user, _ in found},
     )
     db.execute("DELETE FROM seen WHERE ledger = ?", (row.id,))
+    db.execute("DELETE FROM reserved WHERE ledger = ?", (row.id,))
     db.execute("DELETE FROM problems WHERE ledger = ?", (row.id,))
     db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
 

@@ -8,6 +8,7 @@ A *bucket* is the number of a 15-minute stretch since 1970, a *day* that of a UT
 ``activity``  which ledgers have entries of a user on a day: counts jobs.
 ``dims``      each combination of dimensions once, as a small integer.
 ``seen``      the id of every entry and where it stands, for duplicates and look-ups.
+``reserved``  what a ledger has under each reservation, so that the gate counts nothing twice.
 ``ledgers``   how far each ledger was taken in, what its file looked like then, and its sums.
 ``problems``  lines that do not count, and why.
 ``waiting``   ledgers that could not be read when they were last looked at, and why.
@@ -72,6 +73,9 @@ _SCHEMA: Final = (
         PRIMARY KEY (day, user_id, ledger)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE seen (key INTEGER NOT NULL, more INTEGER NOT NULL, ledger INTEGER NOT NULL,
         offset INTEGER NOT NULL, PRIMARY KEY (key, more)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE reserved (key INTEGER NOT NULL, more INTEGER NOT NULL, ledger INTEGER NOT NULL,
+        calls INTEGER NOT NULL, cost INTEGER NOT NULL,
+        PRIMARY KEY (key, more, ledger)) STRICT, WITHOUT ROWID""",
     f"""CREATE TABLE ledgers (id INTEGER PRIMARY KEY, path TEXT NOT NULL, job_id TEXT NOT NULL,
         device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
         head_length INTEGER NOT NULL, head INTEGER NOT NULL, tail INTEGER NOT NULL,
