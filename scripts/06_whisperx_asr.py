@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from pipeline.audio import Audio, prepare
 from pipeline.documents import Transcript
 from pipeline.engines import SPEECH
+from pipeline.engines.chat.refusals import void_if_refused
 from pipeline.engines.speech import Heard, SpeechEngine
 from pipeline.stage import StageRun, run_stage, stage_parser
 
@@ -44,14 +45,17 @@ def transcribe(run: StageRun) -> None:
 def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio) -> Heard:
     """Reserve what the call may cost, make it, and record what it did use."""
     needs = engine.needs(audio)
-    with tracker.reserve(
-        engine.service,
-        engine.model,
-        tokens_input=needs.tokens_input,
-        max_tokens_output=needs.max_tokens_output,
-        tokens_audio_input=needs.tokens_audio_input,
-        audio_seconds=needs.audio_seconds,
-    ) as hold:
+    with (
+        tracker.reserve(
+            engine.service,
+            engine.model,
+            tokens_input=needs.tokens_input,
+            max_tokens_output=needs.max_tokens_output,
+            tokens_audio_input=needs.tokens_audio_input,
+            audio_seconds=needs.audio_seconds,
+        ) as hold,
+        void_if_refused(hold),
+    ):
         heard = engine.transcribe(audio)
         tracker.log_usage(
             engine.service,

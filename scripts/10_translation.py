@@ -13,6 +13,7 @@ import sys
 
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import TRANSLATION
+from pipeline.engines.chat.refusals import void_if_refused
 from pipeline.engines.translation import Translated, TranslationEngine
 from pipeline.faults import StageSkipped
 from pipeline.stage import StageRun, run_stage, stage_parser
@@ -60,12 +61,15 @@ def recorded_call(
 ) -> Translated:
     """Reserve what the call may cost, make it, and record what it did use."""
     needs = engine.needs(texts)
-    with tracker.reserve(
-        engine.service,
-        engine.model,
-        tokens_input=needs.tokens_input,
-        max_tokens_output=needs.max_tokens_output,
-    ) as hold:
+    with (
+        tracker.reserve(
+            engine.service,
+            engine.model,
+            tokens_input=needs.tokens_input,
+            max_tokens_output=needs.max_tokens_output,
+        ) as hold,
+        void_if_refused(hold),
+    ):
         translated = engine.translate(texts)
         tracker.log_usage(
             engine.service,

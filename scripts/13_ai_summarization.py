@@ -13,6 +13,7 @@ import sys
 
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import SUMMARY
+from pipeline.engines.chat.refusals import void_if_refused
 from pipeline.engines.summary import Summary, SummaryEngine
 from pipeline.stage import StageRun, run_stage, stage_parser
 
@@ -48,12 +49,15 @@ def recorded_call(
     )
     if estimate:
         run.log.info("%s/%s: at most $%.4f", engine.service, engine.model, estimate)
-    with tracker.reserve(
-        engine.service,
-        engine.model,
-        tokens_input=needs.tokens_input,
-        max_tokens_output=needs.max_tokens_output,
-    ) as hold:
+    with (
+        tracker.reserve(
+            engine.service,
+            engine.model,
+            tokens_input=needs.tokens_input,
+            max_tokens_output=needs.max_tokens_output,
+        ) as hold,
+        void_if_refused(hold),
+    ):
         summary = engine.summarize(transcript)
         tracker.log_usage(
             engine.service,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from pipeline.job import Job
 
 from shared.cost_tracker import CostTracker
 from tests.support.provider import ProviderServer, Reply
-from tests.support.stages import KEY, Done, Programs, entries
+from tests.support.stages import KEY, ROOT, Done, Programs, entries
 
 SPEECH, TRANSLATION, SUMMARY = "06_whisperx_asr", "10_translation", "13_ai_summarization"
 LOCAL_LINE = "💰 Stage cost: $0.0000 (local processing)"
@@ -50,6 +53,13 @@ def status(job: Job, stage: str = SUMMARY) -> tuple[str, int]:
     state = job.state(stage)
     assert state is not None
     return state.status, state.attempt
+
+
+def reserved(programs: Programs) -> float:
+    """What is held or orphaned, in USD, as the dashboard tells it."""
+    tool = [sys.executable, str(ROOT / "tools" / "cost-dashboard.py"), "show-budget", "--json"]
+    shown = subprocess.run(tool, env=programs.whole_environ(), capture_output=True, text=True, check=True)
+    return float(json.loads(shown.stdout)["reserved_usd"])
 
 
 class TestOnThisMachine:
@@ -214,6 +224,18 @@ class TestProviders:
         assert "Traceback" in job.log_path.read_text()
         assert entries(job.path) == []
         assert status(job) == ("failed", 1)
+
+    def test_a_refused_request_gives_its_reservation_back(
+        self, programs: Programs, server: ProviderServer
+    ) -> None:
+        programs.profile("budget: {monthly_limit_usd: 50, block_at_limit: true}")
+        server.next_replies(Reply("refuse"), *[Reply("error")] * 3)
+        held = []
+        for _ in range(2):
+            assert summarize(programs, programs.job(), server).code == 3
+            held.append(reserved(programs))
+        assert held[0] == 0  # it is certain that nothing was served
+        assert held[1] > 0  # it is not: what was reserved goes on counting
 
     def test_no_key_and_no_text_is_left_behind(self, programs: Programs, server: ProviderServer) -> None:
         job = programs.job()

@@ -16,6 +16,7 @@ from pipeline.audio import prepare
 from pipeline.documents import Segment, Transcript
 from pipeline.engines import SPEECH, SUMMARY, TRANSLATION, EngineOptions, Spent
 from pipeline.engines.chat import Prompt
+from pipeline.engines.chat.refusals import Refused
 from pipeline.faults import StageFailed
 
 from tests.support.provider import Counts, ProviderServer, Reply
@@ -80,6 +81,11 @@ class TestChat:
             engine.summarize(SPOKEN)
         assert len(server.served) == 3
 
+    def test_a_refusal_is_told_apart(self, server: ProviderServer, provider: str, stream: bool) -> None:
+        server.next_replies(Reply("refuse"))
+        with pytest.raises(Refused, match=r"the provider refused the request: .*loopback answer 401"):
+            SUMMARY.open(provider, options(server, provider, stream=stream)).summarize(SPOKEN)
+
     def test_reservations_cover_what_is_used(
         self, server: ProviderServer, provider: str, stream: bool
     ) -> None:
@@ -101,6 +107,16 @@ def test_a_stream_that_breaks_is_told_with_what_is_known(server: ProviderServer,
     assert summary.spent.request_id == "req-1"
     with pytest.raises(StageFailed, match="the call is in the ledger"):
         summary.spent.refuse_faulty()
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_after_another_fault_it_is_not_certain_that_nothing_was_served(
+    server: ProviderServer, provider: str
+) -> None:
+    server.next_replies(Reply("error"), Reply("refuse"))
+    with pytest.raises(Exception, match="loopback answer 401") as raised:
+        SUMMARY.open(provider, options(server, provider)).summarize(SPOKEN)
+    assert not isinstance(raised.value, Refused)
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
-How = Literal["normal", "error", "busy", "hang-up", "total-only", "silent", "stall"]
-"""``normal``; ``error``: 500; ``busy``: 429; ``hang-up``: the connection breaks in the middle of
-the answer; ``total-only``: usage as a total alone; ``silent``: an answer without usage; ``stall``:
-no answer until the server is released."""
+How = Literal["normal", "error", "busy", "refuse", "hang-up", "total-only", "silent", "stall"]
+"""``normal``; ``error``: 500; ``busy``: 429; ``refuse``: 401; ``hang-up``: the connection breaks in
+the middle of the answer; ``total-only``: usage as a total alone; ``silent``: an answer without
+usage; ``stall``: no answer until the server is released."""
 
 HOWS: tuple[str, ...] = get_args(How)
 

@@ -25,7 +25,7 @@ FORMATS: Final[tuple[WireFormat, ...]] = (
     GeminiFormat(),
 )
 _BASE_PATHS: Final = {"openai": "/v1", "anthropic": "", "gemini": ""}
-_FAULT_STATUS: Final = {"error": 500, "busy": 429}
+_FAULT_STATUS: Final = {"error": 500, "busy": 429, "refuse": 401}
 
 
 class ProviderServer:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
 from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, drain, required_model
+from pipeline.engines.chat.refusals import refusals
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -28,8 +29,15 @@ class AnthropicChat:
         self.max_output_tokens = options.max_output_tokens
 
     def ask(self, prompt: Prompt) -> Answer:
-        """Send one request, streamed or not."""
-        return self._streamed(prompt) if self._stream else self._whole(prompt)
+        """Send one request, streamed or not.
+
+        Raises:
+            Refused: the provider did not serve it.
+        """
+        from anthropic import APIStatusError
+
+        with refusals(APIStatusError):
+            return self._streamed(prompt) if self._stream else self._whole(prompt)
 
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.messages.with_raw_response.create(**self._request(prompt))

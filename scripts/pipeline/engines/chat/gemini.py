@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
 from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, drain, required_model
+from pipeline.engines.chat.refusals import refusals
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -28,10 +29,21 @@ class GeminiChat:
         self.max_output_tokens = options.max_output_tokens
 
     def ask(self, prompt: Prompt) -> Answer:
-        """Send one request, streamed or not."""
-        if not self._stream:
-            reply = self._client.models.generate_content(**self._request(prompt))
-            return _answer([reply], prompt, {})
+        """Send one request, streamed or not.
+
+        Raises:
+            Refused: the provider did not serve it.
+        """
+        from google.genai.errors import APIError
+
+        with refusals(APIError):
+            return self._streamed(prompt) if self._stream else self._whole(prompt)
+
+    def _whole(self, prompt: Prompt) -> Answer:
+        reply = self._client.models.generate_content(**self._request(prompt))
+        return _answer([reply], prompt, {})
+
+    def _streamed(self, prompt: Prompt) -> Answer:
         came: list[GenerateContentResponse] = []
         fault = drain(self._client.models.generate_content_stream(**self._request(prompt)), came.append)
         return _answer(came, prompt, {"streamed": True}, fault)

@@ -10,6 +10,7 @@ from pipeline.documents import Segment
 from pipeline.engines import EngineOptions, Needs, Spent, Used
 from pipeline.engines.chat import required_model
 from pipeline.engines.chat.openai import open_client
+from pipeline.engines.chat.refusals import refusals
 from pipeline.engines.speech import Heard
 from pipeline.faults import StageFailed
 
@@ -51,8 +52,14 @@ class OpenAITranscription:
         return MOST_TOKENS if self._by_tokens else Needs(audio_seconds=math.ceil(audio.seconds))
 
     def transcribe(self, audio: Audio) -> Heard:
-        """Send the audio and return its segments; models that give no times give one segment."""
-        with audio.path.open("rb") as stream:
+        """Send the audio and return its segments; models that give no times give one segment.
+
+        Raises:
+            Refused: the provider did not serve the request.
+        """
+        from openai import APIStatusError
+
+        with audio.path.open("rb") as stream, refusals(APIStatusError):
             raw = self._client.audio.transcriptions.with_raw_response.create(
                 model=self.model,
                 file=stream,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import wave
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pipeline.audio import Audio
@@ -46,7 +48,9 @@ def hub_weights(repository: str, *, download: bool) -> str:
     )
 
 
-def _local_or_said(model: str, find: Any) -> str:
+def _local_or_said(model: str, find: Callable[[], object]) -> str:
+    if Path(model).is_dir():
+        return model  # a folder of one's own
     # huggingface_hub raises LocalEntryNotFoundError, which is both a FileNotFoundError and a ValueError.
     try:
         return str(find())

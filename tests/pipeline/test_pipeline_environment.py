@@ -1,0 +1,60 @@
+"""The set-up of a fresh clone, tried on a small project of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import environment
+import pytest
+from environment import SetUpFailed, set_up
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without dependencies, in whose folder the environment is made."""
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "FOLDER", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "STAMP", tmp_path / ".venv" / "installed.json")
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'nothing'\nversion = '1'\n")
+    return tmp_path
+
+
+def installed(project: Path, *extras: str) -> str:
+    """Note an install as done, and return the note."""
+    note = json.dumps({"project": environment._fingerprint(), "extras": list(extras)})
+    (project / ".venv").mkdir(exist_ok=True)
+    environment.STAMP.write_text(note)
+    return note
+
+
+def test_what_is_installed_is_not_installed_again(project: Path) -> None:
+    note = installed(project, "dev", "local")
+    set_up("local")
+    assert environment.STAMP.read_text() == note
+    assert not environment.program("python").exists()
+
+
+def test_a_failed_install_says_what_to_do_and_is_tried_again(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    note = installed(project, "local")
+    (project / "pyproject.toml").write_text("this is no TOML")
+    for _ in range(2):
+        with pytest.raises(SetUpFailed, match="failed: see pip's message above"):
+            set_up("local")
+    assert environment.program("python").exists()
+    assert environment.STAMP.read_text() == note
+    assert capfd.readouterr().err.count("making a virtual environment") == 1
+
+
+def test_an_old_python_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "OLDEST", (99, 1))
+    with pytest.raises(SetUpFailed, match=r"Python 99.1 or newer is needed, this is 3\.\d+\.\d+"):
+        set_up("local")
+
+
+def test_a_damaged_note_means_a_new_install(project: Path) -> None:
+    installed(project)
+    environment.STAMP.write_text("{")
+    assert environment._installed_extras() == []
