@@ -81,10 +81,12 @@ class Catalogue:
         overrides: PriceBook | None = None,
         genai: GenaiPrices | None = None,
         aliases: Mapping[str, str] | None = None,
+        memory: PriceMemory | None = None,
     ) -> None:
         self.own = own
         self.overrides = overrides
         self.genai = genai
+        self.memory = memory or PriceMemory(None)
         self._aliases = {
             **own.aliases,
             **(overrides.aliases if overrides else {}),
@@ -107,7 +109,7 @@ class Catalogue:
         """
         memory = PriceMemory(storage.prices_memory if storage else None)
         user = user_book(overrides, memory) if overrides is not None else None
-        return cls(own_book(memory), user, GenaiPrices(memory), aliases)
+        return cls(own_book(memory), user, GenaiPrices(memory), aliases, memory)
 
     # --- what a call costs
 

@@ -82,6 +82,19 @@ class GenaiPrices:
         canonical = known["names"].get(key)
         return self._build(canonical) if canonical is not None else None
 
+    def named(self, name: str) -> PriceList | None:
+        """Return the prices of the model that the package itself calls ``provider/model``.
+
+        For a version that is not the installed one, only what is remembered of it can be found.
+        """
+        if name in self._remembered()["models"]:
+            return self._build(name)
+        if self.version != installed_version():
+            return None
+        provider, _, model = name.partition("/")
+        found = self.find(provider, model)
+        return found if found is not None and found.name == name else None
+
     def _build(self, name: str) -> PriceList:
         found = self._built.get(name)
         if found is None:

@@ -1,0 +1,264 @@
+"""Recompute charges with the very prices that made them, and price calls again with today's.
+
+Pure but for the prices that are remembered of earlier editions: entries in, verdicts or new
+entries out. Nothing here edits an entry; a correction is a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from ..model import Charge, Entry, PricedBy, Unpriced, Usage
+from ..money import Nanos, json_number
+from . import arithmetic
+from .book import Discount, PriceBook
+from .catalogue import Catalogue, normal_tier
+from .genai import SOURCE as GENAI
+from .genai import GenaiPrices
+from .names import normalize_service
+from .rates import Price, PriceList
+from .sources import CATALOGUE, PROFILE, remembered_book
+
+STATED = "stated"
+"""The source of a cost that the provider itself stated."""
+
+Outcome = Literal["agrees", "differs", "unknown", "unpriced"]
+
+
+class Verdict(NamedTuple):
+    """What recomputing a charge showed. ``unknown``: the prices that made it are no longer remembered."""
+
+    entry_id: str
+    outcome: Outcome
+    text: str = ""
+
+
+class _Edition(NamedTuple):
+    """The prices of one model in one edition of a source, and the rules that were applied to them."""
+
+    prices: PriceList
+    tiers: PriceBook | None
+    discounts: PriceBook | None
+
+
+class PriceHistory:
+    """Finds the prices behind a charge by its source and version."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._books: dict[tuple[str, str], PriceBook | None] = {}
+        self._genai: dict[str, GenaiPrices] = {}
+        self._editions: dict[tuple[str, str, str], _Edition | None] = {}
+
+    def amounts(
+        self, by: PricedBy, service: str, usage: Usage, at: datetime, tier: str | None = None
+    ) -> Mapping[str, Nanos] | None:
+        """Return the parts of a charge by the prices named in ``by``; ``None`` when they are not known."""
+        price = self._price(by, service, at, normal_tier(tier))
+        if price is None:
+            return None
+        found = arithmetic.amounts(price, usage)
+        return None if isinstance(found, arithmetic.Shortfall) else found
+
+    def _price(self, by: PricedBy, service: str, at: datetime, tier: str | None) -> Price | None:
+        edition = self._edition(by)
+        if edition is None:
+            return None
+        prices, provider = edition.prices, edition.prices.name.partition("/")[0]
+        price = prices.at(at, tier)
+        if price is None and tier is not None and edition.tiers is not None:
+            price = _applied(edition.tiers.tier(provider, tier), prices.at(at), at, prices.name)
+        if price is not None and edition.discounts is not None:
+            agreed = edition.discounts.discount(normalize_service(service)) or edition.discounts.discount(
+                provider
+            )
+            price = _applied(agreed, price, at, prices.name)
+        return price
+
+    def _edition(self, by: PricedBy) -> _Edition | None:
+        key = (by.source, by.version, by.model)
+        if key not in self._editions:
+            self._editions[key] = self._find(by)
+        return self._editions[key]
+
+    def _find(self, by: PricedBy) -> _Edition | None:
+        version, *extras = by.version.split("+")
+        rules = dict(extra.split(":", 1) for extra in extras if ":" in extra)
+        own = self._book(CATALOGUE, version if by.source == CATALOGUE else rules.get(CATALOGUE, ""))
+        discounts = self._book(PROFILE, rules[PROFILE]) if PROFILE in rules else None
+        if PROFILE in rules and discounts is None:
+            return None
+        prices = self._prices(by.source, version, by.model)
+        return _Edition(prices, own if by.source != PROFILE else None, discounts) if prices else None
+
+    def _prices(self, source: str, version: str, name: str) -> PriceList | None:
+        if source == GENAI:
+            return self._release(version).named(name)
+        book = self._book(source, version)
+        if book is None:
+            return None
+        return book.find(name) or book.find(f"{name.partition('/')[0]}/*")
+
+    def _book(self, source: str, version: str) -> PriceBook | None:
+        for book in (self._catalogue.own, self._catalogue.overrides):
+            if book is not None and (book.source, book.version) == (source, version):
+                return book
+        key = (source, version)
+        if key not in self._books:
+            known = source in {CATALOGUE, PROFILE} and bool(version)
+            self._books[key] = remembered_book(source, version, self._catalogue.memory) if known else None
+        return self._books[key]
+
+    def _release(self, version: str) -> GenaiPrices:
+        current = self._catalogue.genai
+        if current is not None and current.version == version:
+            return current
+        if version not in self._genai:
+            self._genai[version] = GenaiPrices(self._catalogue.memory, version)
+        return self._genai[version]
+
+
+def _applied(rule: Discount | None, price: Price | None, at: datetime, name: str) -> Price | None:
+    if rule is None or price is None or not rule.active(at, name):
+        return None
+    return rule.applied(price)
+
+
+# --- verifying
+
+
+def recompute(entry: Entry, history: PriceHistory, corrections: Sequence[Entry] = ()) -> list[Verdict]:
+    """Recompute the charge of a call, and of each adjustment to it, from the call's own quantities.
+
+    ``corrections`` are the adjustments that name this entry, in the order they were written.
+    """
+    verdicts = [_verdict(entry, entry.charge, _parts(entry), entry, history)]
+    total = _parts(entry)
+    for correction in corrections:
+        if correction.kind == "adjustment" and correction.charge is not None:
+            total = _sum(total, correction.charge.parts, 1)
+            verdicts.append(_verdict(correction, correction.charge, total, entry, history))
+    return verdicts
+
+
+def _verdict(
+    of: Entry, charge: Charge | None, parts: Mapping[str, Nanos], call: Entry, history: PriceHistory
+) -> Verdict:
+    if charge is None:
+        return Verdict(of.id, "unpriced")
+    by = charge.priced_by
+    if by.source == STATED:
+        return Verdict(of.id, "agrees", "the provider stated this cost")
+    expected = history.amounts(by, call.service, call.usage, call.timestamp, call.service_tier)
+    if expected is None:
+        return Verdict(
+            of.id, "unknown", f"the prices of {by.source} {by.version} for {by.model} are not remembered"
+        )
+    if _sum(parts, expected, -1):
+        stated, right = (json_number(Nanos(sum(amounts.values()))) for amounts in (parts, expected))
+        return Verdict(
+            of.id, "differs", f"{by.model} by {by.source} {by.version}: ${right}, but it says ${stated}"
+        )
+    return Verdict(of.id, "agrees")
+
+
+# --- pricing again
+
+Identify = Callable[[str, str, str], str]
+"""Makes an entry's id from job, service and request; the same ones give the same id."""
+
+
+def adjustment(
+    entry: Entry,
+    corrections: Iterable[Entry],
+    catalogue: Catalogue,
+    now: datetime,
+    identify: Identify,
+    *,
+    wrong_too: bool = False,
+) -> Entry | None:
+    """Return the entry that corrects a call's charge to the catalogue's price of the call's own date.
+
+    ``None`` when there is nothing to correct: the call has a price (unless ``wrong_too`` asks for
+    wrong ones as well), the provider stated its cost, it was undone, or there is still no price.
+    ``corrections`` are the entries that name this one. The same call and prices always give the same
+    id, so that a run that is repeated adds nothing.
+    """
+    made = list(corrections)
+    if entry.kind != "usage" or any(correction.kind == "reversal" for correction in made):
+        return None
+    unpriced = entry.charge is None and not any(correction.resolves_unpriced for correction in made)
+    before = _latest(entry, made)
+    if not unpriced and (not wrong_too or before is None or before.source == STATED):
+        return None
+    found = catalogue.charge(entry.service, entry.model, entry.usage, entry.timestamp, entry.service_tier)
+    if isinstance(found, Unpriced):
+        return None
+    current = _parts(entry)
+    for correction in made:
+        current = _sum(current, _parts(correction), 1)
+    change = _sum(found.parts, current, -1)
+    if not change and not unpriced:
+        return None
+    by = found.priced_by
+    was = "it had no price" if before is None else f"it was priced by {before.source} {before.version}"
+    return Entry(
+        id=identify(entry.job_id, "reprice", f"{entry.id} {by.source} {by.version} {by.model} {len(made)}"),
+        kind="adjustment",
+        timestamp=now,
+        job_id=entry.job_id,
+        user_id=entry.user_id,
+        service=entry.service,
+        model=entry.model,
+        charge=Charge(change, by),
+        stage=entry.stage,
+        attempt=entry.attempt,
+        operation=entry.operation,
+        workflow=entry.workflow,
+        project=entry.project,
+        tags=entry.tags,
+        service_tier=entry.service_tier,
+        period_at=entry.counted_at,
+        corrects=entry.id,
+        why=f"priced by {by.source} {by.version}; {was}",
+        resolves_unpriced=unpriced,
+    )
+
+
+def _latest(entry: Entry, corrections: Sequence[Entry]) -> PricedBy | None:
+    charges = [e.charge for e in (entry, *corrections) if e.charge is not None]
+    return charges[-1].priced_by if charges else None
+
+
+def _parts(entry: Entry) -> dict[str, Nanos]:
+    return dict(entry.charge.parts) if entry.charge else {}
+
+
+def _sum(left: Mapping[str, Nanos], right: Mapping[str, Nanos], sign: int) -> dict[str, Nanos]:
+    """Return ``left + sign * right`` by part, without the parts that come to nothing."""
+    parts = dict.fromkeys((*left, *right))
+    sums = {part: Nanos(left.get(part, 0) + sign * right.get(part, 0)) for part in parts}
+    return {part: amount for part, amount in sums.items() if amount}
+
+
+# --- what local models save
+
+
+def avoided_cost(entry: Entry, catalogue: Catalogue, cloud: str) -> Charge | Unpriced | None:
+    """Return what a local call would have cost at ``cloud`` (``service/model``) on the call's own date.
+
+    ``None`` for a call that is not local.
+
+    Raises:
+        ValueError: ``cloud`` does not name a service and a model.
+    """
+    service, slash, model = cloud.partition("/")
+    if not slash or not service or not model:
+        raise ValueError(
+            f"{cloud!r} names no cloud price; write it as service/model, such as openai/whisper-1"
+        )
+    if not catalogue.is_local(entry.service, entry.model):
+        return None
+    return catalogue.charge(service, model, entry.usage, entry.timestamp)
