@@ -17,6 +17,10 @@ from ..views.report import Report
 from ..workspace import Workspace
 
 
+class ReaderGone(Exception):
+    """Whoever read the output has had enough (``| head``)."""
+
+
 class Output(NamedTuple):
     """Where a report goes, and in which format. ``path`` is ``None`` for stdout."""
 
@@ -102,7 +106,10 @@ def _in_app(function: Callable[..., int | None]) -> Callable[..., int | None]:
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
             workspace.storage.prepare()
-            return function(App(workspace, output), **given)
+            try:
+                return function(App(workspace, output), **given)
+            except BrokenPipeError as gone:
+                raise ReaderGone from gone  # click would exit with 1, which means bad news
 
     return call
 

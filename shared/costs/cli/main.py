@@ -18,7 +18,7 @@ import click
 from .. import __version__
 from ..errors import CostError
 from . import commands
-from .app import DashboardCommand
+from .app import DashboardCommand, ReaderGone
 
 FINE: Final = 0
 WRONG_USAGE: Final = 2
@@ -97,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         _quieten_stdout()
         return FINE
     except click.ClickException as fault:

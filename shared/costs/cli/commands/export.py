@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...exchange.exports import exports
+from ...exchange.exports import ALIASES, exports
 from ..app import App, dashboard_command
 from ..exporting import write_entries
 from ..options import Span
@@ -19,7 +19,7 @@ from ..reporting import filter_options, query_of, span_options
     "export json costs.json --days 30 --user rpatel",
     "export csv - --model openai/gpt-4o",
 )
-@click.argument("kind", metavar="FORMAT", type=click.Choice(sorted(exports())))
+@click.argument("kind", metavar="FORMAT", type=click.Choice(sorted({*exports(), *ALIASES})))
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @span_options
 @filter_options

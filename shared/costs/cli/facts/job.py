@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...analysis.job import Receipt, receipt
 from ...budgets.limits import Spending, limits_for
-from ...index.places import LedgerProblem
+from ...ledger.places import LedgerProblem
 from ...model import Entry
 from ...periods import month
 from ...rollup import JobRef, Query
@@ -45,7 +45,7 @@ def entries_of_job(workspace: Workspace, job: JobRef) -> tuple[list[Entry], list
 def _read(ledger: Path) -> tuple[list[Entry], list[LedgerProblem]]:
     from ...ledger.reader import read  # only for a ledger that the index does not know
 
-    found = [located.item for located in read(ledger)]
+    found = [located.content for located in read(ledger)]
     entries = [item for item in found if isinstance(item, Entry)]
     return entries, [item for item in found if not isinstance(item, Entry)]
 

@@ -1,0 +1,66 @@
+"""``cost-dashboard demo``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from ...demo.writing import SEED, Sample, write_sample
+from ...money import to_usd
+from ...views.report import Figure, Note, Report
+from ...workspace import Workspace
+from ..app import App, dashboard_command
+
+TRY = (
+    "show-budget --user rpatel",
+    "show-monthly",
+    "show-job {job}",
+    "show-optimization --user rpatel",
+    'query "SELECT model, sum(cost_usd) FROM entries GROUP BY 1"',
+)
+"""What to try with the sample, the best first."""
+
+
+@dashboard_command("Record and share", "demo", "demo /tmp/costs --seed 7")
+@click.argument("directory", default="cost-demo", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Another seed, another history.")
+def command(app: App, directory: Path, seed: int) -> None:
+    """Write a sample history to look at: three months of an invented team.
+
+    DIRECTORY (default: ./cost-demo) must be empty or not there yet. It gets a cost storage of its
+    own; your own costs are not touched. Delete the directory to be rid of it.
+    """
+    sample = write_sample(directory, app.workspace.clock(), seed)
+    with Workspace(sample.storage.root, sample.profile, environ=app.workspace.environ) as workspace:
+        workspace.index.registry.add(sample.jobs)
+        workspace.index.catch_up_all()
+    app.show(_report(sample))
+
+
+def _report(sample: Sample) -> Report:
+    commands = [f"cost-dashboard {line.format(job=sample.jobs[-1][1])}" for line in TRY]
+    settings = [
+        f"export COST_TRACKER_HOME={shlex.quote(str(sample.storage.root))}",
+        f"export COST_TRACKER_PROFILE={shlex.quote(str(sample.profile))}",
+    ]
+    return Report(
+        title=f"A sample history in {sample.root}",
+        figures=(
+            Figure("jobs", "Jobs", len(sample.jobs), "count"),
+            Figure("entries", "Entries", sample.entries, "count"),
+            Figure("cost", "Cost", sample.cost, "money"),
+        ),
+        notes=tuple(Note(line) for line in ("Try it:", *settings, *commands)),
+        data={
+            "directory": str(sample.root),
+            "cost_storage": str(sample.storage.root),
+            "profile": str(sample.profile),
+            "jobs": len(sample.jobs),
+            "entries": sample.entries,
+            "cost_usd": to_usd(sample.cost),
+            "damaged_ledger": str(sample.damaged),
+            "try": [*settings, *commands],
+        },
+    )

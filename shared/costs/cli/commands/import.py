@@ -1,0 +1,92 @@
+"""``cost-dashboard import``."""  # noqa: N999 - a command is called as its file is
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from ...errors import WrongUsage
+from ...exchange.foreign import Defaults
+from ...exchange.imported import import_report
+from ...exchange.importing import Importer, Source
+from ...exchange.imports import import_for, imports
+from ...exchange.shelf import Shelf
+from ...periods import zone
+from ..app import App, dashboard_command
+from ..counting import counting
+
+BAD_NEWS = 1
+
+
+@dashboard_command(
+    "Record and share",
+    "import usage.db --dry-run",
+    "import calls.json --user ana --service openai",
+    "import 2025-10.csv --source old-laptop --timezone Europe/Berlin",
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--from",
+    "format_from",
+    type=click.Choice(sorted(imports())),
+    help="The file's format. Default: as it looks.",
+)
+@click.option("--source", metavar="NAME", help="A name for where it comes from. Default: the file's name.")
+@click.option("--user", "--user-id", "user", metavar="ID", help="Who paid, for rows that do not say it.")
+@click.option("--job", metavar="ID", help="The job of rows that name none.")
+@click.option("--service", metavar="NAME", help="The provider of rows that do not say it.")
+@click.option(
+    "--timezone", metavar="ZONE", help="Where times without a zone are from. Default: the profile's."
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be imported.")
+def command(
+    app: App, file: Path, format_from: str | None, source: str | None, dry_run: bool, **stated: str | None
+) -> int | None:
+    """Bring in the history of another tool, or one of our own exports.
+
+    Rows keep the cost they state; the others are priced by the price list of their day. Importing a
+    file again adds only what is new. The answer tells every row that was not understood, and why;
+    then the exit code is 1.
+    """
+    found = Source(
+        file, import_for(file, format_from), source_name(source or file.stem), _defaults(app, **stated)
+    )
+    index = app.workspace.index
+    with counting("rows") as progress:
+        importer = Importer(
+            found,
+            app.workspace.storage,
+            app.workspace.catalogue,
+            Shelf(index),
+            dry_run=dry_run,
+            progress=progress,
+        )
+        tally = importer.run()
+    app.show(import_report(tally, f"{file} as {found.format.name}", dry_run=dry_run))
+    return BAD_NEWS if tally.refused else None
+
+
+def _defaults(
+    app: App, user: str | None, job: str | None, service: str | None, timezone: str | None
+) -> Defaults:
+    try:
+        where = (
+            zone(timezone) if timezone else app.workspace.profile.for_user(user or app.default_user).timezone
+        )
+    except ValueError as fault:
+        raise WrongUsage(str(fault)) from fault
+    return Defaults(user or app.default_user, job, service, where)
+
+
+def source_name(stated: str) -> str:
+    """Return a name as it can stand in a path: letters, digits, dots, dashes.
+
+    >>> source_name("Old laptop (2025)")
+    'Old-laptop-2025'
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stated).strip("-.")[:60]
+    if not name:
+        raise WrongUsage(f"{stated!r} has no letter or digit to make a name of; give one with --source")
+    return name

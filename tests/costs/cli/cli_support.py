@@ -1,0 +1,74 @@
+"""Running the dashboard as people do, on ledgers that the tracker wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shared.cost_tracker import CostTracker
+from shared.costs.cli.main import run
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = ROOT / "tools" / "cost-dashboard.py"
+OCTOBER = datetime(2026, 10, 5, 9, 30, tzinfo=UTC)
+
+
+class Ran(NamedTuple):
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Dashboard:
+    """Runs commands in this process, against the storage of the test."""
+
+    def __init__(self, capsys: Any) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path) -> Ran:
+        self._capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        out, err = self._capsys.readouterr()
+        return Ran(code, out, err)
+
+
+def program(*arguments: str, cwd: Path | None = None, **environ: str) -> Ran:
+    """Run ``tools/cost-dashboard.py`` as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), *arguments],
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, **environ},
+        check=False,
+    )
+    return Ran(
+        done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    )
+
+
+def write_october(folder: Path) -> None:
+    """Log a few jobs of October 2026 through the tracker: a retry, an unknown model, local work."""
+    for number, user in ((1, "rpatel"), (2, "rpatel"), (3, "2")):
+        at = OCTOBER.replace(day=5 + number)
+        with CostTracker(folder / f"job-2026100{5 + number}-{user}-0001", user) as tracker:
+            tracker.log_usage(
+                "local", "pocketsphinx", stage="06_whisperx_asr", audio_seconds=90.5, timestamp=at
+            )
+            tracker.log_usage("openai", "whisper-1", stage="06_whisperx_asr", audio_seconds=600, timestamp=at)
+            tracker.log_usage(
+                "openai", "gpt-4o", 1_500, 300, "13_ai_summarization", operation="summary", timestamp=at
+            )
+    with CostTracker(folder / "job-20261006-rpatel-0001", "rpatel") as tracker:
+        at = OCTOBER.replace(day=9)
+        tracker.log_usage("openai", "gpt-4o", 1_500, 300, "13_ai_summarization", attempt=2, timestamp=at)
+        tracker.log_usage("acme", "unheard-of-1", 10, 10, "13_ai_summarization", timestamp=at)

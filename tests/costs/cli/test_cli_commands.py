@@ -1,0 +1,198 @@
+"""Every command: registered by its file, explained, and honest about failure."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from shared.costs import __version__
+from shared.costs.cli.app import DashboardCommand
+from shared.costs.cli.main import cli
+from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
+
+HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "ruamel", "tempfile"}
+COMMANDS = cli.list_commands(click.Context(cli))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_explained(name: str, dashboard: Dashboard) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert isinstance(command, DashboardCommand)
+    shown = dashboard(name, "--help")
+    assert shown.code == 0
+    assert "--json" in shown.out
+    assert command.get_short_help_str()
+    assert all(param.help for param in command.params if isinstance(param, click.Option))
+    assert command.examples
+    for example in command.examples:
+        assert example.split()[0] == name
+        assert f"cost-dashboard {example}" in shown.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_can_be_parsed(name: str) -> None:
+    import shlex
+
+    command = cli.get_command(click.Context(cli), name)
+    assert command
+    for example in command.examples:
+        words = shlex.split(example)[1:]
+        for stop in ("<", ">", ">>", "|"):
+            words = words[: words.index(stop)] if stop in words else words
+        command.make_context(name, words)  # raises where an option or a value does not exist
+
+
+def test_help_lists_every_command(dashboard: Dashboard) -> None:
+    shown = dashboard("--help")
+    assert shown.code == 0
+    assert all(f"  {name} " in shown.out for name in COMMANDS)
+
+
+def test_version(dashboard: Dashboard) -> None:
+    assert __version__ in dashboard("--version").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["shw-budget"], 2, "Did you mean show-budget"),
+        (["xyzzy"], 2, "See cost-dashboard --help"),
+        (["show-budget", "--nonsense"], 2, "No such option"),
+        (["show-budget", "--month", "2026-13"], 2, "not a month: '2026-13'; write it as 2026-11"),
+        (["report", "--since", "yesterday"], 2, "'yesterday' is not a date; write it as 2026-11-22"),
+        (["report", "--since", "2026-11-02", "--until", "2026-11-01"], 2, "before it begins"),
+        (["report", "--days", "3", "--month", "2026-11"], 2, "not several of them"),
+        (["show-job", "no-such-job"], 3, "no job is called no-such-job; no job has logged a call yet"),
+        (["show-job", "../../etc"], 3, "holds no cost_ledger.jsonl"),
+        (["show-job", "a b"], 2, "not a job id"),
+        (["show-job", "a..b"], 2, "not a job id"),
+        (["show-job", "-x"], 2, "No such option"),
+        (["show-budget", "--profile", "/no/such/profile.yaml"], 3, "/no/such/profile.yaml"),
+        (["log", "--model", "mystery"], 2, "Name it with --service"),
+        (["log", "--model", "gpt-4o", "--input-tokens", "-1"], 2, "-1 is not in the range"),
+        (["export-report", "--format", "sqlite"], 2, "sqlite is no text format"),
+        (["export-report", "--job", "x", "--entries"], 2, "leave out --job or --entries"),
+    ],
+)
+def test_failures_say_what_to_do(arguments: list[str], code: int, message: str, dashboard: Dashboard) -> None:
+    ran = dashboard(*arguments)
+    assert ran.code == code
+    assert message in ran.err
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+
+
+def test_a_refused_profile_names_file_line_and_remedy(tmp_path: Path, dashboard: Dashboard) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("budget:\n  monthly_limit: 50\n")
+    ran = dashboard("show-budget", "--profile", profile)
+    assert ran.code == 3
+    assert f"{profile}:2" in ran.err
+    assert "monthly_limit_usd" in ran.err
+
+
+def test_an_unexpected_failure_has_a_traceback_only_with_debug(
+    monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a\x1b[31m fault")
+
+    monkeypatch.setattr("shared.costs.cli.commands.show_budget.budget_facts", broken)
+    ran = dashboard("show-budget")
+    assert ran.code == 3
+    assert ran.err == (
+        "cost-dashboard: unexpected RuntimeError: a\\x1b[31m fault; run it again with --debug to see where\n"
+    )
+    with pytest.raises(RuntimeError, match="fault"):
+        dashboard("show-budget", "--debug")
+
+
+def test_a_missing_package_is_named(
+    jobs: Path, monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard
+) -> None:
+    monkeypatch.setitem(sys.modules, "tabulate", None)
+    ran = dashboard("show-monthly", "--month", "2026-10", "--format", "md")
+    assert ran.code == 3
+    assert f"{sys.executable} -m pip install tabulate" in ran.err
+
+
+def test_an_unreadable_storage_is_an_error_not_a_traceback(tmp_path: Path, dashboard: Dashboard) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    ran = dashboard("show-budget", "--cost-storage", blocked / "home")
+    assert ran.code == 3
+    assert str(blocked) in ran.err
+
+
+def test_the_program_runs_uninstalled_from_anywhere(tmp_path: Path) -> None:
+    ran = program("show-budget", cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("Budget of user 1\n")
+
+
+def test_the_program_says_which_packages_are_missing(tmp_path: Path) -> None:
+    bare = subprocess.run(
+        [sys.executable, "-I", "-S", str(PROGRAM), "show-budget"], capture_output=True, text=True, check=False
+    )
+    assert bare.returncode == 1
+    assert "cost-dashboard needs click and pyyaml" in bare.stderr
+    assert f"{sys.executable} -m pip install click pyyaml" in bare.stderr
+
+
+def test_a_reader_that_leaves_is_no_failure() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), "show-budget"], stdout=write_end, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard) -> None:
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("shared.costs.cli.commands.show_budget.budget_facts", interrupted)
+    ran = dashboard("show-budget")
+    assert (ran.code, ran.err) == (130, "\ninterrupted\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str, dashboard: Dashboard) -> None:
+    ran = dashboard("completion", shell)
+    assert ran.code == 0
+    assert "_COST_DASHBOARD_COMPLETE" in ran.out
+
+
+def test_the_shell_completes_commands_and_job_ids(jobs: Path) -> None:
+    assert jobs.exists()
+    ran = program(
+        _COST_DASHBOARD_COMPLETE="bash_complete",
+        COMP_WORDS="cost-dashboard show-job job-20261006",
+        COMP_CWORD="2",
+    )
+    assert "job-20261006-rpatel-0001" in ran.out
+    commands = program(
+        _COST_DASHBOARD_COMPLETE="bash_complete", COMP_WORDS="cost-dashboard show", COMP_CWORD="1"
+    )
+    assert "show-budget" in commands.out
+
+
+def test_start_up_imports_little() -> None:
+    script = (
+        "import sys; sys.argv = ['cost-dashboard', 'show-budget']\n"
+        "from shared.costs.cli.main import run\n"
+        "run(['show-budget'])\n"
+        f"print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=PROGRAM.parents[1], check=True
+    )
+    assert done.stderr == "[]\n"
