@@ -1,0 +1,1 @@
+"""Hooks into other libraries. Each file needs its library, and is imported by its name alone."""

@@ -1,0 +1,84 @@
+"""A LangChain callback handler that records every model call of a chain or an agent.
+
+    from shared.costs.capture.hooks.langchain import CostCallbackHandler
+
+    model.invoke("...", config={"callbacks": [CostCallbackHandler(tracker)]})
+
+Streams need ``stream_usage=True`` where the model does not set it by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from ..adapters.langchain import ADAPTER, service_of
+from ..captured import Captured, Sink
+from ..fields import Fields
+from ._needed import needs
+
+try:
+    from langchain_core.callbacks import BaseCallbackHandler
+except ImportError:
+    BaseCallbackHandler = needs("langchain-core")  # type: ignore[misc,unused-ignore]  # its stand-in
+
+if TYPE_CHECKING:
+    from langchain_core.outputs import LLMResult
+
+log = logging.getLogger("shared.cost_tracker")
+
+
+class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc,unused-ignore]  # Any where it is missing
+    """Sends each model call to ``sink`` (a ``CostTracker``) when it ends, also when it breaks midway."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._about: dict[UUID, Mapping[str, object]] = {}
+        self._lock = threading.Lock()
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
+        """Keep the names of model and provider: not every response repeats them."""
+        self._begin(run_id, more.get("metadata"))
+
+    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **more: Any) -> None:
+        """As :meth:`on_chat_model_start`, for models that complete text."""
+        self._begin(run_id, more.get("metadata"))
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **more: Any) -> None:
+        """Record the call. Raises nothing."""
+        self._record(response, run_id, broken=None)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
+        """Record what came of a stream before it broke; a call that never answered is not billed."""
+        response = more.get("response")
+        self._record(response, run_id, broken=type(error).__name__)
+
+    def _begin(self, run_id: UUID, metadata: Mapping[str, object] | None) -> None:
+        with self._lock:
+            self._about[run_id] = metadata or {}
+
+    def _record(self, response: object, run_id: UUID, *, broken: str | None) -> None:
+        with self._lock:
+            about = Fields(self._about.pop(run_id, {}))
+        fields = Fields(response)
+        try:
+            for call in ADAPTER.read(fields) if ADAPTER.recognises(fields) else ():
+                self._sink.record_captured(_named(call, about, broken))
+        except Exception:
+            # Whatever is wrong with recording, the chain must go on.
+            log.exception("a LangChain call could not be recorded")
+
+
+def _named(call: Captured, about: Fields, broken: str | None) -> Captured:
+    model = call.model or about.text("ls_model_name") or "unknown"
+    service = call.service
+    if service == "langchain":
+        service = service_of(about.text("ls_provider"), model)
+    why = call.incomplete
+    if broken and not why:
+        why = f"the call broke ({broken}) before its end: output is a lower bound"
+    return replace(call, model=model, service=service, incomplete=why)
