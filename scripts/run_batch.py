@@ -85,8 +85,8 @@ def _batch(options: argparse.Namespace) -> Batch:
     path = config_path(options.config)
     config = load_config(path)
     _set_environment(options)
-    parallel = options.jobs or config.get("jobs") or 2
-    if not isinstance(parallel, int) or parallel < 1:
+    parallel = config.get("jobs", 2) if options.jobs is None else options.jobs
+    if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
         raise WrongUsage(f"jobs must be a whole number from 1, not {parallel!r}")
     stages = _stages(options, config.get("workflow"), path)
     return Batch(_jobs(options, Path(config.get("out") or "out")), stages, parallel, options.resume)

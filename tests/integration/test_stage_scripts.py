@@ -264,7 +264,7 @@ class TestBudget:
         self.spend(job, 39_999_990)
         said = [summarize(programs, job, server).err for _ in range(2)]
         assert [text.splitlines().count(self.WARNING) for text in said] == [1, 0]
-        self.spend(job, 9_998_970)
+        self.spend(job, 9_999_480)
         said = [summarize(programs, job, server).err for _ in range(2)]
         assert [text.splitlines().count(self.CRITICAL) for text in said] == [1, 0]
         assert len(server.answered) == 4  # nothing is blocked without block_at_limit
