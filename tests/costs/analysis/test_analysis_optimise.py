@@ -1,0 +1,154 @@
+"""Savings: every call repriced, nothing counted twice, and the total that of the best combination."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.costs.analysis.optimise import BATCH, Slot, changes, find_savings, slot_of
+from shared.costs.model import Charge, Entry, Usage
+from shared.costs.money import Nanos, from_usd
+from shared.costs.periods import parse_month, zone
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.views.common import Health
+from shared.costs.views.optimization import OptimizationFacts, optimization_report
+from tests.support.golden import check_report
+from tests.support.history import START, busy_month, entry
+
+CATALOGUE = Catalogue.load()
+WORK = (
+    ("13_ai_summarization", "openai", "gpt-4o"),
+    ("13_ai_summarization", "openai", "gpt-4"),
+    ("10_translation", "google", "gemini-1.5-pro"),
+    ("06_whisperx_asr", "openai", "whisper-1"),
+    (None, "anthropic", "claude-3-haiku"),
+)
+
+
+def priced(number: int, work: tuple[str | None, str, str], tokens: int, tier: str | None = None) -> Entry:
+    """Return a call with the catalogue's own charge."""
+    stage, service, model = work
+    usage = (
+        Usage(audio_seconds=float(tokens))
+        if "whisper" in model
+        else Usage(tokens_input=tokens, tokens_output=50)
+    )
+    call = entry(
+        None, id=f"e{number}", stage=stage, service=service, model=model, usage=usage, service_tier=tier
+    )
+    charge = CATALOGUE.charge(service, model, usage, call.timestamp, tier)
+    return replace(call, charge=charge if isinstance(charge, Charge) else None)
+
+
+CALLS = st.lists(
+    st.tuples(st.sampled_from(WORK), st.integers(0, 200_000), st.sampled_from([None, None, "batch"])),
+    max_size=12,
+).map(lambda rows: [priced(n, *row) for n, row in enumerate(rows)])
+
+
+def brute_force(entries: list[Entry]) -> int:
+    """Try every assignment of one change (or none) to every slot, and return the largest saving."""
+    slots: dict[Slot, list[Entry]] = {}
+    for call in entries:
+        if call.charge is not None:
+            slots.setdefault(slot_of(call), []).append(call)
+    per_slot = []
+    for calls in slots.values():
+        savings = [0]
+        for change in changes(calls[0], CATALOGUE):
+            saved = 0
+            for call in calls:
+                tier = change.tier or call.service_tier
+                other = CATALOGUE.charge(change.service, change.model, call.usage, call.timestamp, tier)
+                saved += call.cost - other.total if isinstance(other, Charge) else 0
+            savings.append(saved)
+        per_slot.append(sorted(savings, reverse=True)[:4])  # the best few keep the product small
+    return max((sum(choice) for choice in product(*per_slot)), default=0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(CALLS)
+def test_the_total_is_that_of_brute_force(entries: list[Entry]) -> None:
+    found = find_savings(entries, CATALOGUE)
+    assert found.saving == brute_force(entries)
+    assert found.saving_hosted <= found.saving <= found.spent
+    assert found.spent == sum(e.cost for e in entries)
+    for combination in (found.best, found.best_hosted):
+        slots = [option.slot for option in combination]
+        assert len(slots) == len(set(slots))
+    assert all(option.saving > 0 for option in found.options)
+
+
+def test_kinds_and_what_they_say() -> None:
+    found = find_savings([priced(n, work, 100_000) for n, work in enumerate(WORK)], CATALOGUE)
+    assert {option.change.kind for option in found.options} == {"model", "batch", "model and batch", "local"}
+    batch = next(o for o in found.options if o.change.kind == "batch" and o.slot.model == "gpt-4o")
+    assert (batch.change.name, batch.percent, batch.calls) == (BATCH, 50.0, 1)
+
+
+def test_calls_in_batches_are_not_told_to_use_batches() -> None:
+    found = find_savings([priced(1, WORK[0], 10_000, "batch")], CATALOGUE)
+    assert "batch" not in {option.change.kind for option in found.options}
+
+
+def test_free_and_unpriced_calls_offer_nothing() -> None:
+    calls = [entry("0", service="local", model="pocketsphinx"), entry(None, id="u", model="gpt-9")]
+    found = find_savings(calls, CATALOGUE)
+    assert (found.options, found.best, found.unpriced_calls, found.calls) == ((), (), 1, 2)
+    assert found.saving == 0
+
+
+def test_reversed_calls_save_nothing() -> None:
+    call = priced(1, WORK[0], 10_000)
+    assert call.charge is not None
+    undone = Charge(
+        {part: Nanos(-amount) for part, amount in call.charge.parts.items()}, call.charge.priced_by
+    )
+    found = find_savings(
+        [call, replace(call, id="r", kind="reversal", corrects="e1", charge=undone)], CATALOGUE
+    )
+    assert (found.spent, found.calls, found.saving, found.options) == (0, 0, 0, ())
+
+
+def test_an_unpriced_call_counts_once_an_adjustment_prices_it() -> None:
+    call = priced(1, WORK[0], 10_000)
+    unpriced = replace(call, charge=None)
+    fixed = replace(
+        call,
+        id="a",
+        kind="adjustment",
+        corrects="e1",
+        why="priced later",
+        usage=Usage(),
+        resolves_unpriced=True,
+    )
+    later, at_once = find_savings([unpriced, fixed], CATALOGUE), find_savings([call], CATALOGUE)
+    assert (later.spent, later.saving, later.calls) == (at_once.spent, at_once.saving, 1)
+    assert later.unpriced_calls == 0
+
+
+def test_an_adjustment_changes_what_is_saved() -> None:
+    call = priced(1, WORK[0], 10_000)
+    extra = entry(
+        "0.5", id="a", kind="adjustment", corrects="e1", why="dearer", stage=call.stage, usage=Usage()
+    )
+    found = find_savings([call, extra], CATALOGUE)
+    assert found.saving == find_savings([call], CATALOGUE).saving + from_usd("0.5")
+
+
+@pytest.mark.parametrize("case", ["busy", "free", "empty"])
+def test_golden(case: str) -> None:
+    entries = [priced(n, (e.stage, e.service, e.model), 20_000) for n, e in enumerate(busy_month())]
+    chosen = {
+        "busy": entries,
+        "free": [entry("0", service="local", model="x", timestamp=START)],
+        "empty": [],
+    }[case]
+    november = parse_month("2026-11", zone("UTC"))
+    user = None if case == "busy" else "rpatel"
+    facts = OptimizationFacts(user, november, find_savings(chosen, CATALOGUE), Health())
+    check_report(f"show-optimization-{case}", optimization_report(facts))
