@@ -1,10 +1,11 @@
 """Bringing a history into the cost storage: each row once, priced if it states no cost, and reported.
 
-Imported entries go through the same writer as all others, into ledgers under ``imported/`` of the
-cost storage: one per source, and in it one per job that the source names. An entry's id is a hash of
-what the row says (rows that say the same are told apart by counting them), or the row's own id where
-that is unique in the world; so importing a file again, or a longer version of it, adds only what is
-new. Entries of our own exports keep their ids, and so are known where they came from.
+Imported entries go through the same writer as all others, into ledgers under
+``imported/SOURCE/`` of the cost storage: one per job that the source names, and one for the
+rest. An entry's id is a hash of what the row says (rows that say the same are told apart by counting
+them), or of the row's own id where that is unique in the world; so importing a file again, or a longer
+version of it, adds only what is new. Entries of our own exports keep their ids, and so are known where
+they came from.
 """
 
 from __future__ import annotations
@@ -87,10 +88,16 @@ class Recorded(Protocol):
     """Where entries go and where they are known from: the ledgers, behind a narrow door."""
 
     def knows(self, entry_id: str) -> bool:
-        """Tell whether an entry with this id counts already."""
+        """Tell whether an entry with this id counts already, or was given to :meth:`write`."""
+        ...
 
     def write(self, ledger: Path, entry: Entry) -> None:
-        """Write an entry durably."""
+        """Take an entry; it is on the disk after the next :meth:`flush` at the latest."""
+        ...
+
+    def flush(self) -> None:
+        """Bring everything that was taken to the disk."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +112,13 @@ class Importer:
     progress: Callable[[int], None] = lambda _rows: None
 
     def run(self) -> Tally:
-        """Import every row and return the tally. Interrupted, it has imported what it had come to.
+        """Import every row and return the tally.
+
+        Interrupted or failing, it has imported a part of the rows; running it again adds the others.
 
         Raises:
             CannotRead: the file cannot be read.
+            NotWritten: a ledger cannot be written to.
 
         """
         tally, fresh = Tally(), set[str]()
@@ -121,6 +131,7 @@ class Importer:
             else:
                 self.recorded.write(self.ledger(entry), entry)
             tally.add(entry)
+        self.recorded.flush()
         self.progress(tally.rows)
         return tally
 
@@ -161,7 +172,7 @@ class Importer:
         return Entry(
             id=entry_id,
             timestamp=found.at,
-            job_id=found.job_id or f"imported-{self.source.name}",
+            job_id=folder_name(found.job_id) if found.job_id else self._own_job,
             user_id=found.user_id,
             service=call.service,
             model=call.model,
@@ -178,7 +189,7 @@ class Importer:
             service_tier=call.service_tier,
             estimated=call.estimated,
             host=host_name()[:64],
-            metadata={"imported_from": self.source.format.name},
+            metadata=self._metadata(found),
         )
 
     def _charge(self, found: Understood) -> Charge | None:
@@ -190,11 +201,20 @@ class Importer:
         verdict = self.catalogue.charge(call.service, call.model, call.usage, found.at, call.service_tier)
         return verdict if isinstance(verdict, Charge) else None
 
+    def _metadata(self, found: Understood) -> dict[str, object]:
+        told: dict[str, object] = {"imported_from": self.source.format.name}
+        if found.job_id and found.job_id != folder_name(found.job_id):
+            told["job"] = found.job_id
+        return told
+
+    @property
+    def _own_job(self) -> str:
+        """The job of rows that name none."""
+        return f"imported-{self.source.name}"
+
     def ledger(self, entry: Entry) -> Path:
-        """Return the ledger an entry goes to: that of its job within the source's directory."""
-        folder = self.storage.root / "imported" / self.source.name
-        own = f"imported-{self.source.name}"
-        return (folder if entry.job_id == own else folder / folder_name(entry.job_id)) / LEDGER_NAME
+        """Return the ledger an entry goes to: that of its job, within the source's directory."""
+        return self.storage.root / "imported" / self.source.name / folder_name(entry.job_id) / LEDGER_NAME
 
 
 def content_of(values: Mapping[str, object]) -> bytes:

@@ -1,0 +1,262 @@
+"""The entries of the sample history: pure, and the same for the same seed, prices and present."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from ..model import Charge, Entry, PricedBy, Usage
+from ..money import Nanos
+from ..periods import month, previous_month
+from ..pricing.catalogue import Catalogue
+from .world import (
+    LANGUAGES,
+    PEOPLE,
+    PROJECTS,
+    RUNAWAY,
+    TOKENS_PER_MINUTE,
+    UNPRICED,
+    WORKFLOWS,
+    Engine,
+    Person,
+    Stage,
+)
+
+T = TypeVar("T")
+
+HOST: Final = "demo"
+RUNAWAY_DAYS_AGO: Final = 8
+RUNAWAY_CALLS: Final = 24
+UNPRICED_DAYS_AGO: Final = (3, 6, 12)
+SHARE_AT_WEEKENDS: Final = 0.15
+
+
+@dataclass(slots=True)
+class Job:
+    """A job directory to be: its id, the day it ran, and its entries in order."""
+
+    job_id: str
+    day: date
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to be made: by which engine, on how much."""
+
+    stage: Stage
+    engine: Engine
+    minutes: float
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The days of the history: the month of ``now`` up to ``now``, and the two months before."""
+
+    now: datetime
+    first: date
+    last: date
+
+    @classmethod
+    def until(cls, now: datetime) -> Window:
+        """Return the three months that end now."""
+        this = month(now, ZoneInfo("UTC"))
+        first = previous_month(previous_month(this)).first_day
+        return cls(now, first, now.date())
+
+    def progress(self, day: date) -> float:
+        """Return how far into the history a day lies, from 0 to 1."""
+        return (day - self.first).days / max(1, (self.last - self.first).days)
+
+    def days(self) -> list[date]:
+        """Return every day, in order."""
+        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+
+
+class History:
+    """Invents the jobs. Every random choice comes from one generator, in one order."""
+
+    def __init__(self, catalogue: Catalogue, window: Window, seed: int) -> None:
+        self._catalogue = catalogue
+        self._window = window
+        # Not for secrets: the point is that the same seed gives the same history.
+        self._random = random.Random(seed)  # noqa: S311
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield the jobs, by day; those with no entry before now are left out."""
+        for day in self._window.days():
+            for person in PEOPLE:
+                for number in range(1, self._how_many(person, day) + 1):
+                    job = self._job(person, day, number)
+                    job.entries = [entry for entry in job.entries if entry.timestamp <= self._window.now]
+                    if job.entries:
+                        yield job
+
+    def _how_many(self, person: Person, day: date) -> int:
+        progress = self._window.progress(day)
+        mean = person.jobs_at_first + (person.jobs_at_last - person.jobs_at_first) * progress
+        mean *= SHARE_AT_WEEKENDS if day.weekday() >= 5 else 1.0
+        drawn = max(0.0, self._random.gauss(mean, math.sqrt(mean) / 2))
+        return max(round(drawn), int(self._is_special(person, day)))
+
+    def _is_special(self, person: Person, day: date) -> bool:
+        ago = (self._window.last - day).days
+        if person.user_id == "kim":
+            return ago in UNPRICED_DAYS_AGO
+        return person.user_id == "rpatel" and ago == RUNAWAY_DAYS_AGO
+
+    def _job(self, person: Person, day: date, number: int) -> Job:
+        job = Job(f"job-{day:%Y%m%d}-{person.user_id}-{number:04d}", day)
+        workflow = self._chosen(
+            [name for name, _ in person.workflows], [share for _, share in person.workflows]
+        )
+        special = number == 1 and self._is_special(person, day)
+        if special:
+            workflow = "summarize"
+        minutes = min(90.0, self._random.lognormvariate(2.8, 0.5))
+        at = self._start(person, day)
+        project, language = self._random.choice(PROJECTS), self._random.choice(LANGUAGES)
+        for call in self._calls(workflow, minutes, day, person if special else None):
+            at += timedelta(seconds=self._random.uniform(3, 40))
+            entry = self._entry(job, person, call, at)
+            job.entries.append(
+                replace(entry, workflow=workflow, project=project, metadata=self._metadata(call, language))
+            )
+        return job
+
+    def _start(self, person: Person, day: date) -> datetime:
+        hour = min(max(self._random.gauss(13, 2.5), 7), 20)
+        local = datetime.combine(day, time(), ZoneInfo(person.timezone))
+        return local + timedelta(hours=hour)
+
+    def _calls(self, workflow: str, minutes: float, day: date, special: Person | None) -> Iterator[Call]:
+        for stage in WORKFLOWS[workflow]:
+            engine = self._engine(stage, day)
+            if special and stage.name.startswith("13_"):
+                yield from self._special_calls(stage, special, minutes)
+                continue
+            calls = math.ceil(minutes / stage.minutes_per_call)
+            each = minutes / calls
+            if self._random.random() < stage.retried:
+                yield Call(stage, engine, each)  # paid for, and then failed
+                yield from [Call(stage, engine, each, attempt=2)] * calls
+            else:
+                yield from [Call(stage, engine, each)] * calls
+
+    def _special_calls(self, stage: Stage, person: Person, minutes: float) -> list[Call]:
+        if person.user_id == "kim":
+            return [Call(stage, UNPRICED, minutes)] * 2
+        return [Call(stage, RUNAWAY, minutes, attempt) for attempt in range(1, RUNAWAY_CALLS + 1)]
+
+    def _engine(self, stage: Stage, day: date) -> Engine:
+        progress = self._window.progress(day)
+        shares = [e.share_at_first + (e.share_at_last - e.share_at_first) * progress for e in stage.engines]
+        return self._chosen(stage.engines, shares)
+
+    def _chosen(self, choices: Sequence[T], weights: Sequence[float]) -> T:
+        return self._random.choices(choices, weights)[0]
+
+    def _entry(self, job: Job, person: Person, call: Call, at: datetime) -> Entry:
+        engine = call.engine
+        usage = self._usage(engine, call.minutes)
+        verdict = self._catalogue.charge(engine.service, engine.model, usage, at, engine.tier)
+        return Entry(
+            id=self._id(at),
+            timestamp=at.astimezone(UTC).replace(microsecond=self._random.randrange(1_000_000)),
+            job_id=job.job_id,
+            user_id=person.user_id,
+            stage=call.stage.name,
+            attempt=call.attempt,
+            service=engine.service,
+            model=engine.model,
+            usage=usage,
+            charge=verdict if isinstance(verdict, Charge) else None,
+            request_id=None if engine.service == "local" else f"req-{self._random.getrandbits(48):012x}",
+            operation=call.stage.operation,
+            service_tier=engine.tier,
+            tags=("runaway",) if engine is RUNAWAY else (),
+            host=HOST,
+            pid=1,
+        )
+
+    def _usage(self, engine: Engine, minutes: float) -> Usage:
+        if engine.audio:
+            return Usage(audio_seconds=round(minutes * 60, 2))
+        spoken = round(minutes * TOKENS_PER_MINUTE * self._random.uniform(0.9, 1.1))
+        return Usage(
+            tokens_input=engine.prompt + spoken,
+            tokens_cached=round(engine.prompt * engine.cached),
+            tokens_output=round(max(60, spoken * engine.output * self._random.uniform(0.8, 1.2))),
+        )
+
+    def _metadata(self, call: Call, language: str) -> dict[str, object]:
+        if call.engine.audio:
+            return {"language": "en", "segments": round(call.minutes * 9)}
+        if call.stage.operation == "translation":
+            return {"target_language": language}
+        quality = round(min(1.0, max(0.3, self._random.gauss(0.86, 0.07))), 2)
+        return {"outcome": "accepted" if quality > 0.75 else "rejected", "quality": quality}
+
+    def _id(self, at: datetime) -> str:
+        return f"{int(at.timestamp() * 1000):012x}{self._random.getrandbits(64):016x}"
+
+
+def corrected(jobs: Sequence[Job], now: datetime) -> None:
+    """Append one reversal and one adjustment, as people would: both to entries that are some days old."""
+    paid = [job for job in jobs if job.entries[-1].cost and job.entries[-1].stage == "14_polish"]
+    if paid:
+        job = paid[len(paid) // 2]
+        job.entries.append(_reversal(job.entries[-1], now))
+    for job in jobs:
+        for entry in job.entries:
+            if entry.charge is None and entry.kind == "usage":
+                job.entries.append(_adjustment(entry, now))
+                return
+
+
+def _reversal(entry: Entry, now: datetime) -> Entry:
+    charge = entry.charge
+    negative = (
+        Charge({part: Nanos(-amount) for part, amount in charge.parts.items()}, charge.priced_by)
+        if charge
+        else None
+    )
+    return replace(
+        entry,
+        id=_after(entry, 1),
+        kind="reversal",
+        timestamp=min(entry.timestamp + timedelta(days=1), now),
+        period_at=entry.timestamp,
+        charge=negative,
+        corrects=entry.id,
+        why="logged twice by hand",
+        request_id=None,
+    )
+
+
+def _adjustment(entry: Entry, now: datetime) -> Entry:
+    return replace(
+        entry,
+        id=_after(entry, 2),
+        kind="adjustment",
+        timestamp=min(entry.timestamp + timedelta(days=1), now),
+        period_at=entry.timestamp,
+        usage=Usage(),
+        charge=Charge(
+            {"stated": Nanos(42_000_000)}, PricedBy("stated", "1", f"{entry.service}/{entry.model}")
+        ),
+        corrects=entry.id,
+        why="the lab told its price",
+        resolves_unpriced=True,
+        request_id=None,
+    )
+
+
+def _after(entry: Entry, number: int) -> str:
+    return f"{entry.id[:12]}{number:016x}"

@@ -1,0 +1,87 @@
+"""What an import did, as a report: what was added, what was known, and what was not understood and why."""
+
+from __future__ import annotations
+
+from ..money import to_usd
+from ..views.report import Column, Figure, Note, Report, Table
+from .importing import Tally
+
+_MANY = 20
+"""How many rows that were not understood are shown to people; JSON has all that are kept."""
+
+
+def import_report(tally: Tally, source: str, *, dry_run: bool) -> Report:
+    """Return the report of an import from ``source``, a sentence fragment such as a file and its format."""
+    return Report(
+        title="Dry run: nothing was written" if dry_run else "Import",
+        subtitle=source,
+        figures=_figures(tally),
+        tables=tuple(_tables(tally)),
+        notes=tuple(_notes(tally)),
+        data=_data(tally, source, dry_run=dry_run),
+    )
+
+
+def _figures(tally: Tally) -> tuple[Figure, ...]:
+    return (
+        Figure("rows", "Rows read", tally.rows, "count"),
+        Figure("added", "Entries added", tally.added, "count", note=_span(tally)),
+        Figure("known", "Known before", tally.known, "count"),
+        Figure(
+            "refused", "Not understood", tally.refused, "count", tone="warning" if tally.refused else "plain"
+        ),
+        Figure("cost", "Cost added", tally.cost, "money", note=_how_priced(tally)),
+    )
+
+
+def _span(tally: Tally) -> str:
+    if tally.first is None or tally.last is None:
+        return ""
+    return f"{tally.first:%Y-%m-%d} to {tally.last:%Y-%m-%d}"
+
+
+def _how_priced(tally: Tally) -> str:
+    kinds = ((tally.stated, "as stated"), (tally.priced, "priced"), (tally.unpriced, "unpriced"))
+    return ", ".join(f"{number:,} {kind}" for number, kind in kinds if number)
+
+
+def _tables(tally: Tally) -> list[Table]:
+    found = []
+    if tally.refusals:
+        rows = tuple((each.row, each.why) for each in tally.refusals[:_MANY])
+        found.append(Table("Not understood", (Column("row", "Row"), Column("why", "Why")), rows))
+    if tally.unused:
+        columns = (Column("field", "Field"), Column("rows", "Rows", "count"))
+        found.append(Table("Fields that were not used", columns, tuple(sorted(tally.unused.items()))))
+    return found
+
+
+def _notes(tally: Tally) -> list[Note]:
+    found = []
+    if tally.refused > _MANY:
+        found.append(Note(f"{tally.refused - _MANY:,} more rows were not understood.", "warning"))
+    if tally.unpriced:
+        found.append(
+            Note(f"{tally.unpriced:,} calls have no known price: they count as unpriced.", "warning")
+        )
+    if tally.zone_assumed:
+        found.append(Note(f"{tally.zone_assumed:,} times said no zone: see --timezone."))
+    return found
+
+
+def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "source": source,
+        "dry_run": dry_run,
+        "rows": tally.rows,
+        "added": tally.added,
+        "known": tally.known,
+        "refused": tally.refused,
+        "cost_usd": to_usd(tally.cost),
+        "stated_calls": tally.stated,
+        "priced_calls": tally.priced,
+        "unpriced_calls": tally.unpriced,
+        "times_without_zone": tally.zone_assumed,
+        "not_understood": [{"row": each.row, "why": each.why} for each in tally.refusals],
+        "unused_fields": dict(sorted(tally.unused.items())),
+    }

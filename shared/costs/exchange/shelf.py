@@ -1,0 +1,64 @@
+"""The ledgers of a cost storage as an import sees them: what is known, and where entries go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from ..errors import CostError
+from ..index.index import Index
+from ..ledger.line import encode
+from ..ledger.writer import append
+from ..model import Entry
+from ..tracking.context import job_id_of
+
+BATCH: Final = 500
+"""So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
+
+LOCK_TIMEOUT_S: Final = 10.0
+
+
+class NotWritten(CostError):
+    """A ledger cannot be written to. What was written before stays; doing it again adds the rest."""
+
+
+class Shelf:
+    """Writes entries into ledgers in batches, each batch of a ledger whole and synced."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._waiting: dict[Path, list[bytes]] = {}
+        self._ids: set[str] = set()
+
+    def knows(self, entry_id: str) -> bool:
+        """Tell whether an entry with this id counts already, or waits to be written."""
+        return entry_id in self._ids or self._index.find(entry_id) is not None
+
+    def write(self, ledger: Path, entry: Entry) -> None:
+        """Take an entry; it is on the disk after the next :meth:`flush` at the latest.
+
+        Raises:
+            NotWritten: a batch was full, and its ledger cannot be written to.
+
+        """
+        self._waiting.setdefault(ledger, []).append(encode(entry))
+        self._ids.add(entry.id)
+        if len(self._ids) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write everything that waits.
+
+        Raises:
+            NotWritten: a ledger cannot be written to.
+
+        """
+        for ledger, lines in self._waiting.items():
+            self._index.register(ledger, job_id_of(ledger.parent))
+            try:
+                append(ledger, b"".join(lines), LOCK_TIMEOUT_S)
+            except OSError as fault:
+                raise NotWritten(f"{ledger}: cannot be written to: {fault.strerror or fault}") from fault
+            self._index.catch_up(ledger)
+        self._waiting.clear()
+        self._ids.clear()

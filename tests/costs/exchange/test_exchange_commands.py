@@ -1,0 +1,227 @@
+"""The commands over a real cost storage: import, export, import again, query."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exchange_samples import entry
+
+from shared.costs.cli.main import run
+from shared.costs.exchange.exports import exports
+from shared.costs.exchange.importing import Importer, Source
+from shared.costs.exchange.imports import import_for
+from shared.costs.exchange.shelf import BATCH, NotWritten, Shelf
+from shared.costs.index.index import Index
+from shared.costs.ledger.line import encode
+from shared.costs.model import Entry
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.rollup import Query
+from shared.costs.storage import CostStorage
+
+HISTORY = """\
+time,model,input_tokens,output_tokens,cost,job,mood
+2025-03-01T10:00:00Z,gpt-4o,1000,200,0.0045,job-1,good
+2025-03-01 11:00:00,gpt-4o,1000,200,,job-2,good
+2025-03-01T12:00:00Z,gpt-4o,1000,200,0.000000001,,
+never,gpt-4o,1,1,1,,
+"""
+COST = 4_500_000 + 4_500_000 + 1
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CostStorage:
+    found = CostStorage(tmp_path / "storage")
+    monkeypatch.setenv("COST_TRACKER_HOME", str(found.root))
+    monkeypatch.setenv("COST_TRACKER_USER", "ana")
+    return found
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    path = tmp_path / "Old laptop.csv"
+    path.write_text(HISTORY)
+    return path
+
+
+def asked(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
+    capsys.readouterr()
+    code = run([str(word) for word in (*words, "--json")])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def entries_of(storage: CostStorage) -> list[Entry]:
+    with Index.open(storage) as index:
+        return sorted(index.entries(Query()), key=lambda one: one.id)
+
+
+def test_a_history_comes_in_once(
+    history: Path, storage: CostStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, dry = asked(capsys, "import", history, "--dry-run")
+    assert (code, dry["added"], dry["dry_run"]) == (1, 3, True)
+    assert entries_of(storage) == []
+    code, told = asked(capsys, "import", history)
+    assert (code, told["added"], told["refused"], told["cost_usd"]) == (1, 3, 1, COST / 1e9)
+    assert told["unused_fields"] == {"mood": 3}
+    assert told["not_understood"][0]["row"] == "line 5"
+    assert told["times_without_zone"] == 1
+    found = entries_of(storage)
+    assert sum(one.cost for one in found) == COST
+    assert {(one.user_id, one.job_id) for one in found} == {
+        ("ana", "job-1"),
+        ("ana", "job-2"),
+        ("ana", "imported-Old-laptop"),
+    }
+    with Index.open(storage) as index:
+        assert len(index.jobs(Query(job_id="job-1"))) == 1
+    code, again = asked(capsys, "import", history)
+    assert (again["added"], again["known"]) == (0, 3)
+    assert entries_of(storage) == found
+
+
+@pytest.mark.parametrize("name", [name for name in exports() if not name.startswith("focus")])
+def test_every_import_of_an_import_changes_nothing(
+    name: str, history: Path, storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "parquet":
+        pytest.importorskip("duckdb")
+    asked(capsys, "import", history)
+    before, target = entries_of(storage), tmp_path / f"out.{name}"
+    assert run(["export", name, str(target)]) == 0
+    code, told = asked(capsys, "import", target)
+    assert (code, told["rows"], told["added"], told["known"]) == (0, 3, 0, 3)
+    assert entries_of(storage) == before
+    other = CostStorage(tmp_path / "other")
+    code, told = asked(capsys, "import", target, "--cost-storage", other.root)
+    assert (code, told["added"]) == (0, 3)
+    assert entries_of(other) == before
+    assert run(["export", name, str(target), "--cost-storage", str(other.root)]) == 0
+    code, told = asked(capsys, "import", target)
+    assert (code, told["added"]) == (0, 0)
+
+
+def test_an_export_can_go_to_the_terminal(
+    history: Path, storage: CostStorage, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    run(["import", str(history)])
+    capfdbinary.readouterr()
+    assert run(["export", "csv", "-"]) == 0
+    shown = capfdbinary.readouterr().out.decode()
+    assert len(list(csv.DictReader(io.StringIO(shown)))) == 3
+
+
+def test_text_of_an_import_says_what_was_not_understood(
+    history: Path, storage: CostStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", str(history), "--source", "old"]) == 1
+    shown = capsys.readouterr().out
+    for words in (
+        "Entries added",
+        "2025-03-01 to 2025-03-01",
+        "timestamp is no time: 'never'",
+        "mood",
+        "zone",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["nowhere.csv"], "cannot be read"),
+        (["{history}", "--timezone", "Mars/Olympus"], "no time zone is called"),
+        (["{history}", "--source", "..."], "has no letter or digit"),
+        (["{history}", "--from", "parquet"], "cannot be read as a Parquet export"),
+    ],
+)
+def test_what_cannot_be_imported_is_said(
+    words: list[str], complaint: str, history: Path, storage: CostStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "parquet" in words:
+        pytest.importorskip("duckdb")
+    assert run(["import", *[word.format(history=history) for word in words]]) in (2, 3)
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_query_is_answered_exactly(
+    history: Path, storage: CostStorage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("duckdb")
+    run(["import", str(history)])
+    sql = (
+        "SELECT job_id, sum(cost_usd) AS cost, count(*) AS calls, NULL AS nothing "
+        "FROM entries GROUP BY 1 ORDER BY 1"
+    )
+    code, told = asked(capsys, "query", sql)
+    assert code == 0
+    assert told["rows"][0] == {"job_id": "imported-Old-laptop", "cost": 1e-9, "calls": 1, "nothing": None}
+    assert run(["query", sql]) == 0
+    shown = capsys.readouterr().out
+    assert "0.000000001" in shown
+    assert "0.0045" in shown
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO("SELECT timestamp, estimated FROM entries ORDER BY 1 LIMIT 1")
+    )
+    code, told = asked(capsys, "query", "-")
+    assert told["rows"] == [{"timestamp": "2025-03-01 10:00:00", "estimated": False}]
+
+
+def test_a_query_that_is_no_select_is_wrong_usage(
+    storage: CostStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("duckdb")
+    assert run(["query", "DROP TABLE entries"]) == 2
+    assert "one SELECT" in capsys.readouterr().err
+
+
+# --- the shelf -----------------------------------------------------------------------------------
+
+
+def test_batches_are_written_whole_and_known_before_they_are(storage: CostStorage, tmp_path: Path) -> None:
+    ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
+    with Index.open(storage) as index:
+        shelf = Shelf(index)
+        for number in range(BATCH + 1):
+            one = entry(number + 1)
+            assert not shelf.knows(one.id)
+            shelf.write(ledger, one)
+            assert shelf.knows(one.id)
+        assert len(ledger.read_bytes().splitlines()) == BATCH
+        shelf.flush()
+        assert sum(group.totals.calls for group in index.groups((), Query())) == BATCH + 1
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_import_and_a_rerun_adds_the_rest(
+    history: Path, storage: CostStorage
+) -> None:
+    blocked = storage.root / "imported/old/job-2"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("in the way")
+    source = Source(history, import_for(history), "old")
+    with Index.open(storage) as index:
+        importer = Importer(source, storage, Catalogue.load(), Shelf(index))
+        with pytest.raises(NotWritten, match="cannot be written to"):
+            importer.run()
+        blocked.unlink()
+        tally = Importer(source, storage, Catalogue.load(), Shelf(index)).run()
+    assert (tally.added, tally.known) == (2, 1)
+    assert sum(one.cost for one in entries_of(storage)) == COST
+
+
+def test_an_entry_that_is_known_from_its_own_ledger_is_not_taken_again(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
+    with Index.open(storage) as index:
+        shelf = Shelf(index)
+        shelf.write(ledger, entry())
+        shelf.flush()
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(encode(entry()) + encode(entry(2)))
+    _, told = asked(capsys, "import", copy)
+    assert (told["added"], told["known"]) == (1, 1)
