@@ -156,13 +156,17 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG0
 
 @contextmanager
 def _logging_to(job: Job, name: str) -> Iterator[logging.Logger]:
-    """Send this stage's log to the job's log, with times and tracebacks, and to standard error."""
+    """Send all logging to the job's log, and what a person has to see to standard error.
+
+    That is what the stage itself says, and the warnings of others. Tracebacks are in the job's log.
+    """
     log = logging.getLogger(name)
     log.setLevel(logging.DEBUG)
     file = logging.FileHandler(job.log_path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO)
+    terminal.addFilter(lambda record: record.name == name or record.levelno >= logging.WARNING)
     handlers = (file, terminal)
     for handler in handlers:
         logging.root.addHandler(handler)
@@ -184,7 +188,7 @@ def _only_one(job: Job) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(job.path / ".running.lock")
+    lock = FileLock(job.path / ".running.lock", mode=0o600)
     try:
         lock.acquire(timeout=0)
     except Timeout:
