@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -22,12 +21,13 @@ from .costs.tracking.call import CallDetails, EstimateDetails, estimated_call, m
 from .costs.tracking.context import job_context
 from .costs.tracking.estimates import UNKNOWN_SERVICE, calculate_cost, estimate
 from .costs.tracking.session import Session
-from .costs.tracking.stage import Stage, StageOptions
+from .costs.tracking.stage import Stage, StageArguments, stage_options
 from .costs.tracking.stats import PROCESS_STATS
 from .costs.workspace import Workspace
 
 if TYPE_CHECKING:
     from .costs.capture.captured import Captured
+    from .costs.tracking.reserving import ReserveDetails, Reserving
     from .costs.tracking.responses import ResponseDetails
 
 __all__ = [
@@ -220,13 +220,63 @@ class CostTracker:
         """
         return to_usd(self._session.reverse(entry_id, why))
 
-    def stage(self, name: str, *, logger: logging.Logger | None = None, attempt: int | None = None) -> Stage:
+    def stage(self, name: str, **options: Unpack[StageArguments]) -> Stage:
         """Return a block (``with``, ``async with`` or a decorator) that is one run of a stage.
 
         On leaving it, also by an exception, the stage's cost line goes to ``logger`` (else to
-        standard error), and each budget alert that is new in its period.
+        standard error), and each budget alert that is new in its period. ``attempt`` counts from 1.
+        ``reserve`` is an amount in USD that is held for all calls of the block together, as
+        :meth:`reserve` holds it for one.
+
+        Raises:
+            TypeError, ValueError: an argument makes no sense.
+            BudgetExceeded, BudgetGateUnavailable: on entering, when ``reserve`` is denied.
+
         """
-        return Stage(self._session, StageOptions(name, logger, attempt or 1))
+        return Stage(self._session, stage_options(name, options))
+
+    def reserve(
+        self,
+        service: str,
+        model: str,
+        *,
+        tokens_input: int = 0,
+        max_tokens_output: int | None = None,
+        **details: Unpack[ReserveDetails],
+    ) -> Reserving:
+        """Return a block that holds the highest cost of a call before it is sent.
+
+        Pass what the block gives to ``log_usage`` as ``reservation``. Under ``block_at_limit`` no
+        set of parallel jobs that reserve can overrun a limit. A block that ends without an entry
+        leaves its amount counted, since the provider may have served the call; call ``void()`` on
+        the hold when it is certain that nothing was sent. Works with ``async with`` too.
+
+        Args:
+            service: as in :meth:`log_usage`.
+            model: as in :meth:`log_usage`.
+            tokens_input: the input that will be sent, in tokens.
+            max_tokens_output: the maximum output that the request allows, in tokens.
+            details: further counts (``audio_seconds``, ``images``, ...); ``stage`` and
+                ``service_tier``; ``override``, the reason for going over a limit, which the entry
+                keeps; ``expires_after_s``, after how many seconds the hold counts as an orphan.
+
+        Raises:
+            TypeError, ValueError: an argument makes no sense.
+            BudgetExceeded: on entering: a blocking limit, which the error names, has no room.
+            BudgetGateUnavailable: on entering: a blocking limit may hold and cannot be checked.
+
+        Example:
+            >>> tracker = getfixture("tracker")
+            >>> with tracker.reserve("openai", "gpt-4o", tokens_input=1000, max_tokens_output=400) as hold:
+            ...     tracker.log_usage("openai", "gpt-4o", 1000, 200, reservation=hold)
+            0.0045
+
+        """
+        # The gate is imported by those who use it: recording alone starts faster without.
+        from .costs.tracking.reserving import Reserving, call_request, make_intent
+
+        intent = make_intent(service, model, tokens_input, max_tokens_output, **details)
+        return Reserving(self._session, call_request(self._session, intent))
 
     # --- before a call
 

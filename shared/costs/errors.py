@@ -65,8 +65,12 @@ class StorageUnavailable(CostError):
     """The cost storage cannot be read or written."""
 
 
-class UnknownJob(CostError):
-    """No job has exactly this id."""
+class UnknownJob(CostError, LookupError):
+    """No job has exactly this id, or several have it."""
+
+
+class UnknownEntry(CostError, LookupError):
+    """No ledger has an entry with this id, or none that can be corrected."""
 
 
 @dataclass(frozen=True)

@@ -48,13 +48,22 @@ class LedgerFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         found = os.fstat(descriptor)
-        self.device, self.inode, self.size = found.st_dev, found.st_ino, found.st_size
+        self.device, self.inode = found.st_dev, found.st_ino
+
+    @property
+    def size(self) -> int:
+        """The file's length now: asked anew each time, because others append while it is open."""
+        return os.fstat(self._descriptor).st_size
 
     def fingerprint(self, offset: int, head_length: int | None = None) -> Fingerprint:
         """Return what tells whether the bytes before ``offset`` are still the ones that were read."""
         length = min(offset, FINGERPRINT_BYTES) if head_length is None else head_length
         tail = min(offset, FINGERPRINT_BYTES)
         return Fingerprint(length, crc32(self._bytes(0, length)), crc32(self._bytes(offset - tail, tail)))
+
+    def sync(self) -> None:
+        """Bring the ledger's bytes to the disk."""
+        platform.sync(self._descriptor)
 
     def line_at(self, offset: int) -> bytes:
         """Return the line that begins at ``offset``, its newline included."""

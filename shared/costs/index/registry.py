@@ -7,8 +7,9 @@ last append*, because a mark is only taken away (``sweep``) when, in this order,
 
 1. its process was found dead: the kernel released the lock on its file in ``writers/``,
 2. no spooled line waits for the ledger (draining it would append without that process),
-3. the ledger was looked at and taken in, and
-4. the index was synced, together with a new random token, before the marks went and the same token
+3. the ledger was looked at and taken in,
+4. the ledger was synced (the dead process may not have come to it), and
+5. the index was synced, together with a new random token, before the marks went and the same token
    came into ``state.db``.
 
 An index with another token than ``state.db`` (deleted, restored from a copy, rolled back by a power
@@ -30,11 +31,17 @@ from pathlib import Path
 from typing import Final
 
 from .. import platform
-from ..errors import UnsafePath
+from ..errors import StorageUnavailable, UnsafePath
+from ..ledger.spool import waiting
 from ..storage import CostStorage
 from .state import StateDb
 
 _LOOK_S: Final = 1.0
+
+_UNREGISTERED: Final = 1 << 40
+"""From where on ledgers are numbered that ``state.db`` did not give a number."""
+
+_NO_TOKEN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,11 @@ class Registry:
 
     def __init__(self, storage: CostStorage, state: StateDb) -> None:
         self.state = state
+        self._storage = storage
         self._presence = Presence(storage.root / "writers")
         self._marked: dict[Path, Registered] = {}
+        self._here: dict[Path, Registered] = {}
+        """What this process writes to: all that is known while ``state.db`` cannot be used."""
         self._identity: object = None
         self._look_at = 0.0
         self._changes = 0
@@ -77,6 +87,8 @@ class Registry:
 
         """
         with self._lock:
+            if ledger not in self._here:
+                self._here[ledger] = Registered(_UNREGISTERED + len(self._here), ledger, job_id)
             now = time.monotonic()
             if now >= self._look_at or self._owner != os.getpid():
                 self._look(now)
@@ -114,32 +126,32 @@ class Registry:
 
     def known(self, ledger: Path) -> Registered | None:
         """Return a registered ledger by its path."""
-        with self.state.reading() as db:
-            row = db.execute(
-                "SELECT id, path, job_id FROM ledgers WHERE path = ?", (_text(ledger),)
-            ).fetchone()
-        return _of(row) if row else None
+        found = self._ask("SELECT id, path, job_id FROM ledgers WHERE path = ?", _text(ledger))
+        return next((one for one in found if one.path == ledger), None)
 
     def all(self) -> list[Registered]:
         """Return every registered ledger, in the order in which they were registered."""
-        with self.state.reading() as db:
-            return [_of(row) for row in db.execute("SELECT id, path, job_id FROM ledgers ORDER BY id")]
+        return self._ask("SELECT id, path, job_id FROM ledgers ORDER BY id")
 
     def changing(self, more: Collection[int] = ()) -> list[Registered]:
         """Return the ledgers that can have changed, and those with the numbers ``more``."""
-        with self.state.reading() as db:
-            rows = db.execute(
-                """SELECT id, path, job_id FROM ledgers WHERE id IN (SELECT ledger FROM writers)
-                OR id IN (SELECT value FROM json_each(?)) ORDER BY id""",
-                (json.dumps(sorted(more)),),
-            )
-            return [_of(row) for row in rows]
+        return self._ask(
+            """SELECT id, path, job_id FROM ledgers WHERE id IN (SELECT ledger FROM writers)
+            OR id IN (SELECT value FROM json_each(?)) ORDER BY id""",
+            json.dumps(sorted(more)),
+        )
 
     def outlook(self) -> tuple[int, list[Registered]]:
         """Return the token of an index that knows all unmarked ledgers, and the marked ledgers.
 
         Asked at each budget check, so it is only read again when somebody changed ``state.db``.
         """
+        try:
+            return self._known_outlook()
+        except (StorageUnavailable, UnsafePath):
+            return _NO_TOKEN, list(self._here.values())
+
+    def _known_outlook(self) -> tuple[int, list[Registered]]:
         with self.state.reading() as db:
             version = (id(db), db.execute("PRAGMA data_version").fetchone()[0], self._changes)
             if self._outlook is None or self._outlook[0] != version:
@@ -149,11 +161,16 @@ class Registry:
 
     def of_job(self, job_id: str) -> list[Registered]:
         """Return the ledgers of all jobs that have exactly this id."""
-        with self.state.reading() as db:
-            rows = db.execute(
-                "SELECT id, path, job_id FROM ledgers WHERE job_id = ? ORDER BY path", (job_id,)
-            )
-            return [_of(row) for row in rows]
+        found = self._ask("SELECT id, path, job_id FROM ledgers WHERE job_id = ? ORDER BY path", job_id)
+        return [one for one in found if one.job_id == job_id]
+
+    def _ask(self, query: str, *values: object) -> list[Registered]:
+        """Return registered ledgers; those of this process alone where ``state.db`` cannot be used."""
+        try:
+            with self.state.reading() as db:
+                return [_of(row) for row in db.execute(query, values)]
+        except (StorageUnavailable, UnsafePath):
+            return list(self._here.values())
 
     def drop(self, moved: list[int]) -> None:
         """Strike ledgers that are known at another place now from the list, and ``moved`` with them."""
@@ -165,8 +182,13 @@ class Registry:
             moved.clear()
 
     def spooled(self) -> frozenset[Path]:
-        """Return the ledgers for which lines wait in the spool."""
-        return frozenset()
+        """Return the ledgers for which lines wait in the spool.
+
+        Raises:
+            OSError: the spool cannot be read.
+
+        """
+        return frozenset(Path(os.path.realpath(one.ledger)) for one in waiting(self._storage))
 
     def dead_writers(self) -> list[str]:
         """Return the processes that left marks and are no more."""

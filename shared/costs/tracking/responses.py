@@ -17,7 +17,7 @@ from .call import Call, make_call
 from .stage import current_stage
 
 if TYPE_CHECKING:
-    from .reserving import Hold
+    from ..budgets.hold import Hold
     from .session import Session
 
 Stream = TypeVar("Stream")

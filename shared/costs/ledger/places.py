@@ -7,6 +7,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a line was appended: its first byte, and how many it has with its newline."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Location:
     """The line that begins at ``offset`` in a ledger."""
 
@@ -21,6 +29,7 @@ class LedgerProblem:
     path: Path
     offset: int
     why: str
+    length: int = 0
 
     def __str__(self) -> str:
         return f"{self.path}, byte {self.offset}: {self.why}"

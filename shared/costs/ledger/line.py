@@ -1,0 +1,380 @@
+r"""The format of a ledger line: one ASCII JSON object and a newline, sealed with a CRC-32.
+
+The seal is the last member, always 18 bytes: ``,"crc":"xxxxxxxx"}`` with the CRC-32 (as in zlib and
+gzip) of every byte before that comma, in lower-case hexadecimal. It is the same in every format
+version, so that a line can be checked without being understood. To check one by hand::
+
+    head -c -19 <<<"$line" | gzip -c | tail -c8 | hexdump -n4 -e '"%08x"'
+
+Times are UTC with microseconds; amounts are JSON numbers in USD of at most nine decimals; counts that
+are zero, and optional fields that are empty, are left out.
+
+>>> from datetime import UTC, datetime
+>>> at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+>>> entry = Entry(id="0c", timestamp=at, job_id="job-1", user_id="1", service="local", model="sphinx")
+>>> print(encode(entry).decode()[:73])
+{"v":1,"kind":"usage","id":"0c","timestamp":"2026-11-22T09:30:00.000000Z"
+>>> decode(encode(entry)) == entry
+True
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+from zlib import crc32
+
+from ..model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from ..money import MAX_ENTRY_NANOS, Nanos, from_json_number, json_number
+
+FORMAT: Final = 1
+"""The version of the format that is written. Newer lines are read as far as they are understood."""
+
+MAX_LINE: Final = 8192
+"""The longest line in bytes, its newline included."""
+
+SEAL_LENGTH: Final = 19
+"""How many bytes the seal takes, its newline included."""
+
+_KINDS: Final[frozenset[Kind]] = frozenset({"usage", "adjustment", "reversal"})
+_OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input", "tokens_output"))
+_BEFORE_TOKENS: Final = ("stage", "service", "model")
+_TEXTS: Final = ("service_tier", "reservation", "operation", "description", "workflow", "project")
+
+
+class DamagedLine(ValueError):
+    """A line that cannot be trusted or understood. The text says why, in a few words."""
+
+
+def seal(body: bytes) -> bytes:
+    """Return the line for a JSON object without its closing brace."""
+    return b'%b,"crc":"%08x"}\n' % (body, crc32(body))
+
+
+def is_sealed(raw: bytes) -> bool:
+    """Tell whether a line, its newline included, ends in the CRC-32 of what comes before.
+
+    >>> is_sealed(seal(b'{"v":1')), is_sealed(seal(b'{"v":1').replace(b"1", b"2", 1))
+    (True, False)
+    """
+    return raw[-SEAL_LENGTH:] == b',"crc":"%08x"}\n' % crc32(raw[:-SEAL_LENGTH])
+
+
+def parse_sealed(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object of a sealed line.
+
+    Raises:
+        DamagedLine: it is too long, its seal is broken, or it is no JSON object.
+
+    """
+    if len(raw) > MAX_LINE:
+        raise DamagedLine(f"longer than {MAX_LINE} bytes")
+    if not is_sealed(raw):
+        raise DamagedLine(_why_unsealed(raw))
+    try:
+        found = _loads(raw.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedLine(f"no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise DamagedLine("no JSON object")
+    return found
+
+
+def _why_unsealed(raw: bytes) -> str:
+    if not raw.strip(b"\n"):
+        return "empty line"
+    if raw[-SEAL_LENGTH:-11] != b',"crc":"' or raw[-3:] != b'"}\n':
+        return "cut off: it has no checksum at its end"
+    return "damaged: its checksum does not match"
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def encode(entry: Entry) -> bytes:
+    r"""Return the line for an entry.
+
+    Lone surrogates, which are no text, become U+FFFD.
+
+    Raises:
+        ValueError: the id is empty, a time has no zone, an amount is above one million USD, the
+            metadata hold NaN or an infinity, or the line would exceed 8 KiB.
+        TypeError: the metadata hold something that JSON does not have.
+
+    """
+    if not entry.id:
+        raise ValueError("an entry needs an id")
+    money = _money_members(entry)
+    text = f"{_dumps(_before_money(entry))[:-1]}{money},{_dumps(_after_money(entry))[1:-1]}"
+    if "\\ud" in text:
+        text = _ESCAPE.sub(_mended, text)
+    line = seal(text.encode("ascii"))
+    if len(line) > MAX_LINE:
+        raise ValueError(
+            f"an entry must fit in {MAX_LINE} bytes, this one has {len(line)}; shorten its texts"
+        )
+    return line
+
+
+def _before_money(entry: Entry) -> dict[str, object]:
+    found: dict[str, object] = {
+        "v": FORMAT,
+        "kind": entry.kind,
+        "id": entry.id,
+        "timestamp": _time(entry.timestamp),
+    }
+    if entry.period_at is not None:
+        found["period_at"] = _time(entry.period_at)
+    found["job_id"] = entry.job_id
+    found["user_id"] = entry.user_id
+    found["stage"] = entry.stage
+    if entry.attempt != 1:
+        found["attempt"] = entry.attempt
+    found["service"] = entry.service
+    found["model"] = entry.model
+    return found | _counts(entry.usage)
+
+
+def _counts(usage: Usage) -> dict[str, int | float]:
+    found: dict[str, int | float] = {
+        "tokens_input": usage.tokens_input,
+        "tokens_output": usage.tokens_output,
+    }
+    for name in _OTHER_COUNTS:
+        if value := getattr(usage, name):
+            found[name] = value
+    return found
+
+
+def _money_members(entry: Entry) -> str:
+    """Return the amounts as JSON members, with a comma before. ``json`` would write 1e-09."""
+    found = f',"cost_usd":{_amount(entry.charge.total) if entry.charge else "null"}'
+    if entry.charge and entry.charge.parts:
+        parts = ",".join(f"{_dumps(part)}:{_amount(nanos)}" for part, nanos in entry.charge.parts.items())
+        found += f',"cost_parts":{{{parts}}}'
+    if entry.actual_cost is not None:
+        found += f',"actual_cost_usd":{_amount(entry.actual_cost)}'
+    return found
+
+
+def _amount(nanos: Nanos) -> str:
+    if abs(nanos) > MAX_ENTRY_NANOS:
+        raise ValueError(f"an amount of one entry must not exceed {json_number(MAX_ENTRY_NANOS)} USD")
+    return json_number(nanos)
+
+
+def _after_money(entry: Entry) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if entry.charge:
+        found |= _priced(entry, entry.charge.priced_by)
+    if entry.estimated:
+        found["estimated"] = True
+    found["request_id"] = entry.request_id
+    for name in _TEXTS:
+        if value := getattr(entry, name):
+            found[name] = value
+    if entry.tags:
+        found["tags"] = entry.tags
+    if entry.corrects is not None:
+        found |= _correction(entry)
+    found["host"] = entry.host
+    found["pid"] = entry.pid
+    found["metadata"] = dict(entry.metadata)
+    return found
+
+
+def _priced(entry: Entry, by: PricedBy) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if by.model != f"{entry.service}/{entry.model}":
+        found["priced_as"] = by.model
+    found["priced_by"] = {"source": by.source, "version": by.version}
+    if by.unverified:
+        found["priced_by"] = {"source": by.source, "version": by.version, "unverified": True}
+    return found
+
+
+def _correction(entry: Entry) -> dict[str, object]:
+    found: dict[str, object] = {"corrects": entry.corrects, "why": entry.why}
+    if entry.resolves_unpriced:
+        found["resolves_unpriced"] = True
+    return found
+
+
+def _time(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise ValueError(f"a time needs a zone: {at.isoformat()}")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+_dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+# Every escape of a JSON text in turn: first the pairs, which are one character, then lone halves.
+_ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
+
+
+def _mended(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+_loads = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def decode(raw: bytes) -> Entry:
+    """Return the entry of one line, its newline included.
+
+    A line of a newer format is read leniently: it counts if its time and its cost are valid, and
+    what is not understood in it is passed over.
+
+    Raises:
+        DamagedLine: the line cannot be trusted, or says something that no entry can be.
+
+    """
+    found = parse_sealed(raw)
+    version = found.get("v")
+    if type(version) is not int or version < 1:
+        raise DamagedLine(f"no format version: {version!r}")
+    try:
+        return _entry(found, _usage(found)) if version <= FORMAT else _newer_entry(found)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DamagedLine(reason) from None
+
+
+def _newer_entry(found: dict[str, Any]) -> Entry:
+    try:
+        usage = _usage(found)
+    except (ValueError, TypeError):
+        usage = Usage()
+    if found.get("kind") not in _KINDS:
+        found["kind"] = "adjustment"  # its money counts; what else it counts is not known
+    cost = found.get("cost_usd")
+    if cost is not None and _parts_sum(found) != _nanos(cost):
+        found["cost_parts"] = {"other": cost}
+    if not isinstance(found.get("priced_by"), dict):
+        found["priced_by"] = {"source": "", "version": ""}
+    return _entry(found, usage)
+
+
+def _entry(found: dict[str, Any], usage: Usage) -> Entry:
+    kind = found["kind"]
+    if kind not in _KINDS:
+        raise DamagedLine(f"unknown kind: {kind!r}")
+    actual, period_at = found.get("actual_cost_usd"), found.get("period_at")
+    return Entry(
+        id=_text(found, "id"),
+        kind=kind,
+        timestamp=_instant(found["timestamp"]),
+        period_at=None if period_at is None else _instant(period_at),
+        job_id=_text(found, "job_id"),
+        user_id=_text(found, "user_id"),
+        stage=_optional_text(found, "stage"),
+        attempt=_whole(found.get("attempt", 1)),
+        service=_text(found, "service"),
+        model=_text(found, "model"),
+        usage=usage,
+        charge=_charge(found),
+        actual_cost=None if actual is None else _nanos(actual),
+        estimated=found.get("estimated", False) is True,
+        request_id=_optional_text(found, "request_id"),
+        service_tier=_optional_text(found, "service_tier"),
+        reservation=_optional_text(found, "reservation"),
+        operation=_optional_text(found, "operation"),
+        description=_optional_text(found, "description"),
+        workflow=_optional_text(found, "workflow"),
+        project=_optional_text(found, "project"),
+        tags=_tags(found.get("tags", ())),
+        corrects=_optional_text(found, "corrects"),
+        why=_optional_text(found, "why"),
+        resolves_unpriced=found.get("resolves_unpriced", False) is True,
+        host=_optional_text(found, "host") or "",
+        pid=_whole(found.get("pid", 0)),
+        metadata=_mapping(found.get("metadata", {}), "metadata"),
+    )
+
+
+def _usage(found: dict[str, Any]) -> Usage:
+    return Usage(**{name: found[name] for name in USAGE_FIELDS if name in found})
+
+
+def _charge(found: dict[str, Any]) -> Charge | None:
+    cost = found["cost_usd"]
+    if cost is None:
+        return None
+    parts = {
+        part: _nanos(amount) for part, amount in _mapping(found.get("cost_parts", {}), "cost_parts").items()
+    }
+    if sum(parts.values()) != _nanos(cost):
+        raise DamagedLine("cost_parts do not sum to cost_usd")
+    return Charge(parts, _priced_by(found))
+
+
+def _parts_sum(found: dict[str, Any]) -> int | None:
+    try:
+        return sum(_nanos(amount) for amount in found["cost_parts"].values())
+    except (KeyError, AttributeError, ValueError):
+        return None
+
+
+def _priced_by(found: dict[str, Any]) -> PricedBy:
+    by = _mapping(found["priced_by"], "priced_by")
+    model = found.get("priced_as") or f"{found['service']}/{found['model']}"
+    return PricedBy(
+        source=_text(by, "source"),
+        version=_text(by, "version"),
+        model=model,
+        unverified=by.get("unverified", False) is True,
+    )
+
+
+def _nanos(amount: object) -> Nanos:
+    if type(amount) not in (int, float):
+        raise DamagedLine(f"no amount: {amount!r}")
+    nanos = from_json_number(amount)  # type: ignore[arg-type]  # narrowed by the line above
+    if abs(nanos) > MAX_ENTRY_NANOS:
+        raise DamagedLine(f"amount out of range: {amount!r}")
+    return nanos
+
+
+def _instant(text: object) -> datetime:
+    if not isinstance(text, str) or not text.endswith("Z"):
+        raise DamagedLine(f"no UTC time: {text!r}")
+    return datetime.fromisoformat(text)
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    value = found[name]
+    if not isinstance(value, str):
+        raise DamagedLine(f"{name} is no text: {value!r}")
+    return value
+
+
+def _optional_text(found: Mapping[str, Any], name: str) -> str | None:
+    return None if found.get(name) is None else _text(found, name)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise DamagedLine(f"no count: {value!r}")
+    return value
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(tag, str) for tag in value):
+        raise DamagedLine(f"tags are no list of texts: {value!r}")
+    return tuple(value)
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DamagedLine(f"{name} is no object: {value!r}")
+    return value

@@ -1,0 +1,95 @@
+r"""Reads a ledger: every whole line is an entry or a problem, and reading goes on.
+
+Lines end at ``\n`` and at nothing else (``str.splitlines`` would also split inside a text). What
+follows the last newline was torn by a killed writer, or is being written right now.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> ledger = Path(folder.name) / "cost_ledger.jsonl"
+>>> _ = ledger.write_bytes(b"nonsense\ntorn")
+>>> [(found.offset, found.length, found.content.why) for found in read(ledger)]
+[(0, 9, 'cut off: it has no checksum at its end'), (9, 4, 'torn: it has no newline at its end')]
+>>> folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .. import platform
+from ..model import Entry
+from .line import MAX_LINE, DamagedLine, decode
+from .places import LedgerProblem, Location
+
+TORN: Final = "torn: it has no newline at its end"
+
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A line's first byte, its length with the newline, and what it is."""
+
+    offset: int
+    length: int
+    content: Entry | LedgerProblem
+
+
+def read(ledger: Path, start: int = 0) -> Iterator[Located]:
+    """Return each line from the byte ``start`` on, which must be the beginning of one.
+
+    An id that occurs twice is returned twice: which one counts is decided where sums are made.
+
+    Raises:
+        UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
+        OSError: it cannot be opened or read.
+
+    """
+    fd = platform.open_secure(ledger)
+    try:
+        for offset, raw in _lines(fd, start):
+            yield Located(offset, len(raw), _content(ledger, offset, raw))
+    finally:
+        platform.close(fd)
+
+
+def read_at(location: Location) -> Entry:
+    """Return the entry at a location.
+
+    Raises:
+        DamagedLine: there is none.
+        OSError: the ledger cannot be opened or read.
+
+    """
+    fd = platform.open_secure(location.ledger)
+    try:
+        return decode(os.pread(fd, MAX_LINE, location.offset).partition(b"\n")[0] + b"\n")
+    finally:
+        platform.close(fd)
+
+
+def _content(ledger: Path, offset: int, raw: bytes) -> Entry | LedgerProblem:
+    if not raw.endswith(b"\n"):
+        return LedgerProblem(ledger, offset, TORN, len(raw))
+    try:
+        return decode(raw)
+    except DamagedLine as damage:
+        return LedgerProblem(ledger, offset, str(damage), len(raw))
+
+
+def _lines(fd: int, start: int) -> Iterator[tuple[int, bytes]]:
+    rest = b""
+    at = start
+    position = start
+    while piece := os.pread(fd, _PIECE, position):
+        position += len(piece)
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield at, line + b"\n"
+            at += len(line) + 1
+    if rest:
+        yield at, rest

@@ -1,0 +1,144 @@
+r"""Records lines whatever happens: in their ledger, else in the spool, else in memory until the end.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> recorder = Recorder(CostStorage(Path(folder.name)))
+>>> recorder.record(Path(folder.name) / "job" / "cost_ledger.jsonl", b"a line\n", "0c").place
+Appended(offset=0, length=7)
+>>> folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..storage import CostStorage
+from . import spool
+from .places import Appended
+from .writer import append
+
+LOCK_TIMEOUT_S: Final = 2.0
+"""How long one record waits for other writers of its ledger."""
+
+DRAIN_S: Final = 0.2
+"""How long one record may spend on writing what others left waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a line. ``place`` is ``None`` while it waits; ``explained`` says where and why."""
+
+    place: Appended | None
+    explained: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A line in memory, and the ledger it is for."""
+
+    ledger: Path
+    line: bytes
+
+
+def _nobody(ledger: Path) -> object:
+    return ledger
+
+
+class Recorder:
+    """Writes the lines of one process. No method raises for a storage failure. Thread-safe.
+
+    ``announce`` is called with a ledger before a waiting line is appended to it, so that an index
+    can be told to look there.
+    """
+
+    def __init__(self, storage: CostStorage, announce: Callable[[Path], object] = _nobody) -> None:
+        self._storage = storage
+        self._announce = announce
+        self._memory: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
+        self.degraded = 0
+        """How many lines of this process could not go straight into their ledgers."""
+
+    @property
+    def in_memory(self) -> int:
+        """How many lines are kept in memory alone, and would be lost with a kill of this process."""
+        return len(self._memory)
+
+    def record(self, ledger: Path, line: bytes, entry_id: str) -> Recorded:
+        """Write ``line`` to its ledger; failing that, keep it under the same id."""
+        try:
+            place = append(ledger, line, LOCK_TIMEOUT_S)
+        except OSError as fault:
+            return self._keep(ledger, line, entry_id, fault)
+        self._write_waiting()
+        return Recorded(place)
+
+    def close(self) -> None:
+        """Try once more to write what is kept in memory, and what waits in the spool."""
+        self._write_memory()
+        self._write_waiting()
+
+    def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: OSError) -> Recorded:
+        self.degraded += 1
+        try:
+            spool.put(self._storage, ledger, line, entry_id)
+        except OSError as second:
+            self._remember(_Kept(ledger, line), entry_id)
+            return Recorded(None, f"kept in memory and on standard error: {fault}; {second}")
+        return Recorded(None, f"waiting in the spool: {fault}")
+
+    def _remember(self, kept: _Kept, entry_id: str) -> None:
+        with self._lock:
+            if not self._memory:
+                atexit.register(self.close)
+            self._memory[entry_id] = kept
+        sys.stderr.write(f"cost tracking: not written to {kept.ledger}: {kept.line.decode('ascii')}")
+
+    def _write_memory(self) -> None:
+        with self._lock:
+            kept, self._memory = self._memory, {}
+        for entry_id, one in kept.items():
+            if not self._written(one, entry_id):
+                with self._lock:
+                    self._memory[entry_id] = one
+
+    def _written(self, one: _Kept, entry_id: str) -> bool:
+        """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
+        try:
+            self._announce(one.ledger)
+            append(one.ledger, one.line, 0.0)
+        except OSError:
+            try:
+                spool.put(self._storage, one.ledger, one.line, entry_id)
+            except OSError:
+                return False
+        return True
+
+    def _write_waiting(self) -> None:
+        """Write what waits, as far as that goes quickly; the rest is left for the next record."""
+        if self._memory:
+            self._write_memory()
+        deadline = time.monotonic() + DRAIN_S
+        try:
+            for one in spool.waiting(self._storage):
+                if time.monotonic() > deadline:
+                    return
+                self._drain(one)
+        except OSError:
+            return  # the spool cannot be read now: what waits there goes on waiting
+
+    def _drain(self, one: spool.Waiting) -> None:
+        if one.is_damaged:
+            return
+        try:
+            self._announce(one.ledger)
+            spool.drain(one, 0.0)
+        except OSError:
+            return  # this ledger cannot be written yet; others may

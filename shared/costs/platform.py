@@ -1,0 +1,281 @@
+"""Everything that differs between platforms: opening files safely, locks, syncs.
+
+Linux and macOS have ``flock``, ``O_NOFOLLOW`` and owners. Where there is no ``fcntl`` the lock is
+filelock's, and the checks of owner and mode do not apply. ``filelock`` is imported only there,
+because importing it costs a stage process more than all its input and output.
+
+>>> import tempfile
+>>> path = Path(tempfile.mkdtemp()) / "notes"
+>>> fd = open_secure(path, write=True, create=True)
+>>> lock(fd, 1.0), same_file(fd, path), oct(os.fstat(fd).st_mode & 0o777)
+(True, True, '0o600')
+>>> close(fd)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import UnsafePath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+try:
+    import fcntl
+
+    _HAS_FLOCK = True
+except ImportError:  # pragma: no cover - Windows
+    _HAS_FLOCK = False
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+_ALWAYS = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+# What the kernel says where the last part of a path is a link, a directory, or a pipe or socket.
+_UNSAFE_ERRNOS = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
+
+# Waiting writers look again after this long: about a quarter of the time a durable append takes.
+_POLL_SECONDS = 0.00005
+_POLL_LIMIT_SECONDS = 0.0005
+
+_open_here: set[int] = set()
+
+
+def open_secure(path: Path, *, write: bool = False, append: bool = False, create: bool = False) -> int:
+    """Open a file that must be ours and return its descriptor, to be given to :func:`close`.
+
+    A link, pipe, device or directory, a file with a second name or with another owner is refused
+    without being touched and without waiting. A new file gets mode 0600 under any umask.
+
+    Args:
+        path: the file; only its last part must not be a link.
+        write: open for reading and writing instead of reading.
+        append: every write goes to the end of the file (implies ``write``).
+        create: make the file where it is missing.
+
+    Raises:
+        UnsafePath: the file is not one regular file of this account.
+        OSError: it cannot be opened.
+
+    """
+    flags = _ALWAYS | (os.O_RDWR if write or append else os.O_RDONLY)
+    flags |= os.O_APPEND if append else 0
+    flags |= os.O_CREAT if create else 0
+    return _opened(path, flags, fresh=create)
+
+
+def create_secure(path: Path) -> int:
+    """Make a new file, open for writing, mode 0600 under any umask; return its descriptor.
+
+    Raises:
+        FileExistsError: something has this name already, be it a dangling link.
+        OSError: it cannot be made.
+
+    """
+    return _opened(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
+
+
+def _opened(path: Path, flags: int, *, fresh: bool) -> int:
+    try:
+        fd = os.open(path, flags, FILE_MODE)
+    except OSError as error:
+        if error.errno in _UNSAFE_ERRNOS:
+            raise UnsafePath(f"{path}: is not a regular file ({error.strerror})") from error
+        raise
+    _open_here.add(fd)
+    try:
+        found = os.fstat(fd)
+        _require_ours(path, found)
+        if fresh and found.st_size == 0 and stat.S_IMODE(found.st_mode) != FILE_MODE:
+            os.chmod(fd, FILE_MODE)  # the umask took away what the owner needs
+    except BaseException:
+        close(fd)
+        raise
+    return fd
+
+
+def _require_ours(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafePath(f"{path}: is not a regular file")
+    if found.st_nlink > 1:
+        raise UnsafePath(f"{path}: has {found.st_nlink} names (hard links); it must have one")
+    _require_own(path, found)
+
+
+def _require_own(path: Path, found: os.stat_result) -> None:
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise UnsafePath(f"{path}: belongs to account {found.st_uid}, not to {os.geteuid()}")
+
+
+def close(fd: int) -> None:
+    """Close a descriptor of :func:`open_secure`, giving up its lock.
+
+    The lock is given up first and by name: a child that was forked meanwhile holds a copy of the
+    descriptor, and would keep the lock of a descriptor that was only closed.
+    """
+    _open_here.discard(fd)
+    with suppress(OSError):  # never locked, or a file system without locks: closing is what counts
+        unlock(fd)
+    os.close(fd)
+
+
+def _close_in_child() -> None:
+    """Close the parent's descriptors in a forked child, so that it cannot outlive the parent's lock."""
+    inherited = tuple(_open_here)
+    _open_here.clear()
+    for fd in inherited:
+        with suppress(OSError):  # the thread that forked had closed it already
+            os.close(fd)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
+
+
+def secure_directory(path: Path) -> None:
+    """Make sure that ``path`` is a directory of ours; missing ones are made with mode 0700.
+
+    Directories that exist keep their mode: the user may have named one that serves other things.
+
+    Raises:
+        UnsafePath: it is a link or belongs to somebody else.
+        OSError: it cannot be made.
+
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        _make_directory(path)
+        found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafePath(f"{path}: is not a directory of its own (a link or a file)")
+    _require_own(path, found)
+
+
+def _make_directory(path: Path) -> None:
+    if path.parent != path and not path.parent.is_dir():
+        _make_directory(path.parent)
+    try:
+        os.mkdir(path, DIRECTORY_MODE)
+    except FileExistsError:
+        return  # another process was faster
+    os.chmod(path, DIRECTORY_MODE)
+    sync_directory(path.parent)
+
+
+def lock(fd: int, timeout_s: float) -> bool:
+    """Lock the file behind a descriptor against all other descriptors; ``False`` when it stays taken.
+
+    Excludes other processes and, as long as each opens the file for itself, other threads. The
+    kernel gives the lock up when the process ends in whatever way.
+
+    Raises:
+        OSError: the file system knows no locks.
+
+    """
+    if _try_lock(fd):
+        return True
+    deadline = time.monotonic() + timeout_s
+    pause = _POLL_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        if _try_lock(fd):
+            return True
+        pause = min(pause * 2, _POLL_LIMIT_SECONDS)
+    return False
+
+
+def _try_lock(fd: int) -> bool:
+    if not _HAS_FLOCK:  # pragma: no cover - Windows
+        return _try_filelock(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _try_filelock(fd: int) -> bool:  # pragma: no cover - Windows
+    from filelock import lock_descriptor
+
+    return bool(lock_descriptor(fd, blocking=False))
+
+
+def unlock(fd: int) -> None:
+    """Give up the lock of :func:`lock`, for every copy of the descriptor."""
+    if not _HAS_FLOCK:  # pragma: no cover - Windows
+        from filelock import unlock_descriptor
+
+        unlock_descriptor(fd)
+    else:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def sync(fd: int) -> None:
+    """Bring a file's bytes to the disk itself; returns when they would survive a power cut.
+
+    Raises:
+        OSError: the bytes may or may not be there. Never call it again to find out: the second
+            call can succeed although the first one's bytes are lost.
+
+    """
+    if _HAS_FLOCK and hasattr(fcntl, "F_FULLFSYNC"):  # pragma: no cover - macOS
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:  # pragma: no cover - Windows
+        os.fsync(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a directory's names to the disk, after a file in it was made, renamed or deleted."""
+    if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover - Windows
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def same_file(fd: int, path: Path) -> bool:
+    """Tell whether ``path`` still names the file behind ``fd``, rather than a newer one or none."""
+    try:
+        named = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    opened = os.fstat(fd)
+    return (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
+
+
+def host_name() -> str:
+    """Return this machine's name, without importing ``socket``."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    return os.environ.get("COMPUTERNAME", "")  # pragma: no cover - Windows
+
+
+def loose_modes(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    """Return those paths that other accounts may read or write, with their mode bits."""
+    found = []
+    for path in paths:
+        try:
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+        except FileNotFoundError:
+            continue
+        if mode & 0o077:
+            found.append((path, mode))
+    return found

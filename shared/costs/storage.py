@@ -1,0 +1,106 @@
+"""Where the cost storage lies and what is in it.
+
+The cost storage belongs to one account of one machine. Ledgers lie in the job directories, not
+here; the storage holds what is derived from them, what waits to get into them, and the ledger of
+calls that belong to no job.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .platform import secure_directory
+
+LEDGER_NAME: Final = "cost_ledger.jsonl"
+"""The name of a job's ledger in its job directory."""
+
+HOME_VARIABLE: Final = "COST_TRACKER_HOME"
+APP_NAME: Final = "cost-ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class CostStorage:
+    """The directory of one account's cost storage. Making one touches no file.
+
+    >>> storage = CostStorage(Path("/data/costs"))
+    >>> storage.unassigned_ledger.as_posix()
+    '/data/costs/unassigned/cost_ledger.jsonl'
+    """
+
+    root: Path
+
+    @classmethod
+    def locate(cls, argument: str | Path | None, environ: Mapping[str, str]) -> CostStorage:
+        """Return the storage named by the argument, else by ``COST_TRACKER_HOME``, else the platform's.
+
+        ``~`` stands for the home directory, and links in the path are followed now, once.
+
+        Raises:
+            OSError: the path leads through links in a circle.
+
+        >>> CostStorage.locate("/data/a/../costs", {}).root.as_posix()
+        '/data/costs'
+        """
+        named = argument or environ.get(HOME_VARIABLE)
+        path = Path(named).expanduser() if named else _user_data_folder(environ)
+        return cls(Path(os.path.realpath(path)))
+
+    @property
+    def index_path(self) -> Path:
+        """The index: derived from the ledgers, may be deleted."""
+        return self.root / "index.db"
+
+    @property
+    def state_path(self) -> Path:
+        """What cannot be derived: registered ledgers, reservations, fired alerts."""
+        return self.root / "state.db"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Lines that could not be written to their ledgers yet."""
+        return self.root / "spool"
+
+    @property
+    def holders_dir(self) -> Path:
+        """One locked file for each process that holds reservations."""
+        return self.root / "holders"
+
+    @property
+    def unassigned_ledger(self) -> Path:
+        """The ledger of calls that belong to no job."""
+        return self.root / "unassigned" / LEDGER_NAME
+
+    @property
+    def prices_memory(self) -> Path:
+        """The folder of remembered prices: one file for each source and version."""
+        return self.root / "prices"
+
+    def prepare(self) -> None:
+        """Make the storage's directories, mode 0700, where they are missing.
+
+        Raises:
+            UnsafePath: one of them is a link or belongs to another account.
+            OSError: one cannot be made.
+
+        """
+        for path in (self.root, self.spool_dir, self.holders_dir, self.unassigned_ledger.parent):
+            secure_directory(path)
+
+
+def _user_data_folder(environ: Mapping[str, str]) -> Path:
+    """Return the folder that ``platformdirs`` names, without paying for its import where it is known."""
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))
+    if sys.platform == "darwin":  # pragma: no cover - macOS
+        return home / "Library" / "Application Support" / APP_NAME
+    if sys.platform == "win32":  # pragma: no cover - Windows
+        from platformdirs import user_data_path
+
+        return user_data_path(APP_NAME, appauthor=False)
+    stated = environ.get("XDG_DATA_HOME", "").strip()
+    # The XDG base directory specification has relative values ignored.
+    return (Path(stated) if os.path.isabs(stated) else home / ".local" / "share") / APP_NAME

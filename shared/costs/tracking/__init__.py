@@ -1,0 +1,1 @@
+"""What happens behind ``CostTracker``: one call on its way to the ledger, stages, budget checks."""

@@ -1,0 +1,332 @@
+"""One AI call as a stage script reports it, checked before anything is priced or written."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+
+from ..model import Usage
+from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
+
+if TYPE_CHECKING:
+    from ..budgets.hold import Hold
+
+MAX_NAME: Final = 200
+"""Longest name of a service, model, stage, user or other label, in characters."""
+
+MAX_DESCRIPTION: Final = 500
+
+
+class UsageCounts(TypedDict, total=False):
+    """Counts besides input and output tokens. What each includes is said at ``Usage``."""
+
+    tokens_cached: int
+    tokens_cache_write: int
+    tokens_cache_write_1h: int
+    tokens_reasoning: int
+    tokens_audio_input: int
+    tokens_audio_output: int
+    tokens_audio_cached: int
+    tokens_image_input: int
+    tokens_image_output: int
+    audio_seconds: float
+    characters: int
+    images: int
+    pages: int
+    requests: int
+    web_searches: int
+
+
+class EstimateDetails(UsageCounts, total=False):
+    """The keyword arguments of ``estimate_cost`` besides the estimate of all tokens."""
+
+    tokens_input: int
+    tokens_output: int
+    service_tier: str | None
+
+
+class CallDetails(UsageCounts, total=False):
+    """The keyword arguments of ``log_usage`` besides the counts.
+
+    ``tokens_total`` stands for input and output together where a provider tells no more; it is
+    split 80/20 and the entry flagged ``estimated``. ``category`` is another name for
+    ``operation``, ``batch=True`` for ``service_tier="batch"``. ``timestamp`` is an aware
+    ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what the provider states.
+    ``reservation`` is what ``tracker.reserve(...)`` gave.
+    """
+
+    tokens_total: int
+    request_id: str | None
+    operation: str | None
+    category: str | None
+    description: str | None
+    workflow: str | None
+    project: str | None
+    tags: Iterable[str]
+    attempt: int
+    batch: bool
+    service_tier: str | None
+    timestamp: datetime | str | None
+    actual_cost_usd: float | str | None
+    estimated: bool
+    reservation: Hold | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A checked call, ready to be priced. ``at`` is ``None`` for now."""
+
+    service: str
+    model: str
+    usage: Usage
+    stage: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    at: datetime | None = None
+    request_id: str | None = None
+    operation: str | None = None
+    description: str | None = None
+    workflow: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+    attempt: int | None = None
+    service_tier: str | None = None
+    actual_cost: Nanos | None = None
+    estimated: bool = False
+    reservation: Hold | str | None = None
+
+    @property
+    def hold(self) -> Hold | None:
+        """The reservation as its maker gave it; ``None`` where only its id is known."""
+        return None if isinstance(self.reservation, str) else self.reservation
+
+    @property
+    def reservation_id(self) -> str | None:
+        """The id under which the money was reserved."""
+        if isinstance(self.reservation, str):
+            return self.reservation
+        return self.reservation.id if self.reservation else None
+
+
+def make_call(
+    service: str,
+    model: str,
+    tokens_input: int = 0,
+    tokens_output: int = 0,
+    stage: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    **details: Unpack[CallDetails],
+) -> Call:
+    """Check the arguments of ``log_usage`` and return them as one object.
+
+    Raises:
+        TypeError: an argument is of a wrong type, or has a name that is not known.
+        ValueError: a count is negative, not finite or too large, a name is empty or has control
+            characters, a time has no offset, or arguments contradict each other.
+
+    >>> make_call("openai", "gpt-4o", 1000, 200, batch=True).service_tier
+    'batch'
+    """
+    _refuse_unknown(details)
+    usage, split = _usage(tokens_input, tokens_output, details)
+    return Call(
+        service=name("service", service),
+        model=name("model", model),
+        usage=usage,
+        stage=optional_name("stage", stage),
+        metadata=_metadata(metadata),
+        at=_instant(details.get("timestamp")),
+        request_id=optional_name("request_id", details.get("request_id")),
+        operation=_operation(details),
+        description=_description(details.get("description")),
+        workflow=optional_name("workflow", details.get("workflow")),
+        project=optional_name("project", details.get("project")),
+        tags=_tags(details.get("tags", ())),
+        attempt=positive("attempt", details.get("attempt")),
+        service_tier=_service_tier(details),
+        actual_cost=_actual_cost(details.get("actual_cost_usd")),
+        estimated=_flag("estimated", details.get("estimated", False)) or split,
+        reservation=details.get("reservation"),
+    )
+
+
+def name(what: str, value: object) -> str:
+    """Return a required label as it was given.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is empty, too long, or has control characters or lone surrogates.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be text, not {value!r}")
+    if not value.strip():
+        raise ValueError(f"{what} must not be empty")
+    if len(value) > MAX_NAME:
+        raise ValueError(f"{what} must have at most {MAX_NAME} characters, not {len(value)}")
+    if not value.isascii() or not value.isprintable():
+        _refuse_control_characters(what, value)
+    return value
+
+
+def optional_name(what: str, value: object) -> str | None:
+    """Return a label, or ``None`` where none (or an empty one) was given."""
+    return None if value is None or value == "" else name(what, value)
+
+
+def positive(what: str, value: object) -> int | None:
+    """Return a number that counts from 1, or ``None`` where none was given."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what} must be a whole number, not {value!r}")
+    if not 1 <= value <= 1_000_000:
+        raise ValueError(f"{what} counts from 1, not {value!r}")
+    return value
+
+
+def user_name(value: object) -> str:
+    """Return a user id as text: ``1`` and ``"1"`` are one user."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TypeError(f"user_id must be a number or a name, not {value!r}")
+    return name("user_id", str(value))
+
+
+def split_total(tokens_total: int) -> tuple[int, int]:
+    """Split a total count of tokens into input and output, 80/20.
+
+    The split is this project's stated assumption for providers that tell a total alone, and every
+    entry made with it is flagged ``estimated``.
+
+    >>> split_total(1000), split_total(3)
+    ((800, 200), (2, 1))
+    """
+    tokens_input = divide(tokens_total * 4, 5)
+    return tokens_input, tokens_total - tokens_input
+
+
+def estimated_call(
+    service: str, model: str, tokens_estimate: int | None = None, **details: Unpack[EstimateDetails]
+) -> Call:
+    """Check the arguments of ``estimate_cost`` and return them as a call that was not made.
+
+    Raises:
+        TypeError, ValueError: as :func:`make_call`.
+
+    """
+    if tokens_estimate is None:
+        return make_call(service, model, **details)
+    return make_call(service, model, tokens_total=tokens_estimate, **details)
+
+
+_DETAIL_NAMES: Final = frozenset(CallDetails.__annotations__)  # with those of its base
+_COUNT_NAMES: Final = frozenset(UsageCounts.__annotations__)
+
+
+def _refuse_unknown(details: Mapping[str, object]) -> None:
+    for unknown in details.keys() - _DETAIL_NAMES:
+        near = get_close_matches(unknown, _DETAIL_NAMES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(_DETAIL_NAMES))}"
+        raise TypeError(f"{unknown!r} is not an argument of log_usage{hint}")
+
+
+def _usage(tokens_input: int, tokens_output: int, details: CallDetails) -> tuple[Usage, bool]:
+    """Return the counts, and whether a total had to be split."""
+    counts: UsageCounts = {key: details[key] for key in details.keys() & _COUNT_NAMES}  # type: ignore[assignment, literal-required]  # the keys are those of UsageCounts
+    if "tokens_total" not in details:
+        return Usage(tokens_input=tokens_input, tokens_output=tokens_output, **counts), False
+    if tokens_input or tokens_output:
+        raise ValueError("give tokens_total, or tokens_input and tokens_output, not both")
+    total = Usage(tokens_input=details["tokens_total"]).tokens_input  # checked like any other count
+    split_input, split_output = split_total(total)
+    return Usage(tokens_input=split_input, tokens_output=split_output, **counts), True
+
+
+def _refuse_control_characters(what: str, value: str) -> None:
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            raise ValueError(f"{what} must have no control characters, but has {character!r} in {value!r}")
+
+
+def _metadata(metadata: object) -> Mapping[str, object]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a mapping, not {metadata!r}")
+    return metadata
+
+
+def _instant(value: object) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _parse_instant(value)
+    if not isinstance(value, datetime):
+        raise TypeError(f"timestamp must be a datetime or ISO 8601 text, not {value!r}")
+    if value.tzinfo is None:
+        raise ValueError(f"timestamp {value.isoformat()} has no time zone; add an offset, for example +00:00")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"timestamp {value.isoformat()} is outside the years 1 to 9999 in UTC") from None
+
+
+def _parse_instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"timestamp {text!r} is not ISO 8601, such as 2026-11-22T09:30:00+00:00") from None
+
+
+def _operation(details: CallDetails) -> str | None:
+    operation = optional_name("operation", details.get("operation"))
+    category = optional_name("category", details.get("category"))
+    if operation and category and operation != category:
+        raise ValueError(f"operation={operation!r} and category={category!r} are two names of one thing")
+    return operation or category
+
+
+def _description(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"description must be text, not {value!r}")
+    printable = "".join(c if c.isprintable() else " " for c in value)
+    return printable[:MAX_DESCRIPTION]
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"tags must be a list of texts, not {value!r}")
+    tags = tuple(sorted({name("tags", tag) for tag in value}))
+    if any("," in tag for tag in tags):
+        raise ValueError(f"a tag must have no comma: {tags!r}")
+    return tags
+
+
+def _service_tier(details: CallDetails) -> str | None:
+    tier = details.get("service_tier")
+    if _flag("batch", details.get("batch", False)):
+        if tier not in (None, "batch"):
+            raise ValueError(f"batch=True and service_tier={tier!r} contradict each other")
+        return "batch"
+    return optional_name("service_tier", tier)
+
+
+def _actual_cost(value: object) -> Nanos | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError(f"actual_cost_usd must be a number, not {value!r}")
+    cost = from_usd(value)
+    if not 0 <= cost <= MAX_ENTRY_NANOS:
+        raise ValueError(f"actual_cost_usd must be between 0 and 1,000,000, not {value!r}")
+    return cost
+
+
+def _flag(what: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{what} must be True or False, not {value!r}")
+    return value

@@ -1,0 +1,67 @@
+"""For whom, and into which ledger, a tracker writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..storage import LEDGER_NAME, CostStorage
+from .call import user_name
+
+JOB_DIR_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
+STAGE_VARIABLE: Final = "COST_TRACKER_STAGE"
+USER_VARIABLE: Final = "COST_TRACKER_USER"
+DEFAULT_USER: Final = "1"
+UNASSIGNED_JOB: Final = "unassigned"
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """One job, its ledger, and the user who pays."""
+
+    job_id: str
+    ledger: Path
+    user_id: str
+    default_stage: str | None = None
+
+    @property
+    def is_unassigned(self) -> bool:
+        """Whether calls belong to no job."""
+        return self.job_id == UNASSIGNED_JOB
+
+
+def job_context(
+    job_dir: str | Path | None, user_id: int | str | None, storage: CostStorage, environ: Mapping[str, str]
+) -> JobContext:
+    """Return the job that a tracker writes for: argument, else environment, else unassigned.
+
+    A job's id is the name of its resolved directory, so ``out/latest`` gives the job it points to.
+
+    Raises:
+        TypeError, ValueError: the user id is no name, or the directory has none (``/``).
+    """
+    user = user_name(default_user(environ) if user_id is None else user_id)
+    directory = job_dir if job_dir is not None else environ.get(JOB_DIR_VARIABLE)
+    stage = environ.get(STAGE_VARIABLE) or None
+    if not directory:
+        return JobContext(UNASSIGNED_JOB, storage.unassigned_ledger, user, stage)
+    resolved = Path(directory).resolve()
+    return JobContext(job_id_of(resolved), resolved / LEDGER_NAME, user, stage)
+
+
+def default_user(environ: Mapping[str, str]) -> str:
+    """Return the user of this environment: ``COST_TRACKER_USER``, else ``"1"``."""
+    return environ.get(USER_VARIABLE) or DEFAULT_USER
+
+
+def job_id_of(directory: Path) -> str:
+    """Return the id of the job in a resolved directory: its name, with unprintable characters as ``_``.
+
+    >>> job_id_of(Path("/data/out/2026-11-22/job-20261122-rpatel-0001"))
+    'job-20261122-rpatel-0001'
+    """
+    if not directory.name:
+        raise ValueError(f"{directory} cannot be a job directory: a job's id is the directory's name")
+    return "".join(c if c.isprintable() else "_" for c in directory.name)

@@ -1,0 +1,64 @@
+"""The one line a stage leaves in its log. Pure text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..money import ZERO, Nanos, format_usd, percent
+
+
+@dataclass(slots=True)
+class StageSums:
+    """What the calls inside one ``stage()`` block came to."""
+
+    calls: int = 0
+    unpriced: int = 0
+    local: int = 0
+    cost: Nanos = ZERO
+
+    @property
+    def only_local(self) -> bool:
+        """Whether every call ran on a local engine, for nothing."""
+        return self.calls > 0 and self.local == self.calls and not self.cost
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the job and the user's month stand after a stage. ``limit`` is ``None`` for no limit."""
+
+    job: Nanos
+    month: Nanos
+    limit: Nanos | None
+
+
+def cost_line(sums: StageSums, standing: Standing) -> str:
+    """Return a stage's cost line.
+
+    >>> from shared.costs.money import from_usd
+    >>> cost_line(StageSums(calls=1, local=1), Standing(ZERO, ZERO, None))
+    '💰 Stage cost: $0.0000 (local processing)'
+    >>> cost_line(
+    ...     StageSums(calls=1, cost=from_usd("0.0045")),
+    ...     Standing(from_usd("0.0045"), from_usd("40.25"), from_usd(50)),
+    ... )
+    '💰 Stage cost: $0.0045 | job $0.0045 | month $40.25 of $50.00 (80.5%)'
+    """
+    start = f"💰 Stage cost: {format_usd(sums.cost, 4)}"
+    if sums.only_local:
+        return f"{start} (local processing)"
+    return f"{start}{_remark(sums)} | job {format_usd(standing.job, 4)} | {_month(standing)}"
+
+
+def _remark(sums: StageSums) -> str:
+    if not sums.calls:
+        return " (no calls)"
+    if sums.unpriced:
+        return f" ({sums.unpriced} of {sums.calls} calls unpriced)"
+    return ""
+
+
+def _month(standing: Standing) -> str:
+    if standing.limit is None:
+        return f"month {format_usd(standing.month)}"
+    used = percent(standing.month, standing.limit)
+    return f"month {format_usd(standing.month)} of {format_usd(standing.limit)} ({used:.1f}%)"

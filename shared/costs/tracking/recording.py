@@ -1,0 +1,168 @@
+"""The way of one call: checked, priced, appended and synced, indexed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ..ledger.ids import id_for_request, new_id
+from ..ledger.line import encode
+from ..ledger.reader import read_at
+from ..ledger.recorder import Recorded, Recorder
+from ..ledger.redact import redact
+from ..model import Charge, Entry, PricedBy
+from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
+from ..platform import host_name
+from ..workspace import Workspace
+from .call import Call
+from .context import JobContext, job_id_of
+
+log = logging.getLogger("shared.cost_tracker")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before."""
+
+    entry: Entry
+    new: bool
+    local: bool = False
+    in_ledger: bool = True
+
+
+class Recording:
+    """Records calls of one job. Never raises for a storage failure: it warns, and keeps the entry."""
+
+    def __init__(self, workspace: Workspace, job: JobContext) -> None:
+        self._workspace = workspace
+        self._job = job
+        self._recorder = Recorder(workspace.storage, self._announce)
+        self._warned: set[object] = set()
+
+    @property
+    def degraded(self) -> int:
+        """How many entries of this process could not go straight into their ledger."""
+        return self._recorder.degraded
+
+    def record(self, call: Call, attempt: int = 1) -> Outcome:
+        """Price one call and write it durably; return its entry.
+
+        Raises:
+            ValueError: the charge is above one million USD, or the call does not fit into a line.
+
+        """
+        entry = self._entry(call, attempt)
+        if entry.request_id is not None and (known := self._recorded_before(entry.id)):
+            log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
+            return Outcome(known, new=False)
+        recorded = self.write(entry)
+        return Outcome(entry, new=True, local=self._is_local(call), in_ledger=recorded.place is not None)
+
+    def write(self, entry: Entry, ledger: Path | None = None) -> Recorded:
+        """Append a complete entry to a ledger (the job's) and bring the index up to it."""
+        ledger = ledger or self._job.ledger
+        line, index = encode(entry), self._workspace.index
+        index.register(ledger, entry.job_id)
+        recorded = self._recorder.record(ledger, line, entry.id)
+        if recorded.place is None:
+            log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
+        else:
+            index.note_appended(ledger, entry, recorded.place, line)
+        return recorded
+
+    def close(self) -> None:
+        """Try once more to write what waits in memory."""
+        self._recorder.close()
+
+    def _announce(self, ledger: Path) -> bool:
+        return self._workspace.index.register(ledger, job_id_of(ledger.parent))
+
+    def find(self, entry_id: str) -> Entry | None:
+        """Return the recorded entry with this id, wherever its ledger lies."""
+        location = self._workspace.index.find(entry_id)
+        return read_at(location) if location else None
+
+    def _entry(self, call: Call, attempt: int) -> Entry:
+        now = self._workspace.clock()
+        at = call.at or now
+        charge = self._charge(call, at)
+        hold = call.hold
+        reserved_at = hold.period_at if hold else None
+        return Entry(
+            id=self._id(call),
+            timestamp=at,
+            job_id=self._job.job_id,
+            user_id=self._job.user_id,
+            stage=call.stage or self._job.default_stage,
+            attempt=call.attempt or attempt,
+            service=call.service,
+            model=call.model,
+            usage=call.usage,
+            charge=charge,
+            service_tier=call.service_tier,
+            operation=call.operation,
+            description=call.description,
+            workflow=call.workflow,
+            project=call.project,
+            tags=call.tags,
+            request_id=call.request_id,
+            reservation=call.reservation_id,
+            period_at=reserved_at if reserved_at != at else None,
+            estimated=call.estimated,
+            actual_cost=call.actual_cost,
+            host=_HOST,
+            pid=os.getpid(),
+            metadata=redact(_with_override(call)),
+        )
+
+    def _id(self, call: Call) -> str:
+        if call.request_id is None:
+            return new_id()
+        return id_for_request(self._job.job_id, call.service, call.request_id)
+
+    def _charge(self, call: Call, at: datetime) -> Charge | None:
+        """Return our charge; what the provider states only where we have no price."""
+        loaded = self._workspace.loaded_catalogue()
+        if loaded.fault:
+            self._warn_once(str(loaded.fault), "the project's own prices are not used: %s", loaded.fault)
+        verdict = loaded.catalogue.charge(call.service, call.model, call.usage, at, call.service_tier)
+        if isinstance(verdict, Charge):
+            if verdict.total > MAX_ENTRY_NANOS:
+                raise ValueError(
+                    f"one call cannot cost {format_usd(verdict.total)}: check its counts, {call.usage}"
+                )
+            return verdict
+        if call.actual_cost is not None:
+            return _stated(call, call.actual_cost)
+        self._warn_once((call.service, call.model), "unpriced: %s", verdict.reason)
+        return None
+
+    def _is_local(self, call: Call) -> bool:
+        return self._workspace.loaded_catalogue().catalogue.is_local(call.service, call.model)
+
+    def _recorded_before(self, entry_id: str) -> Entry | None:
+        self._workspace.index.catch_up(self._job.ledger)
+        return self.find(entry_id)
+
+    def _warn_once(self, key: object, message: str, *values: object) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            log.warning(message, *values)
+
+
+def _with_override(call: Call) -> Mapping[str, object]:
+    """Return the metadata, with what overrode the budget check where something did."""
+    if call.hold is None or call.hold.override is None:
+        return call.metadata
+    return {"budget_override": call.hold.override, **call.metadata}
+
+
+def _stated(call: Call, cost: Nanos) -> Charge:
+    return Charge({"stated": cost}, PricedBy("stated", "1", f"{call.service}/{call.model}"))
+
+
+_HOST = host_name()[:64]

@@ -1,0 +1,134 @@
+"""What the methods of one ``CostTracker`` share: its workspace, its job, its open stages."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import UnknownEntry
+from ..money import Nanos, to_usd
+from ..rollup import JobRef
+from ..workspace import Workspace
+from .call import Call
+from .call import name as label
+from .context import JobContext
+from .corrections import corrected_entry, reversal
+from .costline import Standing
+from .figures import Figures
+from .recording import Outcome, Recording, log
+from .stage import Stage, current_stage
+from .stats import PROCESS_STATS
+from .watch import Alert, BudgetWatch
+
+if TYPE_CHECKING:
+    from ..budgets.gate import Request
+    from ..budgets.hold import Hold
+
+
+class Session:
+    """One tracker's life. Safe to use from several threads and tasks."""
+
+    def __init__(self, workspace: Workspace, job: JobContext) -> None:
+        self.workspace = workspace
+        self.job = job
+        self.recording = Recording(workspace, job)
+        self.watch = BudgetWatch(workspace, job)
+        self.figures = Figures(workspace, job)
+        self.open_stages: list[Stage] = []
+        self._introduced = False
+
+    def record(self, call: Call, stage: Stage | None = None) -> float:
+        """Record a checked call, count it where it belongs, and return its USD."""
+        self._introduce()
+        stage = stage or current_stage(self)
+        if stage is not None and call.stage is None:
+            call = replace(call, stage=stage.name)
+        if stage is not None and call.reservation is None:
+            call = replace(call, reservation=stage.hold)
+        outcome = self.recording.record(call, stage.options.attempt if stage else 1)
+        if outcome.new:
+            self._count(outcome, stage)
+        if call.hold is not None:
+            self._settle(call.hold, outcome)
+        return to_usd(outcome.entry.cost)
+
+    def hold(self, request: Request) -> Hold:
+        """Reserve money for what is about to be spent; see ``CostTracker.reserve``."""
+        self._introduce()
+        loaded = self.workspace.loaded_profile()
+        hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
+        for warning in hold.terms.warnings:
+            log.warning("%s", warning)
+        return hold
+
+    def _settle(self, hold: Hold, outcome: Outcome) -> None:
+        alert = hold.recorded(outcome.entry.cost, in_ledger=outcome.in_ledger)
+        if alert:
+            log.warning("%s", alert)
+
+    def reverse(self, entry_id: str, why: str) -> Nanos:
+        """Take a recorded call back; return the nano-dollars it no longer costs."""
+        reason = label("why", why)
+        location = self.workspace.index.find(entry_id)
+        if location is None:
+            raise UnknownEntry(f"no ledger of {self.workspace.storage.root} has an entry {entry_id!r}")
+        corrected = corrected_entry(entry_id, location.ledger)
+        if corrected.reversal is not None:
+            return Nanos(-corrected.reversal.cost)
+        taken_back = reversal(corrected, reason, self.workspace.clock())
+        self.recording.write(taken_back, location.ledger)
+        return Nanos(-taken_back.cost)
+
+    def _count(self, outcome: Outcome, stage: Stage | None) -> None:
+        PROCESS_STATS.add(outcome.entry)
+        if stage is not None:
+            stage.count(outcome)  # its alerts are told when it ends
+            return
+        for alert in self.new_alerts(outcome.entry.stage):
+            log.log(alert.level, "%s", alert.text)
+
+    @property
+    def job_ref(self) -> JobRef | None:
+        """The job, for limits on jobs; ``None`` for calls that belong to none."""
+        return None if self.job.is_unassigned else JobRef(self.job.job_id, self.job.ledger)
+
+    def new_alerts(self, stage: str | None) -> list[Alert]:
+        """Return the alerts that no process has told yet for this period."""
+        return self.watch.new_alerts(stage)
+
+    def standing(self) -> Standing:
+        """Return where the job and the user's month stand now."""
+        budget = self.workspace.loaded_profile().profile.for_user(self.job.user_id).budget
+        return Standing(self.figures.job_cost(), self.figures.month_cost(), budget.monthly_limit)
+
+    @property
+    def degraded(self) -> int:
+        """How many entries of this process are not in their ledger yet."""
+        return self.recording.degraded
+
+    def degraded_line(self) -> str:
+        """Say that entries wait elsewhere; nothing is lost."""
+        return (
+            f"⚠️  Cost tracking degraded: {self.degraded} entries wait outside their ledger; "
+            f"run cost-dashboard doctor"
+        )
+
+    def _introduce(self) -> None:
+        """Tell once, in the log, for whom and under which profile this tracker records."""
+        if self._introduced:
+            return
+        self._introduced = True
+        loaded = self.workspace.loaded_profile()
+        log.log(
+            logging.WARNING if loaded.fault else logging.INFO,
+            "cost tracking: job %s, user %s, profile %s",
+            self.job.job_id,
+            self.job.user_id,
+            loaded.described,
+        )
+
+    def close(self) -> None:
+        """Close the index; entries that wait in memory are tried once more."""
+        self.recording.close()
+        self.workspace.close()

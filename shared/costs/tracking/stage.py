@@ -1,0 +1,200 @@
+"""``with tracker.stage(...)``: a stage's calls, its cost line and its alerts.
+
+Works as a context manager and as a decorator, for ordinary and for ``async`` code.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
+
+from ..money import Nanos, from_usd
+from .call import Call, make_call, name, optional_name, positive
+from .costline import StageSums, cost_line
+
+if TYPE_CHECKING:
+    from ..budgets.hold import Hold
+    from .call import CallDetails
+    from .recording import Outcome
+    from .session import Session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """How a stage is run: its name, where its lines go, and the how-manieth attempt it is.
+
+    ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing.
+    """
+
+    name: str
+    logger: logging.Logger | None = None
+    attempt: int = 1
+    reserve: Nanos | None = None
+    override: str | None = None
+
+
+class StageArguments(TypedDict, total=False):
+    """The keyword arguments of ``CostTracker.stage``; ``reserve`` in USD."""
+
+    logger: logging.Logger | None
+    attempt: int | None
+    reserve: float | str | None
+    override: str | None
+
+
+def stage_options(stage: str, arguments: StageArguments) -> StageOptions:
+    """Check the arguments of ``CostTracker.stage``.
+
+    Raises:
+        TypeError, ValueError: a name, an attempt or an amount makes no sense.
+
+    """
+    unknown = arguments.keys() - StageArguments.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"{min(unknown)!r} is not an argument of stage")
+    reserve = arguments.get("reserve")
+    return StageOptions(
+        name("stage", stage),
+        arguments.get("logger"),
+        positive("attempt", arguments.get("attempt")) or 1,
+        None if reserve is None else _amount(reserve),
+        optional_name("override", arguments.get("override")),
+    )
+
+
+def _amount(reserve: float | str) -> Nanos:
+    amount = from_usd(reserve)
+    if amount < 0:
+        raise ValueError(f"reserve must not be negative, but is {reserve!r}")
+    return amount
+
+
+class Stage:
+    """One run of one stage. Made by ``CostTracker.stage``.
+
+    Calls logged inside the block, also from tasks started in it, belong to it. Calls from threads
+    of one's own do too while it is the only open stage of its tracker; otherwise log them with
+    this object's own :meth:`log_usage`.
+    """
+
+    def __init__(self, session: Session, options: StageOptions) -> None:
+        self.options = options
+        self.sums = StageSums()
+        self.outer: Stage | None = None
+        self.hold: Hold | None = None
+        self.session = session
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The stage's name, as its entries carry it."""
+        return self.options.name
+
+    def log_usage(
+        self,
+        service: str,
+        model: str,
+        tokens_input: int = 0,
+        tokens_output: int = 0,
+        metadata: Mapping[str, object] | None = None,
+        **details: Unpack[CallDetails],
+    ) -> float:
+        """Record a call of this stage, from whatever thread. As ``CostTracker.log_usage``; USD."""
+        call = make_call(service, model, tokens_input, tokens_output, self.name, metadata, **details)
+        return self.log(call)
+
+    def log(self, call: Call) -> float:
+        """Record a checked call of this stage and return its USD."""
+        return self.session.record(call, self)
+
+    def count(self, outcome: Outcome) -> None:
+        """Add one recorded call to what the stage's line will say."""
+        with self._lock:
+            self.sums.calls += 1
+            self.sums.local += outcome.local
+            self.sums.unpriced += outcome.entry.charge is None
+            self.sums.cost = type(self.sums.cost)(self.sums.cost + outcome.entry.cost)
+
+    def __enter__(self) -> Self:
+        if self.options.reserve is not None:
+            from .reserving import block_request
+
+            wanted = block_request(self.session, self.name, self.options.reserve, self.options.override)
+            self.hold = self.session.hold(wanted)
+        self.outer = _innermost.get()
+        _innermost.set(self)
+        self.session.open_stages.append(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.hold is not None:
+            self.hold.close(failed=kind is not None)
+        if _innermost.get() is self:
+            _innermost.set(self.outer)
+        self.session.open_stages.remove(self)
+        self._report()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.__exit__(kind)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Run every call of ``function`` as a stage of its own."""
+        if inspect.iscoroutinefunction(function):
+            return cast("Callable[P, R]", self._around_coroutine(function))
+
+        @functools.wraps(function)
+        def staged(*args: P.args, **kwargs: P.kwargs) -> R:
+            with Stage(self.session, self.options):
+                return function(*args, **kwargs)
+
+        return staged
+
+    def _around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        async def staged(*args: Any, **kwargs: Any) -> Any:
+            with Stage(self.session, self.options):
+                return await function(*args, **kwargs)
+
+        return staged
+
+    def _report(self) -> None:
+        """Say what the stage cost, what is wrong with its recording, and which alerts are new."""
+        self.say(logging.INFO, cost_line(self.sums, self.session.standing()))
+        if self.session.degraded:
+            self.say(logging.WARNING, self.session.degraded_line())
+        for alert in self.session.new_alerts(self.name):
+            self.say(alert.level, alert.text)
+
+    def say(self, level: int, text: str) -> None:
+        """Write a line to the stage's logger, or to standard error where it has none."""
+        if self.options.logger is not None:
+            self.options.logger.log(level, "%s", text)
+            return
+        encoding = sys.stderr.encoding or "ascii"
+        print(text.encode(encoding, "replace").decode(encoding), file=sys.stderr)  # noqa: T201  # its job
+
+
+def current_stage(session: Session) -> Stage | None:
+    """Return the stage that a call of ``session`` made here belongs to, if any."""
+    stage = _innermost.get()
+    while stage is not None and stage.session is not session:
+        stage = stage.outer
+    if stage is None and len(session.open_stages) == 1:
+        return session.open_stages[0]
+    return stage
+
+
+_innermost: ContextVar[Stage | None] = ContextVar("cost_tracker_stage", default=None)

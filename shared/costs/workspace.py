@@ -1,0 +1,235 @@
+"""Storage, profile, prices and index of one cost storage, each opened when it is first needed.
+
+Both the tracker and the dashboard start from here. A stage process that logs one call pays only for
+what that call uses.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import FileRefused, ProfileError
+from .storage import CostStorage
+
+if TYPE_CHECKING:
+    from .budgets.gate import Gate
+    from .index.index import Index
+    from .index.state import StateDb
+    from .pricing.catalogue import Catalogue
+    from .profile.types import Profile
+
+Clock = Callable[[], datetime]
+
+PRICES_NAME = "prices.yaml"
+
+
+def utc_now() -> datetime:
+    """Return the present instant, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedProfile:
+    """The profile in force, and why it is not the user's own where ``fault`` is set."""
+
+    profile: Profile
+    fault: ProfileError | None = None
+
+    @property
+    def described(self) -> str:
+        """How people are told which profile is in use: its path, or ``defaults, no file``."""
+        if self.fault:
+            return f"defaults, because the profile is refused: {self.fault}"
+        return self.profile.source
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCatalogue:
+    """The prices in force, and why the user's own are not among them where ``fault`` is set."""
+
+    catalogue: Catalogue
+    fault: FileRefused | None = None
+
+
+class Workspace:
+    """What one process needs of one cost storage.
+
+    Args:
+        cost_storage_path: the storage's directory; ``None`` for the environment's or the platform's.
+        profile_path: the profile file; ``None`` for the environment's or the usual places.
+        environ: the environment variables; ``None`` for this process's own.
+        clock: where the present time comes from, in UTC.
+        patience_s: how long one look at the ledgers may take, in seconds; ``None`` for as long as
+            it needs. What is not looked at then is said and looked at the next time.
+
+    """
+
+    def __init__(
+        self,
+        cost_storage_path: str | Path | None = None,
+        profile_path: str | Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = utc_now,
+        patience_s: float | None = None,
+    ) -> None:
+        self.environ = os.environ if environ is None else environ
+        self.storage = CostStorage.locate(cost_storage_path, self.environ)
+        self.clock = clock
+        self._patience_s = patience_s
+        self._profile_argument = profile_path
+        self._profile: tuple[object, LoadedProfile] | None = None
+        self._profile_path: Path | None = None
+        self._catalogue: tuple[object, LoadedCatalogue] | None = None
+        self._index: Index | None = None
+        self._gate: Gate | None = None
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def profile_path(self) -> Path | None:
+        """Where the profile lies, or would be read from; ``None`` when there is no file."""
+        if self._profile_path is None:
+            from .profile import find_profile
+
+            self._profile_path = find_profile(
+                self._profile_argument, self.environ, Path.cwd(), self.storage.root
+            )
+        return self._profile_path
+
+    def loaded_profile(self) -> LoadedProfile:
+        """Return the profile in force; the defaults, with the fault, when the file is refused.
+
+        The file is read again when it has changed: a worker that runs for days follows an edit.
+        """
+        path = self.profile_path
+        signature = _signature(path)
+        with self._lock:
+            if self._profile is None or self._profile[0] != signature:
+                self._profile = (signature, _load_profile(path))
+            return self._profile[1]
+
+    @property
+    def profile(self) -> Profile:
+        """The profile in force.
+
+        Raises:
+            ProfileError: the user's file is refused. Recording falls back to the defaults with
+                :meth:`loaded_profile`; whoever must know the limits may not.
+
+        """
+        loaded = self.loaded_profile()
+        if loaded.fault:
+            raise loaded.fault
+        return loaded.profile
+
+    @property
+    def prices_path(self) -> Path | None:
+        """Where the user's own prices lie: beside the profile."""
+        path = self.profile_path
+        return path.parent / PRICES_NAME if path else None
+
+    def loaded_catalogue(self) -> LoadedCatalogue:
+        """Return the price catalogue, with the user's own prices over it unless they are refused."""
+        prices = self.prices_path
+        aliases = self.loaded_profile().profile.aliases
+        signature = (_signature(prices), aliases)
+        with self._lock:
+            if self._catalogue is None or self._catalogue[0] != signature:
+                self._catalogue = (signature, _load_catalogue(self.storage, prices, aliases))
+            return self._catalogue[1]
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The price catalogue.
+
+        Raises:
+            FileRefused: the user's ``prices.yaml`` is refused.
+
+        """
+        loaded = self.loaded_catalogue()
+        if loaded.fault:
+            raise loaded.fault
+        return loaded.catalogue
+
+    def catalogue_name(self, service: str, model: str) -> str:
+        """Return the catalogue's ``provider/model`` for a service and model as recorded."""
+        return self.loaded_catalogue().catalogue.name(service, model)
+
+    @property
+    def state(self) -> StateDb:
+        """The durable facts of this storage: reservations, told alerts, registered ledgers."""
+        return self.index.state
+
+    @property
+    def index(self) -> Index:
+        """The index of this storage's ledgers, opened once."""
+        with self._lock:
+            if self._index is None:
+                from .index.index import Index
+
+                with suppress(OSError):  # the index says what it cannot use, when it is used
+                    self.storage.prepare()
+                self._index = Index.open(self.storage, patience_s=self._patience_s)
+            return self._index
+
+    @property
+    def gate(self) -> Gate:
+        """What holds money before calls are sent, for all jobs of this storage."""
+        with self._lock:
+            if self._gate is None:
+                from .budgets.gate import Gate
+
+                self._gate = Gate(
+                    self.index, self.storage.holders_dir, clock=self.clock, names=self.catalogue_name
+                )
+            return self._gate
+
+    def close(self) -> None:
+        """Close what was opened; the workspace may be used again and opens it anew."""
+        with self._lock:
+            if self._gate is not None:
+                self._gate.close()
+                self._gate = None
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
+
+def _load_profile(path: Path | None) -> LoadedProfile:
+    from .profile import load_profile
+
+    try:
+        return LoadedProfile(load_profile(path))
+    except ProfileError as fault:
+        return LoadedProfile(load_profile(None), fault)
+
+
+def _load_catalogue(storage: CostStorage, prices: Path | None, aliases: Mapping[str, str]) -> LoadedCatalogue:
+    from .pricing.catalogue import Catalogue
+
+    try:
+        return LoadedCatalogue(Catalogue.load(storage, prices, aliases))
+    except FileRefused as fault:
+        return LoadedCatalogue(Catalogue.load(storage, None, aliases), fault)
+
+
+def _signature(path: Path | None) -> object:
+    """Tell one version of a file from another, as cheaply as one ``stat``."""
+    if path is not None:
+        with suppress(OSError):
+            found = path.stat()
+            return (path, found.st_mtime_ns, found.st_size, found.st_ino)
+    return (path,)

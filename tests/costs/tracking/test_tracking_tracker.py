@@ -1,0 +1,338 @@
+"""The tracker as stage scripts call it, on real files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
+
+
+def ledger_lines(job_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (job_dir / "cost_ledger.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def job_dir(tmp_path: Path) -> Path:
+    return tmp_path / "jobs" / "job-1"
+
+
+@pytest.fixture
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "profile.yaml"
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    return path
+
+
+def test_a_call_is_priced_and_written_to_its_jobs_ledger(tracker: CostTracker, job_dir: Path) -> None:
+    cost = tracker.log_usage(
+        "openai", "gpt-4o", tokens_input=1500, tokens_output=300, stage="13_ai_summarization"
+    )
+    assert cost == 0.00675
+    [line] = ledger_lines(job_dir)
+    assert line["job_id"] == "job-1"
+    assert line["user_id"] == "1"
+    assert line["stage"] == "13_ai_summarization"
+    assert line["cost_usd"] == 0.00675
+    assert line["cost_parts"] == {"input": 0.00375, "output": 0.003}
+    assert line["timestamp"].endswith("Z")
+
+
+def test_an_unpriced_call_counts_as_such_and_is_warned_about_once(
+    tracker: CostTracker, job_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tracker.log_usage("openai", "gpt-9", 10, 5) == 0.0
+    assert tracker.log_usage("openai", "gpt-9", 10, 5) == 0.0
+    assert [line["cost_usd"] for line in ledger_lines(job_dir)] == [None, None]
+    assert tracker.get_monthly_summary()["unpriced_calls"] == 2
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warned) == 1
+    assert "gpt-9" in warned[0]
+    assert "prices.yaml" in warned[0]
+
+
+def test_what_the_provider_states_pays_for_a_model_without_a_price(
+    tracker: CostTracker, job_dir: Path
+) -> None:
+    assert tracker.log_usage("acme", "own-model", 10, 5, actual_cost_usd=0.25) == 0.25
+    assert tracker.log_usage("openai", "gpt-4o", 1000, 200, actual_cost_usd=9) == 0.0045
+    stated, ours = ledger_lines(job_dir)
+    assert stated["priced_by"]["source"] == "stated"
+    assert (ours["cost_usd"], ours["actual_cost_usd"]) == (0.0045, 9)
+
+
+def test_the_same_request_counts_once_and_another_run_of_it_again(
+    tracker: CostTracker, job_dir: Path
+) -> None:
+    first = tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id="req-1")
+    again = tracker.log_usage("openai", "gpt-4o", 1, 1, request_id="req-1")
+    assert first == again == 0.0045
+    assert len(ledger_lines(job_dir)) == 1
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id="req-2")
+    tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id="")
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id="")
+    assert tracker.get_job_cost() == pytest.approx(5 * 0.0045)
+    assert tracker.get_usage_stats()["total_calls"] == 5
+
+
+def test_the_same_request_is_known_to_another_process_too(job_dir: Path) -> None:
+    with CostTracker(job_dir) as first, CostTracker(job_dir) as second:
+        first.log_usage("openai", "gpt-4o", 1000, 200, request_id="req-1")
+        second.log_usage("openai", "gpt-4o", 1000, 200, request_id="req-1")
+    assert len(ledger_lines(job_dir)) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"tokens_input": -1},
+        {"tokens_input": True},
+        {"audio_seconds": float("inf")},
+        {"service": ""},
+        {"model": "a\nb"},
+        {"tokens_input": 2**53, "model": "gpt-4"},
+    ],
+)
+def test_arguments_without_sense_write_nothing(
+    tracker: CostTracker, job_dir: Path, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        tracker.log_usage(**{"service": "openai", "model": "gpt-4o", **arguments})
+    assert not (job_dir / "cost_ledger.jsonl").exists()
+    assert tracker.get_usage_stats()["total_calls"] == 0
+
+
+def test_a_job_without_a_directory_goes_to_the_unassigned_ledger(cost_home: Path) -> None:
+    with CostTracker() as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1000, 200)
+        assert tracker.get_job_cost() == 0.0045
+    assert (cost_home / "unassigned" / "cost_ledger.jsonl").exists()
+
+
+def test_environment_names_job_stage_and_user(job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COST_TRACKER_JOB_DIR", str(job_dir))
+    monkeypatch.setenv("COST_TRACKER_STAGE", "asr")
+    monkeypatch.setenv("COST_TRACKER_USER", "rpatel")
+    with CostTracker() as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1, 1)
+        tracker.log_usage("openai", "gpt-4o", 1, 1, stage="mine")
+    assert [(line["stage"], line["user_id"]) for line in ledger_lines(job_dir)] == [
+        ("asr", "rpatel"),
+        ("mine", "rpatel"),
+    ]
+
+
+def test_a_link_to_a_job_is_that_job(tmp_path: Path, job_dir: Path) -> None:
+    job_dir.mkdir(parents=True)
+    (tmp_path / "latest").symlink_to(job_dir)
+    with CostTracker(tmp_path / "latest") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1, 1)
+    assert ledger_lines(job_dir)[0]["job_id"] == "job-1"
+
+
+def test_the_root_is_no_job() -> None:
+    with pytest.raises(ValueError, match="cannot be a job directory"):
+        CostTracker("/")
+
+
+def test_sums_of_jobs_stages_and_months(tracker: CostTracker, tmp_path: Path) -> None:
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, stage="13", operation="summary")
+    tracker.log_usage("local", "pocketsphinx", stage="06", audio_seconds=60)
+    tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    with CostTracker(tmp_path / "jobs" / "job-2", "other") as other:
+        other.log_usage("openai", "gpt-4o", 1000, 200)
+    assert tracker.get_stage_costs() == {"13": 0.0045, "06": 0.0, "unassigned": 0.0045}
+    assert tracker.get_job_cost() == 0.009
+    assert tracker.get_job_cost("job-2") == 0.0045
+    assert tracker.get_monthly_cost() == 0.009
+    assert tracker.get_monthly_cost("other") == 0.0045
+    assert tracker.get_monthly_summary() == {
+        "month": f"{datetime.now(UTC):%Y-%m}",
+        "user_id": "1",
+        "total_cost": 0.009,
+        "total_tokens": 2400,
+        "total_calls": 3,
+        "unique_jobs": 1,
+        "avg_cost_per_job": 0.009,
+        "by_service": {"openai": 0.009, "local": 0.0},
+        "by_model": {"openai/gpt-4o": 0.009, "local/pocketsphinx": 0.0},
+        "by_stage": {"unassigned": 0.0045, "13": 0.0045, "06": 0.0},
+        "by_operation": {"unassigned": 0.0045, "summary": 0.0045} | {"unassigned": 0.0045},
+        "unpriced_calls": 0,
+    }
+
+
+def test_a_job_that_is_not_there_says_so(tracker: CostTracker) -> None:
+    with pytest.raises(LookupError, match="no job is called 'job-9'"):
+        tracker.get_job_cost("job-9")
+
+
+def test_a_call_of_last_month_counts_there(tracker: CostTracker) -> None:
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, timestamp="2025-03-01T00:00:00Z")
+    assert tracker.get_monthly_cost() == 0.0
+    assert tracker.get_job_cost() == 0.0045
+
+
+def test_what_this_process_spent(tracker: CostTracker) -> None:
+    assert tracker.get_average_cost_per_job() == 0.0
+    tracker.record_api_call("gpt-4o", 1000, 200, "summary")
+    tracker.record_api_call("whatever-9", 1000, 200, "summary")
+    stats = tracker.get_usage_stats()
+    assert (stats["total_calls"], stats["total_tokens"], stats["unpriced_calls"]) == (2, 2400, 1)
+    assert set(stats["by_model"]) == {"openai/gpt-4o", "unknown/whatever-9"}  # type: ignore[call-overload]
+    assert tracker.get_average_cost_per_job() == 0.0045
+    tracker.reset_usage_stats()
+    assert tracker.get_usage_stats()["total_calls"] == 0
+    assert tracker.get_job_cost() == 0.0045
+
+
+def test_estimates_cost_nothing(tracker: CostTracker, job_dir: Path) -> None:
+    assert tracker.estimate_cost("openai", "gpt-4o", 1000) == 0.004
+    assert tracker.estimate_cost("openai", "gpt-4o", tokens_input=1000, tokens_output=200) == 0.0045
+    assert tracker.estimate_cost("openai", "whisper-1", audio_seconds=60) == 0.006
+    assert tracker.estimate_cost("openai", "gpt-9", 1000) == 0.0
+    assert not job_dir.exists()
+
+
+def test_functions_besides_the_class() -> None:
+    assert calculate_cost("gpt-4o", 1000, 200) == (0.0025, 0.002, 0.0045)
+    assert calculate_cost("gpt-9", 1000, 200) == (0.0, 0.0, 0.0)
+    assert normalize_model_name("openai/gpt-4o") == normalize_model_name("gpt4o")
+
+
+def test_alerts_tell_the_state_and_the_log_tells_news(
+    profile: Path, job_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile.write_text("budget: {monthly_limit_usd: 0.01}\n")
+    with CostTracker(job_dir) as tracker:
+        for _ in range(3):
+            tracker.log_usage("openai", "gpt-4o", 1000, 200)
+        alerts = tracker.check_budget_alerts()
+        assert alerts == ["🚨 CRITICAL: Budget limit reached! $0.0135 / $0.0100 (135.0%)"]
+        assert tracker.check_budget_alerts() == alerts
+        assert tracker.is_over_budget()
+        assert not tracker.is_over_budget("somebody")
+    told = [r.getMessage() for r in caplog.records if "Budget" in r.getMessage()]
+    assert told == [
+        "⚠️  WARNING: Budget threshold reached! $0.0090 / $0.0100 (90.0%) | Remaining: $0.0010",
+        "🚨 CRITICAL: Budget limit reached! $0.0135 / $0.0100 (135.0%)",
+    ]
+
+
+def test_a_look_before_the_call(profile: Path, job_dir: Path) -> None:
+    profile.write_text("budget: {monthly_limit_usd: 0.01}\n")
+    with CostTracker(job_dir) as tracker:
+        assert tracker.can_make_api_call(100) == (True, [])
+        profile.write_text("budget: {monthly_limit_usd: 0.01, block_at_limit: true}\n")
+        assert tracker.can_make_api_call(0.01) == (True, [])
+        allowed, said = tracker.can_make_api_call(0.02)
+        assert not allowed
+        assert "up to $0.0200 for this call does not fit into the monthly limit of user 1" in said[0]
+        profile.write_text("budget: {monthly_limit: 0.01}\n")
+        allowed, said = tracker.can_make_api_call(0.001)
+        assert not allowed
+        assert "monthly_limit" in said[0]
+
+
+def test_a_refused_profile_does_not_stop_recording(
+    profile: Path, job_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile.write_text("budget: {monthly_limit_usd: .nan}\n")
+    with CostTracker(job_dir) as tracker:
+        assert tracker.log_usage("openai", "gpt-4o", 1000, 200) == 0.0045
+    assert ".nan" in caplog.text
+    assert "profile.yaml:1" in caplog.text
+
+
+def test_refused_prices_do_not_stop_recording(
+    profile: Path, job_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile.write_text("{}\n")
+    profile.with_name("prices.yaml").write_text("nonsense: true\n")
+    with CostTracker(job_dir) as tracker:
+        assert tracker.log_usage("openai", "gpt-4o", 1000, 200) == 0.0045
+        assert tracker.log_usage("openai", "gpt-4o", 1000, 200) == 0.0045
+    refusals = [r for r in caplog.records if "own prices are not used" in r.getMessage()]
+    assert len(refusals) == 1
+    assert "unknown key 'nonsense'" in refusals[0].getMessage()
+
+
+def test_threads_share_a_tracker(tracker: CostTracker, job_dir: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        costs = list(pool.map(lambda _: tracker.log_usage("openai", "gpt-4o", 1000, 200), range(64)))
+    assert costs == [0.0045] * 64
+    assert len(ledger_lines(job_dir)) == 64
+    assert tracker.get_job_cost() == pytest.approx(64 * 0.0045, abs=1e-12)
+
+
+def test_tasks_share_a_tracker_without_holding_up_the_loop(tracker: CostTracker) -> None:
+    async def work() -> list[float]:
+        async with tracker.stage("async"):
+            return await asyncio.gather(
+                *(tracker.alog_usage("openai", "gpt-4o", 1000, tokens_output=200) for _ in range(20))
+            )
+
+    assert asyncio.run(work()) == [0.0045] * 20
+    assert list(tracker.get_stage_costs()) == ["async"]
+
+
+def test_storage_that_cannot_be_used_stops_no_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "a-file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("COST_TRACKER_HOME", str(blocked / "home"))
+    with CostTracker(tmp_path / "jobs" / "job-1") as tracker:
+        with tracker.stage("13"):
+            assert tracker.log_usage("openai", "gpt-4o", 1000, 200) == 0.0045
+        assert tracker.get_job_cost() == 0.0045
+    assert len(ledger_lines(tmp_path / "jobs" / "job-1")) == 1
+    assert "Stage cost: $0.0045" in capsys.readouterr().err
+
+
+def test_an_entry_that_cannot_be_appended_waits_and_is_told(
+    tmp_path: Path, job_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_dir.mkdir(parents=True)
+    (job_dir / "cost_ledger.jsonl").symlink_to(tmp_path / "elsewhere")
+    with CostTracker(job_dir) as tracker, tracker.stage("13"):
+        assert tracker.log_usage("openai", "gpt-4o", 1000, 200) == 0.0045
+    assert "Cost tracking degraded" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+    (job_dir / "cost_ledger.jsonl").unlink()
+    with CostTracker(job_dir) as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    assert len(ledger_lines(job_dir)) == 2
+
+
+def test_a_reversal_undoes_a_call_and_says_why(tracker: CostTracker, job_dir: Path) -> None:
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, stage="13", request_id="r")
+    [line] = ledger_lines(job_dir)
+    tracker.reverse(line["id"], "logged for the wrong job")
+    tracker.reverse(line["id"], "logged for the wrong job")
+    assert tracker.get_job_cost() == 0.0
+    assert tracker.get_monthly_summary()["total_calls"] == 0
+    _, reversal = ledger_lines(job_dir)
+    assert (reversal["kind"], reversal["corrects"]) == ("reversal", line["id"])
+    assert reversal["cost_usd"] == -0.0045
+    assert reversal["why"] == "logged for the wrong job"
+    with pytest.raises(LookupError):
+        tracker.reverse("no-such-id", "typo")
+
+
+def test_threads_of_ones_own_count_to_the_only_open_stage(tracker: CostTracker) -> None:
+    with tracker.stage("13") as stage:
+        worker = threading.Thread(target=tracker.log_usage, args=("openai", "gpt-4o", 1000, 200))
+        worker.start()
+        worker.join()
+    assert stage.sums.calls == 1
+    assert tracker.get_stage_costs() == {"13": 0.0045}
