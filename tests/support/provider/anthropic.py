@@ -21,7 +21,8 @@ class AnthropicFormat:
 
     def read(self, path: str, body: bytes, content_type: str) -> Asked:
         data = json.loads(body)
-        text = "\n".join([data.get("system", ""), *(message["content"] for message in data["messages"])])
+        said = [data.get("system", ""), *(message["content"] for message in data["messages"])]
+        text = "\n".join(_text(content) for content in said)
         return Asked(data["model"], text, bool(data.get("stream")))
 
     def whole(self, answering: Answering) -> dict[str, Any]:
@@ -44,6 +45,11 @@ class AnthropicFormat:
     def fault(self, status: int) -> dict[str, Any]:
         kind = "rate_limit_error" if status == 429 else "api_error"
         return {"type": "error", "error": {"type": kind, "message": f"loopback answer {status}"}}
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    """Content is text, or a list of blocks."""
+    return content if isinstance(content, str) else " ".join(block["text"] for block in content)
 
 
 def _message(answering: Answering, content: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from uuid import UUID
 from ..adapters.langchain import ADAPTER, service_of
 from ..captured import Captured, Sink
 from ..fields import Fields
+from ..watch import UNKNOWN_MODEL, broke
 from ._needed import needs
 
 try:
@@ -50,35 +51,40 @@ class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc,unused-igno
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **more: Any) -> None:
         """Record the call. Raises nothing."""
-        self._record(response, run_id, broken=None)
+        self._record(run_id, lambda: ADAPTER.read(Fields(response)))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
         """Record what came of a stream before it broke; a call that never answered is not billed."""
-        response = more.get("response")
-        self._record(response, run_id, broken=type(error).__name__)
+        self._record(run_id, lambda: _broken(Fields(more.get("response")), broke(error)))
 
     def _begin(self, run_id: UUID, metadata: Mapping[str, object] | None) -> None:
         with self._lock:
             self._about[run_id] = metadata or {}
 
-    def _record(self, response: object, run_id: UUID, *, broken: str | None) -> None:
+    def _record(self, run_id: UUID, read: Callable[[], Iterable[Captured]]) -> None:
         with self._lock:
             about = Fields(self._about.pop(run_id, {}))
-        fields = Fields(response)
         try:
-            for call in ADAPTER.read(fields) if ADAPTER.recognises(fields) else ():
-                self._sink.record_captured(_named(call, about, broken))
+            for call in read():
+                self._sink.record_captured(_named(call, about))
         except Exception:
             # Whatever is wrong with recording, the chain must go on.
             log.exception("a LangChain call could not be recorded")
 
 
-def _named(call: Captured, about: Fields, broken: str | None) -> Captured:
-    model = call.model or about.text("ls_model_name") or "unknown"
+def _broken(response: Fields, ending: str) -> Iterable[Captured]:
+    for alternatives in response.parts("generations"):
+        for generation in Fields({"all": alternatives.raw}).parts("all"):
+            message = generation.part("message")
+            if message.get("content") or message.has("usage_metadata"):
+                follower = ADAPTER.follow()
+                follower.add(message)
+                yield from follower.result(ending)
+
+
+def _named(call: Captured, about: Fields) -> Captured:
+    model = call.model or about.text("ls_model_name") or UNKNOWN_MODEL
     service = call.service
     if service == "langchain":
         service = service_of(about.text("ls_provider"), model)
-    why = call.incomplete
-    if broken and not why:
-        why = f"the call broke ({broken}) before its end: output is a lower bound"
-    return replace(call, model=model, service=service, incomplete=why)
+    return replace(call, model=model, service=service)

@@ -38,12 +38,14 @@ class CostLogger(CustomLogger):  # type: ignore[misc,unused-ignore]  # Any where
         super().__init__()
         self._sink = sink
 
-    def log_success_event(self, kwargs: Mapping[str, Any], response_obj: Any, start: Any, end: Any) -> None:
+    def log_success_event(
+        self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
         """Record a call. Raises nothing."""
         self._record(Fields(kwargs), response_obj)
 
     async def async_log_success_event(
-        self, kwargs: Mapping[str, Any], response_obj: Any, start: Any, end: Any
+        self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
         """Record a call of the asynchronous interface, without holding up its event loop. Raises nothing."""
         import asyncio

@@ -1,0 +1,180 @@
+"""The hooks with their real libraries, against a loopback provider."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from capture_sink import Broken, Calls
+
+from shared.costs.capture.hooks._needed import needs
+from tests.support.provider import ProviderServer, Reply
+
+
+@pytest.fixture
+def server() -> Iterator[ProviderServer]:
+    with ProviderServer() as running:
+        yield running
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+def is_what_was_served(calls: Calls, server: ProviderServer) -> None:
+    assert len(calls) == len(server.answered)
+    for call, served in zip(calls, server.answered, strict=True):
+        assert call.usage.tokens_input == served.counts.tokens_input
+        assert call.usage.tokens_output == served.counts.tokens_output
+        assert call.usage.tokens_cached == served.counts.tokens_cached
+        assert call.incomplete is None
+
+
+class TestLangChain:
+    def model(self, server: ProviderServer, sink: Any, **more: Any) -> Any:
+        chat = pytest.importorskip("langchain_openai").ChatOpenAI
+        from shared.costs.capture.hooks.langchain import CostCallbackHandler
+
+        settings = {"model": "gpt-4o", "api_key": "k", "base_url": server.url("openai"), "max_retries": 0}
+        return chat(**settings, callbacks=[CostCallbackHandler(sink)], **more)
+
+    def test_invoke(self, server: ProviderServer, calls: Calls) -> None:
+        server.next_replies(Reply(cached=100, reasoning=5))
+        self.model(server, calls).invoke("Say it.")
+        is_what_was_served(calls, server)
+        [call] = calls
+        assert (call.service, call.model, call.request_id) == ("openai", "gpt-4o", "req-1")
+        assert call.usage.tokens_reasoning == 5
+
+    def test_stream_and_async(self, server: ProviderServer, calls: Calls) -> None:
+        model = self.model(server, calls, stream_usage=True)
+        assert len(list(model.stream("Say it."))) > 3
+
+        async def ask() -> None:
+            await model.ainvoke("Say it.")
+            assert [chunk async for chunk in model.astream("Say it.")]
+
+        asyncio.run(ask())
+        is_what_was_served(calls, server)
+        assert len(calls) == 3
+
+    def test_batches_are_ordinary_calls(self, server: ProviderServer, calls: Calls) -> None:
+        self.model(server, calls).batch(["one", "two"], config={"max_concurrency": 1})
+        assert len(calls) == 2
+        is_what_was_served(calls, server)
+
+    def test_an_error_is_not_billed(self, server: ProviderServer, calls: Calls) -> None:
+        server.next_replies(Reply("error"))
+        with pytest.raises(Exception, match="500"):
+            self.model(server, calls).invoke("Say it.")
+        assert calls == []
+
+    def test_a_stream_that_breaks(self, server: ProviderServer, calls: Calls) -> None:
+        server.next_replies(Reply("hang-up"))
+        with pytest.raises(Exception, match=r"."):
+            list(self.model(server, calls, stream_usage=True).stream("Say it."))
+        [call] = calls
+        assert "broke" in (call.incomplete or "")
+        assert call.usage.tokens_output > 0
+        assert call.model == "gpt-4o"
+
+    def test_a_sink_that_fails_does_not_reach_the_chain(
+        self, server: ProviderServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert self.model(server, Broken()).invoke("Say it.").content
+        assert "disk full" in caplog.text
+
+
+LITELLM_PYTHON = os.environ.get("LITELLM_PYTHON", sys.executable)
+LITELLM_PROGRAM = """
+import asyncio, json, os, sys
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+from shared.costs.capture.hooks.litellm import CostLogger
+
+class Calls(list):
+    def record_captured(self, call):
+        self.append(call)
+        return 0.0
+
+calls = Calls()
+litellm.callbacks = [CostLogger(calls)]
+said = [{"role": "user", "content": "Say it."}]
+ask = dict(model="openai/gpt-4o", messages=said, api_key="k", api_base=sys.argv[1])
+stream = dict(stream=True, stream_options={"include_usage": True})
+
+async def main():
+    await litellm.acompletion(**ask)
+    async for chunk in await litellm.acompletion(**ask, **stream):
+        pass
+    claude = dict(model="anthropic/claude-sonnet-4-6", max_tokens=99, api_base=sys.argv[2])
+    await litellm.acompletion(**{**ask, **claude})
+    for _ in range(200):
+        if len(calls) == 3:
+            break
+        await asyncio.sleep(0.05)
+
+asyncio.run(main())
+litellm.completion(**ask)
+for chunk in litellm.completion(**ask, **stream):
+    pass
+import time
+for _ in range(200):  # LiteLLM logs synchronous calls from threads of its own
+    if len(calls) == 5:
+        break
+    time.sleep(0.05)
+from shared.costs.capture.reading import read_response
+direct = read_response(litellm.completion(**ask))[0]
+print(json.dumps([[c.service, c.model, c.usage.tokens_input, c.usage.tokens_output, c.usage.tokens_cached,
+                   c.usage.tokens_cache_write, c.actual_cost, c.incomplete] for c in [*calls, direct]]))
+"""
+
+
+def has_litellm() -> bool:
+    look = [
+        LITELLM_PYTHON,
+        "-c",
+        "import importlib.util, sys; sys.exit(not importlib.util.find_spec('litellm'))",
+    ]
+    return subprocess.run(look, check=False).returncode == 0
+
+
+@pytest.mark.skipif(
+    not has_litellm(), reason="litellm is not installed (350 MB); LITELLM_PYTHON may name one"
+)
+def test_litellm(server: ProviderServer) -> None:
+    """In a process of its own: importing LiteLLM takes seconds and changes the process."""
+    import json
+
+    server.next_replies(*[Reply(cached=100, written=20)] * 6)
+    root = Path(__file__).parents[3]
+    addresses = [server.url("openai"), server.url("anthropic")]
+    done = subprocess.run(
+        [LITELLM_PYTHON, "-c", LITELLM_PROGRAM, *addresses],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    calls = json.loads(done.stdout.splitlines()[-1])
+    assert len(calls) == 6, done.stderr
+    assert sorted(call[0] for call in calls) == ["anthropic", *["openai"] * 5]
+    served = sorted((s.counts.tokens_input, s.counts.tokens_output) for s in server.answered)
+    assert sorted((call[2], call[3]) for call in calls) == served
+    for service, _, _, _, cached, written, cost, incomplete in calls:
+        assert cached == 100
+        assert written == (20 if service == "anthropic" else 0)
+        assert cost > 0, "LiteLLM states a cost"
+        assert incomplete is None
+
+
+def test_a_missing_library_says_what_to_install() -> None:
+    with pytest.raises(ImportError, match="pip install acme-sdk"):
+        needs("acme-sdk")()
