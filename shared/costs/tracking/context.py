@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ..capture.context import WorkContext, work_context
 from ..storage import LEDGER_NAME, CostStorage
 from .call import user_name
 
 JOB_DIR_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
-STAGE_VARIABLE: Final = "COST_TRACKER_STAGE"
 USER_VARIABLE: Final = "COST_TRACKER_USER"
 DEFAULT_USER: Final = "1"
 UNASSIGNED_JOB: Final = "unassigned"
@@ -19,12 +19,12 @@ UNASSIGNED_JOB: Final = "unassigned"
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """One job, its ledger, and the user who pays."""
+    """One job, its ledger, the user who pays, and what the environment says about the work."""
 
     job_id: str
     ledger: Path
     user_id: str
-    default_stage: str | None = None
+    work: WorkContext = field(default_factory=WorkContext)
 
     @property
     def is_unassigned(self) -> bool:
@@ -44,11 +44,11 @@ def job_context(
     """
     user = user_name(default_user(environ) if user_id is None else user_id)
     directory = job_dir if job_dir is not None else environ.get(JOB_DIR_VARIABLE)
-    stage = environ.get(STAGE_VARIABLE) or None
+    work = work_context(environ)
     if not directory:
-        return JobContext(UNASSIGNED_JOB, storage.unassigned_ledger, user, stage)
+        return JobContext(UNASSIGNED_JOB, storage.unassigned_ledger, user, work)
     resolved = Path(directory).resolve()
-    return JobContext(job_id_of(resolved), resolved / LEDGER_NAME, user, stage)
+    return JobContext(job_id_of(resolved), resolved / LEDGER_NAME, user, work)
 
 
 def default_user(environ: Mapping[str, str]) -> str:

@@ -97,8 +97,8 @@ class Recording:
             timestamp=at,
             job_id=self._job.job_id,
             user_id=self._job.user_id,
-            stage=call.stage or self._job.default_stage,
-            attempt=call.attempt or attempt,
+            stage=call.stage or self._job.work.stage,
+            attempt=call.attempt or max(attempt, self._job.work.attempt),
             service=call.service,
             model=call.model,
             usage=call.usage,
@@ -106,7 +106,7 @@ class Recording:
             service_tier=call.service_tier,
             operation=call.operation,
             description=call.description,
-            workflow=call.workflow,
+            workflow=call.workflow or self._job.work.workflow,
             project=call.project,
             tags=call.tags,
             request_id=call.request_id,
@@ -116,7 +116,7 @@ class Recording:
             actual_cost=call.actual_cost,
             host=_HOST,
             pid=os.getpid(),
-            metadata=redact(_with_override(call)),
+            metadata=redact({**self._job.work.runs, **_with_override(call)}),
         )
 
     def _id(self, call: Call) -> str:

@@ -129,7 +129,7 @@ def call_request(session: Session, intent: Intent) -> Request:
         unpriced=unpriced,
         local=catalogue.is_local(intent.service, intent.model),
         job=session.job_ref,
-        stage=intent.stage or (stage.name if stage else session.job.default_stage),
+        stage=intent.stage or (stage.name if stage else session.job.work.stage),
         expires_after=intent.expires_after,
         override=_override(session, intent.override),
     )
