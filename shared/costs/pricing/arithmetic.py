@@ -34,8 +34,6 @@ class Shortfall(NamedTuple):
 
 def amounts(price: Price, usage: Usage) -> dict[str, Nanos] | Shortfall:
     """Return what each part of ``usage`` costs, in nano-dollars, or why the price does not cover it."""
-    if price.free:
-        return {}
     found = quantities(price, usage)
     if isinstance(found, Shortfall):
         return found
@@ -55,6 +53,8 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
 
     A quantity whose part has no rate is in the result too, so that it is noticed.
     """
+    if price.free:
+        return {}
     rates = price.rates
     result: Quantities = {}
     if usage.tokens_input and (fault := _input(usage, rates, result)):

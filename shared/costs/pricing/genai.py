@@ -180,10 +180,23 @@ def _spellings(name: str) -> Iterable[str]:
 
 
 def _is_name_of(model: Any, name: str) -> bool:
-    return bool(
-        model.id.lower() == name
-        or (model.is_match(name) and any(_fits(c, name) for c in _clauses(model.match)))
+    """Whether the package lists ``name`` for a model, give or take a version mark."""
+    own = model.id.lower()
+    if own == name:
+        return True
+    return bool(model.is_match(name)) and (
+        _base(name) == own or any(_fits(clause, name) for clause in _clauses(model.match))
     )
+
+
+def _base(name: str) -> str:
+    """Return a name without its version marks; OpenAI's fine-tunes also without whose they are."""
+    if name.startswith("ft:"):
+        # ft:gpt-4o-mini-2024-07-18:acme::abc123 is priced as every fine-tune of gpt-4o-mini.
+        name = re.sub(r"-\d{4}$", "", "ft:" + name[3:].partition(":")[0])
+    while (shorter := without_version(name)) is not None:
+        name = shorter
+    return name
 
 
 def _clauses(clause: Any) -> Iterator[tuple[str, str]]:
@@ -206,11 +219,8 @@ def _fits(clause: tuple[str, str], name: str) -> bool:
     if not found or not _SELLER.fullmatch(before):
         return False
     own = name[len(before) :]
-    base = own
-    while (shorter := without_version(base)) is not None:
-        base = shorter
     # The package's text may end within a version mark: `claude-sonnet-4-2025`.
-    return own == text or text.startswith(base)
+    return own == text or text.startswith(_base(own))
 
 
 # --- conversion
@@ -228,6 +238,8 @@ def _convert(provider: Any, model: Any) -> PriceList:
         "unverified": any(doubt in comment for doubt in _DOUBTS),
         "source": (provider.pricing_urls or [""])[0],
         "minimum_audio": 10_000_000 if name in _GROQ_MINIMUM else 0,
+        # A model without rates has no price; only a name that says so makes it one for nothing.
+        "free": name.endswith(":free"),
     }
     conditions = model.prices if isinstance(model.prices, list) else [_Always(model.prices)]
     standard = [_price(condition.prices, condition.constraint, common) for condition in reversed(conditions)]
@@ -271,12 +283,17 @@ def _price(price: Any, constraint: Any, common: Mapping[str, Any]) -> Price:
         fields["since"] = _start(constraint)
     elif constraint is not None:
         fields["hours"] = (_minute(constraint.start_time), _minute(constraint.end_time))
+    fields["free"] = common["free"] and not any(map(_costs, values.values()))
     return Price(
         rates=_rates(values, pers, 0),
         above=tuple((start, _rates(values, pers, start)) for start in starts),
         included=_included(values),
         **fields,
     )
+
+
+def _costs(value: Any) -> bool:
+    return bool(getattr(value, "base", value))
 
 
 def _included(values: Mapping[str, Any]) -> frozenset[str]:

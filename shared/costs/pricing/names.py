@@ -116,7 +116,7 @@ _VERSION: Final = re.compile(
     r"""(.+)(?:[-@](?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])  # a date, -20241022, @2024-10-22
          |latest|default|v\d(?::\d)?                            # -latest, -v2:0
          |00[1-9]                                               # Gemini's -001, -002
-         |preview-\d\d-(?:\d\d|20\d\d)                          # -preview-05-20, -preview-09-2025
+         |preview(?:-\d\d-(?:\d\d|20\d\d))?                      # -preview-05-20, -preview-09-2025
          |exp-\d\d-?\d\d                                           # -exp-0827
         ))""",
     re.VERBOSE,

@@ -33,7 +33,7 @@ class Unit(NamedTuple):
 
 
 _MILLION: Final = 1_000_000
-_CONTEXT: Final = Context(prec=30)  # a rate that was multiplied may have no finite decimal form
+_CONTEXT: Final = Context(prec=12)  # for showing: a third of a cent has no finite decimal form
 
 UNITS: Final[Mapping[str, Unit]] = {
     "input": Unit("tokens_input", _MILLION, "million input tokens"),
@@ -74,7 +74,7 @@ class Rate(NamedTuple):
         return _lowest(self.nanos * factor[0], self.units * factor[1])
 
     def usd_per(self, units: int) -> str:
-        """Return what ``units`` units cost in USD, as exact decimal text without trailing zeros.
+        """Return what ``units`` units cost in USD, in up to twelve digits, without trailing zeros.
 
         >>> Rate.of("0.006", per=60_000_000).usd_per(60_000_000)
         '0.006'

@@ -154,6 +154,11 @@ def test_where_we_price_a_tier_the_package_does_not_fall_back_to_standard() -> N
         ),
         ("aws", "amazon.nova-lite-v1:0", "aws/amazon.nova-lite-v1:0"),
         ("aws", "acme.corp.internal.amazon.nova-lite-v1:0", None),
+        ("openai", "gpt-4o-mini-realtime-preview-2024-12-17", "openai/gpt-4o-mini-realtime-preview"),
+        ("openai", "computer-use-preview", "openai/computer-use"),
+        ("openai", "ft:gpt-4o-mini-2024-07-18:acme::abc123", "openai/ft:gpt-4o-mini"),
+        ("openai", "ft:gpt-3.5-turbo-0125", "openai/ft:gpt-3.5-turbo-"),
+        ("openai", "ft:gpt-9-2026-01-01:acme::abc123", None),
         ("acme", "gpt-4o", None),
     ],
 )

@@ -93,6 +93,7 @@ def test_the_service_in_a_name() -> None:
         ("gemini-1.5-pro-002", "gemini-1.5-pro"),
         ("gemini-2.5-flash-preview-05-20", "gemini-2.5-flash"),
         ("gemini-2.5-flash-preview-09-2025", "gemini-2.5-flash"),
+        ("computer-use-preview", "computer-use"),
         ("gemini-1.5-pro-exp-0827", "gemini-1.5-pro"),
         ("mistral-large-latest", "mistral-large"),
         ("gpt-4o", None),

@@ -1,0 +1,228 @@
+"""Take newer prices: a release of ``genai-prices`` (a wheel), or a price file. The difference comes first.
+
+Nothing is changed by computing a difference. What was priced stays as priced: a newer source holds
+for later calls, and ``reprice`` is the way to correct earlier ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ..errors import CostError, Place, PriceFileError
+from ..yaml_strict import parse, read
+from .book import PriceBook
+from .catalogue import Catalogue
+from .rates import UNITS, Price, PriceList, from_plain
+from .reading import read_book
+
+SUPPORTED: Final = ">=0.2,<0.3"
+"""The releases of ``genai-prices`` whose types are understood."""
+
+_WHEEL: Final = re.compile(r"genai_prices-(0\.2\.[0-9][A-Za-z0-9.]*)-.*\.whl")
+_EXPORT: Final = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from shared.costs.pricing.genai import GenaiPrices
+from shared.costs.pricing.memory import PriceMemory
+from shared.costs.pricing.rates import to_plain
+import genai_prices.data
+assert genai_prices.data.__file__.startswith(sys.argv[1]), genai_prices.data.__file__
+json.dump([to_plain(prices) for prices in GenaiPrices(PriceMemory(None)).everything()], sys.stdout)
+"""
+
+
+class UpdateFailed(CostError):
+    """A newer source of prices could not be taken; the prices in use are unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """All prices of one release of ``genai-prices``, by ``provider/model``."""
+
+    version: str
+    models: Mapping[str, PriceList]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How the price of one model would change. ``before`` and ``after`` are rates in words, in order."""
+
+    kind: Literal["added", "removed", "changed"]
+    name: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def read_release(wheel: Path) -> Release:
+    """Return the prices in a wheel of ``genai-prices``, read by a process of its own; nothing is installed.
+
+    Raises:
+        UpdateFailed: this is no such wheel, or of a release that is not supported.
+    """
+    found = _WHEEL.fullmatch(wheel.name)
+    if not found or not wheel.is_file():
+        raise UpdateFailed(
+            f"{wheel} is no wheel of genai-prices {SUPPORTED}: get one with "
+            f"`pip download --no-deps 'genai-prices{SUPPORTED}'`"
+        )
+    root = str(Path(__file__).resolve().parents[3])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
+    command = [sys.executable, "-c", _EXPORT, str(wheel.resolve())]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        fault = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise UpdateFailed(f"{wheel} cannot be read ({fault[0]}): download it again")
+    return Release(found[1], _by_name(json.loads(done.stdout)))
+
+
+def installed_release(catalogue: Catalogue) -> Release:
+    """Return the prices of the installed ``genai-prices``. Imports it."""
+    genai = catalogue.genai
+    if genai is None or not genai.version:
+        return Release("", {})
+    return Release(genai.version, {prices.name: prices for prices in genai.everything()})
+
+
+def _by_name(plain: Iterable[Mapping[str, Any]]) -> dict[str, PriceList]:
+    return {prices.name: prices for prices in map(from_plain, plain)}
+
+
+def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[Change]:
+    """Return how prices differ between two sets of them, by name."""
+    found = []
+    for name in sorted({*old, *new}):
+        before, after = (_words(prices.get(name)) for prices in (old, new))
+        if before != after:
+            kind: Literal["added", "removed", "changed"]
+            kind = "added" if name not in old else "removed" if name not in new else "changed"
+            found.append(Change(kind, name, before, after))
+    return found
+
+
+def _words(prices: PriceList | None) -> tuple[str, ...]:
+    if prices is None:
+        return ()
+    several = [(None, prices.prices), *sorted(prices.tiers.items())]
+    return tuple(_sentence(tier, price) for tier, dated in several for price in dated)
+
+
+def _sentence(tier: str | None, price: Price) -> str:
+    when = f"since {price.since:%Y-%m-%d}" if price.since else "at any date"
+    start, end = price.hours or (0, 0)
+    hours = f", {start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d} UTC" if price.hours else ""
+    rates = [f"{part} ${rate.usd_per(UNITS[part].per)}" for part, rate in sorted(price.rates.items())]
+    for threshold, larger in price.above:
+        rates += [
+            f"{part} ${rate.usd_per(UNITS[part].per)} above {threshold:,}"
+            for part, rate in sorted(larger.items())
+        ]
+    what = "free" if price.free else ", ".join(rates) or "no rate"
+    return f"{tier or 'standard'} {when}{hours}: {what}"
+
+
+def install_release(wheel: Path) -> None:
+    """Install a wheel of ``genai-prices`` into this environment, from the file alone.
+
+    Raises:
+        UpdateFailed: pip could not do it.
+    """
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", str(wheel)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        fault = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise UpdateFailed(f"pip could not install {wheel} ({fault[0]}): install it by hand")
+
+
+# --- price files
+
+
+def file_prices(path: Path) -> dict[str, PriceList]:
+    """Return the prices of a price file, by ``provider/model``.
+
+    Raises:
+        PriceFileError: the file cannot be read or does not follow the format.
+    """
+    book = PriceBook(read_book([parse(read(path, PriceFileError), path, PriceFileError)]), "profile", "")
+    return {name: prices for name in book.names() if (prices := book.find(name))}
+
+
+def merged_file(path: Path, target: Path) -> str:
+    """Return the text of ``target`` (a ``prices.yaml``, or nothing yet) with the models of ``path`` added.
+
+    Comments and all that is in ``target`` stay. A model that is in both keeps its earlier prices:
+    newer ones are added to it.
+
+    Raises:
+        PriceFileError: one of the files does not follow the format, or ``path`` has another price
+            than ``target`` for the same model and date.
+    """
+    from io import StringIO
+
+    from ruamel.yaml import YAML  # keeps comments; only this command pays for it
+
+    new = file_prices(path)
+    old = file_prices(target) if target.exists() else {}
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 110
+    data = (yaml.load(target.read_text("utf-8")) if target.exists() else None) or {}
+    source = YAML().load(path.read_text("utf-8"))
+    models = data["models"] = data.get("models") or {}
+    for key, model in (source.get("models") or {}).items():
+        name = key.strip().lower()
+        if name not in old:
+            models[key] = model
+            continue
+        _refuse_conflict(path, name, old[name], new[name])
+        known = {price.since for price in old[name].prices}
+        added = [p for p in _listed(model) if _since(p) not in known]
+        current = next(k for k in models if k.strip().lower() == name)
+        models[current] = _as_list(models[current], added)
+    text = StringIO()
+    yaml.dump(data, text)
+    parsed = parse(text.getvalue().encode(), target, PriceFileError)
+    read_book([parsed])
+    return text.getvalue()
+
+
+def _refuse_conflict(path: Path, name: str, old: PriceList, new: PriceList) -> None:
+    before = {(price.since, price.hours): price.rates for price in old.prices}
+    for price in new.prices:
+        key = (price.since, price.hours)
+        if key in before and before[key] != price.rates:
+            raise PriceFileError(
+                Place(path, key=f"models.{name}"),
+                f"it has another price for {name} since {price.since:%Y-%m-%d} than your prices.yaml",
+                "give it a later date: a price is never overwritten",
+            )
+
+
+def _listed(model: Any) -> list[Any]:
+    return list(model["prices"]) if "prices" in model else [model]
+
+
+def _since(price: Any) -> datetime | None:
+    from datetime import UTC, time
+
+    since = price.get("since")
+    return datetime.combine(since, time.min, tzinfo=UTC) if since is not None else None
+
+
+def _as_list(model: Any, added: list[Any]) -> Any:
+    if not added:
+        return model
+    if "prices" in model:
+        model["prices"][:0] = added
+        return model
+    outer = {key: model[key] for key in ("aliases", "class", "complete", "tiers") if key in model}
+    inner = {key: value for key, value in model.items() if key not in outer}
+    return {**outer, "prices": [*added, inner]}

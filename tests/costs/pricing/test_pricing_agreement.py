@@ -1,0 +1,66 @@
+"""Where other price tables agree with each other, ours agrees with them to the nano-dollar.
+
+genai-prices always takes part. litellm and tokencost do where they are installed: in this
+environment, or in the one whose Python ``PRICE_PEERS_PYTHON`` names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PEERS_PYTHON = os.environ.get("PRICE_PEERS_PYTHON", sys.executable)
+KNOWN_REASONS = {"google/gemini-pro"}
+
+
+def agreement(python: str, usages: int) -> dict[str, Any]:
+    command = [python, str(ROOT / "scripts" / "price_agreement.py"), "--usages", str(usages), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_every_model_of_genai_prices_is_priced_as_the_package_says() -> None:
+    found = agreement(sys.executable, 2)
+    assert "genai-prices" in found["peers"]
+    assert found["unpriced"] == []
+    assert found["differing"].keys() <= KNOWN_REASONS
+    if found["peers"] == ["genai-prices"]:
+        assert found["alike"] > 1_500
+
+
+@pytest.mark.long
+def test_a_thousand_usages_of_every_model_that_all_peers_price_alike() -> None:
+    probe = "from importlib.util import find_spec as f; print(bool(f('litellm') and f('tokencost')))"
+    installed = subprocess.run([PEERS_PYTHON, "-c", probe], capture_output=True, text=True, check=True)
+    if installed.stdout.strip() != "True":
+        pytest.skip(
+            "litellm and tokencost are not installed; PRICE_PEERS_PYTHON can name a Python that has them"
+        )
+    found = agreement(PEERS_PYTHON, 1_000)
+    assert set(found["peers"]) == {"genai-prices", "litellm", "tokencost"}
+    assert found["alike"] > 100
+    assert found["unpriced"] == []
+    assert found["differing"] == {}
+
+
+def test_the_comparison_notices_a_wrong_price(tmp_path: Path) -> None:
+    """A wrong rate in our catalogue must fail the comparison, or it proves nothing."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copytree(ROOT / "shared", tmp_path / "shared")
+    shutil.copy(ROOT / "scripts" / "price_agreement.py", tmp_path / "scripts")
+    path = tmp_path / "shared" / "costs" / "data" / "prices" / "openai.yaml"
+    path.write_text(path.read_text().replace("input: 2.50, cached: 1.25", "input: 2.51, cached: 1.25"))
+    command = [sys.executable, str(tmp_path / "scripts" / "price_agreement.py"), "--usages", "2", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "openai/gpt-4o" in json.loads(done.stdout)["differing"]

@@ -1,0 +1,150 @@
+"""Checking prices: models without one, sources that disagree, doubts, and old sources."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.costs.model import Entry, Usage
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.check import UsedModel, check, differences, stale
+from shared.costs.pricing.peers import Peer, installed_peers
+from shared.costs.pricing.rates import Rate
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+OWN = Catalogue.load()
+
+
+def call(service: str, model: str, usage: Usage, tier: str | None = None) -> Entry:
+    return Entry(
+        id="e1",
+        timestamp=NOW,
+        job_id="job-1",
+        user_id="1",
+        service=service,
+        model=model,
+        usage=usage,
+        service_tier=tier,
+    )
+
+
+def test_unpriced_models_say_why_and_what_to_do() -> None:
+    used = [
+        UsedModel("openai", "gpt-9", 12, 12, call("openai", "gpt-9", Usage(5, 5))),
+        UsedModel("openai", "whisper-1", 3, 1, call("openai", "whisper-1", Usage(5, 5))),
+        UsedModel("openai", "gpt-4o", 100, 2, call("openai", "gpt-4o", Usage(5, 5), "scale")),
+        UsedModel("openai", "gpt-4o-mini", 9, 4, call("openai", "gpt-4o-mini", Usage(5, 5))),
+        UsedModel("openai", "gpt-4", 9, 0),
+        UsedModel("acme", "x", 2, 2),
+    ]
+    found = [finding for finding in check(OWN, used, NOW) if finding.kind in {"unpriced", "repriceable"}]
+    assert [(finding.kind, finding.name) for finding in found] == [
+        ("unpriced", "openai/gpt-9"),
+        ("unpriced", "openai/whisper-1"),
+        ("unpriced", "openai/gpt-4o"),
+        ("repriceable", "openai/gpt-4o-mini"),
+        ("unpriced", "acme/x"),
+    ]
+    assert found[0].text == "12 of 12 calls have no price: no price for openai/gpt-9 on 2026-11-22"
+    assert "config/prices.yaml" in found[0].remedy
+    assert "tokens_input" in found[1].text
+    assert "'scale'" in found[2].text
+    assert found[3].remedy == "run cost-dashboard reprice"
+
+
+def test_doubtful_prices_in_use_are_named() -> None:
+    found = check(OWN, [UsedModel("google", "gemini-pro", 5), UsedModel("indictrans2", "api", 5)], NOW)
+    doubts = [finding for finding in found if finding.kind == "unverified"]
+    assert [finding.name for finding in doubts] == ["google/gemini-pro", "indictrans2/api"]
+    assert "An estimate." in doubts[1].text
+
+
+PEER = Peer(
+    "othertable",
+    "1.2",
+    {
+        "gpt-4o": {
+            "litellm_provider": "openai",
+            "input_cost_per_token": 3e-06,
+            "output_cost_per_token": 1e-05,
+        },
+        "gpt-4": {
+            "litellm_provider": "openai",
+            "input_cost_per_token": 3e-05,
+            "output_cost_per_token": 6e-05,
+        },
+        "claude-3-opus": {"litellm_provider": "bedrock", "input_cost_per_token": 1.0},
+        "gemini/gemini-1.5-pro": {"litellm_provider": "gemini", "input_cost_per_token": 1.25e-06},
+        "whisper-1": {
+            "litellm_provider": "openai",
+            "input_cost_per_second": 0.0001,
+            "output_cost_per_second": 0.0001,
+        },
+        "sample_spec": "text",
+        "dall-e-3": {"litellm_provider": "openai", "input_cost_per_token": True},
+    },
+)
+
+
+def test_tables_of_others_are_compared_rate_by_rate() -> None:
+    found = list(
+        differences(
+            OWN, ["openai/gpt-4o", "openai/gpt-4", "openai/whisper-1", "google/gemini-pro"], NOW, [PEER]
+        )
+    )
+    assert [finding.name for finding in found] == ["openai/gpt-4o", "google/gemini-pro"]
+    assert found[0].text == (
+        "catalogue says $2.5 per million input tokens, othertable 1.2 says $3 per million input tokens"
+    )
+    assert found[0].remedy == "see cost-dashboard prices show openai/gpt-4o"
+    assert "genai-prices" in found[1].text
+    assert list(differences(OWN, ["openai/gpt-9"], NOW, [PEER])) == []
+
+
+def test_names_in_the_tables_of_others() -> None:
+    assert PEER.key("openai", "gpt-4o") == "gpt-4o"
+    assert PEER.key("google", "gemini-1.5-pro") == "gemini/gemini-1.5-pro"
+    assert PEER.key("anthropic", "claude-3-opus") is None
+    assert PEER.rates("openai", "whisper-1") == {"audio_seconds": Rate(1, 10)}
+    assert PEER.rates("openai", "dall-e-3") is None
+    assert set(PEER.names()) == {
+        "openai/gpt-4o",
+        "openai/gpt-4",
+        "openai/whisper-1",
+        "openai/dall-e-3",
+        "google/gemini-1.5-pro",
+    }
+
+
+def test_installed_tables_are_read_without_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    (site / "tokencost").mkdir(parents=True)
+    (site / "litellm").mkdir()
+    (site / "tokencost-0.1.26.dist-info").mkdir()
+    (site / "tokencost" / "model_prices.json").write_text(json.dumps(dict(PEER.table)))
+    (site / "litellm" / "model_prices_and_context_window_backup.json").write_text("not json")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "absent"), str(site)])
+    (peer,) = installed_peers()
+    assert (peer.name, peer.version) == ("tokencost", "0.1.26")
+    assert peer.rates("openai", "gpt-4o") == {"input": Rate(3000, 1), "output": Rate(10000, 1)}
+    (site / "tokencost-0.1.26.dist-info").rmdir()
+    assert installed_peers()[0].version == "unknown"
+    (site / "tokencost" / "model_prices.json").write_text("[]")
+    assert installed_peers() == []
+
+
+def test_old_sources(tmp_path: Path) -> None:
+    assert list(stale(OWN, NOW + timedelta(days=90))) == []
+    (finding,) = stale(OWN, NOW + timedelta(days=91))
+    assert finding.name == "the project's catalogue"
+    assert "91 days ago" in finding.text
+    path = tmp_path / "prices.yaml"
+    path.write_text("checked: 2026-01-01\n")
+    (finding,) = stale(Catalogue.load(None, path), NOW)
+    assert finding.name == "prices.yaml"
+    path.write_text("aliases: {a: openai/gpt-4o}\n")
+    assert list(stale(Catalogue.load(None, path), NOW)) == []
