@@ -35,6 +35,9 @@ log = logging.getLogger("shared.cost_tracker")
 TURN_S: Final = 0.25
 """How long one try at the gate waits for other processes. Threads of this process wait meanwhile."""
 
+END_S: Final = 1.0
+"""How long the end of a reservation waits for its turn; after that the next look makes up for it."""
+
 
 class LedgerSums(SpendReader, Protocol):
     """What the gate asks of the index. ``shared.costs.index.index.Index`` is one."""
@@ -105,7 +108,7 @@ class Book:
     def abandon(self, reservation: str, why: str, at_least: Nanos) -> None:
         """Make a reservation an orphan, counting at its estimate or ``at_least``, whichever is more."""
         log.warning("reservation %s counts until it is released: %s", reservation, why)
-        with _reported("kept as an orphan"), self._ledgers.state.transaction(TURN_S) as db:
+        with _reported("kept as an orphan"), self._ledgers.state.transaction(END_S) as db:
             raise_estimate(db, reservation, at_least)
             orphan(db, {reservation: why})
 
@@ -177,20 +180,20 @@ class Book:
 
 @contextmanager
 def _reported(done: str) -> Iterator[None]:
-    """Warn when a reservation cannot be ended. Harmless: it counts on, and the next look mends it."""
+    """Say when a reservation cannot be ended. Harmless: it counts on, and the next look mends it."""
     try:
         yield
     except (StorageUnavailable, OSError) as failure:
-        log.warning("a reservation could not be %s yet: %s", done, failure)
+        log.info("a reservation could not be %s yet: %s", done, failure)
 
 
 @contextmanager
 def _unsynced(state: StateDb) -> Iterator[sqlite3.Connection]:
     """Give a transaction that is not brought to the disk by itself: some times faster."""
-    with state.reading(TURN_S) as connection:
+    with state.reading(END_S) as connection:
         connection.execute("PRAGMA synchronous=NORMAL")
         try:
-            with state.transaction(TURN_S) as db:
+            with state.transaction(END_S) as db:
                 yield db
         finally:
             connection.execute("PRAGMA synchronous=FULL")

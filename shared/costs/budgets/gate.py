@@ -40,7 +40,7 @@ log = logging.getLogger("shared.cost_tracker")
 
 T = TypeVar("T")
 
-GATE_WAIT_S: Final = 3.0
+GATE_WAIT_S: Final = 5.0
 """How long a caller waits at most for others at the gate."""
 
 EXPIRY: Final = timedelta(hours=1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from shared.costs.budgets import book as book_module
 from shared.costs.budgets import gate as gate_module
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
@@ -462,7 +463,7 @@ def test_a_profile_that_cannot_be_read_refuses(bench: Bench) -> None:
     assert hold.override == "an argument"
 
 
-UNPRICED = {"unknown": "no price is known for openai/gpt-9", "unpriced": True}
+UNPRICED: dict[str, Any] = {"unknown": "no price is known for openai/gpt-9", "unpriced": True}
 
 
 @pytest.mark.parametrize(
@@ -497,8 +498,9 @@ def test_the_refusal_of_an_unbounded_cost_says_what_to_do(bench: Bench) -> None:
     with pytest.raises(BudgetExceeded) as denied:
         bench.reserve(None, **UNPRICED)
     assert str(denied.value) == (
-        "no price is known for openai/gpt-9, and the monthly limit of user u blocks; set reserve_cap_usd in the "
-        "profile to hold a fixed amount for such calls, or COST_TRACKER_SKIP_BUDGET_CHECK=1 to make this one"
+        "no price is known for openai/gpt-9, and the monthly limit of user u blocks; set reserve_cap_usd in "
+        "the profile to hold a fixed amount for such calls, or COST_TRACKER_SKIP_BUDGET_CHECK=1 to make "
+        "this one"
     )
 
 
@@ -557,11 +559,14 @@ def test_waiting_for_others_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyP
     other.reserve(request, profile())
 
 
-def test_a_settle_that_fails_is_made_up_for(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_settle_that_fails_is_made_up_for(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book_module, "END_S", 0.05)
     other = bench.new_gate()
     hold = other.reserve(bench.request("6"), profile())
     bench.spend("1", hold)
-    with bench.index.state.transaction():
+    with caplog.at_level("INFO"), bench.index.state.transaction():
         hold.recorded(from_usd(1))
     assert "a reservation could not be settled yet" in caplog.text
     assert len(bench.held()) == 1

@@ -1,0 +1,431 @@
+"""Kills processes that hold reservations, many times, and checks that no limit is ever overrun.
+
+Workers reserve, "send" (a provider's bill is noted), append a ledger entry and settle; at any of these
+points they kill themselves with SIGKILL, and from outside more of them are killed at any moment. A
+checker compares, again and again, what the provider billed with the limits and with what the gate
+counts. It must hold at every moment, for each user and for the organisation:
+
+    billed <= limit           no overshoot
+    counted >= billed         counted = spent in the ledgers + held by the gate
+
+and at the end, when nothing moves any more, ``counted <= limit``, and no call of a reservation that
+is left is in a ledger.
+
+    python scripts/faults/gate_storm.py [--processes 32] [--kills 500] [--seed 1] [--rounds 1]
+
+With ``--without orphans|exclusive|matching`` one rule of the gate is taken out: the storm must notice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from shared.costs.budgets import book, gate
+from shared.costs.budgets.deciding import standings
+from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.hold import Hold
+from shared.costs.budgets.limits import limits_for
+from shared.costs.budgets.reservations import Held, Reservation, insert
+from shared.costs.budgets.spending import read_spendings
+from shared.costs.errors import BudgetExceeded
+from shared.costs.index.index import Index
+from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.line import encode
+from shared.costs.ledger.writer import append
+from shared.costs.model import Charge, Entry, PricedBy
+from shared.costs.money import NANOS_PER_USD, Nanos, format_usd
+from shared.costs.profile import Profile, parse_profile
+from shared.costs.rollup import JobRef
+from shared.costs.storage import LEDGER_NAME, CostStorage
+
+USERS = ("ana", "bo", "chi")
+JOBS = 8
+ROUND_USD = 4
+"""What the organisation may spend in a round. Each round is a month of its own: the edge is what matters."""
+
+PROFILE = f"""
+budget: {{monthly_limit_usd: {ROUND_USD / 2}, block_at_limit: true}}
+organization: {{monthly_limit_usd: {ROUND_USD}, block_at_limit: true}}
+"""
+PRICED_BY = PricedBy("catalogue", "1", "openai/gpt-4o")
+MOST_CENTS = 12
+DEATH = 0.1
+"""How probable it is to die at each of three points: about one holder in four does."""
+
+PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where and when a round of the storm takes place."""
+
+    folder: Path
+    number: int
+    death: float
+
+    @property
+    def storage(self) -> CostStorage:
+        """The cost storage that all rounds share."""
+        return CostStorage(self.folder / "costs")
+
+    @property
+    def bills(self) -> Path:
+        """What the provider billed: user and nano-dollars a line."""
+        return self.folder / f"bills-{self.number}"
+
+    @property
+    def deaths(self) -> Path:
+        """One letter for each holder that killed itself."""
+        return self.folder / f"deaths-{self.number}"
+
+    @property
+    def now(self) -> datetime:
+        """The present of this round, in a month of its own."""
+        return datetime(2026 + self.number // 12, 1 + self.number % 12, 15, tzinfo=UTC)
+
+    def job(self, number: int) -> JobRef:
+        """One of the jobs."""
+        return JobRef(f"job-{number}", self.folder / f"job-{number}" / LEDGER_NAME)
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Index, Gate]]:
+        """Open the index and the gate of this process."""
+        with Index.open(self.storage) as index:
+            yield (
+                index,
+                Gate(index, self.storage.holders_dir, clock=lambda: self.now, names=lambda s, m: f"{s}/{m}"),
+            )
+
+
+def profile() -> Profile:
+    """Return the limits of the storm."""
+    return parse_profile(PROFILE.encode(), Path("storm.yaml"))
+
+
+# --- a worker
+
+
+class Worker:
+    """One process: calls until its calls are denied, and dies now and then."""
+
+    def __init__(self, of: Round, seed: int, index: Index, keeper: Gate) -> None:
+        self._of = of
+        self._random = random.Random(seed)
+        self._index = index
+        self._gate = keeper
+        self._profile = profile()
+        self._bills = os.open(of.bills, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._deaths = os.open(of.deaths, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def run(self) -> None:
+        """Call until every user was denied the smallest call."""
+        denied: set[str] = set()
+        while len(denied) < len(USERS):
+            user = self._random.choice(USERS)
+            cents = 1 if user in denied else self._random.randint(1, MOST_CENTS)
+            try:
+                self._call(user, Nanos(cents * NANOS_PER_USD // 100))
+            except BudgetExceeded:
+                if cents == 1:
+                    denied.add(user)
+
+    def _call(self, user: str, estimate: Nanos) -> None:
+        job = self._of.job(self._random.randrange(JOBS))
+        self._index.register(job.ledger, job.job_id)
+        request = Request(user_id=user, service="openai", model="gpt-4o", estimate=estimate, job=job)
+        hold = self._gate.reserve(request, self._profile)
+        if self._random.random() < 0.05:
+            hold.void()
+            return
+        self._perhaps_die("a")
+        cost = estimate if self._random.random() < 0.75 else Nanos(self._random.randint(0, estimate))
+        os.write(self._bills, f"{user} {cost}\n".encode())
+        self._perhaps_die("b")
+        self._record(user, job, hold, cost)
+
+    def _record(self, user: str, job: JobRef, hold: Hold, cost: Nanos) -> None:
+        entry = Entry(
+            id=new_id(),
+            timestamp=self._of.now,
+            job_id=job.job_id,
+            user_id=user,
+            service="openai",
+            model="gpt-4o",
+            charge=Charge({"input": cost}, PRICED_BY),
+            reservation=hold.id,
+            period_at=hold.period_at,
+        )
+        line = encode(entry)
+        place = append(job.ledger, line, PATIENCE_S)
+        self._perhaps_die("c")
+        self._index.note_appended(job.ledger, entry, place, line)
+        hold.recorded(cost)
+
+    def _perhaps_die(self, where: str) -> None:
+        if self._random.random() < self._of.death:
+            os.write(self._deaths, where.encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+# --- the checker
+
+
+@dataclass
+class Findings:
+    """What the checker saw. Amounts in nano-dollars, over all scopes and moments."""
+
+    checks: int = 0
+    overshoot: int = 0
+    uncounted: int = 0
+    overheld: int = 0
+    unmended: int = 0
+    left: int = 0
+
+    def add(self, other: Findings) -> None:
+        """Join the findings of two rounds: counts add up, faults keep the worst."""
+        self.checks += other.checks
+        self.overshoot = max(self.overshoot, other.overshoot)
+        self.uncounted = max(self.uncounted, other.uncounted)
+        self.overheld = max(self.overheld, other.overheld)
+        self.unmended += other.unmended
+        self.left = other.left
+
+
+def check(of: Round, index: Index, keeper: Gate, found: Findings) -> list[Held]:
+    """Compare bills, limits and counts once. ``overheld`` means something when nothing moves."""
+    found.overheld = 0
+    billed = bills(of)  # first: whatever was billed by now was reserved before
+    holds = keeper.holds()
+    for user in USERS:
+        limits = limits_for(profile(), user, of.now)
+        for stand in standings(read_spendings(limits, index, as_named), holds, as_named):
+            limit, spent = stand.spending.limit, stand.spending.spent
+            mine = sum(billed.values()) if limit.scope.owner is None else billed[user]
+            found.overshoot = max(found.overshoot, mine - limit.amount)
+            found.uncounted = max(found.uncounted, mine - spent - stand.held)
+            found.overheld = max(found.overheld, spent + stand.held - limit.amount)
+    found.checks += 1
+    return holds
+
+
+def as_named(service: str, model: str) -> str:
+    """Return the name of a model."""
+    return f"{service}/{model}"
+
+
+def bills(of: Round) -> Mapping[str, int]:
+    """Return what the provider billed so far, by user."""
+    billed: Counter[str] = Counter()
+    for line in of.bills.read_text().splitlines(keepends=True) if of.bills.exists() else ():
+        if line.endswith("\n"):
+            user, amount = line.split()
+            billed[user] += int(amount)
+    return billed
+
+
+def watch(of: Round, results: Path, stop: int, other_end: int) -> None:
+    """Check until the pipe ``stop`` is closed, once more after it, and write the findings down."""
+    os.close(other_end)
+    os.set_blocking(stop, False)
+    found = Findings()
+    with of.opened() as (index, keeper):
+        while not _closed(stop):
+            check(of, index, keeper, found)
+        left = {held.reservation.id for held in check(of, index, keeper, found)}
+    found.left, found.unmended = len(left), len(left & logged(of))
+    results.write_text(json.dumps(vars(found)))
+
+
+def logged(of: Round) -> set[str]:
+    """Return the reservations that have an entry, read from the ledgers alone."""
+    lines = (line for job in range(JOBS) for line in of.job(job).ledger.read_bytes().splitlines())
+    return {json.loads(line)["reservation"] for line in lines if line.endswith(b"}")}
+
+
+def _closed(pipe: int) -> bool:
+    try:
+        return not os.read(pipe, 1)
+    except BlockingIOError:
+        return False
+
+
+# --- the storm
+
+
+@dataclass
+class Storm:
+    """Many rounds of dying workers."""
+
+    folder: Path
+    processes: int
+    kills: int
+    at_least: int
+    seed: int
+    found: Findings = field(default_factory=Findings)
+    holders_killed: int = 0
+    killed_outside: int = 0
+    workers: int = 0
+
+    def run(self) -> None:
+        """Go on until enough holders were killed, at least one round."""
+        self._random = random.Random(self.seed)
+        number = 0
+        while number < self.at_least or self.holders_killed < self.kills:
+            self._round(Round(self.folder, number, DEATH if self.kills else 0.0))
+            number += 1
+        self.rounds = number
+
+    def _round(self, of: Round) -> None:
+        of.storage.prepare()
+        for job in range(JOBS):
+            of.job(job).ledger.parent.mkdir(exist_ok=True)
+        results = self.folder / f"found-{of.number}"
+        reading, writing = os.pipe()
+        checker = _forked(lambda: watch(of, results, reading, writing))
+        os.close(reading)
+        self._workers(of)
+        os.close(writing)
+        _, status = os.waitpid(checker, 0)
+        if status:
+            raise SystemExit("the checker failed")
+        self.found.add(Findings(**json.loads(results.read_text())))
+        self.holders_killed += len(of.deaths.read_bytes()) if of.deaths.exists() else 0
+
+    def _workers(self, of: Round) -> None:
+        """Keep the number of processes up until the workers end by themselves, killing some."""
+        end = time.monotonic() + PATIENCE_S
+        alive = {self._start(of) for _ in range(self.processes)}
+        ended = 0
+        while alive:
+            if time.monotonic() > end:
+                raise SystemExit("the storm does not end: a reservation is stuck or the gate too slow")
+            if of.death and self._random.random() < 0.1:
+                os.kill(self._random.choice(sorted(alive)), signal.SIGKILL)
+                self.killed_outside += 1
+            for pid, status in _exits(alive):
+                alive.discard(pid)
+                if os.WIFSIGNALED(status):
+                    if not ended:  # the limit is reached for all once one has ended by itself
+                        alive.add(self._start(of))
+                elif status:
+                    raise SystemExit("a worker failed")
+                else:
+                    ended += 1
+            time.sleep(0.005)
+
+    def _start(self, of: Round) -> int:
+        self.workers += 1
+        seed = self._random.getrandbits(60)
+
+        def work() -> None:
+            with of.opened() as (index, keeper):
+                Worker(of, seed, index, keeper).run()
+
+        return _forked(work)
+
+    @property
+    def held(self) -> bool:
+        """Whether everything held that must hold."""
+        found = self.found
+        return max(found.overshoot, found.uncounted, found.overheld, found.unmended) <= 0
+
+
+def _forked(work: Callable[[], object]) -> int:
+    """Run ``work`` in a child; one that raises ends with a non-zero status."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        os._exit(0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+
+
+def _exits(alive: set[int]) -> Iterator[tuple[int, int]]:
+    """Give each worker that has ended, with its status."""
+    for pid in sorted(alive):
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            yield pid, status
+
+
+# --- rules taken out
+
+
+def take_out(rule: str) -> None:
+    """Take one rule of the gate out of this process and of those that it starts."""
+    if rule == "orphans":  # what was left behind is given back
+
+        def only_live(_: object, held: Sequence[Held], reasons: Mapping[str, str]) -> list[Held]:
+            return [h for h in held if not h.reservation.orphaned and h.reservation.id not in reasons]
+
+        book.Book._counting = only_live  # type: ignore[method-assign, assignment]  # a mutant
+    elif rule == "exclusive":  # look first, hold a moment later
+
+        @contextmanager
+        def looking(index: Index, wait_s: float) -> Iterator[sqlite3.Connection]:
+            with index.state.reading(wait_s) as db:
+                yield db
+
+        def later(db: sqlite3.Connection, new: Reservation) -> None:
+            time.sleep(0.02)
+            insert(db, new)
+
+        Index.holding_state = looking  # type: ignore[method-assign, assignment]  # a mutant
+        gate.insert = later  # type: ignore[attr-defined]  # a mutant
+    elif rule == "matching":  # entries are not matched with reservations
+        Index.logged = lambda _, reservations: {}  # type: ignore[method-assign, assignment]  # noqa: ARG005  # a mutant
+
+
+def main() -> int:
+    """Run the storm and print its summary; return 1 when something did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--processes", type=int, default=32)
+    parser.add_argument(
+        "--kills", type=int, default=500, help="how many holders to kill at least; 0: nobody is killed"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="how many limits to reach at least")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--without", choices=("orphans", "exclusive", "matching"), default="")
+    options = parser.parse_args()
+    take_out(options.without)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        storm = Storm(Path(name), options.processes, options.kills, options.rounds, options.seed)
+        storm.run()
+    found = storm.found
+    print(
+        f"gate storm: seed {options.seed}, {options.processes} processes, {storm.rounds} limits reached, "
+        f"{storm.workers} workers, {storm.holders_killed} holders killed at a chosen point and "
+        f"{storm.killed_outside} processes at any, {found.checks} checks, {found.left} orphans at the end, "
+        f"overshoot {_usd(found.overshoot)}, billed but not counted {_usd(found.uncounted)}, "
+        f"counted above a limit {_usd(found.overheld)}, {found.unmended} not mended, "
+        f"{time.monotonic() - start:.0f} s: {'all held' if storm.held else 'FAILED'}"
+    )
+    return 0 if storm.held else 1
+
+
+def _usd(amount: int) -> str:
+    return format_usd(Nanos(max(0, amount)), 9) if amount > 0 else "$0"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
