@@ -152,9 +152,7 @@ def test_jobs_run_side_by_side(programs: Programs, server: ProviderServer) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_stages_and_a_resume_goes_on(
-    programs: Programs, server: ProviderServer, number: signal.Signals
-) -> None:
+def test_a_signal_ends_the_stages(programs: Programs, server: ProviderServer, number: signal.Signals) -> None:
     paid(programs, server)
     job = transcribed(programs)
     server.next_replies(Reply("stall"))
@@ -169,8 +167,6 @@ def test_a_signal_ends_the_stages_and_a_resume_goes_on(
     assert state is not None
     assert (state.status, state.note) == ("interrupted", "ended by a signal")
     assert not stages_of(job)
-    assert programs.run("run_batch", job.path, "--resume").code == 0
-    assert [entry["attempt"] for entry in entries(job.path)] == [2]
 
 
 def test_a_killed_stage_is_told_and_can_be_resumed(programs: Programs, server: ProviderServer) -> None:

@@ -55,6 +55,14 @@ def status(job: Job, stage: str = SUMMARY) -> tuple[str, int]:
     return state.status, state.attempt
 
 
+def assert_discreet(job: Job, done: Done) -> None:
+    """No key is left behind anywhere, and no text of the job in its ledger and its log."""
+    ledger, log = (job.path / "cost_ledger.jsonl").read_text(), job.log_path.read_text()
+    for text in (ledger, log, done.err, (job.path / "job.json").read_text()):
+        assert KEY not in text
+    assert "garden" not in ledger + log
+
+
 def reserved(programs: Programs) -> float:
     """What is held or orphaned, in USD, as the dashboard tells it."""
     tool = [sys.executable, str(ROOT / "tools" / "cost-dashboard.py"), "show-budget", "--json"]
@@ -154,6 +162,7 @@ class TestProviders:
         amounts = (fresh, counts.tokens_cached, counts.tokens_cache_write, counts.tokens_output)
         nanos = sum(amount * rate for amount, rate in zip(amounts, RATES[provider], strict=True))
         assert entry["cost_usd"] == pytest.approx(nanos / 1e9, abs=0.6e-9)  # one rounding a part
+        assert_discreet(job, done)
         assert f"💰 Stage cost: ${entry['cost_usd']:.4f} | job ${entry['cost_usd']:.4f} | month" in done.err
 
     def test_transcription(self, programs: Programs, server: ProviderServer) -> None:
@@ -237,14 +246,6 @@ class TestProviders:
         assert held[0] == 0  # it is certain that nothing was served
         assert held[1] > 0  # it is not: what was reserved goes on counting
 
-    def test_no_key_and_no_text_is_left_behind(self, programs: Programs, server: ProviderServer) -> None:
-        job = programs.job()
-        done = summarize(programs, job, server)
-        ledger, log = (job.path / "cost_ledger.jsonl").read_text(), job.log_path.read_text()
-        for text in (ledger, log, done.err, (job.path / "job.json").read_text()):
-            assert KEY not in text
-        assert "garden" not in ledger + log
-
 
 class TestBudget:
     """A profile whose limit is nearly used."""
@@ -313,22 +314,21 @@ class TestBudget:
         assert [entry["service"] for entry in entries(job.path)] == ["local"]
 
 
-@pytest.mark.parametrize("stage", [SPEECH, TRANSLATION, SUMMARY])
 class TestWrongUsage:
-    def test_what_is_no_job(self, programs: Programs, stage: str, tmp_path: Path) -> None:
-        done = programs.run(stage, tmp_path / "nothing")
+    def test_what_is_no_job(self, programs: Programs, tmp_path: Path) -> None:
+        done = programs.run(SPEECH, tmp_path / "nothing")
         assert done.code == 2
         assert "is no job directory" in done.err
 
+    @pytest.mark.parametrize("stage", [SPEECH, TRANSLATION, SUMMARY])
     def test_help(self, programs: Programs, stage: str) -> None:
         done = programs.run(stage, "--help")
         assert done.code == 0
         assert "Only when named, since they send data away: openai" in " ".join(done.out.split())
 
-    def test_a_wrong_configuration(self, programs: Programs, stage: str, tmp_path: Path) -> None:
+    def test_a_wrong_configuration(self, programs: Programs, tmp_path: Path) -> None:
         (tmp_path / "config").mkdir()
-        (tmp_path / "config" / "pipeline.yaml").write_text(f"stages: {{{stage}: {{engine: loud}}}}")
-        job = programs.job()
-        done = programs.run(stage, job.path)
+        (tmp_path / "config" / "pipeline.yaml").write_text(f"stages: {{{SUMMARY}: {{engine: loud}}}}")
+        done = programs.run(SUMMARY, programs.job().path)
         assert done.code == 2
         assert "'loud' is none of auto" in done.err
