@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from ..model import Usage
@@ -227,6 +226,8 @@ _COUNT_NAMES: Final = frozenset(UsageCounts.__annotations__)
 
 def _refuse_unknown(details: Mapping[str, object]) -> None:
     for unknown in details.keys() - _DETAIL_NAMES:
+        from difflib import get_close_matches  # only a mistake pays for it
+
         near = get_close_matches(unknown, _DETAIL_NAMES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(_DETAIL_NAMES))}"
         raise TypeError(f"{unknown!r} is not an argument of log_usage{hint}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..analysis.summary import DIMENSIONS, Summary, summarise
-from ..analysis.sums import UNNAMED
 from ..errors import UnknownJob
 from ..money import Nanos
 from ..periods import Period, month
-from ..rollup import Query
+from ..rollup import Dimension, Group, Query
 from ..workspace import Workspace
 from .context import JobContext
+
+if TYPE_CHECKING:
+    from ..analysis.summary import Summary
 
 
 class Figures:
@@ -28,14 +31,16 @@ class Figures:
             UnknownJob: no job has this id, or several do.
 
         """
-        ledger = self._job.ledger if job_id in (None, self._job.job_id) else self._ledger_of(str(job_id))
-        self._workspace.index.catch_up(ledger)
-        groups = self._workspace.index.groups(("stage",), Query(ledger=ledger))
+        ledger = self._ledger_of(job_id)
+        from ..analysis.sums import UNNAMED
+
+        groups = self._groups_of(ledger, ("stage",))
         return {str(group.key[0] or UNNAMED): group.totals.cost for group in groups}
 
     def job_cost(self, job_id: str | None = None) -> Nanos:
         """Return what a job has cost, over its whole life and by all its users."""
-        return Nanos(sum(self.stage_costs(job_id).values()))
+        ledger = self._ledger_of(job_id)
+        return Nanos(sum(group.totals.cost for group in self._groups_of(ledger, ("ledger",))))
 
     def month_cost(self, user_id: str | None = None) -> Nanos:
         """Return what a user (the tracker's own by default) spent this month."""
@@ -44,6 +49,8 @@ class Figures:
 
     def month_summary(self, user_id: str | None = None) -> Summary:
         """Return this month's sums of a user (the tracker's own by default)."""
+        from ..analysis.summary import DIMENSIONS, summarise
+
         user, this_month = self._month_of(user_id)
         index = self._workspace.index
         query = Query(start=this_month.start, end=this_month.end, user_id=user)
@@ -56,7 +63,13 @@ class Figures:
         settings = self._workspace.loaded_profile().profile.for_user(user)
         return user, month(self._workspace.clock(), settings.timezone)
 
-    def _ledger_of(self, job_id: str) -> Path:
+    def _groups_of(self, ledger: Path, by: Sequence[Dimension]) -> list[Group]:
+        self._workspace.index.catch_up(ledger)
+        return self._workspace.index.groups(by, Query(ledger=ledger))
+
+    def _ledger_of(self, job_id: str | None) -> Path:
+        if job_id in (None, self._job.job_id):
+            return self._job.ledger
         jobs = self._workspace.index.jobs(Query(job_id=job_id))
         if len(jobs) == 1:
             return jobs[0].ledger

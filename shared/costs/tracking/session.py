@@ -13,7 +13,6 @@ from ..workspace import Workspace
 from .call import Call
 from .call import name as label
 from .context import JobContext
-from .corrections import corrected_entry, reversal
 from .costline import Standing
 from .figures import Figures
 from .recording import Outcome, Recording, log
@@ -69,6 +68,8 @@ class Session:
 
     def reverse(self, entry_id: str, why: str) -> Nanos:
         """Take a recorded call back; return the nano-dollars it no longer costs."""
+        from .corrections import corrected_entry, reversal
+
         reason = label("why", why)
         location = self.workspace.index.find(entry_id)
         if location is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..budgets.alerts import fire
-from ..budgets.deciding import exceeded, standings, tightest
 from ..budgets.limits import (
     Crossing,
     Limit,
@@ -17,13 +17,15 @@ from ..budgets.limits import (
     message,
     tightest_first,
 )
-from ..budgets.reservations import Held
 from ..budgets.spending import read_spendings
 from ..errors import StorageUnavailable
 from ..money import Nanos
 from ..rollup import JobRef
 from ..workspace import Workspace
 from .context import JobContext
+
+if TYPE_CHECKING:
+    from ..budgets.reservations import Held
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -54,6 +56,8 @@ class BudgetWatch:
 
     def fits(self, estimate: Nanos) -> tuple[bool, list[str]]:
         """Tell whether ``estimate`` may be spent, and what is to be said about the budgets."""
+        from ..budgets.deciding import exceeded, standings, tightest  # only those who reserve pay for it
+
         loaded = self._workspace.loaded_profile()
         if loaded.fault:
             return False, [f"the budget cannot be checked: {loaded.fault}"]
