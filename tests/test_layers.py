@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"capture", "analysis"},
     {"tracking", "views"},
     {"formats", "notify"},
-    {"exchange", "demo"},
+    {"exchange", "demo", "run"},
     {"cli"},
 ]
 """From the ground up. A room may use those of lower layers; rooms of one layer do not know each other

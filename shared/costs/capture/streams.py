@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .fields import Fields
+from .standin import StandIn
 from .watch import CLOSED, DROPPED, ENDED, NO_NAMES, Report, StreamNames, Watch, broke
 
 
@@ -52,36 +53,20 @@ def _track_bedrock(response: Mapping[str, Any], report: Report, names: StreamNam
     return {**response, "stream": track_stream(response["stream"], report, full)}
 
 
-class _Tracked:
-    """What both kinds of tracked stream share: they look like the stream they stand for."""
+class _Tracked(StandIn):
+    """What both kinds of tracked stream share."""
 
-    __slots__ = ("__weakref__", "_cost_finalizer", "_cost_stream", "_cost_watch")
+    __slots__ = ("_cost_finalizer", "_cost_watch")
 
     def __init__(self, stream: Any, watch: Watch) -> None:
-        object.__setattr__(self, "_cost_stream", stream)
+        super().__init__(stream)
         object.__setattr__(self, "_cost_watch", watch)
         # Also runs at exit, for streams that a script never finished.
         object.__setattr__(self, "_cost_finalizer", weakref.finalize(self, watch.finish, DROPPED))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cost_stream, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._cost_stream, name, value)
-
-    def __dir__(self) -> list[str]:
-        return dir(self._cost_stream)
-
-    def __repr__(self) -> str:
-        return repr(self._cost_stream)
-
-    @property  # type: ignore[misc]  # isinstance() shall say what it says of the original
-    def __class__(self) -> Any:
-        return self._cost_stream.__class__
-
     def _opened(self, inner: Any) -> Self:
         """Return what ``with`` gives: itself, or the tracked stream that a stream manager opened."""
-        if inner is self._cost_stream:
+        if inner is self.original:
             return self
         self._cost_watch.adopt(inner)
         self._cost_finalizer.detach()
@@ -94,7 +79,7 @@ class TrackedStream(_Tracked):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[Any]:
-        return self._watched(iter(self._cost_stream))
+        return self._watched(iter(self.original))
 
     def _watched(self, source: Iterator[Any]) -> Iterator[Any]:
         # Leaving a for loop does not end the stream: it may be read on. Closing or dropping it does.
@@ -106,7 +91,7 @@ class TrackedStream(_Tracked):
             yield chunk
 
     def __next__(self) -> Any:
-        return self._next(self._cost_stream)
+        return self._next(self.original)
 
     def _next(self, source: Iterator[Any]) -> Any:
         try:
@@ -121,20 +106,20 @@ class TrackedStream(_Tracked):
         return chunk
 
     def __enter__(self) -> Self:
-        return self._opened(self._cost_stream.__enter__())
+        return self._opened(self.original.__enter__())
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> Any:
         try:
-            return self._cost_stream.__exit__(kind, fault, trace)
+            return self.original.__exit__(kind, fault, trace)
         finally:
             self._cost_watch.finish(broke(fault) if fault else CLOSED)
 
     def close(self) -> Any:
         """Close the stream itself, and report what is known."""
         try:
-            return self._cost_stream.close()
+            return self.original.close()
         finally:
             self._cost_watch.finish(CLOSED)
 
@@ -145,7 +130,7 @@ class TrackedAsyncStream(_Tracked):
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self._watched(aiter(self._cost_stream))
+        return self._watched(aiter(self.original))
 
     async def _watched(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
         while True:
@@ -156,7 +141,7 @@ class TrackedAsyncStream(_Tracked):
             yield chunk
 
     async def __anext__(self) -> Any:
-        return await self._next(self._cost_stream)
+        return await self._next(self.original)
 
     async def _next(self, source: AsyncIterator[Any]) -> Any:
         try:
@@ -171,26 +156,26 @@ class TrackedAsyncStream(_Tracked):
         return chunk
 
     async def __aenter__(self) -> Self:
-        return self._opened(await self._cost_stream.__aenter__())
+        return self._opened(await self.original.__aenter__())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> Any:
         try:
-            return await self._cost_stream.__aexit__(kind, fault, trace)
+            return await self.original.__aexit__(kind, fault, trace)
         finally:
             self._cost_watch.finish(broke(fault) if fault else CLOSED)
 
     async def close(self) -> Any:
         """Close the stream itself, and report what is known."""
         try:
-            return await self._cost_stream.close()
+            return await self.original.close()
         finally:
             self._cost_watch.finish(CLOSED)
 
     async def aclose(self) -> Any:
         """Close an asynchronous generator, and report what is known."""
         try:
-            return await self._cost_stream.aclose()
+            return await self.original.aclose()
         finally:
             self._cost_watch.finish(CLOSED)

@@ -231,7 +231,7 @@ class TestProcessor:
         from shared.costs.capture.hooks.opentelemetry import CostSpanProcessor
 
         provider = sdk.TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(CostSpanProcessor(calls, {"run": "r-1"}))
+        provider.add_span_processor(CostSpanProcessor(calls))
         return provider
 
     def usage(self, span: Any, tokens: int, **more: Any) -> None:
@@ -241,7 +241,7 @@ class TestProcessor:
         with provider.get_tracer("t").start_as_current_span("chat gpt-4o", attributes=CHAT) as span:
             self.usage(span, 5)
         [call] = calls
-        assert (call.model, call.usage, call.metadata) == ("gpt-4o", Usage(5, 1), {"run": "r-1"})
+        assert (call.model, call.usage) == ("gpt-4o", Usage(5, 1))
 
     def test_the_innermost_of_nested_spans_counts(self, provider: Any, calls: Calls) -> None:
         tracer = provider.get_tracer("t")

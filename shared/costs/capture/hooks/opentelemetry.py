@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..captured import Sink
@@ -40,14 +38,12 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc,unused-ignore]  # A
 
     Where one call makes several spans inside each other (an agent's around a library's around
     the SDK's), the innermost that tells usage counts, and those around it do not. Spans of one
-    response that are not nested have one response id, which the ledger counts once. ``notes`` is
-    added to the metadata of every call. Spans that are still open when the provider is shut down
-    are recorded with what is known, flagged.
+    response that are not nested have one response id, which the ledger counts once. Spans
+    that are still open when the provider is shut down are recorded with what is known, flagged.
     """
 
-    def __init__(self, sink: Sink, notes: Mapping[str, object] | None = None) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._notes = dict(notes or {})
         self._told: set[tuple[int, int]] = set()
         self._open: dict[tuple[int, int], Span] = {}
         self._ended = False
@@ -94,7 +90,7 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc,unused-ignore]  # A
             call = read_span(span.attributes or {}, failed=failed, ended=ended)
             if call is None:
                 return False
-            self._sink.record_captured(replace(call, metadata={**call.metadata, **self._notes}))
+            self._sink.record_captured(call)
         except Exception:
             # Whatever is wrong with recording, the traced program must go on.
             log.exception("the span %r could not be recorded", span.name)

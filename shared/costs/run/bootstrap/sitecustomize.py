@@ -1,0 +1,46 @@
+"""Runs before a program that ``cost-dashboard run`` started; then that program is as it always was.
+
+Whatever goes wrong here must never keep the program from running.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
+
+_HERE = str(Path(__file__).resolve().parent)
+_PACKAGES = str(Path(__file__).resolve().parents[4])
+
+
+def _run_the_one_behind() -> None:
+    """Run the ``sitecustomize`` that this one stands in front of, if there is one."""
+    behind = [entry for entry in sys.path if str(Path(entry or ".").resolve()) != _HERE]
+    spec = PathFinder.find_spec("sitecustomize", behind)
+    if spec is not None and spec.loader is not None:
+        module = module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+def _begin() -> None:
+    """Load what captures calls, and leave no trace that could hide the program's own modules."""
+    sys.path.insert(0, _PACKAGES)
+    try:
+        from shared.costs.run.child import begin
+    finally:
+        sys.path.remove(_PACKAGES)
+        # A pipeline may have a package `shared` of its own; what is loaded of ours stays loaded.
+        sys.modules.pop("shared", None)
+    begin()
+
+
+if __name__ == "sitecustomize":
+    _run_the_one_behind()
+    try:
+        _begin()
+    except Exception as fault:
+        name = os.environ.get("COST_TRACKER_RUN", "")
+        sys.stderr.write(f"cost tracking of run {name} is off in {sys.executable}: {fault}\n")

@@ -1,0 +1,136 @@
+"""What happens inside a Python process that ``cost-dashboard run`` started, directly or not."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..capture.captured import Captured
+from .libraries import LIBRARIES, Library, instrument, reports_by_itself
+
+STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
+"""``off`` leaves chat streams of OpenAI as the program asks for them."""
+
+_NEEDED: Final = "opentelemetry-sdk opentelemetry-instrumentation"
+
+
+def begin() -> None:
+    """Wait for AI libraries to be imported; a program that uses none pays for nothing more.
+
+    Raises:
+        ImportError: OpenTelemetry is not installed for this Python; the text says what to do.
+
+    """
+    try:
+        import wrapt
+        from opentelemetry.sdk import trace  # noqa: F401  # only to know whether it is there
+    except ImportError:
+        raise ImportError(f"it needs OpenTelemetry: {sys.executable} -m pip install {_NEEDED}") from None
+    reporter = Reporter()
+    for library in LIBRARIES:
+        wrapt.register_post_import_hook(reporter.attacher(library), library.module)
+
+
+class Reporter:
+    """Turns the spans of this process into entries. Nothing is opened before a library needs it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._provider: Any = None
+        self._processor: Any = None
+        self._session: Any = None
+
+    def attacher(self, library: Library) -> Callable[[object], None]:
+        """Return what to call when a library has been imported."""
+        return lambda _: self.attach(library)
+
+    def attach(self, library: Library) -> None:
+        """Have a library that was just imported report its calls. Raises nothing."""
+        try:
+            with self._lock:
+                self._attach(library)
+        except Exception as fault:
+            _say(f"calls of {library.module} are not captured: {fault}")
+
+    def _attach(self, library: Library) -> None:
+        if reports_by_itself(library):
+            self._serve_globally()
+        elif not instrument(library, self._own_provider()):
+            _say(f"calls of {library.module} are not captured: pip install {library.package}")
+        elif library.module == "openai" and os.environ.get(STREAM_USAGE_VARIABLE) != "off":
+            from .stream_usage import ask_for_usage
+
+            ask_for_usage()
+
+    def record_captured(self, captured: Captured) -> float:
+        """Record one call for the job that the environment names; return its USD."""
+        from ..tracking.responses import as_call
+
+        return float(self._open_session().record(as_call(captured)))
+
+    def _open_session(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                from ..tracking.context import job_context
+                from ..tracking.session import Session
+                from ..workspace import Workspace
+
+                workspace = Workspace()
+                job = job_context(None, None, workspace.storage, workspace.environ)
+                self._session = Session(workspace, job)
+            return self._session
+
+    def _own_provider(self) -> Any:
+        """Return the tracer provider whose spans are recorded; the program never sees it."""
+        if self._provider is None:
+            from opentelemetry.sdk.trace import TracerProvider
+
+            from ..capture.hooks.opentelemetry import CostSpanProcessor
+
+            self._processor = CostSpanProcessor(self)
+            self._provider = TracerProvider(shutdown_on_exit=False)
+            self._provider.add_span_processor(self._processor)
+            atexit.register(self._finish)
+        return self._provider
+
+    def _serve_globally(self) -> None:
+        """Listen to spans that libraries make with the program's own tracer provider, or with ours."""
+        import wrapt
+        from opentelemetry import trace
+
+        own = self._own_provider()
+        if not _listen(trace.get_tracer_provider(), self._processor):
+            trace.set_tracer_provider(own)
+            wrapt.wrap_function_wrapper("opentelemetry.trace", "set_tracer_provider", self._give_way)
+
+    def _give_way(self, wrapped: Any, _: object, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+        """Let the program set a tracer provider of its own after all, and listen to that one."""
+        from opentelemetry import trace
+
+        theirs = args[0] if args else given.get("tracer_provider")
+        if trace.get_tracer_provider() is self._provider and _listen(theirs, self._processor):
+            # The API takes a provider once only, and ours was not meant to be it.
+            trace._TRACER_PROVIDER_SET_ONCE._done = False
+        return wrapped(*args, **given)
+
+    def _finish(self) -> None:
+        """Record what is still open at the end of the process, and close the books."""
+        self._processor.shutdown()
+        if self._session is not None:
+            self._session.close()
+
+
+def _listen(provider: Any, processor: Any) -> bool:
+    add = getattr(provider, "add_span_processor", None)
+    if add is None:
+        return False
+    add(processor)
+    return True
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"cost-dashboard run: {text}\n")
