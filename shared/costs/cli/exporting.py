@@ -15,6 +15,7 @@ import click
 from ..errors import WrongUsage
 from ..exchange.destination import replacing
 from ..exchange.exports import Context, export_named
+from ..exchange.source import Indexed
 from ..rollup import Query
 from ..views.common import limit_row
 from .app import App
@@ -39,7 +40,7 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
         context = Context(_about(app, query), progress)
         target = _to_stdout() if to_terminal else replacing(file)
         with target as draft:
-            written = export.write(app.workspace.index.entries(query), draft, context)
+            written = export.write(Indexed(app.workspace.index, query), draft, context)
     app.say(f"wrote {written:,} entries" + ("" if to_terminal else f" to {file}"))
 
 

@@ -50,10 +50,11 @@ def parts_json(charge: Charge | None) -> str | None:
     """Return what a charge is made of as JSON, exact to the nano-dollar; ``None`` when unpriced."""
     if charge is None:
         return None
-    return f"{{{','.join(f'{_dumps(part)}:{json_number(nanos)}' for part, nanos in charge.parts.items())}}}"
+    return f"{{{','.join(f'{dumps(part)}:{json_number(nanos)}' for part, nanos in charge.parts.items())}}}"
 
 
-_dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+"""JSON as ledger lines have it: ASCII, without spaces."""
 
 
 def _attribute(name: str, kind: ColumnKind = "text") -> Column:
@@ -98,12 +99,12 @@ COLUMNS: Final[tuple[Column, ...]] = (
             "project",
         )
     ),
-    Column("tags", "json", lambda entry: _dumps(entry.tags) if entry.tags else None),
+    Column("tags", "json", lambda entry: dumps(entry.tags) if entry.tags else None),
     *(_attribute(name) for name in ("corrects", "why")),
     Column("resolves_unpriced", "flag", lambda entry: int(entry.resolves_unpriced)),
     _attribute("host"),
     _attribute("pid", "count"),
-    Column("metadata", "json", lambda entry: _dumps(dict(entry.metadata)) if entry.metadata else None),
+    Column("metadata", "json", lambda entry: dumps(dict(entry.metadata)) if entry.metadata else None),
 )
 
 COLUMN_NAMES: Final = tuple(column.name for column in COLUMNS)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -36,6 +36,7 @@ from .columns import instant_text
 from .exports import Context, counted
 from .exports.csv import guarded
 from .meters import METERS, WHOLE_CALL, Meter, quantity
+from .source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +208,14 @@ OWN: Final = (*_OWN, *(_count_column(name) for name in USAGE_FIELDS))
 """Our own columns. Counts are of the whole call and stand on its first row alone."""
 
 
-def write_focus(
-    named: tuple[FocusColumn, ...], entries: Iterable[Entry], target: Path, context: Context
-) -> int:
+def write_focus(named: tuple[FocusColumn, ...], source: Source, target: Path, context: Context) -> int:
     """Write entries as FOCUS rows in CSV: the version's own columns among the common ones, then ours."""
     columns = (*sorted((*COMMON, *named), key=itemgetter(0)), *OWN)
     written = 0
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([name for name, _ in columns])
-        for entry in counted(entries, context):
+        for entry in counted(source.entries(), context):
             writer.writerows([[cell(row) for _, cell in columns] for row in charges(entry)])
             written += 1
     return written

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import CostError, WrongUsage
-from ..model import Entry
-from ..money import Nanos, json_number
-from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, row_of
+from .cells import Cells
+from .columns import COLUMN_NAMES, COLUMNS, ColumnKind
 from .exports import Context, counted
+from .source import Source
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,7 +67,7 @@ class Warehouse:
 
 
 @contextmanager
-def staged(entries: Iterable[Entry], folder: Path, context: Context) -> Iterator[Warehouse]:
+def staged(source: Source, folder: Path, context: Context) -> Iterator[Warehouse]:
     """Give a database with a view ``entries`` over a private copy in ``folder``, to be read once.
 
     Raises:
@@ -76,26 +76,19 @@ def staged(entries: Iterable[Entry], folder: Path, context: Context) -> Iterator
     """
     with tempfile.TemporaryDirectory(prefix=".entries-", dir=folder) as private, connect() as database:
         copy = Path(private) / "entries.csv"
-        rows = _stage(counted(entries, context), copy)
+        rows = _stage(counted(source.cells(), context), copy)
         database.execute(f"SET temp_directory = '{_quoted(private)}'")
         database.execute(f"CREATE VIEW entries AS FROM {_scan(copy, _TYPES)}")
         yield Warehouse(database, rows)
 
 
-def _stage(entries: Iterable[Entry], copy: Path) -> int:
-    rows = 0
-    amounts = [n for n, column in enumerate(COLUMNS) if column.kind == "usd"]
+def _stage(rows: Iterable[Cells], copy: Path) -> int:
+    written = 0
     with copy.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        for entry in entries:
-            row: list[Value] = list(row_of(entry))
-            for position in amounts:
-                amount = row[position]
-                if amount is not None:
-                    row[position] = json_number(Nanos(int(amount)))
-            writer.writerow(row)
-            rows += 1
-    return rows
+        for written, cells in enumerate(rows, start=1):  # noqa: B007 - counts
+            writer.writerow(cells)
+    return written
 
 
 def _scan(copy: Path, types: dict[ColumnKind, str]) -> str:
@@ -122,7 +115,7 @@ class Answer:
     rows: tuple[tuple[Any, ...], ...]
 
 
-def ask(sql: str, entries: Iterable[Entry], context: Context) -> Answer:
+def ask(sql: str, source: Source, context: Context) -> Answer:
     """Run one SELECT over a table ``entries`` and return its result.
 
     The SQL sees the entries and nothing else: no file, no network, no setting to change that. What
@@ -132,14 +125,14 @@ def ask(sql: str, entries: Iterable[Entry], context: Context) -> Answer:
         MissingExtra: DuckDB is not installed.
         BadQuery: the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's.
 
-    >>> ask("SELECT 0.1 + 0.2 AS exact", [], Context()).rows
+    >>> ask("SELECT 0.1 + 0.2 AS exact", Listed([]), Context()).rows
     ((Decimal('0.3'),),)
     """
     with tempfile.TemporaryDirectory(prefix="cost-query-") as private:
         copy = Path(private) / "entries.csv"
         with connect(f"{private}/entries.duckdb") as database:
             _require_select(database, sql)
-            _stage(counted(entries, context), copy)
+            _stage(counted(source.cells(), context), copy)
             types = _TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
             database.execute(f"SET temp_directory = '{_quoted(private)}'")
             database.execute(f"CREATE TABLE entries AS FROM {_scan(copy, types)}")

@@ -24,31 +24,34 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
+from ..ledger.places import Appended, LedgerProblem, Location
 from ..model import Entry
 from ..money import Nanos
 from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import CostStorage
 from . import queries
 from .backend import Backend, MemoryIndex
-from .catchup import Appended, CatchUp
+from .catchup import CatchUp
 from .database import DatabaseDamaged
 from .indexfile import IndexFile
 from .intake import entries_of
 from .keys import key_of
-from .ledgerfile import opened
-from .places import LedgerProblem, Location
+from .ledgerfile import LedgerFile, opened
 from .queries import Span
 from .registry import Registry
 from .state import StateDb
 from .store import find_reserved, find_seen, ledger_row
+
+if TYPE_CHECKING:
+    from .rebuild import Progress, Rebuilt
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -77,7 +80,7 @@ class Index:
         """How long one look at the ledgers may take; ``None``: until all are taken in."""
         self.state = StateDb(storage.state_path)
         self.registry = Registry(storage, self.state)
-        self._file: Backend = IndexFile(storage.index_path)
+        self._file = IndexFile(storage.index_path)
         self._memory: MemoryIndex | None = None
         self._why: str | None = None
         self._retry_at = 0.0
@@ -214,23 +217,37 @@ class Index:
 
     def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos]]:
         """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
-
-        def look(db: sqlite3.Connection) -> dict[str, tuple[int, Nanos]]:
-            found = ((one, find_reserved(db, one)) for one in reservations)
-            return {one: (calls, Nanos(cost)) for one, (calls, cost) in found if calls or cost}
-
-        return self._ask(look)
+        found = self._ask(lambda db: find_reserved(db, list(reservations)))
+        return {one: (calls, Nanos(cost)) for one, (calls, cost) in found.items() if calls or cost}
 
     def entries(self, query: Query) -> Iterator[Entry]:
         """Return every entry that counts and matches, read from the ledgers, job by job.
 
         Ledgers that are gone are passed over: their sums are kept, their entries are not.
         """
+        return self._of_each(
+            query, lambda file, skipped: (e for e in entries_of(file, skipped) if queries.matches(e, query))
+        )
+
+    def lines(self, query: Query) -> Iterator[bytes]:
+        """Return every line that counts, of the ledgers that a query means.
+
+        Its other conditions are not applied, and the seals are still to be checked: for those who
+        need no entries, since a line is several times cheaper.
+        """
+        return self._of_each(
+            query, lambda file, skipped: (line.raw for line in file.lines(0) if line.offset not in skipped)
+        )
+
+    def _of_each(
+        self, query: Query, read: Callable[[LedgerFile, frozenset[int]], Iterable[T]]
+    ) -> Iterator[T]:
+        """Read one ledger after the other that can match, given where the lines begin that do not count."""
         for number, job in self._ask(lambda db: queries.jobs(db, query, self._numbers(query))):
             skipped = self._ask(partial(queries.uncounted, ledger=number))
             try:
                 with opened(job.ledger) as file:
-                    yield from (e for e in entries_of(file, skipped) if queries.matches(e, query))
+                    yield from read(file, skipped)
             except OSError as fault:
                 log.warning("%s cannot be read: %s", job.ledger, fault)
 
@@ -248,6 +265,52 @@ class Index:
         else:
             found = self.registry.of_job(query.job_id or "")
         return [each.id for each in found if query.job_id in (None, each.job_id)]
+
+    # --- building anew ---------------------------------------------------------------------------------
+
+    def rebuild(self, progress: Progress | None = None) -> Rebuilt:
+        """Build the index anew from all registered ledgers; ``progress`` is told bytes done and in all.
+
+        Other processes go on with the old one meanwhile.
+
+        Raises:
+            StorageUnavailable: the new index cannot be written.
+
+        """
+        # What reads a million lines fast costs a stage process too much to import.
+        from .rebuild import rebuild
+
+        with self._lock:
+            found = rebuild(self.registry, self._file, progress)
+            self._leave_memory()
+        self.catch_up_all()
+        return found
+
+    def rebuild_ledger(self, ledger: Path) -> None:
+        """Take one ledger out and in again from its first byte. An unregistered one is left alone."""
+
+        def anew(backend: Backend) -> None:
+            registered = self.registry.known(ledger)
+            if registered is not None:
+                CatchUp(backend, self.registry).anew(registered)
+
+        self._do(anew)
+
+    def add_ledgers_under(self, root: Path) -> int:
+        """Register every ledger under a directory, and return how many were new: mends a lost ``state.db``.
+
+        Links are not followed. The job's id is the name of the directory.
+
+        Raises:
+            StorageUnavailable: ``state.db`` cannot be written.
+
+        """
+        from .finding import ledgers_under
+
+        before = len(self.registry.all())
+        self.registry.add((path, path.parent.name) for path in ledgers_under(root, self.storage))
+        self._looked_at = 0.0
+        return len(self.registry.all()) - before
 
     # --- when the index cannot be used -----------------------------------------------------------------
 

@@ -17,21 +17,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.errors import UnsafePath, WrongUsage
+from shared.costs.exchange.cells import cells_of, cells_of_line
 from shared.costs.exchange.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.exchange.destination import CannotWrite, replacing
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
-from shared.costs.ledger.line import decode
+from shared.costs.exchange.source import Indexed, Listed
+from shared.costs.index.index import Index
+from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
+from shared.costs.ledger.writer import append
 from shared.costs.model import Entry, Usage
 from shared.costs.money import from_json_number, from_usd
-from shared.costs.rollup import Totals
+from shared.costs.rollup import Query, Totals
+from shared.costs.storage import LEDGER_NAME, CostStorage
 
 
 def written(name: str, given: list[Entry], folder: Path) -> Path:
     export = export_named(name)
     target = folder / f"costs{export.suffix}"
     with replacing(target) as draft:
-        assert export.write(given, draft, Context(about={"budgets": []})) == len(given)
+        assert export.write(Listed(given), draft, Context(about={"budgets": []})) == len(given)
     return target
 
 
@@ -162,7 +167,7 @@ def test_json_carries_what_it_is_given_about_budgets(tmp_path: Path) -> None:
 def test_progress_is_told_every_thousand_and_at_the_end(tmp_path: Path) -> None:
     told: list[int] = []
     target = tmp_path / "x"
-    export_named("jsonl").write((entry(n) for n in range(2_001)), target, Context(progress=told.append))
+    export_named("jsonl").write(Listed(entry(n) for n in range(2_001)), target, Context(progress=told.append))
     assert told == [1_000, 2_000, 2_001]
 
 
@@ -336,3 +341,36 @@ def test_a_row_that_is_no_entry_says_why(changed: dict[str, str | int | None], c
     values = dict(zip(COLUMN_NAMES, row_of(entry()), strict=True))
     with pytest.raises(ValueError, match=complaint):
         entry_of(values | changed)
+
+
+# --- from ledger lines ---------------------------------------------------------------------------
+
+
+@given(entries())
+def test_cells_from_a_line_are_those_of_its_entry(one: Entry) -> None:
+    assert cells_of_line(encode(one)) == cells_of(one)
+
+
+def test_a_line_of_a_newer_format_is_read_as_an_entry() -> None:
+    newer = seal(encode(entry()).replace(b'{"v":1', b'{"v":2,"new":[1]', 1)[:-SEAL_LENGTH])
+    assert cells_of_line(newer) == cells_of(entry())
+
+
+def test_exports_from_the_index_are_those_of_its_entries(tmp_path: Path) -> None:
+    given, ledger = (
+        [entry(n, user_id="ana" if n % 2 else "kim") for n in range(1, 6)],
+        tmp_path / "job-1" / LEDGER_NAME,
+    )
+    with Index.open(CostStorage(tmp_path / "storage")) as index:
+        index.register(ledger, "job-1")
+        append(ledger, b"".join(map(encode, given)), 1.0)
+        index.catch_up(ledger)
+        damaged = ledger.read_bytes().replace(b'"ana"', b'"anb"', 1)
+        assert list(Indexed(index, Query()).cells()) == [cells_of(one) for one in given]
+        assert list(Indexed(index, Query(user_id="kim")).cells()) == [
+            cells_of(one) for one in given if one.user_id == "kim"
+        ]
+        ledger.write_bytes(damaged)  # after it was taken in
+        lines = Indexed(index, Query(ledger=ledger))
+        assert [row[0] for row in lines.cells()] == [one.id for one in lines.entries()]
+        assert len(list(lines.cells())) == 4

@@ -20,6 +20,7 @@ from shared.costs.exchange.destination import replacing
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.importing import Importer, Source, Tally, folder_name
 from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
+from shared.costs.exchange.source import Listed
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.storage import CostStorage
@@ -139,7 +140,7 @@ def run(path: Path, kept: Kept, catalogue: Catalogue, **options: Any) -> Tally:
 def exported(name: str, given: list[Entry], folder: Path) -> Path:
     target = folder / f"export{export_named(name).suffix}"
     with replacing(target) as draft:
-        export_named(name).write(given, draft, Context())
+        export_named(name).write(Listed(given), draft, Context())
     return target
 
 

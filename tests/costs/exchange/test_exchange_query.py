@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shared.costs.exchange.columns import COLUMN_NAMES
 from shared.costs.exchange.exports import Context
+from shared.costs.exchange.source import Listed
 from shared.costs.exchange.warehouse import BadQuery, MissingExtra, ask
 from shared.costs.model import Entry
 from shared.costs.money import from_usd
@@ -24,15 +25,15 @@ pytest.importorskip("duckdb")
 @settings(max_examples=15, deadline=None)
 @given(st.lists(entries(), max_size=4))
 def test_sums_and_texts_are_exact(given: list[Entry]) -> None:
-    (sums,) = ask("SELECT sum(cost_usd), count(*) FROM entries", given, Context()).rows
+    (sums,) = ask("SELECT sum(cost_usd), count(*) FROM entries", Listed(given), Context()).rows
     assert (from_usd(sums[0] or 0), sums[1]) == (sum(one.cost for one in given), len(given))
-    found = ask("SELECT id, stage, description, metadata FROM entries", given, Context()).rows
+    found = ask("SELECT id, stage, description, metadata FROM entries", Listed(given), Context()).rows
     assert {row[0]: row[1:3] for row in found} == {one.id: (one.stage, one.description) for one in given}
 
 
 def test_columns_are_the_ledgers_fields_with_plain_types() -> None:
     one = entry(charge=charge(input=1), tags=("a", "b"), estimated=True)
-    answer = ask("SELECT * FROM entries", [one], Context())
+    answer = ask("SELECT * FROM entries", Listed([one]), Context())
     assert answer.columns == COLUMN_NAMES
     row = dict(zip(answer.columns, answer.rows[0], strict=True))
     assert row["cost_usd"] == Decimal("0.000000001")
@@ -43,7 +44,9 @@ def test_columns_are_the_ledgers_fields_with_plain_types() -> None:
 
 
 def test_an_unpriced_call_is_null_not_zero() -> None:
-    (row,) = ask("SELECT count(cost_usd), count(*) FROM entries", [entry(charge=None)], Context()).rows
+    (row,) = ask(
+        "SELECT count(cost_usd), count(*) FROM entries", Listed([entry(charge=None)]), Context()
+    ).rows
     assert row == (0, 1)
 
 
@@ -64,7 +67,7 @@ def test_an_unpriced_call_is_null_not_zero() -> None:
 )
 def test_anything_but_one_select_is_refused(sql: str) -> None:
     with pytest.raises(BadQuery):
-        ask(sql, [entry()], Context())
+        ask(sql, Listed([entry()]), Context())
 
 
 @pytest.mark.parametrize(
@@ -83,15 +86,15 @@ def test_files_and_network_are_out_of_reach(source: str, tmp_path: Path) -> None
     secret.write_text("key\nvalue\n")
     sql = f"SELECT * FROM {source.format(secret=secret, folder=tmp_path)}"
     with pytest.raises(BadQuery):
-        ask(sql, [entry()], Context())
+        ask(sql, Listed([entry()]), Context())
 
 
 def test_a_wrong_column_is_answered_with_those_that_are_there() -> None:
     with pytest.raises(BadQuery, match=r"entries has the columns id, kind, timestamp"):
-        ask("SELECT prize FROM entries", [entry()], Context())
+        ask("SELECT prize FROM entries", Listed([entry()]), Context())
 
 
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(MissingExtra, match=r"pip install 'cost-ledger\[warehouse\]'"):
-        ask("SELECT 1", [], Context())
+        ask("SELECT 1", Listed([]), Context())

@@ -8,6 +8,7 @@ import click
 
 from ...exchange.answer import answer_report
 from ...exchange.exports import Context
+from ...exchange.source import Indexed
 from ...exchange.warehouse import ask
 from ...rollup import Query
 from ..app import App, dashboard_command
@@ -33,5 +34,5 @@ def command(app: App, sql: str) -> None:
     index = app.workspace.index
     index.catch_up_all()
     with counting("entries") as progress:
-        answer = ask(asked, index.entries(Query()), Context(progress=progress))
+        answer = ask(asked, Indexed(index, Query()), Context(progress=progress))
     app.show(answer_report(answer))

@@ -6,15 +6,15 @@ A module has a constant ``EXPORT``. To add a format, add a file.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ...errors import WrongUsage
-from ...model import Entry
+from ..source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Context:
     progress: Callable[[int], None] = lambda _written: None
 
 
-Writer = Callable[[Iterable[Entry], Path, Context], int]
+Writer = Callable[[Source, Path, Context], int]
 """Writes entries, one after the other and never all in memory, into an empty file that is there
 already; returns how many it wrote."""
 
@@ -72,11 +72,14 @@ def export_named(name: str) -> Export:
         raise WrongUsage(f"no export is called {name!r}; there are {', '.join(exports())}") from None
 
 
-def counted(entries: Iterable[Entry], context: Context) -> Iterable[Entry]:
-    """Pass entries on and report progress every thousand."""
+T = TypeVar("T")
+
+
+def counted(items: Iterable[T], context: Context) -> Iterator[T]:
+    """Pass items on and report progress every thousand."""
     number = 0
-    for number, entry in enumerate(entries, start=1):
-        yield entry
+    for number, item in enumerate(items, start=1):
+        yield item
         if number % 1_000 == 0:
             context.progress(number)
     context.progress(number)

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from ...model import Entry
-from ...money import Nanos, json_number
-from ..columns import COLUMN_NAMES, COLUMNS, Row, Value, row_of
+from ..cells import Cells
+from ..columns import COLUMN_NAMES, COLUMNS
+from ..source import Source
 from . import Context, Export, counted
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
@@ -36,45 +35,27 @@ def unguarded(text: str) -> str:
     return text[1:] if _GUARDED.match(text) else text
 
 
-def cells(row: Row) -> list[str | int | float | None]:
-    """Return a row as cells: texts guarded, amounts in USD."""
-    found = list(row)
+def guarded_cells(cells: Cells) -> Cells:
+    """Return cells with their texts guarded."""
     for position in _TEXTS:
-        text = found[position]
+        text = cells[position]
         # Comparing first characters is several times quicker than the pattern, and most are letters.
         if text and str(text)[0] in "'=+-@\t\r":
-            found[position] = guarded(str(text))
-    for position in _AMOUNTS:
-        amount = found[position]
-        if amount is not None:
-            found[position] = json_number(Nanos(int(amount)))
-    for position in _SECONDS:
-        found[position] = _decimal(found[position])
-    return found
+            cells[position] = guarded(str(text))
+    return cells
 
 
-def _decimal(seconds: Value) -> str:
-    """Return seconds to the microsecond without an exponent, which some readers do not know."""
-    return f"{float(seconds or 0):.6f}".rstrip("0").rstrip(".")
+_TEXTS: Final = tuple(n for n, column in enumerate(COLUMNS) if column.kind in ("text", "json"))
 
 
-def _positions(wanted: Callable[[str], bool]) -> tuple[int, ...]:
-    return tuple(n for n, column in enumerate(COLUMNS) if wanted(column.kind))
-
-
-_TEXTS: Final = _positions(lambda kind: kind in ("text", "json"))
-_AMOUNTS: Final = _positions(lambda kind: kind == "usd")
-_SECONDS: Final = _positions(lambda kind: kind == "seconds")
-
-
-def write(entries: Iterable[Entry], target: Path, context: Context) -> int:
+def write(source: Source, target: Path, context: Context) -> int:
     """Write the entries as CSV."""
     written = 0
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMN_NAMES)
-        for entry in counted(entries, context):
-            writer.writerow(cells(row_of(entry)))
+        for cells in counted(source.cells(), context):
+            writer.writerow(guarded_cells(cells))
             written += 1
     return written
 

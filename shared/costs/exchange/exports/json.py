@@ -15,18 +15,19 @@ from ...ledger.line import encode
 from ...model import Entry
 from ...money import json_number
 from ...rollup import Totals
+from ..source import Source
 from . import Context, Export, counted
 
 FORMAT_NAME: Final = "cost-ledger entries"
 FORMAT_VERSION: Final = 1
 
 
-def write(entries: Iterable[Entry], target: Path, context: Context) -> int:
+def write(source: Source, target: Path, context: Context) -> int:
     """Write the entries as one JSON document."""
     with target.open("w", encoding="ascii", newline="\n") as file:
         head = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **context.about}
         file.write(json.dumps(head, allow_nan=False)[:-1])
-        written, totals = _write_entries(counted(entries, context), file)
+        written, totals = _write_entries(counted(source.entries(), context), file)
         file.write(f',\n"summary": {_summary(written, totals)}}}\n')
     return written
 

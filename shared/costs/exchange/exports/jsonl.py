@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from ...ledger.line import encode
-from ...model import Entry
+from ..source import Source
 from . import Context, Export, counted
 
 
-def write(entries: Iterable[Entry], target: Path, context: Context) -> int:
+def write(source: Source, target: Path, context: Context) -> int:
     """Write the entries as ledger lines."""
     written = 0
     with target.open("wb") as file:
-        for entry in counted(entries, context):
+        for entry in counted(source.entries(), context):
             file.write(encode(entry))
             written += 1
     return written

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from ...model import Entry
+from ..source import Source
 from ..warehouse import staged
 from . import Context, Export
 
 
-def write(entries: Iterable[Entry], target: Path, context: Context) -> int:
+def write(source: Source, target: Path, context: Context) -> int:
     """Write the entries as Parquet.
 
     Raises:
         MissingExtra: DuckDB is not installed.
 
     """
-    with staged(entries, target.parent, context) as warehouse:
+    with staged(source, target.parent, context) as warehouse:
         # DuckDB takes no parameter for the name of a file it writes.
         name = str(target).replace("'", "''")
         warehouse.database.execute(f"COPY (FROM entries) TO '{name}' (FORMAT parquet, COMPRESSION zstd)")

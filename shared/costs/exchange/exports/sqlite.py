@@ -7,14 +7,13 @@ SQLite has no decimals, and sums of its REALs are not exact: the table holds ``c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ...model import Entry
 from ..columns import COLUMNS, Column, ColumnKind, row_of
+from ..source import Source
 from . import Context, Export, counted
 
 _TYPES: Final[dict[ColumnKind, str]] = {
@@ -41,11 +40,11 @@ _SCHEMA: Final = (
 )
 
 
-def write(entries: Iterable[Entry], target: Path, context: Context) -> int:
+def write(source: Source, target: Path, context: Context) -> int:
     """Write the entries as an SQLite database."""
     insert = f"INSERT INTO entries VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - no data in it
     written = 0
-    rows = (row_of(entry) for entry in counted(entries, context))
+    rows = (row_of(entry) for entry in counted(source.entries(), context))
     with closing(sqlite3.connect(target, isolation_level=None)) as database:
         # No journal beside the file: it is written once, under a temporary name, and synced at the end.
         database.execute("PRAGMA journal_mode = OFF")

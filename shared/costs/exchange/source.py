@@ -1,0 +1,65 @@
+"""Where the entries of an export come from: the index, or any list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..index.index import Index
+from ..ledger.line import DamagedLine
+from ..model import Entry
+from ..rollup import Query
+from .cells import Cells, cells_of, cells_of_line
+
+
+class Source(Protocol):
+    """Entries, one after the other: as such, or as the cells of a table where that is all it takes."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Return the entries."""
+        ...
+
+    def cells(self) -> Iterator[Cells]:
+        """Return the same entries as rows of cells."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Entries that are at hand."""
+
+    given: Iterable[Entry]
+
+    def entries(self) -> Iterator[Entry]:
+        """Return the entries."""
+        return iter(self.given)
+
+    def cells(self) -> Iterator[Cells]:
+        """Return the entries as rows of cells."""
+        return map(cells_of, self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """The entries of the ledgers that match a query."""
+
+    index: Index
+    query: Query
+
+    def entries(self) -> Iterator[Entry]:
+        """Return the entries."""
+        return self.index.entries(self.query)
+
+    def cells(self) -> Iterator[Cells]:
+        """Return the entries as rows of cells; straight from the lines where no condition is on them."""
+        if self.query != Query(ledger=self.query.ledger, job_id=self.query.job_id):
+            return map(cells_of, self.entries())
+        return self._cells_of_lines()
+
+    def _cells_of_lines(self) -> Iterator[Cells]:
+        for line in self.index.lines(self.query):
+            try:
+                yield cells_of_line(line)
+            except DamagedLine:
+                continue  # damaged since it was taken in: the entries leave it out as well
