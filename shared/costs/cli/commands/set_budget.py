@@ -8,46 +8,10 @@ from typing import Any
 import click
 
 from ...errors import WrongUsage
-from ...money import Nanos, from_usd
+from ...money import Nanos
 from ...views.settings import settings_report
 from ..app import App, dashboard_command
-
-_OFF = "none"
-
-
-class Amount(click.ParamType[Nanos | None]):
-    """An amount in USD, or ``none`` for no limit."""
-
-    name = "amount"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return nano-dollars, or ``none`` as it is."""
-        if value == _OFF or isinstance(value, int):
-            return value
-        try:
-            amount = from_usd(str(value).removeprefix("$"))
-        except (TypeError, ValueError):
-            self.fail(f"{value!r} is no amount in USD; write 50, 0.25 or {_OFF}", param, ctx)
-        if amount < 0:
-            self.fail(f"a limit cannot be negative: {value}", param, ctx)
-        return amount
-
-
-class NamedAmount(click.ParamType[tuple[str, Any]]):
-    """``NAME=AMOUNT``."""
-
-    name = "name=amount"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Any]:
-        """Return the name and its amount."""
-        if isinstance(value, tuple):
-            return value
-        name, sign, amount = str(value).rpartition("=")
-        if not sign or not name:
-            self.fail(f"{value!r} is not NAME=AMOUNT, such as openai/gpt-4=10", param, ctx)
-        return name, Amount().convert(amount, param, ctx)
+from ..money_option import Limit, NamedLimit
 
 
 @dashboard_command(
@@ -61,12 +25,12 @@ class NamedAmount(click.ParamType[tuple[str, Any]]):
     "--user", "--user-id", "user", metavar="ID", help="Only this user. Without it: everyone's default."
 )
 @click.option("--organization", is_flag=True, help="The limits over all users together.")
-@click.option("--monthly", type=Amount(), metavar="USD", help="Limit a month; none takes it away.")
-@click.option("--weekly", type=Amount(), metavar="USD", help="Limit a week, Monday to Sunday.")
-@click.option("--daily", type=Amount(), metavar="USD", help="Limit a day.")
-@click.option("--job", type=Amount(), metavar="USD", help="Limit a job, over its whole life.")
-@click.option("--stage", "stages", type=NamedAmount(), multiple=True, help="Limit a stage in each job.")
-@click.option("--model", "models", type=NamedAmount(), multiple=True, help="Limit a model, a month.")
+@click.option("--monthly", type=Limit(), metavar="USD", help="Limit a month; none takes it away.")
+@click.option("--weekly", type=Limit(), metavar="USD", help="Limit a week, Monday to Sunday.")
+@click.option("--daily", type=Limit(), metavar="USD", help="Limit a day.")
+@click.option("--job", type=Limit(), metavar="USD", help="Limit a job, over its whole life.")
+@click.option("--stage", "stages", type=NamedLimit(), multiple=True, help="Limit a stage in each job.")
+@click.option("--model", "models", type=NamedLimit(), multiple=True, help="Limit a model, a month.")
 @click.option(
     "--alert-at",
     "thresholds",

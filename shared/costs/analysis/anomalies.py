@@ -1,0 +1,128 @@
+"""What stands out: jobs, stages and days that cost unlike their kind.
+
+A value is compared with the others of its group by the modified z-score, 0.6745 * (x - median) / MAD,
+where MAD is the median distance from the median: unlike mean and standard deviation, neither is moved
+by the very values that are looked for. Scores above 3.5 stand out. Where more than half of the values
+are alike the MAD is zero, and 1.2533 times the mean distance takes its place.
+Source: B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers (ASQC, 1993), as in
+https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm
+
+A value that differs by less than a quarter, or by less than a cent, is left alone, however alike the
+others are: nobody would look into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ..money import Nanos, divide
+from ..rollup import Group, Totals
+from .jobs import median
+from .sums import UNNAMED
+
+THRESHOLD: Final = 3.5
+FEWEST: Final = 8
+"""A group of fewer values has no usual one."""
+
+LEAST_SHARE: Final = 0.25
+LEAST_AMOUNT: Final = Nanos(10_000_000)
+
+_TO_SIGMA: Final = 0.6745
+_MEAN_TO_SIGMA: Final = 1.2533
+
+
+class Sample(NamedTuple):
+    """One value: ``group`` is what it is compared within, ``unit`` what it is the price of.
+
+    ``where`` is the job or the day; ``value`` the cost of one unit and ``cost`` the whole amount
+    behind it, both in nano-dollars.
+    """
+
+    group: str
+    unit: str
+    where: str
+    value: Nanos
+    cost: Nanos
+
+
+class Anomaly(NamedTuple):
+    """A sample that stands out, what is usual in its group, and how far it is off.
+
+    ``excess`` is what it cost beyond the usual, in nano-dollars; negative where it cost less.
+    """
+
+    sample: Sample
+    usual: Nanos
+    score: float
+    excess: Nanos
+
+    @property
+    def times(self) -> float:
+        """The value as a multiple of the usual one."""
+        return self.sample.value / self.usual if self.usual else float("inf")
+
+
+def find_anomalies(samples: Iterable[Sample]) -> list[Anomaly]:
+    """Return the samples that stand out, the largest excess first.
+
+    >>> usual = [Sample("asr", "job", f"job-{n}", Nanos(10**8 + n), Nanos(10**8)) for n in range(9)]
+    >>> odd = Sample("asr", "job", "job-9", Nanos(5 * 10**8), Nanos(5 * 10**8))
+    >>> [(a.sample.where, round(a.times, 1)) for a in find_anomalies([*usual, odd])]
+    [('job-9', 5.0)]
+    """
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.group, sample.unit), []).append(sample)
+    found = [anomaly for group in groups.values() for anomaly in _in_group(group)]
+    return sorted(found, key=lambda anomaly: (-abs(anomaly.excess), anomaly.sample))
+
+
+def _in_group(group: Sequence[Sample]) -> Iterable[Anomaly]:
+    if len(group) < FEWEST:
+        return
+    usual = median([sample.value for sample in group])
+    distances = [abs(sample.value - usual) for sample in group]
+    spread = median(distances) / _TO_SIGMA or _MEAN_TO_SIGMA * sum(distances) / len(distances)
+    for sample in group:
+        distance = sample.value - usual
+        if not spread or abs(distance) / spread <= THRESHOLD or abs(distance) < LEAST_SHARE * usual:
+            continue
+        excess = Nanos(divide(sample.cost * distance, sample.value)) if sample.value else Nanos(-usual)
+        if abs(excess) >= LEAST_AMOUNT:
+            yield Anomaly(sample, usual, distance / spread, excess)
+
+
+def job_samples(groups: Iterable[Group]) -> list[Sample]:
+    """Return samples of groups keyed by job id, stage, service and model, one for each job in each.
+
+    The unit is a minute of audio where there is any, else 1,000 tokens, else a call. What was free
+    or is not priced yet is no sample. A job's whole cost is compared with other jobs' as well.
+    """
+    found = []
+    jobs: dict[str, Totals] = {}
+    for group in groups:
+        job_id, stage, service, model = (str(UNNAMED if part is None else part) for part in group.key)
+        jobs.setdefault(job_id, Totals()).merge(group.totals)
+        priced = per_unit(group.totals)
+        if priced is not None:
+            unit, value = priced
+            found.append(Sample(f"{stage}, {service}/{model}", unit, job_id, value, group.totals.cost))
+    whole = [Sample("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost]
+    return [*found, *whole]
+
+
+def per_unit(totals: Totals) -> tuple[str, Nanos] | None:
+    """Return a unit and its cost; ``None`` where nothing was paid."""
+    if not totals.cost:
+        return None
+    if totals.audio_microseconds:
+        return "a minute of audio", Nanos(divide(totals.cost * 60_000_000, totals.audio_microseconds))
+    if totals.tokens_total:
+        return "1,000 tokens", Nanos(divide(totals.cost * 1_000, totals.tokens_total))
+    return ("a call", Nanos(divide(totals.cost, totals.calls))) if totals.calls > 0 else None
+
+
+def day_samples(costs: Mapping[str, Nanos]) -> list[Sample]:
+    """Return days with any cost as samples, by their names."""
+    return [Sample("all jobs", "a day", name, cost, cost) for name, cost in costs.items() if cost]

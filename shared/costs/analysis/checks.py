@@ -1,0 +1,101 @@
+"""Yes or no, for scripts: is a limit reached, will it be, did a job cost too much or more than before?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from ..money import Nanos, divide, percent
+from .jobs import JobCost, median
+from .pace import Pace
+
+Verdict = Literal["ok", "warning", "over", "unknown"]
+"""``warning`` is a threshold below the limit; ``unknown`` where the data cannot tell."""
+
+FEWEST_JOBS: Final = 3
+"""A comparison with fewer earlier jobs says nothing."""
+
+
+class Check(NamedTuple):
+    """One question and its answer; amounts in nano-dollars. ``note`` says what stands behind it."""
+
+    name: str
+    value: Nanos | None
+    allowed: Nanos | None
+    verdict: Verdict
+    note: str = ""
+
+
+def limit_check(name: str, spent: Nanos, limit: Nanos, level: str) -> Check:
+    """Return whether a limit holds; ``level`` is its state: ok, warning or critical."""
+    verdict: Verdict = "over" if level == "critical" else "warning" if level == "warning" else "ok"
+    return Check(name, spent, limit, verdict, f"{percent(spent, limit):.1f}% used")
+
+
+def forecast_check(name: str, found: Pace, limit: Nanos) -> Check:
+    """Return whether the projection stays within the limit; above it only at the range's end, it warns."""
+    if found.projected > limit:
+        return Check(name, found.projected, limit, "over", "projected for the end of the month")
+    if found.high is not None and found.high > limit:
+        return Check(name, found.projected, limit, "warning", "the upper end of the range is over")
+    return Check(name, found.projected, limit, "ok", "projected for the end of the month")
+
+
+def job_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
+    """Return whether every job stays within ``most``; names the dearest."""
+    name = "dearest job"
+    if not jobs:
+        return Check(name, None, most, "ok", "no jobs")
+    dearest = max(jobs, key=lambda job: job.totals.cost)
+    over = sum(job.totals.cost > most for job in jobs)
+    note = dearest.job_id if over < 2 else f"{dearest.job_id} and {over - 1} more"
+    return Check(name, dearest.totals.cost, most, "over" if over else "ok", note)
+
+
+def minute_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
+    """Return whether a minute of audio stays within ``most`` in every job; names the dearest."""
+    name = "a minute of audio"
+    priced = [(job.per_minute, job) for job in jobs if job.per_minute is not None]
+    if not priced:
+        return Check(name, None, most, "ok", "no audio")
+    dearest, job = max(priced, key=lambda pair: pair[0])
+    return Check(name, dearest, most, "over" if dearest > most else "ok", f"dearest in {job.job_id}")
+
+
+def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) -> Check:
+    """Return whether the newest job cost at most ``more_percent`` more than the median of those before.
+
+    ``jobs`` are in the order in which they ended. Where all of them have audio, their cost is taken
+    per minute of it, so that a longer recording is no regression. The median is compared with,
+    because one odd job does not move it. With fewer than three earlier jobs nothing can be told.
+    """
+    name = "newest job"
+    compared = jobs[-last - 1 :]
+    before, newest = compared[:-1], compared[-1] if compared else None
+    if newest is None or len(before) < FEWEST_JOBS:
+        cost = newest.totals.cost if newest else None
+        return Check(name, cost, None, "unknown", f"only {len(before)} jobs to compare with")
+    per_minute = [job.per_minute for job in (*before, newest)]
+    with_audio = all(amount is not None for amount in per_minute)
+    costs = (
+        [amount or 0 for amount in per_minute]
+        if with_audio
+        else [job.totals.cost for job in (*before, newest)]
+    )
+    usual = median(costs[:-1])
+    allowed = Nanos(divide(usual * round(100 * (100 + more_percent)), 10_000))
+    what = "a minute of audio" if with_audio else "a job"
+    note = f"{newest.job_id}; the median of {len(before)} before it, for {what}"
+    return Check(name, Nanos(costs[-1]), allowed, "over" if costs[-1] > allowed else "ok", note)
+
+
+def exit_code(checks: Sequence[Check], *, strict: bool) -> int:
+    """Return 0 within bounds, 1 when something is over (``strict``: or warned), 3 when it cannot be told.
+
+    >>> exit_code([Check("x", None, None, "warning")], strict=False)
+    0
+    """
+    verdicts = {check.verdict for check in checks}
+    if "over" in verdicts or (strict and "warning" in verdicts):
+        return 1
+    return 3 if "unknown" in verdicts else 0

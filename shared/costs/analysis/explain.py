@@ -1,0 +1,246 @@
+"""Why two stretches of time, or two jobs, cost differently: the difference split exactly.
+
+One thing after the other is changed from the first side to the second, and what each change does to
+the cost is its part (chain substitution). Each scenario is rounded once, and a part is the difference
+of two neighbouring scenarios, so the parts add up to the whole difference to the nano-dollar.
+
+Within each stage, in this order:
+
+- *retries*: calls of a second or later attempt, taken out first on both sides;
+- *volume*: as many calls as on the second side, all else as on the first (a new stage is all volume);
+- *models*: divided among models as on the second side, at the first side's cost per call;
+- *tiers*: divided among service tiers (standard, batch ...) as on the second side;
+- *caching*: as much of the input read from or written to caches as on the second side;
+- *size*: as many tokens or minutes per call as on the second side, at the first side's rates;
+- *prices*: the second side's rates: what is left.
+
+A model or tier that the first side did not use has no cost per call there; it is taken at the second
+side's. The order matters to what each part is (not to their sum), as in any such split; see
+https://en.wikipedia.org/wiki/Price%E2%80%93volume%E2%80%93mix_analysis
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+from ..model import Entry
+from ..money import ZERO, Nanos, divide
+from ..rollup import OUTPUT_PARTS
+from .sums import UNNAMED
+
+PARTS: Final = ("retries", "volume", "models", "tiers", "caching", "size", "prices")
+
+_CACHE_PARTS: Final = frozenset({"cached", "cache_write", "cache_write_1h", "audio_cached"})
+_INPUT_PARTS: Final = frozenset({"input", "audio_input", "image_input"})
+
+
+class Part(NamedTuple):
+    """One reason and what it did, in nano-dollars, in one stage."""
+
+    stage: str
+    reason: str
+    amount: Nanos
+
+
+class Explanation(NamedTuple):
+    """Both sides and what lies between them; ``parts`` sum to ``after - before`` exactly."""
+
+    before: Nanos
+    after: Nanos
+    parts: tuple[Part, ...]
+    unpriced: int
+
+    def by_reason(self) -> dict[str, Nanos]:
+        """Return the sum of each reason over all stages, in the order of :data:`PARTS`."""
+        return {
+            reason: Nanos(sum(part.amount for part in self.parts if part.reason == reason))
+            for reason in PARTS
+        }
+
+
+@dataclass(slots=True)
+class _Cell:
+    """Sums of the calls of one stage, model and tier. Amounts in nano-dollars."""
+
+    calls: int = 0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    seconds: int = 0
+    cost: int = 0
+    cost_input: int = 0
+    cost_cached: int = 0
+    cost_output: int = 0
+
+    @property
+    def cost_other(self) -> int:
+        return self.cost - self.cost_input - self.cost_cached - self.cost_output
+
+    def add(self, entry: Entry) -> None:
+        sign, usage = entry.sign, entry.usage
+        self.calls += sign
+        self.input += sign * usage.tokens_input
+        self.cached += sign * (usage.tokens_cached + usage.tokens_cache_write)
+        self.output += sign * usage.tokens_output
+        self.seconds += sign * usage.audio_microseconds
+        for part, amount in entry.charge.parts.items() if entry.charge else ():
+            self.cost += amount
+            self.cost_input += amount if part in _INPUT_PARTS else 0
+            self.cost_cached += amount if part in _CACHE_PARTS else 0
+            self.cost_output += amount if part in OUTPUT_PARTS else 0
+
+    def merge(self, other: _Cell) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def per_call(self) -> Fraction:
+        return _ratio(self.cost, self.calls)
+
+
+@dataclass(slots=True)
+class _Side:
+    """One side: cells by stage, then by model and tier, and what retries cost by stage."""
+
+    cells: dict[str, dict[tuple[str, str], _Cell]] = field(default_factory=dict)
+    retries: dict[str, int] = field(default_factory=dict)
+    cost: int = 0
+    unpriced: int = 0
+
+    def add(self, entry: Entry) -> None:
+        self.cost += entry.cost
+        self.unpriced += entry.unpriced_delta
+        stage = entry.stage or UNNAMED
+        if entry.attempt > 1:
+            self.retries[stage] = self.retries.get(stage, 0) + entry.cost
+        elif entry.charge is not None:
+            key = (f"{entry.service}/{entry.model}", entry.service_tier or "standard")
+            self.cells.setdefault(stage, {}).setdefault(key, _Cell()).add(entry)
+
+
+def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
+    """Return why ``after`` cost more or less than ``before``. Entries are read once and not kept.
+
+    >>> explain([], []).parts
+    ()
+    """
+    first, second = _Side(), _Side()
+    for side, entries in ((first, before), (second, after)):
+        for entry in entries:
+            side.add(entry)
+    stages = dict.fromkeys((*first.cells, *first.retries, *second.cells, *second.retries))
+    parts = [part for stage in stages for part in _stage(stage, first, second) if part.amount]
+    ordered = sorted(parts, key=lambda part: (-abs(part.amount), part.stage, part.reason))
+    return Explanation(
+        Nanos(first.cost), Nanos(second.cost), tuple(ordered), first.unpriced + second.unpriced
+    )
+
+
+def _stage(stage: str, first: _Side, second: _Side) -> Iterable[Part]:
+    yield Part(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
+    old, new = first.cells.get(stage, {}), second.cells.get(stage, {})
+    scenarios = [_total(old), *(round_half_even(scenario(old, new)) for scenario in _SCENARIOS), _total(new)]
+    for reason, start, end in zip(PARTS[1:], scenarios, scenarios[1:], strict=False):
+        yield Part(stage, reason, Nanos(end - start))
+
+
+_Cells = Mapping[tuple[str, str], _Cell]
+
+
+def _total(cells: _Cells) -> int:
+    return sum(cell.cost for cell in cells.values())
+
+
+def _merged(cells: Iterable[_Cell]) -> _Cell:
+    whole = _Cell()
+    for cell in cells:
+        whole.merge(cell)
+    return whole
+
+
+def _volume(old: _Cells, new: _Cells) -> Fraction:
+    """As many calls as on the second side, at the first side's average."""
+    was, now = _merged(old.values()), _merged(new.values())
+    return now.calls * was.per_call if was.calls > 0 else Fraction(now.cost)
+
+
+def _models(old: _Cells, new: _Cells) -> Fraction:
+    """Divided among models as on the second side."""
+    was, now = _by_model(old), _by_model(new)
+    return sum((cell.calls * _known(was.get(m), cell).per_call for m, cell in now.items()), Fraction(0))
+
+
+def _by_model(cells: _Cells) -> dict[str, _Cell]:
+    models = dict.fromkeys(model for model, _ in cells)
+    return {model: _merged(cell for (name, _), cell in cells.items() if name == model) for model in models}
+
+
+def _tiers(old: _Cells, new: _Cells) -> Fraction:
+    """Divided among tiers as on the second side."""
+    return sum((cell.calls * _known(old.get(key), cell).per_call for key, cell in new.items()), Fraction(0))
+
+
+def _caching(old: _Cells, new: _Cells) -> Fraction:
+    """As much of the input cached as on the second side, at the first side's rates and sizes."""
+    return sum((_with_caching(_known(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0))
+
+
+def _with_caching(was: _Cell, now: _Cell) -> Fraction:
+    rates = _Rates.of(was, now)
+    share = _ratio(now.cached, now.input)
+    tokens = _ratio(was.input * now.calls, was.calls)
+    others = _ratio((was.cost_output + was.cost_other) * now.calls, was.calls)
+    return tokens * ((1 - share) * rates.input + share * rates.cached) + others
+
+
+def _size(old: _Cells, new: _Cells) -> Fraction:
+    """The second side's quantities at the first side's rates."""
+    return sum((_with_size(_known(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0))
+
+
+def _with_size(was: _Cell, now: _Cell) -> Fraction:
+    rates = _Rates.of(was, now)
+    tokens = (now.input - now.cached) * rates.input + now.cached * rates.cached + now.output * rates.output
+    if was.seconds > 0:
+        return tokens + _ratio(was.cost_other * now.seconds, was.seconds)
+    return tokens + _ratio(was.cost_other * now.calls, was.calls)
+
+
+class _Rates(NamedTuple):
+    """Cost of a token of each kind; from the second side where the first had none of it."""
+
+    input: Fraction
+    cached: Fraction
+    output: Fraction
+
+    @classmethod
+    def of(cls, was: _Cell, now: _Cell) -> _Rates:
+        def rate(cost: Callable[[_Cell], int], tokens: Callable[[_Cell], int]) -> Fraction:
+            side = was if tokens(was) > 0 else now
+            return _ratio(cost(side), tokens(side))
+
+        return cls(
+            rate(lambda c: c.cost_input, lambda c: c.input - c.cached),
+            rate(lambda c: c.cost_cached, lambda c: c.cached),
+            rate(lambda c: c.cost_output, lambda c: c.output),
+        )
+
+
+def _known(was: _Cell | None, now: _Cell) -> _Cell:
+    """Return the first side's cell, or the second's where the first has no calls to learn from."""
+    return was if was is not None and was.calls > 0 else now
+
+
+def _ratio(part: int, whole: int) -> Fraction:
+    return Fraction(part, whole) if whole > 0 else Fraction(0)
+
+
+def round_half_even(amount: Fraction) -> int:
+    """Return the nearest integer, half to even, as all money is rounded."""
+    return divide(amount.numerator, amount.denominator) if amount else ZERO
+
+
+_SCENARIOS: Final = (_volume, _models, _tiers, _caching, _size)

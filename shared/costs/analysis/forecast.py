@@ -1,0 +1,166 @@
+"""Where a month will end: a run rate that knows weekdays, with an interval.
+
+Pipelines run more on some weekdays than on others, so the days to come are counted as what they
+are. From the complete days of the last eight weeks, newer ones weighing more (half as much after
+four weeks), each weekday's mean is taken and drawn towards the mean of all days by the weight of
+one day, because few Mondays say little. What is left of today counts by the hours left.
+
+The interval is a prediction interval for the sum of the days to come, as in :mod:`.pace`, with the
+deviations from the weekday's mean instead of from the mean; eight times in ten the month ends in it.
+With less than two weeks of days the plain run rate is used; before three days there is no interval.
+
+Sources: weighted means, R. J. Hyndman and G. Athanasopoulos, Forecasting: Principles and Practice,
+3rd ed., chapters 5 and 8, https://otexts.com/fpp3/; drawing small groups towards the mean,
+B. Efron and C. Morris, Stein's Paradox in Statistics, Scientific American 236 (1977); the
+interval, Hahn and Meeker, Statistical Intervals (1991), chapter 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Final, NamedTuple
+
+from ..money import Nanos
+from ..periods import Period
+from .pace import FEWEST_DAYS, QUANTILES
+
+HISTORY_DAYS: Final = 56
+"""How many days before today are looked at."""
+
+WEEKDAYS_FROM: Final = 14
+"""With fewer days, weekdays are not told apart."""
+
+_HALF_LIFE_DAYS: Final = 28.0
+_PULL: Final = 1.0
+"""With how many days' weight a weekday's mean is drawn towards the mean of all."""
+
+
+class Day(NamedTuple):
+    """One local day and what it cost, in nano-dollars."""
+
+    date: date
+    cost: Nanos
+
+
+class Forecast(NamedTuple):
+    """Where a period ends, in nano-dollars.
+
+    ``expected`` is what each day to come is expected to cost, today's remaining part first.
+    ``seen`` is how many days stand behind it. ``by_weekday`` tells whether weekdays were told
+    apart. ``low`` and ``high`` are ``None`` where too few days were seen.
+    """
+
+    spent: Nanos
+    projected: Nanos
+    low: Nanos | None
+    high: Nanos | None
+    expected: tuple[Day, ...]
+    seen: int
+    by_weekday: bool
+
+    def reaches(self, limit: Nanos) -> date | None:
+        """Return the day on which the spend of the period is expected to reach ``limit``, or ``None``."""
+        so_far: int = self.spent
+        if so_far >= limit and self.expected:
+            return self.expected[0].date
+        for day in self.expected:
+            so_far += day.cost
+            if so_far >= limit:
+                return day.date
+        return None
+
+
+def forecast(history: Sequence[Day], period: Period, now: datetime) -> Forecast:
+    """Return where ``period`` will end.
+
+    ``history`` has every local day from some day before the period to today, in order, days without
+    calls as zeros. Days before the first cost are left out: nothing was running yet.
+
+    >>> from datetime import UTC
+    >>> from shared.costs.periods import parse_month, zone
+    >>> november = parse_month("2026-11", zone("UTC"))
+    >>> days = [Day(date(2026, 10, 1) + timedelta(days=n), Nanos(10)) for n in range(53)]
+    >>> found = forecast(days, november, datetime(2026, 11, 22, 12, tzinfo=UTC))
+    >>> found.projected, found.by_weekday
+    (305, True)
+    """
+    today = now.astimezone(period.zone).date()
+    spent = Nanos(sum(day.cost for day in history if period.first_day <= day.date < period.end_day))
+    complete = _since_first_cost([day for day in history if day.date < today])[-HISTORY_DAYS:]
+    means = _Means.of(complete)
+    expected = _to_come(means, period, now)
+    projected = Nanos(spent + sum(day.cost for day in expected))
+    low, high = _interval(complete, means, len(expected), spent, projected)
+    return Forecast(spent, projected, low, high, expected, len(complete), means.by_weekday)
+
+
+def _since_first_cost(days: Sequence[Day]) -> list[Day]:
+    first = next((at for at, day in enumerate(days) if day.cost), len(days))
+    return list(days[first:])
+
+
+class _Means(NamedTuple):
+    """What a day costs, on the whole and by weekday (Monday first)."""
+
+    whole: float
+    weekdays: tuple[float, ...]
+    by_weekday: bool
+
+    @classmethod
+    def of(cls, days: Sequence[Day]) -> _Means:
+        weights = [0.5 ** ((len(days) - 1 - at) / _HALF_LIFE_DAYS) for at in range(len(days))]
+        whole = _mean([day.cost for day in days], weights, 0.0, 0.0)
+        if len(days) < WEEKDAYS_FROM:
+            return cls(whole, (whole,) * 7, by_weekday=False)
+        weekdays = []
+        for weekday in range(7):
+            chosen = [at for at, day in enumerate(days) if day.date.weekday() == weekday]
+            costs = [days[at].cost for at in chosen]
+            weekdays.append(_mean(costs, [weights[at] for at in chosen], whole, _PULL))
+        return cls(whole, tuple(weekdays), by_weekday=True)
+
+    def on(self, day: date) -> float:
+        return self.weekdays[day.weekday()]
+
+
+def _mean(costs: Sequence[int], weights: Sequence[float], towards: float, pull: float) -> float:
+    weight = sum(weights) + pull
+    if not weight:
+        return 0.0
+    return (sum(cost * w for cost, w in zip(costs, weights, strict=True)) + towards * pull) / weight
+
+
+def _to_come(means: _Means, period: Period, now: datetime) -> tuple[Day, ...]:
+    """Return what the rest of today and each later day of the period should cost."""
+    days = [day for day in period.days() if day.end > now]
+    found = []
+    for day in days:
+        left = (day.end - max(now, day.start)) / (day.end - day.start)
+        found.append(Day(day.first_day, Nanos(round(means.on(day.first_day) * left))))
+    return tuple(found)
+
+
+def _interval(
+    days: Sequence[Day], means: _Means, left: int, spent: Nanos, projected: Nanos
+) -> tuple[Nanos | None, Nanos | None]:
+    if not left:
+        return spent, spent
+    n = len(days)
+    if n < FEWEST_DAYS:
+        return None, None
+    freedom = max(n - (7 if means.by_weekday else 1), 1)
+    variance = sum((day.cost - means.on(day.date)) ** 2 for day in days) / freedom
+    half = QUANTILES[min(freedom, len(QUANTILES)) - 1] * math.sqrt(variance * (left + left * left / n))
+    return Nanos(max(spent, round(projected - half))), Nanos(round(projected + half))
+
+
+def days_between(first: date, last: date, costs: dict[date, Nanos]) -> list[Day]:
+    """Return every day from ``first`` to ``last`` with its cost, zero where there is none.
+
+    >>> days_between(date(2026, 11, 1), date(2026, 11, 2), {date(2026, 11, 2): Nanos(5)})[0].cost
+    0
+    """
+    span = (last - first).days + 1
+    return [Day(day, costs.get(day, Nanos(0))) for day in (first + timedelta(days=n) for n in range(span))]

@@ -1,0 +1,68 @@
+"""The facts of ``explain``: entries of two months, weeks, days or jobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from ...analysis.explain import explain
+from ...errors import WrongUsage
+from ...model import Entry
+from ...periods import Period, between, parse_month, week
+from ...rollup import Query
+from ...views.common import named
+from ...views.explanation import ExplainFacts
+from ...workspace import Workspace
+from ..jobs import find_job
+from .common import health, zone_of
+from .job import entries_of_job
+
+
+def explain_facts(workspace: Workspace, before: str, after: str, query: Query) -> ExplainFacts:
+    """Return why ``after`` costs more or less than ``before``; each names a period or a job.
+
+    Raises:
+        WrongUsage, UnknownJob: one of them names nothing.
+    """
+    zone = zone_of(workspace, query.user_id)
+    workspace.index.catch_up_all()
+    sides = [_side(workspace, name, query, zone) for name in (before, after)]
+    (first, entries_before), (second, entries_after) = sides
+    return ExplainFacts(first, second, explain(entries_before, entries_after), health(workspace))
+
+
+def _side(workspace: Workspace, name: str, query: Query, zone: ZoneInfo) -> tuple[str, Iterable[Entry]]:
+    """Return what to call one side, and its entries."""
+    period = period_named(name, zone)
+    if period is not None:
+        return named(period), workspace.index.entries(replace(query, start=period.start, end=period.end))
+    job = find_job(workspace, name)
+    entries, _ = entries_of_job(workspace, job)
+    mine = [e for e in entries if query.user_id in (None, e.user_id)]
+    return job.job_id, [e for e in mine if query.stage in (None, e.stage)]
+
+
+def period_named(name: str, zone: ZoneInfo) -> Period | None:
+    """Return the period a name means: ``2026-10``, ``2026-W41``, ``2026-10-05`` or ``FIRST..LAST``.
+
+    Raises:
+        WrongUsage: it looks like a period and is none.
+
+    >>> period_named("2026-W41", ZoneInfo("UTC")).name, period_named("job-1", ZoneInfo("UTC"))
+    ('2026-W41', None)
+    """
+    if not re.fullmatch(r"\d{4}-(\d\d|W\d\d|\d\d-\d\d(\.\.\d{4}-\d\d-\d\d)?)", name, re.ASCII):
+        return None
+    try:
+        if "W" in name:
+            monday = date.fromisocalendar(int(name[:4]), int(name[6:]), 1)
+            return week(datetime(monday.year, monday.month, monday.day, 12, tzinfo=zone), zone)
+        if len(name) == len("2026-10"):
+            return parse_month(name, zone)
+        first, _, last = name.partition("..")
+        return between(date.fromisoformat(first), date.fromisoformat(last or first), zone)
+    except ValueError as fault:
+        raise WrongUsage(f"{name!r} is no month, week or day: {fault}") from fault
