@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ..model import Charge, Unpriced, Usage
+from ..model import Charge, PricedBy, Unpriced, Usage
 from ..money import Nanos, format_usd, json_number
 from . import arithmetic
+from .catalogue import Catalogue, Offer, Quote
+from .genai import SOURCE as GENAI
 from .rates import UNITS, Price, Rates
-
-if TYPE_CHECKING:
-    from .catalogue import Catalogue, Offer
 
 _EXAMPLES: Final = (
     Usage(tokens_input=1_500, tokens_output=300),
@@ -92,39 +91,77 @@ def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> Pr
     offers = list(catalogue.offers(service, model))
     if not offers:
         return None
+
+    def standing(tier: str | None) -> Quote | None:
+        quote = catalogue.quote(service, model, at, tier)
+        return None if isinstance(quote, Unpriced) else quote
+
     quote = catalogue.quote(service, model, at)
-    standing = None if isinstance(quote, Unpriced) else quote
-    prices = tuple(line for offer in offers for line in _dated(catalogue, offer, service, model, at))
-    example = _example(standing.price) if standing else (quote.reason,)  # type: ignore[union-attr] # the other case
     return PricedModel(
-        offers[0].name, offers[0].prices.local, catalogue.class_of(offers[0].name), prices, example
+        name=offers[0].name,
+        local=offers[0].prices.local,
+        kind=catalogue.class_of(offers[0].name),
+        prices=tuple(line for offer in offers for line in _dated(offer, at, standing)),
+        example=(quote.reason,) if isinstance(quote, Unpriced) else _example(quote.price),
+    )
+
+
+def listing(catalogue: Catalogue, at: datetime, *, everything: bool = False) -> list[PricedModel]:
+    """Return all models with a price, by name; with ``everything`` also those nobody asked for yet.
+
+    ``everything`` imports ``genai-prices`` and takes about a second.
+    """
+    found: dict[str, PricedModel] = {}
+    for name in catalogue.models():
+        service, _, model = name.partition("/")
+        if (priced := describe(catalogue, service, model, at)) is not None:
+            found.setdefault(priced.name, priced)
+    if everything and catalogue.genai is not None:
+        for prices in catalogue.genai.everything():
+            offer = Offer(GENAI, catalogue.genai.version, prices, prices.name.partition("/")[0], prices.name)
+            if offer.name not in found:
+                found[offer.name] = _described_alone(catalogue, offer, at)
+    return [found[name] for name in sorted(found)]
+
+
+def _described_alone(catalogue: Catalogue, offer: Offer, at: datetime) -> PricedModel:
+    """Describe what one source says, where no other has a price."""
+
+    def standing(tier: str | None) -> Quote | None:
+        price = offer.prices.at(at, tier)
+        by = PricedBy(offer.source, offer.version, offer.name)
+        return Quote(price, by) if price is not None else None
+
+    price = offer.prices.at(at)
+    return PricedModel(
+        name=offer.name,
+        local=False,
+        kind=catalogue.class_of(offer.name),
+        prices=tuple(_dated(offer, at, standing)),
+        example=_example(price) if price is not None else (),
     )
 
 
 def _dated(
-    catalogue: Catalogue, offer: Offer, service: str, model: str, at: datetime
+    offer: Offer, at: datetime, standing: Callable[[str | None], Quote | None]
 ) -> Iterable[DatedPrice]:
-    tiers: list[tuple[str | None, tuple[Price, ...]]] = [
-        (None, offer.prices.prices),
-        *offer.prices.tiers.items(),
-    ]
+    tiers: list[tuple[str | None, tuple[Price, ...]]] = [(None, offer.prices.prices)]
+    tiers += offer.prices.tiers.items()
     for tier, prices in tiers:
-        quote = catalogue.quote(service, model, at, tier)
-        standing = None if isinstance(quote, Unpriced) else quote
-        active = offer.prices.at(at, tier)
+        quote, active = standing(tier), offer.prices.at(at, tier)
         for price in prices:
-            current = price is active and standing is not None and standing.priced_by.source == offer.source
+            holds = price is active and quote is not None and quote.priced_by.source == offer.source
             yield DatedPrice(
                 source=offer.source,
                 version=offer.version,
                 since=price.since,
                 tier=tier,
                 hours=price.hours,
-                rates=rate_lines(standing.price if current and standing else price),
+                rates=rate_lines(quote.price if holds and quote else price),
                 reference=price.source,
                 unverified=price.unverified or offer.vague,
                 note=price.note,
-                current=current,
+                current=holds,
             )
 
 

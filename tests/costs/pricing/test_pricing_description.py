@@ -10,7 +10,7 @@ import pytest
 from shared.costs.model import Charge, Usage
 from shared.costs.money import Nanos
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.description import describe_charge, explain
+from shared.costs.pricing.description import describe_charge, explain, listing
 from shared.costs.pricing.rates import Price, Rate
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -176,3 +176,20 @@ def test_a_charge_in_one_line() -> None:
     assert isinstance(local, Charge)
     assert describe_charge(local).startswith("nothing billed = $0")
     assert local.total == Nanos(0)
+
+
+def test_the_list_of_all_models() -> None:
+    known = listing(OWN, NOW)
+    names = [model.name for model in known]
+    assert names == sorted(set(names))
+    assert {"openai/gpt-4o", "local/*", "whisperx/medium"} <= set(names)
+    everything = listing(OWN, NOW, everything=True)
+    assert len(everything) > 2_000
+    by_name = {model.name: model for model in everything}
+    assert by_name["openai/gpt-4o"] == known[names.index("openai/gpt-4o")]
+    one = by_name["groq/gemma2-9b-it"]
+    assert one.current is not None
+    assert one.current.source == "genai-prices"
+    assert one.example[-1].startswith("total $")
+    # Describing one of them alone says the same.
+    assert OWN.describe("groq", "gemma2-9b-it", NOW) == one
