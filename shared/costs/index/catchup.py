@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from zlib import crc32
 
 from ..errors import StorageUnavailable
+from ..ledger.places import Appended
 from ..model import Entry
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .backend import Backend
@@ -19,7 +19,7 @@ from .fold import dim_of, sums_of
 from .intake import Intake
 from .keys import key_of
 from .ledgerfile import FINGERPRINT_BYTES, opened
-from .registry import Registered, Registry
+from .registry import Registered, Registry, random_token
 from .store import put_one, put_reserved
 from .tables import SUM_COLUMNS
 
@@ -27,20 +27,6 @@ SWEEP_AT: Final = 32
 """How many ledgers may be marked before the marks of dead processes are taken away."""
 
 GONE: Final = "moved or archived: its sums are kept, its entries cannot be shown"
-
-
-class Appended(Protocol):
-    """Where a line was appended: its first byte and how many it has."""
-
-    @property
-    def offset(self) -> int:
-        """The line's first byte."""
-        ...
-
-    @property
-    def length(self) -> int:
-        """How many bytes it has, its newline included."""
-        ...
 
 
 class CatchUp:
@@ -113,6 +99,21 @@ class CatchUp:
             self._backend.up_to_date[ledger.id] = _look(found)
             self._registry.drop(self._intake.moved)
 
+    def anew(self, ledger: Registered) -> None:
+        """Take one ledger out and in again.
+
+        Raises:
+            StorageUnavailable: the index cannot be used.
+
+        """
+        self._backend.up_to_date.pop(ledger.id, None)
+        try:
+            self._intake.renew(ledger)
+        except (FileNotFoundError, NotADirectoryError):
+            self._wait_for(ledger, GONE)
+        except OSError as fault:
+            self._wait_for(ledger, f"cannot be read: {fault}")
+
     def _wait_for(self, ledger: Registered, why: str) -> None:
         """Note that a ledger could not be looked at: it is tried again at each look."""
         with self._backend.reading() as db:
@@ -140,18 +141,24 @@ class CatchUp:
             ledgers = self._registry.all()
         elif waiting:
             ledgers = self._registry.changing(waiting)
-        dead = self._registry.dead_writers() if marked >= SWEEP_AT else []
-        spooled = self._registry.spooled() if dead else frozenset()
+        dead, spooled = self._dead() if marked >= SWEEP_AT else ([], frozenset[Path]())
         left = self._each(ledgers, patience_s)
         if left:
             return left
         self._no_longer_waiting(waiting)
         if dead:
-            self._sweep(dead, spooled)
+            self._sweep(dead, ledgers, spooled)
         elif whole:
             with self._backend.transaction() as db:
                 db.execute("UPDATE meta SET token = ?", (token,))
         return 0
+
+    def _dead(self) -> tuple[list[str], frozenset[Path]]:
+        """Return the processes that are no more, and the ledgers for which lines wait in the spool."""
+        try:
+            return self._registry.dead_writers(), self._registry.spooled()
+        except OSError:
+            return [], frozenset()  # not known: no mark is taken away
 
     def _each(self, ledgers: list[Registered], patience_s: float | None) -> int:
         end = None if patience_s is None else time.monotonic() + patience_s
@@ -167,10 +174,10 @@ class CatchUp:
             with self._backend.transaction() as db:
                 db.executemany("DELETE FROM waiting WHERE ledger = ?", back)
 
-    def _sweep(self, dead: list[str], spooled: frozenset[Path]) -> None:
+    def _sweep(self, dead: list[str], ledgers: list[Registered], spooled: frozenset[Path]) -> None:
         """Take away the marks of dead processes; see :mod:`.registry` for why this loses nothing."""
-        kept = {each.id for each in self._registry.all() if each.path in spooled} if spooled else set()
-        token = secrets.randbits(62)
+        kept = {each.id for each in ledgers if each.path in spooled or not _synced(each)}
+        token = random_token()
         with self._registry.state.transaction() as state:
             with self._backend.synced() as db:
                 db.execute("UPDATE meta SET token = ?", (token,))
@@ -180,6 +187,18 @@ class CatchUp:
 
 def _look(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _synced(ledger: Registered) -> bool:
+    """Bring a ledger to the disk: a process that died between its write and its sync did not."""
+    try:
+        with opened(ledger.path) as file:
+            file.sync()
+    except FileNotFoundError:
+        return True  # it waits, as a ledger that is gone, and is looked at without a mark
+    except OSError:
+        return False
+    return True
 
 
 class _NotNext(Exception):

@@ -36,6 +36,8 @@ WAIT_S: Final = 1.0
 
 _SHORTEST_NAP_S: Final = 0.000_05
 _LONGEST_NAP_S: Final = 0.002
+_NAP_SHARE: Final = 0.1
+"""A nap may be longer than that, up to this share of the time waited so far."""
 
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = frozenset(
@@ -247,7 +249,9 @@ def retried(action: Callable[[], object], wait_s: float) -> None:
         else:
             return
         time.sleep(nap)
-        nap = min(nap * 1.5, _LONGEST_NAP_S)
+        # Who has waited long looks less often: many lookers would keep the one they wait for from working.
+        waited = wait_s - (end - now)
+        nap = min(nap * 1.5, max(_LONGEST_NAP_S, waited * _NAP_SHARE))
 
 
 @contextmanager

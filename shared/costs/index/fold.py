@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..model import Entry
+from ..model import MAX_COUNT, Entry
 from ..money import ZERO
 from ..rollup import BUCKET_SECONDS, bucket_of, output_part
 from .tables import SUM_COLUMNS, Dim
@@ -77,7 +77,7 @@ def sums_of(entry: Entry) -> Sums:
         sign * usage.tokens_output,
         sign * usage.tokens_cached,
         sign * usage.tokens_reasoning,
-        sign * usage.audio_microseconds if usage.audio_seconds else 0,
+        sign * min(usage.audio_microseconds, MAX_COUNT) if usage.audio_seconds else 0,
         cost,
         output_part(charge),
         cost if retried else 0,
@@ -86,7 +86,7 @@ def sums_of(entry: Entry) -> Sums:
 
 def dim_of(entry: Entry) -> Dim:
     """Return the dimensions of an entry; an empty text where it has none."""
-    return (
+    dim = (
         entry.user_id,
         entry.stage or "",
         entry.service,
@@ -97,3 +97,10 @@ def dim_of(entry: Entry) -> Dim:
         ",".join(sorted(entry.tags)),
         entry.service_tier or "",
     )
+    return dim if "".join(dim).isascii() else _mended(dim)
+
+
+def _mended(dim: Dim) -> Dim:
+    """Return texts that SQLite can keep: half a surrogate pair becomes U+FFFD, as in the ledger's lines."""
+    user, *others = (text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in dim)
+    return (user, *others)  # type: ignore[return-value]  # as many as there were

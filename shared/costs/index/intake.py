@@ -86,6 +86,20 @@ class Intake:
                 changed = True
         return changed
 
+    def renew(self, ledger: Registered) -> None:
+        """Take a ledger out and in again, whatever the index thinks of it.
+
+        Raises:
+            OSError: the ledger cannot be read; the index keeps what it had.
+            StorageUnavailable: the index cannot be used.
+
+        """
+        with opened(ledger.path):
+            pass  # it must be there before it is taken out
+        with self._backend.transaction() as db:
+            self._backend.memory.forget_active()
+            self._renew(db, ledger_row(db, ledger.id) or new_row(ledger))
+
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
         """Take one batch in; return whether there may be more to do."""
         with self._backend.reading() as db:

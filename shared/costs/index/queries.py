@@ -15,11 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from ..ledger.places import LedgerProblem
 from ..model import Entry
 from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
 from .fold import dim_of
-from .places import LedgerProblem
 from .store import DAY_BUCKETS, SLOTS, ledger_row
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 

@@ -119,7 +119,7 @@ class Registry:
         """Register ledgers (path and job id) that were found somewhere. All will be looked at again."""
         with self.state.transaction() as db:
             found = [_registered(db, _text(path), job_id) for path, job_id in ledgers]
-            db.execute("UPDATE sweep SET token = ?", (_random_token(),))
+            db.execute("UPDATE sweep SET token = ?", (random_token(),))
             self._changes += 1
         return found
 
@@ -277,7 +277,7 @@ class Presence:
         self._owner = 0
 
 
-def _random_token() -> int:
+def random_token() -> int:
     """Return 62 random bits. ``secrets`` would say it shorter, and costs 10 ms to import."""
     return int.from_bytes(os.urandom(8)) >> 2
 

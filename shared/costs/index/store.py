@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -172,12 +172,23 @@ def put_reserved(db: sqlite3.Connection, ledger: int, reserved: Mapping[str, tup
     )
 
 
-def find_reserved(db: sqlite3.Connection, reservation: str) -> tuple[int, int]:
-    """Return the calls, and their cost, that all ledgers have under a reservation."""
-    row = db.execute(
-        "SELECT total(calls), sum(cost) FROM reserved WHERE key = ? AND more = ?", key_of(reservation)
-    ).fetchone()
-    return int(row[0]), int(row[1] or 0)
+def find_reserved(db: sqlite3.Connection, reservations: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the calls, and their cost, that all ledgers have under each reservation that has any."""
+    found: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(reservations), _AT_ONCE):
+        asked = {key_of(one): one for one in reservations[start : start + _AT_ONCE]}
+        marks = ", ".join(["(?, ?)"] * len(asked))
+        rows = db.execute(
+            f"""SELECT key, more, sum(calls), sum(cost) FROM reserved
+            WHERE (key, more) IN (VALUES {marks}) GROUP BY key, more""",  # marks only
+            [part for key in asked for part in key],
+        )
+        found |= {asked[key, more]: (calls, cost) for key, more, calls, cost in rows}
+    return found
+
+
+_AT_ONCE: Final = 400
+"""How many reservations one statement asks for: older SQLite versions take 999 values."""
 
 
 def _put_derived(db: sqlite3.Connection, rows: Iterable[tuple[int, int, str, Sums]]) -> None:

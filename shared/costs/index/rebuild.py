@@ -1,0 +1,344 @@
+"""Builds the whole index anew from all ledgers, beside the present one, and then puts it in its place.
+
+Two processes read and fold ledgers; this one writes. The present index serves until the new one takes
+its place, and what is appended meanwhile is caught up afterwards: every ledger is looked at once more,
+because the new index has no token yet (see :mod:`.registry`).
+
+Ledgers that are gone keep their sums: they are carried over, as far as the present index can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from .. import platform
+from ..errors import StorageUnavailable
+from .backend import Backend, lay_tables
+from .database import translated
+from .indexfile import IndexFile
+from .intake import Intake, put_problems
+from .registry import Registered, Registry
+from .scan import Scanned, scan
+from .store import DAY_BUCKETS, SLOTS, ledger_row, put_ledger, put_reserved
+from .tables import DIM_COLUMNS, SUM_COLUMNS
+
+PROCESSES: Final = 2
+CHUNK_BYTES: Final = 4 << 20
+SMALL_BYTES: Final = 16 << 20
+"""Below this many bytes no processes are started: that would take longer than the work."""
+
+_AHEAD: Final = 4
+_SUMS_WIDTH: Final = 3 + len(SUM_COLUMNS)
+_SEEN_WIDTH: Final = 4
+_PUT_SUMS: Final = f"INSERT INTO sums VALUES ({', '.join('?' * _SUMS_WIDTH)})"
+
+
+class Progress(Protocol):
+    """Is told how far a rebuild has come."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """``done`` of ``total`` bytes of ledgers are taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild took in. ``unread`` are the ledgers that could not be read, and why."""
+
+    ledgers: int
+    entries: int
+    bytes: int
+    unread: tuple[tuple[Path, str], ...]
+
+
+def rebuild(registry: Registry, index: IndexFile, progress: Progress | None = None) -> Rebuilt:
+    """Build the index anew and put it in the place of the present one.
+
+    Raises:
+        StorageUnavailable: the new file cannot be written, or the old one not be replaced.
+
+    """
+    ledgers = registry.all()
+    path = index.path.with_name(f"{index.path.name}-new-{os.getpid()}")
+    with translated(path):
+        platform.secure_directory(path.parent)
+        path.unlink(missing_ok=True)
+        platform.close(platform.create_secure(path))
+        try:
+            with _Builder(path, index) as builder:
+                builder.take_in(ledgers, progress or _silent)
+                builder.derive()
+            index.replace(path)
+        finally:
+            path.unlink(missing_ok=True)
+    return builder.rebuilt(len(ledgers))
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class _NewIndex(Backend):
+    """The index that is being built: no journal, no syncs, since nobody sees it before it is whole."""
+
+    def ready(self, wait_s: float) -> sqlite3.Connection:  # noqa: ARG002  # nobody else uses it
+        if self._connection is None:
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536", "temp_store=MEMORY"):
+                connection.execute(f"PRAGMA {pragma}")
+            lay_tables(connection)
+            self._connection, self._owner = connection, os.getpid()
+        return self._connection
+
+    def start_anew(self) -> None:
+        raise StorageUnavailable(f"{self.path}: damaged while it was written")
+
+
+class _Builder:
+    def __init__(self, path: Path, old: IndexFile) -> None:
+        self._new = _NewIndex(path)
+        self._old = old
+        self._entries = 0
+        self._bytes = 0
+        self._unread: list[tuple[Path, str]] = []
+
+    def __enter__(self) -> _Builder:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            with self._new.reading() as db:
+                # In WAL mode from its first byte on; the mode is kept in the file.
+                db.execute("PRAGMA journal_mode=WAL")
+        self._new.close()
+
+    def take_in(self, ledgers: Sequence[Registered], progress: Progress) -> None:
+        """Take all ledgers in, in the order in which they were registered."""
+        chunks, whole = _chunks(ledgers)
+        with _scanned(chunks, whole) as results:
+            for chunk, scanned in zip(chunks, results, strict=True):
+                self._put(chunk, scanned)
+                self._bytes += scanned.read_bytes
+                progress(min(self._bytes, whole), whole)
+
+    def _put(self, chunk: Sequence[Registered], scanned: Scanned) -> None:
+        with self._new.transaction() as db:
+            new_ids = _put_seen(db, scanned)
+            if new_ids:
+                self._put_scanned(db, scanned)
+        if not new_ids:  # an id occurs twice: it takes a closer look
+            intake = Intake(self._new)
+            gone = {ledger.id for ledger, _ in scanned.unread}
+            for ledger in chunk:
+                if ledger.id not in gone:
+                    intake.catch_up(ledger)
+        for ledger, why in scanned.unread:
+            self._carry_over(ledger, why)
+        self._entries += len(scanned.seen) // _SEEN_WIDTH
+
+    def _put_scanned(self, db: sqlite3.Connection, scanned: Scanned) -> None:
+        numbers = [self._new.memory.dim(db, dim) for dim in scanned.dims]
+        db.executemany(
+            f"INSERT INTO sums VALUES ({', '.join('?' * _SUMS_WIDTH)})",
+            [
+                (bucket, ledger, numbers[dim], *sums)
+                for bucket, ledger, dim, *sums in _rows(scanned.sums, _SUMS_WIDTH)
+            ],
+        )
+        for reservation, ledger, calls, cost in scanned.reserved:
+            put_reserved(db, ledger, {reservation: (calls, cost)})
+        put_problems(db, scanned.problems)
+        for row in scanned.ledgers:
+            put_ledger(db, row)
+
+    def derive(self) -> None:
+        """Fill the tables whose rows are sums of other rows."""
+        summed = ", ".join(f"sum({name})" for name in SUM_COLUMNS)
+        with self._new.transaction() as db:
+            for table in ("days", "spend", "activity"):  # a closer look has filled some of it already
+                db.execute(f"DELETE FROM {table}")
+            db.execute(f"INSERT INTO days SELECT {_DAY}, dim, {summed} FROM sums GROUP BY 1, 2")
+            db.execute(
+                f"""INSERT INTO activity SELECT DISTINCT {_DAY}, user_id, ledger
+                FROM sums JOIN dims ON dims.id = dim"""
+            )
+            _derive_spend(db)
+
+    def _carry_over(self, ledger: Registered, why: str) -> None:
+        """Keep the sums of a ledger that is gone."""
+        self._unread.append((ledger.path, why))
+        with self._new.transaction() as db:
+            db.execute("REPLACE INTO waiting VALUES (?, ?, ?)", (ledger.id, str(ledger.path), why))
+            with suppress(StorageUnavailable), self._old.reading() as old:
+                _copy_ledger(old, db, self._new, ledger.id)
+
+    def rebuilt(self, ledgers: int) -> Rebuilt:
+        """Return what was taken in."""
+        return Rebuilt(ledgers - len(self._unread), self._entries, self._bytes, tuple(self._unread))
+
+
+# Whole days before 1970 too: SQLite's division rounds towards zero.
+_DAY: Final = f"(bucket - ((bucket % {DAY_BUCKETS}) + {DAY_BUCKETS}) % {DAY_BUCKETS}) / {DAY_BUCKETS}"
+
+
+def _rows(flat: Sequence[int], width: int) -> Iterator[tuple[int, ...]]:
+    one = iter(flat)
+    return zip(*[one] * width, strict=True)
+
+
+def _put_seen(db: sqlite3.Connection, scanned: Scanned) -> bool:
+    rows = sorted(_rows(scanned.seen, _SEEN_WIDTH))
+    before = db.total_changes
+    db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows)
+    if db.total_changes - before == len(rows):
+        return True
+    # Without a journal nothing can be rolled back: take out exactly what came in with these rows.
+    db.executemany("DELETE FROM seen WHERE key = ? AND more = ? AND ledger = ? AND offset = ?", rows)
+    return False
+
+
+def _derive_spend(db: sqlite3.Connection) -> None:
+    days: dict[tuple[str, int], list[int]] = {}
+    rows = db.execute(
+        """SELECT user_id, bucket, sum(cost) AS spent FROM sums JOIN dims ON dims.id = dim
+        GROUP BY 1, 2 HAVING spent != 0"""
+    )
+    for user, bucket, spent in rows:
+        day, slot = divmod(bucket, DAY_BUCKETS)
+        days.setdefault((user, day), [0] * DAY_BUCKETS)[slot] = spent
+    db.executemany(
+        "INSERT INTO spend VALUES (?, ?, ?, ?)",
+        [(*key, sum(slots), SLOTS.pack(*slots)) for key, slots in sorted(days.items())],
+    )
+
+
+def _copy_ledger(old: sqlite3.Connection, new: sqlite3.Connection, backend: Backend, ledger: int) -> None:
+    """Copy all that one index has of a ledger to another; what was seen elsewhere stays there."""
+    row = ledger_row(old, ledger)
+    if row is None:
+        return
+    dims, sums = (", ".join(names) for names in (DIM_COLUMNS, SUM_COLUMNS))
+    width = len(DIM_COLUMNS)
+    rows = old.execute(
+        f"SELECT bucket, {dims}, {sums} FROM sums JOIN dims ON id = dim WHERE ledger = ?", (ledger,)
+    )
+    for bucket, *rest in rows.fetchall():
+        dim = backend.memory.dim(new, tuple(rest[:width]))
+        new.execute(_PUT_SUMS, (bucket, ledger, dim, *rest[width:]))
+    for table in ("seen", "reserved", "problems", "ledgers"):
+        column = "id" if table == "ledgers" else "ledger"
+        found = old.execute(f"SELECT * FROM {table} WHERE {column} = ?", (ledger,)).fetchall()
+        if found:
+            new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(found[0]))})", found)
+
+
+# --- reading in other processes --------------------------------------------------------------------------
+
+
+def _chunks(ledgers: Sequence[Registered]) -> tuple[list[list[Registered]], int]:
+    """Divide ledgers into chunks of about the same number of bytes; return them and the number of all."""
+    chunks: list[list[Registered]] = []
+    whole = room = 0
+    for ledger in ledgers:
+        try:
+            size = os.stat(ledger.path).st_size
+        except OSError:
+            size = 0  # it is reported when it is opened
+        if room <= 0:
+            chunks.append([])
+            room = CHUNK_BYTES
+        chunks[-1].append(ledger)
+        room -= size + 1000  # opening a ledger takes as long as reading some lines
+        whole += size
+    return chunks, whole
+
+
+@contextmanager
+def _scanned(chunks: Sequence[Sequence[Registered]], whole: int) -> Iterator[Iterator[Scanned]]:
+    """Give the folded chunks, in their order."""
+    if whole < SMALL_BYTES or len(chunks) < PROCESSES:
+        yield map(scan, chunks)
+        return
+    with ExitStack() as stack:
+        workers = [stack.enter_context(_Worker(chunks[n::PROCESSES])) for n in range(PROCESSES)]
+        yield (workers[number % PROCESSES].next() for number in range(len(chunks)))
+
+
+class _Worker:
+    """A process that folds chunks, a few of them ahead of who asks for the results."""
+
+    def __init__(self, chunks: Sequence[Sequence[Registered]]) -> None:
+        self._chunks = chunks
+        self._results: queue.Queue[Scanned | Exception] = queue.Queue(_AHEAD)
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> _Worker:
+        # A program of its own, not a fork: SQLite connections and locks must not be inherited.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.scanner"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._receive)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._process.kill()
+        self._process.wait()
+        with suppress(queue.Empty):
+            while True:
+                self._results.get_nowait()
+        for thread in self._threads:
+            thread.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with suppress(OSError):
+                    pipe.close()
+
+    def next(self) -> Scanned:
+        """Return the next chunk's result.
+
+        Raises:
+            StorageUnavailable: the process died.
+
+        """
+        found = self._results.get()
+        if isinstance(found, Exception):
+            raise StorageUnavailable(f"a process that reads ledgers failed: {found!r}") from found
+        return found
+
+    def _send(self) -> None:
+        pipe = self._process.stdin
+        with suppress(OSError):  # the process died: the receiver tells
+            for chunk in (*self._chunks, None):
+                pickle.dump(chunk, pipe)  # type: ignore[arg-type]  # there is one: PIPE
+            pipe.flush()  # type: ignore[union-attr]
+
+    def _receive(self) -> None:
+        for _ in self._chunks:
+            try:
+                found: Scanned | Exception = pickle.load(self._process.stdout)  # type: ignore[arg-type]  # noqa: S301  # from our own child
+            except Exception as fault:  # whatever it is, whoever waits for the result is told
+                found = fault
+            while not self._stopped.is_set():
+                try:
+                    self._results.put(found, timeout=0.1)
+                except queue.Full:
+                    continue
+                break
+            if isinstance(found, Exception):
+                return
