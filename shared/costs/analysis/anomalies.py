@@ -3,7 +3,8 @@
 A value is compared with the others of its group by the modified z-score, 0.6745 * (x - median) / MAD,
 where MAD is the median distance from the median: unlike mean and standard deviation, neither is moved
 by the very values that are looked for. Scores above 3.5 stand out. Where more than half of the values
-are alike the MAD is zero, and 1.2533 times the mean distance takes its place.
+are alike the MAD is zero, and 1.2533 times the mean distance takes its place. x is the logarithm of
+the cost: costs spread by factors, and half the usual is as far off as twice the usual.
 Source: B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers (ASQC, 1993), as in
 https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm
 
@@ -13,6 +14,8 @@ others are: nobody would look into it.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -36,7 +39,7 @@ class Sample(NamedTuple):
     """One value: ``group`` is what it is compared within, ``unit`` what it is the price of.
 
     ``where`` is the job or the day; ``value`` the cost of one unit and ``cost`` the whole amount
-    behind it, both in nano-dollars.
+    behind it, both in nano-dollars and above zero.
     """
 
     group: str
@@ -60,7 +63,7 @@ class Anomaly(NamedTuple):
     @property
     def times(self) -> float:
         """The value as a multiple of the usual one."""
-        return self.sample.value / self.usual if self.usual else float("inf")
+        return self.sample.value / self.usual
 
 
 def find_anomalies(samples: Iterable[Sample]) -> list[Anomaly]:
@@ -82,15 +85,16 @@ def _in_group(group: Sequence[Sample]) -> Iterable[Anomaly]:
     if len(group) < FEWEST:
         return
     usual = median([sample.value for sample in group])
-    distances = [abs(sample.value - usual) for sample in group]
-    spread = median(distances) / _TO_SIGMA or _MEAN_TO_SIGMA * sum(distances) / len(distances)
-    for sample in group:
-        distance = sample.value - usual
-        if not spread or abs(distance) / spread <= THRESHOLD or abs(distance) < LEAST_SHARE * usual:
-            continue
-        excess = Nanos(divide(sample.cost * distance, sample.value)) if sample.value else Nanos(-usual)
-        if abs(excess) >= LEAST_AMOUNT:
-            yield Anomaly(sample, usual, distance / spread, excess)
+    logs = [math.log(sample.value) for sample in group]
+    centre = statistics.median(logs)
+    distances = [abs(x - centre) for x in logs]
+    spread = statistics.median(distances) / _TO_SIGMA or _MEAN_TO_SIGMA * statistics.fmean(distances)
+    for sample, x in zip(group, logs, strict=True):
+        score = (x - centre) / spread if spread else 0.0
+        excess = Nanos(divide(sample.cost * (sample.value - usual), sample.value))
+        far = abs(sample.value - usual) >= LEAST_SHARE * usual and abs(excess) >= LEAST_AMOUNT
+        if abs(score) > THRESHOLD and far:
+            yield Anomaly(sample, usual, score, excess)
 
 
 def job_samples(groups: Iterable[Group]) -> list[Sample]:
@@ -108,13 +112,18 @@ def job_samples(groups: Iterable[Group]) -> list[Sample]:
         if priced is not None:
             unit, value = priced
             found.append(Sample(f"{stage}, {service}/{model}", unit, job_id, value, group.totals.cost))
-    whole = [Sample("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost]
+    whole = [Sample("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost > 0]
     return [*found, *whole]
 
 
 def per_unit(totals: Totals) -> tuple[str, Nanos] | None:
-    """Return a unit and its cost; ``None`` where nothing was paid."""
-    if not totals.cost:
+    """Return a unit and its cost; ``None`` where nothing was paid, or less than a nano-dollar a unit."""
+    found = _unit(totals)
+    return found if found and found[1] > 0 else None
+
+
+def _unit(totals: Totals) -> tuple[str, Nanos] | None:
+    if totals.cost <= 0:
         return None
     if totals.audio_microseconds:
         return "a minute of audio", Nanos(divide(totals.cost * 60_000_000, totals.audio_microseconds))
@@ -125,4 +134,4 @@ def per_unit(totals: Totals) -> tuple[str, Nanos] | None:
 
 def day_samples(costs: Mapping[str, Nanos]) -> list[Sample]:
     """Return days with any cost as samples, by their names."""
-    return [Sample("all jobs", "a day", name, cost, cost) for name, cost in costs.items() if cost]
+    return [Sample("all jobs", "a day", name, cost, cost) for name, cost in costs.items() if cost > 0]

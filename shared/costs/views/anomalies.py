@@ -64,7 +64,7 @@ def _table(anomalies: Sequence[Anomaly]) -> Table:
 
 def _row(anomaly: Anomaly) -> Row:
     sample = anomaly.sample
-    times = f"{anomaly.times:.1f}x" if anomaly.usual else ""
+    times = f"{anomaly.times:.1f}x"
     return (sample.where, sample.group, sample.unit, sample.value, anomaly.usual, times, anomaly.excess)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from ..model import Entry
 from ..money import to_usd
 from ..rollup import Totals
 from .report import Column, Figure, Note, Report, Table
+
+_LONGEST: Final = 100
 
 
 def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int) -> Report:
@@ -19,7 +22,8 @@ def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int)
         by_model.setdefault(f"{entry.service}/{entry.model}", Totals()).add(entry)
     ranked = sorted(by_model.items(), key=lambda item: (-item[1].cost, item[0]))
     return Report(
-        title=f"Cost of {' '.join(command)}",
+        title="Cost of this run",
+        subtitle=_shortened(" ".join(command)),
         figures=(
             Figure("cost", "Cost", total.cost, "money"),
             Figure("calls", "AI calls", total.calls, "count"),
@@ -37,6 +41,10 @@ def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int)
             "by_model": {model: to_usd(sums.cost) for model, sums in ranked},
         },
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def _table(ranked: Sequence[tuple[str, Totals]]) -> Table:

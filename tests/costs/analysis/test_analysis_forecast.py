@@ -1,0 +1,139 @@
+"""Forecasts: honest about little data, and better than a plain run rate where weekdays differ."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.analysis.forecast import WEEKDAYS_FROM, Day, Forecast, days_between, forecast
+from shared.costs.analysis.pace import pace
+from shared.costs.money import Nanos, from_usd
+from shared.costs.periods import Period, month, parse_month
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOVEMBER = parse_month("2026-11", BERLIN)
+WEEKDAYS = (1.4, 1.3, 1.2, 1.2, 1.0, 0.15, 0.1)
+"""A pipeline that rests at weekends."""
+
+
+def at(day: int, hour: int = 12) -> datetime:
+    return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+
+def even(first: date, last: date, usd: str = "2") -> list[Day]:
+    return days_between(first, last, {first + timedelta(days=n): from_usd(usd) for n in range(400)})
+
+
+def test_an_even_history_goes_on_evenly() -> None:
+    history = even(date(2026, 9, 1), date(2026, 11, 22))
+    found = forecast(history, NOVEMBER, datetime(2026, 11, 22, 22, 59, 59, tzinfo=UTC))
+    assert found.by_weekday
+    assert found.projected == pytest.approx(from_usd(60), rel=1e-4)
+    assert found.low == pytest.approx(found.projected, rel=1e-4)
+    assert found.spent == from_usd(44)
+
+
+def test_what_is_left_of_today_counts_by_the_hours() -> None:
+    history = even(date(2026, 9, 1), date(2026, 11, 21))
+    morning = forecast([*history, Day(date(2026, 11, 22), Nanos(0))], NOVEMBER, at(22, 5))
+    assert morning.expected[0] == Day(date(2026, 11, 22), from_usd("1.5"))  # 6:00 in Berlin
+
+
+@pytest.mark.parametrize(
+    ("days", "weekdays", "interval"),
+    [(0, False, False), (2, False, False), (3, False, True), (20, True, True)],
+)
+def test_few_days_are_few_days(days: int, weekdays: bool, interval: bool) -> None:
+    today = date(2026, 11, 22)
+    history = (
+        [*even(today - timedelta(days=days), today - timedelta(days=1)), Day(today, Nanos(5))] if days else []
+    )
+    found = forecast(history, NOVEMBER, at(22))
+    assert found.by_weekday == weekdays == (days >= WEEKDAYS_FROM)
+    assert (found.low is not None) == interval
+    assert found.seen == days
+
+
+def test_days_before_the_first_call_are_not_quiet_days() -> None:
+    quiet = [Day(date(2026, 9, 1) + timedelta(days=n), Nanos(0)) for n in range(60)]
+    busy = even(date(2026, 10, 31), date(2026, 11, 21))
+    found = forecast([*quiet, *busy, Day(date(2026, 11, 22), Nanos(0))], NOVEMBER, at(22))
+    assert found.seen == 22
+    assert found.projected > from_usd(56)
+
+
+def test_a_finished_month_is_what_it_was() -> None:
+    found = forecast(even(date(2026, 9, 1), date(2026, 12, 5)), NOVEMBER, datetime(2026, 12, 5, tzinfo=UTC))
+    assert found.projected == found.spent == found.low == found.high == from_usd(60)
+    assert found.expected == ()
+    assert found.reaches(from_usd(1)) is None
+
+
+@given(st.lists(st.integers(0, 10**11), min_size=83, max_size=83), st.integers(1, 29))
+def test_a_forecast_is_bounded_by_what_is_spent(costs: list[int], today: int) -> None:
+    first = date(2026, 9, 1)
+    history = [Day(first + timedelta(days=n), Nanos(cost)) for n, cost in enumerate(costs)]
+    history = [day for day in history if day.date <= date(2026, 11, today)]
+    found = forecast(history, NOVEMBER, at(today))
+    assert found.spent <= found.projected
+    if found.low is None or found.high is None:
+        assert found.seen < 3
+    else:
+        assert found.spent <= found.low <= found.projected <= found.high
+
+
+def test_the_day_on_which_a_limit_is_reached() -> None:
+    found = forecast(even(date(2026, 9, 1), date(2026, 11, 22)), NOVEMBER, at(22, 23))
+    assert found.reaches(from_usd(10)) == date(2026, 11, 23)  # reached already: today
+    assert found.reaches(from_usd(50)) == date(2026, 11, 25)
+    assert found.reaches(from_usd(500)) is None
+
+
+def simulated(chance: Random, first: date, last: date) -> list[Day]:
+    """Return days of a pipeline with weekdays, slow growth, noise, and a day off now and then."""
+    days = []
+    for n in range((last - first).days + 1):
+        day = first + timedelta(days=n)
+        level = 2e9 * 1.002**n * WEEKDAYS[day.weekday()]
+        off = chance.random() < 0.03
+        days.append(Day(day, Nanos(0 if off else round(level * chance.lognormvariate(0, 0.25)))))
+    return days
+
+
+def errors_at(day_of_month: int) -> tuple[float, float, int]:
+    """Return the mean errors (percent) of forecast and run rate over 24 months; how often the range held."""
+    chance, mine, plain, inside = Random(5), 0.0, 0.0, 0
+    days = simulated(chance, date(2024, 9, 1), date(2026, 12, 31))
+    for number in range(24):
+        first = datetime(2024 + (10 + number) // 12, (10 + number) % 12 + 1, 1, 12, tzinfo=BERLIN)
+        period = month(first, BERLIN)
+        now = first + timedelta(days=day_of_month - 1, hours=11, minutes=59)
+        seen = [day for day in days if day.date <= now.date()]
+        truth = sum(day.cost for day in days if period.first_day <= day.date < period.end_day)
+        found = forecast(seen, period, now)
+        mine += abs(found.projected - truth) / truth
+        plain += abs(pace(_in(seen, period), period, now).projected - truth) / truth
+        inside += (found.low or 0) <= truth <= (found.high or 0)
+    return mine / 24 * 100, plain / 24 * 100, inside
+
+
+def _in(seen: list[Day], period: Period) -> list[Nanos]:
+    costs = {day.date: day.cost for day in seen}
+    return [costs.get(day, Nanos(0)) for day in period.dates()]
+
+
+@pytest.mark.parametrize(("day", "at_most"), [(5, 10.0), (10, 8.0), (20, 4.0)])
+def test_better_than_a_run_rate_over_24_months(day: int, at_most: float) -> None:
+    mine, plain, inside = errors_at(day)
+    assert mine < at_most
+    assert mine < 0.85 * plain
+    assert 15 <= inside <= 24  # eight in ten of 24 is 19
+
+
+def test_reaching_zero_days() -> None:
+    assert Forecast(Nanos(0), Nanos(0), None, None, (), 0, by_weekday=False).reaches(Nanos(1)) is None
