@@ -35,14 +35,14 @@ def transcribe(run: StageRun) -> None:
         audio = prepare(Path(job.record.media.path), Path(folder))
         with tracker.stage(STAGE, logger=run.log, attempt=run.attempt):
             try:
-                heard = recorded_call(tracker, engine, audio)
+                heard = recorded_call(tracker, engine, audio, run)
             except (BudgetExceeded, BudgetGateUnavailable) as denied:
                 engine = run.open_fallback(SPEECH, denied)
-                heard = recorded_call(tracker, engine, audio)
+                heard = recorded_call(tracker, engine, audio, run)
     write(run, Transcript(heard.language, engine.backend, engine.model, audio.seconds, heard.segments))
 
 
-def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio) -> Heard:
+def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio, run: StageRun) -> Heard:
     """Reserve what the call may cost, make it, and record what it did use."""
     needs = engine.needs(audio)
     with (
@@ -53,6 +53,7 @@ def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio) -> H
             max_tokens_output=needs.max_tokens_output,
             tokens_audio_input=needs.tokens_audio_input,
             audio_seconds=needs.audio_seconds,
+            override=run.override,
         ) as hold,
         void_if_refused(hold),
     ):

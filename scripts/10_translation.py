@@ -48,16 +48,16 @@ def translate_into(target: str, transcript: Transcript, run: StageRun, tracker: 
     languages = {"language": transcript.language, "target": target}
     engine: TranslationEngine = run.open_engine(TRANSLATION, **languages)
     try:
-        translated = recorded_call(tracker, engine, texts, target)
+        translated = recorded_call(tracker, engine, texts, target, run)
     except (BudgetExceeded, BudgetGateUnavailable) as denied:
         engine = run.open_fallback(TRANSLATION, denied, **languages)
-        translated = recorded_call(tracker, engine, texts, target)
+        translated = recorded_call(tracker, engine, texts, target, run)
     translated.spent.refuse_faulty()
     write(run, transcript.translated(target, engine.backend, engine.model, translated.texts))
 
 
 def recorded_call(
-    tracker: CostTracker, engine: TranslationEngine, texts: list[str], target: str
+    tracker: CostTracker, engine: TranslationEngine, texts: list[str], target: str, run: StageRun
 ) -> Translated:
     """Reserve what the call may cost, make it, and record what it did use."""
     needs = engine.needs(texts)
@@ -67,6 +67,7 @@ def recorded_call(
             engine.model,
             tokens_input=needs.tokens_input,
             max_tokens_output=needs.max_tokens_output,
+            override=run.override,
         ) as hold,
         void_if_refused(hold),
     ):

@@ -55,6 +55,7 @@ def recorded_call(
             engine.model,
             tokens_input=needs.tokens_input,
             max_tokens_output=needs.max_tokens_output,
+            override=run.override,
         ) as hold,
         void_if_refused(hold),
     ):

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, metavar="N", help="jobs at a time (default: 2)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where jobs live (default: out)")
     parser.add_argument("--resume", action="store_true", help="continue jobs, skipping completed stages")
+    parser.add_argument("--skip-budget-check", action="store_true", help="passed on to the stages")
     parser.add_argument("--to", nargs="+", metavar="LANGUAGE", help="languages to translate to")
     parser.add_argument("--user", help="who pays (default: COST_TRACKER_USER, else 1)")
     parser.add_argument("--profile", metavar="FILE", help="the profile with the budgets")
@@ -111,6 +112,7 @@ def _stages(options: argparse.Namespace, configured: object, path: Path | None) 
         raise WrongUsage(f"{path}: workflow: {workflow!r} is none of {', '.join(WORKFLOWS)}")
     shared = ["--config", str(path)] if path else []
     shared += ["--resume"] if options.resume else []
+    shared += ["--skip-budget-check"] if options.skip_budget_check else []
     subtitles = ["--subtitles"] if workflow == "subtitle" else []
     languages = ["--to", *options.to] if options.to else []
     arguments = {SPEECH: subtitles, TRANSLATION: [*subtitles, *languages], SUMMARY: []}

@@ -17,6 +17,7 @@ import yaml
 from .faults import WrongUsage
 
 DEFAULT_PATH: Final = Path("config") / "pipeline.yaml"
+_COMMAND_LINE_ONLY: Final = frozenset({"help", "config", "resume", "skip_budget_check"})
 _BATCH_KEYS: Final = frozenset({"workflow", "jobs", "out", "stages"})
 
 
@@ -55,7 +56,7 @@ def apply_stage_config(parser: argparse.ArgumentParser, stage: str, path: Path |
     stages = _map(path, "stages", load_config(path).get("stages"))
     options = _map(path, f"stages.{stage}", stages.get(stage))
     actions = {action.dest: action for action in parser._actions if action.option_strings}
-    _refuse_unknown(path, options, frozenset(actions) - {"help", "config", "resume"}, f"stages.{stage}.")
+    _refuse_unknown(path, options, frozenset(actions) - _COMMAND_LINE_ONLY, f"stages.{stage}.")
     for key, value in options.items():
         _check(actions[key], value, f"{path}: stages.{stage}.{key}")
     parser.set_defaults(**options)

@@ -37,6 +37,11 @@ class StageRun:
     log: logging.Logger
     attempt: int
 
+    @property
+    def override(self) -> str | None:
+        """By what a budget's refusal is overridden: the entry keeps it. ``None`` for not at all."""
+        return "--skip-budget-check" if self.options.skip_budget_check else None
+
     def open_engine(self, kind: EngineKind, **more: str) -> Any:
         """Return the engine that the options name; ``more`` are engine options of this one call.
 
@@ -93,6 +98,11 @@ def stage_parser(description: str | None, kind: EngineKind) -> argparse.Argument
         choices=("fallback", "skip", "stop"),
         default="fallback",
         help="when a blocking budget denies the call: use a local engine (default), skip, or stop",
+    )
+    parser.add_argument(
+        "--skip-budget-check",
+        action="store_true",
+        help="call even without room in the budget; recorded as such",
     )
     parser.add_argument("--service", metavar="NAME", help="what the provider is called in the ledger")
     return parser

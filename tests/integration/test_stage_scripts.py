@@ -297,6 +297,14 @@ class TestBudget:
         assert "monthly" in done.err.lower()
         assert (job.path / "summary.txt").exists() == bool(calls)
 
+    def test_an_override_sends_it_and_is_recorded(self, programs: Programs, server: ProviderServer) -> None:
+        programs.profile("budget: {monthly_limit_usd: 0, block_at_limit: true}")
+        job = programs.job()
+        done = summarize(programs, job, server, "--skip-budget-check")
+        assert (done.code, len(server.answered)) == (0, 1), done.err
+        [entry] = entries(job.path)
+        assert entry["metadata"]["budget_override"] == "--skip-budget-check"
+
     def test_local_work_is_never_blocked(self, programs: Programs) -> None:
         programs.profile("budget: {monthly_limit_usd: 0, block_at_limit: true}")
         job = programs.job()

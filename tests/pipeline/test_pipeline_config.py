@@ -58,6 +58,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, content: str) -> None:
         (f"stages: {{{STAGE}: {{stream: 1}}}}", "must be of type bool"),
         (f"stages: {{{STAGE}: {{model: 4}}}}", "must be of type str"),
         (f"stages: {{{STAGE}: {{resume: true}}}}", "resume is not known"),
+        (f"stages: {{{STAGE}: {{skip_budget_check: true}}}}", "skip_budget_check is not known"),
     ],
 )
 def test_what_means_nothing_is_refused(tmp_path: Path, content: str, said: str) -> None:
