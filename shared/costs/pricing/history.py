@@ -6,7 +6,7 @@ entries out. Nothing here edits an entry; a correction is a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -126,6 +126,28 @@ def _applied(rule: Discount | None, price: Price | None, at: datetime, name: str
     return rule.applied(price)
 
 
+# --- a ledger's calls with what corrects them
+
+
+def with_corrections(read: Callable[[], Iterable[Entry]]) -> Iterator[tuple[Entry, list[Entry]]]:
+    """Yield each call of a ledger with the entries that correct it, in the order they were written.
+
+    ``read`` is called twice, since corrections stand after what they correct: the first time only
+    corrections are kept, so the calls of a ledger need not fit into memory. Corrections of an entry
+    that is not there are yielded with nothing to correct, as themselves.
+    """
+    made: dict[str, list[Entry]] = {}
+    for entry in read():
+        if entry.corrects is not None:
+            made.setdefault(entry.corrects, []).append(entry)
+    for entry in read():
+        if entry.corrects is None:
+            yield entry, made.pop(entry.id, [])
+    for orphans in made.values():
+        for orphan in orphans:
+            yield orphan, []
+
+
 # --- verifying
 
 
@@ -134,6 +156,8 @@ def recompute(entry: Entry, history: PriceHistory, corrections: Sequence[Entry] 
 
     ``corrections`` are the adjustments that name this entry, in the order they were written.
     """
+    if entry.kind != "usage":
+        return [Verdict(entry.id, "unknown", f"the entry {entry.corrects} that it corrects is not there")]
     verdicts = [_verdict(entry, entry.charge, _parts(entry), entry, history)]
     total = _parts(entry)
     for correction in corrections:

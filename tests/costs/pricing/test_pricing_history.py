@@ -17,7 +17,13 @@ from shared.costs.model import Charge, Entry, PricedBy, Unpriced, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing import sources
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.history import PriceHistory, adjustment, avoided_cost, recompute
+from shared.costs.pricing.history import (
+    PriceHistory,
+    adjustment,
+    avoided_cost,
+    recompute,
+    with_corrections,
+)
 from shared.costs.storage import CostStorage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -240,6 +246,51 @@ def test_a_wrong_adjustment_is_found() -> None:
     wrong = replace(found, charge=replace(found.charge, parts={"input": Nanos(1)}))
     verdicts = recompute(made, PriceHistory(OWN), [wrong])
     assert [verdict.outcome for verdict in verdicts] == ["unpriced", "differs"]
+
+
+def test_calls_come_with_their_corrections_and_orphans_alone() -> None:
+    calls = [replace(entry(OWN, CALLS[0], NOW, Usage(1_000), number), charge=None) for number in range(3)]
+    first = adjust(calls[1], [], OWN)
+    assert first is not None
+    second = replace(first, id="second")
+    orphan = replace(first, id="orphan", corrects="nowhere")
+    ledger = [calls[0], calls[1], first, calls[2], second, orphan]
+    assert list(with_corrections(lambda: iter(ledger))) == [
+        (calls[0], []),
+        (calls[1], [first, second]),
+        (calls[2], []),
+        (orphan, []),
+    ]
+    (verdict,) = recompute(orphan, PriceHistory(OWN))
+    assert verdict.outcome == "unknown"
+    assert "nowhere" in verdict.text
+
+
+def test_a_whole_ledger_repriced_adds_up_and_nothing_is_left_to_do() -> None:
+    by = PricedBy("catalogue", "2020-01-01.00000000", "x/y")
+    calls = []
+    for number in range(300):
+        made = entry(
+            OWN, CALLS[number % len(CALLS)], NOW - timedelta(days=number), Usage(number * 7, number), number
+        )
+        wrong = None if number % 3 else Charge({"input": Nanos(number)}, by)
+        calls.append(replace(made, charge=made.charge if number % 5 == 0 else wrong))
+    expected = 0
+    for call in calls:
+        right = OWN.charge(call.service, call.model, call.usage, call.timestamp, call.service_tier)
+        expected += right.total if isinstance(right, Charge) else call.cost
+    ledger = list(calls)
+    for call, made_before in with_corrections(lambda: iter(list(ledger))):
+        if (found := adjust(call, made_before, OWN, wrong_too=True)) is not None:
+            ledger.append(found)
+    assert ledger[: len(calls)] == calls
+    assert sum(e.cost for e in ledger) == expected
+    again = [
+        adjust(call, made_before, OWN, wrong_too=True)
+        for call, made_before in with_corrections(lambda: ledger)
+    ]
+    assert set(again) == {None}
+    assert len({e.id for e in ledger}) == len(ledger)
 
 
 # --- avoided cost
