@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Put real output into the README: what a command prints on the sample history of a fixed day.
+
+A picture is a ``text`` block after a comment that names its command:
+
+    <!-- picture: cost-dashboard show-budget --user rpatel -->
+
+    python scripts/make_pictures.py          # writes README.md anew
+    python scripts/make_pictures.py --check  # exit code 1 when it would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from shared.costs.cli.facts.budget import budget_facts
+from shared.costs.demo.writing import write_sample
+from shared.costs.formats.canvas import Canvas
+from shared.costs.formats.text import render
+from shared.costs.views.budget import budget_report
+from shared.costs.views.report import Report
+from shared.costs.workspace import Workspace
+
+README = ROOT / "README.md"
+DAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+WIDTH = 90
+
+PICTURES: dict[str, Callable[[Workspace], Report]] = {
+    "cost-dashboard show-budget --user rpatel": lambda sample: budget_report(
+        budget_facts(sample, "rpatel", None)
+    ),
+}
+
+_PICTURE = re.compile(r"<!-- picture: (?P<command>.*?) -->\n```text\n(?P<shown>.*?)```\n", re.DOTALL)
+
+
+def drawn(text: str) -> str:
+    """Return the README with every picture as the command prints it now."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder) / "cost-demo"
+        sample = write_sample(root, DAY)
+        with Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace:
+            workspace.index.registry.add(sample.jobs)
+
+            def picture(found: re.Match[str]) -> str:
+                report = _without(str(Path(folder).resolve()), PICTURES[found["command"]](workspace))
+                shown = render(report, Canvas(WIDTH))
+                return f"<!-- picture: {found['command']} -->\n```text\n$ {found['command']}\n{shown}```\n"
+
+            return _PICTURE.sub(picture, text)
+
+
+def _without(folder: str, report: Report) -> Report:
+    """Return a report that does not name the temporary folder, whose length would move line breaks."""
+    notes = tuple(note._replace(text=note.text.replace(f"{folder}/", "")) for note in report.notes)
+    return report._replace(notes=notes)
+
+
+def main() -> int:
+    """Write the pictures, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when it would")
+    options = parser.parse_args()
+    before = README.read_text(encoding="utf-8")
+    after = drawn(before)
+    if options.check:
+        return int(before != after)
+    README.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
