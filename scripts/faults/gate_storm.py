@@ -69,6 +69,7 @@ DEATH = 0.1
 """How probable it is to die at each of three points: about one holder in four does."""
 
 PATIENCE_S = 120.0
+BETWEEN_CHECKS_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ class Round:
     def deaths(self) -> Path:
         """One letter for each holder that killed itself."""
         return self.folder / f"deaths-{self.number}"
+
+    @property
+    def died(self) -> int:
+        """How many holders killed themselves so far."""
+        return self.deaths.stat().st_size if self.deaths.exists() else 0
 
     @property
     def now(self) -> datetime:
@@ -247,6 +253,7 @@ def watch(of: Round, results: Path, stop: int, other_end: int) -> None:
     with of.opened() as (index, keeper):
         while not _closed(stop):
             check(of, index, keeper, found)
+            time.sleep(BETWEEN_CHECKS_S)  # not to take the processor from those that it checks
         left = {held.reservation.id for held in check(of, index, keeper, found)}
     found.left, found.unmended = len(left), len(left & logged(of))
     results.write_text(json.dumps(vars(found)))
@@ -280,7 +287,7 @@ class Storm:
     found: Findings = field(default_factory=Findings)
     holders_killed: int = 0
     killed_outside: int = 0
-    workers: int = 0
+    calls: int = 0
 
     def run(self) -> None:
         """Go on until enough holders were killed, at least one round."""
@@ -305,7 +312,8 @@ class Storm:
         if status:
             raise SystemExit("the checker failed")
         self.found.add(Findings(**json.loads(results.read_text())))
-        self.holders_killed += len(of.deaths.read_bytes()) if of.deaths.exists() else 0
+        self.holders_killed += of.died
+        self.calls += of.bills.read_text().count("\n")
 
     def _workers(self, of: Round) -> None:
         """Keep the number of processes up until the workers end by themselves, killing some."""
@@ -315,7 +323,7 @@ class Storm:
         while alive:
             if time.monotonic() > end:
                 raise SystemExit("the storm does not end: a reservation is stuck or the gate too slow")
-            if of.death and self._random.random() < 0.1:
+            if self.killed_outside < self.holders_killed + of.died and self._random.random() < 0.3:
                 os.kill(self._random.choice(sorted(alive)), signal.SIGKILL)
                 self.killed_outside += 1
             for pid, status in _exits(alive):
@@ -330,7 +338,6 @@ class Storm:
             time.sleep(0.005)
 
     def _start(self, of: Round) -> int:
-        self.workers += 1
         seed = self._random.getrandbits(60)
 
         def work() -> None:
@@ -414,7 +421,7 @@ def main() -> int:
     found = storm.found
     print(
         f"gate storm: seed {options.seed}, {options.processes} processes, {storm.rounds} limits reached, "
-        f"{storm.workers} workers, {storm.holders_killed} holders killed at a chosen point and "
+        f"{storm.calls} calls billed, {storm.holders_killed} holders killed at a chosen point and "
         f"{storm.killed_outside} processes at any, {found.checks} checks, {found.left} orphans at the end, "
         f"overshoot {_usd(found.overshoot)}, billed but not counted {_usd(found.uncounted)}, "
         f"counted above a limit {_usd(found.overheld)}, {found.unmended} not mended, "

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from ..errors import StorageUnavailable
@@ -135,16 +136,17 @@ class Book:
 
     # --- mending
 
-    def mended(self, db: sqlite3.Connection, now: datetime) -> list[Held]:
+    def mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[Held]:
         """Settle what is in the ledgers, make orphans of what was left behind; return what counts.
 
-        ``db`` is the connection of :meth:`transaction`.
+        Orphans from before ``since`` are left alone, unless they are of ``ledger``. ``db`` is the
+        connection of :meth:`transaction`.
         """
         unfinished = list(self._unfinished)
         delete(db, unfinished)
         self._unfinished.difference_update(unfinished)
-        held = self._held(outstanding(db))
-        reasons = self._orphaned(held, now)
+        held = self._held(outstanding(db, since, ledger))
+        reasons = self._orphaned(held, self._clock())
         counting = self._counting(held, reasons)
         kept = {h.reservation.id for h in counting}
         delete(db, [h.reservation.id for h in held if h.reservation.id not in kept])
@@ -160,13 +162,7 @@ class Book:
 
         One that was left behind between its entry and its settle is over: its call is counted.
         """
-        now = [
-            Held(
-                replace(h.reservation, orphaned=h.reservation.orphaned or reasons.get(h.reservation.id)),
-                h.logged,
-            )
-            for h in held
-        ]
+        now = [_with_reason(h, reasons.get(h.reservation.id)) for h in held]
         return [h for h in now if not (h.reservation.orphaned and h.is_complete)]
 
     def _orphaned(self, held: Sequence[Held], now: datetime) -> dict[str, str]:
@@ -176,6 +172,10 @@ class Book:
         reasons = {r.id: "its process ended" for r in live if r.holder in dead}
         expired = {r.id: "it expired" for r in live if now >= r.expires_at}
         return expired | reasons
+
+
+def _with_reason(held: Held, why: str | None) -> Held:
+    return held if why is None else Held(replace(held.reservation, orphaned=why), held.logged)
 
 
 @contextmanager

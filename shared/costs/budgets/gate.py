@@ -40,8 +40,8 @@ log = logging.getLogger("shared.cost_tracker")
 
 T = TypeVar("T")
 
-GATE_WAIT_S: Final = 5.0
-"""How long a caller waits at most for others at the gate."""
+GATE_WAIT_S: Final = 10.0
+"""How long a caller with a blocking limit waits at most for others at the gate."""
 
 EXPIRY: Final = timedelta(hours=1)
 """After this long a hold that was not settled counts as an orphan."""
@@ -121,10 +121,12 @@ class Gate:
                 f"the budget cannot be checked, so the call was refused: {fault}; mend the profile, "
                 f"or set {OVERRIDE_VARIABLE}=1 to go on without a check, which is recorded"
             )
+        policy = Policy.of(profile, request.user_id, self._limits(request, profile, self._clock()))
         try:
-            terms = _tried(lambda: self._reserved(request, profile))
+            patience_s = GATE_WAIT_S if policy.blocking else 0.0
+            terms = _tried(lambda: self._reserved(request, profile), patience_s)
         except (StorageUnavailable, OSError) as failure:
-            return self._without_gate(request, profile, failure)
+            return self._without_gate(request, policy, failure)
         if isinstance(terms, BudgetExceeded):
             raise terms
         return Hold(self._book, terms)
@@ -147,9 +149,11 @@ class Gate:
     def _terms(self, db: sqlite3.Connection, request: Request, profile: Profile) -> Terms | BudgetExceeded:
         now, latest = self._clock(), latest_instant(db)
         at = max(now, latest)  # a clock that was set back does not reopen a closed month
-        holds = self._book.mended(db, now)
+        limits = self._limits(request, profile, at)
+        since = min((limit.period.start for limit in limits if limit.period), default=at)
+        holds = self._book.mended(db, since, request.job.ledger if request.job else None)
         try:
-            estimate, warnings = self._decided(request, profile, self._limits(request, profile, at), holds)
+            estimate, warnings = self._decided(request, profile, limits, holds)
         except BudgetExceeded as refusal:
             return refusal
         if at > latest:
@@ -203,9 +207,8 @@ class Gate:
             holder=self._book.holders.name(),
         )
 
-    def _without_gate(self, request: Request, profile: Profile, failure: Exception) -> Hold:
+    def _without_gate(self, request: Request, policy: Policy, failure: Exception) -> Hold:
         """Go on without a reservation where the budgets allow it."""
-        policy = Policy.of(profile, request.user_id, self._limits(request, profile, self._clock()))
         if policy.blocking and not policy.allow_on_gate_error and request.override is None:
             raise BudgetGateUnavailable(
                 f"the budget could not be checked, so the call was refused: {failure}; try again, set "
@@ -243,9 +246,9 @@ class Gate:
         self._book.holders.leave()
 
 
-def _tried(action: Callable[[], T]) -> T:
+def _tried(action: Callable[[], T], patience_s: float) -> T:
     """Try for a bounded time while others are in the way, and a few times after other failures."""
-    end = time.monotonic() + GATE_WAIT_S
+    end = time.monotonic() + patience_s
     pauses = iter(_PAUSES_S)
     while True:
         try:

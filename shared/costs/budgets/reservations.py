@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..index.state import Tables
 from ..money import ZERO, Nanos
@@ -110,9 +110,15 @@ def insert(db: sqlite3.Connection, new: Reservation) -> None:
     db.execute(_INSERT, tuple(values.values()))
 
 
-def outstanding(db: sqlite3.Connection) -> list[Reservation]:
-    """Return all reservations, live and orphaned, oldest first."""
-    return [_reservation(row) for row in db.execute(f"{_SELECT} ORDER BY period_at, id")]
+def outstanding(
+    db: sqlite3.Connection, since: datetime = _EPOCH, ledger: Path | None = None
+) -> list[Reservation]:
+    """Return all live reservations, and the orphans from ``since`` on or of one ledger; oldest first.
+
+    Older orphans count against no limit of today, however many of them are left.
+    """
+    query = f"{_SELECT} WHERE orphaned IS NULL OR period_at >= ? OR ledger = ? ORDER BY period_at, id"
+    return [_reservation(row) for row in db.execute(query, (micros(since), str(ledger) if ledger else None))]
 
 
 def delete(db: sqlite3.Connection, ids: Iterable[str]) -> int:
@@ -157,10 +163,20 @@ def instant(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _reservation(row: tuple[object, ...]) -> Reservation:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    ledger = values["ledger"]
-    values |= {"period_at": instant(int(str(values["period_at"])))}
-    values |= {"expires_at": instant(int(str(values["expires_at"])))}
-    values |= {"ledger": Path(str(ledger)) if ledger else None, "one_call": bool(values["one_call"])}
-    return Reservation(**values)  # type: ignore[arg-type]  # as the STRICT table has them
+def _reservation(row: tuple[Any, ...]) -> Reservation:
+    one, period_at, expires_at, user, job, ledger, stage, service, model, estimate, single, holder, why = row
+    return Reservation(
+        id=one,
+        period_at=instant(period_at),
+        expires_at=instant(expires_at),
+        user_id=user,
+        job_id=job,
+        ledger=Path(ledger) if ledger else None,
+        stage=stage,
+        service=service,
+        model=model,
+        estimate=estimate,
+        one_call=bool(single),
+        holder=holder,
+        orphaned=why,
+    )
