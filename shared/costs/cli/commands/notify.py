@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ...notify.addresses import Address, addresses_of
+from ...notify.addresses import Address, addresses_of, budget_for
 from ...notify.queue import Notice, Standing, standing
-from ...notify.sender import Pass, Sender, budget_for, deliver_digest
+from ...notify.sender import Pass, Sender, deliver_digest
 from ...views.report import Column, Figure, Note, Report, Table
 from ..app import App, dashboard_command
 from ..options import user_option

@@ -1,0 +1,23 @@
+"""The facts of ``whatif``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...analysis.whatif import Swap, what_if
+from ...views.whatif import WhatIfFacts
+from ...workspace import Workspace
+from .common import health, zone_of
+from .period import Asked
+
+
+def whatif_facts(workspace: Workspace, asked: Asked, swaps: Sequence[Swap]) -> WhatIfFacts:
+    """Return what the calls that were asked about would have cost with the swaps."""
+    period = asked.span.period(workspace.clock(), zone_of(workspace, asked.query.user_id))
+    workspace.index.catch_up_all()
+    entries = workspace.index.entries(replace(asked.query, start=period.start, end=period.end))
+    found = what_if(entries, swaps, workspace.catalogue)
+    used = {outcome.swap for outcome in found.outcomes}
+    unused = [swap for swap in swaps if swap not in used]
+    return WhatIfFacts(period, found, unused, asked.filters, health(workspace))

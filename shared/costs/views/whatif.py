@@ -1,0 +1,113 @@
+"""``whatif``: the same work on other models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ..analysis.whatif import Outcome, Swap, WhatIf
+from ..money import Nanos, percent, to_usd
+from ..periods import Period
+from .common import Health, named, plural
+from .report import Column, Figure, Note, Report, Row, Table
+
+
+class WhatIfFacts(NamedTuple):
+    """What the view needs to know. ``unused`` are swaps that no call was covered by."""
+
+    period: Period
+    found: WhatIf
+    unused: Sequence[Swap] = ()
+    filters: Mapping[str, str] = MappingProxyType({})
+    health: Health = Health()
+
+
+def whatif_report(facts: WhatIfFacts) -> Report:
+    """Return before and after, by stage."""
+    found = facts.found
+    difference = Nanos(found.after - found.before)
+    share = f"{percent(difference, found.before):+.1f}%" if found.before else ""
+    figures = (
+        Figure("before", "Was", found.before),
+        Figure("after", "Would be", found.after),
+        Figure(
+            "difference", "Difference", difference, note=share, tone="good" if difference < 0 else "plain"
+        ),
+    )
+    return Report(
+        title="What if",
+        subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
+        figures=figures,
+        tables=(_table(found.outcomes),) if found.outcomes else (),
+        notes=tuple(_notes(facts)),
+        data={
+            "start": facts.period.start.isoformat(),
+            "end": facts.period.end.isoformat(),
+            "before_usd": to_usd(found.before),
+            "after_usd": to_usd(found.after),
+            "difference_usd": to_usd(difference),
+            "swaps": [_outcome(outcome) for outcome in found.outcomes],
+        },
+    )
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    columns = (
+        Column("stage", "Stage"),
+        Column("from", "From"),
+        Column("to", "To"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("before", "Was", "money"),
+        Column("after", "Would be", "money"),
+        Column("change", "Change", "change", rank=2),
+    )
+    return Table("By stage", columns, tuple(map(_row, outcomes)))
+
+
+def _row(outcome: Outcome) -> Row:
+    change = percent(outcome.difference, outcome.before) if outcome.before else ""
+    before, after = (outcome.before, outcome.after) if outcome.calls > outcome.unpriced else (None, None)
+    return (
+        outcome.stage,
+        _name(outcome.swap.model),
+        target(outcome.swap),
+        outcome.calls,
+        before,
+        after,
+        change,
+    )
+
+
+def _name(model: tuple[str, str]) -> str:
+    return "/".join(model)
+
+
+def target(swap: Swap) -> str:
+    """Return what is used instead, with its tier."""
+    return f"{_name(swap.to)}, {swap.tier}" if swap.tier else _name(swap.to)
+
+
+def _notes(facts: WhatIfFacts) -> list[Note]:
+    notes = [
+        Note(f"No call to {_name(swap.model)} in this stretch of time.", "warning") for swap in facts.unused
+    ]
+    for outcome in facts.found.outcomes:
+        if outcome.unpriced:
+            calls = plural(outcome.unpriced, "call", "calls")
+            sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
+            notes.append(Note(f"{calls} cannot be compared: no price for one side of {sides}.", "warning"))
+    return [*notes, Note("Whether the answers would be as good is not known: compare a few jobs.")]
+
+
+def _outcome(outcome: Outcome) -> dict[str, object]:
+    return {
+        "stage": outcome.stage,
+        "from": _name(outcome.swap.model),
+        "to": target(outcome.swap),
+        "calls": outcome.calls,
+        "unpriced_calls": outcome.unpriced,
+        "before_usd": to_usd(outcome.before),
+        "after_usd": to_usd(outcome.after),
+        "difference_usd": to_usd(outcome.difference),
+    }
