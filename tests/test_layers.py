@@ -19,9 +19,9 @@ LAYERS: list[set[str]] = [
     {"index"},
     {"budgets"},
     {"workspace"},
-    {"capture", "analysis"},
+    {"capture", "analysis", "notify"},
     {"tracking", "views"},
-    {"formats", "notify"},
+    {"formats"},
     {"exchange", "demo", "run"},
     {"cli"},
 ]

@@ -38,6 +38,7 @@ _MORE = {"usd": "DECIMAL(18,9)", "flag": "BOOLEAN"}
 
 FLOOR = """
 import duckdb, sys
+duckdb.execute("SET enable_progress_bar = false")
 root, target, columns, options = sys.argv[1:]
 duckdb.execute(f\"\"\"COPY (FROM read_json('{root}/jobs/*/*/cost_ledger.jsonl', columns = {columns},
     format = 'newline_delimited')) TO '{target}' ({options})\"\"\")

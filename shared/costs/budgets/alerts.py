@@ -19,7 +19,7 @@ What was told is kept in ``state.db``: a rebuild of the index does not tell it a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -42,8 +42,16 @@ FIRED_ALERTS: Final = Tables(
 )
 
 
-def fire(state: StateDb, crossed: Iterable[Crossing], at: datetime) -> list[Crossing]:
+Also = Callable[[sqlite3.Connection, list[Crossing]], object]
+"""What else is to be written in the transaction in which crossings are remembered as told."""
+
+
+def fire(
+    state: StateDb, crossed: Iterable[Crossing], at: datetime, also: Also | None = None
+) -> list[Crossing]:
     """Return the crossings that nobody was told of yet, and remember them as told.
+
+    ``also`` is given them within the same transaction: both are written, or neither.
 
     Of two processes that ask at once exactly one gets a crossing. Lower thresholds of the same
     scope and period count as told with it: falling back below the higher one is no news.
@@ -62,6 +70,8 @@ def fire(state: StateDb, crossed: Iterable[Crossing], at: datetime) -> list[Cros
         new = [c for c in candidates if _is_new(connection, c)]
         for one in new:
             _remember(connection, one, at)
+        if also is not None and new:
+            also(connection, new)
     return new
 
 

@@ -8,13 +8,12 @@ machine.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from ..profile.types import Budget
+from ..profile.types import Budget, Profile
 
 SMTP_VARIABLE: Final = "COST_TRACKER_SMTP"
 LOCAL_SMTP: Final = "mailto://localhost:25"
@@ -34,7 +33,24 @@ class Address:
     @property
     def fingerprint(self) -> str:
         """What stands for the address in the queue: it does not change, and does not give it away."""
+        import hashlib  # loads OpenSSL, which a stage that only queues need not pay for
+
         return hashlib.blake2b(self.name.encode() + b"\0" + self.url.encode(), digest_size=12).hexdigest()
+
+
+def budget_for(profile: Profile, audience: str) -> Budget:
+    """Return the budget whose addresses a notice goes to; the organisation's audience is empty.
+
+    The organisation's alerts go to the organisation's addresses, or without any to the default ones.
+    """
+    if audience:
+        return profile.for_user(audience).budget
+    return profile.organization if has_address(profile.organization) else profile.budget
+
+
+def has_address(budget: Budget) -> bool:
+    """Tell whether notices about this budget go anywhere."""
+    return bool(budget.notify or budget.notification_email)
 
 
 def addresses_of(budget: Budget, environ: Mapping[str, str]) -> list[Address]:

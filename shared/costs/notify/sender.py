@@ -18,10 +18,10 @@ from ..errors import FileRefused
 from ..index.state import StateDb
 from ..platform import close, lock, open_secure
 from ..profile import load_profile
-from ..profile.types import Budget, Profile
+from ..profile.types import Profile
 from ..storage import CostStorage
 from ..workspace import Clock
-from .addresses import Address, addresses_of
+from .addresses import Address, addresses_of, budget_for
 from .channel import send
 from .digest import digest
 from .queue import Attempt, Notice, Queued, due_at, finish, note, waiting
@@ -43,17 +43,6 @@ def deliver_digest(address: Address, notices: Sequence[Notice]) -> str:
     """Send notices to an address through Apprise, as one message."""
     message = digest(notices)
     return send(address, message.subject, message.text, message.level)
-
-
-def budget_for(profile: Profile, audience: str) -> Budget:
-    """Return the budget whose addresses a notice goes to.
-
-    The organisation's alerts go to the organisation's addresses, or without any to the default ones.
-    """
-    if audience:
-        return profile.for_user(audience).budget
-    own = profile.organization
-    return own if own.notify or own.notification_email else profile.budget
 
 
 @dataclass(frozen=True, slots=True)

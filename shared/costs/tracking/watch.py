@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..budgets.alerts import fire
 from ..budgets.limits import (
     Crossing,
     Limit,
@@ -100,8 +99,10 @@ class BudgetWatch:
         self._told_here.update(_key(c) for c in fresh)
         if not fresh:
             return []
+        from ..notify.telling import fire_and_tell  # only for a crossing, which is rare
+
         try:
-            return fire(self._workspace.state, fresh, self._workspace.clock())
+            return fire_and_tell(self._workspace, fresh)
         except StorageUnavailable as fault:
             log.warning("alerts may be told more than once: %s", fault)
             return fresh

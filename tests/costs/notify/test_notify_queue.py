@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 from notify_servers import web_server
 
+from shared.cost_tracker import CostTracker
 from shared.costs.budgets.limits import Crossing, Limit, Scope
-from shared.costs.errors import StorageUnavailable
 from shared.costs.index.state import StateDb
 from shared.costs.money import from_usd
 from shared.costs.notify import __main__ as process
 from shared.costs.notify import telling
-from shared.costs.notify.addresses import Address
+from shared.costs.notify.addresses import Address, budget_for
 from shared.costs.notify.channel import MissingNotifyExtra
 from shared.costs.notify.digest import digest
 from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, QUIET, Notice, put, standing, waiting
-from shared.costs.notify.sender import LINGER, Sender, budget_for, run
+from shared.costs.notify.sender import LINGER, Sender, run
 from shared.costs.platform import close, lock, open_secure
 from shared.costs.profile.types import Budget, Profile
 from shared.costs.rollup import Query
@@ -291,14 +291,29 @@ def test_a_crossing_wakes_a_sender_that_outlives_the_stage(
         monkeypatch.setenv("HOOK_A", f"json://127.0.0.1:{web.port}/a")
         monkeypatch.setenv("HOOK_B", f"json://127.0.0.1:{web.port}/b")
         started = time.monotonic()
-        assert telling.tell(workspace, [CROSSED]) == 1
-        assert time.monotonic() - started < 1.0  # it does not wait for the message, which takes seconds
-        taken = sorted((web.taken.get(timeout=30) for _ in range(2)), key=lambda one: one.path)
+        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+        assert time.monotonic() - started < 2.0  # it does not wait for the message, which takes 3 s
+        taken = sorted((web.taken.get(timeout=60) for _ in range(2)), key=lambda one: one.path)
         assert [one.path for one in taken] == ["/a", "/b"]
         assert "Budget limit reached! $50.00 / $50.00 (100.0%)" in taken[0].data["message"]
-        assert telling.tell(workspace, [CROSSED]) == 0
+        assert telling.fire_and_tell(workspace, [CROSSED]) == []
         _until_nobody_sends(storage)
         assert waiting(workspace.state) == []
+
+
+def test_a_call_that_crosses_a_limit_is_heard_of(
+    storage: CostStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("apprise")
+    with web_server() as web:
+        monkeypatch.setenv("HOOK", f"json://127.0.0.1:{web.port}/x")
+        path = tmp_path / "tight.yaml"
+        path.write_text("budget: {monthly_limit_usd: 0.01, notify: [env:HOOK]}\n")
+        monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+        with CostTracker(tmp_path / "job-1", "ana", cost_storage_path=storage.root) as tracker:
+            tracker.log_usage("openai", "gpt-4o", 10_000, 1_000)
+        assert "limit reached! $0.0350 / $0.0100" in web.taken.get(timeout=60).data["message"]
+        _until_nobody_sends(storage)
 
 
 def _until_nobody_sends(storage: CostStorage) -> None:
@@ -309,17 +324,17 @@ def _until_nobody_sends(storage: CostStorage) -> None:
         close(fd)
 
 
-def test_only_those_with_an_address_are_told(storage: CostStorage, profile: str) -> None:
+def test_only_those_with_an_address_are_told(
+    storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "wake", lambda _storage: pytest.fail("woke a sender for nobody"))
     nobody = replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope("bob", "month")))
+    organisation = replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope(None, "month")))
     with workspace_of(storage, profile) as workspace:
-        assert telling.tell(workspace, [nobody]) == 0
-        assert telling.notices_of([nobody], workspace.profile, NOW) == []
-        (organisation,) = telling.notices_of(
-            [replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope(None, "month")))],
-            workspace.profile,
-            NOW,
-        )
-    assert (organisation.audience, organisation.level) == ("", "critical")
+        assert telling.fire_and_tell(workspace, [nobody]) == [nobody]
+        assert waiting(workspace.state) == []
+        (notice,) = telling.notices_of([nobody, organisation], workspace.profile, NOW)
+    assert (notice.audience, notice.level) == ("", "critical")
 
 
 def test_without_apprise_the_notice_waits_and_the_log_says_so(
@@ -327,26 +342,39 @@ def test_without_apprise_the_notice_waits_and_the_log_says_so(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
-        assert telling.tell(workspace, [CROSSED]) == 1
+        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
         assert len(waiting(workspace.state)) == 1
     assert "pip install 'cost-ledger[notify]'" in caplog.text
 
 
-@pytest.mark.parametrize("fault", [StorageUnavailable("locked"), OSError(11, "no processes")])
-def test_a_failure_never_reaches_the_stage(
-    fault: Exception,
-    storage: CostStorage,
-    profile: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_a_sender_that_cannot_start_leaves_the_queue_and_the_stage_alone(
+    storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def failing(*_args: object) -> int:
-        raise fault
+    def failing(*_args: object, **_kwargs: object) -> None:
+        raise OSError(11, "no more processes")
 
-    monkeypatch.setattr(telling, "put", failing)
+    monkeypatch.setattr("subprocess.run", failing)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: True)
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
-        assert telling.tell(workspace, [CROSSED]) == 0
-    assert str(fault) in caplog.text
+        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+        assert len(waiting(workspace.state)) == 1
+    assert "no sender could be started" in caplog.text
+
+
+def test_an_alert_is_never_told_without_being_queued(
+    storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_args: object) -> int:
+        raise KeyboardInterrupt
+
+    with workspace_of(storage, profile) as workspace:
+        with monkeypatch.context() as patch:
+            patch.setattr(telling, "put_within", killed)
+            with pytest.raises(KeyboardInterrupt):
+                telling.fire_and_tell(workspace, [CROSSED])
+        monkeypatch.setattr(telling, "wake", lambda _storage: None)
+        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+        assert len(waiting(workspace.state)) == 1
 
 
 def test_many_threads_queue_the_same_alert_once(state: StateDb, profile: str) -> None:
