@@ -25,9 +25,11 @@ from .reservations import (
     Logged,
     Reservation,
     delete,
+    latest_instant,
     orphan,
     outstanding,
     raise_estimate,
+    set_latest_instant,
 )
 from .spending import SpendReader
 
@@ -133,6 +135,22 @@ class Book:
         with self._ledgers.state.transaction() as db:
             delete(db, [held.reservation.id for held in chosen])
         return chosen
+
+    def latest(self) -> datetime:
+        """Return the latest instant at which anything was reserved."""
+        self._ledgers.state.use(RESERVATIONS)
+        with self._ledgers.state.reading() as db:
+            return latest_instant(db)
+
+    def forget_future(self) -> bool:
+        """Set the latest instant back to the present, if it lies after it."""
+        self._ledgers.state.use(RESERVATIONS)
+        with self._ledgers.state.transaction() as db:
+            now = self._clock()
+            ahead = latest_instant(db) > now
+            if ahead:
+                set_latest_instant(db, now)
+        return ahead
 
     # --- mending
 

@@ -32,7 +32,7 @@ from .book import Book, LedgerSums
 from .deciding import OVERRIDE_VARIABLE, Policy, exceeded, standings, tightest, unbounded
 from .hold import Hold, Terms
 from .holders import Holders
-from .limits import Limit, ModelName, applying, limits_for
+from .limits import ANY, Limit, ModelName, applying, limits_for
 from .reservations import Held, Reservation, insert, latest_instant, set_latest_instant
 from .spending import read_spendings
 
@@ -57,8 +57,9 @@ class Request:
     ``estimate`` is the most that it can cost: the known input plus the maximum output at the
     highest applicable price. ``None`` means that no such bound is known, and ``unknown`` says why in
     words (no price, no maximum output). ``local`` calls cost nothing and are never held.
-    ``one_call`` is false for a block of calls that share one reservation. ``override`` says by what
-    a refusal is overridden.
+    ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
+    model has ``limits.ANY`` as service and model, and counts against every limit on models.
+    ``override`` says by what a refusal is overridden.
     """
 
     user_id: str
@@ -78,6 +79,11 @@ class Request:
     def name(self) -> str:
         """The model as ``service/model``."""
         return f"{self.service}/{self.model}"
+
+    @property
+    def described(self) -> str:
+        """The call as a refusal names it."""
+        return "this block of calls" if self.service == self.model == ANY else self.name
 
 
 class Gate:
@@ -180,7 +186,9 @@ class Gate:
         if stand is None or (estimate is not None and estimate <= stand.room):
             return estimate or ZERO, warnings
         refusal = (
-            unbounded(stand, request.unknown) if estimate is None else exceeded(stand, estimate, request.name)
+            unbounded(stand, request.unknown)
+            if estimate is None
+            else exceeded(stand, estimate, request.described)
         )
         if request.override is None:
             raise refusal
@@ -240,6 +248,26 @@ class Gate:
 
         """
         return self._book.release(ids, also_live=also_live)
+
+    def latest(self) -> datetime:
+        """Return the latest instant at which anything was reserved; 1970 when nothing was.
+
+        Lies in the future after the clock was wrong: then all reservations count there, until the
+        clock has caught up or :meth:`forget_future` is called.
+        """
+        return self._book.latest()
+
+    def forget_future(self) -> bool:
+        """Let reservations count at the present again after the clock was wrong; tell if they did not.
+
+        For whoever is certain that the clock is right now: a clock that is behind reopens months
+        that are closed.
+
+        Raises:
+            StorageUnavailable: the state cannot be written.
+
+        """
+        return self._book.forget_future()
 
     def close(self) -> None:
         """Let go of this process's holder file; its live reservations become orphans."""

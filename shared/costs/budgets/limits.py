@@ -35,6 +35,9 @@ Level = Literal["ok", "warning", "critical"]
 ModelName = Callable[[str, str], str]
 """Turns a service and a model as recorded into the catalogue's ``provider/model``."""
 
+ANY: Final = "any"
+"""Service and model of a reservation that stands for calls of whatever model."""
+
 FULL: Final = 100.0
 """The threshold, in percent, at which a limit is reached."""
 
@@ -232,12 +235,13 @@ def is_model(limited: str, service: str, model: str, names: ModelName) -> bool:
     """Return whether a call to ``model`` of ``service`` counts against the limit on ``limited``.
 
     ``limited`` is written ``service/model``, or as the bare model. Both sides are also compared by
-    the catalogue's names, so a dated name or an alias counts with its model.
+    the catalogue's names, so a dated name or an alias counts with its model. What is held for
+    :data:`ANY` model may be spent on this one, so it counts too.
 
     >>> is_model("openai/gpt-4", "openai", "gpt-4-0613", lambda s, m: "openai/gpt-4")
     True
     """
-    if limited in (f"{service}/{model}", model):
+    if limited in (f"{service}/{model}", model) or service == model == ANY:
         return True
     head, slash, tail = limited.partition("/")
     known = names(service, model)
@@ -254,22 +258,22 @@ class _Source:
 
     def limits(self, at: datetime, job: JobRef | None) -> Iterator[Limit]:
         yield from self._periods(at)
-        yield from self._models(periods.month(at, self.zone))
+        yield from self._models(at)
         if job is not None:
             yield from self._jobs(job)
 
     def _periods(self, at: datetime) -> Iterator[Limit]:
         budget = self.budget
         if budget.daily_limit is not None:
-            yield self._timed("day", budget.daily_limit, periods.day(at, self.zone))
+            yield self._timed("day", budget.daily_limit, _period("day", at, self.zone))
         if budget.weekly_limit is not None:
-            yield self._timed("week", budget.weekly_limit, periods.week(at, self.zone))
+            yield self._timed("week", budget.weekly_limit, _period("week", at, self.zone))
         if budget.monthly_limit is not None:
-            yield self._timed("month", budget.monthly_limit, periods.month(at, self.zone))
+            yield self._timed("month", budget.monthly_limit, _period("month", at, self.zone))
 
-    def _models(self, month: Period) -> Iterator[Limit]:
+    def _models(self, at: datetime) -> Iterator[Limit]:
         for model, amount in self.budget.model_limits.items():
-            yield self._timed("model", amount, month, model)
+            yield self._timed("model", amount, _period("month", at, self.zone), model)
 
     def _jobs(self, job: JobRef) -> Iterator[Limit]:
         if self.budget.job_limit is not None:
@@ -286,3 +290,15 @@ class _Source:
     def _limit(self, scope: Scope, amount: Nanos, period: Period | None, query: Query) -> Limit:
         budget = self.budget
         return Limit(scope, amount, period, query, budget.thresholds, budget.block_at_limit)
+
+
+_latest: Final[dict[tuple[str, ZoneInfo], Period]] = {}
+"""The period that was asked for last, by kind and zone: finding one's edges takes 10 us, and every
+call asks."""
+
+
+def _period(kind: Literal["day", "week", "month"], at: datetime, zone: ZoneInfo) -> Period:
+    known = _latest.get((kind, zone))
+    if known is None or at not in known:
+        known = _latest[kind, zone] = getattr(periods, kind)(at, zone)
+    return known

@@ -203,6 +203,21 @@ def test_the_tightest_limit_is_named(bench: Bench) -> None:
         bench.reserve("20", text)
 
 
+def test_a_block_of_calls_to_any_model_counts_against_every_model(bench: Bench) -> None:
+    text = (
+        "budget: {block_at_limit: true, monthly_limit_usd: 10, model_limits_usd: {openai/gpt-4o: 3, x/y: 5}}"
+    )
+    block = {"service": "any", "model": "any", "one_call": False}
+    bench.reserve("2", text, **block)
+    with pytest.raises(
+        BudgetExceeded, match=r"up to \$2.0000 for this block of calls .* for model openai/gpt-4o"
+    ):
+        bench.reserve("2", text, **block)
+    with pytest.raises(BudgetExceeded, match="for model openai/gpt-4o"):
+        bench.reserve("1.5", text)
+    bench.reserve("5", text, model="gpt-3")
+
+
 def test_the_organization_counts_everyone(bench: Bench) -> None:
     text = "organization: {block_at_limit: true, monthly_limit_usd: 10}"
     bench.spend("3", user_id="v")
@@ -441,6 +456,18 @@ def test_a_clock_set_back_does_not_reopen_a_closed_month(bench: Bench) -> None:
         "the clock stands at 2026-10-15 00:00 UTC, before the latest reservation at 2026-11-22 12:00 UTC: "
         "the call counts there; see cost-dashboard doctor",
     )
+
+
+def test_a_clock_that_was_wrong_can_be_forgotten(bench: Bench) -> None:
+    assert bench.gate.latest() == datetime(1970, 1, 1, tzinfo=UTC)
+    assert not bench.gate.forget_future()
+    bench.now = datetime(2027, 11, 22, tzinfo=UTC)
+    bench.reserve("1").void()
+    bench.now = NOVEMBER
+    assert bench.gate.latest() == datetime(2027, 11, 22, tzinfo=UTC)
+    assert bench.gate.forget_future()
+    hold = bench.reserve("10")
+    assert (hold.period_at, hold.terms.warnings, bench.gate.latest()) == (NOVEMBER, (), NOVEMBER)
 
 
 # --- what cannot be known
