@@ -15,6 +15,7 @@ Shortfall(fault='has no price for audio_seconds')
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -56,10 +57,11 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
     if price.free:
         return {}
     rates = price.rates
+    apart = {*rates, *price.unknown} if price.unknown else rates
     result: Quantities = {}
-    if usage.tokens_input and (fault := _input(usage, rates, result)):
+    if usage.tokens_input and (fault := _input(usage, apart, result)):
         return fault
-    if usage.tokens_output and (fault := _output(usage, rates, result)):
+    if usage.tokens_output and (fault := _output(usage, apart, result)):
         return fault
     if usage.audio_seconds or usage.characters or usage.images or usage.pages or usage.web_searches:
         _counted(price, usage, result)
@@ -74,7 +76,7 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
     return result
 
 
-def _input(usage: Usage, rates: Rates, result: Quantities) -> Shortfall | None:
+def _input(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
     """Take the input tokens apart; what has no rate of its own stays in what it is part of."""
     cached = usage.tokens_cached if "cached" in rates else 0
     audio = usage.tokens_audio_input if "audio_input" in rates else 0
@@ -109,7 +111,7 @@ _INPUT_OVERLAP: Final = Shortfall(
 )
 
 
-def _output(usage: Usage, rates: Rates, result: Quantities) -> Shortfall | None:
+def _output(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
     reasoning = usage.tokens_reasoning if "reasoning" in rates else 0
     audio = usage.tokens_audio_output if "audio_output" in rates else 0
     image = usage.tokens_image_output if "image_output" in rates else 0

@@ -37,8 +37,8 @@ TIERS: Final = frozenset({"batch", "flex", "priority", "fast"})
 class Discount:
     """A provider's discount: the factor of every part in ``parts``, from one day to before another.
 
-    For a service tier (``tier`` is not ``None``) the parts in ``unchanged`` keep the standard rate and
-    all others have no rate of their own.
+    The parts in ``unchanged`` keep their rate; the rate of all others is not known under this
+    discount. It covers the provider's models whose name has the given ``beginning``, except some.
     """
 
     factor: Factor
@@ -47,11 +47,13 @@ class Discount:
     since: datetime | None
     until: datetime | None
     models_except: frozenset[str]
+    beginning: str
     source: str
 
     def active(self, at: datetime, name: str) -> bool:
         """Whether this holds at the instant ``at`` for the model ``provider/model``."""
-        if name in self.models_except or (self.since is not None and at < self.since):
+        covered = name not in self.models_except and name.partition("/")[2].startswith(self.beginning)
+        if not covered or (self.since is not None and at < self.since):
             return False
         return self.until is None or at < self.until
 
@@ -135,6 +137,7 @@ def _discount(plain: Mapping[str, Any] | None) -> Discount | None:
         since=datetime.fromisoformat(since) if since else None,
         until=datetime.fromisoformat(until) if until else None,
         models_except=frozenset(plain["except"]),
+        beginning=plain["beginning"],
         source=plain["source"],
     )
 

@@ -103,7 +103,8 @@ class Price:
     ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
     of a request with more input tokens than that. They apply to the whole request.
     ``hours`` limits the price to a stretch of the UTC day, in minutes (it may run over midnight).
-    ``included`` names the counts that describe a call of this model but are not billed.
+    ``included`` names the counts that describe a call of this model but are not billed; ``unknown``
+    the parts that are billed at a rate nobody states (cached tokens in a batch).
     ``free`` is an explicit zero for everything. ``minimum_audio`` is the least billed duration in
     """
 
@@ -112,6 +113,7 @@ class Price:
     above: tuple[tuple[int, Rates], ...] = ()
     hours: tuple[int, int] | None = None
     included: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
     free: bool = False
     unverified: bool = False
     minimum_audio: int = 0
@@ -138,10 +140,11 @@ class Price:
         return found
 
     def times(self, factors: Mapping[str, Factor]) -> Price:
-        """Return this price with the rates of the parts in ``factors`` multiplied; others are left out."""
+        """Return this price with the rates of the parts in ``factors`` multiplied; others become unknown."""
         return replace(
             self,
             rates=_times(self.rates, factors),
+            unknown=self.unknown | (self.rates.keys() - factors.keys()),
             above=tuple((threshold, _times(rates, factors)) for threshold, rates in self.above),
         )
 
@@ -208,8 +211,9 @@ def _price_to_plain(price: Price) -> dict[str, Any]:
         plain["above"] = [[threshold, _rates_to_plain(rates)] for threshold, rates in price.above]
     if price.hours is not None:
         plain["hours"] = list(price.hours)
-    if price.included:
-        plain["included"] = sorted(price.included)
+    for name in ("included", "unknown"):
+        if parts := getattr(price, name):
+            plain[name] = sorted(parts)
     for name in ("free", "unverified", "minimum_audio", "source", "note"):
         if value := getattr(price, name):
             plain[name] = value
@@ -226,6 +230,7 @@ def _price_from_plain(plain: Mapping[str, Any]) -> Price:
         ),
         hours=(int(hours[0]), int(hours[1])) if hours else None,
         included=frozenset(plain.get("included", ())),
+        unknown=frozenset(plain.get("unknown", ())),
         free=plain.get("free", False),
         unverified=plain.get("unverified", False),
         minimum_audio=plain.get("minimum_audio", 0),

@@ -237,31 +237,32 @@ def _read_services(node: Node, plain: dict[str, Any]) -> None:
         fields = service.only({"discount", "tiers", "same_as"})
         rules: dict[str, Any] = {"tiers": {}}
         if "discount" in fields:
-            rules["discount"] = _read_discount(
-                fields["discount"], {"percent", "since", "until", "except", "source"}
-            )
+            # What a negotiated discount does not name keeps its list price.
+            rules["discount"] = _read_rule(fields["discount"], _RULE_KEYS)
+            rules["discount"]["unchanged"] = sorted(UNITS.keys() - set(rules["discount"]["parts"]))
         if "tiers" in fields:
-            known = {"percent", "since", "until", "except", "source", "of", "unchanged"}
             for tier, rule in fields["tiers"].only(TIERS).items():
-                rules["tiers"][tier] = _read_discount(rule, known)
+                rules["tiers"][tier] = _read_rule(rule, _RULE_KEYS | {"unchanged"})
         if "same_as" in fields:
             plain["same_as"][normalize_service(key)] = normalize_service(fields["same_as"].text())
         plain["services"][normalize_service(key)] = rules
 
 
-def _read_discount(node: Node, known: set[str]) -> dict[str, Any]:
+_RULE_KEYS: Final = frozenset({"percent", "since", "until", "of", "models_beginning", "except", "source"})
+
+
+def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
     fields = node.only(known)
     left = 100 - node.required("percent").number(0, 100)
-    numerator, denominator = (left / 100).as_integer_ratio()
-    parts = [n.choice(UNITS) for n in fields["of"].items()] if "of" in fields else sorted(UNITS)
-    until = node.get("until")
+    until, beginning = node.get("until"), node.get("models_beginning")
     return {
-        "factor": [numerator, denominator],
-        "parts": parts,
-        "unchanged": [n.choice(UNITS) for n in fields["unchanged"].items()] if "unchanged" in fields else [],
+        "factor": list((left / 100).as_integer_ratio()),
+        "parts": sorted(_parts(fields["of"]) if "of" in fields else UNITS),
+        "unchanged": sorted(_parts(fields.get("unchanged"))),
         "since": node.required("since").instant().isoformat(),
         "until": until.instant().isoformat() if until else None,
         "except": [_model_name(n.text(), n) for n in fields["except"].items()] if "except" in fields else [],
+        "beginning": beginning.text().lower() if beginning else "",
         "source": node.required("source").text(),
     }
 

@@ -129,6 +129,51 @@ def test_the_batch_rule_covers_prices_of_genai_and_says_so() -> None:
     assert "+catalogue:" in found.priced_by.version
 
 
+def test_what_a_discount_does_not_name_keeps_its_list_price(prices: Path) -> None:
+    prices.write_text(
+        "services: {openai: {discount: {percent: 50, of: [input], since: 2026-01-01, source: contract}}}\n"
+    )
+    found = Catalogue.load(None, prices).charge(
+        "openai", "gpt-4o", Usage(1_000, 1_000, tokens_cached=500), NOW
+    )
+    assert isinstance(found, Charge)
+    assert found.parts == {
+        "input": from_usd("0.000625"),
+        "cached": from_usd("0.000625"),
+        "output": from_usd("0.01"),
+    }
+
+
+CACHED = Usage(tokens_input=1_000, tokens_cached=400, tokens_output=100)
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "usd"),
+    [
+        ("openai", "gpt-4o", "0.00175"),  # its batch table: cached input costs what input does
+        ("anthropic", "claude-3-5-haiku", "0.000456"),  # caching counts on top of the batch discount
+        ("google", "gemini-2.5-flash", "0.000227"),  # cached input keeps its price
+        ("openai", "gpt-4.1", None),  # nobody stated what cached input cost in a batch then
+        ("mistral", "mistral-large-latest", None),
+        ("google", "claude-3-5-sonnet", None),  # Gemini's rule is for Gemini models
+        ("groq", "llama-3.3-70b-versatile", None),  # no rule at that time
+        ("openai", "gpt-3.5-turbo-1106", None),  # excepted from the rule
+    ],
+)
+def test_cached_tokens_in_a_batch(service: str, model: str, usd: str | None) -> None:
+    found = OWN.charge(service, model, CACHED, datetime(2025, 9, 1, tzinfo=UTC), "batch")
+    if usd is None:
+        assert isinstance(found, Unpriced)
+    else:
+        assert isinstance(found, Charge)
+        assert found.total == from_usd(usd)
+
+
+def test_a_batch_that_is_not_cheaper_costs_what_its_table_says() -> None:
+    found = charge(OWN, "openai", "gpt-3.5-turbo-1106", tier="batch")
+    assert (found.total, found.priced_by.source) == (from_usd(1), "genai-prices")
+
+
 @pytest.mark.parametrize(
     ("service", "model", "aliases", "expected"),
     [

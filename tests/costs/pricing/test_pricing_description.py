@@ -39,7 +39,9 @@ def test_every_rate_since_when_and_from_where() -> None:
 def test_only_what_holds_is_current() -> None:
     found = OWN.describe("openai", "gpt-4o", datetime(2024, 6, 1, tzinfo=UTC))
     assert found is not None
-    assert [price.since for price in found.prices if price.current] == [datetime(2024, 5, 13, tzinfo=UTC)]
+    current = [(price.since, price.tier) for price in found.prices if price.current]
+    launch = datetime(2024, 5, 13, tzinfo=UTC)
+    assert current == [(launch, None), (launch, "batch")]
 
 
 def test_rates_of_larger_requests_are_told_apart() -> None:
