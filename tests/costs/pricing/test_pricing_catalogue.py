@@ -154,7 +154,6 @@ CACHED = Usage(tokens_input=1_000, tokens_cached=400, tokens_output=100)
         ("anthropic", "claude-3-5-haiku", "0.000456"),  # caching counts on top of the batch discount
         ("google", "gemini-2.5-flash", "0.000227"),  # cached input keeps its price
         ("openai", "gpt-4.1", None),  # nobody stated what cached input cost in a batch then
-        ("mistral", "mistral-large-latest", None),
         ("google", "claude-3-5-sonnet", None),  # Gemini's rule is for Gemini models
         ("groq", "llama-3.3-70b-versatile", None),  # no rule at that time
         ("openai", "gpt-3.5-turbo-1106", None),  # excepted from the rule
