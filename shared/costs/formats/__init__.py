@@ -29,7 +29,7 @@ def names() -> list[str]:
     """Return the names of all formats, sorted.
 
     >>> names()
-    ['csv', 'json', 'markdown', 'text']
+    ['csv', 'html', 'json', 'markdown', 'text']
     """
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return sorted(name for name in found if name not in _HELPERS)

@@ -40,7 +40,8 @@ def test_every_format_renders_any_report(name: str) -> None:
     assert module.SUFFIX.startswith(".")
     assert module.__doc__
     for report in (REPORT, Report("Empty")):
-        assert module.render(report).endswith("\n") or report.title == "Empty"
+        text = module.render(report)
+        assert text.endswith("\n") or not text
 
 
 def test_short_names_and_unknown_ones() -> None:

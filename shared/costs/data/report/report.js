@@ -1,0 +1,23 @@
+"use strict";
+// Sorts a table by the column whose heading was pressed; numbers by their value, texts by their words.
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => {
+    const heading = button.parentElement;
+    const table = heading.closest("table");
+    const column = heading.cellIndex;
+    const down = heading.getAttribute("aria-sort") === "descending" ||
+      (heading.getAttribute("aria-sort") === null && !heading.classList.contains("number"));
+    for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", down ? "ascending" : "descending");
+    const sign = down ? 1 : -1;
+    const key = (row) => row.cells[column].dataset.value;
+    const compare = (a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (x === "" || y === "") return x === y ? 0 : x === "" ? 1 : -1;
+      const difference = Number(x) - Number(y);
+      return sign * (Number.isNaN(difference) ? x.localeCompare(y) : difference);
+    };
+    const body = table.tBodies[0];
+    body.append(...[...body.rows].sort(compare));
+  });
+}

@@ -1,0 +1,186 @@
+"""The HTML page: whole in itself, safe, accessible, and right in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.formats.html import render
+from shared.costs.money import Nanos
+from shared.costs.views.report import Column, Figure, Gauge, Note, Report, Series, Table
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m"
+
+
+def report(name: str = "openai/gpt-4o") -> Report:
+    columns = (
+        Column("model", "Model"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    return Report(
+        title=f"November {name}",
+        subtitle=name,
+        gauges=(
+            Gauge(
+                name, Nanos(40_250_000_000), Nanos(50_000_000_000), 80.5, held=Nanos(10**9), tone="warning"
+            ),
+            Gauge("none", Nanos(5), Nanos(0), 100.0, tone="plain"),
+        ),
+        figures=(Figure("spent", "Spent", 40_250_000_000, note=name), Figure("x", "Left", None, "text")),
+        series=(
+            Series(name, tuple(f"{day} Nov" for day in range(1, 31)), tuple(day * 1e9 for day in range(30))),
+            Series("nothing", ("1 Nov",), (0.0,)),
+        ),
+        tables=(
+            Table(
+                name,
+                columns,
+                ((name, 3, 4_500_000, 100.0), ("b", 1, None, None)),
+                ("Total", 4, 4_500_000, ""),
+            ),
+            Table("By stage", (Column("stage", "Stage"),), (), empty="No stages."),
+        ),
+        notes=(Note(name, "critical"), Note("plain words")),
+    )
+
+
+class Outline(HTMLParser):
+    """Collects tags, attributes and the headings' levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def outline(page: str) -> Outline:
+    parser = Outline()
+    parser.feed(page)
+    return parser
+
+
+def test_the_page_loads_nothing_and_its_policy_forbids_to() -> None:
+    page = render(report())
+    assert not re.search(r"""(src|href|url|@import)\s*[=(]""", page)
+    found = outline(page)
+    policy = next(m["content"] for m in found.all("meta") if m.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not any(name.startswith("on") or name == "style" for _, attrs in found.tags for name in attrs)
+
+
+def test_the_page_is_accessible() -> None:
+    found = outline(render(report()))
+    assert found.all("html")[0]["lang"] == "en"
+    assert len(found.all("h1")) == 1
+    assert len(found.all("main")) == 1
+    for drawing in found.all("svg"):
+        assert drawing.get("aria-label") or drawing.get("aria-hidden") == "true"
+    assert all(heading["scope"] == "col" for heading in found.all("th"))
+    names = {attrs["id"] for attrs in found.all("h2") if "id" in attrs}
+    assert all(table["aria-labelledby"] in names for table in found.all("table"))
+
+
+def test_figures_and_cells_are_there() -> None:
+    page = render(report())
+    for text in (
+        "$40.25 of $50.00",
+        "80.5%",
+        "unpriced",
+        "No stages.",
+        "plain words",
+        "most $29.00 on 30 Nov",
+    ):
+        assert text in page
+    assert page.count('<section class="chart">') == 1
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_no_text_becomes_markup(text: str) -> None:
+    plain, odd = outline(render(report("x"))), outline(render(report(text)))
+    assert [tag for tag, _ in odd.tags] == [tag for tag, _ in plain.tags]
+
+
+def test_an_attack_is_only_text() -> None:
+    page = render(report(EVIL))
+    assert "<img" not in page
+    assert len(outline(page).all("script")) == 1
+    assert "\x1b" not in page
+
+
+HARNESS = """<!DOCTYPE html><meta charset="utf-8"><body><pre id="out"></pre><script>
+const pages = %s, found = [];
+const measure = async () => {
+  for (const width of [360, 800, 1280]) for (const page of pages) {
+    const frame = document.createElement("iframe");
+    frame.style.cssText = `width:${width}px;height:900px;border:0`;
+    frame.srcdoc = page;
+    const loaded = new Promise((done) => { frame.onload = done; });
+    document.body.append(frame);
+    await loaded;
+    const inside = frame.contentDocument;
+    const first = () => inside.querySelector("tbody td").textContent;
+    const heading = inside.querySelector("th");
+    const before = first();
+    heading.querySelector("button").click();
+    found.push({
+      width, before, after: first(), sort: heading.getAttribute("aria-sort"),
+      overflow: inside.documentElement.scrollWidth - width,
+      requests: frame.contentWindow.performance.getEntriesByType("resource").length,
+      bar: getComputedStyle(inside.querySelector("rect.bar")).fill,
+    });
+    frame.remove();
+  }
+  document.getElementById("out").textContent = JSON.stringify(found);
+};
+measure();
+</script>"""
+
+
+def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    assert CHROMIUM
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += ["--enable-logging=stderr", f"--user-data-dir={profile}", *options]
+    return subprocess.run(
+        [CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_in_a_browser_nothing_overflows_nothing_is_requested_and_tables_sort(tmp_path: Path) -> None:
+    pages = [render(report()), render(report("one-very-long-name-without-any-blank-in-it" * 4))]
+    harness = tmp_path / "harness.html"
+    harness.write_text(HARNESS % json.dumps(pages).replace("</", "<\\/"), encoding="utf-8")
+    done = browse(harness, tmp_path / "profile", "--dump-dom", "--virtual-time-budget=8000")
+    text = re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert text
+    assert text[1], done.stderr
+    results = json.loads(text[1].replace(escape("&"), "&").replace("&quot;", '"'))
+    assert len(results) == 6
+    for result in results:
+        assert result["overflow"] <= 0
+        assert result["requests"] == 0
+        assert result["bar"] == "rgb(47, 111, 178)"
+        assert result["sort"] == "ascending"
+        assert result["before"] != "b"
+        assert result["after"] == "b"
+    assert "CONSOLE" not in done.stderr
