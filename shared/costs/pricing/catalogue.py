@@ -15,7 +15,7 @@ day of the call holds; a source that has no price for that day passes the questi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -195,6 +195,15 @@ class Catalogue:
 
         return describe(self, service, model, at)
 
+    def explain(
+        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+    ) -> tuple[str, ...]:
+        """Return the arithmetic of a charge in words, a line per part, or why there is no price."""
+        from .description import explain  # not needed to price a call
+
+        quote = self.quote(service, model, at, tier)
+        return (quote.reason,) if isinstance(quote, Unpriced) else explain(quote.price, usage)
+
     def alternatives(self, service: str, model: str, at: datetime) -> list[Alternative]:
         """Return cheaper models of the same class that are offered at ``at``, the cheapest first."""
         from .description import alternatives  # not needed to price a call
@@ -302,9 +311,8 @@ class Catalogue:
         for offer in asked:
             tiers = (price for several in offer.prices.tiers.values() for price in several)
             for price in (*offer.prices.prices, *tiers):
-                if price.hours is not None:
-                    return
                 edges.add(price.since or _EVER)
+                edges.update(_edges_of_day(at, price.hours))
             for rule in self._rules(offer, normal_tier(key[2])):
                 edges |= {rule.since or _EVER, rule.until or _NEVER}
         since = max((edge for edge in edges if edge <= at), default=_EVER)
@@ -335,6 +343,15 @@ def normal_tier(tier: str | None) -> str | None:
     """
     name = (tier or "").strip().lower()
     return None if name in _STANDARD else name
+
+
+def _edges_of_day(at: datetime, hours: tuple[int, int] | None) -> Iterator[datetime]:
+    """Yield when prices of certain hours begin and end around ``at``."""
+    if hours is not None:
+        midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        for days in (-1, 0, 1):
+            for minute in hours:
+                yield midnight + timedelta(days=days, minutes=minute)
 
 
 def _unpriced(fault: str) -> Unpriced:

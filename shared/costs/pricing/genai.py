@@ -9,6 +9,7 @@ or take a version mark such as a date.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ from .names import without_version
 from .rates import UNITS, Price, PriceList, Rate, Rates, from_plain, to_plain
 
 SOURCE: Final = "genai-prices"
+_log = logging.getLogger(__name__)
 
 _PARTS: Final = {
     "input_mtok": "input",
@@ -122,7 +124,12 @@ class GenaiPrices:
         return found if found is not None and usable else {"names": {}, "models": {}}
 
     def _ask(self, service: str, name: str) -> None:
-        prices = look_up(service, name)
+        try:
+            prices = look_up(service, name)
+        except ImportError as fault:
+            # The call that is being priced must not fail for a broken installation: it is unpriced.
+            _log.warning("genai-prices %s cannot be imported: %s", self.version, fault)
+            return
         # Other processes may have learned something since this one read the file.
         known, fresh = self._remembered(), self._read()
         known["names"] = {**fresh["names"], **known["names"], f"{service}/{name}": prices and prices.name}

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from ..platform import secure_directory
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
 _FORMAT = 1  # raised when the plain form of prices changes
 _MAX_BYTES = 16 * 1024 * 1024
@@ -48,7 +50,7 @@ class PriceMemory:
             return False
         content = json.dumps({"format": _FORMAT, "data": data}, separators=(",", ":")).encode("ascii")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            secure_directory(path.parent)
             _replace(path, b"%08x\n%b" % (crc32(content), content))
         except OSError:
             return False  # a storage that cannot be written must not stop the call that is being priced

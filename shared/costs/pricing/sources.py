@@ -52,5 +52,4 @@ def _book(source: str, paths: list[Path], contents: list[bytes], memory: PriceMe
         pairs = zip(paths, contents, strict=True)
         plain = read_book(parse(content, path, PriceFileError) for path, content in pairs)
         memory.write(f"{source}-{name}", plain)
-    checked = plain["checked"] if source == CATALOGUE else ""
-    return PriceBook(plain, source, f"{checked}.{name}" if checked else name)
+    return PriceBook(plain, source, name)

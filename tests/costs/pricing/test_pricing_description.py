@@ -80,6 +80,12 @@ def test_the_arithmetic_of_an_example(name: str, lines: list[str]) -> None:
     assert list(found.example) == lines
 
 
+def test_the_arithmetic_of_any_call() -> None:
+    usage = Usage(audio_seconds=30)
+    assert OWN.explain("openai", "whisper-1", usage, NOW)[-1] == "total $0.003"
+    assert "no price" in OWN.explain("openai", "gpt-9", usage, NOW)[0]
+
+
 def _named(name: str) -> tuple[str, str]:
     service, _, model = name.partition("/")
     return service, model

@@ -235,6 +235,16 @@ def test_memory_of_another_shape_is_asked_again(tmp_path: Path) -> None:
     assert GenaiPrices(memory).find("openai", "gpt-5") is not None
 
 
+def test_a_broken_package_is_told_and_the_call_is_unpriced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "genai_prices.data", None)
+    assert GenaiPrices(PriceMemory(tmp_path)).find("openai", "gpt-5") is None
+    assert "cannot be imported" in caplog.text
+    monkeypatch.undo()
+    assert GenaiPrices(PriceMemory(tmp_path)).find("openai", "gpt-5") is not None
+
+
 PROGRAM = """
 import json, sys
 from datetime import datetime, UTC
