@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -323,29 +322,16 @@ def test_ending_twice_is_harmless(bench: Bench) -> None:
 
 # --- crashes
 
-DIES = """
-import os, sys
-from datetime import UTC, datetime
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from test_budgets_gate import Bench, from_usd
-bench = Bench(Path(sys.argv[1]))
-hold = bench.reserve("6")
-{then}
-os.kill(os.getpid(), 9)
-"""
 
-
-def die(bench: Bench, then: str = "") -> None:
-    program = DIES.replace("{then}", then)
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(bench.root), str(Path(__file__).parent)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == -9, done.stderr
+def die(bench: Bench, then: Callable[[Hold], object] = lambda _: None, **values: Any) -> None:
+    """Reserve $6 in another process, do ``then`` there, and let it be killed."""
+    child = os.fork()
+    if not child:
+        try:
+            then(bench.reserve("6", **values))
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
 def test_a_holder_that_died_is_an_orphan_until_it_is_released(bench: Bench) -> None:
@@ -359,7 +345,7 @@ def test_a_holder_that_died_is_an_orphan_until_it_is_released(bench: Bench) -> N
 
 
 def test_a_crash_between_entry_and_settle_mends_itself(bench: Bench) -> None:
-    die(bench, 'bench.spend("2", hold)')
+    die(bench, lambda hold: bench.spend("2", hold))
     assert bench.held() == []
     bench.reserve("8")
     with pytest.raises(BudgetExceeded):
@@ -367,7 +353,7 @@ def test_a_crash_between_entry_and_settle_mends_itself(bench: Bench) -> None:
 
 
 def test_a_crash_in_a_block_of_calls_keeps_what_is_left(bench: Bench) -> None:
-    die(bench, 'hold.void(); hold = bench.reserve("6", one_call=False); bench.spend("2", hold)')
+    die(bench, lambda hold: bench.spend("2", hold), one_call=False)
     assert bench.held() == [(from_usd(4), "its process ended")]
 
 
