@@ -18,7 +18,7 @@ from pipeline.job import Job
 from pipeline.progress import LineProgress
 
 from tests.support.provider import ProviderServer, Reply
-from tests.support.stages import RECORDINGS, Programs, entries
+from tests.support.stages import RECORDINGS, Programs, entries, word_error_rate
 
 SPEECH, TRANSLATION, SUMMARY = "06_whisperx_asr", "10_translation", "13_ai_summarization"
 STAGES = [SPEECH, TRANSLATION, SUMMARY]
@@ -72,7 +72,9 @@ def test_real_recordings_from_end_to_end_and_again(programs: Programs) -> None:
     ran = [stage for stage in STAGES if HAS_APERTIUM or stage != TRANSLATION]
     ledgers = [[entry["stage"] for entry in entries(job.path)] for job in made]
     assert ledgers == [ran] * 3
-    for job in made:
+    for job, recording in zip(made, RECORDINGS, strict=True):
+        spoken = recording.with_suffix(".txt").read_text()
+        assert word_error_rate(spoken, (job.path / "transcript.txt").read_text()) < 0.25
         assert job.log_path.read_text().count("💰 Stage cost: $0.0000 (local processing)") == len(ran)
         assert (job.path / "summary.txt").read_text().count("\n") == 2
     assert {entry["user_id"] for job in made for entry in entries(job.path)} == {"rpatel"}

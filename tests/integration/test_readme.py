@@ -52,7 +52,9 @@ def lend_environment(copy: Path) -> None:
     for name, arguments in wrappers.items():
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable}{arguments} "$@"\n')
         (programs / name).chmod(0o755)
-    ask = "import json, environment as e; print(json.dumps({'project': e._fingerprint(), 'extras': ['local']}))"
+    ask = (
+        "import json, environment as e; print(json.dumps({'project': e._fingerprint(), 'extras': ['local']}))"
+    )
     stamp = subprocess.run(
         [sys.executable, "-c", ask], cwd=copy / "scripts", capture_output=True, text=True, check=True
     ).stdout
@@ -88,7 +90,9 @@ def test_every_command_of_the_readme_runs(checkout: Path, cost_home: Path) -> No
     assert len(ledgers) == 3
     before = [ledger.read_bytes() for ledger in ledgers]
     run(COMMANDS[0], checkout, cost_home)
-    assert [ledger.read_bytes() for ledger in sorted((checkout / "out").glob("*/job-*/cost_ledger.jsonl"))] == before
+    assert [
+        ledger.read_bytes() for ledger in sorted((checkout / "out").glob("*/job-*/cost_ledger.jsonl"))
+    ] == before
     stages = [json.loads(line)["stage"] for line in before[0].decode().splitlines()]
     assert {"06_whisperx_asr", "13_ai_summarization"} <= set(stages)
 

@@ -32,6 +32,7 @@ USAGES = [Reply(), Reply(cached=7, reasoning=5), Reply(cached=3)]
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
     for variable in KEYS.values():
         monkeypatch.setenv(variable, "a-key-for-the-loopback")
+    monkeypatch.setattr("pipeline.engines.chat.gemini.FIRST_PAUSE_SECONDS", 0.001)
     with ProviderServer() as running:
         yield running
 

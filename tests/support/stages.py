@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -90,3 +91,20 @@ def entries(job: Path) -> list[dict[str, Any]]:
     """The lines of a job's ledger."""
     ledger = job / "cost_ledger.jsonl"
     return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+def words(text: str) -> list[str]:
+    """The English words of a text, in lower case."""
+    return re.findall(r"[a-z']+", text.lower())
+
+
+def word_error_rate(spoken: str, heard: str) -> float:
+    """Words to change, add or leave out (Levenshtein), for each word that was spoken."""
+    right, found = words(spoken), words(heard)
+    row = list(range(len(found) + 1))
+    for place, word in enumerate(right, start=1):
+        diagonal, row[0] = row[0], place
+        for column, other in enumerate(found, start=1):
+            least = min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other))
+            diagonal, row[column] = row[column], least
+    return row[-1] / len(right)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from google.genai.types import GenerateContentResponse, GenerateContentResponseUsageMetadata
 
 KEY_VARIABLE: Final = "GEMINI_API_KEY"
+FIRST_PAUSE_SECONDS = 0.5
+"""How long the SDK waits before it tries again; longer each time."""
 
 
 class GeminiChat:
@@ -91,7 +93,9 @@ def open_chat(options: EngineOptions) -> GeminiChat:
     key = os.environ.get(KEY_VARIABLE)
     if not key:
         raise Unavailable(f"set {KEY_VARIABLE}")
-    retry = types.HttpRetryOptions(attempts=RETRIES + 1, initial_delay=0.25)
+    retry = types.HttpRetryOptions(
+        attempts=RETRIES + 1, initial_delay=FIRST_PAUSE_SECONDS, jitter=FIRST_PAUSE_SECONDS
+    )
     http = types.HttpOptions(
         base_url=options.base_url, timeout=int(TIMEOUT_SECONDS * 1000), retry_options=retry
     )
