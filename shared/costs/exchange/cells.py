@@ -85,10 +85,8 @@ def _add_charge(values: dict[str, Any], found: dict[str, Any]) -> None:
     values["cost_usd"] = _amount(found["cost_usd"])
     parts = found.get("cost_parts", _NO_PARTS).items()
     values["cost_parts"] = f"{{{','.join([f'{_quoted(part)}:{_amount(amount)}' for part, amount in parts])}}}"
-    by = found["priced_by"]
-    values["price_source"] = by["source"]
-    values["price_version"] = by["version"]
-    values["price_unverified"] = int(by.get("unverified", False))
+    values["price_source"], _, values["price_version"] = found["priced_by"].partition("@")
+    values["price_unverified"] = int(found.get("unverified", False))
     if "priced_as" not in found:
         values["priced_as"] = f"{found['service']}/{found['model']}"
 

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -59,7 +61,7 @@ def test_guarding_a_cell_is_undone_exactly_and_leaves_no_formula(text: str) -> N
     assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(given=st.lists(entries(), max_size=5))
 @pytest.mark.parametrize("name", sorted(exports()))
 def test_sums_read_back_are_exact(
@@ -374,3 +376,47 @@ def test_exports_from_the_index_are_those_of_its_entries(tmp_path: Path) -> None
         lines = Indexed(index, Query(ledger=ledger))
         assert [row[0] for row in lines.cells()] == [one.id for one in lines.entries()]
         assert len(list(lines.cells())) == 4
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(exports()))
+@pytest.mark.parametrize("limit", [0, 20_000])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(name: str, limit: int, folder: Path) -> None:
+    if name == "parquet":
+        pytest.importorskip("duckdb")
+    target = folder / "costs"
+    target.write_text("old")
+    # In a process of its own, since a limit on file sizes holds for all of a process.
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, name, str(target), str(limit), str(Path(__file__).parent)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "CannotWrite", done.stderr
+    assert target.read_text() == "old"
+    assert [path.name for path in folder.iterdir()] == ["costs"]
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+name, target, limit, here = sys.argv[1:]
+sys.path[:0] = [".", here]
+from exchange_samples import entry
+from shared.costs.exchange.destination import CannotWrite, replacing
+from shared.costs.exchange.exports import Context, export_named
+from shared.costs.exchange.source import Listed
+given = [entry(n, description=str(n) * 40, request_id=f"{n * 7919:x}") for n in range(2_000)]
+if name == "parquet":
+    import duckdb  # what it maps into memory is limited too
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+try:
+    with replacing(Path(target)) as draft:
+        export_named(name).write(Listed(given), draft, Context())
+except CannotWrite as error:
+    print(type(error).__name__)
+"""

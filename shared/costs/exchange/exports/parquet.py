@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from ..destination import CannotWrite
 from ..source import Source
 from ..warehouse import staged
 from . import Context, Export
@@ -15,12 +16,18 @@ def write(source: Source, target: Path, context: Context) -> int:
 
     Raises:
         MissingExtra: DuckDB is not installed.
+        CannotWrite: the disk is full or fails.
 
     """
     with staged(source, target.parent, context) as warehouse:
+        import duckdb  # there, since something is staged in it
+
         # DuckDB takes no parameter for the name of a file it writes.
         name = str(target).replace("'", "''")
-        warehouse.database.execute(f"COPY (FROM entries) TO '{name}' (FORMAT parquet, COMPRESSION zstd)")
+        try:
+            warehouse.database.execute(f"COPY (FROM entries) TO '{name}' (FORMAT parquet, COMPRESSION zstd)")
+        except duckdb.Error as error:
+            raise CannotWrite(f"the file cannot be written: {error}") from error
         return warehouse.rows
 
 

@@ -7,12 +7,14 @@ SQLite has no decimals, and sums of its REALs are not exact: the table holds ``c
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ..columns import COLUMNS, Column, ColumnKind, row_of
+from ..columns import COLUMNS, Column, ColumnKind, Row, row_of
+from ..destination import CannotWrite
 from ..source import Source
 from . import Context, Export, counted
 
@@ -41,21 +43,33 @@ _SCHEMA: Final = (
 
 
 def write(source: Source, target: Path, context: Context) -> int:
-    """Write the entries as an SQLite database."""
-    insert = f"INSERT INTO entries VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - no data in it
-    written = 0
+    """Write the entries as an SQLite database.
+
+    Raises:
+        CannotWrite: the disk is full or fails.
+
+    """
     rows = (row_of(entry) for entry in counted(source.entries(), context))
-    with closing(sqlite3.connect(target, isolation_level=None)) as database:
-        # No journal beside the file: it is written once, under a temporary name, and synced at the end.
-        database.execute("PRAGMA journal_mode = OFF")
-        database.execute("PRAGMA synchronous = OFF")
-        for statement in _SCHEMA:
-            database.execute(statement)
-        while batch := list(islice(rows, _BATCH)):
-            database.execute("BEGIN")
-            database.executemany(insert, batch)
-            database.execute("COMMIT")
-            written += len(batch)
+    try:
+        with closing(sqlite3.connect(target, isolation_level=None)) as database:
+            return _fill(database, rows)
+    except sqlite3.Error as error:
+        raise CannotWrite(f"the database cannot be written: {error}") from error
+
+
+def _fill(database: sqlite3.Connection, rows: Iterator[Row]) -> int:
+    # No journal beside the file: it is written once, under a temporary name, and synced at the end.
+    database.execute("PRAGMA journal_mode = OFF")
+    database.execute("PRAGMA synchronous = OFF")
+    for statement in _SCHEMA:
+        database.execute(statement)
+    insert = f"INSERT INTO entries VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - holds no data
+    written = 0
+    while batch := list(islice(rows, _BATCH)):
+        database.execute("BEGIN")
+        database.executemany(insert, batch)
+        database.execute("COMMIT")
+        written += len(batch)
     return written
 
 
