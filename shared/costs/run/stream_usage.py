@@ -82,6 +82,9 @@ class QuietStream(StandIn):
         self.original.__enter__()
         return self
 
+    def __exit__(self, *how: Any) -> Any:
+        return self.original.__exit__(*how)
+
 
 class QuietAsyncStream(StandIn):
     """As :class:`QuietStream`, for a stream that is read with ``async for``."""
@@ -101,3 +104,6 @@ class QuietAsyncStream(StandIn):
     async def __aenter__(self) -> Any:
         await self.original.__aenter__()
         return self
+
+    async def __aexit__(self, *how: Any) -> Any:
+        return await self.original.__aexit__(*how)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
+from types import ModuleType
 
 _HERE = str(Path(__file__).resolve().parent)
-_PACKAGES = str(Path(__file__).resolve().parents[4])
+_NAME = "_cost_ledger"
 
 
 def _run_the_one_behind() -> None:
@@ -26,15 +28,11 @@ def _run_the_one_behind() -> None:
 
 
 def _begin() -> None:
-    """Load what captures calls, and leave no trace that could hide the program's own modules."""
-    sys.path.insert(0, _PACKAGES)
-    try:
-        from shared.costs.run.child import begin
-    finally:
-        sys.path.remove(_PACKAGES)
-        # A pipeline may have a package `shared` of its own; what is loaded of ours stays loaded.
-        sys.modules.pop("shared", None)
-    begin()
+    """Load what captures calls under a name of its own: the program may have a ``shared`` itself."""
+    package = ModuleType(_NAME)
+    package.__path__ = [str(Path(__file__).resolve().parents[3])]
+    sys.modules[_NAME] = package
+    import_module(f"{_NAME}.costs.run.child").begin()
 
 
 if __name__ == "sitecustomize":
