@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -523,6 +525,74 @@ def test_an_override_goes_on_and_is_told(bench: Bench, usd: str | None) -> None:
     assert hold.override == "the environment"
     assert hold.terms.warnings[0].startswith("budget check overridden by the environment: ")
     assert bench.held() == [(from_usd(usd or 0), None)]
+
+
+# --- at once
+
+
+def test_threads_of_one_process_share_the_gate(bench: Bench) -> None:
+    def call_until_denied(number: int) -> int:
+        job, made = bench.job(f"job-{number}"), 0
+        while True:
+            try:
+                hold = bench.reserve("0.3", job=job)
+            except BudgetExceeded:
+                return made
+            bench.spend("0.3", hold, job=job)
+            bench.index.catch_up(job.ledger)
+            hold.recorded(from_usd("0.3"))
+            made += 1
+
+    with ThreadPoolExecutor(6) as threads:
+        made = sum(threads.map(call_until_denied, range(6), timeout=60))
+    # $9.90 of $10 are spent. A thread may have been denied while others held what they then spent.
+    assert made == 33
+    assert bench.held() == []
+
+
+def test_processes_that_ask_at_the_same_moment_do_not_both_get_it(bench: Bench, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            os.read(reading, 1)  # until the parent lets all go at once
+            with suppress(BudgetExceeded):
+                bench.new_gate().reserve(bench.request("6"), profile())
+                (tmp_path / f"got-{number}").touch()
+                os.read(os.pipe()[0], 1)  # holds on until it is killed
+            os._exit(0)
+        children.append(child)
+    os.close(reading)
+    os.close(writing)
+    ended = [os.waitpid(-1, 0)[0] for _ in range(3)]
+    assert len(list(tmp_path.glob("got-*"))) == 1
+    [holder] = set(children) - set(ended)
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+
+
+def test_a_stopped_holder_of_the_gate_is_not_waited_for_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "GATE_WAIT_S", 0.5)
+    request = bench.request("1")
+    child = os.fork()
+    if not child:
+        with bench.new_gate()._book.transaction():
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+    assert os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1])
+    start = time.monotonic()
+    with pytest.raises(BudgetGateUnavailable):
+        bench.gate.reserve(request, profile())
+    hold = bench.gate.reserve(request, profile("budget: {}"))
+    assert time.monotonic() - start < 2
+    assert hold.id is None
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    bench.reserve("1")
 
 
 # --- when the gate itself fails
