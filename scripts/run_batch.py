@@ -130,10 +130,14 @@ def _jobs(options: argparse.Namespace, out: Path) -> list[Job]:
     recordings = {
         media.sha256: media for path in options.inputs if not path.is_dir() for media in [as_media(path)]
     }
-    known = folder.known() if options.resume else {}
+    known = folder.known(_complain) if options.resume else {}
     now = datetime.now(_timezone(user))
     found = [known.get(key) or folder.create(media, now) for key, media in recordings.items()]
     return list({job.path: job for job in [*named, *found]}.values())
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _timezone(user: str) -> tzinfo:

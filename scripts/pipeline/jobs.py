@@ -7,7 +7,7 @@ user whose ``job.json`` holds the same SHA-256, so a moved or renamed file still
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from .files import point_link
 from .job import JOB_FILE, Job, Media, create_job
 
 LATEST: Final = "latest"
-_NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9._]+")
+_NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,12 @@ class JobFolder:
     out: Path
     user_id: str
 
-    def known(self) -> dict[str, Job]:
-        """Return this user's jobs by the SHA-256 of their recording; of several, the newest."""
-        jobs = sorted(self._jobs(), key=lambda job: (job.record.created_at, job.id))
+    def known(self, complain: Callable[[str], None]) -> dict[str, Job]:
+        """Return this user's jobs by the SHA-256 of their recording; of several, the newest.
+
+        A job that cannot be read is told to ``complain`` and left out: it must not hold up others.
+        """
+        jobs = sorted(self._jobs(complain), key=lambda job: (job.record.created_at, job.id))
         return {job.record.media.sha256: job for job in jobs if job.user_id == self.user_id}
 
     def create(self, media: Media, now: datetime) -> Job:
@@ -50,9 +53,12 @@ class JobFolder:
             point_link(self.out / LATEST, path)
             return job
 
-    def _jobs(self) -> Iterator[Job]:
+    def _jobs(self, complain: Callable[[str], None]) -> Iterator[Job]:
         for path in sorted(self.out.glob(f"*/*/{JOB_FILE}")):
-            yield Job(path.parent)
+            try:
+                yield Job(path.parent)
+            except WrongUsage as fault:
+                complain(str(fault))
 
 
 def _number(name: str, prefix: str) -> int:

@@ -33,7 +33,7 @@ def test_a_job_lies_under_its_date_and_is_the_latest(job: Job, tmp_path: Path) -
 
 def test_numbers_go_on_and_users_have_their_own(tmp_path: Path) -> None:
     media = recording(tmp_path)
-    made = [JobFolder(tmp_path, user).create(media, NOON).id for user in ("1", "1", "ann", "1", "a b/ü")]
+    made = [JobFolder(tmp_path, user).create(media, NOON).id for user in ("1", "1", "ann", "1", "a b/ü..")]
     assert made == [
         "job-20261122-1-0001",
         "job-20261122-1-0002",
@@ -63,8 +63,22 @@ def test_a_recording_is_known_by_its_content(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path / "out", "1")
     job = folder.create(recording(tmp_path), NOON)
     moved = (tmp_path / "sound.wav").rename(tmp_path / "other name.wav")
-    assert folder.known()[as_media(moved).sha256].id == job.id
-    assert JobFolder(tmp_path / "out", "2").known() == {}
+    said: list[str] = []
+    assert folder.known(said.append)[as_media(moved).sha256].id == job.id
+    assert JobFolder(tmp_path / "out", "2").known(said.append) == {}
+    assert said == []
+
+
+def test_a_damaged_job_does_not_hide_the_others(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "out", "1")
+    damaged, whole = (
+        folder.create(recording(tmp_path), NOON),
+        folder.create(recording(tmp_path, b"more"), NOON),
+    )
+    (damaged.path / "job.json").write_text("{")
+    said: list[str] = []
+    assert [job.id for job in folder.known(said.append).values()] == [whole.id]
+    assert [text.split(" cannot be read")[0] for text in said] == [str(damaged.path / "job.json")]
 
 
 def test_states_are_kept_and_attempts_counted(job: Job) -> None:
