@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..model import Usage
 from ..money import Nanos, divide
@@ -39,13 +39,13 @@ def amounts(price: Price, usage: Usage) -> dict[str, Nanos] | Shortfall:
     if isinstance(found, Shortfall):
         return found
     rates = price.rates_for(usage.tokens_input) if price.above else price.rates
-    result: dict[str, Nanos] = {}
+    result: dict[str, Any] = {}  # of Nanos: the hot path of every call does not pay for NewType's call
     for part, quantity in found.items():
         rate = rates.get(part)
         if rate is None:
             return Shortfall(f"has no price for {UNITS[part].field}")
         nanos, units = rate
-        result[part] = Nanos(quantity * nanos if units == 1 else divide(quantity * nanos, units))
+        result[part] = quantity * nanos if units == 1 else divide(quantity * nanos, units)
     return result
 
 

@@ -121,16 +121,17 @@ class Catalogue:
         ``tier`` is the service tier: ``batch``, ``flex``, ``priority``; ``None`` or ``standard``.
         """
         known = self._known.get((service, model, tier))
+        quote: Quote | Unpriced
         if known is not None and known.since <= at < known.until:
-            quote: Quote | Unpriced = known.quote
+            quote = known.quote
         else:
             quote = self.quote(service, model, at, tier)
-        if isinstance(quote, Unpriced):
-            return quote
+            if isinstance(quote, Unpriced):
+                return quote
         parts = arithmetic.amounts(quote.price, usage)
-        if isinstance(parts, arithmetic.Shortfall):
-            return _unpriced(f"{quote.priced_by.model} {parts.fault} on {_day(at)}")
-        return Charge(parts, quote.priced_by)
+        if isinstance(parts, dict):
+            return Charge(parts, quote.priced_by)
+        return _unpriced(f"{quote.priced_by.model} {parts.fault} on {_day(at)}")
 
     def ceiling(
         self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
