@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.audio import prepare
+from pipeline.audio import Audio, prepare
 from pipeline.documents import Segment, Transcript
 from pipeline.engines import SPEECH, SUMMARY, TRANSLATION, EngineOptions, Spent
 from pipeline.engines.chat import Prompt
 from pipeline.engines.chat.refusals import Refused
+from pipeline.engines.speech.openai import upload
 from pipeline.faults import StageFailed
 
 from tests.support.provider import Counts, ProviderServer, Reply
@@ -182,6 +183,31 @@ def test_transcription_by_a_model_that_is_billed_by_tokens(server: ProviderServe
     assert used(heard.spent) == told(counts) | {"audio_seconds": audio.seconds}
     assert engine.needs(audio).tokens_audio_input >= counts.tokens_audio_input > 0
     assert heard.segments == (Segment(0.0, audio.seconds, Reply().text),)
+
+
+@pytest.mark.parametrize(
+    ("wav", "original", "sent"),
+    [
+        (100, ("talk.mkv", 10**9), "audio.wav"),
+        (25_000_001, ("talk.mp3", 25_000_000), "talk.mp3"),
+        (25_000_001, ("talk.mp3", 25_000_001), None),
+        (25_000_001, ("talk.mkv", 100), None),
+    ],
+)
+def test_long_recordings_are_sent_as_they_are(
+    server: ProviderServer, tmp_path: Path, wav: int, original: tuple[str, int], sent: str | None
+) -> None:
+    sizes = {"audio.wav": wav, original[0]: original[1]}
+    for name, size in sizes.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    audio = Audio(tmp_path / "audio.wav", 800.0, tmp_path / original[0])
+    if sent:
+        assert upload(audio) == tmp_path / sent
+    else:
+        with pytest.raises(StageFailed, match=f"{original[0]} cannot be sent"):
+            SPEECH.open("openai", options(server, "openai")).needs(audio)
+    assert server.served == []
 
 
 def test_transcription_without_a_usage_is_estimated(server: ProviderServer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.audio import Audio
@@ -17,8 +18,10 @@ from pipeline.faults import StageFailed
 if TYPE_CHECKING:
     from openai import OpenAI
 
-# https://platform.openai.com/docs/guides/speech-to-text: "File uploads are currently limited to 25 MB".
+# https://platform.openai.com/docs/guides/speech-to-text: "File uploads are currently limited to 25 MB
+# and the following input file types are supported".
 LARGEST_UPLOAD: Final = 25_000_000
+TYPES: Final = frozenset({".flac", ".m4a", ".mp3", ".mp4", ".mpeg", ".mpga", ".ogg", ".wav", ".webm"})
 
 # Models that are billed by tokens, not by the second: what they take in and give out at most.
 # https://developers.openai.com/api/docs/models/gpt-4o-transcribe
@@ -42,13 +45,9 @@ class OpenAITranscription:
         """Return the length of the audio in started seconds, by which it is billed; or the most tokens.
 
         Raises:
-            StageFailed: the recording is larger than the API takes; nothing was sent.
+            StageFailed: the recording is larger than the API takes.
         """
-        size = audio.path.stat().st_size
-        if size > LARGEST_UPLOAD:
-            raise StageFailed(
-                f"{audio.original.name} is {size:,} bytes as WAV; the API takes {LARGEST_UPLOAD:,}"
-            )
+        upload(audio)
         return MOST_TOKENS if self._by_tokens else Needs(audio_seconds=math.ceil(audio.seconds))
 
     def transcribe(self, audio: Audio) -> Heard:
@@ -59,7 +58,7 @@ class OpenAITranscription:
         """
         from openai import APIStatusError
 
-        with audio.path.open("rb") as stream, refusals(APIStatusError):
+        with upload(audio).open("rb") as stream, refusals(APIStatusError):
             raw = self._client.audio.transcriptions.with_raw_response.create(
                 model=self.model,
                 file=stream,
@@ -71,6 +70,23 @@ class OpenAITranscription:
         # A transcription has no id of its own; the request does.
         spent = Spent(_usage(reply.usage, audio), raw.headers.get("x-request-id"), details)
         return Heard(self._language, _segments(reply, audio), spent)
+
+
+def upload(audio: Audio) -> Path:
+    """Return the file to send: the WAV, or the recording itself where that is smaller and must be.
+
+    Raises:
+        StageFailed: neither can be sent.
+    """
+    if audio.path.stat().st_size <= LARGEST_UPLOAD:
+        return audio.path
+    size = audio.original.stat().st_size
+    if audio.original.suffix.lower() in TYPES and size <= LARGEST_UPLOAD:
+        return audio.original
+    raise StageFailed(
+        f"{audio.original.name} cannot be sent ({size:,} bytes): the API takes {LARGEST_UPLOAD:,} bytes "
+        f"of {', '.join(sorted(TYPES))}"
+    )
 
 
 def _segments(reply: Any, audio: Audio) -> tuple[Segment, ...]:
