@@ -150,13 +150,19 @@ PER_UNIT = [
     ("openai/whisper-1", Usage(audio_seconds=60), "0.006"),
     ("openai/whisper-1", Usage(audio_seconds=90.5), "0.00905"),
     ("whisperx/large-v3", Usage(audio_seconds=60), "0.006"),
+    ("deepgram/nova-3", Usage(audio_seconds=60), "0.0043"),
+    ("openai/tts-1", Usage(characters=1_000), "0.015"),
+    ("google/imagen-4.0-generate-001", Usage(images=3), "0.12"),
+    ("mistral/mistral-ocr-latest", Usage(pages=1_000), "4"),
+    ("anthropic/claude-3-7-sonnet", Usage(web_searches=5), "0.05"),
+    ("perplexity/sonar", Usage(requests=1_000), "12"),
     ("whisperx/large-v2", Usage(audio_seconds=600), "0.06"),
     ("whisperx/medium", Usage(audio_seconds=60), "0.004"),
 ]
 
 
 @pytest.mark.parametrize(("name", "usage", "total"), PER_UNIT)
-def test_audio_is_billed_by_the_minute(catalogue: Catalogue, name: str, usage: Usage, total: str) -> None:
+def test_audio_and_other_units(catalogue: Catalogue, name: str, usage: Usage, total: str) -> None:
     assert usd(catalogue, name, usage) == from_usd(total)
 
 
