@@ -28,7 +28,7 @@ from .reservations import (
     latest_instant,
     orphan,
     outstanding,
-    raise_estimate,
+    set_estimate,
     set_latest_instant,
 )
 from .spending import SpendReader
@@ -108,11 +108,11 @@ class Book:
             delete(db, [reservation])
             self._unfinished.discard(reservation)
 
-    def abandon(self, reservation: str, why: str, at_least: Nanos) -> None:
-        """Make a reservation an orphan, counting at its estimate or ``at_least``, whichever is more."""
+    def abandon(self, reservation: str, why: str, amount: Nanos) -> None:
+        """Make a reservation an orphan that counts at ``amount`` until its calls are in a ledger."""
         log.warning("reservation %s counts until it is released: %s", reservation, why)
         with _reported("kept as an orphan"), self._ledgers.state.transaction(END_S) as db:
-            raise_estimate(db, reservation, at_least)
+            set_estimate(db, reservation, amount)
             orphan(db, {reservation: why})
 
     # --- looking

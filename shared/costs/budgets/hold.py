@@ -26,8 +26,8 @@ class Keeper(Protocol):
         """Give up a reservation of which nothing was sent."""
         ...
 
-    def abandon(self, reservation: str, why: str, at_least: Nanos) -> None:
-        """Keep counting a reservation whose calls may have been sent."""
+    def abandon(self, reservation: str, why: str, amount: Nanos) -> None:
+        """Keep counting a reservation, at ``amount``, until its calls are in a ledger."""
         ...
 
 
@@ -116,7 +116,8 @@ class Hold:
             if not self._open or self.id is None:
                 return
             if failed or (self.terms.one_call and not self._calls):
-                self._abandon(FAILED if failed else NEVER_REPORTED)
+                why = FAILED if failed else NEVER_REPORTED
+                self._abandon(why, max(self.estimate, self._spent))
             else:
                 self._end()
 
@@ -132,14 +133,14 @@ class Hold:
         if not self._open or self.id is None:
             return
         if self._waiting:
-            self._abandon(WAITING)
+            self._abandon(WAITING, self._spent)  # all is known: it only has to arrive
         else:
             self._open = False
             self._keeper.settle(self.id)
 
-    def _abandon(self, why: str) -> None:
+    def _abandon(self, why: str, amount: Nanos) -> None:
         self._open = False
-        self._keeper.abandon(str(self.id), why, self._spent)
+        self._keeper.abandon(str(self.id), why, amount)
 
     def _overrun(self) -> str:
         return (

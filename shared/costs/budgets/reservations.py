@@ -93,8 +93,8 @@ class Held:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more can come: its one call is in a ledger."""
-        return self.reservation.one_call and self.logged.calls > 0
+        """Whether nothing more can count: its one call is in a ledger, or all that it stood for."""
+        return self.logged.calls > 0 and (self.reservation.one_call or self.amount == 0)
 
 
 _COLUMNS: Final = tuple(f.name for f in fields(Reservation))
@@ -134,9 +134,9 @@ def orphan(db: sqlite3.Connection, reasons: Mapping[str, str]) -> None:
     )
 
 
-def raise_estimate(db: sqlite3.Connection, reservation: str, at_least: Nanos) -> None:
-    """Count a reservation at what its calls did cost, where that is more than was expected."""
-    db.execute("UPDATE reservations SET estimate = max(estimate, ?) WHERE id = ?", (at_least, reservation))
+def set_estimate(db: sqlite3.Connection, reservation: str, amount: Nanos) -> None:
+    """Set what a reservation stands for."""
+    db.execute("UPDATE reservations SET estimate = ? WHERE id = ?", (amount, reservation))
 
 
 def latest_instant(db: sqlite3.Connection) -> datetime:

@@ -92,7 +92,7 @@ def test_which_limits_a_hold_counts_against(values: dict[str, object], untouched
 def test_what_is_logged_is_never_held_as_well(estimate: int, cost: int, calls: int, one_call: bool) -> None:
     held = Held(reservation(estimate=Nanos(estimate), one_call=one_call), Logged(calls, Nanos(cost)))
     assert held.amount + cost == max(estimate, cost)
-    assert held.is_complete == (one_call and calls > 0)
+    assert held.is_complete == (calls > 0 and (one_call or cost >= estimate))
 
 
 def standing(
@@ -159,8 +159,8 @@ class Keeper:
     def void(self, reservation: str) -> None:
         self.asked.append(("void", reservation))
 
-    def abandon(self, reservation: str, why: str, at_least: Nanos) -> None:
-        self.asked.append(("abandon", reservation, at_least))
+    def abandon(self, reservation: str, why: str, amount: Nanos) -> None:
+        self.asked.append(("abandon", reservation, amount))
 
 
 ACTIONS = st.lists(

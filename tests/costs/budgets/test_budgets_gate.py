@@ -294,6 +294,17 @@ def test_a_spooled_entry_counts_at_what_it_cost_until_it_is_in_the_ledger(bench:
     bench.reserve("6")
 
 
+def test_a_block_whose_last_entry_is_spooled_counts_at_what_it_cost(bench: Bench) -> None:
+    with bench.reserve("6", one_call=False) as hold:
+        bench.spend("1", hold)
+        hold.recorded(from_usd(1))
+        hold.recorded(from_usd(2), in_ledger=False)
+    assert bench.held() == [(from_usd(2), "its ledger entry waits outside the ledger")]
+    bench.spend("2", hold)  # the spool drains
+    assert bench.held() == []
+    bench.reserve("7")
+
+
 def test_a_block_of_calls_shares_one_hold(bench: Bench) -> None:
     with bench.reserve("6", one_call=False) as hold:
         for _ in range(2):
