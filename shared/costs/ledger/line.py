@@ -190,9 +190,9 @@ def _priced(entry: Entry, by: PricedBy) -> dict[str, object]:
     found: dict[str, object] = {}
     if by.model != f"{entry.service}/{entry.model}":
         found["priced_as"] = by.model
-    found["priced_by"] = {"source": by.source, "version": by.version}
+    found["priced_by"] = f"{by.source}@{by.version}"
     if by.unverified:
-        found["priced_by"] = {"source": by.source, "version": by.version, "unverified": True}
+        found["unverified"] = True
     return found
 
 
@@ -260,8 +260,8 @@ def _newer_entry(found: dict[str, Any]) -> Entry:
     cost = found.get("cost_usd")
     if cost is not None and _parts_sum(found) != _nanos(cost):
         found["cost_parts"] = {"other": cost}
-    if not isinstance(found.get("priced_by"), dict):
-        found["priced_by"] = {"source": "", "version": ""}
+    if not isinstance(found.get("priced_by"), str):
+        found["priced_by"] = ""
     return _entry(found, usage)
 
 
@@ -269,6 +269,8 @@ def _entry(found: dict[str, Any], usage: Usage) -> Entry:
     kind = found["kind"]
     if kind not in _KINDS:
         raise DamagedLine(f"unknown kind: {kind!r}")
+    if not found["id"]:
+        raise DamagedLine("no id")
     actual, period_at = found.get("actual_cost_usd"), found.get("period_at")
     return Entry(
         id=_text(found, "id"),
@@ -326,14 +328,9 @@ def _parts_sum(found: dict[str, Any]) -> int | None:
 
 
 def _priced_by(found: dict[str, Any]) -> PricedBy:
-    by = _mapping(found["priced_by"], "priced_by")
+    source, _, version = _text(found, "priced_by").partition("@")
     model = found.get("priced_as") or f"{found['service']}/{found['model']}"
-    return PricedBy(
-        source=_text(by, "source"),
-        version=_text(by, "version"),
-        model=model,
-        unverified=by.get("unverified", False) is True,
-    )
+    return PricedBy(source, version, model, unverified=found.get("unverified", False) is True)
 
 
 def _nanos(amount: object) -> Nanos:

@@ -60,7 +60,8 @@ def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> None:
 
     """
     storage.prepare()
-    path = storage.spool_dir / f"{entry_id}{SUFFIX}"
+    # Ids are made by us, but one that came in by an import must not lead out of the folder.
+    path = storage.spool_dir / f"{entry_id if entry_id.isalnum() else new_id()}{SUFFIX}"
     unfinished = storage.spool_dir / f"{new_id()}{_UNFINISHED}"
     fd = platform.create_secure(unfinished)
     try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from .. import platform
@@ -108,9 +109,10 @@ def _write(fd: int, data: bytes, start: int) -> None:
 
 
 def _cut_back(fd: int, start: int, written: int) -> None:
-    """Take back the ``written`` bytes of our own that stand at the end, and no others."""
-    if written and os.fstat(fd).st_size == start + written:
-        try:
+    """Take back the ``written`` bytes of our own that stand at the end, and no others.
+
+    Where that fails too, the next writer ends the torn line and the reader reports it.
+    """
+    with suppress(OSError):
+        if written and os.fstat(fd).st_size == start + written:
             os.ftruncate(fd, start)
-        except OSError:
-            return  # the next writer ends the torn line, and the reader reports it
