@@ -10,11 +10,12 @@ Writes transcript.LANGUAGE.json and .txt and, with --subtitles, subtitles.LANGUA
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import TRANSLATION
 from pipeline.engines.chat.refusals import void_if_refused
-from pipeline.engines.translation import Translated, TranslationEngine
+from pipeline.engines.translation import Translated, TranslationEngine, parts
 from pipeline.faults import StageSkipped
 from pipeline.stage import StageRun, run_stage, stage_parser
 
@@ -43,21 +44,23 @@ def translate(run: StageRun) -> None:
 
 
 def translate_into(target: str, transcript: Transcript, run: StageRun, tracker: CostTracker) -> None:
-    """Translate the transcript into one language and write it."""
-    texts = [segment.text for segment in transcript.segments]
+    """Translate the transcript into one language, in as many calls as the engine needs, and write it."""
     languages = {"language": transcript.language, "target": target}
     engine: TranslationEngine = run.open_engine(TRANSLATION, **languages)
-    try:
-        translated = recorded_call(tracker, engine, texts, target, run)
-    except (BudgetExceeded, BudgetGateUnavailable) as denied:
-        engine = run.open_fallback(TRANSLATION, denied, **languages)
-        translated = recorded_call(tracker, engine, texts, target, run)
-    translated.spent.refuse_faulty()
-    write(run, transcript.translated(target, engine.backend, engine.model, translated.texts))
+    texts: list[str] = []
+    for part in parts([segment.text for segment in transcript.segments], engine.segments_per_call):
+        try:
+            translated = recorded_call(tracker, engine, part, target, run)
+        except (BudgetExceeded, BudgetGateUnavailable) as denied:
+            engine = run.open_fallback(TRANSLATION, denied, **languages)  # for the parts that follow, too
+            translated = recorded_call(tracker, engine, part, target, run)
+        translated.spent.refuse_faulty()
+        texts += translated.texts
+    write(run, transcript.translated(target, engine.backend, engine.model, texts))
 
 
 def recorded_call(
-    tracker: CostTracker, engine: TranslationEngine, texts: list[str], target: str, run: StageRun
+    tracker: CostTracker, engine: TranslationEngine, texts: Sequence[str], target: str, run: StageRun
 ) -> Translated:
     """Reserve what the call may cost, make it, and record what it did use."""
     needs = engine.needs(texts)
@@ -102,7 +105,7 @@ def main() -> int:
     """Run the stage for the job on the command line."""
     parser = stage_parser(__doc__, TRANSLATION)
     parser.add_argument("--to", nargs="+", metavar="LANGUAGE", default=["es"], help="ISO 639-1 (default: es)")
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", default=2000, help="per language")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", default=4000, help="per call")
     parser.add_argument("--stream", action="store_true", help="let a chat model stream its answer")
     parser.add_argument("--subtitles", action="store_true", help="write SubRip subtitles too")
     return run_stage(STAGE, parser, translate)

@@ -184,6 +184,23 @@ class TestProviders:
         assert entry["tokens_input"] == server.served[0].counts.tokens_input
         assert entry["metadata"]["target_languages"] == ["hi"]
 
+    @needs_apertium
+    def test_a_long_translation_is_many_calls_and_ends_locally_when_the_budget_does(
+        self, programs: Programs, server: ProviderServer
+    ) -> None:
+        programs.profile("budget: {monthly_limit_usd: 0.003, block_at_limit: true}")
+        job = programs.job(segments=60)
+        server.next_replies(
+            Reply(text=json.dumps(["a"] * 25), reasoning=2000), Reply(text=json.dumps(["b"] * 25))
+        )
+        named = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
+        done = programs.run(TRANSLATION, job.path, *named, "--max-output-tokens", "3000")
+        assert done.code == 0, done.err
+        calls = [(entry["service"], entry["metadata"]["segments"]) for entry in entries(job.path)]
+        assert calls == [("openai", 25), ("local", 25), ("local", 10)]
+        lines = (job.path / "transcript.es.txt").read_text().splitlines()
+        assert (len(lines), lines[:25], "a" in lines[25:]) == (60, ["a"] * 25, False)
+
     def test_a_total_alone_is_split_and_flagged(self, programs: Programs, server: ProviderServer) -> None:
         job = programs.job()
         server.next_replies(Reply("total-only"))

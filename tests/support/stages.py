@@ -77,13 +77,14 @@ class Programs:
         path.write_text(content, encoding="utf-8")
         self.environ["COST_TRACKER_PROFILE"] = str(path)
 
-    def job(self, user: str = "1", *, transcribed: bool = True) -> Job:
+    def job(self, user: str = "1", *, transcribed: bool = True, segments: int = 3) -> Job:
         """Make a job about a shipped recording, with a transcript as if stage 06 had run."""
         media = Media.of(RECORDINGS[-1])
         job = JobFolder(self.folder / "out", user).create(media, datetime.now(UTC))
         if transcribed:
-            segments = tuple(Segment(float(at), at + 0.9, text) for at, text in enumerate(SPOKEN))
-            job.write(job.transcript_path, Transcript("en", "test", "test", 3.0, segments).as_json())
+            spoken = tuple(Segment(float(at), at + 0.9, SPOKEN[at % len(SPOKEN)]) for at in range(segments))
+            transcript = Transcript("en", "test", "test", float(segments), spoken)
+            job.write(job.transcript_path, transcript.as_json())
         return job
 
 

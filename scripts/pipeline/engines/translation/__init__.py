@@ -20,15 +20,27 @@ class Translated:
 class TranslationEngine(Protocol):
     """Translates segments from ``options.language`` to ``options.target``, for which it was opened.
 
-    ``service`` and ``model`` are its names in the ledger.
+    ``service`` and ``model`` are its names in the ledger. ``segments_per_call`` is how many it takes
+    at once, ``None`` for any number.
     """
 
     backend: str
     service: str
     model: str
+    segments_per_call: int | None
 
     def needs(self, texts: Sequence[str]) -> Needs:
         """Return what translating ``texts`` will use at most."""
 
     def translate(self, texts: Sequence[str]) -> Translated:
         """Translate ``texts``."""
+
+
+def parts(texts: Sequence[str], size: int | None) -> list[Sequence[str]]:
+    """Cut ``texts`` into parts of at most ``size``.
+
+    >>> parts(["a", "b", "c"], 2), parts(["a", "b", "c"], None)
+    ([['a', 'b'], ['c']], [['a', 'b', 'c']])
+    """
+    size = size or max(len(texts), 1)
+    return [texts[start : start + size] for start in range(0, len(texts), size)]

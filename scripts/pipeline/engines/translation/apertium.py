@@ -28,6 +28,7 @@ class Apertium:
     backend = "apertium"
     service = "local"
     model = "apertium"
+    segments_per_call = None
 
     def __init__(self, pair: str) -> None:
         self._pair = pair

@@ -24,6 +24,7 @@ class IndicTrans2:
     backend = "indictrans2"
     service = "local"
     model = "indictrans2-local"
+    segments_per_call = None
 
     def __init__(self, processor: Any, weights: Weights, options: EngineOptions) -> None:
         self._processor = processor

@@ -18,6 +18,7 @@ class Nllb:
     backend = "nllb"
     service = "local"
     model = "nllb"
+    segments_per_call = None
 
     def __init__(self, weights: Weights, options: EngineOptions) -> None:
         self._weights = weights

@@ -15,6 +15,9 @@ from pipeline.engines.translation import Translated
 class ChatTranslation:
     """Segments translated by a chat model, as a JSON list in and a JSON list out."""
 
+    # Few enough for a model to keep count of, and for an answer to fit into its maximum.
+    segments_per_call = 25
+
     def __init__(self, chat: ChatModel, options: EngineOptions) -> None:
         self._chat = chat
         self._options = options
