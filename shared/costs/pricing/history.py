@@ -1,7 +1,6 @@
-"""Recompute charges with the very prices that made them, and price calls again with today's.
+"""Recompute charges with the very prices that made them.
 
-Pure but for the prices that are remembered of earlier editions: entries in, verdicts or new
-entries out. Nothing here edits an entry; a correction is a new one.
+Pure but for the prices that are remembered of earlier editions: entries in, verdicts out.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ..model import Charge, Entry, PricedBy, Unpriced, Usage
+from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos, json_number
 from . import arithmetic
 from .book import Discount, PriceBook
@@ -158,11 +157,11 @@ def recompute(entry: Entry, history: PriceHistory, corrections: Sequence[Entry] 
     """
     if entry.kind != "usage":
         return [Verdict(entry.id, "unknown", f"the entry {entry.corrects} that it corrects is not there")]
-    verdicts = [_verdict(entry, entry.charge, _parts(entry), entry, history)]
-    total = _parts(entry)
+    verdicts = [_verdict(entry, entry.charge, parts_of(entry), entry, history)]
+    total = parts_of(entry)
     for correction in corrections:
         if correction.kind == "adjustment" and correction.charge is not None:
-            total = _sum(total, correction.charge.parts, 1)
+            total = summed(total, correction.charge.parts, 1)
             verdicts.append(_verdict(correction, correction.charge, total, entry, history))
     return verdicts
 
@@ -180,7 +179,7 @@ def _verdict(
         return Verdict(
             of.id, "unknown", f"the prices of {by.source} {by.version} for {by.model} are not remembered"
         )
-    if _sum(parts, expected, -1):
+    if summed(parts, expected, -1):
         stated, right = (json_number(Nanos(sum(amounts.values()))) for amounts in (parts, expected))
         return Verdict(
             of.id, "differs", f"{by.model} by {by.source} {by.version}: ${right}, but it says ${stated}"
@@ -188,101 +187,13 @@ def _verdict(
     return Verdict(of.id, "agrees")
 
 
-# --- pricing again
-
-Identify = Callable[[str, str, str], str]
-"""Makes an entry's id from job, service and request; the same ones give the same id."""
-
-
-def adjustment(
-    entry: Entry,
-    corrections: Iterable[Entry],
-    catalogue: Catalogue,
-    now: datetime,
-    identify: Identify,
-    *,
-    wrong_too: bool = False,
-) -> Entry | None:
-    """Return the entry that corrects a call's charge to the catalogue's price of the call's own date.
-
-    ``None`` when there is nothing to correct: the call has a price (unless ``wrong_too`` asks for
-    wrong ones as well), the provider stated its cost, it was undone, or there is still no price.
-    ``corrections`` are the entries that name this one. The same call and prices always give the same
-    id, so that a run that is repeated adds nothing.
-    """
-    made = list(corrections)
-    if entry.kind != "usage" or any(correction.kind == "reversal" for correction in made):
-        return None
-    unpriced = entry.charge is None and not any(correction.resolves_unpriced for correction in made)
-    before = _latest(entry, made)
-    if not unpriced and (not wrong_too or before is None or before.source == STATED):
-        return None
-    found = catalogue.charge(entry.service, entry.model, entry.usage, entry.timestamp, entry.service_tier)
-    if isinstance(found, Unpriced):
-        return None
-    current = _parts(entry)
-    for correction in made:
-        current = _sum(current, _parts(correction), 1)
-    change = _sum(found.parts, current, -1)
-    if not change and not unpriced:
-        return None
-    by = found.priced_by
-    was = "it had no price" if before is None else f"it was priced by {before.source} {before.version}"
-    return Entry(
-        id=identify(entry.job_id, "reprice", f"{entry.id} {by.source} {by.version} {by.model} {len(made)}"),
-        kind="adjustment",
-        timestamp=now,
-        job_id=entry.job_id,
-        user_id=entry.user_id,
-        service=entry.service,
-        model=entry.model,
-        charge=Charge(change, by),
-        stage=entry.stage,
-        attempt=entry.attempt,
-        operation=entry.operation,
-        workflow=entry.workflow,
-        project=entry.project,
-        tags=entry.tags,
-        service_tier=entry.service_tier,
-        period_at=entry.counted_at,
-        corrects=entry.id,
-        why=f"priced by {by.source} {by.version}; {was}",
-        resolves_unpriced=unpriced,
-    )
-
-
-def _latest(entry: Entry, corrections: Sequence[Entry]) -> PricedBy | None:
-    charges = [e.charge for e in (entry, *corrections) if e.charge is not None]
-    return charges[-1].priced_by if charges else None
-
-
-def _parts(entry: Entry) -> dict[str, Nanos]:
+def parts_of(entry: Entry) -> dict[str, Nanos]:
+    """Return the parts of an entry's charge; none when it has no price."""
     return dict(entry.charge.parts) if entry.charge else {}
 
 
-def _sum(left: Mapping[str, Nanos], right: Mapping[str, Nanos], sign: int) -> dict[str, Nanos]:
+def summed(left: Mapping[str, Nanos], right: Mapping[str, Nanos], sign: int) -> dict[str, Nanos]:
     """Return ``left + sign * right`` by part, without the parts that come to nothing."""
     parts = dict.fromkeys((*left, *right))
     sums = {part: Nanos(left.get(part, 0) + sign * right.get(part, 0)) for part in parts}
     return {part: amount for part, amount in sums.items() if amount}
-
-
-# --- what local models save
-
-
-def avoided_cost(entry: Entry, catalogue: Catalogue, cloud: str) -> Charge | Unpriced | None:
-    """Return what a local call would have cost at ``cloud`` (``service/model``) on the call's own date.
-
-    ``None`` for a call that is not local.
-
-    Raises:
-        ValueError: ``cloud`` does not name a service and a model.
-    """
-    service, slash, model = cloud.partition("/")
-    if not slash or not service or not model:
-        raise ValueError(
-            f"{cloud!r} names no cloud price; write it as service/model, such as openai/whisper-1"
-        )
-    if not catalogue.is_local(entry.service, entry.model):
-        return None
-    return catalogue.charge(service, model, entry.usage, entry.timestamp)

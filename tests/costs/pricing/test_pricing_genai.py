@@ -98,12 +98,12 @@ def exact(prices: PriceList, usage: Usage, at: datetime, tier: str | None) -> Fr
 def test_every_model_agrees_with_the_package_at_any_date_and_tier() -> None:
     from genai_prices.data import providers
 
-    from shared.costs.pricing.genai import _convert
+    from shared.costs.pricing.genai_types import convert
 
     dice, compared = random.Random(20261122), 0
     for provider in providers:
         for model in provider.models:
-            prices = _convert(provider, model)
+            prices = convert(provider, model)
             for make in (random_usage, random_usage, random_usage, unit_usage):
                 at = datetime.fromtimestamp(dice.uniform(1.70e9, 1.85e9), UTC)
                 tier = dice.choice([None, None, *CONTEXTS])

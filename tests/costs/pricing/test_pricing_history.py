@@ -17,13 +17,8 @@ from shared.costs.model import Charge, Entry, PricedBy, Unpriced, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing import sources
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.history import (
-    PriceHistory,
-    adjustment,
-    avoided_cost,
-    recompute,
-    with_corrections,
-)
+from shared.costs.pricing.history import PriceHistory, recompute, with_corrections
+from shared.costs.pricing.repricing import adjustment, avoided_cost
 from shared.costs.storage import CostStorage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
