@@ -9,7 +9,8 @@ Source: B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers (ASQC, 199
 https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm
 
 A value that differs by less than a quarter, or by less than a cent, is left alone, however alike the
-others are: nobody would look into it.
+others are: nobody would look into it. What is cheap stands out only below half the usual, and whole
+jobs and days never do: small jobs and quiet days are no news.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .jobs import median
 from .sums import UNNAMED
 
 THRESHOLD: Final = 3.5
+WHOLES: Final = frozenset({"a job", "a day"})
 FEWEST: Final = 8
 """A group of fewer values has no usual one."""
 
@@ -92,13 +94,18 @@ def _in_group(group: Sequence[Sample]) -> Iterable[Anomaly]:
     for sample, x in zip(group, logs, strict=True):
         score = (x - centre) / spread if spread else 0.0
         excess = Nanos(divide(sample.cost * (sample.value - usual), sample.value))
-        far = abs(sample.value - usual) >= LEAST_SHARE * usual and abs(excess) >= LEAST_AMOUNT
-        if abs(score) > THRESHOLD and far:
+        if abs(score) > THRESHOLD and abs(excess) >= LEAST_AMOUNT and _matters(sample, usual):
             yield Anomaly(sample, usual, score, excess)
 
 
+def _matters(sample: Sample, usual: Nanos) -> bool:
+    if sample.value > usual:
+        return sample.value >= (1 + LEAST_SHARE) * usual
+    return sample.unit not in WHOLES and 2 * sample.value < usual
+
+
 def job_samples(groups: Iterable[Group]) -> list[Sample]:
-    """Return samples of groups keyed by job id, stage, service and model, one for each job in each.
+    """Return samples of groups keyed by job id, stage, service, model and tier, one for each job in each.
 
     The unit is a minute of audio where there is any, else 1,000 tokens, else a call. What was free
     or is not priced yet is no sample. A job's whole cost is compared with other jobs' as well.
@@ -106,12 +113,13 @@ def job_samples(groups: Iterable[Group]) -> list[Sample]:
     found = []
     jobs: dict[str, Totals] = {}
     for group in groups:
-        job_id, stage, service, model = (str(UNNAMED if part is None else part) for part in group.key)
+        job_id, stage, service, model, _ = (str(UNNAMED if part is None else part) for part in group.key)
+        tier = f", {group.key[4]}" if group.key[4] else ""
         jobs.setdefault(job_id, Totals()).merge(group.totals)
         priced = per_unit(group.totals)
         if priced is not None:
             unit, value = priced
-            found.append(Sample(f"{stage}, {service}/{model}", unit, job_id, value, group.totals.cost))
+            found.append(Sample(f"{stage}, {service}/{model}{tier}", unit, job_id, value, group.totals.cost))
     whole = [Sample("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost > 0]
     return [*found, *whole]
 

@@ -77,7 +77,10 @@ class _Cell:
 
     @property
     def cost_other(self) -> int:
-        return self.cost - self.cost_input - self.cost_cached - self.cost_output
+        """What no token pays for: minutes, images, requests ..., or parts whose tokens are not known."""
+        by_token = self.cost_input if self.input > self.cached else 0
+        by_token += self.cost_cached if self.cached > 0 else 0
+        return self.cost - by_token - (self.cost_output if self.output > 0 else 0)
 
     def add(self, entry: Entry) -> None:
         sign, usage = entry.sign, entry.usage
@@ -192,7 +195,8 @@ def _with_caching(was: _Cell, now: _Cell) -> Fraction:
     rates = _Rates.of(was, now)
     share = _ratio(now.cached, now.input)
     tokens = _ratio(was.input * now.calls, was.calls)
-    others = _ratio((was.cost_output + was.cost_other) * now.calls, was.calls)
+    output = was.cost_output if was.output > 0 else 0
+    others = _ratio((output + was.cost_other) * now.calls, was.calls)
     return tokens * ((1 - share) * rates.input + share * rates.cached) + others
 
 

@@ -5,6 +5,9 @@ are. From the complete days of the last eight weeks, newer ones weighing more (h
 four weeks), each weekday's mean is taken and drawn towards the mean of all days by the weight of
 one day, because few Mondays say little. What is left of today counts by the hours left.
 
+A day that cost more than three times the median of its weekday is taken as three times it: what
+went wrong once is not expected to go wrong every week.
+
 The interval is a prediction interval for the sum of the days to come, as in :mod:`.pace`, with the
 deviations from the weekday's mean instead of from the mean; eight times in ten the month ends in it.
 With less than two weeks of days the plain run rate is used; before three days there is no interval.
@@ -24,6 +27,7 @@ from typing import Final, NamedTuple
 
 from ..money import Nanos
 from ..periods import Period
+from .jobs import median
 from .pace import FEWEST_DAYS, QUANTILES
 
 HISTORY_DAYS: Final = 56
@@ -33,6 +37,7 @@ WEEKDAYS_FROM: Final = 14
 """With fewer days, weekdays are not told apart."""
 
 _HALF_LIFE_DAYS: Final = 28.0
+_ODD: Final = 3
 _PULL: Final = 1.0
 """With how many days' weight a weekday's mean is drawn towards the mean of all."""
 
@@ -88,7 +93,7 @@ def forecast(history: Sequence[Day], period: Period, now: datetime) -> Forecast:
     """
     today = now.astimezone(period.zone).date()
     spent = Nanos(sum(day.cost for day in history if period.first_day <= day.date < period.end_day))
-    complete = _since_first_cost([day for day in history if day.date < today])[-HISTORY_DAYS:]
+    complete = _tamed(_since_first_cost([day for day in history if day.date < today])[-HISTORY_DAYS:])
     means = _Means.of(complete)
     expected = _to_come(means, period, now)
     projected = Nanos(spent + sum(day.cost for day in expected))
@@ -99,6 +104,18 @@ def forecast(history: Sequence[Day], period: Period, now: datetime) -> Forecast:
 def _since_first_cost(days: Sequence[Day]) -> list[Day]:
     first = next((at for at, day in enumerate(days) if day.cost), len(days))
     return list(days[first:])
+
+
+def _tamed(days: Sequence[Day]) -> list[Day]:
+    """Return the days, odd ones cut to three times the median of their weekday."""
+    if len(days) < WEEKDAYS_FROM:
+        return list(days)
+    usual = [median([day.cost for day in days if day.date.weekday() == weekday]) for weekday in range(7)]
+    whole = median([day.cost for day in days])
+    return [
+        day._replace(cost=Nanos(min(day.cost, _ODD * (usual[day.date.weekday()] or whole or day.cost))))
+        for day in days
+    ]
 
 
 class _Means(NamedTuple):

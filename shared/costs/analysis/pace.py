@@ -75,8 +75,8 @@ class Outlook(NamedTuple):
 
     ``days_until_exhausted`` is at the average rate, however long that takes; 0.0 when nothing
     remains, ``None`` when nothing is spent. ``allowed_per_day`` is what the days left may cost
-    each; ``cut_per_day`` is how much less than the average that is, or zero. Both are ``None`` on
-    the last day. ``ahead`` is what was spent beyond an even pace (negative: less than that).
+    each; ``cut_per_day`` is how much less than what is projected for them that is, or zero. Both are
+    ``None`` on the last day. ``ahead`` is what was spent beyond an even pace (negative: less than that).
     """
 
     days_until_exhausted: float | None
@@ -123,8 +123,11 @@ def _range(
     return Nanos(max(spent, round(projected - half))), Nanos(round(projected + half))
 
 
-def outlook(found: Pace, limit: Nanos) -> Outlook:
+def outlook(found: Pace, limit: Nanos, reached: date | None = None) -> Outlook:
     """Return what the pace means for a limit on the same period.
+
+    ``reached`` is the day on which a better forecast sees the limit reached; without it, it is the
+    day to which the average leads.
 
     >>> found = Pace(date(2026, 11, 22), Nanos(44), 22, 8, Nanos(2), Nanos(60))
     >>> result = outlook(found, Nanos(50))
@@ -133,9 +136,12 @@ def outlook(found: Pace, limit: Nanos) -> Outlook:
     """
     remaining = limit - found.spent
     days = _days_until(remaining, found)
+    if reached is not None and days:
+        days = float((reached - found.today).days)
     on = found.today + timedelta(days=int(days)) if days is not None and days < 36_500 else None
     allowed = mean(Nanos(max(remaining, 0)), found.days_left) if found.days_left else None
-    cut = None if allowed is None else Nanos(max(found.daily_average - allowed, 0))
+    over = Nanos(max(found.projected - max(limit, found.spent), 0))
+    cut = mean(over, found.days_left) if found.days_left else None
     even = mean(Nanos(limit * found.days_begun), found.days)
     return Outlook(days, on, allowed, cut, Nanos(found.spent - even))
 

@@ -69,7 +69,7 @@ def cell(value: Value, kind: Kind) -> str:
         return ""
     if isinstance(value, str):
         return safe_text(value)
-    if kind == "money":
+    if kind in ("money", "amount"):
         return json_number(Nanos(int(value)))
     return repr(value)
 

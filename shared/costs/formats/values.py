@@ -8,7 +8,7 @@ from typing import Final
 from ..money import Nanos, format_usd
 from ..views.report import Kind, Value
 
-NOT_KNOWN = {"money": "unpriced"}
+NOT_KNOWN = {"money": "unpriced", "amount": "unpriced"}
 """What stands for ``None``; a dash for every other kind."""
 
 _CENT = 10_000_000
@@ -40,8 +40,8 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
         return NOT_KNOWN.get(kind, "-")
     if isinstance(value, str):
         return tame(value)
-    if kind == "money":
-        return format_usd(Nanos(int(value)), places)
+    if kind in ("money", "amount"):
+        return format_usd(Nanos(int(value)), places if kind == "money" else places_for([value]))
     return _PRINTERS[kind](value)
 
 

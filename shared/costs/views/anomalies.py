@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..analysis.anomalies import FEWEST, Anomaly
 from ..money import Nanos, to_usd
@@ -12,6 +12,8 @@ from ..periods import Period
 from ..rollup import Totals
 from .common import Health, doubts, named, plural
 from .report import Column, Figure, Note, Report, Row, Table
+
+_SHOWN: Final = 20
 
 
 class AnomalyFacts(NamedTuple):
@@ -37,7 +39,7 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
         figures=figures if facts.anomalies else (),
         tables=(_table(facts.anomalies),),
-        notes=(*doubts(facts.totals, facts.health), Note(_basis(facts))),
+        notes=(*_more(facts.anomalies), *doubts(facts.totals, facts.health), Note(_basis(facts))),
         data={
             "start": facts.period.start.isoformat(),
             "end": facts.period.end.isoformat(),
@@ -54,12 +56,17 @@ def _table(anomalies: Sequence[Anomaly]) -> Table:
         Column("where", "Where"),
         Column("what", "What", rank=1),
         Column("unit", "Cost of", rank=2),
-        Column("value", "Was", "money", places=4),
-        Column("usual", "Usual", "money", places=4),
+        Column("value", "Was", "amount"),
+        Column("usual", "Usual", "amount"),
         Column("times", "Times"),
         Column("excess", "Beyond", "money"),
     )
-    return Table("Where", columns, tuple(map(_row, anomalies)), empty="Nothing stands out.")
+    return Table("Where", columns, tuple(map(_row, anomalies[:_SHOWN])), empty="Nothing stands out.")
+
+
+def _more(anomalies: Sequence[Anomaly]) -> tuple[Note, ...]:
+    more = len(anomalies) - _SHOWN
+    return (Note(f"{more} more; --json has them all."),) if more > 0 else ()
 
 
 def _row(anomaly: Anomaly) -> Row:

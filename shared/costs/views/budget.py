@@ -18,7 +18,8 @@ class BudgetFacts(NamedTuple):
     """What the view needs to know.
 
     ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
-    user's monthly one, if there is one, and ``outlook`` is what the pace means for it.
+    user's monthly one, if there is one, and ``outlook`` is what the pace means for it. The pace's
+    projection tells weekdays apart where ``by_weekday``.
     ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none.
@@ -31,6 +32,7 @@ class BudgetFacts(NamedTuple):
     spendings: tuple[Spending, ...] = ()
     month: Spending | None = None
     outlook: Outlook | None = None
+    by_weekday: bool = False
     reserved: Nanos = ZERO
     holds: int = 0
     unreserved_calls: int = 0
@@ -93,7 +95,8 @@ def _projection(facts: BudgetFacts) -> Figure:
     if pace.low is None or pace.high is None:
         note = "by the end of the month; too few days for a range"
     else:
-        note = f"by the end of the month; likely {usd(pace.low)} to {usd(pace.high)}"
+        how = ", by weekday" if facts.by_weekday else ""
+        note = f"by the end of the month{how}; likely {usd(pace.low)} to {usd(pace.high)}"
     over = facts.month is not None and pace.projected > facts.month.limit.amount
     return Figure("projected", "Projected", pace.projected, note=note, tone=_tone(over))
 
@@ -108,7 +111,7 @@ def _outlook(month: Spending, outlook: Outlook, pace: Pace) -> Iterator[Figure]:
         on = f"{outlook.exhausted_on.day} {outlook.exhausted_on:%B}"
         yield Figure("exhausted_in", "Exhausted in", left, "text", f"at this pace, about {on}", "warning")
     if over and outlook.cut_per_day and outlook.allowed_per_day is not None:
-        share = percent(outlook.cut_per_day, pace.daily_average)
+        share = percent(outlook.cut_per_day, Nanos(outlook.cut_per_day + outlook.allowed_per_day))
         allowed = usd(outlook.allowed_per_day)
         note = f"a day, {share:.0f}% less: {allowed} a day keeps within the limit"
         yield Figure("cut_per_day", "Cut", outlook.cut_per_day, note=note)
@@ -167,6 +170,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "unpriced_calls": facts.totals.unpriced_calls,
         "projected_low_usd": _usd(pace.low),
         "projected_high_usd": _usd(pace.high),
+        "projected_by_weekday": facts.by_weekday,
         "days_until_exhausted": outlook.days_until_exhausted if outlook else None,
         "exhausted_on": outlook.exhausted_on.isoformat() if outlook and outlook.exhausted_on else None,
         "allowed_per_day_usd": _usd(outlook.allowed_per_day if outlook else None),

@@ -19,7 +19,7 @@ _WORDS: Final[dict[Verdict, str]] = {
     "over": "OVER",
     "unknown": "cannot tell",
 }
-_TONES: Final[dict[int, Tone]] = {0: "good", 1: "critical", 3: "warning"}
+_TONES: Final[dict[Verdict, Tone]] = {"warning": "warning", "over": "critical", "unknown": "warning"}
 
 
 class CheckFacts(NamedTuple):
@@ -43,8 +43,8 @@ def check_report(facts: CheckFacts) -> Report:
     answer = _ANSWERS[facts.exit_code]
     columns = (
         Column("check", "Check"),
-        Column("value", "Now", "money", places=2),
-        Column("allowed", "Allowed", "money"),
+        Column("value", "Now", "amount"),
+        Column("allowed", "Allowed", "amount"),
         Column("result", "Result"),
         Column("note", "Note", rank=1),
     )
@@ -53,8 +53,7 @@ def check_report(facts: CheckFacts) -> Report:
     )
     bad = [check for check in facts.checks if check.verdict != "ok"]
     notes = [
-        Note(f"{check.name}: {_WORDS[check.verdict]}, {check.note}", _TONES[exit_code([check], strict=True)])
-        for check in bad
+        Note(f"{check.name}: {_WORDS[check.verdict]}, {check.note}", _TONES[check.verdict]) for check in bad
     ]
     return Report(
         title=f"Check of user {facts.user_id}: {answer}",

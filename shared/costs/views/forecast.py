@@ -67,7 +67,7 @@ def _range(found: Forecast) -> str:
 
 
 def _series(found: Forecast) -> tuple[Series, ...]:
-    if len(found.expected) < 3:
+    if len(found.expected) < 3 or not any(day.cost for day in found.expected):
         return ()
     labels = tuple(f"{day.date.day} {day.date:%b}" for day in found.expected)
     return (Series("Expected by day", labels, tuple(float(day.cost) for day in found.expected)),)

@@ -12,10 +12,11 @@ from typing import Final, Literal, NamedTuple
 
 from ..money import ZERO, Nanos, to_usd
 
-Kind = Literal["money", "count", "tokens", "percent", "change", "share", "duration", "text"]
+Kind = Literal["money", "amount", "count", "tokens", "percent", "change", "share", "duration", "text"]
 """How a value is meant:
 
-``money`` nano-dollars; ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
+``money`` nano-dollars; ``amount`` the same, each with as many decimals as it needs rather than
+those of its column; ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
 ``percent`` 0 to 100; ``change`` a signed percentage; ``share`` a percentage drawn as a bar where
 the format can; ``duration`` seconds; ``text`` anything else."""
 
@@ -116,7 +117,12 @@ class Report(NamedTuple):
 
 JsonValue = int | float | str | None
 
-_JSON_SUFFIX: Final[dict[Kind, str]] = {"money": "_usd", "percent": "_percent", "duration": "_seconds"}
+_JSON_SUFFIX: Final[dict[Kind, str]] = {
+    "money": "_usd",
+    "amount": "_usd",
+    "percent": "_percent",
+    "duration": "_seconds",
+}
 
 
 def json_value(value: Value, kind: Kind) -> JsonValue:
@@ -125,7 +131,7 @@ def json_value(value: Value, kind: Kind) -> JsonValue:
     >>> json_value(4_500_000, "money"), json_value(None, "money"), json_value(3, "count")
     (0.0045, None, 3)
     """
-    if kind == "money" and isinstance(value, int):
+    if kind in ("money", "amount") and isinstance(value, int):
         return to_usd(Nanos(value))
     return value
 

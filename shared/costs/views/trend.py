@@ -79,7 +79,7 @@ def _chart(facts: TrendFacts, unit: str) -> Table:
         Column("share", "Share", "share"),
     )
     begun = _begun(facts)
-    rows = tuple(_row(facts, s, before) for s, before in zip(begun, (None, *begun[:-1]), strict=True))
+    rows = tuple(_row(facts, s, before) for s, before in zip(begun, (None, *begun), strict=False))
     return Table(unit.capitalize(), columns, rows, empty="No calls in this stretch of time.")
 
 

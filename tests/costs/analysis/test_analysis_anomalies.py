@@ -35,9 +35,10 @@ def test_planted_anomalies_are_found() -> None:
 
 def test_cheaper_ones_stand_out_too() -> None:
     usual = [10**9 + n * 10**6 for n in range(20)]
-    [anomaly] = find_anomalies(samples([*usual, 10**8]))
+    [anomaly] = find_anomalies(samples([*usual, 10**8], unit="1,000 tokens"))
     assert anomaly.excess < 0
     assert anomaly.score < 0
+    assert find_anomalies(samples([*usual, 10**8])) == []  # a small job is no news
 
 
 def test_values_that_are_all_alike_but_one() -> None:
@@ -86,8 +87,8 @@ def test_units(totals: Totals, expected: tuple[str, int] | None) -> None:
 
 def test_samples_of_jobs_and_days() -> None:
     totals = Totals(calls=1, cost=Nanos(10**9), tokens_input=1_000)
-    groups = [Group((f"job-{n}", None, "openai", "gpt-4o"), totals) for n in range(2)]
-    found = job_samples([*groups, Group(("job-0", "asr", "local", "x"), Totals(calls=1))])
+    groups = [Group((f"job-{n}", None, "openai", "gpt-4o", None), totals) for n in range(2)]
+    found = job_samples([*groups, Group(("job-0", "asr", "local", "x", "batch"), Totals(calls=1))])
     assert [(s.group, s.unit, s.where) for s in found] == [
         ("unassigned, openai/gpt-4o", "1,000 tokens", "job-0"),
         ("unassigned, openai/gpt-4o", "1,000 tokens", "job-1"),

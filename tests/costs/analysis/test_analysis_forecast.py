@@ -67,6 +67,16 @@ def test_days_before_the_first_call_are_not_quiet_days() -> None:
     assert found.projected > from_usd(56)
 
 
+def test_one_odd_day_does_not_repeat_itself() -> None:
+    history = even(date(2026, 9, 1), date(2026, 11, 21))
+    odd = [day._replace(cost=from_usd(200)) if day.date == date(2026, 11, 10) else day for day in history]
+    now = datetime(2026, 11, 22, 22, 59, tzinfo=UTC)
+    before, after = (
+        forecast([*days, Day(date(2026, 11, 22), Nanos(0))], NOVEMBER, now) for days in (history, odd)
+    )
+    assert after.projected - before.projected < from_usd("200.50")  # 198 were spent
+
+
 def test_a_finished_month_is_what_it_was() -> None:
     found = forecast(even(date(2026, 9, 1), date(2026, 12, 5)), NOVEMBER, datetime(2026, 12, 5, tzinfo=UTC))
     assert found.projected == found.spent == found.low == found.high == from_usd(60)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.analysis.optimise import BATCH, Slot, changes, find_savings, slot_of
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import Nanos, from_usd
-from shared.costs.periods import parse_month, zone
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.views.common import Health
-from shared.costs.views.optimization import OptimizationFacts, optimization_report
-from tests.support.golden import check_report
-from tests.support.history import START, busy_month, entry
+from tests.support.history import entry
 
 CATALOGUE = Catalogue.load()
 WORK = (
@@ -138,17 +133,3 @@ def test_an_adjustment_changes_what_is_saved() -> None:
     )
     found = find_savings([call, extra], CATALOGUE)
     assert found.saving == find_savings([call], CATALOGUE).saving + from_usd("0.5")
-
-
-@pytest.mark.parametrize("case", ["busy", "free", "empty"])
-def test_golden(case: str) -> None:
-    entries = [priced(n, (e.stage, e.service, e.model), 20_000) for n, e in enumerate(busy_month())]
-    chosen = {
-        "busy": entries,
-        "free": [entry("0", service="local", model="x", timestamp=START)],
-        "empty": [],
-    }[case]
-    november = parse_month("2026-11", zone("UTC"))
-    user = None if case == "busy" else "rpatel"
-    facts = OptimizationFacts(user, november, find_savings(chosen, CATALOGUE), Health())
-    check_report(f"show-optimization-{case}", optimization_report(facts))

@@ -24,7 +24,6 @@ TOTAL = 4 * GPT_4O + 3 * WHISPER
         "show-budget --user rpatel --month 2026-10",
         "show-monthly --month 2026-10",
         "report --month 2026-10 --by stage --by user --period weekly",
-        "show-optimization --month 2026-10",
     ],
 )
 def test_golden(

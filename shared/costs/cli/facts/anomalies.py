@@ -18,7 +18,7 @@ def anomaly_facts(workspace: Workspace, asked: Asked) -> AnomalyFacts:
     period = asked.span.period(workspace.clock(), zone_of(workspace, asked.query.user_id))
     query = replace(asked.query, start=period.start, end=period.end)
     workspace.index.catch_up_all()
-    groups = workspace.index.groups(("job_id", "stage", "service", "model"), query)
+    groups = workspace.index.groups(("job_id", "stage", "service", "model", "service_tier"), query)
     samples = job_samples(groups)
     if asked.query in (Query(), Query(user_id=asked.query.user_id)):  # days are sums of everything
         spend = workspace.index.spend_by_bucket(period.start, period.end, user_id=asked.query.user_id)

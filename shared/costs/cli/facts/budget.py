@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
+from ...analysis.forecast import Forecast, forecast
 from ...analysis.pace import outlook, pace
 from ...analysis.sums import total
 from ...budgets.limits import Spending
@@ -12,7 +14,7 @@ from ...rollup import Query, Totals
 from ...views.budget import BudgetFacts
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, limits_in, monthly, others, spendings
+from .common import days_of, health, history_of, limits_in, monthly, others, spendings
 
 FEW_CALLS: Final = 5_000
 """Up to so many calls of a month are read to find those without a reservation; more take too long."""
@@ -27,6 +29,9 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
     query = Query(start=period.start, end=period.end, user_id=user_id)
     totals = total(workspace.index.groups((), query))
     found = pace(days_of(workspace, user_id, period), period, now)
+    better = forecast(history_of(workspace, user_id, period), period, now) if now in period else None
+    if better and better.by_weekday:
+        found = found._replace(projected=better.projected, low=better.low, high=better.high)
     limits = spendings(workspace, limits_in(workspace, user_id, period))
     own = monthly(limits, user_id)
     reserved, holds = _held(workspace, limits, own)
@@ -37,7 +42,8 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
         pace=found,
         spendings=limits,
         month=own,
-        outlook=outlook(found, own.limit.amount) if own else None,
+        outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
+        by_weekday=bool(better and better.by_weekday),
         reserved=reserved,
         holds=holds,
         unreserved_calls=_unreserved(workspace, query, totals) if _blocks(own) else 0,
@@ -45,6 +51,10 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
         profile=workspace.loaded_profile().described,
         health=health(workspace),
     )
+
+
+def _reached(better: Forecast | None, own: Spending) -> date | None:
+    return better.reaches(own.limit.amount) if better and better.by_weekday else None
 
 
 def _blocks(spending: Spending | None) -> bool:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from ...analysis.forecast import HISTORY_DAYS, Day, days_between, forecast
+from ...analysis.forecast import forecast
 from ...analysis.pace import pace
-from ...analysis.sums import by_day, total
-from ...periods import Period, between
+from ...analysis.sums import total
 from ...rollup import Query
 from ...views.forecast import ForecastFacts
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, limits_in, spendings, zone_of
+from .common import days_of, health, history_of, limits_in, spendings, zone_of
 
 
 def forecast_facts(workspace: Workspace, user_id: str | None) -> ForecastFacts:
@@ -32,12 +29,3 @@ def forecast_facts(workspace: Workspace, user_id: str | None) -> ForecastFacts:
         limits=spendings(workspace, mine),
         health=health(workspace),
     )
-
-
-def history_of(workspace: Workspace, user_id: str | None, period: Period) -> list[Day]:
-    """Return the local days of the last weeks up to today, with what each cost."""
-    today = workspace.clock().astimezone(period.zone).date()
-    first = min(today - timedelta(days=HISTORY_DAYS), period.first_day)
-    span = between(first, today, period.zone)
-    costs = by_day(workspace.index.spend_by_bucket(span.start, span.end, user_id=user_id), span)
-    return days_between(first, today, dict(zip(span.dates(), costs, strict=True)))
