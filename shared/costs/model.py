@@ -126,6 +126,7 @@ class PricedBy:
     ``source`` is ``profile`` (the user's ``prices.yaml``), ``catalogue`` (ours), ``genai-prices``,
     or ``stated`` (the provider said so); ``version`` tells which edition of it; ``model`` is the
     catalogue's own ``provider/model``; ``unverified`` marks a price its source is not sure of.
+    A source's name has no ``@``, which stands between source and version in a ledger line.
     """
 
     source: str

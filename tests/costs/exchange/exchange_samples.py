@@ -39,6 +39,7 @@ TEXT = st.text(
 ) | st.sampled_from(
     ["=1+1", "'=1+1", "''x", "@SUM(A1)", "-1", "+1", "\tx", "\rx", 'a"b', "a,b", "a\nb", "a\r\nb", "ü€😀"]
 )
+SOURCE = st.sampled_from(["catalogue", "profile", "stated", "genai-prices"])
 AMOUNT = st.integers(-(10**15), 10**15).map(Nanos)
 
 
@@ -60,12 +61,13 @@ def usages() -> st.SearchStrategy[Usage]:
     return st.builds(made, draws, st.floats(0, 1e6))
 
 
+SOURCE = st.sampled_from(["profile", "catalogue", "genai-prices", "stated"])
 CHARGES = st.builds(
     Charge,
     st.dictionaries(
         st.sampled_from(["input", "cached", "output", "audio_seconds", "odd"]), AMOUNT, max_size=4
     ),
-    st.builds(PricedBy, TEXT, TEXT, TEXT, st.booleans()),
+    st.builds(PricedBy, SOURCE, TEXT, TEXT, st.booleans()),
 ).filter(lambda found: abs(found.total) <= 10**15)
 
 INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
