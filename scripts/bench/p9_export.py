@@ -57,7 +57,7 @@ def columns() -> str:
     """Return the columns of the floor, as DuckDB's `read_json` takes them."""
     derived = {"price_source", "price_version", "price_unverified"}
     found = {column.name: (_TYPES | _MORE)[column.kind] for column in COLUMNS if column.name not in derived}
-    found["priced_by"] = "JSON"
+    found["priced_by"] = "VARCHAR"
     assert set(USAGE_FIELDS) <= set(found)
     return str(found)
 

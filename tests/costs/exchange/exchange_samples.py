@@ -79,41 +79,44 @@ JSON = st.recursive(
 KINDS: st.SearchStrategy[Kind] = st.sampled_from(["usage", "usage", "usage", "adjustment", "reversal"])
 
 
-@st.composite
-def entries(draw: st.DrawFn) -> Entry:
-    optional = st.none() | TEXT
-    kind = draw(KINDS)
-    others: dict[str, Any] = {}
-    if kind != "usage":
-        others = {"corrects": draw(TEXT), "why": draw(optional), "resolves_unpriced": draw(st.booleans())}
-    names = (
-        "stage",
-        "service_tier",
-        "request_id",
-        "reservation",
-        "operation",
-        "description",
-        "workflow",
-        "project",
-    )
-    others |= {name: draw(optional) for name in names}
-    return Entry(
-        id=draw(st.uuids()).hex,
-        kind=kind,
-        timestamp=draw(INSTANTS),
-        period_at=draw(st.none() | INSTANTS),
-        job_id=draw(TEXT),
-        user_id=draw(TEXT),
-        service=draw(TEXT),
-        model=draw(TEXT),
-        usage=draw(usages()),
-        charge=draw(st.none() | CHARGES),
-        attempt=draw(st.integers(1, 9)),
-        actual_cost=draw(st.none() | AMOUNT),
-        estimated=draw(st.booleans()),
-        tags=tuple(draw(st.lists(TEXT, max_size=3))),
-        host=draw(TEXT),
-        pid=draw(st.integers(0, 99_999)),
-        metadata=draw(st.dictionaries(TEXT, JSON, max_size=3)),
-        **others,
-    )
+OPTIONAL = st.none() | TEXT
+FIELDS = {
+    "id": st.uuids().map(lambda found: found.hex),
+    "kind": KINDS,
+    "timestamp": INSTANTS,
+    "period_at": st.none() | INSTANTS,
+    "job_id": TEXT,
+    "user_id": TEXT,
+    "service": TEXT,
+    "model": TEXT,
+    "usage": usages(),
+    "charge": st.none() | CHARGES,
+    "attempt": st.integers(1, 9),
+    "actual_cost": st.none() | AMOUNT,
+    "estimated": st.booleans(),
+    "tags": st.lists(TEXT, max_size=3).map(tuple),
+    "host": TEXT,
+    "pid": st.integers(0, 99_999),
+    "metadata": st.dictionaries(TEXT, JSON, max_size=3),
+    "corrects": TEXT,
+    "why": OPTIONAL,
+    "resolves_unpriced": st.booleans(),
+    "stage": OPTIONAL,
+    "service_tier": OPTIONAL,
+    "request_id": OPTIONAL,
+    "reservation": OPTIONAL,
+    "operation": OPTIONAL,
+    "description": OPTIONAL,
+    "workflow": OPTIONAL,
+    "project": OPTIONAL,
+}
+
+
+def entries() -> st.SearchStrategy[Entry]:
+    return st.fixed_dictionaries(FIELDS).map(_entry_of)
+
+
+def _entry_of(fields: dict[str, Any]) -> Entry:
+    if fields["kind"] == "usage":
+        fields = fields | {"corrects": None, "why": None, "resolves_unpriced": False}
+    return Entry(**fields)
