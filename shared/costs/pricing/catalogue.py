@@ -25,8 +25,8 @@ from .book import Discount, PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .memory import PriceMemory
-from .names import generations, infer_service, normalize_model_name, normalize_service, service_in_name
-from .rates import Price, PriceList
+from .offers import Offer, Offers
+from .rates import Price
 from .sources import CATALOGUE, PROFILE, own_book, user_book
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from .description import Alternative, PricedModel
 
 _STANDARD: Final = frozenset({"", "standard", "default", "standard_only", "on_demand", "on-demand"})
-_ROUTERS: Final = frozenset({"", "litellm", "langchain", "llm", "unknown"})
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -44,20 +43,6 @@ class Quote(NamedTuple):
 
     price: Price
     priced_by: PricedBy
-
-
-class Offer(NamedTuple):
-    """What one source says about a model. ``service`` is the one that was asked, ``name`` the model's.
-
-    ``vague`` tells that the model was named by its family alone.
-    """
-
-    source: str
-    version: str
-    prices: PriceList
-    service: str
-    name: str
-    vague: bool = False
 
 
 class _Known(NamedTuple):
@@ -87,12 +72,7 @@ class Catalogue:
         self.overrides = overrides
         self.genai = genai
         self.memory = memory or PriceMemory(None)
-        self._aliases = {
-            **own.aliases,
-            **(overrides.aliases if overrides else {}),
-            **{name.strip().lower(): target.strip().lower() for name, target in (aliases or {}).items()},
-        }
-        self._offers: dict[tuple[str, str], tuple[Offer, ...]] = {}
+        self._offers = Offers(own, overrides, genai, aliases or {})
         self._known: dict[tuple[str, str, str | None], _Known] = {}
 
     @classmethod
@@ -185,8 +165,7 @@ class Catalogue:
         offer = next(self.offers(service, model), None)
         if offer is not None:
             return offer.name
-        wanted, names = self._names(service, model)
-        return f"{wanted or 'unknown'}/{names[-1][1]}"
+        return self._offers.name(service, model)
 
     # --- asked by people
 
@@ -236,52 +215,8 @@ class Catalogue:
     # --- where prices come from
 
     def offers(self, service: str, model: str) -> Iterator[Offer]:
-        """Yield what each source says about a model, in order of precedence.
-
-        ``genai-prices`` is asked only when the one who reads has found nothing before.
-        """
-        key = (service, model)
-        found = self._offers.get(key)
-        if found is None:
-            found = self._offers[key] = tuple(self._look_up(service, model))
-        yield from found
-        if self.genai is not None and not (found and found[0].prices.local):
-            wanted, names = self._names(service, model)
-            mine = [name for of, name in names if of == wanted]
-            prices = next((p for name in mine if (p := self.genai.find(wanted, name))), None)
-            if prices is not None:
-                yield Offer(GENAI, self.genai.version, prices, wanted, prices.name)
-
-    def _look_up(self, service: str, model: str) -> Iterator[Offer]:
-        wanted, names = self._names(service, model)
-        family = generations(normalize_model_name(model.strip().lower())) or generations(_bare(model))
-        if family:
-            names = [(wanted, name) for name in family]
-        if wanted in self.own.local_services and not model.strip().lower().endswith("-cloud"):
-            names.append(("local", "*"))
-        for book in (self.overrides, self.own):
-            if book is None:
-                continue
-            found = [p for of, name in names if (p := book.find(f"{of}/{name}"))]
-            for prices in found if family else found[:1]:
-                name = prices.name.replace("*", names[0][1])
-                yield Offer(book.source, book.version, prices, wanted, name, bool(family))
-
-    def _names(self, service: str, model: str) -> tuple[str, list[tuple[str, str]]]:
-        """Return the service, and the names (service, model) to look for, the best first."""
-        given = model.strip().lower()
-        wanted = normalize_service(service)
-        target = self._aliases.get(f"{wanted}/{given}") or self._aliases.get(given)
-        if target is not None:
-            stated = service_in_name(target)
-            wanted, given = (stated, target.partition("/")[2]) if stated else (wanted, target)
-        if wanted in _ROUTERS:
-            wanted = infer_service(given) or wanted
-        # The name as it is comes first: OpenRouter's and Together's models have a slash in theirs.
-        names = [(wanted, given), (wanted, normalize_model_name(given))]
-        if same := self.own.same_as.get(wanted):
-            names += [(same, name) for _, name in names]
-        return wanted, list(dict.fromkeys(names))
+        """Yield what each source says about a model, in order of precedence."""
+        return self._offers.of(service, model)
 
     def _quote(self, offer: Offer, at: datetime, tier: str | None) -> Quote | None:
         price, version = offer.prices.at(at, tier), offer.version
@@ -328,8 +263,7 @@ class Catalogue:
 
     def _prices_of_the_day(self, service: str, model: str, at: datetime, tier: str | None) -> list[Price]:
         """Return the prices of the day of ``at``; nothing when they do not depend on the time of day."""
-        offers = self._offers.get((service, model)) or tuple(self.offers(service, model))
-        if not any(price.hours for offer in offers for price in offer.prices.prices):
+        if not any(price.hours for offer in self.offers(service, model) for price in offer.prices.prices):
             return []
         moments = [at.replace(hour=hour, minute=minute) for hour in range(24) for minute in (0, 30)]
         quotes = [self.quote(service, model, moment, tier) for moment in moments]
@@ -357,10 +291,6 @@ def _edges_of_day(at: datetime, hours: tuple[int, int] | None) -> Iterator[datet
 
 def _unpriced(fault: str) -> Unpriced:
     return Unpriced(f"{fault}: add it to config/prices.yaml, see cost-dashboard prices check")
-
-
-def _bare(model: str) -> str:
-    return model.strip().lower().rpartition("/")[2]
 
 
 def _day(at: datetime) -> str:

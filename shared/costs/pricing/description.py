@@ -10,8 +10,9 @@ from typing import Any, Final
 from ..model import Charge, PricedBy, Unpriced, Usage
 from ..money import Nanos, format_usd, json_number
 from . import arithmetic
-from .catalogue import Catalogue, Offer, Quote
+from .catalogue import Catalogue, Quote
 from .genai import SOURCE as GENAI
+from .offers import Offer
 from .rates import UNITS, Price, Rates
 
 _EXAMPLES: Final = (

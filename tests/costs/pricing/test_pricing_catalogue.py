@@ -187,6 +187,21 @@ def test_aliases_for_deployments(service: str, model: str, aliases: dict[str, st
     assert found.priced_by.model == expected
 
 
+def test_names_of_the_users_own_services_and_families(prices: Path) -> None:
+    prices.write_text(
+        "models:\n"
+        "  acme/one: {since: 2026-01-01, source: x, per_million_tokens: {input: 1}}\n"
+        "  anthropic/sonnet: {since: 2026-01-01, source: x, per_million_tokens: {input: 7}}\n"
+        "aliases: {quick: acme/one, mine: anthropic/haiku}\n"
+    )
+    catalogue = Catalogue.load(None, prices)
+    assert charge(catalogue, "", "acme/one").priced_by.model == "acme/one"
+    assert charge(catalogue, "openai", "quick").priced_by.model == "acme/one"
+    own = charge(catalogue, "anthropic", "sonnet")
+    assert (own.total, own.priced_by.unverified) == (from_usd(7), False)
+    assert charge(catalogue, "litellm", "mine").priced_by.model == "anthropic/claude-haiku-4-5"
+
+
 def test_without_its_alias_a_deployment_is_unpriced() -> None:
     found = OWN.charge("azure", "prod-chat", Usage(5, 5), NOW)
     assert isinstance(found, Unpriced)
