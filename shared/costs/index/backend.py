@@ -19,12 +19,15 @@ class Backend(Database):
     def __init__(self, path: Path) -> None:
         super().__init__(path, durable=False)
         self.memory = Memory()
+        self.origin: int | None = None
+        """The ``state.db`` whose numbers of ledgers these tables were found to use."""
         self.up_to_date: dict[int, tuple[int, int, int]] = {}
         """Ledgers that were taken in whole, by number: what their file looked like then."""
 
     def forget(self) -> None:
         """Forget what is remembered: the tables may be others now."""
         self.memory = Memory()
+        self.origin = None
         self.up_to_date.clear()
 
     def ended(self, *, well: bool) -> None:

@@ -15,6 +15,7 @@ from ..ledger.places import Appended
 from ..model import Entry
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .backend import Backend
+from .database import DatabaseDamaged
 from .fold import dim_of, sums_of
 from .intake import Intake
 from .keys import key_of
@@ -49,6 +50,7 @@ class CatchUp:
             OSError: the ledger cannot be read.
 
         """
+        self._same_origin()
         found = os.stat(ledger.text)
         where = (place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
         try:
@@ -56,6 +58,7 @@ class CatchUp:
                 self._put(db, ledger.id, entry, where)
         except _NotNext:
             self._intake.catch_up(ledger)
+            self._registry.drop(self._intake.moved)
         else:
             self._backend.up_to_date[ledger.id] = _look(found)
 
@@ -84,6 +87,7 @@ class CatchUp:
             StorageUnavailable: the index cannot be used.
 
         """
+        self._same_origin()
         try:
             found = os.stat(ledger.path)
             if self._backend.up_to_date.get(ledger.id) == _look(found):
@@ -106,6 +110,7 @@ class CatchUp:
             StorageUnavailable: the index cannot be used.
 
         """
+        self._same_origin()
         self._backend.up_to_date.pop(ledger.id, None)
         try:
             self._intake.renew(ledger)
@@ -113,6 +118,23 @@ class CatchUp:
             self._wait_for(ledger, GONE)
         except OSError as fault:
             self._wait_for(ledger, f"cannot be read: {fault}")
+
+    def _same_origin(self) -> None:
+        """See that the tables number ledgers as ``state.db`` does; new tables are made to.
+
+        Raises:
+            DatabaseDamaged: they belong to another ``state.db``, one that was lost.
+
+        """
+        with self._backend.reading():  # opens it, and forgets what is known of another
+            if self._backend.origin == self._registry.origin is not None:
+                return
+        self._registry.outlook()
+        with self._backend.transaction() as db:
+            db.execute("UPDATE meta SET origin = ? WHERE origin IS NULL", (self._registry.origin,))
+            if db.execute("SELECT origin FROM meta").fetchone()[0] != self._registry.origin:
+                raise DatabaseDamaged("the index belongs to a state.db that was lost; it is built anew")
+        self._backend.origin = self._registry.origin
 
     def _wait_for(self, ledger: Registered, why: str) -> None:
         """Note that a ledger could not be looked at: it is tried again at each look."""
@@ -132,6 +154,7 @@ class CatchUp:
 
         """
         token, ledgers = self._registry.outlook()
+        self._same_origin()
         marked = len(ledgers)
         with self._backend.reading() as db:
             known, some_wait = db.execute("SELECT token, EXISTS (SELECT 1 FROM waiting) FROM meta").fetchone()

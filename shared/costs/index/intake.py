@@ -98,7 +98,7 @@ class Intake:
             pass  # it must be there before it is taken out
         with self._backend.transaction() as db:
             self._backend.memory.forget_active()
-            self._renew(db, ledger_row(db, ledger.id) or new_row(ledger))
+            self._renew(db, ledger, ledger_row(db, ledger.id) or new_row(ledger))
 
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
         """Take one batch in; return whether there may be more to do."""
@@ -109,7 +109,7 @@ class Intake:
             self._backend.memory.forget_active()  # another process may have taken this ledger out
             row = ledger_row(db, ledger.id)
             if row is not None and not recognised(row, file):
-                self._renew(db, row)
+                self._renew(db, ledger, row)
                 return True
             batch = next_batch(ledger, file, row.offset if row else 0)
             if row is not None and batch.end == row.offset:
@@ -128,16 +128,17 @@ class Intake:
         before = ledger_row(db, seen.ledger) if seen and seen.ledger != ledger.id else None
         if before is not None and not os.path.lexists(before.path) and recognised(before, file):
             remove_ledger(db, before)
+            db.execute("DELETE FROM waiting WHERE ledger = ?", (before.id,))
             self.moved.append(before.id)
 
-    def _renew(self, db: sqlite3.Connection, row: LedgerRow) -> None:
+    def _renew(self, db: sqlite3.Connection, ledger: Registered, row: LedgerRow) -> None:
         """Take a changed ledger out, and with it those that left entries to it as duplicates."""
         removed = [row, *(each for each in _dependants(db, row) if Path(each.path).is_file())]
         for each in removed:
             remove_ledger(db, each)
-        for each in removed:
-            ledger = Registered(each.id, Path(each.path), each.job_id)
-            self._take_in_all(db, ledger)
+        for each in sorted(removed):
+            other = Registered(each.id, Path(each.path), each.job_id)
+            self._take_in_all(db, ledger if each.id == ledger.id else other)
 
     def _take_in_all(self, db: sqlite3.Connection, ledger: Registered) -> None:
         with opened(ledger.path) as file:

@@ -20,7 +20,7 @@ from ..model import Entry
 from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
 from .fold import dim_of
-from .store import DAY_BUCKETS, SLOTS, ledger_row
+from .store import DAY_BUCKETS, MANY_BUCKETS, SLOTS, ledger_row
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
 _SUMMED: Final = ", ".join(f"sum(f.{name})" for name in SUM_COLUMNS)
@@ -154,7 +154,7 @@ def groups(
     columns = [_COLUMN[name] for name in by]
     counted = set(by) <= _OF_LEDGER | {"user_id"}
     cheap = counted and not _OF_LEDGER & set(by) and _only_of_user(query)
-    source, where = _source(by, query, ledgers, jobs=counted and not cheap), _dims_where(query)
+    source, where = _source(db, by, query, ledgers, jobs=counted and not cheap), _dims_where(query)
     join = " JOIN ledgers l ON l.id = f.ledger" if _OF_LEDGER & set(by) else ""
     group = f" GROUP BY {', '.join(map(str, range(1, len(columns) + 1)))}" if columns else ""
     number = "count(DISTINCT f.ledger)" if counted and not cheap else "0"
@@ -177,11 +177,18 @@ def _only_of_user(query: Query) -> bool:
     return query == Query(start=query.start, end=query.end, user_id=query.user_id)
 
 
-def _source(by: Sequence[Dimension], query: Query, ledgers: Sequence[int] | None, *, jobs: bool) -> _Sql:
+def _source(
+    db: sqlite3.Connection,
+    by: Sequence[Dimension],
+    query: Query,
+    ledgers: Sequence[int] | None,
+    *,
+    jobs: bool,
+) -> _Sql:
     """Return the rows to sum: by day where that is fine enough, else by bucket and ledger."""
     span = Span.of(query.start, query.end)
     if ledgers is not None:
-        return _of_ledgers(span, ledgers)
+        return _of_ledgers(db, span, ledgers)
     if jobs or _FINE & set(by):
         return _fine(span)
     return _coarse(span)
@@ -208,11 +215,16 @@ def _fine(span: Span) -> _Sql:
     return _Sql(f"SELECT bucket, ledger, dim, {_NAMES} FROM sums WHERE 1{where}", tuple(values))
 
 
-def _of_ledgers(span: Span, ledgers: Sequence[int]) -> _Sql:
-    """Return the rows of some ledgers: one look-up for each bucket of each one's life."""
+def _of_ledgers(db: sqlite3.Connection, span: Span, ledgers: Sequence[int]) -> _Sql:
+    """Return the rows of some ledgers: one look-up for each bucket of their lives, or all."""
     numbers = ", ".join(map(str, ledgers)) or "NULL"
-    where, values = _between("own.bucket", span.start, span.end)
+    lives = f"SELECT max(last_bucket - first_bucket) FROM ledgers WHERE id IN ({numbers})"
+    longest = db.execute(lives).fetchone()[0]
+    where, values = _between("s.bucket", span.start, span.end)
     names = ", ".join(f"s.{name}" for name in SUM_COLUMNS)
+    if longest is not None and longest >= MANY_BUCKETS:
+        text = f"SELECT s.bucket, s.ledger, s.dim, {names} FROM sums s WHERE s.ledger IN ({numbers}){where}"
+        return _Sql(text, tuple(values))
     return _Sql(
         f"""WITH RECURSIVE own (bucket, ledger, last) AS (
             SELECT first_bucket, id, last_bucket FROM ledgers
@@ -293,7 +305,7 @@ def jobs(db: sqlite3.Connection, query: Query, ledgers: Sequence[int] | None) ->
     elif _only_of_user(query):
         chosen = _active(Span.of(query.start, query.end), query.user_id)
     else:
-        source, where = _source(("ledger",), query, ledgers, jobs=True), _dims_where(query)
+        source, where = _source(db, ("ledger",), query, ledgers, jobs=True), _dims_where(query)
         chosen = _Sql(
             f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}",
             (*source.values, *where.values),

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from .. import platform
-from ..errors import StorageUnavailable
+from ..errors import StorageUnavailable, UnsafePath
 from .backend import Backend, lay_tables
 from .database import translated
 from .indexfile import IndexFile
@@ -68,6 +68,7 @@ def rebuild(registry: Registry, index: IndexFile, progress: Progress | None = No
         StorageUnavailable: the new file cannot be written, or the old one not be replaced.
 
     """
+    registry.outlook()
     ledgers = registry.all()
     path = index.path.with_name(f"{index.path.name}-new-{os.getpid()}")
     with translated(path):
@@ -75,7 +76,7 @@ def rebuild(registry: Registry, index: IndexFile, progress: Progress | None = No
         path.unlink(missing_ok=True)
         platform.close(platform.create_secure(path))
         try:
-            with _Builder(path, index) as builder:
+            with _Builder(path, index, registry.origin) as builder:
                 builder.take_in(ledgers, progress or _silent)
                 builder.derive()
             index.replace(path)
@@ -105,9 +106,10 @@ class _NewIndex(Backend):
 
 
 class _Builder:
-    def __init__(self, path: Path, old: IndexFile) -> None:
+    def __init__(self, path: Path, old: IndexFile, origin: int | None) -> None:
         self._new = _NewIndex(path)
         self._old = old
+        self._origin = origin
         self._entries = 0
         self._bytes = 0
         self._unread: list[tuple[Path, str]] = []
@@ -179,8 +181,9 @@ class _Builder:
         self._unread.append((ledger.path, why))
         with self._new.transaction() as db:
             db.execute("REPLACE INTO waiting VALUES (?, ?, ?)", (ledger.id, str(ledger.path), why))
-            with suppress(StorageUnavailable), self._old.reading() as old:
-                _copy_ledger(old, db, self._new, ledger.id)
+            with suppress(StorageUnavailable, UnsafePath), self._old.reading() as old:
+                if old.execute("SELECT origin FROM meta").fetchone()[0] == self._origin:
+                    _copy_ledger(old, db, self._new, ledger.id)
 
     def rebuilt(self, ledgers: int) -> Rebuilt:
         """Return what was taken in."""

@@ -69,6 +69,8 @@ class Registry:
         """What this process writes to: all that is known while ``state.db`` cannot be used."""
         self._identity: object = None
         self._look_at = 0.0
+        self.origin: int | None = None
+        """Which ``state.db`` this is, once it was read. Ledgers have other numbers in another."""
         self._changes = 0
         """How often this process changed what :meth:`outlook` tells."""
         self._outlook: tuple[object, int, list[Registered]] | None = None
@@ -112,6 +114,7 @@ class Registry:
         with self.state.transaction() as db:
             found = _registered(db, path, job_id)
             db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (holder, found.id))
+            self.origin = int(db.execute("SELECT origin FROM sweep").fetchone()[0])
             self._changes += 1
         return found
 
@@ -154,7 +157,7 @@ class Registry:
         with self.state.reading() as db:
             version = (id(db), db.execute("PRAGMA data_version").fetchone()[0], self._changes)
             if self._outlook is None or self._outlook[0] != version:
-                token = int(db.execute("SELECT token FROM sweep").fetchone()[0])
+                token, self.origin = db.execute("SELECT token, origin FROM sweep").fetchone()
                 self._outlook = (version, token, self.changing())
             return self._outlook[1:]
 

@@ -38,11 +38,6 @@ Text = str | None
 Amount = int | float
 
 
-class _PricedBy(msgspec.Struct):
-    source: str
-    version: str
-
-
 class _Call(msgspec.Struct, gc=False):
     """A call as it usually stands in a ledger: fields of type ``None`` must not be there.
 
@@ -64,7 +59,7 @@ class _Call(msgspec.Struct, gc=False):
     stage: Text = None
     attempt: Count = 1
     cost_parts: dict[str, Amount] = {}  # msgspec copies it
-    priced_by: _PricedBy | None = None
+    priced_by: Text = None
     estimated: bool = False
     request_id: Text = None
     service_tier: Text = None

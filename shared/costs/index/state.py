@@ -109,8 +109,8 @@ _OWN: Final = Tables(
             ledger INTEGER NOT NULL REFERENCES ledgers (id),
             PRIMARY KEY (holder, ledger)
         ) STRICT, WITHOUT ROWID;
-        CREATE TABLE sweep (token INTEGER NOT NULL) STRICT;
-        INSERT INTO sweep VALUES (0);
+        CREATE TABLE sweep (token INTEGER NOT NULL, origin INTEGER NOT NULL) STRICT;
+        INSERT INTO sweep VALUES (0, random());
         """,
     ),
 )

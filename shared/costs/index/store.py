@@ -241,19 +241,27 @@ def remove_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
     db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
 
 
-OWN_BUCKETS: Final = """WITH RECURSIVE own (bucket) AS (
-    SELECT ? UNION ALL SELECT bucket + 1 FROM own WHERE bucket < ?)"""
-"""The buckets from a first to a last one. Joined with ``sums`` they find the rows of one ledger with
-one look-up a bucket, since ``sums`` is sorted by bucket first."""
+MANY_BUCKETS: Final = 200_000
+"""A ledger whose entries lie further apart (six years) is not looked up bucket by bucket."""
+
+_OF_LEDGER: Final = """WITH RECURSIVE own (bucket) AS (
+        SELECT ? UNION ALL SELECT bucket + 1 FROM own WHERE bucket < ?)
+    SELECT s.* FROM own CROSS JOIN sums s ON s.bucket = own.bucket AND s.ledger = ?"""
+
+_OF_LONG_LEDGER: Final = "SELECT s.* FROM sums s WHERE s.bucket >= ? AND s.bucket <= ? AND s.ledger = ?"
 
 
 def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[tuple[int, int, str, Sums]]:
-    """Return bucket, dimensions, user and values of every sum that one ledger has."""
+    """Return bucket, dimensions, user and values of every sum that one ledger has.
+
+    ``sums`` is sorted by bucket first, so this is one look-up for each bucket of the ledger's life.
+    """
     if row.first_bucket > row.last_bucket:
         return []
+    chosen = _OF_LEDGER if row.last_bucket - row.first_bucket < MANY_BUCKETS else _OF_LONG_LEDGER
     found = db.execute(
-        f"""{OWN_BUCKETS} SELECT s.bucket, s.dim, d.user_id, {", ".join("s." + name for name in SUM_COLUMNS)}
-        FROM own CROSS JOIN sums s ON s.bucket = own.bucket AND s.ledger = ? JOIN dims d ON d.id = s.dim""",
+        f"""SELECT s.bucket, s.dim, d.user_id, {", ".join("s." + name for name in SUM_COLUMNS)}
+        FROM ({chosen}) s JOIN dims d ON d.id = s.dim""",
         (row.first_bucket, row.last_bucket, row.id),
     )
     return [(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]

@@ -11,6 +11,7 @@ A *bucket* is the number of a 15-minute stretch since 1970, a *day* that of a UT
 ``reserved``  what a ledger has under each reservation, so that the gate counts nothing twice.
 ``ledgers``   how far each ledger was taken in, what its file looked like then, and its sums.
 ``problems``  lines that do not count, and why.
+``meta``      the token and the origin of the ``state.db`` whose ledger numbers these tables use.
 ``waiting``   ledgers that could not be read when they were last looked at, and why.
 """
 
@@ -60,8 +61,8 @@ _SUMS = ", ".join(f"{name} INTEGER NOT NULL" for name in SUM_COLUMNS)
 _DIMS = ", ".join(f"{name} TEXT NOT NULL" for name in DIM_COLUMNS)
 
 _SCHEMA: Final = (
-    "CREATE TABLE meta (format INTEGER NOT NULL, token INTEGER) STRICT",
-    f"INSERT INTO meta VALUES ({FORMAT}, NULL)",
+    "CREATE TABLE meta (format INTEGER NOT NULL, token INTEGER, origin INTEGER) STRICT",
+    f"INSERT INTO meta VALUES ({FORMAT}, NULL, NULL)",
     f"CREATE TABLE dims (id INTEGER PRIMARY KEY, {_DIMS}, UNIQUE ({', '.join(DIM_COLUMNS)})) STRICT",
     f"""CREATE TABLE sums (bucket INTEGER NOT NULL, ledger INTEGER NOT NULL, dim INTEGER NOT NULL, {_SUMS},
         PRIMARY KEY (bucket, ledger, dim)) STRICT, WITHOUT ROWID""",

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,13 @@ def test_unsafe_files_are_refused_and_left_alone(tmp_path: Path, name: str, kind
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     place = tmp_path / name
-    {
+    make: dict[str, Callable[[], None]] = {
         "symlink": lambda: place.symlink_to(victim),
         "hardlink": lambda: place.hardlink_to(victim),
         "fifo": lambda: os.mkfifo(place),
         "directory": place.mkdir,
-    }[kind]()
+    }
+    make[kind]()
     with pytest.raises(UnsafePath):
         _make(tmp_path / "state.db")
     assert victim.read_bytes() == b"precious"
