@@ -27,9 +27,7 @@ EXAMPLES: dict[str, Entry] = {
         service="local",
         model="pocketsphinx",
         usage=Usage(audio_seconds=46.4),
-        charge=Charge(
-            {"audio_seconds": Nanos(0)}, PricedBy("catalogue", "f7623856", "local/pocketsphinx")
-        ),
+        charge=Charge({"audio_seconds": Nanos(0)}, PricedBy("catalogue", "f7623856", "local/pocketsphinx")),
         request_id=None,
         operation=None,
         metadata={},
@@ -103,7 +101,7 @@ def test_a_typical_entry_is_small() -> None:
     assert len(encode(plain)) <= 450
 
 
-texts = st.text(min_size=1, max_size=30)
+texts = st.text(min_size=1, max_size=20)
 amounts = st.integers(-MAX_ENTRY_NANOS, MAX_ENTRY_NANOS).map(Nanos)
 
 
@@ -118,21 +116,20 @@ amounts = st.integers(-MAX_ENTRY_NANOS, MAX_ENTRY_NANOS).map(Nanos)
         timestamp=st.datetimes(timezones=st.just(UTC)),
         charge=st.none()
         | st.builds(
-            Charge, st.dictionaries(texts, amounts.map(lambda n: Nanos(n // 4)), max_size=3), st.just(PRICED_BY)
+            Charge,
+            st.dictionaries(texts, amounts.map(lambda n: Nanos(n // 4)), max_size=3),
+            st.just(PRICED_BY),
         ),
         metadata=st.dictionaries(texts, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts),
         usage=st.builds(
-            Usage, tokens_input=st.integers(0, 2**53), audio_seconds=st.floats(0, 1e9).map(lambda s: round(s, 6))
+            Usage,
+            tokens_input=st.integers(0, 2**53),
+            audio_seconds=st.floats(0, 1e9).map(lambda s: round(s, 6)),
         ),
     )
 )
 def test_any_entry_is_read_as_it_was_written(one: Entry) -> None:
-    try:
-        line = encode(one)
-    except ValueError as refusal:
-        assert str(MAX_LINE) in str(refusal)
-    else:
-        assert decode(line) == one
+    assert decode(encode(one)) == one
 
 
 def test_lone_surrogates_are_no_text() -> None:

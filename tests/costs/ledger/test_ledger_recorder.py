@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ledger_support import entry
+
+from shared.costs import platform
+from shared.costs.ledger import recorder as recorder_module
+from shared.costs.ledger import spool, writer
+from shared.costs.ledger.line import encode
+from shared.costs.ledger.reader import read
+from shared.costs.ledger.recorder import Recorder
+from shared.costs.model import Entry
+from shared.costs.storage import CostStorage
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> CostStorage:
+    return CostStorage(tmp_path / "home")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "jobs" / "job-1" / "cost_ledger.jsonl"
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "LOCK_TIMEOUT_S", 0.05)
+
+
+def ids(ledger: Path) -> list[str]:
+    return [one.content.id for one in read(ledger) if isinstance(one.content, Entry)]
+
+
+def fail(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_goes_into_its_ledger(storage: CostStorage, ledger: Path) -> None:
+    recorder, one = Recorder(storage), entry()
+    recorded = recorder.record(ledger, encode(one), one.id)
+    assert recorded.place is not None
+    assert ids(ledger) == [one.id]
+    assert recorder.degraded == 0
+    assert not storage.root.exists()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_locked_ledger_makes_its_lines_wait_in_the_spool(storage: CostStorage, ledger: Path) -> None:
+    announced: list[Path] = []
+    recorder = Recorder(storage, announced.append)
+    first, second, third = entry(), entry(), entry()
+    recorder.record(ledger, encode(first), first.id)
+    fd = platform.open_secure(ledger, append=True)
+    assert platform.lock(fd, 1)
+    recorded = recorder.record(ledger, encode(second), second.id)
+    assert recorded.place is None
+    assert "waiting in the spool" in recorded.explained
+    assert "locked" in recorded.explained
+    recorder.close()  # the lock is still taken: it goes on waiting
+    assert [one.ledger for one in spool.waiting(storage)] == [ledger]
+    platform.close(fd)
+    recorder.record(ledger, encode(third), third.id)
+    assert ids(ledger) == [first.id, third.id, second.id]
+    assert list(spool.waiting(storage)) == []
+    assert ledger in announced
+    assert recorder.degraded == 1
+
+
+def test_another_process_drains_what_waits(storage: CostStorage, ledger: Path) -> None:
+    waiting, mine = entry(), entry()
+    spool.put(storage, ledger, encode(waiting), waiting.id)
+    elsewhere = ledger.parent.parent / "job-2" / "cost_ledger.jsonl"
+    Recorder(storage).record(elsewhere, encode(mine), mine.id)
+    assert ids(ledger) == [waiting.id]
+
+
+def test_a_failed_sync_spools_under_the_same_id(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, one = Recorder(storage), entry()
+    with monkeypatch.context() as broken:
+        syncs = iter([OSError(errno.EIO, "Input/output error")])
+        real = platform.sync
+
+        def sync(fd: int) -> None:
+            for fault in syncs:
+                raise fault
+            real(fd)
+
+        broken.setattr(platform, "sync", sync)
+        assert recorder.record(ledger, encode(one), one.id).place is None
+    recorder.close()
+    assert ids(ledger) == [one.id, one.id]  # one id: it counts once
+
+
+def test_with_nowhere_to_write_a_line_is_kept_and_shown(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder, one, two = Recorder(storage), entry(), entry()
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", fail)
+        recorded = recorder.record(ledger, encode(one), one.id)
+        assert "in memory" in recorded.explained
+        assert recorder.in_memory == 1
+        recorder.close()
+        assert recorder.in_memory == 1
+    assert encode(one).decode() in capsys.readouterr().err
+    recorder.record(ledger, encode(two), two.id)
+    assert sorted(ids(ledger)) == sorted([one.id, two.id])
+    assert recorder.in_memory == 0
+
+
+def test_what_is_in_memory_goes_to_the_spool_where_its_ledger_stays_locked(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, one = Recorder(storage), entry()
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", fail)
+        recorder.record(ledger, encode(one), one.id)
+    monkeypatch.setattr(recorder_module, "append", fail)
+    monkeypatch.setattr(spool, "append", fail)
+    recorder.close()
+    assert recorder.in_memory == 0
+    assert [found.line for found in spool.waiting(storage)] == [encode(one)]
+
+
+EXITS = """
+import os, sys
+from pathlib import Path
+from shared.costs.ledger.recorder import Recorder
+from shared.costs.storage import CostStorage
+home, ledger, line, entry_id = sys.argv[1:]
+real = os.write
+def fail(*_): raise OSError(28, "No space left on device")
+os.write = fail
+recorder = Recorder(CostStorage(Path(home)))
+recorder.record(Path(ledger), line.encode(), entry_id)
+os.write = real
+"""
+
+
+def test_at_exit_what_is_in_memory_is_tried_once_more(storage: CostStorage, ledger: Path) -> None:
+    one = entry()
+    arguments = [str(storage.root), str(ledger), encode(one).decode(), one.id]
+    subprocess.run([sys.executable, "-c", EXITS, *arguments], check=True, capture_output=True)
+    assert ids(ledger) == [one.id]
+
+
+def test_a_spool_that_cannot_be_listed_stops_nothing(storage: CostStorage, ledger: Path) -> None:
+    storage.root.mkdir()
+    storage.spool_dir.write_text("in the way")
+    recorder, one = Recorder(storage), entry()
+    assert recorder.record(ledger, encode(one), one.id).place is not None
+
+
+def test_a_damaged_spool_file_is_left_for_people(storage: CostStorage, ledger: Path, tmp_path: Path) -> None:
+    storage.prepare()
+    bad = {"a": b"no json\nline\n", "b": b'"/x/y"\nno newline', "c": b"7\nline\n"}
+    for name, content in bad.items():
+        (storage.spool_dir / f"{name}{spool.SUFFIX}").write_bytes(content)
+    (storage.spool_dir / f"d{spool.SUFFIX}").symlink_to(tmp_path / "victim")
+    assert [one.is_damaged for one in spool.waiting(storage)] == [True] * 4
+    one = entry()
+    Recorder(storage).record(ledger, encode(one), one.id)
+    assert len(spool.waiting_paths(storage)) == 4
+
+
+def test_a_spooled_file_is_whole_or_not_there(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.prepare()
+    for broken in ("sync", "create_secure"):
+        with monkeypatch.context() as patched:
+            patched.setattr(platform, broken, fail)
+            with pytest.raises(OSError, match="No space"):
+                spool.put(storage, ledger, encode(entry()), "0c")
+    assert os.listdir(storage.spool_dir) == []
+
+
+def test_an_id_never_leads_out_of_the_spool(storage: CostStorage, ledger: Path) -> None:
+    spool.put(storage, ledger, encode(entry()), "../../out")
+    [waiting] = spool.waiting(storage)
+    assert waiting.path.parent == storage.spool_dir
+
+
+def test_what_another_process_drained_meanwhile_is_no_fault(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = entry()
+    spool.put(storage, ledger, encode(one), one.id)
+    [waiting] = spool.waiting(storage)
+    waiting.path.unlink()
+    spool.drain(waiting, 1)
+    monkeypatch.setattr(spool, "waiting_paths", lambda _: [waiting.path])
+    assert list(spool.waiting(storage)) == []
+
+
+def test_draining_takes_its_share_of_time_and_no_more(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        one = entry()
+        spool.put(storage, ledger, encode(one), one.id)
+    monkeypatch.setattr(recorder_module, "DRAIN_S", -1.0)
+    Recorder(storage).close()
+    assert len(spool.waiting_paths(storage)) == 3
+
+
+HOLDER = """
+import os, sys
+from pathlib import Path
+from shared.costs import platform
+fd = platform.open_secure(Path(sys.argv[1]), append=True)
+assert platform.lock(fd, 5)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_stopped_lock_holder_holds_nobody_up(storage: CostStorage, ledger: Path) -> None:
+    """SIGSTOP of a process that has the lock: recording returns within 2.5 s, and nothing is lost."""
+    writer.append(ledger, encode(entry()), 1)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(ledger)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"locked\n"
+    holder.send_signal(signal.SIGSTOP)
+    recorder, one = Recorder(storage), entry()
+    began = time.monotonic()
+    recorded = recorder.record(ledger, encode(one), one.id)
+    waited = time.monotonic() - began
+    holder.kill()
+    holder.communicate()
+    assert recorded.place is None
+    assert 1.9 < waited < 2.5
+    recorder.close()
+    assert one.id in ids(ledger)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from shared.costs.ledger.writer import append
+ledger = Path(sys.argv[1])
+for line in sys.stdin.buffer:
+    append(ledger, line, 10)
+    sys.stdout.buffer.write(line[-12:])
+    sys.stdout.buffer.flush()
+"""
+
+
+def test_what_a_killed_writer_acknowledged_is_there(ledger: Path) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(ledger)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    lines = [[encode(entry()) for _ in range(40)] for _ in writers]
+    for process, mine in zip(writers, lines, strict=True):
+        assert process.stdin is not None
+        process.stdin.write(b"".join(mine))
+        process.stdin.flush()
+    acknowledged = []
+    for process in writers:
+        assert process.stdout is not None
+        acknowledged += [process.stdout.readline() for _ in range(5)]
+        process.kill()
+        acknowledged += process.communicate()[0].splitlines(keepends=True)
+    found = [one.content for one in read(ledger) if isinstance(one.content, Entry)]
+    sealed = {encode(one)[-12:] for one in found}
+    assert {seal for seal in acknowledged if len(seal) == 12} <= sealed
+    last = entry()
+    writer.append(ledger, encode(last), 5)
+    assert ids(ledger)[-1] == last.id
+
+
+def test_eight_processes_write_eight_hundred_lines(ledger: Path, storage: CostStorage) -> None:
+    code = (
+        "import sys; from shared.cost_tracker import CostTracker\n"
+        "with CostTracker(sys.argv[1], cost_storage_path=sys.argv[2]) as tracker:\n"
+        "    for _ in range(100): tracker.log_usage('openai', 'gpt-4o', 1000, 200, stage='13')\n"
+    )
+    command = [sys.executable, "-c", code, str(ledger.parent), str(storage.root)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(8)]
+    for process in running:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said.decode()
+    Recorder(storage).close()  # what had to wait on a slow machine is written now
+    found = list(read(ledger))
+    assert all(isinstance(one.content, Entry) for one in found)
+    assert len(set(ids(ledger))) == 800
+    costs = [json.loads(line)["cost_usd"] for line in ledger.read_text().splitlines()]
+    assert sum(round(cost * 10**9) for cost in costs) == 800 * 4_500_000
