@@ -95,8 +95,8 @@ def usage_of(counts: Mapping[str, int | float]) -> tuple[Usage, str | None]:
         return Usage(**counts), None  # type: ignore[arg-type]  # the fields are numbers; Usage checks them
     except ValueError as fault:
         raised = _raised(counts)
-        if raised == dict(counts):
-            raise
+        if raised == dict(counts) or any(count < 0 for count in counts.values()):
+            raise  # wrong in itself, not against another count
         return Usage(**raised), f"the response contradicts itself: {fault}"  # type: ignore[arg-type]  # as above
 
 

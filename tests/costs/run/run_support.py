@@ -47,11 +47,18 @@ needs_anthropic = pytest.mark.skipif(
 )
 
 
+def measured() -> dict[str, str]:
+    """What makes the processes under test count for coverage, where it is measured."""
+    coverage = sys.modules.get("coverage")
+    running = coverage is not None and coverage.Coverage.current() is not None
+    return {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")} if running else {}
+
+
 def dashboard_run(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run ``cost-dashboard run`` with these arguments."""
     return subprocess.run(
         [sys.executable, str(PROGRAM), "run", *map(str, arguments)],
-        env={**os.environ, **environ},
+        env={**os.environ, **measured(), **environ},
         capture_output=True,
         text=True,
         check=False,

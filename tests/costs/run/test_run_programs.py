@@ -21,6 +21,7 @@ from tests.costs.run.run_support import (
     can_capture,
     dashboard_run,
     entries,
+    measured,
     needs_anthropic,
     needs_openai,
     written,
@@ -334,7 +335,7 @@ def test_signals_reach_the_program(number: signal.Signals) -> None:
     )
     command = [sys.executable, str(PROGRAM), "run", "--", sys.executable, "-c", waits]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=os.environ, text=True, **pipes) as running:  # type: ignore[call-overload]  # the pipes are as Popen wants them
+    with subprocess.Popen(command, env={**os.environ, **measured()}, text=True, **pipes) as running:  # type: ignore[call-overload]  # the pipes are as Popen wants them
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         running.send_signal(number)

@@ -13,12 +13,12 @@ without it LiteLLM counts tokens itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ...money import Nanos, from_usd
-from ..captured import Sink
+from ..captured import Captured, Sink
 from ..fields import Fields
 from ..reading import read_response
 from ._needed import needs
@@ -42,7 +42,7 @@ class CostLogger(CustomLogger):  # type: ignore[misc,unused-ignore]  # Any where
         self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
         """Record a call. Raises nothing."""
-        self._record(Fields(kwargs), response_obj)
+        record(self._sink, kwargs, response_obj)
 
     async def async_log_success_event(
         self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any
@@ -50,27 +50,34 @@ class CostLogger(CustomLogger):  # type: ignore[misc,unused-ignore]  # Any where
         """Record a call of the asynchronous interface, without holding up its event loop. Raises nothing."""
         import asyncio
 
-        await asyncio.to_thread(self._record, Fields(kwargs), response_obj)
+        await asyncio.to_thread(record, self._sink, kwargs, response_obj)
 
-    def _record(self, about: Fields, response: object) -> None:
-        if about.get("cache_hit") is True:
-            return
-        whole = about.get("complete_streaming_response", "async_complete_streaming_response")
-        if about.get("stream") is True and whole is None:
-            return  # a chunk; the whole response follows
-        try:
-            self._send(about, whole or response)
-        except Exception:
-            # Whatever is wrong with recording, the call must succeed.
-            log.exception("a LiteLLM call could not be recorded")
 
-    def _send(self, about: Fields, response: object) -> None:
-        cost = _usd(about.get("response_cost"))
-        for call in read_response(response, model=about.text("model")):
-            provider = about.part("litellm_params").text("custom_llm_provider")
-            named = replace(call, service=provider or call.service)
-            self._sink.record_captured(named if cost is None else replace(named, actual_cost=cost))
-            cost = None
+def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
+    """Record what LiteLLM tells its loggers of one call. Raises nothing.
+
+    ``kwargs`` are LiteLLM's own words on the call. While a stream comes, each chunk is told too;
+    the whole response, which LiteLLM puts together at the end, is what counts.
+    """
+    about = Fields(kwargs)
+    whole = about.get("complete_streaming_response", "async_complete_streaming_response")
+    if about.get("cache_hit") is True or (about.get("stream") is True and whole is None):
+        return
+    try:
+        for call in _calls(about, whole or response):
+            sink.record_captured(call)
+    except Exception:
+        # Whatever is wrong with recording, the call must succeed.
+        log.exception("a LiteLLM call could not be recorded")
+
+
+def _calls(about: Fields, response: object) -> Iterator[Captured]:
+    cost = _usd(about.get("response_cost"))
+    for call in read_response(response, model=about.text("model")):
+        provider = about.part("litellm_params").text("custom_llm_provider")
+        stated = call.actual_cost if cost is None else cost
+        yield replace(call, service=provider or call.service, actual_cost=stated)
+        cost = None  # the cost of all of them
 
 
 def _usd(cost: object) -> Nanos | None:

@@ -1,0 +1,259 @@
+"""Reading single responses: who served them, what the caller says, what is refused or contradictory."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from capture_cells_anthropic import USAGE, beta_message, message
+from capture_cells_openai import CHAT, batch_line, chat, images, response, response_usage, transcription
+from capture_sink import Broken, Calls
+
+from shared.costs.capture.captured import Captured, usage_of
+from shared.costs.capture.fields import Fields
+from shared.costs.capture.hooks.litellm import record
+from shared.costs.capture.reading import UnknownResponse, all_adapters, read_response
+from shared.costs.model import Usage
+from shared.costs.money import from_usd
+
+ANSWER: dict[str, Any] = {"object": "chat.completion", "id": "c-1", "model": "gpt-4o", "usage": CHAT}
+
+
+class TestWhoServedIt:
+    @pytest.mark.parametrize(
+        ("more", "service"),
+        [
+            ({}, "openai"),
+            ({"x_groq": {"id": "g"}, "model": "llama-3.3-70b"}, "groq"),
+            ({"prompt_filter_results": []}, "azure"),
+            ({"provider": "Anthropic", "id": "gen-1", "model": "anthropic/claude-sonnet-4.5"}, "openrouter"),
+            ({"citations": ["https://example.org"], "model": "sonar"}, "perplexity"),
+            ({"model": "deepseek-chat"}, "deepseek"),
+            ({"model": "grok-4"}, "x-ai"),
+            ({"model": "some-local-model"}, "openai"),
+        ],
+    )
+    def test_of_servers_that_speak_openais_format(self, more: dict[str, Any], service: str) -> None:
+        [call] = read_response(ANSWER | more)
+        assert call.service == service
+
+    def test_what_the_caller_says_wins(self) -> None:
+        [call] = read_response(ANSWER, service="azure", model="my-deployment")
+        assert (call.service, call.model) == ("azure", "my-deployment")
+
+    def test_the_provider_of_a_mistral_dict_is_told_by_its_model(self) -> None:
+        [call] = read_response(ANSWER | {"model": "mistral-small-latest"})
+        assert call.service == "mistral"
+
+
+class TestStatedCosts:
+    @pytest.mark.parametrize(
+        ("cost", "stated"),
+        [
+            (0.0123, from_usd("0.0123")),
+            ({"total_cost": 0.006}, from_usd("0.006")),
+            (True, None),
+            (-1, None),
+            ("x", None),
+        ],
+    )
+    def test_of_openrouter_and_perplexity(self, cost: object, stated: int | None) -> None:
+        [call] = read_response(ANSWER | {"usage": CHAT | {"cost": cost}})
+        assert call.actual_cost == stated
+
+
+class TestSeveralCalls:
+    def test_an_advisor_of_anthropic_is_a_call_of_its_own(self) -> None:
+        advice = {
+            "type": "advisor_message",
+            "model": "claude-opus-4-7",
+            "input_tokens": 800,
+            "output_tokens": 90,
+        }
+        advice |= {"cache_read_input_tokens": 100, "cache_creation_input_tokens": 0}
+        first, second = read_response(beta_message(USAGE | {"iterations": [advice]}), model="claude-mine")
+        assert (first.model, first.usage.tokens_input) == ("claude-mine", 1000)
+        assert (second.model, second.usage) == ("claude-opus-4-7", Usage(900, 90, 100))
+        assert first.request_id != second.request_id
+
+    def test_drawing_an_svg_is_a_call_of_the_model_that_wrote_it(self) -> None:
+        pytest.importorskip("openai")
+        drawing = {"input_tokens": 9, "output_tokens": 70, "reasoning_tokens": 20, "total_tokens": 79}
+        made = images(None).model_dump() | {"svg_usage": drawing | {"model": "gpt-5"}, "_request_id": "r"}
+        first, second = read_response(made, model="gpt-image-2")
+        assert (first.model, first.usage.images, first.request_id) == ("gpt-image-2", 1, "r")
+        assert (second.model, second.usage, second.request_id) == (
+            "gpt-5",
+            Usage(9, 70, tokens_reasoning=20),
+            "r/svg",
+        )
+
+    def test_what_failed_in_a_batch_is_not_billed(self) -> None:
+        failed = batch_line()
+        failed["response"]["status_code"] = 429
+        assert read_response(failed) == ()
+        assert read_response({"custom_id": "1", "result": {"type": "errored", "error": {}}}) == ()
+
+
+class TestMissingUsage:
+    def test_of_a_response_in_the_background(self) -> None:
+        pytest.importorskip("openai")
+        made = response(response_usage()).model_copy(update={"usage": None, "status": "queued"})
+        [call] = read_response(made)
+        assert (call.usage, call.incomplete) == (Usage(), "the response has no usage (status queued)")
+
+    def test_of_a_transcription(self) -> None:
+        pytest.importorskip("openai")
+        [call] = read_response(transcription({"type": "duration", "seconds": 0}), model="whisper-1")
+        assert "give the audio's duration" in (call.incomplete or "")
+
+    def test_an_older_transcription_states_its_duration_as_text(self) -> None:
+        old = {"text": "Hi.", "duration": "8.47", "language": "english", "segments": []}
+        [call] = read_response(old, model="whisper-1")
+        assert call.usage == Usage(audio_seconds=8.47)
+
+    def test_a_total_alone_is_split_and_flagged(self) -> None:
+        [call] = read_response(ANSWER | {"usage": {"total_tokens": 1000}})
+        assert call.usage == Usage(800, 200)
+        assert "80 % input" in (call.incomplete or "")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("wrong", [{}, {"answer": 42}, object(), "text", None, 5, b"bytes"])
+    def test_an_unknown_object_is_answered_with_the_list_of_what_is_known(self, wrong: object) -> None:
+        with pytest.raises(TypeError, match="no response that log_response knows") as refused:
+            read_response(wrong)
+        assert isinstance(refused.value, UnknownResponse)
+        for adapter in all_adapters():
+            assert adapter.knows in str(refused.value)
+
+    @pytest.mark.parametrize("service", ["bedrock", "cohere"])
+    def test_a_response_without_a_model_asks_for_it(self, service: str) -> None:
+        made: dict[str, Any] = {"usage": {"inputTokens": 1, "outputTokens": 1}, "stopReason": "end_turn"}
+        if service == "cohere":
+            made = {"id": "c", "usage": {"billed_units": {"input_tokens": 1}}}
+        with pytest.raises(ValueError, match=f"{service} response names no model: say which with model="):
+            read_response(made)
+
+    @pytest.mark.parametrize("count", [-1, "many", True, 1.5, float("nan"), float("inf")])
+    def test_a_count_that_is_no_number(self, count: object) -> None:
+        with pytest.raises(ValueError, match="prompt_tokens must be"):
+            read_response(ANSWER | {"usage": {"prompt_tokens": count}})
+
+
+class TestContradictions:
+    """A server that contradicts itself must not cost us the entry."""
+
+    def test_more_cached_than_there_was(self) -> None:
+        odd = {"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 8}}
+        [call] = read_response(ANSWER | {"usage": odd})
+        assert call.usage == Usage(8, 1, 8)
+        assert "contradicts itself: tokens_cached=8" in (call.incomplete or "")
+
+    def test_cache_read_and_written_together_exceed_the_input(self) -> None:
+        usage, why = usage_of({"tokens_input": 10, "tokens_cached": 8, "tokens_cache_write": 8})
+        assert usage.tokens_input == 16
+        assert why
+
+    def test_what_cannot_be_mended_is_raised(self) -> None:
+        with pytest.raises(ValueError, match="tokens_input"):
+            usage_of({"tokens_input": -1})
+
+
+class TestRawResponses:
+    def test_the_sdks_retries_are_noted(self) -> None:
+        """``with_raw_response`` knows how often the SDK tried again; only the last try is billed."""
+
+        class Raw:
+            retries_taken = 2
+
+            def parse(self) -> Any:
+                return ANSWER
+
+        [call] = read_response(Raw())
+        assert call.retries == 2
+        assert call.notes == {"sdk_retries": 2}
+
+
+class ModelResponse(dict):  # type: ignore[type-arg]  # it stands for an untyped one
+    """As LiteLLM's, which is too large to be installed everywhere; test_litellm tries the real one."""
+
+    __module__ = "litellm.types.utils"
+
+    def __init__(self, hidden: dict[str, Any], **facts: Any) -> None:
+        super().__init__(ANSWER | facts, _hidden_params=hidden)
+
+
+class TestLiteLLM:
+    usage = CHAT | {
+        "prompt_tokens_details": {
+            "cached_tokens": 300,
+            "cache_creation_tokens": 90,
+            "cache_creation_token_details": {"ephemeral_1h_input_tokens": 40},
+        },
+        "server_tool_use": {"web_search_requests": 2},
+    }
+
+    def test_the_provider_and_the_stated_cost_are_in_the_hidden_parameters(self) -> None:
+        hidden = {"custom_llm_provider": "anthropic", "response_cost": 0.0123}
+        [call] = read_response(ModelResponse(hidden, usage=self.usage))
+        assert (call.service, call.actual_cost) == ("anthropic", from_usd("0.0123"))
+        assert call.usage == Usage(1000, 200, 300, 90, 40, web_searches=2)
+
+    def test_a_stream(self, calls: Calls) -> None:
+        from shared.costs.capture.streams import track_stream
+
+        hidden = {"custom_llm_provider": "bedrock"}
+        head = {"object": "chat.completion.chunk", "choices": []}
+        list(track_stream(iter([ModelResponse(hidden, **head, usage=self.usage)]), calls.append))
+        [call] = calls
+        assert (call.service, call.usage.tokens_cache_write_1h) == ("bedrock", 40)
+
+    @pytest.fixture
+    def calls(self) -> Calls:
+        return Calls()
+
+    def test_the_logger(self, calls: Calls) -> None:
+        about = {"model": "x", "litellm_params": {"custom_llm_provider": "azure"}, "response_cost": 0.5}
+        record(calls, about, ANSWER)
+        assert [(c.service, c.model, c.actual_cost) for c in calls] == [("azure", "x", from_usd("0.5"))]
+
+    def test_the_logger_waits_for_the_whole_stream_and_passes_over_cached_answers(self, calls: Calls) -> None:
+        record(calls, {"stream": True}, {"object": "chat.completion.chunk"})
+        record(calls, {"cache_hit": True}, ANSWER)
+        assert calls == []
+        record(calls, {"stream": True, "complete_streaming_response": ANSWER, "response_cost": True}, None)
+        assert [(c.model, c.actual_cost) for c in calls] == [("gpt-4o", None)]
+
+    def test_the_logger_never_disturbs_the_call(self, caplog: pytest.LogCaptureFixture) -> None:
+        record(Broken(), {}, ANSWER)
+        record(Calls(), {}, object())
+        assert "disk full" in caplog.text
+        assert "no response that log_response knows" in caplog.text
+        assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+def test_what_is_small_but_counts_for_the_price() -> None:
+    [call] = read_response(message(USAGE | {"inference_geo": "us", "service_tier": "priority"}))
+    assert (call.service_tier, call.metadata) == ("priority", {"inference_geo": "us"})
+    [call] = read_response(chat(CHAT | {"prompt_tokens_details": {"image_tokens": 85}}))
+    assert call.usage.tokens_image_input == 85
+
+
+def test_fields_read_objects_and_dicts_alike() -> None:
+    class Part:
+        input_tokens = 7
+        empty = None
+
+    fields = Fields({"part": Part(), "list": [1, 2], "text": "ab"})
+    assert fields.part("part").count("input_tokens") == 7
+    assert fields.part("part").get("empty", "input_tokens") == 7
+    assert [item.raw for item in fields.parts("list")] == [1, 2]
+    assert fields.parts("text") == []
+    assert fields.text("list") is None
+
+
+def test_notes_say_why_a_call_is_incomplete() -> None:
+    call = Captured(service="s", model="m", usage=Usage(), incomplete="cut", retries=1, metadata={"a": 1})
+    assert call.notes == {"a": 1, "incomplete": "cut", "sdk_retries": 1}
