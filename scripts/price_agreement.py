@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from shared.costs.model import Charge, Usage
+from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import NANOS_PER_USD
 from shared.costs.pricing.catalogue import Catalogue, Quote
 from shared.costs.pricing.peers import installed_peers
@@ -92,30 +92,37 @@ def _compare_model(
     if any(ask(provider, model, 1_000, 1_000) is None for ask in peers.values()):
         return
     found.models += 1
-    alike = 0
+    alike, unlike = 0, ""
     quote = catalogue.quote(provider, model, NOW)
     # The peers give output that has no price, such as an embedding's, for nothing; it is never used.
     output = int(isinstance(quote, Quote) and "output" in quote.price.rates)
-    for tokens_input, tokens_output in ((i, o * output) for i, o in usages):
-        answers = [ask(provider, model, tokens_input, tokens_output) for ask in peers.values()]
-        theirs = answers[0]
+    for tokens_input, tokens_output in ((i or 1, o * output) for i, o in usages):
+        answers = {peer: ask(provider, model, tokens_input, tokens_output) for peer, ask in peers.items()}
+        theirs = next(iter(answers.values()))
+        ours = catalogue.charge(provider, model, Usage(tokens_input, tokens_output), NOW)
+        case = f"{tokens_input:,} in, {tokens_output:,} out: {_told(answers, ours)}"
         # A peer answers zero where it has no rate: that is no price.
-        if not theirs or any(answer is None or abs(answer - theirs) > 1 for answer in answers):
+        if not theirs or any(answer is None or abs(answer - theirs) > 1 for answer in answers.values()):
+            unlike = unlike or case
             continue
         alike += 1
-        ours = catalogue.charge(provider, model, Usage(tokens_input, tokens_output), NOW)
         if not isinstance(ours, Charge):
             found.unpriced.append(f"{name}: {ours.reason}")
             break
         if abs(ours.total - theirs) > 1:
-            case = f"{tokens_input} in, {tokens_output} out: ours ${ours.total / NANOS_PER_USD:.9f}"
-            reason = REASONS.get(name, "no reason is known")
-            found.differing[name] = f"{case}, theirs ${theirs / NANOS_PER_USD:.9f}: {reason}"
+            found.differing[name] = f"{case}: {REASONS.get(name, 'no reason is known')}"
             break
     found.usages += alike
     found.alike += bool(alike)
-    if alike < len(usages) and name not in found.differing:
-        found.unlike.append(f"{name} ({len(usages) - alike} of {len(usages)})")
+    if unlike and name not in found.differing:
+        found.unlike.append(f"{name} ({len(usages) - alike} of {len(usages)} usages), such as {unlike}")
+
+
+def _told(answers: dict[str, Decimal | None], ours: Charge | Unpriced) -> str:
+    said = [f"{peer} ${answer / NANOS_PER_USD:.6f}" for peer, answer in answers.items() if answer is not None]
+    if isinstance(ours, Charge):
+        said.append(f"ours ${ours.total / NANOS_PER_USD:.6f} by {ours.priced_by.source}")
+    return ", ".join(said)
 
 
 def _usages(dice: random.Random, number: int) -> list[tuple[int, int]]:
