@@ -21,9 +21,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
 from harness import Row, interleaved, show
-from history import write_history
+from histories import make
 
 from shared.cost_tracker import CostTracker
+from shared.costs.workspace import Workspace
 
 LINE = b"x" * 410 + b"\n"
 
@@ -53,10 +54,13 @@ def sqlite_insert(folder: Path) -> Callable[[], object]:
 
 def log_usage(folder: Path, entries: int) -> Callable[[], object]:
     """The real thing, in a storage that has ``entries`` entries of history."""
-    home = folder / f"history-{entries}"
+    root = folder / f"history-{entries}"
+    home = root / "storage"
     if entries:
-        write_history(home, entries)
-    tracker = CostTracker(home / "jobs" / "bench-job", "bench", home, profile_path=_profile(folder))
+        home = make(root, entries, max(1, entries // 100)).storage.root
+        with Workspace(home) as workspace:
+            workspace.index.catch_up_all()
+    tracker = CostTracker(root / "jobs" / "bench-job", "bench", home, profile_path=_profile(folder))
     return lambda: tracker.log_usage("openai", "gpt-4o", 1500, 300, stage="13_ai_summarization")
 
 

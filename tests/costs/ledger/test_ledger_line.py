@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_support import AT, PRICED_BY, entry
 
 from shared.costs.ledger.ids import id_for_request, new_id
 from shared.costs.ledger.line import FORMAT, MAX_LINE, DamagedLine, decode, encode, is_sealed, seal
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import MAX_ENTRY_NANOS, Nanos
+from tests.costs.ledger.ledger_support import AT, PRICED_BY, entry
 from tests.support.golden import check
 
 CORRECTION = {"corrects": "0c" * 14, "why": "logged for the wrong job"}

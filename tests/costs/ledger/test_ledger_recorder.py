@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from ledger_support import entry
 
 from shared.costs import platform
 from shared.costs.ledger import recorder as recorder_module
@@ -20,6 +19,7 @@ from shared.costs.ledger.reader import read
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry
 from shared.costs.storage import CostStorage
+from tests.costs.ledger.ledger_support import entry
 
 
 @pytest.fixture

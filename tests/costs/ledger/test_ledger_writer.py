@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ledger_support import entry
 
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
@@ -16,6 +15,7 @@ from shared.costs.ledger.places import Appended, LedgerProblem, Location
 from shared.costs.ledger.reader import TORN, read, read_at
 from shared.costs.ledger.writer import LockTimeout, append
 from shared.costs.model import Entry
+from tests.costs.ledger.ledger_support import entry
 
 NINE_ERRNOS = (
     errno.ENOSPC,
