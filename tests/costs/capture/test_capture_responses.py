@@ -10,6 +10,7 @@ from capture_cells_anthropic import USAGE, beta_message, message
 from capture_cells_openai import CHAT, batch_line, chat, images, response, response_usage, transcription
 from capture_sink import Broken, Calls
 
+from shared.costs.capture.adapters.claude_agent import SESSIONS
 from shared.costs.capture.captured import Captured, usage_of
 from shared.costs.capture.fields import Fields
 from shared.costs.capture.hooks.litellm import record
@@ -257,3 +258,74 @@ def test_fields_read_objects_and_dicts_alike() -> None:
 def test_notes_say_why_a_call_is_incomplete() -> None:
     call = Captured(service="s", model="m", usage=Usage(), incomplete="cut", retries=1, metadata={"a": 1})
     assert call.notes == {"a": 1, "incomplete": "cut", "sdk_retries": 1}
+
+
+class TestClaudeAgentSessions:
+    """Results of one session state all of its turns so far, as the SDK really does: figures of a real run."""
+
+    SPENT = (
+        (
+            {"inputTokens": 1527, "outputTokens": 9, "costUSD": 0.004716},
+            {"input_tokens": 1527, "output_tokens": 9},
+        ),
+        (
+            {"inputTokens": 3070, "outputTokens": 18, "costUSD": 0.00948},
+            {"input_tokens": 1543, "output_tokens": 9},
+        ),
+        (
+            {"inputTokens": 4629, "outputTokens": 27, "costUSD": 0.014292},
+            {"input_tokens": 1559, "output_tokens": 9},
+        ),
+    )
+
+    def result(self, number: int, session: str, **more: Any) -> dict[str, Any]:
+        spent, turn = self.SPENT[number]
+        by_model = {"claude-sonnet-4-5": spent} | more
+        facts = {"session_id": session, "num_turns": 1, "uuid": f"{session}-{number}", "usage": turn}
+        return facts | {"total_cost_usd": spent["costUSD"], "model_usage": by_model}
+
+    def test_each_turn_is_its_own_part(self) -> None:
+        calls = [call for number in range(3) for call in read_response(self.result(number, "three-turns"))]
+        assert [call.usage.tokens_input for call in calls] == [1527, 1543, 1559]
+        assert [call.usage.tokens_output for call in calls] == [9, 9, 9]
+        assert sum(call.actual_cost or 0 for call in calls) == from_usd("0.014292")
+
+    def test_reading_a_result_again_changes_nothing(self) -> None:
+        read_response(self.result(0, "again"))
+        once, twice = (read_response(self.result(1, "again")) for _ in range(2))
+        assert once == twice
+        assert once[0].usage.tokens_input == 1543
+
+    def test_the_last_result_alone_is_the_whole_session(self) -> None:
+        [call] = read_response(self.result(2, "last-alone"))
+        assert call.usage.tokens_input == 4629
+
+    def test_a_resumed_session_begins_from_zero(self) -> None:
+        read_response(self.result(2, "resumed"))
+        [call] = read_response(self.result(0, "resumed"))
+        assert call.usage.tokens_input == 1527
+        larger = self.result(0, "resumed") | {
+            "uuid": "x",
+            "usage": {"input_tokens": 9000, "output_tokens": 90},
+        }
+        larger["model_usage"] = {"claude-sonnet-4-5": {"inputTokens": 9000, "outputTokens": 90, "costUSD": 1}}
+        [call] = read_response(larger)
+        assert call.usage.tokens_input == 9000, "as much as its own usage says"
+
+    def test_a_second_model_that_did_nothing_in_this_turn_is_left_out(self) -> None:
+        helper = {"claude-haiku-4-5": {"inputTokens": 50, "outputTokens": 5, "costUSD": 0.0001}}
+        first = read_response(self.result(0, "helper", **helper))
+        second = read_response(self.result(1, "helper", **helper))
+        assert [call.model for call in first] == ["claude-sonnet-4-5", "claude-haiku-4-5"]
+        assert [call.model for call in second] == ["claude-sonnet-4-5"]
+
+    def test_it_remembers_a_thousand_sessions(self) -> None:
+        for number in range(1001):
+            read_response(self.result(0, f"many-{number}"))
+        assert len(SESSIONS._last) == 1000
+
+    def test_a_turn_that_used_nothing_is_still_a_call(self) -> None:
+        nothing = self.result(0, "nothing")
+        nothing["model_usage"] = {"claude-sonnet-4-5": {"inputTokens": 0, "outputTokens": 0, "costUSD": 0}}
+        [call] = read_response(nothing)
+        assert call.usage == Usage()

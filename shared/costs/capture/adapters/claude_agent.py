@@ -1,4 +1,4 @@
-"""Results of the Claude Agent SDK: a whole conversation's usage, by model, with a stated cost.
+"""Results of the Claude Agent SDK: a turn of a conversation, by model, with a stated cost.
 
 "Input" excludes the cache here. The stated costs are the SDK's own estimates and are kept beside ours.
 Source: https://code.claude.com/docs/en/agent-sdk/cost-tracking and the types of the
@@ -7,15 +7,22 @@ Source: https://code.claude.com/docs/en/agent-sdk/cost-tracking and the types of
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from ...model import Usage
 from ...money import Nanos, from_usd
 from ..adapter import Adapter
 from ..captured import Captured, usage_of
 from ..fields import Fields
 from .anthropic import token_counts
+
+Figures = dict[str, int]
+BySpent = dict[str, Figures]
+
+_SESSIONS_MAX: Final = 1000
 
 _PROVIDERS: Final = {"bedrock": "bedrock", "vertex": "vertex", "foundry": "azure"}
 
@@ -26,36 +33,89 @@ def _recognises(fields: Fields) -> bool:
 
 def _read(fields: Fields) -> Iterable[Captured]:
     by_model = fields.get("model_usage")
-    if isinstance(by_model, Mapping) and by_model:
-        return [_of_model(fields, str(name), Fields(usage)) for name, usage in by_model.items()]
-    return [_of_session(fields)]
+    if not isinstance(by_model, Mapping) or not by_model:
+        return [_of_turn(fields)]
+    spent = {str(name): _figures(Fields(usage)) for name, usage in by_model.items()}
+    turn = SESSIONS.turn(fields, spent)
+    calls = [_of_model(fields, name, Fields(by_model[name]), figures) for name, figures in turn.items()]
+    return [call for call in calls if call.usage != Usage()] or calls[:1]
 
 
-def _of_model(fields: Fields, name: str, usage_fields: Fields) -> Captured:
-    read, written = usage_fields.count("cacheReadInputTokens"), usage_fields.count("cacheCreationInputTokens")
-    usage, fault = usage_of(
-        {
-            "tokens_input": usage_fields.count("inputTokens") + read + written,
-            "tokens_output": usage_fields.count("outputTokens"),
-            "tokens_cached": read,
-            "tokens_cache_write": written,
-            "web_searches": usage_fields.count("webSearchRequests"),
-        }
-    )
+def _figures(usage: Fields) -> Figures:
+    """Return one model's figures, cache added to input; the cost in nano-dollars."""
+    read, written = usage.count("cacheReadInputTokens"), usage.count("cacheCreationInputTokens")
+    return {
+        "tokens_input": usage.count("inputTokens") + read + written,
+        "tokens_output": usage.count("outputTokens"),
+        "tokens_cached": read,
+        "tokens_cache_write": written,
+        "tokens_cache_write_1h": usage.count("cacheCreationEphemeral1hInputTokens"),
+        "tokens_reasoning": usage.count("thinkingTokens"),
+        "web_searches": usage.count("webSearchRequests"),
+        "cost": _usd(usage.get("costUSD")) or 0,
+    }
+
+
+class Sessions:
+    """What the sessions of this process had spent at their last result.
+
+    In a session of several turns the usage by model and the costs of a result are those of the whole
+    session so far, though its ``usage`` is the turn's own (tried with claude-agent-sdk 0.2.187); a
+    session that is resumed by another ``query()`` begins again from zero.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[str, tuple[str | None, BySpent, BySpent]] = {}
+
+    def turn(self, fields: Fields, spent: BySpent) -> BySpent:
+        """Return what the turn of this result spent, by model. Reading a result again changes nothing."""
+        session, uuid = fields.text("session_id") or "", fields.text("uuid")
+        with self._lock:
+            known, before, after = self._last.pop(session, (None, {}, {}))
+            if uuid is None or uuid != known:
+                before = after if self._goes_on(fields, after, spent) else {}
+            self._last[session] = (uuid, before, spent)
+            while len(self._last) > _SESSIONS_MAX:
+                del self._last[next(iter(self._last))]
+        return {name: _less(figures, before.get(name, {})) for name, figures in spent.items()}
+
+    def _goes_on(self, fields: Fields, after: BySpent, spent: BySpent) -> bool:
+        """Tell whether ``spent`` includes ``after``: nothing shrank, and it is more than this turn's usage."""
+        grew = all(
+            figure <= spent.get(name, {}).get(key, -1)
+            for name, figures in after.items()
+            for key, figure in figures.items()
+        )
+        turn = token_counts(fields.part("usage"))
+        total = sum(figures["tokens_input"] + figures["tokens_output"] for figures in spent.values())
+        return bool(after) and grew and total != turn["tokens_input"] + turn["tokens_output"]
+
+
+SESSIONS: Final = Sessions()
+"""The one of this process."""
+
+
+def _less(figures: Figures, before: Figures) -> Figures:
+    return {key: figure - before.get(key, 0) for key, figure in figures.items()}
+
+
+def _of_model(fields: Fields, name: str, about: Fields, figures: Figures) -> Captured:
+    usage, fault = usage_of({key: figure for key, figure in figures.items() if key != "cost"})
     uuid = fields.text("uuid")
     return Captured(
-        service=_PROVIDERS.get(usage_fields.text("provider") or "", "anthropic"),
-        model=usage_fields.text("canonicalModel") or name,
+        service=_PROVIDERS.get(about.text("provider") or "", "anthropic"),
+        model=about.text("canonicalModel") or name,
         usage=usage,
         request_id=f"{uuid}/{name}" if uuid else None,
         operation="agent",
-        actual_cost=_usd(usage_fields.get("costUSD")),
+        actual_cost=Nanos(figures["cost"]),
         incomplete=fault,
         metadata=_about(fields),
     )
 
 
-def _of_session(fields: Fields) -> Captured:
+def _of_turn(fields: Fields) -> Captured:
     """Older versions state no usage by model; the model has to be given."""
     usage, fault = usage_of(token_counts(fields.part("usage")))
     return Captured(
