@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import click
 
 from ..errors import WrongUsage
 from ..exchange.destination import replacing
@@ -21,6 +19,7 @@ from ..views.common import limit_row
 from .app import App
 from .facts.common import limits_in, spendings, zone_of
 from .options import Span
+from .progress import progress_bar
 
 
 def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> None:
@@ -36,7 +35,8 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
         raise WrongUsage(f"{kind} is no text format; name a file to write it to")
     query = _bounded(app, query, span)
     app.workspace.index.catch_up_all()
-    with _progress(app, query) as progress:
+    expected = sum(group.totals.calls for group in app.workspace.index.groups((), query))
+    with progress_bar("Exporting", expected) as progress:
         context = Context(_about(app, query), progress)
         target = _to_stdout() if to_terminal else replacing(file)
         with target as draft:
@@ -77,14 +77,3 @@ def _to_stdout() -> Iterator[Path]:
             sys.stdout.flush()
             shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-
-
-@contextmanager
-def _progress(app: App, query: Query) -> Iterator[Callable[[int], None]]:
-    """Give what shows progress on stderr: a bar on a terminal, nothing in a pipe."""
-    if not sys.stderr.isatty():
-        yield lambda _written: None
-        return
-    expected = sum(group.totals.calls for group in app.workspace.index.groups((), query))
-    with click.progressbar(length=max(expected, 1), label="Exporting", file=sys.stderr) as bar:
-        yield lambda written: bar.update(written - bar.pos)

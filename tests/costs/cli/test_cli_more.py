@@ -1,0 +1,271 @@
+"""Budgets, analyses and upkeep end to end, on ledgers that the tracker wrote."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.cost_tracker import CostTracker
+from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
+
+GPT_4O = 0.00675
+WHISPER = 0.06
+JOB = "job-20261006-rpatel-0001"
+
+
+@pytest.fixture
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A profile of this test's own, which every command finds."""
+    path = tmp_path / "own" / "profile.yaml"
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    return path
+
+
+def spend(jobs: Path, name: str = "job-now", user: str = "rpatel", minutes: int = 10) -> None:
+    with CostTracker(jobs / name, user) as tracker:
+        tracker.log_usage("openai", "whisper-1", audio_seconds=60 * minutes, stage="06_whisperx_asr")
+
+
+# --- set-budget and check
+
+
+def test_set_budget_writes_what_show_budget_reads(profile: Path, dashboard: Dashboard) -> None:
+    first = dashboard("set-budget", "--monthly", "40", "--daily", "$5", "--alert-at", "50", "--block")
+    assert (first.code, first.err) == (0, "")
+    assert profile.read_text().startswith("#")  # the commented example
+    own = ["--monthly", "7.5", "--model", "openai/gpt-4=1", "--timezone", "Asia/Kolkata"]
+    dashboard("set-budget", "--user", "rpatel", *own)
+    found = dashboard("show-budget", "--user", "rpatel", "--json").json()
+    assert (found["limit_usd"], found["timezone"]) == (7.5, "Asia/Kolkata")
+    assert {limit["scope"] for limit in found["limits"]} >= {
+        "daily limit of user rpatel",
+        "limit of user rpatel for model openai/gpt-4",
+    }
+    assert dashboard("show-budget", "--user", "2", "--json").json()["limit_usd"] == 40
+    dashboard("set-budget", "--monthly", "none")
+    assert dashboard("show-budget", "--user", "2", "--json").json()["limit_usd"] is None
+    organization = dashboard("set-budget", "--organization", "--weekly", "9", "--json").json()
+    assert organization["limits"][0]["per"] == "week"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--monthly", "lots"], "'lots' is no amount in USD"),
+        (["--monthly", "-1"], "negative"),
+        (["--model", "gpt-4"], "is not NAME=USD"),
+        (["--model", "gpt-4=x"], "'x' is no amount"),
+        ([], "nothing to change"),
+        (["--user", "a", "--organization", "--daily", "1"], "exclude each other"),
+    ],
+)
+def test_set_budget_refuses_what_makes_no_sense(
+    arguments: list[str], message: str, profile: Path, dashboard: Dashboard
+) -> None:
+    ran = dashboard("set-budget", *arguments)
+    assert ran.code == 2
+    assert message in ran.err
+    assert not profile.exists()
+
+
+def test_set_budget_refuses_an_unknown_zone(profile: Path, dashboard: Dashboard) -> None:
+    ran = dashboard("set-budget", "--timezone", "Mars/Olympus")
+    assert ran.code == 3
+    assert "Mars/Olympus" in ran.err
+
+
+def test_check_answers_with_its_exit_code(profile: Path, jobs: Path, dashboard: Dashboard) -> None:
+    dashboard("set-budget", "--monthly", "0.07")
+    assert dashboard("check", "--user", "rpatel").code == 0
+    spend(jobs)  # $0.06 of $0.07
+    assert dashboard("check", "--user", "rpatel").code == 0
+    assert dashboard("check", "--user", "rpatel", "--strict").code == 1
+    dashboard("set-budget", "--monthly", "0.06")
+    over = dashboard("check", "--user", "rpatel", "--json")
+    assert over.code == 1
+    assert (over.json()["exit_code"], over.json()["result"]) == (1, "over")
+
+
+def test_check_cannot_tell_with_a_refused_profile(profile: Path, dashboard: Dashboard) -> None:
+    profile.parent.mkdir()
+    profile.write_text("budget: {monthly_limit_usd: .nan}\n")
+    assert dashboard("check").code == 3
+
+
+def test_check_cannot_tell_from_damaged_ledgers(jobs: Path, dashboard: Dashboard) -> None:
+    ledger = jobs / JOB / "cost_ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"pocketsphinx", b"pocketsphixx"))
+    ran = dashboard("check", "--user", "rpatel", "--json")
+    assert ran.code == 3
+    assert ran.json()["incomplete"] == 1
+
+
+def test_check_jobs(jobs: Path, dashboard: Dashboard) -> None:
+    for number in range(4):
+        spend(jobs, f"job-{number}", minutes=10)
+    with CostTracker(jobs / "job-9", "rpatel") as tracker:
+        tracker.log_usage("openai", "whisper-1", audio_seconds=60)
+        tracker.log_usage("openai", "gpt-4o", 1_500, 300)
+    ask = ["check", "--user", "rpatel", "--json"]
+    assert dashboard(*ask, "--max-per-job", "0.06").code == 0
+    assert dashboard(*ask, "--max-per-job", "0.05").code == 1
+    assert dashboard(*ask, "--max-per-minute", "0.006", "--job", "job-1").code == 0
+    assert dashboard(*ask, "--max-per-minute", "0.006").code == 1
+    assert dashboard(*ask, "--max-increase", "10", "--job", "job-3").code in (0, 3)
+    assert dashboard(*ask, "--max-per-job", "0.01", "--job", f"{jobs}/job-9/").code == 1
+    assert dashboard("check", "--user", "rpatel", "--format", "md").out.startswith("# Check of user rpatel")
+
+
+# --- analyses
+
+
+def test_forecast_of_a_first_day(jobs: Path, dashboard: Dashboard) -> None:
+    spend(jobs)
+    found = dashboard("forecast", "--user", "rpatel", "--json").json()
+    assert found["spent_usd"] == WHISPER
+    assert found["projected_usd"] >= WHISPER
+    assert found["limits"][0]["scope"] == "monthly limit of user rpatel"
+    everyone = dashboard("forecast")
+    assert everyone.code == 0
+    assert everyone.out.startswith("Forecast, everyone")
+
+
+@pytest.mark.parametrize("step", ["daily", "weekly", "monthly"])
+def test_trend(step: str, jobs: Path, dashboard: Dashboard) -> None:
+    october = ["--period", step, "--since", "2026-10-01", "--until", "2026-10-31", "--json"]
+    found = dashboard("trend", *october).json()
+    assert sum(period["cost_usd"] for period in found["periods"]) == pytest.approx(found["total_cost"])
+    assert len(found["periods"]) == {"daily": 31, "weekly": 5, "monthly": 1}[step]
+    lines = dashboard("trend", "--period", step, "--by", "model", "--json", "--since", "2026-10-01").json()[
+        "lines"
+    ]
+    assert list(lines)[:2] == ["openai/whisper-1", "openai/gpt-4o"]
+    assert dashboard("trend", "--period", step, "--by", "stage").code == 0
+
+
+def test_anomalies_find_the_job_that_went_wrong(jobs: Path, dashboard: Dashboard) -> None:
+    for number in range(9):
+        spend(jobs, f"job-{number}")
+    spend(jobs, "job-odd", minutes=500)
+    ran = dashboard("anomalies", "--json")
+    assert [a["where"] for a in ran.json()["anomalies"]] == ["job-odd"]
+    assert dashboard("anomalies", "--user", "nobody").code == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "difference"),
+    [
+        ("2026-10-06", "2026-10-09", GPT_4O - GPT_4O - WHISPER),
+        ("2026-10-06..2026-10-07", "2026-10-08", -GPT_4O - WHISPER),
+        ("2026-09", "2026-10", 4 * GPT_4O + 3 * WHISPER),
+        ("2026-W40", "2026-W41", 4 * GPT_4O + 3 * WHISPER),
+        ("job-20261007-rpatel-0001", JOB, GPT_4O),
+    ],
+)
+def test_explain(before: str, after: str, difference: float, jobs: Path, dashboard: Dashboard) -> None:
+    found = dashboard("explain", before, after, "--json").json()
+    assert found["difference_usd"] == pytest.approx(difference)
+    assert sum(found["by_reason"].values()) == pytest.approx(difference)
+    assert dashboard("explain", before, after).code == 0
+
+
+@pytest.mark.parametrize("name", ["2026-13", "2026-W60", "2026-02-30", "2026-10-09..2026-10-01"])
+def test_explain_refuses_what_is_no_period(name: str, dashboard: Dashboard) -> None:
+    ran = dashboard("explain", name, "2026-10")
+    assert ran.code == 2
+    assert name in ran.err
+
+
+def test_whatif(jobs: Path, dashboard: Dashboard) -> None:
+    ask = ["whatif", "--month", "2026-10", "--json"]
+    found = dashboard(*ask, "--swap", "openai/gpt-4o=openai/gpt-4o-mini").json()
+    mini = (1_500 * 0.15 + 300 * 0.60) / 1e6
+    assert found["difference_usd"] == pytest.approx(4 * (mini - GPT_4O))
+    batch = dashboard(*ask, "--swap", "openai/gpt-4o=openai/gpt-4o", "--tier", "batch").json()
+    assert batch["difference_usd"] == pytest.approx(-2 * GPT_4O)
+    assert dashboard("whatif", "--swap", "gpt-4o=gpt-4").code == 2
+    nothing = dashboard("whatif", "--swap", "x/y=openai/gpt-4o", "--month", "2026-10")
+    assert "No call to x/y" in nothing.out
+
+
+# --- upkeep
+
+
+def test_rebuild_index_gives_the_same_sums(jobs: Path, dashboard: Dashboard) -> None:
+    before = dashboard("show-monthly", "--month", "2026-10", "--json").json()
+    ran = dashboard("rebuild-index", "--json")
+    assert (ran.code, ran.json()["entries"], ran.json()["ledgers"]) == (0, 11, 3)
+    assert dashboard("show-monthly", "--month", "2026-10", "--json").json() == before
+
+
+def test_a_lost_cost_storage_is_found_again(jobs: Path, cost_home: Path, dashboard: Dashboard) -> None:
+    shutil.rmtree(cost_home)
+    assert dashboard("show-monthly", "--month", "2026-10", "--json").json()["total_calls"] == 0
+    assert dashboard("rebuild-index", "--root", jobs, "--json").json()["added"] == 3
+    assert dashboard("show-monthly", "--month", "2026-10", "--json").json()["total_calls"] == 11
+
+
+def test_doctor_is_well_and_unwell(jobs: Path, cost_home: Path, dashboard: Dashboard) -> None:
+    well = dashboard("doctor")
+    assert (well.code, well.out.splitlines()[0]) == (0, "All is well")
+    ledger = jobs / JOB / "cost_ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"pocketsphinx", b"pocketsphixx"))
+    cost_home.chmod(0o755)
+    ran = dashboard("doctor", "--json")
+    assert ran.code == 1
+    wrong = {finding["what"] for finding in ran.json()["findings"] if finding["state"] == "wrong"}
+    assert wrong == {"ledger", "permissions"}
+    notes = {finding["what"] for finding in ran.json()["findings"] if finding["state"] == "note"}
+    assert notes == {"unpriced"}
+
+
+def test_doctor_says_what_is_wrong_with_profile_and_prices(profile: Path, dashboard: Dashboard) -> None:
+    missing = dashboard("doctor")
+    assert missing.code == 1
+    assert "is not there" in missing.out
+    profile.parent.mkdir()
+    profile.write_text("budget: {monthly: 5}\n")
+    profile.with_name("prices.yaml").write_text("models: 5\n")
+    wrong = {f["what"] for f in dashboard("doctor", "--json").json()["findings"] if f["state"] == "wrong"}
+    assert {"profile", "prices"} <= wrong
+
+
+def test_reservations_and_calls_without_one(profile: Path, jobs: Path, dashboard: Dashboard) -> None:
+    dashboard("set-budget", "--monthly", "5", "--block", "--user", "rpatel")
+    spend(jobs)
+    tracker = CostTracker(jobs / "job-held", "rpatel")
+    hold = tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=1_000)
+    hold.__enter__()
+    try:
+        listed = dashboard("reservations", "--json").json()
+        assert [held["model"] for held in listed["reservations"]] == ["gpt-4o"]
+        found = dashboard("show-budget", "--user", "rpatel", "--json").json()
+        assert found["reserved_usd"] == pytest.approx(0.0125)
+        assert (found["live_reservations"], found["unreserved_calls"]) == (1, 1)
+        assert dashboard("reservations", "release", "--json").json()["reservations"] == []  # it is live
+        released = dashboard("reservations", "release", "--also-live", "--json").json()
+        assert released["held_usd"] == pytest.approx(0.0125)
+        assert dashboard("reservations", "--json").json()["held_usd"] == 0
+    finally:
+        tracker.close()
+    assert "1 call of user rpatel this month, under a blocking limit" in dashboard("doctor", "--json").out
+    assert dashboard("reservations", "release", "no-such").code == 2
+    assert dashboard("reservations", "list", "--also-live").code == 2
+
+
+def test_long_work_shows_progress_only_on_a_terminal(jobs: Path) -> None:
+    leader, follower = pty.openpty()
+    export = [sys.executable, str(PROGRAM), "export", "csv", "-"]
+    done = subprocess.run(export, stdout=subprocess.PIPE, stderr=follower, check=False)
+    os.close(follower)
+    shown = os.read(leader, 65_536).decode()
+    os.close(leader)
+    assert done.returncode == 0
+    assert "Exporting" in shown
+    assert program("export", "csv", "-").err == "wrote 11 entries\n"
