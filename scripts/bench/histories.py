@@ -148,7 +148,8 @@ def _lines(
         stamp = f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
         entry_id = f"{int(at.timestamp() * 1000):012x}{chance.getrandbits(64):016x}"
         template = templates[number * len(templates) // calls]  # stage after stage
-        yield template.line(entry_id, stamp, job, (chance.randrange(200, 6_000), chance.randrange(50, 800)))
+        counts = (chance.randrange(200, 6_000), chance.randrange(50, 800))
+        yield template.line(entry_id, stamp, job, counts)
 
 
 def _register(storage: CostStorage, ledgers: list[tuple[Path, str]]) -> None:
@@ -160,7 +161,9 @@ def _register(storage: CostStorage, ledgers: list[tuple[Path, str]]) -> None:
 
 def main() -> None:
     """Write a history into a directory given on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("root", type=Path)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--jobs", type=int, default=10_000)

@@ -16,11 +16,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
@@ -30,7 +30,7 @@ from .indexfile import IndexFile
 from .intake import Intake, put_problems
 from .registry import Registered, Registry
 from .scan import Scanned, scan
-from .store import DAY_BUCKETS, SLOTS, ledger_row, put_ledger, put_reserved
+from .store import DAY_BUCKETS, SLOTS, ledger_row, put_ledger, put_reserved, put_seen
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
 PROCESSES: Final = 2
@@ -44,11 +44,8 @@ _SEEN_WIDTH: Final = 4
 _PUT_SUMS: Final = f"INSERT INTO sums VALUES ({', '.join('?' * _SUMS_WIDTH)})"
 
 
-class Progress(Protocol):
-    """Is told how far a rebuild has come."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """``done`` of ``total`` bytes of ledgers are taken in."""
+Progress = Callable[[int, int], None]
+"""Is told how far a rebuild has come: bytes of ledgers taken in, and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +87,17 @@ def _silent(done: int, total: int) -> None:
 
 
 class _NewIndex(Backend):
-    """The index that is being built: no journal, no syncs, since nobody sees it before it is whole."""
+    """The index that is being built: its journal in memory, no syncs; nobody sees it before it is whole."""
 
     def ready(self, wait_s: float) -> sqlite3.Connection:  # noqa: ARG002  # nobody else uses it
         if self._connection is None:
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536", "temp_store=MEMORY"):
+            for pragma in (
+                "journal_mode=MEMORY",
+                "synchronous=OFF",
+                "cache_size=-65536",
+                "temp_store=MEMORY",
+            ):
                 connection.execute(f"PRAGMA {pragma}")
             lay_tables(connection)
             self._connection, self._owner = connection, os.getpid()
@@ -135,7 +137,7 @@ class _Builder:
 
     def _put(self, chunk: Sequence[Registered], scanned: Scanned) -> None:
         with self._new.transaction() as db:
-            new_ids = _put_seen(db, scanned)
+            new_ids = put_seen(db, sorted(_rows(scanned.seen, _SEEN_WIDTH)))
             if new_ids:
                 self._put_scanned(db, scanned)
         if not new_ids:  # an id occurs twice: it takes a closer look
@@ -197,17 +199,6 @@ _DAY: Final = f"(bucket - ((bucket % {DAY_BUCKETS}) + {DAY_BUCKETS}) % {DAY_BUCK
 def _rows(flat: Sequence[int], width: int) -> Iterator[tuple[int, ...]]:
     one = iter(flat)
     return zip(*[one] * width, strict=True)
-
-
-def _put_seen(db: sqlite3.Connection, scanned: Scanned) -> bool:
-    rows = sorted(_rows(scanned.seen, _SEEN_WIDTH))
-    before = db.total_changes
-    db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows)
-    if db.total_changes - before == len(rows):
-        return True
-    # Without a journal nothing can be rolled back: take out exactly what came in with these rows.
-    db.executemany("DELETE FROM seen WHERE key = ? AND more = ? AND ledger = ? AND offset = ?", rows)
-    return False
 
 
 def _derive_spend(db: sqlite3.Connection) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .fold import NO_SUMS, Sums, minus, plus
@@ -41,8 +40,7 @@ class LedgerRow(NamedTuple):
     sums: Sums = NO_SUMS
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRow:
+class SeenRow(NamedTuple):
     """Where the entry with an id stands."""
 
     key: int
@@ -267,14 +265,11 @@ def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[tuple[int, in
     return [(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]
 
 
-def put_seen(db: sqlite3.Connection, rows: list[SeenRow]) -> bool:
-    """Note ids as seen; ``False``, with nothing noted, when one of them was seen before."""
+def put_seen(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> bool:
+    """Note ids (fields of ``SeenRow``) as seen; ``False``, with nothing noted, when one was seen before."""
     before = db.total_changes
     db.execute("SAVEPOINT ids")
-    db.executemany(
-        "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)",
-        [(row.key, row.more, row.ledger, row.offset) for row in rows],
-    )
+    db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows)
     if db.total_changes - before == len(rows):
         db.execute("RELEASE ids")
         return True

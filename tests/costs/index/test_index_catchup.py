@@ -280,7 +280,15 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def _died(history: History, job: str) -> None:
-    arguments = [sys.executable, "-c", WRITER, str(ROOT), str(Path(__file__).parent), str(history.root), job]
+    arguments = [
+        sys.executable,
+        "-c",
+        WRITER,
+        str(ROOT),
+        str(ROOT / "scripts" / "faults"),
+        str(history.root),
+        job,
+    ]
     subprocess.run(arguments, check=False)
     history.job(job)
 

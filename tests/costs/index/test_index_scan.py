@@ -1,0 +1,253 @@
+"""The fast fold of whole ledgers gives what the careful one gives, line by line."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
+
+from shared.costs.errors import StorageUnavailable
+from shared.costs.index import rebuild
+from shared.costs.index.fold import Fold
+from shared.costs.index.registry import Registered
+from shared.costs.index.scan import scan
+from shared.costs.index.tables import SUM_COLUMNS
+from shared.costs.ledger.line import DamagedLine, decode, encode, seal
+from shared.costs.model import Charge, Entry, Usage
+from shared.costs.money import MAX_ENTRY_NANOS, Nanos
+from shared.costs.rollup import Query
+
+
+def _assert_same(ledger: Path, lines: list[bytes]) -> None:
+    ledger.write_bytes(b"".join(lines))
+    ledger.chmod(0o600)
+    found = scan([Registered(7, ledger, "job")])
+    fold, ids, reasons = Fold(), 0, []
+    for line in lines:
+        try:
+            entry = decode(line)
+        except DamagedLine as fault:
+            reasons.append(str(fault))
+        else:
+            fold.add(entry)
+            ids += 1
+    width = 3 + len(SUM_COLUMNS)
+    rows = [found.sums[at : at + width] for at in range(0, len(found.sums), width)]
+    assert {(row[0], found.dims[row[2]]): tuple(row[3:]) for row in rows} == fold.sums
+    assert len(found.seen) == 4 * ids
+    assert [problem.why for problem in found.problems] == reasons
+    assert found.ledgers[0].sums == fold.total
+    assert found.ledgers[0].offset == ledger.stat().st_size
+
+
+def test_random_entries(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    lines = [encode(an_entry(chance)) for _ in range(300)]
+    _assert_same(tmp_path / "ledger", lines)
+
+
+def _sealed(line: bytes, change: Callable[[dict[str, object]], None]) -> bytes:
+    """Change a line's object and seal it again: a line that no writer of ours wrote."""
+    found = json.loads(line)
+    found.pop("crc")
+    change(found)
+    return seal(json.dumps(found, separators=(",", ":")).encode()[:-1])
+
+
+def _set(**values: object) -> Callable[[dict[str, object]], None]:
+    return lambda found: found.update(values)
+
+
+def _drop(name: str) -> Callable[[dict[str, object]], None]:
+    return lambda found: found.__delitem__(name)
+
+
+CHANGES = {
+    "newer": _set(v=2),
+    "no version": _drop("v"),
+    "no time": _drop("timestamp"),
+    "time without a zone": _set(timestamp="2026-11-22T09:30:00.000000"),
+    "time in another form": _set(timestamp="2026-11-22T09:30Z"),
+    "no such time": _set(timestamp="2026-13-22T09:30:00.000000Z"),
+    "time with an offset": _set(timestamp="2026-11-22T09:30:00+01:00xZ"),
+    "period": _set(period_at="2026-10-01T00:00:00.000000Z"),
+    "a negative count": _set(tokens_input=-1),
+    "a boolean count": _set(tokens_input=True),
+    "a text count": _set(tokens_input="7"),
+    "a count with a fraction": _set(tokens_input=7.5),
+    "too much cached": _set(tokens_cached=10**9),
+    "too much reasoning": _set(tokens_reasoning=10**9),
+    "audio": _set(audio_seconds=12.3456789),
+    "long audio": _set(audio_seconds=2**40),
+    "images": _set(images=3),
+    "cache write": _set(tokens_cache_write=1, tokens_input=5, tokens_cached=0),
+    "parts that do not sum": _set(cost_parts={"input": 1}),
+    "no parts": _set(cost_parts={}, cost_usd=0),
+    "a cost out of range": _set(cost_usd=2_000_000, cost_parts={"input": 2_000_000}),
+    "a negative cost": _set(cost_usd=-0.5, cost_parts={"input": -0.5}),
+    "a negative part": _set(cost_usd=0.5, cost_parts={"input": 1, "output": -0.5}),
+    "a cost as text": _set(cost_usd="1"),
+    "unpriced": _set(cost_usd=None),
+    "priced by nothing": _set(priced_by=None),
+    "priced by an unknown": _set(priced_by={"source": 1}),
+    "an actual cost": _set(actual_cost_usd=0.25),
+    "a bad actual cost": _set(actual_cost_usd="x"),
+    "tags": _set(tags=["b", "a"]),
+    "bad tags": _set(tags="b"),
+    "a reservation": _set(reservation="hold"),
+    "another kind": _set(kind="reversal"),
+    "an unknown kind": _set(kind="gift"),
+    "a user that is a number": _set(user_id=1),
+    "no user": _drop("user_id"),
+    "metadata that are none": _set(metadata=[]),
+    "attempt": _set(attempt=3),
+    "a bad attempt": _set(attempt=-1),
+    "estimated": _set(estimated=True),
+    "estimated somehow": _set(estimated="yes"),
+    "an id from elsewhere": _set(id="call-7"),
+    "half a surrogate pair": _set(user_id="\ud800"),
+    "not ASCII": _set(user_id="é"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("charged", [True, False])
+def test_lines_that_no_writer_of_ours_wrote(tmp_path: Path, name: str, charged: bool) -> None:
+    charge = Charge({"input": Nanos(25), "output": Nanos(40)}, PRICED) if charged else None
+    entry = an_entry(random.Random(1), usage=Usage(tokens_input=5, tokens_output=4), charge=charge)
+    changed = _sealed(encode(entry), CHANGES[name])
+    _assert_same(tmp_path / "ledger", [encode(entry), changed, encode(an_entry(random.Random(2)))])
+
+
+def test_bytes_that_are_no_line(tmp_path: Path) -> None:
+    line = encode(an_entry(random.Random(1)))
+    raw_utf8 = seal(line[:-19].replace(b'"user_id":"', 'é"user_id":"'.encode()))
+    texts = [
+        b"\n",
+        b"x\n",
+        line[:100] + b"\n",
+        line[:-20] + b"9" + line[-19:],
+        b"y" * 20_000 + b"\n",
+        raw_utf8,
+        line,
+    ]
+    _assert_same(tmp_path / "ledger", texts)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.builds(
+            Entry,
+            id=st.sampled_from(["a" * 28, "f" * 27 + "0", "other"]),
+            timestamp=st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # zone by `timezones`
+            job_id=st.just("job"),
+            user_id=st.text(max_size=4),
+            service=st.text(min_size=1, max_size=4),
+            model=st.text(min_size=1, max_size=4),
+            usage=st.builds(
+                Usage,
+                tokens_input=st.integers(0, 2**53),
+                tokens_output=st.integers(0, 2**53),
+                audio_seconds=st.floats(0, 10**6),
+                images=st.integers(0, 2),
+            ),
+            charge=st.none()
+            | st.builds(
+                Charge,
+                st.dictionaries(
+                    st.sampled_from(["input", "output", "reasoning", "images"]),
+                    st.integers(0, MAX_ENTRY_NANOS // 4).map(Nanos),
+                ),
+                st.just(PRICED),
+            ),
+            stage=st.none() | st.text(max_size=3),
+            attempt=st.integers(1, 3),
+            estimated=st.booleans(),
+            period_at=st.none() | st.just(BEGIN),
+        ),
+        max_size=8,
+    )
+)
+def test_any_entries(tmp_path: Path, entries: list[Entry]) -> None:
+    _assert_same(tmp_path / "ledger", [encode(entry) for entry in entries])
+
+
+# --- rebuilding with other processes -----------------------------------------------
+
+
+@pytest.fixture
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    monkeypatch.setattr(rebuild, "SMALL_BYTES", 0)
+    monkeypatch.setattr(rebuild, "CHUNK_BYTES", 3_000)
+    return History(tmp_path).filled(random.Random(5), jobs=6, calls=10)
+
+
+def test_two_processes_rebuild_the_index(history: History) -> None:
+    told: list[tuple[int, int]] = []
+    with history.open() as index:
+        found = index.rebuild(lambda done, whole: told.append((done, whole)))
+        assert (found.ledgers, found.entries, found.unread) == (6, 60, ())
+        whole = sum(ledger.stat().st_size for ledger in history.ledgers)
+        assert told[-1] == (whole, whole)
+        assert found.bytes == whole
+        assert told == sorted(told)
+        assert_is_fold(index, history)
+
+
+def test_duplicates_are_found_across_processes(history: History) -> None:
+    copy, again = history.ledgers[5], history.ledgers[3]
+    copy.write_bytes(history.ledgers[0].read_bytes() + copy.read_bytes())
+    again.write_bytes(again.read_bytes() * 2)
+    with history.open() as index:
+        index.rebuild()
+        assert_is_fold(index, history)
+        conflict = replace(history.entries()[0][1], usage=Usage(tokens_input=1), charge=None)
+        history.append(again, conflict)
+        index.rebuild()
+        assert_is_fold(index, history)
+        assert [problem.path for problem in index.problems()] == [again]
+
+
+def test_a_reading_process_that_dies_is_told(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with history.open() as index:
+        with pytest.raises(StorageUnavailable, match="failed"):
+            index.rebuild()
+        assert_is_fold(index, history)
+
+
+def test_rebuilding_goes_on_beside_appending(history: History) -> None:
+    """What is logged while the new index is built is caught up when it has taken its place."""
+    with history.open() as index, history.open() as other:
+        entries = iter([an_entry(random.Random(n)) for n in range(100)])
+
+        def log_something(done: int, whole: int) -> None:
+            history.log(other, history.ledgers[0], next(entries))
+
+        index.rebuild(log_something)
+        assert_is_fold(other, history)
+        assert_is_fold(index, history)
+
+
+def test_a_ledger_that_lives_very_long(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    ledger = history.job("job")
+    with history.open() as index:
+        for days in (0, 40_000, 4_000):
+            history.log(index, ledger, an_entry(random.Random(days), timestamp=BEGIN - timedelta(days=days)))
+        assert index.groups((), Query(ledger=ledger))[0].totals.calls == 3
+        index.rebuild_ledger(ledger)
+        assert index.groups((), Query(job_id="job"))[0].totals.calls == 3
+        before = index.groups(("bucket",), Query())
+        index.rebuild()
+        assert index.groups(("bucket",), Query()) == before
