@@ -9,6 +9,8 @@ from .importing import Tally
 _MANY = 20
 """How many rows that were not understood are shown to people; JSON has all that are kept."""
 
+_ZERO = "import with --zero-is-unknown to price them"
+
 
 def import_report(tally: Tally, source: str, *, dry_run: bool) -> Report:
     """Return the report of an import from ``source``, a sentence fragment such as a file and its format."""
@@ -64,6 +66,8 @@ def _notes(tally: Tally) -> list[Note]:
         found.append(
             Note(f"{tally.unpriced:,} calls have no known price: they count as unpriced.", "warning")
         )
+    if tally.zero_stated:
+        found.append(Note(f"{tally.zero_stated:,} calls are stated to cost $0, but have a price: {_ZERO}."))
     if tally.zone_assumed:
         found.append(Note(f"{tally.zone_assumed:,} times said no zone: see --timezone."))
     return found
@@ -82,6 +86,7 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
         "priced_calls": tally.priced,
         "unpriced_calls": tally.unpriced,
         "times_without_zone": tally.zone_assumed,
+        "zero_stated_calls": tally.zero_stated,
         "not_understood": [{"row": each.row, "why": each.why} for each in tally.refusals],
         "unused_fields": dict(sorted(tally.unused.items())),
     }

@@ -32,23 +32,31 @@ from .imports import Foreign, Import, NotUnderstood
 MAX_REFUSALS: Final = 100
 """How many rows that were not understood are kept with their reasons; the others are counted."""
 
-_MAKE_UNIQUE_ABOVE: Final = 16
+_UNIQUE_FROM: Final = 16
 """A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is imported: the file, its format, a name for where it comes from, and what rows leave out."""
+    """What is imported: the file, its format, a name for where it comes from, and what rows leave out.
+
+    With ``zero_is_unknown``, a stated cost of zero for a model that has a price is not believed.
+    """
 
     path: Path
     format: Import
     name: str
     defaults: Defaults = field(default_factory=Defaults)
+    zero_is_unknown: bool = False
 
 
 @dataclass(slots=True)
 class Tally:
-    """What an import did, or with ``dry_run`` would do. ``cost`` is that of the added entries."""
+    """What an import did, or with ``dry_run`` would do. ``cost`` is that of the added entries.
+
+    ``zero_stated`` counts rows that state a cost of zero although their model has a price: tools that
+    did not know a price often wrote that.
+    """
 
     rows: int = 0
     added: int = 0
@@ -58,6 +66,7 @@ class Tally:
     priced: int = 0
     unpriced: int = 0
     zone_assumed: int = 0
+    zero_stated: int = 0
     cost: Nanos = ZERO
     first: datetime | None = None
     last: datetime | None = None
@@ -165,6 +174,7 @@ class Importer:
         encode(entry)
         tally.unused.update(found.unused)
         tally.zone_assumed += found.zone_assumed
+        tally.zero_stated += self._is_doubtful_zero(found)
         return entry
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
@@ -193,13 +203,23 @@ class Importer:
         )
 
     def _charge(self, found: Understood) -> Charge | None:
-        call = found.call
-        if found.parts is not None:
+        if found.parts is not None and not (self.source.zero_is_unknown and self._is_doubtful_zero(found)):
+            call = found.call
             return Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
-        if call.usage == Usage():
+        if found.call.usage == Usage():
             raise ValueError("says neither what was used nor what it cost")
+        return self._priced(found)
+
+    def _priced(self, found: Understood) -> Charge | None:
+        call = found.call
         verdict = self.catalogue.charge(call.service, call.model, call.usage, found.at, call.service_tier)
         return verdict if isinstance(verdict, Charge) else None
+
+    def _is_doubtful_zero(self, found: Understood) -> bool:
+        if found.parts is None or any(found.parts.values()) or found.call.usage == Usage():
+            return False
+        charge = self._priced(found)
+        return charge is not None and charge.total > 0
 
     def _metadata(self, found: Understood) -> dict[str, object]:
         told: dict[str, object] = {"imported_from": self.source.format.name}
@@ -229,7 +249,7 @@ def entry_id(row_id: str | None, content: bytes, copy: int) -> str:
     >>> entry_id("1", b"{}", 1) == entry_id("1", b"{}", 1) != entry_id("1", b"{}", 2)
     True
     """
-    if row_id and len(row_id) >= _MAKE_UNIQUE_ABOVE:
+    if row_id and len(row_id) >= _UNIQUE_FROM:
         key = b"id:" + row_id.encode()
     else:
         key = b"row:%d:%b" % (copy, content)

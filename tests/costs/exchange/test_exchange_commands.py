@@ -130,6 +130,17 @@ def test_text_of_an_import_says_what_was_not_understood(
         assert words in shown
 
 
+def test_a_doubtful_zero_is_told(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "zeros.csv"
+    path.write_text("time,model,tokens,cost\n2025-03-01,gpt-4o,1000,0\n")
+    assert run(["import", str(path), "--dry-run"]) == 0
+    assert "--zero-is-unknown" in capsys.readouterr().out
+    _, told = asked(capsys, "import", path, "--zero-is-unknown")
+    assert (told["zero_stated_calls"], told["priced_calls"]) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -131,7 +131,7 @@ def test_every_export_is_registered_under_its_name_with_help_and_a_check() -> No
 def test_an_unknown_format_is_wrong_usage_and_lists_the_known_ones() -> None:
     with pytest.raises(WrongUsage, match=r"no export is called 'xls'; there are .*csv"):
         export_named("xls")
-    assert export_named("focus").name == "focus-1.2"
+    assert export_named("focus") == exports()[max(name for name in exports() if name.startswith("focus"))]
 
 
 def test_csv_keeps_numbers_numbers_and_disarms_text(tmp_path: Path) -> None:

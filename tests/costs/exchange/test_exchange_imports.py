@@ -237,6 +237,24 @@ def test_a_row_with_an_id_unique_in_the_world_is_the_same_row_when_it_changed(
     assert [one.cost for one in kept.entries.values()] == [500_000_000]
 
 
+@pytest.mark.parametrize(("believed", "cost"), [(True, 1), (False, 1 + 2_500_000)])
+def test_a_stated_zero_of_a_priced_model_is_counted_and_priced_on_demand(
+    believed: bool, cost: int, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    path.write_text(
+        "time,model,input_tokens,cost,service\n"
+        "2025-03-01,gpt-4o,1000,0,openai\n"
+        "2025-03-01,gpt-4o,1000,0.000000001,openai\n"
+        "2025-03-01,whisperx-large-v3,1000,0,local\n"
+        "2025-03-01,mystery-1,1000,0,acme\n"
+        "2025-03-01,gpt-4o,0,0,openai\n"
+    )
+    source = Source(path, import_for(path), "old", zero_is_unknown=not believed)
+    tally = Importer(source, CostStorage(tmp_path / "storage"), catalogue, kept).run()
+    assert (tally.added, tally.zero_stated, tally.cost, tally.unpriced) == (5, 1, cost, 0)
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "history"
     calls_json(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,44 +41,43 @@ BAD_NEWS = 1
 @click.option(
     "--timezone", metavar="ZONE", help="Where times without a zone are from. Default: the profile's."
 )
+@click.option(
+    "--zero-is-unknown", is_flag=True, help="Do not believe a cost of $0 of a model that has a price."
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be imported.")
-def command(
-    app: App, file: Path, format_from: str | None, source: str | None, dry_run: bool, **stated: str | None
-) -> int | None:
+def command(app: App, file: Path, *, dry_run: bool, **given: Any) -> int | None:
     """Bring in the history of another tool, or one of our own exports.
 
     Rows keep the cost they state; the others are priced by the price list of their day. Importing a
     file again adds only what is new. The answer tells every row that was not understood, and why;
     then the exit code is 1.
     """
-    found = Source(
-        file, import_for(file, format_from), source_name(source or file.stem), _defaults(app, **stated)
-    )
-    index = app.workspace.index
+    source, workspace = _source(app, file, **given), app.workspace
     with counting("rows") as progress:
-        importer = Importer(
-            found,
-            app.workspace.storage,
-            app.workspace.catalogue,
-            Shelf(index),
-            dry_run=dry_run,
-            progress=progress,
-        )
+        shelf = Shelf(workspace.index)
+        importer = Importer(source, workspace.storage, workspace.catalogue, shelf, dry_run, progress)
         tally = importer.run()
-    app.show(import_report(tally, f"{file} as {found.format.name}", dry_run=dry_run))
+    app.show(import_report(tally, f"{file} as {source.format.name}", dry_run=dry_run))
     return BAD_NEWS if tally.refused else None
 
 
-def _defaults(
-    app: App, user: str | None, job: str | None, service: str | None, timezone: str | None
-) -> Defaults:
+def _source(app: App, file: Path, **given: Any) -> Source:
+    return Source(
+        file,
+        import_for(file, given["format_from"]),
+        source_name(given["source"] or file.stem),
+        _defaults(app, given["user"] or app.default_user, **given),
+        given["zero_is_unknown"],
+    )
+
+
+def _defaults(app: App, user_id: str, **given: Any) -> Defaults:
     try:
-        where = (
-            zone(timezone) if timezone else app.workspace.profile.for_user(user or app.default_user).timezone
-        )
+        stated = given["timezone"]
+        where = zone(stated) if stated else app.workspace.profile.for_user(user_id).timezone
     except ValueError as fault:
         raise WrongUsage(str(fault)) from fault
-    return Defaults(user or app.default_user, job, service, where)
+    return Defaults(user_id, given["job"], given["service"], where)
 
 
 def source_name(stated: str) -> str:

@@ -55,8 +55,8 @@ def exports() -> Mapping[str, Export]:
     return {export.name: export for export in found}
 
 
-ALIASES: Final[Mapping[str, str]] = {"focus": "focus-1.2"}
-"""Short names. ``focus`` is the version that most tools read."""
+ALIASES: Final[Mapping[str, str]] = {"focus": "focus-1.4"}
+"""Short names. ``focus`` is its newest version."""
 
 
 def export_named(name: str) -> Export:

@@ -6,6 +6,7 @@ by row, and never stops at a row that it does not understand.
 
 from __future__ import annotations
 
+import csv
 import json
 import pkgutil
 import sqlite3
@@ -75,8 +76,6 @@ class Sample:
     @cached_property
     def header(self) -> frozenset[str]:
         """The names in the first line of a CSV, in lower case; nothing when it is no table of text."""
-        import csv
-
         if b"\0" in self.head or self.text.lstrip()[:1] in ("{", "["):
             return frozenset()
         first = next(csv.reader(self.text.splitlines()[:1]), [])
