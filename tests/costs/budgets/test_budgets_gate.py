@@ -383,6 +383,20 @@ def test_a_hold_expires_into_an_orphan(bench: Bench) -> None:
     bench.reserve("9")
 
 
+def test_an_old_orphan_counts_within_its_month_and_its_job(bench: Bench) -> None:
+    text = "budget: {monthly_limit_usd: 10, job_limit_usd: 8, block_at_limit: true}"
+    bench.reserve("6", text).close()
+    bench.now += timedelta(days=7)
+    with pytest.raises(BudgetExceeded, match="monthly limit"):
+        bench.reserve("5", text, job=bench.job("job-2"))
+    bench.now += timedelta(days=7)  # December
+    bench.reserve("5", text, job=bench.job("job-2"))
+    with pytest.raises(BudgetExceeded, match="for job job-1"):
+        bench.reserve("3", text)
+    assert bench.gate.release() != []
+    bench.reserve("3", text)
+
+
 def test_live_reservations_are_not_released_unasked(bench: Bench) -> None:
     hold = bench.reserve("6")
     assert bench.gate.release() == bench.gate.release([str(hold.id)]) == []
