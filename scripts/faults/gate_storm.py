@@ -43,7 +43,7 @@ from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.reservations import Held, Reservation, insert
 from shared.costs.budgets.spending import read_spendings
-from shared.costs.errors import BudgetExceeded
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.index.index import Index
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
@@ -68,7 +68,7 @@ MOST_CENTS = 12
 DEATH = 0.1
 """How probable it is to die at each of three points: about one holder in four does."""
 
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 BETWEEN_CHECKS_S = 0.01
 
 
@@ -94,6 +94,11 @@ class Round:
     def deaths(self) -> Path:
         """One letter for each holder that killed itself."""
         return self.folder / f"deaths-{self.number}"
+
+    @property
+    def refusals(self) -> Path:
+        """One dot for each call that was refused because the gate was too busy."""
+        return self.folder / f"refusals-{self.number}"
 
     @property
     def died(self) -> int:
@@ -138,6 +143,7 @@ class Worker:
         self._profile = profile()
         self._bills = os.open(of.bills, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._deaths = os.open(of.deaths, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._refusals = os.open(of.refusals, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def run(self) -> None:
         """Call until every user was denied the smallest call."""
@@ -150,6 +156,8 @@ class Worker:
             except BudgetExceeded:
                 if cents == 1:
                     denied.add(user)
+            except BudgetGateUnavailable:  # on a machine too busy to answer in time: refused, not guessed
+                os.write(self._refusals, b".")
 
     def _call(self, user: str, estimate: Nanos) -> None:
         job = self._of.job(self._random.randrange(JOBS))
@@ -288,6 +296,7 @@ class Storm:
     holders_killed: int = 0
     killed_outside: int = 0
     calls: int = 0
+    refused: int = 0
 
     def run(self) -> None:
         """Go on until enough holders were killed, at least one round."""
@@ -313,6 +322,7 @@ class Storm:
             raise SystemExit("the checker failed")
         self.found.add(Findings(**json.loads(results.read_text())))
         self.holders_killed += of.died
+        self.refused += of.refusals.stat().st_size
         self.calls += of.bills.read_text().count("\n")
 
     def _workers(self, of: Round) -> None:
@@ -421,8 +431,9 @@ def main() -> int:
     found = storm.found
     print(
         f"gate storm: seed {options.seed}, {options.processes} processes, {storm.rounds} limits reached, "
-        f"{storm.calls} calls billed, {storm.holders_killed} holders killed at a chosen point and "
-        f"{storm.killed_outside} processes at any, {found.checks} checks, {found.left} orphans at the end, "
+        f"{storm.calls} calls billed, {storm.refused} refused by a busy gate, "
+        f"{storm.holders_killed} holders killed at a chosen point and {storm.killed_outside} processes at "
+        f"any, {found.checks} checks, {found.left} orphans at the end, "
         f"overshoot {_usd(found.overshoot)}, billed but not counted {_usd(found.uncounted)}, "
         f"counted above a limit {_usd(found.overheld)}, {found.unmended} not mended, "
         f"{time.monotonic() - start:.0f} s: {'all held' if storm.held else 'FAILED'}"
