@@ -81,7 +81,7 @@ class Sessions:
         return {name: _less(figures, before.get(name, {})) for name, figures in spent.items()}
 
     def _goes_on(self, fields: Fields, after: BySpent, spent: BySpent) -> bool:
-        """Tell whether ``spent`` includes ``after``: nothing shrank, and it is more than this turn's usage."""
+        """Tell whether ``spent`` includes ``after``: it only grew, and is more than this turn alone."""
         grew = all(
             figure <= spent.get(name, {}).get(key, -1)
             for name, figures in after.items()
