@@ -22,8 +22,7 @@ from typing import Final, NamedTuple
 
 from ..money import Nanos, divide
 from ..rollup import Group, Totals
-from .jobs import median
-from .sums import UNNAMED
+from .sums import UNNAMED, median
 
 THRESHOLD: Final = 3.5
 WHOLES: Final = frozenset({"a job", "a day"})

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from ..money import Nanos, divide, percent
-from .jobs import JobCost, median
+from .jobs import JobCost
 from .pace import Pace
+from .sums import median
 
 Verdict = Literal["ok", "warning", "over", "unknown"]
 """``warning`` is a threshold below the limit; ``unknown`` where the data cannot tell."""

@@ -27,8 +27,8 @@ from typing import Final, NamedTuple
 
 from ..money import Nanos
 from ..periods import Period
-from .jobs import median
 from .pace import FEWEST_DAYS, QUANTILES
+from .sums import median
 
 HISTORY_DAYS: Final = 56
 """How many days before today are looked at."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..money import Nanos, divide
+from ..money import Nanos
 from ..rollup import Group, Totals
 from .job import per_audio_minute
 
@@ -34,18 +34,3 @@ def jobs_of(groups: Iterable[Group]) -> list[JobCost]:
         job.totals.merge(group.totals)
         found[job_id, ledger] = job._replace(last=max(job.last, bucket))
     return sorted(found.values(), key=lambda job: (job.last, job.job_id))
-
-
-def median(amounts: Sequence[int]) -> Nanos:
-    """Return the median, which one odd job does not move; of an even number the mean of the middle two.
-
-    >>> median([3, 100, 1]), median([1, 2, 4, 100])
-    (3, 3)
-    """
-    if not amounts:
-        raise ValueError("there is no median of nothing")
-    ordered = sorted(amounts)
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return Nanos(ordered[middle])
-    return Nanos(divide(ordered[middle - 1] + ordered[middle], 2))

@@ -1,20 +1,24 @@
 """What the same calls would have cost otherwise: each call repriced with its own tokens, on its own day.
 
 Calls are taken together by what one setting decides: the stage, provider and model (a *slot*). For
-each slot there are *options*: another model of the same class, the batch tier, both at once, or a
-local engine. An option's saving is the sum, over the calls that the option has a price for, of what
+each slot there are *options*: another model of the same class, the batch tier, both at once, the
+standard tier where calls have priority, a call in pieces where a long context is dearer by the token,
+or a local engine. An option's saving is the sum, over the calls that the option has a price for, of what
 was charged less what would have been. Options of one slot exclude each other and slots share no
 call, so the best combination is the best option of every slot, and savings are never counted twice.
 
 A local engine is proposed where this kind of work has well-known ones: speech recognition,
 translation, summaries. Its price is the catalogue's explicit zero; power and time are not in it.
 
+Calls that were made again (a second or later attempt) are counted apart, at what they would still
+cost after the best combination: they are saved by mending their cause, not by a setting.
+
 What is not known is whether the result would be as good: no quality is claimed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, Protocol
@@ -22,9 +26,12 @@ from typing import Final, Literal, Protocol
 from ..model import Charge, Entry, Unpriced, Usage
 from ..money import ZERO, Nanos, percent
 
-OptionKind = Literal["model", "batch", "model and batch", "local"]
+OptionKind = Literal["model", "batch", "model and batch", "standard", "split", "local"]
 
 BATCH: Final = "batch"
+STANDARD: Final = "standard"
+MOST_PIECES: Final = 8
+"""Into how many pieces a call is split at most."""
 
 
 class Alternative(Protocol):
@@ -77,20 +84,26 @@ class Change:
     def name(self) -> str:
         """The target as people write it: ``openai/gpt-4o-mini``, ``batch``, ``openai/gpt-4o-mini, batch``."""
         model = f"{self.service}/{self.model}"
-        if self.kind == "batch":
-            return BATCH
+        if self.kind in (BATCH, STANDARD):
+            return self.kind
+        if self.kind == "split":
+            return "shorter calls"
         return f"{model}, {BATCH}" if self.tier else model
 
 
 @dataclass(slots=True)
 class Option:
-    """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for."""
+    """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for.
+
+    ``after_retried`` is the part of ``after`` that pays for second and later attempts.
+    """
 
     slot: Slot
     change: Change
     calls: int = 0
     before: Nanos = ZERO
     after: Nanos = ZERO
+    after_retried: Nanos = ZERO
 
     @property
     def saving(self) -> Nanos:
@@ -109,7 +122,8 @@ class Savings:
 
     ``options`` holds for every slot the best option of each kind, largest saving first; ``best`` is
     the best combination, one option for each slot that has any; ``best_hosted`` is the best one that
-    leaves every stage with a provider.
+    leaves every stage with a provider. ``retried`` is what calls of a second or later attempt cost,
+    ``retried_after`` what they would still cost after the best hosted combination.
     """
 
     spent: Nanos
@@ -118,6 +132,8 @@ class Savings:
     options: tuple[Option, ...]
     best: tuple[Option, ...]
     best_hosted: tuple[Option, ...]
+    retried: Nanos = ZERO
+    retried_after: Nanos = ZERO
 
     @property
     def saving(self) -> Nanos:
@@ -140,6 +156,7 @@ class _Collected:
 
     options: dict[Slot, list[Option]] = field(default_factory=dict)
     unpriced: dict[str, Entry] = field(default_factory=dict)
+    retried: dict[Slot, int] = field(default_factory=dict)
     spent: int = 0
     calls: int = 0
 
@@ -155,14 +172,23 @@ def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
         _add(found, entry, prices)
     by_slot = [_best_by_kind(options) for options in found.options.values()]
     hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
+    best_hosted = _best(hosted)
     return Savings(
         spent=Nanos(found.spent),
         calls=found.calls,
         unpriced_calls=len(found.unpriced),
         options=tuple(sorted((o for options in by_slot for o in options), key=_rank, reverse=True)),
         best=_best(by_slot),
-        best_hosted=_best(hosted),
+        best_hosted=best_hosted,
+        retried=Nanos(sum(found.retried.values())),
+        retried_after=_retried_after(found.retried, best_hosted),
     )
+
+
+def _retried_after(retried: Mapping[Slot, int], best: Iterable[Option]) -> Nanos:
+    """Return what second and later attempts still cost with the best options in place."""
+    changed = {option.slot: option.after_retried for option in best}
+    return Nanos(sum(changed.get(slot, cost) for slot, cost in retried.items()))
 
 
 def _best(by_slot: Iterable[Sequence[Option]]) -> tuple[Option, ...]:
@@ -209,14 +235,49 @@ def _reprice(found: _Collected, entry: Entry, cost: Nanos, prices: Prices) -> No
     options = found.options.get(slot)
     if options is None:
         options = found.options[slot] = [Option(slot, change) for change in changes(entry, prices)]
+    if entry.attempt > 1:
+        found.retried[slot] = found.retried.get(slot, 0) + cost
     for option in options:
-        change = option.change
-        tier = change.tier or entry.service_tier
-        charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier)
-        if isinstance(charge, Charge):
+        other = _charged(option.change, entry, prices)
+        if other is not None:
             option.calls += entry.sign
             option.before = Nanos(option.before + cost)
-            option.after = Nanos(option.after + entry.sign * charge.total)
+            option.after = Nanos(option.after + entry.sign * other)
+        if entry.attempt > 1:
+            still = cost if other is None else entry.sign * other
+            option.after_retried = Nanos(option.after_retried + still)
+
+
+def _charged(change: Change, entry: Entry, prices: Prices) -> int | None:
+    """Return what a call would have cost with a change, or ``None`` where that has no price."""
+    if change.kind == "split":
+        return _in_pieces(entry, prices) if _only_tokens(entry.usage) else None
+    tier = change.tier or entry.service_tier
+    charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier)
+    return charge.total if isinstance(charge, Charge) else None
+
+
+def _in_pieces(entry: Entry, prices: Prices) -> int | None:
+    """Return what a call costs in the number of equal pieces that is cheapest.
+
+    A price that does not depend on the length of the input makes pieces as dear as the whole, so
+    this only saves where a longer context is dearer by the token.
+    """
+    usage, best = entry.usage, None
+    for pieces in (1, 2, 4, MOST_PIECES):
+        part = Usage(
+            tokens_input=-(-usage.tokens_input // pieces),
+            tokens_output=-(-usage.tokens_output // pieces),
+            tokens_cached=usage.tokens_cached // pieces,
+        )
+        charge = prices.charge(entry.service, entry.model, part, entry.timestamp, entry.service_tier)
+        if not isinstance(charge, Charge):
+            return None
+        if best is None or pieces * charge.total < best:
+            best = pieces * charge.total
+        if usage.tokens_input < _LONG:
+            break
+    return best
 
 
 def slot_of(entry: Entry) -> Slot:
@@ -226,12 +287,24 @@ def slot_of(entry: Entry) -> Slot:
 
 def changes(entry: Entry, prices: Prices) -> list[Change]:
     """Return what could be done instead, in the slot whose first call is ``entry``."""
-    found = [Change("batch", entry.service, entry.model, BATCH)]
+    service, model = entry.service, entry.model
+    found = [Change("batch", service, model, BATCH), Change("standard", service, model, STANDARD)]
+    if _only_tokens(entry.usage):
+        found.append(Change("split", service, model))
     for other in prices.alternatives(entry.service, entry.model, entry.timestamp):
         found.append(Change("model", other.service, other.model))
         found.append(Change("model and batch", other.service, other.model, BATCH))
     engine = _local_engine(entry)
     return [*found, Change("local", *engine)] if engine else found
+
+
+_LONG: Final = 100_000
+"""Input tokens from which on some models' prices by the token rise (128,000 and 200,000 today)."""
+
+
+def _only_tokens(usage: Usage) -> bool:
+    """Return whether a call used nothing but text tokens, which can be divided."""
+    return set(usage.counts()) <= {"tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"}
 
 
 _LOCAL_WORK: Final = (

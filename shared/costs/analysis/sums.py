@@ -132,3 +132,18 @@ def mean(whole: Nanos, parts: int) -> Nanos:
     (2, 0)
     """
     return Nanos(divide(whole, parts)) if parts else ZERO
+
+
+def median(amounts: Sequence[int]) -> Nanos:
+    """Return the median, which one odd job does not move; of an even number the mean of the middle two.
+
+    >>> median([3, 100, 1]), median([1, 2, 4, 100])
+    (3, 3)
+    """
+    if not amounts:
+        raise ValueError("there is no median of nothing")
+    ordered = sorted(amounts)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return Nanos(ordered[middle])
+    return Nanos(divide(ordered[middle - 1] + ordered[middle], 2))

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..analysis.caching import Cacheable
 from ..analysis.optimise import Option, OptionKind, Savings
 from ..analysis.sums import UNNAMED
 from ..money import Nanos, format_usd, percent, to_usd
 from ..periods import Period
-from .common import Health, named, percent_words, plural
+from .common import Health, named, percent_words, plural, usd
 from .report import Column, Figure, Note, Report, Row, Table
 
 _ADVICE: Final[Mapping[OptionKind, str]] = {
     "model": "use {to} in this stage",
     "batch": "send these calls through the provider's batch service",
     "model and batch": "use {to} through the provider's batch service",
+    "standard": "leave out the priority tier",
+    "split": "send long inputs in pieces: a longer context is dearer by the token",
     "local": "run {to} on your own machine",
 }
 _DOUBTS: Final[Mapping[OptionKind, str]] = {
     "model": "whether its answers are good enough: compare a few jobs",
     "batch": "whether the stage can wait: batches are answered within 24 hours",
     "model and batch": "whether its answers are good enough, and whether the stage can wait",
+    "standard": "whether the stage can bear slower answers",
+    "split": "whether the work can be divided",
     "local": "its quality, its speed on your machine, and the power it draws",
 }
 
@@ -30,6 +35,7 @@ _DOUBTS: Final[Mapping[OptionKind, str]] = {
 _CAUTIONS: Final[Mapping[OptionKind, str]] = {
     "model": "Other models: nothing here says that their answers are as good. Compare a few jobs first.",
     "batch": "Batches are answered within 24 hours: only for stages that can wait.",
+    "split": "Shorter calls: only for work that can be divided, such as summaries of parts.",
     "local": "Local engines cost $0 here; their quality, their speed and their power are not counted.",
 }
 _OTHERS: Final = 8
@@ -44,6 +50,7 @@ class OptimizationFacts:
     period: Period
     savings: Savings
     health: Health
+    cacheable: Sequence[Cacheable] = ()
 
 
 def optimization_report(facts: OptimizationFacts) -> Report:
@@ -55,7 +62,7 @@ def optimization_report(facts: OptimizationFacts) -> Report:
         title=f"Savings, {who}",
         subtitle=f"{named(facts.period)}, {calls} repriced with their own tokens",
         figures=tuple(_figures(savings)) if savings.calls else (),
-        tables=tuple(_tables(savings)),
+        tables=(*_tables(savings), *_caching(facts.cacheable)),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
@@ -69,6 +76,10 @@ def _figures(savings: Savings) -> Iterator[Figure]:
         yield _saving(
             "saving_hosted", "Could save", savings.best_hosted, savings, "with other models and batches"
         )
+    if savings.retried > 0:
+        after = usd(savings.retried_after)
+        note = f"on second and later attempts; {after} of it would remain, and goes with its cause"
+        yield Figure("retried", "Done again", savings.retried, note=note)
     if savings.best != savings.best_hosted:
         yield _saving(
             "saving", "With local", savings.best, savings, "with engines on your own machine as well"
@@ -94,6 +105,23 @@ def _tables(savings: Savings) -> Iterator[Table]:
     for title, options in tables:
         if options:
             yield _table(title, options)
+
+
+def _caching(cacheable: Sequence[Cacheable]) -> Iterator[Table]:
+    if not cacheable:
+        return
+    columns = (
+        Column("stage", "Stage"),
+        Column("model", "Model"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("before", "Cost", "money"),
+        Column("saving", "At most", "money"),
+    )
+    rows = tuple(
+        (c.slot.stage or UNNAMED, f"{c.slot.service}/{c.slot.model}", c.calls, c.before, c.saving)
+        for c in cacheable
+    )
+    yield Table("If inputs begin alike", columns, rows)
 
 
 def _table(title: str, options: tuple[Option, ...]) -> Table:
@@ -136,6 +164,11 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     for kind, caution in _CAUTIONS.items():
         if kind in kinds:
             yield Note(caution)
+    if facts.cacheable:
+        yield Note(
+            "Caching saves where calls of a job begin with the same text: put what is alike first, and turn "
+            "the provider's prompt cache on. It is an upper bound, and in no total."
+        )
     if len(savings.options) > len(savings.best_hosted):
         yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
 
@@ -158,8 +191,21 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
         "saving_usd": to_usd(savings.saving),
         "saving_hosted_usd": to_usd(savings.saving_hosted),
         "saving_percent": round(percent(savings.saving, savings.spent), 4) if savings.spent else 0.0,
+        "retried_usd": to_usd(savings.retried),
+        "retried_after_usd": to_usd(savings.retried_after),
+        "caching": [_cacheable(each) for each in facts.cacheable],
         "best": [_option(option) for option in savings.best],
         "options": [_option(option) for option in savings.options],
+    }
+
+
+def _cacheable(cacheable: Cacheable) -> dict[str, object]:
+    return {
+        "stage": cacheable.slot.stage,
+        "model": f"{cacheable.slot.service}/{cacheable.slot.model}",
+        "calls": cacheable.calls,
+        "cost_usd": to_usd(cacheable.before),
+        "saving_at_most_usd": to_usd(cacheable.saving),
     }
 
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from shared.costs.analysis.anomalies import FEWEST, Sample, day_samples, find_anomalies, job_samples, per_unit
-from shared.costs.analysis.jobs import median
+from shared.costs.analysis.sums import median
 from shared.costs.money import Nanos
 from shared.costs.rollup import Group, Totals
 

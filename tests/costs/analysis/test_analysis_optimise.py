@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.optimise import BATCH, Slot, changes, find_savings, slot_of
+from shared.costs.analysis.optimise import BATCH, Change, Slot, changes, find_savings, slot_of
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue
@@ -45,6 +46,27 @@ CALLS = st.lists(
 ).map(lambda rows: [priced(n, *row) for n, row in enumerate(rows)])
 
 
+def otherwise(change: Change, call: Entry) -> int | None:
+    tier = change.tier or call.service_tier
+    charge = CATALOGUE.charge(change.service, change.model, call.usage, call.timestamp, tier)
+    return charge.total if isinstance(charge, Charge) else None
+
+
+def in_pieces(call: Entry) -> int | None:
+    """Return the cheapest price of a text call in 1, 2, 4 or 8 pieces; short ones stay whole."""
+    if call.usage.audio_seconds:
+        return None
+    found = []
+    for pieces in (1, 2, 4, 8) if call.usage.tokens_input >= 100_000 else (1,):
+        tokens_input, tokens_output = call.usage.tokens_input, call.usage.tokens_output
+        usage = Usage(tokens_input=-(-tokens_input // pieces), tokens_output=-(-tokens_output // pieces))
+        charge = CATALOGUE.charge(call.service, call.model, usage, call.timestamp, call.service_tier)
+        if not isinstance(charge, Charge):
+            return None
+        found.append(pieces * charge.total)
+    return min(found)
+
+
 def brute_force(entries: list[Entry]) -> int:
     """Try every assignment of one change (or none) to every slot, and return the largest saving."""
     slots: dict[Slot, list[Entry]] = {}
@@ -57,9 +79,8 @@ def brute_force(entries: list[Entry]) -> int:
         for change in changes(calls[0], CATALOGUE):
             saved = 0
             for call in calls:
-                tier = change.tier or call.service_tier
-                other = CATALOGUE.charge(change.service, change.model, call.usage, call.timestamp, tier)
-                saved += call.cost - other.total if isinstance(other, Charge) else 0
+                other = in_pieces(call) if change.kind == "split" else otherwise(change, call)
+                saved += 0 if other is None else call.cost - other
             savings.append(saved)
         per_slot.append(sorted(savings, reverse=True)[:4])  # the best few keep the product small
     return max((sum(choice) for choice in product(*per_slot)), default=0)
@@ -133,3 +154,29 @@ def test_an_adjustment_changes_what_is_saved() -> None:
     )
     found = find_savings([call, extra], CATALOGUE)
     assert found.saving == find_savings([call], CATALOGUE).saving + from_usd("0.5")
+
+
+def test_priority_calls_are_told_about_the_standard_tier() -> None:
+    call = priced(1, WORK[0], 10_000, "priority")
+    assert call.charge is not None  # gpt-4o has a priority price
+    options = find_savings([call], CATALOGUE).options
+    assert "standard" in {option.change.kind for option in options}
+
+
+def test_long_contexts_are_told_about_shorter_calls() -> None:
+    options = {o.change.kind: o for o in find_savings([priced(1, WORK[2], 128_001)], CATALOGUE).options}
+    assert options["split"].change.name == "shorter calls"
+    assert options["split"].percent == pytest.approx(50, abs=0.1)  # all of it is at twice the rate above 128K
+    short = {o.change.kind for o in find_savings([priced(1, WORK[2], 128_000)], CATALOGUE).options}
+    assert "split" not in short
+
+
+def test_work_done_again_is_counted_at_what_remains() -> None:
+    call = priced(1, WORK[1], 10_000)
+    again = replace(call, id="again", attempt=2)
+    found = find_savings([call, again], CATALOGUE)
+    assert found.retried == again.cost
+    [best] = found.best_hosted
+    assert found.retried_after == again.cost - best.saving // 2
+    nothing = find_savings([replace(entry("1", id="x", service="acme", model="y"), attempt=2)], CATALOGUE)
+    assert nothing.retried == nothing.retried_after == from_usd(1)

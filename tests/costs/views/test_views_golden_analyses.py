@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.costs.analysis.anomalies import Anomaly, Sample
+from shared.costs.analysis.caching import Cacheable
 from shared.costs.analysis.checks import Check
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
@@ -55,20 +56,27 @@ BOTH = option(
     "12.30",
     "0.37",
 )
+RETRIED = from_usd("2.09"), from_usd("0.31")
 LOCAL = option(None, "whisper-1", Change("local", "faster-whisper", "large-v3"), "8.68", "0")
+OPTIONS = (BOTH, MINI, LOCAL, BATCH)
 
 
 @pytest.mark.parametrize(
     ("case", "savings"),
     [
-        ("busy", Savings(from_usd("26.76"), 136, 1, (BOTH, MINI, LOCAL, BATCH), (BOTH, LOCAL), (BOTH,))),
+        (
+            "busy",
+            Savings(from_usd("26.76"), 136, 1, (BOTH, MINI, LOCAL, BATCH), (BOTH, LOCAL), (BOTH,), *RETRIED),
+        ),
         ("local", Savings(from_usd("8.68"), 30, 0, (LOCAL,), (LOCAL,), ())),
         ("nothing", Savings(from_usd("8.68"), 30, 0, (), (), ())),
         ("empty", Savings(Nanos(0), 0, 0, (), (), ())),
     ],
 )
 def test_optimization(case: str, savings: Savings) -> None:
-    facts = OptimizationFacts(None if case == "busy" else "rpatel", NOVEMBER, savings, Health())
+    user = None if case == "busy" else "rpatel"
+    cacheable = [Cacheable(MINI.slot, 24, from_usd("9.10"), from_usd("1.75"))] if case == "busy" else []
+    facts = OptimizationFacts(user, NOVEMBER, savings, Health(), cacheable)
     check_report(f"show-optimization-{case}", optimization_report(facts))
 
 

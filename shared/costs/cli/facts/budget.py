@@ -14,7 +14,8 @@ from ...rollup import Query, Totals
 from ...views.budget import BudgetFacts
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, history_of, limits_in, monthly, others, spendings
+from .common import days_of, health, limits_in, monthly, others, spendings
+from .history import history_of
 
 FEW_CALLS: Final = 5_000
 """Up to so many calls of a month are read to find those without a reservation; more take too long."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from ...analysis.forecast import HISTORY_DAYS, Day, days_between
 from ...analysis.sums import by_day
 from ...budgets.limits import Limit, Spending, limits_for, tightest_first
 from ...budgets.spending import read_spendings
 from ...money import Nanos
-from ...periods import Period, between
+from ...periods import Period
 from ...rollup import JobRef, Query
 from ...views.common import Health
 from ...workspace import Workspace
@@ -71,12 +69,3 @@ def jobs_in(workspace: Workspace, query: Query) -> int:
     """Return how many different jobs have entries that match."""
     [*groups] = workspace.index.groups((), query)
     return groups[0].totals.jobs if groups else 0
-
-
-def history_of(workspace: Workspace, user_id: str | None, period: Period) -> list[Day]:
-    """Return the local days of the last weeks up to today, with what each cost."""
-    today = workspace.clock().astimezone(period.zone).date()
-    first = min(today - timedelta(days=HISTORY_DAYS), period.first_day)
-    span = between(first, today, period.zone)
-    costs = by_day(workspace.index.spend_by_bucket(span.start, span.end, user_id=user_id), span)
-    return days_between(first, today, dict(zip(span.dates(), costs, strict=True)))

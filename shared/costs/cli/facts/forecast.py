@@ -9,7 +9,8 @@ from ...rollup import Query
 from ...views.forecast import ForecastFacts
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, history_of, limits_in, spendings, zone_of
+from .common import days_of, health, limits_in, spendings, zone_of
+from .history import history_of
 
 
 def forecast_facts(workspace: Workspace, user_id: str | None) -> ForecastFacts:

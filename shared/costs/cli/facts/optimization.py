@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...analysis.caching import find_cacheable
 from ...analysis.optimise import find_savings
 from ...rollup import Query
 from ...views.optimization import OptimizationFacts
@@ -16,4 +17,5 @@ def optimization_facts(workspace: Workspace, user_id: str | None, span: Span) ->
     workspace.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     savings = find_savings(workspace.index.entries(query), workspace.catalogue)
-    return OptimizationFacts(user_id, period, savings, health(workspace))
+    cacheable = find_cacheable(workspace.index.entries(query), workspace.catalogue)
+    return OptimizationFacts(user_id, period, savings, health(workspace), cacheable)
