@@ -148,7 +148,13 @@ class Intake:
             put_ledger(db, row)
 
     def _take_in(self, db: sqlite3.Connection, row: LedgerRow, file: LedgerFile, batch: Batch) -> LedgerRow:
-        counted, doubled = self._unseen(db, row, batch)
+        ids = [SeenRow(*key_of(entry.id), row.id, line.offset) for line, entry in batch.entries]
+        counted, doubled, later = [entry for _, entry in batch.entries], list[Problem](), list[LedgerRow]()
+        if not put_seen(db, ids):
+            later = _later_owners(db, row, ids)
+            for each in later:
+                remove_ledger(db, each)
+            counted, doubled = _unseen(db, batch, ids)
         fold = Fold()
         for entry in counted:
             fold.add(entry)
@@ -157,22 +163,34 @@ class Intake:
         put_problems(db, [*batch.problems, *doubled])
         following = advanced(row, file, batch.end, fold)
         put_ledger(db, following)
+        for each in later:
+            self._take_in_all(db, Registered(each.id, Path(each.path), each.job_id))
         return following
 
-    def _unseen(
-        self, db: sqlite3.Connection, row: LedgerRow, batch: Batch
-    ) -> tuple[list[Entry], list[Problem]]:
-        """Note the ids of the entries; return those that count, and the duplicates."""
-        ids = [SeenRow(*key_of(entry.id), row.id, line.offset) for line, entry in batch.entries]
-        if put_seen(db, ids):
-            return [entry for _, entry in batch.entries], []
-        counted, doubled = [], []
-        for (line, entry), seen in zip(batch.entries, ids, strict=True):
-            if put_seen(db, [seen]):
-                counted.append(entry)
-            else:
-                doubled.append(_doubled(db, seen, line, entry))
-        return counted, doubled
+
+def _unseen(db: sqlite3.Connection, batch: Batch, ids: list[SeenRow]) -> tuple[list[Entry], list[Problem]]:
+    """Note ids one by one; return the entries that count, and the duplicates."""
+    counted, doubled = [], []
+    for (line, entry), seen in zip(batch.entries, ids, strict=True):
+        if put_seen(db, [seen]):
+            counted.append(entry)
+        else:
+            doubled.append(_doubled(db, seen, line, entry))
+    return counted, doubled
+
+
+def _later_owners(db: sqlite3.Connection, row: LedgerRow, ids: list[SeenRow]) -> list[LedgerRow]:
+    """Return the ledgers that have some of these ids but were registered later, and what depends on them.
+
+    An id counts in the ledger that was registered first, whichever was taken in first. So the index
+    does not depend on the order of events, and is at any time the one that a rebuild gives.
+    """
+    owners = {first.ledger for one in ids if (first := find_seen(db, one.key, one.more))}
+    rows = {number: ledger_row(db, number) for number in owners if number > row.id}
+    found = {each.id: each for each in rows.values() if each is not None}
+    for each in list(found.values()):
+        found |= {other.id: other for other in _dependants(db, each) if other.id != row.id}
+    return [found[number] for number in sorted(found) if Path(found[number].path).is_file()]
 
 
 def new_row(ledger: Registered) -> LedgerRow:
