@@ -25,7 +25,7 @@ def cells_of(entry: Entry) -> Cells:
         amount = found[position]
         if amount is not None:
             found[position] = json_number(Nanos(int(amount)))
-    found[_SECONDS] = _seconds(float(found[_SECONDS] or 0))
+    found[_SECONDS] = seconds_text(float(found[_SECONDS] or 0))
     return found
 
 
@@ -47,7 +47,7 @@ def cells_of_line(raw: bytes) -> Cells:
     if found["cost_usd"] is not None:
         _add_charge(values, found)
     if "audio_seconds" in found:
-        values["audio_seconds"] = _seconds(found["audio_seconds"])
+        values["audio_seconds"] = seconds_text(found["audio_seconds"])
     if "actual_cost_usd" in found:
         values["actual_cost_usd"] = _amount(found["actual_cost_usd"])
     for name in _RARE:
@@ -106,6 +106,7 @@ def _amount(amount: float) -> str:
     return json_number(from_json_number(amount)) if "e" in text else text
 
 
-def _seconds(seconds: float) -> str:
+def seconds_text(seconds: float) -> str:
     """Return seconds to the microsecond without an exponent, which some readers do not know."""
-    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+    text = f"{seconds:.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -32,6 +32,7 @@ from typing import Final
 
 from ..model import USAGE_FIELDS, Entry
 from ..money import ZERO, Nanos, json_number
+from .cells import seconds_text
 from .columns import instant_text
 from .exports import Context, counted
 from .exports.csv import guarded
@@ -177,6 +178,37 @@ COMMON: Final[tuple[FocusColumn, ...]] = (
 """The columns that every version has, in the spelling and with the meaning of FOCUS."""
 
 _OWN: Final[tuple[FocusColumn, ...]] = (
+    ("x_EntryId", lambda row: row.entry.id),
+    ("x_EntryKind", lambda row: row.entry.kind),
+    ("x_Timestamp", lambda row: instant_text(row.entry.timestamp)),
+    ("x_JobId", lambda row: guarded(row.entry.job_id)),
+    ("x_Stage", lambda row: _text(row.entry.stage)),
+    ("x_Attempt", lambda row: row.entry.attempt),
+    ("x_Model", lambda row: guarded(row.entry.model)),
+    ("x_Part", lambda row: row.part or None),
+    ("x_ServiceTier", lambda row: _text(row.entry.service_tier)),
+    ("x_RequestId", lambda row: _text(row.entry.request_id)),
+    ("x_Operation", lambda row: _text(row.entry.operation)),
+    ("x_Workflow", lambda row: _text(row.entry.workflow)),
+    ("x_Project", lambda row: _text(row.entry.project)),
+    ("x_PriceSource", lambda row: row.entry.charge.priced_by.source if row.entry.charge else None),
+    ("x_Estimated", lambda row: str(row.entry.estimated).lower()),
+    ("x_Unpriced", _is_unpriced),
+    ("x_Calls", lambda row: row.entry.sign if row.first else None),
+)
+
+
+def _count_column(name: str) -> FocusColumn:
+    def signed(row: Charged) -> Cell:
+        if not row.first:
+            return None
+        count = row.entry.sign * getattr(row.entry.usage, name)
+        return seconds_text(count) if name == "audio_seconds" else count
+
+    return ("x_" + "".join(word.capitalize() for word in name.split("_")), signed)
+
+
+OWN: Final[tuple[FocusColumn, ...]] = (
     ("x_EntryId", lambda row: row.entry.id),
     ("x_EntryKind", lambda row: row.entry.kind),
     ("x_Timestamp", lambda row: instant_text(row.entry.timestamp)),
