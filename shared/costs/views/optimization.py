@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..analysis.caching import Cacheable
-from ..analysis.optimise import Option, OptionKind, Savings
+from ..analysis.optimise import Option, OptionKind, Savings, Slot
 from ..analysis.sums import UNNAMED
 from ..money import Nanos, format_usd, percent, to_usd
 from ..periods import Period
@@ -117,11 +117,12 @@ def _caching(cacheable: Sequence[Cacheable]) -> Iterator[Table]:
         Column("before", "Cost", "money"),
         Column("saving", "At most", "money"),
     )
-    rows = tuple(
-        (c.slot.stage or UNNAMED, f"{c.slot.service}/{c.slot.model}", c.calls, c.before, c.saving)
-        for c in cacheable
-    )
+    rows = tuple((c.slot.stage or UNNAMED, _model(c.slot), c.calls, c.before, c.saving) for c in cacheable)
     yield Table("If inputs begin alike", columns, rows)
+
+
+def _model(slot: Slot) -> str:
+    return f"{slot.service}/{slot.model}"
 
 
 def _table(title: str, options: tuple[Option, ...]) -> Table:
@@ -139,7 +140,7 @@ def _table(title: str, options: tuple[Option, ...]) -> Table:
 
 def _row(option: Option) -> Row:
     slot = option.slot
-    model = f"{slot.service}/{slot.model}"
+    model = _model(slot)
     return (
         slot.stage or UNNAMED,
         model,
@@ -202,7 +203,7 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
 def _cacheable(cacheable: Cacheable) -> dict[str, object]:
     return {
         "stage": cacheable.slot.stage,
-        "model": f"{cacheable.slot.service}/{cacheable.slot.model}",
+        "model": _model(cacheable.slot),
         "calls": cacheable.calls,
         "cost_usd": to_usd(cacheable.before),
         "saving_at_most_usd": to_usd(cacheable.saving),
@@ -213,7 +214,7 @@ def _option(option: Option) -> dict[str, object]:
     return {
         "kind": option.change.kind,
         "stage": option.slot.stage,
-        "from": f"{option.slot.service}/{option.slot.model}",
+        "from": _model(option.slot),
         "to": option.change.name,
         "calls": option.calls,
         "cost_usd": to_usd(option.before),

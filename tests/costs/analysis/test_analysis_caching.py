@@ -48,10 +48,7 @@ def test_writing_to_a_cache_may_cost_more() -> None:
         [call(1, 4_000), call(2, 1_000, 1)],  # too short to be cached
         [call(1, 4_000), call(2, 4_000, 1, job_id="other")],
         [call(1, 4_000), call(2, 4_000, 1, stage="other")],
-        [
-            call(1, 4_000, model="openai/gpt-4"),
-            call(2, 4_000, 1, model="openai/gpt-4"),
-        ],  # no price for a cache
+        [call(n, 4_000, model="openai/gpt-4") for n in range(2)],  # has no price for a cache
         [call(1, 4_000), replace(call(2, 4_000, 1), usage=Usage(tokens_input=4_000, tokens_cached=2_000))],
         [call(1, 4_000), replace(call(2, 4_000, 1), charge=None)],
     ],
