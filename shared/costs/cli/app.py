@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -15,6 +16,9 @@ from ..formats import load, names
 from ..formats.canvas import Canvas
 from ..views.report import Report
 from ..workspace import Workspace
+
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+"""Puts the cursor at the top and clears the screen and its history (ECMA-48)."""
 
 
 class ReaderGone(Exception):
@@ -57,6 +61,16 @@ class App(NamedTuple):
             sys.stdout.write(text_format.render(report, canvas))
         else:
             sys.stdout.write(canvas.fit(load(self.output.format_name).render(report)))
+
+    def watch(self, make: Callable[[], Report], every_s: float | None) -> None:
+        """Show a report, and with ``every_s`` show it anew every so many seconds until interrupted."""
+        self.show(make())
+        while every_s is not None:
+            sys.stdout.flush()
+            time.sleep(every_s)
+            if sys.stdout.isatty():
+                sys.stdout.write(_CLEAR)
+            self.show(make())
 
     def say(self, message: str) -> None:
         """Tell the user something beside the data, on stderr."""

@@ -37,6 +37,15 @@ month_option = click.option(
 )
 
 
+watch_option = click.option(
+    "--watch",
+    "every_s",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Show it anew every so many seconds, until Ctrl-C.",
+)
+
+
 class Span(NamedTuple):
     """The stretch of time a user asked for; nothing given is the present month.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -269,3 +270,20 @@ def test_long_work_shows_progress_only_on_a_terminal(jobs: Path) -> None:
     assert done.returncode == 0
     assert "Exporting" in shown
     assert program("export", "csv", "-").err == "wrote 11 entries\n"
+
+
+def test_watch_shows_it_anew_until_interrupted(jobs: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, str(PROGRAM), "show-budget", "--user", "rpatel", "--watch", "0.1"]
+    with subprocess.Popen(command, stdout=follower, stderr=follower) as watching:
+        os.close(follower)
+        shown = b""
+        while shown.count(b"Budget of rpatel") < 2:
+            shown += os.read(leader, 65_536)
+        spend(jobs, minutes=100)
+        while b"$0.60 of" not in shown:
+            shown += os.read(leader, 65_536)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+    os.close(leader)
+    assert shown.count(b"\x1b[2J") >= 2

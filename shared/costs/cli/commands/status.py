@@ -5,16 +5,18 @@ from __future__ import annotations
 from ...views.period import period_report
 from ..app import App, dashboard_command
 from ..facts.period import period_facts
-from ..options import Span, user_option
+from ..options import Span, user_option, watch_option
 from ..reporting import asked
 
 
 @dashboard_command("Look", "status", "status --user rpatel --json")
 @user_option
-def command(app: App, user: str | None) -> None:
+@watch_option
+def command(app: App, user: str | None, every_s: float | None) -> None:
     """The present month at a glance: limits, spend, models, categories.
 
     Without --user: the default user (COST_TRACKER_USER, else 1).
     """
     filters = {"user": user or app.default_user}
-    app.show(period_report(period_facts(app.workspace, asked("Status", Span(), filters, show_limits=True))))
+    question = asked("Status", Span(), filters, show_limits=True)
+    app.watch(lambda: period_report(period_facts(app.workspace, question)), every_s)
