@@ -208,34 +208,6 @@ def _count_column(name: str) -> FocusColumn:
     return ("x_" + "".join(word.capitalize() for word in name.split("_")), signed)
 
 
-OWN: Final[tuple[FocusColumn, ...]] = (
-    ("x_EntryId", lambda row: row.entry.id),
-    ("x_EntryKind", lambda row: row.entry.kind),
-    ("x_Timestamp", lambda row: instant_text(row.entry.timestamp)),
-    ("x_JobId", lambda row: guarded(row.entry.job_id)),
-    ("x_Stage", lambda row: _text(row.entry.stage)),
-    ("x_Attempt", lambda row: row.entry.attempt),
-    ("x_Model", lambda row: guarded(row.entry.model)),
-    ("x_Part", lambda row: row.part or None),
-    ("x_ServiceTier", lambda row: _text(row.entry.service_tier)),
-    ("x_RequestId", lambda row: _text(row.entry.request_id)),
-    ("x_Operation", lambda row: _text(row.entry.operation)),
-    ("x_Workflow", lambda row: _text(row.entry.workflow)),
-    ("x_Project", lambda row: _text(row.entry.project)),
-    ("x_PriceSource", lambda row: row.entry.charge.priced_by.source if row.entry.charge else None),
-    ("x_Estimated", lambda row: str(row.entry.estimated).lower()),
-    ("x_Unpriced", _is_unpriced),
-    ("x_Calls", lambda row: row.entry.sign if row.first else None),
-)
-
-
-def _count_column(name: str) -> FocusColumn:
-    def signed(row: Charged) -> Cell:
-        return row.entry.sign * getattr(row.entry.usage, name) if row.first else None
-
-    return ("x_" + "".join(word.capitalize() for word in name.split("_")), signed)
-
-
 OWN: Final = (*_OWN, *(_count_column(name) for name in USAGE_FIELDS))
 """Our own columns. Counts are of the whole call and stand on its first row alone."""
 

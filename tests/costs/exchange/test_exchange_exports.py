@@ -50,11 +50,13 @@ def decimal_sum(values: list[str]) -> int:
     return from_usd(sum((Decimal(value) for value in values if value), Decimal(0)))
 
 
+@settings(deadline=None)
 @given(entries())
 def test_a_row_turns_back_into_the_entry_it_was_made_of(one: Entry) -> None:
     assert entry_of(dict(zip(COLUMN_NAMES, row_of(one), strict=True))) == one
 
 
+@settings(deadline=None)
 @given(st.text(max_size=8) | st.from_regex(r"'*[=+\-@\t\r].*", fullmatch=True))
 def test_guarding_a_cell_is_undone_exactly_and_leaves_no_formula(text: str) -> None:
     assert unguarded(guarded(text)) == text
@@ -238,6 +240,7 @@ def test_focus_versions_differ_in_their_columns(name: str, there: str, missing: 
     assert all(pascal.fullmatch(column) for column in first)
 
 
+@settings(deadline=None)
 @given(st.lists(entries(), max_size=6))
 def test_own_counts_of_focus_rows_sum_to_those_of_the_entries(given: list[Entry]) -> None:
     from shared.costs.exchange.focus import OWN, charges
@@ -348,6 +351,7 @@ def test_a_row_that_is_no_entry_says_why(changed: dict[str, str | int | None], c
 # --- from ledger lines ---------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(entries())
 def test_cells_from_a_line_are_those_of_its_entry(one: Entry) -> None:
     assert cells_of_line(encode(one)) == cells_of(one)

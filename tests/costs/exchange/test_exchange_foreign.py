@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.exchange.foreign import NAMES, Defaults, Understood, understand
@@ -155,6 +155,7 @@ JUNK: Any = (
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(n for names in NAMES.values() for n in names)), JUNK))
 def test_no_row_does_worse_than_a_plain_refusal(values: dict[str, object]) -> None:
     try:
