@@ -38,6 +38,14 @@ def asked(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return code, json.loads(capsys.readouterr().out)
 
 
+def _findings(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
+    """What ``doctor`` finds about alerts."""
+    capsys.readouterr()
+    run(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)["findings"]
+    return [(each["state"], each["found"], each["remedy"]) for each in found if each["what"] == "alerts"]
+
+
 def test_a_test_message_tells_each_address_apart(
     profile: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +86,12 @@ def test_what_waits_is_shown_and_can_be_sent(
     )
     state.close()
     assert asked(capsys, "status") == (0, {"waiting": 1, "given_up": []})
+    assert _findings(capsys) == [("note", "1 alert waits to be sent", "cost-dashboard notify send")]
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.costs.cli.facts.doctor.find_spec", lambda _name: None)
+        assert _findings(capsys) == [
+            ("wrong", "1 alert waits to be sent", "pip install 'cost-ledger[notify]'")
+        ]
     assert asked(capsys, "send") == (
         1,
         {
@@ -104,4 +118,11 @@ def test_a_notice_given_up_is_shown(profile: Path, capsys: pytest.CaptureFixture
     state.close()
     assert asked(capsys, "send")[0] == 1
     _, told = asked(capsys, "status")
+    assert _findings(capsys) == [
+        (
+            "wrong",
+            "given up: Budget!: the environment variable HOOK_A is not set",
+            "cost-dashboard notify test",
+        )
+    ]
     assert told["given_up"] == [{"alert": "Budget!", "why": "the environment variable HOOK_A is not set"}]

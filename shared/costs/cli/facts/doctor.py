@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...budgets.gate import Gate
 from ...errors import CostError
 from ...ledger.spool import waiting
+from ...notify.queue import standing
 from ...periods import month
 from ...platform import loose_modes
 from ...rollup import Query
@@ -19,7 +21,7 @@ from ...workspace import Workspace
 
 
 def doctor_facts(workspace: Workspace) -> DoctorFacts:
-    """Return what was found about storage, profile, prices, index, ledgers, spool and reservations."""
+    """Return what was found about storage, profile, prices, index, ledgers, reservations, alerts ..."""
     findings = [found for look in _LOOKS for found in _tried(look, workspace)]
     return DoctorFacts(findings, workspace.clock())
 
@@ -167,6 +169,21 @@ def _unreserved(workspace: Workspace) -> Iterator[Finding]:
             )
 
 
+def _alerts(workspace: Workspace) -> Iterator[Finding]:
+    """Say which alerts were not sent, and whether anything could send them."""
+    found = standing(workspace.state, workspace.clock())
+    for text, why in found.given_up[:5]:
+        yield Finding("alerts", "wrong", f"given up: {text}: {why}", "cost-dashboard notify test")
+    if found.waiting:
+        waits = plural(found.waiting, "alert waits", "alerts wait") + " to be sent"
+        if find_spec("apprise") is None:
+            yield Finding("alerts", "wrong", waits, "pip install 'cost-ledger[notify]'")
+        else:
+            yield Finding("alerts", "note", waits, "cost-dashboard notify send")
+    elif not found.given_up:
+        yield Finding("alerts", "ok", "none waits to be sent")
+
+
 _LOOKS = (
     _python,
     _storage,
@@ -178,4 +195,5 @@ _LOOKS = (
     _unpriced,
     _reservations,
     _unreserved,
+    _alerts,
 )
