@@ -56,6 +56,11 @@ def test_a_jump_over_thresholds_tells_the_highest_alone(state: StateDb) -> None:
     assert told(state, crossed(50)) == []
 
 
+def test_a_new_threshold_below_one_that_was_told_is_no_news(state: StateDb) -> None:
+    assert told(state, crossed(100)) == [100]
+    assert told(state, crossed(90)) == []
+
+
 def test_scopes_and_periods_are_told_apart(state: StateDb) -> None:
     december = crossed(80, at=datetime(2026, 12, 1, tzinfo=UTC))
     others = [

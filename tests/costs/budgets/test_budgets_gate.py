@@ -383,6 +383,14 @@ def test_a_hold_expires_into_an_orphan(bench: Bench) -> None:
     bench.reserve("9")
 
 
+def test_an_orphan_stays_one_when_the_clock_is_set_back(bench: Bench) -> None:
+    bench.reserve("6", expires_after=timedelta(minutes=5))
+    bench.now += timedelta(hours=1)
+    bench.reserve("1").void()
+    bench.now -= timedelta(hours=1)
+    assert bench.held() == [(from_usd(6), "it expired")]
+
+
 def test_an_old_orphan_counts_within_its_month_and_its_job(bench: Bench) -> None:
     text = "budget: {monthly_limit_usd: 10, job_limit_usd: 8, block_at_limit: true}"
     bench.reserve("6", text).close()
