@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import FileRefused, ProfileError
+from .errors import FileRefused, Place, PriceFileError, ProfileError
 from .storage import CostStorage
 
 if TYPE_CHECKING:
@@ -223,7 +223,12 @@ def _load_catalogue(storage: CostStorage, prices: Path | None, aliases: Mapping[
     try:
         return LoadedCatalogue(Catalogue.load(storage, prices, aliases))
     except FileRefused as fault:
-        return LoadedCatalogue(Catalogue.load(storage, None, aliases), fault)
+        refusal = fault
+    except OSError as fault:
+        if prices is None:
+            raise
+        refusal = PriceFileError(Place(prices), f"cannot be read: {fault}", "make it readable")
+    return LoadedCatalogue(Catalogue.load(storage, None, aliases), refusal)
 
 
 def _signature(path: Path | None) -> object:

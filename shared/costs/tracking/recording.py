@@ -8,18 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
 from ..ledger.recorder import Recorded, Recorder
 from ..ledger.redact import redact
-from ..model import Charge, Entry, PricedBy
+from ..model import Charge, Entry, PricedBy, Unpriced
 from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
 from ..platform import host_name
 from ..workspace import Workspace
 from .call import Call
 from .context import JobContext, job_id_of
+
+if TYPE_CHECKING:
+    from ..pricing.catalogue import Catalogue
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -126,23 +130,37 @@ class Recording:
 
     def _charge(self, call: Call, at: datetime) -> Charge | None:
         """Return our charge; what the provider states only where we have no price."""
-        loaded = self._workspace.loaded_catalogue()
-        if loaded.fault:
-            self._warn_once(str(loaded.fault), "the project's own prices are not used: %s", loaded.fault)
-        verdict = loaded.catalogue.charge(call.service, call.model, call.usage, at, call.service_tier)
+        verdict = self._verdict(call, at)
         if isinstance(verdict, Charge):
             if verdict.total > MAX_ENTRY_NANOS:
-                raise ValueError(
-                    f"one call cannot cost {format_usd(verdict.total)}: check its counts, {call.usage}"
-                )
+                amount = format_usd(verdict.total)
+                raise ValueError(f"one call cannot cost {amount}: check its counts, {call.usage}")
             return verdict
         if call.actual_cost is not None:
             return _stated(call, call.actual_cost)
         self._warn_once((call.service, call.model), "unpriced: %s", verdict.reason)
         return None
 
+    def _verdict(self, call: Call, at: datetime) -> Charge | Unpriced:
+        catalogue = self._catalogue()
+        if catalogue is None:
+            return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
+        return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier)
+
     def _is_local(self, call: Call) -> bool:
-        return self._workspace.loaded_catalogue().catalogue.is_local(call.service, call.model)
+        catalogue = self._catalogue()
+        return catalogue is not None and catalogue.is_local(call.service, call.model)
+
+    def _catalogue(self) -> Catalogue | None:
+        """Return the prices; ``None`` while their files cannot be read: the call is recorded all the same."""
+        try:
+            loaded = self._workspace.loaded_catalogue()
+        except OSError as fault:
+            self._warn_once("prices", "prices cannot be read: %s", fault)
+            return None
+        if loaded.fault:
+            self._warn_once(str(loaded.fault), "the project's own prices are not used: %s", loaded.fault)
+        return loaded.catalogue
 
     def _recorded_before(self, entry_id: str) -> Entry | None:
         self._workspace.index.catch_up(self._job.ledger)
