@@ -9,6 +9,7 @@ import click
 from ...exchange.exports import ALIASES, exports
 from ..app import App, dashboard_command
 from ..exporting import write_entries
+from ..formatlist import with_formats
 from ..options import Span
 from ..reporting import filter_options, query_of, span_options
 
@@ -26,7 +27,11 @@ from ..reporting import filter_options, query_of, span_options
 def command(app: App, kind: str, file: Path, span: Span, filters: dict[str, str]) -> None:
     """Write the entries themselves to a file, all of them or as filtered.
 
-    FORMAT is one of those that `cost-dashboard export --help` names; FILE is - for the terminal.
-    JSON also carries a summary and the budgets. Without dates: the whole history.
+    FORMAT is one of those below; FILE is - for the terminal. JSON also carries a summary and the
+    budgets. Without dates: the whole history.
     """
     write_entries(app, kind, file, query_of(filters), span)
+
+
+_SHORT = ((name, f"The same as {full}.") for name, full in ALIASES.items())
+command.help = with_formats(command.help, exports(), _SHORT)

@@ -17,6 +17,7 @@ from ...exchange.shelf import Shelf
 from ...periods import zone
 from ..app import App, dashboard_command
 from ..counting import counting
+from ..formatlist import with_formats
 
 BAD_NEWS = 1
 
@@ -59,6 +60,9 @@ def command(app: App, file: Path, *, dry_run: bool, **given: Any) -> int | None:
         tally = importer.run()
     app.show(import_report(tally, f"{file} as {source.format.name}", dry_run=dry_run))
     return BAD_NEWS if tally.refused else None
+
+
+command.help = with_formats(command.help, imports())
 
 
 def _source(app: App, file: Path, **given: Any) -> Source:

@@ -149,6 +149,6 @@ def import_for(path: Path, name: str | None = None) -> Import:
     except sqlite3.Error as error:
         raise CannotRead(f"{path}: a damaged database: {error}") from None
     if not fitting:
-        known = "; ".join(f"{each.name}: {each.summary}" for each in imports().values())
-        raise CannotRead(f"{path}: is of no format that can be imported ({known})")
+        known = "\n".join(f"  {each.name}: {each.summary}" for each in imports().values())
+        raise CannotRead(f"{path}: is of no format that can be imported:\n{known}")
     return fitting[0]

@@ -61,4 +61,4 @@ def _value(kind: ColumnKind, text: str | None) -> Value:
     return unguarded(text) if kind in ("text", "json") else text
 
 
-IMPORT: Final = Import("csv", "our own export as CSV", _recognises, _read)
+IMPORT: Final = Import("csv", "Our own export as CSV.", _recognises, _read)

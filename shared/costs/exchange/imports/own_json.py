@@ -31,4 +31,4 @@ def _item(where: str, raw: bytes) -> Item:
         return NotUnderstood(where, str(error))
 
 
-IMPORT: Final = Import("json", "our own export as JSON", _recognises, _read)
+IMPORT: Final = Import("json", "Our own export as JSON.", _recognises, _read)

@@ -33,4 +33,4 @@ def _item(where: str, raw: bytes) -> Item:
         return NotUnderstood(where, str(error))
 
 
-IMPORT: Final = Import("jsonl", "our own export as JSONL, or a ledger", _recognises, _read)
+IMPORT: Final = Import("jsonl", "Our own export as JSONL, or a ledger.", _recognises, _read)

@@ -62,4 +62,4 @@ def _value(name: str, value: Any) -> Value:  # whatever a Parquet column holds
     return value if isinstance(value, (str, int, float)) else None
 
 
-IMPORT: Final = Import("parquet", "our own export as Parquet", _recognises, _read)
+IMPORT: Final = Import("parquet", "Our own export as Parquet.", _recognises, _read)

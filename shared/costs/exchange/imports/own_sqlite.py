@@ -35,4 +35,4 @@ def _item(number: int, values: dict[str, str | int | float | None]) -> Item:
         return NotUnderstood(f"entries row {number}", str(error))
 
 
-IMPORT: Final = Import("sqlite", "our own export as an SQLite database", _recognises, _read)
+IMPORT: Final = Import("sqlite", "Our own export as an SQLite database.", _recognises, _read)

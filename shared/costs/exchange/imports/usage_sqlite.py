@@ -28,4 +28,4 @@ def _read(path: Path) -> Iterator[Item]:
         raise CannotRead(f"{path}: cannot be read as a database with a table {TABLE}: {error}") from error
 
 
-IMPORT: Final = Import("usage-sqlite", f"an SQLite database with a table {TABLE}", _recognises, _read)
+IMPORT: Final = Import("usage-sqlite", "An SQLite database with a table usage_log.", _recognises, _read)
