@@ -6,7 +6,9 @@ are looked at, so no prompt and no completion passes through here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 _ABSENT_TYPES: Final = frozenset({"Unset", "NotGiven", "Omit"})
@@ -33,17 +35,15 @@ class Fields:
 
     def get(self, *names: str) -> object:
         """Return the first of these fields that has a value, else ``None``."""
+        raw = self.raw
+        read = raw.get if isinstance(raw, Mapping) else partial(_attribute, raw)
         for name in names:
-            for spelling in (name, camel(name)):
-                value = self._read(spelling)
+            for spelling in spellings(name):
+                value = read(spelling)
                 if value is not None and type(value).__name__ not in _ABSENT_TYPES:
-                    return value
+                    found: object = value
+                    return found
         return None
-
-    def _read(self, name: str) -> object:
-        if isinstance(self.raw, Mapping):
-            return self.raw.get(name)
-        return getattr(self.raw, name, None)
 
     def has(self, *names: str) -> bool:
         """Tell whether all of these fields have a value."""
@@ -93,11 +93,17 @@ class Fields:
         return value
 
 
-def camel(name: str) -> str:
-    """Return a name in camel case.
+def _attribute(raw: object, name: str) -> object:
+    return getattr(raw, name, None)
 
-    >>> camel("cache_read_input_tokens"), camel("id")
-    ('cacheReadInputTokens', 'id')
+
+@functools.cache
+def spellings(name: str) -> tuple[str, ...]:
+    """Return a name in snake case and in camel case, where that is another.
+
+    >>> spellings("cache_read_input_tokens"), spellings("id")
+    (('cache_read_input_tokens', 'cacheReadInputTokens'), ('id',))
     """
     head, *rest = name.split("_")
-    return head + "".join(word[:1].upper() + word[1:] for word in rest)
+    camel = head + "".join(word[:1].upper() + word[1:] for word in rest)
+    return (name, camel) if head and rest else (name,)

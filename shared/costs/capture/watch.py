@@ -21,7 +21,7 @@ Report = Callable[[Captured], object]
 
 ENDED: Final = "ended"
 CLOSED: Final = "was closed early"
-DROPPED: Final = "was dropped unread"
+DROPPED: Final = "was dropped"
 
 UNKNOWN_MODEL: Final = "unknown"
 """The model of a call that was cut off before anything named it: unpriced, but never missing."""

@@ -251,6 +251,67 @@ def test_the_stream_helper_of_openai(server: ProviderServer, calls: list[Capture
         is_what_was_served(call, server)
 
 
+@pytest.mark.parametrize("how", ["create", "get_final_response", "events", "cut", "asynchronous"])
+def test_streams_of_responses(server: ProviderServer, calls: list[Captured], how: str) -> None:
+    server.next_replies(Reply(cached=100, reasoning=12))
+    request: Any = {"model": "gpt-5", "input": "Say what the notice says."}
+    client = openai_client(server)
+    if how == "create":
+        assert list(track_stream(client.responses.create(**request, stream=True), calls.append))
+    elif how == "asynchronous":
+        asyncio.run(read_a_response(openai_client(server, "AsyncOpenAI"), request, calls))
+    else:
+        with track_stream(client.responses.stream(**request), calls.append) as stream:
+            if how == "get_final_response":
+                assert stream.get_final_response().usage
+            elif how == "events":
+                assert list(stream)
+            else:
+                for event in stream:
+                    if event.type == "response.output_text.delta":
+                        break
+    [call] = calls
+    if how == "cut":
+        assert "was closed early" in (call.incomplete or "")
+        assert (call.request_id, call.model, call.usage.tokens_output) == ("req-1", "gpt-5", 1)
+    else:
+        is_what_was_served(call, server)
+        assert call.usage.tokens_reasoning == 12
+
+
+async def read_a_response(client: Any, request: dict[str, Any], calls: list[Captured]) -> None:
+    async with track_stream(client.responses.stream(**request), calls.append) as stream:
+        assert (await stream.get_final_response()).usage
+
+
+def test_closing_an_asynchronous_stream(server: ProviderServer, calls: list[Captured]) -> None:
+    async def read() -> None:
+        client = openai_client(server, "AsyncOpenAI")
+        stream = track_stream(
+            await client.chat.completions.create(model="gpt-4o", messages=ASK, stream=True), calls.append
+        )
+        await anext(stream)
+        await stream.close()
+
+    asyncio.run(read())
+    assert "was closed early" in (calls[0].incomplete or "")
+
+
+def test_an_asynchronous_stream_that_breaks(server: ProviderServer, calls: list[Captured]) -> None:
+    async def read() -> None:
+        client = anthropic_client(server, "AsyncAnthropic")
+        stream = await client.messages.create(
+            model="claude-sonnet-4-6", max_tokens=9, messages=ASK, stream=True
+        )
+        async for _ in track_stream(stream, calls.append):
+            pass
+
+    server.next_replies(Reply("hang-up"))
+    with pytest.raises(Exception, match=r"^"):
+        asyncio.run(read())
+    assert "broke" in (calls[0].incomplete or "")
+
+
 def test_a_tracked_stream_is_as_the_original(server: ProviderServer, calls: list[Captured]) -> None:
     original = openai_stream(server)
     stream = track_stream(original, calls.append)
@@ -357,4 +418,4 @@ def test_a_stream_left_open_is_reported_at_exit() -> None:
         "next(stream)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("gpt-4o the stream was dropped unread before its usage")
+    assert done.stdout.startswith("gpt-4o the stream was dropped before its usage")

@@ -47,6 +47,9 @@ with client.chat.completions.create(model="gpt-4o", messages=ask, stream=True) a
         except StopIteration:
             break
 
+client.responses.create(model="gpt-5", input="Say it.")
+list(client.responses.create(model="gpt-5", input="Say it.", stream=True))
+
 async def several():
     client = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1])
     calls = [client.chat.completions.create(model="gpt-4o-mini", messages=ask) for _ in range(4)]
@@ -106,7 +109,7 @@ def test_every_call_of_two_sdks_is_in_the_ledger(server: ProviderServer, tmp_pat
     assert done.returncode == 7, done.stderr
     assert done.stdout == "the program's own output\n"
     found = {entry.request_id: entry for entry in entries(job)}
-    assert len(server.answered) == len(found) == 12
+    assert len(server.answered) == len(found) == 14
     for served in server.answered:
         entry = found[served.request_id]
         assert entry.model == served.asked.model

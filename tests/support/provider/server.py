@@ -17,10 +17,12 @@ from .anthropic import AnthropicFormat
 from .gemini import GeminiFormat
 from .openai import OpenAIAudioFormat, OpenAIChatFormat
 from .replies import Answering, Reply, Served, WireFormat, counts_of
+from .responses import OpenAIResponsesFormat
 
 FORMATS: Final[tuple[WireFormat, ...]] = (
     OpenAIChatFormat(),
     OpenAIAudioFormat(),
+    OpenAIResponsesFormat(),
     AnthropicFormat(),
     GeminiFormat(),
 )
