@@ -1,11 +1,12 @@
 """What the rows of other tools mean: their names for our fields, read tolerantly and out loud.
 
 Names differ between tools, so each field is known under several; names outside these lists are not
-used and are reported. Three rules where tools differ in more than names:
+used and are reported. What else is done:
 
 * Anthropic's own counts (``cache_read_input_tokens``, ``cache_creation_input_tokens``) stand beside
   the input tokens and are added to them; all other names of cached tokens are parts of the input.
 * A total alone (``total_tokens``) is split 80/20 into input and output and flagged as estimated.
+* Known forms of keys and passwords in texts are not taken over.
 * A time without a zone is taken to be in the zone given, and counted in the report.
 """
 
@@ -21,6 +22,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from ..ledger.redact import clean_text
 from ..model import MAX_COUNT
 from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
@@ -149,7 +151,7 @@ class _Stated:
         value = self.get(name)
         if isinstance(value, (dict, list)):
             raise TypeError(f"{name} is no text: {value!r}")
-        return None if value is None else str(value).strip()
+        return None if value is None else clean_text(str(value).strip())
 
     def count(self, name: str) -> int | None:
         number = self.number(name)
@@ -260,7 +262,7 @@ def _tags(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         value = json.loads(value) if value.lstrip().startswith("[") else re.split(r"[,;]", value)
     if isinstance(value, (list, tuple)):
-        return tuple(str(tag).strip() for tag in value if str(tag).strip())
+        return tuple(clean_text(str(tag).strip()) for tag in value if str(tag).strip())
     return ()
 
 

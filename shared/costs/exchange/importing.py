@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ..ledger.line import encode
+from ..ledger.redact import clean_text
 from ..model import Charge, Entry, PricedBy, Usage
 from ..money import ZERO, Nanos
 from ..platform import host_name
@@ -77,7 +78,7 @@ class Tally:
         """Count a row that was not understood."""
         self.refused += 1
         if len(self.refusals) < MAX_REFUSALS:
-            self.refusals.append(NotUnderstood(row, why))
+            self.refusals.append(NotUnderstood(row, clean_text(why)))
 
     def add(self, entry: Entry) -> None:
         """Count an entry that was added."""

@@ -284,6 +284,16 @@ def test_unused_fields_are_named_and_counted(tmp_path: Path, catalogue: Catalogu
     assert "secret" not in repr(kept.entries)
 
 
+def test_no_secret_comes_in_with_a_history(tmp_path: Path, catalogue: Catalogue) -> None:
+    secret = "sk-proj-0123456789abcdefghij"
+    path, kept = tmp_path / "history.csv", Kept()
+    header = "time,model,cost,description,category,user,job,stage,request_id,tags,api_key\n"
+    path.write_text(f"{header}2025-03-01,gpt-4o,1{f',{secret}' * 8}\n{secret},gpt-4o,1{f',{secret}' * 8}\n")
+    tally = run(path, kept, catalogue)
+    assert (tally.added, tally.refused) == (1, 1)
+    assert secret not in repr(kept.entries) + repr(tally)
+
+
 def test_progress_and_many_refusals_stay_bounded(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "history.csv"
     path.write_text("time,model,cost\n" + "never,gpt-4o,1\n" * 250)
