@@ -329,3 +329,39 @@ class TestClaudeAgentSessions:
         nothing["model_usage"] = {"claude-sonnet-4-5": {"inputTokens": 0, "outputTokens": 0, "costUSD": 0}}
         [call] = read_response(nothing)
         assert call.usage == Usage()
+
+
+def test_a_result_of_a_langchain_model_that_completes_text() -> None:
+    output = {
+        "token_usage": {"prompt_tokens": 10, "completion_tokens": 2},
+        "model_name": "gpt-3.5-turbo-instruct",
+    }
+    result = {"generations": [[{"text": "a"}], [{"text": "b"}], []], "llm_output": output}
+    [call] = read_response(result)
+    assert (call.service, call.model, call.usage) == ("openai", "gpt-3.5-turbo-instruct", Usage(10, 2))
+    assert read_response({"generations": [[]]}) == ()
+
+
+def test_gemini_without_usage_is_flagged() -> None:
+    [call] = read_response({"modelVersion": "gemini-2.5-pro", "candidates": [], "responseId": "r"})
+    assert call.incomplete == "the response has no usage"
+    grounded = {"groundingMetadata": {"webSearchQueries": ["q"]}}
+    usage = {"promptTokenCount": 1, "totalTokenCount": 1}
+    [call] = read_response({"candidates": [grounded, grounded], "modelVersion": "g", "usageMetadata": usage})
+    assert call.usage.web_searches == 1, "a grounded prompt is billed once"
+
+
+def test_groundings_of_an_interaction() -> None:
+    usage = {"total_input_tokens": 5, "grounding_tool_count": [{"type": "google_search", "count": 2}]}
+    [call] = read_response({"id": "i", "model": "gemini-2.5-flash", "usage": usage})
+    assert call.usage.web_searches == 2
+
+
+def test_an_older_message_of_langchain_has_the_providers_own_usage() -> None:
+    about = {"token_usage": {"prompt_tokens": 10, "completion_tokens": 2}, "model_name": "gpt-4o"}
+    [call] = read_response({"type": "ai", "response_metadata": about})
+    assert call.usage == Usage(10, 2)
+    [call] = read_response(
+        {"type": "ai", "response_metadata": {"model_provider": "bedrock_converse", "model_id": "m"}}
+    )
+    assert (call.service, call.incomplete) == ("bedrock", "the message has no usage")
