@@ -125,6 +125,7 @@ def ask(sql: str, source: Source, context: Context) -> Answer:
         MissingExtra: DuckDB is not installed.
         BadQuery: the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's.
 
+    >>> from shared.costs.exchange.source import Listed
     >>> ask("SELECT 0.1 + 0.2 AS exact", Listed([]), Context()).rows
     ((Decimal('0.3'),),)
     """
