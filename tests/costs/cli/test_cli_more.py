@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
+from shared.costs.ledger.spool import put
+from shared.costs.storage import CostStorage
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
 GPT_4O = 0.00675
@@ -287,3 +289,65 @@ def test_watch_shows_it_anew_until_interrupted(jobs: Path) -> None:
         assert watching.wait(30) == 130
     os.close(leader)
     assert shown.count(b"\x1b[2J") >= 2
+
+
+def test_doctor_finds_what_waits_and_what_was_left_behind(
+    profile: Path, jobs: Path, cost_home: Path, dashboard: Dashboard
+) -> None:
+    dashboard("set-budget", "--monthly", "5", "--block")
+    tracker = CostTracker(jobs / "job-left", "rpatel")
+    tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=1_000).__enter__()
+    tracker.close()  # the hold was never settled
+    spool = cost_home / "spool"
+    waiting = CostStorage(cost_home)
+    put(waiting, jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0001")
+    (spool / "0002.spooled").write_bytes(b"no header")
+    found = {
+        f["what"]: f["found"] for f in dashboard("doctor", "--json").json()["findings"] if f["state"] != "ok"
+    }
+    assert "1 entry waits" in found["spool"] or "is damaged" in found["spool"]
+    assert found["reservations"] == "1 orphan still counted"
+
+
+def test_doctor_goes_on_after_a_look_that_failed(
+    monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard
+) -> None:
+    def unreadable(_: object) -> None:
+        raise OSError("no such device")
+
+    monkeypatch.setattr("shared.costs.cli.facts.doctor.waiting", unreadable)
+    findings = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}
+    assert (findings["spool"]["state"], findings["spool"]["found"]) == ("wrong", "no such device")
+    assert findings["reservations"]["state"] == "ok"
+
+
+def test_doctor_counts_many_damaged_lines(jobs: Path, dashboard: Dashboard) -> None:
+    ledger = jobs / JOB / "cost_ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes() + b"broken\n" * 12)
+    found = [f["found"] for f in dashboard("doctor", "--json").json()["findings"] if f["what"] == "ledger"]
+    assert (len(found), found[-1]) == (11, "2 more lines")
+
+
+def test_check_with_a_forecast(profile: Path, jobs: Path, dashboard: Dashboard) -> None:
+    dashboard("set-budget", "--monthly", "100")
+    spend(jobs)
+    found = dashboard("check", "--user", "rpatel", "--forecast", "--json").json()
+    assert [check["check"] for check in found["checks"]] == ["month", "forecast"]
+
+
+def test_export_within_dates(jobs: Path, dashboard: Dashboard) -> None:
+    assert dashboard("export", "jsonl", "-", "--month", "2026-09").err == "wrote 0 entries\n"
+
+
+def test_rebuild_refuses_a_root_that_is_no_directory(tmp_path: Path, dashboard: Dashboard) -> None:
+    assert dashboard("rebuild-index", "--root", tmp_path / "nowhere").code == 2
+
+
+def test_a_new_profile_lies_where_it_is_found(
+    tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard
+) -> None:
+    monkeypatch.delenv("COST_TRACKER_PROFILE")
+    monkeypatch.chdir(tmp_path)
+    assert dashboard("set-budget", "--monthly", "9").code == 0
+    assert (cost_home / "profile.yaml").exists()
+    assert dashboard("show-budget", "--json").json()["limit_usd"] == 9
