@@ -25,13 +25,17 @@ def key_of(entry_id: str) -> tuple[int, int]:
 
 
 def _value(entry_id: str) -> int:
-    if len(entry_id) == _ID_DIGITS:
+    # ``int`` would also take capitals, signs, blanks and underscores: other texts, and other ids.
+    if (
+        len(entry_id) == _ID_DIGITS
+        and entry_id.isalnum()
+        and entry_id.isascii()
+        and entry_id.lower() == entry_id
+    ):
         try:
-            value = int(entry_id, 16)
+            return int(entry_id, 16)
         except ValueError:
-            return _hashed(entry_id)
-        if f"{value:028x}" == entry_id:
-            return value
+            pass  # other letters: an id from elsewhere
     return _hashed(entry_id)
 
 

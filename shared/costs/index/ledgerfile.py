@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -71,19 +72,21 @@ class LedgerFile:
 
     def lines(self, start: int) -> Iterator[Line]:
         """Return the complete lines from ``start`` on; what follows the last newline is left."""
-        at, rest, length = start, b"", 0
+        at, rest, dropped = start, b"", 0  # of a too long line, the bytes that were let go
         for piece in self._pieces(start):
-            whole = rest + piece
-            length += len(piece)
-            position = 0
-            while (end := whole.find(b"\n", position)) >= 0:
-                behind = length - (len(whole) - position)  # bytes of a too long line that were let go
-                raw = whole[position : end + 1]
-                yield Line(at, len(raw) + behind, raw)
-                at += len(raw) + behind
-                length -= len(raw) + behind
-                position = end + 1
-            rest = whole[position:][: MAX_LINE + 1]
+            for raw in BytesIO(rest + piece if rest else piece):  # splits at newlines alone, and keeps them
+                if raw[-1:] != b"\n":
+                    rest = raw
+                    break
+                length = len(raw) + dropped
+                yield Line(at, length, raw)
+                at += length
+                dropped = 0
+            else:
+                rest = b""
+            if len(rest) > MAX_LINE:
+                dropped += len(rest) - MAX_LINE - 1
+                rest = rest[: MAX_LINE + 1]
 
     def _pieces(self, start: int) -> Iterator[bytes]:
         while piece := os.pread(self._descriptor, _PIECE, start):

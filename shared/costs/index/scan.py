@@ -19,7 +19,7 @@ import msgspec
 from ..ledger.line import SEAL_LENGTH, DamagedLine, decode
 from ..model import MAX_COUNT, Entry
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
-from ..rollup import BUCKET_SECONDS, OUTPUT_PARTS, bucket_of
+from ..rollup import BUCKET_SECONDS, bucket_of
 from .catchup import GONE
 from .fold import Sums, dim_of, plus, sums_of, total
 from .intake import NEVER, Problem, new_row
@@ -36,6 +36,14 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Text = str | None
 Amount = int | float
+
+
+class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The usual parts of a charge, in USD."""
+
+    input: Amount = 0
+    output: Amount = 0
+    cached: Amount = 0
 
 
 class _Call(msgspec.Struct, gc=False):
@@ -58,7 +66,7 @@ class _Call(msgspec.Struct, gc=False):
     audio_seconds: Seconds = 0
     stage: Text = None
     attempt: Count = 1
-    cost_parts: dict[str, Amount] = {}  # msgspec copies it
+    cost_parts: _Parts | None = None
     priced_by: Text = None
     estimated: bool = False
     request_id: Text = None
@@ -142,20 +150,20 @@ class _Scanner:
         found, sums = self.found, dict[Key, list[int]]()
         reserved: dict[str, Sums] = {}
         end = 0
+        seen, number = found.seen, ledger.id
         for line in file.lines(0):
-            end = line.offset + line.length
-            entry_id = self._usual(line.raw, sums)
+            offset, length, raw = line
+            end = offset + length
+            entry_id = self._usual(raw, sums)
             if entry_id is None:
                 entry = self._other(ledger, line, sums)
                 if entry is None:
                     continue
                 entry_id = entry.id
                 if entry.reservation:
-                    reserved[entry.reservation] = plus(
-                        reserved.get(entry.reservation, (0, 0)), (entry.sign, entry.cost)
-                    )
-            key, more = key_of(entry_id)
-            found.seen.extend((key, more, ledger.id, line.offset))
+                    calls = reserved.get(entry.reservation, (0, 0))
+                    reserved[entry.reservation] = plus(calls, (entry.sign, entry.cost))
+            seen.extend((*key_of(entry_id), number, offset))
         found.read_bytes += end
         self._finish(ledger, file, end, sums)
         found.reserved.extend((name, ledger.id, calls, cost) for name, (calls, cost) in reserved.items())
@@ -272,16 +280,16 @@ def _add(values: list[int], call: _Call, cost: int, cost_output: int) -> None:
 
 
 def _charge(call: _Call) -> tuple[int, int] | None:
-    """Return the cost and what of it pays for output; ``None`` when there is something wrong with it."""
+    """Return the cost and what of it pays for output; ``None`` where it takes a closer look."""
     if call.cost_usd is None:
         return 0, 0
-    cost = round(call.cost_usd * NANOS_PER_USD)
-    whole = output = 0
-    for name, amount in call.cost_parts.items():
-        nanos = round(amount * NANOS_PER_USD)
-        whole += nanos
-        if name in OUTPUT_PARTS:
-            output += nanos
-    if call.priced_by is None or whole != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
+    parts = call.cost_parts
+    if call.priced_by is None or parts is None:
+        return None
+    cost, output = round(call.cost_usd * NANOS_PER_USD), round(parts.output * NANOS_PER_USD)
+    whole = round(parts.input * NANOS_PER_USD) + output
+    if parts.cached:
+        whole += round(parts.cached * NANOS_PER_USD)
+    if whole != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
         return None
     return cost, output
