@@ -46,12 +46,11 @@ class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     cached: Amount = 0
 
 
-class _Call(msgspec.Struct, gc=False):
-    """A call as it usually stands in a ledger: fields of type ``None`` must not be there.
+class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A call as it usually stands in a ledger. A line with any other field is no usual one."""
 
-    What is not named here has no part in the sums and cannot make a line invalid.
-    """
-
+    v: int
+    kind: str
     id: str
     timestamp: str
     job_id: str
@@ -59,6 +58,7 @@ class _Call(msgspec.Struct, gc=False):
     service: str
     model: str
     cost_usd: Amount | None
+    crc: str
     tokens_input: Count = 0
     tokens_output: Count = 0
     tokens_cached: Count = 0
@@ -78,23 +78,6 @@ class _Call(msgspec.Struct, gc=False):
     host: Text = None
     pid: Count = 0
     metadata: dict[str, msgspec.Raw] = {}  # msgspec copies it
-    tokens_cache_write: None = None
-    tokens_cache_write_1h: None = None
-    tokens_audio_input: None = None
-    tokens_audio_output: None = None
-    tokens_audio_cached: None = None
-    tokens_image_input: None = None
-    tokens_image_output: None = None
-    characters: None = None
-    images: None = None
-    pages: None = None
-    requests: None = None
-    web_searches: None = None
-    tags: None = None
-    period_at: None = None
-    actual_cost_usd: None = None
-    reservation: None = None
-    corrects: None = None
 
 
 _USUAL: Final = b'{"v":1,"kind":"usage","id":"'
