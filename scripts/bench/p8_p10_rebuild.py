@@ -1,0 +1,110 @@
+"""P8 and P10: building the whole index from its ledgers, and how large both are.
+
+The peer is DuckDB: it reads the same files and sums them by month, user, stage, service and model, once
+guessing the columns and once told which. It checks no seals, looks for no repeated ids and keeps
+nothing. The floor is reading the bytes. All of it with a warm page cache.
+
+    python3 scripts/bench/p8_p10_rebuild.py [--entries 1000000] [--jobs 10000] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+
+import duckdb
+from harness import Row, show
+from histories import History, make
+
+from shared.costs.index.index import Index
+from shared.costs.rollup import Query
+
+COLUMNS = (
+    "{id: 'VARCHAR', timestamp: 'TIMESTAMP', user_id: 'VARCHAR', stage: 'VARCHAR', service: 'VARCHAR', "
+    "model: 'VARCHAR', tokens_input: 'BIGINT', tokens_output: 'BIGINT', cost_usd: 'DOUBLE'}"
+)
+
+
+def read_all(history: History) -> None:
+    """Read every byte."""
+    for folder, _, files in os.walk(history.root / "jobs"):
+        for name in files:
+            Path(folder, name).read_bytes()
+
+
+def scan(history: History, columns: str = "") -> None:
+    """Sum with DuckDB."""
+    files = f"{history.root}/jobs/*/*/cost_ledger.jsonl"
+    duckdb.sql(
+        f"""SELECT date_trunc('month', timestamp::TIMESTAMP), user_id, stage, service, model,
+        count(*), sum(tokens_input), sum(tokens_output), sum(cost_usd)
+        FROM read_json('{files}', format = 'newline_delimited'{columns}) GROUP BY ALL"""
+    ).fetchall()  # type: ignore[union-attr]  # a SELECT has a relation
+
+
+def rebuild(history: History) -> None:
+    """Build the index, and check what it says."""
+    with Index.open(history.storage) as index:
+        index.rebuild()
+        [group] = index.groups((), Query())
+    if (group.totals.calls, group.totals.cost) != (history.entries, history.cost):
+        raise SystemExit(f"the index has {group.totals}, the history is {history}")
+
+
+def timed(subjects: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each, taken in turns."""
+    found: dict[str, list[float]] = {name: [] for name in subjects}
+    for _ in range(rounds):
+        for name, subject in subjects.items():
+            begin = time.perf_counter()
+            subject()
+            found[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+def main() -> None:
+    """Measure and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        history = make(Path(folder), given.entries, given.jobs)
+        read_all(history)
+        subjects: dict[str, Callable[[], None]] = {
+            "read every byte": lambda: read_all(history),
+            "DuckDB, guessing the columns": lambda: scan(history),
+            "DuckDB, told the columns": lambda: scan(history, f", columns = {COLUMNS}"),
+            "rebuild": lambda: rebuild(history),
+        }
+        found = timed(subjects, given.rounds)
+        size = history.storage.index_path.stat().st_size
+    peer = min(found["DuckDB, guessing the columns"], found["DuckDB, told the columns"])
+    table = [Row(name, f"{seconds:.2f} s", f"{seconds / peer:.2f} x") for name, seconds in found.items()]
+    ratio = found["rebuild"] / peer
+    table[-1] = Row("rebuild", f"{found['rebuild']:.2f} s", f"{ratio:.2f} x", "1.5 x", ratio <= 1.5)
+    show(f"P8: {given.entries:,} entries in {given.jobs:,} jobs, {history.bytes / 1e6:.0f} MB", table)
+    line, share = history.bytes / history.entries, size / history.bytes
+    show(
+        "P10: size",
+        [
+            Row("an entry of the history", f"{line:.0f} bytes", "", "450 bytes", line <= 450),
+            Row("the index", f"{size / 1e6:.1f} MB", f"{share:.1%} of its ledgers", "15 %", share <= 0.15),
+            Row("the index, for each entry", f"{size / history.entries:.1f} bytes"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
