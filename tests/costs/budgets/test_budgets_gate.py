@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -315,6 +316,16 @@ def test_a_block_of_calls_shares_one_hold(bench: Bench) -> None:
     bench.reserve("8")
 
 
+def test_a_ledger_that_is_read_anew_does_not_count_twice_under_a_hold(bench: Bench) -> None:
+    hold = bench.reserve("6", one_call=False)
+    bench.spend("2", hold)
+    assert bench.held() == [(from_usd(4), None)]
+    ledger = bench.job().ledger
+    restored = ledger.read_bytes() * 2  # another file of that name, with the entry in it twice
+    ledger.write_bytes(b"\n" + restored)
+    assert bench.held() == [(from_usd(4), None)]
+
+
 def test_a_block_of_calls_that_fails_keeps_what_is_left(bench: Bench) -> None:
     with suppress(RuntimeError), bench.reserve("6", one_call=False) as hold:
         bench.spend("1", hold)
@@ -363,6 +374,23 @@ def test_a_crash_between_entry_and_settle_mends_itself(bench: Bench) -> None:
     bench.reserve("8")
     with pytest.raises(BudgetExceeded):
         bench.reserve("0.5")
+
+
+def test_what_many_dead_writers_left_is_counted_and_tidied_in_one_go(bench: Bench) -> None:
+    """The index takes the marks of dead writers away inside the gate's own transaction."""
+
+    def write_many(hold: Hold) -> None:
+        hold.void()
+        for number in range(40):
+            bench.spend("0.2", job=bench.job(f"many-{number}"))
+
+    die(bench, write_many)
+    assert len(bench.index.registry.dead_writers()) == 1
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.reserve("2.1")
+    assert denied.value.denial.spent == from_usd(8)
+    assert bench.index.registry.dead_writers() == []
+    bench.reserve("2")
 
 
 def test_a_crash_in_a_block_of_calls_keeps_what_is_left(bench: Bench) -> None:
@@ -693,14 +721,20 @@ def test_a_settle_that_fails_is_made_up_for(
 def test_an_interruption_before_the_caller_has_the_hold_gives_it_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    """Certain that nothing was sent, although the reservation is on the disk already."""
+    holding = bench.index.holding_state
+
+    @contextmanager
+    def interrupted_after_the_commit(wait_s: float) -> Iterator[sqlite3.Connection]:
+        with holding(wait_s) as db:
+            yield db
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gate_module, "insert", interrupted)
+    monkeypatch.setattr(bench.index, "holding_state", interrupted_after_the_commit)
     with pytest.raises(KeyboardInterrupt):
         bench.reserve("6")
     monkeypatch.undo()
-    bench.reserve("10")
+    assert bench.held() == []
 
 
 def test_ledgers_that_take_too_long_are_not_guessed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,121 @@
+"""What was spent within each kind of limit, from a real index."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shared.costs.budgets.limits import limits_for
+from shared.costs.budgets.spending import read_spendings
+from shared.costs.index.index import Index
+from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.line import encode
+from shared.costs.model import Charge, Entry, PricedBy
+from shared.costs.money import Nanos, from_usd
+from shared.costs.platform import close, open_secure
+from shared.costs.profile import Profile, parse_profile
+from shared.costs.rollup import Dimension, Group, JobRef, Query
+from shared.costs.storage import CostStorage
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+PROFILE = """
+timezone: Asia/Kathmandu
+budget:
+  daily_limit_usd: 100
+  weekly_limit_usd: 100
+  monthly_limit_usd: 100
+  job_limit_usd: 100
+  stage_limits_usd: {asr: 100, mt: 100}
+  model_limits_usd: {openai/gpt-4: 100, openai/gpt-4o: 100, gpt-5: 100}
+organization: {monthly_limit_usd: 100}
+"""
+
+# usd, at (UTC), user, job, stage, model
+SPENT = [
+    ("1", "2026-11-22T11:00", "u", "a", "asr", "gpt-4"),
+    ("2", "2026-11-21T18:14", "u", "a", "mt", "gpt-4o"),  # in Kathmandu 23:59 of the 21st
+    ("4", "2026-11-21T18:15", "u", "a", "asr", "gpt-4-0613"),  # and 00:00 of the 22nd
+    ("8", "2026-11-15T18:15", "u", "b", "asr", "gpt-4o"),  # Monday 00:00
+    ("16", "2026-10-31T18:14", "u", "a", "asr", "gpt-4"),  # October
+    ("32", "2026-11-22T11:00", "v", "a", "asr", "gpt-4"),
+]
+
+
+def names(service: str, model: str) -> str:
+    return f"{service}/{model.removesuffix('-0613')}"
+
+
+def read() -> Profile:
+    return parse_profile(PROFILE.encode(), Path("profile.yaml"))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    storage = CostStorage(tmp_path / "costs")
+    storage.prepare()
+    with Index.open(storage) as index:
+        for usd, at, user, job, stage, model in SPENT:
+            ledger = job_of(tmp_path, job).ledger
+            ledger.parent.mkdir(exist_ok=True)
+            index.register(ledger, job)
+            entry = Entry(
+                id=new_id(),
+                timestamp=datetime.fromisoformat(f"{at}+00:00"),
+                job_id=job,
+                user_id=user,
+                stage=stage,
+                service="openai",
+                model=model,
+                charge=Charge({"input": from_usd(usd)}, PricedBy("catalogue", "1", f"openai/{model}")),
+            )
+            descriptor = open_secure(ledger, append=True, create=True)
+            os.write(descriptor, encode(entry))
+            close(descriptor)
+        yield index
+
+
+def job_of(folder: Path, job: str) -> JobRef:
+    return JobRef(job, folder / job / "cost_ledger.jsonl")
+
+
+def test_each_limit_bounds_its_own_spend(index: Index, tmp_path: Path) -> None:
+    index.catch_up_all()
+    limits = limits_for(read(), "u", NOW, job_of(tmp_path, "a"))
+    spent = {str(s.limit.scope): s.spent // 10**9 for s in read_spendings(limits, index, names)}
+    assert spent == {
+        "daily limit of user u": 1 + 4,
+        "weekly limit of user u": 1 + 2 + 4 + 8,
+        "monthly limit of user u": 1 + 2 + 4 + 8,
+        "limit of user u for model openai/gpt-4": 1 + 4,
+        "limit of user u for model openai/gpt-4o": 2 + 8,
+        "limit of user u for model gpt-5": 0,
+        "limit of user u for job a": 1 + 2 + 4 + 16 + 32,
+        "limit of user u for stage asr": 1 + 4 + 16 + 32,
+        "limit of user u for stage mt": 2,
+        "monthly limit of the organization": 1 + 2 + 4 + 8 + 32,
+    }
+
+
+def test_a_question_that_several_limits_share_is_asked_once(index: Index, tmp_path: Path) -> None:
+    asked: Counter[object] = Counter()
+
+    class Counting:
+        def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
+            asked[start, end, user_id] += 1
+            return index.spend(start, end, user_id=user_id)
+
+        def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+            asked[tuple(by), query] += 1
+            return index.groups(by, query)
+
+    limits = limits_for(read(), "u", NOW, job_of(tmp_path, "a"))
+    twice = [*limits, *limits]
+    first, second = (read_spendings(twice, reader, names) for reader in (Counting(), index))
+    assert first == second
+    assert set(asked.values()) == {1}
