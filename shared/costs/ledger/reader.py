@@ -49,10 +49,21 @@ def read(ledger: Path, start: int = 0) -> Iterator[Located]:
         OSError: it cannot be opened or read.
 
     """
+    for offset, raw in lines(ledger, start):
+        yield Located(offset, len(raw), _content(ledger, offset, raw))
+
+
+def lines(ledger: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Return each line's first byte and its bytes; only what is torn at the end has no newline.
+
+    Raises:
+        UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
+        OSError: it cannot be opened or read.
+
+    """
     fd = platform.open_secure(ledger)
     try:
-        for offset, raw in _lines(fd, start):
-            yield Located(offset, len(raw), _content(ledger, offset, raw))
+        yield from _lines(fd, start)
     finally:
         platform.close(fd)
 

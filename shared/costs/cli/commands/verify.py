@@ -1,0 +1,31 @@
+"""``cost-dashboard verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...storage import LEDGER_NAME
+from ...views.verify import verify_report
+from ..app import App, dashboard_command
+from ..facts.verify import verify_facts
+from ..progress import share_bar
+
+
+@dashboard_command(
+    "Keep in order", "verify", "verify out/2026-11-22/job-20261122-rpatel-0001", "verify --prices"
+)
+@click.argument("paths", nargs=-1, metavar="[LEDGER_OR_JOB_DIR]...", type=click.Path(path_type=Path))
+@click.option("--prices", is_flag=True, help="Also recompute every charge from the price that made it.")
+def command(app: App, paths: tuple[Path, ...], prices: bool) -> int:
+    """Account for every byte of every known ledger, or of those named.
+
+    Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
+    index or a charge does not agree with the lines; 3 when a ledger could not be read.
+    """
+    ledgers = [path / LEDGER_NAME if path.is_dir() else path for path in paths]
+    with share_bar("Verifying") as told:
+        facts = verify_facts(app.workspace, ledgers or None, told, prices=prices)
+    app.show(verify_report(facts))
+    return facts.exit_code

@@ -1,0 +1,162 @@
+r"""Accounts for every byte of ledgers: an entry, a repetition of one, or damage with its place.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> ledger = Path(folder.name) / "cost_ledger.jsonl"
+>>> _ = ledger.write_bytes(b"nonsense\n")
+>>> found = Verifier().verify(ledger)
+>>> found.size, found.accounted, found.is_sound, found.findings[0].why
+(9, 9, False, 'cut off: it has no checksum at its end')
+>>> folder.cleanup()
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, get_args
+
+from .. import platform
+from ..model import Entry
+from ..rollup import Totals
+from .line import FORMAT, DamagedLine, decode
+from .reader import TORN, lines
+
+LineKind = Literal["entry", "newer", "duplicate", "conflict", "damaged", "torn"]
+"""What a line is. ``newer`` is an entry of a newer format; a ``duplicate`` repeats an id with the same
+content, as a drained spool may leave it, and counts once; a ``conflict`` has an id that was seen before
+with other content, and does not count; ``torn`` is an end without a newline whose writer is gone."""
+
+LINE_KINDS: Final[tuple[LineKind, ...]] = get_args(LineKind)
+DAMAGE: Final[frozenset[LineKind]] = frozenset({"conflict", "damaged", "torn"})
+
+WRITER_S: Final = 2.0
+"""How long to wait for a writer before its unfinished line is taken for what it is, in seconds."""
+
+# How every line of the format that is written begins; only others need a look at their version.
+_USUAL: Final = b'{"v":%d,' % FORMAT
+
+
+class LineFinding(NamedTuple):
+    """A line that is not simply an entry."""
+
+    kind: LineKind
+    offset: int
+    length: int
+    why: str
+
+
+@dataclass(slots=True)
+class Account:
+    """What the bytes of one ledger are. ``lines`` and ``bytes`` count by kind, newlines included.
+
+    ``size`` is without the beginning of a line whose writer is at work right now. ``totals`` are
+    the sums of what counts.
+    """
+
+    ledger: Path
+    size: int = 0
+    lines: Counter[LineKind] = field(default_factory=Counter)
+    bytes: Counter[LineKind] = field(default_factory=Counter)
+    totals: Totals = field(default_factory=Totals)
+    findings: list[LineFinding] = field(default_factory=list)
+
+    @property
+    def accounted(self) -> int:
+        """How many bytes are of one of the kinds: ``size``, unless the ledger became shorter meanwhile."""
+        return sum(self.bytes.values())
+
+    @property
+    def damaged_lines(self) -> int:
+        """How many lines say nothing that can be trusted."""
+        return self.lines["damaged"] + self.lines["torn"]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all bytes were there, and none of them damage."""
+        return self.accounted >= self.size and not any(self.lines[kind] for kind in DAMAGE)
+
+
+class _First(NamedTuple):
+    """Where an id was seen first, and a hash of what its entry counts as."""
+
+    ledger: Path
+    offset: int
+    substance: int
+
+
+class Verifier:
+    """Verifies ledgers one after the other, and knows the ids of those before: some 250 bytes each."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _First] = {}
+
+    def verify(self, ledger: Path) -> Account:
+        """Read a ledger from its first byte to its last. Nothing is changed.
+
+        Raises:
+            UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
+            OSError: it cannot be opened or read.
+
+        """
+        account = Account(ledger, size=ledger.lstat().st_size)
+        end = 0
+        for offset, raw in _settled(ledger):
+            kind, why = self._kind(account, offset, raw)
+            end = offset + len(raw)
+            account.lines[kind] += 1
+            account.bytes[kind] += len(raw)
+            if kind != "entry":
+                account.findings.append(LineFinding(kind, offset, len(raw), why))
+        account.size = _settled_size(ledger, account.size, end)
+        return account
+
+    def _kind(self, account: Account, offset: int, raw: bytes) -> tuple[LineKind, str]:
+        if not raw.endswith(b"\n"):
+            return "torn", TORN
+        try:
+            entry = decode(raw)
+        except DamagedLine as damage:
+            return "damaged", str(damage)
+        here = _First(account.ledger, offset, _substance(entry))
+        first = self._seen.setdefault(entry.id, here)
+        if first is not here:
+            where = "" if first.ledger == account.ledger else f" of {first.ledger}"
+            kind: LineKind = "duplicate" if first.substance == here.substance else "conflict"
+            return kind, f"its id is that of the entry at byte {first.offset}{where}"
+        account.totals.add(entry)
+        return ("entry", "") if raw.startswith(_USUAL) else ("newer", "written in a newer format")
+
+
+def _settled(ledger: Path) -> Iterator[tuple[int, bytes]]:
+    """Return each line; an unfinished last one only when its writer is gone."""
+    for offset, raw in lines(ledger):
+        if raw.endswith(b"\n"):
+            yield offset, raw
+        else:
+            yield from _tail(ledger, offset)
+
+
+def _tail(ledger: Path, offset: int) -> list[tuple[int, bytes]]:
+    """Return what the end is while nobody writes; nothing when a writer keeps the lock."""
+    fd = platform.open_secure(ledger)
+    try:
+        return list(lines(ledger, offset)) if platform.lock(fd, WRITER_S) else []
+    finally:
+        platform.close(fd)
+
+
+def _settled_size(ledger: Path, before: int, end: int) -> int:
+    """Return how many bytes there were to account for: all that stood there before and still does."""
+    if end >= before or ledger.lstat().st_size < before:
+        return max(before, end)
+    return end  # the rest is a line whose writer is at work
+
+
+def _substance(entry: Entry) -> int:
+    """Return a hash of what an entry counts as, and for whom: what repetitions have in common."""
+    names = (entry.job_id, entry.user_id, entry.stage, entry.service, entry.model, entry.operation)
+    groups = (entry.workflow, entry.project, entry.tags, entry.service_tier)
+    return hash((entry.kind, entry.corrects, names, groups, entry.usage, entry.charge is None, entry.cost))

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from shared.cost_tracker import CostTracker
+from shared.costs.ledger.verify import Account, LineFinding
+from shared.costs.money import Nanos
+from shared.costs.rollup import Totals
+from shared.costs.storage import LEDGER_NAME
+from shared.costs.views.verify import (
+    Disagreement,
+    PriceAudit,
+    PriceFinding,
+    Unread,
+    VerifyFacts,
+    verify_report,
+)
+from tests.costs.cli.cli_support import Dashboard, write_october
+from tests.support.golden import check_report
+
+LEDGER, OTHER = Path("/out/job-1/cost_ledger.jsonl"), Path("/out/job-2/cost_ledger.jsonl")
+SOUND = Account(
+    LEDGER, 4_470, Counter(entry=10), Counter(entry=4_470), Totals(calls=10, cost=Nanos(67_500_000))
+)
+DAMAGED = Account(
+    LEDGER,
+    5_000,
+    Counter(entry=1, duplicate=1, damaged=60, torn=1),
+    Counter(entry=447, duplicate=447, damaged=4_000, torn=6),
+    Totals(calls=1),
+    [
+        LineFinding("duplicate", 447, 447, "its id is that of the entry at byte 0"),
+        *(LineFinding("damaged", 894 + n * 2, 2, "empty line") for n in range(60)),
+        LineFinding("torn", 4_994, 6, "torn: it has no newline at its end"),
+    ],
+)
+CASES = {
+    "sound": VerifyFacts([SOUND], compared=1),
+    "damaged": VerifyFacts(
+        [DAMAGED],
+        unread=[Unread(OTHER, "[Errno 2] No such file or directory")],
+        disagreements=[Disagreement(LEDGER, (2, 1), (Nanos(9), Nanos(0)))],
+        compared=1,
+        waiting=2,
+    ),
+    "unread": VerifyFacts([], unread=[Unread(OTHER, "[Errno 2] No such file or directory")]),
+    "prices": VerifyFacts(
+        [SOUND],
+        prices=PriceAudit(
+            Counter(differs=1, agrees=9), [PriceFinding(LEDGER, "0c" * 14, "differs", "recorded $1")]
+        ),
+    ),
+}
+EXIT_CODES = {"sound": 0, "damaged": 1, "unread": 3, "prices": 1}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_verify_shows(name: str) -> None:
+    check_report(f"verify-{name}", verify_report(CASES[name]))
+    assert CASES[name].exit_code == EXIT_CODES[name]
+
+
+def test_verify_says_whether_every_byte_is_sound(tmp_path: Path, dashboard: Dashboard) -> None:
+    assert dashboard("verify").code == 0
+    write_october(tmp_path / "jobs")
+    ledgers = sorted((tmp_path / "jobs").glob(f"*/{LEDGER_NAME}"))
+    sound = dashboard("verify", "--json")
+    assert sound.code == 0
+    found = sound.json()
+    assert sum(one["lines"]["entry"] for one in found["ledgers"]) == 11
+    assert sum(one["accounted_bytes"] for one in found["ledgers"]) == sum(x.stat().st_size for x in ledgers)
+    assert found["index"] == {"compared_ledgers": 3, "disagreements": []}
+
+    content = bytearray(ledgers[0].read_bytes())
+    content[100] ^= 1
+    ledgers[0].write_bytes(content)
+    damaged = dashboard("verify", ledgers[0].parent, "--json")
+    assert damaged.code == 1
+    [finding] = damaged.json()["ledgers"][0]["findings"]
+    assert (finding["kind"], finding["why"]) == ("damaged", "damaged: its checksum does not match")
+    assert dashboard("verify", ledgers[1].parent, ledgers[2]).code == 0
+    assert dashboard("verify", tmp_path / "nothing").code == 3
+
+
+def test_charges_are_recomputed(tmp_path: Path, dashboard: Dashboard) -> None:
+    with CostTracker(tmp_path / "jobs" / "job-1", "1") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1_500, 300)
+    found = dashboard("verify", "--prices", "--json")
+    assert found.code == 0
+    assert sum(found.json()["prices"]["outcomes"].values()) == 1
+
+
+def test_an_index_that_disagrees_is_told(
+    tmp_path: Path, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_october(tmp_path / "jobs")
+    monkeypatch.setattr("shared.costs.index.index.Index.groups", lambda *_: [])
+    found = dashboard("verify", "--json")
+    assert found.code == 1
+    assert len(found.json()["index"]["disagreements"]) == 3
