@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import pytest
+
 Form = Literal["normal", "streamed", "cut", "async", "cached", "reasoning", "batch"]
 FORMS: Final[tuple[Form, ...]] = ("normal", "streamed", "cut", "async", "cached", "reasoning", "batch")
 STREAMED: Final = frozenset({"streamed", "cut", "async"})
@@ -31,6 +33,11 @@ class Cell:
     expected: dict[str, Any] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     variant: str = ""
+
+    def skip_without_its_sdk(self) -> None:
+        """Skip the test where the package in ``needs`` is not installed; without one, it always runs."""
+        if self.needs:
+            pytest.importorskip(self.needs)
 
     @property
     def id(self) -> str:
