@@ -51,7 +51,11 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             web.taken.put(Taken(self.headers.get("Host", ""), self.path, body.decode()))
             if web.hold is not None:
                 web.hold.wait(30)
-            self.send_response(web.answer())
+            with suppress(ConnectionError):  # some clients have given up by now
+                self.reply(web.answer())
+
+        def reply(self, status: int) -> None:
+            self.send_response(status)
             if web.location:
                 self.send_header("Location", web.location)
             self.send_header("Content-Length", "2")
