@@ -8,17 +8,15 @@ import re
 import shutil
 import signal
 import subprocess
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pipeline.audio import prepare
 from pipeline.job import Job
 from pipeline.progress import LineProgress
 
 from tests.support.provider import ProviderServer, Reply
-from tests.support.stages import RECORDINGS, Programs, entries, word_error_rate
+from tests.support.stages import RECORDINGS, Programs, entries, first_words
 
 SPEECH, TRANSLATION, SUMMARY = "06_whisperx_asr", "10_translation", "13_ai_summarization"
 STAGES = [SPEECH, TRANSLATION, SUMMARY]
@@ -39,14 +37,7 @@ def server() -> Iterator[ProviderServer]:
 @pytest.fixture
 def words(tmp_path: Path) -> Path:
     """Two seconds of speech, quickly recognised: "good morning everyone"."""
-    folder = tmp_path / "decoded"
-    folder.mkdir()
-    whole = prepare(RECORDINGS[-1], folder)
-    path = tmp_path / "words.wav"
-    with wave.open(str(path), "wb") as stream:
-        stream.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
-        stream.writeframes(next(whole.chunks(2 * 16_000 * 2)) + bytes(32_000))
-    return path
+    return first_words(tmp_path)
 
 
 def jobs(programs: Programs) -> list[Job]:
@@ -61,27 +52,25 @@ def paid(programs: Programs, server: ProviderServer) -> None:
     )
 
 
-def test_real_recordings_from_end_to_end_and_again(programs: Programs) -> None:
-    done = programs.run("run_batch", *RECORDINGS, "--resume", "--user", "rpatel")
+def test_recordings_from_end_to_end_and_again(programs: Programs, words: Path) -> None:
+    given = [RECORDINGS[-1], words]
+    done = programs.run("run_batch", *given, "--resume", "--user", "rpatel")
     assert done.code == 0, done.err
     made = jobs(programs)
-    assert [re.sub(r"\d{8}", "DATE", job.id) for job in made] == [
-        f"job-DATE-rpatel-{n:04d}" for n in (1, 2, 3)
-    ]
+    assert [re.sub(r"\d{8}", "DATE", job.id) for job in made] == [f"job-DATE-rpatel-{n:04d}" for n in (1, 2)]
     assert (programs.folder / "out" / "latest").resolve() == made[-1].path
     ran = [stage for stage in STAGES if HAS_APERTIUM or stage != TRANSLATION]
     ledgers = [[entry["stage"] for entry in entries(job.path)] for job in made]
-    assert ledgers == [ran] * 3
-    for job, recording in zip(made, RECORDINGS, strict=True):
-        spoken = recording.with_suffix(".txt").read_text()
-        assert word_error_rate(spoken, (job.path / "transcript.txt").read_text()) < 0.25
+    assert ledgers == [ran] * 2
+    for job in made:
         assert job.log_path.read_text().count("💰 Stage cost: $0.0000 (local processing)") == len(ran)
-        assert (job.path / "summary.txt").read_text().count("\n") == 2
+    assert "the new version of the product" in (made[0].path / "transcript.txt").read_text()
+    assert (made[0].path / "summary.txt").read_text().count("\n") == 2
     assert {entry["user_id"] for job in made for entry in entries(job.path)} == {"rpatel"}
 
-    again = programs.run("run_batch", *RECORDINGS, "--resume", "--user", "rpatel")
+    again = programs.run("run_batch", *given, "--resume", "--user", "rpatel")
     assert again.code == 0
-    assert [len(entries(job.path)) for job in jobs(programs)] == [len(ran)] * 3
+    assert [len(entries(job.path)) for job in jobs(programs)] == [len(ran)] * 2
     assert again.out == done.out
     assert done.out.splitlines()[-1] == "Budget of user rpatel: month $0.00 of $50.00"
     assert re.search(r"^all +\$0\.0000", done.out, re.MULTILINE)

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import wave
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, prepare
 from pipeline.documents import Segment, Transcript
 from pipeline.job import Job, Media
 from pipeline.jobs import JobFolder
@@ -78,8 +80,8 @@ class Programs:
         self.environ["COST_TRACKER_PROFILE"] = str(path)
 
     def job(self, user: str = "1", *, transcribed: bool = True, segments: int = 3) -> Job:
-        """Make a job about a shipped recording, with a transcript as if stage 06 had run."""
-        media = Media.of(RECORDINGS[-1])
+        """Make a job about a few spoken words, with a transcript as if stage 06 had run."""
+        media = Media.of(RECORDINGS[-1] if transcribed else first_words(self.folder))
         job = JobFolder(self.folder / "out", user).create(media, datetime.now(UTC))
         if transcribed:
             spoken = tuple(Segment(float(at), at + 0.9, SPOKEN[at % len(SPOKEN)]) for at in range(segments))
@@ -92,6 +94,18 @@ def entries(job: Path) -> list[dict[str, Any]]:
     """The lines of a job's ledger."""
     ledger = job / "cost_ledger.jsonl"
     return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+def first_words(folder: Path) -> Path:
+    """Write the beginning of a shipped recording, "good morning everyone" and a pause, and return it."""
+    decoded = folder / "decoded"
+    decoded.mkdir()
+    speech = next(prepare(RECORDINGS[-1], decoded).chunks(2 * SAMPLE_RATE * SAMPLE_BYTES))
+    path = folder / "words.wav"
+    with wave.open(str(path), "wb") as stream:
+        stream.setparams((1, SAMPLE_BYTES, SAMPLE_RATE, 0, "NONE", "not compressed"))
+        stream.writeframes(speech + bytes(SAMPLE_RATE * SAMPLE_BYTES))
+    return path
 
 
 def words(text: str) -> list[str]:
