@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from shared.costs.ledger.ids import id_for_request
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.views.repricing import repricing_report
-from tests.costs.cli.cli_support import OCTOBER, Dashboard
+from tests.costs.cli.cli_support import OCTOBER, ROOT, Dashboard
 from tests.support.golden import check_report
+
+REPRICE = ROOT / "scripts" / "bench" / "reprice.py"
 
 ACME = """\
 models:
@@ -114,3 +118,13 @@ def test_what_it_looks_like() -> None:
     found.unpriced.update({"acme/other-1": 2, "acme/other-2": 1})
     check_report("reprice-dry", repricing_report(found, written=False))
     check_report("reprice-done", repricing_report(found, written=True))
+
+
+@pytest.mark.parametrize(
+    ("entries", "jobs"), [("300", "3"), pytest.param("1000000", "10000", marks=pytest.mark.long)]
+)
+def test_a_history_is_repriced_exactly(entries: str, jobs: str) -> None:
+    command = [sys.executable, str(REPRICE), "--entries", entries, "--jobs", jobs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sums exact, nothing edited, nothing added twice; verify --prices clean" in done.stdout
