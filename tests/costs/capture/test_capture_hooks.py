@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from capture_sink import Broken, Calls
 
 from shared.costs.capture.hooks._needed import needs
+from shared.costs.capture.hooks.langchain import ModelCalls
 from tests.support.provider import ProviderServer, Reply
 
 
@@ -89,6 +91,42 @@ class TestLangChain:
         self, server: ProviderServer, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert self.model(server, Broken()).invoke("Say it.").content
+        assert "disk full" in caplog.text
+
+
+class TestLangChainsCalls:
+    """What the handler makes of LangChain's words, without LangChain."""
+
+    def message(self, **more: Any) -> dict[str, Any]:
+        return {
+            "generations": [
+                [{"message": {"type": "ai", "content": "Hello.", "response_metadata": {}} | more}]
+            ]
+        }
+
+    def test_names_that_the_response_does_not_repeat(self, calls: Calls) -> None:
+        under_way, run = ModelCalls(calls), uuid4()
+        under_way.begin(run, {"ls_provider": "google_genai", "ls_model_name": "gemini-2.5-pro"})
+        under_way.end(run, self.message(usage_metadata={"input_tokens": 5, "output_tokens": 1}))
+        [call] = calls
+        assert (call.service, call.model, call.usage.tokens_total) == ("google", "gemini-2.5-pro", 6)
+
+    def test_a_call_that_nobody_named(self, calls: Calls) -> None:
+        ModelCalls(calls).end(uuid4(), self.message())
+        assert (calls[0].service, calls[0].model) == ("langchain", "unknown")
+
+    def test_what_came_before_it_broke(self, calls: Calls) -> None:
+        under_way = ModelCalls(calls)
+        under_way.fail(uuid4(), self.message(), TimeoutError("secret"))
+        [call] = calls
+        assert call.usage.tokens_output == 2
+        assert "broke (TimeoutError)" in (call.incomplete or "")
+        under_way.fail(uuid4(), self.message(content=""), TimeoutError())
+        under_way.fail(uuid4(), None, TimeoutError())
+        assert len(calls) == 1, "what never answered is not billed"
+
+    def test_a_sink_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        ModelCalls(Broken()).end(uuid4(), self.message())
         assert "disk full" in caplog.text
 
 

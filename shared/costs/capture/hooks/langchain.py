@@ -37,29 +37,45 @@ class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc,unused-igno
     """Sends each model call to ``sink`` (a ``CostTracker``) when it ends, also when it breaks midway."""
 
     def __init__(self, sink: Sink) -> None:
+        self._calls = ModelCalls(sink)
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
+        """Keep the names of model and provider: not every response repeats them."""
+        self._calls.begin(run_id, more.get("metadata"))
+
+    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **more: Any) -> None:
+        """As :meth:`on_chat_model_start`, for models that complete text."""
+        self._calls.begin(run_id, more.get("metadata"))
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **more: Any) -> None:
+        """Record the call. Raises nothing."""
+        self._calls.end(run_id, response)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
+        """Record what came of a stream before it broke; a call that never answered is not billed."""
+        self._calls.fail(run_id, more.get("response"), error)
+
+
+class ModelCalls:
+    """The model calls that are under way, by LangChain's id of the run."""
+
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._about: dict[UUID, Mapping[str, object]] = {}
         self._lock = threading.Lock()
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
-        """Keep the names of model and provider: not every response repeats them."""
-        self._begin(run_id, more.get("metadata"))
-
-    def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **more: Any) -> None:
-        """As :meth:`on_chat_model_start`, for models that complete text."""
-        self._begin(run_id, more.get("metadata"))
-
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **more: Any) -> None:
-        """Record the call. Raises nothing."""
-        self._record(run_id, lambda: ADAPTER.read(Fields(response)))
-
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
-        """Record what came of a stream before it broke; a call that never answered is not billed."""
-        self._record(run_id, lambda: _broken(Fields(more.get("response")), broke(error)))
-
-    def _begin(self, run_id: UUID, metadata: Mapping[str, object] | None) -> None:
+    def begin(self, run_id: UUID, metadata: Mapping[str, object] | None) -> None:
+        """Keep what LangChain says about a call that begins."""
         with self._lock:
             self._about[run_id] = metadata or {}
+
+    def end(self, run_id: UUID, response: object) -> None:
+        """Record a call that ended well. Raises nothing."""
+        self._record(run_id, lambda: ADAPTER.read(Fields(response)))
+
+    def fail(self, run_id: UUID, response: object, error: BaseException) -> None:
+        """Record what came of a call that failed. Raises nothing."""
+        self._record(run_id, lambda: _broken(Fields(response), broke(error)))
 
     def _record(self, run_id: UUID, read: Callable[[], Iterable[Captured]]) -> None:
         with self._lock:
