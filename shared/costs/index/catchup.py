@@ -57,7 +57,7 @@ class CatchUp:
             with self._backend.transaction(wait_s) as db:
                 self._put(db, ledger.id, entry, where)
         except _NotNext:
-            self._intake.catch_up(ledger)
+            self._intake.catch_up(ledger, time.monotonic() + wait_s)
             self._registry.drop(self._intake.moved)
         else:
             self._backend.up_to_date[ledger.id] = _look(found)
@@ -80,7 +80,7 @@ class CatchUp:
 
     # --- any ledger ------------------------------------------------------------------------------------
 
-    def one(self, ledger: Registered) -> None:
+    def one(self, ledger: Registered, patience_s: float | None = None) -> bool:
         """Take in what was appended to one ledger, and remember when it cannot be read.
 
         Raises:
@@ -88,11 +88,15 @@ class CatchUp:
 
         """
         self._same_origin()
+        return self._one(ledger, _until(patience_s))
+
+    def _one(self, ledger: Registered, until: float | None) -> bool:
+        """Take one ledger in; ``False`` when that takes longer than ``until``."""
         try:
             found = os.stat(ledger.path)
             if self._backend.up_to_date.get(ledger.id) == _look(found):
-                return
-            self._intake.catch_up(ledger)
+                return True
+            whole = self._intake.catch_up(ledger, until)
         except StorageUnavailable:
             raise
         except (FileNotFoundError, NotADirectoryError):
@@ -100,8 +104,11 @@ class CatchUp:
         except OSError as fault:
             self._wait_for(ledger, f"cannot be read: {fault}")
         else:
-            self._backend.up_to_date[ledger.id] = _look(found)
             self._registry.drop(self._intake.moved)
+            if not whole:
+                return False
+            self._backend.up_to_date[ledger.id] = _look(found)
+        return True
 
     def anew(self, ledger: Registered) -> None:
         """Take one ledger out and in again.
@@ -165,7 +172,7 @@ class CatchUp:
         elif waiting:
             ledgers = self._registry.changing(waiting)
         dead, spooled = self._dead() if marked >= SWEEP_AT else ([], frozenset[Path]())
-        left = self._each(ledgers, patience_s)
+        left = self._each(self._not_whole(ledgers) if whole else ledgers, patience_s)
         if left:
             return left
         self._no_longer_waiting(waiting)
@@ -184,12 +191,30 @@ class CatchUp:
             return [], frozenset()  # not known: no mark is taken away
 
     def _each(self, ledgers: list[Registered], patience_s: float | None) -> int:
-        end = None if patience_s is None else time.monotonic() + patience_s
+        """Take ledgers in, at least a piece of one; return how many are left when patience runs out."""
+        until = _until(patience_s)
         for number, ledger in enumerate(ledgers):
-            if end is not None and time.monotonic() > end:
+            if not self._one(ledger, until):
                 return len(ledgers) - number
-            self.one(ledger)
+            if until is not None and time.monotonic() > until and number + 1 < len(ledgers):
+                return len(ledgers) - number - 1
         return 0
+
+    def _not_whole(self, ledgers: list[Registered]) -> list[Registered]:
+        """Return the ledgers of which more, less or another file is there than was taken in.
+
+        For a look at all of them: one question and a ``stat`` each, 4 us instead of 20.
+        """
+        with self._backend.reading() as db:
+            rows = db.execute("SELECT id, offset, inode, device FROM ledgers")
+            taken = {number: place for number, *place in rows}
+        places = ((each, _place(each)) for each in ledgers)
+        return [each for each, place in places if place is None or taken.get(each.id) != place]
+
+    def is_new(self) -> bool:
+        """Tell whether nothing was taken in yet."""
+        with self._backend.reading() as db:
+            return not db.execute("SELECT EXISTS (SELECT 1 FROM ledgers)").fetchone()[0]
 
     def _no_longer_waiting(self, waiting: Iterable[int]) -> None:
         back = [(number,) for number in waiting if number in self._backend.up_to_date]
@@ -210,6 +235,18 @@ class CatchUp:
 
 def _look(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _until(patience_s: float | None) -> float | None:
+    return None if patience_s is None else time.monotonic() + patience_s
+
+
+def _place(ledger: Registered) -> list[int] | None:
+    try:
+        found = os.stat(ledger.path)
+    except OSError:
+        return None
+    return [found.st_size, found.st_ino, found.st_dev]
 
 
 def _synced(ledger: Registered) -> bool:

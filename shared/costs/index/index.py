@@ -64,7 +64,17 @@ FRESH_S: Final = 1.0
 RETRY_S: Final = 5.0
 """After how long an index that could not be used is tried again."""
 
+REBUILD_BYTES: Final = 64 << 20
+"""From how many bytes of ledgers on a new index is built by :mod:`.rebuild`, which takes some processes."""
+
 T = TypeVar("T")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 class Index:
@@ -83,6 +93,7 @@ class Index:
         self._file = IndexFile(storage.index_path)
         self._memory: MemoryIndex | None = None
         self._why: str | None = None
+        self._unregistered: str | None = None
         self._retry_at = 0.0
         self._looked_at = 0.0
         self._behind: str | None = None
@@ -110,7 +121,7 @@ class Index:
     @property
     def degraded(self) -> str | None:
         """Why answers are slow or may be incomplete; ``None`` when all is well."""
-        return self._why or self._behind
+        return self._why or self._unregistered or self._behind
 
     # --- taking in ---------------------------------------------------------------------------------
 
@@ -123,8 +134,9 @@ class Index:
         try:
             self.registry.mark(ledger, job_id)
         except (StorageUnavailable, OSError) as fault:
-            self._why = f"the ledger could not be registered: {fault}"
+            self._unregistered = f"the ledger could not be registered: {fault}"
             return False
+        self._unregistered = None
         return True
 
     def note_appended(self, ledger: Path, entry: Entry, place: Appended, line: bytes = b"") -> bool:
@@ -137,7 +149,7 @@ class Index:
             registered = self.registry.mark(ledger, entry.job_id)
             with self._lock:
                 CatchUp(self._file, self.registry).note(registered, entry, place, line, NOTE_WAIT_S)
-        except (CostError, OSError) as fault:
+        except (CostError, OSError, sqlite3.Error, OverflowError) as fault:
             log.debug("the index stays behind: %s", fault)
             return False
         return True
@@ -149,7 +161,7 @@ class Index:
     def _catch_up_one(self, backend: Backend, ledger: Path) -> None:
         registered = self.registry.known(ledger)
         if registered is not None:
-            CatchUp(backend, self.registry).one(registered)
+            CatchUp(backend, self.registry).one(registered, self.patience_s)
 
     def catch_up_all(self) -> bool:
         """Take in everything that was appended to any ledger; ``False`` when patience ran out."""
@@ -157,10 +169,22 @@ class Index:
 
     def _look(self, backend: Backend) -> bool:
         with self._lock:
+            self._begin_fast(backend)
             left = CatchUp(backend, self.registry).all(self.patience_s)
             self._looked_at = time.monotonic()
             self._behind = f"the index is being built: {left} ledgers are not taken in yet" if left else None
             return not left
+
+    def _begin_fast(self, backend: Backend) -> None:
+        """Build a new index the fast way, where there is much to take in and the time for it."""
+        if self._looked_at or self.patience_s is not None or backend is not self._file:
+            return
+        if CatchUp(backend, self.registry).is_new():
+            sizes = (_size(ledger.path) for ledger in self.registry.all())
+            if sum(sizes) > REBUILD_BYTES:
+                from .rebuild import rebuild  # what it needs takes long to import
+
+                rebuild(self.registry, self._file)
 
     @contextmanager
     def holding_state(self, wait_s: float) -> Iterator[sqlite3.Connection]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -72,19 +73,21 @@ class Intake:
         self.moved: list[int] = []
         """Ledgers that were found at another place, and are counted there now."""
 
-    def catch_up(self, ledger: Registered) -> bool:
-        """Take in what was appended since the last time; return whether anything changed.
+    def catch_up(self, ledger: Registered, until: float | None = None) -> bool:
+        """Take in what was appended since the last time; ``False`` when that takes longer than ``until``.
+
+        ``until`` is an instant of ``time.monotonic``. What was taken in by then stays.
 
         Raises:
             OSError: the ledger cannot be read (``FileNotFoundError``: it was moved or archived).
             StorageUnavailable: the index cannot be used.
 
         """
-        changed = False
         with opened(ledger.path) as file:
             while self._step(ledger, file):
-                changed = True
-        return changed
+                if until is not None and time.monotonic() > until:
+                    return False
+        return True
 
     def renew(self, ledger: Registered) -> None:
         """Take a ledger out and in again, whatever the index thinks of it.
