@@ -1,7 +1,8 @@
 r"""Appends one line to a ledger, so that it is there for good or not at all.
 
-Under the lock of the ledger's own descriptor: heal what a killed writer left, write, sync. Nothing
-that another process wrote is ever cut off or changed.
+Under the lock of the ledger's own descriptor: heal what a killed writer left, and write. The sync
+follows when the lock is given up: with eight writers that is several times as many lines a second.
+Nothing that another process wrote is ever cut off or changed.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
@@ -48,10 +49,15 @@ def append(ledger: Path, line: bytes, timeout_s: float) -> Appended:
     fd = _locked(ledger, timeout_s)
     try:
         start = _healed_end(fd)
-        _write(fd, line, start)
-        platform.sync(fd)
         if start == 0:
-            platform.sync_directory(ledger.parent)  # the file's name is new: it must survive too
+            # The file's name is new and must survive too. Before the first byte, so that nobody can
+            # take it for done who finds bytes in it.
+            platform.sync_directory(ledger.parent)
+        _write(fd, line, start)
+        # Others write while the disk works, and one sync may serve several of them. It brings all
+        # earlier lines of the file to the disk as well, so no acknowledged line stands on a lost one.
+        platform.unlock(fd)
+        platform.sync(fd)
     finally:
         platform.close(fd)
     return Appended(start, len(line))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.costs import platform
 from shared.costs.ledger import verify as verify_module
 from shared.costs.ledger.line import encode, seal
-from shared.costs.ledger.reader import TORN
+from shared.costs.ledger.reader import TORN, lines
 from shared.costs.ledger.verify import Verifier
 from shared.costs.ledger.writer import append
 from shared.costs.model import Usage
@@ -105,13 +105,13 @@ def test_a_ledger_that_became_shorter_meanwhile_is_not_sound(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(ledger, encode(entry()), encode(entry()))
-    size, real = ledger.stat().st_size, verify_module.lines
+    size, real = ledger.stat().st_size, lines
 
     def cut_first(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
         os.truncate(path, size // 2)
         return real(path, start)
 
-    monkeypatch.setattr(verify_module, "lines", cut_first)
+    monkeypatch.setattr("shared.costs.ledger.verify.lines", cut_first)
     found = Verifier().verify(ledger)
     assert (found.size, found.accounted, found.is_sound) == (size, size // 2, False)
 

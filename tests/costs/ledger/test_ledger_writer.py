@@ -197,6 +197,34 @@ def test_a_failed_sync_is_told_and_not_repeated(ledger: Path, monkeypatch: pytes
     assert len(syncs) == 1
 
 
+def test_others_may_write_while_a_line_is_brought_to_the_disk(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, real = entry(), entry(), os.fdatasync
+    others = iter([other])
+
+    def sync(fd: int) -> None:
+        for waiting in others:
+            append(ledger, encode(waiting), 0)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    place = append(ledger, encode(one), 0)
+    assert entries(ledger) == [one, other]
+    assert (place.offset, place.length) == (0, len(encode(one)))
+
+
+def test_the_name_of_a_new_ledger_is_on_the_disk_before_its_first_byte(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(platform, "sync_directory", lambda _: sizes.append(ledger.stat().st_size))
+    ledger.parent.mkdir()
+    append(ledger, encode(entry()), 1)
+    append(ledger, encode(entry()), 1)
+    assert sizes == [0]
+
+
 @pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "directory", "second name"])
 def test_what_is_no_ledger_of_ours_is_refused_and_unchanged(ledger: Path, tmp_path: Path, kind: str) -> None:
     ledger.parent.mkdir()
