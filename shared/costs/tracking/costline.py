@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..money import ZERO, Nanos, format_usd, percent
+from ..budgets.limits import percent_text
+from ..money import ZERO, Nanos, format_usd
 
 
 @dataclass(slots=True)
@@ -60,5 +61,5 @@ def _remark(sums: StageSums) -> str:
 def _month(standing: Standing) -> str:
     if standing.limit is None:
         return f"month {format_usd(standing.month)}"
-    used = percent(standing.month, standing.limit)
-    return f"month {format_usd(standing.month)} of {format_usd(standing.limit)} ({used:.1f}%)"
+    used = percent_text(standing.month, standing.limit)
+    return f"month {format_usd(standing.month)} of {format_usd(standing.limit)} ({used})"

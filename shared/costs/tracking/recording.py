@@ -14,7 +14,7 @@ from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
 from ..ledger.recorder import Recorded, Recorder
-from ..ledger.redact import redact
+from ..ledger.redact import clean_text, redact
 from ..model import Charge, Entry, PricedBy, Unpriced
 from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
 from ..platform import host_name
@@ -109,7 +109,7 @@ class Recording:
             charge=charge,
             service_tier=call.service_tier,
             operation=call.operation,
-            description=call.description,
+            description=clean_text(call.description) if call.description else None,
             workflow=call.workflow or self._job.work.workflow,
             project=call.project,
             tags=call.tags,
@@ -142,16 +142,16 @@ class Recording:
         return None
 
     def _verdict(self, call: Call, at: datetime) -> Charge | Unpriced:
-        catalogue = self._catalogue()
+        catalogue = self.catalogue()
         if catalogue is None:
             return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier)
 
     def _is_local(self, call: Call) -> bool:
-        catalogue = self._catalogue()
+        catalogue = self.catalogue()
         return catalogue is not None and catalogue.is_local(call.service, call.model)
 
-    def _catalogue(self) -> Catalogue | None:
+    def catalogue(self) -> Catalogue | None:
         """Return the prices; ``None`` while their files cannot be read: the call is recorded all the same."""
         try:
             loaded = self._workspace.loaded_catalogue()

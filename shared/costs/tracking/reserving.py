@@ -7,7 +7,7 @@ Works with ``with`` and with ``async with``; what it gives is passed to ``log_us
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Unpack
 
@@ -21,6 +21,9 @@ from .call import UsageCounts, make_call, optional_name
 from .stage import current_stage
 
 if TYPE_CHECKING:
+    from asyncio import Task
+
+    from ..pricing.catalogue import Catalogue
     from .session import Session
 
 MAX_EXPIRY_S: Final = 7 * 86_400.0
@@ -106,7 +109,13 @@ class Reserving:
     async def __aenter__(self) -> Hold:
         import asyncio  # ordinary stage scripts do not pay for it
 
-        return await asyncio.to_thread(self.__enter__)
+        reserving = asyncio.create_task(asyncio.to_thread(self.__enter__))
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            # The thread goes on; what it gets was not used for any request, so it is given back.
+            reserving.add_done_callback(_give_back)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -115,11 +124,16 @@ class Reserving:
         self.__exit__(kind, error, trace)
 
 
+def _give_back(reserving: Task[Hold]) -> None:
+    if not reserving.cancelled() and reserving.exception() is None:
+        reserving.result().void()
+
+
 def call_request(session: Session, intent: Intent) -> Request:
     """Return what the gate is asked for one call."""
-    catalogue = session.workspace.loaded_catalogue().catalogue
+    catalogue = session.recording.catalogue()
     stage = current_stage(session)
-    estimate, unknown, unpriced = _highest_cost(session, intent)
+    estimate, unknown, unpriced = _highest_cost(catalogue, intent, session.workspace.clock())
     return Request(
         user_id=session.job.user_id,
         service=intent.service,
@@ -127,7 +141,7 @@ def call_request(session: Session, intent: Intent) -> Request:
         estimate=estimate,
         unknown=unknown,
         unpriced=unpriced,
-        local=catalogue.is_local(intent.service, intent.model),
+        local=catalogue is not None and catalogue.is_local(intent.service, intent.model),
         job=session.job_ref,
         stage=intent.stage or (stage.name if stage else session.job.work.stage),
         expires_after=intent.expires_after,
@@ -149,10 +163,12 @@ def block_request(session: Session, stage: str, amount: Nanos, override: str | N
     )
 
 
-def _highest_cost(session: Session, intent: Intent) -> tuple[Nanos | None, str, bool]:
+def _highest_cost(
+    catalogue: Catalogue | None, intent: Intent, now: datetime
+) -> tuple[Nanos | None, str, bool]:
     """Return the most that a call can cost; else ``None``, why in words, and whether a price is missing."""
-    workspace = session.workspace
-    catalogue, now = workspace.loaded_catalogue().catalogue, workspace.clock()
+    if catalogue is None:
+        return None, f"the price of {intent.service}/{intent.model} cannot be read now", True
     # One token of output shows whether output is charged where no maximum is given.
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)

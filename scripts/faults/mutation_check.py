@@ -1,0 +1,97 @@
+"""Takes out one safeguard at a time, in a copy of the project, and shows which test notices.
+
+python scripts/faults/mutation_check.py [--only heal]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import ROOT, conclude
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A safeguard taken out: ``old`` becomes ``new`` in ``file``, and one of ``tests`` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+HEALTHY_END = 'if end == 0 or os.pread(fd, 1, end - 1) == b"\\n":'
+FLOCK = "        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+LEDGER = ("tests/costs/ledger", "tests/costs/test_platform.py")
+MUTANTS = (
+    Mutant(
+        "heal", "ledger/writer.py", 'if end == 0 or os.pread(fd, 1, end - 1) == b"\\n":', "if True:", LEDGER
+    ),
+    Mutant("CRC", "ledger/line.py", "    return raw[-SEAL_LENGTH:] ==", "    return True or raw ==", LEDGER),
+    Mutant("roll-back", "ledger/writer.py", "os.ftruncate(fd, start)", "pass", LEDGER),
+    Mutant("own bytes", "ledger/writer.py", "os.fstat(fd).st_size == start + written", "True", LEDGER),
+    Mutant(
+        "lock",
+        "platform.py",
+        "        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "        pass",
+        LEDGER,
+    ),
+    Mutant("inode check", "ledger/writer.py", "if platform.same_file(fd, ledger):", "if True:", LEDGER),
+    Mutant("sync", "ledger/writer.py", "        platform.sync(fd)\n", "", LEDGER),
+    Mutant(
+        "orphan rule",
+        "budgets/book.py",
+        "        orphan(db, reasons)",
+        "        delete(db, reasons)",
+        ("tests/costs/budgets",),
+    ),
+)
+
+
+def survives(mutant: Mutant, copy: Path) -> str | None:
+    """Return the test that noticed, or ``None`` when the mutant survives."""
+    path = copy / "shared" / "costs" / mutant.file
+    original = path.read_text(encoding="utf-8")
+    if original.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: {mutant.file} does not have the line {mutant.old!r} once")
+    path.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    path.write_text(original, encoding="utf-8")
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return failed[1] if failed else f"exit code {done.returncode}"
+
+
+def main() -> int:
+    """Try every mutant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--only", choices=[mutant.name for mutant in MUTANTS])
+    options = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if options.only in (None, mutant.name)]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "project"
+        ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", "out")
+        shutil.copytree(ROOT, copy, ignore=ignore)
+        for mutant in chosen:
+            noticed = survives(mutant, copy)
+            survivors += noticed is None
+            print(f"without {mutant.name}: {noticed or 'NOBODY NOTICED'}", flush=True)
+    return conclude("mutation check", survivors == 0, mutants=len(chosen), survivors=survivors)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
