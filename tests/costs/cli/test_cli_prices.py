@@ -1,0 +1,206 @@
+"""``prices``: what models cost and why, what is doubtful, and taking newer prices only when told to."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shared.costs.pricing.check import Finding
+from shared.costs.pricing.description import DatedPrice, PricedModel, RateLine
+from shared.costs.pricing.update import Change
+from shared.costs.views.prices import (
+    CheckedPrices,
+    PriceUpdate,
+    checked_prices_report,
+    price_report,
+    price_update_report,
+    prices_report,
+)
+from tests.costs.cli.cli_support import Dashboard
+from tests.support.golden import check_report
+
+AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+OFFER = """\
+models:
+  acme/unheard-of-1:
+    since: 2026-01-01
+    source: an offer
+    per_million_tokens: {input: 1.00, output: 2.00}
+"""
+
+
+@pytest.fixture
+def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own price file, which is not there yet."""
+    profile = tmp_path / "config" / "profile.yaml"
+    profile.parent.mkdir()
+    profile.write_text("timezone: UTC\n")
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
+    return profile.with_name("prices.yaml")
+
+
+def test_the_list_has_every_model_and_narrows(dashboard: Dashboard) -> None:
+    everyone = dashboard("prices", "--json").json()["models"]
+    some = dashboard("prices", "list", "GPT-4o", "--json").json()["models"]
+    assert 0 < len(some) < len(everyone)
+    assert all("gpt-4o" in model["model"] for model in some)
+    (mini,) = [model for model in some if model["model"] == "openai/gpt-4o-mini"]
+    rates = {rate["part"]: rate["usd"] for rate in mini["current"]["rates"]}
+    assert (rates["input"], rates["output"]) == ("0.15", "0.6")
+    markdown = dashboard("prices", "list", "gpt-4o", "--format", "md").out
+    assert "| openai/gpt-4o-mini | 0.15 | 0.075 | 0.6 |" in re.sub(" +", " ", markdown)
+    assert "No model matches" in dashboard("prices", "list", "no-such-model").out
+
+
+def test_show_has_rates_dates_sources_and_an_example(dashboard: Dashboard) -> None:
+    found = dashboard("prices", "show", "gpt-4o", "--json").json()
+    assert found["model"] == "openai/gpt-4o"
+    assert found["current"]["since"].startswith("2024-10-02")
+    assert found["example"][-1] == "total $0.00675"
+    assert {price["source"] for price in found["prices"]} == {"catalogue", "genai-prices"}
+    before = dashboard("prices", "show", "openai/gpt-4o", "--on", "2024-06-01", "--json").json()
+    assert before["example"][-1] == "total $0.012"
+    assert "https://" in dashboard("prices", "show", "gpt-4o").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["show"], 2, "which model"),
+        (["update"], 2, "which wheel or price file"),
+        (["check", "gpt-4o"], 2, "leave the name out"),
+        (["show", "openai/gpt-4x-ultra"], 3, "nearest:"),
+        (["update", "prices.txt"], 2, "neither a wheel"),
+        (["update", "genai_prices-0.2.9-py3-none-any.whl"], 3, "pip download"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    arguments: list[str], code: int, message: str, dashboard: Dashboard
+) -> None:
+    ran = dashboard("prices", *arguments)
+    assert ran.code == code
+    assert message in ran.err
+
+
+def test_check_finds_calls_without_a_price_until_they_are_repriced(
+    jobs: Path, prices: Path, dashboard: Dashboard
+) -> None:
+    def found() -> dict[str, str]:
+        ran = dashboard("prices", "check", "--json")
+        kinds = {one["kind"]: one["model"] for one in ran.json()["findings"]}
+        assert ran.code == int("unpriced" in kinds or "repriceable" in kinds)
+        return kinds
+
+    assert found()["unpriced"] == "acme/unheard-of-1"
+    prices.write_text(OFFER)
+    assert found()["repriceable"] == "acme/unheard-of-1"
+    assert dashboard("reprice", "--yes").code == 0
+    assert not {"unpriced", "repriceable"} & set(found())
+
+
+def test_a_price_file_is_taken_only_when_told(tmp_path: Path, prices: Path, dashboard: Dashboard) -> None:
+    offer = tmp_path / "offer.yaml"
+    offer.write_text(OFFER)
+    ran = dashboard("prices", "update", offer, "--json")
+    assert [(one["kind"], one["model"]) for one in ran.json()["changes"]] == [("added", "acme/unheard-of-1")]
+    assert not prices.exists()
+    assert "add --yes" in dashboard("prices", "update", offer).out
+    assert dashboard("prices", "update", offer, "--yes").code == 0
+    assert "acme/unheard-of-1" in prices.read_text()
+    assert dashboard("prices", "show", "acme/unheard-of-1", "--json").json()["current"]["source"] == "profile"
+    assert "No price changes" in dashboard("prices", "update", offer, "--yes").out
+    offer.write_text(OFFER.replace("1.00", "9.00"))
+    before = prices.read_text()
+    assert dashboard("prices", "update", offer, "--yes").code == 3
+    assert prices.read_text() == before
+
+
+def dated(usd: str, since: datetime | None, **given: object) -> DatedPrice:
+    values: dict[str, object] = {
+        "source": "catalogue",
+        "version": "f7623856",
+        "since": since,
+        "tier": None,
+        "hours": None,
+        "rates": (
+            RateLine("input", usd, "million input tokens"),
+            RateLine("input", "9", "million input tokens", above=128_000),
+            RateLine("output", "10", "million output tokens"),
+        ),
+        "reference": "https://example.com/prices",
+        "unverified": False,
+        "note": "",
+        "current": False,
+        **given,
+    }
+    return DatedPrice(**values)  # type: ignore[arg-type]  # a test names fields of a price
+
+
+MODELS = [
+    PricedModel(
+        "acme/large-1",
+        False,
+        "large chat",
+        (
+            dated("2.50", datetime(2026, 6, 1, tzinfo=UTC), current=True, note="it was halved"),
+            dated("5", datetime(2026, 1, 1, tzinfo=UTC)),
+            dated("1.25", None, tier="batch", hours=(30, 990), source="genai-prices", version="0.2.3"),
+        ),
+        ("1,500 input tokens x $2.50 per million = $0.00375", "total $0.00375"),
+    ),
+    PricedModel(
+        "acme/speech-1",
+        False,
+        "speech",
+        (
+            dated(
+                "",
+                None,
+                current=True,
+                unverified=True,
+                rates=(RateLine("audio_seconds", "0.006", "audio minute"),),
+            ),
+        ),
+        (),
+    ),
+    PricedModel("local/tiny", True, None, (dated("", None, rates=(), current=True),), ("total $0",)),
+    PricedModel("acme/gone", False, None, (dated("1", AT),), ()),
+]
+
+
+def test_what_list_and_show_look_like() -> None:
+    check_report("prices-list", prices_report(MODELS, AT))
+    check_report("prices-show", price_report(MODELS[0], AT))
+    check_report("prices-show-speech", price_report(MODELS[1], AT))
+    check_report("prices-show-local", price_report(MODELS[2], AT))
+
+
+def test_what_check_looks_like() -> None:
+    findings = [
+        Finding(
+            "unpriced", "acme/one", "3 of 4 calls have no price: no price for it", "add it to prices.yaml"
+        ),
+        Finding("stale", "prices.yaml", "its sources were last looked at on 2026-01-02", "set `checked`"),
+    ]
+    check_report("prices-check", checked_prices_report(CheckedPrices(findings, 7, {"litellm": "1.80.0"})))
+    check_report("prices-check-fine", checked_prices_report(CheckedPrices([], 0, {})))
+
+
+def test_what_an_update_looks_like() -> None:
+    changes = [
+        Change("added", "acme/two", after=("standard since 2026-06-01: input $1",)),
+        Change(
+            "changed",
+            "acme/one",
+            before=("standard since 2026-01-01: input $1",),
+            after=("standard since 2026-01-01: input $1", "standard since 2026-11-01: input $2"),
+        ),
+    ]
+    check_report(
+        "prices-update", price_update_report(PriceUpdate("offer.yaml", "prices.yaml", changes, False))
+    )
+    check_report("prices-updated", price_update_report(PriceUpdate("a", "b", changes * 30, True)))
+    check_report("prices-update-none", price_update_report(PriceUpdate("a", "b", [], True)))
