@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from shared.cost_tracker import CostTracker
+
+# A busy machine is no fault: examples are not timed, and slow data generation is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 VARIABLES = (
     "COST_TRACKER_JOB_DIR",
