@@ -50,13 +50,13 @@ class CatchUp:
             OSError: the ledger cannot be read.
 
         """
-        self._same_origin()
         found = os.stat(ledger.text)
         where = (place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
         try:
             with self._backend.transaction(wait_s) as db:
                 self._put(db, ledger.id, entry, where)
         except _NotNext:
+            self._same_origin()
             self._intake.catch_up(ledger, time.monotonic() + wait_s)
             self._registry.drop(self._intake.moved)
         else:
@@ -66,6 +66,8 @@ class CatchUp:
         self, db: sqlite3.Connection, number: int, entry: Entry, place: tuple[int, int, int, int, int]
     ) -> None:
         """Take an entry in; raise ``_NotNext`` where that takes a look into the ledger."""
+        if self._backend.origin != self._registry.origin:
+            raise _NotNext  # not compared yet since the index was opened
         offset, length, tail, inode, device = place
         bucket, dim, sums = bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry), sums_of(entry)
         advance = (offset + length, tail, bucket, bucket, *sums, number, offset, inode, device)
@@ -161,10 +163,11 @@ class CatchUp:
 
         """
         token, ledgers = self._registry.outlook()
-        self._same_origin()
         marked = len(ledgers)
         with self._backend.reading() as db:
-            known, some_wait = db.execute("SELECT token, EXISTS (SELECT 1 FROM waiting) FROM meta").fetchone()
+            if self._backend.origin is None or self._backend.origin != self._registry.origin:
+                self._same_origin()
+            known, some_wait = db.execute(_OUTLOOK).fetchone()
             waiting = [int(row[0]) for row in db.execute("SELECT ledger FROM waiting")] if some_wait else []
         whole = known != token
         if whole:
@@ -270,6 +273,7 @@ _ADVANCE: Final = f"""UPDATE ledgers SET offset = ?, tail = ?, first_bucket = mi
     WHERE id = ? AND offset = ? AND inode = ? AND device = ? AND head_length = {FINGERPRINT_BYTES}"""
 
 
+_OUTLOOK: Final = "SELECT token, EXISTS (SELECT 1 FROM waiting) FROM meta"
 _PUT_SEEN: Final = "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)"
 
 
