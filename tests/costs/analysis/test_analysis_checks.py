@@ -51,7 +51,14 @@ def test_limits(level: str, verdict: str) -> None:
 
 def made(projected: int, high: int | None) -> Pace:
     return Pace(
-        date(2026, 11, 22), Nanos(20), 22, 8, Nanos(1), Nanos(projected), Nanos(20), high and Nanos(high)
+        date(2026, 11, 22),
+        Nanos(20),
+        22,
+        8,
+        Nanos(1),
+        Nanos(projected),
+        Nanos(20),
+        None if high is None else Nanos(high),
     )
 
 

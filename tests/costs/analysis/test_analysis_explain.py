@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.analysis.explain import PARTS, Explanation, explain
-from shared.costs.model import Charge, Entry, Usage
+from shared.costs.model import Charge, Entry, Kind, Usage
 from shared.costs.money import Nanos
 from tests.support.history import PRICED, entry
 
 STAGES = ("asr", "mt", None)
 MODELS = ("gpt-4o", "gpt-4o-mini", "whisper-1")
 PRICES = {"gpt-4o": (2_500, 1_250, 10_000), "gpt-4o-mini": (150, 75, 600), "whisper-1": (100, 100, 0)}
+
+KINDS: list[Kind] = [*["usage"] * 9, "reversal"]
 
 
 def call(
@@ -117,9 +119,7 @@ def random_calls(chance: Random) -> list[Entry]:
         )
         assert made.charge is not None
         odd = {part: Nanos(amount + chance.randrange(0, 999)) for part, amount in made.charge.parts.items()}
-        calls.append(
-            replace(made, charge=Charge(odd, PRICED), kind=chance.choice(["usage"] * 9 + ["reversal"]))
-        )
+        calls.append(replace(made, charge=Charge(odd, PRICED), kind=chance.choice(KINDS)))
     return calls
 
 

@@ -340,7 +340,9 @@ def test_a_link_is_not_written_through(jobs: Path, tmp_path: Path, dashboard: Da
     victim.write_text("kept")
     link = tmp_path / "report.md"
     link.symlink_to(victim)
-    for command in (["show-monthly", "-o", link], ["export", "csv", link], ["export-report", "-o", link]):
+    commands: list[list[str | Path]] = [["show-monthly", "-o", link], ["export", "csv", link]]
+    commands.append(["export-report", "-o", link])
+    for command in commands:
         assert dashboard(*command).code == 3
     assert victim.read_text() == "kept"
 
