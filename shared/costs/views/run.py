@@ -8,6 +8,7 @@ from typing import Final
 from ..model import Entry
 from ..money import to_usd
 from ..rollup import Totals
+from .common import plural
 from .report import Column, Figure, Note, Report, Table
 
 _LONGEST: Final = 100
@@ -66,9 +67,11 @@ def _notes(entries: Sequence[Entry], total: Totals) -> Iterator[Note]:
     if not entries:
         yield Note("No AI call was captured.", "warning")
     if total.unpriced_calls:
-        yield Note(f"{total.unpriced_calls} calls have no price and are not in the cost.", "warning")
+        calls = plural(total.unpriced_calls, "call has no price and is", "calls have no price and are")
+        yield Note(f"{calls} not in the cost.", "warning")
     reasons = {str(entry.metadata["incomplete"]) for entry in entries if "incomplete" in entry.metadata}
     for reason in sorted(reasons):
         yield Note(f"Estimated: {reason}.", "warning")
     if total.retried_calls:
-        yield Note(f"{total.retried_calls} calls were done again, by a later attempt of their stage.")
+        calls = plural(total.retried_calls, "call was", "calls were")
+        yield Note(f"{calls} done again, by a later attempt of the stage.")
