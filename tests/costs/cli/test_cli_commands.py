@@ -196,3 +196,20 @@ def test_start_up_imports_little() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=PROGRAM.parents[1], check=True
     )
     assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["show-budget", "status"])
+def test_watch_shows_it_again(command: str, monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard) -> None:
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("shared.costs.cli.app.time.sleep", nap)
+    ran = dashboard(command, "--watch", "5")
+    assert (ran.code, naps) == (130, [5.0, 5.0, 5.0])
+    first = ran.out.splitlines()[0]
+    assert ran.out.count(f"{first}\n") == 3
+    assert "\x1b" not in ran.out
