@@ -49,7 +49,7 @@ class AnthropicFormat:
 
 def _text(content: str | list[dict[str, Any]]) -> str:
     """Content is text, or a list of blocks."""
-    return content if isinstance(content, str) else " ".join(block["text"] for block in content)
+    return content if isinstance(content, str) else " ".join(block.get("text", "") for block in content)
 
 
 def _message(answering: Answering, content: list[dict[str, Any]]) -> dict[str, Any]:
