@@ -138,10 +138,7 @@ def _figure(figure: Figure) -> dict[str, object]:
 
 def _chart(series: Series) -> _Chart:
     peak = max(series.values)
-    places = places_for([int(value) for value in series.values])
-    shown = [
-        show(int(value) if series.kind == "money" else value, series.kind, places) for value in series.values
-    ]
+    shown = [_shown(value, series) for value in series.values]
     labels = [tame(label) for label in series.labels]
     bars = []
     for at, value in enumerate(series.values):
@@ -151,6 +148,11 @@ def _chart(series: Series) -> _Chart:
     most = f"most {shown[top]} on {labels[top]}"
     described = f"{labels[0]} to {labels[-1]}, {most}"
     return _Chart(tame(series.title), most, described, tuple(bars), tuple(_some(labels)))
+
+
+def _shown(value: float, series: Series) -> str:
+    amount = int(value) if series.kind == "money" else value
+    return show(amount, series.kind, places_for([amount]))
 
 
 def _some(labels: Sequence[str]) -> list[str]:
