@@ -67,19 +67,42 @@ def rebuild(registry: Registry, index: IndexFile, progress: Progress | None = No
     """
     registry.outlook()
     ledgers = registry.all()
-    path = index.path.with_name(f"{index.path.name}-new-{os.getpid()}")
-    with translated(path):
-        platform.secure_directory(path.parent)
-        path.unlink(missing_ok=True)
-        platform.close(platform.create_secure(path))
-        try:
-            with _Builder(path, index, registry.origin) as builder:
-                builder.take_in(ledgers, progress or _silent)
-                builder.derive()
-            index.replace(path)
-        finally:
-            path.unlink(missing_ok=True)
+    path = index.path.with_name(f"{index.path.name}{_NEW}{os.getpid()}")
+    with translated(path), _reserved(path):
+        with _Builder(path, index, registry.origin) as builder:
+            builder.take_in(ledgers, progress or _silent)
+            builder.derive()
+        index.replace(path)
     return builder.rebuilt(len(ledgers))
+
+
+_NEW: Final = "-new-"
+
+
+@contextmanager
+def _reserved(path: Path) -> Iterator[None]:
+    """Make the new file, and see that it goes if it is not put in its place; clear what others left."""
+    platform.secure_directory(path.parent)
+    for left in path.parent.glob(f"*{_NEW}*"):
+        _clear(left)
+    descriptor = platform.create_secure(path)
+    try:
+        platform.lock(descriptor, 0)  # tells the next one that this file is being written
+        yield
+    finally:
+        platform.close(descriptor)
+        path.unlink(missing_ok=True)
+
+
+def _clear(left: Path) -> None:
+    """Delete the file of a rebuild whose process was killed."""
+    with suppress(OSError):
+        descriptor = platform.open_secure(left, write=True)
+        try:
+            if platform.lock(descriptor, 0):
+                left.unlink()
+        finally:
+            platform.close(descriptor)
 
 
 def _silent(done: int, total: int) -> None:

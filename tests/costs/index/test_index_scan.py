@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
+from shared.costs import platform
 from shared.costs.errors import StorageUnavailable
 from shared.costs.index import rebuild
 from shared.costs.index.fold import Fold
@@ -237,6 +238,18 @@ def test_rebuilding_goes_on_beside_appending(history: History) -> None:
         index.rebuild(log_something)
         assert_is_fold(other, history)
         assert_is_fold(index, history)
+
+
+def test_what_a_killed_rebuild_left_is_cleared(history: History) -> None:
+    left, busy = (history.storage.root / f"index.db-new-{number}" for number in (1, 2))
+    left.touch(mode=0o600)
+    descriptor = platform.create_secure(busy)
+    platform.lock(descriptor, 0)
+    with history.open() as index:
+        index.rebuild()
+        assert_is_fold(index, history)
+    assert [path.name for path in history.storage.root.glob("*-new-*")] == [busy.name]
+    platform.close(descriptor)
 
 
 def test_a_ledger_that_lives_very_long(tmp_path: Path) -> None:
