@@ -21,6 +21,9 @@ from shared.costs.index.database import DatabaseBusy
 from shared.costs.index.index import Index
 from shared.costs.index.indexfile import IndexFile
 from shared.costs.index.seal import sealing
+from shared.costs.ledger.line import encode
+from shared.costs.ledger.writer import append
+from shared.costs.rollup import Query
 
 
 @pytest.fixture
@@ -317,3 +320,27 @@ def test_a_rebuild_that_cannot_write_leaves_the_index(
                 index.rebuild()
         assert_is_fold(index, history)
         assert not list(history.storage.root.glob("*-new-*"))
+
+
+def test_processes_append_to_one_ledger_at_once(history: History) -> None:
+    ledger, children = history.job("shared"), []
+    for number in range(4):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with history.open() as index:
+                    for seed in range(25):
+                        entry = an_entry(random.Random(seed * 10 + number))
+                        index.register(ledger, "shared")
+                        line = encode(entry)
+                        index.note_appended(ledger, entry, append(ledger, line, 2.0), line)
+                        index.spend(entry.timestamp, entry.timestamp)
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
+    with history.open() as index:
+        assert_is_fold(index, history)
+        assert index.groups((), Query(ledger=ledger))[0].totals.calls == 100
