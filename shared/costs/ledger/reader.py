@@ -93,14 +93,19 @@ def _content(ledger: Path, offset: int, raw: bytes) -> Entry | LedgerProblem:
 
 
 def _lines(fd: int, start: int) -> Iterator[tuple[int, bytes]]:
-    rest = b""
+    unfinished: list[bytes] = []  # joined once, so that a damaged ledger without newlines takes no longer
     at = start
     position = start
     while piece := os.pread(fd, _PIECE, position):
         position += len(piece)
-        *whole, rest = (rest + piece).split(b"\n")
+        first, *others = piece.split(b"\n")
+        unfinished.append(first)
+        if not others:
+            continue
+        *whole, rest = [b"".join(unfinished), *others]
+        unfinished = [rest]
         for line in whole:
             yield at, line + b"\n"
             at += len(line) + 1
-    if rest:
-        yield at, rest
+    if end := b"".join(unfinished):
+        yield at, end

@@ -11,10 +11,11 @@ Appended(offset=0, length=7)
 from __future__ import annotations
 
 import atexit
+import math
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ LOCK_TIMEOUT_S: Final = 2.0
 """How long one record waits for other writers of its ledger."""
 
 DRAIN_S: Final = 0.2
-"""How long one record may spend on writing what others left waiting."""
+"""How long one record may spend on writing what was left in memory and in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,6 @@ class Recorder:
         self._storage = storage
         self._announce = announce
         self._memory: dict[str, _Kept] = {}
-        self._lock = threading.Lock()
         self.degraded = 0
         """How many lines of this process could not go straight into their ledgers."""
 
@@ -81,8 +81,8 @@ class Recorder:
         return Recorded(place)
 
     def close(self) -> None:
-        """Try once more to write what is kept in memory, and what waits in the spool."""
-        self._write_memory()
+        """Try once more to write all that is kept in memory, and some of what waits in the spool."""
+        self._write_memory(math.inf)
         self._write_waiting()
 
     def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: OSError) -> Recorded:
@@ -95,19 +95,24 @@ class Recorder:
         return Recorded(None, f"waiting in the spool: {fault}")
 
     def _remember(self, kept: _Kept, entry_id: str) -> None:
-        with self._lock:
-            if not self._memory:
-                atexit.register(self.close)
-            self._memory[entry_id] = kept
-        sys.stderr.write(f"cost tracking: not written to {kept.ledger}: {kept.line.decode('ascii')}")
+        if not self._memory:
+            atexit.register(self.close)
+        self._memory[entry_id] = kept
+        if sys.stderr is not None:  # a process without a terminal may have none
+            with suppress(OSError, ValueError):  # or a closed one
+                sys.stderr.write(f"cost tracking: not written to {kept.ledger}: {kept.line.decode('ascii')}")
 
-    def _write_memory(self) -> None:
-        with self._lock:
-            kept, self._memory = self._memory, {}
-        for entry_id, one in kept.items():
-            if not self._written(one, entry_id):
-                with self._lock:
-                    self._memory[entry_id] = one
+    def _write_memory(self, deadline: float) -> None:
+        """Write what is kept, as far as that goes; each line stays kept until it is written.
+
+        Two threads may both write a line: it has one id and counts once. A lock would have to be
+        mended in forked children.
+        """
+        for entry_id, one in list(self._memory.items()):
+            if time.monotonic() > deadline:
+                return
+            if self._written(one, entry_id):
+                self._memory.pop(entry_id, None)
 
     def _written(self, one: _Kept, entry_id: str) -> bool:
         """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
@@ -123,9 +128,8 @@ class Recorder:
 
     def _write_waiting(self) -> None:
         """Write what waits, as far as that goes quickly; the rest is left for the next record."""
-        if self._memory:
-            self._write_memory()
         deadline = time.monotonic() + DRAIN_S
+        self._write_memory(deadline)
         try:
             for one in spool.waiting(self._storage):
                 if time.monotonic() > deadline:

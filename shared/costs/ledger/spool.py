@@ -17,6 +17,7 @@ one id, which counts once.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -79,7 +80,10 @@ def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> None:
 
 def _write_all(fd: int, data: bytes) -> None:
     while data:
-        data = data[os.write(fd, data) :]
+        written = os.write(fd, data)
+        if written == 0:
+            raise OSError(errno.EIO, "the file system takes no bytes")
+        data = data[written:]
 
 
 def waiting(storage: CostStorage) -> Iterator[Waiting]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,6 +133,68 @@ def test_what_is_in_memory_goes_to_the_spool_where_its_ledger_stays_locked(
     recorder.close()
     assert recorder.in_memory == 0
     assert [found.line for found in spool.waiting(storage)] == [encode(one)]
+
+
+def test_a_call_is_not_held_up_by_all_that_is_kept(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a long failure each call writes some of what is kept, within its time; the end writes all."""
+    recorder, kept = Recorder(storage), [entry() for _ in range(5)]
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", fail)
+        for one in kept:
+            recorder.record(ledger, encode(one), one.id)
+    monkeypatch.setattr(recorder_module, "DRAIN_S", -1.0)
+    last = entry()
+    recorder.record(ledger, encode(last), last.id)
+    assert recorder.in_memory == 5
+    assert ids(ledger) == [last.id]
+    recorder.close()
+    assert recorder.in_memory == 0
+    assert sorted(ids(ledger)) == sorted(one.id for one in [last, *kept])
+
+
+@pytest.mark.parametrize("state", ["missing", "closed", "broken"])
+def test_a_process_without_standard_error_records_all_the_same(
+    storage: CostStorage, ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    recorder, one = Recorder(storage), entry()
+    closed = (tmp_path / "err").open("w")
+    closed.close()
+    streams = {"missing": None, "closed": closed, "broken": SimpleNamespace(write=fail)}
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "stderr", streams[state])
+        broken.setattr(os, "write", fail)
+        assert "in memory" in recorder.record(ledger, encode(one), one.id).explained
+    recorder.close()
+    assert ids(ledger) == [one.id]
+
+
+def test_an_interrupt_while_writing_what_is_kept_loses_nothing(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, one = Recorder(storage), entry()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", fail)
+        recorder.record(ledger, encode(one), one.id)
+        broken.setattr(os, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.close()
+    recorder.close()
+    assert ids(ledger) == [one.id]
+
+
+def test_a_spool_that_takes_no_bytes_is_no_endless_loop(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", lambda *_: 0)
+    with pytest.raises(OSError, match="takes no bytes"):
+        spool.put(storage, ledger, b"a line\n", "0c")
+    assert list(storage.spool_dir.iterdir()) == []
 
 
 EXITS = """

@@ -172,10 +172,11 @@ def test_what_another_wrote_meanwhile_is_not_cut_off(ledger: Path, monkeypatch: 
     before, real = ledger.read_bytes(), os.write
 
     def write(fd: int, data: bytes) -> int:
-        real(fd, data[:20])
+        written = real(fd, data[:20])
         with ledger.open("ab") as other:
             other.write(b"theirs\n")
-        raise OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr(os, "write", failing(0, errno.ENOSPC, real))
+        return written
 
     monkeypatch.setattr(os, "write", write)
     with pytest.raises(OSError, match="No space"):
@@ -263,6 +264,21 @@ def test_a_line_may_span_the_pieces_in_which_a_ledger_is_read(
     written = [entry() for _ in range(4)]
     append(ledger, b"".join(encode(one) for one in written), 1)
     assert entries(ledger) == written
+
+
+def test_a_stretch_without_newlines_may_span_many_pieces(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.costs.ledger.reader._PIECE", 10)
+    last = entry()
+    append(ledger, b"x" * 10_000 + b"\n" + encode(last) + b"y" * 25, 1)
+    found = list(read(ledger))
+    assert [(one.offset, one.length) for one in found] == [
+        (0, 10_001),
+        (10_001, len(encode(last))),
+        (10_001 + len(encode(last)), 25),
+    ]
+    assert found[1].content == last
 
 
 def test_one_entry_can_be_read_by_its_place(ledger: Path) -> None:
