@@ -19,7 +19,7 @@ from typing import Final
 
 from ..model import Charge, Entry, Usage
 from ..money import ZERO, Nanos
-from .optimise import Prices, Slot, slot_of
+from .options import Prices, Slot, slot_of
 
 LEAST_TOKENS: Final = 1_024
 LIFETIME: Final = timedelta(minutes=5)

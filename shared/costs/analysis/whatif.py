@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..model import Charge, Entry
 from ..money import ZERO, Nanos
-from .optimise import Prices
+from .options import Prices
 from .sums import UNNAMED
 
 

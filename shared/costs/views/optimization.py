@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..analysis.caching import Cacheable
-from ..analysis.optimise import Option, OptionKind, Savings, Slot
+from ..analysis.optimise import Option, Savings
+from ..analysis.options import OptionKind, Slot
 from ..analysis.sums import UNNAMED
 from ..money import Nanos, format_usd, percent, to_usd
 from ..periods import Period

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.optimise import BATCH, Change, Slot, changes, find_savings, slot_of
+from shared.costs.analysis.optimise import find_savings
+from shared.costs.analysis.options import BATCH, Change, Slot, changes, slot_of
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue

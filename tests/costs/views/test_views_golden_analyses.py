@@ -14,7 +14,8 @@ from shared.costs.analysis.caching import Cacheable
 from shared.costs.analysis.checks import Check
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
-from shared.costs.analysis.optimise import Change, Option, Savings, Slot
+from shared.costs.analysis.optimise import Option, Savings
+from shared.costs.analysis.options import Change, Slot
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.sums import by_day, divide_period, total, totals_by
 from shared.costs.analysis.whatif import Outcome, Swap, WhatIf

@@ -1,0 +1,187 @@
+"""What work will cost: by the price of a model, or by what stages cost in earlier jobs. Pure arithmetic.
+
+>>> usage = Usage(audio_seconds=600)
+>>> history = [StageHistory("06_asr", Quantiles((Nanos(6_000_000),)), None, 0)]
+>>> [(found.stage, found.median) for found in estimate_stages(history, usage)]
+[('06_asr', 60000000)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ..model import Unpriced, Usage
+from ..money import Nanos, divide
+from ..pricing.catalogue import Catalogue
+from ..rollup import Group, Totals
+from .sums import UNNAMED
+
+CHARACTERS_A_TOKEN: Final = 4
+"""In English text; other languages have fewer.
+Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them"""
+
+INPUT_SHARE: Final = 4
+"""Where only input is known, output is taken for a quarter of it: the 80/20 split of ``tokens_total``."""
+
+WHOLE: Final = "whole job"
+
+_MINUTE: Final = 60_000_000
+_THOUSAND: Final = 1_000
+
+
+def tokens_of(characters: int) -> int:
+    """Return about how many tokens a text has, rounded up.
+
+    >>> tokens_of(0), tokens_of(9)
+    (0, 3)
+    """
+    return -(-characters // CHARACTERS_A_TOKEN)
+
+
+# --- by price
+
+
+class ModelCost(NamedTuple):
+    """What the work costs on one model; ``cost`` is ``None`` without a price, and ``why`` says the reason."""
+
+    name: str
+    cost: Nanos | None
+    why: str = ""
+    unverified: bool = False
+
+
+class Asked(NamedTuple):
+    """The work: ``calls`` times a usage, at an instant, with a service tier."""
+
+    usage: Usage
+    at: datetime
+    calls: int = 1
+    tier: str | None = None
+
+
+def cost_on(model: tuple[str, str], asked: Asked, prices: Catalogue) -> ModelCost:
+    """Return what the work costs on a model, given as service and name.
+
+    A model that is not free and bills nothing of what is known, such as tokens where only minutes
+    are given, has no estimate: it would read as nothing.
+    """
+    quote = prices.quote(*model, asked.at, asked.tier)
+    found = prices.charge(*model, asked.usage, asked.at, asked.tier)
+    if isinstance(found, Unpriced) or isinstance(quote, Unpriced):
+        reason = next(each.reason for each in (found, quote) if isinstance(each, Unpriced))
+        return ModelCost("/".join(filter(None, model)), None, reason)
+    by = found.priced_by
+    if not found.parts and not quote.price.free:
+        return ModelCost(by.model, None, "it bills other units than those that are known; give them as well")
+    return ModelCost(by.model, Nanos(found.total * asked.calls), unverified=by.unverified)
+
+
+def compare(models: Iterable[tuple[str, str]], asked: Asked, prices: Catalogue) -> list[ModelCost]:
+    """Return what the work costs on each of several models, the cheapest first, unpriced ones last."""
+    found = {cost.name: cost for model in models for cost in (cost_on(model, asked, prices),)}
+    return sorted(found.values(), key=lambda one: (one.cost is None, one.cost or 0, one.name))
+
+
+# --- by history
+
+
+class Quantiles(NamedTuple):
+    """What one unit cost in each earlier job, in nano-dollars, lowest first."""
+
+    samples: tuple[Nanos, ...]
+
+    def at(self, percent: int) -> Nanos:
+        """Return the smallest sample that is not below ``percent`` of them (the nearest rank).
+
+        >>> Quantiles((Nanos(1), Nanos(2), Nanos(3), Nanos(9))).at(50)
+        2
+        """
+        rank = -(-len(self.samples) * percent // 100)
+        return self.samples[max(rank, 1) - 1]
+
+
+class StageHistory(NamedTuple):
+    """What a stage cost in earlier jobs, per audio minute of the job and per 1,000 of its input tokens.
+
+    ``left_out`` jobs had calls without a price.
+    """
+
+    stage: str
+    per_minute: Quantiles | None
+    per_thousand: Quantiles | None
+    left_out: int
+
+
+class StageEstimate(NamedTuple):
+    """What a stage will cost: in the middle, and what nine of ten jobs stayed below. Nano-dollars."""
+
+    stage: str
+    median: Nanos
+    ninety: Nanos
+    jobs: int
+    per: str
+
+
+def stage_histories(groups: Iterable[Group]) -> list[StageHistory]:
+    """Return the history of each stage, and of whole jobs last; groups are keyed by ledger and stage."""
+    jobs: dict[object, dict[str, Totals]] = {}
+    for group in groups:
+        jobs.setdefault(group.key[0], {})[str(group.key[1] or UNNAMED)] = group.totals
+    stages = sorted({stage for sums in jobs.values() for stage in sums})
+    found = [_history(stage, list(_of_stage(jobs.values(), stage))) for stage in stages]
+    return [*found, _history(WHOLE, list(map(_whole, jobs.values())))] if found else []
+
+
+class _Sample(NamedTuple):
+    """One job's cost in a stage, its audio in microseconds and its input tokens there."""
+
+    cost: Nanos
+    audio: int
+    tokens: int
+    unpriced: int
+
+
+def _of_stage(jobs: Iterable[dict[str, Totals]], stage: str) -> Iterator[_Sample]:
+    for sums in jobs:
+        if totals := sums.get(stage):
+            yield _Sample(totals.cost, _audio(sums), totals.tokens_input, totals.unpriced_calls)
+
+
+def _whole(sums: dict[str, Totals]) -> _Sample:
+    cost = Nanos(sum(totals.cost for totals in sums.values()))
+    unpriced = sum(totals.unpriced_calls for totals in sums.values())
+    return _Sample(cost, _audio(sums), max(totals.tokens_input for totals in sums.values()), unpriced)
+
+
+def _audio(sums: dict[str, Totals]) -> int:
+    """Return how much audio a job has: that of the stage that heard most, since others hear the same."""
+    return max(totals.audio_microseconds for totals in sums.values())
+
+
+def _history(stage: str, samples: Sequence[_Sample]) -> StageHistory:
+    priced = [sample for sample in samples if not sample.unpriced]
+    minutes = [divide(s.cost * _MINUTE, s.audio) for s in priced if s.audio > 0]
+    thousands = [divide(s.cost * _THOUSAND, s.tokens) for s in priced if s.tokens > 0]
+    return StageHistory(stage, _quantiles(minutes), _quantiles(thousands), len(samples) - len(priced))
+
+
+def _quantiles(samples: Sequence[int]) -> Quantiles | None:
+    return Quantiles(tuple(map(Nanos, sorted(samples)))) if samples else None
+
+
+def estimate_stages(histories: Iterable[StageHistory], usage: Usage) -> list[StageEstimate]:
+    """Return what each stage will cost for this much audio, or where there is none for these input tokens."""
+    found = []
+    for history in histories:
+        if usage.audio_seconds and history.per_minute:
+            parts = history.per_minute, usage.audio_microseconds, _MINUTE, "audio minute"
+        elif usage.tokens_input and not usage.audio_seconds and history.per_thousand:
+            parts = history.per_thousand, usage.tokens_input, _THOUSAND, "1,000 input tokens"
+        else:
+            continue
+        rates, amount, unit, per = parts
+        median, ninety = (Nanos(divide(rates.at(percent) * amount, unit)) for percent in (50, 90))
+        found.append(StageEstimate(history.stage, median, ninety, len(rates.samples), per))
+    return found

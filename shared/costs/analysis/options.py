@@ -1,0 +1,156 @@
+"""What could be done instead: the changes to consider for the calls that one setting decides, and their cost.
+
+A local engine is proposed where this kind of work has well-known ones: speech recognition,
+translation, summaries. Its price is the catalogue's explicit zero; power and time are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from ..model import Charge, Entry, Unpriced, Usage
+
+OptionKind = Literal["model", "batch", "model and batch", "standard", "split", "local"]
+
+BATCH: Final = "batch"
+STANDARD: Final = "standard"
+MOST_PIECES: Final = 8
+"""Into how many pieces a call is split at most."""
+
+
+class Alternative(Protocol):
+    """Another model that could do the same work."""
+
+    @property
+    def service(self) -> str:
+        """Its provider."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        ...
+
+
+class Prices(Protocol):
+    """What is asked of the price catalogue."""
+
+    def charge(
+        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+    ) -> Charge | Unpriced:
+        """Return what a call costs."""
+        ...
+
+    def alternatives(self, service: str, model: str, at: datetime) -> Sequence[Alternative]:
+        """Return cheaper models of the same class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The calls that one setting of a pipeline decides."""
+
+    stage: str | None
+    service: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to do instead. ``tier`` is ``None`` where each call keeps its own."""
+
+    kind: OptionKind
+    service: str
+    model: str
+    tier: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The target as people write it: ``openai/gpt-4o-mini``, ``batch``, ``openai/gpt-4o-mini, batch``."""
+        model = f"{self.service}/{self.model}"
+        if self.kind in (BATCH, STANDARD):
+            return self.kind
+        if self.kind == "split":
+            return "shorter calls"
+        return f"{model}, {BATCH}" if self.tier else model
+
+
+def charged_with(change: Change, entry: Entry, prices: Prices) -> int | None:
+    """Return what a call would have cost with a change, or ``None`` where that has no price."""
+    if change.kind == "split":
+        return _in_pieces(entry, prices) if _only_tokens(entry.usage) else None
+    tier = change.tier or entry.service_tier
+    charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier)
+    return charge.total if isinstance(charge, Charge) else None
+
+
+def _in_pieces(entry: Entry, prices: Prices) -> int | None:
+    """Return what a call costs in the number of equal pieces that is cheapest.
+
+    A price that does not depend on the length of the input makes pieces as dear as the whole, so
+    this only saves where a longer context is dearer by the token.
+    """
+    usage, best = entry.usage, None
+    for pieces in (1, 2, 4, MOST_PIECES):
+        part = Usage(
+            tokens_input=-(-usage.tokens_input // pieces),
+            tokens_output=-(-usage.tokens_output // pieces),
+            tokens_cached=usage.tokens_cached // pieces,
+        )
+        charge = prices.charge(entry.service, entry.model, part, entry.timestamp, entry.service_tier)
+        if not isinstance(charge, Charge):
+            return None
+        if best is None or pieces * charge.total < best:
+            best = pieces * charge.total
+        if usage.tokens_input < _LONG:
+            break
+    return best
+
+
+def slot_of(entry: Entry) -> Slot:
+    """Return the slot of an entry."""
+    return Slot(entry.stage, entry.service, entry.model)
+
+
+def changes(entry: Entry, prices: Prices) -> list[Change]:
+    """Return what could be done instead, in the slot whose first call is ``entry``."""
+    service, model = entry.service, entry.model
+    found = [Change("batch", service, model, BATCH), Change("standard", service, model, STANDARD)]
+    if _only_tokens(entry.usage):
+        found.append(Change("split", service, model))
+    for other in prices.alternatives(entry.service, entry.model, entry.timestamp):
+        found.append(Change("model", other.service, other.model))
+        found.append(Change("model and batch", other.service, other.model, BATCH))
+    engine = _local_engine(entry)
+    return [*found, Change("local", *engine)] if engine else found
+
+
+_LONG: Final = 100_000
+"""Input tokens from which on some models' prices by the token rise (128,000 and 200,000 today)."""
+
+
+def _only_tokens(usage: Usage) -> bool:
+    """Return whether a call used nothing but text tokens, which can be divided."""
+    return set(usage.counts()) <= {"tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"}
+
+
+_LOCAL_WORK: Final = (
+    ("transl", ("nllb-local", "nllb-200")),
+    ("summar", ("sumy", "extractive")),
+)
+"""Well-known local engines by the word that names the work in a stage or an operation."""
+
+
+def _local_engine(entry: Entry) -> tuple[str, str] | None:
+    """Return the local engine that does this kind of work, as service and model.
+
+    Sources: https://github.com/SYSTRAN/faster-whisper, https://arxiv.org/abs/2207.04672 (NLLB),
+    https://github.com/miso-belica/sumy (extractive summaries).
+    """
+    if entry.usage.audio_seconds:
+        return "faster-whisper", "large-v3"
+    work = f"{entry.stage or ''} {entry.operation or ''}".lower()
+    return next((engine for word, engine in _LOCAL_WORK if word in work), None)
