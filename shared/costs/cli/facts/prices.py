@@ -12,11 +12,11 @@ from ...model import Entry
 from ...pricing import update
 from ...pricing.check import UsedModel, check
 from ...pricing.description import PricedModel, listing
-from ...pricing.names import infer_service
 from ...pricing.peers import installed_peers
 from ...rollup import Query
 from ...views.prices import CheckedPrices, PriceUpdate
 from ...workspace import PRICES_NAME, Workspace
+from ..models import named_model
 
 NEAREST = 5
 
@@ -37,8 +37,7 @@ def shown(workspace: Workspace, name: str, at: datetime) -> PricedModel:
     Raises:
         NoPrice: no source has a price for it; says which names are nearest.
     """
-    service, _, model = name.partition("/") if "/" in name else (infer_service(name) or "", "", name)
-    found = workspace.catalogue.describe(service, model, at)
+    found = workspace.catalogue.describe(*named_model(name), at)
     if found is None:
         from difflib import get_close_matches  # only when there is nothing else to show
 

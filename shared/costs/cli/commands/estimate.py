@@ -1,0 +1,43 @@
+"""``cost-dashboard estimate``."""
+
+from __future__ import annotations
+
+import click
+
+from ...errors import WrongUsage
+from ...views.estimate import estimate_report, history_estimate_report
+from ..app import App, dashboard_command
+from ..facts.estimate import Given, by_history, left_of, priced, work_of
+from ..options import user_option
+from ..work_options import work_options
+
+
+@dashboard_command(
+    "Save",
+    "estimate gpt-4o --input-tokens 1500 --output-tokens 300 --calls 200",
+    "estimate openai/whisper-1 --audio-minutes 90",
+    "estimate --audio-minutes 90",
+    "estimate --stage 13_ai_summarization --input-tokens 20000",
+)
+@click.argument("model", required=False)
+@work_options
+@click.option("--stage", metavar="NAME", help="Without MODEL: only this stage of your jobs.")
+@user_option
+def command(app: App, model: str | None, given: Given, stage: str | None, user: str | None) -> int | None:
+    """What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
+
+    From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
+    input tokens, against what is left of the month. Exit code 3 when MODEL has no price.
+    """
+    workspace, user_id = app.workspace, user or app.default_user
+    work, left = work_of(workspace, given), left_of(workspace, user_id)
+    if model is None:
+        if given.calls > 1 or given.tier:
+            raise WrongUsage("--calls and --tier need a MODEL: earlier jobs are whole jobs")
+        app.show(history_estimate_report(work, by_history(workspace, user_id, stage, work), left))
+        return None
+    if stage:
+        raise WrongUsage("--stage is for estimates from earlier jobs; leave MODEL out")
+    cost, arithmetic = priced(workspace, model, work)
+    app.show(estimate_report(work, cost, arithmetic, left))
+    return 3 if cost.cost is None else None

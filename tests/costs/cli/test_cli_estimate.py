@@ -1,0 +1,141 @@
+"""``estimate`` and ``compare-models``: by price, by file, by earlier jobs."""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shared.costs.analysis.estimates import WHOLE, Asked, ModelCost, StageEstimate
+from shared.costs.cli.media import NotMeasured, seconds_of
+from shared.costs.model import Usage
+from shared.costs.money import from_usd
+from shared.costs.views.estimate import (
+    Left,
+    Work,
+    comparison_report,
+    estimate_report,
+    history_estimate_report,
+)
+from tests.costs.cli.cli_support import ROOT, Dashboard
+from tests.support.golden import check_report
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+WORK = Work(
+    Asked(Usage(tokens_input=1_500, tokens_output=375), AT, 200, "batch"), ["Output is taken for 375."]
+)
+
+
+def a_recording(path: Path, seconds: int) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(8_000)
+        file.writeframes(b"\x80" * 8_000 * seconds)
+    return path
+
+
+def test_by_price(dashboard: Dashboard) -> None:
+    found = dashboard(
+        "estimate", "gpt-4o", "--input-tokens", "1500", "--output-tokens", "300", "--calls", "200", "--json"
+    ).json()
+    assert (found["model"], found["cost_usd"], found["left_usd"]) == ("openai/gpt-4o", 1.35, 50)
+    assert found["arithmetic"][-1] == "total $0.00675"
+    half = dashboard("estimate", "gpt-4o", "--input-tokens", "1500", "--tier", "batch", "--json").json()
+    assert half["usage"] == {"tokens_input": 1_500, "tokens_output": 375}
+    assert half["cost_usd"] == 0.00375
+    ran = dashboard("estimate", "acme/unheard-of-1", "--input-tokens", "9")
+    assert (ran.code, "unpriced" in ran.out) == (3, True)
+    dear = dashboard("estimate", "gpt-4", "--input-tokens", "9000000")
+    assert "More than the $50.00 that user 1 has left this month" in dear.out
+
+
+def test_by_file(tmp_path: Path, dashboard: Dashboard) -> None:
+    text = tmp_path / "talk.txt"
+    text.write_text("word " * 1_000)
+    found = dashboard("estimate", "gpt-4o", "--file", text, "--json").json()
+    assert found["usage"] == {"tokens_input": 1_250, "tokens_output": 312}
+    assert len(found["assumed"]) == 2
+    sound = a_recording(tmp_path / "talk.wav", 90)
+    assert dashboard("estimate", "openai/whisper-1", "--file", sound, "--json").json()["cost_usd"] == 0.009
+
+
+def test_recordings_are_measured(tmp_path: Path) -> None:
+    assert seconds_of(a_recording(tmp_path / "a.wav", 3)) == 3
+    flac = tmp_path / "a.flac"
+    stream = (16_000 << 44) | (0 << 41) | (15 << 36) | 40_000
+    flac.write_bytes(b"fLaC\x80\x00\x00\x22" + bytes(10) + stream.to_bytes(8) + bytes(16))
+    assert seconds_of(flac) == 2.5
+    (tmp_path / "b.wav").write_bytes(b"RIFF and nothing more")
+    with pytest.raises(NotMeasured, match="give --audio-minutes"):
+        seconds_of(tmp_path / "b.wav")
+    (tmp_path / "c.mp3").write_bytes(b"no sound")
+    with pytest.raises(NotMeasured, match="give --audio-minutes"):
+        seconds_of(tmp_path / "c.mp3")
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not on PATH")
+def test_a_recording_that_does_not_state_its_length() -> None:
+    recordings = ROOT / "scripts" / "recordings"
+    assert seconds_of(recordings / "museum-tour.flac") == pytest.approx(14.74, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gpt-4o"], "say how much work"),
+        (["--input-tokens", "5", "--calls", "2"], "need a MODEL"),
+        (["gpt-4o", "--input-tokens", "5", "--stage", "x"], "leave MODEL out"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: list[str], message: str, dashboard: Dashboard) -> None:
+    ran = dashboard("estimate", *arguments)
+    assert (ran.code, message in ran.err) == (2, True)
+
+
+def test_by_earlier_jobs(jobs: Path, dashboard: Dashboard) -> None:
+    ran = dashboard("estimate", "--user", "2", "--audio-minutes", "20", "--json")
+    stages = {one["stage"]: one for one in ran.json()["stages"]}
+    minutes = (90.5 + 600) / 60
+    assert stages["06_whisperx_asr"]["median_usd"] == pytest.approx(0.06 / minutes * 20, abs=1e-7)
+    assert stages[WHOLE]["p90_usd"] == pytest.approx(0.06675 / minutes * 20, abs=1e-7)
+    one = dashboard(
+        "estimate", "--user", "2", "--stage", "13_ai_summarization", "--input-tokens", "3000", "--json"
+    ).json()
+    assert [(s["stage"], s["median_usd"], s["per"]) for s in one["stages"]] == [
+        ("13_ai_summarization", 0.0135, "1,000 input tokens")
+    ]
+    assert "No earlier jobs" in dashboard("estimate", "--user", "nobody", "--audio-minutes", "20").out
+
+
+def test_models_beside_each_other(dashboard: Dashboard) -> None:
+    named = dashboard("compare-models", "gpt-4o", "acme-1", "gpt-4o-mini", "--input-tokens", "3000", "--json")
+    models = named.json()["models"]
+    assert [one["model"] for one in models] == ["openai/gpt-4o-mini", "openai/gpt-4o", "acme-1"]
+    assert [one["cost_usd"] for one in models] == [0.0009, 0.015, None]
+    speech = dashboard("compare-models", "--audio-minutes", "60", "--json").json()["models"]
+    costs = {one["model"]: one["cost_usd"] for one in speech}
+    assert costs["openai/whisper-1"] == 0.36
+    assert "openai/gpt-4o-transcribe" not in costs  # it bills tokens, which nobody gave
+    assert list(costs.values()) == sorted(costs.values())
+
+
+def test_what_they_look_like() -> None:
+    cost = ModelCost("openai/gpt-4o", from_usd("0.675"), unverified=True)
+    lines = ("1,500 input tokens x $1.25 per million = $0.001875", "total $0.003375")
+    check_report("estimate-price", estimate_report(WORK, cost, lines, Left("rpatel", from_usd(9))))
+    none = ModelCost("acme/one", None, "no price for acme/one")
+    check_report("estimate-unpriced", estimate_report(WORK, none, ("no price",), Left("1", None)))
+    stages = [
+        StageEstimate("06_asr", from_usd("0.54"), from_usd("0.61"), 12, "audio minute"),
+        StageEstimate(WHOLE, from_usd("0.60"), from_usd("0.80"), 12, "audio minute"),
+    ]
+    audio = Work(Asked(Usage(audio_seconds=5_400), AT))
+    check_report("estimate-history", history_estimate_report(audio, stages, Left("rpatel", from_usd("0.7"))))
+    check_report("estimate-nothing", history_estimate_report(audio, [], Left("rpatel", None)))
+    several = [ModelCost("local/tiny", from_usd(0)), ModelCost("acme/two", from_usd("0.002")), cost, none]
+    check_report("compare-models", comparison_report(WORK, several, 2))
+    check_report("compare-models-none", comparison_report(audio, [], 2))
