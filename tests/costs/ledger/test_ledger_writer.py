@@ -94,10 +94,20 @@ def test_a_lock_that_stays_taken_is_given_up(ledger: Path, held: int) -> None:
     assert len(entries(ledger)) == 1
 
 
-def test_a_ledger_renamed_while_waiting_gets_no_line(ledger: Path, held: int) -> None:
+def test_a_ledger_renamed_while_waiting_gets_no_line(
+    ledger: Path, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moved = ledger.with_name("archived.jsonl")
+    asked, real = threading.Event(), platform.lock
+
+    def lock(fd: int, timeout_s: float) -> bool:
+        asked.set()
+        return real(fd, timeout_s)
+
+    monkeypatch.setattr(platform, "lock", lock)
     waiting = threading.Thread(target=append, args=(ledger, encode(entry()), 5.0))
     waiting.start()
+    asked.wait()
     ledger.rename(moved)
     platform.unlock(held)
     waiting.join()
