@@ -11,10 +11,10 @@ import pytest
 FAULTS = Path(__file__).parents[3] / "scripts" / "faults"
 
 SHORT = {
-    "index_kills.py": ["--kills", "25"],
-    "index_fuzz.py": ["--files", "25"],
-    "index_clock.py": ["--months", "2"],
-    "index_model.py": ["--sequences", "15", "--steps", "15"],
+    "index_kills.py": ["--kills", "15"],
+    "index_fuzz.py": ["--files", "15"],
+    "index_clock.py": ["--months", "1"],
+    "index_model.py": ["--sequences", "10", "--steps", "12"],
 }
 LONG = {
     "index_kills.py": ["--kills", "2000"],
