@@ -84,7 +84,7 @@ def main() -> int:
     survivors = 0
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "project"
-        ignore = shutil.ignore_patterns(".git", ".venv", "__pycache__", "out")
+        ignore = shutil.ignore_patterns(".*", "__pycache__", "out")
         shutil.copytree(ROOT, copy, ignore=ignore)
         for mutant in chosen:
             noticed = survives(mutant, copy)
