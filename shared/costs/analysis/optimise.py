@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..model import Entry
-from ..money import ZERO, Nanos, percent
+from ..money import NANOS_PER_USD, ZERO, Nanos, percent
 from .options import Change, OptionKind, Prices, Slot, changes, charged_with, slot_of
 
 
@@ -27,7 +27,8 @@ from .options import Change, OptionKind, Prices, Slot, changes, charged_with, sl
 class Option:
     """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for.
 
-    ``after_retried`` is the part of ``after`` that pays for second and later attempts.
+    ``after_retried`` is the part of ``after`` that pays for second and later attempts;
+    ``audio_microseconds`` is the audio of these calls.
     """
 
     slot: Slot
@@ -36,6 +37,14 @@ class Option:
     before: Nanos = ZERO
     after: Nanos = ZERO
     after_retried: Nanos = ZERO
+    audio_microseconds: int = 0
+
+    @property
+    def audio_minutes_per_dollar(self) -> float | None:
+        """How many minutes of audio a dollar bought before: what a machine of one's own must beat."""
+        if not self.audio_microseconds or self.before <= 0:
+            return None
+        return self.audio_microseconds / 60_000_000 * NANOS_PER_USD / self.before
 
     @property
     def saving(self) -> Nanos:
@@ -175,6 +184,7 @@ def _reprice(found: _Collected, entry: Entry, cost: Nanos, prices: Prices) -> No
             option.calls += entry.sign
             option.before = Nanos(option.before + cost)
             option.after = Nanos(option.after + entry.sign * other)
+            option.audio_microseconds += entry.sign * entry.usage.audio_microseconds
         if entry.attempt > 1:
             still = cost if other is None else entry.sign * other
             option.after_retried = Nanos(option.after_retried + still)

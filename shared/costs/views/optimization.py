@@ -166,6 +166,7 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     for kind, caution in _CAUTIONS.items():
         if kind in kinds:
             yield Note(caution)
+    yield from _break_even(savings)
     if facts.cacheable:
         yield Note(
             "Caching saves where calls of a job begin with the same text: put what is alike first, and turn "
@@ -173,6 +174,17 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
         )
     if len(savings.options) > len(savings.best_hosted):
         yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
+
+
+def _break_even(savings: Savings) -> Iterator[Note]:
+    """Say what a machine of one's own must do to be cheaper, for speech recognition."""
+    for option in savings.options:
+        minutes = option.audio_minutes_per_dollar if option.change.kind == "local" else None
+        if minutes:
+            yield Note(
+                f"{option.change.name} breaks even on a machine that does {minutes:,.0f} minutes of audio "
+                f"for each dollar it costs to run; that is what {_model(option.slot)} charged."
+            )
 
 
 def advice(option: Option) -> str:
@@ -222,6 +234,7 @@ def _option(option: Option) -> dict[str, object]:
         "cost_after_usd": to_usd(option.after),
         "saving_usd": to_usd(option.saving),
         "saving_percent": round(option.percent, 4),
+        "break_even_minutes_per_usd": option.audio_minutes_per_dollar,
         "change": advice(option),
         "not_known": _DOUBTS[option.change.kind],
     }

@@ -59,6 +59,7 @@ BOTH = option(
 )
 RETRIED = from_usd("2.09"), from_usd("0.31")
 LOCAL = option(None, "whisper-1", Change("local", "faster-whisper", "large-v3"), "8.68", "0")
+LOCAL.audio_microseconds = 1_446 * 60_000_000
 OPTIONS = (BOTH, MINI, LOCAL, BATCH)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from ...analysis.forecast import Forecast, forecast
-from ...analysis.pace import outlook, pace
+from ...analysis.forecast import Forecast
+from ...analysis.pace import outlook
 from ...analysis.sums import total
 from ...budgets.limits import Spending
 from ...money import ZERO, Nanos
@@ -14,8 +14,8 @@ from ...rollup import Query, Totals
 from ...views.budget import BudgetFacts
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, limits_in, monthly, others, spendings
-from .history import history_of
+from .common import health, limits_in, monthly, others, spendings
+from .history import projected
 
 FEW_CALLS: Final = 5_000
 """Up to so many calls of a month are read to find those without a reservation; more take too long."""
@@ -24,15 +24,11 @@ FEW_CALLS: Final = 5_000
 def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> BudgetFacts:
     """Return where a user's month stands."""
     settings = workspace.profile.for_user(user_id)
-    now = workspace.clock()
-    period = Span(month_name).period(now, settings.timezone)
+    period = Span(month_name).period(workspace.clock(), settings.timezone)
     workspace.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     totals = total(workspace.index.groups((), query))
-    found = pace(days_of(workspace, user_id, period), period, now)
-    better = forecast(history_of(workspace, user_id, period), period, now) if now in period else None
-    if better and better.by_weekday:
-        found = found._replace(projected=better.projected, low=better.low, high=better.high)
+    found, better = projected(workspace, user_id, period)
     limits = spendings(workspace, limits_in(workspace, user_id, period))
     own = monthly(limits, user_id)
     reserved, holds = _held(workspace, limits, own)
@@ -44,7 +40,7 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
         spendings=limits,
         month=own,
         outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
-        by_weekday=bool(better and better.by_weekday),
+        by_weekday=better is not None,
         reserved=reserved,
         holds=holds,
         unreserved_calls=_unreserved(workspace, query, totals) if _blocks(own) else 0,
@@ -55,7 +51,7 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
 
 
 def _reached(better: Forecast | None, own: Spending) -> date | None:
-    return better.reaches(own.limit.amount) if better and better.by_weekday else None
+    return better.reaches(own.limit.amount) if better else None
 
 
 def _blocks(spending: Spending | None) -> bool:

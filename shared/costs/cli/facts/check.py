@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from ...analysis.checks import Check, forecast_check, job_check, limit_check, minute_check, regression_check
 from ...analysis.jobs import JobCost, jobs_of
-from ...analysis.pace import pace
 from ...analysis.sums import total
 from ...money import Nanos
 from ...periods import Period
@@ -16,7 +15,8 @@ from ...views.check import CheckFacts
 from ...views.common import label_of
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, limits_in, monthly, spendings
+from .common import health, limits_in, monthly, spendings
+from .history import projected
 
 
 class Bounds(NamedTuple):
@@ -58,7 +58,7 @@ def _limits(workspace: Workspace, user_id: str, period: Period, bounds: Bounds) 
         yield limit_check(label_of(spending), spending.spent, spending.limit.amount, spending.level)
     own = monthly(standing, user_id)
     if bounds.forecast and own is not None:
-        found = pace(days_of(workspace, user_id, period), period, workspace.clock())
+        found, _ = projected(workspace, user_id, period)
         yield forecast_check("forecast", found, own.limit.amount)
 
 
