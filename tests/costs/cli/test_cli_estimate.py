@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.costs.analysis.estimates import WHOLE, Asked, ModelCost, StageEstimate
-from shared.costs.cli.media import NotMeasured, seconds_of
+from shared.costs.cli.media import NotMeasured, characters_of, seconds_of
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.views.estimate import (
@@ -63,6 +63,15 @@ def test_by_file(tmp_path: Path, dashboard: Dashboard) -> None:
     assert dashboard("estimate", "openai/whisper-1", "--file", sound, "--json").json()["cost_usd"] == 0.009
 
 
+def test_without_ffprobe_other_recordings_cannot_be_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "c.mp3").write_bytes(b"sound")
+    with pytest.raises(NotMeasured, match="without ffprobe"):
+        seconds_of(tmp_path / "c.mp3")
+
+
 def test_recordings_are_measured(tmp_path: Path) -> None:
     assert seconds_of(a_recording(tmp_path / "a.wav", 3)) == 3
     flac = tmp_path / "a.flac"
@@ -75,6 +84,9 @@ def test_recordings_are_measured(tmp_path: Path) -> None:
     (tmp_path / "c.mp3").write_bytes(b"no sound")
     with pytest.raises(NotMeasured, match="give --audio-minutes"):
         seconds_of(tmp_path / "c.mp3")
+    (tmp_path / "d.txt").write_bytes(b"\xff\xfe no UTF-8")
+    with pytest.raises(NotMeasured, match="give its tokens"):
+        characters_of(tmp_path / "d.txt")
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not on PATH")

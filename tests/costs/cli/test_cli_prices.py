@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,6 +117,29 @@ def test_a_price_file_is_taken_only_when_told(tmp_path: Path, prices: Path, dash
     before = prices.read_text()
     assert dashboard("prices", "update", offer, "--yes").code == 3
     assert prices.read_text() == before
+
+
+def test_a_release_is_compared_without_installing_it(tmp_path: Path, dashboard: Dashboard) -> None:
+    import genai_prices
+
+    wheel = tmp_path / "genai_prices-0.2.99-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file in Path(genai_prices.__file__).parent.glob("*.py"):
+            archive.write(file, f"genai_prices/{file.name}")
+    ran = dashboard("prices", "update", wheel)
+    assert ran.code == 0
+    assert "No price changes" in ran.out
+    assert "genai-prices 0.2.99 into genai-prices" in ran.out
+
+
+def test_without_a_profile_there_is_no_place_for_prices(
+    tmp_path: Path, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COST_TRACKER_PROFILE")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "offer.yaml").write_text(OFFER)
+    ran = dashboard("prices", "update", "offer.yaml", "--yes")
+    assert (ran.code, "cost-dashboard init" in ran.err) == (2, True)
 
 
 def dated(usd: str, since: datetime | None, **given: object) -> DatedPrice:
