@@ -69,7 +69,7 @@ class Commands(click.Group):
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             if command := self.get_command(ctx, name):
-                sections.setdefault(command.section, []).append((name, command.get_short_help_str(60)))
+                sections.setdefault(command.section, []).append((name, command.get_short_help_str(200)))
         for section, lines in sorted(sections.items(), key=lambda item: _ORDER.index(item[0])):
             with formatter.section(section):
                 formatter.write_dl(lines)
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Data goes to stdout, messages to stderr."""
     settings = Settings()
     try:
-        code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=settings)
+        code = cli.main(list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except (BrokenPipeError, ReaderGone):
         _quieten_stdout()

@@ -48,9 +48,11 @@ def test_examples_can_be_parsed(name: str) -> None:
         command.make_context(name, words)  # raises where an option or a value does not exist
 
 
-def test_help_lists_every_command(dashboard: Dashboard) -> None:
+def test_help_lists_every_command_in_whole_sentences(dashboard: Dashboard) -> None:
     shown = dashboard("--help")
     assert shown.code == 0
+    assert dashboard() == shown
+    assert "..." not in shown.out.replace("[ARGS]...", "")
     assert all(f"  {name} " in shown.out for name in COMMANDS)
 
 
