@@ -144,7 +144,7 @@ def test_bytes_that_are_no_line(tmp_path: Path) -> None:
     _assert_same(tmp_path / "ledger", texts)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.builds(
