@@ -108,3 +108,10 @@ def test_an_index_that_disagrees_is_told(
     found = dashboard("verify", "--json")
     assert found.code == 1
     assert len(found.json()["index"]["disagreements"]) == 3
+
+
+def test_one_job_by_its_id(jobs: Path, dashboard: Dashboard) -> None:
+    found = dashboard("verify", "--job", "job-20261006-rpatel-0001", "--json").json()
+    assert [Path(one["ledger"]).parent.name for one in found["ledgers"]] == ["job-20261006-rpatel-0001"]
+    assert dashboard("verify", jobs, "--job", "job-20261006-rpatel-0001").code == 2
+    assert dashboard("verify", "--job", "job-2026").code == 3

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from ...errors import WrongUsage
 from ...storage import LEDGER_NAME
 from ...views.verify import verify_report
 from ..app import App, dashboard_command
 from ..facts.verify import verify_facts
+from ..jobs import complete_job, find_job
 from ..progress import share_bar
 
 
@@ -17,14 +19,18 @@ from ..progress import share_bar
     "Keep in order", "verify", "verify out/2026-11-22/job-20261122-rpatel-0001", "verify --prices"
 )
 @click.argument("paths", nargs=-1, metavar="[LEDGER_OR_JOB_DIR]...", type=click.Path(path_type=Path))
+@click.option("--job", metavar="JOB", shell_complete=complete_job, help="Only the ledger of this job.")
 @click.option("--prices", is_flag=True, help="Also recompute every charge from the price that made it.")
-def command(app: App, paths: tuple[Path, ...], prices: bool) -> int:
+def command(app: App, paths: tuple[Path, ...], job: str | None, prices: bool) -> int:
     """Account for every byte of every known ledger, or of those named.
 
     Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
     index or a charge does not agree with the lines; 3 when a ledger could not be read.
     """
+    if paths and job:
+        raise WrongUsage("name ledgers or give --job, not both")
     ledgers = [path / LEDGER_NAME if path.is_dir() else path for path in paths]
+    ledgers += [find_job(app.workspace, job).ledger] if job else []
     with share_bar("Verifying") as told:
         facts = verify_facts(app.workspace, ledgers or None, told, prices=prices)
     app.show(verify_report(facts))
