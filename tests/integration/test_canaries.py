@@ -1,0 +1,123 @@
+"""Secrets that a caller hands over by mistake: in by every way that takes text of any kind, out by none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.cost_tracker import CostTracker
+from shared.costs import platform
+from shared.costs.cli.main import run
+from shared.costs.exchange.exports import exports
+from shared.costs.ledger import recorder
+from shared.costs.ledger.spool import waiting_paths
+from shared.costs.storage import LEDGER_NAME, CostStorage
+from tests.costs.ledger.test_ledger_redact import CANARIES, SECRET
+
+REPORTS = (
+    *(
+        ["show-job", "job-1"],
+        ["show-monthly"],
+        ["show-budget"],
+        ["report"],
+        ["summary"],
+        ["show-optimization"],
+    ),
+    *(["verify"], ["doctor"], ["anomalies"], ["export", "json", "-"]),
+)
+
+
+def leaks(content: bytes) -> list[str]:
+    """The secrets that some bytes hold."""
+    return [secret for secret in SECRET if secret.encode() in content]
+
+
+def readable(export: Path) -> bytes:
+    """The bytes of an export, uncompressed."""
+    content = export.read_bytes()
+    if not content.startswith(b"PAR1"):
+        return content
+    duckdb = pytest.importorskip("duckdb")
+    plain = export.with_suffix(".plain.json")
+    duckdb.sql(f"COPY (SELECT * FROM read_parquet('{export}')) TO '{plain}'")
+    return plain.read_bytes()
+
+
+def log_all(tracker: CostTracker) -> None:
+    for name, canary in CANARIES.items():
+        tracker.log_usage(
+            "openai",
+            "gpt-4o",
+            1000,
+            200,
+            stage="13_ai_summarization",
+            description=f"called with {canary} as {name}",
+            metadata={"note": canary, "deep": [{"value": f"see {canary}"}], "error": RuntimeError(canary)},
+        )
+
+
+@pytest.fixture
+def job(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A job whose calls carried every canary, half of them waiting in the spool."""
+    job, ledger = tmp_path / "job-1", tmp_path / "job-1" / LEDGER_NAME
+    with CostTracker(job, "1") as tracker:
+        log_all(tracker)
+    monkeypatch.setattr(recorder, "LOCK_TIMEOUT_S", 0.0)
+    fd = platform.open_secure(ledger, append=True)
+    assert platform.lock(fd, 5)
+    with CostTracker(job, "1") as tracker:
+        log_all(tracker)
+    assert len(waiting_paths(CostStorage(cost_home))) == len(CANARIES)
+    yield job
+    platform.close(fd)
+
+
+def test_no_file_holds_a_canary(
+    job: Path, cost_home: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = [path for folder in (job, cost_home) for path in folder.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {LEDGER_NAME, "index.db", "state.db"}
+    assert {path.name: found for path in files if (found := leaks(path.read_bytes()))} == {}
+    assert b"[redacted]" in (job / LEDGER_NAME).read_bytes()
+    out, err = capfd.readouterr()
+    assert leaks((caplog.text + out + err).encode()) == []
+
+
+@pytest.mark.parametrize("kind", sorted(exports()))
+def test_no_export_holds_a_canary(job: Path, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / f"export.{kind}"
+    assert run(["export", kind, str(target)]) == 0
+    content = readable(target)
+    assert b"gpt-4o" in content
+    assert leaks(content) == []
+
+
+@pytest.mark.parametrize("command", REPORTS, ids=" ".join)
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_no_report_holds_a_canary(
+    job: Path, command: list[str], form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    run([*command, *(["--format", form] if command[0] != "export" else [])])
+    out, err = capsys.readouterr()
+    assert out
+    assert leaks((out + err).encode()) == []
+
+
+def test_what_is_printed_as_a_last_resort_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    logging.getLogger("shared.cost_tracker").setLevel(logging.DEBUG)
+    with CostTracker(tmp_path / "job-1", "1") as tracker:
+        with monkeypatch.context() as broken:
+            broken.setattr("os.write", fail)
+            log_all(tracker)
+        said = capfd.readouterr().err
+        assert said.count("cost tracking: not written to") == len(CANARIES)
+        assert leaks(said.encode()) == []
