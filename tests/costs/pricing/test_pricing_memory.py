@@ -71,7 +71,7 @@ def test_damage_of_any_byte_is_noticed(tmp_path: Path) -> None:
 def test_another_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = PriceMemory(tmp_path)
     memory.write("one", DATA)
-    monkeypatch.setattr("shared.costs.pricing.memory._FORMAT", 2)
+    monkeypatch.setattr("shared.costs.pricing.memory._FORMAT", 99)
     assert memory.read("one") is None
 
 
