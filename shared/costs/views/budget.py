@@ -10,7 +10,7 @@ from ..budgets.limits import Level, Spending, crossings, message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural, usd
+from .common import Health, doubts, gauge_of, label_of, limit_row, named, on_course, plural, usd
 from .report import Figure, Gauge, Note, Report, Tone
 
 
@@ -133,6 +133,8 @@ def _alerts(facts: BudgetFacts) -> Iterator[Note]:
 
 
 def _notes(facts: BudgetFacts) -> Iterator[Note]:
+    if facts.month and facts.totals.cost and (alert := on_course(facts.pace.projected, facts.month)):
+        yield alert
     yield from doubts(facts.totals, facts.health)
     if facts.unreserved_calls:
         calls = plural(facts.unreserved_calls, "call was", "calls were")

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast
 from ..analysis.pace import Pace
 from ..budgets.limits import Spending
-from ..money import Nanos, format_usd, to_usd
+from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, named, plural, usd
+from .common import Health, doubts, gauge_of, label_of, named, on_course, plural, usd
 from .report import Column, Figure, Note, Report, Series, Table
 
 
@@ -97,13 +97,8 @@ def _reached(found: Forecast, spending: Spending) -> str:
 
 def _notes(facts: ForecastFacts) -> Iterator[Note]:
     found = facts.forecast
-    for spending in facts.limits:
-        over = Nanos(found.projected - spending.limit.amount)
-        if over > 0 and spending.remaining > 0:
-            limit = format_usd(spending.limit.amount)
-            label, limit = label_of(spending), format_usd(spending.limit.amount)
-            text = f"On course for {format_usd(found.projected)} by month end: "
-            yield Note(f"{text}{usd(over)} over the {label} limit of {limit}.", "warning")
+    alerts = (on_course(found.projected, spending) for spending in facts.limits)
+    yield from (alert for alert in alerts if alert is not None)
     yield from doubts(facts.totals, facts.health)
     yield Note(_basis(found))
 
