@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
@@ -59,15 +60,26 @@ def rebuild(history: History) -> None:
         raise SystemExit(f"the index has {group.totals}, the history is {history}")
 
 
-def timed(subjects: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each, taken in turns."""
-    found: dict[str, list[float]] = {name: [] for name in subjects}
+@dataclass(frozen=True)
+class Took:
+    """Seconds on the clock, and of all processors together: the latter says more on a busy machine."""
+
+    clock: float
+    cpu: float
+
+
+def timed(subjects: dict[str, Callable[[], None]], rounds: int) -> dict[str, Took]:
+    """Return the medians of each, taken in turns."""
+    found: dict[str, list[Took]] = {name: [] for name in subjects}
     for _ in range(rounds):
         for name, subject in subjects.items():
-            begin = time.perf_counter()
+            begin, before = time.perf_counter(), sum(os.times()[:4])
             subject()
-            found[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(times) for name, times in found.items()}
+            found[name].append(Took(time.perf_counter() - begin, sum(os.times()[:4]) - before))
+    return {
+        name: Took(statistics.median(t.clock for t in took), statistics.median(t.cpu for t in took))
+        for name, took in found.items()
+    }
 
 
 def main() -> None:
@@ -90,10 +102,13 @@ def main() -> None:
         }
         found = timed(subjects, given.rounds)
         size = history.storage.index_path.stat().st_size
-    peer = min(found["DuckDB, guessing the columns"], found["DuckDB, told the columns"])
-    table = [Row(name, f"{seconds:.2f} s", f"{seconds / peer:.2f} x") for name, seconds in found.items()]
-    ratio = found["rebuild"] / peer
-    table[-1] = Row("rebuild", f"{found['rebuild']:.2f} s", f"{ratio:.2f} x", "1.5 x", ratio <= 1.5)
+    peer = min((found[name] for name in subjects if name.startswith("DuckDB")), key=lambda took: took.clock)
+    table = []
+    for name, took in found.items():
+        ratio = took.clock / peer.clock
+        ratios = f"{ratio:.2f} x, {took.cpu / peer.cpu:.2f} x of CPU"
+        goal = ("1.5 x", ratio <= 1.5) if name == "rebuild" else ("", None)
+        table.append(Row(name, f"{took.clock:.2f} s, {took.cpu:.2f} s of CPU", ratios, *goal))
     show(f"P8: {given.entries:,} entries in {given.jobs:,} jobs, {history.bytes / 1e6:.0f} MB", table)
     line, share = history.bytes / history.entries, size / history.bytes
     show(

@@ -76,7 +76,7 @@ class CatchUp:
         if db.execute(_PUT_SEEN, (*key_of(entry.id), number, offset)).rowcount != 1:
             raise _NotNext
         memory = self._backend.memory
-        put_one(db, memory, (bucket, number, memory.dim(db, dim)), dim[0], sums)
+        put_one(db, (bucket, number, memory.dim(db, dim)), dim[0], sums)
         if entry.reservation:
             put_reserved(db, number, {entry.reservation: (entry.sign, entry.cost)})
 

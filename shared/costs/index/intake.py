@@ -100,7 +100,6 @@ class Intake:
         with opened(ledger.path):
             pass  # it must be there before it is taken out
         with self._backend.transaction() as db:
-            self._backend.memory.forget_active()
             self._renew(db, ledger, ledger_row(db, ledger.id) or new_row(ledger))
 
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
@@ -109,7 +108,6 @@ class Intake:
             if _is_taken_in(ledger_row(db, ledger.id), file):
                 return False
         with self._backend.transaction() as db:
-            self._backend.memory.forget_active()  # another process may have taken this ledger out
             row = ledger_row(db, ledger.id)
             if row is not None and not recognised(row, file):
                 self._renew(db, ledger, row)

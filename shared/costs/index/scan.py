@@ -126,7 +126,7 @@ class _Scanner:
     def __init__(self) -> None:
         self.found = Scanned()
         self._dims: dict[Dim, int] = {}
-        self._buckets: dict[str, int] = {}
+        self._hours: dict[str, int] = {}
 
     def fold(self, ledger: Registered, file: LedgerFile) -> None:
         """Fold one ledger."""
@@ -210,18 +210,20 @@ class _Scanner:
 
     def _bucket(self, stamp: str) -> int | None:
         """Return the bucket of a time as the ledger writes it; ``None`` when it is written otherwise."""
-        known = self._buckets.get(stamp[:16])
-        if known is None:
+        quarter = _QUARTERS.get(stamp[13:17])
+        if quarter is None or len(stamp) != _STAMP_LENGTH or stamp[26] != "Z":
+            return None
+        hour = self._hours.get(stamp[:13])
+        if hour is None:
             try:
-                at = datetime.fromisoformat(stamp)
+                at = datetime.fromisoformat(f"{stamp[:13]}:00:00Z")
             except ValueError:
                 return None
-            if at.utcoffset() is None:
-                return None
-            known = self._buckets[stamp[:16]] = bucket_of(at) // BUCKET_SECONDS
-        return known if len(stamp) == _STAMP_LENGTH and stamp[26] == "Z" and stamp[16] == ":" else None
+            hour = self._hours[stamp[:13]] = bucket_of(at) // BUCKET_SECONDS
+        return hour + quarter
 
 
+_QUARTERS: Final = {f":{minute:02d}:": minute * 60 // BUCKET_SECONDS for minute in range(60)}
 _STAMP_LENGTH: Final = len("2026-11-22T09:30:00.000000Z")
 
 

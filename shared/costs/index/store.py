@@ -58,19 +58,18 @@ _PUT_LEDGER: Final = f"REPLACE INTO ledgers VALUES ({', '.join('?' * len(_ALL_CO
 _PUT_SUMS: Final = f"""INSERT INTO sums VALUES (?, ?, ?, {_MARKS})
     ON CONFLICT (bucket, ledger, dim) DO UPDATE SET {_ADDED}"""
 _PUT_DAYS: Final = f"INSERT INTO days VALUES (?, ?, {_MARKS}) ON CONFLICT (day, dim) DO UPDATE SET {_ADDED}"
+_PUT_ACTIVITY: Final = "INSERT OR IGNORE INTO activity VALUES (?, ?, ?)"
 _FIND_DIM: Final = f"SELECT id FROM dims WHERE {' AND '.join(f'{name} = ?' for name in DIM_COLUMNS)}"
 _PUT_DIM: Final = f"INSERT INTO dims ({', '.join(DIM_COLUMNS)}) VALUES ({', '.join('?' * len(DIM_COLUMNS))})"
 _NOTHING_LEFT: Final = " AND ".join(f"{name} = 0" for name in SUM_COLUMNS)
 
 
 class Memory:
-    """What is known to be in the tables, for one connection: spares look-ups when calls are logged."""
+    """The small integers of the dimensions, remembered for one connection. No process ever takes one away."""
 
     def __init__(self) -> None:
         self._dims: dict[Dim, int] = {}
-        self._active: set[tuple[int, str, int]] = set()
         self._fresh: list[Dim] = []
-        self._newly_active: list[tuple[int, str, int]] = []
 
     def dim(self, db: sqlite3.Connection, dim: Dim) -> int:
         """Return the integer of ``dim``; it is given one when it is new."""
@@ -84,30 +83,15 @@ class Memory:
             self._fresh.append(dim)
         return found
 
-    def active(self, db: sqlite3.Connection, day: int, user: str, ledger: int) -> None:
-        """See that it is noted that a ledger has entries of a user on a day."""
-        key = (day, user, ledger)
-        if key not in self._active:
-            db.execute("INSERT OR IGNORE INTO activity VALUES (?, ?, ?)", key)
-            self._active.add(key)
-            self._newly_active.append(key)
-
-    def forget_active(self) -> None:
-        """Forget which ledgers are active: one was taken out."""
-        self._active.clear()
-
     def committed(self) -> None:
         """Note that the transaction ended well."""
-        if self._fresh or self._newly_active:
-            self._fresh.clear()
-            self._newly_active.clear()
+        self._fresh.clear()
 
     def undone(self) -> None:
         """Forget what the transaction that was undone had made."""
         for dim in self._fresh:
             del self._dims[dim]
-        self._active.difference_update(self._newly_active)
-        self.committed()
+        self._fresh.clear()
 
 
 def ledger_row(db: sqlite3.Connection, ledger: int) -> LedgerRow | None:
@@ -137,20 +121,18 @@ def put_sums(
     """Add sums of one ledger to everything that is derived from them."""
     if len(sums) == 1:
         [((bucket, dim), values)] = sums.items()
-        put_one(db, memory, (bucket, ledger, memory.dim(db, dim)), dim[0], values)
+        put_one(db, (bucket, ledger, memory.dim(db, dim)), dim[0], values)
         return
     rows = []
     for (bucket, dim), values in sums.items():
         number = memory.dim(db, dim)
         db.execute(_PUT_SUMS, (bucket, ledger, number, *values))
-        memory.active(db, bucket // DAY_BUCKETS, dim[0], ledger)
+        db.execute(_PUT_ACTIVITY, (bucket // DAY_BUCKETS, dim[0], ledger))
         rows.append((bucket, number, dim[0], values))
     _put_derived(db, rows)
 
 
-def put_one(
-    db: sqlite3.Connection, memory: Memory, key: tuple[int, int, int], user: str, values: Sums
-) -> None:
+def put_one(db: sqlite3.Connection, key: tuple[int, int, int], user: str, values: Sums) -> None:
     """Add the sums of one key (bucket, ledger, dimensions): what is done for each call that is logged."""
     bucket, ledger, dim = key
     day, slot = divmod(bucket, DAY_BUCKETS)
@@ -158,7 +140,7 @@ def put_one(
     db.execute(_PUT_DAYS, (day, dim, *values))
     if cost := values[_COST]:
         _put_spend(db, user, day, {slot: cost})
-    memory.active(db, day, user, ledger)
+    db.execute(_PUT_ACTIVITY, (day, user, ledger))
 
 
 def put_reserved(db: sqlite3.Connection, ledger: int, reserved: Mapping[str, tuple[int, int]]) -> None:

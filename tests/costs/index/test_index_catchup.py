@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -476,3 +477,17 @@ def test_a_ledger_that_comes_back_after_a_new_index_was_built(history: History) 
         away.rename(ledger)
         assert _calls(index) == 10
         assert index.problems() == []
+
+
+def test_a_process_does_not_trust_what_another_took_out(history: History) -> None:
+    """One index logs; the ledger is emptied and another index takes that in; the first one logs again."""
+    ledger, chance = history.job("job-2"), random.Random(4)
+    with history.open() as mine, history.open() as other:
+        history.log(mine, ledger, an_entry(chance, timestamp=BEGIN, user_id="1"))
+        os.truncate(ledger, 0)
+        history.log(other, ledger, an_entry(chance, timestamp=BEGIN + timedelta(days=9), user_id="1"))
+        history.log(mine, ledger, an_entry(chance, timestamp=BEGIN, user_id="1"))
+        assert_is_fold(mine, history)
+        for day in (0, 9):
+            query = Query(start=BEGIN + timedelta(days=day), end=BEGIN + timedelta(days=day + 1), user_id="1")
+            assert ledger in {job.ledger for job in mine.jobs(query)}
