@@ -64,6 +64,22 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     assert done.stdout == "True\n"
 
 
+def test_a_program_that_was_started_meanwhile_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """As when its parent is killed: nobody gave the lock up by name."""
+    fd = platform.open_secure(tmp_path / "file", write=True, create=True)
+    assert platform.lock(fd, 0)
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
+    assert started.stdout is not None
+    started.stdout.readline()
+    platform._open_here.discard(fd)
+    os.close(fd)
+    other = platform.open_secure(tmp_path / "file", write=True)
+    assert platform.lock(other, 1)
+    platform.close(other)
+    started.communicate()
+
+
 def test_a_closed_descriptor_gives_its_lock_up(tmp_path: Path) -> None:
     for _ in range(2):
         fd = platform.open_secure(tmp_path / "file", write=True, create=True)

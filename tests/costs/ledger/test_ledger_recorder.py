@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from shared.costs import platform
+from shared.costs.errors import UnsafePath
 from shared.costs.ledger import recorder as recorder_module
 from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
@@ -236,6 +237,30 @@ def test_a_damaged_spool_file_is_left_for_people(storage: CostStorage, ledger: P
     one = entry()
     Recorder(storage).record(ledger, encode(one), one.id)
     assert len(spool.waiting_paths(storage)) == 4
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_what_waits_is_private_under_any_umask(storage: CostStorage, ledger: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        spool.put(storage, ledger, b"a line\n", "0c")
+    finally:
+        os.umask(before)
+    [path] = spool.waiting_paths(storage)
+    modes = [one.stat().st_mode & 0o777 for one in (storage.root, storage.spool_dir, path)]
+    assert modes == [0o700, 0o700, 0o600]
+
+
+def test_a_spool_that_leads_elsewhere_is_not_written_to(
+    storage: CostStorage, ledger: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    storage.root.mkdir()
+    storage.spool_dir.symlink_to(elsewhere)
+    with pytest.raises(UnsafePath, match="not a directory of its own"):
+        spool.put(storage, ledger, b"a line\n", "0c")
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_spooled_file_is_whole_or_not_there(
