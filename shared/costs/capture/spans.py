@@ -104,7 +104,7 @@ def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = Tru
     counts = {name: _count(attributes, names) for name, names in _COUNTS.items()}
     known = {name: count for name, count in counts.items() if count}
     stated = any(name in attributes for part in ("tokens_input", "tokens_output") for name in _COUNTS[part])
-    if not stated and not _was_answered(attributes, failed=failed):
+    if not stated and not (_is_call(attributes) and (not ended or _was_answered(attributes, failed=failed))):
         return None
     service = _service(attributes)
     usage, fault = usage_of(_settled(known, _count(attributes, _TOTAL), service))
@@ -119,13 +119,17 @@ def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = Tru
     )
 
 
-def _was_answered(attributes: Attributes, *, failed: bool) -> bool:
-    """Tell whether a span without usage is a model's answer all the same: a stream, as a rule."""
+def _is_call(attributes: Attributes) -> bool:
+    """Tell whether a span is that of one call of a model. One that is still open may have been billed."""
     operation = _text(attributes, ("gen_ai.operation.name",))
-    is_call = operation in _OPERATIONS or _text(attributes, ("openinference.span.kind",)) == "LLM"
+    return operation in _OPERATIONS or _text(attributes, ("openinference.span.kind",)) == "LLM"
+
+
+def _was_answered(attributes: Attributes, *, failed: bool) -> bool:
+    """Tell whether the span of a call without usage had an answer all the same: a stream, as a rule."""
     answered = "gen_ai.response.id" in attributes or "gen_ai.response.model" in attributes
     streaming = any(attributes.get(name) is True for name in _STREAM)
-    return is_call and (answered or ((streaming or "llm.model_name" in attributes) and not failed))
+    return answered or ((streaming or "llm.model_name" in attributes) and not failed)
 
 
 def _missing(attributes: Attributes, *, ended: bool) -> str | None:
