@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
 from ...demo.writing import SEED, Sample, write_sample
 from ...money import to_usd
+from ...periods import month, previous_month
 from ...views.report import Figure, Note, Report
 from ...workspace import Workspace
 from ..app import App, dashboard_command
@@ -18,6 +21,9 @@ TRY = (
     "show-monthly",
     "show-job {job}",
     "show-optimization --user rpatel",
+    "anomalies",
+    "explain {before} {month}",
+    "export-report --format html --output costs.html",
     'query "SELECT model, sum(cost_usd) FROM entries GROUP BY 1"',
 )
 """What to try with the sample, the best first."""
@@ -32,15 +38,17 @@ def command(app: App, directory: Path, seed: int) -> None:
     DIRECTORY (default: ./cost-demo) must be empty or not there yet. It gets a cost storage of its
     own; your own costs are not touched. Delete the directory to be rid of it.
     """
-    sample = write_sample(directory, app.workspace.clock(), seed)
+    now = app.workspace.clock()
+    sample = write_sample(directory, now, seed)
     with Workspace(sample.storage.root, sample.profile, environ=app.workspace.environ) as workspace:
         workspace.index.registry.add(sample.jobs)
         workspace.index.catch_up_all()
-    app.show(_report(sample))
+    app.show(_report(sample, now))
 
 
-def _report(sample: Sample) -> Report:
-    commands = [f"cost-dashboard {line.format(job=sample.jobs[-1][1])}" for line in TRY]
+def _report(sample: Sample, now: datetime) -> Report:
+    names = {"job": sample.jobs[-1][1], **_months(now)}
+    commands = [f"cost-dashboard {line.format_map(names)}" for line in TRY]
     settings = [
         f"export COST_TRACKER_HOME={shlex.quote(str(sample.storage.root))}",
         f"export COST_TRACKER_PROFILE={shlex.quote(str(sample.profile))}",
@@ -64,3 +72,9 @@ def _report(sample: Sample) -> Report:
             "try": [*settings, *commands],
         },
     )
+
+
+def _months(now: datetime) -> dict[str, str]:
+    """Return the names of the present month and the one before, as the sample's profile has them."""
+    this = month(now, ZoneInfo("UTC"))
+    return {"month": this.name, "before": previous_month(this).name}
