@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from ..errors import WrongUsage
 from ..views.report import Report
 
-_HELPERS = frozenset({"bars", "canvas", "layout", "values"})
+_HELPERS = frozenset({"bars", "canvas", "drawing", "layout", "values"})
 
 
 class Format(Protocol):

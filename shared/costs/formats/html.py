@@ -7,14 +7,15 @@ script are allowed by their hashes, all else by nothing. Every text is escaped b
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..money import format_usd
-from ..views.report import Column, Figure, Gauge, Note, Report, Row, Series, Table, Value
+from ..views.report import Chart, Column, Figure, Gauge, Note, Report, Row, Table, Value
+from .drawing import Drawing, chart_of, draw
 from .values import places_for, show, tame
 
 if TYPE_CHECKING:
@@ -22,23 +23,10 @@ if TYPE_CHECKING:
 
 SUFFIX = ".html"
 
+_SHORT: Final = 20
+"""Text of so many characters stays on one line."""
+
 _FOLDER: Final = Path(__file__).parents[1] / "data" / "report"
-_MOST_LABELS: Final = 5
-
-
-class _Bar(NamedTuple):
-    x: float
-    y: float
-    height: float
-    title: str
-
-
-class _Chart(NamedTuple):
-    title: str
-    most: str
-    described: str
-    bars: tuple[_Bar, ...]
-    labels: tuple[str, ...]
 
 
 class _Cell(NamedTuple):
@@ -54,8 +42,9 @@ class _Page(NamedTuple):
     loud: tuple[Note, ...]
     quiet: tuple[Note, ...]
     gauges: tuple[dict[str, object], ...]
+    hero: dict[str, object] | None
     figures: tuple[dict[str, object], ...]
-    charts: tuple[_Chart, ...]
+    charts: tuple[Drawing, ...]
     tables: tuple[dict[str, object], ...]
 
 
@@ -68,9 +57,10 @@ def render(report: Report) -> str:
         loud=tuple(_note(note) for note in report.notes if note.tone != "plain"),
         quiet=tuple(_note(note) for note in report.notes if note.tone == "plain"),
         gauges=tuple(_gauge(gauge) for gauge in report.gauges),
-        figures=tuple(_figure(figure) for figure in report.figures),
-        charts=tuple(_chart(series) for series in report.series if any(series.values)),
-        tables=tuple(_table(table) for table in report.tables),
+        hero=next(map(_figure, report.figures), None),
+        figures=tuple(_figure(figure) for figure in report.figures[1:]),
+        charts=tuple(map(draw, _charts(report))),
+        tables=tuple(_paired([_table(table) for table in report.tables])),
     )
     from markupsafe import Markup  # comes with jinja2
 
@@ -136,35 +126,21 @@ def _figure(figure: Figure) -> dict[str, object]:
     }
 
 
-def _chart(series: Series) -> _Chart:
-    peak = max(series.values)
-    shown = [_shown(value, series) for value in series.values]
-    labels = [tame(label) for label in series.labels]
-    bars = []
-    for at, value in enumerate(series.values):
-        height = round(max(value, 0.0) * 100 / peak, 2) if peak > 0 else 0.0
-        bars.append(_Bar(round(at + 0.08, 2), round(100 - height, 2), height, f"{labels[at]}: {shown[at]}"))
-    top = series.values.index(peak)
-    most = f"most {shown[top]} on {labels[top]}"
-    described = f"{labels[0]} to {labels[-1]}, {most}"
-    return _Chart(tame(series.title), most, described, tuple(bars), tuple(_some(labels)))
+def _charts(report: Report) -> Iterator[Chart]:
+    """Return what to draw: the charts, or without any the series."""
+    charts = report.charts or tuple(map(chart_of, report.series))
+    return (chart for chart in charts if any(any(layer.values) for layer in chart.layers))
 
 
-def _shown(value: float, series: Series) -> str:
-    amount = int(value) if series.kind == "money" else value
-    return show(amount, series.kind, places_for([amount]))
-
-
-def _some(labels: Sequence[str]) -> list[str]:
-    """Return the first, the last, and evenly some between.
-
-    >>> _some([str(day) for day in range(1, 31)])
-    ['1', '8', '15', '23', '30']
-    """
-    if len(labels) <= _MOST_LABELS:
-        return list(labels)
-    last = len(labels) - 1
-    return [labels[round(n * last / (_MOST_LABELS - 1))] for n in range(_MOST_LABELS)]
+def _paired(tables: Sequence[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """Return the tables, with two small ones that follow each other side by side where there is room."""
+    waiting = list(tables)
+    while waiting:
+        first, *waiting = waiting
+        together = bool(first["small"] and waiting and waiting[0]["small"])
+        yield first | {"half": together}
+        if together:
+            yield waiting.pop(0) | {"half": True}
 
 
 def _table(table: Table) -> dict[str, object]:
@@ -187,13 +163,23 @@ def _table(table: Table) -> dict[str, object]:
         "rows": [cells(row, bars=True) for row in table.rows],
         "total": cells(table.total, bars=False) if table.total else None,
         "empty": tame(table.empty),
+        "small": _is_small(table),
     }
+
+
+def _is_small(table: Table) -> bool:
+    """Tell whether a table reads well in half the page: a few short names, with bars."""
+    shares = any(column.kind == "share" for column in table.columns)
+    names = [len(str(row[0])) for row in table.rows]
+    return shares and len(table.columns) <= 5 and len(names) <= 8 and max(names, default=0) <= 24
 
 
 def _cell(column: Column, value: Value, places: int, *, bar: bool) -> _Cell:
     width = round(min(max(float(value or 0), 0.0), 100.0), 2) if bar else None
     sort = "" if value is None else tame(str(value))
-    return _Cell(show(value, column.kind, places), sort, _style(column), width)
+    text = show(value, column.kind, places)
+    short = " short" if column.kind == "text" and len(text) <= _SHORT else ""
+    return _Cell(text, sort, _style(column) + short, width)
 
 
 def _style(column: Column) -> str:

@@ -95,6 +95,30 @@ class Series(NamedTuple):
     kind: Kind = "money"
 
 
+Look = Literal["bar", "expected", "line", "before", "course", "range", "limit"]
+"""How a layer is drawn: ``bar`` and ``expected`` (a bar that is only foreseen) stack on each other;
+``line`` is what was, ``before`` what it is compared with, ``course`` where it leads; ``range`` is the
+area from its values to ``upper``; ``limit`` is not to be crossed."""
+
+
+class Layer(NamedTuple):
+    """One thing in a chart: a value per label, ``None`` where it has none."""
+
+    name: str
+    values: tuple[float | None, ...]
+    look: Look = "bar"
+    upper: tuple[float | None, ...] = ()
+
+
+class Chart(NamedTuple):
+    """A picture of several layers over the same labels. Same ``kind`` for all values."""
+
+    title: str
+    labels: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    kind: Kind = "money"
+
+
 class Note(NamedTuple):
     """A sentence under the figures: an alert, a warning about the data, where a setting comes from."""
 
@@ -103,7 +127,11 @@ class Note(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What one view shows. ``data`` is its JSON: stable names, money as numbers in USD."""
+    """What one view shows. ``data`` is its JSON: stable names, money as numbers in USD.
+
+    ``charts`` are for formats that draw; where there are some, ``series`` stand in for them in formats
+    that have only characters.
+    """
 
     title: str
     subtitle: str = ""
@@ -112,6 +140,7 @@ class Report(NamedTuple):
     series: tuple[Series, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[Note, ...] = ()
+    charts: tuple[Chart, ...] = ()
     data: Mapping[str, object] = MappingProxyType({})
 
 

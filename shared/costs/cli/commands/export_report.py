@@ -9,13 +9,14 @@ import click
 from ...errors import WrongUsage
 from ...exchange.exports import exports
 from ...formats import names
-from ...views.job import job_report
-from ...views.monthly import month_report
+from ...views.receipt import receipt_report
 from ...views.report import Report
+from ...views.statement import statement_report
 from ..app import App, dashboard_command
+from ..counting import counting
 from ..exporting import write_entries
-from ..facts.job import job_facts
-from ..facts.month import month_facts
+from ..facts.receipt import receipt_facts
+from ..facts.statement import statement_facts
 from ..jobs import complete_job, find_job
 from ..options import Span, month_option, user_option
 from ..reporting import query_of
@@ -27,7 +28,8 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
 
 @dashboard_command(
     "Record and share",
-    "export-report --format md --output november.md",
+    "export-report --format html --output november.html",
+    "export-report --format md --month 2026-10",
     "export-report --format json --job job-20261122-rpatel-0001",
     "export-report --format csv --entries --output entries.csv",
 )
@@ -46,8 +48,9 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
 def command(app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool) -> None:
     """Write a month's report, a job's receipt, or all entries, in the format you need.
 
-    Without --month, entries are those of the whole history and a report is of the present month.
-    Without --output it goes to the terminal.
+    A month's report has what show-monthly, forecast, explain, anomalies and show-optimization say of it;
+    as html it is one page to send or print. Without --month, entries are those of the whole history and
+    a report is of the present month. Without --output it goes to the terminal.
     """
     kind = app.output.format_name
     if all_entries or kind not in _REPORTS:
@@ -64,5 +67,6 @@ def command(app: App, job: str | None, month_name: str | None, user: str | None,
 
 def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
     if job is not None:
-        return job_report(job_facts(app.workspace, find_job(app.workspace, job)))
-    return month_report(month_facts(app.workspace, user, month_name))
+        return receipt_report(receipt_facts(app.workspace, find_job(app.workspace, job)))
+    with counting("Looking at entries") as seen:
+        return statement_report(statement_facts(app.workspace, user, month_name, seen))

@@ -36,10 +36,15 @@ def month_facts(workspace: Workspace, user_id: str | None, month_name: str | Non
 
 
 def _before(workspace: Workspace, user_id: str | None, period: Period, found: Pace) -> Nanos | None:
-    """Return the cost of the same days of the month before: the whole of it once this month is over."""
+    """Return the cost of the same days of the month before."""
+    earlier = same_days_before(period, found)
+    return workspace.index.spend(earlier.start, earlier.end, user_id=user_id) or None
+
+
+def same_days_before(period: Period, found: Pace) -> Period:
+    """Return as many days of the month before as have begun in this one: all of it once this one is over."""
     earlier = previous_month(period)
     days = earlier.dates()
     if found.days_left and found.days_begun:
-        days = days[: found.days_begun]
-        earlier = between(days[0], days[-1], period.zone)
-    return workspace.index.spend(earlier.start, earlier.end, user_id=user_id) or None
+        return between(days[0], days[: found.days_begun][-1], earlier.zone)
+    return earlier

@@ -31,7 +31,7 @@ def trend_facts(workspace: Workspace, asked: Asked, step: Step) -> TrendFacts:
         stretches=[Stretch(part.name, totals) for part, totals in zip(parts, sums, strict=True)],
         totals=total(groups),
         by=LABELS[by].lower() if by else None,
-        lines=_lines(groups, parts) if by else {},
+        lines=lines_by(groups, parts) if by else {},
         filters=asked.filters,
         health=health(workspace),
     )
@@ -44,8 +44,8 @@ def _dimensions(by: Dimension | None) -> tuple[Dimension, ...]:
     return ("service", "model", "bucket") if by == "model" else (by, "bucket")
 
 
-def _lines(groups: Sequence[Group], parts: Sequence[Period]) -> dict[str, list[Nanos]]:
-    """Return the cost by stretch for each name, dearest first."""
+def lines_by(groups: Sequence[Group], parts: Sequence[Period]) -> dict[str, list[Nanos]]:
+    """Return the cost by stretch for each name, dearest first; the last key of the groups is the bucket."""
     by_name: dict[str, list[Group]] = {}
     for group in groups:
         name = "/".join(str(UNNAMED if part is None else part) for part in group.key[:-1])
