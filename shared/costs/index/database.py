@@ -77,6 +77,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
         self._identity = (0, 0)
+        self._users = 0
+        """How many blocks of the thread whose turn it is use the connection, one within the other."""
 
     def transaction(self, wait_s: float = WAIT_S) -> AbstractContextManager[sqlite3.Connection]:
         """Hold the database's one write lock; commit at the end, undo everything on an exception.
@@ -112,8 +114,33 @@ class Database:
                 return
             connection.close()
 
+    def enter(self, wait_s: float) -> sqlite3.Connection:
+        """Take this thread's turn, and return the connection until :meth:`leave`.
+
+        Within a block of the same thread it is that block's connection, whatever became of the file
+        meanwhile: closing it would undo what the block has begun.
+        """
+        self.turn.acquire()
+        try:
+            if self._users > 0 and self._connection is not None and self._owner == os.getpid():
+                connection = self._connection
+            else:
+                self._users = 0
+                connection = self.ready(wait_s)
+        except BaseException as fault:
+            self.turn.release()
+            raise_translated(self.path, fault)
+            raise
+        self._users += 1
+        return connection
+
+    def leave(self) -> None:
+        """End what :meth:`enter` began."""
+        self._users -= 1
+        self.turn.release()
+
     def ready(self, wait_s: float) -> sqlite3.Connection:
-        """Return the connection, opened if need be. For use within one's :attr:`turn`."""
+        """Return the connection, opened if need be. For :meth:`enter`, where nobody else uses it."""
         connection = self._connection
         if connection is not None and self._owner == os.getpid() and self._identity == _identity(self.path):
             return connection
@@ -151,17 +178,10 @@ class _Reading:
         self._wait_s = wait_s
 
     def __enter__(self) -> sqlite3.Connection:
-        database = self._database
-        database.turn.acquire()
-        try:
-            return database.ready(self._wait_s)
-        except BaseException as fault:
-            database.turn.release()
-            raise_translated(database.path, fault)
-            raise
+        return self._database.enter(self._wait_s)
 
     def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
-        self._database.turn.release()
+        self._database.leave()
         if isinstance(fault, sqlite3.Error):
             raise_translated(self._database.path, fault)
 
@@ -177,14 +197,13 @@ class _Transaction:
 
     def __enter__(self) -> sqlite3.Connection:
         database = self._database
-        database.turn.acquire()
+        self._connection = connection = database.enter(self._wait_s)
         try:
-            self._connection = connection = database.ready(self._wait_s)
             self._joins = connection.in_transaction  # this thread's own: others wait for their turn
             if not self._joins:
                 retried(partial(connection.execute, "BEGIN IMMEDIATE"), self._wait_s)
         except BaseException as fault:
-            database.turn.release()
+            database.leave()
             raise_translated(database.path, fault)
             raise
         return connection
@@ -192,7 +211,7 @@ class _Transaction:
     def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
         database, connection = self._database, self._connection
         if self._joins:
-            database.turn.release()
+            database.leave()
             return
         try:
             if fault is None:
@@ -207,7 +226,7 @@ class _Transaction:
                     connection.execute("ROLLBACK")
             finally:
                 database.ended(well=fault is None)
-                database.turn.release()
+                database.leave()
         if isinstance(fault, sqlite3.Error):
             raise_translated(database.path, fault)
 

@@ -116,6 +116,22 @@ def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.parametrize("outer", ["transaction", "reading"])
+@pytest.mark.parametrize("inner", ["transaction", "reading"])
+def test_a_block_keeps_its_connection_whatever_becomes_of_the_file(
+    tmp_path: Path, outer: str, inner: str
+) -> None:
+    database = _make(tmp_path / "state.db")
+    with getattr(database, outer)() as connection:
+        (tmp_path / "state.db").rename(tmp_path / "moved.db")
+        with getattr(database, inner)() as joined:
+            assert joined is connection
+        connection.execute("SELECT count(*) FROM t").fetchone()
+    with database.reading() as later:
+        assert later is not connection
+    database.close()
+
+
 def test_threads_take_turns(tmp_path: Path) -> None:
     database = _make(tmp_path / "state.db")
 
