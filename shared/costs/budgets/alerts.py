@@ -90,4 +90,4 @@ def _remember(connection: sqlite3.Connection, crossed: Crossing, at: datetime) -
 
 
 def _place(crossed: Crossing) -> tuple[str, str]:
-    return crossed.limit.scope.key, crossed.limit.span
+    return crossed.limit.scope.key, crossed.span

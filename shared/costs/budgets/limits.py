@@ -139,16 +139,26 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A limit whose threshold (in percent) was reached by what was spent."""
+    """A limit whose threshold (in percent) was reached by what was spent.
+
+    With ``projected``, the period is on course to end at that amount, above the limit, which is not
+    reached yet.
+    """
 
     limit: Limit
     spent: Nanos
     threshold: float
+    projected: Nanos | None = None
 
     @property
     def critical(self) -> bool:
         """Whether the limit itself is reached."""
-        return self.threshold >= FULL
+        return self.projected is None and self.threshold >= FULL
+
+    @property
+    def span(self) -> str:
+        """The stretch it is told once in; what is foreseen and what has come are two pieces of news."""
+        return self.limit.span if self.projected is None else f"{self.limit.span} foreseen"
 
 
 def crossing(spending: Spending) -> Crossing | None:
@@ -174,8 +184,17 @@ def tightness(spending: Spending) -> tuple[int, int, bool]:
     return spending.remaining, _NARROWEST_FIRST.index(scope.kind), scope.owner is None
 
 
+def foresee(spending: Spending, projected: Nanos) -> Crossing | None:
+    """Return the alert of a limit that is not reached yet but will be, or ``None`` where it holds."""
+    if spending.remaining <= 0 or projected <= spending.limit.amount:
+        return None
+    return Crossing(spending.limit, spending.spent, FULL, projected)
+
+
 def message(crossed: Crossing) -> str:
     """Return the alert as a stage's log shows it."""
+    if crossed.projected is not None:
+        return _foreseen(crossed, crossed.projected)
     limit, title = crossed.limit, crossed.limit.scope.title
     places = places_for(limit.amount)
     figures = (
@@ -186,6 +205,17 @@ def message(crossed: Crossing) -> str:
         return f"🚨 CRITICAL: {title} limit reached! {figures}"
     remaining = format_usd(Nanos(limit.amount - crossed.spent), places)
     return f"⚠️  WARNING: {title} threshold reached! {figures} | Remaining: {remaining}"
+
+
+def _foreseen(crossed: Crossing, projected: Nanos) -> str:
+    limit = crossed.limit
+    places = places_for(limit.amount)
+    end = f"by {limit.period.kind} end" if limit.period else "in the end"
+    return (
+        f"⚠️  WARNING: {limit.scope.title} on course for {format_usd(projected, places)} {end}! "
+        f"Limit: {format_usd(limit.amount, places)} | "
+        f"Over by: {format_usd(Nanos(projected - limit.amount), places)}"
+    )
 
 
 def places_for(limit: Nanos) -> int:

@@ -71,7 +71,7 @@ def _notice(crossed: Crossing, profile: Profile, at: datetime) -> Notice:
     return Notice(
         audience=scope.owner or "",
         profile=str(profile.path.absolute()) if profile.path else "",
-        key=f"{scope.key} {crossed.limit.span} {crossed.threshold}",
+        key=f"{scope.key} {crossed.span} {crossed.threshold}",
         level="critical" if crossed.critical else "warning",
         text=f"{message(crossed)} | {scope}",
         made_at=at,

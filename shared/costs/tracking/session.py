@@ -94,9 +94,9 @@ class Session:
         """The job, for limits on jobs; ``None`` for calls that belong to none."""
         return None if self.job.is_unassigned else JobRef(self.job.job_id, self.job.ledger)
 
-    def new_alerts(self, stage: str | None) -> list[Alert]:
-        """Return the alerts that no process has told yet for this period."""
-        return self.watch.new_alerts(stage)
+    def new_alerts(self, stage: str | None, *, ended: bool = False) -> list[Alert]:
+        """Return the alerts that no process has told yet for this period; see the watch for ``ended``."""
+        return self.watch.new_alerts(stage, ended=ended)
 
     def standing(self) -> Standing:
         """Return where the job and the user's month stand now."""

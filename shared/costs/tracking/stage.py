@@ -175,7 +175,7 @@ class Stage:
         self.say(logging.INFO, cost_line(self.sums, self.session.standing()))
         if self.session.degraded:
             self.say(logging.WARNING, self.session.degraded_line())
-        for alert in self.session.new_alerts(self.name):
+        for alert in self.session.new_alerts(self.name, ended=True):
             self.say(alert.level, alert.text)
 
     def say(self, level: int, text: str) -> None:

@@ -75,10 +75,19 @@ class BudgetWatch:
             log.warning("reservations cannot be read: %s", fault)
             return []
 
-    def new_alerts(self, stage: str | None) -> list[Alert]:
-        """Return the alerts that no process has told yet in their period, for a call of ``stage``."""
+    def new_alerts(self, stage: str | None, *, ended: bool = False) -> list[Alert]:
+        """Return the alerts that no process has told yet in their period, for a call of ``stage``.
+
+        Once the stage has ``ended``, also those of months that are on course to pass their limit:
+        that looks weeks back, which is too much work for every call.
+        """
         spendings = self.spendings(None, stage=stage)
-        return [_alert(crossed) for crossed in self._untold(crossings(spendings))]
+        crossed = crossings(spendings)
+        if ended:
+            from .foresight import foreseen  # no call pays for it
+
+            crossed += foreseen(self._workspace, spendings)
+        return [_alert(each) for each in self._untold(crossed)]
 
     def spendings(self, user_id: str | None, stage: str | None = None) -> list[Spending]:
         """Return every limit that holds now with what was spent within it, tightest first."""
@@ -109,7 +118,7 @@ class BudgetWatch:
 
 
 def _key(crossed: Crossing) -> tuple[str, str, float]:
-    return crossed.limit.scope.key, crossed.limit.span, crossed.threshold
+    return crossed.limit.scope.key, crossed.span, crossed.threshold
 
 
 def _alert(crossed: Crossing) -> Alert:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..analysis.pace import Outlook, Pace
-from ..budgets.limits import Level, Spending, crossings, message
+from ..budgets.limits import Crossing, Level, Spending, crossings, message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, limit_row, named, on_course, plural, usd
+from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural, usd
 from .report import Figure, Gauge, Note, Report, Tone
 
 
@@ -20,6 +20,7 @@ class BudgetFacts(NamedTuple):
     ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
     user's monthly one, if there is one, and ``outlook`` is what the pace means for it. The pace's
     projection tells weekdays apart where ``by_weekday``.
+    ``foreseen`` are the limits that are on course to be passed.
     ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none.
@@ -33,6 +34,7 @@ class BudgetFacts(NamedTuple):
     month: Spending | None = None
     outlook: Outlook | None = None
     by_weekday: bool = False
+    foreseen: tuple[Crossing, ...] = ()
     reserved: Nanos = ZERO
     holds: int = 0
     unreserved_calls: int = 0
@@ -45,7 +47,7 @@ def budget_report(facts: BudgetFacts) -> Report:
     """Return the budget of one user in one month."""
     pace = facts.pace
     progress = f"day {pace.days_begun} of {pace.days}" if pace.days_left and pace.days_begun else ""
-    alerts = [message(crossed) for crossed in crossings(facts.spendings)]
+    alerts = [message(crossed) for crossed in _crossed(facts)]
     return Report(
         title=f"Budget of {_owner(facts.user_id)}",
         subtitle=", ".join(filter(None, (named(facts.period), progress))),
@@ -128,13 +130,16 @@ def _tone(bad: bool) -> Tone:
 
 
 def _alerts(facts: BudgetFacts) -> Iterator[Note]:
-    for crossed in crossings(facts.spendings):
+    for crossed in _crossed(facts):
         yield Note(message(crossed), "critical" if crossed.critical else "warning")
 
 
+def _crossed(facts: BudgetFacts) -> list[Crossing]:
+    """Return what is to be warned of: what has come first, then what is coming."""
+    return [*crossings(facts.spendings), *facts.foreseen]
+
+
 def _notes(facts: BudgetFacts) -> Iterator[Note]:
-    if facts.month and facts.totals.cost and (alert := on_course(facts.pace.projected, facts.month)):
-        yield alert
     yield from doubts(facts.totals, facts.health)
     if facts.unreserved_calls:
         calls = plural(facts.unreserved_calls, "call was", "calls were")

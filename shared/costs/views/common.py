@@ -165,15 +165,6 @@ def usd(amount: Nanos) -> str:
     return format_usd(amount, 4 if 0 < abs(amount) < 10_000_000 else 2)
 
 
-def on_course(projected: Nanos, spending: Spending) -> Note | None:
-    """Return the forecast alert of a limit that is not reached yet but will be; ``None`` where it holds."""
-    over = Nanos(projected - spending.limit.amount)
-    if over <= 0 or spending.remaining <= 0:
-        return None
-    limit = f"the {label_of(spending)} limit of {format_usd(spending.limit.amount)}"
-    return Note(f"On course for {format_usd(projected)} by month end: {usd(over)} over {limit}.", "warning")
-
-
 def percent_words(value: float) -> str:
     """Return a percentage inside a sentence; a trace is not nothing.
 

@@ -8,23 +8,36 @@ from typing import NamedTuple
 
 from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast
 from ..analysis.pace import Pace
-from ..budgets.limits import Spending
+from ..budgets.limits import Crossing, Spending, foresee, message
 from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, named, on_course, plural, usd
-from .report import Column, Figure, Note, Report, Series, Table
+from .common import Health, doubts, gauge_of, label_of, named, plural, usd
+from .report import Column, Figure, Note, Report, Row, Series, Table
+
+
+class LimitForecast(NamedTuple):
+    """A limit with what was spent within it, and where that will stand at the end of its period."""
+
+    spending: Spending
+    forecast: Forecast
+
+    @property
+    def reached(self) -> date | None:
+        """The day on which the limit is expected to be reached; ``None`` where it holds."""
+        return self.forecast.reaches(self.spending.limit.amount)
 
 
 class ForecastFacts(NamedTuple):
-    """What the view needs to know. ``limits`` are those of months; ``pace`` is the plain run rate."""
+    """What the view needs to know. ``limits`` are those of months and weeks; ``pace`` is the run rate."""
 
     user_id: str | None
     period: Period
     forecast: Forecast
     pace: Pace
     totals: Totals
-    limits: Sequence[Spending] = ()
+    today: date
+    limits: Sequence[LimitForecast] = ()
     health: Health = Health()
 
 
@@ -34,7 +47,7 @@ def forecast_report(facts: ForecastFacts) -> Report:
     return Report(
         title=f"Forecast, {who}",
         subtitle=named(facts.period),
-        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.limits),
+        gauges=tuple(gauge_of(each.spending, label_of(each.spending)) for each in facts.limits),
         figures=tuple(_figures(facts)),
         series=_series(facts.forecast),
         tables=_limits(facts),
@@ -78,29 +91,41 @@ def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
         return ()
     columns = (
         Column("limit", "Limit"),
-        Column("amount", "Amount", "money"),
+        Column("amount", "Amount", "money", rank=1),
         Column("left", "Left", "money"),
+        Column("projected", "Projected", "money"),
         Column("reached", "Reached"),
     )
-    rows = tuple(
-        (label_of(s), s.limit.amount, s.remaining, _reached(facts.forecast, s)) for s in facts.limits
-    )
+    rows = tuple(_limit_line(each, facts.today) for each in facts.limits)
     return (Table("Limit", columns, rows),)
 
 
-def _reached(found: Forecast, spending: Spending) -> str:
-    if spending.remaining <= 0:
+def _limit_line(found: LimitForecast, today: date) -> Row:
+    spending = found.spending
+    amounts = spending.limit.amount, spending.remaining, found.forecast.projected
+    return (label_of(spending), *amounts, _reached(found, today))
+
+
+def _reached(found: LimitForecast, today: date) -> str:
+    limit = found.spending.limit
+    if found.spending.remaining <= 0:
         return "already"
-    day = found.reaches(spending.limit.amount)
-    return "not this month" if day is None else f"about {day.day} {day:%B}"
+    if found.reached is None:
+        return f"not this {limit.period.kind}" if limit.period else "no"
+    days = (found.reached - today).days
+    when = f"in {plural(days, 'day', 'days')}" if days else "today"
+    return f"{when}, {found.reached.day} {found.reached:%b}"
 
 
 def _notes(facts: ForecastFacts) -> Iterator[Note]:
-    found = facts.forecast
-    alerts = (on_course(found.projected, spending) for spending in facts.limits)
-    yield from (alert for alert in alerts if alert is not None)
+    alerts = (_foreseen(each) for each in facts.limits)
+    yield from (Note(message(alert), "warning") for alert in alerts if alert is not None)
     yield from doubts(facts.totals, facts.health)
-    yield Note(_basis(found))
+    yield Note(_basis(facts.forecast))
+
+
+def _foreseen(found: LimitForecast) -> Crossing | None:
+    return None if found.forecast.low is None else foresee(found.spending, found.forecast.projected)
 
 
 def _basis(found: Forecast) -> str:
@@ -125,17 +150,22 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
         "days_seen": found.seen,
         "by_weekday": found.by_weekday,
         "expected": [_day(day) for day in found.expected],
-        "limits": [
-            {
-                "scope": str(spending.limit.scope),
-                "limit_usd": to_usd(spending.limit.amount),
-                "spent_usd": to_usd(spending.spent),
-                "reached_on": _iso(found.reaches(spending.limit.amount)),
-            }
-            for spending in facts.limits
-        ],
+        "limits": [_limit(each, facts.today) for each in facts.limits],
         "unpriced_calls": facts.totals.unpriced_calls,
         "incomplete": len(facts.health.problems),
+    }
+
+
+def _limit(found: LimitForecast, today: date) -> dict[str, object]:
+    spending, reached = found.spending, found.reached
+    return {
+        "scope": str(spending.limit.scope),
+        "period": spending.limit.span,
+        "limit_usd": to_usd(spending.limit.amount),
+        "spent_usd": to_usd(spending.spent),
+        "projected_usd": to_usd(found.forecast.projected),
+        "reached_on": _iso(reached),
+        "days_until_reached": None if reached is None else (reached - today).days,
     }
 
 

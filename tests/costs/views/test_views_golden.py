@@ -13,7 +13,7 @@ from shared.costs.analysis.job import receipt
 from shared.costs.analysis.pace import outlook, pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
 from shared.costs.analysis.sums import by_day, divide_period, split, split_by, total, totals_by
-from shared.costs.budgets.limits import Spending, limits_for, tightest_first
+from shared.costs.budgets.limits import Spending, foresee, limits_for, tightest_first
 from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
@@ -56,6 +56,7 @@ def budget_facts(entries: list[Entry], budget: Budget, health: Health | None = N
         spendings=spendings,
         month=month,
         outlook=outlook(found, month.limit.amount) if month else None,
+        foreseen=tuple(filter(None, [foresee(month, found.projected)])) if month else (),
         profile="/home/rpatel/config/profile.yaml",
         health=health or Health(),
     )

@@ -29,7 +29,7 @@ from shared.costs.views.check import CheckFacts
 from shared.costs.views.check import check_report as check_view
 from shared.costs.views.common import Health
 from shared.costs.views.explanation import ExplainFacts, explain_report
-from shared.costs.views.forecast import ForecastFacts, forecast_report
+from shared.costs.views.forecast import ForecastFacts, LimitForecast, forecast_report
 from shared.costs.views.optimization import OptimizationFacts, optimization_report
 from shared.costs.views.period import Stretch
 from shared.costs.views.settings import settings_report
@@ -93,13 +93,15 @@ def test_forecast(case: str, first: date | None) -> None:
     month = [costs.get(day, Nanos(0)) for day in NOVEMBER.dates()]
     spent = Nanos(sum(month))
     limits = limits_for(Profile(budget=Budget(monthly_limit=from_usd("30"))), "rpatel", NOW)
+    found = forecast(history, NOVEMBER, NOW)
     facts = ForecastFacts(
         user_id="rpatel" if first else None,
         period=NOVEMBER,
-        forecast=forecast(history, NOVEMBER, NOW),
+        forecast=found,
         pace=pace(month, NOVEMBER, NOW),
         totals=Totals(calls=9, cost=spent) if first else Totals(),
-        limits=[Spending(limit, spent) for limit in limits] if first else (),
+        today=last,
+        limits=[LimitForecast(Spending(limit, spent), found) for limit in limits] if first else (),
     )
     check_report(f"forecast-{case}", forecast_report(facts))
 

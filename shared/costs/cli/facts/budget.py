@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
 from ...analysis.forecast import Forecast
-from ...analysis.pace import outlook
+from ...analysis.pace import Pace, outlook
 from ...analysis.sums import total
-from ...budgets.limits import Spending
+from ...budgets.limits import Crossing, Spending, foresee
 from ...money import ZERO, Nanos
 from ...rollup import Query, Totals
+from ...tracking.foresight import foreseen
 from ...views.budget import BudgetFacts
 from ...workspace import Workspace
 from ..options import Span
@@ -41,6 +43,7 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
         month=own,
         outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
         by_weekday=better is not None,
+        foreseen=tuple(_foreseen(workspace, limits, own, found)),
         reserved=reserved,
         holds=holds,
         unreserved_calls=_unreserved(workspace, query, totals) if _blocks(own) else 0,
@@ -48,6 +51,15 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
         profile=workspace.loaded_profile().described,
         health=health(workspace),
     )
+
+
+def _foreseen(
+    workspace: Workspace, limits: tuple[Spending, ...], own: Spending | None, found: Pace
+) -> Iterator[Crossing]:
+    """Return the alerts of the user's month, by the projection that is shown, and of everyone's."""
+    if own and found.days_left and found.low is not None and (mine := foresee(own, found.projected)):
+        yield mine
+    yield from foreseen(workspace, [each for each in limits if each.limit.scope.owner is None])
 
 
 def _reached(better: Forecast | None, own: Spending) -> date | None:

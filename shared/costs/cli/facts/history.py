@@ -1,24 +1,21 @@
-"""The days that forecasts look back on, and the best projection there is of a month."""
+"""The best projection there is of a month, and of what each limit bounds."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
 
-from ...analysis.forecast import HISTORY_DAYS, Day, Forecast, days_between, forecast
+from ...analysis.forecast import Day, Forecast, forecast
+from ...analysis.history import days_before, days_of_buckets, history_of
 from ...analysis.pace import Pace, pace
-from ...analysis.sums import by_day
-from ...periods import Period, between
+from ...budgets.limits import Spending, is_model
+from ...money import Nanos
+from ...periods import Period
+from ...rollup import Group, Query
+from ...views.forecast import LimitForecast
 from ...workspace import Workspace
 from .common import days_of
-
-
-def history_of(workspace: Workspace, user_id: str | None, period: Period) -> list[Day]:
-    """Return the local days of the last weeks up to today, with what each cost."""
-    today = workspace.clock().astimezone(period.zone).date()
-    first = min(today - timedelta(days=HISTORY_DAYS), period.first_day)
-    span = between(first, today, period.zone)
-    costs = by_day(workspace.index.spend_by_bucket(span.start, span.end, user_id=user_id), span)
-    return days_between(first, today, dict(zip(span.dates(), costs, strict=True)))
 
 
 def projected(workspace: Workspace, user_id: str | None, period: Period) -> tuple[Pace, Forecast | None]:
@@ -30,7 +27,47 @@ def projected(workspace: Workspace, user_id: str | None, period: Period) -> tupl
     found = pace(days_of(workspace, user_id, period), period, now)
     if now not in period:
         return found, None
-    better = forecast(history_of(workspace, user_id, period), period, now)
+    better = forecast(history_of(workspace.index, user_id, period, now), period, now)
     if not better.by_weekday:
         return found, None
     return found._replace(projected=better.projected, low=better.low, high=better.high), better
+
+
+def limit_forecasts(workspace: Workspace, spendings: Iterable[Spending]) -> list[LimitForecast]:
+    """Return where what each limit bounds will stand at the end of its month or week.
+
+    A day is over before days tell anything, and jobs have no end that is known: their limits are
+    left out.
+    """
+    histories = _Histories(workspace)
+    now = workspace.clock()
+    found = []
+    for spending in spendings:
+        period = spending.limit.period
+        if period is not None and period.kind in ("month", "week"):
+            found.append(LimitForecast(spending, forecast(histories.of(spending, period), period, now)))
+    return found
+
+
+class _Histories:
+    """The days of what limits bound; a user's models are read once for all limits on models."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._models = cache(self._of_models)
+
+    def of(self, spending: Spending, period: Period) -> Sequence[Day]:
+        scope, now = spending.limit.scope, self._workspace.clock()
+        if scope.kind != "model":
+            return history_of(self._workspace.index, scope.owner, period, now)
+        span = days_before(period, now)
+        buckets: dict[int, Nanos] = {}
+        for group in self._models(replace(spending.limit.query, start=span.start, end=span.end)):
+            service, model, bucket = group.key
+            if is_model(scope.name or "", str(service), str(model), self._workspace.catalogue_name):
+                at = int(bucket or 0)
+                buckets[at] = Nanos(buckets.get(at, 0) + group.totals.cost)
+        return days_of_buckets(span, buckets)
+
+    def _of_models(self, query: Query) -> list[Group]:
+        return self._workspace.index.groups(("service", "model", "bucket"), query)
