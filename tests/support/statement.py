@@ -24,7 +24,7 @@ from shared.costs.profile import Budget, Profile
 from shared.costs.views.anomalies import AnomalyFacts
 from shared.costs.views.common import Health
 from shared.costs.views.explanation import ExplainFacts
-from shared.costs.views.forecast import ForecastFacts
+from shared.costs.views.forecast import ForecastFacts, LimitForecast
 from shared.costs.views.job import JobFacts, MonthShare
 from shared.costs.views.monthly import MonthFacts
 from shared.costs.views.optimization import OptimizationFacts
@@ -128,5 +128,5 @@ def _forecast(month: MonthFacts, now: datetime) -> ForecastFacts:
     costs = dict(zip(NOVEMBER.dates(), month.days, strict=True))
     costs |= {first + timedelta(days=n): from_usd("1.10") for n in range(31)}
     found = forecast(days_between(first, now.date(), costs), NOVEMBER, now)
-    limits = (month.limit,) if month.limit else ()
-    return ForecastFacts(None, NOVEMBER, found, month.pace, month.summary.totals, limits)
+    limits = (LimitForecast(month.limit, found),) if month.limit else ()
+    return ForecastFacts(None, NOVEMBER, found, month.pace, month.summary.totals, now.date(), limits)

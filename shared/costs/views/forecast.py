@@ -118,10 +118,15 @@ def _reached(found: LimitForecast, today: date) -> str:
 
 
 def _notes(facts: ForecastFacts) -> Iterator[Note]:
-    alerts = (_foreseen(each) for each in facts.limits)
-    yield from (Note(message(alert), "warning") for alert in alerts if alert is not None)
+    yield from foreseen_alerts(facts)
     yield from doubts(facts.totals, facts.health)
     yield Note(_basis(facts.forecast))
+
+
+def foreseen_alerts(facts: ForecastFacts) -> Iterator[Note]:
+    """Return a warning for each limit that is not reached yet but will be."""
+    alerts = (_foreseen(each) for each in facts.limits)
+    return (Note(message(alert), "warning") for alert in alerts if alert is not None)
 
 
 def _foreseen(found: LimitForecast) -> Crossing | None:

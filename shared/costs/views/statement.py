@@ -15,9 +15,9 @@ from ..money import Nanos
 from ..periods import Period, previous_month
 from ..rollup import Totals
 from .anomalies import AnomalyFacts, anomaly_report
-from .common import cost_or_unpriced, named, on_course, totals_data
+from .common import cost_or_unpriced, named, totals_data
 from .explanation import ExplainFacts, explain_report
-from .forecast import ForecastFacts, forecast_report
+from .forecast import ForecastFacts, forecast_report, foreseen_alerts
 from .monthly import MonthFacts, month_report
 from .optimization import OptimizationFacts, optimization_report
 from .report import Chart, Column, Figure, Layer, Note, Report, Table
@@ -226,8 +226,7 @@ def _padded(values: Sequence[float], length: int) -> tuple[float | None, ...]:
 
 def _notes(facts: StatementFacts, month: Report) -> Iterator[Note]:
     if facts.forecast is not None:
-        alerts = (on_course(facts.forecast.forecast.projected, spent) for spent in facts.forecast.limits)
-        yield from (alert for alert in alerts if alert is not None)
+        yield from foreseen_alerts(facts.forecast)
     yield from month.notes
     yield from _remarks(anomaly_report(facts.anomalies))
     yield from _remarks(optimization_report(facts.savings))
