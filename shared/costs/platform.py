@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import UnsafePath
+from .patience import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -180,7 +181,8 @@ def lock(fd: int, timeout_s: float) -> bool:
     """Lock the file behind a descriptor against all other descriptors; ``False`` when it stays taken.
 
     Excludes other processes and, as long as each opens the file for itself, other threads. The
-    kernel gives the lock up when the process ends in whatever way.
+    kernel gives the lock up when the process ends in whatever way. Within :func:`.patience.at_most`
+    the wait may be shorter.
 
     Raises:
         OSError: the file system knows no locks.
@@ -188,7 +190,7 @@ def lock(fd: int, timeout_s: float) -> bool:
     """
     if _try_lock(fd):
         return True
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + allowed(timeout_s)
     pause = _POLL_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(pause, left))

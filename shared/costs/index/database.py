@@ -30,6 +30,7 @@ from typing import Final
 
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
+from ..patience import allowed
 
 WAIT_S: Final = 1.0
 """How long a transaction waits for another process's, unless it is told otherwise."""
@@ -262,7 +263,9 @@ def retried(action: Callable[[], object], wait_s: float) -> None:
             action()
         except sqlite3.OperationalError as fault:
             now = time.monotonic()
-            end = end or now + wait_s
+            if not end:
+                wait_s = allowed(wait_s)
+                end = now + wait_s
             if code_of(fault) not in _BUSY or now >= end:
                 raise
         else:

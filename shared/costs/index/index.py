@@ -35,6 +35,7 @@ from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..model import Entry
 from ..money import Nanos
+from ..patience import allowed
 from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import CostStorage
 from . import queries
@@ -170,7 +171,8 @@ class Index:
     def _look(self, backend: Backend) -> bool:
         with self._lock:
             self._begin_fast(backend)
-            left = CatchUp(backend, self.registry).all(self.patience_s)
+            patience_s = None if self.patience_s is None else allowed(self.patience_s)
+            left = CatchUp(backend, self.registry).all(patience_s)
             self._looked_at = time.monotonic()
             self._behind = f"the index is being built: {left} ledgers are not taken in yet" if left else None
             return not left

@@ -33,9 +33,13 @@ from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.spool import waiting
 from ..storage import CostStorage
+from .database import WAIT_S, DatabaseBusy
 from .state import StateDb
 
 _LOOK_S: Final = 1.0
+
+_BUSY_S: Final = 5.0
+"""For how long after a wait for ``state.db`` in vain the next ones try once, and do not wait."""
 
 _UNREGISTERED: Final = 1 << 40
 """From where on ledgers are numbered that ``state.db`` did not give a number."""
@@ -69,6 +73,7 @@ class Registry:
         """What this process writes to: all that is known while ``state.db`` cannot be used."""
         self._identity: object = None
         self._look_at = 0.0
+        self._patient_at = 0.0
         self.origin: int | None = None
         """Which ``state.db`` this is, once it was read. Ledgers have other numbers in another."""
         self._changes = 0
@@ -111,11 +116,15 @@ class Registry:
 
     def _mark(self, path: str, job_id: str) -> Registered:
         holder = self._presence.name()
-        with self.state.transaction() as db:
-            found = _registered(db, path, job_id)
-            db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (holder, found.id))
-            self.origin = int(db.execute("SELECT origin FROM sweep").fetchone()[0])
-            self._changes += 1
+        try:
+            with self.state.transaction(WAIT_S if time.monotonic() >= self._patient_at else 0.0) as db:
+                found = _registered(db, path, job_id)
+                db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (holder, found.id))
+                self.origin = int(db.execute("SELECT origin FROM sweep").fetchone()[0])
+                self._changes += 1
+        except DatabaseBusy:
+            self._patient_at = time.monotonic() + _BUSY_S
+            raise
         return found
 
     def add(self, ledgers: Iterable[tuple[Path, str]]) -> list[Registered]:

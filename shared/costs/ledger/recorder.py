@@ -20,13 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ..patience import allowed
 from ..storage import CostStorage
 from . import spool
 from .places import Appended
-from .writer import append
+from .writer import LockTimeout, append
 
 LOCK_TIMEOUT_S: Final = 2.0
 """How long one record waits for other writers of its ledger."""
+
+LOCKED_S: Final = 5.0
+"""For how long after such a wait in vain the next records of that ledger wait only briefly."""
+
+BRIEF_TIMEOUT_S: Final = 0.05
+"""How long they wait: what they spool is not lost, and its place in the ledger does not matter."""
 
 DRAIN_S: Final = 0.2
 """How long one record may spend on writing what was left in memory and in the spool."""
@@ -63,6 +70,7 @@ class Recorder:
         self._storage = storage
         self._announce = announce
         self._memory: dict[str, _Kept] = {}
+        self._locked_until: dict[Path, float] = {}
         self.degraded = 0
         """How many lines of this process could not go straight into their ledgers."""
 
@@ -74,11 +82,19 @@ class Recorder:
     def record(self, ledger: Path, line: bytes, entry_id: str) -> Recorded:
         """Write ``line`` to its ledger; failing that, keep it under the same id."""
         try:
-            place = append(ledger, line, LOCK_TIMEOUT_S)
+            place = append(ledger, line, self._timeout(ledger))
         except OSError as fault:
+            if isinstance(fault, LockTimeout):
+                self._locked_until[ledger] = time.monotonic() + LOCKED_S
             return self._keep(ledger, line, entry_id, fault)
         self._write_waiting()
         return Recorded(place)
+
+    def _timeout(self, ledger: Path) -> float:
+        """Return how long to wait for a ledger: briefly where its lock was waited for in vain just now."""
+        if self._locked_until and time.monotonic() < self._locked_until.get(ledger, 0.0):
+            return BRIEF_TIMEOUT_S
+        return LOCK_TIMEOUT_S
 
     def close(self) -> None:
         """Try once more to write all that is kept in memory, and some of what waits in the spool."""
@@ -128,7 +144,7 @@ class Recorder:
 
     def _write_waiting(self) -> None:
         """Write what waits, as far as that goes quickly; the rest is left for the next record."""
-        deadline = time.monotonic() + DRAIN_S
+        deadline = time.monotonic() + allowed(DRAIN_S)
         self._write_memory(deadline)
         try:
             for one in spool.waiting(self._storage):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import UnknownEntry
 from ..money import Nanos, to_usd
+from ..patience import at_most
 from ..rollup import JobRef
 from ..workspace import Workspace
 from .call import Call
 from .call import name as label
 from .context import JobContext
-from .costline import Standing
+from .costline import Standing, cost_line
 from .figures import Figures
 from .recording import Outcome, Recording, log
 from .stage import Stage, current_stage
@@ -23,6 +24,10 @@ from .watch import Alert, BudgetWatch
 if TYPE_CHECKING:
     from ..budgets.gate import Request
     from ..budgets.hold import Hold
+
+
+CALL_S: Final = 2.2
+"""How long recording one call may wait in all, in seconds: for its ledger, the index and the state."""
 
 
 class Session:
@@ -39,6 +44,10 @@ class Session:
 
     def record(self, call: Call, stage: Stage | None = None) -> float:
         """Record a checked call, count it where it belongs, and return its USD."""
+        with at_most(CALL_S):
+            return self._recorded(call, stage)
+
+    def _recorded(self, call: Call, stage: Stage | None) -> float:
         self._introduce()
         stage = stage or current_stage(self)
         if stage is not None and call.stage is None:
@@ -93,6 +102,15 @@ class Session:
     def job_ref(self) -> JobRef | None:
         """The job, for limits on jobs; ``None`` for calls that belong to none."""
         return None if self.job.is_unassigned else JobRef(self.job.job_id, self.job.ledger)
+
+    def report(self, stage: Stage) -> None:
+        """Say what a stage cost, what is wrong with its recording, and which alerts are new."""
+        with at_most(CALL_S):
+            stage.say(logging.INFO, cost_line(stage.sums, self.standing()))
+            if self.degraded:
+                stage.say(logging.WARNING, self.degraded_line())
+            for alert in self.new_alerts(stage.name, ended=True):
+                stage.say(alert.level, alert.text)
 
     def new_alerts(self, stage: str | None, *, ended: bool = False) -> list[Alert]:
         """Return the alerts that no process has told yet for this period; see the watch for ``ended``."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypedDict, TypeVar, Unpa
 
 from ..money import Nanos, from_usd
 from .call import Call, make_call, name, optional_name, positive
-from .costline import StageSums, cost_line
+from .costline import StageSums
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -142,7 +142,7 @@ class Stage:
         if _innermost.get() is self:
             _innermost.set(self.outer)
         self.session.open_stages.remove(self)
-        self._report()
+        self.session.report(self)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -169,14 +169,6 @@ class Stage:
                 return await function(*args, **kwargs)
 
         return staged
-
-    def _report(self) -> None:
-        """Say what the stage cost, what is wrong with its recording, and which alerts are new."""
-        self.say(logging.INFO, cost_line(self.sums, self.session.standing()))
-        if self.session.degraded:
-            self.say(logging.WARNING, self.session.degraded_line())
-        for alert in self.session.new_alerts(self.name, ended=True):
-            self.say(alert.level, alert.text)
 
     def say(self, level: int, text: str) -> None:
         """Write a line to the stage's logger, or to standard error where it has none."""

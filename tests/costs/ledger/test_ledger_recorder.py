@@ -17,6 +17,7 @@ from shared.costs.errors import UnsafePath
 from shared.costs.ledger import recorder as recorder_module
 from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
+from shared.costs.ledger.places import Appended
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry
@@ -36,7 +37,7 @@ def ledger(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_module, "LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(recorder_module, "LOCK_TIMEOUT_S", 0.06)
 
 
 def ids(ledger: Path) -> list[str]:
@@ -76,6 +77,32 @@ def test_a_locked_ledger_makes_its_lines_wait_in_the_spool(storage: CostStorage,
     assert list(spool.waiting(storage)) == []
     assert ledger in announced
     assert recorder.degraded == 1
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_lock_that_was_waited_for_in_vain_is_waited_for_briefly_for_a_while(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, real, now = list[float](), writer.append, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def append(path: Path, line: bytes, timeout_s: float) -> Appended:
+        waits.append(timeout_s)
+        return real(path, line, 0)
+
+    recorder = Recorder(storage)
+    recorder.record(ledger, encode(entry()), "0a")
+    fd = platform.open_secure(ledger, append=True)
+    assert platform.lock(fd, 1)
+    monkeypatch.setattr(recorder_module, "append", append)
+    elsewhere = ledger.parent.parent / "job-2" / "cost_ledger.jsonl"
+    for place in (ledger, ledger, elsewhere):
+        recorder.record(place, encode(entry()), "0b")
+    now[0] += recorder_module.LOCKED_S
+    recorder.record(ledger, encode(entry()), "0c")
+    platform.close(fd)
+    full, brief = recorder_module.LOCK_TIMEOUT_S, recorder_module.BRIEF_TIMEOUT_S
+    assert [wait for wait in waits if wait] == [full, brief, full, full]
 
 
 def test_another_process_drains_what_waits(storage: CostStorage, ledger: Path) -> None:

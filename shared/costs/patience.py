@@ -1,0 +1,47 @@
+"""How long one call may wait for others in all, whatever each of its waits may take by itself.
+
+A call that is recorded may meet several things that another process holds: the ledger's lock, the
+state, the index. Each is waited for with patience of its own; together they must not hold up a stage.
+
+>>> with at_most(0.5):
+...     allowed(2.0) <= 0.5, allowed(0.1)
+(True, 0.1)
+>>> allowed(2.0)
+2.0
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+BRIEF_S: Final = 0.02
+"""How long each wait may take, in seconds, when the time of the whole call is used up."""
+
+_here = threading.local()
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Bound all waits of this thread within a block to ``seconds`` together.
+
+    Within another such block the earlier end counts.
+    """
+    outer: float | None = getattr(_here, "end", None)
+    end = time.monotonic() + seconds
+    _here.end = end if outer is None else min(outer, end)
+    try:
+        yield
+    finally:
+        _here.end = outer
+
+
+def allowed(wait_s: float) -> float:
+    """Return how much of ``wait_s`` a wait may take that begins now; ``BRIEF_S`` is always granted."""
+    end: float | None = getattr(_here, "end", None)
+    if end is None:
+        return wait_s
+    return min(wait_s, max(end - time.monotonic(), BRIEF_S))
