@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.audio import Audio, prepare
+from pipeline.calls import StageCalls
 from pipeline.documents import Transcript
 from pipeline.engines import SPEECH
-from pipeline.engines.chat.refusals import void_if_refused
 from pipeline.engines.speech import Heard, SpeechEngine
 from pipeline.stage import StageRun, run_stage, stage_parser
 
@@ -33,40 +33,21 @@ def transcribe(run: StageRun) -> None:
         CostTracker(run.job.path, run.job.user_id) as tracker,
     ):
         audio = prepare(Path(job.record.media.path), Path(folder))
+        calls = StageCalls(tracker, "transcription", run.override)
         with tracker.stage(STAGE, logger=run.log, attempt=run.attempt):
             try:
-                heard = recorded_call(tracker, engine, audio, run)
+                heard = recorded_call(calls, engine, audio)
             except (BudgetExceeded, BudgetGateUnavailable) as denied:
                 engine = run.open_fallback(SPEECH, denied)
-                heard = recorded_call(tracker, engine, audio, run)
+                heard = recorded_call(calls, engine, audio)
     write(run, Transcript(heard.language, engine.backend, engine.model, audio.seconds, heard.segments))
 
 
-def recorded_call(tracker: CostTracker, engine: SpeechEngine, audio: Audio, run: StageRun) -> Heard:
-    """Reserve what the call may cost, make it, and record what it did use."""
-    needs = engine.needs(audio)
-    with (
-        tracker.reserve(
-            engine.service,
-            engine.model,
-            tokens_input=needs.tokens_input,
-            max_tokens_output=needs.max_tokens_output,
-            tokens_audio_input=needs.tokens_audio_input,
-            audio_seconds=needs.audio_seconds,
-            override=run.override,
-        ) as hold,
-        void_if_refused(hold),
-    ):
+def recorded_call(calls: StageCalls, engine: SpeechEngine, audio: Audio) -> Heard:
+    """Transcribe, with the money reserved before and the use recorded after."""
+    with calls.reserved(engine, engine.needs(audio)) as record:
         heard = engine.transcribe(audio)
-        tracker.log_usage(
-            engine.service,
-            engine.model,
-            request_id=heard.spent.request_id,
-            operation="transcription",
-            reservation=hold,
-            metadata={"backend": engine.backend, "segments": len(heard.segments), **heard.spent.details},
-            **heard.spent.usage,
-        )
+        record(heard.spent, segments=len(heard.segments))
     return heard
 
 

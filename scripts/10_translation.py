@@ -12,9 +12,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from pipeline.calls import StageCalls
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import TRANSLATION
-from pipeline.engines.chat.refusals import void_if_refused
 from pipeline.engines.translation import Translated, TranslationEngine, parts
 from pipeline.faults import StageSkipped
 from pipeline.stage import StageRun, run_stage, stage_parser
@@ -32,63 +32,41 @@ def translate(run: StageRun) -> None:
         CostTracker(run.job.path, run.job.user_id) as tracker,
         tracker.stage(STAGE, logger=run.log, attempt=run.attempt),
     ):
+        calls = StageCalls(tracker, "translation", run.override)
         for target in run.options.to:
             if run.options.resume and run.job.translation_path(target).exists():
                 continue  # done by an earlier attempt, which stopped at another language
             try:
-                translate_into(target, transcript, run, tracker)
+                translate_into(target, transcript, run, calls)
             except StageSkipped as reason:
                 missing.append(f"{target}: {reason}")
     if missing:
         raise StageSkipped("\n".join(missing))
 
 
-def translate_into(target: str, transcript: Transcript, run: StageRun, tracker: CostTracker) -> None:
+def translate_into(target: str, transcript: Transcript, run: StageRun, calls: StageCalls) -> None:
     """Translate the transcript into one language, in as many calls as the engine needs, and write it."""
     languages = {"language": transcript.language, "target": target}
     engine: TranslationEngine = run.open_engine(TRANSLATION, **languages)
     texts: list[str] = []
     for part in parts([segment.text for segment in transcript.segments], engine.segments_per_call):
         try:
-            translated = recorded_call(tracker, engine, part, target, run)
+            translated = recorded_call(calls, engine, part, target)
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             engine = run.open_fallback(TRANSLATION, denied, **languages)  # for the parts that follow, too
-            translated = recorded_call(tracker, engine, part, target, run)
+            translated = recorded_call(calls, engine, part, target)
         translated.spent.refuse_faulty()
         texts += translated.texts
     write(run, transcript.translated(target, engine.backend, engine.model, texts))
 
 
 def recorded_call(
-    tracker: CostTracker, engine: TranslationEngine, texts: Sequence[str], target: str, run: StageRun
+    calls: StageCalls, engine: TranslationEngine, texts: Sequence[str], target: str
 ) -> Translated:
-    """Reserve what the call may cost, make it, and record what it did use."""
-    needs = engine.needs(texts)
-    with (
-        tracker.reserve(
-            engine.service,
-            engine.model,
-            tokens_input=needs.tokens_input,
-            max_tokens_output=needs.max_tokens_output,
-            override=run.override,
-        ) as hold,
-        void_if_refused(hold),
-    ):
+    """Translate, with the money reserved before and the use recorded after."""
+    with calls.reserved(engine, engine.needs(texts)) as record:
         translated = engine.translate(texts)
-        tracker.log_usage(
-            engine.service,
-            engine.model,
-            request_id=translated.spent.request_id,
-            operation="translation",
-            reservation=hold,
-            metadata={
-                "backend": engine.backend,
-                "segments": len(texts),
-                "target_languages": [target],
-                **translated.spent.details,
-            },
-            **translated.spent.usage,
-        )
+        record(translated.spent, segments=len(texts), target_languages=[target])
     return translated
 
 

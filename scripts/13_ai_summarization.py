@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import sys
 
+from pipeline.calls import StageCalls
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import SUMMARY
-from pipeline.engines.chat.refusals import void_if_refused
 from pipeline.engines.summary import Summary, SummaryEngine
 from pipeline.stage import StageRun, run_stage, stage_parser
 
@@ -49,26 +49,10 @@ def recorded_call(
     )
     if estimate:
         run.log.info("%s/%s: at most $%.4f", engine.service, engine.model, estimate)
-    with (
-        tracker.reserve(
-            engine.service,
-            engine.model,
-            tokens_input=needs.tokens_input,
-            max_tokens_output=needs.max_tokens_output,
-            override=run.override,
-        ) as hold,
-        void_if_refused(hold),
-    ):
+    calls = StageCalls(tracker, "summarization", run.override)
+    with calls.reserved(engine, needs) as record:
         summary = engine.summarize(transcript)
-        tracker.log_usage(
-            engine.service,
-            engine.model,
-            request_id=summary.spent.request_id,
-            operation="summarization",
-            reservation=hold,
-            metadata={"backend": engine.backend, **summary.spent.details},
-            **summary.spent.usage,
-        )
+        record(summary.spent)
     return summary
 
 

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from .costs.errors import BudgetExceeded, BudgetGateUnavailable
 from .costs.money import from_usd, to_usd
 from .costs.pricing.names import infer_service, normalize_model_name
-from .costs.tracking.call import CallDetails, EstimateDetails, estimated_call, make_call, user_name
+from .costs.tracking.call import (
+    CallDetails,
+    EstimateDetails,
+    ResponseDetails,
+    estimated_call,
+    make_call,
+    user_name,
+)
 from .costs.tracking.context import job_context
 from .costs.tracking.estimates import UNKNOWN_SERVICE, calculate_cost, estimate
 from .costs.tracking.session import Session
@@ -28,7 +35,6 @@ from .costs.workspace import Workspace
 if TYPE_CHECKING:
     from .costs.capture.captured import Captured
     from .costs.tracking.reserving import ReserveDetails, Reserving
-    from .costs.tracking.responses import ResponseDetails
 
 __all__ = [
     "BudgetExceeded",

@@ -48,17 +48,14 @@ class EstimateDetails(UsageCounts, total=False):
     service_tier: str | None
 
 
-class CallDetails(UsageCounts, total=False):
-    """The keyword arguments of ``log_usage`` besides the counts.
+class ResponseDetails(TypedDict, total=False):
+    """What may be said about a call besides what it used: the keywords of ``log_response``.
 
-    ``tokens_total`` stands for input and output together where a provider tells no more; it is
-    split 80/20 and the entry flagged ``estimated``. ``category`` is another name for
-    ``operation``, ``batch=True`` for ``service_tier="batch"``. ``timestamp`` is an aware
-    ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what the provider states.
-    ``reservation`` is what ``tracker.reserve(...)`` gave.
+    ``category`` is another name for ``operation``, ``batch=True`` for ``service_tier="batch"``.
+    ``timestamp`` is an aware ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what
+    the provider states. ``reservation`` is what ``tracker.reserve(...)`` gave.
     """
 
-    tokens_total: int
     request_id: str | None
     operation: str | None
     category: str | None
@@ -73,6 +70,16 @@ class CallDetails(UsageCounts, total=False):
     actual_cost_usd: float | str | None
     estimated: bool
     reservation: Hold | str | None
+
+
+class CallDetails(UsageCounts, ResponseDetails, total=False):
+    """The keyword arguments of ``log_usage`` besides input and output tokens.
+
+    ``tokens_total`` stands for input and output together where a provider tells no more; it is
+    split 80/20 and the entry flagged ``estimated``.
+    """
+
+    tokens_total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +227,7 @@ def estimated_call(
     return make_call(service, model, tokens_total=tokens_estimate, **details)
 
 
-_DETAIL_NAMES: Final = frozenset(CallDetails.__annotations__)  # with those of its base
+_DETAIL_NAMES: Final = frozenset(CallDetails.__annotations__)  # with those of its bases
 _COUNT_NAMES: Final = frozenset(UsageCounts.__annotations__)
 
 

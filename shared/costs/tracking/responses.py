@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..capture.captured import Captured
 from ..capture.reading import read_response
@@ -13,33 +12,13 @@ from ..capture.streams import track_stream
 from ..capture.watch import StreamNames
 from ..model import Usage
 from ..money import json_number
-from .call import Call, make_call
+from .call import Call, ResponseDetails, make_call
 from .stage import current_stage
 
 if TYPE_CHECKING:
-    from ..budgets.hold import Hold
     from .session import Session
 
 Stream = TypeVar("Stream")
-
-
-class ResponseDetails(TypedDict, total=False):
-    """What a caller may say about a response besides what the response says. As in ``CallDetails``."""
-
-    request_id: str | None
-    operation: str | None
-    category: str | None
-    description: str | None
-    workflow: str | None
-    project: str | None
-    tags: Iterable[str]
-    attempt: int
-    batch: bool
-    service_tier: str | None
-    timestamp: datetime | str | None
-    actual_cost_usd: float | str | None
-    estimated: bool
-    reservation: Hold | str | None
 
 
 _OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation")

@@ -121,7 +121,11 @@ def _usage(answering: Answering) -> dict[str, Any] | None:
         "prompt_tokens": counts.tokens_input,
         "completion_tokens": counts.tokens_output,
         "total_tokens": total,
-        "prompt_tokens_details": {"cached_tokens": counts.tokens_cached, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": counts.tokens_cached,
+            "cache_write_tokens": counts.tokens_cache_write,
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {"reasoning_tokens": counts.tokens_reasoning, "audio_tokens": 0},
     }
 

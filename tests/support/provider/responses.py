@@ -73,7 +73,10 @@ def _usage(answering: Answering) -> dict[str, Any]:
         "input_tokens": counts.tokens_input,
         "output_tokens": counts.tokens_output,
         "total_tokens": counts.tokens_input + counts.tokens_output,
-        "input_tokens_details": {"cached_tokens": counts.tokens_cached, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": counts.tokens_cached,
+            "cache_write_tokens": counts.tokens_cache_write,
+        },
         "output_tokens_details": {"reasoning_tokens": counts.tokens_reasoning},
     }
 

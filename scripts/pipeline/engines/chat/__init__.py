@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from pipeline.engines import EngineOptions, Needs, Spent, Used
+from pipeline.engines import EngineOptions, Needs, Spent, Unavailable, Used
+from pipeline.engines.chat.refusals import refusals
 from pipeline.faults import StageFailed
 
 Chunk = TypeVar("Chunk")
@@ -66,6 +69,45 @@ class ChatModel(Protocol):
         """Send one request and return its answer."""
 
 
+class SdkChat(ABC):
+    """A chat model behind a provider's own SDK. A subclass knows the SDK's words.
+
+    ``provider`` is what the service is called in the ledger where the options do not say.
+    """
+
+    backend: str
+    provider: ClassVar[str]
+    _client: Any
+
+    def __init__(self, client: Any, options: EngineOptions) -> None:
+        self._client = client
+        self._stream = options.stream
+        self.service = options.service or self.provider
+        self.model = required_model(options)
+        self.max_output_tokens = options.max_output_tokens
+
+    def ask(self, prompt: Prompt) -> Answer:
+        """Send one request, streamed or not.
+
+        Raises:
+            Refused: the provider did not serve it.
+        """
+        with refusals(self._status_error()):
+            return self._streamed(prompt) if self._stream else self._whole(prompt)
+
+    @abstractmethod
+    def _status_error(self) -> type[Exception]:
+        """Return what the SDK raises for an answer with an error's status."""
+
+    @abstractmethod
+    def _whole(self, prompt: Prompt) -> Answer:
+        """Send one request and wait for its whole answer."""
+
+    @abstractmethod
+    def _streamed(self, prompt: Prompt) -> Answer:
+        """Send one request and gather its streamed answer, as far as it comes."""
+
+
 def drain(chunks: Iterable[Chunk], take: Callable[[Chunk], None]) -> str | None:
     """Hand every chunk of a stream to ``take``; return why it broke off, or ``None``.
 
@@ -98,3 +140,15 @@ def required_model(options: EngineOptions) -> str:
     if options.model is None:
         raise StageFailed("name the model to use: --model, or stages.<stage>.model in config/pipeline.yaml")
     return options.model
+
+
+def key_in(variable: str) -> str:
+    """Return the API key in an environment variable.
+
+    Raises:
+        Unavailable: it is not set.
+    """
+    key = os.environ.get(variable)
+    if not key:
+        raise Unavailable(f"set {variable}")
+    return key

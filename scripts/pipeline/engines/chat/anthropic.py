@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
-from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, drain, required_model
-from pipeline.engines.chat.refusals import refusals
+from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain, key_in
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -16,28 +14,17 @@ if TYPE_CHECKING:
 KEY_VARIABLE: Final = "ANTHROPIC_API_KEY"
 
 
-class AnthropicChat:
+class AnthropicChat(SdkChat):
     """A model of Anthropic."""
 
     backend = "anthropic"
+    provider = "anthropic"
+    _client: Anthropic
 
-    def __init__(self, client: Anthropic, options: EngineOptions) -> None:
-        self._client = client
-        self._stream = options.stream
-        self.service = options.service or "anthropic"
-        self.model = required_model(options)
-        self.max_output_tokens = options.max_output_tokens
-
-    def ask(self, prompt: Prompt) -> Answer:
-        """Send one request, streamed or not.
-
-        Raises:
-            Refused: the provider did not serve it.
-        """
+    def _status_error(self) -> type[Exception]:
         from anthropic import APIStatusError
 
-        with refusals(APIStatusError):
-            return self._streamed(prompt) if self._stream else self._whole(prompt)
+        return APIStatusError
 
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.messages.with_raw_response.create(**self._request(prompt))
@@ -97,9 +84,7 @@ def open_chat(options: EngineOptions) -> AnthropicChat:
         import anthropic
     except ImportError:
         raise Unavailable("pip install 'cost-ledger[providers]'") from None
-    key = os.environ.get(KEY_VARIABLE)
-    if not key:
-        raise Unavailable(f"set {KEY_VARIABLE}")
+    key = key_in(KEY_VARIABLE)
     client = anthropic.Anthropic(
         api_key=key, base_url=options.base_url, max_retries=RETRIES, timeout=TIMEOUT_SECONDS
     )

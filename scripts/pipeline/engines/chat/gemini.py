@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
-from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, drain, required_model
-from pipeline.engines.chat.refusals import refusals
+from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain, key_in
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -18,28 +16,17 @@ FIRST_PAUSE_SECONDS = 0.5
 """How long the SDK waits before it tries again; longer each time."""
 
 
-class GeminiChat:
+class GeminiChat(SdkChat):
     """A model of Google."""
 
     backend = "gemini"
+    provider = "google"
+    _client: Client
 
-    def __init__(self, client: Client, options: EngineOptions) -> None:
-        self._client = client
-        self._stream = options.stream
-        self.service = options.service or "google"
-        self.model = required_model(options)
-        self.max_output_tokens = options.max_output_tokens
-
-    def ask(self, prompt: Prompt) -> Answer:
-        """Send one request, streamed or not.
-
-        Raises:
-            Refused: the provider did not serve it.
-        """
+    def _status_error(self) -> type[Exception]:
         from google.genai.errors import APIError
 
-        with refusals(APIError):
-            return self._streamed(prompt) if self._stream else self._whole(prompt)
+        return APIError
 
     def _whole(self, prompt: Prompt) -> Answer:
         reply = self._client.models.generate_content(**self._request(prompt))
@@ -90,9 +77,7 @@ def open_chat(options: EngineOptions) -> GeminiChat:
         from google.genai import types
     except ImportError:
         raise Unavailable("pip install 'cost-ledger[providers]'") from None
-    key = os.environ.get(KEY_VARIABLE)
-    if not key:
-        raise Unavailable(f"set {KEY_VARIABLE}")
+    key = key_in(KEY_VARIABLE)
     retry = types.HttpRetryOptions(
         attempts=RETRIES + 1, initial_delay=FIRST_PAUSE_SECONDS, jitter=FIRST_PAUSE_SECONDS
     )

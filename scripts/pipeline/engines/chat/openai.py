@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
-from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, drain, required_model
-from pipeline.engines.chat.refusals import refusals
+from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -17,30 +16,22 @@ if TYPE_CHECKING:
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 
 
-class OpenAIChat:
+class OpenAIChat(SdkChat):
     """A model of OpenAI or of a compatible server."""
 
     backend = "openai"
+    provider = "openai"
+    _client: OpenAI
 
     def __init__(self, client: OpenAI, options: EngineOptions) -> None:
-        self._client = client
-        self._stream = options.stream
+        super().__init__(client, options)
         # Other servers know the older name of the limit; OpenAI's newer models only the new one.
         self._limit = "max_tokens" if options.base_url else "max_completion_tokens"
-        self.service = options.service or "openai"
-        self.model = required_model(options)
-        self.max_output_tokens = options.max_output_tokens
 
-    def ask(self, prompt: Prompt) -> Answer:
-        """Send one request, streamed or not.
-
-        Raises:
-            Refused: the provider did not serve it.
-        """
+    def _status_error(self) -> type[Exception]:
         from openai import APIStatusError
 
-        with refusals(APIStatusError):
-            return self._streamed(prompt) if self._stream else self._whole(prompt)
+        return APIStatusError
 
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.chat.completions.with_raw_response.create(**self._request(prompt))
@@ -84,6 +75,7 @@ def _usage(usage: CompletionUsage | None) -> Used | None:
         "tokens_input": usage.prompt_tokens,
         "tokens_output": usage.completion_tokens,
         "tokens_cached": (prompt.cached_tokens if prompt else 0) or 0,
+        "tokens_cache_write": getattr(prompt, "cache_write_tokens", 0) or 0,
         "tokens_reasoning": (completion.reasoning_tokens if completion else 0) or 0,
     }
 

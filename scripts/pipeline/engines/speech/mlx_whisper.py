@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.audio import Audio
-from pipeline.documents import Segment
-from pipeline.engines import EngineOptions, Needs, Spent
+from pipeline.engines import EngineOptions, Needs
 from pipeline.engines.speech import Heard
-from pipeline.engines.speech.weights import hub_weights, require, samples_as_floats
+from pipeline.engines.speech.weights import heard_in, hub_weights, require, samples_as_floats
 
 DEFAULT_MODEL: Final = "mlx-community/whisper-large-v3-mlx"
 
@@ -35,12 +34,7 @@ class MlxWhisper:
         result = self._library.transcribe(
             samples_as_floats(audio), path_or_hf_repo=self._weights, language=self._language
         )
-        segments = tuple(
-            Segment(round(piece["start"], 3), round(piece["end"], 3), piece["text"].strip())
-            for piece in result["segments"]
-        )
-        details = {"weights": self._name}
-        return Heard(result["language"], segments, Spent({"audio_seconds": audio.seconds}, details=details))
+        return heard_in(result, audio, self._name)
 
 
 def open_engine(options: EngineOptions) -> MlxWhisper:

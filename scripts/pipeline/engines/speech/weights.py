@@ -1,16 +1,18 @@
-"""Finding Whisper weights that are already on this machine, without asking the network."""
+"""What the Whisper packages share: weights that are on this machine, samples in, segments out."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.audio import Audio
-from pipeline.engines import Unavailable
+from pipeline.documents import Segment
+from pipeline.engines import Spent, Unavailable
+from pipeline.engines.speech import Heard
 
 
 def require(module: str, package: str) -> Any:
@@ -66,3 +68,13 @@ def samples_as_floats(audio: Audio) -> Any:
     with wave.open(str(audio.path), "rb") as stream:
         samples = numpy.frombuffer(stream.readframes(stream.getnframes()), dtype=numpy.int16)
     return samples.astype(numpy.float32) / 32768.0
+
+
+def heard_in(result: Mapping[str, Any], audio: Audio, weights: str) -> Heard:
+    """Return what a Whisper package's result says was heard; ``weights`` goes into the entry."""
+    segments = tuple(
+        Segment(round(piece["start"], 3), round(piece["end"], 3), piece["text"].strip())
+        for piece in result["segments"]
+    )
+    spent = Spent({"audio_seconds": audio.seconds}, details={"weights": weights})
+    return Heard(result["language"], segments, spent)

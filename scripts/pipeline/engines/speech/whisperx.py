@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.audio import Audio
-from pipeline.documents import Segment
-from pipeline.engines import EngineOptions, Needs, Spent
+from pipeline.engines import EngineOptions, Needs
 from pipeline.engines.speech import Heard
-from pipeline.engines.speech.weights import ctranslate2_weights, require, samples_as_floats
+from pipeline.engines.speech.weights import ctranslate2_weights, heard_in, require, samples_as_floats
 
 DEFAULT_MODEL: Final = "large-v3"
 
@@ -33,12 +32,7 @@ class WhisperX:
     def transcribe(self, audio: Audio) -> Heard:
         """Transcribe in batches."""
         result = self._whisper.transcribe(samples_as_floats(audio), batch_size=8)
-        segments = tuple(
-            Segment(round(piece["start"], 3), round(piece["end"], 3), piece["text"].strip())
-            for piece in result["segments"]
-        )
-        details = {"weights": self._name}
-        return Heard(result["language"], segments, Spent({"audio_seconds": audio.seconds}, details=details))
+        return heard_in(result, audio, self._name)
 
 
 def open_engine(options: EngineOptions) -> WhisperX:

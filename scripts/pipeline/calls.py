@@ -1,0 +1,89 @@
+"""The calls of a stage: each reserves what it may cost, is sent, and is recorded with what it did use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.engines import Needs, Spent
+from pipeline.engines.chat.refusals import Voidable, void_if_refused
+
+
+class Tracker(Protocol):
+    """The part of a cost tracker that a call needs; ``CostTracker`` has it."""
+
+    @property
+    def reserve(self) -> Callable[..., AbstractContextManager[Voidable]]:
+        """Sets money aside for a call that is about to be sent."""
+
+    @property
+    def log_usage(self) -> Callable[..., float]:
+        """Records a call with what it did use."""
+
+
+class Engine(Protocol):
+    """What every engine says of itself. ``service`` and ``model`` are its names in the ledger."""
+
+    backend: str
+    service: str
+    model: str
+
+
+class Record(Protocol):
+    """Records the one call of a reservation; ``about`` goes into the entry's metadata."""
+
+    def __call__(self, spent: Spent, **about: object) -> None:
+        """Record what the call has used."""
+
+
+@dataclass(frozen=True)
+class StageCalls:
+    """Makes the calls of one stage. ``override`` says by what a budget's refusal is overridden."""
+
+    tracker: Tracker
+    operation: str
+    override: str | None
+
+    @contextmanager
+    def reserved(self, engine: Engine, needs: Needs) -> Iterator[Record]:
+        """Reserve what the call may cost, and give what records it.
+
+        Left without a record the reservation goes on counting, since the call may have been served;
+        only a certain refusal gives it back.
+
+        Raises:
+            BudgetExceeded, BudgetGateUnavailable: before anything is sent.
+
+        Example::
+
+            with calls.reserved(engine, engine.needs(audio)) as record:
+                heard = engine.transcribe(audio)
+                record(heard.spent, segments=len(heard.segments))
+        """
+        with (
+            self.tracker.reserve(
+                engine.service,
+                engine.model,
+                tokens_input=needs.tokens_input,
+                max_tokens_output=needs.max_tokens_output,
+                tokens_audio_input=needs.tokens_audio_input,
+                audio_seconds=needs.audio_seconds,
+                override=self.override,
+            ) as hold,
+            void_if_refused(hold),
+        ):
+
+            def record(spent: Spent, **about: object) -> None:
+                self.tracker.log_usage(
+                    engine.service,
+                    engine.model,
+                    request_id=spent.request_id,
+                    operation=self.operation,
+                    reservation=hold,
+                    metadata={"backend": engine.backend, **about, **spent.details},
+                    **spent.usage,
+                )
+
+            yield record
