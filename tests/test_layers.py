@@ -14,7 +14,7 @@ ROOM = "shared.costs"
 LAYERS: list[set[str]] = [
     {"money", "errors", "model", "patience", "periods", "rollup"},
     {"platform", "yaml_strict"},
-    {"storage"},
+    {"storage", "memory"},
     {"pricing", "ledger", "profile"},
     {"index"},
     {"budgets"},

@@ -76,6 +76,11 @@ class CostStorage:
         return self.root / "unassigned" / LEDGER_NAME
 
     @property
+    def profile_memory(self) -> Path:
+        """The folder of remembered profiles: one file for each place where one lies."""
+        return self.root / "profiles"
+
+    @property
     def prices_memory(self) -> Path:
         """The folder of remembered prices: one file for each source and version."""
         return self.root / "prices"

@@ -118,7 +118,7 @@ class Workspace:
         signature = _signature(path)
         with self._lock:
             if self._profile is None or self._profile[0] != signature:
-                self._profile = (signature, _load_profile(path))
+                self._profile = (signature, _load_profile(path, self.storage))
             return self._profile[1]
 
     @property
@@ -208,11 +208,12 @@ class Workspace:
                 self._index = None
 
 
-def _load_profile(path: Path | None) -> LoadedProfile:
+def _load_profile(path: Path | None, storage: CostStorage) -> LoadedProfile:
+    from .memory import Memory
     from .profile import load_profile
 
     try:
-        return LoadedProfile(load_profile(path))
+        return LoadedProfile(load_profile(path, Memory(storage.profile_memory)))
     except ProfileError as fault:
         return LoadedProfile(load_profile(None), fault)
 

@@ -19,12 +19,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..memory import Memory
 from ..model import Charge, PricedBy, Unpriced, Usage
 from . import arithmetic
 from .book import Discount, PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
-from .memory import PriceMemory
 from .offers import Offer, Offers
 from .rates import Price
 from .sources import CATALOGUE, PROFILE, own_book, user_book
@@ -66,12 +66,12 @@ class Catalogue:
         overrides: PriceBook | None = None,
         genai: GenaiPrices | None = None,
         aliases: Mapping[str, str] | None = None,
-        memory: PriceMemory | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.own = own
         self.overrides = overrides
         self.genai = genai
-        self.memory = memory or PriceMemory(None)
+        self.memory = memory or Memory(None)
         self._offers = Offers(own, overrides, genai, aliases or {})
         self._known: dict[tuple[str, str, str | None], _Known] = {}
 
@@ -87,7 +87,7 @@ class Catalogue:
         Raises:
             PriceFileError: the user's file cannot be read or does not follow the format.
         """
-        memory = PriceMemory(storage.prices_memory if storage else None)
+        memory = Memory(storage.prices_memory if storage else None)
         user = user_book(overrides, memory) if overrides is not None else None
         return cls(own_book(memory), user, GenaiPrices(memory), aliases, memory)
 

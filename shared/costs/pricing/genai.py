@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from .memory import PriceMemory
+from ..memory import Memory
 from .names import without_version
 from .rates import PriceList, from_plain, to_plain
 
@@ -29,7 +29,7 @@ _SELLER: Final = re.compile(r"(?:[a-z-]+[./]){0,2}")
 class GenaiPrices:
     """What the installed ``genai-prices`` says about a model."""
 
-    def __init__(self, memory: PriceMemory, version: str | None = None) -> None:
+    def __init__(self, memory: Memory, version: str | None = None) -> None:
         self._memory = memory
         self._version = version
         self._known: dict[str, Any] | None = None

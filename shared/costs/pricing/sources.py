@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import PriceFileError
+from ..memory import Memory
 from .book import PriceBook, edition
-from .memory import PriceMemory
 
 PROFILE: Final = "profile"
 """The user's ``prices.yaml``, as a source of prices."""
@@ -18,13 +18,13 @@ CATALOGUE: Final = "catalogue"
 DATA: Final = Path(__file__).parent.parent / "data" / "prices"
 
 
-def own_book(memory: PriceMemory) -> PriceBook:
+def own_book(memory: Memory) -> PriceBook:
     """Return the project's own catalogue."""
     paths = sorted(DATA.glob("*.yaml"))
     return _book(CATALOGUE, paths, [path.read_bytes() for path in paths], memory)
 
 
-def user_book(path: Path, memory: PriceMemory) -> PriceBook | None:
+def user_book(path: Path, memory: Memory) -> PriceBook | None:
     """Return the user's price file; ``None`` when there is no such file.
 
     Raises:
@@ -35,13 +35,13 @@ def user_book(path: Path, memory: PriceMemory) -> PriceBook | None:
     return _book(PROFILE, [path], [read(path, PriceFileError)], memory) if path.exists() else None
 
 
-def remembered_book(source: str, version: str, memory: PriceMemory) -> PriceBook | None:
+def remembered_book(source: str, version: str, memory: Memory) -> PriceBook | None:
     """Return an earlier edition of a source, as long as it is remembered."""
     found = memory.read(f"{source}-{version.rpartition('.')[2]}")
     return PriceBook(found, source, version) if found is not None else None
 
 
-def _book(source: str, paths: list[Path], contents: list[bytes], memory: PriceMemory) -> PriceBook:
+def _book(source: str, paths: list[Path], contents: list[bytes], memory: Memory) -> PriceBook:
     name = edition(contents)
     plain = memory.read(f"{source}-{name}")
     if plain is None:

@@ -32,11 +32,11 @@ _EXPORT: Final = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from shared.costs.pricing.genai import GenaiPrices
-from shared.costs.pricing.memory import PriceMemory
+from shared.costs.memory import Memory
 from shared.costs.pricing.rates import to_plain
 import genai_prices.data
 assert genai_prices.data.__file__.startswith(sys.argv[1]), genai_prices.data.__file__
-json.dump([to_plain(prices) for prices in GenaiPrices(PriceMemory(None)).everything()], sys.stdout)
+json.dump([to_plain(prices) for prices in GenaiPrices(Memory(None)).everything()], sys.stdout)
 """
 
 

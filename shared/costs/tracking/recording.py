@@ -14,7 +14,6 @@ from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
 from ..ledger.recorder import Recorded, Recorder
-from ..ledger.redact import clean_text, redact
 from ..model import Charge, Entry, PricedBy, Unpriced
 from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
 from ..platform import host_name
@@ -109,7 +108,7 @@ class Recording:
             charge=charge,
             service_tier=call.service_tier,
             operation=call.operation,
-            description=clean_text(call.description) if call.description else None,
+            description=_safe_text(call.description),
             workflow=call.workflow or self._job.work.workflow,
             project=call.project,
             tags=call.tags,
@@ -120,7 +119,7 @@ class Recording:
             actual_cost=call.actual_cost,
             host=_HOST,
             pid=os.getpid(),
-            metadata=redact({**self._job.work.runs, **_with_override(call)}),
+            metadata=_safe({**self._job.work.runs, **_with_override(call)}),
         )
 
     def _id(self, call: Call) -> str:
@@ -177,6 +176,22 @@ def _with_override(call: Call) -> Mapping[str, object]:
     if call.hold is None or call.hold.override is None:
         return call.metadata
     return {"budget_override": call.hold.override, **call.metadata}
+
+
+def _safe(metadata: Mapping[str, object]) -> dict[str, object]:
+    if not metadata:
+        return {}
+    from ..ledger.redact import redact  # its patterns take 4 ms to compile
+
+    return redact(metadata)
+
+
+def _safe_text(text: str | None) -> str | None:
+    if not text:
+        return None
+    from ..ledger.redact import clean_text  # as above
+
+    return clean_text(text)
 
 
 def _stated(call: Call, cost: Nanos) -> Charge:

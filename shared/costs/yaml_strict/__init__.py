@@ -17,6 +17,7 @@ millions of values), tags, duplicate keys, several documents, and nesting deeper
 from __future__ import annotations
 
 from .node import Node, Scalar
+from .plain import from_plain, to_plain
 from .reading import MAX_BYTES, MAX_DEPTH, load, parse, read
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "Scalar", "load", "parse", "read"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "Scalar", "from_plain", "load", "parse", "read", "to_plain"]

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from shared.costs.memory import Memory
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.pricing.arithmetic import Shortfall, amounts, quantities
 from shared.costs.pricing.genai import GenaiPrices, installed_version, look_up
-from shared.costs.pricing.memory import PriceMemory
 from shared.costs.pricing.rates import PriceList
 
 ROOT = Path(__file__).parents[3]
@@ -204,12 +204,12 @@ def test_without_the_package_there_is_no_version(monkeypatch: pytest.MonkeyPatch
     (tmp_path / "genai_prices").mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "absent")])
     assert installed_version() == ""
-    source = GenaiPrices(PriceMemory(tmp_path))
+    source = GenaiPrices(Memory(tmp_path))
     assert source.find("openai", "gpt-5") is None
 
 
 def test_what_was_asked_is_remembered_per_version(tmp_path: Path) -> None:
-    memory = PriceMemory(tmp_path)
+    memory = Memory(tmp_path)
     first = GenaiPrices(memory).find("openai", "gpt-5")
     assert first is not None
     assert GenaiPrices(memory).find("openai", "gpt-5", ask=False) == first
@@ -221,7 +221,7 @@ def test_what_was_asked_is_remembered_per_version(tmp_path: Path) -> None:
 
 
 def test_two_processes_add_to_one_memory(tmp_path: Path) -> None:
-    memory = PriceMemory(tmp_path)
+    memory = Memory(tmp_path)
     one, two = GenaiPrices(memory), GenaiPrices(memory)
     assert one.find("openai", "nothing") is None
     assert two.find("openai", "gpt-5") is not None
@@ -230,7 +230,7 @@ def test_two_processes_add_to_one_memory(tmp_path: Path) -> None:
 
 
 def test_memory_of_another_shape_is_asked_again(tmp_path: Path) -> None:
-    memory = PriceMemory(tmp_path)
+    memory = Memory(tmp_path)
     memory.write(f"genai-prices-{installed_version()}", {"something": "else"})
     assert GenaiPrices(memory).find("openai", "gpt-5") is not None
 
@@ -239,10 +239,10 @@ def test_a_broken_package_is_told_and_the_call_is_unpriced(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices.data", None)
-    assert GenaiPrices(PriceMemory(tmp_path)).find("openai", "gpt-5") is None
+    assert GenaiPrices(Memory(tmp_path)).find("openai", "gpt-5") is None
     assert "cannot be imported" in caplog.text
     monkeypatch.undo()
-    assert GenaiPrices(PriceMemory(tmp_path)).find("openai", "gpt-5") is not None
+    assert GenaiPrices(Memory(tmp_path)).find("openai", "gpt-5") is not None
 
 
 PROGRAM = """

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.errors import ProfileError
+from shared.costs.memory import Memory
 from shared.costs.money import Nanos, from_usd, json_number
 from shared.costs.profile import Budget, Profile, load_profile, parse_profile
 
@@ -236,3 +237,54 @@ def test_any_bytes_are_a_profile_or_are_refused(data: bytes) -> None:
     except ProfileError as refused:
         outcome = refused
     assert isinstance(outcome, Profile) or str(outcome).startswith("p.yaml")
+
+
+# --- remembered
+
+
+def test_a_remembered_profile_is_the_profile_and_is_not_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
+    path.write_text(CONTRACT)
+    first = load_profile(path, memory)
+    assert first == load_profile(path)
+    monkeypatch.setattr("shared.costs.profile.reading.parse", None)
+    assert load_profile(path, memory) == first
+
+
+def test_every_edit_is_seen_even_of_the_same_length(tmp_path: Path) -> None:
+    path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
+    for limit in (50, 60, 50):
+        path.write_text(f"budget: {{monthly_limit_usd: {limit}}}")
+        assert load_profile(path, memory).budget.monthly_limit == from_usd(limit)
+
+
+def test_a_remembered_profile_is_refused_in_the_same_words(tmp_path: Path) -> None:
+    path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
+    path.write_text("budget:\n  monthly_limit_usd: 1\n  notify: [nonsense]\n")
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(ProfileError) as caught:
+            load_profile(path, memory)
+        refusals.append(str(caught.value))
+    assert refusals[0] == refusals[1]
+    assert f"{path}:3" in refusals[0]
+
+
+def test_two_profiles_do_not_take_each_other_s_place(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "memory")
+    paths = [tmp_path / name for name in ("one.yaml", "two.yaml")]
+    for path in paths * 2:
+        path.write_text(f"x-name: {path.stem}")
+        assert load_profile(path, memory).extras == {"x-name": path.stem}
+        assert load_profile(path, memory).path == path
+
+
+def test_a_damaged_memory_costs_time_only(tmp_path: Path) -> None:
+    path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
+    path.write_text(CONTRACT)
+    first = load_profile(path, memory)
+    (kept,) = (tmp_path / "memory").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-9])
+    assert load_profile(path, memory) == first

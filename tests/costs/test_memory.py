@@ -1,4 +1,4 @@
-"""What is remembered of prices: used when intact, and otherwise only time is lost."""
+"""What is remembered of prices and profiles: used when intact, and otherwise only time is lost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from shared.costs.memory import Memory
 from shared.costs.model import Usage
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.memory import PriceMemory
 from shared.costs.storage import CostStorage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -21,7 +21,7 @@ DATA: dict[str, Any] = {"names": {"a": 1}, "models": {"x": [1, 2, 3]}}
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    memory = PriceMemory(tmp_path / "prices")
+    memory = Memory(tmp_path / "prices")
     assert memory.read("one-1.0") is None
     assert memory.write("one-1.0", DATA)
     assert memory.read("one-1.0") == DATA
@@ -33,7 +33,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_files_are_private_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        PriceMemory(tmp_path / "prices").write("one", DATA)
+        Memory(tmp_path / "prices").write("one", DATA)
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "prices").stat().st_mode) == 0o700
@@ -41,21 +41,21 @@ def test_files_are_private_under_any_umask(tmp_path: Path) -> None:
 
 
 def test_no_folder_remembers_nothing() -> None:
-    memory = PriceMemory(None)
+    memory = Memory(None)
     assert not memory.write("one", DATA)
     assert memory.read("one") is None
 
 
 @pytest.mark.parametrize("name", ["../one", "a/b", "", ".hidden", "x" * 200, "a\nb"])
 def test_names_that_are_no_file_names(tmp_path: Path, name: str) -> None:
-    memory = PriceMemory(tmp_path / "prices")
+    memory = Memory(tmp_path / "prices")
     assert not memory.write(name, DATA)
     assert memory.read(name) is None
     assert not (tmp_path / "prices").exists()
 
 
 def test_damage_of_any_byte_is_noticed(tmp_path: Path) -> None:
-    memory, path = PriceMemory(tmp_path), tmp_path / "one.json"
+    memory, path = Memory(tmp_path), tmp_path / "one.json"
     memory.write("one", DATA)
     raw = path.read_bytes()
     for position in range(len(raw)):
@@ -69,14 +69,14 @@ def test_damage_of_any_byte_is_noticed(tmp_path: Path) -> None:
 
 
 def test_another_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = PriceMemory(tmp_path)
+    memory = Memory(tmp_path)
     memory.write("one", DATA)
-    monkeypatch.setattr("shared.costs.pricing.memory._FORMAT", 99)
+    monkeypatch.setattr("shared.costs.memory._FORMAT", 99)
     assert memory.read("one") is None
 
 
 def test_links_and_folders_in_its_place_are_not_read(tmp_path: Path) -> None:
-    memory = PriceMemory(tmp_path / "prices")
+    memory = Memory(tmp_path / "prices")
     memory.write("real", DATA)
     (tmp_path / "prices" / "link.json").symlink_to(tmp_path / "prices" / "real.json")
     (tmp_path / "prices" / "folder.json").mkdir()
@@ -88,7 +88,7 @@ def test_links_and_folders_in_its_place_are_not_read(tmp_path: Path) -> None:
 
 
 def test_writers_at_the_same_time_leave_one_whole_file(tmp_path: Path) -> None:
-    memory = PriceMemory(tmp_path / "prices")
+    memory = Memory(tmp_path / "prices")
 
     def write(number: int) -> object:
         memory.write("one", {"number": [number] * 1_000})

@@ -1,9 +1,9 @@
-"""What was read from price sources, remembered in the cost storage. Losing or damaging it costs time only.
+"""What was read from files and packages, remembered in the cost storage. Losing it costs time only.
 
-One file per source and version: the parsed form of price files (YAML costs 20 ms and more to
-import and parse), and what ``genai-prices`` said about the models that were asked for (importing it
-costs 200 ms). Because files of earlier versions stay, a charge can be recomputed with the very
-prices that made it.
+The profile and the price files are remembered in parsed form (YAML costs 20 ms and more to import and
+parse), and what ``genai-prices`` said about the models that were asked for (importing it costs 200 ms).
+Of prices there is one file per source and version. Because those of earlier versions stay, a charge can
+be recomputed with the very prices that made it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from ..platform import secure_directory
+from .platform import secure_directory
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
-_FORMAT = 2  # raised when the plain form of prices changes
+_FORMAT = 2  # raised when the plain form of what is remembered changes
 _MAX_BYTES = 16 * 1024 * 1024
 
 
-class PriceMemory:
+class Memory:
     """Remembers JSON-ready data by name in one folder; with no folder, nothing is remembered."""
 
     def __init__(self, folder: Path | None) -> None:
