@@ -11,14 +11,14 @@ https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching (5 minutes, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import groupby
 from typing import Final
 
 from ..model import Charge, Entry, Usage
-from ..money import ZERO, Nanos
+from ..money import ZERO, Nanos, percent
+from .calls import NetCall, net_jobs
 from .options import Prices, Slot, slot_of
 
 LEAST_TOKENS: Final = 1_024
@@ -34,51 +34,73 @@ class Cacheable:
     before: Nanos = ZERO
     saving: Nanos = ZERO
 
+    @property
+    def percent(self) -> float:
+        """The saving in percent of what these calls cost."""
+        return percent(self.saving, self.before) if self.before else 0.0
+
 
 def find_cacheable(entries: Iterable[Entry], prices: Prices) -> list[Cacheable]:
     """Return the slots in which caching could save anything, the largest saving first.
 
     ``entries`` come job by job; those of one job are kept until the next one begins.
     """
-    found: dict[Slot, Cacheable] = {}
-    for _, job in groupby(entries, key=lambda entry: entry.job_id):
+    finder = CachingFinder(prices)
+    for job in net_jobs(entries):
+        finder.add(job)
+    return finder.found()
+
+
+class CachingFinder:
+    """Collects what could be cached job by job."""
+
+    def __init__(self, prices: Prices) -> None:
+        self._prices = prices
+        self._found: dict[Slot, Cacheable] = {}
+
+    def add(self, job: Sequence[NetCall]) -> None:
+        """Look at the calls of one job."""
         for run in _runs(job):
-            _add(found, run, prices)
-    return sorted((c for c in found.values() if c.saving > 0), key=lambda c: -c.saving)
+            shared = min(call.entry.usage.tokens_input for call in run)
+            if len(run) > 1 and shared >= LEAST_TOKENS:
+                self._count(run, shared)
+
+    def _count(self, run: list[NetCall], shared: int) -> None:
+        first, *others = run
+        after = _charged(first, replace(first.entry.usage, tokens_cache_write=shared), self._prices)
+        for call in others:
+            after += _charged(call, replace(call.entry.usage, tokens_cached=shared), self._prices)
+        before = sum(call.cost or 0 for call in run)
+        if after < before:
+            slot = slot_of(first.entry)
+            found = self._found.setdefault(slot, Cacheable(slot))
+            found.calls += len(run)
+            found.before = Nanos(found.before + before)
+            found.saving = Nanos(found.saving + before - after)
+
+    def found(self) -> list[Cacheable]:
+        """Return the slots in which caching could save anything, the largest saving first."""
+        return sorted(self._found.values(), key=lambda each: -each.saving)
 
 
-def _runs(job: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
     """Return the calls of one slot that follow each other before a cache would forget."""
-    slots: dict[Slot, list[Entry]] = {}
-    for entry in job:
-        if entry.kind == "usage" and entry.charge is not None and not entry.usage.tokens_cached:
-            slots.setdefault(slot_of(entry), []).append(entry)
+    slots: dict[Slot, list[NetCall]] = {}
+    for call in job:
+        if call.entry.kind == "usage" and call.cost is not None and not call.entry.usage.tokens_cached:
+            slots.setdefault(slot_of(call.entry), []).append(call)
     for calls in slots.values():
-        run: list[Entry] = []
-        for call in sorted(calls, key=lambda entry: (entry.timestamp, entry.id)):
-            if run and call.timestamp - run[-1].timestamp > LIFETIME:
+        run: list[NetCall] = []
+        for call in sorted(calls, key=lambda each: (each.entry.timestamp, each.entry.id)):
+            if run and call.entry.timestamp - run[-1].entry.timestamp > LIFETIME:
                 yield run
                 run = []
             run.append(call)
         yield run
 
 
-def _add(found: dict[Slot, Cacheable], run: list[Entry], prices: Prices) -> None:
-    shared = min(call.usage.tokens_input for call in run)
-    if len(run) < 2 or shared < LEAST_TOKENS:
-        return
-    first, *others = run
-    after = [_charged(first, replace(first.usage, tokens_cache_write=shared), prices)]
-    after += [_charged(call, replace(call.usage, tokens_cached=shared), prices) for call in others]
-    saving = sum(call.cost - other for call, other in zip(run, after, strict=True))
-    if saving > 0:
-        slot = found.setdefault(slot_of(first), Cacheable(slot_of(first)))
-        slot.calls += len(run)
-        slot.before = Nanos(slot.before + sum(call.cost for call in run))
-        slot.saving = Nanos(slot.saving + saving)
-
-
-def _charged(call: Entry, usage: Usage, prices: Prices) -> Nanos:
+def _charged(call: NetCall, usage: Usage, prices: Prices) -> int:
     """Return what a call would have cost with a cache; as it was, where that has no price."""
-    charge = prices.charge(call.service, call.model, usage, call.timestamp, call.service_tier)
-    return charge.total if isinstance(charge, Charge) else call.cost
+    entry = call.entry
+    charge = prices.charge(entry.service, entry.model, usage, entry.timestamp, entry.service_tier)
+    return charge.total if isinstance(charge, Charge) else call.cost or 0

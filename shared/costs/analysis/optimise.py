@@ -1,11 +1,12 @@
 """What the same calls would have cost otherwise: each call repriced with its own tokens, on its own day.
 
-Calls are taken together by what one setting decides: the stage, provider and model (a *slot*). For
-each slot there are *options*: another model of the same class, the batch tier, both at once, the
-standard tier where calls have priority, a call in pieces where a long context is dearer by the token,
-or a local engine. An option's saving is the sum, over the calls that the option has a price for, of what
-was charged less what would have been. Options of one slot exclude each other and slots share no
-call, so the best combination is the best option of every slot, and savings are never counted twice.
+Corrections count with the call that they correct. Calls are taken together by what one setting
+decides: the stage, provider and model (a *slot*). For each slot there are *options*: another model of
+the same class, the batch tier, both at once, the standard tier where calls have priority, a call in
+pieces where a long context is dearer by the token, or a local engine. An option's saving is the sum,
+over the calls that the option has a price for, of what was charged less what would have been. Options
+of one slot exclude each other and slots share no call, so the best combination is the best option of
+every slot, and savings are never counted twice.
 
 Calls that were made again (a second or later attempt) are counted apart, at what they would still
 cost after the best combination: they are saved by mending their cause, not by a setting.
@@ -16,10 +17,11 @@ What is not known is whether the result would be as good: no quality is claimed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..model import Entry
 from ..money import NANOS_PER_USD, ZERO, Nanos, percent
+from .calls import NetCall, net_calls
 from .options import Change, OptionKind, Prices, Slot, changes, charged_with, slot_of
 
 
@@ -28,7 +30,7 @@ class Option:
     """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for.
 
     ``after_retried`` is the part of ``after`` that pays for second and later attempts;
-    ``audio_microseconds`` is the audio of these calls.
+    ``audio_microseconds`` and ``tokens`` are the audio and the tokens of these calls.
     """
 
     slot: Slot
@@ -38,6 +40,7 @@ class Option:
     after: Nanos = ZERO
     after_retried: Nanos = ZERO
     audio_microseconds: int = 0
+    tokens: int = 0
 
     @property
     def audio_minutes_per_dollar(self) -> float | None:
@@ -45,6 +48,13 @@ class Option:
         if not self.audio_microseconds or self.before <= 0:
             return None
         return self.audio_microseconds / 60_000_000 * NANOS_PER_USD / self.before
+
+    @property
+    def tokens_per_dollar(self) -> int | None:
+        """How many tokens a dollar bought before, likewise; ``None`` where minutes of audio were bought."""
+        if not self.tokens or self.audio_microseconds or self.before <= 0:
+            return None
+        return self.tokens * NANOS_PER_USD // self.before
 
     @property
     def saving(self) -> Nanos:
@@ -91,39 +101,69 @@ def _sum(options: Iterable[Option]) -> Nanos:
     return Nanos(sum(option.saving for option in options))
 
 
-@dataclass(slots=True)
-class _Collected:
-    """Options by slot as calls come in, and calls that still wait for a price."""
-
-    options: dict[Slot, list[Option]] = field(default_factory=dict)
-    unpriced: dict[str, Entry] = field(default_factory=dict)
-    retried: dict[Slot, int] = field(default_factory=dict)
-    spent: int = 0
-    calls: int = 0
-
-
 def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
-    """Return what other models, the batch tier or local engines would have saved.
+    """Return what other models, the batch tier or local engines would have saved."""
+    finder = SavingsFinder(prices)
+    finder.add(net_calls(entries))
+    return finder.found()
 
-    Entries are read once and not kept. An adjustment of a call that had a price changes what was
-    charged in every option of its slot; one that gives an unpriced call its price lets it count.
-    """
-    found = _Collected()
-    for entry in entries:
-        _add(found, entry, prices)
-    by_slot = [_best_by_kind(options) for options in found.options.values()]
-    hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
-    best_hosted = _best(hosted)
-    return Savings(
-        spent=Nanos(found.spent),
-        calls=found.calls,
-        unpriced_calls=len(found.unpriced),
-        options=tuple(sorted((o for options in by_slot for o in options), key=_rank, reverse=True)),
-        best=_best(by_slot),
-        best_hosted=best_hosted,
-        retried=Nanos(sum(found.retried.values())),
-        retried_after=_retried_after(found.retried, best_hosted),
-    )
+
+class SavingsFinder:
+    """Reprices calls as they come, job by job, and keeps sums alone."""
+
+    def __init__(self, prices: Prices) -> None:
+        self._prices = prices
+        self._options: dict[Slot, list[Option]] = {}
+        self._retried: dict[Slot, int] = {}
+        self._spent = self._calls = self._unpriced = 0
+
+    def add(self, job: Iterable[NetCall]) -> None:
+        """Look at the calls of one job."""
+        for call in job:
+            self._calls += call.entry.sign
+            self._spent += call.cost or 0
+            if call.cost is None:
+                self._unpriced += 1
+            elif call.entry.kind == "usage":
+                self._reprice(call.entry, call.cost)
+
+    def _reprice(self, entry: Entry, cost: Nanos) -> None:
+        slot = slot_of(entry)
+        options = self._options.get(slot)
+        if options is None:
+            options = self._options[slot] = [Option(slot, change) for change in changes(entry, self._prices)]
+        if entry.attempt > 1:
+            self._retried[slot] = self._retried.get(slot, 0) + cost
+        for option in options:
+            other = charged_with(option.change, entry, self._prices)
+            if other is not None:
+                _count(option, entry, cost, other)
+            if entry.attempt > 1:
+                option.after_retried = Nanos(option.after_retried + (cost if other is None else other))
+
+    def found(self) -> Savings:
+        """Return what was found so far."""
+        by_slot = [_best_by_kind(options) for options in self._options.values()]
+        hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
+        best_hosted = _best(hosted)
+        return Savings(
+            spent=Nanos(self._spent),
+            calls=self._calls,
+            unpriced_calls=self._unpriced,
+            options=tuple(sorted((o for options in by_slot for o in options), key=_rank, reverse=True)),
+            best=_best(by_slot),
+            best_hosted=best_hosted,
+            retried=Nanos(sum(self._retried.values())),
+            retried_after=_retried_after(self._retried, best_hosted),
+        )
+
+
+def _count(option: Option, entry: Entry, cost: Nanos, other: int) -> None:
+    option.calls += 1
+    option.before = Nanos(option.before + cost)
+    option.after = Nanos(option.after + other)
+    option.audio_microseconds += entry.usage.audio_microseconds
+    option.tokens += entry.usage.tokens_total
 
 
 def _retried_after(retried: Mapping[Slot, int], best: Iterable[Option]) -> Nanos:
@@ -149,42 +189,3 @@ def _best_by_kind(options: Iterable[Option]) -> list[Option]:
         if option.saving > 0 and (current is None or _rank(option) > _rank(current)):
             best[option.change.kind] = option
     return list(best.values())
-
-
-def _add(found: _Collected, entry: Entry, prices: Prices) -> None:
-    found.calls += entry.sign
-    found.spent += entry.cost
-    if entry.kind == "adjustment":
-        _adjust(found, entry, prices)
-    elif entry.charge is None and entry.kind == "usage":
-        found.unpriced[entry.id] = entry
-    elif entry.charge is not None:
-        _reprice(found, entry, entry.cost, prices)
-
-
-def _adjust(found: _Collected, entry: Entry, prices: Prices) -> None:
-    waiting = found.unpriced.pop(entry.corrects or "", None)
-    if waiting is not None:
-        _reprice(found, waiting, entry.cost, prices)
-        return
-    for option in found.options.get(slot_of(entry), ()):
-        option.before = Nanos(option.before + entry.cost)
-
-
-def _reprice(found: _Collected, entry: Entry, cost: Nanos, prices: Prices) -> None:
-    slot = slot_of(entry)
-    options = found.options.get(slot)
-    if options is None:
-        options = found.options[slot] = [Option(slot, change) for change in changes(entry, prices)]
-    if entry.attempt > 1:
-        found.retried[slot] = found.retried.get(slot, 0) + cost
-    for option in options:
-        other = charged_with(option.change, entry, prices)
-        if other is not None:
-            option.calls += entry.sign
-            option.before = Nanos(option.before + cost)
-            option.after = Nanos(option.after + entry.sign * other)
-            option.audio_microseconds += entry.sign * entry.usage.audio_microseconds
-        if entry.attempt > 1:
-            still = cost if other is None else entry.sign * other
-            option.after_retried = Nanos(option.after_retried + still)

@@ -2,6 +2,9 @@
 
 A local engine is proposed where this kind of work has well-known ones: speech recognition,
 translation, summaries. Its price is the catalogue's explicit zero; power and time are not in it.
+
+Calls that somebody waits for are never proposed for batches: those with the tag ``interactive``, or
+with ``interactive: true`` in their metadata.
 """
 
 from __future__ import annotations
@@ -17,6 +20,10 @@ OptionKind = Literal["model", "batch", "model and batch", "standard", "split", "
 
 BATCH: Final = "batch"
 STANDARD: Final = "standard"
+INTERACTIVE: Final = "interactive"
+PRIORITY: Final = frozenset({"priority", "fast"})
+"""Service tiers that cost more than the standard one, for quicker answers."""
+
 MOST_PIECES: Final = 8
 """Into how many pieces a call is split at most."""
 
@@ -82,9 +89,18 @@ def charged_with(change: Change, entry: Entry, prices: Prices) -> int | None:
     """Return what a call would have cost with a change, or ``None`` where that has no price."""
     if change.kind == "split":
         return _in_pieces(entry, prices) if _only_tokens(entry.usage) else None
-    tier = change.tier or entry.service_tier
+    if (change.kind == STANDARD and entry.service_tier not in PRIORITY) or (
+        change.kind == BATCH and is_interactive(entry)
+    ):
+        return None  # the change does not touch this call
+    tier = entry.service_tier if change.tier is None or is_interactive(entry) else change.tier
     charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier)
     return charge.total if isinstance(charge, Charge) else None
+
+
+def is_interactive(entry: Entry) -> bool:
+    """Return whether somebody waits for the answer of a call."""
+    return INTERACTIVE in entry.tags or entry.metadata.get(INTERACTIVE) is True
 
 
 def _in_pieces(entry: Entry, prices: Prices) -> int | None:

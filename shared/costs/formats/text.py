@@ -6,6 +6,7 @@ and because importing a table library would cost more time than everything else 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ..money import format_usd
@@ -18,6 +19,7 @@ from .values import places_for, show, tame
 SUFFIX = ".txt"
 
 _INDENT = "  "
+_NUMBER = re.compile(r"\d+\. ")
 _MARKS = {"warning": "⚠️  ", "critical": "🚨 "}
 
 
@@ -104,5 +106,7 @@ def _notes(notes: list[Note], canvas: Canvas) -> Iterator[str]:
         mark = _MARKS.get(note.tone, "")
         if mark and not text.startswith(mark.strip()):
             text = mark + text
-        for line in wrap(text, canvas.width - len(_INDENT), width_of(mark)):
+        number = _NUMBER.match(text)
+        hang = number.end() if number else width_of(mark)
+        for line in wrap(text, canvas.width - len(_INDENT), hang):
             yield _INDENT + canvas.style(line, "faint" if note.tone == "plain" else note.tone)

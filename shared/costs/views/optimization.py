@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ..analysis.caching import Cacheable
 from ..analysis.optimise import Option, Savings
-from ..analysis.options import OptionKind, Slot
+from ..analysis.outcomes import Worth
 from ..analysis.sums import UNNAMED
-from ..money import Nanos, format_usd, percent, to_usd
+from ..analysis.waste import NOT_USED, Waste
+from ..money import Nanos, percent, to_usd
 from ..periods import Period
+from . import advice
 from .common import Health, named, percent_words, plural, usd
 from .report import Column, Figure, Note, Report, Row, Table
 
-_ADVICE: Final[Mapping[OptionKind, str]] = {
-    "model": "use {to} in this stage",
-    "batch": "send these calls through the provider's batch service",
-    "model and batch": "use {to} through the provider's batch service",
-    "standard": "leave out the priority tier",
-    "split": "send long inputs in pieces: a longer context is dearer by the token",
-    "local": "run {to} on your own machine",
-}
-_DOUBTS: Final[Mapping[OptionKind, str]] = {
-    "model": "whether its answers are good enough: compare a few jobs",
-    "batch": "whether the stage can wait: batches are answered within 24 hours",
-    "model and batch": "whether its answers are good enough, and whether the stage can wait",
-    "standard": "whether the stage can bear slower answers",
-    "split": "whether the work can be divided",
-    "local": "its quality, its speed on your machine, and the power it draws",
-}
-
-
-_CAUTIONS: Final[Mapping[OptionKind, str]] = {
-    "model": "Other models: nothing here says that their answers are as good. Compare a few jobs first.",
-    "batch": "Batches are answered within 24 hours: only for stages that can wait.",
-    "split": "Shorter calls: only for work that can be divided, such as summaries of parts.",
-    "local": "Local engines cost $0 here; their quality, their speed and their power are not counted.",
-}
 _OTHERS: Final = 8
 """How many other ways the text shows; the JSON has all."""
+
+_OUTCOMES: Final = 3
+"""How many outcomes of a stage and model the text shows, most frequent first; the JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +33,8 @@ class OptimizationFacts:
     savings: Savings
     health: Health
     cacheable: Sequence[Cacheable] = ()
+    waste: Sequence[Waste] = ()
+    worths: Sequence[Worth] = ()
 
 
 def optimization_report(facts: OptimizationFacts) -> Report:
@@ -63,7 +46,7 @@ def optimization_report(facts: OptimizationFacts) -> Report:
         title=f"Savings, {who}",
         subtitle=f"{named(facts.period)}, {calls} repriced with their own tokens",
         figures=tuple(_figures(savings)) if savings.calls else (),
-        tables=(*_tables(savings), *_caching(facts.cacheable)),
+        tables=(*_tables(savings), *_caching(facts), *_waste(facts), *_results(facts)),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
@@ -71,8 +54,6 @@ def optimization_report(facts: OptimizationFacts) -> Report:
 
 def _figures(savings: Savings) -> Iterator[Figure]:
     yield Figure("spent", "Spent", savings.spent)
-    if not savings.best:
-        return
     if savings.best_hosted:
         yield _saving(
             "saving_hosted", "Could save", savings.best_hosted, savings, "with other models and batches"
@@ -88,7 +69,7 @@ def _figures(savings: Savings) -> Iterator[Figure]:
 
 
 def _saving(key: str, label: str, options: tuple[Option, ...], savings: Savings, how: str) -> Figure:
-    saving = Nanos(sum(option.saving for option in options))
+    saving = advice.amount_of(options)
     share = percent_words(percent(saving, savings.spent))
     changes = plural(len(options), "change", "changes")
     return Figure(key, label, saving, note=f"{share} in {changes}, {how}", tone="good")
@@ -108,26 +89,8 @@ def _tables(savings: Savings) -> Iterator[Table]:
             yield _table(title, options)
 
 
-def _caching(cacheable: Sequence[Cacheable]) -> Iterator[Table]:
-    if not cacheable:
-        return
-    columns = (
-        Column("stage", "Stage"),
-        Column("model", "Model"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("before", "Cost", "money"),
-        Column("saving", "At most", "money"),
-    )
-    rows = tuple((c.slot.stage or UNNAMED, _model(c.slot), c.calls, c.before, c.saving) for c in cacheable)
-    yield Table("If inputs begin alike", columns, rows)
-
-
-def _model(slot: Slot) -> str:
-    return f"{slot.service}/{slot.model}"
-
-
 def _table(title: str, options: tuple[Option, ...]) -> Table:
-    columns = (
+    columns = [
         Column("stage", "Stage"),
         Column("from", "From"),
         Column("to", "To"),
@@ -135,22 +98,97 @@ def _table(title: str, options: tuple[Option, ...]) -> Table:
         Column("before", "Cost", "money", rank=2),
         Column("saving", "Saves", "money"),
         Column("saving_percent", "Saves %", "percent", rank=1),
-    )
-    return Table(title, columns, tuple(_row(option) for option in options))
+    ]
+    rows = [_row(option) for option in options]
+    if any(map(advice.break_even, options)):
+        columns.append(Column("break_even", "Even at", rank=1))
+        rows = [(*row, advice.break_even(option)) for row, option in zip(rows, options, strict=True)]
+    return Table(title, tuple(columns), tuple(rows))
 
 
 def _row(option: Option) -> Row:
-    slot = option.slot
-    model = _model(slot)
-    return (
-        slot.stage or UNNAMED,
-        model,
-        option.change.name,
-        option.calls,
-        option.before,
-        option.saving,
-        option.percent,
+    slot, name = option.slot, option.change.name
+    amounts = option.calls, option.before, option.saving, option.percent
+    return (slot.stage or UNNAMED, advice.model_of(slot), name, *amounts)
+
+
+def _caching(facts: OptimizationFacts) -> Iterator[Table]:
+    columns = (
+        Column("stage", "Stage"),
+        Column("model", "Model"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("before", "Cost", "money"),
+        Column("saving", "At most", "money"),
+        Column("saving_percent", "Saves %", "percent", rank=2),
     )
+    rows = tuple(
+        (c.slot.stage or UNNAMED, advice.model_of(c.slot), c.calls, c.before, c.saving, c.percent)
+        for c in facts.cacheable
+    )
+    if rows:
+        yield Table("If inputs begin alike", columns, rows)
+
+
+def _waste(facts: OptimizationFacts) -> Iterator[Table]:
+    columns = (
+        Column("stage", "Stage"),
+        Column("model", "Model"),
+        Column("reason", "Reason"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("cost", "Cost", "amount"),
+        Column("share", "Of all %", "percent", rank=2),
+    )
+    whole = facts.savings.spent
+    rows = tuple(
+        (
+            w.slot.stage or UNNAMED,
+            advice.model_of(w.slot),
+            w.reason,
+            w.calls,
+            w.cost,
+            percent(w.cost, whole) if whole else 0.0,
+        )
+        for w in facts.waste
+    )
+    if rows:
+        yield Table("Paid in vain", columns, rows)
+
+
+def _results(facts: OptimizationFacts) -> Iterator[Table]:
+    outcomes = tuple(row for worth in facts.worths for row in _outcomes(worth))
+    if outcomes:
+        columns: tuple[Column, ...] = (
+            Column("stage", "Stage"),
+            Column("model", "Model"),
+            Column("outcome", "Outcome"),
+            Column("calls", "Calls", "count", rank=1),
+            Column("share", "Of all %", "percent", rank=2),
+            Column("each", "For one", "money", places=4),
+        )
+        yield Table("Cost of an outcome", columns, outcomes)
+    rated = tuple(_rated(worth) for worth in facts.worths if worth.cost_per_point is not None)
+    if rated:
+        columns = (
+            Column("stage", "Stage"),
+            Column("model", "Model"),
+            Column("calls", "Calls", "count", rank=1),
+            Column("quality", "Quality"),
+            Column("per_point", "A point", "money", places=4),
+        )
+        yield Table("Cost of quality", columns, rated)
+
+
+def _outcomes(worth: Worth) -> Iterator[Row]:
+    """Return what results that are wanted cost; of those that nobody uses, the price says nothing."""
+    wanted = [each for each in worth.outcomes.most_common() if each[0] not in NOT_USED]
+    for outcome, calls in wanted[:_OUTCOMES]:
+        model, share = advice.model_of(worth.slot), calls * 100 / worth.told
+        yield (worth.slot.stage or UNNAMED, model, outcome, calls, share, worth.cost_of(outcome))
+
+
+def _rated(worth: Worth) -> Row:
+    stage, model = worth.slot.stage or UNNAMED, advice.model_of(worth.slot)
+    return (stage, model, worth.rated, f"{worth.quality:.3g}", worth.cost_per_point)
 
 
 def _notes(facts: OptimizationFacts) -> Iterator[Note]:
@@ -162,43 +200,39 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     if savings.unpriced_calls:
         calls = plural(savings.unpriced_calls, "call has", "calls have")
         yield Note(f"{calls} no known price and could not be compared.", "warning")
+    yield from _steps(facts)
     kinds = {option.change.kind for option in savings.options}
-    for kind, caution in _CAUTIONS.items():
-        if kind in kinds:
-            yield Note(caution)
-    yield from _break_even(savings)
-    if facts.cacheable:
+    yield from (Note(caution) for kind, caution in advice.CAUTIONS.items() if kind in kinds)
+    if any(map(advice.break_even, savings.options)):
         yield Note(
-            "Caching saves where calls of a job begin with the same text: put what is alike first, and turn "
-            "the provider's prompt cache on. It is an upper bound, and in no total."
+            "Even at: what a machine of your own must get done for each dollar it costs to run, to be no "
+            "dearer than what was charged."
         )
+    if facts.cacheable:
+        yield Note(advice.CACHING)
+    if facts.waste:
+        yield Note(advice.WASTE)
     if len(savings.options) > len(savings.best_hosted):
         yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
+    if any(worth.told for worth in facts.worths):
+        yield Note("The cost of an outcome includes what the calls with other outcomes cost.")
 
 
-def _break_even(savings: Savings) -> Iterator[Note]:
-    """Say what a machine of one's own must do to be cheaper, for speech recognition."""
-    for option in savings.options:
-        minutes = option.audio_minutes_per_dollar if option.change.kind == "local" else None
-        if minutes:
-            yield Note(
-                f"{option.change.name} breaks even on a machine that does {minutes:,.0f} minutes of audio "
-                f"for each dollar it costs to run; that is what {_model(option.slot)} charged."
-            )
-
-
-def advice(option: Option) -> str:
-    """Return what to do, as a phrase."""
-    saved = f"saves {format_usd(option.saving)} of {format_usd(option.before)}"
-    return f"{_ADVICE[option.change.kind].format(to=option.change.name)}, {saved}"
+def _steps(facts: OptimizationFacts) -> Iterator[Note]:
+    """Say what to do for the best combination, and how to check the first of it."""
+    best = facts.savings.best_hosted
+    yield from (Note(advice.step(number, option)) for number, option in enumerate(best, 1))
+    commands = (advice.command(option, facts.period) for option in best)
+    if command := next(filter(None, commands), None):
+        yield Note(f"Check it: {command}")
 
 
 def _data(facts: OptimizationFacts) -> dict[str, object]:
-    savings = facts.savings
+    savings, period = facts.savings, facts.period
     return {
         "user_id": facts.user_id,
-        "start": facts.period.start.isoformat(),
-        "end": facts.period.end.isoformat(),
+        "start": period.start.isoformat(),
+        "end": period.end.isoformat(),
         "calls": savings.calls,
         "unpriced_calls": savings.unpriced_calls,
         "spent_usd": to_usd(savings.spent),
@@ -208,26 +242,60 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
         "retried_usd": to_usd(savings.retried),
         "retried_after_usd": to_usd(savings.retried_after),
         "caching": [_cacheable(each) for each in facts.cacheable],
-        "best": [_option(option) for option in savings.best],
-        "options": [_option(option) for option in savings.options],
+        "waste": [_wasted(each, savings.spent) for each in facts.waste],
+        "results": [_worth(each) for each in facts.worths],
+        "best": [_option(option, period) for option in savings.best],
+        "best_hosted": [_option(option, period) for option in savings.best_hosted],
+        "options": [_option(option, period) for option in savings.options],
     }
 
 
 def _cacheable(cacheable: Cacheable) -> dict[str, object]:
     return {
         "stage": cacheable.slot.stage,
-        "model": _model(cacheable.slot),
+        "model": advice.model_of(cacheable.slot),
         "calls": cacheable.calls,
         "cost_usd": to_usd(cacheable.before),
         "saving_at_most_usd": to_usd(cacheable.saving),
+        "saving_percent": round(cacheable.percent, 4),
+        "change": advice.caching_step(cacheable),
+        "not_known": "whether the inputs begin alike",
     }
 
 
-def _option(option: Option) -> dict[str, object]:
+def _wasted(waste: Waste, spent: Nanos) -> dict[str, object]:
+    return {
+        "stage": waste.slot.stage,
+        "model": advice.model_of(waste.slot),
+        "reason": waste.reason,
+        "calls": waste.calls,
+        "cost_usd": to_usd(waste.cost),
+        "percent_of_all": round(percent(waste.cost, spent), 4) if spent else 0.0,
+        "change": advice.cause(waste),
+        "not_known": "how much of it can be avoided",
+    }
+
+
+def _worth(worth: Worth) -> dict[str, object]:
+    per_point = worth.cost_per_point
+    return {
+        "stage": worth.slot.stage,
+        "model": advice.model_of(worth.slot),
+        "outcomes": {
+            outcome: {"calls": calls, "cost_of_one_usd": to_usd(worth.cost_of(outcome))}
+            for outcome, calls in worth.outcomes.most_common()
+        },
+        "rated_calls": worth.rated,
+        "quality": None if worth.quality is None else round(worth.quality, 6),
+        "cost_per_point_usd": None if per_point is None else to_usd(per_point),
+    }
+
+
+def _option(option: Option, period: Period) -> dict[str, object]:
     return {
         "kind": option.change.kind,
         "stage": option.slot.stage,
-        "from": _model(option.slot),
+        "from": advice.model_of(option.slot),
         "to": option.change.name,
         "calls": option.calls,
         "cost_usd": to_usd(option.before),
@@ -235,6 +303,8 @@ def _option(option: Option) -> dict[str, object]:
         "saving_usd": to_usd(option.saving),
         "saving_percent": round(option.percent, 4),
         "break_even_minutes_per_usd": option.audio_minutes_per_dollar,
-        "change": advice(option),
-        "not_known": _DOUBTS[option.change.kind],
+        "break_even_tokens_per_usd": option.tokens_per_dollar if option.change.kind == "local" else None,
+        "change": advice.change(option),
+        "check": advice.command(option, period),
+        "not_known": advice.DOUBTS[option.change.kind],
     }

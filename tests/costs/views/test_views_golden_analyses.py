@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,10 @@ from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.optimise import Option, Savings
 from shared.costs.analysis.options import Change, Slot
+from shared.costs.analysis.outcomes import Worth
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.sums import by_day, divide_period, total, totals_by
+from shared.costs.analysis.waste import Waste
 from shared.costs.analysis.whatif import Outcome, Swap, WhatIf
 from shared.costs.budgets.limits import Spending, limits_for
 from shared.costs.money import Nanos, from_usd
@@ -60,7 +63,23 @@ BOTH = option(
 RETRIED = from_usd("2.09"), from_usd("0.31")
 LOCAL = option(None, "whisper-1", Change("local", "faster-whisper", "large-v3"), "8.68", "0")
 LOCAL.audio_microseconds = 1_446 * 60_000_000
-OPTIONS = (BOTH, MINI, LOCAL, BATCH)
+TEXTS = option("13_ai_summarization", "gpt-4o", Change("local", "sumy", "extractive"), "12.30", "0")
+TEXTS.tokens = 4_100_000
+OTHERS = (
+    option("13_ai_summarization", "gpt-5", Change("standard", "openai", "gpt-5", "standard"), "3.00", "1.50"),
+    option("10_translation", "gpt-5", Change("split", "openai", "gpt-5"), "2.00", "1.40"),
+)
+WORTH = Worth(
+    MINI.slot, Counter(accepted=26, rejected=3, later=1), from_usd("12.30"), 30, from_usd("12.30"), 24.6
+)
+FURTHER = (
+    [Cacheable(MINI.slot, 24, from_usd("9.10"), from_usd("1.75"))],
+    [
+        Waste(MINI.slot, "done again", 4, from_usd("2.09")),
+        Waste(MINI.slot, "not used", 3, from_usd("0.0091")),
+    ],
+    [WORTH],
+)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +87,15 @@ OPTIONS = (BOTH, MINI, LOCAL, BATCH)
     [
         (
             "busy",
-            Savings(from_usd("26.76"), 136, 1, (BOTH, MINI, LOCAL, BATCH), (BOTH, LOCAL), (BOTH,), *RETRIED),
+            Savings(
+                from_usd("26.76"),
+                136,
+                1,
+                (TEXTS, BOTH, MINI, LOCAL, BATCH, *OTHERS),
+                (TEXTS, LOCAL, *OTHERS),
+                (BOTH, *OTHERS),
+                *RETRIED,
+            ),
         ),
         ("local", Savings(from_usd("8.68"), 30, 0, (LOCAL,), (LOCAL,), ())),
         ("nothing", Savings(from_usd("8.68"), 30, 0, (), (), ())),
@@ -77,8 +104,7 @@ OPTIONS = (BOTH, MINI, LOCAL, BATCH)
 )
 def test_optimization(case: str, savings: Savings) -> None:
     user = None if case == "busy" else "rpatel"
-    cacheable = [Cacheable(MINI.slot, 24, from_usd("9.10"), from_usd("1.75"))] if case == "busy" else []
-    facts = OptimizationFacts(user, NOVEMBER, savings, Health(), cacheable)
+    facts = OptimizationFacts(user, NOVEMBER, savings, Health(), *(FURTHER if case == "busy" else ()))
     check_report(f"show-optimization-{case}", optimization_report(facts))
 
 

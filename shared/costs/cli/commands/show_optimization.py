@@ -18,5 +18,8 @@ def command(app: App, user: str | None, span: Span) -> None:
 
     Every call is repriced with its own tokens, on its own day. Savings that exclude each other are
     not added up. Without --user: everyone. Without dates: the present month.
+
+    Calls with the tag "interactive" are not proposed for batches. Where calls carry an outcome or a
+    quality in their metadata, it also shows what a result and a point of quality cost.
     """
     app.show(optimization_report(optimization_facts(app.workspace, user, span)))

@@ -1,0 +1,68 @@
+"""Calls with what they cost in the end: corrections added to the call that they correct.
+
+What could have been done otherwise is a question about calls, not about ledger lines: a call that
+was taken back was none, and one whose price came later cost that price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from ..model import Entry
+from ..money import Nanos
+
+
+class NetCall(NamedTuple):
+    """One call. ``cost`` is in nano-dollars, with all corrections; ``None`` where it has no price.
+
+    A correction whose call is not among the entries stands for itself: its ``entry`` is no usage.
+    """
+
+    entry: Entry
+    cost: Nanos | None
+
+
+def net_jobs(entries: Iterable[Entry]) -> Iterator[list[NetCall]]:
+    """Yield the calls of one job after the other.
+
+    ``entries`` come job by job; those of one job are kept until the next one begins.
+    """
+    for _, job in groupby(entries, key=lambda entry: entry.job_id):
+        yield list(net_calls(job))
+
+
+def net_calls(entries: Iterable[Entry]) -> Iterator[NetCall]:
+    """Yield each call once, in the order in which they were recorded, without those taken back.
+
+    >>> from dataclasses import replace
+    >>> from datetime import UTC, datetime
+    >>> from shared.costs.model import Charge, PricedBy
+    >>> made = {"timestamp": datetime(2026, 11, 22, tzinfo=UTC), "job_id": "j", "user_id": "u"}
+    >>> call = Entry(id="a", service="openai", model="gpt-4o", **made)
+    >>> price = Charge({"stated": Nanos(5)}, PricedBy("stated", "1", "openai/gpt-4o"))
+    >>> later = replace(call, id="b", kind="adjustment", corrects="a", charge=price)
+    >>> [net.cost for net in net_calls([call, later])]
+    [5]
+    """
+    calls: dict[str, NetCall] = {}
+    corrections: list[Entry] = []
+    for entry in entries:
+        if entry.kind == "usage":
+            calls[entry.id] = NetCall(entry, entry.cost if entry.charge else None)
+        else:
+            corrections.append(entry)
+    for correction in corrections:
+        _correct(calls, correction)
+    yield from calls.values()
+
+
+def _correct(calls: dict[str, NetCall], correction: Entry) -> None:
+    call = calls.get(correction.corrects or "")
+    if call is None:
+        calls[correction.id] = NetCall(correction, correction.cost)
+    elif correction.kind == "reversal":
+        del calls[call.entry.id]
+    else:
+        calls[call.entry.id] = call._replace(cost=Nanos((call.cost or 0) + correction.cost))

@@ -1,0 +1,119 @@
+"""What to change, in words: the exact change, the command that checks it, and what is not known."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+from ..analysis.caching import Cacheable
+from ..analysis.optimise import Option
+from ..analysis.options import OptionKind, Slot
+from ..analysis.sums import UNNAMED
+from ..analysis.waste import Reason, Waste
+from ..money import Nanos
+from ..periods import Period
+from .common import percent_words, plural, usd
+
+_CHANGES: Final[Mapping[OptionKind, str]] = {
+    "model": "set the model to {to}, instead of {old}",
+    "batch": "send the calls to {old} through the provider's batch service, and log them with batch=True",
+    "model and batch": (
+        "set the model to {to}, instead of {old}; send the calls through its batch service, and log them "
+        "with batch=True"
+    ),
+    "standard": "send the calls to {old} without their priority tier",
+    "split": "send long inputs to {old} in pieces: by the token a longer context is dearer",
+    "local": "run {to} on a machine of your own, instead of {old}",
+}
+DOUBTS: Final[Mapping[OptionKind, str]] = {
+    "model": "whether its answers are good enough: compare a few jobs",
+    "batch": "whether the stage can wait: batches are answered within 24 hours",
+    "model and batch": "whether its answers are good enough, and whether the stage can wait",
+    "standard": "whether the stage can bear slower answers",
+    "split": "whether the work can be divided",
+    "local": "its quality, its speed on your machine, and the power it draws",
+}
+CAUTIONS: Final[Mapping[OptionKind, str]] = {
+    "model": "Other models: nothing here says that their answers are as good. Compare a few jobs first.",
+    "batch": (
+        "Batches are answered within 24 hours: only for stages that can wait. Calls with the tag "
+        "interactive are left out."
+    ),
+    "standard": "Without priority, answers may come later.",
+    "split": "Shorter calls: only for work that can be divided, such as summaries of parts.",
+    "local": "Local engines cost $0 here; their quality, their speed and their power are not counted.",
+}
+CACHING: Final = (
+    "Caching saves where calls of a job begin with the same text: put what is alike first, and turn "
+    "the provider's prompt cache on. It is an upper bound, and in no total."
+)
+_CAUSES: Final[Mapping[Reason, str]] = {
+    "done again": "find why the first attempt failed; go on from what is done, instead of from the start",
+    "not used": "find why results are thrown away; check the input before the call, or ask for less",
+}
+WASTE: Final = "Work done again or not used goes with its cause, not with a setting; it is in no total."
+
+
+def target(option: Option) -> str:
+    """Return the model that is used instead, without its tier."""
+    return f"{option.change.service}/{option.change.model}"
+
+
+def model_of(slot: Slot) -> str:
+    """Return a slot's model with its provider."""
+    return f"{slot.service}/{slot.model}"
+
+
+def change(option: Option) -> str:
+    """Return the exact change to make, as a phrase."""
+    return _CHANGES[option.change.kind].format(to=target(option), old=model_of(option.slot))
+
+
+def step(number: int, option: Option) -> str:
+    """Return a numbered sentence: where, what to change, what it saves and over how many calls."""
+    calls = plural(option.calls, "call", "calls")
+    saved = f"{usd(option.saving)} of {usd(option.before)} ({percent_words(option.percent)}), by {calls}"
+    return f"{number}. {option.slot.stage or UNNAMED}: {change(option)}. Saves {saved}."
+
+
+def command(option: Option, period: Period) -> str | None:
+    """Return the command that reprices these calls again, or ``None`` where ``whatif`` cannot."""
+    kind, slot = option.change.kind, option.slot
+    if kind == "split":
+        return None
+    words = ["cost-dashboard", "whatif", "--swap", f"{model_of(slot)}={target(option)}"]
+    words += ["--tier", option.change.tier] if option.change.tier else []
+    words += ["--stage", slot.stage] if slot.stage else []
+    days = period.dates()
+    whole_month = ["--month", period.name]
+    words += whole_month if period.kind == "month" else ["--since", f"{days[0]}", "--until", f"{days[-1]}"]
+    return shlex.join(words)
+
+
+def break_even(option: Option) -> str:
+    """Return what a dollar of running a machine of one's own must get done to be cheaper; may be empty."""
+    if option.change.kind != "local":
+        return ""
+    if option.audio_minutes_per_dollar is not None:
+        return f"{option.audio_minutes_per_dollar:,.0f} min/$"
+    tokens = option.tokens_per_dollar
+    return "" if tokens is None else f"{tokens / 1_000_000:,.2f}M tokens/$"
+
+
+def caching_step(cacheable: Cacheable) -> str:
+    """Return what to do about inputs that may begin alike, as a phrase."""
+    saved = f"at most {usd(cacheable.saving)} of {usd(cacheable.before)}"
+    return (
+        f"put what the calls share first, and turn the prompt cache of {cacheable.slot.service} on: {saved}"
+    )
+
+
+def cause(waste: Waste) -> str:
+    """Return what to do about work that was paid for in vain, as a phrase."""
+    return _CAUSES[waste.reason]
+
+
+def amount_of(options: tuple[Option, ...]) -> Nanos:
+    """Return what options of different slots save together."""
+    return Nanos(sum(option.saving for option in options))
