@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, Literal
 
 from .money import ZERO, Nanos
@@ -58,11 +59,14 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        for name in USAGE_FIELDS:
-            value = getattr(self, name)
-            if value.__class__ is int and 0 <= value <= MAX_COUNT:
-                continue
-            object.__setattr__(self, name, _count(name, value))
+        tokens_input, tokens_output, *others = _counts_of(self)
+        for name, value in zip(USAGE_FIELDS, (tokens_input, tokens_output, *others), strict=True):
+            if value.__class__ is not int or not 0 <= value <= MAX_COUNT:
+                object.__setattr__(self, name, _count(name, value))
+        if any(others):
+            self._require_subsets()
+
+    def _require_subsets(self) -> None:
         for part, whole in _SUBSETS:
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(
@@ -92,6 +96,8 @@ class Usage:
 
 USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 """The names of the counts: fields of a ledger line and keyword arguments of ``log_usage`` alike."""
+
+_counts_of: Final = attrgetter(*USAGE_FIELDS)
 
 _SUBSETS: Final = (
     ("tokens_cached", "tokens_input"),

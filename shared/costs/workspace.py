@@ -87,6 +87,7 @@ class Workspace:
         self._profile_argument = profile_path
         self._profile: tuple[object, LoadedProfile] | None = None
         self._profile_path: Path | None = None
+        self._prices_path: Path | None = None
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
         self._index: Index | None = None
         self._gate: Gate | None = None
@@ -139,7 +140,9 @@ class Workspace:
     def prices_path(self) -> Path | None:
         """Where the user's own prices lie: beside the profile."""
         path = self.profile_path
-        return path.parent / PRICES_NAME if path else None
+        if self._prices_path is None and path is not None:
+            self._prices_path = path.parent / PRICES_NAME
+        return self._prices_path
 
     def loaded_catalogue(self) -> LoadedCatalogue:
         """Return the price catalogue, with the user's own prices over it unless they are refused."""
@@ -236,6 +239,6 @@ def _signature(path: Path | None) -> object:
     """Tell one version of a file from another, as cheaply as one ``stat``."""
     if path is not None:
         with suppress(OSError):
-            found = path.stat()
+            found = os.stat(path)
             return (path, found.st_mtime_ns, found.st_size, found.st_ino)
     return (path,)

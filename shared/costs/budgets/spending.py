@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from ..money import Nanos
@@ -14,8 +13,8 @@ from .limits import Limit, ModelName, Spending, is_model
 class SpendReader(Protocol):
     """What is asked of the index. ``shared.costs.index.index.Index`` is one."""
 
-    def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
-        """Return what was spent in ``[start, end)``, by one user or by all."""
+    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+        """Return what was spent in each period, by one user or by all."""
         ...
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
@@ -28,37 +27,39 @@ def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelNam
 
     ``names`` gives the catalogue's name of a service and model, for limits on models.
     """
-    asked = _Asked(reader, names)
-    return [Spending(limit, asked.spent(limit)) for limit in limits]
+    held = list(limits)
+    asked = _Asked(reader, names, held)
+    return [Spending(limit, asked.spent(limit)) for limit in held]
 
 
 class _Asked:
-    """Asks each query once, however many limits share it."""
+    """Asks each query once, however many limits share it, and all periods together."""
 
-    def __init__(self, reader: SpendReader, names: ModelName) -> None:
+    def __init__(self, reader: SpendReader, names: ModelName, limits: Iterable[Limit]) -> None:
         self._reader = reader
         self._names = names
-        self._sums: dict[Query, Nanos] = {}
         self._by_model: dict[Query, list[Group]] = {}
+        timed = list({limit.query: None for limit in limits if _is_timed(limit)})
+        self._sums = dict(zip(timed, reader.spends(timed), strict=True)) if timed else {}
 
     def spent(self, limit: Limit) -> Nanos:
         if limit.scope.kind == "model":
             return self._of_model(limit)
         query = limit.query
         if query not in self._sums:
-            self._sums[query] = self._sum(query)
+            self._sums[query] = _cost(self._reader.groups(("ledger",), query))
         return self._sums[query]
-
-    def _sum(self, query: Query) -> Nanos:
-        if query.ledger is None and query.start is not None and query.end is not None:
-            return self._reader.spend(query.start, query.end, user_id=query.user_id)
-        return _cost(self._reader.groups(("ledger",), query))
 
     def _of_model(self, limit: Limit) -> Nanos:
         query, model = limit.query, limit.scope.name or ""
         if query not in self._by_model:
             self._by_model[query] = self._reader.groups(("service", "model"), query)
         return _cost(g for g in self._by_model[query] if is_model(model, *_names_of(g), self._names))
+
+
+def _is_timed(limit: Limit) -> bool:
+    """Tell whether a limit bounds all that was spent in a period."""
+    return limit.period is not None and limit.scope.kind != "model"
 
 
 def _names_of(group: Group) -> tuple[str, str]:

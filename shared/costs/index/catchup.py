@@ -13,16 +13,12 @@ from zlib import crc32
 from ..errors import StorageUnavailable
 from ..ledger.places import Appended
 from ..model import Entry
-from ..rollup import BUCKET_SECONDS, bucket_of
 from .backend import Backend
 from .database import DatabaseDamaged
-from .fold import dim_of, sums_of
 from .intake import Intake
-from .keys import key_of
 from .ledgerfile import FINGERPRINT_BYTES, opened
 from .registry import Registered, Registry, random_token
-from .store import put_one, put_reserved
-from .tables import SUM_COLUMNS
+from .staging import SETTLE_AT, Spot, any_waits, stage, waiting
 
 SWEEP_AT: Final = 32
 """How many ledgers may be marked before the marks of dead processes are taken away."""
@@ -41,9 +37,7 @@ class CatchUp:
     # --- one's own append ------------------------------------------------------------------------------
 
     def note(self, ledger: Registered, entry: Entry, place: Appended, line: bytes, wait_s: float) -> None:
-        """Take in an entry that was just appended.
-
-        Where nothing else was appended since the last time, the ledger is not read.
+        """Take in an entry that was just appended: its row is staged, and the ledger is not read.
 
         Raises:
             StorageUnavailable: the index is busy or cannot be used.
@@ -51,34 +45,48 @@ class CatchUp:
 
         """
         found = os.stat(ledger.text)
-        where = (place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
+        spot = Spot(place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
         try:
             with self._backend.transaction(wait_s) as db:
-                self._put(db, ledger.id, entry, where)
+                end = self._stage(db, ledger.id, entry, spot)
         except _NotNext:
             self._same_origin()
             self._intake.catch_up(ledger, time.monotonic() + wait_s)
             self._registry.drop(self._intake.moved)
         else:
-            self._backend.up_to_date[ledger.id] = _look(found)
+            if end == found.st_size:
+                self._backend.up_to_date[ledger.id] = _look(found)
 
-    def _put(
-        self, db: sqlite3.Connection, number: int, entry: Entry, place: tuple[int, int, int, int, int]
-    ) -> None:
-        """Take an entry in; raise ``_NotNext`` where that takes a look into the ledger."""
+    def _stage(self, db: sqlite3.Connection, number: int, entry: Entry, spot: Spot) -> int | None:
+        """Stage a line; return up to where its ledger is taken in then.
+
+        Raises:
+            _NotNext: it takes a look into the ledger.
+
+        """
         if self._backend.origin != self._registry.origin:
             raise _NotNext  # not compared yet since the index was opened
-        offset, length, tail, inode, device = place
-        bucket, dim, sums = bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry), sums_of(entry)
-        advance = (offset + length, tail, bucket, bucket, *sums, number, offset, inode, device)
-        if db.execute(_ADVANCE, advance).rowcount != 1:
+        if not stage(db, self._backend.memory, number, entry, spot):
             raise _NotNext
-        if db.execute(_PUT_SEEN, (*key_of(entry.id), number, offset)).rowcount != 1:
-            raise _NotNext
-        memory = self._backend.memory
-        put_one(db, (bucket, number, memory.dim(db, dim)), dim[0], sums)
-        if entry.reservation:
-            put_reserved(db, number, {entry.reservation: (entry.sign, entry.cost)})
+        found = waiting(db, number)
+        if found.rows >= SETTLE_AT:
+            if found.end is None:
+                raise _NotNext  # the line before a gap may never come here
+            self._intake.settle(db)
+        return found.end
+
+    def settle(self) -> None:
+        """Add what is staged to the sums.
+
+        Raises:
+            StorageUnavailable: the index cannot be used.
+
+        """
+        with self._backend.reading() as db:
+            if not any_waits(db):
+                return
+        with self._backend.transaction() as db:
+            self._intake.settle(db)
 
     # --- any ledger ------------------------------------------------------------------------------------
 
@@ -265,16 +273,10 @@ def _synced(ledger: Registered) -> bool:
 
 
 class _NotNext(Exception):
-    """The line does not follow what was taken in, or its id was seen: the ledger has to be read."""
-
-
-_ADVANCE: Final = f"""UPDATE ledgers SET offset = ?, tail = ?, first_bucket = min(first_bucket, ?),
-    last_bucket = max(last_bucket, ?), {", ".join(f"{name} = {name} + ?" for name in SUM_COLUMNS)}
-    WHERE id = ? AND offset = ? AND inode = ? AND device = ? AND head_length = {FINGERPRINT_BYTES}"""
+    """The ledger is new or another file, or the id was seen: the ledger has to be read."""
 
 
 _OUTLOOK: Final = "SELECT token, EXISTS (SELECT 1 FROM waiting) FROM meta"
-_PUT_SEEN: Final = "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)"
 
 
 def _tail(ledger: Registered, place: Appended, line: bytes) -> int:

@@ -41,11 +41,6 @@ class Fold:
             calls, cost = self.reserved.get(entry.reservation, (0, 0))
             self.reserved[entry.reservation] = (calls + entry.sign, cost + entry.cost)
 
-    @property
-    def total(self) -> Sums:
-        """The sums over everything added."""
-        return total(self.sums.values())
-
 
 def plus(one: Sums, other: Sums) -> Sums:
     """Add two sums field by field."""

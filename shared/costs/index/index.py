@@ -48,6 +48,7 @@ from .keys import key_of
 from .ledgerfile import LedgerFile, opened
 from .queries import Span
 from .registry import Registry
+from .staging import find_staged
 from .state import StateDb
 from .store import find_reserved, find_seen, ledger_row
 
@@ -152,6 +153,7 @@ class Index:
                 CatchUp(self._file, self.registry).note(registered, entry, place, line, NOTE_WAIT_S)
         except (CostError, OSError, sqlite3.Error, OverflowError) as fault:
             log.debug("the index stays behind: %s", fault)
+            self._looked_at = 0.0  # whoever asks for sums next looks at the ledgers again
             return False
         return True
 
@@ -204,8 +206,15 @@ class Index:
 
         Costs the same whatever the history. The instants should be edges of days.
         """
-        span = Span.of(start, end)
-        return self._ask(lambda db: queries.spend(db, span, user_id))
+        return self.spends([Query(start=start, end=end, user_id=user_id)])[0]
+
+    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+        """Return what was spent in each period and by each user asked for, in nano-dollars.
+
+        As :meth:`spend`; a query's other conditions are not looked at.
+        """
+        spans = [(Span.of(one.start, one.end), one.user_id) for one in asked]
+        return self._ask(lambda db: queries.spends(db, spans), settled=False)
 
     def spend_by_bucket(
         self, start: datetime, end: datetime, *, user_id: str | None = None
@@ -235,11 +244,11 @@ class Index:
         key = key_of(entry_id)
 
         def look(db: sqlite3.Connection) -> Location | None:
-            seen = find_seen(db, *key)
+            seen = find_seen(db, *key) or find_staged(db, *key)
             row = ledger_row(db, seen.ledger) if seen else None
             return Location(Path(row.path), seen.offset) if seen and row else None
 
-        return self._ask(look)
+        return self._ask(look, settled=False)
 
     def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos]]:
         """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
@@ -340,12 +349,17 @@ class Index:
 
     # --- when the index cannot be used -----------------------------------------------------------------
 
-    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        """Answer from the tables, after a look at the ledgers unless there was one a moment ago."""
+    def _ask(self, question: Callable[[sqlite3.Connection], T], *, settled: bool = True) -> T:
+        """Answer from the tables, after a look at the ledgers unless there was one a moment ago.
+
+        ``settled`` is for questions that do not look at what is staged.
+        """
 
         def answer(backend: Backend) -> T:
             if time.monotonic() - self._looked_at > FRESH_S or backend is self._memory:
                 self._look(backend)
+            if settled:
+                CatchUp(backend, self.registry).settle()
             with backend.reading() as db:
                 return question(db)
 

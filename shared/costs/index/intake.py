@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,12 +21,14 @@ from ..ledger.line import DamagedLine, decode
 from ..model import Entry
 from .backend import Backend
 from .database import DatabaseDamaged
-from .fold import Fold, dim_of, plus, sums_of
+from .fold import Fold, dim_of, plus, sums_of, total
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
+from .staging import StagedRow, drop, reserved, staged_rows, summed, waiting, without_gap
 from .store import (
     LedgerRow,
+    NumberedSums,
     SeenRow,
     find_seen,
     ledger_row,
@@ -100,14 +103,46 @@ class Intake:
         with opened(ledger.path):
             pass  # it must be there before it is taken out
         with self._backend.transaction() as db:
+            self.settle(db)
             self._renew(db, ledger, ledger_row(db, ledger.id) or new_row(ledger))
+
+    def settle(self, db: sqlite3.Connection) -> None:
+        """Add the rows of lines that were staged to the sums, as far as they have no gap before them."""
+        for number, staged in staged_rows(db):
+            row = ledger_row(db, number)
+            rows = without_gap(staged, row.offset) if row else []
+            if row and rows and not self._settled(db, row, rows):
+                self._read_instead(db, row)
+
+    def _settled(self, db: sqlite3.Connection, row: LedgerRow, rows: list[StagedRow]) -> bool:
+        """Add rows of one ledger; ``False``, with nothing added, when an id was seen meanwhile."""
+        if not put_seen(db, [one.seen for one in rows]):
+            return False
+        added = summed(rows)
+        put_sums(db, row.id, added)
+        put_reserved(db, row.id, reserved(rows))
+        following = _grown(row, added)._replace(offset=rows[-1].end, tail=rows[-1].tail)
+        put_ledger(db, following)
+        drop(db, following)
+        return True
+
+    def _read_instead(self, db: sqlite3.Connection, row: LedgerRow) -> None:
+        """Take lines in from their ledger in place of their rows; those stay where that cannot be."""
+        with suppress(OSError), opened(Path(row.path)) as file:
+            db.execute("DELETE FROM staged WHERE ledger = ?", (row.id,))
+            ledger = Registered(row.id, Path(row.path), row.job_id)
+            if recognised(row, file):
+                self._take_in_rest(db, ledger, row, file)
+            else:
+                self._renew(db, ledger, row)
 
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
         """Take one batch in; return whether there may be more to do."""
         with self._backend.reading() as db:
-            if _is_taken_in(ledger_row(db, ledger.id), file):
+            if _is_taken_in(ledger_row(db, ledger.id), file, waiting(db, ledger.id).end):
                 return False
         with self._backend.transaction() as db:
+            self.settle(db)
             row = ledger_row(db, ledger.id)
             if row is not None and not recognised(row, file):
                 self._renew(db, ledger, row)
@@ -143,10 +178,14 @@ class Intake:
 
     def _take_in_all(self, db: sqlite3.Connection, ledger: Registered) -> None:
         with opened(ledger.path) as file:
-            row = new_row(ledger)
-            while (batch := next_batch(ledger, file, row.offset)).end > row.offset:
-                row = self._take_in(db, row, file, batch)
-            put_ledger(db, row)
+            put_ledger(db, self._take_in_rest(db, ledger, new_row(ledger), file))
+
+    def _take_in_rest(
+        self, db: sqlite3.Connection, ledger: Registered, row: LedgerRow, file: LedgerFile
+    ) -> LedgerRow:
+        while (batch := next_batch(ledger, file, row.offset)).end > row.offset:
+            row = self._take_in(db, row, file, batch)
+        return row
 
     def _take_in(self, db: sqlite3.Connection, row: LedgerRow, file: LedgerFile, batch: Batch) -> LedgerRow:
         ids = [SeenRow(*key_of(entry.id), row.id, line.offset) for line, entry in batch.entries]
@@ -159,14 +198,23 @@ class Intake:
         fold = Fold()
         for entry in counted:
             fold.add(entry)
-        put_sums(db, self._backend.memory, row.id, fold.sums)
+        added = self._numbered(db, fold)
+        put_sums(db, row.id, added)
         put_reserved(db, row.id, fold.reserved)
         put_problems(db, [*batch.problems, *doubled])
-        following = advanced(row, file, batch.end, fold)
+        following = advanced(row, file, batch.end, added)
         put_ledger(db, following)
+        drop(db, following)
         for each in later:
             self._take_in_all(db, Registered(each.id, Path(each.path), each.job_id))
         return following
+
+    def _numbered(self, db: sqlite3.Connection, fold: Fold) -> list[NumberedSums]:
+        memory = self._backend.memory
+        return [
+            NumberedSums(bucket, memory.dim(db, dim), dim[0], values)
+            for (bucket, dim), values in fold.sums.items()
+        ]
 
 
 def _unseen(db: sqlite3.Connection, batch: Batch, ids: list[SeenRow]) -> tuple[list[Entry], list[Problem]]:
@@ -199,10 +247,10 @@ def new_row(ledger: Registered) -> LedgerRow:
     return LedgerRow(ledger.id, str(ledger.path), ledger.job_id, 0, 0, 0, 0, 0, 0, NEVER, -NEVER)
 
 
-def _is_taken_in(row: LedgerRow | None, file: LedgerFile) -> bool:
+def _is_taken_in(row: LedgerRow | None, file: LedgerFile, end: int | None) -> bool:
     return (
         row is not None
-        and row.offset == file.size
+        and end == file.size
         and (row.device, row.inode) == (file.device, file.inode)
         and recognised(row, file)
     )
@@ -216,20 +264,26 @@ def recognised(row: LedgerRow, file: LedgerFile) -> bool:
     return (found.head, found.tail) == (row.head, row.tail)
 
 
-def advanced(row: LedgerRow, file: LedgerFile, end: int, fold: Fold) -> LedgerRow:
+def advanced(row: LedgerRow, file: LedgerFile, end: int, added: Sequence[NumberedSums]) -> LedgerRow:
     """Return the row of a ledger after everything up to ``end`` was taken in."""
     print_ = file.fingerprint(end)
-    buckets = [bucket for bucket, _ in fold.sums]
-    return row._replace(
+    return _grown(row, added)._replace(
         device=file.device,
         inode=file.inode,
         offset=end,
         head_length=print_.length,
         head=print_.head,
         tail=print_.tail,
+    )
+
+
+def _grown(row: LedgerRow, added: Sequence[NumberedSums]) -> LedgerRow:
+    """Return the row of a ledger with sums added to its own."""
+    buckets = [one.bucket for one in added]
+    return row._replace(
         first_bucket=min([row.first_bucket, *buckets]),
         last_bucket=max([row.last_bucket, *buckets]),
-        sums=plus(row.sums, fold.total),
+        sums=plus(row.sums, total(one.values for one in added)),
     )
 
 

@@ -20,6 +20,7 @@ from ..model import Entry
 from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
 from .fold import dim_of
+from .staging import spent
 from .store import DAY_BUCKETS, MANY_BUCKETS, SLOTS, ledger_row
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
@@ -48,6 +49,10 @@ class Span:
         """Return the span between two instants, which should be edges of buckets."""
         return cls(_bucket(start), _bucket(end))
 
+    def has(self, bucket: int) -> bool:
+        """Tell whether a bucket lies in the span."""
+        return (self.start is None or self.start <= bucket) and (self.end is None or bucket < self.end)
+
     def days(self) -> tuple[int | None, int | None]:
         """Return the whole days in the span, as first and one after the last."""
         first = None if self.start is None else -(-self.start // DAY_BUCKETS)
@@ -71,14 +76,25 @@ def _bucket(at: datetime | None) -> int | None:
     return None if at is None else bucket_of(at) // BUCKET_SECONDS
 
 
-def spend(db: sqlite3.Connection, span: Span, user_id: str | None) -> Nanos:
-    """Return what was spent in a span, by one user or by all."""
+def spends(db: sqlite3.Connection, asked: Sequence[tuple[Span, str | None]]) -> list[Nanos]:
+    """Return what was spent in each span, by one user or by all; what is staged counts too."""
+    staged = spent(db)
+    return [
+        Nanos(
+            _spend(db, span, user_id)
+            + sum(cost for user, bucket, cost in staged if user_id in (None, user) and span.has(bucket))
+        )
+        for span, user_id in asked
+    ]
+
+
+def _spend(db: sqlite3.Connection, span: Span, user_id: str | None) -> int:
     if user_id is None:
-        return Nanos(sum(spend(db, span, user) for user in _users(db)))
+        return sum(_spend(db, span, user) for user in _users(db))
     first, after = span.days()
     days = (user_id, -_EVER if first is None else first, _EVER if after is None else after)
-    found = db.execute(_SPEND, days).fetchone()[0] or 0
-    return Nanos(found + sum(amount for _, amount in _edge_slots(db, span, user_id)))
+    found = int(db.execute(_SPEND, days).fetchone()[0] or 0)
+    return found + sum(amount for _, amount in _edge_slots(db, span, user_id))
 
 
 _EVER: Final = 1 << 40
@@ -99,11 +115,7 @@ def slots(db: sqlite3.Connection, span: Span, user_id: str) -> Iterator[tuple[in
     for day, packed in rows:
         for slot, amount in enumerate(SLOTS.unpack(packed)):
             bucket = day * DAY_BUCKETS + slot
-            if (
-                amount
-                and (span.start is None or span.start <= bucket)
-                and (span.end is None or bucket < span.end)
-            ):
+            if amount and span.has(bucket):
                 yield bucket, amount
 
 

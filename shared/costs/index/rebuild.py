@@ -206,7 +206,8 @@ class _Builder:
         self._unread.append((ledger.path, why))
         with self._new.transaction() as db:
             db.execute("REPLACE INTO waiting VALUES (?, ?, ?)", (ledger.id, str(ledger.path), why))
-            with suppress(StorageUnavailable, UnsafePath), self._old.reading() as old:
+            with suppress(StorageUnavailable, UnsafePath), self._old.transaction() as old:
+                Intake(self._old).settle(old)
                 if old.execute("SELECT origin FROM meta").fetchone()[0] == self._origin:
                     _copy_ledger(old, db, self._new, ledger.id)
 

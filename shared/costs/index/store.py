@@ -115,32 +115,20 @@ def put_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
     db.execute(_PUT_LEDGER, (*row[:-1], *row.sums))
 
 
-def put_sums(
-    db: sqlite3.Connection, memory: Memory, ledger: int, sums: Mapping[tuple[int, Dim], Sums]
-) -> None:
+class NumberedSums(NamedTuple):
+    """Sums of one bucket and one combination of dimensions, which has a number; ``user`` is one of them."""
+
+    bucket: int
+    dim: int
+    user: str
+    values: Sums
+
+
+def put_sums(db: sqlite3.Connection, ledger: int, rows: Sequence[NumberedSums]) -> None:
     """Add sums of one ledger to everything that is derived from them."""
-    if len(sums) == 1:
-        [((bucket, dim), values)] = sums.items()
-        put_one(db, (bucket, ledger, memory.dim(db, dim)), dim[0], values)
-        return
-    rows = []
-    for (bucket, dim), values in sums.items():
-        number = memory.dim(db, dim)
-        db.execute(_PUT_SUMS, (bucket, ledger, number, *values))
-        db.execute(_PUT_ACTIVITY, (bucket // DAY_BUCKETS, dim[0], ledger))
-        rows.append((bucket, number, dim[0], values))
+    db.executemany(_PUT_SUMS, [(row.bucket, ledger, row.dim, *row.values) for row in rows])
+    db.executemany(_PUT_ACTIVITY, {(row.bucket // DAY_BUCKETS, row.user, ledger) for row in rows})
     _put_derived(db, rows)
-
-
-def put_one(db: sqlite3.Connection, key: tuple[int, int, int], user: str, values: Sums) -> None:
-    """Add the sums of one key (bucket, ledger, dimensions): what is done for each call that is logged."""
-    bucket, ledger, dim = key
-    day, slot = divmod(bucket, DAY_BUCKETS)
-    db.execute(_PUT_SUMS, (*key, *values))
-    db.execute(_PUT_DAYS, (day, dim, *values))
-    if cost := values[_COST]:
-        _put_spend(db, user, day, {slot: cost})
-    db.execute(_PUT_ACTIVITY, (day, user, ledger))
 
 
 def put_reserved(db: sqlite3.Connection, ledger: int, reserved: Mapping[str, tuple[int, int]]) -> None:
@@ -171,8 +159,8 @@ _AT_ONCE: Final = 400
 """How many reservations one statement asks for: older SQLite versions take 999 values."""
 
 
-def _put_derived(db: sqlite3.Connection, rows: Iterable[tuple[int, int, str, Sums]]) -> None:
-    """Add to the sums over all ledgers. A row is bucket, dimensions, user and values."""
+def _put_derived(db: sqlite3.Connection, rows: Iterable[NumberedSums]) -> None:
+    """Add to the sums over all ledgers."""
     days: dict[tuple[int, int], Sums] = {}
     spend: dict[tuple[str, int], dict[int, int]] = {}
     for bucket, dim, user, values in rows:
@@ -202,22 +190,21 @@ def _put_spend(db: sqlite3.Connection, user: str, day: int, slots: Mapping[int, 
 def remove_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
     """Take everything out that came from one ledger."""
     found = sums_of_ledger(db, row)
-    _put_derived(db, [(bucket, dim, user, minus(values)) for bucket, dim, user, values in found])
+    _put_derived(db, [each._replace(values=minus(each.values)) for each in found])
     db.executemany(
         f"DELETE FROM days WHERE day = ? AND dim = ? AND {_NOTHING_LEFT}",
-        {(bucket // DAY_BUCKETS, dim) for bucket, dim, _, _ in found},
+        {(each.bucket // DAY_BUCKETS, each.dim) for each in found},
     )
     db.executemany(
         "DELETE FROM sums WHERE bucket = ? AND ledger = ? AND dim = ?",
-        [(bucket, row.id, dim) for bucket, dim, _, _ in found],
+        [(each.bucket, row.id, each.dim) for each in found],
     )
     db.executemany(
         "DELETE FROM activity WHERE day = ? AND user_id = ? AND ledger = ?",
-        {(bucket // DAY_BUCKETS, user, row.id) for bucket, _, user, _ in found},
+        {(each.bucket // DAY_BUCKETS, each.user, row.id) for each in found},
     )
-    db.execute("DELETE FROM seen WHERE ledger = ?", (row.id,))
-    db.execute("DELETE FROM reserved WHERE ledger = ?", (row.id,))
-    db.execute("DELETE FROM problems WHERE ledger = ?", (row.id,))
+    for table in ("staged", "seen", "reserved", "problems"):
+        db.execute(f"DELETE FROM {table} WHERE ledger = ?", (row.id,))
     db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
 
 
@@ -231,8 +218,8 @@ _OF_LEDGER: Final = """WITH RECURSIVE own (bucket) AS (
 _OF_LONG_LEDGER: Final = "SELECT s.* FROM sums s WHERE s.bucket >= ? AND s.bucket <= ? AND s.ledger = ?"
 
 
-def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[tuple[int, int, str, Sums]]:
-    """Return bucket, dimensions, user and values of every sum that one ledger has.
+def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[NumberedSums]:
+    """Return every sum that one ledger has.
 
     ``sums`` is sorted by bucket first, so this is one look-up for each bucket of the ledger's life.
     """
@@ -244,7 +231,7 @@ def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[tuple[int, in
         FROM ({chosen}) s JOIN dims d ON d.id = s.dim""",
         (row.first_bucket, row.last_bucket, row.id),
     )
-    return [(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]
+    return [NumberedSums(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]
 
 
 def put_seen(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> bool:

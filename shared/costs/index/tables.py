@@ -8,6 +8,7 @@ A *bucket* is the number of a 15-minute stretch since 1970, a *day* that of a UT
 ``activity``  which ledgers have entries of a user on a day: counts jobs.
 ``dims``      each combination of dimensions once, as a small integer.
 ``seen``      the id of every entry and where it stands, for duplicates and look-ups.
+``staged``    lines that were just appended, a row each, until they come into the tables above together.
 ``reserved``  what a ledger has under each reservation, so that the gate counts nothing twice.
 ``ledgers``   how far each ledger was taken in, what its file looked like then, and its sums.
 ``problems``  lines that do not count, and why.
@@ -20,7 +21,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of these tables. An index of another version is built anew."""
 
 PAGE_SIZE: Final = 4096
@@ -74,6 +75,10 @@ _SCHEMA: Final = (
         PRIMARY KEY (day, user_id, ledger)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE seen (key INTEGER NOT NULL, more INTEGER NOT NULL, ledger INTEGER NOT NULL,
         offset INTEGER NOT NULL, PRIMARY KEY (key, more)) STRICT, WITHOUT ROWID""",
+    f"""CREATE TABLE staged (ledger INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        tail INTEGER NOT NULL, bucket INTEGER NOT NULL, dim INTEGER NOT NULL, user_id TEXT NOT NULL,
+        key INTEGER NOT NULL, more INTEGER NOT NULL, reservation TEXT, {_SUMS},
+        PRIMARY KEY (ledger, offset)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE reserved (key INTEGER NOT NULL, more INTEGER NOT NULL, ledger INTEGER NOT NULL,
         calls INTEGER NOT NULL, cost INTEGER NOT NULL,
         PRIMARY KEY (key, more, ledger)) STRICT, WITHOUT ROWID""",

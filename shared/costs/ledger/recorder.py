@@ -39,6 +39,10 @@ DRAIN_S: Final = 0.2
 """How long one record may spend on writing what was left in memory and in the spool."""
 
 
+LOOK_S: Final = 1.0
+"""How long a look at an empty spool is believed: others may leave lines there, which can wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What became of a line. ``place`` is ``None`` while it waits; ``explained`` says where and why."""
@@ -71,6 +75,7 @@ class Recorder:
         self._announce = announce
         self._memory: dict[str, _Kept] = {}
         self._locked_until: dict[Path, float] = {}
+        self._look_at = 0.0
         self.degraded = 0
         """How many lines of this process could not go straight into their ledgers."""
 
@@ -87,7 +92,8 @@ class Recorder:
             if isinstance(fault, LockTimeout):
                 self._locked_until[ledger] = time.monotonic() + LOCKED_S
             return self._keep(ledger, line, entry_id, fault)
-        self._write_waiting()
+        if self._memory or time.monotonic() >= self._look_at:
+            self._write_waiting()
         return Recorded(place)
 
     def _timeout(self, ledger: Path) -> float:
@@ -103,6 +109,7 @@ class Recorder:
 
     def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: OSError) -> Recorded:
         self.degraded += 1
+        self._look_at = 0.0
         try:
             spool.put(self._storage, ledger, line, entry_id)
         except OSError as second:
@@ -144,10 +151,13 @@ class Recorder:
 
     def _write_waiting(self) -> None:
         """Write what waits, as far as that goes quickly; the rest is left for the next record."""
-        deadline = time.monotonic() + allowed(DRAIN_S)
+        now = time.monotonic()
+        deadline = now + allowed(DRAIN_S)
         self._write_memory(deadline)
         try:
-            for one in spool.waiting(self._storage):
+            paths = spool.waiting_paths(self._storage)
+            self._look_at = 0.0 if paths else now + LOOK_S
+            for one in spool.read_waiting(paths):
                 if time.monotonic() > deadline:
                     return
                 self._drain(one)

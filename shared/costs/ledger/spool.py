@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,12 @@ def waiting(storage: CostStorage) -> Iterator[Waiting]:
         OSError: the spool cannot be listed.
 
     """
-    for path in waiting_paths(storage):
+    return read_waiting(waiting_paths(storage))
+
+
+def read_waiting(paths: Iterable[Path]) -> Iterator[Waiting]:
+    """Return what waits in these files, as far as they are still there."""
+    for path in paths:
         with suppress(FileNotFoundError):  # another process drained it meanwhile
             yield _read(path)
 

@@ -63,7 +63,7 @@ class Recording:
             log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
             return Outcome(known, new=False)
         recorded = self.write(entry)
-        return Outcome(entry, new=True, local=self._is_local(call), in_ledger=recorded.place is not None)
+        return Outcome(entry, new=True, local=self._is_local(entry), in_ledger=recorded.place is not None)
 
     def write(self, entry: Entry, ledger: Path | None = None) -> Recorded:
         """Append a complete entry to a ledger (the job's) and bring the index up to it."""
@@ -146,9 +146,11 @@ class Recording:
             return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier)
 
-    def _is_local(self, call: Call) -> bool:
+    def _is_local(self, entry: Entry) -> bool:
+        if entry.charge is None or entry.charge.parts:
+            return False  # a free price has no parts
         catalogue = self.catalogue()
-        return catalogue is not None and catalogue.is_local(call.service, call.model)
+        return catalogue is not None and catalogue.is_local(entry.service, entry.model)
 
     def catalogue(self) -> Catalogue | None:
         """Return the prices; ``None`` while their files cannot be read: the call is recorded all the same."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 
 from ..model import Entry
 from ..money import to_usd
 from ..rollup import Totals
+
+_Key = tuple[str, str, str]
+"""Operation, ``service/model`` and job."""
 
 
 class ProcessStats:
@@ -20,33 +24,50 @@ class ProcessStats:
     def reset(self) -> None:
         """Begin again from zero."""
         with self._lock:
-            self._all = Totals()
-            self._by_operation: defaultdict[str, Totals] = defaultdict(Totals)
-            self._by_model: defaultdict[str, Totals] = defaultdict(Totals)
-            self._jobs: set[str] = set()
+            self._sums: defaultdict[_Key, Totals] = defaultdict(Totals)
 
     def add(self, entry: Entry) -> None:
         """Count one entry that this process recorded."""
+        key = entry.operation or "unspecified", f"{entry.service}/{entry.model}", entry.job_id
         with self._lock:
-            self._all.add(entry)
-            self._by_operation[entry.operation or "unspecified"].add(entry)
-            self._by_model[f"{entry.service}/{entry.model}"].add(entry)
-            self._jobs.add(entry.job_id)
+            self._sums[key].add(entry)
 
     def snapshot(self) -> dict[str, object]:
         """Return the totals, by operation and by model too; money in USD."""
         with self._lock:
             return {
-                **_figures(self._all),
-                "unique_jobs": len(self._jobs),
-                "by_operation": {key: _figures(total) for key, total in sorted(self._by_operation.items())},
-                "by_model": {key: _figures(total) for key, total in sorted(self._by_model.items())},
+                **_figures(self._whole()),
+                "unique_jobs": len(self._jobs()),
+                "by_operation": self._by(0),
+                "by_model": self._by(1),
             }
 
     def average_cost_per_job(self) -> float:
         """Return the USD spent per job that this process recorded calls for; 0.0 before the first."""
         with self._lock:
-            return to_usd(self._all.cost) / len(self._jobs) if self._jobs else 0.0
+            jobs = len(self._jobs())
+            return to_usd(self._whole().cost) / jobs if jobs else 0.0
+
+    def _jobs(self) -> set[str]:
+        return {job for _, _, job in self._sums}
+
+    def _whole(self) -> Totals:
+        return _merged(self._sums.values())
+
+    def _by(self, part: int) -> dict[str, dict[str, object]]:
+        """Return the figures by one part of the keys."""
+        values = sorted({key[part] for key in self._sums})
+        return {
+            value: _figures(_merged(sums for key, sums in self._sums.items() if key[part] == value))
+            for value in values
+        }
+
+
+def _merged(many: Iterable[Totals]) -> Totals:
+    whole = Totals()
+    for one in many:
+        whole.merge(one)
+    return whole
 
 
 def _figures(total: Totals) -> dict[str, object]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..budgets.limits import (
@@ -25,6 +26,7 @@ from .context import JobContext
 
 if TYPE_CHECKING:
     from ..budgets.reservations import Held
+    from ..profile.types import Profile
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -37,6 +39,18 @@ class Alert:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The limits of one user under one profile, which hold as long as all their periods last."""
+
+    profile: Profile
+    user_id: str
+    limits: Sequence[Limit]
+
+    def __contains__(self, now: datetime) -> bool:
+        return all(limit.period is None or now in limit.period for limit in self.limits)
+
+
 class BudgetWatch:
     """Reads limits and spends. Looks only; holding money is the gate's work."""
 
@@ -44,6 +58,7 @@ class BudgetWatch:
         self._workspace = workspace
         self._job = job
         self._told_here: set[tuple[str, str, float]] = set()
+        self._held: _Held | None = None
 
     def alerts(self, user_id: str | None = None) -> list[str]:
         """Return what is to be said about each limit whose threshold is crossed, tightest first."""
@@ -81,26 +96,33 @@ class BudgetWatch:
         Once the stage has ``ended``, also those of months that are on course to pass their limit:
         that looks weeks back, which is too much work for every call.
         """
-        spendings = self.spendings(None, stage=stage)
+        held = self._limits(self._job.user_id)
+        limits = [lim for lim in held if lim.scope.kind != "stage" or stage in (None, lim.scope.name)]
+        spendings = self._spendings(limits)
         crossed = crossings(spendings)
         if ended:
             from .foresight import foreseen  # no call pays for it
 
-            crossed += foreseen(self._workspace, spendings)
+            crossed += foreseen(self._workspace, tightest_first(spendings))
         return [_alert(each) for each in self._untold(crossed)]
 
-    def spendings(self, user_id: str | None, stage: str | None = None) -> list[Spending]:
+    def spendings(self, user_id: str | None) -> list[Spending]:
         """Return every limit that holds now with what was spent within it, tightest first."""
-        index = self._workspace.index
-        index.catch_up_all()
-        limits = self._limits(user_id or self._job.user_id, stage)
-        return tightest_first(read_spendings(limits, index, self._workspace.catalogue_name))
+        self._workspace.index.catch_up_all()
+        return tightest_first(self._spendings(self._limits(user_id or self._job.user_id)))
 
-    def _limits(self, user_id: str, stage: str | None) -> Iterable[Limit]:
-        job = None if self._job.is_unassigned else JobRef(self._job.job_id, self._job.ledger)
-        profile = self._workspace.loaded_profile().profile
-        limits = limits_for(profile, user_id, self._workspace.clock(), job)
-        return [lim for lim in limits if lim.scope.kind != "stage" or stage in (None, lim.scope.name)]
+    def _spendings(self, limits: Sequence[Limit]) -> list[Spending]:
+        """Return what was spent; what others append reaches the index by them, or by a look each second."""
+        return read_spendings(limits, self._workspace.index, self._workspace.catalogue_name)
+
+    def _limits(self, user_id: str) -> Sequence[Limit]:
+        """Return the limits of now; those of the last call where they still hold."""
+        profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
+        known = self._held
+        if known is None or known.profile is not profile or known.user_id != user_id or now not in known:
+            job = None if self._job.is_unassigned else JobRef(self._job.job_id, self._job.ledger)
+            known = self._held = _Held(profile, user_id, limits_for(profile, user_id, now, job))
+        return known.limits
 
     def _untold(self, crossed: list[Crossing]) -> list[Crossing]:
         """Return what nobody was told of; told by this process alone where the state cannot be read."""

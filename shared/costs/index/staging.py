@@ -1,0 +1,167 @@
+"""Lines that were just appended, one row each, until they come into the sums together.
+
+Adding a call to the sums changes a page of each of five tables; its row here changes one. A row says
+what its line adds and where the line stands, so it may be dropped at any time in favour of the line
+itself: rows are *settled* (added to the sums) as far as they follow what was taken in without a gap,
+and whoever reads the ledger past a row deletes it. What asks for sums settles first; the budget check
+adds the rows to the sums it reads.
+
+Writers of one ledger come here in another order than they appended. So a row may stand behind a gap,
+until the line before it comes too, or the ledger is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from ..model import Entry
+from ..rollup import BUCKET_SECONDS, bucket_of
+from .fold import Sums, dim_of, plus, sums_of
+from .keys import key_of
+from .ledgerfile import FINGERPRINT_BYTES
+from .store import LedgerRow, Memory, NumberedSums, SeenRow
+from .tables import SUM_COLUMNS
+
+SETTLE_AT: Final = 24
+"""How many rows may wait: each call reads them all, which costs about as much as settling them together."""
+
+
+class StagedRow(NamedTuple):
+    """What one line adds, and where it stands. ``tail`` is the checksum of the 256 bytes before its end."""
+
+    ledger: int
+    offset: int
+    length: int
+    tail: int
+    bucket: int
+    dim: int
+    user_id: str
+    key: int
+    more: int
+    reservation: str | None
+    values: Sums
+
+    @property
+    def end(self) -> int:
+        """The first byte after the line."""
+        return self.offset + self.length
+
+    @property
+    def seen(self) -> SeenRow:
+        """The id of the entry, and where it stands."""
+        return SeenRow(self.key, self.more, self.ledger, self.offset)
+
+
+class Spot(NamedTuple):
+    """Where a line was appended: in which file, from which byte on, and what stands before its end."""
+
+    offset: int
+    length: int
+    tail: int
+    inode: int
+    device: int
+
+
+class Waiting(NamedTuple):
+    """How many rows wait, and the end of those of one ledger; ``None`` where there is a gap."""
+
+    rows: int
+    end: int | None
+
+
+_CALLS: Final = SUM_COLUMNS.index("calls")
+_COST: Final = SUM_COLUMNS.index("cost")
+_WIDTH: Final = len(StagedRow._fields) - 1 + len(SUM_COLUMNS)
+_STAGE: Final = f"""INSERT OR IGNORE INTO staged SELECT {", ".join("?" * _WIDTH)} FROM ledgers
+    WHERE id = ? AND inode = ? AND device = ? AND offset <= ? AND head_length = {FINGERPRINT_BYTES}
+    AND NOT EXISTS (SELECT 1 FROM seen WHERE key = ? AND more = ?)
+    AND NOT EXISTS (SELECT 1 FROM staged WHERE key = ? AND more = ?)"""
+
+
+def stage(db: sqlite3.Connection, memory: Memory, ledger: int, entry: Entry, spot: Spot) -> bool:
+    """Add a row for a line; ``False`` where that takes a look into the ledger.
+
+    So it is when the ledger is new or another file, or the id was seen before.
+    """
+    dim = dim_of(entry)
+    bucket, key = bucket_of(entry.counted_at) // BUCKET_SECONDS, key_of(entry.id)
+    row = (ledger, *spot[:3], bucket, memory.dim(db, dim), dim[0], *key, entry.reservation, *sums_of(entry))
+    return db.execute(_STAGE, (*row, ledger, *spot[3:], spot.offset, *key, *key)).rowcount == 1
+
+
+def waiting(db: sqlite3.Connection, ledger: int) -> Waiting:
+    """Return how many rows wait in all, and up to where a ledger is taken in with them."""
+    rows, own, end, taken = db.execute(_WAITING, (ledger,)).fetchone()
+    if not own:
+        return Waiting(rows, taken)
+    return Waiting(rows, end if taken is not None and taken + own == end else None)
+
+
+# Lines do not overlap: there is no gap before a row when all lengths add up to its end.
+_WAITING: Final = """SELECT count(*), sum(iif(ledger = ?1, length, 0)),
+    max(iif(ledger = ?1, offset + length, 0)), (SELECT offset FROM ledgers WHERE id = ?1) FROM staged"""
+
+
+def any_waits(db: sqlite3.Connection) -> bool:
+    """Tell whether there is any row."""
+    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM staged)").fetchone()[0])
+
+
+def staged_rows(db: sqlite3.Connection) -> Iterator[tuple[int, list[StagedRow]]]:
+    """Return the rows of each ledger that has any, in the order of their lines."""
+    width = len(StagedRow._fields) - 1
+    found = db.execute("SELECT * FROM staged ORDER BY ledger, offset").fetchall()
+    rows = (StagedRow._make((*row[:width], row[width:])) for row in found)
+    for ledger, own in groupby(rows, attrgetter("ledger")):
+        yield ledger, list(own)
+
+
+def without_gap(rows: Sequence[StagedRow], offset: int) -> list[StagedRow]:
+    """Return the rows that follow what was taken in, up to the first gap."""
+    found: list[StagedRow] = []
+    for row in rows:
+        if row.offset == offset:
+            found.append(row)
+            offset = row.end
+    return found
+
+
+def summed(rows: Sequence[StagedRow]) -> list[NumberedSums]:
+    """Add rows up by bucket and dimensions."""
+    sums: dict[tuple[int, int, str], Sums] = {}
+    for row in rows:
+        key = row.bucket, row.dim, row.user_id
+        sums[key] = plus(sums[key], row.values) if key in sums else row.values
+    return [NumberedSums(*key, values) for key, values in sums.items()]
+
+
+def reserved(rows: Sequence[StagedRow]) -> dict[str, tuple[int, int]]:
+    """Return calls and cost of rows by reservation."""
+    found: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        if row.reservation:
+            calls, cost = found.get(row.reservation, (0, 0))
+            found[row.reservation] = calls + row.values[_CALLS], cost + row.values[_COST]
+    return found
+
+
+def drop(db: sqlite3.Connection, row: LedgerRow) -> None:
+    """Delete the rows of a ledger whose lines are taken in."""
+    db.execute("DELETE FROM staged WHERE ledger = ? AND offset < ?", (row.id, row.offset))
+
+
+def find_staged(db: sqlite3.Connection, key: int, more: int) -> SeenRow | None:
+    """Return where the staged entry with this key stands."""
+    row = db.execute(
+        "SELECT key, more, ledger, offset FROM staged WHERE key = ? AND more = ?", (key, more)
+    ).fetchone()
+    return SeenRow(*row) if row else None
+
+
+def spent(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """Return what waits to be added to the spends: user, bucket and cost."""
+    return db.execute("SELECT user_id, bucket, cost FROM staged").fetchall()
