@@ -121,7 +121,7 @@ class PriceBook:
 
     @property
     def checked(self) -> date | None:
-        """When the sources of this book were last looked at."""
+        """When the sources of this book were last looked at; of several files, the oldest day counts."""
         text = self.plain["checked"]
         return date.fromisoformat(text) if text else None
 

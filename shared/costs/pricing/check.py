@@ -44,13 +44,17 @@ class Finding:
 def check(
     catalogue: Catalogue, used: Iterable[UsedModel], now: datetime, peers: Sequence[Peer] = ()
 ) -> list[Finding]:
-    """Return all findings: about the models in use first, then about the sources."""
+    """Return all findings: about the models in use first, then about the sources.
+
+    Where the sources disagree is told of every model in use and of all that the project's and the
+    user's price files have.
+    """
     models = list(used)
-    names = list(dict.fromkeys(catalogue.name(model.service, model.model) for model in models))
+    names = [catalogue.name(model.service, model.model) for model in models]
     return [
         *unpriced(catalogue, models),
         *unverified(catalogue, models, now),
-        *differences(catalogue, names, now, peers),
+        *differences(catalogue, dict.fromkeys([*names, *catalogue.models()]), now, peers),
         *stale(catalogue, now),
     ]
 

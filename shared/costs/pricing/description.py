@@ -43,11 +43,12 @@ class RateLine:
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """A price with its rates: since when, for which service tier and hours, and who says so.
+    """A price of a model with its rates: since when, for which service tier and hours, and who says so.
 
     ``current`` marks the one that holds at the instant that was asked for.
     """
 
+    model: str
     source: str
     version: str
     since: datetime | None
@@ -153,6 +154,7 @@ def _dated(
         for price in prices:
             holds = price is active and quote is not None and quote.priced_by.source == offer.source
             yield DatedPrice(
+                model=offer.name,
                 source=offer.source,
                 version=offer.version,
                 since=price.since,

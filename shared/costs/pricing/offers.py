@@ -80,7 +80,7 @@ class Offers:
         if wanted in self._own.local_services and not model.strip().lower().endswith("-cloud"):
             names.append(("local", "*"))
         for book in self._books:
-            found = [p for of, name in names if (p := book.find(f"{of}/{name}"))]
+            found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}"))]
             for prices in found if family else found[:1]:
                 name = prices.name.replace("*", names[0][1])
                 vague = bool(family) and prices.name != exact

@@ -74,7 +74,9 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
 
 
 def _read_checked(node: Node, plain: dict[str, Any]) -> None:
-    plain["checked"] = max(plain["checked"], node.day().isoformat())
+    """Keep the earliest day: one file that nobody looked at makes the whole of them old."""
+    day = node.day().isoformat()
+    plain["checked"] = min(plain["checked"] or day, day)
 
 
 def _read_models(node: Node, plain: dict[str, Any]) -> None:

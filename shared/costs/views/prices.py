@@ -10,7 +10,7 @@ from ..pricing.check import Finding
 from ..pricing.description import DatedPrice, PricedModel, RateLine
 from ..pricing.update import Change
 from .common import plural
-from .report import Column, Note, Report, Row, Table
+from .report import Column, Note, Report, Row, Table, Tone
 
 SHOWN: Final = 40
 """So many changes of an update are listed for people; JSON has them all."""
@@ -24,16 +24,21 @@ _LISTED: Final = (
     Column("since", "Since", rank=3),
     Column("source", "From", rank=4),
 )
-_RATES: Final = (
-    Column("usd", "USD"),
-    Column("per", "Per"),
-    Column("since", "Since", rank=1),
-    Column("tier", "Tier", rank=2),
-    Column("now", "Holds", rank=3),
-)
+_RATES: Final = (Column("per", "Per"), Column("usd", "USD"))
 _IN_COLUMNS: Final = ("input", "cached", "output")
 _APART: Final = frozenset({*_IN_COLUMNS, "web_searches"})
 """What the list has columns for, or leaves to ``show``."""
+
+_SHORT: Final = {
+    "cache_write": "cache write",
+    "cache_write_1h": "for 1 h",
+    "audio_input": "audio",
+    "audio_cached": "cached audio",
+    "image_input": "image",
+    "audio_output": "audio out",
+    "image_output": "image out",
+}
+"""How the list names rates per million tokens that have no column of their own."""
 
 
 def prices_report(models: Sequence[PricedModel], at: datetime) -> Report:
@@ -41,31 +46,44 @@ def prices_report(models: Sequence[PricedModel], at: datetime) -> Report:
     return Report(
         title="Prices",
         subtitle=f"USD per million tokens on {at:%Y-%m-%d}, where no other unit is named",
-        tables=(
-            Table(
-                plural(len(models), "model", "models"),
-                _LISTED,
-                tuple(map(_listed, models)),
-                empty="No model matches.",
-            ),
-        ),
+        tables=tuple(_by_service(models)) or (Table("Models", _LISTED, (), empty="No model matches."),),
         notes=(Note("cost-dashboard prices show MODEL has every rate, with tiers, dates and sources."),),
         data={"at": at.isoformat(), "models": [_model(model) for model in models]},
     )
 
 
+def _by_service(models: Sequence[PricedModel]) -> Iterator[Table]:
+    """Yield a table for each service, so that the models' names have room."""
+    services: dict[str, list[Row]] = {}
+    for model in models:
+        service, _, name = model.name.partition("/")
+        services.setdefault(service, []).append((name, *_listed(model)))
+    for service, rows in services.items():
+        yield Table(service, _LISTED, tuple(rows))
+
+
 def _listed(model: PricedModel) -> Row:
     price = model.current
     if price is None:
-        return (model.name, "no price", "", "", "", "", "")
+        return ("no price", "", "", "", "", "")
     if model.local or not price.rates:
-        return (model.name, "free", "", "free", "", _since(price), price.source)
+        return ("free", "", "free", "", _since(price), price.source)
     rates = {rate.part: rate.usd for rate in price.rates if rate.above is None}
-    other = [str(rate) for rate in price.rates if rate.part not in _APART and rate.above is None]
-    larger = ["dearer when large"] if any(rate.above for rate in price.rates) else []
+    other = [_briefly(rate) for rate in price.rates if rate.part not in _APART and rate.above is None]
     doubt = ["not verified"] if price.unverified else []
     columns = (rates.get(part, "") for part in _IN_COLUMNS)
-    return (model.name, *columns, ", ".join([*other, *larger, *doubt]), _since(price), price.source)
+    return (*columns, ", ".join([*doubt, *other, *_larger(price)]), _since(price), price.source)
+
+
+def _briefly(rate: RateLine) -> str:
+    return f"{_SHORT[rate.part]} {rate.usd}" if rate.part in _SHORT else str(rate)
+
+
+def _larger(price: DatedPrice) -> Iterator[str]:
+    """Yield what input and output of requests above each size cost: ``above 128,000: 2.5 / 10``."""
+    for size in dict.fromkeys(rate.above for rate in price.rates if rate.above):
+        usd = {rate.part: rate.usd for rate in price.rates if rate.above == size}
+        yield f"above {size:,}: {usd.get('input', '-')} / {usd.get('output', '-')}"
 
 
 def _since(price: DatedPrice) -> str:
@@ -75,40 +93,39 @@ def _since(price: DatedPrice) -> str:
 def price_report(model: PricedModel, at: datetime) -> Report:
     """Return every rate of a model with its dates and sources, and the arithmetic of an example."""
     about = [model.kind or "", "runs on your own machine" if model.local else ""]
-    references = dict.fromkeys(price.reference for price in model.prices if price.reference)
     notes = [Note(f"Example: {line}" if number == 0 else line) for number, line in enumerate(model.example)]
-    notes += [Note(f"{price.since:%Y-%m-%d}: {price.note}") for price in model.prices if _told(price)]
-    notes += [Note(f"Source: {reference}") for reference in references]
+    notes += map(Note, dict.fromkeys(_origin(price) for price in model.prices if price.reference))
     if model.current and model.current.unverified:
         notes.append(Note("Its own source is not sure of this price.", "warning"))
     return Report(
         title=model.name,
         subtitle=", ".join(filter(None, [*about, f"on {at:%Y-%m-%d}"])),
-        tables=tuple(_by_source(model)),
+        tables=tuple(_rates(price, model) for price in model.prices),
         notes=tuple(notes),
         data={"at": at.isoformat(), **_model(model), "prices": [_price(price) for price in model.prices]},
     )
 
 
-def _told(price: DatedPrice) -> bool:
-    return bool(price.note and price.since)
+def _origin(price: DatedPrice) -> str:
+    """Return where a price was read, and what its source remarks on it."""
+    since = f" since {price.since:%Y-%m-%d}" if price.since else ""
+    tier = f", {price.tier}" if price.tier else ""
+    remark = f" ({price.note.rstrip('.')})" if price.note else ""
+    return f"Source, {price.source} {price.version}{since}{tier}: {price.reference}{remark}"
 
 
-def _by_source(model: PricedModel) -> Iterator[Table]:
-    sources = dict.fromkeys((price.source, price.version) for price in model.prices)
-    for source, version in sources:
-        prices = [price for price in model.prices if (price.source, price.version) == (source, version)]
-        rows = tuple(row for price in prices for row in _rates(price))
-        yield Table(f"USD, {source} {version}", _RATES, rows)
-
-
-def _rates(price: DatedPrice) -> list[Row]:
+def _rates(price: DatedPrice, model: PricedModel) -> Table:
+    """Return the rates of one price; its title tells whose it is, of which tier, since when, if it holds."""
+    of = f"{price.model.partition('/')[2]}: " if price.model != model.name else ""
     hours = ""
     if price.hours:
         begin, end = (f"{minute // 60:02d}:{minute % 60:02d}" for minute in price.hours)
         hours = f", {begin} to {end} UTC"
-    shared = (_since(price), f"{price.tier or 'standard'}{hours}", "yes" if price.current else "")
-    return [(rate.usd, _unit(rate), *shared) for rate in price.rates] or [("0", "call", *shared)]
+    since = f"since {price.since:%Y-%m-%d}" if price.since else "at any date"
+    holds = ", holds" if price.current else ""
+    title = f"{of}{price.tier or 'standard'} {since}{hours}, {price.source}{holds}"
+    rows = tuple((_unit(rate), rate.usd) for rate in price.rates) or (("call", "0"),)
+    return Table(title, _RATES, rows)
 
 
 def _unit(rate: RateLine) -> str:
@@ -127,6 +144,7 @@ def _model(model: PricedModel) -> dict[str, object]:
 
 def _price(price: DatedPrice) -> dict[str, object]:
     return {
+        "model": price.model,
         "source": price.source,
         "version": price.version,
         "since": price.since.isoformat() if price.since else None,
@@ -161,17 +179,13 @@ class CheckedPrices(NamedTuple):
 
 def checked_prices_report(facts: CheckedPrices) -> Report:
     """Return what is doubtful about prices, each with what to do."""
-    columns = (Column("kind", "What"), Column("name", "Model"), Column("text", "Found"))
-    rows = tuple((finding.kind, finding.name, finding.text) for finding in facts.findings)
-    remedies = dict.fromkeys(f"{finding.kind}: {finding.remedy}." for finding in facts.findings)
+    count = len(facts.findings)
     others = ", ".join(f"{name} {version}" for name, version in facts.peers.items())
     compared = f"Compared with {others}." if others else "No other price table is installed to compare with."
-    found = plural(len(rows), "finding", "findings") if rows else "Nothing is doubtful"
     return Report(
-        title=f"Prices: {found}" if rows else "Prices: nothing is doubtful",
+        title=f"Prices: {plural(count, 'finding', 'findings') if count else 'nothing is doubtful'}",
         subtitle=plural(facts.used, "model in use", "models in use"),
-        tables=(Table("Findings", columns, rows),) if rows else (),
-        notes=(*(Note(remedy, "warning") for remedy in remedies), Note(compared)),
+        notes=(*map(_finding, facts.findings), Note(compared)),
         data={
             "models_in_use": facts.used,
             "compared_with": dict(facts.peers),
@@ -181,6 +195,12 @@ def checked_prices_report(facts: CheckedPrices) -> Report:
             ],
         },
     )
+
+
+def _finding(one: Finding) -> Note:
+    """Return a finding in whole sentences: a table would cut off what it is about."""
+    tone: Tone = "warning" if one.kind in ("unpriced", "repriceable") else "plain"
+    return Note(f"{one.kind}: {one.name}: {one.text}. {one.remedy[:1].upper()}{one.remedy[1:]}.", tone)
 
 
 # --- update
@@ -197,14 +217,7 @@ class PriceUpdate(NamedTuple):
 
 def price_update_report(facts: PriceUpdate) -> Report:
     """Return the difference that newer prices make, before or after they are taken."""
-    columns = (
-        Column("model", "Model"),
-        Column("kind", "Is"),
-        Column("before", "Was"),
-        Column("after", "Is now"),
-    )
-    rows = tuple(_change(change) for change in facts.changes[:SHOWN])
-    notes = []
+    notes = [Note(_change(change)) for change in facts.changes[:SHOWN]]
     if len(facts.changes) > SHOWN:
         notes.append(Note(f"{len(facts.changes) - SHOWN:,} more; --json has them all."))
     if facts.changes and not facts.written:
@@ -217,7 +230,6 @@ def price_update_report(facts: PriceUpdate) -> Report:
     return Report(
         title=count if facts.changes else "No price changes",
         subtitle=f"{facts.source} into {facts.target}",
-        tables=(Table("Difference", columns, rows),) if rows else (),
         notes=tuple(notes),
         data={
             "source": facts.source,
@@ -231,7 +243,10 @@ def price_update_report(facts: PriceUpdate) -> Report:
     )
 
 
-def _change(change: Change) -> Row:
-    before = [line for line in change.before if line not in change.after]
-    after = [line for line in change.after if line not in change.before]
-    return (change.name, change.kind, "; ".join(before), "; ".join(after))
+def _change(change: Change) -> str:
+    """Return a change in whole sentences: what is no longer said, and what is said now."""
+    before = "; ".join(line for line in change.before if line not in change.after)
+    after = "; ".join(line for line in change.after if line not in change.before)
+    was = f"was {before}" if before else ""
+    now = f"{'now ' if before else ''}{after}" if after else ""
+    return f"{change.kind} {change.name}: {' -> '.join(filter(None, (was, now)))}"

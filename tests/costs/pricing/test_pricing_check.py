@@ -14,6 +14,8 @@ from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.check import UsedModel, check, differences, stale
 from shared.costs.pricing.peers import Peer, installed_peers
 from shared.costs.pricing.rates import Rate
+from shared.costs.pricing.reading import read_book
+from shared.costs.yaml_strict import parse
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 OWN = Catalogue.load()
@@ -148,3 +150,14 @@ def test_old_sources(tmp_path: Path) -> None:
     assert finding.name == "prices.yaml"
     path.write_text("aliases: {a: openai/gpt-4o}\n")
     assert list(stale(Catalogue.load(None, path), NOW)) == []
+
+
+def test_models_that_nobody_used_yet_are_compared_too() -> None:
+    found = [one for one in check(OWN, [], NOW, [PEER]) if one.kind == "differs" and "othertable" in one.text]
+    assert [one.name for one in found] == ["openai/gpt-4o"]
+
+
+def test_of_several_files_the_one_not_looked_at_for_longest_decides() -> None:
+    files = [f"checked: {day}".encode() for day in ("2026-11-01", "2026-03-01", "2026-10-01")]
+    plain = read_book(parse(text, Path("prices.yaml")) for text in files)
+    assert plain["checked"] == "2026-03-01"

@@ -201,3 +201,13 @@ def test_the_list_of_all_models() -> None:
     assert one.example[-1].startswith("total $")
     # Describing one of them alone says the same.
     assert OWN.describe("groq", "gemma2-9b-it", NOW) == one
+
+
+def test_a_family_name_shows_each_price_of_each_model_once() -> None:
+    found = Catalogue.load().describe("anthropic", "sonnet", NOW)
+    assert found is not None
+    shown = [(price.model, price.source, price.since, price.tier) for price in found.prices]
+    assert len(shown) == len(set(shown))
+    assert {model for model, source, _, _ in shown if source == "catalogue"} == {
+        f"anthropic/claude-{name}" for name in ("sonnet-4", "3-7-sonnet", "3-5-sonnet", "3-sonnet")
+    }
