@@ -2,20 +2,26 @@
 
 Pipelines run more on some weekdays than on others, so the days to come are counted as what they
 are. From the complete days of the last eight weeks, newer ones weighing more (half as much after
-four weeks), each weekday's mean is taken and drawn towards the mean of all days by the weight of
+two weeks), each weekday's mean is taken and drawn towards the mean of all days by the weight of
 one day, because few Mondays say little. What is left of today counts by the hours left.
 
 A day that cost more than three times the median of its weekday is taken as three times it: what
 went wrong once is not expected to go wrong every week.
 
-The interval is a prediction interval for the sum of the days to come, as in :mod:`.pace`, with the
-deviations from the weekday's mean instead of from the mean; eight times in ten the month ends in it.
-With less than two weeks of days the plain run rate is used; before three days there is no interval.
+The interval is a prediction interval for the sum of the m days to come, as in :mod:`.pace`, but with
+the deviations from the weekday's mean, with as many days behind the mean as weigh equally
+(n = (sum w)**2 / sum w**2), and wider where weeks cluster: the variance is multiplied by that of the
+deviations' weekly sums over that of seven independent days, where this is above 1. Eight times in ten
+the month ends in it, as far as the days to come are like those seen: a pipeline that grows by a third
+every month, or whose days go wrong tenfold, leaves it more often. With less than two weeks of days the
+plain run rate is used; before three days there is no interval.
 
 Sources: weighted means, R. J. Hyndman and G. Athanasopoulos, Forecasting: Principles and Practice,
 3rd ed., chapters 5 and 8, https://otexts.com/fpp3/; drawing small groups towards the mean,
 B. Efron and C. Morris, Stein's Paradox in Statistics, Scientific American 236 (1977); the
-interval, Hahn and Meeker, Statistical Intervals (1991), chapter 4.
+interval, Hahn and Meeker, Statistical Intervals (1991), chapter 4; unequal weights, L. Kish, Survey
+Sampling (1965), section 11.2; sums of dependent days, the method of batch means, A. M. Law, Simulation
+Modeling and Analysis, 5th ed. (2015), section 9.5.
 """
 
 from __future__ import annotations
@@ -36,7 +42,10 @@ HISTORY_DAYS: Final = 56
 WEEKDAYS_FROM: Final = 14
 """With fewer days, weekdays are not told apart."""
 
-_HALF_LIFE_DAYS: Final = 28.0
+FEWEST_WEEKS: Final = 4
+"""With fewer, how weeks vary says nothing."""
+
+_HALF_LIFE_DAYS: Final = 14.0
 _ODD: Final = 3
 _PULL: Final = 1.0
 """With how many days' weight a weekday's mean is drawn towards the mean of all."""
@@ -127,7 +136,7 @@ class _Means(NamedTuple):
 
     @classmethod
     def of(cls, days: Sequence[Day]) -> _Means:
-        weights = [0.5 ** ((len(days) - 1 - at) / _HALF_LIFE_DAYS) for at in range(len(days))]
+        weights = _weights(len(days))
         whole = _mean([day.cost for day in days], weights, 0.0, 0.0)
         if len(days) < WEEKDAYS_FROM:
             return cls(whole, (whole,) * 7, by_weekday=False)
@@ -140,6 +149,10 @@ class _Means(NamedTuple):
 
     def on(self, day: date) -> float:
         return self.weekdays[day.weekday()]
+
+
+def _weights(days: int) -> list[float]:
+    return [0.5 ** ((days - 1 - at) / _HALF_LIFE_DAYS) for at in range(days)]
 
 
 def _mean(costs: Sequence[int], weights: Sequence[float], towards: float, pull: float) -> float:
@@ -164,13 +177,32 @@ def _interval(
 ) -> tuple[Nanos | None, Nanos | None]:
     if not left:
         return spent, spent
-    n = len(days)
-    if n < FEWEST_DAYS:
+    if len(days) < FEWEST_DAYS:
         return None, None
-    freedom = max(n - (7 if means.by_weekday else 1), 1)
-    variance = sum((day.cost - means.on(day.date)) ** 2 for day in days) / freedom
+    freedom = max(len(days) - (7 if means.by_weekday else 1), 1)
+    rests = [day.cost - means.on(day.date) for day in days]
+    variance = sum(rest * rest for rest in rests) / freedom * _clustering(rests)
+    n = _behind(_weights(len(days)))
     half = QUANTILES[min(freedom, len(QUANTILES)) - 1] * math.sqrt(variance * (left + left * left / n))
     return Nanos(max(spent, round(projected - half))), Nanos(round(projected + half))
+
+
+def _behind(weights: Sequence[float]) -> float:
+    """Return how many equal days weigh as much for a mean as these (Kish's effective sample size)."""
+    return sum(weights) ** 2 / sum(weight * weight for weight in weights)
+
+
+def _clustering(rests: Sequence[float]) -> float:
+    """Return by how much sums over weeks vary more than independent days would; at least 1.0.
+
+    Where spend grows, or busy weeks follow busy weeks, days are not independent, and an interval
+    that takes them as such is too narrow.
+    """
+    weeks = [sum(rests[at : at + 7]) for at in range(len(rests) % 7, len(rests), 7)]
+    daily = sum(rest * rest for rest in rests) / len(rests)
+    if len(weeks) < FEWEST_WEEKS or not daily:
+        return 1.0
+    return max(1.0, sum(week * week for week in weeks) / len(weeks) / (7 * daily))
 
 
 def days_between(first: date, last: date, costs: dict[date, Nanos]) -> list[Day]:

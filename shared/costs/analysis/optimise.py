@@ -92,6 +92,11 @@ class Savings:
         return _sum(self.best)
 
     @property
+    def after(self) -> Nanos:
+        """What all calls would have cost with the best combination."""
+        return Nanos(self.spent - self.saving)
+
+    @property
     def saving_hosted(self) -> Nanos:
         """What the best combination without local engines would have saved."""
         return _sum(self.best_hosted)

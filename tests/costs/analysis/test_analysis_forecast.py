@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,14 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.analysis.forecast import WEEKDAYS_FROM, Day, Forecast, days_between, forecast
-from shared.costs.analysis.pace import pace
 from shared.costs.money import Nanos, from_usd
-from shared.costs.periods import Period, month, parse_month
+from shared.costs.periods import parse_month
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOVEMBER = parse_month("2026-11", BERLIN)
-WEEKDAYS = (1.4, 1.3, 1.2, 1.2, 1.0, 0.15, 0.1)
-"""A pipeline that rests at weekends."""
 
 
 def at(day: int, hour: int = 12) -> datetime:
@@ -102,47 +98,6 @@ def test_the_day_on_which_a_limit_is_reached() -> None:
     assert found.reaches(from_usd(10)) == date(2026, 11, 23)  # reached already: today
     assert found.reaches(from_usd(50)) == date(2026, 11, 25)
     assert found.reaches(from_usd(500)) is None
-
-
-def simulated(chance: Random, first: date, last: date) -> list[Day]:
-    """Return days of a pipeline with weekdays, slow growth, noise, and a day off now and then."""
-    days = []
-    for n in range((last - first).days + 1):
-        day = first + timedelta(days=n)
-        level = 2e9 * 1.002**n * WEEKDAYS[day.weekday()]
-        off = chance.random() < 0.03
-        days.append(Day(day, Nanos(0 if off else round(level * chance.lognormvariate(0, 0.25)))))
-    return days
-
-
-def errors_at(day_of_month: int) -> tuple[float, float, int]:
-    """Return the mean errors (percent) of forecast and run rate over 24 months; how often the range held."""
-    chance, mine, plain, inside = Random(5), 0.0, 0.0, 0
-    days = simulated(chance, date(2024, 9, 1), date(2026, 12, 31))
-    for number in range(24):
-        first = datetime(2024 + (10 + number) // 12, (10 + number) % 12 + 1, 1, 12, tzinfo=BERLIN)
-        period = month(first, BERLIN)
-        now = first + timedelta(days=day_of_month - 1, hours=11, minutes=59)
-        seen = [day for day in days if day.date <= now.date()]
-        truth = sum(day.cost for day in days if period.first_day <= day.date < period.end_day)
-        found = forecast(seen, period, now)
-        mine += abs(found.projected - truth) / truth
-        plain += abs(pace(_in(seen, period), period, now).projected - truth) / truth
-        inside += (found.low or 0) <= truth <= (found.high or 0)
-    return mine / 24 * 100, plain / 24 * 100, inside
-
-
-def _in(seen: list[Day], period: Period) -> list[Nanos]:
-    costs = {day.date: day.cost for day in seen}
-    return [costs.get(day, Nanos(0)) for day in period.dates()]
-
-
-@pytest.mark.parametrize(("day", "at_most"), [(5, 10.0), (10, 8.0), (20, 4.0)])
-def test_better_than_a_run_rate_over_24_months(day: int, at_most: float) -> None:
-    mine, plain, inside = errors_at(day)
-    assert mine < at_most
-    assert mine < 0.85 * plain
-    assert 15 <= inside <= 24  # eight in ten of 24 is 19
 
 
 def test_reaching_zero_days() -> None:
