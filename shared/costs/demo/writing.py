@@ -127,4 +127,7 @@ models:
       - since: {raised}
         source: the sample history
         per_million_tokens: {{input: 3.00, output: 9.00}}
+avoided:
+  local/whisperx-large-v3: openai/whisper-1
+  local/indictrans2-local: indictrans2/api
 """

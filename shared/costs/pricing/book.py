@@ -17,6 +17,7 @@ for, so that a remembered book costs a process one JSON parse and no more.
     services:
       acme: {discount: {percent: 10, since: 2026-01-01, source: contract 12}}
     aliases: {azure/my-deployment: azure/gpt-4o}
+    avoided: {local/pocketsphinx: openai/whisper-1}    # what local work is valued at
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class PriceBook:
         self.source = source
         self.version = version
         self.aliases: Mapping[str, str] = plain["aliases"]
+        self.avoided: Mapping[str, str] = plain.get("avoided", {})  # what was remembered earlier has none
         self.local_services: frozenset[str] = frozenset(plain["local_services"])
         self.same_as: Mapping[str, str] = plain["same_as"]
         self._names: Mapping[str, str] = plain["names"]

@@ -25,6 +25,7 @@ from . import arithmetic
 from .book import Discount, PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
+from .names import normalize_service
 from .offers import Offer, Offers
 from .rates import Price
 from .sources import CATALOGUE, PROFILE, own_book, user_book
@@ -159,6 +160,19 @@ class Catalogue:
         """Whether a model runs on the user's own machine, at an explicit price of zero."""
         offer = next(self.offers(service, model), None)
         return offer is not None and offer.prices.local
+
+    def cloud_for(self, service: str, model: str) -> str | None:
+        """Return the ``service/model`` at whose price the user values a local model, where one is named."""
+        if self.overrides is None or not self.overrides.avoided or not self.is_local(service, model):
+            return None
+        named, wanted = self.overrides.avoided, normalize_service(service)
+        return named.get(f"{wanted}/{model.strip().lower()}") or named.get(f"{wanted}/*")
+
+    def steady_until(self, service: str, model: str, at: datetime) -> datetime:
+        """Return until when the price that holds at ``at`` stays the same."""
+        self.quote(service, model, at)
+        known = self._known.get((service, model, None))
+        return known.until if known is not None and known.since <= at else _NEVER
 
     def name(self, service: str, model: str) -> str:
         """Return the catalogue's ``provider/model`` for a service and a model as a call names them."""

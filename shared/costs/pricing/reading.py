@@ -52,6 +52,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "models": {},
         "names": {},
         "aliases": {},
+        "avoided": {},
         "classes": {},
         "retired": [],
         "references": {},
@@ -63,6 +64,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "checked": _read_checked,
         "models": _read_models,
         "aliases": _read_aliases,
+        "avoided": _read_avoided,
         "classes": _read_classes,
         "services": _read_services,
         "local_services": _read_local_services,
@@ -217,6 +219,11 @@ def _microseconds(node: Node) -> int:
 def _read_aliases(node: Node, plain: dict[str, Any]) -> None:
     for key, target in node.map().items():
         plain["aliases"][key.strip().lower()] = target.text().strip().lower()
+
+
+def _read_avoided(node: Node, plain: dict[str, Any]) -> None:
+    for key, cloud in node.map().items():
+        plain["avoided"][_model_name(key, cloud)] = _model_name(cloud.text(), cloud)
 
 
 def _read_classes(node: Node, plain: dict[str, Any]) -> None:

@@ -73,21 +73,3 @@ def adjustment(
 def _latest(entry: Entry, corrections: Sequence[Entry]) -> PricedBy | None:
     charges = [e.charge for e in (entry, *corrections) if e.charge is not None]
     return charges[-1].priced_by if charges else None
-
-
-def avoided_cost(entry: Entry, catalogue: Catalogue, cloud: str) -> Charge | Unpriced | None:
-    """Return what a local call would have cost at ``cloud`` (``service/model``) on the call's own date.
-
-    ``None`` for a call that is not local.
-
-    Raises:
-        ValueError: ``cloud`` does not name a service and a model.
-    """
-    service, slash, model = cloud.partition("/")
-    if not slash or not service or not model:
-        raise ValueError(
-            f"{cloud!r} names no cloud price; write it as service/model, such as openai/whisper-1"
-        )
-    if not catalogue.is_local(entry.service, entry.model):
-        return None
-    return catalogue.charge(service, model, entry.usage, entry.timestamp)

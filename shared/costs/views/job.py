@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ..analysis.job import Line, Receipt, per_audio_minute
@@ -12,6 +13,7 @@ from ..analysis.sums import share
 from ..budgets.limits import Spending, crossings, message
 from ..money import Nanos, format_usd, percent, to_usd
 from ..rollup import Totals
+from .avoided import avoided_data, avoided_figure
 from .common import (
     Health,
     cost_or_unpriced,
@@ -25,6 +27,9 @@ from .common import (
 )
 from .monthly import count_figures, money_figures
 from .report import Column, Figure, Note, Report, Table
+
+if TYPE_CHECKING:
+    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class JobFacts:
     spendings: tuple[Spending, ...] = ()
     month: MonthShare | None = None
     health: Health = field(default_factory=Health)
+    avoided: Sequence[Saving] = ()
 
 
 def job_report(facts: JobFacts) -> Report:
@@ -79,6 +85,7 @@ def _figures(facts: JobFacts) -> Iterator[Figure]:
     totals = facts.receipt.totals
     yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts), places=4)
     yield from money_figures(totals, places=4)
+    yield from avoided_figure(facts.avoided, places=4)
     yield from count_figures(totals)
     if (minute := per_audio_minute(totals)) is not None and totals.cost:
         yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together", places=4)
@@ -173,6 +180,7 @@ def _data(facts: JobFacts) -> dict[str, object]:
         "stages": {name: _line(line) for name, line in receipt.by_stage.items()},
         "models": {name: _line(line) for name, line in receipt.by_model.items()},
         "corrections": receipt.corrections,
+        "avoided": avoided_data(facts.avoided),
         "limits": [limit_row(spending) for spending in facts.spendings],
         "incomplete": len(facts.health.problems),
         "ledger": str(facts.ledger),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..analysis.pace import Pace
 from ..analysis.summary import Summary, costs
@@ -11,6 +11,7 @@ from ..budgets.limits import Spending
 from ..money import Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
+from .avoided import avoided_data, avoided_figure
 from .common import (
     Breakdown,
     Health,
@@ -26,6 +27,9 @@ from .common import (
     usd,
 )
 from .report import Figure, Report, Series, Table, Tone
+
+if TYPE_CHECKING:
+    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
 
 
 class MonthFacts(NamedTuple):
@@ -43,6 +47,7 @@ class MonthFacts(NamedTuple):
     before: Nanos | None = None
     limit: Spending | None = None
     health: Health = Health()
+    avoided: Sequence[Saving] = ()
 
 
 def month_report(facts: MonthFacts) -> Report:
@@ -65,6 +70,7 @@ def _figures(facts: MonthFacts) -> Iterator[Figure]:
     totals = facts.summary.totals
     yield Figure("cost", "Spent", totals.cost, note=_compared(facts))
     yield from money_figures(totals)
+    yield from avoided_figure(facts.avoided)
     yield Figure("jobs", "Jobs", totals.jobs, "count", _per_job(facts.summary))
     yield from count_figures(totals)
 
@@ -151,5 +157,6 @@ def _data(facts: MonthFacts) -> dict[str, object]:
         },
         "totals": totals_data(summary.totals),
         "details": details,
+        "avoided": avoided_data(facts.avoided),
         "incomplete": len(facts.health.problems),
     }

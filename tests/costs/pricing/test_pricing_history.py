@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.ledger.ids import id_for_request
-from shared.costs.model import Charge, Entry, PricedBy, Unpriced, Usage
+from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing import sources
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.history import PriceHistory, recompute, with_corrections
-from shared.costs.pricing.repricing import adjustment, avoided_cost
+from shared.costs.pricing.repricing import adjustment
 from shared.costs.storage import CostStorage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -286,26 +286,3 @@ def test_a_whole_ledger_repriced_adds_up_and_nothing_is_left_to_do() -> None:
     ]
     assert set(again) == {None}
     assert len({e.id for e in ledger}) == len(ledger)
-
-
-# --- avoided cost
-
-
-def test_local_calls_have_an_avoided_cost_at_the_price_of_their_date() -> None:
-    made = entry(OWN, ("local", "pocketsphinx", None), NOW, Usage(audio_seconds=600))
-    found = avoided_cost(made, OWN, "openai/whisper-1")
-    assert isinstance(found, Charge)
-    assert found.total == from_usd("0.06")
-    summary = entry(
-        OWN, ("local", "extractive", None), datetime(2024, 9, 1, tzinfo=UTC), Usage(1_000_000 // 10, 0)
-    )
-    found = avoided_cost(summary, OWN, "google/gemini-1.5-pro")
-    assert isinstance(found, Charge)
-    assert found.total == from_usd("0.35")
-    assert isinstance(avoided_cost(summary, OWN, "openai/whisper-1"), Unpriced)
-
-
-def test_paid_calls_avoid_nothing_and_a_price_must_be_named() -> None:
-    assert avoided_cost(entry(OWN, CALLS[0], NOW, Usage(5)), OWN, "openai/whisper-1") is None
-    with pytest.raises(ValueError, match="openai/whisper-1"):
-        avoided_cost(entry(OWN, CALLS[0], NOW, Usage(5)), OWN, "whisper-1")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.costs.analysis.avoided import Saving
 from shared.costs.analysis.job import receipt
 from shared.costs.analysis.pace import outlook, pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
@@ -128,6 +129,20 @@ JOB = [
 )
 def test_job(case: str, entries: list[Entry]) -> None:
     check_report(f"show-job-{case}", job_report(job_facts(entries)))
+
+
+SAVED = [
+    Saving("local/pocketsphinx", "openai/whisper-1", from_usd("0.36")),
+    Saving("local/indictrans2-local", "indictrans2/api", from_usd("0.0021"), unverified=True),
+    Saving("local/apertium", "openai/gpt-4o-mini", None),
+]
+
+
+def test_what_local_work_avoided() -> None:
+    check_report("show-job-avoided", job_report(replace(job_facts(JOB), avoided=SAVED)))
+    check_report("show-monthly-avoided", month_report(month_facts(ONE, None, avoided=SAVED[:1])))
+    unknown = replace(job_facts(JOB), avoided=SAVED[2:])
+    assert not [figure for figure in job_report(unknown).figures if figure.key == "avoided"]
 
 
 def test_job_with_limits_and_damage() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ...analysis.sums import by_day
@@ -13,6 +14,9 @@ from ...periods import Period
 from ...rollup import JobRef, Query
 from ...views.common import Health
 from ...workspace import Workspace
+
+if TYPE_CHECKING:
+    from ...pricing.catalogue import Catalogue
 
 
 def health(workspace: Workspace) -> Health:
@@ -63,6 +67,14 @@ def others(workspace: Workspace, query: Query) -> tuple[str, ...]:
     """Return the users who have calls where ``query`` found none of its user's."""
     groups = workspace.index.groups(("user_id",), Query(start=query.start, end=query.end))
     return tuple(str(group.key[0]) for group in groups)
+
+
+def own_prices(workspace: Workspace) -> Catalogue | None:
+    """Return the prices where the user named some for local work to be valued at; others load none for it."""
+    if workspace.prices_path is None or not workspace.prices_path.exists():
+        return None
+    catalogue = workspace.loaded_catalogue().catalogue
+    return catalogue if catalogue.overrides is not None and catalogue.overrides.avoided else None
 
 
 def jobs_in(workspace: Workspace, query: Query) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...analysis.job import Receipt, receipt
 from ...budgets.limits import Spending, limits_for
@@ -12,7 +14,10 @@ from ...periods import month
 from ...rollup import JobRef, Query
 from ...views.job import JobFacts, MonthShare
 from ...workspace import Workspace
-from .common import health, spendings, zone_of
+from .common import health, own_prices, spendings, zone_of
+
+if TYPE_CHECKING:
+    from ...analysis.avoided import Saving
 
 
 def job_facts(workspace: Workspace, job: JobRef) -> JobFacts:
@@ -27,7 +32,17 @@ def job_facts(workspace: Workspace, job: JobRef) -> JobFacts:
         spendings=_job_limits(workspace, user_id, job),
         month=_month_share(workspace, user_id, found),
         health=health(workspace)._replace(problems=tuple(map(str, problems))),
+        avoided=_avoided(workspace, entries),
     )
+
+
+def _avoided(workspace: Workspace, entries: Sequence[Entry]) -> Sequence[Saving]:
+    prices = own_prices(workspace)
+    if prices is None:
+        return ()
+    from ...analysis.avoided import of_calls  # only with prices that it can be told by
+
+    return of_calls(entries, prices)
 
 
 def entries_of_job(workspace: Workspace, job: JobRef) -> tuple[list[Entry], list[LedgerProblem]]:

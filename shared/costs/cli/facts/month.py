@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from ...analysis.pace import Pace, pace
-from ...analysis.summary import DIMENSIONS, summarise
+from ...analysis.summary import DIMENSIONS, Summary, summarise
 from ...money import Nanos
 from ...periods import Period, between, previous_month
 from ...rollup import Query
 from ...views.monthly import MonthFacts
 from ...workspace import Workspace
 from ..options import Span
-from .common import days_of, health, jobs_in, limits_in, monthly, spendings, zone_of
+from .common import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, zone_of
+
+if TYPE_CHECKING:
+    from ...analysis.avoided import Saving
 
 
 def month_facts(workspace: Workspace, user_id: str | None, month_name: str | None) -> MonthFacts:
@@ -24,15 +30,29 @@ def month_facts(workspace: Workspace, user_id: str | None, month_name: str | Non
     groups = workspace.index.groups(DIMENSIONS, query)
     limits = limits_in(workspace, user_id or "", period)
     own = [x for x in limits if x.scope.kind == "month" and x.scope.owner == user_id]
+    summary = summarise(period.name, user_id, groups, jobs_in(workspace, query))
     return MonthFacts(
         period=period,
-        summary=summarise(period.name, user_id, groups, jobs_in(workspace, query)),
+        summary=summary,
         days=days,
         pace=found,
         before=_before(workspace, user_id, period, found),
         limit=monthly(spendings(workspace, own), user_id),
         health=health(workspace),
+        avoided=_avoided(workspace, query, summary),
     )
+
+
+def _avoided(workspace: Workspace, query: Query, summary: Summary) -> Sequence[Saving]:
+    prices = own_prices(workspace)
+    if prices is None:
+        return ()
+    from ...analysis.avoided import Calls, of_period  # only with prices that it can be told by
+
+    index = workspace.index
+    calls = Calls(lambda part: (group.totals for group in index.groups((), part)), index.entries)
+    free = (name.partition("/") for name, totals in summary.by_model.items() if not totals.cost)
+    return of_period(calls, query, [(service, model) for service, _, model in free], prices)
 
 
 def _before(workspace: Workspace, user_id: str | None, period: Period, found: Pace) -> Nanos | None:
