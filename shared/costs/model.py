@@ -59,11 +59,14 @@ class Usage:
     web_searches: int = 0
 
     def __post_init__(self) -> None:
-        tokens_input, tokens_output, *others = _counts_of(self)
-        for name, value in zip(USAGE_FIELDS, (tokens_input, tokens_output, *others), strict=True):
-            if value.__class__ is not int or not 0 <= value <= MAX_COUNT:
-                object.__setattr__(self, name, _count(name, value))
-        if any(others):
+        values = _counts_of(self)
+        for name, value in zip(USAGE_FIELDS, values, strict=True):
+            if value.__class__ is int and 0 <= value <= MAX_COUNT:
+                continue
+            if value.__class__ is float and not value and name == "audio_seconds":
+                continue
+            object.__setattr__(self, name, _count(name, value))
+        if any(values[2:]):  # all but input and output
             self._require_subsets()
 
     def _require_subsets(self) -> None:

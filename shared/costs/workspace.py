@@ -237,7 +237,8 @@ def _load_catalogue(storage: CostStorage, prices: Path | None, aliases: Mapping[
 
 def _signature(path: Path | None) -> object:
     """Tell one version of a file from another, as cheaply as one ``stat``."""
-    if path is not None:
+    # Asked first, because a file that is not there would cost an exception at every call.
+    if path is not None and os.access(path, os.F_OK):
         with suppress(OSError):
             found = os.stat(path)
             return (path, found.st_mtime_ns, found.st_size, found.st_ino)

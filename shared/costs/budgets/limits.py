@@ -119,8 +119,10 @@ class Spending:
     @property
     def threshold(self) -> float | None:
         """The highest threshold that is crossed, in percent; ``None`` below the first one."""
-        crossed = [t for t in (*self.limit.thresholds, FULL) if self._reaches(t)]
-        return max(crossed, default=None)
+        thresholds = (*self.limit.thresholds, FULL)
+        if not self._reaches(min(thresholds)):
+            return None
+        return max(filter(self._reaches, thresholds))
 
     @property
     def level(self) -> Level:
@@ -169,7 +171,8 @@ def crossing(spending: Spending) -> Crossing | None:
 
 def crossings(spendings: Iterable[Spending]) -> list[Crossing]:
     """Return what is crossed, tightest limit first."""
-    found = (crossing(s) for s in tightest_first(spendings))
+    crossed = [s for s in spendings if s.threshold is not None]
+    found = (crossing(s) for s in tightest_first(crossed))
     return [c for c in found if c is not None]
 
 

@@ -27,34 +27,55 @@ def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelNam
 
     ``names`` gives the catalogue's name of a service and model, for limits on models.
     """
-    held = list(limits)
-    asked = _Asked(reader, names, held)
-    return [Spending(limit, asked.spent(limit)) for limit in held]
+    return Questions(limits).answered(reader, names)
 
 
-class _Asked:
-    """Asks each query once, however many limits share it, and all periods together."""
+class Questions:
+    """What has to be asked to know how some limits stand: each question once, all periods together."""
 
-    def __init__(self, reader: SpendReader, names: ModelName, limits: Iterable[Limit]) -> None:
+    def __init__(self, limits: Iterable[Limit]) -> None:
+        self.limits = tuple(limits)
+        numbers: dict[Query, int] = {}
+        self._periods = [
+            numbers.setdefault(limit.query, len(numbers)) if _is_timed(limit) else None
+            for limit in self.limits
+        ]
+        self.periods = tuple(numbers)
+        """The periods, of one user or of all, whose spends are asked for."""
+
+    def answered(
+        self, reader: SpendReader, names: ModelName, spends: Sequence[Nanos] | None = None
+    ) -> list[Spending]:
+        """Return each limit with what was spent within it; ``spends`` answers :attr:`periods` already."""
+        if spends is None:
+            spends = reader.spends(self.periods) if self.periods else ()
+        others = _Others(reader, names)
+        return [
+            Spending(limit, others.spent(limit) if number is None else spends[number])
+            for limit, number in zip(self.limits, self._periods, strict=True)
+        ]
+
+
+class _Others:
+    """Asks for what jobs, stages and models spent; each question once."""
+
+    def __init__(self, reader: SpendReader, names: ModelName) -> None:
         self._reader = reader
         self._names = names
-        self._by_model: dict[Query, list[Group]] = {}
-        timed = list({limit.query: None for limit in limits if _is_timed(limit)})
-        self._sums = dict(zip(timed, reader.spends(timed), strict=True)) if timed else {}
+        self._groups: dict[tuple[bool, Query], list[Group]] = {}
 
     def spent(self, limit: Limit) -> Nanos:
-        if limit.scope.kind == "model":
-            return self._of_model(limit)
-        query = limit.query
-        if query not in self._sums:
-            self._sums[query] = _cost(self._reader.groups(("ledger",), query))
-        return self._sums[query]
-
-    def _of_model(self, limit: Limit) -> Nanos:
         query, model = limit.query, limit.scope.name or ""
-        if query not in self._by_model:
-            self._by_model[query] = self._reader.groups(("service", "model"), query)
-        return _cost(g for g in self._by_model[query] if is_model(model, *_names_of(g), self._names))
+        if limit.scope.kind != "model":
+            return _cost(self._asked(("ledger",), query))
+        groups = self._asked(("service", "model"), query)
+        return _cost(g for g in groups if is_model(model, *_names_of(g), self._names))
+
+    def _asked(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        key = len(by) == 1, query
+        if key not in self._groups:
+            self._groups[key] = self._reader.groups(by, query)
+        return self._groups[key]
 
 
 def _is_timed(limit: Limit) -> bool:

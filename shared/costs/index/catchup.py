@@ -13,12 +13,15 @@ from zlib import crc32
 from ..errors import StorageUnavailable
 from ..ledger.places import Appended
 from ..model import Entry
+from ..money import Nanos
+from . import queries
 from .backend import Backend
 from .database import DatabaseDamaged
 from .intake import Intake
 from .ledgerfile import FINGERPRINT_BYTES, opened
+from .queries import Asked
 from .registry import Registered, Registry, random_token
-from .staging import SETTLE_AT, Spot, any_waits, stage, waiting
+from .staging import SETTLE_AT, Spot, Staged, any_waits, stage
 
 SWEEP_AT: Final = 32
 """How many ledgers may be marked before the marks of dead processes are taken away."""
@@ -36,8 +39,18 @@ class CatchUp:
 
     # --- one's own append ------------------------------------------------------------------------------
 
-    def note(self, ledger: Registered, entry: Entry, place: Appended, line: bytes, wait_s: float) -> None:
+    def note(
+        self,
+        ledger: Registered,
+        entry: Entry,
+        place: Appended,
+        line: bytes,
+        wait_s: float,
+        asked: Asked,
+    ) -> list[Nanos]:
         """Take in an entry that was just appended: its row is staged, and the ledger is not read.
+
+        Returns what was spent then in each span asked for.
 
         Raises:
             StorageUnavailable: the index is busy or cannot be used.
@@ -48,17 +61,22 @@ class CatchUp:
         spot = Spot(place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
         try:
             with self._backend.transaction(wait_s) as db:
-                end = self._stage(db, ledger.id, entry, spot)
+                self._stage(db, ledger.id, entry, spot)
+                answer = queries.spends(db, asked, ledger.id)
+                if answer.staged.rows >= SETTLE_AT:
+                    self._settle(db, answer.staged)
         except _NotNext:
             self._same_origin()
             self._intake.catch_up(ledger, time.monotonic() + wait_s)
             self._registry.drop(self._intake.moved)
-        else:
-            if end == found.st_size:
-                self._backend.up_to_date[ledger.id] = _look(found)
+            with self._backend.reading() as db:
+                return queries.spends(db, asked).spends
+        if answer.staged.end == found.st_size:
+            self._backend.up_to_date[ledger.id] = _look(found)
+        return answer.spends
 
-    def _stage(self, db: sqlite3.Connection, number: int, entry: Entry, spot: Spot) -> int | None:
-        """Stage a line; return up to where its ledger is taken in then.
+    def _stage(self, db: sqlite3.Connection, number: int, entry: Entry, spot: Spot) -> None:
+        """Stage a line.
 
         Raises:
             _NotNext: it takes a look into the ledger.
@@ -68,12 +86,11 @@ class CatchUp:
             raise _NotNext  # not compared yet since the index was opened
         if not stage(db, self._backend.memory, number, entry, spot):
             raise _NotNext
-        found = waiting(db, number)
-        if found.rows >= SETTLE_AT:
-            if found.end is None:
-                raise _NotNext  # the line before a gap may never come here
-            self._intake.settle(db)
-        return found.end
+
+    def _settle(self, db: sqlite3.Connection, staged: Staged) -> None:
+        if staged.end is None:
+            raise _NotNext  # the line before a gap may never come here
+        self._intake.settle(db)
 
     def settle(self) -> None:
         """Add what is staged to the sums.

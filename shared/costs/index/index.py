@@ -46,7 +46,7 @@ from .indexfile import IndexFile
 from .intake import entries_of
 from .keys import key_of
 from .ledgerfile import LedgerFile, opened
-from .queries import Span
+from .queries import Asked, Span
 from .registry import Registry
 from .staging import find_staged
 from .state import StateDb
@@ -99,6 +99,7 @@ class Index:
         self._retry_at = 0.0
         self._looked_at = 0.0
         self._behind: str | None = None
+        self._asked: tuple[Sequence[Query], Asked] | None = None
         self._lock = threading.RLock()
 
     @classmethod
@@ -147,15 +148,33 @@ class Index:
         ``line`` is what was written, which saves reading it again. ``False`` when the index is busy
         or cannot be used: it stays behind and is caught up later. Never raises for storage failures.
         """
+        return self._noted(ledger, entry, place, line, ()) is not None
+
+    def note_and_ask(
+        self, ledger: Path, entry: Entry, place: Appended, line: bytes, asked: Sequence[Query]
+    ) -> list[Nanos] | None:
+        """As :meth:`note_appended`, and return what :meth:`spends` would, in one turn at the index.
+
+        ``None`` when the index stays behind, or it is time to look at the other ledgers again: then
+        whoever wants answers asks for them.
+        """
+        found = self._noted(ledger, entry, place, line, asked)
+        is_fresh = time.monotonic() - self._looked_at <= FRESH_S
+        return found if is_fresh and self._memory is None else None
+
+    def _noted(
+        self, ledger: Path, entry: Entry, place: Appended, line: bytes, asked: Sequence[Query]
+    ) -> list[Nanos] | None:
+        question = self._question(asked)
         try:
             registered = self.registry.mark(ledger, entry.job_id)
             with self._lock:
-                CatchUp(self._file, self.registry).note(registered, entry, place, line, NOTE_WAIT_S)
+                catch_up = CatchUp(self._file, self.registry)
+                return catch_up.note(registered, entry, place, line, NOTE_WAIT_S, question)
         except (CostError, OSError, sqlite3.Error, OverflowError) as fault:
             log.debug("the index stays behind: %s", fault)
             self._looked_at = 0.0  # whoever asks for sums next looks at the ledgers again
-            return False
-        return True
+            return None
 
     def catch_up(self, ledger: Path) -> None:
         """Take in what was appended to one ledger. An unregistered one is left alone."""
@@ -213,8 +232,14 @@ class Index:
 
         As :meth:`spend`; a query's other conditions are not looked at.
         """
-        spans = [(Span.of(one.start, one.end), one.user_id) for one in asked]
-        return self._ask(lambda db: queries.spends(db, spans), settled=False)
+        question = self._question(asked)
+        return self._ask(lambda db: queries.spends(db, question).spends, settled=False)
+
+    def _question(self, asked: Sequence[Query]) -> Asked:
+        """Return what a budget check asks; each one of a process asks the same for a long time."""
+        if self._asked is None or self._asked[0] is not asked:
+            self._asked = asked, Asked.of(asked)
+        return self._asked[1]
 
     def spend_by_bucket(
         self, start: datetime, end: datetime, *, user_id: str | None = None

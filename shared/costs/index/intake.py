@@ -25,7 +25,7 @@ from .fold import Fold, dim_of, plus, sums_of, total
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
-from .staging import StagedRow, drop, reserved, staged_rows, summed, waiting, without_gap
+from .staging import StagedRow, all_staged, drop, reserved, staged_rows, summed, without_gap
 from .store import (
     LedgerRow,
     NumberedSums,
@@ -139,7 +139,7 @@ class Intake:
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
         """Take one batch in; return whether there may be more to do."""
         with self._backend.reading() as db:
-            if _is_taken_in(ledger_row(db, ledger.id), file, waiting(db, ledger.id).end):
+            if _is_taken_in(ledger_row(db, ledger.id), file, all_staged(db, ledger.id).end):
                 return False
         with self._backend.transaction() as db:
             self.settle(db)

@@ -20,7 +20,7 @@ from ..model import Entry
 from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
 from .fold import dim_of
-from .staging import spent
+from .staging import STAGED, STAGED_WIDTH, Staged
 from .store import DAY_BUCKETS, MANY_BUCKETS, SLOTS, ledger_row
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
@@ -76,34 +76,79 @@ def _bucket(at: datetime | None) -> int | None:
     return None if at is None else bucket_of(at) // BUCKET_SECONDS
 
 
-def spends(db: sqlite3.Connection, asked: Sequence[tuple[Span, str | None]]) -> list[Nanos]:
-    """Return what was spent in each span, by one user or by all; what is staged counts too."""
-    staged = spent(db)
-    return [
-        Nanos(
-            _spend(db, span, user_id)
-            + sum(cost for user, bucket, cost in staged if user_id in (None, user) and span.has(bucket))
-        )
-        for span, user_id in asked
+@dataclass(frozen=True, slots=True)
+class _Sql:
+    text: str
+    values: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question what was spent in some spans, by one user or by all, as one statement.
+
+    What is staged counts too. ``edges`` are the pieces of days, which are looked up by themselves.
+    """
+
+    text: str
+    values: tuple[object, ...]
+    edges: tuple[tuple[str | None, tuple[Span, ...]], ...]
+
+    @classmethod
+    def of(cls, queries: Sequence[Query]) -> Asked:
+        """Return the question for the time and user of some queries."""
+        pieces, edges = [], []
+        for query in queries:
+            span = Span.of(query.start, query.end)
+            pieces.append(_spend(span, query.user_id))
+            edges.append((query.user_id, tuple(span.edges())))
+        text = "".join(f", {piece.text}" for piece in pieces)
+        values = tuple(value for piece in pieces for value in piece.values)
+        return cls(f"SELECT {STAGED}{text} FROM staged", values, tuple(edges))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was spent in each span asked for, and what is staged."""
+
+    spends: list[Nanos]
+    staged: Staged
+
+
+def spends(db: sqlite3.Connection, asked: Asked, ledger: int = 0) -> Answer:
+    """Return what was spent, and what is staged of one ledger and in all."""
+    row = db.execute(asked.text, (ledger, ledger, ledger, *asked.values)).fetchone()
+    found = [
+        Nanos(amount + sum(_edge(db, user_id, edge) for edge in edges) if edges else amount)
+        for amount, (user_id, edges) in zip(row[STAGED_WIDTH:], asked.edges, strict=True)
     ]
+    return Answer(found, Staged.of(row[:STAGED_WIDTH]))
 
 
-def _spend(db: sqlite3.Connection, span: Span, user_id: str | None) -> int:
-    if user_id is None:
-        return sum(_spend(db, span, user) for user in _users(db))
+def _spend(span: Span, user_id: str | None) -> _Sql:
+    """Return the sum over whole days and what is staged."""
     first, after = span.days()
-    days = (user_id, -_EVER if first is None else first, _EVER if after is None else after)
-    found = int(db.execute(_SPEND, days).fetchone()[0] or 0)
-    return found + sum(amount for _, amount in _edge_slots(db, span, user_id))
+    days = (-_EVER if first is None else first, _EVER if after is None else after)
+    buckets = (-_EVER if span.start is None else span.start, _EVER if span.end is None else span.end)
+    if user_id is None:
+        return _Sql(
+            f"""coalesce(sum(iif(bucket >= ? AND bucket < ?, cost, 0)), 0) + coalesce((
+                {_USERS} SELECT sum(p.cost) FROM u JOIN spend p ON p.user_id = u.name
+                WHERE p.day >= ? AND p.day < ?), 0)""",
+            (*buckets, *days),
+        )
+    return _Sql(
+        """coalesce(sum(iif(user_id = ? AND bucket >= ? AND bucket < ?, cost, 0)), 0) + coalesce((
+            SELECT sum(p.cost) FROM spend p WHERE p.user_id = ? AND p.day >= ? AND p.day < ?), 0)""",
+        (user_id, *buckets, user_id, *days),
+    )
+
+
+def _edge(db: sqlite3.Connection, user_id: str | None, edge: Span) -> int:
+    users = _users(db) if user_id is None else [user_id]
+    return sum(amount for user in users for _, amount in slots(db, edge, user))
 
 
 _EVER: Final = 1 << 40
-_SPEND: Final = "SELECT sum(cost) FROM spend WHERE user_id = ? AND day >= ? AND day < ?"
-
-
-def _edge_slots(db: sqlite3.Connection, span: Span, user_id: str) -> Iterator[tuple[int, int]]:
-    for edge in span.edges():
-        yield from slots(db, edge, user_id)
 
 
 def slots(db: sqlite3.Connection, span: Span, user_id: str) -> Iterator[tuple[int, int]]:
@@ -131,13 +176,12 @@ def spend_by_bucket(db: sqlite3.Connection, span: Span, user_id: str | None) -> 
 
 def _users(db: sqlite3.Connection) -> list[str]:
     """Return every user who ever spent anything, with one look-up each."""
-    rows = db.execute(
-        """WITH RECURSIVE u (name) AS (
-            SELECT min(user_id) FROM spend
-            UNION ALL SELECT (SELECT min(user_id) FROM spend WHERE user_id > name) FROM u WHERE name NOTNULL
-        ) SELECT name FROM u WHERE name NOTNULL"""
-    )
-    return [str(row[0]) for row in rows]
+    return [str(row[0]) for row in db.execute(f"{_USERS} SELECT name FROM u WHERE name NOTNULL")]
+
+
+_USERS: Final = """WITH RECURSIVE u (name) AS (
+    SELECT min(user_id) FROM spend
+    UNION ALL SELECT (SELECT min(user_id) FROM spend WHERE user_id > name) FROM u WHERE name NOTNULL)"""
 
 
 def _between(column: str, first: int | None, after: int | None) -> tuple[str, list[int]]:
@@ -147,12 +191,6 @@ def _between(column: str, first: int | None, after: int | None) -> tuple[str, li
     if after is not None:
         text, values = f"{text} AND {column} < ?", [*values, after]
     return text, values
-
-
-@dataclass(frozen=True, slots=True)
-class _Sql:
-    text: str
-    values: tuple[object, ...] = ()
 
 
 def groups(

@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..model import Entry
 from ..rollup import BUCKET_SECONDS, bucket_of
@@ -66,12 +66,30 @@ class Spot(NamedTuple):
     device: int
 
 
-class Waiting(NamedTuple):
-    """How many rows wait, and the end of those of one ledger; ``None`` where there is a gap."""
+class Staged(NamedTuple):
+    """How many rows there are, and the end of one ledger's lines with its rows.
+
+    ``end`` is ``None`` where there is a gap, or nothing of the ledger was taken in.
+    """
 
     rows: int
     end: int | None
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Staged:
+        """Make one from the columns of :data:`STAGED`."""
+        rows, own, end, taken = row
+        if not own:
+            return cls(rows, taken)
+        return cls(rows, end if taken is not None and taken + own == end else None)
+
+
+# Lines do not overlap: there is no gap before a row when all lengths add up to its end.
+STAGED: Final = """count(*), sum(iif(ledger = ?, length, 0)),
+    max(iif(ledger = ?, offset + length, 0)), (SELECT l.offset FROM ledgers l WHERE l.id = ?)"""
+"""The columns, over all rows of ``staged``, that tell what is staged; each ``?`` is the ledger."""
+
+STAGED_WIDTH: Final = 4
 
 _CALLS: Final = SUM_COLUMNS.index("calls")
 _COST: Final = SUM_COLUMNS.index("cost")
@@ -93,17 +111,10 @@ def stage(db: sqlite3.Connection, memory: Memory, ledger: int, entry: Entry, spo
     return db.execute(_STAGE, (*row, ledger, *spot[3:], spot.offset, *key, *key)).rowcount == 1
 
 
-def waiting(db: sqlite3.Connection, ledger: int) -> Waiting:
-    """Return how many rows wait in all, and up to where a ledger is taken in with them."""
-    rows, own, end, taken = db.execute(_WAITING, (ledger,)).fetchone()
-    if not own:
-        return Waiting(rows, taken)
-    return Waiting(rows, end if taken is not None and taken + own == end else None)
-
-
-# Lines do not overlap: there is no gap before a row when all lengths add up to its end.
-_WAITING: Final = """SELECT count(*), sum(iif(ledger = ?1, length, 0)),
-    max(iif(ledger = ?1, offset + length, 0)), (SELECT offset FROM ledgers WHERE id = ?1) FROM staged"""
+def all_staged(db: sqlite3.Connection, ledger: int) -> Staged:
+    """Return what is staged, and up to where a ledger is taken in with that."""
+    row = db.execute(f"SELECT {STAGED} FROM staged", (ledger, ledger, ledger)).fetchone()
+    return Staged.of(row)
 
 
 def any_waits(db: sqlite3.Connection) -> bool:
@@ -160,8 +171,3 @@ def find_staged(db: sqlite3.Connection, key: int, more: int) -> SeenRow | None:
         "SELECT key, more, ledger, offset FROM staged WHERE key = ? AND more = ?", (key, more)
     ).fetchone()
     return SeenRow(*row) if row else None
-
-
-def spent(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
-    """Return what waits to be added to the spends: user, bucket and cost."""
-    return db.execute("SELECT user_id, bucket, cost FROM staged").fetchall()

@@ -24,6 +24,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, NoReturn
 from zlib import crc32
@@ -129,13 +130,19 @@ def _before_money(entry: Entry) -> str:
     attempt = f',"attempt":{entry.attempt}' if entry.attempt != 1 else ""
     return (
         f'{{"v":{FORMAT},"kind":"{entry.kind}","id":{_dumps(entry.id)},"timestamp":"{_time(entry.timestamp)}"'
-        f'{period},"job_id":{_dumps(entry.job_id)},"user_id":{_dumps(entry.user_id)}'
-        f',"stage":{_optional(entry.stage)}{attempt},"service":{_dumps(entry.service)},"model":{_dumps(entry.model)}'
+        f'{period},"job_id":{_name(entry.job_id)},"user_id":{_name(entry.user_id)},"stage":{_name(entry.stage)}'
+        f'{attempt},"service":{_name(entry.service)},"model":{_name(entry.model)}'
         f',"tokens_input":{usage.tokens_input},"tokens_output":{usage.tokens_output}{_other_counts(usage)}'
     )
 
 
-def _optional(value: str | None) -> str:
+@lru_cache(maxsize=256)
+def _name(value: str | None) -> str:
+    """Return a name, of which a process writes few, as JSON."""
+    return _dumps(value)
+
+
+def _text_or_null(value: str | None) -> str:
     return "null" if value is None else _dumps(value)
 
 
@@ -151,7 +158,7 @@ def _money_members(entry: Entry) -> str:
     charge = entry.charge
     found = f',"cost_usd":{_amount(charge.total) if charge else "null"}'
     if charge and charge.parts:
-        parts = ",".join(f"{_dumps(part)}:{_amount(nanos)}" for part, nanos in charge.parts.items())
+        parts = ",".join(f"{_name(part)}:{_amount(nanos)}" for part, nanos in charge.parts.items())
         found += f',"cost_parts":{{{parts}}}'
     if entry.actual_cost is not None:
         found += f',"actual_cost_usd":{_amount(entry.actual_cost)}'
@@ -168,26 +175,26 @@ def _after_money(entry: Entry) -> str:
     found = [_priced(entry, entry.charge.priced_by)] if entry.charge else []
     if entry.estimated:
         found.append(',"estimated":true')
-    found.append(f',"request_id":{_optional(entry.request_id)}')
+    found.append(f',"request_id":{_text_or_null(entry.request_id)}')
     found += [f',"{name}":{_dumps(value)}' for name in _TEXTS if (value := getattr(entry, name))]
     if entry.tags:
         found.append(f',"tags":{_dumps(entry.tags)}')
     if entry.corrects is not None:
         found.append(_correction(entry))
     metadata = _dumps(dict(entry.metadata)) if entry.metadata else "{}"
-    found.append(f',"host":{_dumps(entry.host)},"pid":{entry.pid},"metadata":{metadata}')
+    found.append(f',"host":{_name(entry.host)},"pid":{entry.pid},"metadata":{metadata}')
     return "".join(found)
 
 
 def _priced(entry: Entry, by: PricedBy) -> str:
-    named = "" if by.model == f"{entry.service}/{entry.model}" else f',"priced_as":{_dumps(by.model)}'
+    named = "" if by.model == f"{entry.service}/{entry.model}" else f',"priced_as":{_name(by.model)}'
     unverified = ',"unverified":true' if by.unverified else ""
-    return f'{named},"priced_by":{_dumps(f"{by.source}@{by.version}")}{unverified}'
+    return f'{named},"priced_by":{_name(f"{by.source}@{by.version}")}{unverified}'
 
 
 def _correction(entry: Entry) -> str:
     resolves = ',"resolves_unpriced":true' if entry.resolves_unpriced else ""
-    return f',"corrects":{_optional(entry.corrects)},"why":{_optional(entry.why)}{resolves}'
+    return f',"corrects":{_text_or_null(entry.corrects)},"why":{_text_or_null(entry.why)}{resolves}'
 
 
 def _time(at: datetime) -> str:

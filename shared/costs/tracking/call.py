@@ -136,6 +136,14 @@ def make_call(
     >>> make_call("openai", "gpt-4o", 1000, 200, batch=True).service_tier
     'batch'
     """
+    if not details:
+        return Call(
+            service=name("service", service),
+            model=name("model", model),
+            usage=Usage(tokens_input=tokens_input, tokens_output=tokens_output),
+            stage=optional_name("stage", stage),
+            metadata=_metadata(metadata),
+        )
     _refuse_unknown(details)
     usage, split = _usage(tokens_input, tokens_output, details)
     return Call(

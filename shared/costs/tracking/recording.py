@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
-from ..ledger.recorder import Recorded, Recorder
+from ..ledger.recorder import Recorder
 from ..model import Charge, Entry, PricedBy, Unpriced
 from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
 from ..platform import host_name
+from ..rollup import Query
 from ..workspace import Workspace
 from .call import Call
 from .context import JobContext, job_id_of
@@ -29,12 +30,24 @@ log = logging.getLogger("shared.cost_tracker")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before."""
+    """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before.
+
+    ``spends`` answers what was asked about the budgets, where the index had the answers at hand.
+    """
 
     entry: Entry
     new: bool
     local: bool = False
     in_ledger: bool = True
+    spends: Sequence[Nanos] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Whether a line is in its ledger, and the answers to what was asked, where they were at hand."""
+
+    in_ledger: bool
+    spends: Sequence[Nanos] | None = None
 
 
 class Recording:
@@ -51,8 +64,8 @@ class Recording:
         """How many entries of this process could not go straight into their ledger."""
         return self._recorder.degraded
 
-    def record(self, call: Call, attempt: int = 1) -> Outcome:
-        """Price one call and write it durably; return its entry.
+    def record(self, call: Call, attempt: int = 1, asked: Sequence[Query] = ()) -> Outcome:
+        """Price one call and write it durably; return its entry, and what was spent in ``asked`` then.
 
         Raises:
             ValueError: the charge is above one million USD, or the call does not fit into a line.
@@ -62,20 +75,18 @@ class Recording:
         if entry.request_id is not None and (known := self._recorded_before(entry.id)):
             log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
             return Outcome(known, new=False)
-        recorded = self.write(entry)
-        return Outcome(entry, new=True, local=self._is_local(entry), in_ledger=recorded.place is not None)
+        written = self.write(entry, self._job.ledger, asked)
+        return Outcome(entry, True, self._is_local(entry), written.in_ledger, written.spends)
 
-    def write(self, entry: Entry, ledger: Path | None = None) -> Recorded:
-        """Append a complete entry to a ledger (the job's) and bring the index up to it."""
-        ledger = ledger or self._job.ledger
+    def write(self, entry: Entry, ledger: Path, asked: Sequence[Query] = ()) -> Written:
+        """Append a complete entry to a ledger and bring the index up to it."""
         line, index = encode(entry), self._workspace.index
         index.register(ledger, entry.job_id)
         recorded = self._recorder.record(ledger, line, entry.id)
         if recorded.place is None:
             log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
-        else:
-            index.note_appended(ledger, entry, recorded.place, line)
-        return recorded
+            return Written(in_ledger=False)
+        return Written(True, index.note_and_ask(ledger, entry, recorded.place, line, asked))
 
     def close(self) -> None:
         """Try once more to write what waits in memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -54,9 +55,16 @@ class Session:
             call = replace(call, stage=stage.name)
         if stage is not None and call.reservation is None:
             call = replace(call, reservation=stage.hold)
-        outcome = self.recording.record(call, stage.options.attempt if stage else 1)
+        # The alerts of a stage are told when it ends; those of a call alone at once.
+        asked = None if stage else self.watch.questions(call.stage or self.job.work.stage)
+        attempt = stage.options.attempt if stage else 1
+        outcome = self.recording.record(call, attempt, asked.periods if asked else ())
         if outcome.new:
-            self._count(outcome, stage)
+            PROCESS_STATS.add(outcome.entry)
+            if stage is not None:
+                stage.count(outcome)
+            if asked is not None:
+                self._tell(self.watch.alerts_of(asked, outcome.spends))
         if call.hold is not None:
             self._settle(call.hold, outcome)
         return to_usd(outcome.entry.cost)
@@ -90,12 +98,8 @@ class Session:
         self.recording.write(taken_back, location.ledger)
         return Nanos(-taken_back.cost)
 
-    def _count(self, outcome: Outcome, stage: Stage | None) -> None:
-        PROCESS_STATS.add(outcome.entry)
-        if stage is not None:
-            stage.count(outcome)  # its alerts are told when it ends
-            return
-        for alert in self.new_alerts(outcome.entry.stage):
+    def _tell(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
             log.log(alert.level, "%s", alert.text)
 
     @property

@@ -17,7 +17,7 @@ from ..budgets.limits import (
     message,
     tightest_first,
 )
-from ..budgets.spending import read_spendings
+from ..budgets.spending import Questions
 from ..errors import StorageUnavailable
 from ..money import Nanos
 from ..rollup import JobRef
@@ -41,14 +41,13 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """The limits of one user under one profile, which hold as long as all their periods last."""
+    """Questions about the limits under one profile, which hold as long as all their periods last."""
 
     profile: Profile
-    user_id: str
-    limits: Sequence[Limit]
+    questions: Questions
 
     def __contains__(self, now: datetime) -> bool:
-        return all(limit.period is None or now in limit.period for limit in self.limits)
+        return all(limit.period is None or now in limit.period for limit in self.questions.limits)
 
 
 class BudgetWatch:
@@ -58,7 +57,7 @@ class BudgetWatch:
         self._workspace = workspace
         self._job = job
         self._told_here: set[tuple[str, str, float]] = set()
-        self._held: _Held | None = None
+        self._held: dict[str | None, _Held] = {}
 
     def alerts(self, user_id: str | None = None) -> list[str]:
         """Return what is to be said about each limit whose threshold is crossed, tightest first."""
@@ -96,9 +95,13 @@ class BudgetWatch:
         Once the stage has ``ended``, also those of months that are on course to pass their limit:
         that looks weeks back, which is too much work for every call.
         """
-        held = self._limits(self._job.user_id)
-        limits = [lim for lim in held if lim.scope.kind != "stage" or stage in (None, lim.scope.name)]
-        spendings = self._spendings(limits)
+        return self.alerts_of(self.questions(stage), ended=ended)
+
+    def alerts_of(
+        self, questions: Questions, spends: Sequence[Nanos] | None = None, *, ended: bool = False
+    ) -> list[Alert]:
+        """As :meth:`new_alerts`; ``spends`` are the answers, where they are known already."""
+        spendings = self._answered(questions, spends)
         crossed = crossings(spendings)
         if ended:
             from .foresight import foreseen  # no call pays for it
@@ -106,23 +109,33 @@ class BudgetWatch:
             crossed += foreseen(self._workspace, tightest_first(spendings))
         return [_alert(each) for each in self._untold(crossed)]
 
+    def questions(self, stage: str | None) -> Questions:
+        """Return what has to be asked to know how the limits stand that a call of ``stage`` counts against.
+
+        They are those of the last call while its limits still hold.
+        """
+        profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
+        known = self._held.get(stage)
+        if known is None or known.profile is not profile or now not in known:
+            limits = self._limits(profile, self._job.user_id, now)
+            own = (lim for lim in limits if lim.scope.kind != "stage" or stage in (None, lim.scope.name))
+            known = self._held[stage] = _Held(profile, Questions(own))
+        return known.questions
+
     def spendings(self, user_id: str | None) -> list[Spending]:
         """Return every limit that holds now with what was spent within it, tightest first."""
         self._workspace.index.catch_up_all()
-        return tightest_first(self._spendings(self._limits(user_id or self._job.user_id)))
-
-    def _spendings(self, limits: Sequence[Limit]) -> list[Spending]:
-        """Return what was spent; what others append reaches the index by them, or by a look each second."""
-        return read_spendings(limits, self._workspace.index, self._workspace.catalogue_name)
-
-    def _limits(self, user_id: str) -> Sequence[Limit]:
-        """Return the limits of now; those of the last call where they still hold."""
         profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
-        known = self._held
-        if known is None or known.profile is not profile or known.user_id != user_id or now not in known:
-            job = None if self._job.is_unassigned else JobRef(self._job.job_id, self._job.ledger)
-            known = self._held = _Held(profile, user_id, limits_for(profile, user_id, now, job))
-        return known.limits
+        limits = self._limits(profile, user_id or self._job.user_id, now)
+        return tightest_first(self._answered(Questions(limits)))
+
+    def _limits(self, profile: Profile, user_id: str, now: datetime) -> list[Limit]:
+        job = None if self._job.is_unassigned else JobRef(self._job.job_id, self._job.ledger)
+        return limits_for(profile, user_id, now, job)
+
+    def _answered(self, questions: Questions, spends: Sequence[Nanos] | None = None) -> list[Spending]:
+        """Return what was spent; what others append reaches the index by them, or by a look each second."""
+        return questions.answered(self._workspace.index, self._workspace.catalogue_name, spends)
 
     def _untold(self, crossed: list[Crossing]) -> list[Crossing]:
         """Return what nobody was told of; told by this process alone where the state cannot be read."""
