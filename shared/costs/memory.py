@@ -43,6 +43,14 @@ class Memory:
         found = json.loads(content)
         return found["data"] if found["format"] == _FORMAT else None
 
+    def names(self) -> list[str]:
+        """Return the names under which something was remembered, in order."""
+        try:
+            found = sorted(os.listdir(self._folder)) if self._folder else []
+        except OSError:
+            return []  # nothing remembered yet
+        return [name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != "."]
+
     def write(self, name: str, data: dict[str, Any]) -> bool:
         """Remember ``data``; return whether that worked. Readers see the old content or the new."""
         path = self._path(name)

@@ -40,6 +40,15 @@ def test_files_are_private_under_any_umask(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "prices" / "one.json").stat().st_mode) == 0o600
 
 
+def test_names_are_those_of_what_is_remembered(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "prices")
+    assert memory.names() == Memory(None).names() == []
+    for name in ("b-2", "a-1"):
+        memory.write(name, DATA)
+    (tmp_path / "prices" / ".a.json.123.ab").write_text("a draft that a killed process left")
+    assert memory.names() == ["a-1", "b-2"]
+
+
 def test_no_folder_remembers_nothing() -> None:
     memory = Memory(None)
     assert not memory.write("one", DATA)

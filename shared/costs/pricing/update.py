@@ -1,5 +1,7 @@
 """Take newer prices: a release of ``genai-prices`` (a wheel), or a price file. The difference comes first.
 
+A release that was installed by other means is in force at once; what it changes can still be seen.
+
 Nothing is changed by computing a difference. What was priced stays as priced: a newer source holds
 for later calls, and ``reprice`` is the way to correct earlier ones.
 """
@@ -21,6 +23,8 @@ from ..errors import CostError, Place, PriceFileError
 from ..yaml_strict import parse, read
 from .book import PriceBook
 from .catalogue import Catalogue
+from .genai import SOURCE as GENAI
+from .genai import GenaiPrices, installed_version
 from .rates import UNITS, Price, PriceList, from_plain
 from .reading import read_book
 
@@ -90,6 +94,22 @@ def installed_release(catalogue: Catalogue) -> Release:
     if genai is None or not genai.version:
         return Release("", {})
     return Release(genai.version, {prices.name: prices for prices in genai.everything()})
+
+
+def earlier_release(catalogue: Catalogue) -> Release | None:
+    """Return what is remembered of the newest release before the installed one that priced calls here."""
+    present = _order(installed_version())
+    versions = [name.removeprefix(f"{GENAI}-") for name in catalogue.memory.names() if name.startswith(GENAI)]
+    earlier = [version for version in versions if _order(version) < present]
+    if not earlier:
+        return None
+    source = GenaiPrices(catalogue.memory, max(earlier, key=_order))
+    known = {name: prices for name in source.remembered_names() if (prices := source.named(name))}
+    return Release(source.version, known)
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"[0-9]+", version)))
 
 
 def _by_name(plain: Iterable[Mapping[str, Any]]) -> dict[str, PriceList]:

@@ -222,7 +222,7 @@ def price_update_report(facts: PriceUpdate) -> Report:
         notes.append(Note(f"{len(facts.changes) - SHOWN:,} more; --json has them all."))
     if facts.changes and not facts.written:
         notes.append(Note("Nothing was changed yet: add --yes to take them."))
-    if facts.written:
+    if facts.changes and facts.written:
         notes.append(
             Note("Calls that are recorded keep their price; cost-dashboard reprice --all corrects them.")
         )

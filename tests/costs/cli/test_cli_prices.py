@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.costs.memory import Memory
 from shared.costs.pricing.check import Finding
 from shared.costs.pricing.description import DatedPrice, PricedModel, RateLine
 from shared.costs.pricing.update import Change
@@ -72,7 +74,7 @@ def test_show_has_rates_dates_sources_and_an_example(dashboard: Dashboard) -> No
     ("arguments", "code", "message"),
     [
         (["show"], 2, "which model"),
-        (["update"], 2, "which wheel or price file"),
+        (["update"], 2, "name a wheel or a price file"),
         (["check", "gpt-4o"], 2, "leave the name out"),
         (["show", "openai/gpt-4x-ultra"], 3, "nearest:"),
         (["update", "prices.txt"], 2, "neither a wheel"),
@@ -131,6 +133,23 @@ def test_a_release_is_compared_without_installing_it(tmp_path: Path, dashboard: 
     assert ran.code == 0
     assert "No price changes" in ran.out
     assert "genai-prices 0.2.99 into genai-prices" in ran.out
+
+
+def test_a_release_that_is_in_force_already_shows_what_it_changed(
+    tmp_path: Path, prices: Path, dashboard: Dashboard
+) -> None:
+    """As after an upgrade by pip: an older release is remembered to have priced one model otherwise."""
+    assert dashboard("prices", "show", "gpt-5").code == 0
+    (kept,) = tmp_path.rglob("genai-prices-*.json")
+    memory = Memory(kept.parent)
+    older = json.loads(json.dumps(memory.read(kept.stem)).replace("1250", "1111"))
+    memory.write("genai-prices-0.1.9", older)
+    memory.write("genai-prices-0.1.10", older)
+    found = dashboard("prices", "update", "--json").json()
+    assert (found["target"], found["written"]) == ("genai-prices 0.1.10", True)
+    assert [one["model"] for one in found["changes"]] == ["openai/gpt-5"]
+    assert "input $1.111" in found["changes"][0]["before"][0]
+    assert "input $1.25" in found["changes"][0]["after"][0]
 
 
 def test_without_a_profile_there_is_no_place_for_prices(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+import venv
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +47,10 @@ def wheel(tmp_path: Path) -> Path:
                     head + marker + rest.replace("input_mtok=Decimal('1.25')", "input_mtok=Decimal('9')", 1)
                 )
             archive.writestr(f"genai_prices/{file.name}", text)
-        archive.writestr("genai_prices-0.2.99.dist-info/METADATA", "Name: genai-prices\nVersion: 0.2.99\n")
+        info = "genai_prices-0.2.99.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: genai-prices\nVersion: 0.2.99\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
     return path
 
 
@@ -57,6 +64,28 @@ def test_a_release_is_read_without_installing_it(wheel: Path) -> None:
     assert "input $1.25" in found[0].before[0]
     assert "input $9" in found[0].after[0]
     assert installed_release(Catalogue.load()).version == before.version
+
+
+INSTALL = """
+import sys
+from pathlib import Path
+from shared.costs.pricing.update import install_release
+
+install_release(Path(sys.argv[1]))
+"""
+
+
+def test_pip_installs_a_release_from_its_file_alone(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own, which has our packages on its path and whatever pip puts into it."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    path = os.pathsep.join([str(Path(update.__file__).parents[3]), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "PIP_CONFIG_FILE": os.devnull}
+    subprocess.run([python, "-c", INSTALL, str(wheel)], check=True, env=environment)
+    (packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    assert "Decimal('9')" in (packages / "genai_prices" / "data.py").read_text("utf-8")
+    assert (packages / "genai_prices-0.2.99.dist-info").is_dir()
+    assert installed_release(Catalogue.load()).version != "0.2.99"
 
 
 def test_what_is_no_release_is_refused(tmp_path: Path) -> None:

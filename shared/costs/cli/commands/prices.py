@@ -10,7 +10,7 @@ import click
 from ...errors import WrongUsage
 from ...views.prices import checked_prices_report, price_report, price_update_report, prices_report
 from ..app import App, dashboard_command
-from ..facts.prices import checked, listed, shown, updated
+from ..facts.prices import checked, listed, shown, updated, upgraded
 from ..options import Day
 
 
@@ -35,7 +35,7 @@ def command(
     `list` shows every model with a price, or those with MODEL in their name. `show` has all rates of
     a model and the arithmetic of an example. `check` finds calls without a price, stale sources and
     sources that disagree (exit code 1: calls have no price). `update` takes a wheel of genai-prices
-    or a price file.
+    or a price file; without one it shows what the installed release changed since the one before.
     """
     at = datetime.combine(day, time.min, tzinfo=UTC) if day else app.workspace.clock()
     if action == "list":
@@ -43,8 +43,8 @@ def command(
     elif action == "show":
         app.show(price_report(shown(app.workspace, _given(what, "which model"), at), at))
     elif action == "update":
-        file = Path(_given(what, "which wheel or price file"))
-        app.show(price_update_report(updated(app.workspace, file, write=yes)))
+        found = updated(app.workspace, Path(what), write=yes) if what else upgraded(app.workspace)
+        app.show(price_update_report(found))
     else:
         if what:
             raise WrongUsage("check looks at all models in the ledgers; leave the name out")

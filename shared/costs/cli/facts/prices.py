@@ -86,6 +86,24 @@ def updated(workspace: Workspace, source: Path, *, write: bool) -> PriceUpdate:
     raise WrongUsage(f"{source} is neither a wheel of genai-prices (.whl) nor a price file (.yaml)")
 
 
+def upgraded(workspace: Workspace) -> PriceUpdate:
+    """Return what the installed ``genai-prices`` changes for the models that an earlier release priced here.
+
+    Raises:
+        WrongUsage: no earlier release priced anything here.
+    """
+    catalogue = workspace.catalogue
+    before, present = update.earlier_release(catalogue), update.installed_release(catalogue)
+    if before is None:
+        raise WrongUsage(
+            f"no release before genai-prices {present.version or '(not installed)'} priced calls here: "
+            "name a wheel or a price file to take"
+        )
+    after = {name: prices for name, prices in present.models.items() if name in before.models}
+    changes = update.changes(before.models, after)
+    return PriceUpdate(f"genai-prices {present.version}", f"genai-prices {before.version}", changes, True)
+
+
 def _from_release(workspace: Workspace, wheel: Path, *, write: bool) -> PriceUpdate:
     before, after = update.installed_release(workspace.catalogue), update.read_release(wheel)
     changes = update.changes(before.models, after.models)
