@@ -61,11 +61,11 @@ def _priced(call: Entry, service: str, model: str, usage: Usage, tier: str | Non
 
 
 def _in_pieces(call: Entry) -> int | None:
-    """Return the cheapest price of a text call in 1, 2, 4 or 8 equal pieces; short ones stay whole."""
-    if call.usage.audio_seconds:
-        return None
+    """Return the price of a long text call in 2, 4 or 8 equal pieces, if one of them is below the whole's."""
     whole, found = call.usage, []
-    for pieces in (1, 2, 4, 8) if whole.tokens_input >= LONG else (1,):
+    if whole.audio_seconds or whole.tokens_input < LONG:
+        return None
+    for pieces in (1, 2, 4, 8):
         usage = Usage(
             tokens_input=-(-whole.tokens_input // pieces),
             tokens_output=-(-whole.tokens_output // pieces),
@@ -75,4 +75,4 @@ def _in_pieces(call: Entry) -> int | None:
         if price is None:
             return None
         found.append(pieces * price)
-    return min(found)
+    return min(found[1:]) if min(found[1:]) < found[0] else None

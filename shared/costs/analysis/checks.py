@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from ..money import Nanos, divide, percent
+from .forecast import Forecast
 from .jobs import JobCost
 from .pace import Pace
 from .sums import median
@@ -33,13 +34,13 @@ def limit_check(name: str, spent: Nanos, limit: Nanos, level: str) -> Check:
     return Check(name, spent, limit, verdict, f"{percent(spent, limit):.1f}% used")
 
 
-def forecast_check(name: str, found: Pace, limit: Nanos) -> Check:
+def forecast_check(name: str, found: Pace | Forecast, limit: Nanos) -> Check:
     """Return whether the projection stays within the limit; above it only at the range's end, it warns."""
     if found.projected > limit:
-        return Check(name, found.projected, limit, "over", "projected for the end of the month")
+        return Check(name, found.projected, limit, "over", "on course to pass it")
     if found.high is not None and found.high > limit:
-        return Check(name, found.projected, limit, "warning", "the upper end of the range is over")
-    return Check(name, found.projected, limit, "ok", "projected for the end of the month")
+        return Check(name, found.projected, limit, "warning", "its range ends above")
+    return Check(name, found.projected, limit, "ok", "on course to hold it")
 
 
 def job_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
@@ -55,12 +56,12 @@ def job_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
 
 def minute_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
     """Return whether a minute of audio stays within ``most`` in every job; names the dearest."""
-    name = "a minute of audio"
+    name = "dearest minute of audio"
     priced = [(job.per_minute, job) for job in jobs if job.per_minute is not None]
     if not priced:
         return Check(name, None, most, "ok", "no audio")
     dearest, job = max(priced, key=lambda pair: pair[0])
-    return Check(name, dearest, most, "over" if dearest > most else "ok", f"dearest in {job.job_id}")
+    return Check(name, dearest, most, "over" if dearest > most else "ok", job.job_id)
 
 
 def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) -> Check:
@@ -70,12 +71,11 @@ def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) ->
     per minute of it, so that a longer recording is no regression. The median is compared with,
     because one odd job does not move it. With fewer than three earlier jobs nothing can be told.
     """
-    name = "newest job"
     compared = jobs[-last - 1 :]
     before, newest = compared[:-1], compared[-1] if compared else None
     if newest is None or len(before) < FEWEST_JOBS:
         cost = newest.totals.cost if newest else None
-        return Check(name, cost, None, "unknown", f"only {len(before)} jobs to compare with")
+        return Check("newest job", cost, None, "unknown", f"{len(before)} jobs before it are too few")
     per_minute = [job.per_minute for job in (*before, newest)]
     with_audio = all(amount is not None for amount in per_minute)
     costs = (
@@ -85,9 +85,8 @@ def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) ->
     )
     usual = median(costs[:-1])
     allowed = Nanos(divide(usual * round(100 * (100 + more_percent)), 10_000))
-    what = "a minute of audio" if with_audio else "a job"
-    note = f"{newest.job_id}; the median of {len(before)} before it, for {what}"
-    return Check(name, Nanos(costs[-1]), allowed, "over" if costs[-1] > allowed else "ok", note)
+    name = "newest job, a minute" if with_audio else "newest job"
+    return Check(name, Nanos(costs[-1]), allowed, "over" if costs[-1] > allowed else "ok", newest.job_id)
 
 
 def exit_code(checks: Sequence[Check], *, strict: bool) -> int:

@@ -46,12 +46,16 @@ class Part(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Both sides and what lies between them; ``parts`` sum to ``after - before`` exactly."""
+    """Both sides and what lies between them; ``parts`` sum to ``after - before`` exactly.
+
+    ``calls`` are those of each side.
+    """
 
     before: Nanos
     after: Nanos
     parts: tuple[Part, ...]
     unpriced: int
+    calls: tuple[int, int] = (0, 0)
 
     def by_reason(self) -> dict[str, Nanos]:
         """Return the sum of each reason over all stages, in the order of :data:`PARTS`."""
@@ -111,10 +115,12 @@ class _Side:
     cells: dict[str, dict[tuple[str, str], _Cell]] = field(default_factory=dict)
     retries: dict[str, int] = field(default_factory=dict)
     cost: int = 0
+    calls: int = 0
     unpriced: int = 0
 
     def add(self, entry: Entry) -> None:
         self.cost += entry.cost
+        self.calls += entry.sign
         self.unpriced += entry.unpriced_delta
         stage = entry.stage or UNNAMED
         if entry.attempt > 1:
@@ -138,7 +144,11 @@ def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
     parts = [part for stage in stages for part in _stage(stage, first, second) if part.amount]
     ordered = sorted(parts, key=lambda part: (-abs(part.amount), part.stage, part.reason))
     return Explanation(
-        Nanos(first.cost), Nanos(second.cost), tuple(ordered), first.unpriced + second.unpriced
+        Nanos(first.cost),
+        Nanos(second.cost),
+        tuple(ordered),
+        first.unpriced + second.unpriced,
+        (first.calls, second.calls),
     )
 
 

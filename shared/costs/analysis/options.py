@@ -24,8 +24,8 @@ INTERACTIVE: Final = "interactive"
 PRIORITY: Final = frozenset({"priority", "fast"})
 """Service tiers that cost more than the standard one, for quicker answers."""
 
-MOST_PIECES: Final = 8
-"""Into how many pieces a call is split at most."""
+PIECES: Final = (1, 2, 4, 8)
+"""Into how many equal pieces a call may be split; as a whole first."""
 
 
 class Alternative(Protocol):
@@ -104,26 +104,27 @@ def is_interactive(entry: Entry) -> bool:
 
 
 def _in_pieces(entry: Entry, prices: Prices) -> int | None:
-    """Return what a call costs in the number of equal pieces that is cheapest.
+    """Return what a call costs in the number of equal pieces that is cheapest, if that is not one.
 
     A price that does not depend on the length of the input makes pieces as dear as the whole, so
     this only saves where a longer context is dearer by the token.
     """
-    usage, best = entry.usage, None
-    for pieces in (1, 2, 4, MOST_PIECES):
-        part = Usage(
-            tokens_input=-(-usage.tokens_input // pieces),
-            tokens_output=-(-usage.tokens_output // pieces),
-            tokens_cached=usage.tokens_cached // pieces,
-        )
-        charge = prices.charge(entry.service, entry.model, part, entry.timestamp, entry.service_tier)
-        if not isinstance(charge, Charge):
-            return None
-        if best is None or pieces * charge.total < best:
-            best = pieces * charge.total
-        if usage.tokens_input < _LONG:
-            break
-    return best
+    if entry.usage.tokens_input < _LONG:
+        return None
+    costs = [_as_pieces(entry, pieces, prices) for pieces in PIECES]
+    known = [cost for cost in costs if cost is not None]
+    return min(known) if len(known) == len(costs) and min(known) < known[0] else None
+
+
+def _as_pieces(entry: Entry, pieces: int, prices: Prices) -> int | None:
+    usage = entry.usage
+    part = Usage(
+        tokens_input=-(-usage.tokens_input // pieces),
+        tokens_output=-(-usage.tokens_output // pieces),
+        tokens_cached=usage.tokens_cached // pieces,
+    )
+    charge = prices.charge(entry.service, entry.model, part, entry.timestamp, entry.service_tier)
+    return pieces * charge.total if isinstance(charge, Charge) else None
 
 
 def slot_of(entry: Entry) -> Slot:

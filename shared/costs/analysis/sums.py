@@ -50,6 +50,19 @@ def split_by(groups: Iterable[Group], name: Callable[[Key], str]) -> dict[str, T
     return dict(ordered)
 
 
+def by_each_tag(groups: Iterable[Group]) -> list[Group]:
+    """Return groups whose first key is a call's tags, once for each single tag.
+
+    >>> [group.key for group in by_each_tag([Group(("a,b", 0), Totals()), Group((None, 0), Totals())])]
+    [('a', 0), ('b', 0), (None, 0)]
+    """
+    return [
+        Group((tag or None, *group.key[1:]), group.totals)
+        for group in groups
+        for tag in str(group.key[0] or "").split(",")
+    ]
+
+
 def share(totals: Totals, whole: Totals) -> float:
     """Return a sum's cost in percent of the whole's; 0.0 where the whole is free.
 
@@ -110,6 +123,19 @@ def divide_period(period: Period, step: Step) -> list[Period]:
         parts.append(replace(part, start=at, end=min(part.end, period.end)))
         at = part.end
     return parts
+
+
+def is_whole(part: Period, step: Step, now: datetime) -> bool:
+    """Return whether a part is a whole day, week or month that is over, so that it compares with others.
+
+    >>> from datetime import UTC
+    >>> from shared.costs.periods import parse_month, zone
+    >>> weeks = divide_period(parse_month("2026-11", zone("UTC")), "weekly")
+    >>> [is_whole(part, "weekly", datetime(2026, 11, 22, 12, tzinfo=UTC)) for part in weeks[:4]]
+    [False, True, True, False]
+    """
+    natural = _STEPS[step](part.start, part.zone)
+    return (natural.start, natural.end) == (part.start, part.end) and part.end <= now
 
 
 def last_stretches(now: datetime, zone: ZoneInfo, step: Step, count: int) -> Period:

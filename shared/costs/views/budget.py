@@ -10,7 +10,7 @@ from ..budgets.limits import Crossing, Level, Spending, crossings, message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, limit_row, named, plural, usd
+from .common import Health, doubts, gauge_of, label_of, limit_row, named, owner, plural, usd
 from .report import Figure, Gauge, Note, Report, Tone
 
 
@@ -49,17 +49,13 @@ def budget_report(facts: BudgetFacts) -> Report:
     progress = f"day {pace.days_begun} of {pace.days}" if pace.days_left and pace.days_begun else ""
     alerts = [message(crossed) for crossed in _crossed(facts)]
     return Report(
-        title=f"Budget of {_owner(facts.user_id)}",
+        title=f"Budget of {owner(facts.user_id)}",
         subtitle=", ".join(filter(None, (named(facts.period), progress))),
         gauges=tuple(_gauges(facts)),
         figures=tuple(_figures(facts)),
         notes=(*_alerts(facts), *_notes(facts)),
         data=_data(facts, alerts),
     )
-
-
-def _owner(user_id: str) -> str:
-    return f"user {user_id}" if user_id.isdigit() else user_id
 
 
 def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:

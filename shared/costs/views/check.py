@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from ..analysis.checks import Check, Verdict, exit_code
 from ..money import Nanos, to_usd
+from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts
+from .common import Health, doubts, named, owner
 from .report import Column, Note, Report, Table, Tone
 
 _ANSWERS: Final = MappingProxyType({0: "within bounds", 1: "over", 3: "cannot tell"})
@@ -26,7 +27,7 @@ class CheckFacts(NamedTuple):
     """What the view needs to know."""
 
     user_id: str
-    month: str
+    period: Period
     checks: Sequence[Check]
     totals: Totals
     strict: bool
@@ -53,16 +54,18 @@ def check_report(facts: CheckFacts) -> Report:
     )
     bad = [check for check in facts.checks if check.verdict != "ok"]
     notes = [
-        Note(f"{check.name}: {_WORDS[check.verdict]}, {check.note}", _TONES[check.verdict]) for check in bad
+        Note(f"{check.name}: {_WORDS[check.verdict]}, {check.note}", _TONES[check.verdict])
+        for check in bad
+        if check.note
     ]
     return Report(
-        title=f"Check of user {facts.user_id}: {answer}",
-        subtitle=facts.month,
+        title=f"Check of {owner(facts.user_id)}: {answer}",
+        subtitle=named(facts.period),
         tables=(Table("Check", columns, rows, empty="No limit is set and nothing else was asked."),),
         notes=(*notes, *doubts(facts.totals, facts.health)),
         data={
             "user_id": facts.user_id,
-            "month": facts.month,
+            "month": facts.period.name,
             "result": answer,
             "exit_code": facts.exit_code,
             "strict": facts.strict,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..analysis.sums import UNNAMED, share, total
 from ..budgets.limits import Spending
@@ -11,6 +11,8 @@ from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Group, Totals
 from .report import Column, Gauge, Note, Row, Table, Tone
+
+MANY_TAGS: Final = "A call with several tags counts under each of them."
 
 TOP = 10
 """How many rows a breakdown shows before the rest are one row."""
@@ -136,15 +138,20 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
         models = f" ({', '.join(unpriced[:3])}{more})" if unpriced else ""
         remedy = f"add the price to {health.prices_path}"
         yield Note(f"{calls} no known price and cost nothing here{models}: {remedy}.", "warning")
+    yield from incomplete(health)
+    if totals.estimated_calls:
+        calls = plural(totals.estimated_calls, "call has", "calls have")
+        yield Note(f"{calls} estimated token counts.")
+
+
+def incomplete(health: Health) -> Iterator[Note]:
+    """Return what is missing from sums, or how they were made without the index."""
     if health.problems:
         lines = plural(len(health.problems), "ledger line is", "ledger lines are")
         more = "" if len(health.problems) == 1 else ", and so on; see cost-dashboard verify"
         yield Note(f"incomplete: {lines} not counted: {health.problems[0]}{more}", "warning")
     if health.degraded:
         yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
-    if totals.estimated_calls:
-        calls = plural(totals.estimated_calls, "call has", "calls have")
-        yield Note(f"{calls} estimated token counts.")
 
 
 def plural(number: int, one: str, many: str) -> str:
@@ -172,6 +179,15 @@ def percent_words(value: float) -> str:
     ('12.3%', 'less than 0.1%')
     """
     return "less than 0.1%" if 0 < value < 0.05 else f"{value:.1f}%"
+
+
+def owner(user_id: str) -> str:
+    """Return a user's name in a title.
+
+    >>> owner("1"), owner("rpatel")
+    ('user 1', 'rpatel')
+    """
+    return f"user {user_id}" if user_id.isdigit() else user_id
 
 
 def named(period: Period) -> str:

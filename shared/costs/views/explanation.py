@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..analysis.explain import Explanation, Part
 from ..money import Nanos, json_number, percent, to_usd
-from .common import Health, plural
+from .common import Health, incomplete, plural
 from .report import Column, Figure, Note, Report, Row, Table
 
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -26,12 +26,16 @@ _STAGES_SHOWN: Final = 12
 
 
 class ExplainFacts(NamedTuple):
-    """What the view needs to know: the two sides as people named them, and what lies between them."""
+    """What the view needs to know: the two sides as people named them, and what lies between them.
+
+    ``alike`` is the command that compares as many days of both, where one of them is not over.
+    """
 
     before: str
     after: str
     explanation: Explanation
     health: Health = Health()
+    alike: str | None = None
 
 
 def explain_report(facts: ExplainFacts) -> Report:
@@ -42,14 +46,18 @@ def explain_report(facts: ExplainFacts) -> Report:
     return Report(
         title=f"{facts.after} against {facts.before}",
         figures=(
-            Figure("before", "Before", found.before, note=facts.before, places=4),
-            Figure("after", "After", found.after, note=facts.after, places=4),
+            Figure("before", "Before", found.before, note=_side(facts.before, found.calls[0]), places=4),
+            Figure("after", "After", found.after, note=_side(facts.after, found.calls[1]), places=4),
             Figure("difference", "Difference", difference, note=change, places=4),
         ),
         tables=_tables(found, difference) if found.parts else (),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
+
+
+def _side(name: str, calls: int) -> str:
+    return f"{name}, {plural(calls, 'call', 'calls') if calls else 'no calls'}"
 
 
 def _tables(found: Explanation, difference: Nanos) -> tuple[Table, ...]:
@@ -72,16 +80,18 @@ def _tables(found: Explanation, difference: Nanos) -> tuple[Table, ...]:
     return reasons, Table("Where most of it lies", columns, rows)
 
 
-def _notes(facts: ExplainFacts) -> list[Note]:
+def _notes(facts: ExplainFacts) -> Iterator[Note]:
     found = facts.explanation
-    notes = []
-    if not found.parts:
-        notes.append(Note("Both cost the same, for the same reasons."))
+    if not any(found.calls):
+        yield Note("Neither side has any calls.")
+    elif not found.parts:
+        yield Note("Both cost the same, for the same reasons.")
     if found.unpriced:
         calls = plural(found.unpriced, "call has", "calls have")
-        notes.append(Note(f"{calls} no known price and no part in this.", "warning"))
-    notes += [Note(f"incomplete: {problem}", "warning") for problem in facts.health.problems[:3]]
-    return notes
+        yield Note(f"{calls} no known price and no part in this.", "warning")
+    yield from incomplete(facts.health)
+    if facts.alike:
+        yield Note(f"One of them is not over. As many days of both: {facts.alike}")
 
 
 def _data(facts: ExplainFacts) -> dict[str, object]:
@@ -94,7 +104,10 @@ def _data(facts: ExplainFacts) -> dict[str, object]:
         "difference_usd": to_usd(Nanos(found.after - found.before)),
         "by_reason": {reason: to_usd(amount) for reason, amount in found.by_reason().items()},
         "parts": [_part(part) for part in found.parts],
+        "calls_before": found.calls[0],
+        "calls_after": found.calls[1],
         "unpriced_calls": found.unpriced,
+        "incomplete": len(facts.health.problems),
     }
 
 

@@ -97,8 +97,9 @@ def _impact(facts: JobFacts) -> str:
         return ""
     cost = facts.receipt.totals.cost
     if month.limit:
-        limit = format_usd(month.limit)
-        return f"{percent_words(percent(cost, month.limit))} of {month.user_id}'s {limit} a month"
+        limit, used = format_usd(month.limit), percent_words(percent(month.spent, month.limit))
+        part = percent_words(percent(cost, month.limit))
+        return f"{part} of {month.user_id}'s {limit} a month, of which {used} is spent"
     return f"{percent_words(percent(cost, month.spent))} of what {month.user_id} spent in {month.month}"
 
 
@@ -181,9 +182,21 @@ def _data(facts: JobFacts) -> dict[str, object]:
         "models": {name: _line(line) for name, line in receipt.by_model.items()},
         "corrections": receipt.corrections,
         "avoided": avoided_data(facts.avoided),
+        "month": _month(facts.month),
         "limits": [limit_row(spending) for spending in facts.spendings],
         "incomplete": len(facts.health.problems),
         "ledger": str(facts.ledger),
+    }
+
+
+def _month(month: MonthShare | None) -> dict[str, object] | None:
+    if month is None:
+        return None
+    return {
+        "user_id": month.user_id,
+        "month": month.month,
+        "spent_usd": to_usd(month.spent),
+        "limit_usd": None if month.limit is None else to_usd(month.limit),
     }
 
 

@@ -11,6 +11,7 @@ from ..money import to_usd
 from ..periods import Period
 from ..rollup import Totals
 from .common import (
+    MANY_TAGS,
     Breakdown,
     Health,
     breakdown_data,
@@ -25,15 +26,19 @@ from .common import (
     unpriced_models,
 )
 from .monthly import count_figures, money_figures
-from .report import Column, Figure, Report, Table
+from .report import Column, Figure, Note, Report, Table
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One row of a history: a day, a week or a month, and its sums."""
+    """One row of a history: a day, a week or a month, and its sums.
+
+    ``whole`` tells that it is over and not cut off, so that it compares with others.
+    """
 
     name: str
     totals: Totals
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,14 @@ def period_report(facts: PeriodFacts) -> Report:
         gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
         figures=() if empty else tuple(_figures(facts.totals)),
         tables=() if empty else tuple(_tables(facts)),
-        notes=doubts(facts.totals, facts.health, _unpriced(facts)),
+        notes=(*doubts(facts.totals, facts.health, _unpriced(facts)), *_remarks(facts)),
         data=_data(facts),
     )
+
+
+def _remarks(facts: PeriodFacts) -> Iterator[Note]:
+    if any(b.key == "by_tag" and not b.is_empty for b in facts.breakdowns):
+        yield Note(MANY_TAGS)
 
 
 def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:

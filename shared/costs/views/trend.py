@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ from ..analysis.sums import Step
 from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, named, totals_data, usd
+from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
 from .period import Stretch
-from .report import Column, Figure, Report, Row, Series, Table
+from .report import Column, Figure, Note, Report, Row, Series, Table
 
 MOST_LINES = 6
 """How many names get a line of their own."""
@@ -48,7 +48,7 @@ def trend_report(facts: TrendFacts) -> Report:
         figures=() if empty else _figures(facts, unit),
         series=() if empty else _lines(facts),
         tables=(_chart(facts, unit),),
-        notes=doubts(facts.totals, facts.health),
+        notes=(*doubts(facts.totals, facts.health), *_remarks(facts, unit)),
         data=_data(facts),
     )
 
@@ -61,11 +61,13 @@ def _begun(facts: TrendFacts) -> Sequence[Stretch]:
 
 def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
     begun = _begun(facts)
-    mean = Nanos(facts.totals.cost // max(len(begun), 1))
+    whole = [s for s in begun if s.whole] or begun
+    mean = Nanos(sum(s.totals.cost for s in whole) // len(whole))
     dearest = max(begun, key=lambda s: s.totals.cost)
+    some = f", of {plural(len(whole), f'whole {unit}', f'whole {unit}s')}" if len(whole) < len(begun) else ""
     return (
         Figure("cost", "Spent", facts.totals.cost),
-        Figure("mean", f"A {unit}", mean, note="on average"),
+        Figure("mean", f"A {unit}", mean, note=f"on average{some}"),
         Figure("dearest", "Dearest", dearest.totals.cost, note=dearest.name),
     )
 
@@ -86,8 +88,17 @@ def _chart(facts: TrendFacts, unit: str) -> Table:
 def _row(facts: TrendFacts, stretch: Stretch, before: Stretch | None) -> Row:
     cost, whole = stretch.totals.cost, facts.totals.cost
     was = before.totals.cost if before else 0
-    change = (cost - was) * 100 / was if was else ""
-    return (stretch.name, stretch.totals.calls, cost, change, cost * 100 / whole if whole else 0.0)
+    comparable = before is not None and before.whole and stretch.whole
+    change = (cost - was) * 100 / was if was and comparable else ""
+    name = stretch.name if stretch.whole else f"{stretch.name} *"
+    return (name, stretch.totals.calls, cost, change, cost * 100 / whole if whole else 0.0)
+
+
+def _remarks(facts: TrendFacts, unit: str) -> Iterator[Note]:
+    if not all(s.whole for s in _begun(facts)):
+        yield Note(f"* not a whole {unit}: cut off, or not over.")
+    if facts.by == "tag" and facts.lines:
+        yield Note(MANY_TAGS)
 
 
 def _lines(facts: TrendFacts) -> tuple[Series, ...]:
@@ -109,7 +120,7 @@ def _data(facts: TrendFacts) -> dict[str, object]:
         "timezone": facts.period.zone.key,
         "filters": dict(facts.filters),
         "total_cost": to_usd(facts.totals.cost),
-        "periods": [{"period": s.name, **totals_data(s.totals)} for s in facts.stretches],
+        "periods": [{"period": s.name, "whole": s.whole, **totals_data(s.totals)} for s in facts.stretches],
         "by": facts.by,
         "lines": {name: [to_usd(cost) for cost in costs] for name, costs in facts.lines.items()},
         "incomplete": len(facts.health.problems),

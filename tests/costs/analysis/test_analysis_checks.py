@@ -79,7 +79,7 @@ def test_jobs() -> None:
 
 def test_minutes() -> None:
     jobs = [job("a", 30, minutes=3), job("b", 50, minutes=1), job("c", 60)]
-    assert minute_check(jobs, Nanos(20))[1:] == (50, 20, "over", "dearest in b")
+    assert minute_check(jobs, Nanos(20))[1:] == (50, 20, "over", "b")
     assert minute_check(jobs[2:], Nanos(20))[3:] == ("ok", "no audio")
 
 

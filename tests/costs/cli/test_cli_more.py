@@ -122,7 +122,7 @@ def test_check_jobs(jobs: Path, dashboard: Dashboard) -> None:
     assert dashboard(*ask, "--max-per-minute", "0.006").code == 1
     assert dashboard(*ask, "--max-increase", "10", "--job", "job-3").code in (0, 3)
     assert dashboard(*ask, "--max-per-job", "0.01", "--job", f"{jobs}/job-9/").code == 1
-    assert dashboard("check", "--user", "rpatel", "--format", "md").out.startswith("# Check of user rpatel")
+    assert dashboard("check", "--user", "rpatel", "--format", "md").out.startswith("# Check of rpatel")
 
 
 # --- analyses
@@ -332,7 +332,7 @@ def test_check_with_a_forecast(profile: Path, jobs: Path, dashboard: Dashboard) 
     dashboard("set-budget", "--monthly", "100")
     spend(jobs)
     found = dashboard("check", "--user", "rpatel", "--forecast", "--json").json()
-    assert [check["check"] for check in found["checks"]] == ["month", "forecast"]
+    assert [check["check"] for check in found["checks"]] == ["month", "month, forecast"]
 
 
 def test_export_within_dates(jobs: Path, dashboard: Dashboard) -> None:

@@ -19,7 +19,7 @@ from shared.costs.analysis.optimise import Option, Savings
 from shared.costs.analysis.options import Change, Slot
 from shared.costs.analysis.outcomes import Worth
 from shared.costs.analysis.pace import pace
-from shared.costs.analysis.sums import by_day, divide_period, total, totals_by
+from shared.costs.analysis.sums import by_day, divide_period, is_whole, total, totals_by
 from shared.costs.analysis.waste import Waste
 from shared.costs.analysis.whatif import Outcome, Swap, WhatIf
 from shared.costs.budgets.limits import Spending, limits_for
@@ -27,7 +27,7 @@ from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.rollup import Totals
-from shared.costs.views.anomalies import AnomalyFacts, anomaly_report
+from shared.costs.views.anomalies import AnomalyFacts, Cause, anomaly_report
 from shared.costs.views.check import CheckFacts
 from shared.costs.views.check import check_report as check_view
 from shared.costs.views.common import Health
@@ -144,7 +144,10 @@ def test_trend(case: str) -> None:
     facts = TrendFacts(
         step="weekly",
         period=NOVEMBER,
-        stretches=[Stretch(week.name, totals) for week, totals in zip(weeks, sums, strict=True)],
+        stretches=[
+            Stretch(week.name, totals, is_whole(week, "weekly", NOW))
+            for week, totals in zip(weeks, sums, strict=True)
+        ],
         totals=total(fold(entries, ())),
         by="user",
         lines=lines,
@@ -160,8 +163,12 @@ def test_anomalies(count: int) -> None:
     costs = from_usd("0.06"), from_usd("3.10")
     samples = [Sample(group, "a minute of audio", name, *costs) for name in names]
     found = [Anomaly(sample, from_usd("0.006"), 12.5, from_usd("2.79")) for sample in samples]
-    facts = AnomalyFacts(NOVEMBER, found, 210, total(fold(BUSY, ())), {"user": "rpatel"}, DAMAGED)
+    causes = [(), (Cause("13_ai_summarization, openai/gpt-4", from_usd("2.05")),)] if count == 2 else []
+    facts = AnomalyFacts(NOVEMBER, found, 210, total(fold(BUSY, ())), {"user": "rpatel"}, DAMAGED, causes)
     check_report(f"anomalies-{count}", anomaly_report(facts))
+
+
+ALIKE = "cost-dashboard explain 2026-11-01..2026-11-07 2026-11-08..2026-11-14"
 
 
 def test_explain() -> None:
@@ -169,10 +176,12 @@ def test_explain() -> None:
     after = [replace(e, attempt=2) if n % 9 == 0 else e for n, e in enumerate(BUSY) if e.timestamp.day >= 8]
     found = explain(before, after)
     check_report(
-        "explain-busy", explain_report(ExplainFacts("1 to 7 November 2026", "8 to 22 November 2026", found))
+        "explain-busy",
+        explain_report(ExplainFacts("1 to 7 November 2026", "8 to 22 November 2026", found, alike=ALIKE)),
     )
     same = explain(before, before)
     check_report("explain-same", explain_report(ExplainFacts("job-1", "job-2", same, DAMAGED)))
+    check_report("explain-empty", explain_report(ExplainFacts("2026-09", "2026-10", explain([], []))))
 
 
 def test_whatif() -> None:
@@ -190,8 +199,8 @@ def test_whatif() -> None:
 
 CHECKS = (
     Check("month", from_usd("30.80"), from_usd("36"), "warning", "85.6% used"),
-    Check("forecast", from_usd("42"), from_usd("36"), "over", "projected for the end of the month"),
-    Check("newest job", from_usd("0.0121"), None, "unknown", "only 2 jobs to compare with"),
+    Check("month, forecast", from_usd("42"), from_usd("36"), "over", "on course to pass it"),
+    Check("newest job", from_usd("0.0121"), None, "unknown", "2 jobs before it are too few"),
     Check("dearest job", None, from_usd("1"), "ok", "no jobs"),
 )
 
@@ -200,7 +209,7 @@ CHECKS = (
     ("case", "checks"), [("over", CHECKS), ("fine", CHECKS[3:]), ("unknown", CHECKS[2:]), ("none", ())]
 )
 def test_check(case: str, checks: tuple[Check, ...]) -> None:
-    facts = CheckFacts("rpatel", "2026-11", checks, total(fold(BUSY, ())), strict=case == "over")
+    facts = CheckFacts("rpatel", NOVEMBER, checks, total(fold(BUSY, ())), strict=case == "over")
     check_report(f"check-{case}", check_view(facts))
     assert facts.exit_code == {"over": 1, "fine": 0, "unknown": 3, "none": 0}[case]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from ...views.forecast import forecast_report
 from ..app import App, dashboard_command
 from ..facts.forecast import forecast_facts
-from ..options import user_option
+from ..options import user_option, watch_option
 
 
 @dashboard_command("Look", "forecast", "forecast --user rpatel --json")
 @user_option
-def command(app: App, user: str | None) -> None:
+@watch_option
+def command(app: App, user: str | None, every_s: float | None) -> None:
     """Where this month will end, by weekday, and when each limit is reached.
 
     Without --user: everyone, against the organization's limit.
     """
-    app.show(forecast_report(forecast_facts(app.workspace, user)))
+    app.watch(lambda: forecast_report(forecast_facts(app.workspace, user)), every_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...views.monthly import month_report
 from ..app import App, dashboard_command
 from ..facts.month import month_facts
-from ..options import month_option, user_option
+from ..options import month_option, user_option, watch_option
 
 
 @dashboard_command(
@@ -16,9 +16,10 @@ from ..options import month_option, user_option
 )
 @user_option
 @month_option
-def command(app: App, user: str | None, month_name: str | None) -> None:
+@watch_option
+def command(app: App, user: str | None, month_name: str | None, every_s: float | None) -> None:
     """What a month cost, by service, model, stage and user.
 
     Without --user: everyone.
     """
-    app.show(month_report(month_facts(app.workspace, user, month_name)))
+    app.watch(lambda: month_report(month_facts(app.workspace, user, month_name)), every_s)

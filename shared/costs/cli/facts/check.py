@@ -16,7 +16,7 @@ from ...views.common import label_of
 from ...workspace import Workspace
 from ..options import Span
 from .common import health, limits_in, monthly, spendings
-from .history import projected
+from .history import limit_forecasts, projected
 
 
 class Bounds(NamedTuple):
@@ -43,13 +43,11 @@ def check_facts(workspace: Workspace, user_id: str, bounds: Bounds, *, strict: b
     found = health(workspace)
     checks = [*_limits(workspace, user_id, period, bounds), *_jobs(workspace, query, bounds)]
     if found.problems or found.degraded:
-        checks.append(
-            Check("the ledgers", None, None, "unknown", "what could not be read is not in the sums")
-        )
+        checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
     totals = total(workspace.index.groups((), query))
     if totals.unpriced_calls:
-        checks.append(Check("prices", None, None, "warning", "some calls have no known price"))
-    return CheckFacts(user_id, period.name, checks, totals, strict, found)
+        checks.append(Check("prices", None, None, "warning", "calls without a price"))
+    return CheckFacts(user_id, period, checks, totals, strict, found)
 
 
 def _limits(workspace: Workspace, user_id: str, period: Period, bounds: Bounds) -> Iterator[Check]:
@@ -57,9 +55,14 @@ def _limits(workspace: Workspace, user_id: str, period: Period, bounds: Bounds) 
     for spending in standing:
         yield limit_check(label_of(spending), spending.spent, spending.limit.amount, spending.level)
     own = monthly(standing, user_id)
-    if bounds.forecast and own is not None:
+    if not bounds.forecast:
+        return
+    if own is not None:
         found, _ = projected(workspace, user_id, period)
-        yield forecast_check("forecast", found, own.limit.amount)
+        yield forecast_check("month, forecast", found, own.limit.amount)
+    for other in limit_forecasts(workspace, [each for each in standing if each is not own]):
+        limit = other.spending.limit
+        yield forecast_check(f"{label_of(other.spending)}, forecast", other.forecast, limit.amount)
 
 
 def _jobs(workspace: Workspace, query: Query, bounds: Bounds) -> Iterator[Check]:

@@ -31,7 +31,22 @@ def explain_facts(workspace: Workspace, before: str, after: str, query: Query) -
     workspace.index.catch_up_all()
     sides = [_side(workspace, name, query, zone) for name in (before, after)]
     (first, entries_before), (second, entries_after) = sides
-    return ExplainFacts(first, second, explain(entries_before, entries_after), health(workspace))
+    parts = explain(entries_before, entries_after)
+    alike = _alike(period_named(before, zone), period_named(after, zone), workspace.clock())
+    return ExplainFacts(first, second, parts, health(workspace), alike)
+
+
+def _alike(before: Period | None, after: Period | None, now: datetime) -> str | None:
+    """Return the command that compares as many days of two months or weeks, of which one is not over."""
+    if before is None or after is None or not (now in before or now in after):
+        return None
+    begun = now.astimezone(before.zone).date()
+    sides = [period.dates() for period in (before, after)]
+    days = min(len([day for day in dates if day <= begun]) for dates in sides)
+    if not days or {len(dates) for dates in sides} == {days}:
+        return None
+    first, second = (f"{dates[0]}..{dates[days - 1]}" for dates in sides)
+    return f"cost-dashboard explain {first} {second}"
 
 
 def _side(workspace: Workspace, name: str, query: Query, zone: ZoneInfo) -> tuple[str, Iterable[Entry]]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ...analysis.sums import Step, divide_period, split, split_by, total, totals_by
+from ...analysis.sums import Step, by_each_tag, divide_period, split, split_by, total, totals_by
 from ...budgets.limits import Spending
 from ...periods import Period
-from ...rollup import Dimension, Query
+from ...rollup import Dimension, Group, Query
 from ...views.common import Breakdown
 from ...views.period import PeriodFacts, Stretch
 from ...workspace import Workspace
@@ -25,7 +25,7 @@ LABELS: Final[Mapping[Dimension, str]] = {
     "job_id": "Job",
     "workflow": "Workflow",
     "project": "Project",
-    "tags": "Tags",
+    "tags": "Tag",
     "service_tier": "Tier",
 }
 """What reports can be broken down by, and how people call it."""
@@ -69,8 +69,17 @@ def _breakdown(workspace: Workspace, dimension: Dimension, query: Query) -> Brea
     if dimension == "model":
         groups = workspace.index.groups(("service", "model"), query)
         return Breakdown("by_model", label, split_by(groups, lambda key: f"{key[0]}/{key[1]}"))
-    key = label.lower()
-    return Breakdown(f"by_{key}", label, split(workspace.index.groups((dimension,), query), 0))
+    named = told_apart(workspace.index.groups((dimension,), query), dimension)
+    return Breakdown(f"by_{label.lower()}", label, split(named, 0))
+
+
+def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]:
+    """Return groups by the names that people know: each tag by itself, and the standard tier by its name."""
+    if dimension == "tags":
+        return by_each_tag(groups)
+    if dimension == "service_tier":
+        return [replace(group, key=(group.key[0] or "standard", *group.key[1:])) for group in groups]
+    return groups
 
 
 def _stretches(workspace: Workspace, step: Step | None, period: Period, query: Query) -> list[Stretch]:

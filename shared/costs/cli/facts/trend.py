@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...analysis.sums import UNNAMED, Step, divide_period, total, totals_by
+from ...analysis.sums import UNNAMED, Step, divide_period, is_whole, total, totals_by
 from ...money import Nanos
 from ...periods import Period
 from ...rollup import Dimension, Group
@@ -13,7 +13,7 @@ from ...views.period import Stretch
 from ...views.trend import TrendFacts
 from ...workspace import Workspace
 from .common import health, zone_of
-from .period import LABELS, Asked
+from .period import LABELS, Asked, told_apart
 
 
 def trend_facts(workspace: Workspace, asked: Asked, step: Step) -> TrendFacts:
@@ -25,13 +25,17 @@ def trend_facts(workspace: Workspace, asked: Asked, step: Step) -> TrendFacts:
     by = asked.by[0] if asked.by else None
     groups = workspace.index.groups(_dimensions(by), query)
     sums = totals_by(groups, parts)
+    now = workspace.clock()
     return TrendFacts(
         step=step,
         period=period,
-        stretches=[Stretch(part.name, totals) for part, totals in zip(parts, sums, strict=True)],
+        stretches=[
+            Stretch(part.name, totals, is_whole(part, step, now))
+            for part, totals in zip(parts, sums, strict=True)
+        ],
         totals=total(groups),
         by=LABELS[by].lower() if by else None,
-        lines=lines_by(groups, parts) if by else {},
+        lines=lines_by(told_apart(groups, by), parts) if by else {},
         filters=asked.filters,
         health=health(workspace),
     )
