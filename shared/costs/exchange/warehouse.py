@@ -44,7 +44,7 @@ class BadQuery(WrongUsage):
     """SQL that DuckDB does not understand, or that is no single SELECT."""
 
 
-def connect(path: str = ":memory:") -> DuckDBPyConnection:
+def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConnection:
     """Open a DuckDB database with bounded memory.
 
     Raises:
@@ -55,7 +55,11 @@ def connect(path: str = ":memory:") -> DuckDBPyConnection:
         import duckdb  # 100 ms, and an extra: only these commands pay for it
     except ImportError:
         raise MissingExtra("DuckDB is needed here: pip install 'cost-ledger[warehouse]'") from None
-    return duckdb.connect(path, config={"memory_limit": MEMORY_LIMIT, "autoload_known_extensions": False})
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "autoload_known_extensions": False,
+    }
+    return duckdb.connect(path, read_only, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +134,17 @@ def ask(sql: str, source: Source, context: Context) -> Answer:
     ((Decimal('0.3'),),)
     """
     with tempfile.TemporaryDirectory(prefix="cost-query-") as private:
-        copy = Path(private) / "entries.csv"
-        with connect(f"{private}/entries.duckdb") as database:
+        file, copy = f"{private}/entries.duckdb", Path(private) / "entries.csv"
+        with connect(file) as database:
             _require_select(database, sql)
             _stage(counted(source.cells(), context), copy)
             types = _TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
             database.execute(f"SET temp_directory = '{_quoted(private)}'")
             database.execute(f"CREATE TABLE entries AS FROM {_scan(copy, types)}")
-            _shut(database)
+        copy.unlink()
+        # Opened anew for reading alone: a SELECT may hold a DELETE.
+        with connect(file, read_only=True) as database:
+            _shut(database, private)
             return _answer(database, sql)
 
 
@@ -152,8 +159,9 @@ def _require_select(database: DuckDBPyConnection, sql: str) -> None:
         raise BadQuery("a query is one SELECT over the table entries; nothing can be changed by it")
 
 
-def _shut(database: DuckDBPyConnection) -> None:
+def _shut(database: DuckDBPyConnection, private: str) -> None:
     """Take from the connection what reaches beyond the table, for good."""
+    database.execute(f"SET temp_directory = '{_quoted(private)}'")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
 

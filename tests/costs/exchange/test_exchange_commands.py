@@ -224,6 +224,26 @@ def test_a_ledger_that_cannot_be_written_stops_the_import_and_a_rerun_adds_the_r
     assert sum(one.cost for one in entries_of(storage)) == COST
 
 
+def test_an_interrupted_import_is_taken_up_again_and_doubles_nothing(
+    tmp_path: Path, storage: CostStorage
+) -> None:
+    history = tmp_path / "long.jsonl"
+    given = [entry(number + 1) for number in range(2 * BATCH + 7)]
+    history.write_bytes(b"".join(map(encode, given)))
+    source = Source(history, import_for(history), "old")
+
+    def interrupted(rows: int) -> None:
+        if rows > BATCH:
+            raise KeyboardInterrupt
+
+    with Index.open(storage) as index:
+        with pytest.raises(KeyboardInterrupt):
+            Importer(source, storage, Catalogue.load(), Shelf(index), progress=interrupted).run()
+        tally = Importer(source, storage, Catalogue.load(), Shelf(index)).run()
+    assert (tally.added, tally.known) == (BATCH + 7, BATCH)
+    assert entries_of(storage) == given
+
+
 def test_an_entry_that_is_known_from_its_own_ledger_is_not_taken_again(
     storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -183,6 +183,23 @@ def focus_rows(name: str, given: list[Entry], folder: Path) -> list[dict[str, st
         return list(csv.DictReader(file))
 
 
+def test_focus_1_4_is_clean_in_the_eyes_of_a_linter_of_its_own(tmp_path: Path) -> None:
+    # As far as single rows and columns go; scripts/focus_lint.py asks the foundation's validator about 1.2.
+    cli = pytest.importorskip("focus_data_toolkit.cli")
+    given = [
+        entry(1, service_tier="batch", user_id="ana", project="lectures", tags=("a", "b")),
+        entry(2, charge=None),
+        entry(3, usage=Usage(audio_seconds=61.5), charge=charge(audio=6_150_000), model="whisper-1"),
+        entry(4, kind="reversal", corrects="a", charge=charge(input=-2_000_000)),
+        entry(5, kind="adjustment", corrects="a", why="a price", usage=Usage(), charge=charge(stated=7)),
+        entry(6, service="local", model="apertium", charge=charge(input=0)),
+    ]
+    target = written("focus-1.4", given, tmp_path)
+    assert cli.main(["validate", "--dataset", "cost-and-usage", str(target)]) == 0
+    target.write_text(target.read_text().replace("USD", "dollars"))
+    assert cli.main(["validate", "--dataset", "cost-and-usage", str(target)]) != 0
+
+
 def test_focus_has_a_row_for_each_part_with_its_quantity(tmp_path: Path) -> None:
     rows = focus_rows("focus-1.2", [entry(service_tier="batch")], tmp_path)
     shown = [
@@ -292,6 +309,33 @@ def test_an_interrupted_export_leaves_the_old_file_and_no_draft(folder: Path) ->
         write_half()
     assert target.read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["costs.csv"]
+
+
+@pytest.mark.parametrize("name", sorted(exports()))
+def test_an_interrupt_at_any_time_leaves_the_old_file_and_nothing_else(name: str, folder: Path) -> None:
+    target = folder / "costs"
+    target.write_text("old")
+
+    def interrupted(_written: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), replacing(target) as draft:
+        export_named(name).write(Listed(entry(n) for n in range(1_500)), draft, Context(progress=interrupted))
+    assert target.read_text() == "old"
+    assert [path.name for path in folder.iterdir()] == ["costs"]
+
+
+def test_parquet_ends_a_row_group_by_rows_and_by_bytes_and_keeps_the_order(folder: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    given = [entry(n, metadata={"text": f"{n:04}" * 1_800}) for n in range(3_000)]
+    target = written("parquet", given, folder)
+    with duckdb.connect() as database:
+        found = database.execute("SELECT id FROM read_parquet(?)", [str(target)]).fetchall()
+        groups = database.execute(
+            "SELECT count(DISTINCT row_group_id) FROM parquet_metadata(?)", [str(target)]
+        ).fetchone()
+    assert [row[0] for row in found] == [one.id for one in given]
+    assert groups[0] > 1  # 21 MB, and a group holds 16
 
 
 def test_unsafe_targets_are_refused_and_untouched(folder: Path) -> None:

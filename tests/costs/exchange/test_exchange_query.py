@@ -22,7 +22,7 @@ from shared.costs.money import from_usd
 pytest.importorskip("duckdb")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(entries(), max_size=4))
 def test_sums_and_texts_are_exact(given: list[Entry]) -> None:
     (sums,) = ask("SELECT sum(cost_usd), count(*) FROM entries", Listed(given), Context()).rows
@@ -63,6 +63,24 @@ def test_an_unpriced_call_is_null_not_zero() -> None:
         "COPY entries TO 'x.csv'",
         "",
         "SELEKT 1",
+        "WITH gone AS (DELETE FROM entries RETURNING id) SELECT * FROM gone",
+        "SELECT 1 INTO OUTFILE 'x.csv'",
+        "EXPLAIN ANALYZE SELECT 1",
+        "CREATE TABLE other AS SELECT 1",
+        "CREATE MACRO f() AS 1",
+        "INSERT INTO entries SELECT * FROM entries",
+        "UPDATE entries SET cost_usd = 0",
+        "EXPORT DATABASE 'folder'",
+        "IMPORT DATABASE 'folder'",
+        "LOAD httpfs",
+        "CALL pragma_version()",
+        "CHECKPOINT",
+        "USE memory",
+        "RESET lock_configuration",
+        "CREATE SECRET (TYPE s3)",
+        "SET SESSION lock_configuration = false",
+        "SELECT 1; COPY entries TO 'x.csv'",
+        "/* SELECT */ DROP TABLE entries",
     ],
 )
 def test_anything_but_one_select_is_refused(sql: str) -> None:
@@ -79,6 +97,22 @@ def test_anything_but_one_select_is_refused(sql: str) -> None:
         "glob('{folder}/*')",
         "read_json('http://127.0.0.1:9/x')",
         "read_blob('{secret}')",
+        "read_csv_auto('{secret}')",
+        "read_parquet('{secret}')",
+        "parquet_scan('{secret}')",
+        "parquet_metadata('{secret}')",
+        "read_json_auto('{secret}')",
+        "read_ndjson('{secret}')",
+        "sniff_csv('{secret}')",
+        "query('FROM read_csv(''{secret}'')')",
+        "query_table('{secret}')",
+        "'file://{secret}'",
+        "'{folder}/*.csv'",
+        "'/proc/self/environ'",
+        "read_text('/proc/self/environ')",
+        "sqlite_scan('{secret}', 'x')",
+        "'https://example.invalid/x.parquet'",
+        "(SELECT getenv('HOME'))",
     ],
 )
 def test_files_and_network_are_out_of_reach(source: str, tmp_path: Path) -> None:
@@ -87,6 +121,20 @@ def test_files_and_network_are_out_of_reach(source: str, tmp_path: Path) -> None
     sql = f"SELECT * FROM {source.format(secret=secret, folder=tmp_path)}"
     with pytest.raises(BadQuery):
         ask(sql, Listed([entry()]), Context())
+
+
+def test_no_setting_opens_what_is_shut_and_the_entries_copy_is_gone_with_it(tmp_path: Path) -> None:
+    settings = dict(
+        ask(
+            "SELECT name, value FROM duckdb_settings()"
+            " WHERE name IN ('enable_external_access', 'lock_configuration', 'temp_directory')",
+            Listed([entry()]),
+            Context(),
+        ).rows
+    )
+    assert settings["enable_external_access"] == "false"
+    assert settings["lock_configuration"] == "true"
+    assert not Path(settings["temp_directory"]).exists()
 
 
 def test_a_wrong_column_is_answered_with_those_that_are_there() -> None:

@@ -10,6 +10,14 @@ from ..source import Source
 from ..warehouse import staged
 from . import Context, Export
 
+_ROW_GROUP: Final = "ROW_GROUP_SIZE 20480, ROW_GROUP_SIZE_BYTES '16MB'"
+"""DuckDB's own 122,880 rows take 200 MB more for 4 % less on the disk; and rows of 8 KB, the longest a
+ledger line can be, would not fit in any memory that is called flat."""
+
+_SETTINGS: Final = ("SET threads = 1", "SET preserve_insertion_order = false", "SET memory_limit = '192MB'")
+"""Each thread holds a row group; with one, rows keep their order although DuckDB need not care, which is
+what lets it end a row group by its bytes."""
+
 
 def write(source: Source, target: Path, context: Context) -> int:
     """Write the entries as Parquet.
@@ -24,8 +32,11 @@ def write(source: Source, target: Path, context: Context) -> int:
 
         # DuckDB takes no parameter for the name of a file it writes.
         name = str(target).replace("'", "''")
+        options = f"FORMAT parquet, COMPRESSION zstd, {_ROW_GROUP}"
         try:
-            warehouse.database.execute(f"COPY (FROM entries) TO '{name}' (FORMAT parquet, COMPRESSION zstd)")
+            for setting in _SETTINGS:
+                warehouse.database.execute(setting)
+            warehouse.database.execute(f"COPY (FROM entries) TO '{name}' ({options})")
         except duckdb.Error as error:
             raise CannotWrite(f"the file cannot be written: {error}") from error
         return warehouse.rows
