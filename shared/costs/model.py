@@ -17,8 +17,12 @@ from .money import ZERO, Nanos
 Kind = Literal["usage", "adjustment", "reversal"]
 """What a ledger line is: a call, a correction of a call's charge, or the undoing of a call."""
 
-MAX_COUNT: Final = 2**53
-"""Counts above this are refused: JSON readers that use doubles would change them."""
+MAX_COUNT: Final = 10**12
+"""Counts above this are refused. Readers that use doubles have them exactly, and sums of nine million such
+calls fit into the 64 bits of a database."""
+
+MAX_AUDIO_SECONDS: Final = 10**9
+"""Longer audio (31 years) in one call is refused: in microseconds it is summed like the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Usage:
 
     Raises:
         TypeError: a count is a boolean or no number.
-        ValueError: a count is negative, not finite, above 2**53, not whole (``audio_seconds``
+        ValueError: a count is negative, not finite, above its maximum, not whole (``audio_seconds``
             alone may have a fraction, kept to the microsecond), or a subset exceeds its whole.
 
     >>> Usage(tokens_input=1_000, tokens_cached=800, tokens_output=200).tokens_total
@@ -119,8 +123,9 @@ _SUBSETS: Final = (
 def _count(name: str, value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    if not 0 <= value <= MAX_COUNT:  # also catches NaN
-        raise ValueError(f"{name} must be between 0 and 2**53, not {value!r}")
+    most = MAX_AUDIO_SECONDS if name == "audio_seconds" else MAX_COUNT
+    if not 0 <= value <= most:  # also catches NaN
+        raise ValueError(f"{name} must be between 0 and {most:,}, not {value!r}")
     if name == "audio_seconds":
         return round(float(value), 6)
     if value != int(value):

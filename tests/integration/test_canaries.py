@@ -13,7 +13,9 @@ from shared.costs import platform
 from shared.costs.cli.main import run
 from shared.costs.exchange.exports import exports
 from shared.costs.ledger import recorder
+from shared.costs.ledger.reader import read
 from shared.costs.ledger.spool import waiting_paths
+from shared.costs.model import Entry
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from tests.costs.ledger.test_ledger_redact import CANARIES, SECRET
 
@@ -48,6 +50,7 @@ def readable(export: Path) -> bytes:
 
 def log_all(tracker: CostTracker) -> None:
     for name, canary in CANARIES.items():
+        label = canary if canary.isprintable() and len(canary) < 200 else "short"
         tracker.log_usage(
             "openai",
             "gpt-4o",
@@ -55,8 +58,16 @@ def log_all(tracker: CostTracker) -> None:
             200,
             stage="13_ai_summarization",
             description=f"called with {canary} as {name}",
+            operation=label,
+            workflow=f"after {label}",
+            project=label,
+            tags=["nightly", label.replace(",", "")],
             metadata={"note": canary, "deep": [{"value": f"see {canary}"}], "error": RuntimeError(canary)},
         )
+
+
+def read_ids(ledger: Path) -> list[str]:
+    return [found.content.id for found in read(ledger) if isinstance(found.content, Entry)]
 
 
 @pytest.fixture
@@ -64,6 +75,10 @@ def job(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """A job whose calls carried every canary, half of them waiting in the spool."""
     job, ledger = tmp_path / "job-1", tmp_path / "job-1" / LEDGER_NAME
     with CostTracker(job, "1") as tracker:
+        log_all(tracker)
+        for entry, canary in zip(read_ids(ledger), CANARIES.values(), strict=True):
+            if canary.isprintable():
+                tracker.reverse(entry, f"called with {canary}")
         log_all(tracker)
     monkeypatch.setattr(recorder, "LOCK_TIMEOUT_S", 0.0)
     fd = platform.open_secure(ledger, append=True)

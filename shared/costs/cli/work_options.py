@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ..model import MAX_COUNT
 from .facts.estimate import Given
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +28,7 @@ def work_options(function: F) -> F:
     return call  # type: ignore[return-value]  # the wrapper takes click's options in place of the work
 
 
-_COUNT = click.IntRange(0, 2**53)
+_COUNT = click.IntRange(0, MAX_COUNT)
 _OPTIONS = (
     click.option("--input-tokens", "tokens_input", type=_COUNT, metavar="N", help="Input of one call."),
     click.option(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..model import MAX_COUNT, Entry
+from ..model import Entry
 from ..money import ZERO
 from ..rollup import BUCKET_SECONDS, bucket_of, output_part
 from .tables import SUM_COLUMNS, Dim
@@ -72,7 +72,7 @@ def sums_of(entry: Entry) -> Sums:
         sign * usage.tokens_output,
         sign * usage.tokens_cached,
         sign * usage.tokens_reasoning,
-        sign * min(usage.audio_microseconds, MAX_COUNT) if usage.audio_seconds else 0,
+        sign * usage.audio_microseconds if usage.audio_seconds else 0,
         cost,
         output_part(charge),
         cost if retried else 0,

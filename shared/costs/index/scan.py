@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 
 from ..ledger.line import SEAL_LENGTH, DamagedLine, decode
-from ..model import MAX_COUNT, Entry
+from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, Entry
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .catchup import GONE
@@ -29,10 +29,7 @@ from .registry import Registered
 from .store import LedgerRow
 from .tables import SUM_COLUMNS, Dim
 
-MAX_SECONDS: Final = 1_000_000_000
-"""A longer audio (31 years) is not in the usual form."""
-
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Text = str | None
 Amount = int | float

@@ -323,7 +323,7 @@ def _parts_sum(found: dict[str, Any]) -> int | None:
 
 def _priced_by(found: dict[str, Any]) -> PricedBy:
     source, _, version = _text(found, "priced_by").partition("@")
-    model = found.get("priced_as") or f"{found['service']}/{found['model']}"
+    model = _optional_text(found, "priced_as") or f"{found['service']}/{found['model']}"
     return PricedBy(source, version, model, unverified=found.get("unverified", False) is True)
 
 

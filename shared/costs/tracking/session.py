@@ -85,9 +85,10 @@ class Session:
 
     def reverse(self, entry_id: str, why: str) -> Nanos:
         """Take a recorded call back; return the nano-dollars it no longer costs."""
+        from ..ledger.redact import clean_text
         from .corrections import corrected_entry, reversal
 
-        reason = label("why", why)
+        reason = clean_text(label("why", why))
         location = self.workspace.index.find(entry_id)
         if location is None:
             raise UnknownEntry(f"no ledger of {self.workspace.storage.root} has an entry {entry_id!r}")

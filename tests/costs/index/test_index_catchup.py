@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -457,12 +458,18 @@ def test_sums_too_large_for_the_index_do_not_reach_the_caller(history: History) 
     ledger, chance = history.job("job-0"), random.Random(1)
     with history.open() as index:
         index.register(ledger, "job-0")
-        noted = []
-        for _ in range(1_050):
-            entry = an_entry(chance, usage=Usage(tokens_input=2**53), user_id="1", timestamp=BEGIN)
-            noted.append(index.note_appended(ledger, entry, *history.append(ledger, entry)))
-        assert noted[0]
-        assert not all(noted[-SETTLE_AT:])
+        entries = [
+            an_entry(chance, usage=Usage(tokens_input=10**12), user_id="1", timestamp=BEGIN)
+            for _ in range(2 + SETTLE_AT)
+        ]
+        assert index.note_appended(ledger, entries[0], *history.append(ledger, entries[0]))
+        index.catch_up_all()
+        with sqlite3.connect(history.storage.index_path, isolation_level=None) as other:
+            for table in ("sums", "days", "ledgers"):
+                other.execute(f"UPDATE {table} SET tokens_input = ?", (2**63 - 10**12,))
+        other.close()
+        noted = [index.note_appended(ledger, e, *history.append(ledger, e)) for e in entries[1:]]
+        assert not all(noted)
 
 
 def test_a_ledger_that_comes_back_after_a_new_index_was_built(history: History) -> None:

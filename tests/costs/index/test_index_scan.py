@@ -157,8 +157,8 @@ def test_bytes_that_are_no_line(tmp_path: Path) -> None:
             model=st.text(min_size=1, max_size=4),
             usage=st.builds(
                 Usage,
-                tokens_input=st.integers(0, 2**53),
-                tokens_output=st.integers(0, 2**53),
+                tokens_input=st.integers(0, 10**12),
+                tokens_output=st.integers(0, 10**12),
                 audio_seconds=st.floats(0, 10**6),
                 images=st.integers(0, 2),
             ),

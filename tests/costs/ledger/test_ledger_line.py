@@ -123,7 +123,7 @@ amounts = st.integers(-MAX_ENTRY_NANOS, MAX_ENTRY_NANOS).map(Nanos)
         metadata=st.dictionaries(texts, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts),
         usage=st.builds(
             Usage,
-            tokens_input=st.integers(0, 2**53),
+            tokens_input=st.integers(0, 10**12),
             audio_seconds=st.floats(0, 1e9).map(lambda s: round(s, 6)),
         ),
     )
@@ -167,6 +167,7 @@ DAMAGED: list[tuple[str, bytes, str]] = [
     ("one bit", encode(EXAMPLES["usual"]).replace(b"gpt-4o", b"gpt-4n", 1), "checksum does not match"),
     ("too long", b"x" * (MAX_LINE + 1), "longer than"),
     ("no object", seal(b"[1"), "no JSON"),
+    ("no text", changed(priced_as=5), "priced_as is no text"),
     ("infinity", changed(cost_usd=float("inf")), "no JSON"),
     ("deep", seal(b'{"a":' + b"[" * 4000), "no JSON"),
     ("no version", changed(v=...), "no format version"),
