@@ -108,7 +108,8 @@ def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: L
         Column("per", "By", rank=2),
     )
     rows: tuple[Row, ...] = tuple(tuple(one) for one in stages if one.stage != WHOLE)
-    notes = [*_notes(work, whole.ninety if whole else None, left)]
+    counts = whole or (stages[0] if len(stages) == 1 else None)
+    notes = [*_notes(work, counts.ninety if counts else None, left)]
     if whole:
         notes.insert(0, Note("Whole jobs are reckoned by themselves: stages are not dear all at once."))
     return Report(

@@ -120,7 +120,8 @@ def test_by_earlier_jobs(jobs: Path, dashboard: Dashboard) -> None:
     assert [(s["stage"], s["median_usd"], s["per"]) for s in one["stages"]] == [
         ("13_ai_summarization", 0.0135, "1,000 input tokens")
     ]
-    assert "No earlier jobs" in dashboard("estimate", "--user", "nobody", "--audio-minutes", "20").out
+    none = dashboard("estimate", "--user", "nobody", "--audio-minutes", "20")
+    assert (none.code, "No earlier jobs" in none.out) == (3, True)
 
 
 def test_models_beside_each_other(dashboard: Dashboard) -> None:
@@ -151,3 +152,19 @@ def test_what_they_look_like() -> None:
     several = [ModelCost("local/tiny", from_usd(0)), ModelCost("acme/two", from_usd("0.002")), cost, none]
     check_report("compare-models", comparison_report(WORK, several, 2))
     check_report("compare-models-none", comparison_report(audio, [], 2))
+
+
+def test_free_models_of_a_service_do_not_seem_to_do_any_work(dashboard: Dashboard) -> None:
+    found = dashboard("compare-models", "--audio-minutes", "60", "--json").json()["models"]
+    assert [one["model"] for one in found if not one["cost_usd"]] == ["local/*"]
+    named = dashboard("compare-models", "google/gemma-3-27b-it", "--input-tokens", "60", "--json").json()
+    assert named["models"][0]["cost_usd"] == 0
+
+
+def test_one_stage_is_held_against_the_budget_too() -> None:
+    work = Work(Asked(Usage(audio_seconds=600), AT))
+    stage = StageEstimate("06_asr", from_usd("0.2"), from_usd("0.3"), 9, "audio minute")
+    report = history_estimate_report(work, [stage], Left("rpatel", from_usd("0.6")))
+    assert [note.text for note in report.notes] == [
+        "50.0% of the $0.60 that user rpatel has left this month."
+    ]

@@ -27,15 +27,17 @@ def command(app: App, model: str | None, given: Given, stage: str | None, user: 
     """What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
 
     From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
-    input tokens, against what is left of the month. Exit code 3 when MODEL has no price.
+    input tokens, against what is left of the month. Exit code 3 when MODEL has no price, or there are
+    no earlier jobs.
     """
     workspace, user_id = app.workspace, user or app.default_user
     work, left = work_of(workspace, given), left_of(workspace, user_id)
     if model is None:
         if given.calls > 1 or given.tier:
             raise WrongUsage("--calls and --tier need a MODEL: earlier jobs are whole jobs")
-        app.show(history_estimate_report(work, by_history(workspace, user_id, stage, work), left))
-        return None
+        found = by_history(workspace, user_id, stage, work)
+        app.show(history_estimate_report(work, found, left))
+        return None if found else 3
     if stage:
         raise WrongUsage("--stage is for estimates from earlier jobs; leave MODEL out")
     cost, arithmetic = priced(workspace, model, work)

@@ -83,12 +83,17 @@ def priced(workspace: Workspace, model: str, work: Work) -> tuple[ModelCost, tup
 
 
 def compared(workspace: Workspace, models: tuple[str, ...], work: Work) -> list[ModelCost]:
-    """Return what the work costs on these models, or on all that are known and have a price for it."""
+    """Return what the work costs on these models, or on all that are known and have a price for it.
+
+    Free models of a service are left out of all: free of charge, they would seem to do any work.
+    """
     catalogue = workspace.catalogue
     if models:
         return compare(map(named_model, models), work.asked, catalogue)
     found = compare(map(named_model, catalogue.models()), work.asked, catalogue)
-    return [one for one in found if one.cost is not None]
+    return [
+        one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
+    ]
 
 
 def by_history(workspace: Workspace, user_id: str, stage: str | None, work: Work) -> list[StageEstimate]:
