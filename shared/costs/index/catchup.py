@@ -21,7 +21,7 @@ from .intake import Intake
 from .ledgerfile import FINGERPRINT_BYTES, opened
 from .queries import Asked
 from .registry import Registered, Registry, random_token
-from .staging import SETTLE_AT, Spot, Staged, any_waits, stage
+from .staging import SETTLE_AT, Spot, all_staged, any_waits, is_taken_in, stage
 
 SWEEP_AT: Final = 32
 """How many ledgers may be marked before the marks of dead processes are taken away."""
@@ -64,7 +64,7 @@ class CatchUp:
                 self._stage(db, ledger.id, entry, spot)
                 answer = queries.spends(db, asked, ledger.id)
                 if answer.staged.rows >= SETTLE_AT:
-                    self._settle(db, answer.staged)
+                    self._settle(db, ledger.id)
         except _NotNext:
             self._same_origin()
             self._intake.catch_up(ledger, time.monotonic() + wait_s)
@@ -84,13 +84,16 @@ class CatchUp:
         """
         if self._backend.origin != self._registry.origin:
             raise _NotNext  # not compared yet since the index was opened
-        if not stage(db, self._backend.memory, number, entry, spot):
+        if not stage(db, self._backend.memory, number, entry, spot) and not is_taken_in(
+            db, number, entry, spot.offset
+        ):
             raise _NotNext
 
-    def _settle(self, db: sqlite3.Connection, staged: Staged) -> None:
-        if staged.end is None:
-            raise _NotNext  # the line before a gap may never come here
+    def _settle(self, db: sqlite3.Connection, number: int) -> None:
+        """Settle what has no gap before it; other writers fill the gap of a line or two soon."""
         self._intake.settle(db)
+        if all_staged(db, number).rows >= SETTLE_AT:
+            raise _NotNext  # the line before the gap will not come any more
 
     def settle(self) -> None:
         """Add what is staged to the sums.

@@ -23,7 +23,7 @@ from ..rollup import BUCKET_SECONDS, bucket_of
 from .fold import Sums, dim_of, plus, sums_of
 from .keys import key_of
 from .ledgerfile import FINGERPRINT_BYTES
-from .store import LedgerRow, Memory, NumberedSums, SeenRow
+from .store import LedgerRow, Memory, NumberedSums, SeenRow, find_seen
 from .tables import SUM_COLUMNS
 
 SETTLE_AT: Final = 24
@@ -109,6 +109,12 @@ def stage(db: sqlite3.Connection, memory: Memory, ledger: int, entry: Entry, spo
     bucket, key = bucket_of(entry.counted_at) // BUCKET_SECONDS, key_of(entry.id)
     row = (ledger, *spot[:3], bucket, memory.dim(db, dim), dim[0], *key, entry.reservation, *sums_of(entry))
     return db.execute(_STAGE, (*row, ledger, *spot[3:], spot.offset, *key, *key)).rowcount == 1
+
+
+def is_taken_in(db: sqlite3.Connection, ledger: int, entry: Entry, offset: int) -> bool:
+    """Tell whether somebody has read this very line already: another writer of the same ledger."""
+    seen = find_seen(db, *key_of(entry.id))
+    return seen is not None and (seen.ledger, seen.offset) == (ledger, offset)
 
 
 def all_staged(db: sqlite3.Connection, ledger: int) -> Staged:

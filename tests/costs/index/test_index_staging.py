@@ -71,6 +71,41 @@ def test_writers_come_in_another_order_than_they_appended(history: History) -> N
         assert_is_fold(other, history)
 
 
+def test_many_writers_of_one_ledger_read_it_for_each_other(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines whose writers are about to stage them make a gap; what stands before it is settled."""
+    ledger, behind = history.job("first"), 3
+    with history.open() as index:
+        index.register(ledger, "first")
+        assert spent(index) == 2
+        monkeypatch.setattr(intake, "next_batch", None)
+        late = []
+        for number in range(3 * SETTLE_AT):
+            call = a_call(1)
+            late.append((call, *history.append(ledger, call)))
+            if len(late) > behind:
+                one = late.pop(number % behind)
+                assert index.note_appended(ledger, *one)
+        assert spent(index) == 2 + 3 * SETTLE_AT - behind
+        assert all(index.note_appended(ledger, *one) for one in late)
+        assert spent(index) == 2 + 3 * SETTLE_AT
+
+
+def test_a_line_that_another_writer_has_read_is_not_read_again(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, call = history.job("first"), a_call(10)
+    with history.open() as mine, history.open() as other:
+        mine.register(ledger, "first")
+        assert spent(mine) == 2
+        appended = history.append(ledger, call)
+        assert spent(other) == 12  # it looks at the ledger, which it opens for the first time
+        monkeypatch.setattr(intake, "next_batch", None)
+        assert mine.note_appended(ledger, call, *appended)
+        assert spent(mine) == 12
+
+
 @pytest.mark.parametrize("between", ["a call", "a torn piece"])
 def test_a_gap_that_no_writer_fills(history: History, between: str) -> None:
     """Its writer died after the append; the next calls must not wait for it for ever."""
