@@ -88,6 +88,21 @@ def estimated_tokens(characters: int) -> int:
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
+_TEXTS: Final = ("text", "thinking", "reasoning", "partial_json")
+
+
+def characters(content: object) -> int:
+    """Return the length of a model's output: text, or a list of blocks with text or thoughts in them.
+
+    >>> characters("four"), characters([{"type": "thinking", "thinking": [{"text": "ab"}]}, {"text": "c"}])
+    (4, 3)
+    """
+    if isinstance(content, str):
+        return len(content)
+    blocks = Fields({"blocks": content}).parts("blocks")
+    return sum(characters(block.get(name)) for block in blocks for name in _TEXTS)
+
+
 def without_usage(
     ending: str, characters: int, *, service: str, model: str = "", advice: str = ""
 ) -> Captured:

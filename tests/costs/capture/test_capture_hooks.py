@@ -169,9 +169,10 @@ for _ in range(200):  # LiteLLM logs synchronous calls from threads of its own
         break
     time.sleep(0.05)
 from shared.costs.capture.reading import read_response
+logged = calls[:]  # the next one is logged too, by and by
 direct = read_response(litellm.completion(**ask))[0]
 print(json.dumps([[c.service, c.model, c.usage.tokens_input, c.usage.tokens_output, c.usage.tokens_cached,
-                   c.usage.tokens_cache_write, c.actual_cost, c.incomplete] for c in [*calls, direct]]))
+                   c.usage.tokens_cache_write, c.actual_cost, c.incomplete] for c in [*logged, direct]]))
 """
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from capture_cells import STREAMED
-from capture_cells_anthropic import CACHE, USAGE, message
-from capture_cells_openai import CHAT, chat, chunks, transcription
-from test_capture_table import CELLS
+from capture_cells import WHOLE
+from capture_cells.anthropic import CACHE, USAGE, message
+from capture_cells.openai_chat import CHAT, chat, chunks
+from capture_cells.openai_media import transcription
+from capture_cells.recorded import made
 
 from shared.cost_tracker import CostTracker
 from shared.costs.capture.reading import read_response
@@ -92,14 +93,13 @@ def test_an_empty_request_id_is_no_key(tracker: CostTracker, recorded: Callable[
     assert len({entry.id for entry in recorded()}) == 3
 
 
-@pytest.mark.parametrize("cell", [c for c in CELLS if c.form not in STREAMED], ids=lambda cell: cell.id)
+@pytest.mark.parametrize("cell", WHOLE, ids=lambda cell: cell.id)
 def test_no_adapter_skips_deduplication(
     cell: Any, tracker: CostTracker, recorded: Callable[[], list[Entry]]
 ) -> None:
     """One of several loaders counted every line again. Here an id counts once, whoever it is from."""
-    cell.skip_without_its_sdk()
-    made = cell.make()
-    first, again = tracker.log_response(made, **cell.said), tracker.log_response(made, **cell.said)
+    answer = made(cell)
+    first, again = tracker.log_response(answer, **cell.said), tracker.log_response(answer, **cell.said)
     assert again == first
     has_id = recorded()[0].request_id is not None
     assert len(recorded()) == (1 if has_id else 2)

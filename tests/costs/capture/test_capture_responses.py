@@ -6,8 +6,9 @@ import logging
 from typing import Any
 
 import pytest
-from capture_cells_anthropic import USAGE, beta_message, message
-from capture_cells_openai import CHAT, batch_line, chat, images, response, response_usage, transcription
+from capture_cells.anthropic import USAGE, beta_message, message
+from capture_cells.openai_chat import CHAT, batch_line, chat, response, response_usage
+from capture_cells.openai_media import images, transcription
 from capture_sink import Broken, Calls
 
 from shared.costs.capture.adapters.claude_agent import SESSIONS
@@ -91,7 +92,7 @@ class TestSeveralCalls:
         )
 
     def test_what_failed_in_a_batch_is_not_billed(self) -> None:
-        failed = batch_line()
+        failed = batch_line(chat(CHAT))
         failed["response"]["status_code"] = 429
         assert read_response(failed) == ()
         assert read_response({"custom_id": "1", "result": {"type": "errored", "error": {}}}) == ()

@@ -99,6 +99,8 @@ def test_a_stream_read_to_its_end(
     is_what_was_served(call, server)
 
 
+# google-genai takes aiohttp where it is installed, which does not like how.
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 def test_asynchronous_streams(server: ProviderServer, calls: list[Captured]) -> None:
     async def read() -> None:
         client = openai_client(server, "AsyncOpenAI")

@@ -7,6 +7,7 @@ https://platform.openai.com/docs/api-reference/responses/object (usage).
 from __future__ import annotations
 
 from ...money import divide
+from ..adapter import characters
 from ..fields import Fields
 
 Counts = dict[str, int | float]
@@ -35,11 +36,17 @@ def token_counts(usage: Fields) -> Counts:
         "tokens_reasoning": reasoning,
         "tokens_cached": _cached(usage, inputs),
         "tokens_cache_write": _cache_write(usage, inputs),
+        # The next one and the last are LiteLLM's, of Anthropic's usage; its proxy sends them too.
+        "tokens_cache_write_1h": inputs.part("cache_creation_token_details").count(
+            "ephemeral_1h_input_tokens"
+        ),
         "tokens_audio_input": inputs.count("audio_tokens"),
         "tokens_audio_cached": inputs.part("cached_tokens_details").count("audio_tokens"),
         "tokens_image_input": inputs.count("image_tokens"),
         "tokens_audio_output": outputs.count("audio_tokens"),
         "tokens_image_output": outputs.count("image_tokens"),
+        "web_searches": usage.part("server_tool_use").count("web_search_requests")
+        or inputs.count("web_search_requests"),
     }
 
 
@@ -74,7 +81,7 @@ def delta_characters(chunk: Fields) -> int:
     for choice in chunk.parts("choices"):
         delta = choice.part("delta")
         total += len(choice.text("text") or "")
-        total += sum(len(delta.text(name) or "") for name in ("content", "reasoning_content", "refusal"))
+        total += sum(characters(delta.get(name)) for name in ("content", "reasoning_content", "refusal"))
         for call in delta.parts("tool_calls"):
             total += len(call.part("function").text("arguments") or "")
     return total

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..adapter import Adapter, without_usage
+from ..adapter import Adapter, characters, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 
@@ -78,7 +78,8 @@ class CohereFollower:
         """Take in one event."""
         self._id = chunk.text("id", "generation_id") or self._id
         delta = chunk.part("delta")
-        self._characters += len(delta.part("message").part("content").text("text") or "")
+        content = delta.part("message").part("content")
+        self._characters += sum(characters(content.get(name)) for name in ("text", "thinking"))
         if chunk.text("event_type") == "text-generation":
             self._characters += len(chunk.text("text") or "")
         for holder in (delta, chunk.part("response")):

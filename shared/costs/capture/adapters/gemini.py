@@ -40,9 +40,9 @@ def _read(fields: Fields) -> Iterable[Captured]:
         return [_interaction(fields)]
     if fields.has("generated_images"):
         return [_images(fields)]
-    if _is_generated(fields):
-        return [_generated(fields)]
-    return [_embeddings(fields)]
+    if _is_embeddings(fields):
+        return [_embeddings(fields)]
+    return [_generated(fields)]
 
 
 def _is_generated(fields: Fields) -> bool:
@@ -160,7 +160,9 @@ def _embeddings(fields: Fields) -> Captured:
     )
     usage, _ = usage_of(
         {
-            "tokens_input": metadata.count("prompt_token_count", "total_token_count") or statistics,
+            "tokens_input": metadata.count("prompt_token_count", "total_token_count")
+            or fields.count("token_count")  # of a line of a batch
+            or statistics,
             "characters": characters,
         }
     )
@@ -183,7 +185,7 @@ def _images(fields: Fields) -> Captured:
 
 def _is_batch_line(fields: Fields) -> bool:
     response = fields.part("response")
-    return bool(response) and _is_generated(response)
+    return bool(response) and (_is_generated(response) or _is_embeddings(response))
 
 
 ADAPTER = Adapter(

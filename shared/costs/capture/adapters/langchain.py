@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from ...pricing.names import infer_service
-from ..adapter import Adapter, tier, without_usage
+from ..adapter import Adapter, characters, tier, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 from ._openai_format import Counts, token_counts
@@ -141,7 +141,7 @@ class LangChainFollower:
         self._about.update({k: v for k, v in _plain(chunk.part("response_metadata")).items() if v})
         for name, count in _counts(chunk.part("usage_metadata")).items():
             self._counts[name] = self._counts.get(name, 0) + count
-        self._characters += len(chunk.text("content") or "")
+        self._characters += characters(chunk.get("content"))
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call: as the usage adds up to, else what arrived, flagged."""

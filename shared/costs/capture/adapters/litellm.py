@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ...money import from_usd
 from ..adapter import Adapter
-from ..captured import Captured, usage_of
+from ..captured import Captured
 from ..fields import Fields
 from . import openai
 from ._openai_stream import OpenAIFollower
@@ -32,23 +32,10 @@ def _read(fields: Fields) -> Iterable[Captured]:
     stated = from_usd(cost) if isinstance(cost, (int, float)) and 0 <= cost < 1e6 else None
     for call in openai.ADAPTER.read(fields):
         yield replace(
-            _with_cache_and_tools(call, fields.part("usage")),
+            call,
             service=hidden.text("custom_llm_provider") or call.service,
             actual_cost=stated if stated is not None else call.actual_cost,
         )
-
-
-def _with_cache_and_tools(call: Captured, usage_fields: Fields) -> Captured:
-    """Add what LiteLLM passes on of Anthropic's usage: hour-long cache writes and web searches."""
-    inputs = usage_fields.part("prompt_tokens_details")
-    details = inputs.part("cache_creation_token_details")
-    tools = usage_fields.part("server_tool_use")
-    counts = call.usage.counts() | {
-        "tokens_cache_write_1h": details.count("ephemeral_1h_input_tokens"),
-        "web_searches": tools.count("web_search_requests") or inputs.count("web_search_requests"),
-    }
-    usage, fault = usage_of(counts)
-    return replace(call, usage=usage, incomplete=call.incomplete or fault)
 
 
 def recognises_chunk(chunk: Fields) -> bool:
@@ -62,19 +49,16 @@ class LiteLLMFollower(OpenAIFollower):
     def __init__(self) -> None:
         super().__init__(openai.ADAPTER.read)
         self._provider: str | None = None
-        self._usage_fields = Fields(None)
 
     def add(self, chunk: Fields) -> None:
         """Take in one chunk."""
         super().add(chunk)
         self._provider = Fields(chunk.get("_hidden_params")).text("custom_llm_provider") or self._provider
-        self._usage_fields = chunk.part("usage") or self._usage_fields
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call, as its provider's."""
         for call in super().result(ending):
-            full = _with_cache_and_tools(call, self._usage_fields)
-            yield replace(full, service=self._provider or call.service)
+            yield replace(call, service=self._provider or call.service)
 
 
 ADAPTER = Adapter(

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...pricing.names import infer_service
-from ..adapter import Adapter, without_usage
+from ..adapter import Adapter, characters, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ._batch_line import body_of, failed, read_line
 from ._openai_format import delta_characters, token_counts
 
 
@@ -22,6 +23,8 @@ def _is_mistral(fields: Fields) -> bool:
 
 
 def _recognises(fields: Fields) -> bool:
+    if body := body_of(fields):
+        return not failed(fields) and _recognises(body)
     if fields.part("usage_info").has("pages_processed"):
         return True
     return _is_mistral(fields) and fields.has("usage") and fields.text("object") != "chat.completion.chunk"
@@ -38,13 +41,19 @@ def _operation(fields: Fields) -> str:
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
+    if body_of(fields):
+        return read_line(fields, _read)
+    return [_call(fields)]
+
+
+def _call(fields: Fields) -> Captured:
     usage_fields, info = fields.part("usage"), fields.part("usage_info")
     counts = token_counts(usage_fields)
     counts["audio_seconds"] = usage_fields.number("prompt_audio_seconds")
     counts["pages"] = info.count("pages_processed")
     usage, fault = usage_of(counts)
     missing = None if usage_fields or info else "the response has no usage"
-    yield Captured(
+    return Captured(
         service="mistral",
         model=fields.text("model") or "",
         usage=usage,
@@ -56,22 +65,29 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 def _chunk(fields: Fields) -> Fields:
     # The SDK wraps each chunk into an event with the chunk as its data.
-    return fields.part("data") if fields.part("data").has("choices") else fields
+    data = fields.part("data")
+    return data if data.has("choices") or _is_spoken(data) else fields
+
+
+def _is_spoken(chunk: Fields) -> bool:
+    """Tell whether this is an event of a streamed transcription."""
+    return (chunk.text("type") or "").startswith("transcription.")
 
 
 def recognises_chunk(fields: Fields) -> bool:
-    """Tell whether this is a chunk, or the SDK's event around one, of a model of Mistral's."""
+    """Tell whether this is a chunk of a stream of Mistral's, or the SDK's event around one."""
     chunk = _chunk(fields)
-    return chunk.has("choices") and _is_mistral(chunk)
+    return _is_spoken(chunk) or (chunk.has("choices") and _is_mistral(chunk))
 
 
 class MistralFollower:
-    """Follows a chat stream: the chunk that ends it carries the usage."""
+    """Follows a stream of a chat or a transcription: the chunk that ends it carries the usage."""
 
     def __init__(self) -> None:
         self._id: str | None = None
         self._model = ""
         self._usage: object = None
+        self._heard: object = None
         self._characters = 0
 
     def add(self, chunk: Fields) -> None:
@@ -81,12 +97,16 @@ class MistralFollower:
         self._model = chunk.text("model") or self._model
         self._usage = chunk.get("usage") or self._usage
         self._characters += delta_characters(chunk)
+        if _is_spoken(chunk):
+            self._heard = chunk.get("text")
+            self._characters += characters(self._heard)
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call: as the usage says, else what arrived, flagged."""
-        whole = {"id": self._id, "model": self._model, "choices": [], "usage": self._usage}
         if self._usage is not None:
-            return _read(Fields(whole))
+            kind: dict[str, object] = {"choices": []} if self._heard is None else {"text": ""}
+            whole = {"id": self._id, "model": self._model, "usage": self._usage, **kind}
+            return [_call(Fields(whole))]
         cut = without_usage(ending, self._characters, service="mistral", model=self._model)
         return [replace(cut, request_id=self._id)]
 

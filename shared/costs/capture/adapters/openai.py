@@ -16,6 +16,7 @@ from ...pricing.names import infer_service
 from ..adapter import Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ._batch_line import body_of, failed, read_line
 from ._openai_format import Counts, split_total, token_counts
 from ._openai_stream import OpenAIFollower, recognises_chunk
 
@@ -33,13 +34,14 @@ def _recognises(fields: Fields) -> bool:
         or _is_embeddings(fields)
         or _is_transcription(fields)
         or _is_images(fields)
-        or _is_batch_line(fields)
+        or failed(fields)
+        or (bool(body := body_of(fields)) and _recognises(body))
     )
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    if _is_batch_line(fields):
-        return _batch_line(fields)
+    if body_of(fields):
+        return read_line(fields, _read)
     if _is_images(fields):
         return _images(fields)
     if _is_transcription(fields):
@@ -55,7 +57,7 @@ def _call(fields: Fields, operation: str) -> Captured:
     if usage_fields.count("total_tokens") and not counts["tokens_input"] + counts["tokens_output"]:
         counts, split = split_total(usage_fields.count("total_tokens"))
     tools = _tool_calls(fields)
-    counts["web_searches"] = tools.pop("web_search_call", 0)
+    counts["web_searches"] = tools.pop("web_search_call", 0) or counts.get("web_searches", 0)
     usage, fault = usage_of(counts)
     missing = None if usage_fields else f"the response has no usage (status {fields.text('status')})"
     return Captured(
@@ -199,21 +201,6 @@ def _svg(fields: Fields, picture: Captured) -> Iterable[Captured]:
         yield replace(
             picture, model=svg.text("model") or "", usage=usage, incomplete=fault, request_id=request_id
         )
-
-
-def _is_batch_line(fields: Fields) -> bool:
-    return fields.has("custom_id") and fields.part("response").has("body")
-
-
-def _batch_line(fields: Fields) -> Iterable[Captured]:
-    """One line of a batch's output file: a whole response inside, at the batch price."""
-    response = fields.part("response")
-    body = response.part("body")
-    if response.count("status_code") >= 400 or not _recognises(body):
-        return
-    for call in _read(body):
-        request_id = call.request_id or response.text("request_id") or fields.text("id")
-        yield replace(call, service_tier="batch", request_id=request_id)
 
 
 ADAPTER = Adapter(

@@ -25,7 +25,7 @@ from ._needed import needs
 try:
     from langchain_core.callbacks import BaseCallbackHandler
 except ImportError:
-    BaseCallbackHandler = needs("langchain-core")  # type: ignore[misc,unused-ignore]  # its stand-in
+    BaseCallbackHandler = needs("langchain-core")  # its stand-in
 
 if TYPE_CHECKING:
     from langchain_core.outputs import LLMResult
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shared.cost_tracker")
 
 
-class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc,unused-ignore]  # Any where it is missing
+class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # Any where it is missing
     """Sends each model call to ``sink`` (a ``CostTracker``) when it ends, also when it breaks midway."""
 
     def __init__(self, sink: Sink) -> None:

@@ -26,12 +26,12 @@ from ._needed import needs
 try:
     from litellm.integrations.custom_logger import CustomLogger
 except ImportError:
-    CustomLogger = needs("litellm")  # type: ignore[misc,unused-ignore]  # its stand-in
+    CustomLogger = needs("litellm")  # its stand-in
 
 log = logging.getLogger("shared.cost_tracker")
 
 
-class CostLogger(CustomLogger):  # type: ignore[misc,unused-ignore]  # Any where it is missing
+class CostLogger(CustomLogger):  # type: ignore[misc]  # Any where it is missing
     """Sends each call to ``sink`` (a ``CostTracker``) when LiteLLM says that it succeeded."""
 
     def __init__(self, sink: Sink) -> None:

@@ -24,7 +24,7 @@ from ._needed import needs
 try:
     from opentelemetry.sdk.trace import SpanProcessor
 except ImportError:
-    SpanProcessor = needs("opentelemetry-sdk")  # type: ignore[misc,unused-ignore]  # its stand-in
+    SpanProcessor = needs("opentelemetry-sdk")  # its stand-in
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shared.cost_tracker")
 
 
-class CostSpanProcessor(SpanProcessor):  # type: ignore[misc,unused-ignore]  # Any where it is missing
+class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is missing
     """Sends the call in each span to ``sink`` (a ``CostTracker``) when the span ends.
 
     Where one call makes several spans inside each other (an agent's around a library's around

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from capture_cells import Cell
+from .cell import Api
 
+MESSAGES = Api("Anthropic", "messages", "anthropic", "anthropic")
 USAGE = {"input_tokens": 1000, "output_tokens": 200}
 CACHE = {
     "cache_read_input_tokens": 5000,
@@ -96,39 +96,67 @@ STREAMED_COUNTS = {"tokens_input": 1100 + 5000, "tokens_output": 200, "tokens_ca
 CUT_COUNTS = {"tokens_input": 1000 + 5000, "tokens_output": 10, "tokens_cached": 5000}
 
 
-def _cell(
-    form: Any, make: Any, counts: Mapping[str, float], expected: dict[str, Any], variant: str = ""
-) -> Cell:
-    return Cell("anthropic", form, "anthropic", make, counts, expected, variant=variant)
-
-
 SEARCHES = USAGE | {"server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 1}}
 THINKING = USAGE | {"output_tokens_details": {"thinking_tokens": 120}}
 COMPACTION = {"type": "compaction", "input_tokens": 300, "output_tokens": 40}
 COMPACTION |= {"cache_read_input_tokens": 60, "cache_creation_input_tokens": 0}
 
+READ = USAGE | {"cache_read_input_tokens": 5000, "cache_creation_input_tokens": 0}
+FIVE_MINUTES = USAGE | {
+    "cache_creation_input_tokens": 700,
+    "cache_creation": {"ephemeral_5m_input_tokens": 700, "ephemeral_1h_input_tokens": 0},
+}
+ONE_HOUR = USAGE | {
+    "cache_creation_input_tokens": 700,
+    "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 700},
+}
+WRITTEN = {"tokens_input": 1700, "tokens_output": 200, "tokens_cache_write": 700}
+
 CELLS = [
-    _cell("normal", lambda: message(USAGE), COUNTS, ID),
-    _cell(
+    MESSAGES.cell("normal", lambda: message(USAGE), COUNTS, ID),
+    MESSAGES.cell(
         "normal",
         lambda: message(SEARCHES),
         COUNTS | {"web_searches": 3},
         {"metadata": {"web_fetches": 1}},
-        "server-tools",
+        variant="server tools",
     ),
-    _cell("normal", lambda: message(USAGE | {"speed": "fast"}), COUNTS, {"service_tier": "fast"}, "fast"),
-    _cell("normal", lambda: message(USAGE, id="msg_bdrk_01"), COUNTS, {"service": "bedrock"}, "on-bedrock"),
-    _cell(
+    MESSAGES.cell(
+        "normal", lambda: message(USAGE | {"speed": "fast"}), COUNTS, {"service_tier": "fast"}, variant="fast"
+    ),
+    MESSAGES.cell(
+        "normal",
+        lambda: message(USAGE, id="msg_bdrk_01"),
+        COUNTS,
+        {"service": "bedrock"},
+        variant="on Bedrock",
+    ),
+    MESSAGES.cell(
         "normal",
         lambda: beta_message(USAGE | {"iterations": [COMPACTION]}),
         {"tokens_input": 1000 + 360, "tokens_output": 240, "tokens_cached": 60},
         ID,
-        "compaction",
+        variant="compaction",
     ),
-    _cell("streamed", events, STREAMED_COUNTS, ID | {"incomplete": None}),
-    _cell("cut", lambda: events(whole=False), CUT_COUNTS, ID),
-    _cell("async", events, STREAMED_COUNTS, ID | {"incomplete": None}),
-    _cell("cached", lambda: message(USAGE | CACHE), CACHED_COUNTS, ID),
-    _cell("reasoning", lambda: message(THINKING), COUNTS | {"tokens_reasoning": 120}, ID),
-    _cell("batch", batch_result, CACHED_COUNTS, ID | {"service_tier": "batch"}),
+    MESSAGES.cell("streamed", events, STREAMED_COUNTS, ID | {"incomplete": None}),
+    MESSAGES.cell("cut", lambda: events(whole=False), CUT_COUNTS, ID),
+    MESSAGES.cell("async", events, STREAMED_COUNTS, ID | {"incomplete": None}),
+    MESSAGES.cell("cached", lambda: message(USAGE | CACHE), CACHED_COUNTS, ID),
+    MESSAGES.cell(
+        "cached",
+        lambda: message(READ),
+        {"tokens_input": 6000, "tokens_output": 200, "tokens_cached": 5000},
+        ID,
+        variant="read",
+    ),
+    MESSAGES.cell("cached", lambda: message(FIVE_MINUTES), WRITTEN, ID, variant="written for 5 minutes"),
+    MESSAGES.cell(
+        "cached",
+        lambda: message(ONE_HOUR),
+        WRITTEN | {"tokens_cache_write_1h": 700},
+        ID,
+        variant="written for 1 hour",
+    ),
+    MESSAGES.cell("reasoning", lambda: message(THINKING), COUNTS | {"tokens_reasoning": 120}, ID),
+    MESSAGES.cell("batch", batch_result, CACHED_COUNTS, ID | {"service_tier": "batch"}),
 ]
