@@ -75,6 +75,7 @@ class Recorder:
         self._announce = announce
         self._memory: dict[str, _Kept] = {}
         self._locked_until: dict[Path, float] = {}
+        self._spooled: set[Path] = set()
         self._look_at = 0.0
         self.degraded = 0
         """How many lines of this process could not go straight into their ledgers."""
@@ -83,6 +84,12 @@ class Recorder:
     def in_memory(self) -> int:
         """How many lines are kept in memory alone, and would be lost with a kill of this process."""
         return len(self._memory)
+
+    @property
+    def waiting(self) -> int:
+        """How many lines of this process are not in their ledgers yet, as far as is known."""
+        self._spooled = {path for path in self._spooled if path.exists()}
+        return len(self._memory) + len(self._spooled)
 
     def record(self, ledger: Path, line: bytes, entry_id: str) -> Recorded:
         """Write ``line`` to its ledger; failing that, keep it under the same id."""
@@ -111,7 +118,7 @@ class Recorder:
         self.degraded += 1
         self._look_at = 0.0
         try:
-            spool.put(self._storage, ledger, line, entry_id)
+            self._spooled.add(spool.put(self._storage, ledger, line, entry_id))
         except OSError as second:
             self._remember(_Kept(ledger, line), entry_id)
             return Recorded(None, f"kept in memory and on standard error: {fault}; {second}")
@@ -144,7 +151,7 @@ class Recorder:
             append(one.ledger, one.line, 0.0)
         except OSError:
             try:
-                spool.put(self._storage, one.ledger, one.line, entry_id)
+                self._spooled.add(spool.put(self._storage, one.ledger, one.line, entry_id))
             except OSError:
                 return False
         return True

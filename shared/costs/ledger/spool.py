@@ -7,7 +7,8 @@ one id, which counts once.
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> storage, ledger = CostStorage(Path(folder.name)), Path(folder.name) / "job" / "cost_ledger.jsonl"
->>> put(storage, ledger, b"a line\n", "0c")
+>>> put(storage, ledger, b"a line\n", "0c").name
+'0c.spooled'
 >>> [(one.ledger.name, one.line) for one in waiting(storage)]
 [('cost_ledger.jsonl', b'a line\n')]
 >>> [drain(one, 2.0).length for one in waiting(storage)], list(waiting(storage))
@@ -53,8 +54,8 @@ class Waiting:
         return not self.line
 
 
-def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> None:
-    """Keep ``line`` until its ledger can be written; returns when it is on the disk.
+def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> Path:
+    """Keep ``line`` until its ledger can be written; return its file, once it is on the disk.
 
     Raises:
         OSError: it cannot be kept here either.
@@ -76,6 +77,7 @@ def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> None:
     finally:
         platform.close(fd)
     platform.sync_directory(storage.spool_dir)
+    return path
 
 
 def _write_all(fd: int, data: bytes) -> None:

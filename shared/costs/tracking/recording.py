@@ -64,6 +64,11 @@ class Recording:
         """How many entries of this process could not go straight into their ledger."""
         return self._recorder.degraded
 
+    @property
+    def waiting(self) -> int:
+        """How many of them are not there yet."""
+        return self._recorder.waiting
+
     def record(self, call: Call, attempt: int = 1, asked: Sequence[Query] = ()) -> Outcome:
         """Price one call and write it durably; return its entry, and what was spent in ``asked`` then.
 

@@ -128,15 +128,16 @@ class Session:
 
     @property
     def degraded(self) -> int:
-        """How many entries of this process are not in their ledger yet."""
+        """How many entries of this process could not go straight into their ledger."""
         return self.recording.degraded
 
     def degraded_line(self) -> str:
-        """Say that entries wait elsewhere; nothing is lost."""
-        return (
-            f"⚠️  Cost tracking degraded: {self.degraded} entries wait outside their ledger; "
-            f"run cost-dashboard doctor"
-        )
+        """Say that entries wait or waited elsewhere; nothing is lost."""
+        waiting = self.recording.waiting
+        had_to = f"⚠️  Cost tracking degraded: {_entries(self.degraded)} had to wait"
+        if not waiting:
+            return f"{had_to}; all are in the ledger now"
+        return f"{had_to}, {waiting} still outside the ledger; run cost-dashboard doctor"
 
     def _introduce(self) -> None:
         """Tell once, in the log, for whom and under which profile this tracker records."""
@@ -156,3 +157,7 @@ class Session:
         """Close the index; entries that wait in memory are tried once more."""
         self.recording.close()
         self.workspace.close()
+
+
+def _entries(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number} entries"

@@ -22,12 +22,14 @@ class Health(NamedTuple):
     """What makes sums doubtful.
 
     ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
-    not be used; ``prices_path`` is where a missing price would be added.
+    not be used; ``waiting`` is how many entries could not be written to their ledgers yet;
+    ``prices_path`` is where a missing price would be added.
     """
 
     problems: tuple[str, ...] = ()
     degraded: str | None = None
     prices_path: str = "prices.yaml"
+    waiting: int = 0
 
 
 class Breakdown(NamedTuple):
@@ -150,6 +152,10 @@ def incomplete(health: Health) -> Iterator[Note]:
         lines = plural(len(health.problems), "ledger line is", "ledger lines are")
         more = "" if len(health.problems) == 1 else ", and so on; see cost-dashboard verify"
         yield Note(f"incomplete: {lines} not counted: {health.problems[0]}{more}", "warning")
+    if health.waiting:
+        entries = plural(health.waiting, "entry waits outside its ledger", "entries wait outside the ledgers")
+        text = f"{entries}, not counted yet; see cost-dashboard doctor"
+        yield Note(f"cost tracking degraded: {text}", "warning")
     if health.degraded:
         yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
 

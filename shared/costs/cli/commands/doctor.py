@@ -11,8 +11,8 @@ from ..facts.doctor import doctor_facts
 def command(app: App) -> int:
     """What is wrong with your set-up or your ledgers, and how to mend it.
 
-    Looks at storage, profile, prices, index, ledgers, spool, unpriced calls and reservations.
-    Exit code 1 when something is wrong.
+    Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
+    reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
     """
     facts = doctor_facts(app.workspace)
     app.show(doctor_report(facts))

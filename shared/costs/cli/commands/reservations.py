@@ -15,7 +15,7 @@ from ..app import App, dashboard_command
 @dashboard_command(
     "Keep in order", "reservations", "reservations release", "reservations release 0193f6c2 --also-live"
 )
-@click.argument("action", type=click.Choice(["list", "release"]), default="list")
+@click.argument("action", type=click.Choice(["list", "release", "reset-clock"]), default="list")
 @click.argument("ids", nargs=-1)
 @click.option("--also-live", is_flag=True, help="Also release holds whose process is still at work.")
 def command(app: App, action: str, ids: tuple[str, ...], also_live: bool) -> None:
@@ -23,6 +23,7 @@ def command(app: App, action: str, ids: tuple[str, ...], also_live: bool) -> Non
 
     `list` shows live holds and orphans: those whose process died or that expired. `release` stops
     counting orphans, all or those with the given IDS. Release only what you know was not billed.
+    `reset-clock` lets reservations count at the present again after the clock stood in the future.
     """
     workspace = app.workspace
     gate = Gate(
@@ -34,13 +35,15 @@ def command(app: App, action: str, ids: tuple[str, ...], also_live: bool) -> Non
     zone = ZoneInfo("UTC") if workspace.loaded_profile().fault else workspace.profile.timezone
     if action == "release":
         released = gate.release(ids or None, also_live=also_live)
-        if missing := set(ids) - {held.reservation.id for held in released}:
-            app.show(reservations_report(released, zone, released=True))
-            raise WrongUsage(
-                f"no orphan is called {', '.join(sorted(missing))}; see cost-dashboard reservations"
-            )
         app.show(reservations_report(released, zone, released=True))
+        if missing := set(ids) - {held.reservation.id for held in released}:
+            names = ", ".join(sorted(missing))
+            raise WrongUsage(f"no orphan is called {names}; see cost-dashboard reservations")
         return
     if ids or also_live:
-        raise WrongUsage("list shows all reservations; did you mean: cost-dashboard reservations release")
-    app.show(reservations_report(gate.holds(), zone))
+        raise WrongUsage(f"{action} takes no ids; did you mean: cost-dashboard reservations release")
+    if action == "reset-clock":
+        again = " again" if gate.forget_future() else ""
+        app.say(f"reservations count at the present{again}")
+    else:
+        app.show(reservations_report(gate.holds(), zone))

@@ -42,7 +42,7 @@ def check_facts(workspace: Workspace, user_id: str, bounds: Bounds, *, strict: b
     query = Query(start=period.start, end=period.end, user_id=user_id)
     found = health(workspace)
     checks = [*_limits(workspace, user_id, period, bounds), *_jobs(workspace, query, bounds)]
-    if found.problems or found.degraded:
+    if found.problems or found.degraded or found.waiting:
         checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
     totals = total(workspace.index.groups((), query))
     if totals.unpriced_calls:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from ...analysis.sums import by_day
 from ...budgets.limits import Limit, Spending, limits_for, tightest_first
 from ...budgets.spending import read_spendings
+from ...ledger.spool import waiting_paths
 from ...money import Nanos
 from ...periods import Period
 from ...rollup import JobRef, Query
@@ -26,6 +27,7 @@ def health(workspace: Workspace) -> Health:
         problems=tuple(str(problem) for problem in index.problems()),
         degraded=index.degraded,
         prices_path=str(workspace.prices_path or "prices.yaml"),
+        waiting=len(waiting_paths(workspace.storage)),
     )
 
 

@@ -1,0 +1,102 @@
+"""``doctor`` looks and changes nothing; what it finds is told where the budgets are too."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from shared.cost_tracker import CostTracker
+from shared.costs.budgets.gate import Request
+from shared.costs.cli.facts.doctor import doctor_facts
+from shared.costs.ledger.spool import put
+from shared.costs.money import Nanos
+from shared.costs.storage import CostStorage
+from shared.costs.workspace import Workspace
+from tests.costs.cli.cli_support import Dashboard
+
+JOB = "job-20261006-rpatel-0001"
+
+
+@pytest.fixture
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A profile of this test's own, which every command finds."""
+    path = tmp_path / "own" / "profile.yaml"
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    return path
+
+
+def test_doctor_makes_no_cost_storage(cost_home: Path, profile: Path, dashboard: Dashboard) -> None:
+    cost_home.rmdir()
+    profile.parent.mkdir()
+    profile.write_text("budget: {monthly: 5}\n")
+    found = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}
+    assert found["cost storage"]["found"] == f"{cost_home} is not there yet"
+    assert found["profile"]["state"] == "wrong"
+    assert not cost_home.exists()
+
+
+def test_doctor_changes_nothing(jobs: Path, cost_home: Path, dashboard: Dashboard) -> None:
+    """What is torn, waits or was left behind is told, and stays as it is."""
+    ledger = jobs / JOB / "cost_ledger.jsonl"
+    with ledger.open("ab") as file:
+        file.write(b"torn")
+    put(CostStorage(cost_home), ledger, b'{"v":1}\n', "0001")
+    tracker = CostTracker(jobs / "job-left", "rpatel")
+    tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=1_000).__enter__()
+    tracker.close()
+
+    def seen() -> object:
+        with sqlite3.connect(cost_home / "state.db") as db:
+            tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            state = [db.execute(f"SELECT * FROM {table}").fetchall() for table in sorted(tables)]
+        db.close()
+        kept = [ledger, *sorted((cost_home / "spool").iterdir())]
+        return state, [(path, path.read_bytes(), path.stat().st_mtime_ns) for path in kept]
+
+    dashboard("doctor")  # lays the tables it reads
+    before = seen()
+    assert dashboard("doctor").code == 1
+    assert seen() == before
+
+
+def test_doctor_finds_a_wrong_clock_and_old_prices(cost_home: Path, jobs: Path, dashboard: Dashboard) -> None:
+    ahead, back = datetime(2036, 3, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
+    with Workspace(clock=lambda: ahead) as workspace:
+        held = Request(user_id="1", service="openai", model="gpt-4o", estimate=Nanos(1))
+        workspace.gate.reserve(held, workspace.profile).void()
+    CostTracker(jobs / JOB).log_usage("openai", "gpt-4o", 1000, 200, timestamp=ahead)
+    with Workspace(clock=lambda: back) as workspace:
+        found = [(f.what, f.state, f.found) for f in doctor_facts(workspace).findings if f.state != "ok"]
+    assert ("clock", "wrong", "reservations count at 2036-03-01 00:00 UTC, which is yet to come") in found
+    assert ("clock", "note", "1 call lies more than a day in the future") in found
+    assert any(what == "stale prices" and "days ago" in text for what, _, text in found)
+    assert dashboard("reservations", "reset-clock").err == "reservations count at the present again\n"
+    assert dashboard("reservations", "reset-clock").err == "reservations count at the present\n"
+    assert dashboard("reservations", "reset-clock", "0a").code == 2
+
+
+def test_doctor_tells_of_open_and_of_moved_ledgers(jobs: Path, dashboard: Dashboard) -> None:
+    dashboard("show-budget")
+    (jobs / JOB / "cost_ledger.jsonl").chmod(0o644)
+    gone = next(path for path in jobs.iterdir() if path.name != JOB)
+    gone.rename(jobs.parent / "archived")
+    found = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}
+    assert found["permissions"]["remedy"] == f"chmod go-rwx {jobs / JOB / 'cost_ledger.jsonl'}"
+    assert (found["ledgers"]["state"], found["ledgers"]["found"]) == (
+        "note",
+        f"1 ledger is gone: {gone}/cost_ledger.jsonl",
+    )
+
+
+def test_what_waits_outside_its_ledger_is_told_with_every_budget(
+    profile: Path, jobs: Path, cost_home: Path, dashboard: Dashboard
+) -> None:
+    dashboard("set-budget", "--monthly", "100")
+    assert dashboard("check").code == 0
+    put(CostStorage(cost_home), jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0001")
+    said = "cost tracking degraded: 1 entry waits outside its ledger, not counted yet"
+    assert " ".join(said.split()) in " ".join(dashboard("show-budget").out.split())
+    assert dashboard("check").code == 3
