@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 import click
+
+T = TypeVar("T")
+
+_TELL_EVERY: Final = 500
 
 
 @contextmanager
@@ -45,3 +49,16 @@ def share_bar(label: str) -> Iterator[Told]:
             bar(done * 1_000 // max(total, 1))
 
         yield told
+
+
+def telling(items: Iterable[T], told: Callable[[int], None]) -> Iterator[T]:
+    """Pass items on, and tell now and then how many there were.
+
+    >>> numbers: list[int] = []
+    >>> len(list(telling(range(1_234), numbers.append))), numbers
+    (1234, [500, 1000])
+    """
+    for done, item in enumerate(items, 1):
+        yield item
+        if not done % _TELL_EVERY:
+            told(done)

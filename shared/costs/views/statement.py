@@ -33,6 +33,9 @@ _SAVINGS: Final[Mapping[str, str]] = {
     "Best combination": "What would cost less",
     "Or locally": "The same work on your own machine",
     "If inputs begin alike": "What caching might save, where inputs begin alike",
+    "Paid in vain": "Paid in vain",
+    "Cost of an outcome": "What an outcome cost",
+    "Cost of quality": "What quality cost",
 }
 
 

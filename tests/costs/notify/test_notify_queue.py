@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from notify_servers import web_server
 
 from shared.cost_tracker import CostTracker
-from shared.costs.budgets.limits import Crossing, Limit, Scope
+from shared.costs.budgets.limits import Crossing, Limit, Scope, Spending, foresee
 from shared.costs.index.state import StateDb
 from shared.costs.money import from_usd
 from shared.costs.notify import __main__ as process
@@ -24,6 +25,7 @@ from shared.costs.notify.channel import MissingNotifyExtra
 from shared.costs.notify.digest import digest
 from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, QUIET, Notice, put, standing, waiting
 from shared.costs.notify.sender import LINGER, Sender, run
+from shared.costs.periods import parse_month
 from shared.costs.platform import close, lock, open_secure
 from shared.costs.profile.types import Budget, Profile
 from shared.costs.rollup import Query
@@ -314,6 +316,25 @@ def test_a_call_that_crosses_a_limit_is_heard_of(
             tracker.log_usage("openai", "gpt-4o", 10_000, 1_000)
         assert "limit reached! $0.0350 / $0.0100" in web.taken.get(timeout=60).data["message"]
         _until_nobody_sends(storage)
+
+
+def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_thresholds(
+    storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "wake", lambda _storage: None)
+    november = parse_month("2026-11", ZoneInfo("UTC"))
+    limit = replace(CROSSED.limit, period=november)
+    foreseen = foresee(Spending(limit, from_usd(30)), from_usd("93.85"))
+    assert foreseen is not None
+    worse = replace(foreseen, projected=from_usd("99"))
+    reached = replace(CROSSED, limit=limit)
+    with workspace_of(storage, profile) as workspace:
+        assert telling.fire_and_tell(workspace, [foreseen]) == [foreseen]
+        assert telling.fire_and_tell(workspace, [worse, reached]) == [reached]
+        first, second = (queued.notice for queued in waiting(workspace.state))
+    assert (first.level, second.level) == ("warning", "critical")
+    assert "on course for $93.85 by month end!" in first.text
+    assert digest([first]).subject.endswith("on course for $93.85 by month end! Limit: $50.00")
 
 
 def _until_nobody_sends(storage: CostStorage) -> None:

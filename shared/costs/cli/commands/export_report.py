@@ -13,7 +13,6 @@ from ...views.receipt import receipt_report
 from ...views.report import Report
 from ...views.statement import statement_report
 from ..app import App, dashboard_command
-from ..counting import counting
 from ..exporting import write_entries
 from ..facts.receipt import receipt_facts
 from ..facts.statement import statement_facts
@@ -68,5 +67,4 @@ def command(app: App, job: str | None, month_name: str | None, user: str | None,
 def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
     if job is not None:
         return receipt_report(receipt_facts(app.workspace, find_job(app.workspace, job)))
-    with counting("Looking at entries") as seen:
-        return statement_report(statement_facts(app.workspace, user, month_name, seen))
+    return statement_report(statement_facts(app.workspace, user, month_name))

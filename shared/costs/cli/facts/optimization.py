@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-
 from ...analysis.improvements import find_improvements
-from ...model import Entry
 from ...rollup import Query
 from ...views.optimization import OptimizationFacts
 from ...workspace import Workspace
 from ..options import Span
-from ..progress import share_bar
+from ..progress import share_bar, telling
 from .common import health, zone_of
-
-_TELL_EVERY = 500
 
 
 def optimization_facts(workspace: Workspace, user_id: str | None, span: Span) -> OptimizationFacts:
@@ -23,15 +18,8 @@ def optimization_facts(workspace: Workspace, user_id: str | None, span: Span) ->
     query = Query(start=period.start, end=period.end, user_id=user_id)
     calls = sum(group.totals.calls for group in workspace.index.groups((), query))
     with share_bar("Repricing") as told:
-        entries = _counted(workspace.index.entries(query), lambda done: told(done, calls))
+        entries = telling(workspace.index.entries(query), lambda done: told(done, calls))
         found = find_improvements(entries, workspace.catalogue)
     return OptimizationFacts(
         user_id, period, found.savings, health(workspace), found.cacheable, found.waste, found.worths
     )
-
-
-def _counted(entries: Iterable[Entry], told: Callable[[int], None]) -> Iterator[Entry]:
-    for done, entry in enumerate(entries, 1):
-        yield entry
-        if not done % _TELL_EVERY:
-            told(done)

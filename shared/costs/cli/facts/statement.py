@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
-from ...analysis.caching import find_cacheable
 from ...analysis.explain import explain
-from ...analysis.optimise import find_savings
-from ...analysis.sums import UNNAMED, totals_by
+from ...analysis.sums import UNNAMED, total, totals_by
 from ...model import Entry
 from ...periods import previous_month
 from ...rollup import Query, Totals
 from ...views.common import named
 from ...views.explanation import ExplainFacts
 from ...views.monthly import MonthFacts
-from ...views.optimization import OptimizationFacts
 from ...views.statement import JOBS, DearJob, StatementFacts
 from ...workspace import Workspace
 from ..options import Span
+from ..progress import Told, share_bar, telling
 from .anomalies import anomaly_facts
 from .common import days_of, health
 from .forecast import forecast_facts
 from .month import month_facts, same_days_before
+from .optimization import optimization_facts
 from .period import Asked
 from .trend import lines_by
 
-Seen = Callable[[int], None]
-"""Is told how many entries have been looked at."""
 
-
-def statement_facts(
-    workspace: Workspace, user_id: str | None, month_name: str | None, seen: Seen = lambda _: None
-) -> StatementFacts:
+def statement_facts(workspace: Workspace, user_id: str | None, month_name: str | None) -> StatementFacts:
     """Return all there is to say about a month of a user, or with ``None`` of everyone.
 
-    Looks at the entries of this month and of the one before, and tells ``seen`` of each.
+    Reads the entries of this month and of the one before.
     """
     month = month_facts(workspace, user_id, month_name)
     query = Query(start=month.period.start, end=month.period.end, user_id=user_id)
-    reader = _Reader(workspace, seen)
     groups = workspace.index.groups(("service", "model", "bucket"), query)
     days = month.period.days()
     asked = Asked("", Span(month_name), Query(user_id=user_id), {})
@@ -51,43 +45,33 @@ def statement_facts(
         before=days_of(workspace, user_id, previous_month(month.period)),
         jobs=_jobs(workspace, query),
         anomalies=anomaly_facts(workspace, asked),
-        savings=_savings(workspace, month, query, reader),
+        savings=optimization_facts(workspace, user_id, Span(month_name)),
         forecast=forecast_facts(workspace, user_id) if now in month.period else None,
-        explained=_explained(workspace, month, query, reader),
+        explained=_explained(workspace, month, query),
     )
 
 
-class _Reader:
-    """Reads entries and tells how many there were so far, over all readings."""
-
-    def __init__(self, workspace: Workspace, seen: Seen) -> None:
-        self._index = workspace.index
-        self._seen = seen
-        self._count = 0
-
-    def entries(self, query: Query) -> Iterator[Entry]:
-        for entry in self._index.entries(query):
-            self._count += 1
-            if not self._count % 1_000:
-                self._seen(self._count)
-            yield entry
-
-
-def _savings(workspace: Workspace, month: MonthFacts, query: Query, reader: _Reader) -> OptimizationFacts:
-    savings = find_savings(reader.entries(query), workspace.catalogue)
-    cacheable = find_cacheable(reader.entries(query), workspace.catalogue)
-    return OptimizationFacts(query.user_id, month.period, savings, health(workspace), cacheable)
-
-
-def _explained(workspace: Workspace, month: MonthFacts, query: Query, reader: _Reader) -> ExplainFacts | None:
+def _explained(workspace: Workspace, month: MonthFacts, query: Query) -> ExplainFacts | None:
     """Return why the month differs from the one before, in as many days as have begun."""
     if not month.before:
         return None
     earlier = same_days_before(month.period, month.pace)
-    parts = explain(
-        reader.entries(replace(query, start=earlier.start, end=earlier.end)), reader.entries(query)
-    )
+    before = replace(query, start=earlier.start, end=earlier.end)
+    with share_bar("Comparing") as told:
+        parts = explain(*_read(workspace, [before, query], told))
     return ExplainFacts(named(earlier), named(month.period), parts, health(workspace))
+
+
+def _read(workspace: Workspace, queries: Sequence[Query], told: Told) -> Iterator[Iterator[Entry]]:
+    """Return the entries of each query, and tell how many of all were read so far."""
+    calls = [total(workspace.index.groups((), query)).calls for query in queries]
+    for number, query in enumerate(queries):
+        so_far = partial(_tell, told, sum(calls[:number]), sum(calls))
+        yield telling(workspace.index.entries(query), so_far)
+
+
+def _tell(told: Told, before: int, whole: int, done: int) -> None:
+    told(before + done, whole)
 
 
 def _jobs(workspace: Workspace, query: Query) -> tuple[DearJob, ...]:
