@@ -51,11 +51,3 @@ def _nearest(workspace: Workspace, name: str) -> str:
     near = get_close_matches(name, names, n=5, cutoff=0.4)
     near = near or [other for other in names if name.lower() in other.lower()][:5]
     return "; nearest: " + ", ".join(near) if near else f"; there are {len(names)} others, none like it"
-
-
-def complete_job(ctx: object, param: object, incomplete: str) -> list[str]:  # noqa: ARG001  # click's signature
-    """Return the job ids that begin with what was typed, for the shell."""
-    with Workspace() as workspace:
-        return sorted(
-            {job.job_id for job in workspace.index.jobs(Query()) if job.job_id.startswith(incomplete)}
-        )

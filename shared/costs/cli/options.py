@@ -12,6 +12,7 @@ import click
 from ..analysis.sums import Step, last_stretches
 from ..errors import WrongUsage
 from ..periods import Period, between, month, parse_month
+from .completing import complete_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +32,14 @@ class Day(click.ParamType[date]):
             self.fail(f"{value!r} is not a date; write it as 2026-11-22", param, ctx)
 
 
-user_option = click.option("--user", "--user-id", "user", metavar="ID", help="Only this user.")
+user_option = click.option(
+    "--user",
+    "--user-id",
+    "user",
+    metavar="ID",
+    shell_complete=complete_name("user_id"),
+    help="Only this user.",
+)
 month_option = click.option(
     "--month", "month_name", metavar="YYYY-MM", help="This month instead of the present one."
 )

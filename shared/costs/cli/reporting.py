@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from ..rollup import Dimension, Query
+from .completing import complete_job, complete_name
 from .facts.period import LABELS, Asked
 from .options import Span, span_options, user_option
 
@@ -33,18 +34,20 @@ def filter_options(function: F) -> F:
     return call  # type: ignore[return-value]  # the wrapper takes click's options in place of the filters
 
 
+def _filter(*names: str, by: Dimension, text: str) -> Callable[[F], F]:
+    return click.option(*names, metavar="NAME", help=text, shell_complete=complete_name(by))
+
+
 _OPTIONS = (
-    click.option("--service", metavar="NAME", help="Only this provider, such as openai."),
-    click.option("--model", metavar="NAME", help="Only this model: gpt-4o, or openai/gpt-4o."),
-    click.option("--stage", metavar="NAME", help="Only this stage."),
-    click.option(
-        "--category", "--operation", "category", metavar="NAME", help="Only this category (operation)."
-    ),
+    _filter("--service", by="service", text="Only this provider, such as openai."),
+    _filter("--model", by="model", text="Only this model: gpt-4o, or openai/gpt-4o."),
+    _filter("--stage", by="stage", text="Only this stage."),
+    _filter("--category", "--operation", "category", by="operation", text="Only this category (operation)."),
     user_option,
-    click.option("--job", metavar="ID", help="Only this job."),
-    click.option("--workflow", metavar="NAME", help="Only this workflow."),
-    click.option("--project", metavar="NAME", help="Only this project."),
-    click.option("--tag", metavar="NAME", help="Only calls with this tag."),
+    click.option("--job", metavar="ID", help="Only this job.", shell_complete=complete_job),
+    _filter("--workflow", by="workflow", text="Only this workflow."),
+    _filter("--project", by="project", text="Only this project."),
+    _filter("--tag", by="tags", text="Only calls with this tag."),
 )
 
 

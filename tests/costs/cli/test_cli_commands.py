@@ -173,18 +173,41 @@ def test_completion(shell: str, dashboard: Dashboard) -> None:
     assert "_COST_DASHBOARD_COMPLETE" in ran.out
 
 
-def test_the_shell_completes_commands_and_job_ids(jobs: Path) -> None:
-    assert jobs.exists()
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("show-m", ["show-monthly"]),
+        ("show-job job-20261006", ["job-20261006-rpatel-0001"]),
+        ("explain 2026-1", ["2026-10"]),
+        ("explain 2026-10 job-20261008", ["job-20261008-2-0001"]),
+        ("show-budget --user r", ["rpatel"]),
+        ("report --stage 1", ["13_ai_summarization"]),
+        ("report --model w", ["whisper-1"]),
+        ("report --tag n", []),
+        ("trend --period w", ["weekly"]),
+    ],
+)
+def test_the_shell_completes_what_is_typed(typed: str, offered: list[str], jobs: Path) -> None:
+    words = typed.split()
     ran = program(
         _COST_DASHBOARD_COMPLETE="bash_complete",
-        COMP_WORDS="cost-dashboard show-job job-20261006",
+        COMP_WORDS=f"cost-dashboard {typed}",
+        COMP_CWORD=str(len(words)),
+    )
+    assert [line.partition(",")[2] for line in ran.out.split()] == offered
+    assert ran.err == ""
+
+
+def test_completion_says_nothing_where_nothing_can_be_read(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    ran = program(
+        COST_TRACKER_HOME=str(blocked / "home"),
+        _COST_DASHBOARD_COMPLETE="bash_complete",
+        COMP_WORDS="cost-dashboard show-job j",
         COMP_CWORD="2",
     )
-    assert "job-20261006-rpatel-0001" in ran.out
-    commands = program(
-        _COST_DASHBOARD_COMPLETE="bash_complete", COMP_WORDS="cost-dashboard show", COMP_CWORD="1"
-    )
-    assert "show-budget" in commands.out
+    assert (ran.out.strip(), ran.err) == ("", "")
 
 
 def test_start_up_imports_little() -> None:

@@ -8,8 +8,9 @@ import click
 
 from ...views.check import check_report
 from ..app import App, dashboard_command
+from ..completing import complete_job
 from ..facts.check import Bounds, check_facts
-from ..jobs import complete_job, find_job
+from ..jobs import find_job
 from ..money_option import Usd
 from ..options import user_option
 

@@ -7,6 +7,7 @@ import click
 from ...rollup import Query
 from ...views.explanation import explain_report
 from ..app import App, dashboard_command
+from ..completing import complete_side
 from ..facts.explanation import explain_facts
 from ..options import user_option
 
@@ -17,8 +18,8 @@ from ..options import user_option
     "explain 2026-W45 2026-W46 --user rpatel",
     "explain job-20261121-rpatel-0001 job-20261122-rpatel-0001",
 )
-@click.argument("before", metavar="A")
-@click.argument("after", metavar="B")
+@click.argument("before", metavar="A", shell_complete=complete_side)
+@click.argument("after", metavar="B", shell_complete=complete_side)
 @user_option
 @click.option("--stage", metavar="NAME", help="Only this stage.")
 def command(app: App, before: str, after: str, user: str | None, stage: str | None) -> None:

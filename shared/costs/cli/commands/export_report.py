@@ -13,10 +13,11 @@ from ...views.receipt import receipt_report
 from ...views.report import Report
 from ...views.statement import statement_report
 from ..app import App, dashboard_command
+from ..completing import complete_job
 from ..exporting import write_entries
 from ..facts.receipt import receipt_facts
 from ..facts.statement import statement_facts
-from ..jobs import complete_job, find_job
+from ..jobs import find_job
 from ..options import Span, month_option, user_option
 from ..reporting import query_of
 

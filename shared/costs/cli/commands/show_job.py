@@ -6,8 +6,9 @@ import click
 
 from ...views.job import job_report
 from ..app import App, dashboard_command
+from ..completing import complete_job
 from ..facts.job import job_facts
-from ..jobs import complete_job, find_job
+from ..jobs import find_job
 
 
 @dashboard_command("Look", "show-job job-20261122-rpatel-0001", "show-job out/latest/")

@@ -10,8 +10,9 @@ from ...errors import WrongUsage
 from ...storage import LEDGER_NAME
 from ...views.verify import verify_report
 from ..app import App, dashboard_command
+from ..completing import complete_job
 from ..facts.verify import verify_facts
-from ..jobs import complete_job, find_job
+from ..jobs import find_job
 from ..progress import share_bar
 
 
