@@ -26,6 +26,9 @@ from common import conclude, entries_in, forked
 
 from shared.cost_tracker import CostTracker
 from shared.costs import platform
+from shared.costs.ledger import spool
+from shared.costs.ledger.recorder import Recorder
+from shared.costs.storage import CostStorage
 
 LIMIT_S = 2.5
 HELD: dict[str, tuple[str, ...]] = {
@@ -87,6 +90,9 @@ def times_under(files: tuple[str, ...], calls: int, folder: Path) -> tuple[list[
                 times.append(time.monotonic() - began)
     at_work.close()
     new.close()
+    storage = CostStorage(folder / "home")
+    while spool.waiting_paths(storage):
+        Recorder(storage).close()
     found, bad = entries_in([folder / "job" / "cost_ledger.jsonl"])
     return times, 2 + len(times) - len(found), bad
 

@@ -97,29 +97,31 @@ class DashboardCommand(click.Command):
 
 
 def dashboard_command(
-    section: str, *examples: str
+    section: str, *examples: str, prepares: bool = True
 ) -> Callable[[Callable[..., int | None]], DashboardCommand]:
     """Make a function a command of the dashboard: it gets an :class:`App` and its own parameters.
 
     ``section`` is the heading in ``--help``; ``examples`` are command lines without the program's
-    name. The function returns an exit code, or nothing for "fine".
+    name. The function returns an exit code, or nothing for "fine". With ``prepares`` the cost storage
+    is made where it is missing.
     """
 
     def decorate(function: Callable[..., int | None]) -> DashboardCommand:
         make = click.command(cls=DashboardCommand, section=section, examples=examples)
-        return make(_in_app(function))
+        return make(_in_app(function, prepares))
 
     return decorate
 
 
-def _in_app(function: Callable[..., int | None]) -> Callable[..., int | None]:
+def _in_app(function: Callable[..., int | None], prepares: bool) -> Callable[..., int | None]:
     @wraps(function)
     def call(**given: Any) -> int | None:
         shared = {name: given.pop(name) for name in _SHARED_NAMES}
         click.get_current_context().obj.debug = shared["debug"]
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
-            workspace.storage.prepare()
+            if prepares:
+                workspace.storage.prepare()
             try:
                 return function(App(workspace, output), **given)
             except BrokenPipeError as gone:

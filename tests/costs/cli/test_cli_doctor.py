@@ -29,7 +29,6 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_doctor_makes_no_cost_storage(cost_home: Path, profile: Path, dashboard: Dashboard) -> None:
-    cost_home.rmdir()
     profile.parent.mkdir()
     profile.write_text("budget: {monthly: 5}\n")
     found = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}

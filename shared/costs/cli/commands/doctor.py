@@ -7,7 +7,7 @@ from ..app import App, dashboard_command
 from ..facts.doctor import doctor_facts
 
 
-@dashboard_command("Keep in order", "doctor", "doctor --json")
+@dashboard_command("Keep in order", "doctor", "doctor --json", prepares=False)
 def command(app: App) -> int:
     """What is wrong with your set-up or your ledgers, and how to mend it.
 
