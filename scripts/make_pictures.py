@@ -4,6 +4,7 @@
 A picture is a ``text`` block after a comment that names its command:
 
     <!-- picture: cost-dashboard show-budget --user rpatel -->
+    <!-- picture: cost-dashboard show-monthly | head -n 20 -->
 
     python scripts/make_pictures.py          # writes README.md anew
     python scripts/make_pictures.py --check  # exit code 1 when it would change
@@ -23,10 +24,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from shared.costs.cli.facts.budget import budget_facts
+from shared.costs.cli.facts.explanation import explain_facts
+from shared.costs.cli.facts.month import month_facts
+from shared.costs.cli.facts.optimization import optimization_facts
+from shared.costs.cli.options import Span
 from shared.costs.demo.writing import write_sample
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
+from shared.costs.rollup import Query
 from shared.costs.views.budget import budget_report
+from shared.costs.views.explanation import explain_report
+from shared.costs.views.monthly import month_report
+from shared.costs.views.optimization import optimization_report
 from shared.costs.views.report import Report
 from shared.costs.workspace import Workspace
 
@@ -35,12 +44,19 @@ DAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 WIDTH = 90
 
 PICTURES: dict[str, Callable[[Workspace], Report]] = {
-    "cost-dashboard show-budget --user rpatel": lambda sample: budget_report(
-        budget_facts(sample, "rpatel", None)
+    "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, "rpatel", None)),
+    "show-monthly": lambda sample: month_report(month_facts(sample, None, None)),
+    "explain 2026-10 2026-11": lambda sample: explain_report(
+        explain_facts(sample, "2026-10", "2026-11", Query())
     ),
+    "show-optimization": lambda sample: optimization_report(optimization_facts(sample, None, Span())),
 }
 
-_PICTURE = re.compile(r"<!-- picture: (?P<command>.*?) -->\n```text\n(?P<shown>.*?)```\n", re.DOTALL)
+_PICTURE = re.compile(
+    r"<!-- picture: (?P<line>cost-dashboard (?P<command>[^|\n]*?)(?: \| head -n (?P<lines>\d+))?) -->\n"
+    r"```text\n(?P<shown>.*?)```\n",
+    re.DOTALL,
+)
 
 
 def drawn(text: str) -> str:
@@ -53,8 +69,9 @@ def drawn(text: str) -> str:
 
             def picture(found: re.Match[str]) -> str:
                 report = _without(str(Path(folder).resolve()), PICTURES[found["command"]](workspace))
-                shown = render(report, Canvas(WIDTH))
-                return f"<!-- picture: {found['command']} -->\n```text\n$ {found['command']}\n{shown}```\n"
+                lines = render(report, Canvas(WIDTH)).splitlines(keepends=True)
+                shown = "".join(lines[: int(found["lines"])] if found["lines"] else lines)
+                return f"<!-- picture: {found['line']} -->\n```text\n$ {found['line']}\n{shown}```\n"
 
             return _PICTURE.sub(picture, text)
 

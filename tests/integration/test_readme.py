@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 
 from shared.cost_tracker import CostTracker
+from shared.costs.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,3 +114,8 @@ def test_every_example_of_the_readme_works(
 
 def test_the_pictures_are_what_is_printed_now() -> None:
     assert script("make_pictures").drawn(README) == README, "run scripts/make_pictures.py"
+
+
+@pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
+def test_every_command_is_named(command: str) -> None:
+    assert re.search(rf"(?<![\w-]){command}(?![\w-])", README), f"say in the README what {command} is for"
