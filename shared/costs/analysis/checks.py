@@ -1,4 +1,8 @@
-"""Yes or no, for scripts: is a limit reached, will it be, did a job cost too much or more than before?"""
+"""Yes or no, for scripts: is a limit reached, will it be, did a job cost too much or more than before?
+
+A job is compared with the median of those before it, which one odd job does not move, unlike their
+mean. Source: https://www.itl.nist.gov/div898/handbook/eda/section3/eda351.htm (measures of location)
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """What work will cost: by the price of a model, or by what stages cost in earlier jobs. Pure arithmetic.
 
+Quantiles of earlier jobs are the nearest rank, a cost that one of them really had: R. J. Hyndman and
+Y. Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996), definition 1.
+
 >>> usage = Usage(audio_seconds=600)
 >>> history = [StageHistory("06_asr", Quantiles((Nanos(6_000_000),)), None, 0)]
 >>> [(found.stage, found.median) for found in estimate_stages(history, usage)]

@@ -11,6 +11,11 @@ every slot, and savings are never counted twice.
 Calls that were made again (a second or later attempt) are counted apart, at what they would still
 cost after the best combination: they are saved by mending their cause, not by a setting.
 
+Sources: the same quantities at other prices are compared as in a price index after Laspeyres,
+https://en.wikipedia.org/wiki/List_of_price_index_formulas; what a batch is and what it costs,
+https://platform.openai.com/docs/guides/batch. The largest sum over slots that share nothing is the sum
+of what is largest in each.
+
 What is not known is whether the result would be as good: no quality is claimed.
 """
 

@@ -10,7 +10,7 @@ from ..budgets.limits import Crossing, Level, Spending, crossings, message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import Health, doubts, gauge_of, label_of, limit_row, named, owner, plural, usd
+from .common import NEWCOMER, Health, doubts, gauge_of, label_of, limit_row, named, owner, plural, usd
 from .report import Figure, Gauge, Note, Report, Tone
 
 
@@ -144,6 +144,8 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
     if facts.others:
         more = ", ..." if len(facts.others) > 5 else ""
         yield Note(f"Calls of other users: {', '.join(facts.others[:5])}{more}; see them with --user.")
+    if not facts.totals.calls and not facts.others and facts.pace.days_left:
+        yield Note(NEWCOMER)
     if facts.month is None:
         yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")
     blocking = " The limit blocks calls." if facts.month and facts.month.limit.blocking else ""

@@ -12,6 +12,7 @@ from ..periods import Period
 from ..rollup import Group, Totals
 from .report import Column, Gauge, Note, Row, Table, Tone
 
+NEWCOMER: Final = "To look around before you have costs of your own: cost-dashboard demo"
 MANY_TAGS: Final = "A call with several tags counts under each of them."
 
 TOP = 10

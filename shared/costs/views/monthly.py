@@ -13,6 +13,7 @@ from ..periods import Period
 from ..rollup import Totals
 from .avoided import avoided_data, avoided_figure
 from .common import (
+    NEWCOMER,
     Breakdown,
     Health,
     breakdown_data,
@@ -26,7 +27,7 @@ from .common import (
     unpriced_models,
     usd,
 )
-from .report import Figure, Report, Series, Table, Tone
+from .report import Figure, Note, Report, Series, Table, Tone
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
@@ -61,9 +62,16 @@ def month_report(facts: MonthFacts) -> Report:
         figures=tuple(_figures(facts)) if summary.totals.calls else (),
         series=_series(facts),
         tables=tuple(_tables(summary)),
-        notes=doubts(summary.totals, facts.health, unpriced_models(summary.by_model)),
+        notes=tuple(_notes(facts)),
         data=_data(facts),
     )
+
+
+def _notes(facts: MonthFacts) -> Iterator[Note]:
+    summary = facts.summary
+    yield from doubts(summary.totals, facts.health, unpriced_models(summary.by_model))
+    if not summary.totals.calls and summary.user_id is None and facts.pace.days_left:
+        yield Note(NEWCOMER)
 
 
 def _figures(facts: MonthFacts) -> Iterator[Figure]:

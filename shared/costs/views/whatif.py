@@ -24,7 +24,7 @@ class WhatIfFacts(NamedTuple):
 
 
 def whatif_report(facts: WhatIfFacts) -> Report:
-    """Return before and after, by stage."""
+    """Return before and after, by swap and stage."""
     found = facts.found
     difference = Nanos(found.after - found.before)
     share = f"{percent(difference, found.before):+.1f}%" if found.before else ""
@@ -54,24 +54,24 @@ def whatif_report(facts: WhatIfFacts) -> Report:
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
     columns = (
-        Column("stage", "Stage"),
         Column("from", "From"),
         Column("to", "To"),
-        Column("calls", "Calls", "count", rank=1),
+        Column("stage", "Stage", rank=1),
+        Column("calls", "Calls", "count", rank=2),
         Column("before", "Was", "money"),
         Column("after", "Would be", "money"),
-        Column("change", "Change", "change", rank=2),
+        Column("change", "Change", "change", rank=3),
     )
-    return Table("By stage", columns, tuple(map(_row, outcomes)))
+    return Table("Instead of", columns, tuple(map(_row, outcomes)))
 
 
 def _row(outcome: Outcome) -> Row:
     change = percent(outcome.difference, outcome.before) if outcome.before else ""
     before, after = (outcome.before, outcome.after) if outcome.calls > outcome.unpriced else (None, None)
     return (
-        outcome.stage,
         _name(outcome.swap.model),
         target(outcome.swap),
+        outcome.stage,
         outcome.calls,
         before,
         after,
