@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shutil
@@ -207,6 +208,27 @@ def test_rebuild_index_gives_the_same_sums(jobs: Path, dashboard: Dashboard) -> 
     assert dashboard("show-monthly", "--month", "2026-10", "--json").json() == before
 
 
+def test_one_ledger_is_rebuilt_alone(jobs: Path, tmp_path: Path, dashboard: Dashboard) -> None:
+    """Also one that the storage has never seen."""
+    elsewhere = ["--cost-storage", tmp_path / "elsewhere", "--json"]
+    ran = dashboard("rebuild-index", *sorted(jobs.iterdir()), *elsewhere)
+    assert (ran.code, ran.json()["entries"], ran.json()["ledgers"]) == (0, 11, 3)
+    month = ["show-monthly", "--month", "2026-10", "--json"]
+    assert dashboard(*month, *elsewhere).json() == dashboard(*month).json()
+    missing = dashboard("rebuild-index", jobs / "no-job", "--json")
+    assert (missing.code, missing.json()["unread"][0]["why"]) == (1, "there is no such file")
+    assert dashboard("rebuild-index", jobs / JOB, "--root", jobs).code == 2
+
+
+def test_two_rebuilds_at_once_both_give_the_same_sums(jobs: Path, dashboard: Dashboard) -> None:
+    before = dashboard("show-monthly", "--month", "2026-10", "--json").json()
+    command = [sys.executable, str(PROGRAM), "rebuild-index", "--json"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    found = [json.loads(process.communicate()[0])["entries"] for process in running]
+    assert (found, [process.returncode for process in running]) == ([11, 11], [0, 0])
+    assert dashboard("show-monthly", "--month", "2026-10", "--json").json() == before
+
+
 def test_a_lost_cost_storage_is_found_again(jobs: Path, cost_home: Path, dashboard: Dashboard) -> None:
     shutil.rmtree(cost_home)
     assert dashboard("show-monthly", "--month", "2026-10", "--json").json()["total_calls"] == 0
@@ -310,7 +332,7 @@ def test_doctor_finds_what_waits_and_what_was_left_behind(
 
 
 def test_doctor_goes_on_after_a_look_that_failed(
-    monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard
+    jobs: Path, monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard
 ) -> None:
     def unreadable(_: object) -> None:
         raise OSError("no such device")

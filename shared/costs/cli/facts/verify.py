@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from ...index.catchup import GONE
 from ...ledger.reader import read
 from ...ledger.spool import waiting_paths
 from ...ledger.verify import Account, Verifier
@@ -28,6 +29,8 @@ def verify_facts(
     for number, ledger in enumerate(chosen):
         try:
             accounts.append(verifier.verify(ledger))
+        except FileNotFoundError:
+            unread.append(Unread(ledger, GONE))
         except OSError as fault:
             unread.append(Unread(ledger, str(fault)))
         told(number + 1, len(chosen))
