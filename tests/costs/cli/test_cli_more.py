@@ -179,6 +179,27 @@ def test_explain(before: str, after: str, difference: float, jobs: Path, dashboa
     assert dashboard("explain", before, after).code == 0
 
 
+def test_explain_names_what_is_wrong_in_its_own_jobs(jobs: Path, dashboard: Dashboard) -> None:
+    ledger = jobs / JOB / "cost_ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"pocketsphinx", b"pocketsphixx"))
+    for other, incomplete in (("job-20261007-rpatel-0001", 1), (JOB, 2)):
+        assert dashboard("explain", other, JOB, "--json").json()["incomplete"] == incomplete
+    sound = ("job-20261007-rpatel-0001", "job-20261008-2-0001")
+    assert dashboard("explain", *sound, "--json").json()["incomplete"] == 0
+    assert dashboard("explain", "2026-10-07", "2026-10-08", "--json").json()["incomplete"] == 1
+
+
+def test_a_month_that_is_over_is_held_against_everyone_s_limit_of_that_month(
+    profile: Path, jobs: Path, dashboard: Dashboard
+) -> None:
+    """In Kolkata October begins when it is still September in UTC, where everyone's months are."""
+    dashboard("set-budget", "--organization", "--monthly", "9")
+    dashboard("set-budget", "--user", "rpatel", "--timezone", "Asia/Kolkata")
+    limits = dashboard("show-budget", "--user", "rpatel", "--month", "2026-10", "--json").json()["limits"]
+    everyone = next(each for each in limits if each["scope"] == "monthly limit of the organization")
+    assert (everyone["period"], everyone["spent_usd"]) == ("2026-10", pytest.approx(4 * GPT_4O + 3 * WHISPER))
+
+
 @pytest.mark.parametrize("name", ["2026-13", "2026-W60", "2026-02-30", "2026-10-09..2026-10-01"])
 def test_explain_refuses_what_is_no_period(name: str, dashboard: Dashboard) -> None:
     ran = dashboard("explain", name, "2026-10")

@@ -41,9 +41,11 @@ def limits_in(workspace: Workspace, user_id: str, period: Period, job: JobRef | 
     now = workspace.clock()
     if now in period:
         return limits_for(workspace.profile, user_id, now, job)
+    # The middle: at its start, another time zone is still in the month before.
+    middle = period.start + (period.end - period.start) / 2
     return [
         limit
-        for limit in limits_for(workspace.profile, user_id, period.start, job)
+        for limit in limits_for(workspace.profile, user_id, middle, job)
         if limit.scope.kind in ("month", "model")
     ]
 

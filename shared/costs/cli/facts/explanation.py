@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ...analysis.explain import explain
@@ -29,11 +30,13 @@ def explain_facts(workspace: Workspace, before: str, after: str, query: Query) -
     """
     zone = zone_of(workspace, query.user_id)
     workspace.index.catch_up_all()
-    sides = [_side(workspace, name, query, zone) for name in (before, after)]
-    (first, entries_before), (second, entries_after) = sides
-    parts = explain(entries_before, entries_after)
+    first, second = (_side(workspace, name, query, zone) for name in (before, after))
+    parts = explain(first.entries, second.entries)
     alike = _alike(period_named(before, zone), period_named(after, zone), workspace.clock())
-    return ExplainFacts(first, second, parts, health(workspace), alike)
+    doubts = health(workspace)
+    if first.problems is not None and second.problems is not None:
+        doubts = doubts._replace(problems=first.problems + second.problems)
+    return ExplainFacts(first.name, second.name, parts, doubts, alike)
 
 
 def _alike(before: Period | None, after: Period | None, now: datetime) -> str | None:
@@ -49,15 +52,23 @@ def _alike(before: Period | None, after: Period | None, now: datetime) -> str | 
     return f"cost-dashboard explain {first} {second}"
 
 
-def _side(workspace: Workspace, name: str, query: Query, zone: ZoneInfo) -> tuple[str, Iterable[Entry]]:
-    """Return what to call one side, and its entries."""
+class _Side(NamedTuple):
+    """What to call one side, its entries, and what is wrong in a job's ledger (``None`` of a period)."""
+
+    name: str
+    entries: Iterable[Entry]
+    problems: tuple[str, ...] | None = None
+
+
+def _side(workspace: Workspace, name: str, query: Query, zone: ZoneInfo) -> _Side:
     period = period_named(name, zone)
     if period is not None:
-        return named(period), workspace.index.entries(replace(query, start=period.start, end=period.end))
+        within = replace(query, start=period.start, end=period.end)
+        return _Side(named(period), workspace.index.entries(within))
     job = find_job(workspace, name)
-    entries, _ = entries_of_job(workspace, job)
+    entries, problems = entries_of_job(workspace, job)
     mine = [e for e in entries if query.user_id in (None, e.user_id)]
-    return job.job_id, [e for e in mine if query.stage in (None, e.stage)]
+    return _Side(job.job_id, [e for e in mine if query.stage in (None, e.stage)], tuple(map(str, problems)))
 
 
 def period_named(name: str, zone: ZoneInfo) -> Period | None:
