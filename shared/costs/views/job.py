@@ -104,9 +104,12 @@ def _impact(facts: JobFacts) -> str:
 
 
 def _stages(receipt: Receipt) -> Table:
+    """Return a line for each stage; with how often it was attempted, where that was more than once."""
+    again = any(line.attempts > 1 for line in receipt.by_stage.values())
     columns = (
         Column("stage", "Stage"),
         Column("models", "Models", rank=2),
+        *([Column("attempts", "Attempts", "count")] if again else []),
         Column("calls", "Calls", "count", rank=1),
         Column("tokens", "Tokens", "tokens", rank=3),
         Column("cost", "Cost", "money", places=4),
@@ -114,8 +117,9 @@ def _stages(receipt: Receipt) -> Table:
     )
     rows = tuple(
         (
-            name if line.attempts == 1 else f"{name} (attempt {line.attempts})",
+            name,
             ", ".join(line.models),
+            *([line.attempts] if again else []),
             line.totals.calls,
             line.totals.tokens_total,
             cost_or_unpriced(line.totals),
@@ -124,7 +128,8 @@ def _stages(receipt: Receipt) -> Table:
         for name, line in receipt.by_stage.items()
     )
     totals = receipt.totals
-    return Table("By stage", columns, rows, ("Total", "", totals.calls, totals.tokens_total, totals.cost, ""))
+    counts = totals.calls, totals.tokens_total, totals.cost
+    return Table("By stage", columns, rows, ("Total", "", *([""] if again else []), *counts, ""))
 
 
 def _models(receipt: Receipt) -> Table:
