@@ -63,10 +63,18 @@ async def several():
             assert (await anext(stream)).choices
         except StopAsyncIteration:
             break
+    claude = anthropic.AsyncAnthropic(api_key="k", base_url=sys.argv[2])
+    await claude.messages.create(**request)
+    async for event in await claude.messages.create(**request, stream=True):
+        pass
+    async with claude.messages.stream(**request) as stream:
+        await stream.get_final_message()
+    async for event in await client.responses.create(model="gpt-5", input="Say it.", stream=True):
+        pass
 
+request = dict(model="claude-sonnet-4-6", max_tokens=99, messages=ask)
 asyncio.run(several())
 claude = anthropic.Anthropic(api_key="k", base_url=sys.argv[2])
-request = dict(model="claude-sonnet-4-6", max_tokens=99, messages=ask)
 claude.messages.create(**request)
 list(claude.messages.create(**request, stream=True))
 with claude.messages.stream(**request) as stream:
@@ -109,7 +117,7 @@ def test_every_call_of_two_sdks_is_in_the_ledger(server: ProviderServer, tmp_pat
     assert done.returncode == 7, done.stderr
     assert done.stdout == "the program's own output\n"
     found = {entry.request_id: entry for entry in entries(job)}
-    assert len(server.answered) == len(found) == 14
+    assert len(server.answered) == len(found) == 18
     for served in server.answered:
         entry = found[served.request_id]
         assert entry.model == served.asked.model
@@ -136,6 +144,31 @@ def test_a_retry_of_the_sdk_is_one_call_and_a_rerun_is_a_second_attempt(
     assert first.request_id != second.request_id
     assert first.metadata["run"] != second.metadata["run"]
     assert "done again" in done.stderr
+
+
+@needs_openai
+def test_a_workflow_engine_says_what_the_calls_are_for(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    engine = {
+        "AIRFLOW_CTX_DAG_ID": "media",
+        "AIRFLOW_CTX_TASK_ID": "summarize",
+        "AIRFLOW_CTX_DAG_RUN_ID": "manual__7",
+        "PREFECT__FLOW_RUN_ID": "p-1",
+        "METAFLOW_RUN_ID": "77",
+        "COST_TRACKER_JOB_DIR": str(job),
+    }
+    command = [sys.executable, str(script(tmp_path, ONE_CALL)), server.url("openai")]
+    done = dashboard_run("--", *command, **engine)
+    assert done.returncode == 0, done.stderr
+    [entry] = entries(job)
+    assert (entry.stage, entry.workflow, entry.attempt) == ("summarize", "media", 1)
+    told = {"airflow_run": "manual__7", "prefect_run": "p-1", "metaflow_run": "77"}
+    assert told.items() <= entry.metadata.items()
+    again = dashboard_run("--", *command, **engine | {"AIRFLOW_CTX_TRY_NUMBER": "2"})
+    assert again.returncode == 0, again.stderr
+    assert [each.attempt for each in entries(job)] == [1, 2]
+    assert "done again" in again.stderr
 
 
 def test_the_attempt_can_be_said_and_needs_a_stage(job: Path) -> None:

@@ -29,7 +29,7 @@ class AnthropicChat(SdkChat):
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.messages.with_raw_response.create(**self._request(prompt))
         reply: Message = raw.parse()
-        details = {"retries": raw.retries_taken}
+        details = {"sdk_retries": raw.retries_taken}
         return Answer(_text(reply), Spent(_usage(reply.usage), reply.id, details))
 
     def _streamed(self, prompt: Prompt) -> Answer:

@@ -38,7 +38,7 @@ class OpenAIChat(SdkChat):
         reply: ChatCompletion = raw.parse()
         text = reply.choices[0].message.content or ""
         usage = _usage(reply.usage) or prompt.roughly(text)
-        return Answer(text, Spent(usage, reply.id, {"retries": raw.retries_taken}))
+        return Answer(text, Spent(usage, reply.id, {"sdk_retries": raw.retries_taken}))
 
     def _streamed(self, prompt: Prompt) -> Answer:
         """Gather a streamed answer; the last chunk has no choices, but the usage that was asked for."""

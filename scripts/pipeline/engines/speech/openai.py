@@ -66,7 +66,7 @@ class OpenAITranscription:
                 response_format="json" if self._by_tokens else "verbose_json",
             )
         reply: Any = raw.parse()
-        details = {"retries": raw.retries_taken}
+        details = {"sdk_retries": raw.retries_taken}
         # A transcription has no id of its own; the request does.
         spent = Spent(_usage(reply.usage, audio), raw.headers.get("x-request-id"), details)
         return Heard(self._language, _segments(reply, audio), spent)
