@@ -195,6 +195,23 @@ def test_what_this_process_spent(tracker: CostTracker) -> None:
     assert tracker.get_job_cost() == 0.0045
 
 
+def test_what_this_process_spent_by_request_operation_and_model(tracker: CostTracker) -> None:
+    tracker.record_api_call("gpt-4o", 1000, 200, "summary")
+    tracker.log_usage("openai", "gpt-4o", 3000, 600, operation="chat")
+    small = {"total_calls": 1, "total_cost": 0.0045, "tokens_input": 1000, "tokens_output": 200}
+    small |= {"total_tokens": 1200, "unpriced_calls": 0}
+    small |= {"average_cost_per_call": 0.0045, "average_tokens_per_call": 1200.0}
+    large = {name: round(3 * figure, 4) for name, figure in small.items()} | {"total_calls": 1}
+    both = {name: 4 * figure for name, figure in small.items()} | {"total_calls": 2}
+    both |= {"average_cost_per_call": 0.009, "average_tokens_per_call": 2400.0}
+    assert tracker.get_usage_stats() == {
+        **both,
+        "unique_jobs": 1,
+        "by_operation": {"chat": large, "summary": small},
+        "by_model": {"openai/gpt-4o": both},
+    }
+
+
 def test_estimates_cost_nothing(tracker: CostTracker, job_dir: Path) -> None:
     assert tracker.estimate_cost("openai", "gpt-4o", 1000) == 0.004
     assert tracker.estimate_cost("openai", "gpt-4o", tokens_input=1000, tokens_output=200) == 0.0045
