@@ -23,7 +23,7 @@ def random_side(chance: Random, most: int = 40) -> list[Entry]:
 def _negative(charge: Charge | None) -> Charge | None:
     if charge is None:
         return None
-    return replace(charge, parts={part: Nanos(-amount) for part, amount in charge.parts.items()})
+    return charge._replace(parts={part: Nanos(-amount) for part, amount in charge.parts.items()})
 
 
 def inexact_pairs(seed: int, pairs: int) -> int:
@@ -54,7 +54,7 @@ def _dearer(calls: list[Entry]) -> list[Entry]:
 def _with_parts(entry: Entry, change: Callable[[int], int]) -> Entry:
     assert entry.charge is not None
     parts = {part: Nanos(change(amount)) for part, amount in entry.charge.parts.items()}
-    return replace(entry, charge=replace(entry.charge, parts=parts))
+    return replace(entry, charge=entry.charge._replace(parts=parts))
 
 
 def _other_model(calls: list[Entry]) -> list[Entry]:

@@ -6,9 +6,8 @@ can be refused is a :class:`CostError`, whose ``exit_code`` the command line ret
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .money import Nanos
@@ -26,8 +25,7 @@ class WrongUsage(CostError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where in a file a value stands; ``line`` counts from 1."""
 
     path: Path
@@ -73,8 +71,7 @@ class UnknownEntry(CostError, LookupError):
     """No ledger has an entry with this id, or none that can be corrected."""
 
 
-@dataclass(frozen=True)
-class Denial:
+class Denial(NamedTuple):
     """Why a reservation was denied. Amounts in nano-dollars.
 
     ``scope`` is the tightest limit as people call it (``monthly limit of user rpatel``);

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from operator import attrgetter
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from .money import ZERO, Nanos
 
@@ -133,8 +133,7 @@ def _count(name: str, value: object) -> int | float:
     return int(value)
 
 
-@dataclass(frozen=True, slots=True)
-class PricedBy:
+class PricedBy(NamedTuple):
     """What priced a call, so that the charge can be recomputed and explained.
 
     ``source`` is ``profile`` (the user's ``prices.yaml``), ``catalogue`` (ours), ``genai-prices``,
@@ -149,8 +148,7 @@ class PricedBy:
     unverified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """Usage x price, in nano-dollars. ``parts`` is the amount per kind of unit; they sum to ``total``."""
 
     parts: Mapping[str, Nanos]
@@ -162,8 +160,7 @@ class Charge:
         return Nanos(sum(self.parts.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Unpriced:
+class Unpriced(NamedTuple):
     """No price is known for this call. Not zero, not an error: a state that is shown and mended later.
 
     ``reason`` is a complete sentence with the next step.

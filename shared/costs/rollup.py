@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from .model import Charge, Entry
 from .money import ZERO, Nanos
@@ -129,16 +129,14 @@ class Query:
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """The sums of all entries that share ``key``: one value per dimension asked for, in that order."""
 
     key: tuple[str | int | None, ...]
     totals: Totals
 
 
-@dataclass(frozen=True, slots=True)
-class JobRef:
+class JobRef(NamedTuple):
     """A job and where its ledger lies."""
 
     job_id: str

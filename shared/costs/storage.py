@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .platform import secure_directory
 
@@ -23,8 +22,7 @@ HOME_VARIABLE: Final = "COST_TRACKER_HOME"
 APP_NAME: Final = "cost-ledger"
 
 
-@dataclass(frozen=True, slots=True)
-class CostStorage:
+class CostStorage(NamedTuple):
     """The directory of one account's cost storage. Making one touches no file.
 
     >>> storage = CostStorage(Path("/data/costs"))

@@ -10,10 +10,9 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import FileRefused, Place, PriceFileError, ProfileError
 from .storage import CostStorage
@@ -35,8 +34,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedProfile:
+class LoadedProfile(NamedTuple):
     """The profile in force, and why it is not the user's own where ``fault`` is set."""
 
     profile: Profile
@@ -50,8 +48,7 @@ class LoadedProfile:
         return self.profile.source
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedCatalogue:
+class LoadedCatalogue(NamedTuple):
     """The prices in force, and why the user's own are not among them where ``fault`` is set."""
 
     catalogue: Catalogue

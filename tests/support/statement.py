@@ -91,7 +91,7 @@ def _halved(entry: Entry) -> Entry:
     charge = entry.charge
     if charge is None:
         return entry
-    return replace(entry, charge=replace(charge, parts={k: Nanos(v // 2) for k, v in charge.parts.items()}))
+    return replace(entry, charge=charge._replace(parts={k: Nanos(v // 2) for k, v in charge.parts.items()}))
 
 
 def _month(entries: list[Entry], now: datetime, limit: str) -> MonthFacts:

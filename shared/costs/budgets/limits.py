@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from .. import periods
@@ -45,8 +44,7 @@ _NARROWEST_FIRST: Final[tuple[ScopeKind, ...]] = ("stage", "job", "day", "week",
 _ADJECTIVES: Final = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
 
     ``name`` is the job, stage or model, where the limit is on one.
@@ -82,8 +80,7 @@ class Scope:
         return f"Organization {words[0].lower()}{words[1:]}" if self.owner is None else words
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """An amount that a spend should stay within.
 
     ``query`` selects that spend, but for ``scope.kind == "model"``, where of the query's sums only
@@ -104,8 +101,7 @@ class Limit:
         return self.period.name if self.period else str(self.query.ledger)
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(NamedTuple):
     """A limit and what was spent within it, in nano-dollars."""
 
     limit: Limit
@@ -139,8 +135,7 @@ class Spending:
         return self.spent > 0 and self.spent * 100_000_000 >= self.limit.amount * millionths
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(NamedTuple):
     """A limit whose threshold (in percent) was reached by what was spent.
 
     With ``projected``, the period is on course to end at that amount, above the limit, which is not
@@ -281,8 +276,7 @@ def is_model(limited: str, service: str, model: str, names: ModelName) -> bool:
     return known in (limited, names(head, tail)) if slash else known.partition("/")[2] == limited
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
+class _Source(NamedTuple):
     """Whose budget it is, and the time zone of its periods."""
 
     owner: str | None

@@ -9,8 +9,8 @@ https://docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html (``AWS_BATC
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 STAGE_VARIABLE: Final = "COST_TRACKER_STAGE"
 ATTEMPT_VARIABLE: Final = "COST_TRACKER_ATTEMPT"
@@ -28,8 +28,7 @@ _RUNS: Final = {
 _MAX: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class WorkContext:
+class WorkContext(NamedTuple):
     """What is done, and for the how-manieth time.
 
     ``attempt`` counts from 1: a second try of an engine's task is a retry of the stage. ``runs`` are
@@ -40,7 +39,7 @@ class WorkContext:
     stage: str | None = None
     workflow: str | None = None
     attempt: int = 1
-    runs: Mapping[str, str] = field(default_factory=dict)
+    runs: Mapping[str, str] = MappingProxyType({})
 
 
 def work_context(environ: Mapping[str, str]) -> WorkContext:

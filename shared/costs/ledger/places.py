@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """Where a line was appended: its first byte, and how many it has with its newline."""
 
     offset: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """The line that begins at ``offset`` in a ledger."""
 
     ledger: Path
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerProblem:
+class LedgerProblem(NamedTuple):
     """Something in a ledger that does not count, or a ledger that cannot be read (offset 0)."""
 
     path: Path

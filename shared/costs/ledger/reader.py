@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .. import platform
 from ..model import Entry
@@ -30,8 +29,7 @@ TORN: Final = "torn: it has no newline at its end"
 _PIECE: Final = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """A line's first byte, its length with the newline, and what it is."""
 
     offset: int

@@ -16,9 +16,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..patience import allowed
 from ..storage import CostStorage
@@ -43,16 +42,14 @@ LOOK_S: Final = 1.0
 """How long a look at an empty spool is believed: others may leave lines there, which can wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What became of a line. ``place`` is ``None`` while it waits; ``explained`` says where and why."""
 
     place: Appended | None
     explained: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     """A line in memory, and the ledger it is for."""
 
     ledger: Path

@@ -23,9 +23,8 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .. import platform
 from ..errors import UnsafePath
@@ -40,8 +39,7 @@ _UNFINISHED: Final = ".unfinished"
 _MAX_FILE: Final = MAX_LINE + 8192  # a line, and the path of its ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A line that waits, and for which ledger. ``line`` is empty when the file is damaged."""
 
     path: Path

@@ -168,8 +168,7 @@ def at_most(price: Price) -> Price:
     input and the cache-write rate; an hour's cache is only ever written on request. Output counts
     at the dearer of output and reasoning.
     """
-    return replace(
-        price,
+    return price._replace(
         rates=_highest(price.rates),
         above=tuple((threshold, _highest(rates)) for threshold, rates in price.above),
     )

@@ -23,9 +23,8 @@ for, so that a remembered book costs a process one JSON parse and no more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from .rates import Factor, Price, PriceList, from_plain
@@ -34,8 +33,7 @@ TIERS: Final = frozenset({"batch", "flex", "priority", "fast"})
 """The service tiers that can have a price of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Discount:
+class Discount(NamedTuple):
     """A provider's discount: the factor of every part in ``parts``, from one day to before another.
 
     The parts in ``unchanged`` keep their rate; the rate of all others is not known under this
@@ -62,7 +60,7 @@ class Discount:
         """Return the price with this discount."""
         same: Factor = (1, 1)
         factors = dict.fromkeys(self.parts, self.factor) | dict.fromkeys(self.unchanged, same)
-        return replace(price.times(factors), source=self.source)
+        return price.times(factors)._replace(source=self.source)
 
 
 class PriceBook:

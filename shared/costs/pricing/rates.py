@@ -11,10 +11,10 @@ Rate(nanos=75, units=2)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from math import gcd
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ..money import NANOS_PER_USD
@@ -96,8 +96,7 @@ Rates = Mapping[str, Rate]
 """Rates by part."""
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """What a model costs from one instant on.
 
     ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
@@ -108,7 +107,7 @@ class Price:
     ``free`` is an explicit zero for everything. ``minimum_audio`` is the least billed duration in
     """
 
-    rates: Rates = field(default_factory=dict)
+    rates: Rates = MappingProxyType({})
     since: datetime | None = None
     above: tuple[tuple[int, Rates], ...] = ()
     hours: tuple[int, int] | None = None
@@ -141,8 +140,7 @@ class Price:
 
     def times(self, factors: Mapping[str, Factor]) -> Price:
         """Return this price with the rates of the parts in ``factors`` multiplied; others become unknown."""
-        return replace(
-            self,
+        return self._replace(
             rates=_times(self.rates, factors),
             unknown=self.unknown | (self.rates.keys() - factors.keys()),
             above=tuple((threshold, _times(rates, factors)) for threshold, rates in self.above),
@@ -153,8 +151,7 @@ def _times(rates: Rates, factors: Mapping[str, Factor]) -> Rates:
     return {part: rate.times(factors[part]) for part, rate in rates.items() if part in factors}
 
 
-@dataclass(frozen=True, slots=True)
-class PriceList:
+class PriceList(NamedTuple):
     """All that one source says about a model's price.
 
     ``name`` is ``provider/model`` as the source calls it. ``prices`` and each of ``tiers`` are in
@@ -165,7 +162,7 @@ class PriceList:
 
     name: str
     prices: tuple[Price, ...]
-    tiers: Mapping[str, tuple[Price, ...]] = field(default_factory=dict)
+    tiers: Mapping[str, tuple[Price, ...]] = MappingProxyType({})
     aliases: tuple[str, ...] = ()
     local: bool = False
     complete: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..money import NANOS_PER_USD, Nanos
@@ -77,8 +77,7 @@ NO_BUDGET: Final = Budget(monthly_limit=None)
 BUDGET_FIELDS: Final = tuple(f.name for f in fields(Budget))
 
 
-@dataclass(frozen=True, slots=True)
-class UserSettings:
+class UserSettings(NamedTuple):
     """What holds for one user: own settings merged over the defaults."""
 
     user_id: str

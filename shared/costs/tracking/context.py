@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..capture.context import WorkContext, work_context
 from ..storage import LEDGER_NAME, CostStorage
@@ -17,14 +16,13 @@ DEFAULT_USER: Final = "1"
 UNASSIGNED_JOB: Final = "unassigned"
 
 
-@dataclass(frozen=True, slots=True)
-class JobContext:
+class JobContext(NamedTuple):
     """One job, its ledger, the user who pays, and what the environment says about the work."""
 
     job_id: str
     ledger: Path
     user_id: str
-    work: WorkContext = field(default_factory=WorkContext)
+    work: WorkContext = WorkContext()
 
     @property
     def is_unassigned(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..budgets.limits import percent_text
 from ..money import ZERO, Nanos, format_usd
@@ -23,8 +24,7 @@ class StageSums:
         return self.calls > 0 and self.local == self.calls and not self.cost
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where the job and the user's month stand after a stage. ``limit`` is ``None`` for no limit."""
 
     job: Nanos

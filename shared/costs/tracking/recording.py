@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shared.cost_tracker")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before.
 
     ``spends`` answers what was asked about the budgets, where the index had the answers at hand.
@@ -42,8 +40,7 @@ class Outcome:
     spends: Sequence[Nanos] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """Whether a line is in its ledger, and the answers to what was asked, where they were at hand."""
 
     in_ledger: bool

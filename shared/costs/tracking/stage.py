@@ -12,8 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
 from ..money import Nanos, from_usd
 from .call import Call, make_call, name, optional_name, positive
@@ -29,8 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class StageOptions:
+class StageOptions(NamedTuple):
     """How a stage is run: its name, where its lines go, and the how-manieth attempt it is.
 
     ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing.

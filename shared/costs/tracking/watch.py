@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..budgets.limits import (
     Crossing,
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shared.cost_tracker")
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(NamedTuple):
     """A line for the log, and how loud it is (a ``logging`` level)."""
 
     level: int

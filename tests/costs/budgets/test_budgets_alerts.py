@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -87,7 +86,7 @@ def test_it_survives_the_process(tmp_path: Path) -> None:
 
 def test_a_raised_limit_does_not_tell_again(state: StateDb) -> None:
     assert told(state, crossed(80)) == [80]
-    raised = replace(crossed(80), limit=replace(crossed(80).limit, amount=from_usd(60)))
+    raised = crossed(80)._replace(limit=crossed(80).limit._replace(amount=from_usd(60)))
     assert told(state, raised) == []
 
 

@@ -75,7 +75,7 @@ ODD = 100
 
 def _times(factor: int, charge: Charge | None) -> Charge | None:
     assert charge is not None
-    return replace(charge, parts={part: Nanos(factor * amount) for part, amount in charge.parts.items()})
+    return charge._replace(parts={part: Nanos(factor * amount) for part, amount in charge.parts.items()})
 
 
 def history() -> Iterator[Entry]:

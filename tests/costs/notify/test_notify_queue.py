@@ -323,11 +323,11 @@ def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_threshol
 ) -> None:
     monkeypatch.setattr(telling, "wake", lambda _storage: None)
     november = parse_month("2026-11", ZoneInfo("UTC"))
-    limit = replace(CROSSED.limit, period=november)
+    limit = CROSSED.limit._replace(period=november)
     foreseen = foresee(Spending(limit, from_usd(30)), from_usd("93.85"))
     assert foreseen is not None
-    worse = replace(foreseen, projected=from_usd("99"))
-    reached = replace(CROSSED, limit=limit)
+    worse = foreseen._replace(projected=from_usd("99"))
+    reached = CROSSED._replace(limit=limit)
     with workspace_of(storage, profile) as workspace:
         assert telling.fire_and_tell(workspace, [foreseen]) == [foreseen]
         assert telling.fire_and_tell(workspace, [worse, reached]) == [reached]
@@ -349,8 +349,8 @@ def test_only_those_with_an_address_are_told(
     storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(telling, "wake", lambda _storage: pytest.fail("woke a sender for nobody"))
-    nobody = replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope("bob", "month")))
-    organisation = replace(CROSSED, limit=replace(CROSSED.limit, scope=Scope(None, "month")))
+    nobody = CROSSED._replace(limit=CROSSED.limit._replace(scope=Scope("bob", "month")))
+    organisation = CROSSED._replace(limit=CROSSED.limit._replace(scope=Scope(None, "month")))
     with workspace_of(storage, profile) as workspace:
         assert telling.fire_and_tell(workspace, [nobody]) == [nobody]
         assert waiting(workspace.state) == []

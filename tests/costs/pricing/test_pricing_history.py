@@ -83,7 +83,7 @@ def test_every_charge_can_be_recomputed(
     assert verdict.outcome == ("agrees" if made.charge else "unpriced")
     if made.charge and made.charge.total:
         part, amount = next((p, a) for p, a in made.charge.parts.items() if a)
-        wrong = replace(made.charge, parts={**made.charge.parts, part: Nanos(amount + 1)})
+        wrong = made.charge._replace(parts={**made.charge.parts, part: Nanos(amount + 1)})
         (verdict,) = recompute(replace(made, charge=wrong), PriceHistory(OWN))
         assert verdict.outcome == "differs"
         assert verdict.entry_id == made.id
@@ -238,7 +238,7 @@ def test_a_wrong_adjustment_is_found() -> None:
     found = adjust(made, [], OWN)
     assert found is not None
     assert found.charge is not None
-    wrong = replace(found, charge=replace(found.charge, parts={"input": Nanos(1)}))
+    wrong = replace(found, charge=found.charge._replace(parts={"input": Nanos(1)}))
     verdicts = recompute(made, PriceHistory(OWN), [wrong])
     assert [verdict.outcome for verdict in verdicts] == ["unpriced", "differs"]
 

@@ -78,7 +78,7 @@ def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]
     if dimension == "tags":
         return by_each_tag(groups)
     if dimension == "service_tier":
-        return [replace(group, key=(group.key[0] or "standard", *group.key[1:])) for group in groups]
+        return [group._replace(key=(group.key[0] or "standard", *group.key[1:])) for group in groups]
     return groups
 
 
