@@ -231,7 +231,7 @@ def test_rebuild_index_gives_the_same_sums(jobs: Path, dashboard: Dashboard) -> 
 
 def test_one_ledger_is_rebuilt_alone(jobs: Path, tmp_path: Path, dashboard: Dashboard) -> None:
     """Also one that the storage has never seen."""
-    elsewhere = ["--cost-storage", tmp_path / "elsewhere", "--json"]
+    elsewhere: list[str | Path] = ["--cost-storage", tmp_path / "elsewhere", "--json"]
     ran = dashboard("rebuild-index", *sorted(jobs.iterdir()), *elsewhere)
     assert (ran.code, ran.json()["entries"], ran.json()["ledgers"]) == (0, 11, 3)
     month = ["show-monthly", "--month", "2026-10", "--json"]
