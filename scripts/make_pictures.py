@@ -6,16 +6,19 @@ A picture is a ``text`` block after a comment that names its command:
     <!-- picture: cost-dashboard show-budget --user rpatel -->
     <!-- picture: cost-dashboard show-monthly | head -n 20 -->
 
-    python scripts/make_pictures.py          # writes README.md anew
-    python scripts/make_pictures.py --check  # exit code 1 when it would change
+    python scripts/make_pictures.py          # writes README.md anew, and docs/november.png with Chromium
+    python scripts/make_pictures.py --check  # exit code 1 when README.md would change
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +30,10 @@ from shared.costs.cli.facts.budget import budget_facts
 from shared.costs.cli.facts.explanation import explain_facts
 from shared.costs.cli.facts.month import month_facts
 from shared.costs.cli.facts.optimization import optimization_facts
+from shared.costs.cli.facts.statement import statement_facts
 from shared.costs.cli.options import Span
 from shared.costs.demo.writing import write_sample
+from shared.costs.formats import load
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
 from shared.costs.rollup import Query
@@ -37,11 +42,14 @@ from shared.costs.views.explanation import explain_report
 from shared.costs.views.monthly import month_report
 from shared.costs.views.optimization import optimization_report
 from shared.costs.views.report import Report
+from shared.costs.views.statement import statement_report
 from shared.costs.workspace import Workspace
 
 README = ROOT / "README.md"
 DAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 WIDTH = 90
+PAGE = ROOT / "docs" / "november.png"
+PAGE_SIZE = "1280,1180"
 
 PICTURES: dict[str, Callable[[Workspace], Report]] = {
     "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, "rpatel", None)),
@@ -59,21 +67,40 @@ _PICTURE = re.compile(
 )
 
 
-def drawn(text: str) -> str:
-    """Return the README with every picture as the command prints it now."""
+@contextmanager
+def history() -> Iterator[tuple[Workspace, str]]:
+    """Give the sample history of the day, and the folder that no picture is to name."""
     with TemporaryDirectory() as folder:
-        root = Path(folder) / "cost-demo"
-        sample = write_sample(root, DAY)
+        sample = write_sample(Path(folder) / "cost-demo", DAY)
         with Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace:
             workspace.index.registry.add(sample.jobs)
+            yield workspace, str(Path(folder).resolve())
 
-            def picture(found: re.Match[str]) -> str:
-                report = _without(str(Path(folder).resolve()), PICTURES[found["command"]](workspace))
-                lines = render(report, Canvas(WIDTH)).splitlines(keepends=True)
-                shown = "".join(lines[: int(found["lines"])] if found["lines"] else lines)
-                return f"<!-- picture: {found['line']} -->\n```text\n$ {found['line']}\n{shown}```\n"
 
-            return _PICTURE.sub(picture, text)
+def drawn(text: str) -> str:
+    """Return the README with every picture as the command prints it now."""
+    with history() as (workspace, folder):
+
+        def picture(found: re.Match[str]) -> str:
+            report = _without(folder, PICTURES[found["command"]](workspace))
+            lines = render(report, Canvas(WIDTH)).splitlines(keepends=True)
+            shown = "".join(lines[: int(found["lines"])] if found["lines"] else lines)
+            return f"<!-- picture: {found['line']} -->\n```text\n$ {found['line']}\n{shown}```\n"
+
+        return _PICTURE.sub(picture, text)
+
+
+def photograph(browser: str) -> None:
+    """Take a picture of the top of the month's report in a browser."""
+    with history() as (workspace, folder), TemporaryDirectory() as private:
+        report = _without(folder, statement_report(statement_facts(workspace, None, None)))
+        page = Path(private) / "november.html"
+        page.write_text(load("html").render(report), encoding="utf-8")
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
+        flags += ["--disable-quic", "--disable-background-networking", "--disable-component-update"]
+        flags += [f"--window-size={PAGE_SIZE}", "--blink-settings=preferredColorScheme=1"]
+        flags += [f"--user-data-dir={private}/browser", f"--screenshot={PAGE}"]
+        subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
 
 
 def _without(folder: str, report: Report) -> Report:
@@ -92,6 +119,9 @@ def main() -> int:
     if options.check:
         return int(before != after)
     README.write_text(after, encoding="utf-8")
+    if browser := shutil.which("chromium") or shutil.which("google-chrome"):
+        PAGE.parent.mkdir(exist_ok=True)
+        photograph(browser)
     return 0
 
 
