@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOM = "shared.costs"
 
 LAYERS: list[set[str]] = [
-    {"money", "errors", "model", "patience", "periods", "rollup"},
+    {"forks", "money", "errors", "model", "patience", "periods", "rollup"},
     {"platform", "yaml_strict"},
     {"storage", "memory"},
     {"pricing", "ledger", "profile"},

@@ -7,7 +7,6 @@ what that call uses.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import FileRefused, Place, PriceFileError, ProfileError
+from .forks import lock_of
 from .storage import CostStorage
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Workspace:
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
         self._index: Index | None = None
         self._gate: Gate | None = None
-        self._lock = threading.RLock()
+        self._lock = lock_of(self, "_lock")
 
     def __enter__(self) -> Workspace:
         return self

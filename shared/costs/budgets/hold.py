@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from ..forks import lock_of
 from ..money import ZERO, Nanos, format_usd
 
 NEVER_REPORTED: Final = "its block ended without a ledger entry"
@@ -60,7 +60,7 @@ class Hold:
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
         self._keeper = keeper
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._open = terms.id is not None
         self._spent = ZERO
         self._calls = 0

@@ -20,16 +20,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
+from ..forks import lock_of
 from ..patience import allowed
 
 WAIT_S: Final = 1.0
@@ -72,12 +73,13 @@ class Database:
         setup: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:
         self.path = path
-        self.turn = threading.RLock()
+        self.turn = lock_of(self, "turn")
         self._durable = durable
         self._setup = setup
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
         self._identity = (0, 0)
+        _DATABASES.add(self)
         self._users = 0
         """How many blocks of the thread whose turn it is use the connection, one within the other."""
 
@@ -231,6 +233,24 @@ class _Transaction:
         if isinstance(fault, sqlite3.Error):
             raise_translated(database.path, fault)
 
+
+# While a process forks no thread of it is within SQLite, whose own locks the child would find held.
+_DATABASES: Final[WeakSet[Database]] = WeakSet()
+_FORK_WAIT_S: Final = 1.0
+_taken: Final[list[Database]] = []
+
+
+def _take_turns() -> None:
+    _taken.extend(one for one in list(_DATABASES) if one.turn.acquire(timeout=_FORK_WAIT_S))
+
+
+def _give_turns() -> None:
+    while _taken:
+        _taken.pop().turn.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_take_turns, after_in_parent=_give_turns, after_in_child=_taken.clear)
 
 # A connection must not be used, nor closed, in a process forked from the one that opened it. Keeping it
 # here keeps it from being closed when its last reference goes.

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
+from ..forks import lock_of
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..model import Entry
 from ..money import Nanos
@@ -100,7 +100,7 @@ class Index:
         self._looked_at = 0.0
         self._behind: str | None = None
         self._asked: tuple[Sequence[Query], Asked] | None = None
-        self._lock = threading.RLock()
+        self._lock = lock_of(self, "_lock")
 
     @classmethod
     def open(cls, storage: CostStorage, *, patience_s: float | None = None) -> Index:

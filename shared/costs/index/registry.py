@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -31,6 +30,7 @@ from typing import Final
 
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
+from ..forks import lock_of
 from ..ledger.spool import waiting
 from ..storage import CostStorage
 from .database import WAIT_S, DatabaseBusy
@@ -80,7 +80,7 @@ class Registry:
         """How often this process changed what :meth:`outlook` tells."""
         self._outlook: tuple[object, int, list[Registered]] | None = None
         self._owner = 0
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
 
     def mark(self, ledger: Path, job_id: str) -> Registered:
         """Register a ledger and mark it as written to by this process; durable, and done once.

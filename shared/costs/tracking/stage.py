@@ -9,11 +9,11 @@ import functools
 import inspect
 import logging
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
+from ..forks import lock_of
 from ..money import Nanos, from_usd
 from .call import Call, make_call, name, optional_name, positive
 from .costline import StageSums
@@ -91,7 +91,7 @@ class Stage:
         self.outer: Stage | None = None
         self.hold: Hold | None = None
         self.session = session
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
 
     @property
     def name(self) -> str:

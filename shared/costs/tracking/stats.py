@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Iterable
 
+from ..forks import lock_of
 from ..model import Entry
 from ..money import to_usd
 from ..rollup import Totals
@@ -18,7 +18,7 @@ class ProcessStats:
     """Running totals over every tracker of one process. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self.reset()
 
     def reset(self) -> None:

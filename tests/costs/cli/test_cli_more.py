@@ -234,7 +234,7 @@ def test_one_ledger_is_rebuilt_alone(jobs: Path, tmp_path: Path, dashboard: Dash
     elsewhere: list[str | Path] = ["--cost-storage", tmp_path / "elsewhere", "--json"]
     ran = dashboard("rebuild-index", *sorted(jobs.iterdir()), *elsewhere)
     assert (ran.code, ran.json()["entries"], ran.json()["ledgers"]) == (0, 11, 3)
-    month = ["show-monthly", "--month", "2026-10", "--json"]
+    month: list[str | Path] = ["show-monthly", "--month", "2026-10", "--json"]
     assert dashboard(*month, *elsewhere).json() == dashboard(*month).json()
     missing = dashboard("rebuild-index", jobs / "no-job", "--json")
     assert (missing.code, missing.json()["unread"][0]["why"]) == (1, "there is no such file")
