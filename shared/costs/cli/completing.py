@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from ..rollup import Dimension, Query
@@ -45,7 +46,13 @@ def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return sorted({name for name in names if name.startswith(incomplete)})
 
 
-def _quietly() -> Workspace:
+@contextmanager
+def _quietly() -> Iterator[Workspace]:
     """Open the workspace without a word: what is said here would land in the line that is being typed."""
+    before = logging.root.manager.disable
     logging.disable()
-    return Workspace()
+    try:
+        with Workspace() as workspace:
+            yield workspace
+    finally:
+        logging.disable(before)

@@ -41,7 +41,7 @@ def explain_facts(workspace: Workspace, before: str, after: str, query: Query) -
 
 def _alike(before: Period | None, after: Period | None, now: datetime) -> str | None:
     """Return the command that compares as many days of two months or weeks, of which one is not over."""
-    if before is None or after is None or not (now in before or now in after):
+    if before is None or after is None or before.kind != after.kind or not (now in before or now in after):
         return None
     begun = now.astimezone(before.zone).date()
     sides = [period.dates() for period in (before, after)]
