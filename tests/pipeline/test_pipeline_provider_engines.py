@@ -126,7 +126,7 @@ def test_a_line_that_breaks_is_tried_again(server: ProviderServer, provider: str
     server.next_replies(Reply("hang-up"))
     summary = SUMMARY.open(provider, options(server, provider)).summarize(SPOKEN)
     assert used(summary.spent) == told(server.answered[0].counts)
-    assert summary.spent.details == {"retries": 1}
+    assert summary.spent.details == {"sdk_retries": 1}
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
