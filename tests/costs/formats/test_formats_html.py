@@ -136,3 +136,12 @@ def test_an_attack_is_only_text() -> None:
     assert "<img" not in page
     assert len(outline(page).all("script")) == 1
     assert "\x1b" not in page
+
+
+def test_two_small_tables_that_follow_each_other_stand_side_by_side() -> None:
+    columns = (Column("name", "Name"), Column("share", "Share", "share"))
+    small, wide = Table("Small", columns, (("a", 50.0),)), Table("Wide", columns, (("a" * 30, 50.0),))
+    for tables, halves in (((small,), 0), ((small, small), 2), ((small, wide, small), 0), ((small,) * 3, 2)):
+        page = render(Report("Tables", tables=tables))
+        assert page.count('<section class="half">') == halves
+        assert page.count("<table") == len(tables)
