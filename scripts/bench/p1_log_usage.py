@@ -4,7 +4,7 @@ The floor is lock, append and sync of one line of the same length; the peer a du
 (WAL, ``synchronous=FULL``). ``log_usage`` prices the call, appends and syncs it, brings the index
 up to it and checks the budget.
 
-    python scripts/bench/p1_log_usage.py [--rounds 7] [--calls 150] [--history 0,10000,1000000]
+    python scripts/bench/p1_log_usage.py [--rounds 7] [--calls 150] [--history 0,10000,1000000] [--keep DIR]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
 from harness import Row, interleaved, show
-from histories import make
+from histories import kept
 
 from shared.cost_tracker import CostTracker
 from shared.costs.workspace import Workspace
@@ -52,15 +52,15 @@ def sqlite_insert(folder: Path) -> Callable[[], object]:
     return lambda: connection.execute("INSERT INTO calls (line) VALUES (?)", (text,))
 
 
-def log_usage(folder: Path, entries: int) -> Callable[[], object]:
+def log_usage(folder: Path, kept_in: Path, entries: int) -> Callable[[], object]:
     """The real thing, in a storage that has ``entries`` entries of history."""
-    root = folder / f"history-{entries}"
-    home = root / "storage"
+    home = folder / "storage"
     if entries:
-        home = make(root, entries, max(1, entries // 100)).storage.root
+        home = kept(kept_in / f"history-{entries}", entries, max(1, entries // 100)).storage.root
         with Workspace(home) as workspace:
             workspace.index.catch_up_all()
-    tracker = CostTracker(root / "jobs" / "bench-job", "bench", home, profile_path=_profile(folder))
+    job = folder / f"bench-job-{entries}"
+    tracker = CostTracker(job, "bench", home, profile_path=_profile(folder))
     return lambda: tracker.log_usage("openai", "gpt-4o", 1500, 300, stage="13_ai_summarization")
 
 
@@ -76,13 +76,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=150, help="calls of each subject in a round")
     parser.add_argument("--history", default="0,10000,1000000", help="entries of history, by commas")
+    parser.add_argument("--keep", type=Path, help="where the histories are kept for the next time")
     options = parser.parse_args()
     histories = [int(size) for size in options.history.split(",")]
     # Beside the project, not in /tmp: a tmpfs would make every sync free.
     with tempfile.TemporaryDirectory(dir=Path(__file__).resolve().parents[2]) as name:
         folder = Path(name)
         subjects = {"floor": floor(folder), "sqlite": sqlite_insert(folder)}
-        subjects |= {f"log_usage {size}": log_usage(folder, size) for size in histories}
+        subjects |= {
+            f"log_usage {size}": log_usage(folder, options.keep or folder, size) for size in histories
+        }
         found = interleaved(subjects, options.rounds, options.calls)
     base, peer = found["floor"].median, found["sqlite"].median
     first = found[f"log_usage {histories[0]}"].median

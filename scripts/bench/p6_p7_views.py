@@ -3,7 +3,7 @@
 Whole processes are measured, from start to exit, with the index warm; the floor is Python doing
 nothing. Memory is the largest that a process had.
 
-    python3 scripts/bench/p6_p7_views.py [--entries 1000000] [--jobs 10000] [--times 10] [--rounds 7]
+    python3 scripts/bench/p6_p7_views.py [--entries 1000000] [--jobs 10000] [--times 10] [--keep DIR]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
 from harness import Row, show
-from histories import END, USERS, History, make
+from histories import END, USERS, History, kept
 
 from shared.costs.index.index import Index
 
@@ -34,7 +34,9 @@ VIEWS = {
 
 def prepared(root: Path, entries: int, jobs: int) -> History:
     """Write a history and build its index."""
-    history = make(root, entries, jobs)
+    history = kept(root, entries, jobs)
+    if history.storage.index_path.exists():
+        return history
     with Index.open(history.storage) as index:
         index.rebuild(
             lambda done, whole: print(f"\r{root.name}: {100 * done // whole} %", end="", file=sys.stderr)
@@ -74,7 +76,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def _environ(home: Path | None) -> dict[str, str]:
-    return {**os.environ, "COST_TRACKER_HOME": str(home)} if home else dict(os.environ)
+    # Without written bytecode Python compiles every module anew: no user's machine does that.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**own, "COST_TRACKER_HOME": str(home)} if home else own
 
 
 def measured(histories: dict[str, History], rounds: int) -> dict[tuple[str, str], float]:
@@ -129,12 +133,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--keep", type=Path, help="where the histories are kept for the next time")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.keep or Path(scratch)
         sizes = [(given.entries, given.jobs), (given.entries * given.times, given.jobs * given.times)]
         small, large = (f"{entries:,} entries in {jobs:,} jobs" for entries, jobs in sizes)
         histories = {
-            name: prepared(Path(folder) / name.replace(" ", "-"), entries, jobs)
+            name: prepared(folder / f"history-{entries}", entries, jobs)
             for name, (entries, jobs) in zip((small, large), sizes, strict=True)
         }
         show("P6, P7: views of a month, whole process", rows(histories, given.rounds))
