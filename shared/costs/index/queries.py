@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..ledger.places import LedgerProblem
 from ..model import Entry
@@ -36,8 +35,7 @@ _OF_LEDGER: Final = frozenset({"ledger", "job_id"})
 _FINE: Final = _OF_LEDGER | {"bucket"}
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Buckets from ``start`` to before ``end``; ``None`` where it has no edge."""
 
     start: int | None
@@ -76,14 +74,12 @@ def _bucket(at: datetime | None) -> int | None:
     return None if at is None else bucket_of(at) // BUCKET_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Sql:
+class _Sql(NamedTuple):
     text: str
     values: tuple[object, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The question what was spent in some spans, by one user or by all, as one statement.
 
     What is staged counts too. ``edges`` are the pieces of days, which are looked up by themselves.
@@ -106,8 +102,7 @@ class Asked:
         return cls(f"SELECT {STAGED}{text} FROM staged", values, tuple(edges))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What was spent in each span asked for, and what is staged."""
 
     spends: list[Nanos]

@@ -24,9 +24,8 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
@@ -47,8 +46,7 @@ _UNREGISTERED: Final = 1 << 40
 _NO_TOKEN: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(NamedTuple):
     """A ledger that is known: its number, where it lies and whose it is."""
 
     id: int

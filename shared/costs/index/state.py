@@ -20,16 +20,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import StorageUnavailable
 from .database import WAIT_S, Database, retried
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(NamedTuple):
     """The tables of one room and how they came to be.
 
     ``steps[n]`` is the SQL (one or more statements) that leads from version ``n`` to ``n + 1``. A
