@@ -6,7 +6,7 @@ A picture is a ``text`` block after a comment that names its command:
     <!-- picture: cost-dashboard show-budget --user rpatel -->
     <!-- picture: cost-dashboard show-monthly | head -n 20 -->
 
-    python scripts/make_pictures.py          # writes README.md anew, and docs/november.png with Chromium
+    python scripts/make_pictures.py          # writes README.md anew, and scripts/pictures/november.png with Chromium
     python scripts/make_pictures.py --check  # exit code 1 when README.md would change
 """
 
@@ -48,7 +48,7 @@ from shared.costs.workspace import Workspace
 README = ROOT / "README.md"
 DAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 WIDTH = 90
-PAGE = ROOT / "docs" / "november.png"
+PAGE = ROOT / "scripts" / "pictures" / "november.png"
 PAGE_SIZE = "1280,1180"
 
 PICTURES: dict[str, Callable[[Workspace], Report]] = {
