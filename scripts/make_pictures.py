@@ -6,7 +6,7 @@ A picture is a ``text`` block after a comment that names its command:
     <!-- picture: cost-dashboard show-budget --user rpatel -->
     <!-- picture: cost-dashboard show-monthly | head -n 20 -->
 
-    python scripts/make_pictures.py          # writes README.md anew, and scripts/pictures/november.png with Chromium
+    python scripts/make_pictures.py          # writes README.md and pictures/november.png anew
     python scripts/make_pictures.py --check  # exit code 1 when README.md would change
 """
 
