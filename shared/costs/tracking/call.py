@@ -163,7 +163,7 @@ def make_call(
         service_tier=_service_tier(details),
         actual_cost=_actual_cost(details.get("actual_cost_usd")),
         estimated=_flag("estimated", details.get("estimated", False)) or split,
-        reservation=details.get("reservation"),
+        reservation=_reservation(details.get("reservation")),
     )
 
 
@@ -329,6 +329,16 @@ def _service_tier(details: CallDetails) -> str | None:
             raise ValueError(f"batch=True and service_tier={tier!r} contradict each other")
         return "batch"
     return optional_name("service_tier", tier)
+
+
+def _reservation(value: object) -> Hold | str | None:
+    if value is None or isinstance(value, str):
+        return optional_name("reservation", value)
+    from ..budgets.hold import Hold  # who has one has imported it
+
+    if not isinstance(value, Hold):
+        raise TypeError(f"reservation must be what a tracker.reserve block gave, or its id, not {value!r}")
+    return value
 
 
 def _actual_cost(value: object) -> Nanos | None:

@@ -70,6 +70,8 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("stated cost that is none", {"actual_cost_usd": float("nan")}, ValueError, "finite"),
     ("stated cost of a wrong type", {"actual_cost_usd": True}, TypeError, "actual_cost_usd"),
     ("description of a wrong type", {"description": 5}, TypeError, "description must be text"),
+    ("surrogate in a reservation", {"reservation": "0c\ud800"}, ValueError, "control characters"),
+    ("reservation of a wrong type", {"reservation": 5}, TypeError, "reservation must be what"),
 ]
 
 
