@@ -20,7 +20,7 @@ from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
 from .fold import dim_of
 from .staging import STAGED, STAGED_WIDTH, Staged
-from .store import DAY_BUCKETS, MANY_BUCKETS, SLOTS, ledger_row
+from .store import DAY_BUCKETS, MANY_BUCKETS, SLOTS
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
 _SUMMED: Final = ", ".join(f"sum(f.{name})" for name in SUM_COLUMNS)
@@ -309,12 +309,6 @@ def _totals(values: Sequence[object]) -> Totals:
 
 def _counts(totals: Totals) -> bool:
     return any(getattr(totals, name) for name in SUM_COLUMNS)
-
-
-def ledger_totals(db: sqlite3.Connection, ledger: int) -> Totals:
-    """Return the sums of one ledger over its whole life: one row."""
-    row = ledger_row(db, ledger)
-    return _totals([*row.sums, 1]) if row else Totals()
 
 
 def count_jobs(db: sqlite3.Connection, span: Span, user_id: str | None) -> int:
