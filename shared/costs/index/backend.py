@@ -50,6 +50,17 @@ class Backend(Database):
             with self.reading() as db:
                 db.execute("PRAGMA synchronous=NORMAL")
 
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for several statements that see one state, whatever others commit meanwhile."""
+        with self.reading() as db:
+            db.execute("SAVEPOINT snapshot")
+            try:
+                yield db
+            finally:
+                if db.in_transaction:  # some failures of SQLite have ended it
+                    db.execute("RELEASE snapshot")
+
     @abstractmethod
     def start_anew(self) -> None:
         """Put empty tables in the place of some that cannot be believed.

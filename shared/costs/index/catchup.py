@@ -69,7 +69,7 @@ class CatchUp:
             self._same_origin()
             self._intake.catch_up(ledger, time.monotonic() + wait_s)
             self._registry.drop(self._intake.moved)
-            with self._backend.reading() as db:
+            with self._backend.snapshot() as db:
                 return queries.spends(db, asked).spends
         if answer.staged.end == found.st_size:
             self._backend.up_to_date[ledger.id] = _look(found)

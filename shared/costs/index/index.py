@@ -237,9 +237,10 @@ class Index:
 
     def _question(self, asked: Sequence[Query]) -> Asked:
         """Return what a budget check asks; each one of a process asks the same for a long time."""
-        if self._asked is None or self._asked[0] is not asked:
-            self._asked = asked, Asked.of(asked)
-        return self._asked[1]
+        known = self._asked  # once: another thread may put its own there
+        if known is None or known[0] is not asked:
+            known = self._asked = asked, Asked.of(asked)
+        return known[1]
 
     def spend_by_bucket(
         self, start: datetime, end: datetime, *, user_id: str | None = None
@@ -385,7 +386,7 @@ class Index:
                 self._look(backend)
             if settled:
                 CatchUp(backend, self.registry).settle()
-            with backend.reading() as db:
+            with backend.snapshot() as db:
                 return question(db)
 
         return self._do(answer)

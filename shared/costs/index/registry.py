@@ -162,7 +162,7 @@ class Registry:
 
     def _known_outlook(self) -> tuple[int, list[Registered]]:
         with self.state.reading() as db:
-            version = (id(db), db.execute("PRAGMA data_version").fetchone()[0], self._changes)
+            version = (db, db.execute("PRAGMA data_version").fetchone()[0], self._changes)
             if self._outlook is None or self._outlook[0] != version:
                 token, self.origin = db.execute("SELECT token, origin FROM sweep").fetchone()
                 self._outlook = (version, token, self.changing())

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
-from shared.costs.index import intake
+from shared.costs.index import intake, queries
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT
 from shared.costs.model import Charge, Entry
@@ -204,3 +204,33 @@ def test_any_order_of_appends_and_notes_gives_a_full_fold(moves: list[tuple[str,
                     assert_is_fold(indexes[which], history)
             for index in indexes:
                 assert_is_fold(index, history)
+
+
+def test_threads_ask_different_questions(history: History) -> None:
+    """Another thread asks just when this one's question was made."""
+    others = [Query(user_id="nobody")]
+
+    class Interrupted(Index):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if name == "_asked" and isinstance(value, tuple) and value[0] is not others:
+                assert self.spends(others) == [0]
+
+    with Interrupted(history.storage) as index:
+        assert index.spends([WHOLE, WHOLE]) == [2, 2]
+
+
+def test_lines_are_settled_while_somebody_asks(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole days and pieces of days are two look-ups, which must see the same."""
+    piece = Query(start=BEGIN - timedelta(hours=1), end=BEGIN + timedelta(hours=1))
+    look_up = queries._edge
+    with history.open() as mine, history.open() as other:
+        assert mine.spends([piece]) == [2]
+        history.log(mine, history.job("first"), a_call(10))
+
+        def late(*given: object) -> int:
+            other.groups((), Query())  # settles
+            return look_up(*given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(queries, "_edge", late)
+        assert mine.spends([piece]) == [12]
