@@ -61,6 +61,20 @@ class Backend(Database):
                 if db.in_transaction:  # some failures of SQLite have ended it
                     db.execute("RELEASE snapshot")
 
+    @contextmanager
+    def undone_on_fault(self, db: sqlite3.Connection) -> Iterator[None]:
+        """Undo what a block did within a transaction when a ledger cannot be read; what came before stays."""
+        db.execute("SAVEPOINT part")
+        try:
+            yield
+        except OSError:
+            db.execute("ROLLBACK TO part")
+            self.memory.undone()
+            raise
+        finally:
+            if db.in_transaction:
+                db.execute("RELEASE part")
+
     @abstractmethod
     def start_anew(self) -> None:
         """Put empty tables in the place of some that cannot be believed.

@@ -25,7 +25,7 @@ from .fold import Fold, dim_of, plus, sums_of, total
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
-from .staging import StagedRow, all_staged, drop, reserved, staged_rows, summed, without_gap
+from .staging import StagedRow, all_staged, drop, drop_all, reserved, staged_rows, summed, without_gap
 from .store import (
     LedgerRow,
     NumberedSums,
@@ -128,8 +128,8 @@ class Intake:
 
     def _read_instead(self, db: sqlite3.Connection, row: LedgerRow) -> None:
         """Take lines in from their ledger in place of their rows; those stay where that cannot be."""
-        with suppress(OSError), opened(Path(row.path)) as file:
-            db.execute("DELETE FROM staged WHERE ledger = ?", (row.id,))
+        with suppress(OSError), self._backend.undone_on_fault(db), opened(Path(row.path)) as file:
+            drop_all(db, row.id)
             ledger = Registered(row.id, Path(row.path), row.job_id)
             if recognised(row, file):
                 self._take_in_rest(db, ledger, row, file)
@@ -149,6 +149,7 @@ class Intake:
                 return True
             batch = next_batch(ledger, file, row.offset if row else 0)
             if row is not None and batch.end == row.offset:
+                drop_all(db, row.id)  # what is still staged was behind a gap, and was cut off with it
                 put_ledger(db, row._replace(device=file.device, inode=file.inode))
                 return False
             if row is None:

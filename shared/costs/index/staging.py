@@ -171,6 +171,11 @@ def drop(db: sqlite3.Connection, row: LedgerRow) -> None:
     db.execute("DELETE FROM staged WHERE ledger = ? AND offset < ?", (row.id, row.offset))
 
 
+def drop_all(db: sqlite3.Connection, ledger: int) -> None:
+    """Delete every row of a ledger: its lines are read instead, or the ledger has them no more."""
+    db.execute("DELETE FROM staged WHERE ledger = ?", (ledger,))
+
+
 def find_staged(db: sqlite3.Connection, key: int, more: int) -> SeenRow | None:
     """Return where the staged entry with this key stands."""
     row = db.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 from shared.costs.index import intake, queries
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT
+from shared.costs.ledger.line import decode
 from shared.costs.model import Charge, Entry
 from shared.costs.money import Nanos
 from shared.costs.rollup import Query
@@ -204,6 +206,38 @@ def test_any_order_of_appends_and_notes_gives_a_full_fold(moves: list[tuple[str,
                     assert_is_fold(indexes[which], history)
             for index in indexes:
                 assert_is_fold(index, history)
+
+
+def test_a_staged_line_that_the_ledger_lost_counts_no_more(history: History) -> None:
+    """It stood behind a gap when the ledger was cut back to before that."""
+    ledger = history.job("first")
+    end = ledger.stat().st_size
+    with history.open() as index:
+        assert spent(index) == 2
+        history.append(ledger, a_call(10))
+        history.log(index, ledger, a_call(100))
+        os.truncate(ledger, end)
+        index.catch_up_all()
+        assert spent(index) == 2
+        assert_is_fold(index, history)
+
+
+def test_a_ledger_that_cannot_be_read_keeps_its_sums(history: History) -> None:
+    """The index learns while it settles that it must read two ledgers, and one of them is refused."""
+    first, second = history.job("first"), history.job("second")
+    call = a_call(10)
+    with history.open() as index:
+        assert spent(index) == 2
+        gap, line = history.append(first, a_call(1_000))
+        history.log(index, first, call)  # staged, behind the gap
+        history.append(second, call)
+        index.catch_up(second)  # counts there, as long as the first is not read
+        os.link(second, second.with_name("second name"))
+        index.note_appended(first, decode(line), gap, line)
+        [group] = index.groups((), Query(user_id="1"))
+        assert group.totals.cost == 12
+        second.with_name("second name").unlink()
+        assert_is_fold(index, history)
 
 
 def test_threads_ask_different_questions(history: History) -> None:
