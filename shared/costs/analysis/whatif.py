@@ -1,13 +1,18 @@
-"""The same calls on other models: each repriced with its own tokens, on its own day."""
+"""The same calls on other models: each repriced with its own tokens, on its own day.
+
+Corrections count with the call that they correct: what is compared is what each call cost in the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from ..model import Charge, Entry
 from ..money import ZERO, Nanos
+from .calls import NetCall, net_jobs
 from .options import Prices
 from .sums import UNNAMED
 
@@ -54,28 +59,32 @@ class WhatIf(NamedTuple):
 
 
 def what_if(entries: Iterable[Entry], swaps: Sequence[Swap], prices: Prices) -> WhatIf:
-    """Return what ``entries`` would have cost with the swaps. The first swap that covers a call counts."""
+    """Return what ``entries`` would have cost with the swaps. The first swap that covers a call counts.
+
+    ``entries`` come job by job.
+    """
     whole = 0
     outcomes: dict[tuple[str, Swap], Outcome] = {}
-    for entry in entries:
-        whole += entry.cost
-        swap = next((each for each in swaps if each.covers(entry)), None)
-        if swap is None or entry.kind == "adjustment":
-            continue
-        stage = entry.stage or UNNAMED
-        _add(outcomes.setdefault((stage, swap), Outcome(stage, swap)), entry, prices)
+    for call in chain.from_iterable(net_jobs(entries)):
+        whole += call.cost or 0
+        swap = next((each for each in swaps if each.covers(call.entry)), None)
+        if swap is not None and call.entry.kind == "usage":
+            stage = call.entry.stage or UNNAMED
+            _add(outcomes.setdefault((stage, swap), Outcome(stage, swap)), call, prices)
     found = sorted(outcomes.values(), key=lambda o: (o.difference, o.stage))
     changed = sum(outcome.difference for outcome in found)
     return WhatIf(Nanos(whole), Nanos(whole + changed), tuple(found))
 
 
-def _add(outcome: Outcome, entry: Entry, prices: Prices) -> None:
+def _add(outcome: Outcome, call: NetCall, prices: Prices) -> None:
     service, model = outcome.swap.to
-    tier = outcome.swap.tier or entry.service_tier
-    charge = prices.charge(service, model, entry.usage, entry.timestamp, tier)
-    outcome.calls += entry.sign
-    if not isinstance(charge, Charge) or entry.charge is None:
-        outcome.unpriced += entry.sign
+    entry = call.entry
+    charge = prices.charge(
+        service, model, entry.usage, entry.timestamp, outcome.swap.tier or entry.service_tier
+    )
+    outcome.calls += 1
+    if not isinstance(charge, Charge) or call.cost is None:
+        outcome.unpriced += 1
         return
-    outcome.before = Nanos(outcome.before + entry.cost)
-    outcome.after = Nanos(outcome.after + entry.sign * charge.total)
+    outcome.before = Nanos(outcome.before + call.cost)
+    outcome.after = Nanos(outcome.after + charge.total)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..analysis.whatif import Outcome, Swap, WhatIf
 from ..money import Nanos, percent, to_usd
 from ..periods import Period
-from .common import Health, named, plural
+from .common import Health, incomplete, named, plural
 from .report import Column, Figure, Note, Report, Row, Table
 
 
@@ -47,6 +47,7 @@ def whatif_report(facts: WhatIfFacts) -> Report:
             "before_usd": to_usd(found.before),
             "after_usd": to_usd(found.after),
             "difference_usd": to_usd(difference),
+            "incomplete": len(facts.health.problems),
             "swaps": [_outcome(outcome) for outcome in found.outcomes],
         },
     )
@@ -97,6 +98,7 @@ def _notes(facts: WhatIfFacts) -> list[Note]:
             calls = plural(outcome.unpriced, "call", "calls")
             sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
             notes.append(Note(f"{calls} cannot be compared: no price for one side of {sides}.", "warning"))
+    notes.extend(incomplete(facts.health))
     return [*notes, Note("Whether the answers would be as good is not known: compare a few jobs.")]
 
 

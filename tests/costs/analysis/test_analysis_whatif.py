@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from shared.costs.analysis.whatif import Swap, what_if
-from shared.costs.model import Charge, Entry, Usage
+from shared.costs.model import Charge, Entry, Kind, PricedBy, Usage
+from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from tests.support.history import entry
 
@@ -41,12 +44,31 @@ def test_what_has_no_price_on_one_side_is_said() -> None:
     assert (here.calls, here.unpriced, here.before) == (1, 1, 0)
 
 
-def test_a_reversed_call_cancels_itself() -> None:
-    one = call()
-    assert one.charge
-    undone = replace(one, id="r", kind="reversal", corrects="e1", charge=Charge({}, one.charge.priced_by))
-    [found] = what_if([one, undone], [TO_MINI], CATALOGUE).outcomes
-    assert (found.calls, found.after) == (0, 0)
+def corrected(of: Entry, kind: Kind, usd: str, *, resolves: bool = False) -> Entry:
+    price = Charge({"input": from_usd(usd)}, PricedBy("catalogue", "1", "openai/gpt-4o"))
+    usage = of.usage if kind == "reversal" else Usage()
+    return replace(
+        of, id=f"{of.id}-c", kind=kind, corrects=of.id, charge=price, usage=usage, resolves_unpriced=resolves
+    )
+
+
+UNPRICED = replace(call(), charge=None)
+
+
+@pytest.mark.parametrize(
+    ("entries", "before", "after"),
+    [
+        ([call(), corrected(call(), "adjustment", "-1.50")], "2.00", "0.21"),
+        ([UNPRICED, corrected(UNPRICED, "adjustment", "3.50", resolves=True)], "3.50", "0.21"),
+        ([call(), corrected(call(), "reversal", "-3.50")], "0", "0"),
+        ([UNPRICED, corrected(UNPRICED, "reversal", "0", resolves=True)], "0", "0"),
+    ],
+    ids=["priced wrongly", "priced later", "taken back", "taken back without a price"],
+)
+def test_a_call_counts_as_what_it_cost_in_the_end(entries: list[Entry], before: str, after: str) -> None:
+    found = what_if(entries, [TO_MINI], CATALOGUE)
+    assert (found.before, found.after) == (from_usd(before), from_usd(after))
+    assert not any(outcome.unpriced for outcome in found.outcomes)
 
 
 def test_the_first_swap_that_covers_a_call_counts() -> None:

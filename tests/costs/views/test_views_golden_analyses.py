@@ -192,7 +192,7 @@ def test_whatif() -> None:
         Outcome("10_translation", unknown, 3, 3),
     )
     found = WhatIf(from_usd("43.21"), from_usd("22.53"), outcomes)
-    facts = WhatIfFacts(NOVEMBER, found, [Swap(("x", "y"), ("a", "b"))], {"user": "rpatel"})
+    facts = WhatIfFacts(NOVEMBER, found, [Swap(("x", "y"), ("a", "b"))], {"user": "rpatel"}, DAMAGED)
     check_report("whatif-busy", whatif_report(facts))
     check_report("whatif-empty", whatif_report(WhatIfFacts(NOVEMBER, WhatIf(Nanos(0), Nanos(0), ()))))
 
