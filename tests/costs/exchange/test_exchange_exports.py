@@ -50,6 +50,12 @@ def decimal_sum(values: list[str]) -> int:
     return from_usd(sum((Decimal(value) for value in values if value), Decimal(0)))
 
 
+@pytest.mark.parametrize("name", sorted(exports()))
+def test_every_export_is_readable_by_its_owner_alone(name: str, tmp_path: Path) -> None:
+    target = written(name, [entry()], tmp_path)
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
 @settings(deadline=None)
 @given(entries())
 def test_a_row_turns_back_into_the_entry_it_was_made_of(one: Entry) -> None:

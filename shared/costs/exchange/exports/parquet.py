@@ -14,6 +14,9 @@ _ROW_GROUP: Final = "ROW_GROUP_SIZE 20480, ROW_GROUP_SIZE_BYTES '16MB'"
 """DuckDB's own 122,880 rows take 200 MB more for 4 % less on the disk; and rows of 8 KB, the longest a
 ledger line can be, would not fit in any memory that is called flat."""
 
+_IN_PLACE: Final = "USE_TMP_FILE false"
+"""The draft is private and is synced; DuckDB's own temporary file would take its place as neither."""
+
 _SETTINGS: Final = ("SET threads = 1", "SET preserve_insertion_order = false", "SET memory_limit = '192MB'")
 """Each thread holds a row group; with one, rows keep their order although DuckDB need not care, which is
 what lets it end a row group by its bytes."""
@@ -32,7 +35,7 @@ def write(source: Source, target: Path, context: Context) -> int:
 
         # DuckDB takes no parameter for the name of a file it writes.
         name = str(target).replace("'", "''")
-        options = f"FORMAT parquet, COMPRESSION zstd, {_ROW_GROUP}"
+        options = f"FORMAT parquet, COMPRESSION zstd, {_ROW_GROUP}, {_IN_PLACE}"
         try:
             for setting in _SETTINGS:
                 warehouse.database.execute(setting)
