@@ -59,7 +59,10 @@ def _alike(lanes: Layout) -> tuple[str, ...]:
 
 
 def table_lines(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
-    """Return the lines of a table that has rows. The title stands in the header of the first column."""
+    """Return the lines of a table that has rows.
+
+    The title stands in the header of the first column, whose own stands there where there is no title.
+    """
     page = _fit(list(layout), canvas.width - len(_GAP))
     yield _header(page, canvas)
     for number in range(len(table.rows)):
@@ -78,7 +81,7 @@ def _lane(table: Table, index: int) -> _Lane:
     column = table.columns[index]
     values = [row[index] for row in (*table.rows, *([table.total] if table.total else []))]
     places = max(column.places, places_for(values) if column.kind == "money" else 0)
-    header = tame(column.title if index else table.title)
+    header = tame(column.title if index else table.title or column.title)
     cells = tuple(show(value, column.kind, places) for value in values)
     is_share = column.kind == "share"
     percents = tuple(float(v or 0) for v in values[: len(table.rows)]) if is_share else ()

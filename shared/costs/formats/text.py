@@ -93,7 +93,8 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
 
 def _table(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
     if not table.rows:
-        yield _INDENT + canvas.style(tame(table.title), "strong")
+        if table.title:
+            yield _INDENT + canvas.style(tame(table.title), "strong")
         yield from (_INDENT + line for line in wrap(table.empty, canvas.width - len(_INDENT)))
         return
     for line in table_lines(table, layout, canvas):
