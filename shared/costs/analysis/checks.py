@@ -39,7 +39,12 @@ def limit_check(name: str, spent: Nanos, limit: Nanos, level: str) -> Check:
 
 
 def forecast_check(name: str, found: Pace | Forecast, limit: Nanos) -> Check:
-    """Return whether the projection stays within the limit; above it only at the range's end, it warns."""
+    """Return whether the projection stays within the limit; above it only at the range's end, it warns.
+
+    From fewer days than a range needs nobody can be accused: what looks over is not known yet.
+    """
+    if found.low is None and found.projected > limit:
+        return Check(name, found.projected, limit, "unknown", "too few days to tell")
     if found.projected > limit:
         return Check(name, found.projected, limit, "over", "on course to pass it")
     if found.high is not None and found.high > limit:

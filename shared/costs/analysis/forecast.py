@@ -34,7 +34,7 @@ from typing import Final, NamedTuple
 from ..money import Nanos
 from ..periods import Period
 from .pace import FEWEST_DAYS, QUANTILES
-from .sums import median
+from .sums import mean, median
 
 HISTORY_DAYS: Final = 56
 """How many days before today are looked at."""
@@ -73,6 +73,16 @@ class Forecast(NamedTuple):
     expected: tuple[Day, ...]
     seen: int
     by_weekday: bool
+
+    @property
+    def whole_days(self) -> tuple[Day, ...]:
+        """The days to come that have not begun."""
+        return self.expected[1:]
+
+    @property
+    def per_day(self) -> Nanos:
+        """What one of them costs on average; zero on the last day, which has none after it."""
+        return mean(Nanos(sum(day.cost for day in self.whole_days)), len(self.whole_days))
 
     def reaches(self, limit: Nanos) -> date | None:
         """Return the day on which the spend of the period is expected to reach ``limit``, or ``None``."""

@@ -74,9 +74,11 @@ class Outlook(NamedTuple):
     """What a pace means under a limit.
 
     ``days_until_exhausted`` is at the average rate, however long that takes; 0.0 when nothing
-    remains, ``None`` when nothing is spent. ``allowed_per_day`` is what the days left may cost
-    each; ``cut_per_day`` is how much less than what is projected for them that is, or zero. Both are
-    ``None`` on the last day. ``ahead`` is what was spent beyond an even pace (negative: less than that).
+    remains, ``None`` when nothing is spent, or when the average would use the limit up within the
+    period but the projection, which may know more than the average, holds it. ``allowed_per_day`` is
+    what the days left may cost each; ``cut_per_day`` is how much less than what is projected for
+    them that is, or zero. Both are ``None`` on the last day. ``ahead`` is what was spent beyond an
+    even pace (negative: less than that).
     """
 
     days_until_exhausted: float | None
@@ -138,6 +140,8 @@ def outlook(found: Pace, limit: Nanos, reached: date | None = None) -> Outlook:
     days = _days_until(remaining, found)
     if reached is not None and days:
         days = float((reached - found.today).days)
+    if days and days < found.days_left and found.projected <= limit:
+        days = None
     on = found.today + timedelta(days=int(days)) if days is not None and days < 36_500 else None
     allowed = mean(Nanos(max(remaining, 0)), found.days_left) if found.days_left else None
     over = Nanos(max(found.projected - max(limit, found.spent), 0))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast
 from ..analysis.pace import Pace
 from ..budgets.limits import Crossing, Spending, foresee, message
-from ..money import Nanos, to_usd
+from ..money import to_usd
 from ..periods import Period
 from ..rollup import Totals
 from .common import Health, doubts, gauge_of, label_of, named, plural, usd
@@ -63,14 +63,9 @@ def _figures(facts: ForecastFacts) -> Iterator[Figure]:
         return
     yield Figure("projected", "Projected", found.projected, note=_range(found))
     yield Figure("run_rate", "At one pace", facts.pace.projected, note="every day like the average so far")
-    if found.expected:
-        mean = Nanos(sum(day.cost for day in found.expected[1:]) // max(len(found.expected) - 1, 1))
-        yield Figure(
-            "per_day",
-            "A day to come",
-            mean,
-            note=f"on average, {plural(len(found.expected), 'day', 'days')} left",
-        )
+    if found.seen and found.whole_days:
+        note = f"on average, {plural(len(found.expected), 'day', 'days')} left"
+        yield Figure("per_day", "A day to come", found.per_day, note=note)
 
 
 def _range(found: Forecast) -> str:
@@ -110,6 +105,8 @@ def _reached(found: LimitForecast, today: date) -> str:
     limit = found.spending.limit
     if found.spending.remaining <= 0:
         return "already"
+    if found.reached is None and not found.forecast.seen:
+        return "not known yet"
     if found.reached is None:
         return f"not this {limit.period.kind}" if limit.period else "no"
     days = (found.reached - today).days

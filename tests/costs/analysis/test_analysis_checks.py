@@ -57,14 +57,14 @@ def made(projected: int, high: int | None) -> Pace:
         8,
         Nanos(1),
         Nanos(projected),
-        Nanos(20),
+        None if high is None else Nanos(20),
         None if high is None else Nanos(high),
     )
 
 
 @pytest.mark.parametrize(
     ("projected", "high", "verdict"),
-    [(60, 70, "over"), (45, 55, "warning"), (40, 45, "ok"), (40, None, "ok")],
+    [(60, 70, "over"), (45, 55, "warning"), (40, 45, "ok"), (40, None, "ok"), (60, None, "unknown")],
 )
 def test_forecasts(projected: int, high: int | None, verdict: str) -> None:
     assert forecast_check("forecast", made(projected, high), Nanos(50)).verdict == verdict

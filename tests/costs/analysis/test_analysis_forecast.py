@@ -73,6 +73,14 @@ def test_one_odd_day_does_not_repeat_itself() -> None:
     assert after.projected - before.projected < from_usd("200.50")  # 198 were spent
 
 
+def test_a_day_to_come_is_a_whole_one() -> None:
+    found = forecast(even(date(2026, 9, 20), date(2026, 11, 28)), NOVEMBER, at(28, 22))
+    assert (len(found.whole_days), found.per_day) == (2, from_usd("2"))
+    last = forecast(even(date(2026, 9, 20), date(2026, 11, 30)), NOVEMBER, at(30, 22))
+    assert (last.whole_days, last.per_day) == ((), 0)
+    assert last.expected
+
+
 def test_a_finished_month_is_what_it_was() -> None:
     found = forecast(even(date(2026, 9, 1), date(2026, 12, 5)), NOVEMBER, datetime(2026, 12, 5, tzinfo=UTC))
     assert found.projected == found.spent == found.low == found.high == from_usd(60)

@@ -110,6 +110,12 @@ def test_outlook(spent: str, limit: str, days: float | None, on: date | None, al
     assert (found.allowed_per_day, found.cut_per_day) == (from_usd(allowed), from_usd(cut))
 
 
+def test_a_projection_that_holds_the_limit_has_no_day_of_exhaustion() -> None:
+    found = made("40")._replace(projected=from_usd("45"))  # weekends to come; the average leads to $60
+    result = outlook(found, from_usd(50))
+    assert (result.days_until_exhausted, result.exhausted_on) == (None, None)
+
+
 def test_the_cut_keeps_within_the_limit() -> None:
     found = made("40")
     result = outlook(found, from_usd(50))

@@ -109,7 +109,13 @@ def test_optimization(case: str, savings: Savings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "first"), [("busy", date(2026, 9, 20)), ("early", date(2026, 11, 18)), ("empty", None)]
+    ("case", "first"),
+    [
+        ("busy", date(2026, 9, 20)),
+        ("early", date(2026, 11, 18)),
+        ("first-day", date(2026, 11, 22)),
+        ("empty", None),
+    ],
 )
 def test_forecast(case: str, first: date | None) -> None:
     last = NOW.date()
