@@ -44,7 +44,6 @@ SEAL_LENGTH: Final = 19
 _KINDS: Final[frozenset[Kind]] = frozenset({"usage", "adjustment", "reversal"})
 _OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input", "tokens_output"))
 _counts_of: Final = attrgetter(*_OTHER_COUNTS)
-_BEFORE_TOKENS: Final = ("stage", "service", "model")
 _TEXTS: Final = ("service_tier", "reservation", "operation", "description", "workflow", "project")
 
 
