@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..model import Entry
@@ -50,11 +49,6 @@ def plus(one: Sums, other: Sums) -> Sums:
 def minus(sums: Sums) -> Sums:
     """Return the sums with every sign turned: added, they take out what they were."""
     return tuple(-value for value in sums)
-
-
-def total(many: Iterable[Sums]) -> Sums:
-    """Add up any number of sums."""
-    return tuple(map(sum, zip(NO_SUMS, *many, strict=True)))
 
 
 def sums_of(entry: Entry) -> Sums:

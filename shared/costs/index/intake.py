@@ -21,7 +21,7 @@ from ..ledger.line import DamagedLine, decode
 from ..model import Entry
 from .backend import Backend
 from .database import DatabaseDamaged
-from .fold import Fold, dim_of, plus, sums_of, total
+from .fold import Fold, dim_of, sums_of
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
@@ -279,12 +279,11 @@ def advanced(row: LedgerRow, file: LedgerFile, end: int, added: Sequence[Numbere
 
 
 def _grown(row: LedgerRow, added: Sequence[NumberedSums]) -> LedgerRow:
-    """Return the row of a ledger with sums added to its own."""
+    """Return the row of a ledger to which sums were added."""
     buckets = [one.bucket for one in added]
     return row._replace(
         first_bucket=min([row.first_bucket, *buckets]),
         last_bucket=max([row.last_bucket, *buckets]),
-        sums=plus(row.sums, total(one.values for one in added)),
     )
 
 

@@ -21,7 +21,7 @@ from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, Entry
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .catchup import GONE
-from .fold import Sums, dim_of, plus, sums_of, total
+from .fold import Sums, dim_of, plus, sums_of
 from .intake import NEVER, Problem, new_row
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
@@ -162,7 +162,6 @@ class _Scanner:
                 tail=print_.tail,
                 first_bucket=min((bucket for bucket, _ in sums), default=NEVER),
                 last_bucket=max((bucket for bucket, _ in sums), default=-NEVER),
-                sums=total(map(tuple, sums.values())),
             )
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from .fold import NO_SUMS, Sums, minus, plus
@@ -37,7 +37,6 @@ class LedgerRow(NamedTuple):
     tail: int
     first_bucket: int
     last_bucket: int
-    sums: Sums = NO_SUMS
 
 
 class SeenRow(NamedTuple):
@@ -49,12 +48,10 @@ class SeenRow(NamedTuple):
     offset: int
 
 
-_LEDGER_COLUMNS: Final = LedgerRow._fields[:-1]
-_ALL_COLUMNS: Final = (*_LEDGER_COLUMNS, *SUM_COLUMNS)
 _MARKS: Final = ", ".join("?" * len(SUM_COLUMNS))
 _ADDED: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_COLUMNS)
-_SELECT_LEDGERS: Final = f"SELECT {', '.join(_ALL_COLUMNS)} FROM ledgers"
-_PUT_LEDGER: Final = f"REPLACE INTO ledgers VALUES ({', '.join('?' * len(_ALL_COLUMNS))})"
+_SELECT_LEDGERS: Final = f"SELECT {', '.join(LedgerRow._fields)} FROM ledgers"
+_PUT_LEDGER: Final = f"REPLACE INTO ledgers VALUES ({', '.join('?' * len(LedgerRow._fields))})"
 _PUT_SUMS: Final = f"""INSERT INTO sums VALUES (?, ?, ?, {_MARKS})
     ON CONFLICT (bucket, ledger, dim) DO UPDATE SET {_ADDED}"""
 _PUT_DAYS: Final = f"INSERT INTO days VALUES (?, ?, {_MARKS}) ON CONFLICT (day, dim) DO UPDATE SET {_ADDED}"
@@ -97,22 +94,12 @@ class Memory:
 def ledger_row(db: sqlite3.Connection, ledger: int) -> LedgerRow | None:
     """Return the row of one ledger; ``None`` before it was first taken in."""
     row = db.execute(f"{_SELECT_LEDGERS} WHERE id = ?", (ledger,)).fetchone()
-    return _row(row) if row else None
-
-
-def ledger_rows(db: sqlite3.Connection) -> Iterator[LedgerRow]:
-    """Return the rows of all ledgers."""
-    return map(_row, db.execute(_SELECT_LEDGERS))
-
-
-def _row(row: tuple[object, ...]) -> LedgerRow:
-    width = len(_LEDGER_COLUMNS)
-    return LedgerRow._make((*row[:width], row[width:]))
+    return LedgerRow._make(row) if row else None
 
 
 def put_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
     """Write the row of a ledger."""
-    db.execute(_PUT_LEDGER, (*row[:-1], *row.sums))
+    db.execute(_PUT_LEDGER, row)
 
 
 class NumberedSums(NamedTuple):

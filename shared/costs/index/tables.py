@@ -10,7 +10,7 @@ A *bucket* is the number of a 15-minute stretch since 1970, a *day* that of a UT
 ``seen``      the id of every entry and where it stands, for duplicates and look-ups.
 ``staged``    lines that were just appended, a row each, until they come into the tables above together.
 ``reserved``  what a ledger has under each reservation, so that the gate counts nothing twice.
-``ledgers``   how far each ledger was taken in, what its file looked like then, and its sums.
+``ledgers``   how far each ledger was taken in, and what its file looked like then.
 ``problems``  lines that do not count, and why.
 ``meta``      the token and the origin of the ``state.db`` whose ledger numbers these tables use.
 ``waiting``   ledgers that could not be read when they were last looked at, and why.
@@ -21,7 +21,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of these tables. An index of another version is built anew."""
 
 PAGE_SIZE: Final = 4096
@@ -82,10 +82,10 @@ _SCHEMA: Final = (
     """CREATE TABLE reserved (key INTEGER NOT NULL, more INTEGER NOT NULL, ledger INTEGER NOT NULL,
         calls INTEGER NOT NULL, cost INTEGER NOT NULL,
         PRIMARY KEY (key, more, ledger)) STRICT, WITHOUT ROWID""",
-    f"""CREATE TABLE ledgers (id INTEGER PRIMARY KEY, path TEXT NOT NULL, job_id TEXT NOT NULL,
+    """CREATE TABLE ledgers (id INTEGER PRIMARY KEY, path TEXT NOT NULL, job_id TEXT NOT NULL,
         device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
         head_length INTEGER NOT NULL, head INTEGER NOT NULL, tail INTEGER NOT NULL,
-        first_bucket INTEGER NOT NULL, last_bucket INTEGER NOT NULL, {_SUMS}) STRICT""",
+        first_bucket INTEGER NOT NULL, last_bucket INTEGER NOT NULL) STRICT""",
     """CREATE TABLE problems (ledger INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
         kind TEXT NOT NULL, why TEXT NOT NULL, other INTEGER, PRIMARY KEY (ledger, offset)) STRICT""",
     "CREATE TABLE waiting (ledger INTEGER PRIMARY KEY, path TEXT NOT NULL, why TEXT NOT NULL) STRICT",
