@@ -23,6 +23,7 @@ ENDED: Final = "ended"
 CLOSED: Final = "was closed early"
 DROPPED: Final = "was dropped"
 
+UNKNOWN_SERVICE: Final = "unknown"
 UNKNOWN_MODEL: Final = "unknown"
 """The model of a call that was cut off before anything named it: unpriced, but never missing."""
 
@@ -68,7 +69,8 @@ class Watch:
         """Take in one chunk. One that cannot be read is told to the log and does not disturb the stream."""
         try:
             self._follow(chunk)
-        except (TypeError, ValueError) as fault:
+        except Exception as fault:
+            # An SDK's object may raise anything when it is looked at; who reads the stream must not notice.
             log.warning("a chunk of a stream cannot be counted: %s", fault)
 
     def _follow(self, chunk: object) -> None:
@@ -97,7 +99,7 @@ class Watch:
 
     def _calls(self, ending: str) -> Iterable[Captured]:
         names = self._names
-        for call in self._known(ending):
+        for call in self._readable(ending):
             yield replace(
                 call,
                 service=names.service or call.service,
@@ -105,6 +107,14 @@ class Watch:
                 request_id=call.request_id or names.request_id,
             )
             names = StreamNames(names.service)  # the caller speaks of the first call only
+
+    def _readable(self, ending: str) -> Iterable[Captured]:
+        """Return the calls; one without counts where they cannot be read: flagged, but never missing."""
+        try:
+            return list(self._known(ending))
+        except Exception as fault:
+            log.warning("the usage of a stream that %s cannot be read: %s", ending, fault)
+            return _nothing_known(self._names.service or UNKNOWN_SERVICE, ending)
 
     def _known(self, ending: str) -> Iterable[Captured]:
         snapshot = _snapshot(self._stream)

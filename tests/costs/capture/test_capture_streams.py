@@ -381,8 +381,20 @@ def test_a_chunk_that_cannot_be_counted(calls: list[Captured], caplog: pytest.Lo
     assert len(list(track_stream(iter([good, head | {"choices": [{"delta": 5}]}]), calls.append))) == 2
     assert calls[0].usage.tokens_total == 4
     list(track_stream(iter([start]), calls.append))
-    assert "could not be recorded" in caplog.text
-    assert len(calls) == 1
+    assert "input_tokens must be a number from 0 up, not 'many'" in caplog.text
+    assert (calls[1].service, calls[1].model, calls[1].usage) == ("unknown", "unknown", Usage())
+    assert calls[1].incomplete, "flagged, but never missing"
+
+
+def test_a_chunk_that_raises_when_it_is_looked_at_does_not_disturb_the_reader(calls: list[Captured]) -> None:
+    class Chunk:
+        @property
+        def object(self) -> str:
+            raise RuntimeError("not parsed yet")
+
+    good = {"object": "chat.completion.chunk", "model": "gpt-4o", "usage": {"prompt_tokens": 3}}
+    assert len(list(track_stream(iter([Chunk(), good]), calls.append))) == 2
+    assert calls[0].usage == Usage(3)
 
 
 def test_what_the_sink_raises_never_reaches_the_reader(caplog: pytest.LogCaptureFixture) -> None:
