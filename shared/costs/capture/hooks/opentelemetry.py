@@ -59,24 +59,27 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
         with self._lock:
             if self._ended:
                 return
-            self._open.pop(_key(span.context), None)
-            told = _key(span.context) in self._told
-            self._told.discard(_key(span.context))
-        if told or self._record(span, ended=True):
-            self._tell_parent(span)
+        self._finish(span, ended=True)
 
     def shutdown(self) -> None:
         """Record the calls that are still open. Spans that end later are not looked at."""
         with self._lock:
             self._ended = True
             left = list(self._open.values())
-            self._open.clear()
-        for span in left:
-            self._record(span, ended=False)
+        for span in reversed(left):  # the inner ones began later
+            self._finish(span, ended=False)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Do nothing: every call is on the disk when its span has ended."""
         return True
+
+    def _finish(self, span: ReadableSpan, *, ended: bool) -> None:
+        with self._lock:
+            self._open.pop(_key(span.context), None)
+            told = _key(span.context) in self._told
+            self._told.discard(_key(span.context))
+        if told or self._record(span, ended=ended):
+            self._tell_parent(span)
 
     def _tell_parent(self, span: ReadableSpan) -> None:
         if span.parent is not None:
