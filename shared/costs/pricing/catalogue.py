@@ -15,6 +15,7 @@ day of the call holds; a source that has no price for that day passes the questi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -300,7 +301,8 @@ def _edges_of_day(at: datetime, hours: tuple[int, int] | None) -> Iterator[datet
         midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         for days in (-1, 0, 1):
             for minute in hours:
-                yield midnight + timedelta(days=days, minutes=minute)
+                with suppress(OverflowError):  # before the first day there is, or after the last
+                    yield midnight + timedelta(days=days, minutes=minute)
 
 
 def _unpriced(fault: str) -> Unpriced:

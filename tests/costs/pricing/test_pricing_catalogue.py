@@ -265,6 +265,12 @@ def test_what_is_remembered_never_changes_an_answer(calls: list[tuple[str, datet
         assert warm.charge(service, model, usage, at, tier) == cold.charge(service, model, usage, at, tier)
 
 
+@pytest.mark.parametrize("at", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
+def test_the_first_and_the_last_day_there_are_have_neighbours_of_no_date(at: datetime) -> None:
+    found = Catalogue.load().charge("deepseek", "deepseek-chat", Usage(1000, 1000), at)
+    assert isinstance(found, (Charge, Unpriced))
+
+
 @pytest.mark.parametrize("name", ["openai/gpt-4o", "google/gemini-1.5-pro", "anthropic/claude-3-opus"])
 def test_a_price_changes_at_midnight_utc_whatever_the_zone_of_the_call(name: str) -> None:
     service, _, model = name.partition("/")
