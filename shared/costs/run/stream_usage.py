@@ -8,7 +8,7 @@ asked again without it; a refused request is not billed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ..capture.standin import StandIn
@@ -30,7 +30,7 @@ def _create(wrapped: Callable[..., Any], _: object, args: tuple[Any, ...], given
     if not _is_unasked_stream(given):
         return wrapped(*args, **given)
     try:
-        return QuietStream(wrapped(*args, **given, stream_options=_ASK))
+        return QuietStream(wrapped(*args, **{**given, "stream_options": _ASK}))
     except Exception as fault:
         if not _refused(fault):
             raise
@@ -43,7 +43,7 @@ async def _create_async(
     if not _is_unasked_stream(given):
         return await wrapped(*args, **given)
     try:
-        return QuietAsyncStream(await wrapped(*args, **given, stream_options=_ASK))
+        return QuietAsyncStream(await wrapped(*args, **{**given, "stream_options": _ASK}))
     except Exception as fault:
         if not _refused(fault):
             raise
@@ -52,7 +52,9 @@ async def _create_async(
 
 def _is_unasked_stream(given: dict[str, Any]) -> bool:
     raw = _RAW in (given.get("extra_headers") or {})
-    return given.get("stream") is True and "stream_options" not in given and not raw
+    # The SDK's own stream helper passes its mark for "left out" on; it is no mapping.
+    unasked = not isinstance(given.get("stream_options"), Mapping)
+    return given.get("stream") is True and unasked and not raw
 
 
 def _refused(fault: Exception) -> bool:

@@ -47,6 +47,9 @@ with client.chat.completions.create(model="gpt-4o", messages=ask, stream=True) a
         except StopIteration:
             break
 
+with client.chat.completions.stream(model="gpt-4o", messages=ask) as stream:
+    assert stream.get_final_completion().choices
+
 client.responses.create(model="gpt-5", input="Say it.")
 list(client.responses.create(model="gpt-5", input="Say it.", stream=True))
 
@@ -117,7 +120,7 @@ def test_every_call_of_two_sdks_is_in_the_ledger(server: ProviderServer, tmp_pat
     assert done.returncode == 7, done.stderr
     assert done.stdout == "the program's own output\n"
     found = {entry.request_id: entry for entry in entries(job)}
-    assert len(server.answered) == len(found) == 18
+    assert len(server.answered) == len(found) == 19
     for served in server.answered:
         entry = found[served.request_id]
         assert entry.model == served.asked.model
