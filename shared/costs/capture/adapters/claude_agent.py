@@ -42,9 +42,9 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 
 def _figures(usage: Fields) -> Figures:
-    """Return one model's figures, cache added to input; the cost in nano-dollars."""
+    """Return one model's figures, cache added to input; the cost, where it is stated, in nano-dollars."""
     read, written = usage.count("cacheReadInputTokens"), usage.count("cacheCreationInputTokens")
-    return {
+    figures = {
         "tokens_input": usage.count("inputTokens") + read + written,
         "tokens_output": usage.count("outputTokens"),
         "tokens_cached": read,
@@ -52,8 +52,9 @@ def _figures(usage: Fields) -> Figures:
         "tokens_cache_write_1h": usage.count("cacheCreationEphemeral1hInputTokens"),
         "tokens_reasoning": usage.count("thinkingTokens"),
         "web_searches": usage.count("webSearchRequests"),
-        "cost": _usd(usage.get("costUSD")) or 0,
     }
+    cost = _usd(usage.get("costUSD"))
+    return figures if cost is None else {**figures, "cost": cost}
 
 
 class Sessions:
@@ -109,7 +110,7 @@ def _of_model(fields: Fields, name: str, about: Fields, figures: Figures) -> Cap
         usage=usage,
         request_id=f"{uuid}/{name}" if uuid else None,
         operation="agent",
-        actual_cost=Nanos(figures["cost"]),
+        actual_cost=Nanos(figures["cost"]) if "cost" in figures else None,
         incomplete=fault,
         metadata=_about(fields),
     )
