@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -62,6 +63,9 @@ _STANDARD_TIERS: Final = frozenset(
     {"standard", "default", "auto", "on_demand", "unspecified", "traffic_type_unspecified"}
 )
 
+UNFINISHED: Final = frozenset({"queued", "in_progress"})
+"""What OpenAI's responses and Gemini's interactions say of themselves while they work in the background."""
+
 CHARACTERS_PER_TOKEN: Final = 4
 """A usual length of a token in English text, for estimates that are flagged as such.
 Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them"""
@@ -77,6 +81,21 @@ def tier(stated: str | None) -> str | None:
         return None
     name = stated.lower()
     return None if name in _STANDARD_TIERS else name.removeprefix("on_demand_")
+
+
+_FEW_IDS: Final = re.compile(r"(chatcmpl-|cmpl-|resp_)\d{1,6}")
+
+
+def comes_again(response_id: str) -> bool:
+    """Tell whether a server uses a response's id again, so that it alone does not tell calls apart.
+
+    Ollama draws the ids of its OpenAI format from a thousand or a million numbers.
+    Source: https://github.com/ollama/ollama/blob/main/middleware/openai.go
+
+    >>> comes_again("chatcmpl-417"), comes_again("chatcmpl-BxF3kQ9z1")
+    (True, False)
+    """
+    return _FEW_IDS.fullmatch(response_id) is not None
 
 
 def estimated_tokens(characters: int) -> int:

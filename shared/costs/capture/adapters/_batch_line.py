@@ -21,8 +21,13 @@ def body_of(fields: Fields) -> Fields:
 
 
 def failed(fields: Fields) -> bool:
-    """Tell whether a request of the batch failed, which is not billed."""
-    return bool(body_of(fields)) and fields.part("response").count("status_code") >= _FAILED
+    """Tell whether a request of the batch failed, which is not billed.
+
+    One that was never sent (the batch expired) has an error in place of a response.
+    """
+    if body_of(fields):
+        return fields.part("response").count("status_code") >= _FAILED
+    return fields.has("custom_id", "error")
 
 
 def read_line(fields: Fields, read: Callable[[Fields], Iterable[Captured]]) -> Iterable[Captured]:

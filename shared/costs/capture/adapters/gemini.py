@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from ..adapter import Adapter, tier
+from ..adapter import UNFINISHED, Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 from ._gemini_stream import GeminiFollower, recognises_chunk
@@ -30,10 +30,13 @@ def _recognises(fields: Fields) -> bool:
         or _is_embeddings(fields)
         or fields.has("generated_images")
         or _is_batch_line(fields)
+        or _is_failed_line(fields)
     )
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
+    if _is_failed_line(fields):
+        return []
     if _is_batch_line(fields):
         return [replace(call, service_tier="batch") for call in _read(fields.part("response"))]
     if _is_interaction(fields):
@@ -120,7 +123,8 @@ def _interaction(fields: Fields) -> Captured:
         service="google",
         model=fields.text("model", "agent") or "",
         usage=usage,
-        request_id=fields.text("id"),
+        # Done in the background, the same interaction comes again with its usage.
+        request_id=None if fields.text("status") in UNFINISHED else fields.text("id"),
         service_tier=tier(fields.text("service_tier")),
         operation="chat",
         incomplete=first_reason((None if usage_fields else _NO_USAGE, fault)),
@@ -181,6 +185,15 @@ def _images(fields: Fields) -> Captured:
     made = sum(entry.has("image") for entry in fields.parts("generated_images"))
     usage, _ = usage_of({"images": made})
     return Captured(service="google", model="", usage=usage, operation="image")
+
+
+def _is_failed_line(fields: Fields) -> bool:
+    """Tell whether this is a request of a batch that failed: it has an error in place of a response.
+
+    Source: https://ai.google.dev/gemini-api/docs/batch-api (results).
+    """
+    of_batch = fields.has("key") or type(fields.raw).__name__ == "InlinedResponse"
+    return of_batch and fields.has("error") and not fields.has("response")
 
 
 def _is_batch_line(fields: Fields) -> bool:
