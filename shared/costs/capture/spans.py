@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..pricing.names import infer_service, normalize_service
-from .adapter import tier
+from .adapter import comes_again, tier
 from .captured import Captured, first_reason, usage_of
 from .fields import Fields
 
@@ -112,7 +112,7 @@ def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = Tru
         service=service,
         model=_text(attributes, _MODEL) or "unknown",
         usage=usage,
-        request_id=_text(attributes, ("gen_ai.response.id",)) or _id_in_output(attributes),
+        request_id=_request_id(attributes),
         service_tier=tier(_text(attributes, _TIER)),
         operation=_OPERATIONS.get(_text(attributes, ("gen_ai.operation.name",)) or "chat", "chat"),
         incomplete=first_reason((_missing(attributes, ended=ended), fault)),
@@ -168,6 +168,11 @@ def _service(attributes: Attributes) -> str:
         return infer_service(_text(attributes, _MODEL) or "") or "unknown"
     name = normalize_service(stated)
     return "bedrock" if name == "aws" else name
+
+
+def _request_id(attributes: Attributes) -> str | None:
+    stated = _text(attributes, ("gen_ai.response.id",)) or _id_in_output(attributes)
+    return None if stated and comes_again(stated) else stated
 
 
 def _id_in_output(attributes: Attributes) -> str | None:

@@ -12,7 +12,7 @@ from ..capture.streams import track_stream
 from ..capture.watch import StreamNames
 from ..model import Usage
 from ..money import json_number
-from .call import Call, ResponseDetails, make_call
+from .call import MAX_NAME, Call, ResponseDetails, make_call
 from .stage import current_stage
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Stream = TypeVar("Stream")
 
+
+_BEGINNING: Final = 72
+"""How much of an id that is too long stays readable, in characters."""
 
 _OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation")
 """What is said of one call alone, where a response holds several."""
@@ -59,7 +62,7 @@ def as_call(captured: Captured, told: Told | None = None) -> Call:
     if "category" in said:
         said.setdefault("operation", None)
     read: dict[str, Any] = {
-        "request_id": captured.request_id,
+        "request_id": _fitting(captured.request_id),
         "operation": captured.operation,
         "service_tier": captured.service_tier,
         "actual_cost_usd": None if captured.actual_cost is None else json_number(captured.actual_cost),
@@ -68,6 +71,20 @@ def as_call(captured: Captured, told: Told | None = None) -> Call:
     }
     notes = {**captured.notes, **(told.metadata or {})}
     return make_call(captured.service, captured.model, stage=told.stage, metadata=notes, **{**read, **said})
+
+
+def _fitting(request_id: str | None) -> str | None:
+    """Return a provider's id as an entry can hold it: a proxy's may be longer than a label, or no text line.
+
+    >>> _fitting("resp_1"), len(_fitting("resp_" + "a" * 300))
+    ('resp_1', 137)
+    """
+    if request_id is None or (len(request_id) <= MAX_NAME and request_id.isprintable()):
+        return request_id
+    import hashlib  # nearly every id fits
+
+    beginning = "".join(c if c.isprintable() else "_" for c in request_id[:_BEGINNING])
+    return f"{beginning}~{hashlib.sha256(request_id.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def log_response(session: Session, response: object, told: Told) -> float:

@@ -16,6 +16,7 @@ from shared.costs.capture.captured import Captured, usage_of
 from shared.costs.capture.fields import Fields
 from shared.costs.capture.hooks.litellm import record
 from shared.costs.capture.reading import UnknownResponse, all_adapters, read_response
+from shared.costs.capture.streams import track_stream
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 
@@ -97,6 +98,42 @@ class TestSeveralCalls:
         assert read_response(failed) == ()
         assert read_response({"custom_id": "1", "result": {"type": "errored", "error": {}}}) == ()
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            {"id": "batch_req_1", "custom_id": "1", "response": None, "error": {"code": "batch_expired"}},
+            {"key": "1", "error": {"code": 13, "message": "internal"}},
+        ],
+    )
+    def test_a_request_of_a_batch_without_a_response_is_not_billed(self, line: dict[str, Any]) -> None:
+        assert read_response(line) == ()
+
+    def test_an_inlined_response_of_gemini_that_failed_is_not_billed(self) -> None:
+        types = pytest.importorskip("google.genai.types")
+        assert read_response(types.InlinedResponse(error=types.JobError(code=13))) == ()
+
+
+class TestIdsThatComeAgain:
+    """Ollama draws the ids of its OpenAI format from a thousand numbers: two calls soon share one."""
+
+    def test_the_second_of_the_response_tells_them_apart(self) -> None:
+        ids = [ANSWER | {"id": "chatcmpl-417", "created": second} for second in (1, 1, 2)]
+        once, again, other = (read_response(made)[0].request_id for made in ids)
+        assert once == again != other
+
+    def test_in_streams(self) -> None:
+        calls = Calls()
+        head = {"object": "chat.completion.chunk", "id": "chatcmpl-417", "model": "llama3.2"}
+        for second in (1, 2):
+            list(track_stream(iter([head | {"created": second, "usage": CHAT}]), calls.append))
+            list(track_stream(iter([head | {"created": second, "choices": []}]), calls.append))
+        one, cut_one, two, cut_two = (call.request_id for call in calls)
+        assert one == cut_one == "chatcmpl-417@1"
+        assert two == cut_two == "chatcmpl-417@2"
+
+    def test_without_a_time_each_is_a_call_of_its_own(self) -> None:
+        assert read_response(ANSWER | {"id": "chatcmpl-417"})[0].request_id is None
+
 
 class TestMissingUsage:
     def test_of_a_response_in_the_background(self) -> None:
@@ -104,6 +141,12 @@ class TestMissingUsage:
         made = response(response_usage()).model_copy(update={"usage": None, "status": "queued"})
         [call] = read_response(made)
         assert (call.usage, call.incomplete) == (Usage(), "the response has no usage (status queued)")
+        assert call.request_id is None, "the same response comes again when it is complete"
+
+    def test_of_an_interaction_in_the_background(self) -> None:
+        made = {"object": "interaction", "id": "v1_x", "model": "gemini-2.5-pro", "status": "in_progress"}
+        [call], [later] = read_response(made), read_response(made | {"status": "completed"})
+        assert (call.request_id, later.request_id) == (None, "v1_x")
 
     def test_of_a_transcription(self) -> None:
         pytest.importorskip("openai")
@@ -324,6 +367,12 @@ class TestClaudeAgentSessions:
         for number in range(1001):
             read_response(self.result(0, f"many-{number}"))
         assert len(SESSIONS._last) == 1000
+
+    def test_no_stated_cost_is_not_a_cost_of_nothing(self) -> None:
+        unstated = self.result(0, "unstated")
+        unstated["model_usage"] = {"claude-of-tomorrow": {"inputTokens": 1527, "outputTokens": 9}}
+        [call] = read_response(unstated)
+        assert call.actual_cost is None
 
     def test_a_turn_that_used_nothing_is_still_a_call(self) -> None:
         nothing = self.result(0, "nothing")

@@ -168,6 +168,12 @@ def test_the_id_in_openinferences_copy_of_the_response(copy: str) -> None:
     assert call.request_id == "msg_1"
 
 
+def test_an_id_that_its_server_uses_again_is_none() -> None:
+    call = read_span(CHAT | {"gen_ai.response.id": "chatcmpl-417", "gen_ai.usage.input_tokens": 1})
+    assert call is not None
+    assert call.request_id is None
+
+
 @pytest.mark.parametrize("copy", ["{not json", "__REDACTED__", "[1]", 5])
 def test_a_copy_that_tells_no_id(copy: object) -> None:
     call = read_span({"llm.token_count.prompt": 1, "llm.token_count.completion": 1, "output.value": copy})
@@ -267,6 +273,19 @@ class TestProcessor:
         assert call.incomplete == STILL_OPEN
         span.end()
         assert len(calls) == 1
+
+    @pytest.mark.parametrize("inner_ended", [False, True])
+    def test_nested_spans_still_open_at_the_end_are_one_call(
+        self, provider: Any, calls: Calls, inner_ended: bool
+    ) -> None:
+        tracer = provider.get_tracer("t")
+        with tracer.start_as_current_span("library", attributes=CHAT, end_on_exit=False):
+            inner = tracer.start_span("sdk", attributes=CHAT)
+        if inner_ended:
+            self.usage(inner, 5)
+            inner.end()
+        provider.shutdown()
+        assert [call.usage for call in calls] == [Usage(5, 1) if inner_ended else Usage()]
 
     def test_what_the_sink_raises_never_reaches_the_program(
         self, provider: Any, caplog: pytest.LogCaptureFixture

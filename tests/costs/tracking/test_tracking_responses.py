@@ -44,6 +44,21 @@ Recorded = Callable[[], list[Entry]]
 
 
 class TestLogResponse:
+    @pytest.mark.parametrize("made", ["resp_" + "a" * 300, "resp\n1"])
+    def test_an_id_that_no_entry_can_hold_does_not_lose_the_call(
+        self, made: str, tracker: CostTracker, recorded: Recorded
+    ) -> None:
+        """Proxies wrap the provider's id and the route to it into one id of their own."""
+        costs = [tracker.log_response(answer(id=each)) for each in (made, made, made + "b")]
+        assert costs == [0.0045] * 3
+        assert len(recorded()) == 2
+
+    def test_work_in_the_background_is_paid_when_it_is_done(self, tracker: CostTracker) -> None:
+        begun = {"object": "response", "id": "resp_A1", "model": "gpt-4o", "status": "queued"}
+        done = begun | {"status": "completed", "usage": {"input_tokens": 1000, "output_tokens": 200}}
+        assert [tracker.log_response(made) for made in (begun, done, done)] == [0.0, 0.0045, 0.0045]
+        assert tracker.get_monthly_cost() == 0.0045
+
     def test_all_that_a_response_says_is_in_the_entry(self, tracker: CostTracker, recorded: Recorded) -> None:
         cost = tracker.log_response(
             answer(service_tier="flex", usage=USAGE | {"cost": 0.004}), "13_x", {"a": 1}

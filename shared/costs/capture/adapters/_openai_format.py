@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/responses/object (usage).
 from __future__ import annotations
 
 from ...money import divide
-from ..adapter import characters
+from ..adapter import characters, comes_again
 from ..fields import Fields
 
 Counts = dict[str, int | float]
@@ -48,6 +48,19 @@ def token_counts(usage: Fields) -> Counts:
         "web_searches": usage.part("server_tool_use").count("web_search_requests")
         or inputs.count("web_search_requests"),
     }
+
+
+def response_id(fields: Fields) -> str | None:
+    """Return the id of a response or chunk; with the second it was made in where the id alone comes again.
+
+    >>> response_id(Fields({"id": "chatcmpl-417", "created": 1795618492}))
+    'chatcmpl-417@1795618492'
+    """
+    stated = fields.text("id", "_request_id")
+    if stated is None or not comes_again(stated):
+        return stated
+    made = fields.count("created", "created_at")
+    return f"{stated}@{made}" if made else None
 
 
 def split_total(total: int) -> tuple[Counts, str]:

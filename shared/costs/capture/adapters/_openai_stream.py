@@ -16,7 +16,7 @@ from ...pricing.names import infer_service
 from ..adapter import without_usage
 from ..captured import Captured
 from ..fields import Fields
-from ._openai_format import delta_characters
+from ._openai_format import delta_characters, response_id
 
 Read = Callable[[Fields], Iterable[Captured]]
 
@@ -58,7 +58,7 @@ class OpenAIFollower:
             self._add_event(kind, chunk)
 
     def _add_chunk(self, chunk: Fields) -> None:
-        self._id = chunk.text("id", "_request_id") or self._id
+        self._id = response_id(chunk) or self._id
         self._model = chunk.text("model") or self._model
         self._tier = chunk.text("service_tier") or self._tier
         # Groq puts it beside, Moonshot into the choice. Where several chunks carry one, the last is the sum.
@@ -70,7 +70,7 @@ class OpenAIFollower:
         self._chat = False
         response = event.part("response")
         if response:
-            self._id = response.text("id") or self._id
+            self._id = response_id(response) or self._id
             self._model = response.text("model") or self._model
             self._tier = response.text("service_tier") or self._tier
         if response.has("usage"):

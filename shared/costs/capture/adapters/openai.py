@@ -13,11 +13,11 @@ from typing import Final
 from ...model import Usage
 from ...money import Nanos, from_usd
 from ...pricing.names import infer_service
-from ..adapter import Adapter, tier
+from ..adapter import UNFINISHED, Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 from ._batch_line import body_of, failed, read_line
-from ._openai_format import Counts, split_total, token_counts
+from ._openai_format import Counts, response_id, split_total, token_counts
 from ._openai_stream import OpenAIFollower, recognises_chunk
 
 _OPERATIONS: Final = {
@@ -40,7 +40,7 @@ def _recognises(fields: Fields) -> bool:
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    if body_of(fields):
+    if body_of(fields) or failed(fields):
         return read_line(fields, _read)
     if _is_images(fields):
         return _images(fields)
@@ -64,13 +64,18 @@ def _call(fields: Fields, operation: str) -> Captured:
         service=_service(fields),
         model=fields.text("model") or "",
         usage=usage,
-        request_id=fields.text("id", "_request_id"),
+        request_id=_request_id(fields),
         service_tier=tier(fields.text("service_tier")),
         operation=operation,
         actual_cost=_stated_cost(usage_fields),
         incomplete=first_reason((missing, split, fault)),
         metadata=dict(tools),
     )
+
+
+def _request_id(fields: Fields) -> str | None:
+    """Return the response's id; none while it is made in the background: it comes again with its usage."""
+    return None if fields.text("status") in UNFINISHED else response_id(fields)
 
 
 def _tool_calls(fields: Fields) -> dict[str, int]:

@@ -16,7 +16,7 @@ EMBEDDING = Api("LiteLLM", "embedding", "litellm", "litellm")
 COUNTS = {"tokens_input": 1000, "tokens_output": 200}
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
 HIDDEN = {"custom_llm_provider": "anthropic", "response_cost": 0.0123}
-ID = {"service": "anthropic", "model": "claude-sonnet-4-5", "request_id": "chatcmpl-9"}
+ID = {"service": "anthropic", "model": "claude-sonnet-4-5", "request_id": "chatcmpl-A9"}
 STATED = ID | {"actual_cost": 12_300_000, "incomplete": None}
 TEXT = "Sixteen letters."  # 16 characters, taken as 4 tokens where a stream is cut
 
@@ -42,7 +42,7 @@ def completion(**usage: Any) -> Any:
     """A completion."""
     message = {"role": "assistant", "content": TEXT}
     made = types().ModelResponse(
-        id="chatcmpl-9",
+        id="chatcmpl-A9",
         model="claude-sonnet-4-5",
         choices=[{"index": 0, "finish_reason": "stop", "message": message}],
         usage=types().Usage(**USAGE, **usage),
@@ -54,7 +54,7 @@ def completion(**usage: Any) -> Any:
 @quiet()
 def chunks(whole: bool = True) -> list[Any]:
     """A stream, with the usage in its last chunk."""
-    head: dict[str, Any] = {"id": "chatcmpl-9", "model": "claude-sonnet-4-5"}
+    head: dict[str, Any] = {"id": "chatcmpl-A9", "model": "claude-sonnet-4-5"}
     first = types().ModelResponseStream(**head, choices=[{"index": 0, "delta": {"content": TEXT}}])
     last = types().ModelResponseStream(**head, choices=[], usage=types().Usage(**USAGE))
     for chunk in (first, last):

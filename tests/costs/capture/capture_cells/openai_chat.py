@@ -20,7 +20,7 @@ def chat(usage: dict[str, Any], **more: Any) -> Any:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello."}}
     return ChatCompletion.model_validate(
         {
-            "id": "chatcmpl-1",
+            "id": "chatcmpl-A1",
             "object": "chat.completion",
             "created": 1,
             "model": "gpt-4o-2024-08-06",
@@ -35,7 +35,7 @@ def chunks(usage: dict[str, Any] | None) -> list[Any]:
     """A chat stream: two pieces of text, the end, and the chunk with the usage where it was asked for."""
     from openai.types.chat import ChatCompletionChunk
 
-    head = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
+    head = {"id": "chatcmpl-A2", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
     texts = [{"role": "assistant", "content": "A sentence of "}, {"content": "two pieces."}]
     choices: list[list[dict[str, Any]]] = [[{"index": 0, "delta": text}] for text in texts]
     choices.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
@@ -51,7 +51,7 @@ def response(usage: dict[str, Any], **more: Any) -> Any:
 
     return Response.model_validate(
         {
-            "id": "resp_1",
+            "id": "resp_A1",
             "object": "response",
             "created_at": 1,
             "model": "gpt-5-2025-08-07",
@@ -122,11 +122,16 @@ def details(prompt: dict[str, int], completion: dict[str, int]) -> dict[str, Any
     return CHAT | {"prompt_tokens_details": prompt, "completion_tokens_details": completion}
 
 
-CHAT_ID = {"service": "openai", "model": "gpt-4o-2024-08-06", "request_id": "chatcmpl-1", "operation": "chat"}
-STREAM_ID = {"service": "openai", "model": "gpt-4o-mini", "request_id": "chatcmpl-2"}
+CHAT_ID = {
+    "service": "openai",
+    "model": "gpt-4o-2024-08-06",
+    "request_id": "chatcmpl-A1",
+    "operation": "chat",
+}
+STREAM_ID = {"service": "openai", "model": "gpt-4o-mini", "request_id": "chatcmpl-A2"}
 RESPONSE_COUNTS = {"tokens_input": 2000, "tokens_output": 500}
 STREAMED_RESPONSE = RESPONSE_COUNTS | {"tokens_cached": 1500, "tokens_reasoning": 300}
-RESPONSE_ID = {"request_id": "resp_1", "model": "gpt-5-2025-08-07", "incomplete": None}
+RESPONSE_ID = {"request_id": "resp_A1", "model": "gpt-5-2025-08-07", "incomplete": None}
 AUDIO = details({"audio_tokens": 700, "text_tokens": 300}, {"audio_tokens": 150})
 REASONING = details({}, {"reasoning_tokens": 150, "rejected_prediction_tokens": 9})
 CACHE = details({"cached_tokens": 768, "cache_write_tokens": 128}, {})
@@ -172,7 +177,7 @@ CELLS = [
     ),
     RESPONSES_API.cell("streamed", response_events, STREAMED_RESPONSE, RESPONSE_ID),
     RESPONSES_API.cell(
-        "cut", lambda: response_events(whole=False), {"tokens_output": 3}, {"request_id": "resp_1"}
+        "cut", lambda: response_events(whole=False), {"tokens_output": 3}, {"request_id": "resp_A1"}
     ),
     RESPONSES_API.cell("async", response_events, STREAMED_RESPONSE, RESPONSE_ID),
     RESPONSES_API.cell(
