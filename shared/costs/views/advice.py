@@ -77,14 +77,18 @@ def step(number: int, option: Option) -> str:
     return f"{number}. {option.slot.stage or UNNAMED}: {change(option)}. Saves {saved}."
 
 
-def command(option: Option, period: Period) -> str | None:
-    """Return the command that reprices these calls again, or ``None`` where ``whatif`` cannot."""
+def command(option: Option, period: Period, user_id: str | None) -> str | None:
+    """Return the command that reprices these calls again, or ``None`` where ``whatif`` cannot.
+
+    ``user_id`` is whose calls they are, ``None`` for everyone's.
+    """
     kind, slot = option.change.kind, option.slot
     if kind == "split":
         return None
     words = ["cost-dashboard", "whatif", "--swap", f"{model_of(slot)}={target(option)}"]
     words += ["--tier", option.change.tier] if option.change.tier else []
     words += ["--stage", slot.stage] if slot.stage else []
+    words += ["--user", user_id] if user_id else []
     days = period.dates()
     whole_month = ["--month", period.name]
     words += whole_month if period.kind == "month" else ["--since", f"{days[0]}", "--until", f"{days[-1]}"]

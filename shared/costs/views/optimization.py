@@ -223,6 +223,6 @@ def _steps(facts: OptimizationFacts) -> Iterator[Note]:
     """Say what to do for the best combination, and how to check the first of it."""
     best = facts.savings.best_hosted
     yield from (Note(advice.step(number, option)) for number, option in enumerate(best, 1))
-    commands = (advice.command(option, facts.period) for option in best)
+    commands = (advice.command(option, facts.period, facts.user_id) for option in best)
     if command := next(filter(None, commands), None):
         yield Note(f"Check it: {command}")

@@ -9,7 +9,6 @@ from ..analysis.optimise import Option
 from ..analysis.outcomes import Worth
 from ..analysis.waste import Waste
 from ..money import Nanos, percent, to_usd
-from ..periods import Period
 from . import advice
 
 if TYPE_CHECKING:
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
 
 def optimization_data(facts: OptimizationFacts) -> dict[str, object]:
     """Return the savings, what could be cached, what was paid in vain, and what results cost."""
-    savings, period = facts.savings, facts.period
+    savings = facts.savings
     return {
         "user_id": facts.user_id,
-        "start": period.start.isoformat(),
-        "end": period.end.isoformat(),
+        "start": facts.period.start.isoformat(),
+        "end": facts.period.end.isoformat(),
         "calls": savings.calls,
         "unpriced_calls": savings.unpriced_calls,
         "spent_usd": to_usd(savings.spent),
@@ -34,9 +33,9 @@ def optimization_data(facts: OptimizationFacts) -> dict[str, object]:
         "caching": [_cacheable(each) for each in facts.cacheable],
         "waste": [_wasted(each, savings.spent) for each in facts.waste],
         "results": [_worth(each) for each in facts.worths],
-        "best": [_option(option, period) for option in savings.best],
-        "best_hosted": [_option(option, period) for option in savings.best_hosted],
-        "options": [_option(option, period) for option in savings.options],
+        "best": [_option(option, facts) for option in savings.best],
+        "best_hosted": [_option(option, facts) for option in savings.best_hosted],
+        "options": [_option(option, facts) for option in savings.options],
     }
 
 
@@ -81,7 +80,7 @@ def _worth(worth: Worth) -> dict[str, object]:
     }
 
 
-def _option(option: Option, period: Period) -> dict[str, object]:
+def _option(option: Option, facts: OptimizationFacts) -> dict[str, object]:
     return {
         "kind": option.change.kind,
         "stage": option.slot.stage,
@@ -95,6 +94,6 @@ def _option(option: Option, period: Period) -> dict[str, object]:
         "break_even_minutes_per_usd": option.audio_minutes_per_dollar,
         "break_even_tokens_per_usd": option.tokens_per_dollar if option.change.kind == "local" else None,
         "change": advice.change(option),
-        "check": advice.command(option, period),
+        "check": advice.command(option, facts.period, facts.user_id),
         "not_known": advice.DOUBTS[option.change.kind],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import stat
 from pathlib import Path
 
@@ -212,6 +213,19 @@ def test_optimization_finds_three_kinds(jobs: Path, dashboard: Dashboard) -> Non
     assert len(best) == len(found["best"])
     assert found["saving_usd"] == pytest.approx(sum(option["saving_usd"] for option in found["best"]))
     assert found["saving_usd"] <= found["spent_usd"]
+
+
+def test_the_check_of_one_users_saving_reprices_that_users_calls(jobs: Path, dashboard: Dashboard) -> None:
+    ask = ["show-optimization", "--month", "2026-10", "--json"]
+    with CostTracker(jobs / "job-other", "ana") as other:
+        other.log_usage("openai", "gpt-4o", 9_000, stage="s", timestamp="2026-10-09T10:00:00Z")
+    with CostTracker(jobs / "job-mine", "kim") as mine:
+        mine.log_usage("openai", "gpt-4o", 1_000, 500, stage="s", timestamp="2026-10-09T10:00:00Z")
+    options = dashboard(*ask, "--user", "kim").json()["options"]
+    assert options
+    for option in options:
+        _, *command = shlex.split(option["check"])
+        assert dashboard(*command, "--json").json()["difference_usd"] == -option["saving_usd"]
 
 
 def test_log_by_hand(dashboard: Dashboard, tmp_path: Path) -> None:
