@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from ..model import Entry
 from ..money import Nanos
-from ..rollup import Group, Totals
+from ..rollup import Dimension, Group, JobRef, Totals, bucket_of
 from .job import per_audio_minute
+
+DIMENSIONS: Final[tuple[Dimension, ...]] = ("job_id", "ledger", "bucket")
+"""What the groups given to :func:`jobs_of` are keyed by, in this order."""
 
 
 class JobCost(NamedTuple):
@@ -26,7 +30,7 @@ class JobCost(NamedTuple):
 
 
 def jobs_of(groups: Iterable[Group]) -> list[JobCost]:
-    """Return the jobs of groups keyed by job id, ledger and bucket; the one that ended last comes last."""
+    """Return the jobs of groups keyed by :data:`DIMENSIONS`; the one that ended last comes last."""
     found: dict[tuple[str, str], JobCost] = {}
     for group in groups:
         job_id, ledger, bucket = str(group.key[0]), str(group.key[1]), int(group.key[2] or 0)
@@ -34,3 +38,16 @@ def jobs_of(groups: Iterable[Group]) -> list[JobCost]:
         job.totals.merge(group.totals)
         found[job_id, ledger] = job._replace(last=max(job.last, bucket))
     return sorted(found.values(), key=lambda job: (job.last, job.job_id))
+
+
+def job_cost(job: JobRef, entries: Iterable[Entry]) -> JobCost:
+    """Return what all entries of one job come to.
+
+    >>> job_cost(JobRef("job-1", Path("cost_ledger.jsonl")), []).totals.calls
+    0
+    """
+    totals, last = Totals(), 0
+    for entry in entries:
+        totals.add(entry)
+        last = max(last, bucket_of(entry.counted_at))
+    return JobCost(job.job_id, job.ledger, totals, last)

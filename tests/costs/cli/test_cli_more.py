@@ -126,6 +126,30 @@ def test_check_jobs(jobs: Path, dashboard: Dashboard) -> None:
     assert dashboard("check", "--user", "rpatel", "--format", "md").out.startswith("# Check of rpatel")
 
 
+def test_check_looks_at_a_job_of_another_user_and_of_an_earlier_month(
+    jobs: Path, dashboard: Dashboard
+) -> None:
+    cost = dashboard("show-job", JOB, "--json").json()["total_cost"]  # of rpatel, in October
+    too_dear = dashboard("check", "--job", JOB, "--max-per-job", f"{cost / 2:.6f}", "--json")
+    assert too_dear.code == 1
+    assert too_dear.json()["checks"][-1]["value_usd"] == pytest.approx(cost)
+    assert dashboard("check", "--job", JOB, "--max-per-job", f"{2 * cost:.6f}").code == 0
+
+
+def test_check_compares_a_job_with_those_that_ended_before_it(jobs: Path, dashboard: Dashboard) -> None:
+    for day, minutes in enumerate((10, 10, 10, 30, 90), 1):
+        at = f"2026-0{8 + day // 4}-{day:02d}T10:00:00Z"  # two months, neither of them the present one
+        with CostTracker(jobs / f"job-{day}", "ana") as tracker:
+            tracker.log_usage("openai", "whisper-1", audio_seconds=60 * minutes, timestamp=at)
+            tracker.log_usage("openai", "gpt-4o", 1_000 * minutes, timestamp=at)
+    ask = ["check", "--user", "ana", "--max-increase", "50", "--json"]
+    dearer = dashboard(*ask, "--job", "job-4")
+    named = dearer.json()["checks"][-1]
+    assert (dearer.code, named["result"], named["note"]) == (0, "ok", "job-4")  # by the minute, all alike
+    few = dashboard(*ask, "--job", "job-3").json()
+    assert few["checks"][-1]["note"] == "2 jobs before it are too few"
+
+
 # --- analyses
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
 from ...analysis.checks import Check, forecast_check, job_check, limit_check, minute_check, regression_check
-from ...analysis.jobs import JobCost, jobs_of
+from ...analysis.jobs import DIMENSIONS as JOB_DIMENSIONS
+from ...analysis.jobs import JobCost, job_cost, jobs_of
 from ...analysis.sums import total
 from ...money import Nanos
 from ...periods import Period
-from ...rollup import JobRef, Query
+from ...rollup import BUCKET_SECONDS, JobRef, Query
 from ...views.check import CheckFacts
 from ...views.common import label_of
 from ...workspace import Workspace
 from ..options import Span
 from .common import health, limits_in, monthly, spendings
 from .history import limit_forecasts, projected
+from .job import entries_of_job
+
+COMPARED: Final = timedelta(days=92)
+"""The newest job is compared with those that ended so long before: a month's first job has some, too."""
 
 
 class Bounds(NamedTuple):
@@ -69,17 +76,27 @@ def _jobs(workspace: Workspace, query: Query, bounds: Bounds) -> Iterator[Check]
     asked = (bounds.max_per_job, bounds.max_per_minute, bounds.more_percent)
     if all(each is None for each in asked):
         return
-    jobs = jobs_of(workspace.index.groups(("job_id", "ledger", "bucket"), query))
-    chosen = [job for job in jobs if bounds.job is None or job.ledger == bounds.job.ledger]
+    job = _whole(workspace, bounds.job) if bounds.job else None
+    chosen = [job] if job else jobs_of(workspace.index.groups(JOB_DIMENSIONS, query))
     if bounds.max_per_job is not None:
         yield job_check(chosen, bounds.max_per_job)
     if bounds.max_per_minute is not None:
         yield minute_check(chosen, bounds.max_per_minute)
     if bounds.more_percent is not None:
-        yield regression_check(_up_to(jobs, bounds.job), bounds.last, bounds.more_percent)
+        yield regression_check(_compared(workspace, query, job), bounds.last, bounds.more_percent)
 
 
-def _up_to(jobs: list[JobCost], job: JobRef | None) -> list[JobCost]:
-    """Return the jobs up to the one that is asked about, which then is the newest."""
-    ledgers = [each.ledger for each in jobs]
-    return jobs[: ledgers.index(job.ledger) + 1] if job and job.ledger in ledgers else jobs
+def _whole(workspace: Workspace, job: JobRef) -> JobCost:
+    """Return a job over its whole life, whoever ran it and whenever: the month and the user bound no job."""
+    entries, _ = entries_of_job(workspace, job)
+    return job_cost(job, entries)
+
+
+def _compared(workspace: Workspace, query: Query, job: JobCost | None) -> list[JobCost]:
+    """Return a user's jobs of some months in the order in which they ended, the one asked about last."""
+    end = datetime.fromtimestamp(job.last + BUCKET_SECONDS, UTC) if job else query.end
+    assert end is not None  # a month has an end
+    found = jobs_of(workspace.index.groups(JOB_DIMENSIONS, replace(query, start=end - COMPARED, end=end)))
+    if job is None:
+        return found
+    return [*(each for each in found if (each.last, each.job_id) < (job.last, job.job_id)), job]
