@@ -78,11 +78,12 @@ def statement_facts(entries: list[Entry], now: datetime = DAY_22, limit: str = "
 
 def receipt_facts(entries: list[Entry]) -> ReceiptFacts:
     """Return the facts of the receipt of one job."""
+    found = receipt("job-1", entries)
     job = JobFacts(
-        receipt=receipt("job-1", entries),
+        receipt=found,
         ledger=Path("/data/out/job-1/cost_ledger.jsonl"),
         zone=ZoneInfo("Asia/Kolkata"),
-        month=MonthShare("rpatel", "2026-11", from_usd("40.25"), from_usd("50")),
+        month=MonthShare("rpatel", "2026-11", found.totals.cost, from_usd("40.25"), from_usd("50")),
     )
     return ReceiptFacts(job, entries)
 

@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MonthShare:
-    """What a job is of its user's month: both amounts in nano-dollars."""
+    """What a job is of its user's month; amounts in nano-dollars.
+
+    ``part`` is what the job cost this user in this month: others may have run it too, and longer.
+    """
 
     user_id: str
     month: str
+    part: Nanos
     spent: Nanos
     limit: Nanos | None
 
@@ -93,14 +97,13 @@ def _figures(facts: JobFacts) -> Iterator[Figure]:
 
 def _impact(facts: JobFacts) -> str:
     month = facts.month
-    if month is None or not facts.receipt.totals.cost:
+    if month is None or not month.part:
         return ""
-    cost = facts.receipt.totals.cost
     if month.limit:
         limit, used = format_usd(month.limit), percent_words(percent(month.spent, month.limit))
-        part = percent_words(percent(cost, month.limit))
+        part = percent_words(percent(month.part, month.limit))
         return f"{part} of {month.user_id}'s {limit} a month, of which {used} is spent"
-    return f"{percent_words(percent(cost, month.spent))} of what {month.user_id} spent in {month.month}"
+    return f"{percent_words(percent(month.part, month.spent))} of what {month.user_id} spent in {month.month}"
 
 
 def _stages(receipt: Receipt) -> Table:
@@ -200,6 +203,7 @@ def _month(month: MonthShare | None) -> dict[str, object] | None:
     return {
         "user_id": month.user_id,
         "month": month.month,
+        "part_usd": to_usd(month.part),
         "spent_usd": to_usd(month.spent),
         "limit_usd": None if month.limit is None else to_usd(month.limit),
     }

@@ -69,6 +69,22 @@ def test_show_job_json_is_the_contract(jobs: Path, dashboard: Dashboard) -> None
     assert found["stages"]["13_ai_summarization"]["attempts"] == 2
 
 
+def test_a_job_of_two_users_and_months_is_the_part_that_each_paid_then(
+    jobs: Path, dashboard: Dashboard
+) -> None:
+    for user, at in (
+        ("ana", "2026-10-31T10:00Z"),
+        ("ana", "2026-11-01T10:00Z"),
+        ("kim", "2026-11-02T10:00Z"),
+    ):
+        with CostTracker(jobs / "job-long", user) as tracker:
+            tracker.log_usage("openai", "gpt-4o", 1_500, 300, timestamp=at)
+    found = dashboard("show-job", "job-long", "--json").json()
+    assert found["total_cost"] == pytest.approx(3 * GPT_4O)
+    assert (found["month"]["user_id"], found["month"]["month"]) == ("ana", "2026-11")
+    assert found["month"]["part_usd"] == found["month"]["spent_usd"] == GPT_4O
+
+
 def test_show_job_by_id_and_by_directory_is_the_same(jobs: Path, dashboard: Dashboard) -> None:
     name = "job-20261006-rpatel-0001"
     by_id = dashboard("show-job", name)

@@ -107,11 +107,13 @@ def test_month_of_one_user_with_a_limit_and_damage() -> None:
 
 
 def job_facts(entries: list[Entry]) -> JobFacts:
+    found = receipt("job-1", entries)
+    share = MonthShare("rpatel", "2026-11", found.totals.cost, from_usd("40.25"), from_usd("50"))
     return JobFacts(
-        receipt=receipt("job-1", entries),
+        receipt=found,
         ledger=Path("/data/out/job-1/cost_ledger.jsonl"),
         zone=ZoneInfo("Asia/Kolkata"),
-        month=MonthShare("rpatel", "2026-11", from_usd("40.25"), from_usd("50")) if entries else None,
+        month=share if entries else None,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...analysis.job import Receipt, receipt
+from ...analysis.job import receipt
 from ...budgets.limits import Spending, limits_for
 from ...ledger.places import LedgerProblem
 from ...model import Entry
+from ...money import Nanos
 from ...periods import month
 from ...rollup import JobRef, Query
 from ...views.job import JobFacts, MonthShare
@@ -30,7 +31,7 @@ def job_facts(workspace: Workspace, job: JobRef) -> JobFacts:
         ledger=job.ledger,
         zone=zone_of(workspace, user_id),
         spendings=_job_limits(workspace, user_id, job),
-        month=_month_share(workspace, user_id, found),
+        month=_month_share(workspace, user_id, entries),
         health=health(workspace)._replace(problems=tuple(map(str, problems))),
         avoided=_avoided(workspace, entries),
     )
@@ -70,11 +71,13 @@ def _job_limits(workspace: Workspace, user_id: str | None, job: JobRef) -> tuple
     return spendings(workspace, [limit for limit in limits if limit.scope.kind in ("job", "stage")])
 
 
-def _month_share(workspace: Workspace, user_id: str | None, found: Receipt) -> MonthShare | None:
-    """Return the month in which the job ended, of the user who ran it."""
-    if user_id is None or found.last is None:
+def _month_share(workspace: Workspace, user_id: str | None, entries: Sequence[Entry]) -> MonthShare | None:
+    """Return the month in which a user's calls in the job ended, and the job's part of it."""
+    if user_id is None:
         return None
+    mine = [entry for entry in entries if entry.user_id == user_id]
     settings = workspace.profile.for_user(user_id)
-    period = month(found.last, settings.timezone)
+    period = month(max(entry.counted_at for entry in mine), settings.timezone)
+    part = Nanos(sum(entry.cost for entry in mine if entry.counted_at in period))
     spent = workspace.index.spend(period.start, period.end, user_id=user_id)
-    return MonthShare(user_id, period.name, spent, settings.budget.monthly_limit)
+    return MonthShare(user_id, period.name, part, spent, settings.budget.monthly_limit)
