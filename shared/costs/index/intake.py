@@ -25,7 +25,17 @@ from .fold import Fold, dim_of, sums_of
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
-from .staging import StagedRow, all_staged, drop, drop_all, reserved, staged_rows, summed, without_gap
+from .staging import (
+    StagedRow,
+    all_staged,
+    drop,
+    drop_all,
+    last_tail,
+    reserved,
+    staged_rows,
+    summed,
+    without_gap,
+)
 from .store import (
     LedgerRow,
     NumberedSums,
@@ -138,8 +148,8 @@ class Intake:
 
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
         """Take one batch in; return whether there may be more to do."""
-        with self._backend.reading() as db:
-            if _is_taken_in(ledger_row(db, ledger.id), file, all_staged(db, ledger.id).end):
+        with self._backend.snapshot() as db:
+            if _is_taken_in(db, ledger.id, file):
                 return False
         with self._backend.transaction() as db:
             self.settle(db)
@@ -248,13 +258,12 @@ def new_row(ledger: Registered) -> LedgerRow:
     return LedgerRow(ledger.id, str(ledger.path), ledger.job_id, 0, 0, 0, 0, 0, 0, NEVER, -NEVER)
 
 
-def _is_taken_in(row: LedgerRow | None, file: LedgerFile, end: int | None) -> bool:
-    return (
-        row is not None
-        and end == file.size
-        and (row.device, row.inode) == (file.device, file.inode)
-        and recognised(row, file)
-    )
+def _is_taken_in(db: sqlite3.Connection, ledger: int, file: LedgerFile) -> bool:
+    """Tell whether all of a file is in the sums or staged, and it still ends as it did then."""
+    row, end = ledger_row(db, ledger), all_staged(db, ledger).end
+    if row is None or end != file.size or (row.device, row.inode) != (file.device, file.inode):
+        return False
+    return recognised(row, file) and last_tail(db, ledger) in (None, file.fingerprint(end).tail)
 
 
 def recognised(row: LedgerRow, file: LedgerFile) -> bool:

@@ -123,6 +123,13 @@ def all_staged(db: sqlite3.Connection, ledger: int) -> Staged:
     return Staged.of(row)
 
 
+def last_tail(db: sqlite3.Connection, ledger: int) -> int | None:
+    """Return the ``tail`` of a ledger's last row; ``None`` where it has none."""
+    found = db.execute("SELECT tail FROM staged WHERE ledger = ? ORDER BY offset DESC LIMIT 1", (ledger,))
+    row = found.fetchone()
+    return row[0] if row else None
+
+
 def any_waits(db: sqlite3.Connection) -> bool:
     """Tell whether there is any row."""
     return bool(db.execute("SELECT EXISTS (SELECT 1 FROM staged)").fetchone()[0])

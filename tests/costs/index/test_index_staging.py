@@ -17,7 +17,8 @@ from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 from shared.costs.index import intake, queries
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT
-from shared.costs.ledger.line import decode
+from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.line import decode, encode
 from shared.costs.model import Charge, Entry
 from shared.costs.money import Nanos
 from shared.costs.rollup import Query
@@ -219,6 +220,24 @@ def test_a_staged_line_that_the_ledger_lost_counts_no_more(history: History) -> 
         os.truncate(ledger, end)
         index.catch_up_all()
         assert spent(index) == 2
+        assert_is_fold(index, history)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_staged_line_is_replaced_by_another_of_its_length(history: History, noted: bool) -> None:
+    """The ledger was restored from a copy made before it, and has grown again."""
+    ledger, call = history.job("first"), a_call(10)
+    end = ledger.stat().st_size
+    with history.open() as index:
+        assert spent(index) == 2
+        history.log(index, ledger, call)
+        os.truncate(ledger, end)
+        other = replace(call, id=new_id(), charge=Charge({"input": Nanos(70)}, PRICED))
+        place, line = history.append(ledger, other)
+        assert place.length == len(encode(call))
+        assert not noted or index.note_appended(ledger, other, place, line)
+        index.catch_up_all()
+        assert spent(index) == 72
         assert_is_fold(index, history)
 
 
