@@ -22,12 +22,20 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from index_histories import History, an_entry, assert_is_fold
 
 from shared.costs.index import catchup
 from shared.costs.index.index import Index
 from shared.costs.ledger.line import encode
+from shared.costs.ledger.places import Appended
 from shared.costs.ledger.spool import put, waiting
 from shared.costs.model import Entry, Usage
 from shared.costs.rollup import Query
@@ -51,6 +59,7 @@ class Model(RuleBasedStateMachine):
             ledger = self.history.job(f"job-{number}")
             self.index.register(ledger, f"job-{number}")
             self.history.append_bytes(ledger, b"")
+        self.late: list[tuple[Path, Entry, Appended, bytes]] = []
 
     def _entry(self, number: int) -> Entry:
         return an_entry(random.Random(number), id=f"{number:028x}")
@@ -66,6 +75,33 @@ class Model(RuleBasedStateMachine):
         index.register(ledger, ledger.parent.name)
         place, line = self.history.append(ledger, self._entry(number))
         index.note_appended(ledger, self._entry(number), place, line)
+
+    @rule(job=JOBS, number=SEEDS)
+    def append(self, job: int, number: int) -> None:
+        """Append, to tell the index later or never."""
+        ledger = self.history.ledgers[job]
+        self.other.register(ledger, ledger.parent.name)
+        self.late.append((ledger, self._entry(number), *self.history.append(ledger, self._entry(number))))
+
+    @precondition(lambda self: self.late)
+    @rule(number=SEEDS, other=st.booleans())
+    def note_late(self, number: int, other: bool) -> None:
+        """Tell the index of a line, in whatever order, and whatever became of its ledger meanwhile."""
+        index = self.other if other else self.index
+        index.note_appended(*self.late.pop(number % len(self.late)))
+
+    @rule(job=JOBS, number=SEEDS)
+    def cut(self, job: int, number: int) -> None:
+        """Cut a ledger back in place, after a line or within one, which the next writer heals."""
+        ledger = self.history.ledgers[job]
+        self.index.register(ledger, ledger.parent.name)
+        size = ledger.stat().st_size
+        kept = number % (size + 1)
+        if number % 2:
+            kept = ledger.read_bytes().rfind(b"\n", 0, kept) + 1
+        os.truncate(ledger, kept)
+        if ledger.read_bytes()[-1:] not in (b"", b"\n"):
+            self.history.append_bytes(ledger, b"\n")
 
     @rule(job=JOBS, number=SEEDS)
     def die_before_indexing(self, job: int, number: int) -> None:
