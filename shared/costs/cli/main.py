@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, NoReturn
@@ -91,7 +93,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with its code."""
     # Starting makes many objects that stay; looking for garbage among them would take 3 % of the time.
     gc.set_threshold(100_000)
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    _leave(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit at once, after what was to be done at the end: taking every module apart takes 15 ms more."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as under `>&-`
+            with suppress(OSError):  # told already, where the command wrote
+                stream.flush()
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
