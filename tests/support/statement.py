@@ -130,4 +130,4 @@ def _forecast(month: MonthFacts, now: datetime) -> ForecastFacts:
     costs |= {first + timedelta(days=n): from_usd("1.10") for n in range(31)}
     found = forecast(days_between(first, now.date(), costs), NOVEMBER, now)
     limits = (LimitForecast(month.limit, found),) if month.limit else ()
-    return ForecastFacts(None, NOVEMBER, found, month.pace, month.summary.totals, now.date(), limits)
+    return ForecastFacts(None, NOVEMBER, found, month.pace, month.summary.totals, limits)

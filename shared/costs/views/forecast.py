@@ -27,6 +27,11 @@ class LimitForecast(NamedTuple):
         """The day on which the limit is expected to be reached; ``None`` where it holds."""
         return self.forecast.reaches(self.spending.limit.amount)
 
+    @property
+    def days_until_reached(self) -> int | None:
+        """How many days that is from today, which in the limit's time zone may be another day than here."""
+        return None if self.reached is None else (self.reached - self.forecast.expected[0].date).days
+
 
 class ForecastFacts(NamedTuple):
     """What the view needs to know. ``limits`` are those of months and weeks; ``pace`` is the run rate."""
@@ -36,7 +41,6 @@ class ForecastFacts(NamedTuple):
     forecast: Forecast
     pace: Pace
     totals: Totals
-    today: date
     limits: Sequence[LimitForecast] = ()
     health: Health = Health()
 
@@ -91,17 +95,17 @@ def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
         Column("projected", "Projected", "money"),
         Column("reached", "Reached"),
     )
-    rows = tuple(_limit_line(each, facts.today) for each in facts.limits)
+    rows = tuple(_limit_line(each) for each in facts.limits)
     return (Table("Limit", columns, rows),)
 
 
-def _limit_line(found: LimitForecast, today: date) -> Row:
+def _limit_line(found: LimitForecast) -> Row:
     spending = found.spending
     amounts = spending.limit.amount, spending.remaining, found.forecast.projected
-    return (label_of(spending), *amounts, _reached(found, today))
+    return (label_of(spending), *amounts, _reached(found))
 
 
-def _reached(found: LimitForecast, today: date) -> str:
+def _reached(found: LimitForecast) -> str:
     limit = found.spending.limit
     if found.spending.remaining <= 0:
         return "already"
@@ -109,7 +113,7 @@ def _reached(found: LimitForecast, today: date) -> str:
         return "not known yet"
     if found.reached is None:
         return f"not this {limit.period.kind}" if limit.period else "no"
-    days = (found.reached - today).days
+    days = found.days_until_reached
     when = f"in {plural(days, 'day', 'days')}" if days else "today"
     return f"{when}, {found.reached.day} {found.reached:%b}"
 
@@ -152,22 +156,22 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
         "days_seen": found.seen,
         "by_weekday": found.by_weekday,
         "expected": [_day(day) for day in found.expected],
-        "limits": [_limit(each, facts.today) for each in facts.limits],
+        "limits": [_limit(each) for each in facts.limits],
         "unpriced_calls": facts.totals.unpriced_calls,
         "incomplete": len(facts.health.problems),
     }
 
 
-def _limit(found: LimitForecast, today: date) -> dict[str, object]:
-    spending, reached = found.spending, found.reached
+def _limit(found: LimitForecast) -> dict[str, object]:
+    spending = found.spending
     return {
         "scope": str(spending.limit.scope),
         "period": spending.limit.span,
         "limit_usd": to_usd(spending.limit.amount),
         "spent_usd": to_usd(spending.spent),
         "projected_usd": to_usd(found.forecast.projected),
-        "reached_on": _iso(reached),
-        "days_until_reached": None if reached is None else (reached - today).days,
+        "reached_on": _iso(found.reached),
+        "days_until_reached": found.days_until_reached,
     }
 
 

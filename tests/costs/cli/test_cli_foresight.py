@@ -60,6 +60,16 @@ def test_each_limit_has_a_forecast_of_its_own(dashboard: Dashboard) -> None:
     assert len(found["limits"]) == 4  # a day is over before days tell anything
 
 
+def test_days_to_a_limit_are_counted_in_the_limits_own_zone(tmp_path: Path, dashboard: Dashboard) -> None:
+    own = "users: {rpatel: {timezone: Pacific/Auckland}}\n"  # where 23 November has begun
+    (tmp_path / "profile.yaml").write_text(LIMITS.replace("31", "22.2") + own)
+    everyone = of(
+        dashboard("forecast", "--user", "rpatel", "--json").json(), "monthly limit of the organization"
+    )
+    assert (everyone["reached_on"], everyone["days_until_reached"]) == ("2026-11-22", 0)
+    assert "today, 22 Nov" in dashboard("forecast", "--user", "rpatel").out
+
+
 def test_the_budget_warns_of_what_is_coming(dashboard: Dashboard) -> None:
     found = dashboard("show-budget", "--user", "rpatel", "--json").json()
     assert "Budget on course for $30.50 by month end! Limit: $28.00 | Over by: $2.50" in found["alerts"][-1]

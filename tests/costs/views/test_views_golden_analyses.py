@@ -132,7 +132,6 @@ def test_forecast(case: str, first: date | None) -> None:
         forecast=found,
         pace=pace(month, NOVEMBER, NOW),
         totals=Totals(calls=9, cost=spent) if first else Totals(),
-        today=last,
         limits=[LimitForecast(Spending(limit, spent), found) for limit in limits] if first else (),
     )
     check_report(f"forecast-{case}", forecast_report(facts))

@@ -29,6 +29,5 @@ def forecast_facts(workspace: Workspace, user_id: str | None) -> ForecastFacts:
         pace=pace(days_of(workspace, user_id, period), period, now),
         totals=total(workspace.index.groups((), query)),
         limits=limit_forecasts(workspace, spendings(workspace, mine)),
-        today=now.astimezone(period.zone).date(),
         health=health(workspace),
     )
