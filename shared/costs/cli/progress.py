@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import click
@@ -62,3 +63,22 @@ def telling(items: Iterable[T], told: Callable[[int], None]) -> Iterator[T]:
         yield item
         if not done % _TELL_EVERY:
             told(done)
+
+
+def in_turn(readings: Iterable[tuple[Iterable[T], int]], told: Told) -> Iterator[Iterator[T]]:
+    """Pass on items that are read one after the other, each with how many there are; tell of all together.
+
+    >>> told: list[tuple[int, int]] = []
+    >>> both = in_turn([(range(600), 600), (range(600), 600)], lambda *done: told.append(done))
+    >>> [len(list(items)) for items in both], told
+    ([600, 600], [(500, 1200), (1100, 1200)])
+    """
+    readings = list(readings)
+    before, whole = 0, sum(size for _, size in readings)
+    for items, size in readings:
+        yield telling(items, partial(_tell, told, before, whole))
+        before += size
+
+
+def _tell(told: Told, before: int, whole: int, done: int) -> None:
+    told(before + done, whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ from ...analysis.sums import by_day
 from ...budgets.limits import Limit, Spending, limits_for, tightest_first
 from ...budgets.spending import read_spendings
 from ...ledger.spool import waiting_paths
+from ...model import Entry
 from ...money import Nanos
 from ...periods import Period
 from ...rollup import JobRef, Query
@@ -79,6 +80,12 @@ def own_prices(workspace: Workspace) -> Catalogue | None:
         return None
     catalogue = workspace.loaded_catalogue().catalogue
     return catalogue if catalogue.overrides is not None and catalogue.overrides.avoided else None
+
+
+def counted(workspace: Workspace, query: Query) -> tuple[Iterator[Entry], int]:
+    """Return the entries that match, to be read once, and how many calls they are."""
+    calls = sum(group.totals.calls for group in workspace.index.groups((), query))
+    return workspace.index.entries(query), calls
 
 
 def jobs_in(workspace: Workspace, query: Query) -> int:

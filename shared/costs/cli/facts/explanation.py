@@ -18,7 +18,8 @@ from ...views.common import named
 from ...views.explanation import ExplainFacts
 from ...workspace import Workspace
 from ..jobs import find_job
-from .common import health, zone_of
+from ..progress import in_turn, share_bar
+from .common import counted, health, zone_of
 from .job import entries_of_job
 
 
@@ -31,7 +32,8 @@ def explain_facts(workspace: Workspace, before: str, after: str, query: Query) -
     zone = zone_of(workspace, query.user_id)
     workspace.index.catch_up_all()
     first, second = (_side(workspace, name, query, zone) for name in (before, after))
-    parts = explain(first.entries, second.entries)
+    with share_bar("Comparing") as told:
+        parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], told))
     alike = _alike(period_named(before, zone), period_named(after, zone), workspace.clock())
     doubts = health(workspace)
     if first.problems is not None and second.problems is not None:
@@ -53,10 +55,14 @@ def _alike(before: Period | None, after: Period | None, now: datetime) -> str | 
 
 
 class _Side(NamedTuple):
-    """What to call one side, its entries, and what is wrong in a job's ledger (``None`` of a period)."""
+    """What to call one side, its entries and how many calls they are about.
+
+    ``problems`` are what is wrong in a job's ledger (``None`` of a period).
+    """
 
     name: str
     entries: Iterable[Entry]
+    calls: int
     problems: tuple[str, ...] | None = None
 
 
@@ -64,11 +70,11 @@ def _side(workspace: Workspace, name: str, query: Query, zone: ZoneInfo) -> _Sid
     period = period_named(name, zone)
     if period is not None:
         within = replace(query, start=period.start, end=period.end)
-        return _Side(named(period), workspace.index.entries(within))
+        return _Side(named(period), *counted(workspace, within))
     job = find_job(workspace, name)
     entries, problems = entries_of_job(workspace, job)
-    mine = [e for e in entries if query.user_id in (None, e.user_id)]
-    return _Side(job.job_id, [e for e in mine if query.stage in (None, e.stage)], tuple(map(str, problems)))
+    mine = [e for e in entries if query.user_id in (None, e.user_id) and query.stage in (None, e.stage)]
+    return _Side(job.job_id, mine, len(mine), tuple(map(str, problems)))
 
 
 def period_named(name: str, zone: ZoneInfo) -> Period | None:

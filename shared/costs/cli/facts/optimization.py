@@ -7,8 +7,8 @@ from ...rollup import Query
 from ...views.optimization import OptimizationFacts
 from ...workspace import Workspace
 from ..options import Span
-from ..progress import share_bar, telling
-from .common import health, zone_of
+from ..progress import in_turn, share_bar
+from .common import counted, health, zone_of
 
 
 def optimization_facts(workspace: Workspace, user_id: str | None, span: Span) -> OptimizationFacts:
@@ -16,9 +16,8 @@ def optimization_facts(workspace: Workspace, user_id: str | None, span: Span) ->
     period = span.period(workspace.clock(), zone_of(workspace, user_id))
     workspace.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
-    calls = sum(group.totals.calls for group in workspace.index.groups((), query))
     with share_bar("Repricing") as told:
-        entries = telling(workspace.index.entries(query), lambda done: told(done, calls))
+        [entries] = in_turn([counted(workspace, query)], told)
         found = find_improvements(entries, workspace.catalogue)
     return OptimizationFacts(
         user_id, period, found.savings, health(workspace), found.cacheable, found.waste, found.worths

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 from ...analysis.explain import explain
-from ...analysis.sums import UNNAMED, total, totals_by
-from ...model import Entry
+from ...analysis.sums import UNNAMED, totals_by
 from ...periods import previous_month
 from ...rollup import Query, Totals
 from ...views.common import named
@@ -17,9 +14,9 @@ from ...views.monthly import MonthFacts
 from ...views.statement import JOBS, DearJob, StatementFacts
 from ...workspace import Workspace
 from ..options import Span
-from ..progress import Told, share_bar, telling
+from ..progress import in_turn, share_bar
 from .anomalies import anomaly_facts
-from .common import days_of, health
+from .common import counted, days_of, health
 from .forecast import forecast_facts
 from .month import month_facts, same_days_before
 from .optimization import optimization_facts
@@ -58,20 +55,8 @@ def _explained(workspace: Workspace, month: MonthFacts, query: Query) -> Explain
     earlier = same_days_before(month.period, month.pace)
     before = replace(query, start=earlier.start, end=earlier.end)
     with share_bar("Comparing") as told:
-        parts = explain(*_read(workspace, [before, query], told))
+        parts = explain(*in_turn([counted(workspace, each) for each in (before, query)], told))
     return ExplainFacts(named(earlier), named(month.period), parts, health(workspace))
-
-
-def _read(workspace: Workspace, queries: Sequence[Query], told: Told) -> Iterator[Iterator[Entry]]:
-    """Return the entries of each query, and tell how many of all were read so far."""
-    calls = [total(workspace.index.groups((), query)).calls for query in queries]
-    for number, query in enumerate(queries):
-        so_far = partial(_tell, told, sum(calls[:number]), sum(calls))
-        yield telling(workspace.index.entries(query), so_far)
-
-
-def _tell(told: Told, before: int, whole: int, done: int) -> None:
-    told(before + done, whole)
 
 
 def _jobs(workspace: Workspace, query: Query) -> tuple[DearJob, ...]:
