@@ -182,8 +182,8 @@ def merged_file(path: Path, target: Path) -> str:
     newer ones are added to it.
 
     Raises:
-        PriceFileError: one of the files does not follow the format, or ``path`` has another price
-            than ``target`` for the same model and date.
+        PriceFileError: one of the files does not follow the format, ``path`` has another price than
+            ``target`` for the same model and date, or something that cannot be added.
     """
     from io import StringIO
 
@@ -196,6 +196,7 @@ def merged_file(path: Path, target: Path) -> str:
     yaml.width = 110
     data = (yaml.load(target.read_text("utf-8")) if target.exists() else None) or {}
     source = YAML().load(path.read_text("utf-8"))
+    _refuse_others(path, source)
     models = data["models"] = data.get("models") or {}
     for key, model in (source.get("models") or {}).items():
         name = key.strip().lower()
@@ -210,8 +211,32 @@ def merged_file(path: Path, target: Path) -> str:
     text = StringIO()
     yaml.dump(data, text)
     parsed = parse(text.getvalue().encode(), target, PriceFileError)
-    read_book([parsed])
+    merged = PriceBook(read_book([parsed]), "profile", "")
+    _refuse_left_out(path, new, merged)
     return text.getvalue()
+
+
+def _refuse_others(path: Path, source: Mapping[str, Any]) -> None:
+    for key in sorted(source.keys() - {"models", "checked"}):
+        raise PriceFileError(Place(path, key=key), "only models are added by an update", _BY_HAND)
+
+
+def _refuse_left_out(path: Path, new: Mapping[str, PriceList], merged: PriceBook) -> None:
+    """Refuse a file of which something would be left out in silence, such as a new tier of a known model."""
+    for name, prices in new.items():
+        result = merged.find(name)
+        known = _contents(result) if result else set()
+        if missing := sorted(_contents(prices) - known):
+            what = f"{name} is in your prices.yaml already, and this of it cannot be added: {missing[0]}"
+            raise PriceFileError(Place(path, key=f"models.{name}"), what, _BY_HAND)
+
+
+def _contents(prices: PriceList) -> set[str]:
+    """Return in words all that a model's prices say: each price of each tier, and each further name."""
+    return {*_words(prices), *(f"the name {alias}" for alias in prices.aliases)}
+
+
+_BY_HAND: Final = "write it into your prices.yaml by hand"
 
 
 def _refuse_conflict(path: Path, name: str, old: PriceList, new: PriceList) -> None:
@@ -226,8 +251,14 @@ def _refuse_conflict(path: Path, name: str, old: PriceList, new: PriceList) -> N
             )
 
 
+_OF_THE_MODEL: Final = ("aliases", "class", "complete", "tiers")
+"""What a model says beside its prices."""
+
+
 def _listed(model: Any) -> list[Any]:
-    return list(model["prices"]) if "prices" in model else [model]
+    if "prices" in model:
+        return list(model["prices"])
+    return [{key: value for key, value in model.items() if key not in _OF_THE_MODEL}]
 
 
 def _since(price: Any) -> datetime | None:
@@ -243,6 +274,6 @@ def _as_list(model: Any, added: list[Any]) -> Any:
     if "prices" in model:
         model["prices"][:0] = added
         return model
-    outer = {key: model[key] for key in ("aliases", "class", "complete", "tiers") if key in model}
+    outer = {key: model[key] for key in _OF_THE_MODEL if key in model}
     inner = {key: value for key, value in model.items() if key not in outer}
     return {**outer, "prices": [*added, inner]}

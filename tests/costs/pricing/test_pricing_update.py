@@ -213,6 +213,34 @@ def test_the_first_price_file_is_made(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        (
+            "models: {acme/one: {since: 2026-06-01, source: s, per_image: 1, "
+            "tiers: {batch: {since: 2026-06-01, source: s, per_image: 0.5}}}}",
+            r"acme/one .* cannot be added: batch since 2026-06-01: images \$0.5",
+        ),
+        (
+            "models: {acme/one: {since: 2026-06-01, source: s, per_image: 1, aliases: [uno]}}",
+            "cannot be added: the name acme/uno",
+        ),
+        (
+            'models: {acme/one: {since: 2026-01-01, source: s, hours_utc: "00:30-16:30", per_image: 1}}',
+            "cannot be added: standard since 2026-01-01, 00:30-16:30 UTC: images",
+        ),
+        ("services: {acme: {discount: {percent: 9, since: 2026-06-01, source: s}}}", "only models are added"),
+    ],
+    ids=["a tier", "a name", "hours", "a discount"],
+)
+def test_nothing_of_a_file_is_left_out_in_silence(more: str, fault: str, tmp_path: Path) -> None:
+    mine, newer = tmp_path / "prices.yaml", tmp_path / "newer.yaml"
+    mine.write_text(MINE)
+    newer.write_text(more)
+    with pytest.raises(PriceFileError, match=fault):
+        merged_file(newer, mine)
+
+
 def test_a_price_is_never_overwritten(tmp_path: Path) -> None:
     mine, newer = tmp_path / "prices.yaml", tmp_path / "newer.yaml"
     mine.write_text(MINE)
