@@ -68,6 +68,15 @@ class TestChat:
         assert summary.spent.request_id == served.request_id
         assert summary.spent.fault is None
 
+    def test_a_service_tier_with_a_price_of_its_own(
+        self, server: ProviderServer, provider: str, stream: bool
+    ) -> None:
+        """An account may be set to another tier than the standard one without the request saying so."""
+        server.next_replies(Reply(tier="priority"))
+        summary = SUMMARY.open(provider, options(server, provider, stream=stream)).summarize(SPOKEN)
+        expected = None if provider == "gemini" else "priority"  # its API states none
+        assert summary.spent.usage.get("service_tier") == expected
+
     def test_the_sdks_own_retries(self, server: ProviderServer, provider: str, stream: bool) -> None:
         server.next_replies(Reply("busy"), Reply("error"))
         summary = SUMMARY.open(provider, options(server, provider, stream=stream)).summarize(SPOKEN)

@@ -57,6 +57,7 @@ class Used(TypedDict, total=False):
     """What a call has used, as keyword arguments of ``log_usage``.
 
     ``tokens_total`` stands alone where a server tells no more; ``estimated`` says it did not tell.
+    ``service_tier`` is what the server really served, where that has a price of its own.
     """
 
     tokens_input: int
@@ -69,6 +70,7 @@ class Used(TypedDict, total=False):
     tokens_audio_input: int
     audio_seconds: float
     characters: int
+    service_tier: str
     estimated: bool
 
 

@@ -74,7 +74,7 @@ def _usage(answering: Answering, output: int) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": 0,
         },
         "output_tokens": output,
-        "service_tier": "standard",
+        "service_tier": "standard" if answering.reply.tier == "default" else answering.reply.tier,
     }
 
 

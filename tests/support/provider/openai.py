@@ -107,6 +107,7 @@ def _head(answering: Answering, kind: str) -> dict[str, Any]:
         "object": kind,
         "created": 1_790_000_000,
         "model": answering.asked.model,
+        "service_tier": answering.reply.tier,
     }
 
 

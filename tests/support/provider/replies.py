@@ -18,13 +18,17 @@ TEXT = "The recording is a short notice with four sentences."
 
 @dataclass(frozen=True)
 class Reply:
-    """How the next request is answered. ``cached``, ``written`` and ``reasoning`` are token counts."""
+    """How the next request is answered. ``cached``, ``written`` and ``reasoning`` are token counts.
+
+    ``tier`` is the service tier that served it, by OpenAI's name.
+    """
 
     how: How = "normal"
     text: str = TEXT
     cached: int = 0
     written: int = 0
     reasoning: int = 0
+    tier: str = "default"
 
 
 @dataclass(frozen=True)

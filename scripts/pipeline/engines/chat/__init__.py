@@ -19,6 +19,8 @@ RETRIES: Final = 2
 
 TIMEOUT_SECONDS: Final = 120.0
 
+_STANDARD_TIERS: Final = frozenset({"auto", "default", "standard"})
+
 _ENVELOPE_TOKENS: Final = 64
 """Room for what a provider puts around the messages: roles and separators."""
 
@@ -124,6 +126,11 @@ def drain(chunks: Iterable[Chunk], take: Callable[[Chunk], None]) -> str | None:
             raise
         return f"the answer broke off ({type(fault).__name__}: {fault})"
     return None
+
+
+def served_as(tier: str | None) -> Used:
+    """Return the service tier of an answer where it is not the standard one, which accounts may have set."""
+    return {"service_tier": tier} if tier and tier not in _STANDARD_TIERS else {}
 
 
 def chat_needs(chat: ChatModel, prompt: Prompt) -> Needs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
-from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain, key_in
+from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain, key_in, served_as
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -71,6 +71,7 @@ def _usage(usage: Usage) -> Used:
         "tokens_cached": read,
         "tokens_cache_write": written,
         "tokens_cache_write_1h": created.ephemeral_1h_input_tokens if created else 0,
+        **served_as(usage.service_tier),
     }
 
 

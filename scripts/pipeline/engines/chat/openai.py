@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines import EngineOptions, Spent, Unavailable, Used
-from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain
+from pipeline.engines.chat import RETRIES, TIMEOUT_SECONDS, Answer, Prompt, SdkChat, drain, served_as
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -37,7 +37,7 @@ class OpenAIChat(SdkChat):
         raw = self._client.chat.completions.with_raw_response.create(**self._request(prompt))
         reply: ChatCompletion = raw.parse()
         text = reply.choices[0].message.content or ""
-        usage = _usage(reply.usage) or prompt.roughly(text)
+        usage = (_usage(reply.usage) or prompt.roughly(text)) | served_as(reply.service_tier)
         return Answer(text, Spent(usage, reply.id, {"sdk_retries": raw.retries_taken}))
 
     def _streamed(self, prompt: Prompt) -> Answer:
@@ -49,6 +49,7 @@ class OpenAIChat(SdkChat):
             fault = drain(chunks, came.append)
         text = "".join(choice.delta.content or "" for chunk in came for choice in chunk.choices)
         usage = _usage(came[-1].usage if came else None) or prompt.roughly(text)
+        usage |= served_as(came[-1].service_tier if came else None)
         request_id = came[0].id if came else None
         return Answer(text, Spent(usage, request_id, {"streamed": True}, fault))
 
