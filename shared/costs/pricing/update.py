@@ -1,4 +1,4 @@
-"""Take newer prices: a release of ``genai-prices`` (a wheel), or a price file. The difference comes first.
+"""Take a newer release of ``genai-prices`` (a wheel), and tell how prices differ. The difference comes first.
 
 A release that was installed by other means is in force at once; what it changes can still be seen.
 
@@ -15,18 +15,14 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ..errors import CostError, Place, PriceFileError
-from ..yaml_strict import parse, read
-from .book import PriceBook
+from ..errors import CostError
 from .catalogue import Catalogue
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices, installed_version
 from .rates import UNITS, Price, PriceList, from_plain
-from .reading import read_book
 
 SUPPORTED: Final = ">=0.2,<0.3"
 """The releases of ``genai-prices`` whose types are understood."""
@@ -120,7 +116,7 @@ def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[
     """Return how prices differ between two sets of them, by name."""
     found = []
     for name in sorted({*old, *new}):
-        before, after = (_words(prices.get(name)) for prices in (old, new))
+        before, after = (in_words(prices.get(name)) for prices in (old, new))
         if before != after:
             kind: Literal["added", "removed", "changed"]
             kind = "added" if name not in old else "removed" if name not in new else "changed"
@@ -128,7 +124,8 @@ def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[
     return found
 
 
-def _words(prices: PriceList | None) -> tuple[str, ...]:
+def in_words(prices: PriceList | None) -> tuple[str, ...]:
+    """Return each price of each tier in words, such as ``batch since 2026-06-01: input $0.5``."""
     if prices is None:
         return ()
     several = [(None, prices.prices), *sorted(prices.tiers.items())]
@@ -160,120 +157,3 @@ def install_release(wheel: Path) -> None:
     if done.returncode:
         fault = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise UpdateFailed(f"pip could not install {wheel} ({fault[0]}): install it by hand")
-
-
-# --- price files
-
-
-def file_prices(path: Path) -> dict[str, PriceList]:
-    """Return the prices of a price file, by ``provider/model``.
-
-    Raises:
-        PriceFileError: the file cannot be read or does not follow the format.
-    """
-    book = PriceBook(read_book([parse(read(path, PriceFileError), path, PriceFileError)]), "profile", "")
-    return {name: prices for name in book.names() if (prices := book.find(name))}
-
-
-def merged_file(path: Path, target: Path) -> str:
-    """Return the text of ``target`` (a ``prices.yaml``, or nothing yet) with the models of ``path`` added.
-
-    Comments and all that is in ``target`` stay. A model that is in both keeps its earlier prices:
-    newer ones are added to it.
-
-    Raises:
-        PriceFileError: one of the files does not follow the format, ``path`` has another price than
-            ``target`` for the same model and date, or something that cannot be added.
-    """
-    from io import StringIO
-
-    from ruamel.yaml import YAML  # keeps comments; only this command pays for it
-
-    new = file_prices(path)
-    old = file_prices(target) if target.exists() else {}
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 110
-    data = (yaml.load(target.read_text("utf-8")) if target.exists() else None) or {}
-    source = YAML().load(path.read_text("utf-8"))
-    _refuse_others(path, source)
-    models = data["models"] = data.get("models") or {}
-    for key, model in (source.get("models") or {}).items():
-        name = key.strip().lower()
-        if name not in old:
-            models[key] = model
-            continue
-        _refuse_conflict(path, name, old[name], new[name])
-        known = {price.since for price in old[name].prices}
-        added = [p for p in _listed(model) if _since(p) not in known]
-        current = next(k for k in models if k.strip().lower() == name)
-        models[current] = _as_list(models[current], added)
-    text = StringIO()
-    yaml.dump(data, text)
-    parsed = parse(text.getvalue().encode(), target, PriceFileError)
-    merged = PriceBook(read_book([parsed]), "profile", "")
-    _refuse_left_out(path, new, merged)
-    return text.getvalue()
-
-
-def _refuse_others(path: Path, source: Mapping[str, Any]) -> None:
-    for key in sorted(source.keys() - {"models", "checked"}):
-        raise PriceFileError(Place(path, key=key), "only models are added by an update", _BY_HAND)
-
-
-def _refuse_left_out(path: Path, new: Mapping[str, PriceList], merged: PriceBook) -> None:
-    """Refuse a file of which something would be left out in silence, such as a new tier of a known model."""
-    for name, prices in new.items():
-        result = merged.find(name)
-        known = _contents(result) if result else set()
-        if missing := sorted(_contents(prices) - known):
-            what = f"{name} is in your prices.yaml already, and this of it cannot be added: {missing[0]}"
-            raise PriceFileError(Place(path, key=f"models.{name}"), what, _BY_HAND)
-
-
-def _contents(prices: PriceList) -> set[str]:
-    """Return in words all that a model's prices say: each price of each tier, and each further name."""
-    return {*_words(prices), *(f"the name {alias}" for alias in prices.aliases)}
-
-
-_BY_HAND: Final = "write it into your prices.yaml by hand"
-
-
-def _refuse_conflict(path: Path, name: str, old: PriceList, new: PriceList) -> None:
-    before = {(price.since, price.hours): price.rates for price in old.prices}
-    for price in new.prices:
-        key = (price.since, price.hours)
-        if key in before and before[key] != price.rates:
-            raise PriceFileError(
-                Place(path, key=f"models.{name}"),
-                f"it has another price for {name} since {price.since:%Y-%m-%d} than your prices.yaml",
-                "give it a later date: a price is never overwritten",
-            )
-
-
-_OF_THE_MODEL: Final = ("aliases", "class", "complete", "tiers")
-"""What a model says beside its prices."""
-
-
-def _listed(model: Any) -> list[Any]:
-    if "prices" in model:
-        return list(model["prices"])
-    return [{key: value for key, value in model.items() if key not in _OF_THE_MODEL}]
-
-
-def _since(price: Any) -> datetime | None:
-    from datetime import UTC, time
-
-    since = price.get("since")
-    return datetime.combine(since, time.min, tzinfo=UTC) if since is not None else None
-
-
-def _as_list(model: Any, added: list[Any]) -> Any:
-    if not added:
-        return model
-    if "prices" in model:
-        model["prices"][:0] = added
-        return model
-    outer = {key: model[key] for key in _OF_THE_MODEL if key in model}
-    inner = {key: value for key, value in model.items() if key not in outer}
-    return {**outer, "prices": [*added, inner]}

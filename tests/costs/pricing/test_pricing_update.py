@@ -16,15 +16,14 @@ import pytest
 from shared.costs.errors import PriceFileError
 from shared.costs.pricing import update
 from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.price_file import file_prices, merged_file
 from shared.costs.pricing.rates import Price, PriceList, Rate
 from shared.costs.pricing.update import (
     Change,
     UpdateFailed,
     changes,
-    file_prices,
     install_release,
     installed_release,
-    merged_file,
     read_release,
 )
 
@@ -136,7 +135,7 @@ def test_changes_in_words() -> None:
         ),
     ]
     assert changes(old, old) == []
-    assert update._words(PriceList("a/b", (Price(),))) == ("standard at any date: no rate",)
+    assert update.in_words(PriceList("a/b", (Price(),))) == ("standard at any date: no rate",)
 
 
 # --- price files

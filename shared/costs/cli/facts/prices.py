@@ -13,6 +13,7 @@ from ...pricing import update
 from ...pricing.check import UsedModel, check
 from ...pricing.description import PricedModel, listing
 from ...pricing.peers import installed_peers
+from ...pricing.price_file import file_prices, merged_file
 from ...rollup import Query
 from ...views.prices import CheckedPrices, PriceUpdate
 from ...workspace import PRICES_NAME, Workspace
@@ -117,12 +118,12 @@ def _from_file(workspace: Workspace, source: Path, *, write: bool) -> PriceUpdat
     target = workspace.prices_path
     if target is None:
         raise WrongUsage(f"{PRICES_NAME} lies beside the profile, and there is none: cost-dashboard init")
-    text = update.merged_file(source, target)
-    before = update.file_prices(target) if target.exists() else {}
+    text = merged_file(source, target)
+    before = file_prices(target) if target.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / PRICES_NAME
         draft.write_text(text, encoding="utf-8")
-        changes = update.changes(before, update.file_prices(draft))
+        changes = update.changes(before, file_prices(draft))
     if write and changes:
         with replacing(target) as draft:
             draft.write_text(text, encoding="utf-8", newline="\n")
