@@ -82,6 +82,8 @@ def _size(path: Path) -> int:
 class Index:
     """Sums, ids and problems of all registered ledgers. Thread-safe; usable after a fork.
 
+    Raises ``StorageUnavailable`` where sums are too large for 64 bits: 9.2 billion USD.
+
     Nothing here raises because ``index.db`` is locked, damaged, deleted or cannot be written: the
     ledgers are then folded in memory, and :attr:`degraded` says why.
     """
@@ -394,13 +396,19 @@ class Index:
     def _do(self, action: Callable[[Backend], T]) -> T:
         """Do something with the index; where its file fails, begin anew, and else go on in memory."""
         with self._lock:
-            if self._memory is None or time.monotonic() >= self._retry_at:
-                try:
-                    return self._with_file(action)
-                except (StorageUnavailable, UnsafePath) as fault:
-                    self._enter_memory(fault)
-            assert self._memory is not None
-            return action(self._memory)
+            try:
+                return self._done(action)
+            except (sqlite3.IntegrityError, OverflowError) as fault:
+                raise StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}") from fault
+
+    def _done(self, action: Callable[[Backend], T]) -> T:
+        if self._memory is None or time.monotonic() >= self._retry_at:
+            try:
+                return self._with_file(action)
+            except (StorageUnavailable, UnsafePath) as fault:
+                self._enter_memory(fault)
+        assert self._memory is not None
+        return action(self._memory)
 
     def _with_file(self, action: Callable[[Backend], T]) -> T:
         try:

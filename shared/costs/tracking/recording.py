@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import StorageUnavailable
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
@@ -177,8 +178,12 @@ class Recording:
         return loaded.catalogue
 
     def _recorded_before(self, entry_id: str) -> Entry | None:
-        self._workspace.index.catch_up(self._job.ledger)
-        return self.find(entry_id)
+        try:
+            self._workspace.index.catch_up(self._job.ledger)
+            return self.find(entry_id)
+        except StorageUnavailable as fault:  # should it be there: an id counts once
+            log.debug("not known whether entry %s is recorded: %s", entry_id, fault)
+            return None
 
     def _warn_once(self, key: object, message: str, *values: object) -> None:
         if key not in self._warned:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..errors import UnknownEntry
+from ..errors import StorageUnavailable, UnknownEntry
 from ..money import Nanos, to_usd
 from ..patience import at_most
 from ..rollup import JobRef
@@ -25,6 +24,7 @@ from .watch import Alert, BudgetWatch
 if TYPE_CHECKING:
     from ..budgets.gate import Request
     from ..budgets.hold import Hold
+    from ..budgets.spending import Questions
 
 
 CALL_S: Final = 2.2
@@ -64,7 +64,7 @@ class Session:
             if stage is not None:
                 stage.count(outcome)
             if asked is not None:
-                self._tell(self.watch.alerts_of(asked, outcome.spends))
+                self._tell(asked, outcome)
         if call.hold is not None:
             self._settle(call.hold, outcome)
         return to_usd(outcome.entry.cost)
@@ -99,9 +99,13 @@ class Session:
         self.recording.write(taken_back, location.ledger)
         return Nanos(-taken_back.cost)
 
-    def _tell(self, alerts: Iterable[Alert]) -> None:
-        for alert in alerts:
-            log.log(alert.level, "%s", alert.text)
+    def _tell(self, asked: Questions, outcome: Outcome) -> None:
+        """Say which limits a call has crossed; it is recorded, whatever happens here."""
+        try:
+            for alert in self.watch.alerts_of(asked, outcome.spends):
+                log.log(alert.level, "%s", alert.text)
+        except StorageUnavailable as fault:
+            log.warning("the budgets cannot be checked: %s", fault)
 
     @property
     def job_ref(self) -> JobRef | None:
@@ -111,11 +115,14 @@ class Session:
     def report(self, stage: Stage) -> None:
         """Say what a stage cost, what is wrong with its recording, and which alerts are new."""
         with at_most(CALL_S):
-            stage.say(logging.INFO, cost_line(stage.sums, self.standing()))
             if self.degraded:
                 stage.say(logging.WARNING, self.degraded_line())
-            for alert in self.new_alerts(stage.name, ended=True):
-                stage.say(alert.level, alert.text)
+            try:
+                stage.say(logging.INFO, cost_line(stage.sums, self.standing()))
+                for alert in self.new_alerts(stage.name, ended=True):
+                    stage.say(alert.level, alert.text)
+            except StorageUnavailable as fault:
+                stage.say(logging.WARNING, f"what was spent cannot be told: {fault}")
 
     def new_alerts(self, stage: str | None, *, ended: bool = False) -> list[Alert]:
         """Return the alerts that no process has told yet for this period; see the watch for ``ended``."""

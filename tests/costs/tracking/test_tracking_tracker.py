@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
+from shared.costs.index.staging import SETTLE_AT
 
 
 def ledger_lines(job_dir: Path) -> list[dict[str, Any]]:
@@ -258,6 +260,23 @@ def test_a_look_before_the_call(profile: Path, job_dir: Path) -> None:
         allowed, said = tracker.can_make_api_call(0.001)
         assert not allowed
         assert "monthly_limit" in said[0]
+
+
+def test_sums_too_large_for_the_index_do_not_stop_recording(
+    job_dir: Path, cost_home: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with CostTracker(job_dir) as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1000, 200)
+        with sqlite3.connect(cost_home / "index.db", isolation_level=None) as other:
+            other.execute("UPDATE sums SET cost = ?", (2**63 - 1,))
+        other.close()
+        for number in range(2 * SETTLE_AT):
+            tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id=f"call-{number}")
+        with tracker.stage("06_asr"):
+            tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    assert len((job_dir / "cost_ledger.jsonl").read_bytes().splitlines()) == 2 + 2 * SETTLE_AT
+    assert "the budgets cannot be checked: the sums are too large" in caplog.text
+    assert "what was spent cannot be told: the sums are too large" in "".join(capsys.readouterr())
 
 
 def test_a_refused_profile_does_not_stop_recording(
