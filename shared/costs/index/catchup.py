@@ -14,13 +14,13 @@ from ..errors import StorageUnavailable
 from ..ledger.places import Appended
 from ..model import Entry
 from ..money import Nanos
-from . import queries
+from . import spends
 from .backend import Backend
 from .database import DatabaseDamaged
 from .intake import Intake
 from .ledgerfile import FINGERPRINT_BYTES, opened
-from .queries import Asked
 from .registry import Registered, Registry, random_token
+from .spends import Asked
 from .staging import SETTLE_AT, Spot, all_staged, any_waits, is_taken_in, stage
 
 SWEEP_AT: Final = 32
@@ -62,7 +62,7 @@ class CatchUp:
         try:
             with self._backend.transaction(wait_s) as db:
                 self._stage(db, ledger.id, entry, spot)
-                answer = queries.spends(db, asked, ledger.id)
+                answer = spends.spends(db, asked, ledger.id)
                 if answer.staged.rows >= SETTLE_AT:
                     self._settle(db, ledger.id)
         except _NotNext:
@@ -70,7 +70,7 @@ class CatchUp:
             self._intake.catch_up(ledger, time.monotonic() + wait_s)
             self._registry.drop(self._intake.moved)
             with self._backend.snapshot() as db:
-                return queries.spends(db, asked).spends
+                return spends.spends(db, asked).spends
         if answer.staged.end == found.st_size:
             self._backend.up_to_date[ledger.id] = _look(found)
         return answer.spends

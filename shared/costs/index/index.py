@@ -38,7 +38,7 @@ from ..money import Nanos
 from ..patience import allowed
 from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import CostStorage
-from . import queries
+from . import queries, spends
 from .backend import Backend, MemoryIndex
 from .catchup import CatchUp
 from .database import DatabaseDamaged
@@ -46,8 +46,9 @@ from .indexfile import IndexFile
 from .intake import entries_of
 from .keys import key_of
 from .ledgerfile import LedgerFile, opened
-from .queries import Asked, Span
 from .registry import Registry
+from .span import Span
+from .spends import Asked
 from .staging import find_staged
 from .state import StateDb
 from .store import find_reserved, find_seen, ledger_row
@@ -235,7 +236,7 @@ class Index:
         As :meth:`spend`; a query's other conditions are not looked at.
         """
         question = self._question(asked)
-        return self._ask(lambda db: queries.spends(db, question).spends, settled=False)
+        return self._ask(lambda db: spends.spends(db, question).spends, settled=False)
 
     def _question(self, asked: Sequence[Query]) -> Asked:
         """Return what a budget check asks; each one of a process asks the same for a long time."""
@@ -253,7 +254,7 @@ class Index:
         history, so the days of a month are best had from here.
         """
         span = Span.of(start, end)
-        return self._ask(lambda db: queries.spend_by_bucket(db, span, user_id))
+        return self._ask(lambda db: spends.spend_by_bucket(db, span, user_id))
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
         """Return the sums of the entries that match, by the dimensions asked for; largest cost first.

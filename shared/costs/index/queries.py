@@ -1,26 +1,22 @@
-"""Answers questions from the index's tables. Only reads.
+"""Sums by dimensions, jobs and problems, from the index's tables. Only reads.
 
-A period is split into whole UTC days, for which ``days`` has the sums, and at most two pieces of a day
-at its ends, which ``sums`` has by bucket. So the answer is exact in every time zone, and a month costs
-the same whatever the history.
+For the whole UTC days of a period ``days`` has the sums, for the pieces at its ends ``sums`` by bucket.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..ledger.places import LedgerProblem
 from ..model import Entry
 from ..money import Nanos
-from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
+from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals
 from .fold import dim_of
-from .staging import STAGED, STAGED_WIDTH, Staged
-from .store import DAY_BUCKETS, MANY_BUCKETS, SLOTS
+from .span import Span, Sql, between
+from .store import MANY_BUCKETS
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
 _SUMMED: Final = ", ".join(f"sum(f.{name})" for name in SUM_COLUMNS)
@@ -33,159 +29,6 @@ _COLUMN: Final[dict[Dimension, str]] = {
 }
 _OF_LEDGER: Final = frozenset({"ledger", "job_id"})
 _FINE: Final = _OF_LEDGER | {"bucket"}
-
-
-class Span(NamedTuple):
-    """Buckets from ``start`` to before ``end``; ``None`` where it has no edge."""
-
-    start: int | None
-    end: int | None
-
-    @classmethod
-    @lru_cache(maxsize=256)
-    def of(cls, start: datetime | None, end: datetime | None) -> Span:
-        """Return the span between two instants, which should be edges of buckets."""
-        return cls(_bucket(start), _bucket(end))
-
-    def has(self, bucket: int) -> bool:
-        """Tell whether a bucket lies in the span."""
-        return (self.start is None or self.start <= bucket) and (self.end is None or bucket < self.end)
-
-    def days(self) -> tuple[int | None, int | None]:
-        """Return the whole days in the span, as first and one after the last."""
-        first = None if self.start is None else -(-self.start // DAY_BUCKETS)
-        after = None if self.end is None else self.end // DAY_BUCKETS
-        return first, after
-
-    def edges(self) -> list[Span]:
-        """Return the pieces of the span that are no whole day."""
-        first, after = self.days()
-        if first is not None and after is not None and first >= after:
-            return [self]
-        edges = []
-        if self.start is not None and first is not None and self.start < first * DAY_BUCKETS:
-            edges.append(Span(self.start, first * DAY_BUCKETS))
-        if self.end is not None and after is not None and after * DAY_BUCKETS < self.end:
-            edges.append(Span(after * DAY_BUCKETS, self.end))
-        return edges
-
-
-def _bucket(at: datetime | None) -> int | None:
-    return None if at is None else bucket_of(at) // BUCKET_SECONDS
-
-
-class _Sql(NamedTuple):
-    text: str
-    values: tuple[object, ...] = ()
-
-
-class Asked(NamedTuple):
-    """The question what was spent in some spans, by one user or by all, as one statement.
-
-    What is staged counts too. ``edges`` are the pieces of days, which are looked up by themselves.
-    """
-
-    text: str
-    values: tuple[object, ...]
-    edges: tuple[tuple[str | None, tuple[Span, ...]], ...]
-
-    @classmethod
-    def of(cls, queries: Sequence[Query]) -> Asked:
-        """Return the question for the time and user of some queries."""
-        pieces, edges = [], []
-        for query in queries:
-            span = Span.of(query.start, query.end)
-            pieces.append(_spend(span, query.user_id))
-            edges.append((query.user_id, tuple(span.edges())))
-        text = "".join(f", {piece.text}" for piece in pieces)
-        values = tuple(value for piece in pieces for value in piece.values)
-        return cls(f"SELECT {STAGED}{text} FROM staged", values, tuple(edges))
-
-
-class Answer(NamedTuple):
-    """What was spent in each span asked for, and what is staged."""
-
-    spends: list[Nanos]
-    staged: Staged
-
-
-def spends(db: sqlite3.Connection, asked: Asked, ledger: int = 0) -> Answer:
-    """Return what was spent, and what is staged of one ledger and in all."""
-    row = db.execute(asked.text, (ledger, ledger, ledger, *asked.values)).fetchone()
-    found = [
-        Nanos(amount + sum(_edge(db, user_id, edge) for edge in edges) if edges else amount)
-        for amount, (user_id, edges) in zip(row[STAGED_WIDTH:], asked.edges, strict=True)
-    ]
-    return Answer(found, Staged.of(row[:STAGED_WIDTH]))
-
-
-def _spend(span: Span, user_id: str | None) -> _Sql:
-    """Return the sum over whole days and what is staged."""
-    first, after = span.days()
-    days = (-_EVER if first is None else first, _EVER if after is None else after)
-    buckets = (-_EVER if span.start is None else span.start, _EVER if span.end is None else span.end)
-    if user_id is None:
-        return _Sql(
-            f"""coalesce(sum(iif(bucket >= ? AND bucket < ?, cost, 0)), 0) + coalesce((
-                {_USERS} SELECT sum(p.cost) FROM u JOIN spend p ON p.user_id = u.name
-                WHERE p.day >= ? AND p.day < ?), 0)""",
-            (*buckets, *days),
-        )
-    return _Sql(
-        """coalesce(sum(iif(user_id = ? AND bucket >= ? AND bucket < ?, cost, 0)), 0) + coalesce((
-            SELECT sum(p.cost) FROM spend p WHERE p.user_id = ? AND p.day >= ? AND p.day < ?), 0)""",
-        (user_id, *buckets, user_id, *days),
-    )
-
-
-def _edge(db: sqlite3.Connection, user_id: str | None, edge: Span) -> int:
-    users = _users(db) if user_id is None else [user_id]
-    return sum(amount for user in users for _, amount in slots(db, edge, user))
-
-
-_EVER: Final = 1 << 40
-
-
-def slots(db: sqlite3.Connection, span: Span, user_id: str) -> Iterator[tuple[int, int]]:
-    """Return each bucket of a span in which a user spent something, and how much."""
-    first = None if span.start is None else span.start // DAY_BUCKETS
-    after = None if span.end is None else -(-span.end // DAY_BUCKETS)
-    where, values = _between("day", first, after)
-    rows = db.execute(f"SELECT day, slots FROM spend WHERE user_id = ?{where}", (user_id, *values))
-    for day, packed in rows:
-        for slot, amount in enumerate(SLOTS.unpack(packed)):
-            bucket = day * DAY_BUCKETS + slot
-            if amount and span.has(bucket):
-                yield bucket, amount
-
-
-def spend_by_bucket(db: sqlite3.Connection, span: Span, user_id: str | None) -> dict[int, Nanos]:
-    """Return what was spent in each bucket (its start in seconds), by one user or by all."""
-    found: dict[int, Nanos] = {}
-    for user in _users(db) if user_id is None else [user_id]:
-        for bucket, amount in slots(db, span, user):
-            at = bucket * BUCKET_SECONDS
-            found[at] = Nanos(found.get(at, 0) + amount)
-    return found
-
-
-def _users(db: sqlite3.Connection) -> list[str]:
-    """Return every user who ever spent anything, with one look-up each."""
-    return [str(row[0]) for row in db.execute(f"{_USERS} SELECT name FROM u WHERE name NOTNULL")]
-
-
-_USERS: Final = """WITH RECURSIVE u (name) AS (
-    SELECT min(user_id) FROM spend
-    UNION ALL SELECT (SELECT min(user_id) FROM spend WHERE user_id > name) FROM u WHERE name NOTNULL)"""
-
-
-def _between(column: str, first: int | None, after: int | None) -> tuple[str, list[int]]:
-    text, values = "", []
-    if first is not None:
-        text, values = f" AND {column} >= ?", [first]
-    if after is not None:
-        text, values = f"{text} AND {column} < ?", [*values, after]
-    return text, values
 
 
 def groups(
@@ -229,7 +72,7 @@ def _source(
     ledgers: Sequence[int] | None,
     *,
     jobs: bool,
-) -> _Sql:
+) -> Sql:
     """Return the rows to sum: by day where that is fine enough, else by bucket and ledger."""
     span = Span.of(query.start, query.end)
     if ledgers is not None:
@@ -239,38 +82,38 @@ def _source(
     return _coarse(span)
 
 
-def _coarse(span: Span) -> _Sql:
+def _coarse(span: Span) -> Sql:
     first, after = span.days()
-    where, values = _between("day", first, after)
+    where, values = between("day", first, after)
     if first is not None and after is not None and first >= after:
         where, values = " AND 0", []
-    pieces = [_Sql(f"SELECT dim, {_NAMES} FROM days WHERE 1{where}", tuple(values))]
+    pieces = [Sql(f"SELECT dim, {_NAMES} FROM days WHERE 1{where}", tuple(values))]
     for edge in span.edges():
-        where, values = _between("bucket", edge.start, edge.end)
-        pieces.append(_Sql(f"SELECT dim, {_NAMES} FROM sums WHERE 1{where}", tuple(values)))
+        where, values = between("bucket", edge.start, edge.end)
+        pieces.append(Sql(f"SELECT dim, {_NAMES} FROM sums WHERE 1{where}", tuple(values)))
     text = " UNION ALL ".join(piece.text for piece in pieces)
     summed = ", ".join(f"sum({name}) AS {name}" for name in SUM_COLUMNS)
-    return _Sql(
+    return Sql(
         f"SELECT dim, {summed} FROM ({text}) GROUP BY dim", tuple(v for piece in pieces for v in piece.values)
     )
 
 
-def _fine(span: Span) -> _Sql:
-    where, values = _between("bucket", span.start, span.end)
-    return _Sql(f"SELECT bucket, ledger, dim, {_NAMES} FROM sums WHERE 1{where}", tuple(values))
+def _fine(span: Span) -> Sql:
+    where, values = between("bucket", span.start, span.end)
+    return Sql(f"SELECT bucket, ledger, dim, {_NAMES} FROM sums WHERE 1{where}", tuple(values))
 
 
-def _of_ledgers(db: sqlite3.Connection, span: Span, ledgers: Sequence[int]) -> _Sql:
+def _of_ledgers(db: sqlite3.Connection, span: Span, ledgers: Sequence[int]) -> Sql:
     """Return the rows of some ledgers: one look-up for each bucket of their lives, or all."""
     numbers = ", ".join(map(str, ledgers)) or "NULL"
     lives = f"SELECT max(last_bucket - first_bucket) FROM ledgers WHERE id IN ({numbers})"
     longest = db.execute(lives).fetchone()[0]
-    where, values = _between("s.bucket", span.start, span.end)
+    where, values = between("s.bucket", span.start, span.end)
     names = ", ".join(f"s.{name}" for name in SUM_COLUMNS)
     if longest is not None and longest >= MANY_BUCKETS:
         text = f"SELECT s.bucket, s.ledger, s.dim, {names} FROM sums s WHERE s.ledger IN ({numbers}){where}"
-        return _Sql(text, tuple(values))
-    return _Sql(
+        return Sql(text, tuple(values))
+    return Sql(
         f"""WITH RECURSIVE own (bucket, ledger, last) AS (
             SELECT first_bucket, id, last_bucket FROM ledgers
             WHERE id IN ({numbers}) AND first_bucket <= last_bucket
@@ -281,7 +124,7 @@ def _of_ledgers(db: sqlite3.Connection, span: Span, ledgers: Sequence[int]) -> _
     )
 
 
-def _dims_where(query: Query) -> _Sql:
+def _dims_where(query: Query) -> Sql:
     text, values = ["1"], []
     for name in DIM_COLUMNS:
         wanted = query.tag if name == "tags" else getattr(query, name, None)
@@ -289,7 +132,7 @@ def _dims_where(query: Query) -> _Sql:
             continue
         text.append("instr(',' || d.tags || ',', ',' || ? || ',') > 0" if name == "tags" else f"d.{name} = ?")
         values.append(wanted)
-    return _Sql(" AND ".join(text), tuple(values))
+    return Sql(" AND ".join(text), tuple(values))
 
 
 def _group(row: Sequence[object], width: int) -> Group:
@@ -317,21 +160,21 @@ def count_jobs(db: sqlite3.Connection, span: Span, user_id: str | None) -> int:
     return int(db.execute(f"SELECT count(*) FROM ({active.text})", active.values).fetchone()[0])
 
 
-def _active(span: Span, user_id: str | None) -> _Sql:
+def _active(span: Span, user_id: str | None) -> Sql:
     """Return the numbers of the ledgers that have entries in a span: by day, at its edges by bucket."""
     who, user = ("", []) if user_id is None else (" AND user_id = ?", [user_id])
     first, after = span.days()
-    pieces: list[_Sql] = []
+    pieces: list[Sql] = []
     if first is None or after is None or first < after:
-        where, values = _between("day", first, after)
-        pieces.append(_Sql(f"SELECT ledger FROM activity WHERE 1{where}{who}", (*values, *user)))
+        where, values = between("day", first, after)
+        pieces.append(Sql(f"SELECT ledger FROM activity WHERE 1{where}{who}", (*values, *user)))
     for edge in span.edges():
-        where, values = _between("bucket", edge.start, edge.end)
+        where, values = between("bucket", edge.start, edge.end)
         pieces.append(
-            _Sql(f"SELECT ledger FROM sums JOIN dims d ON d.id = dim WHERE 1{where}{who}", (*values, *user))
+            Sql(f"SELECT ledger FROM sums JOIN dims d ON d.id = dim WHERE 1{where}{who}", (*values, *user))
         )
     text = " UNION ".join(piece.text for piece in pieces)
-    return _Sql(f"SELECT DISTINCT ledger FROM ({text})", tuple(v for piece in pieces for v in piece.values))
+    return Sql(f"SELECT DISTINCT ledger FROM ({text})", tuple(v for piece in pieces for v in piece.values))
 
 
 def jobs(db: sqlite3.Connection, query: Query, ledgers: Sequence[int] | None) -> list[tuple[int, JobRef]]:
@@ -340,12 +183,12 @@ def jobs(db: sqlite3.Connection, query: Query, ledgers: Sequence[int] | None) ->
     Where the query asks for nothing but a job or a ledger, those without entries are named too.
     """
     if query == Query(job_id=query.job_id, ledger=query.ledger):
-        chosen = _Sql("SELECT id FROM ledgers" if ledgers is None else f"VALUES {_listed(ledgers)}")
+        chosen = Sql("SELECT id FROM ledgers" if ledgers is None else f"VALUES {_listed(ledgers)}")
     elif _only_of_user(query):
         chosen = _active(Span.of(query.start, query.end), query.user_id)
     else:
         source, where = _source(db, ("ledger",), query, ledgers, jobs=True), _dims_where(query)
-        chosen = _Sql(
+        chosen = Sql(
             f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}",
             (*source.values, *where.values),
         )
