@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
-from shared.costs.index import intake, queries
+from shared.costs.index import intake, spends
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT
 from shared.costs.ledger.ids import new_id
@@ -276,7 +276,7 @@ def test_threads_ask_different_questions(history: History) -> None:
 def test_lines_are_settled_while_somebody_asks(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole days and pieces of days are two look-ups, which must see the same."""
     piece = Query(start=BEGIN - timedelta(hours=1), end=BEGIN + timedelta(hours=1))
-    look_up = queries._edge
+    look_up = spends._edge
     with history.open() as mine, history.open() as other:
         assert mine.spends([piece]) == [2]
         history.log(mine, history.job("first"), a_call(10))
@@ -285,5 +285,5 @@ def test_lines_are_settled_while_somebody_asks(history: History, monkeypatch: py
             other.groups((), Query())  # settles
             return look_up(*given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(queries, "_edge", late)
+        monkeypatch.setattr(spends, "_edge", late)
         assert mine.spends([piece]) == [12]
