@@ -115,7 +115,8 @@ def _one(chance: random.Random, history: History, told: Counter[str]) -> None:
         name = chance.choice(["index.db"] * 6 + ["index.db-wal"] * 2 + ["index.db-seal"])
         if is_open and name == "index.db-wal":
             name = "index.db"  # SQLite trusts that nobody else writes to a -wal file in use
-        _change(chance, path.with_name(name), told)
+        chosen = path.with_name(name)
+        _change(chance, chosen if chosen.exists() and chosen.stat().st_size else path, told)
         assert_is_fold(index, history)
         ledger = chance.choice(history.ledgers)
         for repeated in (True, False):
@@ -135,17 +136,11 @@ def _reseal(history: History) -> None:
 
 
 def _change(chance: random.Random, path: Path, told: Counter[str]) -> None:
-    if not path.exists():
-        told["nothing to change"] += 1
-        return
     if chance.random() < 0.05:
         path.unlink()
         told["deleted"] += 1
         return
     data, before = bytearray(path.read_bytes()), path.stat()
-    if not data:
-        told["nothing to change"] += 1
-        return
     change = chance.choice(CHANGES)
     change(chance, data)
     with path.open("r+b") as file:

@@ -18,7 +18,7 @@ SHORT = {
     "lock hygiene": ["lock_hygiene.py", "--holds", "1600"],
     "system calls": ["syscall_faults.py", "--cases", "60"],
     "disk full": ["disk_full.py", "--entries", "150"],
-    "stopped holder": ["stopped_holder.py", "--calls", "2", "--only", "everything"],
+    "stopped holder": ["stopped_holder.py", "--calls", "1", "--only", "everything"],
 }
 LONG = {
     "kill storm": ["kill_storm.py"],

@@ -20,7 +20,9 @@ from shared.costs.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^```bash\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+GUARANTEES = (ROOT / "shared" / "costs" / "ledger" / "GUARANTEES.md").read_text(encoding="utf-8")
+_BLOCK = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
+COMMANDS = _BLOCK.findall(README)
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
@@ -97,6 +99,19 @@ def test_every_command_of_the_readme_runs(checkout: Path, cost_home: Path) -> No
     ] == before
     stages = [json.loads(line)["stage"] for line in before[0].decode().splitlines()]
     assert {"06_whisperx_asr", "13_ai_summarization"} <= set(stages)
+
+
+def test_every_command_of_the_guarantees_runs(checkout: Path, cost_home: Path) -> None:
+    said = run("\n".join(_BLOCK.findall(GUARANTEES)), checkout, cost_home)
+    assert said.count(": held: ") == 2
+    assert "Every byte is accounted for" in said
+
+
+def test_every_fault_program_is_among_the_guarantees() -> None:
+    """Those that end with a summary; the others are parts of them."""
+    programs = (ROOT / "scripts" / "faults").glob("*.py")
+    ours = {path.name for path in programs if "def main" in path.read_text(encoding="utf-8")}
+    assert {name for name in ours if f"`{name}" not in GUARANTEES} == set()
 
 
 def test_every_example_of_the_readme_works(

@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -329,38 +328,6 @@ def test_draining_takes_its_share_of_time_and_no_more(
     monkeypatch.setattr(recorder_module, "DRAIN_S", -1.0)
     Recorder(storage).close()
     assert len(spool.waiting_paths(storage)) == 3
-
-
-HOLDER = """
-import os, sys
-from pathlib import Path
-from shared.costs import platform
-fd = platform.open_secure(Path(sys.argv[1]), append=True)
-assert platform.lock(fd, 5)
-print("locked", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_a_stopped_lock_holder_holds_nobody_up(storage: CostStorage, ledger: Path) -> None:
-    """SIGSTOP of a process that has the lock: recording returns within 2.5 s, and nothing is lost."""
-    writer.append(ledger, encode(entry()), 1)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(ledger)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"locked\n"
-    holder.send_signal(signal.SIGSTOP)
-    recorder, one = Recorder(storage), entry()
-    began = time.monotonic()
-    recorded = recorder.record(ledger, encode(one), one.id)
-    waited = time.monotonic() - began
-    holder.kill()
-    holder.communicate()
-    assert recorded.place is None
-    assert 1.9 < waited < 2.5
-    recorder.close()
-    assert one.id in ids(ledger)
 
 
 WRITER = """
