@@ -1,7 +1,7 @@
 """P6 and P7: ``show-budget`` and ``show-monthly`` over a large history, and over one ten times as large.
 
-Whole processes are measured, from start to exit, with the index warm; the floor is Python doing
-nothing. Memory is the largest that a process had.
+Whole processes are measured, from start to exit, with the index warm and a profile of two limits; the
+floor is Python doing nothing. Memory is the largest that a process had.
 
     python3 scripts/bench/p6_p7_views.py [--entries 1000000] [--jobs 10000] [--times 10] [--keep DIR]
 """
@@ -78,7 +78,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def _environ(home: Path | None) -> dict[str, str]:
     # Without written bytecode Python compiles every module anew: no user's machine does that.
     own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**own, "COST_TRACKER_HOME": str(home)} if home else own
+    if home is None:
+        return own
+    profile = home / "profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: 1000000, daily_limit_usd: 100000}\n")
+    return {**own, "COST_TRACKER_HOME": str(home), "COST_TRACKER_PROFILE": str(profile)}
 
 
 def measured(histories: dict[str, History], rounds: int) -> dict[tuple[str, str], float]:
