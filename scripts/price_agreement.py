@@ -38,13 +38,29 @@ REASONS = {
 }
 """Why we differ from what all peers agree on, where we do."""
 
+_ONLY_BEGINNING = "genai-prices names only the beginning of it, {}, and a name is never completed by a guess"
+
+UNPRICED = {
+    "deepseek/deepseek-v4-flash-vision-exp": _ONLY_BEGINNING.format("deepseek-v4-flash"),
+    "google/gemini-3.1-pro-preview-customtools": _ONLY_BEGINNING.format("gemini-3.1-pro-preview"),
+    "google/gemini-3.8-live-extended-thinking": _ONLY_BEGINNING.format("gemini-3.8-live"),
+    "google/gemini-live-2.5-flash-native-audio": _ONLY_BEGINNING.format("gemini-live-2.5-flash"),
+    "google/gemini-live-2.5-flash-preview-native-audio-09-2025": _ONLY_BEGINNING.format(
+        "gemini-live-2.5-flash"
+    ),
+}
+"""Why we have no price, where all peers agree on one."""
+
 Ask = Callable[[str, str, int, int], Decimal | None]
 """Answers what a call costs in nano-dollars: provider, model, input and output tokens."""
 
 
 @dataclass
 class Agreement:
-    """What the comparison found. ``differing`` maps a model to one case and the reason."""
+    """What the comparison found. ``differing`` maps a model to one case and the reason.
+
+    ``refused`` maps a model that is unpriced for a known reason to that reason.
+    """
 
     peers: list[str]
     models: int = 0
@@ -53,6 +69,7 @@ class Agreement:
     unlike: list[str] = field(default_factory=list)
     unpriced: list[str] = field(default_factory=list)
     differing: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -107,7 +124,7 @@ def _compare_model(
             continue
         alike += 1
         if not isinstance(ours, Charge):
-            found.unpriced.append(f"{name}: {ours.reason}")
+            _note_unpriced(name, ours, found)
             break
         if abs(ours.total - theirs) > 1:
             found.differing[name] = f"{case}: {REASONS.get(name, 'no reason is known')}"
@@ -116,6 +133,13 @@ def _compare_model(
     found.alike += bool(alike)
     if unlike and name not in found.differing:
         found.unlike.append(f"{name} ({len(usages) - alike} of {len(usages)} usages), such as {unlike}")
+
+
+def _note_unpriced(name: str, ours: Unpriced, found: Agreement) -> None:
+    if name in UNPRICED:
+        found.refused[name] = UNPRICED[name]
+    else:
+        found.unpriced.append(f"{name}: {ours.reason}")
 
 
 def _told(answers: dict[str, Decimal | None], ours: Charge | Unpriced) -> str:
@@ -219,6 +243,7 @@ def _show(found: Agreement) -> None:
     for title, lines in (
         ("the peers differ among themselves", found.unlike),
         ("unpriced here", found.unpriced),
+        ("unpriced here, for a reason", [f"{name}: {why}" for name, why in found.refused.items()]),
         ("we differ", [f"{name}: {case}" for name, case in found.differing.items()]),
     ):
         print(f"\n{title}: {len(lines)}")

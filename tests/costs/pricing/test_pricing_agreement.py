@@ -15,10 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from genai_prices.data import providers
+
+from shared.costs.pricing.genai import _clauses, look_up
 
 ROOT = Path(__file__).parents[3]
 PEERS_PYTHON = os.environ.get("PRICE_PEERS_PYTHON", sys.executable)
 KNOWN_REASONS = {"google/gemini-pro"}
+KNOWN_BY_BEGINNING = {
+    "deepseek/deepseek-v4-flash-vision-exp": "deepseek-v4-flash",
+    "google/gemini-3.1-pro-preview-customtools": "gemini-3.1-pro-preview",
+    "google/gemini-3.8-live-extended-thinking": "gemini-3.8-live",
+    "google/gemini-live-2.5-flash-native-audio": "gemini-live-2.5-flash",
+    "google/gemini-live-2.5-flash-preview-native-audio-09-2025": "gemini-live-2.5-flash",
+}
+"""Models that the package prices by the beginning of their names alone, and that beginning."""
 
 
 def agreement(python: str, usages: int) -> dict[str, Any]:
@@ -33,9 +44,21 @@ def test_every_model_of_genai_prices_is_priced_as_the_package_says() -> None:
     found = agreement(sys.executable, 2)
     assert "genai-prices" in found["peers"]
     assert found["unpriced"] == []
+    assert found["refused"].keys() <= KNOWN_BY_BEGINNING.keys()
     assert found["differing"].keys() <= KNOWN_REASONS
     if found["peers"] == ["genai-prices"]:
         assert found["alike"] > 1_500
+
+
+@pytest.mark.parametrize(("name", "beginning"), KNOWN_BY_BEGINNING.items())
+def test_what_is_left_unpriced_has_no_name_of_its_own_in_the_package(name: str, beginning: str) -> None:
+    """An entry whose model the package has come to list must leave the list."""
+    provider, _, model = name.partition("/")
+    assert look_up(provider, model) is None
+    sold = next(p for p in providers if p.id == provider)
+    theirs = [m for m in sold.models if m.is_match(model)]
+    assert [m.id for m in theirs] == [beginning]
+    assert {text for kind, text in _clauses(theirs[0].match) if model.startswith(text)} == {beginning}
 
 
 @pytest.mark.long
