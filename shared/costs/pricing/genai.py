@@ -24,6 +24,9 @@ SOURCE: Final = "genai-prices"
 _log = logging.getLogger(__name__)
 
 _SELLER: Final = re.compile(r"(?:[a-z-]+[./]){0,2}")
+_REGIONS: Final = frozenset({"apac", "au", "ca", "eu", "global", "in", "jp", "sa", "uk", "us", "us-gov"})
+_AT_REGIONAL_PRICE: Final = _REGIONS - {"global", "us-gov"}
+"""Regions at whose price the package's ``regional.`` models are sold, unless it names another itself."""
 
 
 class GenaiPrices:
@@ -165,7 +168,7 @@ def _is_name_of(model: Any, name: str) -> bool:
     if own == name:
         return True
     return bool(model.is_match(name)) and (
-        _base(name) == own or any(_fits(clause, name) for clause in _clauses(model.match))
+        _base(name) == own or any(_fits(clause, name, own) for clause in _clauses(model.match))
     )
 
 
@@ -189,15 +192,27 @@ def _clauses(clause: Any) -> Iterator[tuple[str, str]]:
             yield kind, getattr(clause, kind).lower() if kind != "regex" else clause.regex
 
 
-def _fits(clause: tuple[str, str], name: str) -> bool:
+def _fits(clause: tuple[str, str], name: str, model: str) -> bool:
     kind, text = clause
     if kind == "regex":
         return text.startswith("^") and text.endswith("$") and re.search(text, name) is not None
     if kind == "equals":
         return name == text
     before, found, _ = name.partition(text)
-    if not found or not _SELLER.fullmatch(before):
+    if not found or not _SELLER.fullmatch(before) or not _is_sold_in(before, model):
         return False
     own = name[len(before) :]
     # The package's text may end within a version mark: `claude-sonnet-4-2025`.
     return own == text or text.startswith(_base(own))
+
+
+def _is_sold_in(seller: str, model: str) -> bool:
+    """Whether the package's price of a model holds in the region that stands before its name, if one does.
+
+    Azure's ``eu/o4-mini`` and Bedrock's ``eu.amazon.nova-lite-v1:0`` are dearer than the models without
+    a region. Bedrock's own prices are those of the United States, which ``us.`` keeps.
+    """
+    regions = _REGIONS.intersection(re.split("[./]", seller))
+    if model.startswith("regional."):
+        return regions <= _AT_REGIONAL_PRICE
+    return not regions or seller.startswith("us.")
