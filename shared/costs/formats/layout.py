@@ -29,6 +29,18 @@ class _Lane(NamedTuple):
     def is_text(self) -> bool:
         return self.column.kind == "text"
 
+    def least(self, wanted: int) -> int:
+        """Return the width below which the lane is not made narrower: no word of one that wraps is cut."""
+        if not self.column.wraps:
+            return wanted
+        return max(wanted, *(width_of(word) for cell in self.cells for word in cell.split(" ")))
+
+    def lines(self, number: int, canvas: Canvas) -> list[str]:
+        """Return the lines of a cell, each as wide as the lane."""
+        cell = self.cells[number]
+        parts = wrap(cell, self.width) if self.column.wraps else [shorten(cell, self.width, canvas)]
+        return [pad(part, self.width, right=not self.is_text) for part in parts or [""]]
+
 
 class _Page(NamedTuple):
     """The lanes that fit, and the columns left for the bar (0: none is drawn)."""
@@ -66,11 +78,12 @@ def table_lines(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
     page = _fit(list(layout), canvas.width - len(_GAP))
     yield _header(page, canvas)
     for number in range(len(table.rows)):
-        yield _line(page, number, canvas)
+        yield from _row(page, number, canvas)
     if table.total:
         rule = ("─" if canvas.unicode else "-") * (_used(page.lanes))
         yield canvas.style(rule, "faint")
-        yield canvas.style(_line(page, len(table.rows), canvas._replace(colour=False)), "strong")
+        for line in _row(page, len(table.rows), canvas._replace(colour=False)):
+            yield canvas.style(line, "strong")
 
 
 def _lanes(table: Table) -> Layout:
@@ -105,11 +118,12 @@ def _fit(lanes: list[_Lane], width: int) -> _Page:
 def _shorten(lanes: list[_Lane], width: int, least: int) -> list[_Lane]:
     """Take columns from the widest text until the lanes fit or every text is at ``least``."""
     while (over := _used(lanes) - width) > 0:
-        widest = max((lane for lane in lanes if lane.is_text), key=lambda lane: lane.width, default=None)
-        if widest is None or widest.width <= least:
+        yielding = [lane for lane in lanes if lane.is_text and lane.width > lane.least(least)]
+        widest = max(yielding, key=lambda lane: lane.width, default=None)
+        if widest is None:
             break
-        rivals = [lane.width for lane in lanes if lane.is_text and lane is not widest]
-        target = max(widest.width - over, min(max(rivals, default=0), widest.width - 1), least)
+        rivals = [lane.width for lane in yielding if lane is not widest]
+        target = max(widest.width - over, min(max(rivals, default=0), widest.width - 1), widest.least(least))
         lanes = [lane._replace(width=target) if lane is widest else lane for lane in lanes]
     return lanes
 
@@ -128,14 +142,17 @@ def _header(page: _Page, canvas: Canvas) -> str:
     return _GAP.join(cells)
 
 
-def _line(page: _Page, number: int, canvas: Canvas) -> str:
-    cells = []
+def _row(page: _Page, number: int, canvas: Canvas) -> Iterator[str]:
+    """Yield the lines of a row: one, or more where a cell wraps. A bar is drawn in the first."""
+    columns = []
     for lane in page.lanes:
-        cells.append(pad(shorten(lane.cells[number], lane.width, canvas), lane.width, right=not lane.is_text))
+        columns.append((lane.lines(number, canvas), lane.width))
         if lane.percents and page.bar_width:
             drawn = _bar(lane, number, page.bar_width, canvas)
-            cells.append(canvas.style(drawn, "bar") + " " * (page.bar_width - len(drawn)))
-    return _GAP.join(cells)
+            filled = canvas.style(drawn, "bar") + " " * (page.bar_width - len(drawn))
+            columns.append(([filled], page.bar_width))
+    for line in range(max(len(parts) for parts, _ in columns)):
+        yield _GAP.join(parts[line] if line < len(parts) else " " * width for parts, width in columns)
 
 
 def _bar(lane: _Lane, number: int, width: int, canvas: Canvas) -> str:

@@ -17,10 +17,10 @@ SHOWN: Final = 40
 
 _LISTED: Final = (
     Column("model", "Model"),
-    Column("input", "Input"),
-    Column("cached", "Cached", rank=2),
-    Column("output", "Output"),
-    Column("other", "Other", rank=1),
+    Column("input", "Input", wraps=True),
+    Column("cached", "Cached", rank=2, wraps=True),
+    Column("output", "Output", wraps=True),
+    Column("other", "Other", rank=1, wraps=True),
     Column("since", "Since", rank=3),
     Column("source", "From", rank=4),
 )

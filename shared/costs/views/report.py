@@ -63,7 +63,8 @@ class Column(NamedTuple):
     """One column: ``key`` names it for programs, ``title`` for people.
 
     Where the page is narrow, columns of the highest ``rank`` are left out first; 0 never is.
-    Money has ``places`` decimals, or more where an amount would read as nothing.
+    Money has ``places`` decimals, or more where an amount would read as nothing. Text that ``wraps``
+    goes on in the next line where the page is narrow, rather than lose its middle: it holds figures.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Column(NamedTuple):
     kind: Kind = "text"
     rank: int = 0
     places: int = 2
+    wraps: bool = False
 
 
 class Table(NamedTuple):

@@ -174,6 +174,8 @@ def dated(usd: str, since: datetime | None, **given: object) -> DatedPrice:
             RateLine("input", usd, "million input tokens"),
             RateLine("input", "9", "million input tokens", above=128_000),
             RateLine("output", "10", "million output tokens"),
+            RateLine("cache_write", "18.75", "million input tokens"),
+            RateLine("cache_write_1h", "30", "million input tokens"),
         ),
         "reference": "https://example.com/prices",
         "unverified": False,

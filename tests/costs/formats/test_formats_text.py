@@ -205,6 +205,23 @@ def test_a_narrow_page_leaves_out_what_ranks_high_and_then_the_bar() -> None:
     assert "$1,000.00" in printed(40)
 
 
+@pytest.mark.parametrize("width", range(40, 121, 10))
+def test_text_that_wraps_keeps_every_word(width: int) -> None:
+    columns = (
+        Column("name", "Name"),
+        Column("rates", "Rates", wraps=True),
+        Column("share", "Share", "share"),
+    )
+    rates = "not verified, cache write 18.75, for 1 h 30, above 128,000: 2.50 / 10"
+    row = ("a-model-with-a-rather-long-name", rates, 12.5)
+    table = Table("By model", columns, (row,), total=("total", rates, 100.0))
+    lines = render(Report("T", tables=(table,)), Canvas(width)).splitlines()
+    assert max(map(width_of, lines)) <= width
+    words = " ".join(lines).split()
+    assert [word for word in rates.split(" ") if words.count(word) < 2 * rates.split(" ").count(word)] == []
+    assert sum("12.5%" in line for line in lines) == 1
+
+
 def test_a_table_without_rows_says_so() -> None:
     assert "nothing here" in render(
         Report("T", tables=(Table("By x", (Column("x", "X"),), (), empty="nothing here"),))
