@@ -21,6 +21,9 @@ from .names import without_version
 from .rates import PriceList, from_plain, to_plain
 
 SOURCE: Final = "genai-prices"
+_MATCHING: Final = 2
+"""Raised when names are matched otherwise: what names were matched with before is then asked anew."""
+
 _log = logging.getLogger(__name__)
 
 _SELLER: Final = re.compile(r"(?:[a-z-]+[./]){0,2}")
@@ -94,8 +97,12 @@ class GenaiPrices:
 
     def _read(self) -> dict[str, Any]:
         found = self._memory.read(f"{SOURCE}-{self.version}") if self.version else None
-        usable = found is not None and found.keys() == {"names", "models"}
-        return found if found is not None and usable else {"names": {}, "models": {}}
+        if found is None or not found.keys() >= {"names", "models"}:
+            return {"names": {}, "models": {}, "matching": _MATCHING}
+        if found.get("matching") != _MATCHING:
+            # The models' prices stay: they priced calls that are recorded.
+            return {"names": {}, "models": found["models"], "matching": _MATCHING}
+        return found
 
     def _ask(self, service: str, name: str) -> None:
         try:

@@ -253,6 +253,21 @@ def test_memory_of_another_shape_is_asked_again(tmp_path: Path) -> None:
     assert GenaiPrices(memory).find("openai", "gpt-5") is not None
 
 
+def test_names_that_were_matched_by_an_earlier_rule_are_asked_again(tmp_path: Path) -> None:
+    memory, name = Memory(tmp_path), f"genai-prices-{installed_version()}"
+    assert GenaiPrices(memory).find("azure", "o4-mini") is not None
+    found = memory.read(name)
+    assert found is not None
+    names = {"azure/eu/o4-mini": "azure/o4-mini"}
+    memory.write(name, {"names": names, "models": found["models"]})
+    source = GenaiPrices(memory)
+    assert source.remembered_names() == ["azure/o4-mini"]
+    assert source.find("azure", "eu/o4-mini") is None
+    found = memory.read(name)
+    assert found is not None
+    assert found["names"] == {"azure/eu/o4-mini": None}
+
+
 def test_a_broken_package_is_told_and_the_call_is_unpriced(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
