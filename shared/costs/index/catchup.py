@@ -60,6 +60,8 @@ class CatchUp:
         found = os.stat(ledger.text)
         spot = Spot(place.offset, place.length, _tail(ledger, place, line), found.st_ino, found.st_dev)
         try:
+            if found.st_size < place.offset + place.length:
+                raise _NotNext  # the ledger was put back to an earlier state: the line is not in it any more
             with self._backend.transaction(wait_s) as db:
                 self._stage(db, ledger.id, entry, spot)
                 answer = spends.spends(db, asked, ledger.id)

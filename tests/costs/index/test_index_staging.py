@@ -159,6 +159,18 @@ def test_a_staged_ledger_is_replaced(history: History) -> None:
         assert_is_fold(index, history)
 
 
+def test_a_line_that_was_taken_out_before_it_was_noted_does_not_count(history: History) -> None:
+    ledger, call = history.job("first"), a_call(10)
+    before = ledger.read_bytes()
+    with history.open() as index:
+        index.register(ledger, "first")
+        place, line = history.append(ledger, call)
+        ledger.write_bytes(before)  # put back from a copy
+        index.note_appended(ledger, call, place, line)
+        assert spent(index) == 2
+        assert_is_fold(index, history)
+
+
 def test_a_staged_call_is_found_and_counts_under_its_reservation(history: History) -> None:
     ledger, call = history.job("first"), a_call(10, reservation="held-1")
     with history.open() as index:
