@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -54,11 +55,17 @@ class Period:
 
     def days(self) -> list[Period]:
         """Return each local day of the period, in order."""
-        return [_period("day", d.isoformat(), d, d + timedelta(days=1), self.zone) for d in self.dates()]
+        dates = self.dates()
+        edges = [_midnight(local, self.zone) for local in (*dates, self.end_day)]
+        return [
+            Period("day", local.isoformat(), start, end, self.zone)
+            for local, (start, end) in zip(dates, pairwise(edges), strict=True)
+        ]
 
     def dates(self) -> list[date]:
         """Return each local date of the period, in order."""
-        return [self.first_day + timedelta(days=n) for n in range(self.length_in_days)]
+        first = self.first_day
+        return [first + timedelta(days=n) for n in range(self.length_in_days)]
 
 
 def zone(name: str) -> ZoneInfo:

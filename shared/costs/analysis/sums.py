@@ -78,9 +78,10 @@ def by_day(spend: Mapping[int, Nanos], period: Period) -> tuple[Nanos, ...]:
     ``spend`` has the buckets' starts in seconds since 1970; what lies outside is left out.
     """
     starts = [int(day.start.timestamp()) for day in period.days()]
+    end = period.end.timestamp()
     costs = [0] * len(starts)
     for bucket, cost in spend.items():
-        if starts[0] <= bucket < period.end.timestamp():
+        if starts[0] <= bucket < end:
             costs[bisect_right(starts, bucket) - 1] += cost
     return tuple(Nanos(cost) for cost in costs)
 
