@@ -6,8 +6,10 @@ from os.path import abspath, dirname
 
 if __name__ == "__main__":
     sys.path.insert(0, dirname(dirname(abspath(__file__))))
+    from shared.costs.cli.start import main
+
     try:
-        from shared.costs.cli.main import main
+        main()
     except ModuleNotFoundError as missing:
         if missing.name != "click":  # what else a command needs, it asks for itself
             raise
@@ -15,4 +17,3 @@ if __name__ == "__main__":
             f"cost-dashboard needs click and pyyaml, which this Python does not have; install with:\n"
             f"  {sys.executable} -m pip install click pyyaml"
         )
-    main()

@@ -1,20 +1,18 @@
-"""The entry point: finds the command, runs it, and turns every failure into one line and an exit code.
+"""The program: finds the command, runs it, and turns every failure into one line and an exit code.
 
 0 is fine, 1 bad news (a limit crossed, damage found), 2 wrong usage, 3 could not be done.
 """
 
 from __future__ import annotations
 
-import atexit
-import gc
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
@@ -44,7 +42,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the names of all commands."""
-        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+        return _names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> DashboardCommand | None:
         """Return a command by name, or ``None`` where there is none."""
@@ -77,6 +75,11 @@ class Commands(click.Group):
                 formatter.write_dl(lines)
 
 
+@cache
+def _names() -> list[str]:
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+
+
 _ORDER: Final = ("Look", "Budgets", "Save", "Record and share", "Keep in order")
 
 
@@ -87,23 +90,6 @@ def cli() -> None:
 
     Start with show-budget and show-monthly. Every command takes --json.
     """
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the program and exit with its code."""
-    # Starting makes many objects that stay; looking for garbage among them would take 3 % of the time.
-    gc.set_threshold(100_000)
-    _leave(run(sys.argv[1:] if arguments is None else arguments))
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit at once, after what was to be done at the end: taking every module apart takes 15 ms more."""
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # as under `>&-`
-            with suppress(OSError):  # told already, where the command wrote
-                stream.flush()
-    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

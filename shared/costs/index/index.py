@@ -20,7 +20,6 @@ True
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -54,9 +53,9 @@ from .state import StateDb
 from .store import find_reserved, find_seen, ledger_row
 
 if TYPE_CHECKING:
-    from .rebuild import Progress, Rebuilt
+    from logging import Logger
 
-log = logging.getLogger("shared.cost_tracker")
+    from .rebuild import Progress, Rebuilt
 
 NOTE_WAIT_S: Final = 0.1
 """How long an append waits for its turn at the index. Then the index stays behind, and is caught up later."""
@@ -71,6 +70,12 @@ REBUILD_BYTES: Final = 64 << 20
 """From how many bytes of ledgers on a new index is built by :mod:`.rebuild`, which takes some processes."""
 
 T = TypeVar("T")
+
+
+def _log() -> Logger:
+    import logging  # 3 ms that a view without a fault to tell does not pay
+
+    return logging.getLogger("shared.cost_tracker")
 
 
 def _size(path: Path) -> int:
@@ -175,7 +180,7 @@ class Index:
                 catch_up = CatchUp(self._file, self.registry)
                 return catch_up.note(registered, entry, place, line, NOTE_WAIT_S, question)
         except (CostError, OSError, sqlite3.Error, OverflowError) as fault:
-            log.debug("the index stays behind: %s", fault)
+            _log().debug("the index stays behind: %s", fault)
             self._looked_at = 0.0  # whoever asks for sums next looks at the ledgers again
             return None
 
@@ -313,7 +318,7 @@ class Index:
                 with opened(job.ledger) as file:
                     yield from read(file, skipped)
             except OSError as fault:
-                log.warning("%s cannot be read: %s", job.ledger, fault)
+                _log().warning("%s cannot be read: %s", job.ledger, fault)
 
     def problems(self) -> list[LedgerProblem]:
         """Return lines that do not count (damaged, in conflict), and ledgers that are gone or unreadable."""
@@ -415,7 +420,7 @@ class Index:
         try:
             found = action(self._file)
         except DatabaseDamaged as fault:
-            log.warning("the index is built anew from the ledgers: %s", fault)
+            _log().warning("the index is built anew from the ledgers: %s", fault)
             self._file.start_anew()
             self._looked_at = 0.0
             found = action(self._file)
@@ -427,7 +432,7 @@ class Index:
         if self._memory is None:
             self._memory = MemoryIndex(self.storage.index_path)
             self._why = f"the index cannot be used, sums are taken from the ledgers: {fault}"
-            log.warning("%s", self._why)
+            _log().warning("%s", self._why)
 
     def _leave_memory(self) -> None:
         if self._memory is not None:
