@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from .model import Charge, Entry
 from .money import ZERO, Nanos
+
+if TYPE_CHECKING:
+    from .model import Charge, Entry
 
 Dimension = Literal[
     "user_id",

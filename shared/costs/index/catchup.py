@@ -7,12 +7,11 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from ..errors import StorageUnavailable
 from ..ledger.places import Appended
-from ..model import Entry
 from ..money import Nanos
 from . import spends
 from .backend import Backend
@@ -22,6 +21,9 @@ from .ledgerfile import FINGERPRINT_BYTES, opened
 from .registry import Registered, Registry, random_token
 from .spends import Asked
 from .staging import SETTLE_AT, Spot, all_staged, any_waits, is_taken_in, stage
+
+if TYPE_CHECKING:
+    from ..model import Entry
 
 SWEEP_AT: Final = 32
 """How many ledgers may be marked before the marks of dead processes are taken away."""

@@ -13,11 +13,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..model import Entry
 from ..money import ZERO
 from ..rollup import BUCKET_SECONDS, bucket_of, output_part
 from .tables import SUM_COLUMNS, Dim
+
+if TYPE_CHECKING:
+    from ..model import Entry
 
 Sums = tuple[int, ...]
 """One integer for each of ``tables.SUM_COLUMNS``."""

@@ -3,6 +3,7 @@
 >>> import tempfile
 >>> from datetime import UTC, datetime
 >>> from ..ledger.line import encode
+>>> from ..model import Entry
 >>> folder = tempfile.TemporaryDirectory()
 >>> ledger = Path(folder.name) / "job-1" / "cost_ledger.jsonl"
 >>> ledger.parent.mkdir()
@@ -32,7 +33,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..forks import lock_of
 from ..ledger.places import Appended, LedgerProblem, Location
-from ..model import Entry
 from ..money import Nanos
 from ..patience import allowed
 from ..rollup import Dimension, Group, JobRef, Query
@@ -55,6 +55,7 @@ from .store import find_reserved, find_seen, ledger_row
 if TYPE_CHECKING:
     from logging import Logger
 
+    from ..model import Entry
     from .rebuild import Progress, Rebuilt
 
 NOTE_WAIT_S: Final = 0.1

@@ -15,10 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from ..ledger.line import DamagedLine, decode
-from ..model import Entry
 from .backend import Backend
 from .database import DatabaseDamaged
 from .fold import Fold, dim_of, sums_of
@@ -48,6 +46,9 @@ from .store import (
     put_sums,
     remove_ledger,
 )
+
+if TYPE_CHECKING:
+    from ..model import Entry
 
 BATCH_LINES: Final = 1000
 """How many lines one transaction takes in: bounds how long other writers wait, and the memory."""
@@ -298,6 +299,8 @@ def _grown(row: LedgerRow, added: Sequence[NumberedSums]) -> LedgerRow:
 
 def next_batch(ledger: Registered, file: LedgerFile, start: int) -> Batch:
     """Read and check the next lines of a ledger."""
+    from ..ledger.line import DamagedLine, decode  # a warm view, which reads no line, does not pay for it
+
     batch = Batch(start, [], [])
     for line in islice(file.lines(start), BATCH_LINES):
         batch.end = line.offset + line.length
@@ -338,6 +341,8 @@ def same_content(one: Entry, other: Entry) -> bool:
 
 
 def _entry_at(db: sqlite3.Connection, place: SeenRow) -> Entry | None:
+    from ..ledger.line import DamagedLine, decode
+
     try:
         with opened(Path(_path_of(db, place.ledger))) as file:
             return decode(file.line_at(place.offset))
@@ -364,6 +369,8 @@ def _dependants(db: sqlite3.Connection, row: LedgerRow) -> list[LedgerRow]:
 
 def entries_of(file: LedgerFile, skipped: frozenset[int]) -> Iterator[Entry]:
     """Return the entries of a ledger that count; ``skipped`` are the offsets of those that do not."""
+    from ..ledger.line import DamagedLine, decode
+
     for line in file.lines(0):
         if line.offset not in skipped:
             try:

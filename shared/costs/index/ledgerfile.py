@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from .. import platform
-from ..ledger.line import MAX_LINE
+from ..ledger.places import MAX_LINE
 
 FINGERPRINT_BYTES: Final = 256
 """How much of a ledger's beginning, and before the offset, is remembered to recognise it."""

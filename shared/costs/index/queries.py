@@ -8,16 +8,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..ledger.places import LedgerProblem
-from ..model import Entry
 from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals
 from .fold import dim_of
 from .span import Span, Sql, between
 from .store import MANY_BUCKETS
 from .tables import DIM_COLUMNS, SUM_COLUMNS
+
+if TYPE_CHECKING:
+    from ..model import Entry
 
 _SUMMED: Final = ", ".join(f"sum(f.{name})" for name in SUM_COLUMNS)
 _NAMES: Final = ", ".join(SUM_COLUMNS)

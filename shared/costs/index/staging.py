@@ -16,15 +16,17 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..model import Entry
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .fold import Sums, dim_of, plus, sums_of
 from .keys import key_of
 from .ledgerfile import FINGERPRINT_BYTES
 from .store import LedgerRow, Memory, NumberedSums, SeenRow, find_seen
 from .tables import SUM_COLUMNS
+
+if TYPE_CHECKING:
+    from ..model import Entry
 
 SETTLE_AT: Final = 24
 """How many rows may wait: each call reads them all, which costs about as much as settling them together."""

@@ -31,12 +31,10 @@ from zlib import crc32
 
 from ..model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, from_json_number, json_number
+from .places import MAX_LINE
 
 FORMAT: Final = 1
 """The version of the format that is written. Newer lines are read as far as they are understood."""
-
-MAX_LINE: Final = 8192
-"""The longest line in bytes, its newline included."""
 
 SEAL_LENGTH: Final = 19
 """How many bytes the seal takes, its newline included."""

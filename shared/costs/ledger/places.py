@@ -1,9 +1,12 @@
-"""Where entries stand, and what is wrong in a ledger."""
+"""Where entries stand, how long their lines may be, and what is wrong in a ledger."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MAX_LINE: Final = 8192
+"""The longest line in bytes, its newline included."""
 
 
 class Appended(NamedTuple):

@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 
 from .. import platform
 from ..model import Entry
-from .line import MAX_LINE, DamagedLine, decode
-from .places import LedgerProblem, Location
+from .line import DamagedLine, decode
+from .places import MAX_LINE, LedgerProblem, Location
 
 TORN: Final = "torn: it has no newline at its end"
 

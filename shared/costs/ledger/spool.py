@@ -30,8 +30,7 @@ from .. import platform
 from ..errors import UnsafePath
 from ..storage import CostStorage
 from .ids import new_id
-from .line import MAX_LINE
-from .places import Appended
+from .places import MAX_LINE, Appended
 from .writer import append
 
 SUFFIX: Final = ".spooled"

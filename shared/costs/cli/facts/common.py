@@ -10,7 +10,6 @@ from ...analysis.sums import by_day
 from ...budgets.limits import Limit, Spending, limits_for, tightest_first
 from ...budgets.spending import read_spendings
 from ...ledger.spool import waiting_paths
-from ...model import Entry
 from ...money import Nanos
 from ...periods import Period
 from ...rollup import JobRef, Query
@@ -18,6 +17,7 @@ from ...views.common import Health
 from ...workspace import Workspace
 
 if TYPE_CHECKING:
+    from ...model import Entry
     from ...pricing.catalogue import Catalogue
 
 

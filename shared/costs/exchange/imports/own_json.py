@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ...ledger.line import MAX_LINE, DamagedLine, decode
+from ...ledger.line import DamagedLine, decode
+from ...ledger.places import MAX_LINE
 from . import OWN_DOCUMENT, CannotRead, Import, Item, NotUnderstood, Sample
 
 
