@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -38,7 +37,7 @@ def test_a_user_s_profile_is_typed(path: Path) -> None:
 def test_save_writes_what_changed_and_keeps_the_rest(path: Path) -> None:
     ana = UserProfile.load("ana", path)
     ana.set_limits(daily_limit=5, stage_limits={"asr": "0.25"})
-    ana.budget = replace(ana.budget, block_at_limit=True)
+    ana.budget = ana.budget._replace(block_at_limit=True)
     assert ana.save() == path
     assert path.read_text() == TEXT.replace(
         "usd: 100}", "usd: 100, daily_limit_usd: 5.00, stage_limits_usd: {asr: 0.25}, block_at_limit: true}"

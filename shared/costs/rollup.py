@@ -109,8 +109,7 @@ def bucket_of(at: datetime) -> int:
     return seconds - seconds % BUCKET_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """Which entries to sum. ``None`` means any; text matches exactly.
 
     ``start`` and ``end`` bound the entries' ``counted_at``, half-open. They should be edges of

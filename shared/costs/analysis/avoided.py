@@ -10,7 +10,6 @@ Saving(local='local/pocketsphinx', cloud='openai/whisper-1', cost=60000000, unve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -95,7 +94,7 @@ def of_period(
     found = []
     for service, model in models:
         if cloud := prices.cloud_for(service, model):
-            own = replace(query, service=service, model=model)
+            own = query._replace(service=service, model=model)
             found += [saving(one, cloud, prices) for one in _stretches(calls, own, cloud, prices)]
     return _by_model(found)
 
@@ -117,7 +116,7 @@ def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Ite
     assert end is not None
     while start < end:
         until = min(prices.steady_until(*_split(cloud), start), end)
-        part = replace(query, start=start, end=until)
+        part = query._replace(start=start, end=until)
         quote = prices.quote(*_split(cloud), start)
         if isinstance(quote, Quote) and (quote.price.above or quote.price.minimum_audio):
             yield from _work(calls.entries(part))

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from ..errors import WrongUsage
@@ -49,7 +48,7 @@ def _bounded(app: App, query: Query, span: Span) -> Query:
     if span == Span():
         return query
     period = span.period(app.workspace.clock(), zone_of(app.workspace, query.user_id))
-    return replace(query, start=period.start, end=period.end)
+    return query._replace(start=period.start, end=period.end)
 
 
 def _about(app: App, query: Query) -> dict[str, object]:

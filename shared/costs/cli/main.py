@@ -9,7 +9,6 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Final
@@ -30,7 +29,6 @@ INTERRUPTED: Final = 130
 PROGRAM: Final = "cost-dashboard"
 
 
-@dataclass(slots=True)
 class Settings:
     """What holds for one run of the program, whatever the command."""
 

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..money import NANOS_PER_USD, Nanos
@@ -23,10 +23,10 @@ OnUnpriced = Literal["block", "warn"]
 
 DEFAULT_MONTHLY_LIMIT: Final = Nanos(50 * NANOS_PER_USD)
 DEFAULT_THRESHOLDS: Final = (80.0,)
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(NamedTuple):
     """The limits of one user, or of the organisation, and what happens at them.
 
     ``stage_limits`` are per job, by stage; ``model_limits`` are per month, by ``service/model``.
@@ -38,8 +38,8 @@ class Budget:
     daily_limit: Nanos | None = None
     weekly_limit: Nanos | None = None
     job_limit: Nanos | None = None
-    stage_limits: Mapping[str, Nanos] = field(default_factory=dict)
-    model_limits: Mapping[str, Nanos] = field(default_factory=dict)
+    stage_limits: Mapping[str, Nanos] = _NONE
+    model_limits: Mapping[str, Nanos] = _NONE
     thresholds: tuple[float, ...] = DEFAULT_THRESHOLDS
     block_at_limit: bool = False
     notification_email: str | None = None
@@ -55,7 +55,7 @@ class Budget:
         {'a': 1}
         """
         values = {name: self._merged(name, value) for name, value in changes.items()}
-        return replace(self, **values)  # type: ignore[arg-type]  # the reader typed each value by its key
+        return self._replace(**values)  # type: ignore[arg-type]  # the reader typed each value by its key
 
     def _merged(self, name: str, value: object) -> object:
         current = getattr(self, name)
@@ -74,7 +74,7 @@ BudgetChanges = Mapping[str, object]
 NO_BUDGET: Final = Budget(monthly_limit=None)
 """Where the organisation starts from: no limit at all."""
 
-BUDGET_FIELDS: Final = tuple(f.name for f in fields(Budget))
+BUDGET_FIELDS: Final = Budget._fields
 
 
 class UserSettings(NamedTuple):
@@ -85,8 +85,7 @@ class UserSettings(NamedTuple):
     budget: Budget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(NamedTuple):
     """A whole profile. ``path`` is ``None`` for the defaults without a file.
 
     ``aliases`` maps the user's own model names (an Azure deployment, say) to catalogue names.
@@ -94,12 +93,12 @@ class Profile:
     """
 
     path: Path | None = None
-    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    budget: Budget = field(default_factory=Budget)
+    timezone: ZoneInfo = ZoneInfo("UTC")
+    budget: Budget = Budget()
     organization: Budget = NO_BUDGET
-    users: Mapping[str, UserSettings] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    extras: Mapping[str, object] = field(default_factory=dict)
+    users: Mapping[str, UserSettings] = _NONE
+    aliases: Mapping[str, str] = _NONE
+    extras: Mapping[str, object] = _NONE
 
     def for_user(self, user_id: str | int) -> UserSettings:
         """Return the settings of a user; one who is not in the profile has the defaults.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 
 from ...analysis.anomalies import Anomaly, day_samples, find_anomalies, job_samples
@@ -19,7 +18,7 @@ from .period import Asked
 def anomaly_facts(workspace: Workspace, asked: Asked) -> AnomalyFacts:
     """Return what stands out among jobs, stages and days."""
     period = asked.span.period(workspace.clock(), zone_of(workspace, asked.query.user_id))
-    query = replace(asked.query, start=period.start, end=period.end)
+    query = asked.query._replace(start=period.start, end=period.end)
     workspace.index.catch_up_all()
     groups = workspace.index.groups(("job_id", "stage", "service", "model", "service_tier"), query)
     samples = job_samples(groups)
@@ -47,7 +46,7 @@ def _causes(
     if unit == "a day":
         named = date.fromisoformat(where)
         day = between(named, named, zone_of(workspace, query.user_id))
-        jobs = workspace.index.groups(("job_id",), replace(query, start=day.start, end=day.end))
+        jobs = workspace.index.groups(("job_id",), query._replace(start=day.start, end=day.end))
         return _dearest(split(jobs, 0))
     if unit == "a job":
         parts = [group for group in groups if (group.key[0] or UNNAMED) == where]

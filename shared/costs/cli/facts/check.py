@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -96,7 +95,7 @@ def _compared(workspace: Workspace, query: Query, job: JobCost | None) -> list[J
     """Return a user's jobs of some months in the order in which they ended, the one asked about last."""
     end = datetime.fromtimestamp(job.last + BUCKET_SECONDS, UTC) if job else query.end
     assert end is not None  # a month has an end
-    found = jobs_of(workspace.index.groups(JOB_DIMENSIONS, replace(query, start=end - COMPARED, end=end)))
+    found = jobs_of(workspace.index.groups(JOB_DIMENSIONS, query._replace(start=end - COMPARED, end=end)))
     if job is None:
         return found
     return [*(each for each in found if (each.last, each.job_id) < (job.last, job.job_id)), job]

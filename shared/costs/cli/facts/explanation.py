@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -69,7 +68,7 @@ class _Side(NamedTuple):
 def _side(workspace: Workspace, name: str, query: Query, zone: ZoneInfo) -> _Side:
     period = period_named(name, zone)
     if period is not None:
-        within = replace(query, start=period.start, end=period.end)
+        within = query._replace(start=period.start, end=period.end)
         return _Side(named(period), *counted(workspace, within))
     job = find_job(workspace, name)
     entries, problems = entries_of_job(workspace, job)

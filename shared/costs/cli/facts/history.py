@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cache
 
 from ...analysis.forecast import Day, Forecast, forecast
@@ -62,7 +61,7 @@ class _Histories:
             return history_of(self._workspace.index, scope.owner, period, now)
         span = days_before(period, now)
         buckets: dict[int, Nanos] = {}
-        for group in self._models(replace(spending.limit.query, start=span.start, end=span.end)):
+        for group in self._models(spending.limit.query._replace(start=span.start, end=span.end)):
             service, model, bucket = group.key
             if is_model(scope.name or "", str(service), str(model), self._workspace.catalogue_name):
                 at = int(bucket or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...analysis.sums import Step, by_each_tag, divide_period, split, split_by, total, totals_by
@@ -48,7 +48,7 @@ def period_facts(workspace: Workspace, asked: Asked) -> PeriodFacts:
     """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
     zone = zone_of(workspace, asked.query.user_id)
     period = asked.span.period(workspace.clock(), zone)
-    query = replace(asked.query, start=period.start, end=period.end)
+    query = asked.query._replace(start=period.start, end=period.end)
     workspace.index.catch_up_all()
     whole = total(workspace.index.groups((), query))
     whole.jobs = jobs_in(workspace, query)

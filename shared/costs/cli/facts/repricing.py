@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -39,7 +38,7 @@ def reprice(
     index.catch_up_all()
     jobs = index.jobs(query)
     for done, job in enumerate(jobs, 1):
-        read = partial(index.entries, replace(query, ledger=job.ledger))
+        read = partial(index.entries, query._replace(ledger=job.ledger))
         for correction in found.corrections(with_corrections(read)):
             if write:
                 shelf.write(job.ledger, correction)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...analysis.explain import explain
 from ...analysis.sums import UNNAMED, totals_by
 from ...periods import previous_month
@@ -53,7 +51,7 @@ def _explained(workspace: Workspace, month: MonthFacts, query: Query) -> Explain
     if not month.before:
         return None
     earlier = same_days_before(month.period, month.pace)
-    before = replace(query, start=earlier.start, end=earlier.end)
+    before = query._replace(start=earlier.start, end=earlier.end)
     with share_bar("Comparing") as told:
         parts = explain(*in_turn([counted(workspace, each) for each in (before, query)], told))
     return ExplainFacts(named(earlier), named(month.period), parts, health(workspace))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ...analysis.sums import UNNAMED, Step, divide_period, is_whole, total, totals_by
 from ...money import Nanos
@@ -20,7 +19,7 @@ def trend_facts(workspace: Workspace, asked: Asked, step: Step) -> TrendFacts:
     """Return spend by stretch, and by the first dimension that was asked for."""
     period = asked.span.period(workspace.clock(), zone_of(workspace, asked.query.user_id))
     parts = divide_period(period, step)
-    query = replace(asked.query, start=period.start, end=period.end)
+    query = asked.query._replace(start=period.start, end=period.end)
     workspace.index.catch_up_all()
     by = asked.by[0] if asked.by else None
     groups = workspace.index.groups(_dimensions(by), query)

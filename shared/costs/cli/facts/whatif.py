@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ...analysis.whatif import Swap, what_if
 from ...views.whatif import WhatIfFacts
@@ -17,7 +16,7 @@ def whatif_facts(workspace: Workspace, asked: Asked, swaps: Sequence[Swap]) -> W
     """Return what the calls that were asked about would have cost with the swaps."""
     period = asked.span.period(workspace.clock(), zone_of(workspace, asked.query.user_id))
     workspace.index.catch_up_all()
-    query = replace(asked.query, start=period.start, end=period.end)
+    query = asked.query._replace(start=period.start, end=period.end)
     with share_bar("Repricing") as told:
         [entries] = in_turn([counted(workspace, query)], told)
         found = what_if(entries, swaps, workspace.catalogue)
