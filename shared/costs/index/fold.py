@@ -37,11 +37,19 @@ class Fold:
 
     def add(self, entry: Entry) -> None:
         """Count one entry."""
-        key = (bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry))
-        self.sums[key] = plus(self.sums.get(key, NO_SUMS), sums_of(entry))
+        self.put((bucket_of(entry.counted_at) // BUCKET_SECONDS, dim_of(entry)), sums_of(entry))
         if entry.reservation:
-            calls, cost = self.reserved.get(entry.reservation, (0, 0))
-            self.reserved[entry.reservation] = (calls + entry.sign, cost + entry.cost)
+            self.put_reserved(entry.reservation, entry.sign, entry.cost)
+
+    def put(self, key: tuple[int, Dim], sums: Sums) -> None:
+        """Add sums of a bucket and its dimensions."""
+        before = self.sums.get(key)
+        self.sums[key] = sums if before is None else plus(before, sums)
+
+    def put_reserved(self, reservation: str, calls: int, cost: int) -> None:
+        """Add calls under a reservation."""
+        before = self.reserved.get(reservation, (0, 0))
+        self.reserved[reservation] = (before[0] + calls, before[1] + cost)
 
 
 def plus(one: Sums, other: Sums) -> Sums:

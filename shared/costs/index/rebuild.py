@@ -30,7 +30,7 @@ from .indexfile import IndexFile
 from .intake import Intake, put_problems
 from .registry import Registered, Registry
 from .scan import Scanned, scan
-from .store import DAY_BUCKETS, SLOTS, ledger_row, put_ledger, put_reserved, put_seen
+from .store import DAY_BUCKETS, SLOTS, insert_rows, ledger_row, put_ledger, put_reserved, put_seen
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
 PROCESSES: Final = 2
@@ -40,7 +40,6 @@ SMALL_BYTES: Final = 16 << 20
 
 _AHEAD: Final = 4
 _SUMS_WIDTH: Final = 3 + len(SUM_COLUMNS)
-_SEEN_WIDTH: Final = 4
 _PUT_SUMS: Final = f"INSERT INTO sums VALUES ({', '.join('?' * _SUMS_WIDTH)})"
 
 
@@ -160,7 +159,7 @@ class _Builder:
 
     def _put(self, chunk: Sequence[Registered], scanned: Scanned) -> None:
         with self._new.transaction() as db:
-            new_ids = put_seen(db, sorted(_rows(scanned.seen, _SEEN_WIDTH)))
+            new_ids = put_seen(db, scanned.seen.rows())
             if new_ids:
                 self._put_scanned(db, scanned)
         if not new_ids:  # an id occurs twice: it takes a closer look
@@ -171,17 +170,15 @@ class _Builder:
                     intake.catch_up(ledger)
         for ledger, why in scanned.unread:
             self._carry_over(ledger, why)
-        self._entries += len(scanned.seen) // _SEEN_WIDTH
+        self._entries += len(scanned.seen.keys)
 
     def _put_scanned(self, db: sqlite3.Connection, scanned: Scanned) -> None:
         numbers = [self._new.memory.dim(db, dim) for dim in scanned.dims]
-        db.executemany(
-            f"INSERT INTO sums VALUES ({', '.join('?' * _SUMS_WIDTH)})",
-            [
-                (bucket, ledger, numbers[dim], *sums)
-                for bucket, ledger, dim, *sums in _rows(scanned.sums, _SUMS_WIDTH)
-            ],
-        )
+        rows = [
+            (bucket, ledger, numbers[dim], *sums)
+            for bucket, ledger, dim, *sums in _rows(scanned.sums, _SUMS_WIDTH)
+        ]
+        insert_rows(db, "INSERT INTO sums", rows)
         for reservation, ledger, calls, cost in scanned.reserved:
             put_reserved(db, ledger, {reservation: (calls, cost)})
         put_problems(db, scanned.problems)

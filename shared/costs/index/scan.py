@@ -8,26 +8,28 @@ sums, which a test holds against each other.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Final
-from zlib import crc32
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-from ..ledger.line import SEAL_LENGTH, DamagedLine, decode
-from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, Entry
+from ..ledger.line import DamagedLine, decode, is_sealed
+from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .catchup import GONE
-from .fold import Sums, dim_of, plus, sums_of
+from .fold import Fold
 from .intake import NEVER, Problem, new_row
-from .keys import key_of
+from .keys import keys_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
 from .store import LedgerRow
-from .tables import SUM_COLUMNS, Dim
+from .tables import DIM_COLUMNS, SUM_COLUMNS, Dim
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
@@ -46,10 +48,10 @@ class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A call as it usually stands in a ledger. A line with any other field is no usual one."""
 
-    v: int
-    kind: str
+    v: Literal[1]
+    kind: Literal["usage"]
     id: str
-    timestamp: str
+    timestamp: datetime
     job_id: str
     user_id: str
     service: str
@@ -68,6 +70,7 @@ class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     estimated: bool = False
     request_id: Text = None
     service_tier: Text = None
+    reservation: Text = None
     operation: Text = None
     description: Text = None
     workflow: Text = None
@@ -77,22 +80,52 @@ class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     metadata: dict[str, msgspec.Raw] = {}  # msgspec copies it
 
 
-_USUAL: Final = b'{"v":1,"kind":"usage","id":"'
 _decode: Final = msgspec.json.Decoder(_Call).decode
 
-Key = tuple[int, int]
-"""Bucket, and the position of the dimensions in ``Scanned.dims``."""
+Names = tuple[str | None, ...]
+"""What a call says for each of the dimensions but its tags, which no usual line has."""
+
+_names_of: Final = attrgetter(*(name for name in DIM_COLUMNS if name != "tags"))
+_TAGS_AT: Final = DIM_COLUMNS.index("tags")
+
+_BUCKET: Final = timedelta(seconds=BUCKET_SECONDS)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def _column() -> array[int]:
+    return array("q")
+
+
+@dataclass(slots=True)
+class Seen:
+    """The ids of entries and where they stand: fields of ``store.SeenRow``, column by column."""
+
+    keys: array[int] = field(default_factory=_column)
+    more: array[int] = field(default_factory=_column)
+    ledgers: array[int] = field(default_factory=_column)
+    offsets: array[int] = field(default_factory=_column)
+
+    def extend(self, ledger: int, ids: Sequence[str], offsets: array[int]) -> None:
+        """Add the entries of one ledger."""
+        keys, more = keys_of(ids)
+        self.keys.extend(keys)
+        self.more.extend(more)
+        self.ledgers.extend(repeat(ledger, len(ids)))
+        self.offsets.extend(offsets)
+
+    def rows(self) -> list[tuple[int, ...]]:
+        """Return the rows in the order of their keys."""
+        return sorted(zip(self.keys, self.more, self.ledgers, self.offsets, strict=True))
 
 
 @dataclass(slots=True)
 class Scanned:
-    """Some ledgers, folded. The arrays hold one row after the other."""
+    """Some ledgers, folded."""
 
     dims: list[Dim] = field(default_factory=list)
-    sums: array[int] = field(default_factory=lambda: array("q"))
-    """Bucket, ledger, position in ``dims``, and the sums."""
-    seen: array[int] = field(default_factory=lambda: array("q"))
-    """Key (two integers), ledger and offset."""
+    sums: array[int] = field(default_factory=_column)
+    """Row after row: bucket, ledger, position in ``dims``, and the sums."""
+    seen: Seen = field(default_factory=Seen)
     reserved: list[tuple[str, int, int, int]] = field(default_factory=list)
     """Reservation, ledger, calls and cost."""
     ledgers: list[LedgerRow] = field(default_factory=list)
@@ -119,83 +152,76 @@ def scan(ledgers: Iterable[Registered]) -> Scanned:
     return scanner.found
 
 
+@dataclass(slots=True)
+class _Folded:
+    """What one ledger has."""
+
+    usual: dict[tuple[int, Names], list[int]] = field(default_factory=dict)
+    """Sums of usual calls by bucket and names, added up in place."""
+    fold: Fold = field(default_factory=Fold)
+    """All the others, and at the end of the ledger those too."""
+    ids: list[str] = field(default_factory=list)
+    offsets: array[int] = field(default_factory=_column)
+
+    # Calls mostly come in runs that are alike: where the sums of the last one are, and until when.
+    _names: Names = ()
+    _begin: datetime = _NEVER
+    _end: datetime = _NEVER
+    _values: list[int] = field(default_factory=list)
+
+    def sums_for(self, names: Names, at: datetime) -> list[int]:
+        """Return the sums to which a usual call belongs."""
+        if names != self._names or not self._begin <= at < self._end:
+            seconds = bucket_of(at)
+            self._begin = datetime.fromtimestamp(seconds, UTC)
+            self._end = self._begin + _BUCKET
+            self._names = names
+            self._values = self.usual.setdefault((seconds // BUCKET_SECONDS, names), [0] * len(SUM_COLUMNS))
+        return self._values
+
+    def settle(self) -> None:
+        """Bring the usual calls into the fold."""
+        for (bucket, names), values in self.usual.items():
+            self.fold.put((bucket, _dim(names)), tuple(values))
+        self.usual.clear()
+
+
 class _Scanner:
     def __init__(self) -> None:
         self.found = Scanned()
         self._dims: dict[Dim, int] = {}
-        self._hours: dict[str, int] = {}
 
     def fold(self, ledger: Registered, file: LedgerFile) -> None:
         """Fold one ledger."""
-        found, sums = self.found, dict[Key, list[int]]()
-        reserved: dict[str, Sums] = {}
-        end = 0
-        seen, number = found.seen, ledger.id
+        folded, end = _Folded(), 0
         for line in file.lines(0):
             offset, length, raw = line
             end = offset + length
-            entry_id = self._usual(raw, sums)
-            if entry_id is None:
-                entry = self._other(ledger, line, sums)
-                if entry is None:
-                    continue
-                entry_id = entry.id
-                if entry.reservation:
-                    calls = reserved.get(entry.reservation, (0, 0))
-                    reserved[entry.reservation] = plus(calls, (entry.sign, entry.cost))
-            seen.extend((*key_of(entry_id), number, offset))
-        found.read_bytes += end
-        self._finish(ledger, file, end, sums)
-        found.reserved.extend((name, ledger.id, calls, cost) for name, (calls, cost) in reserved.items())
+            entry_id = _usual(raw, folded) or self._other(ledger, line, folded)
+            if entry_id is not None:
+                folded.ids.append(entry_id)
+                folded.offsets.append(offset)
+        folded.settle()
+        self.found.read_bytes += end
+        self._put(ledger.id, folded)
+        self.found.ledgers.append(_row(ledger, file, end, folded.fold))
 
-    def _finish(self, ledger: Registered, file: LedgerFile, end: int, sums: dict[Key, list[int]]) -> None:
-        for (bucket, dim), values in sums.items():
-            self.found.sums.extend((bucket, ledger.id, dim, *values))
-        print_ = file.fingerprint(end)
-        self.found.ledgers.append(
-            new_row(ledger)._replace(
-                device=file.device,
-                inode=file.inode,
-                offset=end,
-                head_length=print_.length,
-                head=print_.head,
-                tail=print_.tail,
-                first_bucket=min((bucket for bucket, _ in sums), default=NEVER),
-                last_bucket=max((bucket for bucket, _ in sums), default=-NEVER),
-            )
-        )
+    def _put(self, ledger: int, folded: _Folded) -> None:
+        found, fold = self.found, folded.fold
+        for (bucket, dim), values in fold.sums.items():
+            found.sums.extend((bucket, ledger, self._number(dim), *values))
+        found.seen.extend(ledger, folded.ids, folded.offsets)
+        found.reserved.extend((name, ledger, *sums) for name, sums in fold.reserved.items())
 
-    def _usual(self, raw: bytes, sums: dict[Key, list[int]]) -> str | None:
-        """Add a line in the usual form up and return its id; ``None``, with nothing done, for any other."""
-        if not raw.startswith(_USUAL) or raw[-SEAL_LENGTH:] != _SEAL % crc32(raw[:-SEAL_LENGTH]):
-            return None
-        try:
-            call = _decode(raw)
-        except (msgspec.MsgspecError, ValueError):
-            return None
-        bucket, charge = self._bucket(call.timestamp), _charge(call)
-        if bucket is None or charge is None or not raw.isascii():
-            return None
-        if call.tokens_cached > call.tokens_input or call.tokens_reasoning > call.tokens_output:
-            return None
-        key = (bucket, self._number(_dim(call)))
-        values = sums.get(key)
-        if values is None:
-            values = sums[key] = [0] * len(SUM_COLUMNS)
-        _add(values, call, *charge)
-        return call.id
-
-    def _other(self, ledger: Registered, line: Line, sums: dict[Key, list[int]]) -> Entry | None:
-        """Add any other line up; ``None`` when it is damaged."""
+    def _other(self, ledger: Registered, line: Line, folded: _Folded) -> str | None:
+        """Add any other line up and return its id; ``None`` when it is damaged."""
         try:
             entry = decode(line.raw)
         except DamagedLine as fault:
             self.found.problems.append(Problem(ledger.id, line.offset, line.length, "damaged", str(fault)))
             return None
-        key = (bucket_of(entry.counted_at) // BUCKET_SECONDS, self._number(dim_of(entry)))
-        values = sums.setdefault(key, [0] * len(SUM_COLUMNS))
-        values[:] = plus(tuple(values), sums_of(entry))
-        return entry
+        folded.fold.add(entry)
+        return entry.id
 
     def _number(self, dim: Dim) -> int:
         known = self._dims.get(dim)
@@ -204,40 +230,34 @@ class _Scanner:
             self.found.dims.append(dim)
         return known
 
-    def _bucket(self, stamp: str) -> int | None:
-        """Return the bucket of a time as the ledger writes it; ``None`` when it is written otherwise."""
-        quarter = _QUARTERS.get(stamp[13:17])
-        if quarter is None or len(stamp) != _STAMP_LENGTH or stamp[26] != "Z":
-            return None
-        hour = self._hours.get(stamp[:13])
-        if hour is None:
-            try:
-                at = datetime.fromisoformat(f"{stamp[:13]}:00:00Z")
-            except ValueError:
-                return None
-            hour = self._hours[stamp[:13]] = bucket_of(at) // BUCKET_SECONDS
-        return hour + quarter
+
+def _usual(raw: bytes, folded: _Folded) -> str | None:
+    """Add a line in the usual form up and return its id; ``None``, with nothing done, for any other."""
+    if (
+        raw[_BEFORE_TIME] != _TIME_MEMBER
+        or raw[_AFTER_TIME] != b"Z"
+        or not (is_sealed(raw) and raw.isascii())
+    ):
+        return None
+    try:
+        call = _decode(raw)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    charge = _charge(call)
+    if charge is None or call.tokens_cached > call.tokens_input or call.tokens_reasoning > call.tokens_output:
+        return None
+    _add(folded.sums_for(_names_of(call), call.timestamp), call, *charge)
+    if call.reservation:
+        folded.fold.put_reserved(call.reservation, 1, charge[0])
+    return call.id
 
 
-_QUARTERS: Final = {f":{minute:02d}:": minute * 60 // BUCKET_SECONDS for minute in range(60)}
-_STAMP_LENGTH: Final = len("2026-11-22T09:30:00.000000Z")
-
-
-_SEAL: Final = b',"crc":"%08x"}\n'
-
-
-def _dim(call: _Call) -> Dim:
-    return (
-        call.user_id,
-        call.stage or "",
-        call.service,
-        call.model,
-        call.operation or "",
-        call.workflow or "",
-        call.project or "",
-        "",
-        call.service_tier or "",
-    )
+# An id of ours has 28 characters and a time 27, of which the last is Z.
+_TIME_MEMBER: Final = b'","timestamp":"'
+_BEFORE_TIME: Final = slice(
+    len('{"v":1,"kind":"usage","id":"') + 28, len('{"v":1,"kind":"usage","id":"') + 28 + len(_TIME_MEMBER)
+)
+_AFTER_TIME: Final = slice(_BEFORE_TIME.stop + 26, _BEFORE_TIME.stop + 27)
 
 
 def _add(values: list[int], call: _Call, cost: int, cost_output: int) -> None:
@@ -262,15 +282,35 @@ def _add(values: list[int], call: _Call, cost: int, cost_output: int) -> None:
 
 def _charge(call: _Call) -> tuple[int, int] | None:
     """Return the cost and what of it pays for output; ``None`` where it takes a closer look."""
-    if call.cost_usd is None:
+    total, parts = call.cost_usd, call.cost_parts
+    if total is None:
         return 0, 0
-    parts = call.cost_parts
-    if call.priced_by is None or parts is None:
+    if parts is None or call.priced_by is None:
         return None
-    cost, output = round(call.cost_usd * NANOS_PER_USD), round(parts.output * NANOS_PER_USD)
-    whole = round(parts.input * NANOS_PER_USD) + output
+    cost, output = round(total * NANOS_PER_USD), round(parts.output * NANOS_PER_USD)
+    others = round(parts.input * NANOS_PER_USD)
     if parts.cached:
-        whole += round(parts.cached * NANOS_PER_USD)
-    if whole != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
+        others += round(parts.cached * NANOS_PER_USD)
+    if others + output != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
         return None
     return cost, output
+
+
+@lru_cache(maxsize=4096)
+def _dim(names: Names) -> Dim:
+    texts = [name or "" for name in names]
+    return (*texts[:_TAGS_AT], "", *texts[_TAGS_AT:])  # type: ignore[return-value]  # one for each column
+
+
+def _row(ledger: Registered, file: LedgerFile, end: int, fold: Fold) -> LedgerRow:
+    print_ = file.fingerprint(end)
+    return new_row(ledger)._replace(
+        device=file.device,
+        inode=file.inode,
+        offset=end,
+        head_length=print_.length,
+        head=print_.head,
+        tail=print_.tail,
+        first_bucket=min((bucket for bucket, _ in fold.sums), default=NEVER),
+        last_bucket=max((bucket for bucket, _ in fold.sums), default=-NEVER),
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from .fold import NO_SUMS, Sums, minus, plus
@@ -221,11 +222,30 @@ def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[NumberedSums]
     return [NumberedSums(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]
 
 
+def insert_rows(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[int, ...]]) -> None:
+    """Run ``statement`` (an INSERT up to its table) with rows as its values, some sixty in one go.
+
+    Starting a statement costs as much as two rows, so many rows take less than half the time.
+    """
+    if not rows:
+        return
+    row = f"({', '.join('?' * len(rows[0]))})"
+    whole = len(rows) - len(rows) % _ROWS
+    if whole:
+        at_once = [tuple(chain.from_iterable(rows[at : at + _ROWS])) for at in range(0, whole, _ROWS)]
+        db.executemany(f"{statement} VALUES {', '.join([row] * _ROWS)}", at_once)
+    db.executemany(f"{statement} VALUES {row}", rows[whole:])
+
+
+_ROWS: Final = 64
+"""With fifteen columns these are 960 values: older SQLite versions take 999."""
+
+
 def put_seen(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> bool:
     """Note ids (fields of ``SeenRow``) as seen; ``False``, with nothing noted, when one was seen before."""
     before = db.total_changes
     db.execute("SAVEPOINT ids")
-    db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", rows)
+    insert_rows(db, "INSERT OR IGNORE INTO seen", rows)
     if db.total_changes - before == len(rows):
         db.execute("RELEASE ids")
         return True

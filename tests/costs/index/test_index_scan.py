@@ -19,6 +19,7 @@ from shared.costs import platform
 from shared.costs.errors import StorageUnavailable
 from shared.costs.index import rebuild
 from shared.costs.index.fold import Fold
+from shared.costs.index.keys import key_of
 from shared.costs.index.registry import Registered
 from shared.costs.index.scan import scan
 from shared.costs.index.tables import SUM_COLUMNS
@@ -32,7 +33,7 @@ def _assert_same(ledger: Path, lines: list[bytes]) -> None:
     ledger.write_bytes(b"".join(lines))
     ledger.chmod(0o600)
     found = scan([Registered(7, ledger, "job")])
-    fold, ids, reasons = Fold(), 0, []
+    fold, seen, reasons, offset = Fold(), [], [], 0
     for line in lines:
         try:
             entry = decode(line)
@@ -40,11 +41,15 @@ def _assert_same(ledger: Path, lines: list[bytes]) -> None:
             reasons.append(str(fault))
         else:
             fold.add(entry)
-            ids += 1
+            seen.append((*key_of(entry.id), 7, offset))
+        offset += len(line)
     width = 3 + len(SUM_COLUMNS)
     rows = [found.sums[at : at + width] for at in range(0, len(found.sums), width)]
     assert {(row[0], found.dims[row[2]]): tuple(row[3:]) for row in rows} == fold.sums
-    assert len(found.seen) == 4 * ids
+    assert found.seen.rows() == sorted(seen)
+    assert {name: sums for name, _, *sums in found.reserved} == {
+        name: list(sums) for name, sums in fold.reserved.items()
+    }
     assert [problem.why for problem in found.problems] == reasons
     assert found.ledgers[0].offset == ledger.stat().st_size
 
@@ -78,6 +83,8 @@ CHANGES = {
     "time without a zone": _set(timestamp="2026-11-22T09:30:00.000000"),
     "time in another form": _set(timestamp="2026-11-22T09:30Z"),
     "no such time": _set(timestamp="2026-13-22T09:30:00.000000Z"),
+    "time in a week": _set(timestamp="2026-W47-7T09:30:00.123456Z"),
+    "time of another length": _set(timestamp="2026-11-22T09:30:00.1234567Z"),
     "time with an offset": _set(timestamp="2026-11-22T09:30:00+01:00xZ"),
     "period": _set(period_at="2026-10-01T00:00:00.000000Z"),
     "a negative count": _set(tokens_input=-1),
