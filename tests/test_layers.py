@@ -13,8 +13,8 @@ ROOM = "shared.costs"
 
 LAYERS: list[set[str]] = [
     {"forks", "money", "errors", "model", "patience", "periods", "rollup"},
-    {"platform", "yaml_strict"},
-    {"storage", "memory"},
+    {"platform", "small_file"},
+    {"storage", "memory", "yaml_strict"},
     {"pricing", "ledger", "profile"},
     {"index"},
     {"budgets"},

@@ -50,7 +50,8 @@ from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import NANOS_PER_USD, Nanos, format_usd
-from shared.costs.profile import Profile, parse_profile
+from shared.costs.profile import Profile
+from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME, CostStorage
 

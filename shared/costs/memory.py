@@ -18,7 +18,7 @@ from zlib import crc32
 from .platform import secure_directory
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
-_FORMAT = 2  # raised when the plain form of what is remembered changes
+_FORMAT = 3  # raised when the plain form of what is remembered changes, or the rules it is read by
 _MAX_BYTES = 16 * 1024 * 1024
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.errors import FileRefused, ProfileError
-from shared.costs.yaml_strict import MAX_BYTES, Node, from_plain, load, parse, to_plain
+from shared.costs.small_file import MAX_BYTES
+from shared.costs.yaml_strict import Node, load, parse
 
 PATH = Path("profile.yaml")
 
@@ -259,35 +259,6 @@ def test_any_bytes_give_a_tree_or_a_refusal(data: bytes) -> None:
         assert isinstance(found.map(), dict)
     else:
         assert refused.remedy
-
-
-SHAPES = [
-    "",
-    "---",
-    "a: 1",
-    "a: {b: [1, two, {c: 'null'}], d: }",
-    "'': {'': [[], {}, '']}",
-    '\ufeffusers:\n  "2":\n    - on\n    - - deeper\n',
-]
-
-
-@pytest.mark.parametrize("text", SHAPES)
-def test_a_tree_comes_back_from_its_plain_form_with_every_place(text: str) -> None:
-    found = tree(text)
-    remembered = json.loads(json.dumps(to_plain(found)))
-    assert from_plain(remembered, PATH, ProfileError) == found
-
-
-_TEXTS = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=8)
-_VALUES = st.recursive(
-    _TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3)
-)
-
-
-@given(st.dictionaries(_TEXTS, _VALUES, max_size=4))
-def test_any_tree_comes_back_from_its_plain_form(content: dict[str, Any]) -> None:
-    found = tree(json.dumps(content))  # JSON is YAML, with quotes
-    assert from_plain(to_plain(found), PATH, ProfileError) == found
 
 
 @given(st.decimals(min_value=-(10**9), max_value=10**9, allow_nan=False, places=9))

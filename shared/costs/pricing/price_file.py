@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import Place, PriceFileError
-from ..yaml_strict import parse, read
+from ..small_file import read
+from ..yaml_strict import parse
 from .book import PriceBook
 from .rates import PriceList
 from .reading import read_book

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..errors import PriceFileError
 from ..memory import Memory
+from ..small_file import read
 from .book import PriceBook, edition
 
 PROFILE: Final = "profile"
@@ -30,8 +31,6 @@ def user_book(path: Path, memory: Memory) -> PriceBook | None:
     Raises:
         PriceFileError: it cannot be read or does not follow the format.
     """
-    from ..yaml_strict import read  # only with a file to read
-
     return _book(PROFILE, [path], [read(path, PriceFileError)], memory) if path.exists() else None
 
 

@@ -1,7 +1,7 @@
 """The profile: users, limits, time zones, from strict YAML. Editing is in :mod:`.edit`."""
 
 from .finding import PROFILE_VARIABLE, find_profile
-from .reading import load_profile, parse_profile
+from .loading import load_profile
 from .types import Budget, Profile, UserSettings
 
 __all__ = [
@@ -11,5 +11,4 @@ __all__ = [
     "UserSettings",
     "find_profile",
     "load_profile",
-    "parse_profile",
 ]

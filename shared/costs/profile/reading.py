@@ -7,22 +7,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
-from zlib import crc32
+from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
 from .. import periods
 from ..errors import ProfileError
 from ..money import Nanos
-from ..yaml_strict import Node, Scalar, from_plain, load, parse, read, to_plain
+from ..yaml_strict import Node, Scalar, parse
 from .types import Budget, BudgetChanges, OnGateError, OnUnpriced, Profile, UserSettings
-
-if TYPE_CHECKING:
-    from ..memory import Memory
 
 _TOP: Final = ("timezone", "budget", "organization", "users", "aliases")
 _USER: Final = ("timezone", "budget")
@@ -33,35 +28,13 @@ _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
-def load_profile(path: Path | None, memory: Memory | None = None) -> Profile:
-    """Return the profile in the file at ``path``; for ``None`` the defaults.
-
-    With a ``memory``, a file that was read before and has the same bytes is not parsed again.
+def parse_profile(data: bytes, path: Path) -> Profile:
+    """Return the profile that ``data`` holds; ``path`` is where it lies.
 
     Raises:
-        ProfileError: the file cannot be read or does not follow the contract. Its text names the
-            file, line, key and value, and what would be right.
+        ProfileError: it does not follow the contract. The text names the file, line, key and value,
+            and what would be right.
     """
-    if path is None:
-        return Profile()
-    if memory is None:
-        return _profile(load(path, ProfileError), path)
-    return _profile(_remembered(path, memory), path)
-
-
-def _remembered(path: Path, memory: Memory) -> Node:
-    """Return the tree of the file as it is now, parsed now or when it last changed."""
-    data, name = read(path, ProfileError), f"{crc32(os.fsencode(path)):08x}"
-    known = memory.read(name)
-    if known is not None and known["text"].encode() == data:
-        return from_plain(known["tree"], path, ProfileError)
-    top = parse(data, path, ProfileError)
-    memory.write(name, {"text": data.decode(), "tree": to_plain(top)})
-    return top
-
-
-def parse_profile(data: bytes, path: Path) -> Profile:
-    """Return the profile that ``data`` holds; ``path`` is where it lies. Raises as :func:`load_profile`."""
     return _profile(parse(data, path, ProfileError), path)
 
 

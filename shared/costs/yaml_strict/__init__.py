@@ -17,7 +17,6 @@ millions of values), tags, duplicate keys, several documents, and nesting deeper
 from __future__ import annotations
 
 from .node import Node, Scalar
-from .plain import from_plain, to_plain
-from .reading import MAX_BYTES, MAX_DEPTH, load, parse, read
+from .reading import MAX_DEPTH, load, parse
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Node", "Scalar", "from_plain", "load", "parse", "read", "to_plain"]
+__all__ = ["MAX_DEPTH", "Node", "Scalar", "load", "parse"]

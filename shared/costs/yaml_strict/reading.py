@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import FileRefused, Place
+from ..small_file import MAX_BYTES, read
 from .node import Node, Scalar
 
 if TYPE_CHECKING:
     from yaml.events import Event, ScalarEvent
 
-MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 20
 
 
@@ -42,21 +40,6 @@ def parse(
     top = _Builder(path, refuse).tree(text)
     top.map()
     return top
-
-
-def read(path: Path, refuse: type[FileRefused] = FileRefused) -> bytes:
-    """Return the bytes of a regular file, at most one more than :data:`MAX_BYTES`; raises as :func:`load`."""
-    # Not blocking, so that a pipe at this path cannot hang the caller.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(path, flags)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise refuse(Place(path), "this is no regular file", "name a YAML file")
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        fault = f"the file cannot be read ({error.strerror})"
-        raise refuse(Place(path), fault, "check its path and permissions") from None
 
 
 class _Builder:

@@ -14,7 +14,8 @@ from shared.costs.budgets.hold import Hold, Terms
 from shared.costs.budgets.limits import Limit, Scope, Spending, limits_for
 from shared.costs.budgets.reservations import Held, Logged, Reservation
 from shared.costs.money import Nanos, from_usd
-from shared.costs.profile import Profile, parse_profile
+from shared.costs.profile import Profile
+from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef, Query
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -27,7 +27,8 @@ from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.platform import close, open_secure
-from shared.costs.profile import Profile, parse_profile
+from shared.costs.profile import Profile
+from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import CostStorage
 

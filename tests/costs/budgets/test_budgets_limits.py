@@ -26,7 +26,8 @@ from shared.costs.budgets.limits import (
     tightest_first,
 )
 from shared.costs.money import Nanos, from_usd
-from shared.costs.profile import Profile, parse_profile
+from shared.costs.profile import Profile
+from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef, Query
 
 NOW = datetime(2026, 11, 30, 20, 0, tzinfo=UTC)  # in Kolkata already 1 December, a Tuesday

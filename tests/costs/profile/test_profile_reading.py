@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from shared.costs.errors import ProfileError
 from shared.costs.memory import Memory
 from shared.costs.money import Nanos, from_usd, json_number
-from shared.costs.profile import Budget, Profile, load_profile, parse_profile
+from shared.costs.profile import Budget, Profile, load_profile
+from shared.costs.profile.reading import parse_profile
 
 ROOT = Path(__file__).parents[3]
 
@@ -242,15 +244,60 @@ def test_any_bytes_are_a_profile_or_are_refused(data: bytes) -> None:
 # --- remembered
 
 
+EVERY_KEY = """
+timezone: Asia/Kathmandu
+budget:
+  monthly_limit_usd: 0.000000001
+  daily_limit_usd: 5
+  weekly_limit_usd: 999999999.5
+  job_limit_usd: 2
+  stage_limits_usd: {asr: 0.25, mt: 3}
+  model_limits_usd: {openai/gpt-4: 10}
+  alert_threshold_percent: [33.3, 50, 0.1]
+  block_at_limit: true
+  notification_email: costs@example.org
+  notify: [env:SLACK_COSTS, "json://localhost/costs"]
+  on_gate_error: allow
+  on_unpriced: warn
+  reserve_cap_usd: 1
+organization: {monthly_limit_usd: 70, stage_limits_usd: {asr: 9}}
+users:
+  ana: {timezone: America/St_Johns, budget: {stage_limits_usd: {asr: null}, alert_threshold_percent: 95}}
+  "2": {budget: {monthly_limit_usd: null}}
+aliases: {my-deployment: openai/gpt-4o}
+x-team: {names: [ana, "true", [~, 1e3]], "": {}}
+"""
+
+
+def test_the_profile_with_every_key_says_something_else_than_the_defaults_with_each() -> None:
+    said, unsaid = read(EVERY_KEY), Profile()
+    assert not [one for one, default in zip(said.budget, unsaid.budget, strict=True) if one == default]
+    assert not [one for one, default in zip(said[1:], unsaid[1:], strict=True) if one == default]
+
+
+@pytest.mark.parametrize("text", ["", CONTRACT, EVERY_KEY, "\ufeffx-name: \u00fc"])
 def test_a_remembered_profile_is_the_profile_and_is_not_parsed_again(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
+    path.write_text(text)
+    first = load_profile(path, memory)
+    assert first == load_profile(path)
+    monkeypatch.setattr("shared.costs.profile.reading.parse_profile", None)
+    assert load_profile(path, memory) == first
+
+
+def test_a_remembered_time_zone_that_is_gone_is_refused_where_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
-    path.write_text(CONTRACT)
-    first = load_profile(path, memory)
-    assert first == load_profile(path)
-    monkeypatch.setattr("shared.costs.profile.reading.parse", None)
-    assert load_profile(path, memory) == first
+    path.write_text("budget: {}\ntimezone: Asia/Kolkata")
+    load_profile(path, memory)
+    gone = Mock(side_effect=ValueError)
+    monkeypatch.setattr("shared.costs.profile.plain.zone", gone)
+    monkeypatch.setattr("shared.costs.periods.zone", gone)
+    with pytest.raises(ProfileError, match=r"profile\.yaml:2.*Asia/Kolkata"):
+        load_profile(path, memory)
 
 
 def test_every_edit_is_seen_even_of_the_same_length(tmp_path: Path) -> None:

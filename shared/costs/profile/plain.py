@@ -1,0 +1,64 @@
+"""A profile as JSON-ready data, to remember it by: nothing of it is lost.
+
+>>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), Budget(daily_limit=5))}
+>>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]})
+>>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..periods import zone
+from .types import Budget, Profile, UserSettings
+
+
+def to_plain(profile: Profile) -> dict[str, Any]:
+    """Return a profile as maps, lists and plain values; its path is left out."""
+    return {
+        "timezone": profile.timezone.key,
+        "budget": _budget_to_plain(profile.budget),
+        "organization": _budget_to_plain(profile.organization),
+        "users": {
+            user_id: [user.timezone.key, _budget_to_plain(user.budget)]
+            for user_id, user in profile.users.items()
+        },
+        "aliases": dict(profile.aliases),
+        "extras": dict(profile.extras),
+    }
+
+
+def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
+    """Return the profile of :func:`to_plain`, whose file is at ``path``.
+
+    Raises:
+        ValueError: it names a time zone that this machine does not have (any more).
+    """
+    return Profile(
+        path=path,
+        timezone=zone(plain["timezone"]),
+        budget=_budget_from_plain(plain["budget"]),
+        organization=_budget_from_plain(plain["organization"]),
+        users={
+            user_id: UserSettings(user_id, zone(name), _budget_from_plain(budget))
+            for user_id, (name, budget) in plain["users"].items()
+        },
+        aliases=plain["aliases"],
+        extras=plain["extras"],
+    )
+
+
+def _budget_to_plain(budget: Budget) -> dict[str, Any]:
+    values = budget._asdict()
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def _budget_from_plain(plain: Mapping[str, Any]) -> Budget:
+    # JSON has no tuples, and a budget no lists.
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
+    }
+    return Budget(**values)

@@ -1,0 +1,32 @@
+"""Reads the small files that people write: the profile and the prices."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from .errors import FileRefused, Place
+
+MAX_BYTES: Final = 64 * 1024
+"""Larger files are refused by whoever reads them."""
+
+
+def read(path: Path, refuse: type[FileRefused] = FileRefused) -> bytes:
+    """Return the bytes of a regular file, at most one more than :data:`MAX_BYTES`.
+
+    Raises:
+        FileRefused: (the subclass ``refuse``) when the file cannot be read or is no regular file.
+    """
+    # Not blocking, so that a pipe at this path cannot hang the caller.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise refuse(Place(path), "this is no regular file", "name a YAML file")
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        fault = f"the file cannot be read ({error.strerror})"
+        raise refuse(Place(path), fault, "check its path and permissions") from None
