@@ -12,8 +12,11 @@ token, so charges are exact without fractions of cents getting lost on the way t
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
-from typing import NewType
+from functools import cache
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from decimal import Context, Decimal
 
 Nanos = NewType("Nanos", int)
 """An amount in nano-dollars (1e-9 USD). May be negative in corrections."""
@@ -28,9 +31,6 @@ JSON numbers as doubles (DuckDB, jq, ``json``) see the exact amount."""
 
 ZERO = Nanos(0)
 
-# Room for a JSON double's longest exact expansion; the default context would round at 28 digits.
-_CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
-
 
 def from_usd(amount: str | int | float | Decimal) -> Nanos:
     """Return ``amount`` US dollars in nano-dollars, rounded half to even.
@@ -44,6 +44,8 @@ def from_usd(amount: str | int | float | Decimal) -> Nanos:
     >>> from_usd(50.0), from_usd("0.0000000015")
     (50000000000, 2)
     """
+    from decimal import Decimal, InvalidOperation  # 1 ms that a view, which has its amounts, does not pay
+
     if isinstance(amount, bool) or not isinstance(amount, (str, int, float, Decimal)):
         raise TypeError(f"an amount in USD must be a number, not {amount!r}")
     try:
@@ -52,8 +54,16 @@ def from_usd(amount: str | int | float | Decimal) -> Nanos:
         raise ValueError(f"not an amount in USD: {amount!r}") from None
     if not exact.is_finite():
         raise ValueError(f"an amount in USD must be finite, not {amount!r}")
-    nanos = _CONTEXT.multiply(exact, Decimal(NANOS_PER_USD))
-    return Nanos(int(_CONTEXT.to_integral_value(nanos)))
+    nanos = _context().multiply(exact, Decimal(NANOS_PER_USD))
+    return Nanos(int(_context().to_integral_value(nanos)))
+
+
+@cache
+def _context() -> Context:
+    from decimal import ROUND_HALF_EVEN, Context
+
+    # Room for a JSON double's longest exact expansion; the default context would round at 28 digits.
+    return Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
 def to_usd(amount: Nanos) -> float:

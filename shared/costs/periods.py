@@ -12,17 +12,15 @@ A period's edges are local midnights, found through the zone's own rules, so a d
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PeriodKind = Literal["day", "week", "month", "range"]
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """A stretch of time. ``start`` is in it, ``end`` is not; both are in UTC.
 
     ``name`` is ``2026-11``, ``2026-W47`` or ``2026-11-22``, or ``first..last`` for a range of days.
@@ -34,8 +32,8 @@ class Period:
     end: datetime
     zone: ZoneInfo
 
-    def __contains__(self, at: datetime) -> bool:
-        return self.start <= at < self.end
+    def __contains__(self, at: object) -> bool:
+        return isinstance(at, datetime) and self.start <= at < self.end
 
     @property
     def first_day(self) -> date:

@@ -121,7 +121,7 @@ def divide_period(period: Period, step: Step) -> list[Period]:
     at = period.start
     while at < period.end:
         part = _STEPS[step](at, period.zone)
-        parts.append(replace(part, start=at, end=min(part.end, period.end)))
+        parts.append(part._replace(start=at, end=min(part.end, period.end)))
         at = part.end
     return parts
 
