@@ -17,7 +17,7 @@ from ...views.budget import BudgetFacts
 from ...workspace import Workspace
 from ..options import Span
 from .common import health, limits_in, monthly, others, spendings
-from .history import projected
+from .projected import projected
 
 FEW_CALLS: Final = 5_000
 """Up to so many calls of a month are read to find those without a reservation; more take too long."""

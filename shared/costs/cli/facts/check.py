@@ -18,8 +18,9 @@ from ...views.common import label_of
 from ...workspace import Workspace
 from ..options import Span
 from .common import health, limits_in, monthly, spendings
-from .history import limit_forecasts, projected
 from .job import entries_of_job
+from .limit_forecasts import limit_forecasts
+from .projected import projected
 
 COMPARED: Final = timedelta(days=92)
 """The newest job is compared with those that ended so long before: a month's first job has some, too."""

@@ -11,7 +11,7 @@ from ...views.forecast import ForecastFacts
 from ...workspace import Workspace
 from ..options import Span
 from .common import days_of, health, limits_in, spendings, zone_of
-from .history import limit_forecasts
+from .limit_forecasts import limit_forecasts
 
 
 def forecast_facts(workspace: Workspace, user_id: str | None) -> ForecastFacts:

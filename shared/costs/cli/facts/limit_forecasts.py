@@ -1,35 +1,18 @@
-"""The best projection there is of a month, and of what each limit bounds."""
+"""Where what each limit bounds will stand at the end of its month or week."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from ...analysis.forecast import Day, Forecast, forecast
+from ...analysis.forecast import Day, forecast
 from ...analysis.history import days_before, days_of_buckets, history_of
-from ...analysis.pace import Pace, pace
 from ...budgets.limits import Spending, is_model
 from ...money import Nanos
 from ...periods import Period
 from ...rollup import Group, Query
 from ...views.forecast import LimitForecast
 from ...workspace import Workspace
-from .common import days_of
-
-
-def projected(workspace: Workspace, user_id: str | None, period: Period) -> tuple[Pace, Forecast | None]:
-    """Return a period's pace, with its projection by weekday where there are days enough to tell them apart.
-
-    The forecast is returned beside it in that case.
-    """
-    now = workspace.clock()
-    found = pace(days_of(workspace, user_id, period), period, now)
-    if now not in period:
-        return found, None
-    better = forecast(history_of(workspace.index, user_id, period, now), period, now)
-    if not better.by_weekday:
-        return found, None
-    return found._replace(projected=better.projected, low=better.low, high=better.high), better
 
 
 def limit_forecasts(workspace: Workspace, spendings: Iterable[Spending]) -> list[LimitForecast]:
