@@ -121,7 +121,8 @@ def reserve(stand: Stand) -> None:
 def export(stand: Stand) -> None:
     """Export to a file. The command may fail, with the exit code that says so."""
     at_home = mock.patch.dict("os.environ", COST_TRACKER_HOME=str(stand.home))
-    with at_home, mock.patch("shared.costs.index.index.log.warning") as warning:
+    log = logging.getLogger("shared.cost_tracker")
+    with at_home, mock.patch.object(log, "warning") as warning:
         code = dashboard(["export", "csv", str(stand.export)])
     stand.warned = warning.called
     if code not in (0, 2, 3):  # 2: the file could not be looked at

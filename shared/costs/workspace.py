@@ -7,11 +7,12 @@ what that call uses.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .errors import FileRefused, Place, PriceFileError, ProfileError
 from .forks import lock_of
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 
 PRICES_NAME = "prices.yaml"
+
+LOOK_S: Final = 0.5
+"""How long a look at the profile and the prices is believed, in seconds: three looks a call take 20 us."""
 
 
 def utc_now() -> datetime:
@@ -85,6 +89,7 @@ class Workspace:
         self._profile: tuple[object, LoadedProfile] | None = None
         self._profile_path: Path | None = None
         self._prices_path: Path | None = None
+        self._versions: dict[Path | None, tuple[float, object]] = {}
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
         self._index: Index | None = None
         self._gate: Gate | None = None
@@ -110,10 +115,11 @@ class Workspace:
     def loaded_profile(self) -> LoadedProfile:
         """Return the profile in force; the defaults, with the fault, when the file is refused.
 
-        The file is read again when it has changed: a worker that runs for days follows an edit.
+        The file is read again when it has changed: a worker that runs for days follows an edit within
+        :data:`LOOK_S`.
         """
         path = self.profile_path
-        signature = _signature(path)
+        signature = self._version(path)
         with self._lock:
             if self._profile is None or self._profile[0] != signature:
                 self._profile = (signature, _load_profile(path, self.storage))
@@ -145,7 +151,7 @@ class Workspace:
         """Return the price catalogue, with the user's own prices over it unless they are refused."""
         prices = self.prices_path
         aliases = self.loaded_profile().profile.aliases
-        signature = (_signature(prices), aliases)
+        signature = (self._version(prices), aliases)
         with self._lock:
             if self._catalogue is None or self._catalogue[0] != signature:
                 self._catalogue = (signature, _load_catalogue(self.storage, prices, aliases))
@@ -167,6 +173,14 @@ class Workspace:
     def catalogue_name(self, service: str, model: str) -> str:
         """Return the catalogue's ``provider/model`` for a service and model as recorded."""
         return self.loaded_catalogue().catalogue.name(service, model)
+
+    def _version(self, path: Path | None) -> object:
+        """Return what tells one version of a file from another, as it was at most ``LOOK_S`` ago."""
+        now = time.monotonic()
+        known = self._versions.get(path)
+        if known is None or now >= known[0]:
+            known = self._versions[path] = now + LOOK_S, _signature(path)
+        return known[1]
 
     @property
     def state(self) -> StateDb:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
+from shared.costs import workspace
 from shared.costs.index.staging import SETTLE_AT
 
 
@@ -247,7 +249,8 @@ def test_alerts_tell_the_state_and_the_log_tells_news(
     ]
 
 
-def test_a_look_before_the_call(profile: Path, job_dir: Path) -> None:
+def test_a_look_before_the_call(profile: Path, job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "LOOK_S", 0.0)
     profile.write_text("budget: {monthly_limit_usd: 0.01}\n")
     with CostTracker(job_dir) as tracker:
         assert tracker.can_make_api_call(100) == (True, [])
@@ -260,6 +263,19 @@ def test_a_look_before_the_call(profile: Path, job_dir: Path) -> None:
         allowed, said = tracker.can_make_api_call(0.001)
         assert not allowed
         assert "monthly_limit" in said[0]
+
+
+def test_a_look_at_the_profile_is_believed_for_a_moment(
+    profile: Path, job_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "LOOK_S", math.inf)
+    profile.write_text("budget: {monthly_limit_usd: 0.01, block_at_limit: true}\n")
+    with CostTracker(job_dir) as tracker:
+        assert not tracker.can_make_api_call(0.02)[0]
+        profile.write_text("budget: {monthly_limit_usd: 10, block_at_limit: true}\n")
+        assert not tracker.can_make_api_call(0.02)[0]
+    with CostTracker(job_dir) as later:
+        assert later.can_make_api_call(0.02)[0]
 
 
 def test_sums_too_large_for_the_index_do_not_stop_recording(
