@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from ...analysis.forecast import Forecast, forecast
-from ...analysis.history import history_of
+from ...analysis.history import days_before, days_of_buckets
 from ...analysis.pace import Pace, pace
+from ...analysis.sums import by_day
 from ...periods import Period
 from ...workspace import Workspace
 from .common import days_of
 
 
-def projected(workspace: Workspace, user_id: str | None, period: Period) -> tuple[Pace, Forecast | None]:
+def projected(workspace: Workspace, user_id: str, period: Period) -> tuple[Pace, Forecast | None]:
     """Return a period's pace, with its projection by weekday where there are days enough to tell them apart.
 
     The forecast is returned beside it in that case.
     """
     now = workspace.clock()
-    found = pace(days_of(workspace, user_id, period), period, now)
     if now not in period:
-        return found, None
-    better = forecast(history_of(workspace.index, user_id, period, now), period, now)
+        return pace(days_of(workspace, user_id, period), period, now), None
+    span = days_before(period, now)
+    # Asked once, for the weeks before and to the period's end: most of the days are in both.
+    buckets = workspace.index.spend_by_bucket(span.start, period.end, user_id=user_id)
+    found = pace(by_day(buckets, period), period, now)
+    better = forecast(days_of_buckets(span, buckets), period, now)
     if not better.by_weekday:
         return found, None
     return found._replace(projected=better.projected, low=better.low, high=better.high), better
