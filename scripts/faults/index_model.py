@@ -1,7 +1,7 @@
 """Random sequences of everything that can happen to ledgers and their index, against a plain model.
 
 Each sequence appends, retries, reverses, adjusts, spools and drains, damages, dies before it indexes,
-truncates, moves, rebuilds, sweeps, deletes and reopens; after it (and whenever Hypothesis asks) every
+cuts, restores, rebuilds, sweeps, deletes and reopens; after it (and whenever Hypothesis asks) every
 answer of the index must be the one of a full fold. What fails is shrunk to the shortest sequence.
 
     python3 scripts/faults/index_model.py [--sequences 5000] [--steps 30] [--seed 1]
@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 )
 from index_histories import History, an_entry, assert_is_fold
 
-from shared.costs.index import catchup
+from shared.costs.index import catchup, intake
 from shared.costs.index.index import Index
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.places import Appended
@@ -51,6 +51,7 @@ class Model(RuleBasedStateMachine):
     def begin(self) -> None:
         """Make an empty cost storage."""
         catchup.SWEEP_AT = 2  # type: ignore[misc]  # to have it happen
+        intake.FAST_BYTES = 2_000  # type: ignore[misc]  # to have small and large ledgers
         self.root = Path(tempfile.mkdtemp(prefix="index-model-"))
         self.history = History(self.root)
         self.index: Index = self.history.open()

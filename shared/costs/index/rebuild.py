@@ -174,10 +174,7 @@ class _Builder:
 
     def _put_scanned(self, db: sqlite3.Connection, scanned: Scanned) -> None:
         numbers = [self._new.memory.dim(db, dim) for dim in scanned.dims]
-        rows = [
-            (bucket, ledger, numbers[dim], *sums)
-            for bucket, ledger, dim, *sums in _rows(scanned.sums, _SUMS_WIDTH)
-        ]
+        rows = [(bucket, ledger, numbers[dim], *sums) for bucket, ledger, dim, *sums in scanned.sum_rows()]
         insert_rows(db, "INSERT INTO sums", rows)
         for reservation, ledger, calls, cost in scanned.reserved:
             put_reserved(db, ledger, {reservation: (calls, cost)})
@@ -215,11 +212,6 @@ class _Builder:
 
 # Whole days before 1970 too: SQLite's division rounds towards zero.
 _DAY: Final = f"(bucket - ((bucket % {DAY_BUCKETS}) + {DAY_BUCKETS}) % {DAY_BUCKETS}) / {DAY_BUCKETS}"
-
-
-def _rows(flat: Sequence[int], width: int) -> Iterator[tuple[int, ...]]:
-    one = iter(flat)
-    return zip(*[one] * width, strict=True)
 
 
 def _derive_spend(db: sqlite3.Connection) -> None:

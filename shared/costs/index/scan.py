@@ -8,7 +8,7 @@ sums, which a test holds against each other.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -134,6 +134,10 @@ class Scanned:
     """Ledgers that could not be read, and why."""
     read_bytes: int = 0
 
+    def sum_rows(self) -> Iterator[tuple[int, ...]]:
+        """Return the rows of ``sums``."""
+        return zip(*[iter(self.sums)] * (3 + len(SUM_COLUMNS)), strict=True)
+
 
 def scan(ledgers: Iterable[Registered]) -> Scanned:
     """Fold ledgers from their first byte to their last complete line.
@@ -184,6 +188,13 @@ class _Folded:
         for (bucket, names), values in self.usual.items():
             self.fold.put((bucket, _dim(names)), tuple(values))
         self.usual.clear()
+
+
+def scan_file(ledger: Registered, file: LedgerFile) -> Scanned:
+    """Fold one ledger that is open already."""
+    scanner = _Scanner()
+    scanner.fold(ledger, file)
+    return scanner.found
 
 
 class _Scanner:

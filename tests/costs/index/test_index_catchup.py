@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
-from shared.costs.index import catchup
+from shared.costs.index import catchup, intake
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT
 from shared.costs.ledger.line import encode, seal
@@ -181,6 +181,13 @@ def _copied(ledger: Path) -> None:
     other.replace(ledger)
 
 
+@pytest.fixture(params=[intake.FAST_BYTES, 0], ids=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take whole ledgers in as small ones, and as large ones."""
+    monkeypatch.setattr(intake, "FAST_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("size")
 @pytest.mark.parametrize("change", [_restored, _replaced, _emptied, _rewritten, _copied])
 def test_a_ledger_that_changed_is_taken_in_anew(history: History, change: Callable[[Path], None]) -> None:
     ledger = history.job("job-0")
@@ -193,6 +200,7 @@ def test_a_ledger_that_changed_is_taken_in_anew(history: History, change: Callab
         assert_is_fold(index, history)
 
 
+@pytest.mark.usefixtures("size")
 def test_duplicates_count_when_their_first_goes(history: History) -> None:
     first, second, third = (history.job(f"job-{n}") for n in range(3))
     for ledger in (second, third):
