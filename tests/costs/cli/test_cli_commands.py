@@ -13,7 +13,7 @@ import pytest
 
 from shared.costs import __version__
 from shared.costs.cli.app import DashboardCommand
-from shared.costs.cli.main import cli
+from shared.costs.cli.program import cli
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
 HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "ruamel", "tempfile"}
@@ -213,7 +213,7 @@ def test_completion_says_nothing_where_nothing_can_be_read(tmp_path: Path) -> No
 def test_start_up_imports_little() -> None:
     script = (
         "import sys; sys.argv = ['cost-dashboard', 'show-budget']\n"
-        "from shared.costs.cli.main import run\n"
+        "from shared.costs.cli.program import run\n"
         "run(['show-budget'])\n"
         f"print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr)\n"
     )

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from shared.costs.cli.app import App
-from shared.costs.cli.main import cli, run
+from shared.costs.cli.program import cli, run
 from shared.costs.model import Charge, Entry
 from shared.costs.money import Nanos
 from shared.costs.views.report import Report

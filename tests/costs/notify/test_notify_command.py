@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from notify_servers import web_server
 
-from shared.costs.cli.main import run
+from shared.costs.cli.program import run
 from shared.costs.index.state import StateDb
 from shared.costs.notify.queue import Notice, put
 from shared.costs.storage import CostStorage
