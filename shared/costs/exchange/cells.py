@@ -6,14 +6,16 @@ give the same cells for the same entry.
 
 from __future__ import annotations
 
-from functools import cache
-from operator import itemgetter
-from typing import Any, Final
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal
 
-from ..ledger.line import FORMAT, SEAL_LENGTH, decode, parse_sealed
-from ..model import USAGE_FIELDS, Entry
-from ..money import Nanos, from_json_number, json_number
-from .columns import COLUMN_NAMES, COLUMNS, Value, dumps, row_of
+import msgspec
+
+from ..ledger.line import decode, is_sealed
+from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, Entry
+from ..money import Nanos, json_number
+from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
 
 Cells = list[Value]
 
@@ -21,16 +23,12 @@ Cells = list[Value]
 def cells_of(entry: Entry) -> Cells:
     """Return an entry's cells under the export's columns."""
     found = list(row_of(entry))
-    for position in _AMOUNTS:
+    for position in (_COST, _ACTUAL):
         amount = found[position]
         if amount is not None:
             found[position] = json_number(Nanos(int(amount)))
     found[_SECONDS] = seconds_text(float(found[_SECONDS] or 0))
     return found
-
-
-_AMOUNTS: Final = tuple(n for n, column in enumerate(COLUMNS) if column.kind == "usd")
-_SECONDS: Final = COLUMN_NAMES.index("audio_seconds")
 
 
 def cells_of_line(raw: bytes) -> Cells:
@@ -40,73 +38,116 @@ def cells_of_line(raw: bytes) -> Cells:
         DamagedLine: its seal is broken, or it is no entry.
 
     """
-    found = parse_sealed(raw)
-    if found.get("v") != FORMAT:
-        return cells_of(decode(raw))
-    values = _EMPTY | found
-    if found["cost_usd"] is not None:
-        _add_charge(values, found)
-    if "audio_seconds" in found:
-        values["audio_seconds"] = seconds_text(found["audio_seconds"])
-    if "actual_cost_usd" in found:
-        values["actual_cost_usd"] = _amount(found["actual_cost_usd"])
-    for name in _RARE:
-        if name in found:
-            values[name] = dumps(found[name]) if name == "tags" else int(found[name])
-    if found["metadata"]:
-        # The last member, so its text can be cut out as it stands: half the price of making it again.
-        values["metadata"] = raw[raw.index(_METADATA) + len(_METADATA) : -SEAL_LENGTH].decode("ascii")
-    else:
-        values["metadata"] = None
-    return list(_PICK(values))
-
-
-_EMPTY: Final[dict[str, Any]] = {
-    **dict.fromkeys(COLUMN_NAMES),
-    **dict.fromkeys(USAGE_FIELDS, 0),
-    "audio_seconds": "0",
-    "attempt": 1,
-    "estimated": 0,
-    "resolves_unpriced": 0,
-}
-"""What a line means by leaving a field out."""
-
-_METADATA: Final = b',"metadata":'
-"""No text can hold these bytes: a quotation mark in a text has a backslash before it."""
-
-_RARE: Final = ("estimated", "tags", "resolves_unpriced")
-_PICK: Final = itemgetter(*COLUMN_NAMES)
-
-
-_NO_PARTS: Final[dict[str, float]] = {}
-
-
-def _add_charge(values: dict[str, Any], found: dict[str, Any]) -> None:
-    values["cost_usd"] = _amount(found["cost_usd"])
-    parts = found.get("cost_parts", _NO_PARTS).items()
-    values["cost_parts"] = f"{{{','.join([f'{_quoted(part)}:{_amount(amount)}' for part, amount in parts])}}}"
-    values["price_source"], _, values["price_version"] = found["priced_by"].partition("@")
-    values["price_unverified"] = int(found.get("unverified", False))
-    if "priced_as" not in found:
-        values["priced_as"] = f"{found['service']}/{found['model']}"
-
-
-@cache
-def _quoted(part: str) -> str:
-    """Return the name of a part as JSON; there are only some twenty of them."""
-    return dumps(part)
-
-
-def _amount(amount: float) -> str:
-    """Return an amount of a line in decimals.
-
-    A double's shortest form is the decimal it was read from, for amounts below 2**53 nano-dollars.
-    """
-    text = repr(amount)
-    return json_number(from_json_number(amount)) if "e" in text else text
+    return _usual(raw) or cells_of(decode(raw))
 
 
 def seconds_text(seconds: float) -> str:
     """Return seconds to the microsecond without an exponent, which some readers do not know."""
     text = f"{seconds:.6f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+_AT: Final = {name: position for position, name in enumerate(COLUMN_NAMES)}
+_COST, _PARTS, _ACTUAL = _AT["cost_usd"], _AT["cost_parts"], _AT["actual_cost_usd"]
+_SECONDS, _TAGS, _METADATA = _AT["audio_seconds"], _AT["tags"], _AT["metadata"]
+_TIMESTAMP, _PERIOD = _AT["timestamp"], _AT["period_at"]
+_SERVICE, _MODEL = _AT["service"], _AT["model"]
+_ESTIMATED, _RESOLVES = _AT["estimated"], _AT["resolves_unpriced"]
+_PRICED: Final = slice(_AT["priced_as"], _AT["price_unverified"] + 1)
+"""The four columns that tell what priced a call."""
+
+# --- lines as they are written ----------------------------------------------------------------------
+
+_COUNT: Final = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+_NULL: Final = msgspec.Raw(b"null")
+_KINDS: Final[dict[ColumnKind, tuple[Any, Any]]] = {
+    "text": (str | None, None),
+    "instant": (str | None, None),
+    "count": (_COUNT, 0),
+    "seconds": (Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)], 0.0),
+    "usd": (msgspec.Raw, _NULL),
+    "flag": (bool, False),
+    "json": (msgspec.Raw, _NULL),
+}
+"""What a line has under a column of each kind, and what it means by leaving it out."""
+
+_OTHERWISE: Final[dict[str, tuple[Any, ...]]] = {
+    **dict.fromkeys(("id", "timestamp", "job_id", "user_id", "service", "model"), (str,)),
+    "kind": (Literal["usage", "adjustment", "reversal"],),
+    "attempt": (_COUNT, 1),
+    "price_unverified": (bool, msgspec.field(default=False, name="unverified")),
+    "tags": (tuple[str, ...], ()),
+    "host": (str, ""),
+}
+
+
+def _members() -> Iterator[tuple[str, Any] | tuple[str, Any, Any]]:
+    """Return the members of a line in the order of the columns, and then those that are no column."""
+    for column in COLUMNS:
+        yield (column.name, *_OTHERWISE.get(column.name, _KINDS[column.kind]))
+    yield from (("v", Literal[1]), ("crc", str), ("priced_by", str | None, None))
+
+
+_decode: Final = msgspec.json.Decoder(
+    msgspec.defstruct("_Line", _members(), kw_only=True, forbid_unknown_fields=True, gc=False)
+).decode
+_astuple: Final = msgspec.structs.astuple
+
+_AMOUNT: Final = r"-?\d+(?:\.\d*[1-9])?"
+_is_amount: Final = re.compile(_AMOUNT).fullmatch
+_are_parts: Final = re.compile(rf'\{{(?:"\w+":{_AMOUNT}(?:,(?=")|(?=\}})))*\}}').fullmatch
+_INSTANT_LENGTH: Final = len("2026-11-22T09:30:00.000000Z")
+
+
+def _usual(raw: bytes) -> Cells | None:
+    """Return the cells of a line in the form in which lines are written; ``None`` for any other."""
+    if not (is_sealed(raw) and raw.isascii()):
+        return None
+    try:
+        *cells, _, _, priced_by = _astuple(_decode(raw))
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    return cells if _set_charge(cells, priced_by) and _set_others(cells) else None
+
+
+def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
+    """Set what a call costs; ``False`` where that takes a closer look."""
+    cost = str(cells[_COST], "ascii")
+    if cost == "null":
+        cells[_COST] = cells[_PARTS] = None
+        cells[_PRICED] = (None, None, None, None)
+        return True
+    parts = str(cells[_PARTS], "ascii")
+    parts = "{}" if parts == "null" else parts
+    if priced_by is None or not _is_amount(cost) or not _are_parts(parts):
+        return False
+    cells[_COST], cells[_PARTS] = cost, parts
+    model, _, _, unverified = cells[_PRICED]
+    source, _, version = priced_by.partition("@")
+    cells[_PRICED] = (
+        model or f"{cells[_SERVICE]}/{cells[_MODEL]}",
+        source,
+        version,
+        int(unverified),
+    )
+    return True
+
+
+def _set_others(cells: list[Any]) -> bool:
+    """Set what is written otherwise in a table; ``False`` where that takes a closer look."""
+    cells[_SECONDS] = seconds_text(cells[_SECONDS]) if cells[_SECONDS] else "0"
+    cells[_ESTIMATED], cells[_RESOLVES] = int(cells[_ESTIMATED]), int(cells[_RESOLVES])
+    cells[_TAGS] = dumps(cells[_TAGS]) if cells[_TAGS] else None
+    metadata, actual = str(cells[_METADATA], "ascii"), str(cells[_ACTUAL], "ascii")
+    cells[_METADATA] = None if metadata in ("{}", "null") else metadata
+    cells[_ACTUAL] = None if actual == "null" else actual
+    return (
+        (metadata[0] == "{" or metadata == "null")
+        and (actual == "null" or _is_amount(actual) is not None)
+        and _is_instant(cells[_TIMESTAMP])
+        and (cells[_PERIOD] is None or _is_instant(cells[_PERIOD]))
+    )
+
+
+def _is_instant(text: str) -> bool:
+    return len(text) == _INSTANT_LENGTH and text[-1] == "Z"
