@@ -10,25 +10,23 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from .backend import Backend
-from .database import DatabaseDamaged
-from .fold import Fold, dim_of, sums_of
+from .duplicates import Problem, dependants, later_owners, put_problems, unseen
+from .fold import Fold
 from .keys import key_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
 from .staging import (
     StagedRow,
-    all_staged,
     drop,
     drop_all,
-    last_tail,
     reserved,
     staged_rows,
     summed,
@@ -46,6 +44,7 @@ from .store import (
     put_sums,
     remove_ledger,
 )
+from .taken import advanced, grown, is_taken_in, new_row, recognised
 
 if TYPE_CHECKING:
     from ..model import Entry
@@ -55,22 +54,6 @@ BATCH_LINES: Final = 1000
 
 FAST_BYTES: Final = 4 << 20
 """From how many bytes on a whole ledger is taken in by :mod:`.scan`: faster, but its import takes 30 ms."""
-
-NEVER: Final = 1 << 40
-"""``first_bucket`` of a ledger without entries: later than any."""
-
-ProblemKind = Literal["damaged", "duplicate", "conflict"]
-
-
-class Problem(NamedTuple):
-    """A line that does not count. ``other`` is the ledger in which its id stood first."""
-
-    ledger: int
-    offset: int
-    length: int
-    kind: ProblemKind
-    why: str
-    other: int | None = None
 
 
 @dataclass(slots=True)
@@ -135,7 +118,7 @@ class Intake:
         added = summed(rows)
         put_sums(db, row.id, added)
         put_reserved(db, row.id, reserved(rows))
-        following = _grown(row, added)._replace(offset=rows[-1].end, tail=rows[-1].tail)
+        following = grown(row, added)._replace(offset=rows[-1].end, tail=rows[-1].tail)
         put_ledger(db, following)
         drop(db, following)
         return True
@@ -153,7 +136,7 @@ class Intake:
     def _step(self, ledger: Registered, file: LedgerFile) -> bool:
         """Take one batch in; return whether there may be more to do."""
         with self._backend.snapshot() as db:
-            if _is_taken_in(db, ledger.id, file):
+            if is_taken_in(db, ledger.id, file):
                 return False
         with self._backend.transaction() as db:
             self.settle(db)
@@ -184,7 +167,7 @@ class Intake:
 
     def _renew(self, db: sqlite3.Connection, ledger: Registered, row: LedgerRow) -> None:
         """Take a changed ledger out, and with it those that left entries to it as duplicates."""
-        removed = [row, *(each for each in _dependants(db, row) if Path(each.path).is_file())]
+        removed = [row, *(each for each in dependants(db, row) if Path(each.path).is_file())]
         for each in removed:
             remove_ledger(db, each)
         for each in sorted(removed):
@@ -224,10 +207,10 @@ class Intake:
         ids = [SeenRow(*key_of(entry.id), row.id, line.offset) for line, entry in batch.entries]
         counted, doubled, later = [entry for _, entry in batch.entries], list[Problem](), list[LedgerRow]()
         if not put_seen(db, ids):
-            later = _later_owners(db, row, ids)
+            later = later_owners(db, row, ids)
             for each in later:
                 remove_ledger(db, each)
-            counted, doubled = _unseen(db, batch, ids)
+            counted, doubled = unseen(db, batch.entries, ids)
         fold = Fold()
         for entry in counted:
             fold.add(entry)
@@ -250,74 +233,6 @@ class Intake:
         ]
 
 
-def _unseen(db: sqlite3.Connection, batch: Batch, ids: list[SeenRow]) -> tuple[list[Entry], list[Problem]]:
-    """Note ids one by one; return the entries that count, and the duplicates."""
-    counted, doubled = [], []
-    for (line, entry), seen in zip(batch.entries, ids, strict=True):
-        if put_seen(db, [seen]):
-            counted.append(entry)
-        else:
-            doubled.append(_doubled(db, seen, line, entry))
-    return counted, doubled
-
-
-def _later_owners(db: sqlite3.Connection, row: LedgerRow, ids: list[SeenRow]) -> list[LedgerRow]:
-    """Return the ledgers that have some of these ids but were registered later, and what depends on them.
-
-    An id counts in the ledger that was registered first, whichever was taken in first. So the index
-    does not depend on the order of events, and is at any time the one that a rebuild gives.
-    """
-    owners = {first.ledger for one in ids if (first := find_seen(db, one.key, one.more))}
-    rows = {number: ledger_row(db, number) for number in owners if number > row.id}
-    found = {each.id: each for each in rows.values() if each is not None}
-    for each in list(found.values()):
-        found |= {other.id: other for other in _dependants(db, each) if other.id != row.id}
-    return [found[number] for number in sorted(found) if Path(found[number].path).is_file()]
-
-
-def new_row(ledger: Registered) -> LedgerRow:
-    """Return the row of a ledger of which nothing was taken in yet."""
-    return LedgerRow(ledger.id, str(ledger.path), ledger.job_id, 0, 0, 0, 0, 0, 0, NEVER, -NEVER)
-
-
-def _is_taken_in(db: sqlite3.Connection, ledger: int, file: LedgerFile) -> bool:
-    """Tell whether all of a file is in the sums or staged, and it still ends as it did then."""
-    row, end = ledger_row(db, ledger), all_staged(db, ledger).end
-    if row is None or end != file.size or (row.device, row.inode) != (file.device, file.inode):
-        return False
-    return recognised(row, file) and last_tail(db, ledger) in (None, file.fingerprint(end).tail)
-
-
-def recognised(row: LedgerRow, file: LedgerFile) -> bool:
-    """Tell whether the file still begins with what was taken in."""
-    if file.size < row.offset:
-        return False
-    found = file.fingerprint(row.offset, row.head_length)
-    return (found.head, found.tail) == (row.head, row.tail)
-
-
-def advanced(row: LedgerRow, file: LedgerFile, end: int, added: Sequence[NumberedSums]) -> LedgerRow:
-    """Return the row of a ledger after everything up to ``end`` was taken in."""
-    print_ = file.fingerprint(end)
-    return _grown(row, added)._replace(
-        device=file.device,
-        inode=file.inode,
-        offset=end,
-        head_length=print_.length,
-        head=print_.head,
-        tail=print_.tail,
-    )
-
-
-def _grown(row: LedgerRow, added: Sequence[NumberedSums]) -> LedgerRow:
-    """Return the row of a ledger to which sums were added."""
-    buckets = [one.bucket for one in added]
-    return row._replace(
-        first_bucket=min([row.first_bucket, *buckets]),
-        last_bucket=max([row.last_bucket, *buckets]),
-    )
-
-
 def next_batch(ledger: Registered, file: LedgerFile, start: int) -> Batch:
     """Read and check the next lines of a ledger."""
     from ..ledger.line import DamagedLine, decode  # a warm view, which reads no line, does not pay for it
@@ -330,62 +245,6 @@ def next_batch(ledger: Registered, file: LedgerFile, start: int) -> Batch:
         except DamagedLine as fault:
             batch.problems.append(Problem(ledger.id, line.offset, line.length, "damaged", str(fault)))
     return batch
-
-
-def put_problems(db: sqlite3.Connection, problems: list[Problem]) -> None:
-    """Write down lines that do not count."""
-    if problems:
-        db.executemany("REPLACE INTO problems VALUES (?, ?, ?, ?, ?, ?)", problems)
-
-
-def _doubled(db: sqlite3.Connection, seen: SeenRow, line: Line, entry: Entry) -> Problem:
-    first = find_seen(db, seen.key, seen.more)
-    if first is None or (first.ledger, first.offset) == (seen.ledger, seen.offset):
-        raise DatabaseDamaged("the index knows an entry that it has not taken in; it is built anew")
-    original = _entry_at(db, first)
-    kind: ProblemKind = "duplicate" if original is None or same_content(original, entry) else "conflict"
-    where = "" if first.ledger == seen.ledger else f" in {_path_of(db, first.ledger)}"
-    told = "id seen before" if kind == "duplicate" else "id seen before with other content"
-    return Problem(
-        seen.ledger, line.offset, line.length, kind, f"{told}, at offset {first.offset}{where}", first.ledger
-    )
-
-
-def same_content(one: Entry, other: Entry) -> bool:
-    """Tell whether two entries count the same: a repetition, not a conflict."""
-    return (one.kind, one.corrects, dim_of(one), sums_of(one)) == (
-        other.kind,
-        other.corrects,
-        dim_of(other),
-        sums_of(other),
-    )
-
-
-def _entry_at(db: sqlite3.Connection, place: SeenRow) -> Entry | None:
-    from ..ledger.line import DamagedLine, decode
-
-    try:
-        with opened(Path(_path_of(db, place.ledger))) as file:
-            return decode(file.line_at(place.offset))
-    except (OSError, DamagedLine):
-        return None
-
-
-def _path_of(db: sqlite3.Connection, ledger: int) -> str:
-    row = db.execute("SELECT path FROM ledgers WHERE id = ?", (ledger,)).fetchone()
-    return str(row[0]) if row else ""
-
-
-def _dependants(db: sqlite3.Connection, row: LedgerRow) -> list[LedgerRow]:
-    """Return the ledgers that have duplicates of a ledger's entries, directly or through others."""
-    rows = db.execute(
-        """WITH RECURSIVE out (id) AS (
-            SELECT ? UNION SELECT p.ledger FROM out JOIN problems p ON p.other = out.id
-        ) SELECT id FROM out ORDER BY id""",
-        (row.id,),
-    ).fetchall()
-    found = [ledger_row(db, int(each[0])) for each in rows]
-    return [each for each in found if each is not None and each.id != row.id]
 
 
 def entries_of(file: LedgerFile, skipped: frozenset[int]) -> Iterator[Entry]:

@@ -1,8 +1,8 @@
 """Folds whole ledgers fast: what a rebuild does to all of them, in processes of its own.
 
-A line in the usual form is checked (its CRC-32 included) and taken apart by msgspec; everything else,
-and whatever raises the least doubt, goes through the ledger's own ``decode``. Both ways give the same
-sums, which a test holds against each other.
+A line in the usual form takes the fast way of :mod:`.usual`; everything else, and whatever raises the
+least doubt, goes through the ledger's own ``decode``. Both ways give the same sums, which a test holds
+against each other.
 """
 
 from __future__ import annotations
@@ -11,82 +11,21 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from itertools import repeat
-from operator import attrgetter
-from typing import Annotated, Final, Literal
+from typing import Final
 
-import msgspec
-
-from ..ledger.line import DamagedLine, decode, is_sealed
-from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
-from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
+from ..ledger.line import DamagedLine, decode
 from ..rollup import BUCKET_SECONDS, bucket_of
 from .catchup import GONE
+from .duplicates import Problem
 from .fold import Fold
-from .intake import NEVER, Problem, new_row
 from .keys import keys_of
 from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
 from .store import LedgerRow
-from .tables import DIM_COLUMNS, SUM_COLUMNS, Dim
-
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
-Text = str | None
-Amount = int | float
-
-
-class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The usual parts of a charge, in USD."""
-
-    input: Amount = 0
-    output: Amount = 0
-    cached: Amount = 0
-
-
-class _Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A call as it usually stands in a ledger. A line with any other field is no usual one."""
-
-    v: Literal[1]
-    kind: Literal["usage"]
-    id: str
-    timestamp: datetime
-    job_id: str
-    user_id: str
-    service: str
-    model: str
-    cost_usd: Amount | None
-    crc: str
-    tokens_input: Count = 0
-    tokens_output: Count = 0
-    tokens_cached: Count = 0
-    tokens_reasoning: Count = 0
-    audio_seconds: Seconds = 0
-    stage: Text = None
-    attempt: Count = 1
-    cost_parts: _Parts | None = None
-    priced_by: Text = None
-    estimated: bool = False
-    request_id: Text = None
-    service_tier: Text = None
-    reservation: Text = None
-    operation: Text = None
-    description: Text = None
-    workflow: Text = None
-    project: Text = None
-    host: Text = None
-    pid: Count = 0
-    metadata: dict[str, msgspec.Raw] = {}  # msgspec copies it
-
-
-_decode: Final = msgspec.json.Decoder(_Call).decode
-
-Names = tuple[str | None, ...]
-"""What a call says for each of the dimensions but its tags, which no usual line has."""
-
-_names_of: Final = attrgetter(*(name for name in DIM_COLUMNS if name != "tags"))
-_TAGS_AT: Final = DIM_COLUMNS.index("tags")
+from .tables import SUM_COLUMNS, Dim
+from .taken import NEVER, new_row
+from .usual import Names, UsualCall, charge_of, dim_of_names, names_of, usual_call
 
 _BUCKET: Final = timedelta(seconds=BUCKET_SECONDS)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -186,7 +125,7 @@ class _Folded:
     def settle(self) -> None:
         """Bring the usual calls into the fold."""
         for (bucket, names), values in self.usual.items():
-            self.fold.put((bucket, _dim(names)), tuple(values))
+            self.fold.put((bucket, dim_of_names(names)), tuple(values))
         self.usual.clear()
 
 
@@ -208,7 +147,7 @@ class _Scanner:
         for line in file.lines(0):
             offset, length, raw = line
             end = offset + length
-            entry_id = _usual(raw, folded) or self._other(ledger, line, folded)
+            entry_id = _count(raw, folded) or self._other(ledger, line, folded)
             if entry_id is not None:
                 folded.ids.append(entry_id)
                 folded.offsets.append(offset)
@@ -242,36 +181,21 @@ class _Scanner:
         return known
 
 
-def _usual(raw: bytes, folded: _Folded) -> str | None:
+def _count(raw: bytes, folded: _Folded) -> str | None:
     """Add a line in the usual form up and return its id; ``None``, with nothing done, for any other."""
-    if (
-        raw[_BEFORE_TIME] != _TIME_MEMBER
-        or raw[_AFTER_TIME] != b"Z"
-        or not (is_sealed(raw) and raw.isascii())
-    ):
+    call = usual_call(raw)
+    if call is None:
         return None
-    try:
-        call = _decode(raw)
-    except (msgspec.MsgspecError, ValueError):
+    charge = charge_of(call)
+    if charge is None:
         return None
-    charge = _charge(call)
-    if charge is None or call.tokens_cached > call.tokens_input or call.tokens_reasoning > call.tokens_output:
-        return None
-    _add(folded.sums_for(_names_of(call), call.timestamp), call, *charge)
+    _add(folded.sums_for(names_of(call), call.timestamp), call, *charge)
     if call.reservation:
         folded.fold.put_reserved(call.reservation, 1, charge[0])
     return call.id
 
 
-# An id of ours has 28 characters and a time 27, of which the last is Z.
-_TIME_MEMBER: Final = b'","timestamp":"'
-_BEFORE_TIME: Final = slice(
-    len('{"v":1,"kind":"usage","id":"') + 28, len('{"v":1,"kind":"usage","id":"') + 28 + len(_TIME_MEMBER)
-)
-_AFTER_TIME: Final = slice(_BEFORE_TIME.stop + 26, _BEFORE_TIME.stop + 27)
-
-
-def _add(values: list[int], call: _Call, cost: int, cost_output: int) -> None:
+def _add(values: list[int], call: UsualCall, cost: int, cost_output: int) -> None:
     """Add a call up in place: the same as ``fold.sums_of``, in the order of ``tables.SUM_COLUMNS``."""
     values[0] += 1
     values[4] += call.tokens_input
@@ -289,28 +213,6 @@ def _add(values: list[int], call: _Call, cost: int, cost_output: int) -> None:
         values[6] += call.tokens_cached
         values[7] += call.tokens_reasoning
         values[8] += round(round(call.audio_seconds, 6) * 1_000_000)
-
-
-def _charge(call: _Call) -> tuple[int, int] | None:
-    """Return the cost and what of it pays for output; ``None`` where it takes a closer look."""
-    total, parts = call.cost_usd, call.cost_parts
-    if total is None:
-        return 0, 0
-    if parts is None or call.priced_by is None:
-        return None
-    cost, output = round(total * NANOS_PER_USD), round(parts.output * NANOS_PER_USD)
-    others = round(parts.input * NANOS_PER_USD)
-    if parts.cached:
-        others += round(parts.cached * NANOS_PER_USD)
-    if others + output != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
-        return None
-    return cost, output
-
-
-@lru_cache(maxsize=4096)
-def _dim(names: Names) -> Dim:
-    texts = [name or "" for name in names]
-    return (*texts[:_TAGS_AT], "", *texts[_TAGS_AT:])  # type: ignore[return-value]  # one for each column
 
 
 def _row(ledger: Registered, file: LedgerFile, end: int, fold: Fold) -> LedgerRow:

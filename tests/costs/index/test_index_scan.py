@@ -17,7 +17,7 @@ from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
 from shared.costs import platform
 from shared.costs.errors import StorageUnavailable
-from shared.costs.index import rebuild
+from shared.costs.index import readers
 from shared.costs.index.fold import Fold
 from shared.costs.index.keys import key_of
 from shared.costs.index.registry import Registered
@@ -194,8 +194,8 @@ def test_any_entries(tmp_path: Path, entries: list[Entry]) -> None:
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    monkeypatch.setattr(rebuild, "SMALL_BYTES", 0)
-    monkeypatch.setattr(rebuild, "CHUNK_BYTES", 3_000)
+    monkeypatch.setattr(readers, "SMALL_BYTES", 0)
+    monkeypatch.setattr(readers, "CHUNK_BYTES", 3_000)
     return History(tmp_path).filled(random.Random(5), jobs=6, calls=10)
 
 

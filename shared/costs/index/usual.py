@@ -1,0 +1,120 @@
+"""Takes ledger lines apart that are in the form in which calls are usually written, in a few microseconds.
+
+Whoever gets ``None`` here asks the ledger's own ``decode``, which knows every form and says what is wrong.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from ..ledger.line import is_sealed
+from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
+from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
+from .tables import DIM_COLUMNS, Dim
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+Text = str | None
+Amount = int | float
+
+
+class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The usual parts of a charge, in USD."""
+
+    input: Amount = 0
+    output: Amount = 0
+    cached: Amount = 0
+
+
+class UsualCall(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A call as it usually stands in a ledger. A line with any other field is no usual one."""
+
+    v: Literal[1]
+    kind: Literal["usage"]
+    id: str
+    timestamp: datetime
+    job_id: str
+    user_id: str
+    service: str
+    model: str
+    cost_usd: Amount | None
+    crc: str
+    tokens_input: Count = 0
+    tokens_output: Count = 0
+    tokens_cached: Count = 0
+    tokens_reasoning: Count = 0
+    audio_seconds: Seconds = 0
+    stage: Text = None
+    attempt: Count = 1
+    cost_parts: _Parts | None = None
+    priced_by: Text = None
+    estimated: bool = False
+    request_id: Text = None
+    service_tier: Text = None
+    reservation: Text = None
+    operation: Text = None
+    description: Text = None
+    workflow: Text = None
+    project: Text = None
+    host: Text = None
+    pid: Count = 0
+    metadata: dict[str, msgspec.Raw] = {}  # msgspec copies it
+
+
+_decode: Final = msgspec.json.Decoder(UsualCall).decode
+
+Names = tuple[str | None, ...]
+"""What a call says for each of the dimensions but its tags, which no usual line has."""
+
+names_of: Final = attrgetter(*(name for name in DIM_COLUMNS if name != "tags"))
+_TAGS_AT: Final = DIM_COLUMNS.index("tags")
+
+
+def usual_call(raw: bytes) -> UsualCall | None:
+    """Return the call of a whole and sealed line in the usual form; ``None`` for any other."""
+    if raw[_BEFORE_TIME] != _TIME_MEMBER or raw[_AFTER_TIME] != b"Z":
+        return None
+    if not (is_sealed(raw) and raw.isascii()):
+        return None
+    try:
+        call = _decode(raw)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    if call.tokens_cached > call.tokens_input or call.tokens_reasoning > call.tokens_output:
+        return None
+    return call
+
+
+# An id of ours has 28 characters and a time 27, of which the last is Z.
+_TIME_MEMBER: Final = b'","timestamp":"'
+_ID_END: Final = len('{"v":1,"kind":"usage","id":"') + 28
+_BEFORE_TIME: Final = slice(_ID_END, _ID_END + len(_TIME_MEMBER))
+_AFTER_TIME: Final = slice(_BEFORE_TIME.stop + 26, _BEFORE_TIME.stop + 27)
+
+
+def charge_of(call: UsualCall) -> tuple[int, int] | None:
+    """Return the cost in nano-dollars, and what of it pays for output; ``None`` where it is not plain."""
+    total, parts = call.cost_usd, call.cost_parts
+    if total is None:
+        return 0, 0
+    if parts is None or call.priced_by is None:
+        return None
+    cost, output = round(total * NANOS_PER_USD), round(parts.output * NANOS_PER_USD)
+    others = round(parts.input * NANOS_PER_USD)
+    if parts.cached:
+        others += round(parts.cached * NANOS_PER_USD)
+    if others + output != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
+        return None
+    return cost, output
+
+
+@lru_cache(maxsize=4096)
+def dim_of_names(names: Names) -> Dim:
+    """Return the dimensions of a call; an empty text where it has none."""
+    texts = [name or "" for name in names]
+    return (*texts[:_TAGS_AT], "", *texts[_TAGS_AT:])  # type: ignore[return-value]  # one for each column
