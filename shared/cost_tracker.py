@@ -17,16 +17,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from .costs.errors import BudgetExceeded, BudgetGateUnavailable
 from .costs.money import from_usd, to_usd
 from .costs.pricing.names import infer_service, normalize_model_name
-from .costs.tracking.call import (
-    CallDetails,
-    EstimateDetails,
-    ResponseDetails,
-    estimated_call,
-    make_call,
-    user_name,
-)
+from .costs.tracking.call import CallDetails, EstimateDetails, ResponseDetails, estimated_call, make_call
 from .costs.tracking.context import job_context
 from .costs.tracking.estimates import UNKNOWN_SERVICE, calculate_cost, estimate
+from .costs.tracking.labels import user_name
 from .costs.tracking.session import Session
 from .costs.tracking.stage import Stage, StageArguments, stage_options
 from .costs.tracking.stats import PROCESS_STATS

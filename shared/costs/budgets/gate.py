@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ..errors import BudgetExceeded, BudgetGateUnavailable, ProfileError, StorageUnavailable
-from ..index.database import DatabaseBusy
+from ..index.sqlite_faults import DatabaseBusy
 from ..ledger.ids import new_id
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile

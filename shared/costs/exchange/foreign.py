@@ -26,7 +26,8 @@ from ..ledger.redact import clean_text
 from ..model import MAX_COUNT
 from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
-from ..tracking.call import Call, make_call, optional_name, user_name
+from ..tracking.call import Call, make_call
+from ..tracking.labels import optional_name, user_name
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "service": ("service", "provider", "vendor", "api_provider", "platform"),

@@ -15,11 +15,11 @@ from ..ledger.places import Appended
 from ..money import Nanos
 from . import spends
 from .backend import Backend
-from .database import DatabaseDamaged
 from .intake import Intake
 from .ledgerfile import FINGERPRINT_BYTES, opened
 from .registry import Registered, Registry, random_token
 from .spends import Asked
+from .sqlite_faults import DatabaseDamaged
 from .staging import SETTLE_AT, Spot, all_staged, any_waits, is_taken_in, stage
 
 if TYPE_CHECKING:

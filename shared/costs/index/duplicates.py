@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .database import DatabaseDamaged
 from .fold import dim_of, sums_of
 from .ledgerfile import Line, opened
+from .sqlite_faults import DatabaseDamaged
 from .store import LedgerRow, SeenRow, find_seen, ledger_row, put_seen
 
 if TYPE_CHECKING:

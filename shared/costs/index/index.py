@@ -40,7 +40,6 @@ from ..storage import CostStorage
 from . import queries, spends
 from .backend import Backend, MemoryIndex
 from .catchup import CatchUp
-from .database import DatabaseDamaged
 from .indexfile import IndexFile
 from .intake import entries_of
 from .keys import key_of
@@ -48,6 +47,7 @@ from .ledgerfile import LedgerFile, opened
 from .registry import Registry
 from .span import Span
 from .spends import Asked
+from .sqlite_faults import DatabaseDamaged
 from .staging import find_staged
 from .state import StateDb
 from .store import find_reserved, find_seen, ledger_row

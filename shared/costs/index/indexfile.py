@@ -13,8 +13,9 @@ from typing import Final
 from ..errors import StorageUnavailable
 from . import tables
 from .backend import Backend, lay_tables
-from .database import SIDE_FILES, WAIT_S, DatabaseDamaged, translated
+from .database import SIDE_FILES, WAIT_S
 from .seal import Seal, Stamp, sealing, stamp_of
+from .sqlite_faults import DatabaseDamaged, translated
 
 WRITE_BACK_BYTES: Final = 16 * 1024 * 1024
 """How large the ``-wal`` file may grow before its pages are written back into the index."""

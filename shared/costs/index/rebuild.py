@@ -20,13 +20,13 @@ from typing import Final
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from .backend import Backend, lay_tables
-from .database import translated
 from .duplicates import put_problems
 from .indexfile import IndexFile
 from .intake import Intake
 from .readers import chunks_of, scanned
 from .registry import Registered, Registry
 from .scan import Scanned
+from .sqlite_faults import translated
 from .store import DAY_BUCKETS, SLOTS, insert_rows, ledger_row, put_ledger, put_reserved, put_seen
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 

@@ -32,7 +32,8 @@ from ..errors import StorageUnavailable, UnsafePath
 from ..forks import lock_of
 from ..ledger.spool import waiting
 from ..storage import CostStorage
-from .database import WAIT_S, DatabaseBusy
+from .database import WAIT_S
+from .sqlite_faults import DatabaseBusy
 from .state import StateDb
 
 _LOOK_S: Final = 1.0

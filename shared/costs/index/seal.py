@@ -21,7 +21,7 @@ from typing import Final
 from zlib import crc32
 
 from .. import platform
-from .database import DatabaseBusy
+from .sqlite_faults import DatabaseBusy
 
 Stamp = tuple[int, int, int, int]
 """Inode, size, time of the last change and of the last change of anything, in nanoseconds."""

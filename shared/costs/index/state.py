@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import StorageUnavailable
-from .database import WAIT_S, Database, retried
+from .database import WAIT_S, Database
+from .sqlite_faults import retried
 
 
 class Tables(NamedTuple):

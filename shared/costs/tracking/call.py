@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from ..model import Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
+from .labels import flag, name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
-
-MAX_NAME: Final = 200
-"""Longest name of a service, model, stage, user or other label, in characters."""
 
 MAX_DESCRIPTION: Final = 500
 
@@ -162,50 +159,9 @@ def make_call(
         attempt=positive("attempt", details.get("attempt")),
         service_tier=_service_tier(details),
         actual_cost=_actual_cost(details.get("actual_cost_usd")),
-        estimated=_flag("estimated", details.get("estimated", False)) or split,
+        estimated=flag("estimated", details.get("estimated", False)) or split,
         reservation=_reservation(details.get("reservation")),
     )
-
-
-def name(what: str, value: object) -> str:
-    """Return a required label as it was given.
-
-    Raises:
-        TypeError: it is no text.
-        ValueError: it is empty, too long, or has control characters or lone surrogates.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{what} must be text, not {value!r}")
-    if not value.strip():
-        raise ValueError(f"{what} must not be empty")
-    if len(value) > MAX_NAME:
-        raise ValueError(f"{what} must have at most {MAX_NAME} characters, not {len(value)}")
-    if not value.isascii() or not value.isprintable():
-        _refuse_control_characters(what, value)
-    return value
-
-
-def optional_name(what: str, value: object) -> str | None:
-    """Return a label, or ``None`` where none (or an empty one) was given."""
-    return None if value is None or value == "" else name(what, value)
-
-
-def positive(what: str, value: object) -> int | None:
-    """Return a number that counts from 1, or ``None`` where none was given."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what} must be a whole number, not {value!r}")
-    if not 1 <= value <= 1_000_000:
-        raise ValueError(f"{what} counts from 1, not {value!r}")
-    return value
-
-
-def user_name(value: object) -> str:
-    """Return a user id as text: ``1`` and ``"1"`` are one user."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise TypeError(f"user_id must be a number or a name, not {value!r}")
-    return name("user_id", str(value))
 
 
 def split_total(tokens_total: int) -> tuple[int, int]:
@@ -258,12 +214,6 @@ def _usage(tokens_input: int, tokens_output: int, details: CallDetails) -> tuple
     total = Usage(tokens_input=details["tokens_total"]).tokens_input  # checked like any other count
     split_input, split_output = split_total(total)
     return Usage(tokens_input=split_input, tokens_output=split_output, **counts), True
-
-
-def _refuse_control_characters(what: str, value: str) -> None:
-    for character in value:
-        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-            raise ValueError(f"{what} must have no control characters, but has {character!r} in {value!r}")
 
 
 def _metadata(metadata: object) -> Mapping[str, object]:
@@ -324,7 +274,7 @@ def _tags(value: object) -> tuple[str, ...]:
 
 def _service_tier(details: CallDetails) -> str | None:
     tier = details.get("service_tier")
-    if _flag("batch", details.get("batch", False)):
+    if flag("batch", details.get("batch", False)):
         if tier not in (None, "batch"):
             raise ValueError(f"batch=True and service_tier={tier!r} contradict each other")
         return "batch"
@@ -350,9 +300,3 @@ def _actual_cost(value: object) -> Nanos | None:
     if not 0 <= cost <= MAX_ENTRY_NANOS:
         raise ValueError(f"actual_cost_usd must be between 0 and 1,000,000, not {value!r}")
     return cost
-
-
-def _flag(what: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{what} must be True or False, not {value!r}")
-    return value

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from ..capture.context import WorkContext, work_context
 from ..storage import LEDGER_NAME, CostStorage
-from .call import user_name
+from .labels import user_name
 
 JOB_DIR_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
 USER_VARIABLE: Final = "COST_TRACKER_USER"

@@ -17,7 +17,8 @@ from ..budgets.hold import Hold
 from ..model import Unpriced, Usage
 from ..money import Nanos
 from ..rollup import output_part
-from .call import UsageCounts, make_call, optional_name
+from .call import UsageCounts, make_call
+from .labels import optional_name
 from .stage import current_stage
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from ..capture.streams import track_stream
 from ..capture.watch import StreamNames
 from ..model import Usage
 from ..money import json_number
-from .call import MAX_NAME, Call, ResponseDetails, make_call
+from .call import Call, ResponseDetails, make_call
+from .labels import MAX_NAME
 from .stage import current_stage
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from ..patience import at_most
 from ..rollup import JobRef
 from ..workspace import Workspace
 from .call import Call
-from .call import name as label
 from .context import JobContext
 from .costline import Standing, cost_line
 from .figures import Figures
+from .labels import name as label
 from .recording import Outcome, Recording, log
 from .stage import Stage, current_stage
 from .stats import PROCESS_STATS

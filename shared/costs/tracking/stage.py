@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, T
 
 from ..forks import lock_of
 from ..money import Nanos, from_usd
-from .call import Call, make_call, name, optional_name, positive
+from .call import Call, make_call
 from .costline import StageSums
+from .labels import name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold

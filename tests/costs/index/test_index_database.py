@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from shared.costs.errors import UnsafePath
-from shared.costs.index.database import Database, DatabaseBusy, DatabaseDamaged
+from shared.costs.index.database import Database
+from shared.costs.index.sqlite_faults import DatabaseBusy, DatabaseDamaged
 
 
 def _make(path: Path) -> Database:

@@ -16,10 +16,10 @@ from index_histories import History, an_entry, assert_is_fold
 
 from shared.costs.errors import StorageUnavailable
 from shared.costs.index import indexfile
-from shared.costs.index.database import DatabaseBusy
 from shared.costs.index.index import Index
 from shared.costs.index.indexfile import IndexFile
 from shared.costs.index.seal import sealing
+from shared.costs.index.sqlite_faults import DatabaseBusy
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.rollup import Query

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 
 from shared.costs.model import USAGE_FIELDS, Usage
 from shared.costs.money import from_usd
-from shared.costs.tracking.call import (
-    CallDetails,
-    UsageCounts,
-    estimated_call,
-    make_call,
-    split_total,
-    user_name,
-)
+from shared.costs.tracking.call import CallDetails, UsageCounts, estimated_call, make_call, split_total
+from shared.costs.tracking.labels import user_name
 
 
 def test_the_arguments_name_every_count_of_an_entry() -> None:
