@@ -13,8 +13,9 @@ the deviations from the weekday's mean, with as many days behind the mean as wei
 (n = (sum w)**2 / sum w**2), and wider where weeks cluster: the variance is multiplied by that of the
 deviations' weekly sums over that of seven independent days, where this is above 1. Eight times in ten
 the month ends in it, as far as the days to come are like those seen: a pipeline that grows by a third
-every month, or whose days go wrong tenfold, leaves it more often. With less than two weeks of days the
-plain run rate is used; before three days there is no interval.
+every month, or whose days go wrong tenfold, leaves it more often. With less than two weeks of days,
+weekdays are not told apart; before three days there is no interval. On the very first day what it has
+cost is spread over the days of the period that have begun, and that average is carried on.
 
 Sources: weighted means, R. J. Hyndman and G. Athanasopoulos, Forecasting: Principles and Practice,
 3rd ed., chapters 5 and 8, https://otexts.com/fpp3/; drawing small groups towards the mean,
@@ -113,7 +114,7 @@ def forecast(history: Sequence[Day], period: Period, now: datetime) -> Forecast:
     today = now.astimezone(period.zone).date()
     spent = Nanos(sum(day.cost for day in history if period.first_day <= day.date < period.end_day))
     complete = _tamed(_since_first_cost([day for day in history if day.date < today])[-HISTORY_DAYS:])
-    means = _Means.of(complete)
+    means = _Means.of(complete) if complete else _Means.even(spent, period, today)
     expected = _to_come(means, period, now)
     projected = Nanos(spent + sum(day.cost for day in expected))
     low, high = _interval(complete, means, len(expected), spent, projected)
@@ -156,6 +157,11 @@ class _Means(NamedTuple):
             costs = [days[at].cost for at in chosen]
             weekdays.append(_mean(costs, [weights[at] for at in chosen], whole, _PULL))
         return cls(whole, tuple(weekdays), by_weekday=True)
+
+    @classmethod
+    def even(cls, spent: Nanos, period: Period, today: date) -> _Means:
+        begun = max((today - period.first_day).days + 1, 1)
+        return cls(spent / begun, (spent / begun,) * 7, by_weekday=False)
 
     def on(self, day: date) -> float:
         return self.weekdays[day.weekday()]

@@ -137,7 +137,8 @@ def _foreseen(found: LimitForecast) -> Crossing | None:
 def _basis(found: Forecast) -> str:
     days = plural(found.seen, "complete day", "complete days")
     if not found.seen:
-        return "No complete day has been seen yet, so only today is in the projection."
+        basis = ": the average so far is carried on. Take it as a first guess" if found.spent else ""
+        return f"No complete day has been seen yet{basis}."
     if found.by_weekday:
         return f"From {days}, weekdays told apart. In eight months of ten the end lies in the range."
     return f"From {days}; weekdays are told apart from {WEEKDAYS_FROM} days on. Take it as a first guess."

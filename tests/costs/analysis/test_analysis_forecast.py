@@ -63,6 +63,13 @@ def test_days_before_the_first_call_are_not_quiet_days() -> None:
     assert found.projected > from_usd(56)
 
 
+def test_the_very_first_day_is_spread_over_those_begun() -> None:
+    quiet = days_between(date(2026, 9, 27), date(2026, 11, 21), {})
+    found = forecast([*quiet, Day(date(2026, 11, 22), from_usd("4.4"))], NOVEMBER, at(22, 11))
+    assert (found.seen, found.low) == (0, None)
+    assert [day.cost for day in found.expected] == [from_usd("0.1"), *[from_usd("0.2")] * 8]  # noon in Berlin
+
+
 def test_one_odd_day_does_not_repeat_itself() -> None:
     history = even(date(2026, 9, 1), date(2026, 11, 21))
     odd = [day._replace(cost=from_usd(200)) if day.date == date(2026, 11, 10) else day for day in history]

@@ -76,6 +76,27 @@ def test_the_budget_warns_of_what_is_coming(dashboard: Dashboard) -> None:
     assert found["days_until_exhausted"] == 6
 
 
+@pytest.mark.parametrize("days", [1, 2, 4, 13, 20])
+def test_every_command_leads_to_the_same_end_of_the_month(
+    days: int, tmp_path: Path, cost_home: Path, dashboard: Dashboard
+) -> None:
+    with Workspace(cost_home) as workspace:
+        calls = [
+            entry("2.5", id=f"k{ago}", timestamp=NOW - timedelta(days=ago), job_id=f"kim-{ago}", user_id="kim")
+            for ago in range(days)
+        ]
+        save(calls, tmp_path / "out", workspace)
+    budget = dashboard("show-budget", "--user", "kim", "--json").json()
+    foreseen = dashboard("forecast", "--user", "kim", "--json").json()
+    checks = dashboard("check", "--user", "kim", "--forecast", "--json").json()["checks"]
+    (checked,) = (each["value_usd"] for each in checks if each["check"] == "month, forecast")
+    ends = {budget["projected_usd"], foreseen["projected_usd"], checked}
+    assert ends == {of(foreseen, "monthly limit of user kim")["projected_usd"]}
+    assert budget["projected_low_usd"] == foreseen["projected_low_usd"]
+    assert budget["projected_by_weekday"] == (days > 14)
+    assert min(ends) > budget["spent_usd"]
+
+
 def test_check_asks_after_the_course_of_every_limit(dashboard: Dashboard) -> None:
     ran = dashboard("check", "--user", "rpatel", "--forecast", "--json")
     verdicts = {check["check"]: check["result"] for check in ran.json()["checks"]}

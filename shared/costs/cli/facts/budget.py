@@ -42,7 +42,7 @@ def budget_facts(workspace: Workspace, user_id: str, month_name: str | None) -> 
         spendings=limits,
         month=own,
         outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
-        by_weekday=better is not None,
+        by_weekday=better is not None and better.by_weekday,
         foreseen=tuple(_foreseen(workspace, limits, own, found)),
         reserved=reserved,
         holds=holds,

@@ -12,9 +12,10 @@ from .common import days_of
 
 
 def projected(workspace: Workspace, user_id: str, period: Period) -> tuple[Pace, Forecast | None]:
-    """Return a period's pace, with its projection by weekday where there are days enough to tell them apart.
+    """Return a period's pace with the projection of its forecast, and that forecast.
 
-    The forecast is returned beside it in that case.
+    All commands that tell where a month ends take it from here or from :func:`forecast` itself, so
+    that they agree. A month that is over, or not begun, has no forecast.
     """
     now = workspace.clock()
     if now not in period:
@@ -24,6 +25,4 @@ def projected(workspace: Workspace, user_id: str, period: Period) -> tuple[Pace,
     buckets = workspace.index.spend_by_bucket(span.start, period.end, user_id=user_id)
     found = pace(by_day(buckets, period), period, now)
     better = forecast(days_of_buckets(span, buckets), period, now)
-    if not better.by_weekday:
-        return found, None
     return found._replace(projected=better.projected, low=better.low, high=better.high), better
