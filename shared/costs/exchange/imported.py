@@ -51,7 +51,7 @@ def _tables(tally: Tally) -> list[Table]:
     found = []
     if tally.refusals:
         rows = tuple((each.row, each.why) for each in tally.refusals[:_MANY])
-        found.append(Table("Not understood", (Column("row", "Row"), Column("why", "Why")), rows))
+        found.append(Table("Not understood", (Column("row", "Row"), Column("why", "Why", wraps=True)), rows))
     if tally.unused:
         columns = (Column("field", "Field"), Column("rows", "Rows", "count"))
         found.append(Table("Fields that were not used", columns, tuple(sorted(tally.unused.items()))))

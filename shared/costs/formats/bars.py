@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from ..views.report import Gauge
+from ..views.report import Gauge, Kind
+from .values import places_for, show
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = "_.-:=+*#"
+_FAR: Final = 4
+"""Beside a value so many times as large, all others are drawn in the two lowest of eight levels."""
 
 
 def bar(percent: float, width: int, unicode: bool) -> str:
@@ -48,17 +52,58 @@ def _columns(percent: float, width: int) -> int:
     return min(max(1, round(percent * width / 100)), width - 1)
 
 
-def sparkline(values: Sequence[float], room: int, unicode: bool) -> str:
+class Spark(NamedTuple):
+    """A sparkline: ``drawn`` has one column per value; ``top`` is what its highest level stands for.
+
+    ``mark`` stands for each value that is off this scale; it is empty where none is.
+    """
+
+    drawn: str
+    top: float
+    mark: str = ""
+
+
+def sparkline(values: Sequence[float], room: int, unicode: bool) -> Spark:
     """Return one column per value, from zero to the largest; days without spend are blank.
 
-    Values that do not fit the room are added up in equal groups.
+    Values that do not fit the room are added up in equal groups. Few that are far above all others
+    are marked rather than drawn, since beside them the others would all look alike.
 
-    >>> sparkline([0, 1, 4, 8], 80, True), sparkline([1, 1, 4, 4], 2, True)
+    >>> sparkline([0, 1, 4, 8], 80, True).drawn, sparkline([1, 1, 4, 4], 2, True).drawn
     (' ▁▄█', '▂█')
+    >>> sparkline([1, 2, 100, 4], 80, True)
+    Spark(drawn='▂▄▲█', top=4, mark='▲')
     """
     if len(values) > room:
         size = -(-len(values) // room)
         values = [sum(values[at : at + size]) for at in range(0, len(values), size)]
-    peak = max(values, default=0)
-    levels = _LEVELS if unicode else _ASCII_LEVELS
-    return "".join(levels[max(0, -(-int(v * 8) // max(int(peak), 1)) - 1)] if v > 0 else " " for v in values)
+    top = _top(values)
+    levels, mark = (_LEVELS, "▲") if unicode else (_ASCII_LEVELS, "^")
+    drawn = "".join(mark if value > top else _level(value, top, levels) for value in values)
+    return Spark(drawn, top, mark if mark in drawn else "")
+
+
+def _top(values: Sequence[float]) -> float:
+    """Return the largest value below a gap of ``_FAR`` times; a tenth of the values may lie above it."""
+    falling = sorted(values, reverse=True)
+    few = max(1, len(falling) // 10)
+    gaps = zip(falling[:few], falling[1:], strict=False)
+    return next((next_ for value, next_ in gaps if value > _FAR * next_ > 0), max(falling, default=0))
+
+
+def _level(value: float, top: float, levels: str) -> str:
+    return levels[max(0, -(-int(value * 8) // max(int(top), 1)) - 1)] if value > 0 else " "
+
+
+def legend(spark: Spark, kind: Kind) -> str:
+    """Return what the mark of values that are not drawn means, to follow a caption; nothing without any.
+
+    >>> legend(Spark("▂▄▲█", 4_000_000_000, "▲"), "money"), legend(Spark("▂█", 4), "count")
+    (' (▲ is off the scale, which ends at $4.00)', '')
+    """
+    return f" ({spark.mark} is off the scale, which ends at {amount(spark.top, kind)})" if spark.mark else ""
+
+
+def amount(value: float, kind: Kind) -> str:
+    """Return one value of a series as people read it."""
+    return show(int(value), kind, places_for([int(value)]))

@@ -14,6 +14,8 @@ from .values import places_for, show, tame
 _GAP = "  "
 _MIN_BAR, _MAX_BAR = 8, 32
 _EASY_TEXT, _MIN_TEXT = 28, 8
+_LONG_WORD = 20
+"""A longer word is no word but a path or somebody's data: it may be cut."""
 
 
 class _Lane(NamedTuple):
@@ -30,10 +32,11 @@ class _Lane(NamedTuple):
         return self.column.kind == "text"
 
     def least(self, wanted: int) -> int:
-        """Return the width below which the lane is not made narrower: no word of one that wraps is cut."""
+        """Return the width below which the lane is not made narrower: few words of one that wraps are cut."""
         if not self.column.wraps:
             return wanted
-        return max(wanted, *(width_of(word) for cell in self.cells for word in cell.split(" ")))
+        longest = max(width_of(word) for cell in self.cells for word in cell.split(" "))
+        return max(wanted, min(longest, _LONG_WORD))
 
     def lines(self, number: int, canvas: Canvas) -> list[str]:
         """Return the lines of a cell, each as wide as the lane."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..views.report import Column, Figure, Gauge, Note, Report, Row, Series, Table
-from .bars import sparkline
+from .bars import legend, sparkline
 from .values import places_for, show, tame
 
 SUFFIX = ".md"
@@ -91,6 +91,6 @@ def _grid(headers: list[str], rows: list[list[str]], alignments: tuple[str, ...]
 
 
 def _series(series: Series) -> str:
-    line = sparkline(series.values, 62, unicode=True)
+    spark = sparkline(series.values, 62, unicode=True)
     first, last = (escape(series.labels[at]) for at in (0, -1))
-    return f"## {escape(series.title)}\n\n{first} `{line}` {last}"
+    return f"## {escape(series.title)}\n\n{first} `{spark.drawn}` {last}{legend(spark, series.kind)}"

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from ..money import format_usd
 from ..views.report import Figure, Gauge, Note, Report, Series, Table
-from .bars import gauge_bar, sparkline
+from .bars import amount, gauge_bar, legend, sparkline
 from .canvas import Canvas
-from .layout import Layout, layouts, pad, shorten, table_lines, width_of, wrap
+from .layout import Layout, layouts, pad, table_lines, width_of, wrap
 from .values import places_for, show, tame
 
 SUFFIX = ".txt"
@@ -83,12 +83,13 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
     if not series.values:
         return
     room = canvas.width - len(_INDENT)
+    spark = sparkline(series.values, room, canvas.unicode)
     peak = max(series.values)
     when = series.labels[series.values.index(peak)]
-    most = show(int(peak), series.kind, places_for([int(peak)]))
-    caption = f"{tame(series.title)}, most {most} on {when}"
-    yield _INDENT + canvas.style(shorten(caption, room, canvas), "faint")
-    yield _INDENT + sparkline(series.values, room, canvas.unicode)
+    caption = f"{series.title}, most {amount(peak, series.kind)} on {when}{legend(spark, series.kind)}"
+    for line in wrap(caption, room):
+        yield _INDENT + canvas.style(line, "faint")
+    yield _INDENT + spark.drawn
 
 
 def _table(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:

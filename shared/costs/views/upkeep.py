@@ -28,7 +28,7 @@ def rebuilt_report(found: Rebuilt, added: int) -> Report:
             Figure("entries", "Entries", found.entries, "count"),
             Figure("bytes", "Bytes", found.bytes, "count"),
         ),
-        tables=(Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why")), unread),)
+        tables=(Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why", wraps=True)), unread),)
         if unread
         else (),
         data={

@@ -112,9 +112,9 @@ def _tables(facts: VerifyFacts) -> Iterator[Table]:
         yield Table("Lines to know about", _LINE_COLUMNS, tuple(found[:SHOWN]))
     if facts.unread:
         rows: tuple[Row, ...] = tuple((str(one.ledger), one.why) for one in facts.unread)
-        yield Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why")), rows)
+        yield Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why", wraps=True)), rows)
     if facts.prices and facts.prices.findings:
-        columns = (Column("entry", "Entry"), Column("outcome", "Charge"), Column("why", "Why"))
+        columns = (Column("entry", "Entry"), Column("outcome", "Charge"), Column("why", "Why", wraps=True))
         rows = tuple((one.entry_id, one.outcome, one.why) for one in facts.prices.findings[:SHOWN])
         yield Table("Charges to look at", columns, rows)
 
@@ -124,7 +124,7 @@ _LINE_COLUMNS: Final = (
     Column("offset", "Byte", "count"),
     Column("length", "Length", "count", rank=2),
     Column("kind", "Is"),
-    Column("why", "Why", rank=1),
+    Column("why", "Why", rank=1, wraps=True),
 )
 
 

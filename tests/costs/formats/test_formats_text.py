@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.costs.formats import load
 from shared.costs.formats.bars import bar, gauge_bar, sparkline
 from shared.costs.formats.canvas import MAX_WIDTH, MIN_WIDTH, Canvas
 from shared.costs.formats.layout import pad, shorten, width_of, wrap
@@ -222,15 +223,50 @@ def test_text_that_wraps_keeps_every_word(width: int) -> None:
     assert sum("12.5%" in line for line in lines) == 1
 
 
+def test_one_long_word_does_not_push_a_table_off_the_page() -> None:
+    columns = (Column("row", "Row"), Column("why", "Why", wraps=True))
+    table = Table("Not understood", columns, (("line 2", f"no time: '{'x' * 300}'"),))
+    lines = render(Report("T", tables=(table,)), Canvas(60)).splitlines()
+    assert max(map(width_of, lines)) <= 60
+    assert sum(line.count("x") for line in lines) == 300
+
+
 def test_a_table_without_rows_says_so() -> None:
     assert "nothing here" in render(
         Report("T", tables=(Table("By x", (Column("x", "X"),), (), empty="nothing here"),))
     )
 
 
+@pytest.mark.parametrize(
+    ("values", "drawn"),
+    [
+        ([1.0, 2, 3, 20], "▃▆█▲"),  # one ran away
+        ([1.0, 2, 5, 20], "▁▁▂█"),  # four times as much, and no more, is drawn
+        ([0.0, 0, 0, 20], "   █"),  # nothing to be told apart from
+        ([4.0] * 18 + [90, 80], "█" * 18 + "▲▲"),  # one in ten may
+        ([4.0] * 8 + [90, 80], "▁" * 8 + "██"),  # more are no exception
+        ([-1.0, 0, 2], "  █"),
+    ],
+)
+def test_a_value_that_ran_away_does_not_flatten_the_others(values: list[float], drawn: str) -> None:
+    spark = sparkline(values, 80, unicode=True)
+    assert spark.drawn.replace("▇", "█") == drawn
+    assert bool(spark.mark) == ("▲" in drawn)
+
+
+def test_the_mark_of_a_value_off_the_scale_is_explained() -> None:
+    values = (2e9, 90e9, 3e9)
+    report = Report("T", series=(Series("Spend by day", ("1 Nov", "2 Nov", "3 Nov"), values),))
+    assert "Spend by day, most $90.00 on 2 Nov (▲ is off the scale, which ends at $3.00)" in render(report)
+    plain = render(report, Canvas(60, encoding="ascii"))
+    assert "(^ is off" in plain
+    assert plain.endswith("\n  +^#\n")
+    assert "▲ is off the scale, which ends at $3.00" in load("md").render(report)
+
+
 def test_series_longer_than_the_page_are_added_up() -> None:
-    assert sparkline([1.0] * 200, 50, unicode=True) == "█" * 50
-    assert sparkline([], 50, unicode=True) == ""
+    assert sparkline([1.0] * 200, 50, unicode=True).drawn == "█" * 50
+    assert sparkline([], 50, unicode=True).drawn == ""
     assert render(Report("T", series=(Series("S", (), ()),))) == "T\n"
 
 

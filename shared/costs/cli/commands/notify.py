@@ -51,7 +51,7 @@ def _test(app: App, user: str) -> int:
 
 
 def _test_report(user: str, faults: list[tuple[Address, str]]) -> Report:
-    columns = (Column("address", "Address"), Column("state", "State"), Column("why", "Why"))
+    columns = (Column("address", "Address"), Column("state", "State"), Column("why", "Why", wraps=True))
     rows = tuple((address.name, NOT_SENT if fault else SENT, fault) for address, fault in faults)
     remedy = "Name one under budget: notify: in the profile, or as notification_email."
     return Report(
@@ -73,7 +73,7 @@ def _send(app: App) -> int:
 
 
 def _send_report(done: Pass) -> Report:
-    columns = (Column("address", "Address"), Column("why", "Why"))
+    columns = (Column("address", "Address"), Column("why", "Why", wraps=True))
     return Report(
         title="Waiting alerts",
         figures=(Figure("sent", "Sent", done.sent, "count"),),
@@ -83,7 +83,7 @@ def _send_report(done: Pass) -> Report:
 
 
 def _status_report(found: Standing) -> Report:
-    columns = (Column("alert", "Alert"), Column("why", "Why"))
+    columns = (Column("alert", "Alert"), Column("why", "Why", wraps=True))
     return Report(
         title="Alerts on their way",
         figures=(Figure("waiting", "Waiting", found.waiting, "count"),),
