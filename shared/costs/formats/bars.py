@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ..views.report import Gauge, Kind
@@ -87,8 +88,8 @@ def _top(values: Sequence[float]) -> float:
     """Return the largest value below a gap of ``_FAR`` times; a tenth of the values may lie above it."""
     falling = sorted(values, reverse=True)
     few = max(1, len(falling) // 10)
-    gaps = zip(falling[:few], falling[1:], strict=False)
-    return next((next_ for value, next_ in gaps if value > _FAR * next_ > 0), max(falling, default=0))
+    gaps = pairwise(falling[: few + 1])
+    return next((below for value, below in gaps if value > _FAR * below > 0), max(falling, default=0))
 
 
 def _level(value: float, top: float, levels: str) -> str:
@@ -101,9 +102,9 @@ def legend(spark: Spark, kind: Kind) -> str:
     >>> legend(Spark("▂▄▲█", 4_000_000_000, "▲"), "money"), legend(Spark("▂█", 4), "count")
     (' (▲ is off the scale, which ends at $4.00)', '')
     """
-    return f" ({spark.mark} is off the scale, which ends at {amount(spark.top, kind)})" if spark.mark else ""
+    return f" ({spark.mark} is off the scale, which ends at {as_read(spark.top, kind)})" if spark.mark else ""
 
 
-def amount(value: float, kind: Kind) -> str:
+def as_read(value: float, kind: Kind) -> str:
     """Return one value of a series as people read it."""
     return show(int(value), kind, places_for([int(value)]))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ..money import format_usd
 from ..views.report import Figure, Gauge, Note, Report, Series, Table
-from .bars import amount, gauge_bar, legend, sparkline
+from .bars import as_read, gauge_bar, legend, sparkline
 from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap
 from .values import places_for, show, tame
@@ -86,7 +86,7 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
     spark = sparkline(series.values, room, canvas.unicode)
     peak = max(series.values)
     when = series.labels[series.values.index(peak)]
-    caption = f"{series.title}, most {amount(peak, series.kind)} on {when}{legend(spark, series.kind)}"
+    caption = f"{series.title}, most {as_read(peak, series.kind)} on {when}{legend(spark, series.kind)}"
     for line in wrap(caption, room):
         yield _INDENT + canvas.style(line, "faint")
     yield _INDENT + spark.drawn

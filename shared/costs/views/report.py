@@ -64,7 +64,8 @@ class Column(NamedTuple):
 
     Where the page is narrow, columns of the highest ``rank`` are left out first; 0 never is.
     Money has ``places`` decimals, or more where an amount would read as nothing. Text that ``wraps``
-    goes on in the next line where the page is narrow, rather than lose its middle: it holds figures, or reasons.
+    goes on in the next line where the page is narrow, rather than lose its middle: it holds figures
+    or reasons.
     """
 
     key: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..budgets.reservations import Held
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "note", "wrong"]
 
+_UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
+
 
 def rebuilt_report(found: Rebuilt, added: int) -> Report:
     """Return what the index was built from; ``added`` ledgers were not known before."""
@@ -28,9 +30,7 @@ def rebuilt_report(found: Rebuilt, added: int) -> Report:
             Figure("entries", "Entries", found.entries, "count"),
             Figure("bytes", "Bytes", found.bytes, "count"),
         ),
-        tables=(Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why", wraps=True)), unread),)
-        if unread
-        else (),
+        tables=(Table("Could not be read", _UNREAD, unread),) if unread else (),
         data={
             "ledgers": found.ledgers,
             "added": added,

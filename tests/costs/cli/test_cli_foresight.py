@@ -82,8 +82,8 @@ def test_every_command_leads_to_the_same_end_of_the_month(
 ) -> None:
     with Workspace(cost_home) as workspace:
         calls = [
-            entry("2.5", id=f"k{ago}", timestamp=NOW - timedelta(days=ago), job_id=f"kim-{ago}", user_id="kim")
-            for ago in range(days)
+            entry("2.5", id=f"k{ago}", timestamp=at, job_id=f"kim-{ago}", user_id="kim")
+            for ago, at in enumerate(NOW - timedelta(days=ago) for ago in range(days))
         ]
         save(calls, tmp_path / "out", workspace)
     budget = dashboard("show-budget", "--user", "kim", "--json").json()
