@@ -1,6 +1,7 @@
 """The same calls on other models: each repriced with its own tokens, on its own day.
 
 Corrections count with the call that they correct: what is compared is what each call cost in the end.
+Calls that somebody waits for keep their tier where the new one answers late.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..model import Charge, Entry
 from ..money import ZERO, Nanos
 from .calls import NetCall, net_jobs
-from .options import Prices
+from .options import BATCH, Prices, is_interactive
 from .sums import UNNAMED
+
+LATE: Final = frozenset({BATCH, "flex"})
+"""Service tiers that are cheaper because the answer comes later."""
 
 
 class Swap(NamedTuple):
@@ -28,19 +32,25 @@ class Swap(NamedTuple):
         """Return whether an entry is one of those to swap."""
         return (entry.service, entry.model) == self.model
 
+    def keeps_tier(self, entry: Entry) -> bool:
+        """Return whether an entry cannot be sent with the new tier, because somebody waits for it."""
+        return self.tier in LATE and is_interactive(entry)
+
 
 @dataclass(slots=True)
 class Outcome:
     """What a swap does in one stage. Amounts in nano-dollars.
 
     ``calls`` are those that were swapped; ``unpriced`` of them have no price on the other side (or
-    had none before) and are in neither sum.
+    had none before) and are in neither sum. ``kept`` calls could not be sent with the new tier: they
+    are swapped with their own, or not at all where nothing but the tier was to change.
     """
 
     stage: str
     swap: Swap
     calls: int = 0
     unpriced: int = 0
+    kept: int = 0
     before: Nanos = ZERO
     after: Nanos = ZERO
 
@@ -77,11 +87,13 @@ def what_if(entries: Iterable[Entry], swaps: Sequence[Swap], prices: Prices) -> 
 
 
 def _add(outcome: Outcome, call: NetCall, prices: Prices) -> None:
-    service, model = outcome.swap.to
-    entry = call.entry
-    charge = prices.charge(
-        service, model, entry.usage, entry.timestamp, outcome.swap.tier or entry.service_tier
-    )
+    swap, entry = outcome.swap, call.entry
+    kept = swap.keeps_tier(entry)
+    outcome.kept += kept
+    if kept and swap.to == swap.model:
+        return
+    tier = entry.service_tier if kept or swap.tier is None else swap.tier
+    charge = prices.charge(*swap.to, entry.usage, entry.timestamp, tier)
     outcome.calls += 1
     if not isinstance(charge, Charge) or call.cost is None:
         outcome.unpriced += 1

@@ -98,6 +98,9 @@ def _notes(facts: WhatIfFacts) -> list[Note]:
             calls = plural(outcome.unpriced, "call", "calls")
             sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
             notes.append(Note(f"{calls} cannot be compared: no price for one side of {sides}.", "warning"))
+    if kept := sum(outcome.kept for outcome in facts.found.outcomes):
+        calls = plural(kept, "call keeps its tier", "calls keep their tier")
+        notes.append(Note(f"{calls}: the tag interactive says that somebody waits for the answer."))
     notes.extend(incomplete(facts.health))
     return [*notes, Note("Whether the answers would be as good is not known: compare a few jobs.")]
 
@@ -109,6 +112,7 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
         "to": target(outcome.swap),
         "calls": outcome.calls,
         "unpriced_calls": outcome.unpriced,
+        "kept_tier_calls": outcome.kept,
         "before_usd": to_usd(outcome.before),
         "after_usd": to_usd(outcome.after),
         "difference_usd": to_usd(outcome.difference),

@@ -35,6 +35,21 @@ def test_swapped_calls_are_repriced_and_others_stay() -> None:
     ]
 
 
+def test_who_waits_for_an_answer_is_not_sent_to_a_batch() -> None:
+    calls = [call(1, tags=("interactive",)), call(2, metadata={"interactive": True}), call(3)]
+    [other] = what_if(calls, [TO_MINI._replace(tier="batch")], CATALOGUE).outcomes
+    half = 105_000_000  # of the $0.21 that a call costs with the smaller model
+    assert (other.calls, other.kept, other.after) == (3, 2, 2 * 2 * half + half)
+    [same] = what_if(calls, [Swap(TO_MINI.model, TO_MINI.model, "batch")], CATALOGUE).outcomes
+    assert (same.calls, same.kept, same.after) == (1, 2, 1_750_000_000)
+
+
+@pytest.mark.parametrize(("tier", "kept"), [("batch", 1), ("flex", 1), ("standard", 0), (None, 0)])
+def test_only_a_tier_that_answers_late_is_not_for_all(tier: str | None, kept: int) -> None:
+    [found] = what_if([call(tags=("interactive",))], [TO_MINI._replace(tier=tier)], CATALOGUE).outcomes
+    assert (found.calls, found.kept, found.after) == (1, kept, 210_000_000)
+
+
 def test_what_has_no_price_on_one_side_is_said() -> None:
     nowhere = Swap(("openai", "gpt-4o"), ("acme", "unheard-of"))
     [there] = what_if([call()], [nowhere], CATALOGUE).outcomes

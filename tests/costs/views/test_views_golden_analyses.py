@@ -193,7 +193,7 @@ def test_whatif() -> None:
     swap = Swap(("openai", "gpt-4"), ("openai", "gpt-4o"), "batch")
     unknown = Swap(("openai", "gpt-9"), ("openai", "gpt-4o"))
     outcomes = (
-        Outcome("13_ai_summarization", swap, 24, 0, from_usd("21.69"), from_usd("1.01")),
+        Outcome("13_ai_summarization", swap, 24, 0, 5, from_usd("21.69"), from_usd("1.01")),
         Outcome("10_translation", unknown, 3, 3),
     )
     found = WhatIf(from_usd("43.21"), from_usd("22.53"), outcomes)

@@ -49,7 +49,8 @@ class SwapOption(click.ParamType[Swap]):
 def command(app: App, swaps: tuple[Swap, ...], tier: str | None, span: Span, filters: dict[str, str]) -> None:
     """The same work on other models: your own calls, repriced with their own tokens.
 
-    Without dates: the present month. Filters choose the calls; all others stay as they were.
+    Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
+    the tag interactive are not sent with a tier that answers late: batch, flex.
     """
     changed = [swap._replace(tier=tier) for swap in swaps]
     app.show(whatif_report(whatif_facts(app.workspace, asked("What if", span, filters), changed)))
