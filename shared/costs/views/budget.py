@@ -10,7 +10,19 @@ from ..budgets.limits import Crossing, Level, Spending, crossings, message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .common import NEWCOMER, Health, doubts, gauge_of, label_of, limit_row, named, owner, plural, usd
+from .common import (
+    NEWCOMER,
+    Health,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    named,
+    others_note,
+    owner,
+    plural,
+    usd,
+)
 from .report import Figure, Gauge, Note, Report, Tone
 
 
@@ -141,9 +153,7 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
         calls = plural(facts.unreserved_calls, "call was", "calls were")
         text = f"{calls} logged without a reservation: a blocking limit cannot hold those back."
         yield Note(text, "warning")
-    if facts.others:
-        more = ", ..." if len(facts.others) > 5 else ""
-        yield Note(f"Calls of other users: {', '.join(facts.others[:5])}{more}; see them with --user.")
+    yield from others_note(facts.others)
     if not facts.totals.calls and not facts.others and facts.pace.days_left:
         yield Note(NEWCOMER)
     if facts.month is None:

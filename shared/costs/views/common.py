@@ -121,6 +121,13 @@ def limit_row(spending: Spending) -> dict[str, object]:
     }
 
 
+def others_note(others: Sequence[str]) -> Iterator[Note]:
+    """Yield a hint for who asks after a user without calls while ``others`` have some."""
+    if others:
+        more = ", ..." if len(others) > 5 else ""
+        yield Note(f"Calls of other users: {', '.join(others[:5])}{more}; see them with --user.")
+
+
 def doubts(totals: Totals, health: Health, unpriced: Sequence[str] = ()) -> tuple[Note, ...]:
     """Return what the reader must know before trusting a sum: nothing, where there is no doubt.
 

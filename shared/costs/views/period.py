@@ -22,6 +22,7 @@ from .common import (
     label_of,
     limit_row,
     named,
+    others_note,
     totals_data,
     unpriced_models,
 )
@@ -46,7 +47,8 @@ class PeriodFacts:
     """What the view needs to know.
 
     ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
-    ``stretches`` divide the period where a history was asked for.
+    ``stretches`` divide the period where a history was asked for. ``others`` are users who have calls
+    where the one that was asked after has none.
     """
 
     title: str
@@ -56,6 +58,7 @@ class PeriodFacts:
     breakdowns: Sequence[Breakdown] = ()
     stretches: Sequence[Stretch] = ()
     spendings: Sequence[Spending] = ()
+    others: Sequence[str] = ()
     health: Health = field(default_factory=Health)
 
 
@@ -74,6 +77,7 @@ def period_report(facts: PeriodFacts) -> Report:
 
 
 def _remarks(facts: PeriodFacts) -> Iterator[Note]:
+    yield from others_note(facts.others)
     if any(b.key == "by_tag" and not b.is_empty for b in facts.breakdowns):
         yield Note(MANY_TAGS)
 

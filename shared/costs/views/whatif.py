@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ def whatif_report(facts: WhatIfFacts) -> Report:
         title="What if",
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
         figures=figures,
-        tables=(_table(found.outcomes),) if found.outcomes else (),
+        tables=tuple(_tables([outcome for outcome in found.outcomes if outcome.calls])),
         notes=tuple(_notes(facts)),
         data={
             "start": facts.period.start.isoformat(),
@@ -53,7 +53,9 @@ def whatif_report(facts: WhatIfFacts) -> Report:
     )
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def _tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
+    if not outcomes:
+        return
     columns = (
         Column("from", "From"),
         Column("to", "To"),
@@ -63,7 +65,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         Column("after", "Would be", "money"),
         Column("change", "Change", "change", rank=3),
     )
-    return Table("Instead of", columns, tuple(map(_row, outcomes)))
+    yield Table("Instead of", columns, tuple(map(_row, outcomes)))
 
 
 def _row(outcome: Outcome) -> Row:

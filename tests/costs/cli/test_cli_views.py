@@ -193,6 +193,15 @@ def test_presets(jobs: Path, dashboard: Dashboard) -> None:
         assert dashboard(command).code == 0
 
 
+@pytest.mark.parametrize("command", ["show-budget", "status", "summary"])
+def test_a_user_without_calls_is_told_who_has_some(command: str, jobs: Path, dashboard: Dashboard) -> None:
+    with CostTracker(jobs / "job-now", "rpatel") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1_500, 300)
+    hint = "Calls of other users: rpatel; see them with --user."
+    assert hint in dashboard(command, "--user", "nobody").out
+    assert hint not in dashboard(command, "--user", "rpatel").out
+
+
 def test_an_empty_history_is_no_failure(dashboard: Dashboard) -> None:
     for command in (
         "show-budget",

@@ -199,6 +199,10 @@ def test_whatif() -> None:
     found = WhatIf(from_usd("43.21"), from_usd("22.53"), outcomes)
     facts = WhatIfFacts(NOVEMBER, found, [Swap(("x", "y"), ("a", "b"))], {"user": "rpatel"}, DAMAGED)
     check_report("whatif-busy", whatif_report(facts))
+    kept = Outcome("13_ai_summarization", Swap(swap.model, swap.model, "batch"), kept=2)
+    nothing = whatif_report(WhatIfFacts(NOVEMBER, WhatIf(Nanos(5), Nanos(5), (kept,))))
+    assert nothing.tables == ()
+    assert nothing.notes[0].text.startswith("2 calls keep their tier")
     check_report("whatif-empty", whatif_report(WhatIfFacts(NOVEMBER, WhatIf(Nanos(0), Nanos(0), ()))))
 
 

@@ -14,7 +14,7 @@ from ...views.common import Breakdown
 from ...views.period import PeriodFacts, Stretch
 from ...workspace import Workspace
 from ..options import Span
-from .common import health, jobs_in, limits_in, spendings, zone_of
+from .common import health, jobs_in, limits_in, others, spendings, zone_of
 
 LABELS: Final[Mapping[Dimension, str]] = {
     "service": "Service",
@@ -60,6 +60,7 @@ def period_facts(workspace: Workspace, asked: Asked) -> PeriodFacts:
         breakdowns=[_breakdown(workspace, dimension, query) for dimension in asked.by],
         stretches=_stretches(workspace, asked.step, period, query),
         spendings=_standing(workspace, asked, period),
+        others=() if whole.calls or query.user_id is None else others(workspace, query),
         health=health(workspace),
     )
 
