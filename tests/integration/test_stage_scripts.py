@@ -1,4 +1,7 @@
-"""The three stages as programs: real engines on this machine, real SDKs against the loopback provider."""
+"""The three stages: real engines on this machine, real SDKs against the loopback provider.
+
+Each runs as a program with each kind of engine; what else they do and say is tried inside this process.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,14 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
-def summarize(
-    programs: Programs, job: Job, server: ProviderServer, *more: object, provider: str = "openai"
-) -> Done:
+def named(server: ProviderServer, provider: str = "openai") -> list[str]:
+    """The options that let stage 13 ask a model of the loopback provider."""
     model, _ = MODELS[provider]
-    named = ("--engine", provider, "--model", model, "--base-url", server.url(provider))
-    return programs.run(SUMMARY, job.path, *named, *more)
+    return ["--engine", provider, "--model", model, "--base-url", server.url(provider)]
+
+
+def summarize(programs: Programs, job: Job, server: ProviderServer, *more: object) -> Done:
+    return programs.within(SUMMARY, job.path, *named(server), *more)
 
 
 def status(job: Job, stage: str = SUMMARY) -> tuple[str, int]:
@@ -130,7 +135,7 @@ class TestOnThisMachine:
     def test_resume_does_nothing_twice_and_a_plain_rerun_counts(self, programs: Programs) -> None:
         job = programs.job()
         for more in ([], ["--resume"], []):
-            assert programs.run(SUMMARY, job.path, *more).code == 0
+            assert programs.within(SUMMARY, job.path, *more).code == 0
         assert [entry.get("attempt", 1) for entry in entries(job.path)] == [1, 2]
         assert status(job) == ("completed", 2)
 
@@ -150,7 +155,7 @@ class TestProviders:
     ) -> None:
         job = programs.job()
         server.next_replies(Reply("busy"), reply)
-        done = summarize(programs, job, server, *more, provider=provider)
+        done = programs.run(SUMMARY, job.path, *named(server, provider), *more)
         assert done.code == 0, done.err
         assert (job.path / "summary.txt").read_text() == reply.text + "\n"
         [entry], counts = entries(job.path), server.answered[0].counts
@@ -167,8 +172,8 @@ class TestProviders:
 
     def test_transcription(self, programs: Programs, server: ProviderServer) -> None:
         job = programs.job(transcribed=False)
-        named = ("--engine", "openai", "--model", "whisper-1", "--base-url", server.url("openai"))
-        done = programs.run(SPEECH, job.path, *named)
+        options = ("--engine", "openai", "--model", "whisper-1", "--base-url", server.url("openai"))
+        done = programs.run(SPEECH, job.path, *options)
         assert done.code == 0, done.err
         [entry] = entries(job.path)
         assert (entry["audio_seconds"], entry["cost_usd"]) == (3, 0.0003)  # $0.006 a minute
@@ -176,8 +181,8 @@ class TestProviders:
     def test_translation(self, programs: Programs, server: ProviderServer) -> None:
         job = programs.job()
         server.next_replies(Reply(text='["a", "b", "c"]'))
-        named = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
-        done = programs.run(TRANSLATION, job.path, *named, "--to", "hi")
+        options = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
+        done = programs.run(TRANSLATION, job.path, *options, "--to", "hi")
         assert done.code == 0, done.err
         assert (job.path / "transcript.hi.txt").read_text() == "a\nb\nc\n"
         [entry] = entries(job.path)
@@ -193,8 +198,8 @@ class TestProviders:
         server.next_replies(
             Reply(text=json.dumps(["a"] * 25), reasoning=2000), Reply(text=json.dumps(["b"] * 25))
         )
-        named = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
-        done = programs.run(TRANSLATION, job.path, *named, "--max-output-tokens", "3000")
+        options = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
+        done = programs.within(TRANSLATION, job.path, *options, "--max-output-tokens", "3000")
         assert done.code == 0, done.err
         calls = [(entry["service"], entry["metadata"]["segments"]) for entry in entries(job.path)]
         assert calls == [("openai", 25), ("local", 25), ("local", 10)]
@@ -216,12 +221,12 @@ class TestProviders:
     ) -> None:
         job = programs.job()
         server.next_replies(Reply(text="no list"), Reply(text='["a", "b", "c"]'))
-        named = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
-        done = programs.run(TRANSLATION, job.path, *named)
+        options = ("--engine", "openai", "--model", "gpt-4o-mini", "--base-url", server.url("openai"))
+        done = programs.within(TRANSLATION, job.path, *options)
         assert done.code == 3
         assert "answered with no JSON list of 3 texts; the call is in the ledger" in job.log_path.read_text()
         assert status(job, TRANSLATION) == ("failed", 1)
-        assert programs.run(TRANSLATION, job.path, *named, "--resume").code == 0
+        assert programs.within(TRANSLATION, job.path, *options, "--resume").code == 0
         assert [entry.get("attempt", 1) for entry in entries(job.path)] == [1, 2]
         assert all(entry["cost_usd"] > 0 for entry in entries(job.path))
 
@@ -283,7 +288,8 @@ class TestBudget:
         said = [summarize(programs, job, server).err for _ in range(2)]
         assert [text.splitlines().count(self.WARNING) for text in said] == [1, 0]
         self.spend(job, 9_999_480)
-        said = [summarize(programs, job, server).err for _ in range(2)]
+        said = [summarize(programs, job, server).err]
+        said += [programs.run(SUMMARY, job.path, *named(server)).err]  # also not by another process
         assert [text.splitlines().count(self.CRITICAL) for text in said] == [1, 0]
         assert len(server.answered) == 4  # nothing is blocked without block_at_limit
 
@@ -325,7 +331,7 @@ class TestBudget:
     def test_local_work_is_never_blocked(self, programs: Programs) -> None:
         programs.profile("budget: {monthly_limit_usd: 0, block_at_limit: true}")
         job = programs.job()
-        done = programs.run(SUMMARY, job.path)
+        done = programs.within(SUMMARY, job.path)
         assert (done.code, status(job)) == (0, ("completed", 1)), done.err
 
     def test_a_profile_that_cannot_be_read_blocks_paid_calls(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import re
+import runpy
+import signal
 import subprocess
 import sys
 import wave
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
+import pytest
 from pipeline.audio import SAMPLE_BYTES, SAMPLE_RATE, prepare
 from pipeline.documents import Segment, Transcript
 from pipeline.job import Job, Media
@@ -58,6 +66,26 @@ class Programs:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def within(self, script: str, *arguments: object) -> Done:
+        """Run a script to its end in this process, where a provider's SDK is loaded once for all tests.
+
+        For what a stage does and says. That it starts, and how a process of it ends, ``run`` shows.
+        """
+        command = self.command(script, *arguments)[1:]
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            _as_it_was(),
+            mock.patch.dict(os.environ, self.whole_environ()),
+            mock.patch.object(sys, "argv", command),
+            chdir(self.folder),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            runpy.run_path(command[0], run_name="__main__")
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, out.getvalue(), err.getvalue())
+
     def start(self, script: str, *arguments: object) -> subprocess.Popen[str]:
         """Start a script and return at once; use it with ``with``."""
         return subprocess.Popen(
@@ -88,6 +116,17 @@ class Programs:
             transcript = Transcript("en", "test", "test", float(segments), spoken)
             job.write(job.transcript_path, transcript.as_json())
         return job
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Undo what a stage sets for its whole process: the answer to SIGTERM, and how much is logged."""
+    answer, level = signal.getsignal(signal.SIGTERM), logging.getLogger("shared").level
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, answer)
+        logging.getLogger("shared").setLevel(level)
 
 
 def entries(job: Path) -> list[dict[str, Any]]:
