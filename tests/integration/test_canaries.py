@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -70,34 +72,50 @@ def read_ids(ledger: Path) -> list[str]:
     return [found.content.id for found in read(ledger) if isinstance(found.content, Entry)]
 
 
-@pytest.fixture
-def job(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A job whose calls carried every canary, half of them waiting in the spool."""
-    job, ledger = tmp_path / "job-1", tmp_path / "job-1" / LEDGER_NAME
-    with CostTracker(job, "1") as tracker:
+@contextmanager
+def careless(folder: Path) -> Iterator[Path]:
+    """A job whose calls carried every canary, half of them waiting in the spool; its storage is beside it."""
+    job, home = folder / "job-1", folder / "home"
+    with CostTracker(job, "1", home) as tracker:
         log_all(tracker)
-        for entry, canary in zip(read_ids(ledger), CANARIES.values(), strict=True):
+        for entry, canary in zip(read_ids(job / LEDGER_NAME), CANARIES.values(), strict=True):
             if canary.isprintable():
                 tracker.reverse(entry, f"called with {canary}")
         log_all(tracker)
-    monkeypatch.setattr(recorder, "LOCK_TIMEOUT_S", 0.0)
-    fd = platform.open_secure(ledger, append=True)
+    fd = platform.open_secure(job / LEDGER_NAME, append=True)
     assert platform.lock(fd, 5)
-    with CostTracker(job, "1") as tracker:
-        log_all(tracker)
-    assert len(waiting_paths(CostStorage(cost_home))) == len(CANARIES)
-    yield job
-    platform.close(fd)
+    try:
+        with mock.patch.object(recorder, "LOCK_TIMEOUT_S", 0.0), CostTracker(job, "1", home) as tracker:
+            log_all(tracker)
+        assert len(waiting_paths(CostStorage(home))) == len(CANARIES)
+        yield job
+    finally:
+        platform.close(fd)
+
+
+@pytest.fixture(scope="module")
+def shared_job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One such job for all that only looks at it."""
+    with careless(tmp_path_factory.mktemp("careless")) as job:
+        yield job
+
+
+@pytest.fixture
+def job(shared_job: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COST_TRACKER_HOME", str(shared_job.parent / "home"))
+    return shared_job
 
 
 def test_no_file_holds_a_canary(
-    job: Path, cost_home: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    files = [path for folder in (job, cost_home) for path in folder.rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {LEDGER_NAME, "index.db", "state.db"}
-    assert {path.name: found for path in files if (found := leaks(path.read_bytes()))} == {}
-    assert b"[redacted]" in (job / LEDGER_NAME).read_bytes()
+    with careless(tmp_path) as job:
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert {path.name for path in files} >= {LEDGER_NAME, "index.db", "state.db"}
+        assert {path.name: found for path in files if (found := leaks(path.read_bytes()))} == {}
+        assert b"[redacted]" in (job / LEDGER_NAME).read_bytes()
     out, err = capfd.readouterr()
+    assert caplog.text
     assert leaks((caplog.text + out + err).encode()) == []
 
 
