@@ -1,13 +1,11 @@
-"""Entries for the tests of this room: any that a ledger can hold, and a few by hand."""
+"""Entries by hand, for the tests of this room and the programs that they start."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import strategies as st
-
-from shared.costs.model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
 
 AT = datetime(2026, 11, 22, 9, 30, 0, 123456, tzinfo=UTC)
@@ -32,91 +30,3 @@ def entry(number: int = 1, **fields: Any) -> Entry:
         "charge": charge(input=2_000_000, cached=250_000, output=2_000_000),
     }
     return Entry(**stated | fields)
-
-
-TEXT = st.text(
-    st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12
-) | st.sampled_from(
-    ["=1+1", "'=1+1", "''x", "@SUM(A1)", "-1", "+1", "\tx", "\rx", 'a"b', "a,b", "a\nb", "a\r\nb", "ü€😀"]
-)
-SOURCE = st.sampled_from(["catalogue", "profile", "stated", "genai-prices"])
-AMOUNT = st.integers(-(10**15), 10**15).map(Nanos)
-
-
-def usages() -> st.SearchStrategy[Usage]:
-    count = st.integers(0, 2**20)
-
-    def made(draws: list[int], seconds: float) -> Usage:
-        counts: dict[str, Any] = dict(zip(USAGE_FIELDS, draws, strict=True))
-        counts["audio_seconds"] = seconds
-        counts["tokens_input"] = sum(v for k, v in counts.items() if k.startswith("tokens_"))
-        counts["tokens_output"] = counts["tokens_input"]
-        counts["tokens_cache_write_1h"] = min(counts["tokens_cache_write_1h"], counts["tokens_cache_write"])
-        counts["tokens_audio_cached"] = min(
-            counts["tokens_audio_cached"], counts["tokens_cached"], counts["tokens_audio_input"]
-        )
-        return Usage(**counts)
-
-    draws = st.lists(count, min_size=len(USAGE_FIELDS), max_size=len(USAGE_FIELDS))
-    return st.builds(made, draws, st.floats(0, 1e6))
-
-
-SOURCE = st.sampled_from(["profile", "catalogue", "genai-prices", "stated"])
-CHARGES = st.builds(
-    Charge,
-    st.dictionaries(
-        st.sampled_from(["input", "cached", "output", "audio_seconds", "odd"]), AMOUNT, max_size=4
-    ),
-    st.builds(PricedBy, SOURCE, TEXT, TEXT, st.booleans()),
-).filter(lambda found: abs(found.total) <= 10**15)
-
-INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=5,
-)
-KINDS: st.SearchStrategy[Kind] = st.sampled_from(["usage", "usage", "usage", "adjustment", "reversal"])
-
-
-OPTIONAL = st.none() | TEXT
-FIELDS = {
-    "id": st.uuids().map(lambda found: found.hex),
-    "kind": KINDS,
-    "timestamp": INSTANTS,
-    "period_at": st.none() | INSTANTS,
-    "job_id": TEXT,
-    "user_id": TEXT,
-    "service": TEXT,
-    "model": TEXT,
-    "usage": usages(),
-    "charge": st.none() | CHARGES,
-    "attempt": st.integers(1, 9),
-    "actual_cost": st.none() | AMOUNT,
-    "estimated": st.booleans(),
-    "tags": st.lists(TEXT, max_size=3).map(tuple),
-    "host": TEXT,
-    "pid": st.integers(0, 99_999),
-    "metadata": st.dictionaries(TEXT, JSON, max_size=3),
-    "corrects": TEXT,
-    "why": OPTIONAL,
-    "resolves_unpriced": st.booleans(),
-    "stage": OPTIONAL,
-    "service_tier": OPTIONAL,
-    "request_id": OPTIONAL,
-    "reservation": OPTIONAL,
-    "operation": OPTIONAL,
-    "description": OPTIONAL,
-    "workflow": OPTIONAL,
-    "project": OPTIONAL,
-}
-
-
-def entries() -> st.SearchStrategy[Entry]:
-    return st.fixed_dictionaries(FIELDS).map(_entry_of)
-
-
-def _entry_of(fields: dict[str, Any]) -> Entry:
-    if fields["kind"] == "usage":
-        fields = fields | {"corrects": None, "why": None, "resolves_unpriced": False}
-    return Entry(**fields)

@@ -14,7 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from exchange_samples import AT, charge, entries, entry
+from exchange_samples import AT, charge, entry
+from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +57,7 @@ def test_every_export_is_readable_by_its_owner_alone(name: str, tmp_path: Path) 
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-@settings(deadline=None)
+@settings(max_examples=40)
 @given(entries())
 def test_a_row_turns_back_into_the_entry_it_was_made_of(one: Entry) -> None:
     assert entry_of(dict(zip(COLUMN_NAMES, row_of(one), strict=True))) == one
@@ -69,8 +70,8 @@ def test_guarding_a_cell_is_undone_exactly_and_leaves_no_formula(text: str) -> N
     assert not guarded(text).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-@settings(max_examples=20, deadline=None)
-@given(given=st.lists(entries(), max_size=5))
+@settings(max_examples=8)
+@given(given=st.lists(entries(), max_size=4))
 @pytest.mark.parametrize("name", sorted(exports()))
 def test_sums_read_back_are_exact(
     name: str, given: list[Entry], tmp_path_factory: pytest.TempPathFactory
@@ -263,8 +264,8 @@ def test_focus_versions_differ_in_their_columns(name: str, there: str, missing: 
     assert all(pascal.fullmatch(column) for column in first)
 
 
-@settings(deadline=None)
-@given(st.lists(entries(), max_size=6))
+@settings(max_examples=30)
+@given(st.lists(entries(), max_size=3))
 def test_own_counts_of_focus_rows_sum_to_those_of_the_entries(given: list[Entry]) -> None:
     from shared.costs.exchange.focus import OWN, charges
 
@@ -401,7 +402,7 @@ def test_a_row_that_is_no_entry_says_why(changed: dict[str, str | int | None], c
 # --- from ledger lines ---------------------------------------------------------------------------
 
 
-@settings(deadline=None)
+@settings(max_examples=40)
 @given(entries())
 def test_cells_from_a_line_are_those_of_its_entry(one: Entry) -> None:
     assert cells_of_line(encode(one)) == cells_of(one)

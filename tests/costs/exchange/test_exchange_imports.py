@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchange_samples import entries, entry
+from exchange_samples import entry
+from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,7 +184,7 @@ def test_importing_again_changes_nothing(name: str, tmp_path: Path, catalogue: C
     assert kept.entries == before
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8)
 @given(given=st.lists(entries(), max_size=4, unique_by=lambda one: one.id))
 @pytest.mark.parametrize("name", OWN)
 def test_our_own_exports_come_back_as_they_were(

@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from exchange_samples import charge, entries, entry
+from exchange_samples import charge, entry
+from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
