@@ -48,14 +48,14 @@ def total(many: list[Entry]) -> Totals:
     return sums
 
 
-@given(st.lists(entries()), st.lists(entries()))
+@given(st.lists(entries(), max_size=5), st.lists(entries(), max_size=5))
 def test_sums_of_parts_are_the_sum_of_the_whole(first: list[Entry], second: list[Entry]) -> None:
     merged = total(first)
     merged.merge(total(second))
     assert merged == total([*second, *first])
 
 
-@given(st.lists(entries()))
+@given(st.lists(entries(), max_size=6))
 def test_input_and_output_make_the_cost(many: list[Entry]) -> None:
     sums = total(many)
     assert sums.cost_input + sums.cost_output == sums.cost == sum(e.cost for e in many)

@@ -123,14 +123,15 @@ def test_what_does_not_fit_is_cut_and_said() -> None:
     assert len(json.dumps(found, separators=(",", ":"))) <= MAX_BYTES
 
 
+LONG = st.sampled_from(["x" * 400, "\N{PILE OF POO}" * 150, '"' * 300])  # a few of them do not fit
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=30,
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | LONG,
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(), inner, max_size=6),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text() | st.integers(), json_values))
+@given(st.dictionaries(st.text() | st.integers(), json_values, max_size=8))
 def test_anything_becomes_json_of_bounded_size(metadata: dict[Any, object]) -> None:
     assert len(json.dumps(redact(metadata), allow_nan=False, separators=(",", ":"))) <= MAX_BYTES
 
