@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -105,8 +105,12 @@ def output_part(charge: Charge | None) -> Nanos:
 
 def bucket_of(at: datetime) -> int:
     """Return the start of the 15-minute stretch that holds ``at``, in seconds since 1970."""
-    seconds = int(at.timestamp() // 1)
-    return seconds - seconds % BUCKET_SECONDS
+    # In integers: as a float, the last microsecond of a bucket of the year 2600 is in the next one.
+    return (at - _EPOCH) // _BUCKET * BUCKET_SECONDS
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BUCKET: Final = timedelta(seconds=BUCKET_SECONDS)
 
 
 class Query(NamedTuple):

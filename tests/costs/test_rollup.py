@@ -119,3 +119,10 @@ def test_a_bucket_holds_its_instant(naive: datetime) -> None:
     start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=bucket_of(at))
     assert start <= at < start + timedelta(seconds=BUCKET_SECONDS)
     assert bucket_of(at) % BUCKET_SECONDS == 0
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2026, 2600, 9999])
+def test_the_last_microsecond_of_a_bucket_is_in_it(year: int) -> None:
+    begin = datetime(year, 6, 1, 0, 0, tzinfo=UTC)
+    last = begin + timedelta(minutes=15) - timedelta.resolution
+    assert bucket_of(begin) == bucket_of(last) == bucket_of(last + timedelta.resolution) - BUCKET_SECONDS
