@@ -57,13 +57,10 @@ _KEY: Final = "q2xI"
 
 
 def _value(entry_id: str) -> int:
-    # ``int`` would also take capitals, signs, blanks and underscores: other texts, and other ids. (One
+    # ``int`` would also take capitals, signs, blanks, underscores and 0x: other texts, and other ids. (One
     # in half a million ids of ours has no letter; hashed like those from elsewhere it is as good.)
-    if len(entry_id) == _ID_DIGITS and entry_id.islower() and entry_id.isalnum() and entry_id.isascii():
-        try:
-            return int(entry_id, 16)
-        except ValueError:
-            pass  # other letters: an id from elsewhere
+    if len(entry_id) == _ID_DIGITS and _HEXADECIMAL(entry_id) and not entry_id.isdigit():
+        return int(entry_id, 16)
     return _hashed(entry_id)
 
 

@@ -25,9 +25,9 @@ from .registry import Registered
 from .store import LedgerRow
 from .tables import SUM_COLUMNS, Dim
 from .taken import NEVER, new_row
-from .usual import Names, UsualCall, charge_of, dim_of_names, names_of, usual_call
+from .usual import Names, UsualCall, charge_of, dim_of_names, instant_of, names_of, usual_call
 
-_BUCKET: Final = timedelta(seconds=BUCKET_SECONDS)
+_TO_LAST: Final = timedelta(seconds=BUCKET_SECONDS) - timedelta.resolution
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -106,18 +106,18 @@ class _Folded:
     ids: list[str] = field(default_factory=list)
     offsets: array[int] = field(default_factory=_column)
 
-    # Calls mostly come in runs that are alike: where the sums of the last one are, and until when.
+    # Calls mostly come in runs that are alike: where the sums of the last one are, and for which times.
     _names: Names = ()
     _begin: datetime = _NEVER
-    _end: datetime = _NEVER
+    _last: datetime = _NEVER
     _values: list[int] = field(default_factory=list)
 
     def sums_for(self, names: Names, at: datetime) -> list[int]:
         """Return the sums to which a usual call belongs."""
-        if names != self._names or not self._begin <= at < self._end:
+        if names != self._names or not self._begin <= at <= self._last:
             seconds = bucket_of(at)
             self._begin = datetime.fromtimestamp(seconds, UTC)
-            self._end = self._begin + _BUCKET
+            self._last = self._begin + _TO_LAST  # the end itself may lie after the year 9999
             self._names = names
             self._values = self.usual.setdefault((seconds // BUCKET_SECONDS, names), [0] * len(SUM_COLUMNS))
         return self._values
@@ -186,10 +186,10 @@ def _count(raw: bytes, folded: _Folded) -> str | None:
     call = usual_call(raw)
     if call is None:
         return None
-    charge = charge_of(call)
-    if charge is None:
+    at, charge = instant_of(call), charge_of(call)
+    if at is None or charge is None:
         return None
-    _add(folded.sums_for(names_of(call), call.timestamp), call, *charge)
+    _add(folded.sums_for(names_of(call), at), call, *charge)
     if call.reservation:
         folded.fold.put_reserved(call.reservation, 1, charge[0])
     return call.id

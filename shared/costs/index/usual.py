@@ -17,10 +17,12 @@ from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from .tables import DIM_COLUMNS, Dim
 
+_MAX_USD: Final = MAX_ENTRY_NANOS // NANOS_PER_USD
+
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Text = str | None
-Amount = int | float
+Amount = Annotated[int, msgspec.Meta(ge=0, le=_MAX_USD)] | Annotated[float, msgspec.Meta(ge=0, le=_MAX_USD)]
 
 
 class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -36,8 +38,8 @@ class UsualCall(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
     v: Literal[1]
     kind: Literal["usage"]
-    id: str
-    timestamp: datetime
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    timestamp: str
     job_id: str
     user_id: str
     service: str
@@ -75,11 +77,14 @@ names_of: Final = attrgetter(*(name for name in DIM_COLUMNS if name != "tags"))
 _TAGS_AT: Final = DIM_COLUMNS.index("tags")
 
 
+_MAX_LENGTH: Final = 1500
+"""Of a usual line. What ``decode`` refuses for its size alone takes more: lists in lists, digits of a
+number, the line."""
+
+
 def usual_call(raw: bytes) -> UsualCall | None:
     """Return the call of a whole and sealed line in the usual form; ``None`` for any other."""
-    if raw[_BEFORE_TIME] != _TIME_MEMBER or raw[_AFTER_TIME] != b"Z":
-        return None
-    if not (is_sealed(raw) and raw.isascii()):
+    if len(raw) > _MAX_LENGTH or not (is_sealed(raw) and raw.isascii()):
         return None
     try:
         call = _decode(raw)
@@ -90,11 +95,13 @@ def usual_call(raw: bytes) -> UsualCall | None:
     return call
 
 
-# An id of ours has 28 characters and a time 27, of which the last is Z.
-_TIME_MEMBER: Final = b'","timestamp":"'
-_ID_END: Final = len('{"v":1,"kind":"usage","id":"') + 28
-_BEFORE_TIME: Final = slice(_ID_END, _ID_END + len(_TIME_MEMBER))
-_AFTER_TIME: Final = slice(_BEFORE_TIME.stop + 26, _BEFORE_TIME.stop + 27)
+def instant_of(call: UsualCall) -> datetime | None:
+    """Return when a call was made, read as ``decode`` reads it; ``None`` for what it refuses."""
+    text = call.timestamp
+    try:
+        return datetime.fromisoformat(text) if text[-1:] == "Z" else None
+    except ValueError:
+        return None
 
 
 def charge_of(call: UsualCall) -> tuple[int, int] | None:
@@ -108,7 +115,7 @@ def charge_of(call: UsualCall) -> tuple[int, int] | None:
     others = round(parts.input * NANOS_PER_USD)
     if parts.cached:
         others += round(parts.cached * NANOS_PER_USD)
-    if others + output != cost or not -MAX_ENTRY_NANOS <= cost <= MAX_ENTRY_NANOS:
+    if others + output != cost or cost > MAX_ENTRY_NANOS:
         return None
     return cost, output
 

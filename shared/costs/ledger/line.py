@@ -30,7 +30,7 @@ from typing import Any, Final, NoReturn
 from zlib import crc32
 
 from ..model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
-from ..money import MAX_ENTRY_NANOS, Nanos, from_json_number, json_number
+from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos, from_json_number, json_number
 from .places import MAX_LINE
 
 FORMAT: Final = 1
@@ -38,6 +38,8 @@ FORMAT: Final = 1
 
 SEAL_LENGTH: Final = 19
 """How many bytes the seal takes, its newline included."""
+
+_ABOVE_ANY_USD: Final = 2 * MAX_ENTRY_NANOS // NANOS_PER_USD
 
 _KINDS: Final[frozenset[Kind]] = frozenset({"usage", "adjustment", "reversal"})
 _OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input", "tokens_output"))
@@ -327,10 +329,12 @@ def _priced_by(found: dict[str, Any]) -> PricedBy:
 def _nanos(amount: object) -> Nanos:
     if type(amount) not in (int, float):
         raise DamagedLine(f"no amount: {amount!r}")
-    nanos = from_json_number(amount)  # type: ignore[arg-type]  # narrowed by the line above
-    if abs(nanos) > MAX_ENTRY_NANOS:
-        raise DamagedLine(f"amount out of range: {amount!r}")
-    return nanos
+    # In USD first: a float such as 1e300 would not survive the multiplication.
+    if abs(amount) <= _ABOVE_ANY_USD:  # type: ignore[arg-type]  # narrowed by the lines above
+        nanos = from_json_number(amount)  # type: ignore[arg-type]
+        if abs(nanos) <= MAX_ENTRY_NANOS:
+            return nanos
+    raise DamagedLine(f"amount out of range: {amount!r}")
 
 
 def _instant(text: object) -> datetime:

@@ -23,7 +23,8 @@ from shared.costs.index.keys import key_of
 from shared.costs.index.registry import Registered
 from shared.costs.index.scan import scan
 from shared.costs.index.tables import SUM_COLUMNS
-from shared.costs.ledger.line import DamagedLine, decode, encode, seal
+from shared.costs.index.usual import charge_of, usual_call
+from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, seal
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import MAX_ENTRY_NANOS, Nanos
 from shared.costs.rollup import Query
@@ -86,6 +87,10 @@ CHANGES = {
     "time in a week": _set(timestamp="2026-W47-7T09:30:00.123456Z"),
     "time of another length": _set(timestamp="2026-11-22T09:30:00.1234567Z"),
     "time with an offset": _set(timestamp="2026-11-22T09:30:00+01:00xZ"),
+    "the last quarter of an hour there is": _set(timestamp="9999-12-31T23:59:59.999999Z"),
+    "the last moment of a quarter of an hour far away": _set(timestamp="2600-06-01T00:14:59.999999Z"),
+    "the first moment there is": _set(timestamp="0001-01-01T00:00:00.000000Z"),
+    "a time with a blank": _set(timestamp="2026-11-22 09:30:00.000000Z"),
     "period": _set(period_at="2026-10-01T00:00:00.000000Z"),
     "a negative count": _set(tokens_input=-1),
     "a boolean count": _set(tokens_input=True),
@@ -102,6 +107,8 @@ CHANGES = {
     "a cost out of range": _set(cost_usd=2_000_000, cost_parts={"input": 2_000_000}),
     "a negative cost": _set(cost_usd=-0.5, cost_parts={"input": -0.5}),
     "a negative part": _set(cost_usd=0.5, cost_parts={"input": 1, "output": -0.5}),
+    "a part out of range": _set(cost_usd=1e6, cost_parts={"input": 2e6, "output": -1e6}),
+    "a cost that is infinite in nano-dollars": _set(cost_usd=1e300, cost_parts={"input": 1e300}),
     "a cost as text": _set(cost_usd="1"),
     "unpriced": _set(cost_usd=None),
     "priced by nothing": _set(priced_by=None),
@@ -120,7 +127,11 @@ CHANGES = {
     "a bad attempt": _set(attempt=-1),
     "estimated": _set(estimated=True),
     "estimated somehow": _set(estimated="yes"),
+    "an empty id": _set(id=""),
+    "an id with a prefix": _set(id="0x" + "a" * 26),
     "an id from elsewhere": _set(id="call-7"),
+    "longer than a line may be": _set(metadata={"a": "x" * 9_000}),
+    "a number too long to read": _set(metadata={"a": 10**4_000}),
     "half a surrogate pair": _set(user_id="\ud800"),
     "not ASCII": _set(user_id="é"),
 }
@@ -129,10 +140,54 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("charged", [True, False])
 def test_lines_that_no_writer_of_ours_wrote(tmp_path: Path, name: str, charged: bool) -> None:
+    line = _usual_line(charged=charged)
+    _assert_same(tmp_path / "ledger", [line, _sealed(line, CHANGES[name]), _usual_line()])
+
+
+def _usual_line(*, charged: bool = True) -> bytes:
+    """Return a line of those that take the fast way, so that it is the change that decides."""
     charge = Charge({"input": Nanos(25), "output": Nanos(40)}, PRICED) if charged else None
-    entry = an_entry(random.Random(1), usage=Usage(tokens_input=5, tokens_output=4), charge=charge)
-    changed = _sealed(encode(entry), CHANGES[name])
-    _assert_same(tmp_path / "ledger", [encode(entry), changed, encode(an_entry(random.Random(2)))])
+    usage = Usage(tokens_input=5, tokens_output=4)
+    line = encode(an_entry(random.Random(1), model="gpt-4o", usage=usage, charge=charge, tags=()))
+    assert (call := usual_call(line)) is not None
+    assert charge_of(call) is not None
+    return line
+
+
+# What follows a usual line's members: of members of one name, the last one holds.
+REPEATED = {
+    "a time without a zone": '"timestamp":"2026-11-22T09:30:00"',
+    "a time in another zone": '"timestamp":"2026-11-22T09:30:00+01:00"',
+    "a small z": '"timestamp":"2026-11-22T09:30:00.000000z"',
+    "a name in escapes": r'"\u0074imestamp":"2026-11-22T09:30:00"',
+    "an empty id": '"id":""',
+    "a cost that no float can be": '"cost_usd":1e400',
+    "a long number": f'"metadata":{{"a":{"1" * 5_000}}}',
+    "lists in lists": f'"metadata":{{"a":{"[" * 1_500}{"]" * 1_500}}}',
+    "lists as deep as can be": f'"metadata":{{"a":{"[" * 950}{"]" * 950}}}',
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_members_that_are_repeated(tmp_path: Path, name: str) -> None:
+    line = _usual_line()
+    changed = seal(b"%b,%b" % (line[:-SEAL_LENGTH], REPEATED[name].encode()))
+    _assert_same(tmp_path / "ledger", [line, changed, line])
+
+
+def test_a_line_that_hides_its_time(tmp_path: Path) -> None:
+    """Where a time usually stands is one that belongs to the metadata; the id is empty."""
+    line = _usual_line()
+    rest = line[line.index(b',"timestamp"') : line.index(b',"metadata"')]
+    hidden = b'{"metadata":{"a":"%b","timestamp":"2026-11-22T09:30:00.000000Z"}' % (b"x" * 38)
+    changed = seal(b'%b,"v":1,"kind":"usage","id":""%b' % (hidden, rest))
+    _assert_same(tmp_path / "ledger", [changed, line])
+
+
+def test_an_id_that_only_looks_like_one_of_ours_has_a_key_of_its_own() -> None:
+    digits = "ab" * 13
+    same = [f"00{digits}", f"0x{digits}", f"00{digits.upper()}", f" 0{digits}", f"+0{digits}"]
+    assert len({key_of(each) for each in same}) == len(same)
 
 
 def test_bytes_that_are_no_line(tmp_path: Path) -> None:
