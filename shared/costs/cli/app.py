@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,12 +47,7 @@ class App(NamedTuple):
     def show(self, report: Report) -> None:
         """Print or write the report as the user asked."""
         if self.output.path is not None:
-            from ..exchange.destination import replacing  # the terminal does not pay for it
-
-            text = load(self.output.format_name).render(report)
-            with replacing(self.output.path) as draft:
-                draft.write_text(text, encoding="utf-8", newline="\n")
-            self.say(f"wrote {self.output.path}")
+            self.pour([load(self.output.format_name).render(report)])
             return
         canvas = Canvas.of(sys.stdout, self.workspace.environ)
         if self.output.format_name == "text":
@@ -61,6 +56,19 @@ class App(NamedTuple):
             sys.stdout.write(text_format.render(report, canvas))
         else:
             sys.stdout.write(canvas.fit(load(self.output.format_name).render(report)))
+
+    def pour(self, pieces: Iterable[str]) -> None:
+        """Print or write text that comes in pieces, and is never whole in memory."""
+        if self.output.path is None:
+            canvas = Canvas.of(sys.stdout, self.workspace.environ)
+            for piece in pieces:
+                sys.stdout.write(canvas.fit(piece))
+            return
+        from ..exchange.destination import replacing  # the terminal does not pay for it
+
+        with replacing(self.output.path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(pieces)
+        self.say(f"wrote {self.output.path}")
 
     def watch(self, make: Callable[[], Report], every_s: float | None) -> None:
         """Show a report, and with ``every_s`` show it anew every so many seconds until interrupted."""

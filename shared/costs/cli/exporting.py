@@ -5,24 +5,28 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from ..errors import WrongUsage
 from ..exchange.destination import replacing
 from ..exchange.exports import Context, export_named
-from ..exchange.source import Indexed
+from ..exchange.source import Indexed, Missed
 from ..rollup import Query
-from ..views.common import limit_row
+from ..views.common import limit_row, plural
 from .app import App
 from .facts.common import limits_in, spendings, zone_of
 from .options import Span
 from .progress import progress_bar
 
+INCOMPLETE: Final = 3
+"""The exit code where a ledger could not be read, as ``verify`` has it: entries are missing."""
 
-def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> None:
-    """Write the entries that match to ``file`` (``-`` is stdout).
+
+def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> int | None:
+    """Write the entries that match to ``file`` (``-`` is stdout); return 3 where some are missing.
 
     Raises:
         WrongUsage: a format that is no text cannot go to stdout.
@@ -35,12 +39,27 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
     query = _bounded(app, query, span)
     app.workspace.index.catch_up_all()
     expected = sum(group.totals.calls for group in app.workspace.index.groups((), query))
+    source = Indexed(app.workspace.index, query)
     with progress_bar("Exporting", expected) as progress:
         context = Context(_about(app, query), progress)
         target = _to_stdout() if to_terminal else replacing(file)
         with target as draft:
-            written = export.write(Indexed(app.workspace.index, query), draft, context)
+            written = export.write(source, draft, context)
     app.say(f"wrote {written:,} entries" + ("" if to_terminal else f" to {file}"))
+    return told_incomplete(app, source.missed)
+
+
+def told_incomplete(app: App, missed: Sequence[Missed]) -> int | None:
+    """Say on stderr that entries are missing, and return the exit code for it; ``None`` where none are."""
+    if not missed:
+        return None
+    ledgers = plural(len(missed), "ledger", "ledgers")
+    more = "" if len(missed) == 1 else ", and so on"
+    app.say(
+        f"incomplete: the entries of {ledgers} are missing: {missed[0].ledger} cannot be read: "
+        f"{missed[0].why}{more}; see cost-dashboard verify"
+    )
+    return INCOMPLETE
 
 
 def _bounded(app: App, query: Query, span: Span) -> Query:

@@ -1,24 +1,40 @@
-"""The result of a query as a report: one table, and in JSON one object a row."""
+"""The result of a query: a bounded table for people, and all of it, row by row, for programs."""
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from io import StringIO
+from itertools import islice
+from math import isfinite
+from typing import Any, Final
 
-from ..views.report import Column, Kind, Report, Table, Value
+from ..formats.csv import safe_text
+from ..views.report import Column, Kind, Note, Report, Table, Value
 from .warehouse import Answer
+
+SHOWN: Final = 1_000
+"""So many rows are laid out for people, which needs all of them in memory."""
 
 
 def answer_report(answer: Answer) -> Report:
-    """Return the report of a query's result."""
+    """Return the first rows of a query's result as a table, and how many more there are."""
+    rows = iter(answer.rows)
+    first = list(islice(rows, SHOWN))
+    more = sum(1 for _ in rows)
     columns = tuple(
-        Column(name, name, _kind([row[n] for row in answer.rows])) for n, name in enumerate(answer.columns)
+        Column(name, name, _kind([row[n] for row in first])) for n, name in enumerate(answer.columns)
     )
-    rows = tuple(tuple(_shown(value) for value in row) for row in answer.rows)
-    table = Table("", columns, rows, empty="no rows")
-    return Report(
-        title=f"{len(rows):,} row{'' if len(rows) == 1 else 's'}", tables=(table,), data=_data(answer)
-    )
+    table = Table("", columns, tuple(tuple(map(_shown, row)) for row in first), empty="no rows")
+    count = len(first) + more
+    return Report(f"{count:,} row{'' if count == 1 else 's'}", tables=(table,), notes=tuple(_notes(more)))
+
+
+def _notes(more: int) -> Iterator[Note]:
+    if more:
+        yield Note(f"{more:,} more; --format csv or --json has them all.")
 
 
 def _kind(values: list[Any]) -> Kind:
@@ -28,20 +44,63 @@ def _kind(values: list[Any]) -> Kind:
 
 def _shown(value: Any) -> Value:  # whatever DuckDB gives
     if isinstance(value, Decimal):
-        # Nine decimals of which most are zeros say nothing more than the digits before them.
-        text = f"{value:f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
+        return _digits(value)
     if value is None or isinstance(value, (int, float, str)):
         return value
     return str(value)
 
 
+def _digits(value: Decimal) -> str:
+    """Return a decimal; nine places of which most are zeros say nothing more than the digits before them."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def csv_pieces(answer: Answer) -> Iterator[str]:
+    """Yield a query's result as CSV, its header first."""
+    out = StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(map(safe_text, answer.columns))
+    for row in answer.rows:
+        yield _taken(out)
+        write(map(_cell, row))
+    yield _taken(out)
+
+
+def _taken(out: StringIO) -> str:
+    text = out.getvalue()
+    out.seek(0)
+    out.truncate()
+    return text
+
+
+def _cell(value: Any) -> str:  # whatever DuckDB gives
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return _digits(value)
+    return safe_text(value) if isinstance(value, str) else str(value)
+
+
+def json_pieces(answer: Answer) -> Iterator[str]:
+    """Yield a query's result as one JSON object: its columns, and an object for each row, one a line."""
+    yield f'{{\n  "columns": {json.dumps(answer.columns)},\n  "rows": ['
+    number = 0
+    for number, row in enumerate(answer.rows, start=1):
+        members = dict(zip(answer.columns, map(_plain, row), strict=True))
+        yield f"{',' if number > 1 else ''}\n    {json.dumps(members, allow_nan=False)}"
+    yield "\n  ]\n}\n" if number else "]\n}\n"
+
+
 def _plain(value: Any) -> object:  # whatever DuckDB gives
     if isinstance(value, Decimal):
         return float(value)
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    if isinstance(value, float):
+        return value if isfinite(value) else None  # JSON has no other numbers
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _data(answer: Answer) -> dict[str, object]:
-    rows = [dict(zip(answer.columns, map(_plain, row), strict=True)) for row in answer.rows]
-    return {"columns": list(answer.columns), "rows": rows}
+PIECES: Final[dict[str, Callable[[Answer], Iterable[str]]]] = {"csv": csv_pieces, "json": json_pieces}
+"""The formats for programs, by name."""

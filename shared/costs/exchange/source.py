@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from ..index.index import Index
 from ..ledger.line import DamagedLine
@@ -40,16 +41,24 @@ class Listed:
         return map(cells_of, self.given)
 
 
+class Missed(NamedTuple):
+    """A ledger that could not be read, so that its entries are missing, and why."""
+
+    ledger: Path
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """The entries of the ledgers that match a query."""
+    """The entries of the ledgers that match a query. ``missed`` fills while they are read."""
 
     index: Index
     query: Query
+    missed: list[Missed] = field(default_factory=list)
 
     def entries(self) -> Iterator[Entry]:
         """Return the entries."""
-        return self.index.entries(self.query)
+        return self.index.entries(self.query, self._miss)
 
     def cells(self) -> Iterator[Cells]:
         """Return the entries as rows of cells; straight from the lines where no condition is on them."""
@@ -57,8 +66,11 @@ class Indexed:
             return map(cells_of, self.entries())
         return self._cells_of_lines()
 
+    def _miss(self, ledger: Path, fault: OSError) -> None:
+        self.missed.append(Missed(ledger, fault.strerror or str(fault)))
+
     def _cells_of_lines(self) -> Iterator[Cells]:
-        for line in self.index.lines(self.query):
+        for line in self.index.lines(self.query, self._miss):
             try:
                 yield cells_of_line(line)
             except DamagedLine:

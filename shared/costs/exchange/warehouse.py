@@ -34,6 +34,7 @@ _TYPES: Final[dict[ColumnKind, str]] = {
     "seconds": "DOUBLE",
 }
 MEMORY_LIMIT: Final = "512MB"
+_BATCH: Final = 1_000
 
 
 class MissingExtra(CostError):
@@ -113,25 +114,31 @@ def _quoted(path: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a SELECT gave. Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``."""
+    """What a SELECT gave. ``rows`` are read once, and fetched in batches.
+
+    Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``.
+    """
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: Iterable[tuple[Any, ...]]
 
 
-def ask(sql: str, source: Source, context: Context) -> Answer:
-    """Run one SELECT over a table ``entries`` and return its result.
+@contextmanager
+def ask(sql: str, source: Source, context: Context) -> Iterator[Answer]:
+    """Run one SELECT over a table ``entries`` and give its result, for as long as the block lasts.
 
     The SQL sees the entries and nothing else: no file, no network, no setting to change that. What
     it computes goes away with the copy that it is computed on.
 
     Raises:
         MissingExtra: DuckDB is not installed.
-        BadQuery: the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's.
+        BadQuery: the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's. Reading
+            the rows raises it too: some faults lie in a later one.
 
     >>> from shared.costs.exchange.source import Listed
-    >>> ask("SELECT 0.1 + 0.2 AS exact", Listed([]), Context()).rows
-    ((Decimal('0.3'),),)
+    >>> with ask("SELECT 0.1 + 0.2 AS exact", Listed([]), Context()) as answer:
+    ...     list(answer.rows)
+    [(Decimal('0.3'),)]
     """
     with tempfile.TemporaryDirectory(prefix="cost-query-") as private:
         file, copy = f"{private}/entries.duckdb", Path(private) / "entries.csv"
@@ -145,7 +152,7 @@ def ask(sql: str, source: Source, context: Context) -> Answer:
         # Opened anew for reading alone: a SELECT may hold a DELETE.
         with connect(file, read_only=True) as database:
             _shut(database, private)
-            return _answer(database, sql)
+            yield _answer(database, sql)
 
 
 def _require_select(database: DuckDBPyConnection, sql: str) -> None:
@@ -171,7 +178,16 @@ def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
 
     try:
         result = database.execute(sql)
-        columns = tuple(str(column[0]) for column in result.description or ())
-        return Answer(columns, tuple(result.fetchall()))
     except duckdb.Error as error:
         raise BadQuery(f"{error}\nentries has the columns {', '.join(COLUMN_NAMES)}") from None
+    return Answer(tuple(str(column[0]) for column in result.description or ()), _fetched(result))
+
+
+def _fetched(result: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    import duckdb
+
+    try:
+        while batch := result.fetchmany(_BATCH):
+            yield from batch
+    except duckdb.Error as error:
+        raise BadQuery(str(error)) from None

@@ -79,6 +79,14 @@ def _log() -> Logger:
     return logging.getLogger("shared.cost_tracker")
 
 
+Missed = Callable[[Path, OSError], None]
+"""Is told of a ledger whose entries are asked for and cannot be read, and why."""
+
+
+def _warn(ledger: Path, fault: OSError) -> None:
+    _log().warning("%s cannot be read: %s", ledger, fault)
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -290,27 +298,32 @@ class Index:
         found = self._ask(lambda db: find_reserved(db, list(reservations)))
         return {one: (calls, Nanos(cost)) for one, (calls, cost) in found.items() if calls or cost}
 
-    def entries(self, query: Query) -> Iterator[Entry]:
+    def entries(self, query: Query, missed: Missed = _warn) -> Iterator[Entry]:
         """Return every entry that counts and matches, read from the ledgers, job by job.
 
-        Ledgers that are gone are passed over: their sums are kept, their entries are not.
+        Ledgers that are gone are passed over, and ``missed`` is told: their sums are kept, their
+        entries are not.
         """
         return self._of_each(
-            query, lambda file, skipped: (e for e in entries_of(file, skipped) if queries.matches(e, query))
+            query,
+            lambda file, skipped: (e for e in entries_of(file, skipped) if queries.matches(e, query)),
+            missed,
         )
 
-    def lines(self, query: Query) -> Iterator[bytes]:
+    def lines(self, query: Query, missed: Missed = _warn) -> Iterator[bytes]:
         """Return every line that counts, of the ledgers that a query means.
 
         Its other conditions are not applied, and the seals are still to be checked: for those who
         need no entries, since a line is several times cheaper.
         """
         return self._of_each(
-            query, lambda file, skipped: (line.raw for line in file.lines(0) if line.offset not in skipped)
+            query,
+            lambda file, skipped: (line.raw for line in file.lines(0) if line.offset not in skipped),
+            missed,
         )
 
     def _of_each(
-        self, query: Query, read: Callable[[LedgerFile, frozenset[int]], Iterable[T]]
+        self, query: Query, read: Callable[[LedgerFile, frozenset[int]], Iterable[T]], missed: Missed
     ) -> Iterator[T]:
         """Read one ledger after the other that can match, given where the lines begin that do not count."""
         for number, job in self._ask(lambda db: queries.jobs(db, query, self._numbers(query))):
@@ -319,7 +332,7 @@ class Index:
                 with opened(job.ledger) as file:
                     yield from read(file, skipped)
             except OSError as fault:
-                _log().warning("%s cannot be read: %s", job.ledger, fault)
+                missed(job.ledger, fault)
 
     def problems(self) -> list[LedgerProblem]:
         """Return lines that do not count (damaged, in conflict), and ledgers that are gone or unreadable."""

@@ -182,6 +182,33 @@ def test_a_query_is_answered_exactly(
     assert told["rows"] == [{"timestamp": "2025-03-01 10:00:00", "estimated": False}]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "csv", "{file}"],
+        ["export", "json", "{file}", "--user", "ana"],
+        ["export-report", "--entries", "--format", "csv", "-o", "{file}"],
+        ["query", "SELECT id FROM entries", "--format", "csv", "-o", "{file}"],
+    ],
+)
+def test_what_misses_a_ledger_says_so_and_ends_with_3(
+    words: list[str], history: Path, tmp_path: Path, storage: CostStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("duckdb")
+    run(["import", str(history)])
+    command = [word.format(file=tmp_path / "all") for word in words]
+    assert run(command) == 0
+    whole = (tmp_path / "all").read_text()
+    gone = next(path for path in storage.root.rglob("cost_ledger.jsonl") if "job-2" in path.parts)
+    gone.rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert run(command) == 3
+    told = capsys.readouterr().err
+    assert "incomplete: the entries of 1 ledger are missing: " in told.replace("\n", " ")
+    assert "cannot be read: No such file or directory; see cost-dashboard verify" in told.replace("\n", " ")
+    assert 0 < len((tmp_path / "all").read_text()) < len(whole)
+
+
 def test_a_query_that_is_no_select_is_wrong_usage(
     storage: CostStorage, capsys: pytest.CaptureFixture[str]
 ) -> None:

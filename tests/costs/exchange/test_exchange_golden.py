@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,16 +10,18 @@ from pathlib import Path
 import pytest
 from exchange_samples import AT, charge, entry
 
-from shared.costs.exchange.answer import answer_report
+from shared.costs.exchange.answer import PIECES, SHOWN, answer_report
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.imported import import_report
 from shared.costs.exchange.importing import Tally
 from shared.costs.exchange.imports import NotUnderstood
 from shared.costs.exchange.source import Listed
 from shared.costs.exchange.warehouse import Answer
+from shared.costs.formats.canvas import Canvas
+from shared.costs.formats.text import render
 from shared.costs.model import Charge, PricedBy, Usage
 from shared.costs.money import Nanos
-from tests.support.golden import check, check_report
+from tests.support.golden import WIDTHS, check, check_report
 
 PRICED = PricedBy("profile", "prices.yaml:3", "azure/gpt-4o", unverified=True)
 ENTRIES = [
@@ -87,5 +90,21 @@ def test_the_answer_of_a_query() -> None:
         ("evil \x1b[2J", Decimal(50), 3, 0.5, False, None),
     )
     answer = Answer(("stage", "cost", "calls", "share", "late", "at"), rows)
-    check_report("query", answer_report(answer))
-    check_report("query-empty", answer_report(Answer(("stage",), ())))
+    for name, given in (("query", answer), ("query-empty", Answer(("stage",), ()))):
+        for width in WIDTHS:
+            check(f"{name}-{width}.txt", render(answer_report(given), Canvas(width)))
+        for format_name, pieces in PIECES.items():
+            check(f"{name}.{format_name}", "".join(pieces(given)))
+
+
+def test_many_rows_are_cut_for_people_and_whole_for_programs() -> None:
+    rows = [(number, Decimal("-0.500"), float("nan")) for number in range(SHOWN + 1_234)]
+    columns = ("number", "cost", "share")
+    shown = render(answer_report(Answer(columns, iter(rows))))
+    assert shown.startswith("2,234 rows\n")
+    assert shown.endswith("  1,234 more; --format csv or --json has them all.\n")
+    assert len(shown.splitlines()) == SHOWN + 5
+    found = json.loads("".join(PIECES["json"](Answer(columns, iter(rows)))))["rows"]
+    assert (len(found), found[-1]) == (2_234, {"number": 2_233, "cost": -0.5, "share": None})
+    lines = "".join(PIECES["csv"](Answer(columns, iter(rows)))).splitlines()
+    assert (len(lines), lines[-1]) == (2_235, "2233,-0.5,nan")

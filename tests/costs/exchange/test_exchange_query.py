@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from exchange_samples import charge, entry
@@ -13,14 +15,27 @@ from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.costs.exchange import warehouse
 from shared.costs.exchange.columns import COLUMN_NAMES
 from shared.costs.exchange.exports import Context
-from shared.costs.exchange.source import Listed
-from shared.costs.exchange.warehouse import BadQuery, MissingExtra, ask
+from shared.costs.exchange.source import Listed, Source
+from shared.costs.exchange.warehouse import BadQuery, MissingExtra
 from shared.costs.model import Entry
 from shared.costs.money import from_usd
 
 pytest.importorskip("duckdb")
+
+
+class Asked(NamedTuple):
+    """A whole answer."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def ask(sql: str, source: Source, context: Context) -> Asked:
+    with warehouse.ask(sql, source, context) as answer:
+        return Asked(answer.columns, tuple(answer.rows))
 
 
 @settings(max_examples=8, deadline=None)
@@ -141,6 +156,18 @@ def test_no_setting_opens_what_is_shut_and_the_entries_copy_is_gone_with_it(tmp_
 def test_a_wrong_column_is_answered_with_those_that_are_there() -> None:
     with pytest.raises(BadQuery, match=r"entries has the columns id, kind, timestamp"):
         ask("SELECT prize FROM entries", Listed([entry()]), Context())
+
+
+def test_rows_are_fetched_as_they_are_read() -> None:
+    sql = "SELECT range, repeat('x', 100) FROM range(100_000_000)"
+    with warehouse.ask(sql, Listed([]), Context()) as answer:
+        assert [row[0] for row in islice(answer.rows, 2_500)] == list(range(2_500))
+
+
+def test_a_fault_in_a_later_row_is_told_as_any_other() -> None:
+    sql = "SELECT if(range = 5000, error('bad row'), range) FROM range(100_000)"
+    with warehouse.ask(sql, Listed([]), Context()) as answer, pytest.raises(BadQuery, match="bad row"):
+        list(answer.rows)
 
 
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

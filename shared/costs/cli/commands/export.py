@@ -24,13 +24,14 @@ from ..reporting import filter_options, query_of, span_options
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @span_options
 @filter_options
-def command(app: App, kind: str, file: Path, span: Span, filters: dict[str, str]) -> None:
+def command(app: App, kind: str, file: Path, span: Span, filters: dict[str, str]) -> int | None:
     """Write the entries themselves to a file, all of them or as filtered.
 
     FORMAT is one of those below; FILE is - for the terminal. JSON also carries a summary and the
-    budgets. Without dates: the whole history.
+    budgets. Without dates: the whole history. The exit code is 3 where a ledger could not be read: the
+    file has all other entries, and verify names what is missing.
     """
-    write_entries(app, kind, file, query_of(filters), span)
+    return write_entries(app, kind, file, query_of(filters), span)
 
 
 _SHORT = ((name, f"The same as {full}.") for name, full in ALIASES.items())

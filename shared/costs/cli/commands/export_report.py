@@ -45,12 +45,15 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
 @click.option("--entries", "all_entries", is_flag=True, help="The entries themselves, in csv or json.")
 @month_option
 @user_option
-def command(app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool) -> None:
+def command(
+    app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool
+) -> int | None:
     """Write a month's report, a job's receipt, or all entries, in the format you need.
 
     A month's report has what show-monthly, forecast, explain, anomalies and show-optimization say of it;
     as html it is one page to send or print. Without --month, entries are those of the whole history and
-    a report is of the present month. Without --output it goes to the terminal.
+    a report is of the present month. Without --output it goes to the terminal. The exit code is 3 where
+    entries are missing because a ledger could not be read.
     """
     kind = app.output.format_name
     if all_entries or kind not in _REPORTS:
@@ -60,9 +63,9 @@ def command(app: App, job: str | None, month_name: str | None, user: str | None,
             )
         filters = {"user": user} if user else {}
         kind = _NEWEST_FOCUS if kind == "focus" else "csv" if kind == "text" else kind
-        write_entries(app, kind, app.output.path or Path("-"), query_of(filters), Span(month_name))
-        return
+        return write_entries(app, kind, app.output.path or Path("-"), query_of(filters), Span(month_name))
     app.show(_report(app, job, month_name, user))
+    return None
 
 
 def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
