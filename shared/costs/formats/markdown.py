@@ -64,9 +64,9 @@ def _figures(gauges: tuple[Gauge, ...], figures: tuple[Figure, ...]) -> str:
 
 
 def _table(table: Table) -> str:
-    heading = f"## {escape(table.title)}"
+    heading = f"## {escape(table.title)}\n\n" if table.title else ""
     if not table.rows:
-        return f"{heading}\n\n{escape(table.empty)}"
+        return heading + escape(table.empty)
     columns = table.columns
     places = {
         c.key: max(c.places, places_for(row[i] for row in table.rows))
@@ -77,7 +77,7 @@ def _table(table: Table) -> str:
     if table.total:
         rows.append([f"**{text}**" if text else "" for text in _cells(columns, table.total, places)])
     alignments = tuple("left" if c.kind == "text" else "right" for c in columns)
-    return f"{heading}\n\n{_grid([escape(c.title) for c in columns], rows, alignments)}"
+    return f"{heading}{_grid([escape(c.title) for c in columns], rows, alignments)}"
 
 
 def _cells(columns: tuple[Column, ...], row: Row, places: dict[str, int]) -> list[str]:

@@ -108,6 +108,12 @@ def test_markdown_shows_everything_and_renders_nothing_of_the_data() -> None:
     assert text.endswith("> plain\n")
 
 
+def test_a_table_without_a_title_has_no_empty_heading() -> None:
+    plain = Report("3 rows", tables=(Table("", COLUMNS, (("a", 1, 2),)),))
+    assert "##" not in load("md").render(plain)
+    assert '<h2 id="table-1" hidden>3 rows</h2>' in load("html").render(plain)
+
+
 @given(st.text())
 def test_escaped_markdown_holds_no_markup(text: str) -> None:
     bare = escape(text).replace("\\\\", "")
