@@ -119,9 +119,23 @@ class Database:
         return connection
 
     def leave(self) -> None:
-        """End what :meth:`enter` began."""
+        """End what :meth:`enter` began, and undo what the outermost block has left open.
+
+        A savepoint stays open where the disk fails at its end too. The next transaction would join it,
+        and nobody would commit what it did.
+        """
         self._users -= 1
-        self.turn.release()
+        try:
+            if not self._users and self._connection is not None and self._connection.in_transaction:
+                self._undo(self._connection)
+        finally:
+            self.turn.release()
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            Database.close(self)  # the next turn opens it again
 
     def ready(self, wait_s: float) -> sqlite3.Connection:
         """Return the connection, opened if need be. For :meth:`enter`, where nobody else uses it."""

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,44 @@ def test_unsafe_files_are_refused_and_left_alone(tmp_path: Path, name: str, kind
     with pytest.raises(UnsafePath):
         _make(tmp_path / "state.db")
     assert victim.read_bytes() == b"precious"
+
+
+def _leave_open(database: Database) -> None:
+    with database.reading() as connection:
+        connection.execute("SAVEPOINT one")
+        connection.execute("INSERT INTO t VALUES (2)")
+
+
+def test_what_a_block_leaves_open_is_undone_and_joined_by_nobody(tmp_path: Path) -> None:
+    database, other = _make(tmp_path / "state.db"), Database(tmp_path / "state.db", durable=True)
+    _leave_open(database)
+    assert _count(database) == 1
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (3)")
+    assert _count(other) == 2
+    database.close()
+    other.close()
+
+
+class _Failing(sqlite3.Connection):
+    """A connection whose disk fails when something is to be undone."""
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        if sql == "ROLLBACK":
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(sql, *values)  # type: ignore[arg-type]
+
+
+def test_a_connection_that_cannot_undo_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = _make(tmp_path / "state.db")
+    database.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Failing))
+        _leave_open(database)
+    assert _count(database) == 1
+    with database.reading() as connection:
+        assert type(connection) is sqlite3.Connection
+    database.close()
 
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
