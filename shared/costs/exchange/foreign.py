@@ -114,7 +114,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     >>> found.call.service, found.call.usage.tokens_total, dict(found.parts), found.unused
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
-    stated = _Stated({str(name).strip().lower(): value for name, value in values.items()})
+    stated = _Stated({field_name(str(name)): value for name, value in values.items()})
     at, zone_assumed = _instant(stated.required("timestamp"), defaults.zone)
     return Understood(
         call=_call(stated, at, defaults),
@@ -126,6 +126,15 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
         zone_assumed=zone_assumed,
         unused=tuple(sorted(name for name in stated.values if name not in _KNOWN)),
     )
+
+
+def field_name(theirs: str) -> str:
+    """Return a name as it is looked for, however people head a column.
+
+    >>> field_name(" Input Tokens"), field_name("Cost (USD)"), field_name("cost ($)")
+    ('input_tokens', 'cost_usd', 'cost')
+    """
+    return re.sub(r"\W+", "_", theirs.lower()).strip("_")
 
 
 class _Stated:

@@ -208,7 +208,7 @@ class Importer:
             call = found.call
             return Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
         if found.call.usage == Usage():
-            raise ValueError("says neither what was used nor what it cost")
+            raise ValueError("says neither what was used nor what it cost: no input_tokens, cost or the like")
         return self._priced(found)
 
     def _priced(self, found: Understood) -> Charge | None:

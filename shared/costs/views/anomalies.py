@@ -77,8 +77,8 @@ def _table(anomalies: Sequence[Anomaly]) -> Table:
         Column("unit", "Cost of", rank=1),
         Column("value", "Was", "amount"),
         Column("usual", "Usual", "amount", rank=2),
-        Column("times", "Times"),
         Column("excess", "Beyond", "money"),
+        Column("times", "Times"),
     )
     return Table("Where", columns, tuple(map(_row, anomalies[:SHOWN])), empty="Nothing stands out.")
 
@@ -104,7 +104,7 @@ def _because(facts: AnomalyFacts) -> Iterator[Note]:
 def _row(anomaly: Anomaly) -> Row:
     sample = anomaly.sample
     times = f"{anomaly.times:.1f}x"
-    return (sample.where, sample.group, sample.unit, sample.value, anomaly.usual, times, anomaly.excess)
+    return (sample.where, sample.group, sample.unit, sample.value, anomaly.usual, anomaly.excess, times)
 
 
 def _basis(facts: AnomalyFacts) -> str:

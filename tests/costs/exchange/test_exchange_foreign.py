@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.exchange.foreign import NAMES, Defaults, Understood, understand
+from shared.costs.money import from_usd
 
 ROW: dict[str, object] = {"model": "gpt-4o", "timestamp": "2025-03-01T12:00:00Z", "input_tokens": 1000}
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -41,6 +42,15 @@ def test_cached_tokens_end_up_within_the_input(
 ) -> None:
     usage = understood(**values).call.usage
     assert (usage.tokens_input, usage.tokens_cached, usage.tokens_cache_write) == counts
+
+
+@pytest.mark.parametrize("theirs", ["Output Tokens", "output-tokens", " OUTPUT_TOKENS "])
+def test_a_column_is_known_however_it_is_headed(theirs: str) -> None:
+    row = {"Model": "gpt-4o", "Date": "2025-03-01", theirs: "1,000", "Cost (USD)": "$0.25"}
+    found = understand(row, Defaults())
+    assert found.call.usage.tokens_output == 1_000
+    assert found.parts == {"stated": from_usd("0.25")}
+    assert found.unused == ()
 
 
 def test_a_total_alone_is_split_and_flagged() -> None:

@@ -373,7 +373,7 @@ def test_rows_that_are_no_rows(tmp_path: Path, catalogue: Catalogue) -> None:
     assert [each.why for each in tally.refusals] == [
         "is no object: 1",
         "is no object: None",
-        "says neither what was used nor what it cost",
+        "says neither what was used nor what it cost: no input_tokens, cost or the like",
     ]
     (tmp_path / "a.csv").write_text("time,model,cost\n2025-03-01,gpt-4o,1,1\n2025-03-01,gpt-4o\n")
     assert run(tmp_path / "a.csv", Kept(), catalogue).refused == 2

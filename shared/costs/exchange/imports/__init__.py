@@ -21,6 +21,7 @@ from typing import Any, Final
 from ...errors import CostError, WrongUsage
 from ...model import Entry
 from ..exports.json import FORMAT_NAME
+from ..foreign import field_name
 
 HEAD_BYTES: Final = 65_536
 
@@ -75,11 +76,11 @@ class Sample:
 
     @cached_property
     def header(self) -> frozenset[str]:
-        """The names in the first line of a CSV, in lower case; nothing when it is no table of text."""
+        """The names in the first line of a CSV, as looked for; nothing when it is no table of text."""
         if b"\0" in self.head or self.text.lstrip()[:1] in ("{", "["):
             return frozenset()
         first = next(csv.reader(self.text.splitlines()[:1]), [])
-        return frozenset(name.strip().lower() for name in first)
+        return frozenset(map(field_name, first))
 
     @cached_property
     def document(self) -> Any:  # whatever JSON holds

@@ -41,4 +41,6 @@ def _item(line: int, row: dict[str, str | None]) -> Item:
     return Foreign(where, row)
 
 
-IMPORT: Final = Import("usage-csv", "A CSV with a model, a time, and tokens or costs.", _recognises, _read)
+IMPORT: Final = Import(
+    "usage-csv", "A CSV with columns such as model, date, input_tokens, cost.", _recognises, _read
+)
