@@ -82,9 +82,11 @@ def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) ->
     """
     compared = jobs[-last - 1 :]
     before, newest = compared[:-1], compared[-1] if compared else None
-    if newest is None or len(before) < FEWEST_JOBS:
-        cost = newest.totals.cost if newest else None
-        return Check("newest job", cost, None, "unknown", f"{len(before)} jobs before it are too few")
+    if newest is None:
+        return Check("newest job", None, None, "unknown", "no job yet")
+    if len(before) < FEWEST_JOBS:
+        few = f"{len(before)} jobs before it are too few"
+        return Check("newest job", newest.totals.cost, None, "unknown", few)
     per_minute = [job.per_minute for job in (*before, newest)]
     with_audio = all(amount is not None for amount in per_minute)
     costs = (

@@ -104,6 +104,10 @@ def test_regressions(costs: list[int], minutes: int, verdict: str, allowed: int 
     assert (found.verdict, found.allowed) == (verdict, allowed)
 
 
+def test_without_a_job_there_is_nothing_to_compare() -> None:
+    assert regression_check([], last=10, more_percent=20)[1:] == (None, None, "unknown", "no job yet")
+
+
 def test_only_the_last_jobs_are_compared_with() -> None:
     jobs = [job(f"j{n}", 1_000) for n in range(20)] + [job(f"k{n}", 10) for n in range(4)] + [job("new", 15)]
     assert regression_check(jobs, last=4, more_percent=20).verdict == "over"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from ...notify.addresses import Address, addresses_of, budget_for
@@ -52,7 +54,11 @@ def _test(app: App, user: str) -> int:
 
 def _test_report(user: str, faults: list[tuple[Address, str]]) -> Report:
     columns = (Column("address", "Address"), Column("state", "State"), Column("why", "Why", wraps=True))
-    rows = tuple((address.name, NOT_SENT if fault else SENT, fault) for address, fault in faults)
+    names = [address.name for address, _ in faults]
+    rows = tuple(
+        (name, NOT_SENT if fault else SENT, fault)
+        for name, (_, fault) in zip(_told_apart(names), faults, strict=True)
+    )
     remedy = "Name one under budget: notify: in the profile, or as notification_email."
     return Report(
         title=f"Test messages for user {user}",
@@ -63,6 +69,18 @@ def _test_report(user: str, faults: list[tuple[Address, str]]) -> Report:
             "addresses": [{"address": name, "sent": state == SENT, "why": why} for name, state, why in rows],
         },
     )
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names of addresses, numbered as the profile has them where several are called the same.
+
+    >>> _told_apart(["json://...", "env:SLACK", "json://..."])
+    ['json://... (1)', 'env:SLACK', 'json://... (2)']
+    """
+    return [
+        f"{name} ({names[: at + 1].count(name)})" if names.count(name) > 1 else name
+        for at, name in enumerate(names)
+    ]
 
 
 def _send(app: App) -> int:
