@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from shared.cost_tracker import CostTracker
 
 # A busy machine is no fault: examples are not timed, and slow data generation is no failure.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# ``--hypothesis-profile thorough`` draws twenty times as many, for a night.
+settings.register_profile(
+    "unhurried", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("unhurried"), max_examples=1_000)
 settings.load_profile("unhurried")
 
 # Hundreds of programs are started here: what they import is compiled once, not by each of them anew.

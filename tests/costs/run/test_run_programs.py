@@ -18,6 +18,7 @@ import pytest
 from shared.costs.money import to_usd
 from tests.costs.run.run_support import (
     PROGRAM,
+    UNMEASURED,
     can_capture,
     dashboard_run,
     entries,
@@ -139,9 +140,9 @@ def test_a_retry_of_the_sdk_is_one_call_and_a_rerun_is_a_second_attempt(
 ) -> None:
     command = [sys.executable, str(script(tmp_path, ONE_CALL)), server.url("openai")]
     server.next_replies(Reply("busy"), Reply("busy"), Reply())
-    assert dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command).returncode == 0
+    assert dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command, **UNMEASURED).returncode == 0
     assert len(entries(job)) == 1
-    done = dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command)
+    done = dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command, **UNMEASURED)
     first, second = entries(job)
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.request_id != second.request_id
@@ -160,6 +161,7 @@ def test_a_workflow_engine_says_what_the_calls_are_for(
         "PREFECT__FLOW_RUN_ID": "p-1",
         "METAFLOW_RUN_ID": "77",
         "COST_TRACKER_JOB_DIR": str(job),
+        **UNMEASURED,
     }
     command = [sys.executable, str(script(tmp_path, ONE_CALL)), server.url("openai")]
     done = dashboard_run("--", *command, **engine)
@@ -275,7 +277,8 @@ def test_a_program_that_traces_itself_keeps_its_traces(
         "assert trace.get_tracer_provider() is mine\n"
         "print(len(kept.get_finished_spans()))\n",
     )
-    done = dashboard_run("--job-dir", job, "--", sys.executable, program, server.url("anthropic"))
+    address = server.url("anthropic")
+    done = dashboard_run("--job-dir", job, "--", sys.executable, program, address, **UNMEASURED)
     assert done.stdout == "1\n", done.stderr
     assert "Overriding" not in done.stderr
     assert len(entries(job)) == 1
@@ -363,14 +366,12 @@ def test_the_death_of_the_program_is_told_as_a_shell_does() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_reach_the_program(number: signal.Signals) -> None:
-    waits = (
+    waits = (  # blocked until it is waited for: between a handler and a pause it could be missed
         "import signal, sys\n"
-        "def end(number, _):\n"
-        "    print('got', number, flush=True)\n"
-        "    sys.exit(5)\n"
-        f"signal.signal({int(number)}, end)\n"
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, [{int(number)}])\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        f"print('got', int(signal.sigwait([{int(number)}])), flush=True)\n"
+        "sys.exit(5)\n"
     )
     command = [sys.executable, str(PROGRAM), "run", "--", sys.executable, "-c", waits]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
