@@ -25,11 +25,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import isinf
 from operator import attrgetter
 from typing import Any, Final, NoReturn
 from zlib import crc32
 
-from ..model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from ..model import MAX_COUNT, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos, from_json_number, json_number
 from .places import MAX_LINE
 
@@ -77,7 +78,7 @@ def parse_sealed(raw: bytes) -> dict[str, Any]:
     if not is_sealed(raw):
         raise DamagedLine(_why_unsealed(raw))
     try:
-        found = _loads(raw.decode("ascii"))
+        found = _loads(_whole_text(raw.decode("ascii")))
     except (ValueError, RecursionError) as error:
         raise DamagedLine(f"no JSON: {error}") from None
     if not isinstance(found, dict):
@@ -109,9 +110,7 @@ def encode(entry: Entry) -> bytes:
     """
     if not entry.id:
         raise ValueError("an entry needs an id")
-    text = f"{_before_money(entry)}{_money_members(entry)}{_after_money(entry)}"
-    if "\\ud" in text:
-        text = _ESCAPE.sub(_mended, text)
+    text = _whole_text(f"{_before_money(entry)}{_money_members(entry)}{_after_money(entry)}")
     line = seal(text.encode("ascii"))
     if len(line) > MAX_LINE:
         raise ValueError(
@@ -205,7 +204,12 @@ def _time(at: datetime) -> str:
 _dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 # Every escape of a JSON text in turn: first the pairs, which are one character, then lone halves.
-_ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
+_ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)", re.IGNORECASE)
+
+
+def _whole_text(text: str) -> str:
+    """Return JSON without lone surrogates, which no file and no database takes."""
+    return _ESCAPE.sub(_mended, text) if "\\ud" in text or "\\uD" in text else text
 
 
 def _mended(escape: re.Match[str]) -> str:
@@ -219,11 +223,17 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-_loads = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _number(text: str) -> float | str:
+    """Return a number; as text where no float is as large, as in 1e999: metadata keep it, no amount is."""
+    value = float(text)
+    return text if isinf(value) else value
+
+
+_loads = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant).decode
 
 
 def decode(raw: bytes) -> Entry:
-    """Return the entry of one line, its newline included.
+    """Return the entry of one line, its newline included. Lone surrogates become U+FFFD.
 
     A line of a newer format is read leniently: it counts if its time and its cost are valid, and
     what is not understood in it is passed over.
@@ -355,7 +365,7 @@ def _optional_text(found: Mapping[str, Any], name: str) -> str | None:
 
 
 def _whole(value: object) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise DamagedLine(f"no count: {value!r}")
     return value
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.ledger.ids import id_for_request, new_id
-from shared.costs.ledger.line import FORMAT, DamagedLine, decode, encode, is_sealed, seal
+from shared.costs.ledger.line import FORMAT, SEAL_LENGTH, DamagedLine, decode, encode, is_sealed, seal
 from shared.costs.ledger.places import MAX_LINE
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import MAX_ENTRY_NANOS, Nanos
@@ -187,6 +187,8 @@ DAMAGED: list[tuple[str, bytes, str]] = [
     ("tags as text", changed(tags="a"), ""),
     ("user as number", changed(user_id=7), "user_id"),
     ("attempt as text", changed(attempt="2"), ""),
+    ("attempt above all counts", changed(attempt=10**20), "no count"),
+    ("cost above all amounts", changed(cost_usd=1e300), "out of range"),
     ("boolean cost", changed(cost_usd=True), ""),
 ]
 
@@ -196,6 +198,16 @@ def test_a_line_that_cannot_be_trusted_says_why(raw: bytes, why: str) -> None:
     with pytest.raises(DamagedLine) as damage:
         decode(raw)
     assert why in str(damage.value)
+
+
+def test_what_only_another_hand_writes_is_kept_as_far_as_it_is_text() -> None:
+    """So that no export stops at it: half a surrogate pair, and a number that no float can be."""
+    line = changed(model="MODEL", metadata={"KEY": "VALUE"})[:-SEAL_LENGTH]
+    for name, text in ((b"MODEL", rb"x\uD800"), (b"KEY", rb"\udc00\\ud800"), (b'"VALUE"', b"1e999")):
+        line = line.replace(name, text)
+    one = decode(seal(line))
+    assert (one.model, one.metadata) == ("x\ufffd", {"\ufffd\\ud800": "1e999"})
+    assert decode(encode(one)) == one
 
 
 def test_a_newer_format_counts_if_its_cost_is_valid() -> None:
