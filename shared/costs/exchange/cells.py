@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from ..ledger.line import decode, is_sealed
+from ..ledger.places import USUAL_LENGTH
 from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, Entry
-from ..money import Nanos, json_number
+from ..money import NANOS_PER_USD, Nanos, json_number
 from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
 
 Cells = list[Value]
@@ -53,13 +55,15 @@ _SECONDS, _TAGS, _METADATA = _AT["audio_seconds"], _AT["tags"], _AT["metadata"]
 _TIMESTAMP, _PERIOD = _AT["timestamp"], _AT["period_at"]
 _SERVICE, _MODEL = _AT["service"], _AT["model"]
 _ESTIMATED, _RESOLVES = _AT["estimated"], _AT["resolves_unpriced"]
+_INPUT, _OUTPUT = _AT["tokens_input"], _AT["tokens_output"]
+_SUBSETS: Final = slice(_AT["tokens_cached"], _AT["audio_seconds"])
 _PRICED: Final = slice(_AT["priced_as"], _AT["price_unverified"] + 1)
 """The four columns that tell what priced a call."""
 
 # --- lines as they are written ----------------------------------------------------------------------
 
 _COUNT: Final = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
-_NULL: Final = msgspec.Raw(b"null")
+_NULL, _NOTHING = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 _KINDS: Final[dict[ColumnKind, tuple[Any, Any]]] = {
     "text": (str | None, None),
     "instant": (str | None, None),
@@ -67,14 +71,16 @@ _KINDS: Final[dict[ColumnKind, tuple[Any, Any]]] = {
     "seconds": (Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)], 0.0),
     "usd": (msgspec.Raw, _NULL),
     "flag": (bool, False),
-    "json": (msgspec.Raw, _NULL),
+    "json": (msgspec.Raw, _NOTHING),
 }
 """What a line has under a column of each kind, and what it means by leaving it out."""
 
 _OTHERWISE: Final[dict[str, tuple[Any, ...]]] = {
-    **dict.fromkeys(("id", "timestamp", "job_id", "user_id", "service", "model"), (str,)),
+    "id": (Annotated[str, msgspec.Meta(min_length=1)],),
+    **dict.fromkeys(("timestamp", "job_id", "user_id", "service", "model"), (str,)),
     "kind": (Literal["usage", "adjustment", "reversal"],),
     "attempt": (_COUNT, 1),
+    "cost_usd": (msgspec.Raw,),
     "price_unverified": (bool, msgspec.field(default=False, name="unverified")),
     "tags": (tuple[str, ...], ()),
     "host": (str, ""),
@@ -93,21 +99,25 @@ _decode: Final = msgspec.json.Decoder(
 ).decode
 _astuple: Final = msgspec.structs.astuple
 
-_AMOUNT: Final = r"-?\d+(?:\.\d*[1-9])?"
+_AMOUNT: Final = r"(?!-0\b(?!\.))-?\d{1,6}(?:\.\d{0,8}[1-9])?"
+"""An amount as ``money.json_number`` writes it, below a million USD."""
+
 _is_amount: Final = re.compile(_AMOUNT).fullmatch
 _are_parts: Final = re.compile(rf'\{{(?:"\w+":{_AMOUNT}(?:,(?=")|(?=\}})))*\}}').fullmatch
-_INSTANT_LENGTH: Final = len("2026-11-22T09:30:00.000000Z")
+_parts_of: Final = msgspec.json.Decoder(dict[str, float]).decode
+_plain: Final = msgspec.json.Decoder().decode
 
 
 def _usual(raw: bytes) -> Cells | None:
     """Return the cells of a line in the form in which lines are written; ``None`` for any other."""
-    if not (is_sealed(raw) and raw.isascii()):
+    if len(raw) > USUAL_LENGTH or not (is_sealed(raw) and raw.isascii()):
         return None
     try:
         *cells, _, _, priced_by = _astuple(_decode(raw))
-    except (msgspec.MsgspecError, ValueError):
+        usual = _set_charge(cells, priced_by) and _set_others(cells) and _is_whole(cells)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return cells if _set_charge(cells, priced_by) and _set_others(cells) else None
+    return cells if usual else None
 
 
 def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
@@ -118,8 +128,7 @@ def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
         cells[_PRICED] = (None, None, None, None)
         return True
     parts = str(cells[_PARTS], "ascii")
-    parts = "{}" if parts == "null" else parts
-    if priced_by is None or not _is_amount(cost) or not _are_parts(parts):
+    if priced_by is None or not _is_amount(cost) or not _are_sum(parts, cost):
         return False
     cells[_COST], cells[_PARTS] = cost, parts
     model, _, _, unverified = cells[_PRICED]
@@ -133,21 +142,58 @@ def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
     return True
 
 
+def _are_sum(parts: str, cost: str) -> bool:
+    """Tell whether parts are written as usual, each of them once, and sum to the cost."""
+    if not _are_parts(parts):
+        return False
+    amounts = _parts_of(parts).values()
+    nanos = sum([round(amount * NANOS_PER_USD) for amount in amounts])
+    return nanos == round(float(cost) * NANOS_PER_USD) and len(amounts) == parts.count(":")
+
+
 def _set_others(cells: list[Any]) -> bool:
     """Set what is written otherwise in a table; ``False`` where that takes a closer look."""
-    cells[_SECONDS] = seconds_text(cells[_SECONDS]) if cells[_SECONDS] else "0"
-    cells[_ESTIMATED], cells[_RESOLVES] = int(cells[_ESTIMATED]), int(cells[_RESOLVES])
-    cells[_TAGS] = dumps(cells[_TAGS]) if cells[_TAGS] else None
     metadata, actual = str(cells[_METADATA], "ascii"), str(cells[_ACTUAL], "ascii")
-    cells[_METADATA] = None if metadata in ("{}", "null") else metadata
+    cells[_SECONDS] = seconds_text(cells[_SECONDS]) if cells[_SECONDS] else "0"
+    cells[_METADATA] = None if metadata == "{}" else metadata
     cells[_ACTUAL] = None if actual == "null" else actual
+    cells[_TAGS] = dumps(cells[_TAGS]) if cells[_TAGS] else None
+    cells[_ESTIMATED], cells[_RESOLVES] = int(cells[_ESTIMATED]), int(cells[_RESOLVES])
+    return (metadata == "{}" or _is_plain(metadata)) and (actual == "null" or _is_amount(actual) is not None)
+
+
+def _is_plain(metadata: str) -> bool:
+    """Tell whether an object is written without blanks, repeated names and other ways of saying the same."""
     return (
-        (metadata[0] == "{" or metadata == "null")
-        and (actual == "null" or _is_amount(actual) is not None)
+        metadata[0] == "{"
+        and metadata.isprintable()
+        and msgspec.json.encode(_plain(metadata)) == metadata.encode()
+    )
+
+
+def _is_whole(cells: list[Any]) -> bool:
+    """Tell whether an entry can have these counts and times; ``False`` where that takes a closer look."""
+    cached, written, written_1h, reasoning, *others = cells[_SUBSETS]
+    return (
+        cached + written <= cells[_INPUT]
+        and written_1h <= written
+        and reasoning <= cells[_OUTPUT]
+        and not any(others)
         and _is_instant(cells[_TIMESTAMP])
         and (cells[_PERIOD] is None or _is_instant(cells[_PERIOD]))
     )
 
 
 def _is_instant(text: str) -> bool:
-    return len(text) == _INSTANT_LENGTH and text[-1] == "Z"
+    """Tell whether a time is written as usual.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    datetime.fromisoformat(text)
+    # What else there can be is of another length, or has other signs in these places.
+    return len(text) == _INSTANT_LENGTH and text[10:20:9] == "T." and text[26] == "Z" and text[5] != "W"
+
+
+_INSTANT_LENGTH: Final = len("2026-11-22T09:30:00.000000Z")

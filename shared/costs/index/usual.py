@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from ..ledger.line import is_sealed
+from ..ledger.places import USUAL_LENGTH
 from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from .tables import DIM_COLUMNS, Dim
@@ -77,14 +78,9 @@ names_of: Final = attrgetter(*(name for name in DIM_COLUMNS if name != "tags"))
 _TAGS_AT: Final = DIM_COLUMNS.index("tags")
 
 
-_MAX_LENGTH: Final = 1500
-"""Of a usual line. What ``decode`` refuses for its size alone takes more: lists in lists, digits of a
-number, the line."""
-
-
 def usual_call(raw: bytes) -> UsualCall | None:
     """Return the call of a whole and sealed line in the usual form; ``None`` for any other."""
-    if len(raw) > _MAX_LENGTH or not (is_sealed(raw) and raw.isascii()):
+    if len(raw) > USUAL_LENGTH or not (is_sealed(raw) and raw.isascii()):
         return None
     try:
         call = _decode(raw)

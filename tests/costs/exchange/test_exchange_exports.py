@@ -27,7 +27,7 @@ from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
 from shared.costs.exchange.source import Indexed, Listed
 from shared.costs.index.index import Index
-from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
+from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, seal
 from shared.costs.ledger.writer import append
 from shared.costs.model import Entry, Usage
 from shared.costs.money import from_json_number, from_usd
@@ -411,6 +411,61 @@ def test_cells_from_a_line_are_those_of_its_entry(one: Entry) -> None:
 def test_a_line_of_a_newer_format_is_read_as_an_entry() -> None:
     newer = seal(encode(entry()).replace(b'{"v":1', b'{"v":2,"new":[1]', 1)[:-SEAL_LENGTH])
     assert cells_of_line(newer) == cells_of(entry())
+
+
+# What follows a usual line's members: of members of one name, the last one holds.
+BY_ANOTHER_HAND = {
+    "parts that do not sum": '"cost_parts":{"input":1}',
+    "a part twice": '"cost_usd":1,"cost_parts":{"input":0,"input":1}',
+    "a part out of range": '"cost_usd":1,"cost_parts":{"input":2000000,"output":-1999999}',
+    "parts that are none": '"cost_parts":null',
+    "too many decimals": '"cost_usd":0.5,"cost_parts":{"input":0.5000000001}',
+    "zero with a sign": '"cost_usd":0,"cost_parts":{"input":-0}',
+    "an amount with an exponent": '"cost_usd":5e-10,"cost_parts":{"input":5e-10}',
+    "an amount no float can be": '"actual_cost_usd":1e300',
+    "more cached than read": '"tokens_cached":10000000',
+    "more written to the cache than read": '"tokens_cache_write":10000000',
+    "more reasoning than output": '"tokens_reasoning":10000000',
+    "images without tokens": '"tokens_image_input":10000000',
+    "no such time": '"timestamp":"2026-02-30T09:30:00.000000Z"',
+    "a time with a blank": '"timestamp":"2026-11-22 09:30:00.000000Z"',
+    "a time by weeks": '"timestamp":"2026-W47-7T09:30:00.123456Z"',
+    "a time with a comma": '"period_at":"2026-11-22T09:30:00,000000Z"',
+    "no time at all": '"period_at":"..........................Z"',
+    "an empty id": '"id":""',
+    "metadata that are none": '"metadata":null',
+    "metadata with blanks": '"metadata":{"a": 1}',
+    "metadata with a name twice": '"metadata":{"a":1,"a":2}',
+    "metadata with escapes": r'"metadata":{"\u0061":"\/"}',
+    "metadata with a delete character": '"metadata":{"a":"\x7f"}',
+    "metadata with a number no float can be": '"metadata":{"a":1e999}',
+    "metadata with half a surrogate pair": r'"metadata":{"a":"\ud800"},"stage":"\uDC00"',
+    "metadata with a long number": f'"metadata":{{"a":{"1" * 5_000}}}',
+    "metadata that are deep": f'"metadata":{{"a":{"[" * 1_200}{"]" * 1_200}}}',
+    "an attempt no database can hold": '"attempt":100000000000000000000',
+}
+
+
+@pytest.mark.parametrize("name", BY_ANOTHER_HAND)
+def test_cells_from_a_line_by_another_hand_are_those_of_its_entry_or_none(name: str, tmp_path: Path) -> None:
+    line = seal(b"%b,%b" % (encode(entry())[:-SEAL_LENGTH], BY_ANOTHER_HAND[name].encode()))
+    try:
+        one = decode(line)
+    except DamagedLine:
+        with pytest.raises(DamagedLine):
+            cells_of_line(line)
+        return
+    assert cells_of_line(line) == cells_of(one)
+    for export in ("csv", "sqlite", "jsonl"):
+        assert READ_BACK[export](written(export, [one], tmp_path)) == one.cost
+
+
+def test_a_line_without_a_cost_is_refused() -> None:
+    """That of an unpriced call says ``null``."""
+    line = encode(entry(charge=None))
+    assert cells_of_line(line) == cells_of(decode(line))
+    with pytest.raises(DamagedLine):
+        cells_of_line(seal(line[:-SEAL_LENGTH].replace(b'"cost_usd":null,', b"")))
 
 
 def test_exports_from_the_index_are_those_of_its_entries(tmp_path: Path) -> None:
