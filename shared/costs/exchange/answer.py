@@ -17,6 +17,7 @@ from .warehouse import Answer
 
 SHOWN: Final = 1_000
 """So many rows are laid out for people, which needs all of them in memory."""
+_PIECE: Final = 500
 
 
 def answer_report(answer: Answer) -> Report:
@@ -61,9 +62,10 @@ def csv_pieces(answer: Answer) -> Iterator[str]:
     out = StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
     write(map(safe_text, answer.columns))
-    for row in answer.rows:
-        yield _taken(out)
+    for number, row in enumerate(answer.rows, start=1):
         write(map(_cell, row))
+        if number % _PIECE == 0:
+            yield _taken(out)
     yield _taken(out)
 
 
@@ -74,14 +76,16 @@ def _taken(out: StringIO) -> str:
     return text
 
 
-def _cell(value: Any) -> str:  # whatever DuckDB gives
-    if value is None:
-        return ""
-    if isinstance(value, bool):
+def _cell(value: Any) -> object:  # whatever DuckDB gives
+    """Return what the writer of CSV prints as it should be: numbers and ``None`` it knows itself."""
+    kind = type(value)
+    if kind is str:
+        return safe_text(value)
+    if kind is int or kind is float or value is None:
+        return value
+    if kind is bool:
         return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return _digits(value)
-    return safe_text(value) if isinstance(value, str) else str(value)
+    return _digits(value) if kind is Decimal else safe_text(str(value))
 
 
 def json_pieces(answer: Answer) -> Iterator[str]:
