@@ -9,6 +9,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Final
@@ -19,13 +20,11 @@ from .. import __version__
 from ..errors import CostError
 from . import commands
 from .app import DashboardCommand, ReaderGone
+from .main import INTERRUPTED
 
 FINE: Final = 0
 WRONG_USAGE: Final = 2
 FAILED: Final = 3
-INTERRUPTED: Final = 130
-"""As a shell reports a process that Ctrl-C ended (128 + SIGINT)."""
-
 PROGRAM: Final = "cost-dashboard"
 
 
@@ -90,6 +89,10 @@ def cli() -> None:
     """
 
 
+_TO_STDERR: Final = suppress(OSError)
+"""Where a message cannot be written (a full disk), the exit code still tells: 1 would be bad news."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Data goes to stdout, messages to stderr."""
     settings = Settings()
@@ -100,10 +103,12 @@ def run(arguments: Sequence[str]) -> int:
         _quieten_stdout()
         return FINE
     except click.ClickException as fault:
-        fault.show()
+        with _TO_STDERR:
+            fault.show()
         return fault.exit_code
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)  # noqa: T201  # the message of a command-line program
+        with _TO_STDERR:
+            print("interrupted", file=sys.stderr)  # noqa: T201  # the message of a command-line program
         return INTERRUPTED
     except Exception as fault:
         if settings.debug:
@@ -143,7 +148,8 @@ def _explain(fault: Exception) -> int:
         code = FAILED
     canvas = Canvas.of(sys.stderr, os.environ)
     lines = "\n".join(tame(line) for line in text.splitlines())
-    print(canvas.fit(f"{PROGRAM}: {lines}"), file=sys.stderr)  # noqa: T201  # the message of a program
+    with _TO_STDERR:
+        print(canvas.fit(f"{PROGRAM}: {lines}"), file=sys.stderr)  # noqa: T201  # the message of a program
     return code
 
 

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from shared.costs import __version__
+from shared.costs.cli import main
 from shared.costs.cli.app import DashboardCommand
 from shared.costs.cli.program import cli
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
@@ -164,6 +165,37 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch, dashboard: Dashb
     monkeypatch.setattr("shared.costs.cli.commands.show_budget.budget_facts", interrupted)
     ran = dashboard("show-budget")
     assert (ran.code, ran.err) == (130, "\ninterrupted\n")
+
+
+def test_an_interrupt_while_starting_is_quiet_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shared.costs.cli.program.run", interrupted)
+    monkeypatch.setattr(main, "_leave", sys.exit)
+    with pytest.raises(SystemExit) as left:
+        main.main([])
+    assert (left.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("log --service openai --model gpt-4o --input-tokens 9 --output-tokens 9 >&-", 0),
+        ("show-budget >&- 2>&- <&-", 0),
+        ("no-such-command 2>/dev/full", 2),
+        ("show-job no-such-job 2>/dev/full", 3),
+        ("show-budget >/dev/full", 3),
+    ],
+)
+def test_what_cannot_be_written_does_not_change_the_meaning_of_the_exit_code(command: str, code: int) -> None:
+    line = f'"{sys.executable}" "{PROGRAM}" {command}'
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "unexpected" not in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
