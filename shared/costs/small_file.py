@@ -1,4 +1,4 @@
-"""Reads the small files that people write: the profile and the prices."""
+"""Reads the small files that people write (the profile and the prices), and counts our own edits of them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,17 @@ def read(path: Path, refuse: type[FileRefused] = FileRefused) -> bytes:
     except OSError as error:
         fault = f"the file cannot be read ({error.strerror})"
         raise refuse(Place(path), fault, "check its path and permissions") from None
+
+
+_edits = 0
+
+
+def note_edit() -> None:
+    """Count an edit by this process: whoever believes an earlier look at these files looks again."""
+    global _edits  # noqa: PLW0603  # one count for the process, whichever objects look
+    _edits += 1
+
+
+def edits() -> int:
+    """Return how often this process edited one of these files."""
+    return _edits

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from . import small_file
 from .errors import FileRefused, Place, PriceFileError, ProfileError
 from .forks import lock_of
 from .storage import CostStorage
@@ -30,7 +31,9 @@ Clock = Callable[[], datetime]
 PRICES_NAME = "prices.yaml"
 
 LOOK_S: Final = 0.5
-"""How long a look at the profile and the prices is believed, in seconds: three looks a call take 20 us."""
+"""How long a look at the profile and the prices is believed, in seconds: three looks a call take 20 us.
+
+What another process edits is so much later in force here, for the gate too."""
 
 
 def utc_now() -> datetime:
@@ -57,6 +60,14 @@ class LoadedCatalogue(NamedTuple):
 
     catalogue: Catalogue
     fault: FileRefused | None = None
+
+
+class _Look(NamedTuple):
+    """What a look at a file found, and how long it is believed: an instant of ``time.monotonic``."""
+
+    until: float
+    edits: int
+    version: object
 
 
 class Workspace:
@@ -89,7 +100,7 @@ class Workspace:
         self._profile: tuple[object, LoadedProfile] | None = None
         self._profile_path: Path | None = None
         self._prices_path: Path | None = None
-        self._versions: dict[Path | None, tuple[float, object]] = {}
+        self._versions: dict[Path | None, _Look] = {}
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
         self._index: Index | None = None
         self._gate: Gate | None = None
@@ -175,12 +186,15 @@ class Workspace:
         return self.loaded_catalogue().catalogue.name(service, model)
 
     def _version(self, path: Path | None) -> object:
-        """Return what tells one version of a file from another, as it was at most ``LOOK_S`` ago."""
-        now = time.monotonic()
+        """Return what tells one version of a file from another, as it was at most ``LOOK_S`` ago.
+
+        What this process edited itself it sees at once.
+        """
+        now, edits = time.monotonic(), small_file.edits()
         known = self._versions.get(path)
-        if known is None or now >= known[0]:
-            known = self._versions[path] = now + LOOK_S, _signature(path)
-        return known[1]
+        if known is None or now >= known.until or edits != known.edits:
+            known = self._versions[path] = _Look(now + LOOK_S, edits, _signature(path))
+        return known.version
 
     @property
     def state(self) -> StateDb:

@@ -26,6 +26,7 @@ from typing import Final
 from ..errors import Place, ProfileError, StorageUnavailable
 from ..money import Nanos, json_number
 from ..platform import close, create_secure, sync, sync_directory
+from ..small_file import note_edit
 from ..yaml_strict import Node, Scalar, load, parse
 from .reading import BUDGET_KEYS, parse_profile
 from .splice import put, scalar
@@ -89,6 +90,7 @@ def edit_profile(path: Path, edit: Edit) -> Profile:
             after = edited(after, path, edit)
             if after != before:
                 _replace(path, after)
+                note_edit()
             return parse_profile(after, path)
     except OSError as error:
         raise StorageUnavailable(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -18,6 +18,7 @@ import pytest
 from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
 from shared.costs import workspace
 from shared.costs.index.staging import SETTLE_AT
+from shared.user_profile import UserProfile
 
 
 def ledger_lines(job_dir: Path) -> list[dict[str, Any]]:
@@ -276,6 +277,19 @@ def test_a_look_at_the_profile_is_believed_for_a_moment(
         assert not tracker.can_make_api_call(0.02)[0]
     with CostTracker(job_dir) as later:
         assert later.can_make_api_call(0.02)[0]
+
+
+def test_what_this_process_saves_is_in_force_at_once(
+    profile: Path, job_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "LOOK_S", math.inf)
+    profile.write_text("budget: {monthly_limit_usd: 10, block_at_limit: true}\n")
+    with CostTracker(job_dir) as tracker:
+        assert tracker.can_make_api_call(0.02)[0]
+        mine = UserProfile.load(1)
+        mine.set_limits(monthly_limit=0.01)
+        mine.save()
+        assert not tracker.can_make_api_call(0.02)[0]
 
 
 def test_sums_too_large_for_the_index_do_not_stop_recording(
