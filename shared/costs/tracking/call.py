@@ -234,9 +234,17 @@ def _instant(value: object) -> datetime | None:
     if value.tzinfo is None:
         raise ValueError(f"timestamp {value.isoformat()} has no time zone; add an offset, for example +00:00")
     try:
-        return value.astimezone(UTC)
+        at = value.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"timestamp {value.isoformat()} is outside the years 1 to 9999 in UTC") from None
+        at = None
+    if at is None or at.year not in _YEARS:
+        years = f"{_YEARS.start} to {_YEARS.stop - 1}"
+        raise ValueError(f"timestamp {value.isoformat()} is outside the years {years} in UTC")
+    return at
+
+
+_YEARS: Final = range(1000, 9999)
+"""The years whose months can be asked for: with another, no view of a job or a month could be made."""
 
 
 def _parse_instant(text: str) -> datetime:

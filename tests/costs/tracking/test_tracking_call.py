@@ -46,6 +46,8 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("two names of one thing", {"operation": "a", "category": "b"}, ValueError, "two names"),
     ("batch and another tier", {"batch": True, "service_tier": "flex"}, ValueError, "contradict"),
     ("batch of a wrong type", {"batch": 1}, TypeError, "batch must be True or False"),
+    ("time after all months", {"timestamp": "9999-12-31T00:00:00Z"}, ValueError, "years 1000 to 9998"),
+    ("time before all months", {"timestamp": "0999-12-31T00:00:00Z"}, ValueError, "years 1000 to 9998"),
     ("time without zone", {"timestamp": datetime(2026, 1, 1)}, ValueError, "no time zone"),  # noqa: DTZ001
     ("no time", {"timestamp": "yesterday"}, ValueError, "not ISO 8601"),
     ("time of a wrong type", {"timestamp": 5}, TypeError, "timestamp must be a datetime"),
