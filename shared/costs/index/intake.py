@@ -118,7 +118,9 @@ class Intake:
         added = summed(rows)
         put_sums(db, row.id, added)
         put_reserved(db, row.id, reserved(rows))
-        following = grown(row, added)._replace(offset=rows[-1].end, tail=rows[-1].tail)
+        following = grown(row, [one.bucket for one in added])._replace(
+            offset=rows[-1].end, tail=rows[-1].tail
+        )
         put_ledger(db, following)
         drop(db, following)
         return True
@@ -218,7 +220,7 @@ class Intake:
         put_sums(db, row.id, added)
         put_reserved(db, row.id, fold.reserved)
         put_problems(db, [*batch.problems, *doubled])
-        following = advanced(row, file, batch.end, added)
+        following = advanced(row, file, batch.end, [one.bucket for one in added])
         put_ledger(db, following)
         drop(db, following)
         for each in later:

@@ -24,7 +24,7 @@ from .ledgerfile import LedgerFile, Line, opened
 from .registry import Registered
 from .store import LedgerRow
 from .tables import SUM_COLUMNS, Dim
-from .taken import NEVER, new_row
+from .taken import advanced, new_row
 from .usual import Names, UsualCall, charge_of, dim_of_names, instant_of, names_of, usual_call
 
 _TO_LAST: Final = timedelta(seconds=BUCKET_SECONDS) - timedelta.resolution
@@ -154,7 +154,8 @@ class _Scanner:
         folded.settle()
         self.found.read_bytes += end
         self._put(ledger.id, folded)
-        self.found.ledgers.append(_row(ledger, file, end, folded.fold))
+        buckets = {bucket for bucket, _ in folded.fold.sums}
+        self.found.ledgers.append(advanced(new_row(ledger), file, end, buckets))
 
     def _put(self, ledger: int, folded: _Folded) -> None:
         found, fold = self.found, folded.fold
@@ -213,17 +214,3 @@ def _add(values: list[int], call: UsualCall, cost: int, cost_output: int) -> Non
         values[6] += call.tokens_cached
         values[7] += call.tokens_reasoning
         values[8] += round(round(call.audio_seconds, 6) * 1_000_000)
-
-
-def _row(ledger: Registered, file: LedgerFile, end: int, fold: Fold) -> LedgerRow:
-    print_ = file.fingerprint(end)
-    return new_row(ledger)._replace(
-        device=file.device,
-        inode=file.inode,
-        offset=end,
-        head_length=print_.length,
-        head=print_.head,
-        tail=print_.tail,
-        first_bucket=min((bucket for bucket, _ in fold.sums), default=NEVER),
-        last_bucket=max((bucket for bucket, _ in fold.sums), default=-NEVER),
-    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Final
 
 from .ledgerfile import LedgerFile
 from .registry import Registered
 from .staging import all_staged, last_tail
-from .store import LedgerRow, NumberedSums, ledger_row
+from .store import LedgerRow, ledger_row
 
 NEVER: Final = 1 << 40
 """``first_bucket`` of a ledger without entries: later than any."""
@@ -36,10 +36,10 @@ def recognised(row: LedgerRow, file: LedgerFile) -> bool:
     return (found.head, found.tail) == (row.head, row.tail)
 
 
-def advanced(row: LedgerRow, file: LedgerFile, end: int, added: Sequence[NumberedSums]) -> LedgerRow:
-    """Return the row of a ledger after everything up to ``end`` was taken in."""
+def advanced(row: LedgerRow, file: LedgerFile, end: int, buckets: Collection[int]) -> LedgerRow:
+    """Return the row of a ledger after everything up to ``end`` was taken in, with sums of these buckets."""
     print_ = file.fingerprint(end)
-    return grown(row, added)._replace(
+    return grown(row, buckets)._replace(
         device=file.device,
         inode=file.inode,
         offset=end,
@@ -49,9 +49,8 @@ def advanced(row: LedgerRow, file: LedgerFile, end: int, added: Sequence[Numbere
     )
 
 
-def grown(row: LedgerRow, added: Sequence[NumberedSums]) -> LedgerRow:
-    """Return the row of a ledger to which sums were added."""
-    buckets = [one.bucket for one in added]
+def grown(row: LedgerRow, buckets: Collection[int]) -> LedgerRow:
+    """Return the row of a ledger to which sums of these buckets were added."""
     return row._replace(
         first_bucket=min([row.first_bucket, *buckets]),
         last_bucket=max([row.last_bucket, *buckets]),
