@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import CostError, WrongUsage
 from .cells import Cells
@@ -23,6 +25,8 @@ from .source import Source
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+T = TypeVar("T")
 
 _TYPES: Final[dict[ColumnKind, str]] = {
     "text": "VARCHAR",
@@ -61,6 +65,21 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConne
         "autoload_known_extensions": False,
     }
     return duckdb.connect(path, read_only, settings)
+
+
+def run(database: DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Return what DuckDB gives for ``work``, and stop it where Ctrl-C is pressed meanwhile.
+
+    DuckDB looks for no signal while it computes; so it does that in a thread of its own, and this one
+    waits where signals are taken.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(work)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            database.interrupt()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +166,7 @@ def ask(sql: str, source: Source, context: Context) -> Iterator[Answer]:
             _stage(counted(source.cells(), context), copy)
             types = _TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
             database.execute(f"SET temp_directory = '{_quoted(private)}'")
-            database.execute(f"CREATE TABLE entries AS FROM {_scan(copy, types)}")
+            run(database, partial(database.execute, f"CREATE TABLE entries AS FROM {_scan(copy, types)}"))
         copy.unlink()
         # Opened anew for reading alone: a SELECT may hold a DELETE.
         with connect(file, read_only=True) as database:
@@ -177,17 +196,17 @@ def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
     import duckdb
 
     try:
-        result = database.execute(sql)
+        result = run(database, partial(database.execute, sql))
     except duckdb.Error as error:
         raise BadQuery(f"{error}\nentries has the columns {', '.join(COLUMN_NAMES)}") from None
-    return Answer(tuple(str(column[0]) for column in result.description or ()), _fetched(result))
+    return Answer(tuple(str(column[0]) for column in result.description or ()), _fetched(database))
 
 
-def _fetched(result: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def _fetched(database: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     import duckdb
 
     try:
-        while batch := result.fetchmany(_BATCH):
+        while batch := run(database, partial(database.fetchmany, _BATCH)):
             yield from batch
     except duckdb.Error as error:
         raise BadQuery(str(error)) from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 import pytest
@@ -168,6 +171,21 @@ def test_a_fault_in_a_later_row_is_told_as_any_other() -> None:
     sql = "SELECT if(range = 5000, error('bad row'), range) FROM range(100_000)"
     with warehouse.ask(sql, Listed([]), Context()) as answer, pytest.raises(BadQuery, match="bad row"):
         list(answer.rows)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b WHERE a.range + b.range = 1",
+        "SELECT a.range FROM range(10_000_000) a, range(10_000_000) b WHERE a.range + b.range < 0",
+    ],
+)
+def test_a_long_query_can_be_interrupted(sql: str) -> None:
+    pressed = Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt), warehouse.ask(sql, Listed([]), Context()) as answer:
+        list(answer.rows)
+    pressed.join()
 
 
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..destination import CannotWrite
 from ..source import Source
-from ..warehouse import staged
+from ..warehouse import run, staged
 from . import Context, Export
 
 _ROW_GROUP: Final = "ROW_GROUP_SIZE 20480, ROW_GROUP_SIZE_BYTES '16MB'"
@@ -39,7 +40,8 @@ def write(source: Source, target: Path, context: Context) -> int:
         try:
             for setting in _SETTINGS:
                 warehouse.database.execute(setting)
-            warehouse.database.execute(f"COPY (FROM entries) TO '{name}' ({options})")
+            copy = f"COPY (FROM entries) TO '{name}' ({options})"
+            run(warehouse.database, partial(warehouse.database.execute, copy))
         except duckdb.Error as error:
             raise CannotWrite(f"the file cannot be written: {error}") from error
         return warehouse.rows
