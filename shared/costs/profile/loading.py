@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from .. import __version__
 from ..errors import ProfileError
 from ..small_file import read
 from .plain import from_plain, to_plain
@@ -34,13 +35,14 @@ def load_profile(path: Path | None, memory: Memory | None = None) -> Profile:
     profile = _remembered(memory.read(name), data, path)
     if profile is None:
         profile = _parsed(data, path)
-        memory.write(name, {"text": data.decode(), "profile": to_plain(profile)})
+        memory.write(name, {"by": __version__, "text": data.decode(), "profile": to_plain(profile)})
     return profile
 
 
 def _remembered(known: dict[str, Any] | None, data: bytes, path: Path) -> Profile | None:
     """Return the profile that ``data`` was read as before; ``None`` where it has to be read."""
-    if known is None or known["text"].encode() != data:
+    # Another version may read the same file by other rules, or have other defaults.
+    if known is None or known.get("by") != __version__ or known["text"].encode() != data:
         return None
     try:
         return from_plain(known["profile"], path)

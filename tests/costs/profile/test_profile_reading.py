@@ -287,6 +287,17 @@ def test_a_remembered_profile_is_the_profile_and_is_not_parsed_again(
     assert load_profile(path, memory) == first
 
 
+def test_what_another_version_remembered_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
+    path.write_text(CONTRACT)
+    load_profile(path, memory)
+    monkeypatch.setattr("shared.costs.profile.loading.__version__", "0.0.9")
+    monkeypatch.setattr("shared.costs.profile.reading.parse_profile", Mock(return_value=Profile()))
+    assert load_profile(path, memory) == Profile()
+
+
 def test_a_remembered_time_zone_that_is_gone_is_refused_where_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
