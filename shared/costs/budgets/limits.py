@@ -1,4 +1,4 @@
-"""Which limits hold, how they stand, and what is said when one is crossed. Pure; no I/O, no clock.
+"""Which limits hold and how they stand. Pure; no I/O, no clock.
 
 A limit carries the query of the spend it bounds, so that whoever reads sums (the tracker, the
 gate, a view) asks in the same way: see :mod:`.spending`.
@@ -8,8 +8,8 @@ gate, a view) asks in the same way: see :mod:`.spending`.
 >>> [limit] = limits_for(Profile(), "rpatel", datetime(2026, 11, 22, tzinfo=UTC))
 >>> str(limit.scope), limit.period.name
 ('monthly limit of user rpatel', '2026-11')
->>> print(message(crossing(Spending(limit, Nanos(40_250_000_000)))))
-⚠️  WARNING: Budget threshold reached! $40.25 / $50.00 (80.5%) | Remaining: $9.75
+>>> crossing(Spending(limit, Nanos(40_250_000_000))).threshold
+80.0
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from .. import periods
-from ..money import Nanos, format_usd
+from ..money import Nanos
 from ..periods import Period
 from ..profile.types import Budget, Profile
 from ..rollup import JobRef, Query
@@ -187,50 +187,6 @@ def foresee(spending: Spending, projected: Nanos) -> Crossing | None:
     if spending.remaining <= 0 or projected <= spending.limit.amount:
         return None
     return Crossing(spending.limit, spending.spent, FULL, projected)
-
-
-def message(crossed: Crossing) -> str:
-    """Return the alert as a stage's log shows it."""
-    if crossed.projected is not None:
-        return _foreseen(crossed, crossed.projected)
-    limit, title = crossed.limit, crossed.limit.scope.title
-    places = places_for(limit.amount)
-    figures = (
-        f"{format_usd(crossed.spent, places)} / {format_usd(limit.amount, places)} "
-        f"({percent_text(crossed.spent, limit.amount)})"
-    )
-    if crossed.critical:
-        return f"🚨 CRITICAL: {title} limit reached! {figures}"
-    remaining = format_usd(Nanos(limit.amount - crossed.spent), places)
-    return f"⚠️  WARNING: {title} threshold reached! {figures} | Remaining: {remaining}"
-
-
-def _foreseen(crossed: Crossing, projected: Nanos) -> str:
-    limit = crossed.limit
-    places = places_for(limit.amount)
-    end = f"by {limit.period.kind} end" if limit.period else "in the end"
-    return (
-        f"⚠️  WARNING: {limit.scope.title} on course for {format_usd(projected, places)} {end}! "
-        f"Limit: {format_usd(limit.amount, places)} | "
-        f"Over by: {format_usd(Nanos(projected - limit.amount), places)}"
-    )
-
-
-def places_for(limit: Nanos) -> int:
-    """Return how many decimals figures beside a limit need: two, or four below one dollar."""
-    return 2 if limit >= 1_000_000_000 or limit == 0 else 4
-
-
-def percent_text(spent: Nanos, limit: Nanos) -> str:
-    """Return ``spent`` in percent of ``limit`` with one decimal; ``100.0%`` only when it is reached.
-
-    >>> percent_text(Nanos(40_250), Nanos(50_000)), percent_text(Nanos(49_999), Nanos(50_000))
-    ('80.5%', '99.9%')
-    """
-    if limit <= 0:
-        return "100.0%" if spent > 0 else "0.0%"
-    text = f"{spent * 100 / limit:.1f}%"
-    return "99.9%" if text == "100.0%" and spent < limit else text
 
 
 def limits_for(profile: Profile, user_id: str, at: datetime, job: JobRef | None = None) -> list[Limit]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..budgets.alerts import fire
-from ..budgets.limits import Crossing, message
+from ..budgets.limits import Crossing
+from ..budgets.wording import message
 from ..profile.types import Profile
 from .addresses import budget_for, has_address
 from .queue import TABLES, Notice, put_within

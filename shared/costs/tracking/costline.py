@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..budgets.limits import percent_text
+from ..budgets.wording import percent_text
 from ..money import ZERO, Nanos, format_usd
 
 

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..budgets.limits import (
-    Crossing,
-    Limit,
-    Spending,
-    crossings,
-    limits_for,
-    message,
-    tightest_first,
-)
+from ..budgets.limits import Crossing, Limit, Spending, crossings, limits_for, tightest_first
 from ..budgets.spending import Questions
+from ..budgets.wording import message
 from ..errors import StorageUnavailable
 from ..money import Nanos
 from ..rollup import JobRef

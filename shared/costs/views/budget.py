@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..analysis.pace import Outlook, Pace
-from ..budgets.limits import Crossing, Level, Spending, crossings, message
+from ..budgets.limits import Crossing, Level, Spending, crossings
+from ..budgets.wording import message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast
 from ..analysis.pace import Pace
-from ..budgets.limits import Crossing, Spending, foresee, message
+from ..budgets.limits import Crossing, Spending, foresee
+from ..budgets.wording import message
 from ..money import to_usd
 from ..periods import Period
 from ..rollup import Totals

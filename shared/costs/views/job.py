@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from ..analysis.job import Line, Receipt, per_audio_minute
 from ..analysis.sums import share
-from ..budgets.limits import Spending, crossings, message
+from ..budgets.limits import Spending, crossings
+from ..budgets.wording import message
 from ..money import Nanos, format_usd, percent, to_usd
 from ..rollup import Totals
 from .avoided import avoided_data, avoided_figure

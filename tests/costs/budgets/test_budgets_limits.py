@@ -20,11 +20,9 @@ from shared.costs.budgets.limits import (
     crossings,
     is_model,
     limits_for,
-    message,
-    percent_text,
-    places_for,
     tightest_first,
 )
+from shared.costs.budgets.wording import message, percent_text, places_for
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile

@@ -1,0 +1,57 @@
+"""What is said when a limit is crossed, or will be.
+
+>>> from shared.costs.budgets.limits import Limit, Scope
+>>> from shared.costs.rollup import Query
+>>> limit = Limit(Scope("rpatel", "month"), Nanos(50 * 10**9), None, Query())
+>>> print(message(Crossing(limit, Nanos(40_250_000_000), 80.0)))
+⚠️  WARNING: Budget threshold reached! $40.25 / $50.00 (80.5%) | Remaining: $9.75
+"""
+
+from __future__ import annotations
+
+from ..money import Nanos, format_usd
+from .limits import Crossing
+
+
+def message(crossed: Crossing) -> str:
+    """Return the alert as a stage's log shows it."""
+    if crossed.projected is not None:
+        return _foreseen(crossed, crossed.projected)
+    limit, title = crossed.limit, crossed.limit.scope.title
+    places = places_for(limit.amount)
+    figures = (
+        f"{format_usd(crossed.spent, places)} / {format_usd(limit.amount, places)} "
+        f"({percent_text(crossed.spent, limit.amount)})"
+    )
+    if crossed.critical:
+        return f"🚨 CRITICAL: {title} limit reached! {figures}"
+    remaining = format_usd(Nanos(limit.amount - crossed.spent), places)
+    return f"⚠️  WARNING: {title} threshold reached! {figures} | Remaining: {remaining}"
+
+
+def _foreseen(crossed: Crossing, projected: Nanos) -> str:
+    limit = crossed.limit
+    places = places_for(limit.amount)
+    end = f"by {limit.period.kind} end" if limit.period else "in the end"
+    return (
+        f"⚠️  WARNING: {limit.scope.title} on course for {format_usd(projected, places)} {end}! "
+        f"Limit: {format_usd(limit.amount, places)} | "
+        f"Over by: {format_usd(Nanos(projected - limit.amount), places)}"
+    )
+
+
+def places_for(limit: Nanos) -> int:
+    """Return how many decimals figures beside a limit need: two, or four below one dollar."""
+    return 2 if limit >= 1_000_000_000 or limit == 0 else 4
+
+
+def percent_text(spent: Nanos, limit: Nanos) -> str:
+    """Return ``spent`` in percent of ``limit`` with one decimal; ``100.0%`` only when it is reached.
+
+    >>> percent_text(Nanos(40_250), Nanos(50_000)), percent_text(Nanos(49_999), Nanos(50_000))
+    ('80.5%', '99.9%')
+    """
+    if limit <= 0:
+        return "100.0%" if spent > 0 else "0.0%"
+    text = f"{spent * 100 / limit:.1f}%"
+    return "99.9%" if text == "100.0%" and spent < limit else text
