@@ -114,7 +114,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     >>> found.call.service, found.call.usage.tokens_total, dict(found.parts), found.unused
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
-    stated = _Stated({field_name(str(name)): value for name, value in values.items()})
+    stated = _Stated(_by_field(values))
     at, zone_assumed = _instant(stated.required("timestamp"), defaults.zone)
     return Understood(
         call=_call(stated, at, defaults),
@@ -131,10 +131,26 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
 def field_name(theirs: str) -> str:
     """Return a name as it is looked for, however people head a column.
 
-    >>> field_name(" Input Tokens"), field_name("Cost (USD)"), field_name("cost ($)")
-    ('input_tokens', 'cost_usd', 'cost')
+    Signs that may be units stay, all but the dollar's: a cost in euros is no cost that we know.
+
+    >>> field_name(" Input Tokens"), field_name("Cost (USD)"), field_name("cost ($)"), field_name("Cost (€)")
+    ('input_tokens', 'cost_usd', 'cost', 'cost_€')
     """
-    return re.sub(r"\W+", "_", theirs.lower()).strip("_")
+    return re.sub(r"[\s_$()\[\].,:;/-]+", "_", theirs.lower()).strip("_")
+
+
+def _by_field(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of a row by field; of columns called alike, the first that says something counts."""
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        field_ = field_name(str(name))
+        if not _says_something(found.get(field_)):
+            found[field_] = value
+    return found
+
+
+def _says_something(value: object) -> bool:
+    return value is not None and (not isinstance(value, str) or value.strip().lower() not in _NOTHING)
 
 
 class _Stated:
@@ -147,7 +163,7 @@ class _Stated:
         """Return the first value that says something, or ``None``."""
         for theirs in NAMES[name]:
             value = self.values.get(theirs)
-            if value is not None and (not isinstance(value, str) or value.strip().lower() not in _NOTHING):
+            if _says_something(value):
                 return value
         return None
 

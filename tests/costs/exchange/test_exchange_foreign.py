@@ -53,6 +53,18 @@ def test_a_column_is_known_however_it_is_headed(theirs: str) -> None:
     assert found.unused == ()
 
 
+@pytest.mark.parametrize("theirs", ["Cost (€)", "Cost (¢)", "Cost (%)", "cost £"])
+def test_a_column_of_another_unit_is_no_cost_in_usd(theirs: str) -> None:
+    found = understood(**{theirs: "0.25"})
+    assert found.parts is None
+    assert len(found.unused) == 1
+
+
+@pytest.mark.parametrize("stated", [{"cost": "0.25", "Cost ($)": ""}, {"Cost ($)": "-", "cost": "0.25"}])
+def test_of_two_columns_called_alike_the_one_that_says_something_counts(stated: dict[str, object]) -> None:
+    assert understood(**stated).parts == {"stated": from_usd("0.25")}
+
+
 def test_a_total_alone_is_split_and_flagged() -> None:
     found = understood(input_tokens=None, total_tokens=1000)
     assert (found.call.usage.tokens_input, found.call.usage.tokens_output) == (800, 200)
