@@ -202,6 +202,17 @@ def test_a_user_without_calls_is_told_who_has_some(command: str, jobs: Path, das
     assert hint not in dashboard(command, "--user", "rpatel").out
 
 
+@pytest.mark.parametrize(
+    ("user", "model", "hint"), [("rpatel", "none-such", ""), ("2", "unheard-of-1", "users: rpatel; see")]
+)
+def test_only_users_with_calls_such_as_asked_for_are_named(
+    user: str, model: str, hint: str, jobs: Path, dashboard: Dashboard
+) -> None:
+    out = dashboard("report", "--month", "2026-10", "--user", user, "--model", model).out
+    assert hint in out
+    assert ("Calls of other users" in out) == bool(hint)
+
+
 def test_an_empty_history_is_no_failure(dashboard: Dashboard) -> None:
     for command in (
         "show-budget",

@@ -69,8 +69,8 @@ def days_of(workspace: Workspace, user_id: str | None, period: Period) -> tuple[
 
 
 def others(workspace: Workspace, query: Query) -> tuple[str, ...]:
-    """Return the users who have calls where ``query`` found none of its user's."""
-    groups = workspace.index.groups(("user_id",), Query(start=query.start, end=query.end))
+    """Return the users who have such calls as ``query`` asks for, where it found none of its user's."""
+    groups = workspace.index.groups(("user_id",), query._replace(user_id=None))
     return tuple(str(group.key[0]) for group in groups)
 
 
