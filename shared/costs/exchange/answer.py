@@ -48,6 +48,13 @@ def _shown(value: Any) -> Value:  # whatever DuckDB gives
         return _digits(value)
     if value is None or isinstance(value, (int, float, str)):
         return value
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Return what is neither a number nor a text as text: lists and structs as JSON."""
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(_plain(value), ensure_ascii=False)
     return str(value)
 
 
@@ -85,7 +92,7 @@ def _cell(value: Any) -> object:  # whatever DuckDB gives
         return value
     if kind is bool:
         return "true" if value else "false"
-    return _digits(value) if kind is Decimal else safe_text(str(value))
+    return _digits(value) if kind is Decimal else safe_text(_text(value))
 
 
 def json_pieces(answer: Answer) -> Iterator[str]:
@@ -103,6 +110,10 @@ def _plain(value: Any) -> object:  # whatever DuckDB gives
         return float(value)
     if isinstance(value, float):
         return value if isfinite(value) else None  # JSON has no other numbers
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -133,9 +134,10 @@ def _quoted(path: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a SELECT gave. ``rows`` are read once, and fetched in batches.
+    """What a SELECT gave. ``rows`` are read once, and fetched in batches. No two ``columns`` are alike.
 
-    Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``.
+    Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``, or lists and
+    dictionaries of those.
     """
 
     columns: tuple[str, ...]
@@ -199,7 +201,21 @@ def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
         result = run(database, partial(database.execute, sql))
     except duckdb.Error as error:
         raise BadQuery(f"{error}\nentries has the columns {', '.join(COLUMN_NAMES)}") from None
-    return Answer(tuple(str(column[0]) for column in result.description or ()), _fetched(database))
+    names = [str(column[0]) for column in result.description or ()]
+    return Answer(_told_apart(names), _fetched(database))
+
+
+def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns, numbered where several are called the same, as DuckDB does in a table.
+
+    >>> _told_apart(["cost_usd", "cost_usd", "stage"])
+    ('cost_usd', 'cost_usd_1', 'stage')
+    """
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(1))
+        found.append(next(each for each in chain([name], numbered) if each not in found))
+    return tuple(found)
 
 
 def _fetched(database: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import signal
 import sys
@@ -19,10 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.exchange import warehouse
+from shared.costs.exchange.answer import answer_report, csv_pieces, json_pieces
 from shared.costs.exchange.columns import COLUMN_NAMES
 from shared.costs.exchange.exports import Context
 from shared.costs.exchange.source import Listed, Source
-from shared.costs.exchange.warehouse import BadQuery, MissingExtra
+from shared.costs.exchange.warehouse import Answer, BadQuery, MissingExtra
 from shared.costs.model import Entry
 from shared.costs.money import from_usd
 
@@ -154,6 +157,26 @@ def test_no_setting_opens_what_is_shut_and_the_entries_copy_is_gone_with_it(tmp_
     assert settings["enable_external_access"] == "false"
     assert settings["lock_configuration"] == "true"
     assert not Path(settings["temp_directory"]).exists()
+
+
+def test_columns_called_alike_are_told_apart_so_that_no_value_is_lost() -> None:
+    answer = ask("SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a", Listed([]), Context())
+    assert len(set(answer.columns)) == 4
+    found = json.loads("".join(json_pieces(Answer(answer.columns, answer.rows))))
+    assert list(found["rows"][0].values()) == [1, 2, 3, 4]
+
+
+def test_lists_and_structs_are_json_and_no_words_of_python() -> None:
+    columns = "[cost_usd, NULL] a, {'at': [DATE '2026-01-01'], 'n': 'nan'::DOUBLE} b, MAP {1: 2.5} c"
+    given = Listed([entry(charge=charge(input=500_000_000))])
+    whole = {"a": [0.5, None], "b": {"at": ["2026-01-01"], "n": None}, "c": {"1": 2.5}}
+    answer = ask(f"SELECT {columns} FROM entries", given, Context())
+    answers = [Answer(answer.columns, answer.rows)] * 3
+    assert json.loads("".join(json_pieces(answers[0])))["rows"] == [whole]
+    [row] = csv.DictReader("".join(csv_pieces(answers[1])).splitlines())
+    assert {name: json.loads(text) for name, text in row.items()} == whole
+    [shown] = answer_report(answers[2]).tables[0].rows
+    assert [json.loads(str(text)) for text in shown] == list(whole.values())
 
 
 def test_a_wrong_column_is_answered_with_those_that_are_there() -> None:
