@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
         code = run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # while it was starting
-        print("interrupted", file=sys.stderr)  # noqa: T201  # the message of a command-line program
+        with suppress(OSError):  # the code tells it too
+            print("interrupted", file=sys.stderr)  # noqa: T201  # the message of a command-line program
         code = INTERRUPTED
     _leave(code)
 

@@ -181,6 +181,15 @@ def test_an_interrupt_while_starting_is_quiet_too(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_interrupt_while_starting_is_told_by_the_code_where_no_message_can_be_written() -> None:
+    interrupted = "import signal; from shared.costs.cli import main, program;"
+    interrupted += "program.run = lambda _: signal.raise_signal(signal.SIGINT); main.main([])"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", interrupted], stderr=full, check=False)
+    assert done.returncode == 130
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     ("command", "code"),
     [
