@@ -13,9 +13,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ..ledger.line import decode, is_sealed
-from ..ledger.places import USUAL_LENGTH
-from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, Entry
+from ..index.usual import Count, Seconds
+from ..ledger.line import decode, is_usual
+from ..model import Entry
 from ..money import NANOS_PER_USD, Nanos, json_number
 from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
 
@@ -62,13 +62,12 @@ _PRICED: Final = slice(_AT["priced_as"], _AT["price_unverified"] + 1)
 
 # --- lines as they are written ----------------------------------------------------------------------
 
-_COUNT: Final = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 _NULL, _NOTHING = msgspec.Raw(b"null"), msgspec.Raw(b"{}")
 _KINDS: Final[dict[ColumnKind, tuple[Any, Any]]] = {
     "text": (str | None, None),
     "instant": (str | None, None),
-    "count": (_COUNT, 0),
-    "seconds": (Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)], 0.0),
+    "count": (Count, 0),
+    "seconds": (Seconds, 0.0),
     "usd": (msgspec.Raw, _NULL),
     "flag": (bool, False),
     "json": (msgspec.Raw, _NOTHING),
@@ -79,7 +78,7 @@ _OTHERWISE: Final[dict[str, tuple[Any, ...]]] = {
     "id": (Annotated[str, msgspec.Meta(min_length=1)],),
     **dict.fromkeys(("timestamp", "job_id", "user_id", "service", "model"), (str,)),
     "kind": (Literal["usage", "adjustment", "reversal"],),
-    "attempt": (_COUNT, 1),
+    "attempt": (Count, 1),
     "cost_usd": (msgspec.Raw,),
     "price_unverified": (bool, msgspec.field(default=False, name="unverified")),
     "tags": (tuple[str, ...], ()),
@@ -110,7 +109,7 @@ _plain: Final = msgspec.json.Decoder().decode
 
 def _usual(raw: bytes) -> Cells | None:
     """Return the cells of a line in the form in which lines are written; ``None`` for any other."""
-    if len(raw) > USUAL_LENGTH or not (is_sealed(raw) and raw.isascii()):
+    if not is_usual(raw):
         return None
     try:
         *cells, _, _, priced_by = _astuple(_decode(raw))

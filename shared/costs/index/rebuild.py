@@ -30,10 +30,6 @@ from .sqlite_faults import translated
 from .store import DAY_BUCKETS, SLOTS, insert_rows, ledger_row, put_ledger, put_reserved, put_seen
 from .tables import DIM_COLUMNS, SUM_COLUMNS
 
-_SUMS_WIDTH: Final = 3 + len(SUM_COLUMNS)
-_PUT_SUMS: Final = f"INSERT INTO sums VALUES ({', '.join('?' * _SUMS_WIDTH)})"
-
-
 Progress = Callable[[int, int], None]
 """Is told how far a rebuild has come: bytes of ledgers taken in, and in all."""
 
@@ -230,11 +226,12 @@ def _copy_ledger(old: sqlite3.Connection, new: sqlite3.Connection, backend: Back
     rows = old.execute(
         f"SELECT bucket, {dims}, {sums} FROM sums JOIN dims ON id = dim WHERE ledger = ?", (ledger,)
     )
-    for bucket, *rest in rows.fetchall():
-        dim = backend.memory.dim(new, tuple(rest[:width]))
-        new.execute(_PUT_SUMS, (bucket, ledger, dim, *rest[width:]))
+    numbered = [
+        (bucket, ledger, backend.memory.dim(new, tuple(rest[:width])), *rest[width:])
+        for bucket, *rest in rows.fetchall()
+    ]
+    insert_rows(new, "INSERT INTO sums", numbered)
     for table in ("seen", "reserved", "problems", "ledgers"):
         column = "id" if table == "ledgers" else "ledger"
         found = old.execute(f"SELECT * FROM {table} WHERE {column} = ?", (ledger,)).fetchall()
-        if found:
-            new.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(found[0]))})", found)
+        insert_rows(new, f"INSERT OR IGNORE INTO {table}", found)

@@ -222,7 +222,7 @@ def sums_of_ledger(db: sqlite3.Connection, row: LedgerRow) -> list[NumberedSums]
     return [NumberedSums(bucket, dim, user, tuple(values)) for bucket, dim, user, *values in found]
 
 
-def insert_rows(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[int, ...]]) -> None:
+def insert_rows(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
     """Run ``statement`` (an INSERT up to its table) with rows as its values, some sixty in one go.
 
     Starting a statement costs as much as two rows, so many rows take less than half the time.

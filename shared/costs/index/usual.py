@@ -12,8 +12,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from ..ledger.line import is_sealed
-from ..ledger.places import USUAL_LENGTH
+from ..ledger.line import is_usual
 from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from .tables import DIM_COLUMNS, Dim
@@ -80,7 +79,7 @@ _TAGS_AT: Final = DIM_COLUMNS.index("tags")
 
 def usual_call(raw: bytes) -> UsualCall | None:
     """Return the call of a whole and sealed line in the usual form; ``None`` for any other."""
-    if len(raw) > USUAL_LENGTH or not (is_sealed(raw) and raw.isascii()):
+    if not is_usual(raw):
         return None
     try:
         call = _decode(raw)

@@ -37,6 +37,10 @@ from .places import MAX_LINE
 FORMAT: Final = 1
 """The version of the format that is written. Newer lines are read as far as they are understood."""
 
+USUAL_LENGTH: Final = 1500
+"""Only :func:`decode` reads longer lines, which are few: what it refuses for its size alone (the line, lists
+in lists, the digits of a number) is longer."""
+
 SEAL_LENGTH: Final = 19
 """How many bytes the seal takes, its newline included."""
 
@@ -64,6 +68,11 @@ def is_sealed(raw: bytes) -> bool:
     (True, False)
     """
     return raw[-SEAL_LENGTH:] == b',"crc":"%08x"}\n' % crc32(raw[:-SEAL_LENGTH])
+
+
+def is_usual(raw: bytes) -> bool:
+    """Tell whether a line is sealed, ASCII and short: what readers that know one form alone may try."""
+    return len(raw) <= USUAL_LENGTH and is_sealed(raw) and raw.isascii()
 
 
 def parse_sealed(raw: bytes) -> dict[str, Any]:

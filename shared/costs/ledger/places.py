@@ -8,10 +8,6 @@ from typing import Final, NamedTuple
 MAX_LINE: Final = 8192
 """The longest line in bytes, its newline included."""
 
-USUAL_LENGTH: Final = 1500
-"""Only ``line.decode`` reads longer lines, which are few: what it refuses for its size alone (the line, lists
-in lists, the digits of a number) is longer."""
-
 
 class Appended(NamedTuple):
     """Where a line was appended: its first byte, and how many it has with its newline."""
