@@ -13,7 +13,6 @@ import argparse
 import multiprocessing
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,10 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from harness import Measured, Row, interleaved, show
-
+from scripts.bench.harness import Measured, Row, interleaved, show
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
 from shared.costs.index.index import Index

@@ -11,14 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zlib import crc32
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shared.costs.index.registry import Registry
 from shared.costs.index.state import StateDb

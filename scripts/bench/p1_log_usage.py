@@ -13,16 +13,12 @@ import argparse
 import fcntl
 import os
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from harness import Row, interleaved, show
-from histories import kept
-
+from scripts.bench.harness import Row, interleaved, show
+from scripts.bench.histories import kept
 from shared.cost_tracker import CostTracker
 from shared.costs.workspace import Workspace
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -19,12 +18,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from harness import Row, show
-from p1_log_usage import log_usage
-
 import shared.cost_tracker
+from scripts.bench.harness import Row, show
+from scripts.bench.p1_log_usage import log_usage
 from shared.costs import platform
 from shared.costs.index import catchup, database, index, spends
 from shared.costs.ledger import recorder, writer

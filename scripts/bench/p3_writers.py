@@ -15,7 +15,6 @@ import fcntl
 import multiprocessing
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,10 +23,7 @@ from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from harness import Row, show
-
+from scripts.bench.harness import Row, show
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode

@@ -14,15 +14,11 @@ import importlib
 import importlib.util
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from harness import Row, show
-
+from scripts.bench.harness import Row, show
 from shared.costs.model import Usage
 from shared.costs.pricing.catalogue import Catalogue
 

@@ -16,9 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
-
-from harness import Row, show
+from scripts.bench.harness import Row, show
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = """

@@ -17,11 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from harness import Row, show
-from histories import END, USERS, History, kept
-
+from scripts.bench.harness import Row, show
+from scripts.bench.histories import END, USERS, History, kept
 from shared.costs.index.index import Index
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"

@@ -12,19 +12,16 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
 import duckdb
-from harness import Row, show
-from histories import History, make
 
+from scripts.bench.harness import Row, show
+from scripts.bench.histories import History, make
 from shared.costs.index.index import Index
 from shared.costs.rollup import Query
 

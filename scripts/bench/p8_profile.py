@@ -9,17 +9,13 @@ is what the step takes. Then the rows go into tables as the writer of a rebuild 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from harness import Row, show
-from histories import make
-
+from scripts.bench.harness import Row, show
+from scripts.bench.histories import make
 from shared.costs.index.backend import MemoryIndex
 from shared.costs.index.ledgerfile import LedgerFile, opened
 from shared.costs.index.registry import Registered, Registry

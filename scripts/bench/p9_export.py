@@ -19,12 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from harness import Row, show
-from histories import History, make
-
+from scripts.bench.harness import Row, show
+from scripts.bench.histories import History, make
 from shared.costs.exchange.columns import COLUMNS
 from shared.costs.index.index import Index
 from shared.costs.model import USAGE_FIELDS

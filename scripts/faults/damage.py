@@ -16,8 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from common import conclude, encode, entry
-
+from scripts.faults.common import conclude, encode, entry
 from shared.costs.ledger.line import DamagedLine, decode
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.writer import append

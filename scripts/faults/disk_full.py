@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common import conclude, encode, entries_in, entry
-
+from scripts.faults.common import conclude, encode, entries_in, entry
 from shared.costs.ledger import spool
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.storage import CostStorage

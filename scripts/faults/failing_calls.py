@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-import sqlite_calls
+from scripts.faults import sqlite_calls
 
 ERRNOS = (
     errno.ENOSPC,

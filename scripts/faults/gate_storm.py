@@ -34,8 +34,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from shared.costs.budgets import book, gate
 from shared.costs.budgets.deciding import standings
 from shared.costs.budgets.gate import Gate, Request

@@ -22,8 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from index_histories import PRICED, History, an_entry
-
+from scripts.faults.index_histories import PRICED, History, an_entry
 from shared.costs.index.index import Index
 from shared.costs.model import Charge, Entry
 from shared.costs.money import Nanos

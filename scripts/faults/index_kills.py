@@ -22,8 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from index_histories import History, an_entry, assert_is_fold
-
+from scripts.faults.index_histories import History, an_entry, assert_is_fold
 from shared.costs.index import catchup, indexfile
 from shared.costs.index.seal import sealing
 from shared.costs.ledger.line import encode

@@ -30,8 +30,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from index_histories import History, an_entry, assert_is_fold
 
+from scripts.faults.index_histories import History, an_entry, assert_is_fold
 from shared.costs.index import catchup, intake
 from shared.costs.index.index import Index
 from shared.costs.ledger.line import encode

@@ -18,8 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import conclude, encode, entries_in, entry, forked
-
+from scripts.faults.common import conclude, encode, entries_in, entry, forked
 from shared.costs.index.index import Index
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.rollup import Query

@@ -15,8 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from common import conclude, forked
-
+from scripts.faults.common import conclude, forked
 from shared.costs import platform
 from shared.costs.ledger.writer import _locked
 

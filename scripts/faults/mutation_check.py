@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import ROOT, conclude
+from scripts.faults.common import ROOT, conclude
 
 
 @dataclass(frozen=True)

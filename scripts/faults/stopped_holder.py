@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common import conclude, entries_in, forked
-
+from scripts.faults.common import conclude, entries_in, forked
 from shared.cost_tracker import CostTracker
 from shared.costs import platform
 from shared.costs.ledger import spool

@@ -24,10 +24,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import conclude, entries_in, fast_folder
-from failing_calls import FAULT_KINDS, Fault, Injector
-from syscall_scenarios import PROFILE, SCENARIOS, Scenario, Stand
-
+from scripts.faults.common import conclude, entries_in, fast_folder
+from scripts.faults.failing_calls import FAULT_KINDS, Fault, Injector
+from scripts.faults.syscall_scenarios import PROFILE, SCENARIOS, Scenario, Stand
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets import gate
 from shared.costs.ledger.recorder import Recorder

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from common import encode, entry
-
+from scripts.faults.common import encode, entry
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 from shared.costs.cli.exporting import INCOMPLETE
 from shared.costs.cli.program import run as dashboard

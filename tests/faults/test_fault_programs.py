@@ -2,52 +2,127 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
-from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-PROGRAMS = Path(__file__).resolve().parents[2] / "scripts" / "faults"
+import scripts.bench
+import scripts.faults
+from scripts.bench import (
+    gate,
+    histories,
+    p1_log_usage,
+    p1_profile,
+    p3_writers,
+    p4_pricing,
+    p5_start_up,
+    p6_p7_views,
+    p8_p10_rebuild,
+    p8_profile,
+    p9_export,
+    reprice,
+)
+from scripts.faults import (
+    damage,
+    disk_full,
+    gate_storm,
+    index_clock,
+    index_fuzz,
+    index_kills,
+    index_model,
+    kill_storm,
+    lock_hygiene,
+    mutation_check,
+    stopped_holder,
+    syscall_faults,
+)
 
-SHORT = {
-    "kill storm": ["kill_storm.py", "--kills", "40"],
-    "truncation": ["damage.py", "truncation", "--records", "1"],
-    "bit flips": ["damage.py", "flips", "--records", "2"],
-    "mutations": ["damage.py", "mutations", "--cases", "3000"],
-    "lock hygiene": ["lock_hygiene.py", "--holds", "1600"],
-    "system calls": ["syscall_faults.py", "--cases", "60"],
-    "disk full": ["disk_full.py", "--entries", "150"],
-    "stopped holder": ["stopped_holder.py", "--calls", "1", "--only", "everything"],
+ELSEWHERE = (gate_storm, index_clock, index_fuzz, index_kills, index_model)
+    gate_storm: "the gate's tests",
+    index_clock: "",
+    index_fuzz: "",
+    index_kills: "",
+    index_model: "",
 }
-LONG = {
-    "kill storm": ["kill_storm.py"],
-    "truncation": ["damage.py", "truncation"],
-    "bit flips": ["damage.py", "flips"],
-    "mutations": ["damage.py", "mutations"],
-    "lock hygiene": ["lock_hygiene.py"],
-    "system calls": ["syscall_faults.py"],
-    "disk full": ["disk_full.py", "--entries", "5000"],
-    "stopped holder": ["stopped_holder.py", "--calls", "20"],
-    "mutation check": ["mutation_check.py"],
+"""Programs that run in the tests of what they try."""
+
+SHORT: dict[str, tuple[ModuleType, str]] = {
+    "kill storm": (kill_storm, "--kills 40"),
+    "truncation": (damage, "truncation --records 1"),
+    "bit flips": (damage, "flips --records 2"),
+    "mutations": (damage, "mutations --cases 3000"),
+    "lock hygiene": (lock_hygiene, "--holds 1600"),
+    "system calls": (syscall_faults, "--cases 60"),
+    "disk full": (disk_full, "--entries 150"),
+    "stopped holder": (stopped_holder, "--calls 1 --only everything"),
 }
+LONG: dict[str, tuple[ModuleType, str]] = {
+    "kill storm": (kill_storm, ""),
+    "truncation": (damage, "truncation"),
+    "bit flips": (damage, "flips"),
+    "mutations": (damage, "mutations"),
+    "lock hygiene": (lock_hygiene, ""),
+    "system calls": (syscall_faults, ""),
+    "disk full": (disk_full, "--entries 5000"),
+    "stopped holder": (stopped_holder, "--calls 20"),
+    "mutation check": (mutation_check, ""),
+}
+BENCHMARKS = (
+    gate,
+    histories,
+    p1_log_usage,
+    p1_profile,
+    p3_writers,
+    p4_pricing,
+    p5_start_up,
+    p6_p7_views,
+    p8_p10_rebuild,
+    p8_profile,
+    p9_export,
+    reprice,
+)
 
 
-def run(arguments: list[str]) -> str:
-    program, *rest = arguments
-    done = subprocess.run(
-        [sys.executable, str(PROGRAMS / program), *rest], capture_output=True, text=True, check=False
-    )
+def run(program: ModuleType, arguments: str) -> str:
+    command = [sys.executable, "-m", program.__name__, *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize("name", SHORT)
 def test_it_holds(name: str) -> None:
-    assert "held: " in run(SHORT[name])
+    assert "held: " in run(*SHORT[name])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", LONG)
 def test_it_holds_at_full_length(name: str) -> None:
-    assert "held: " in run(LONG[name])
+    assert "held: " in run(*LONG[name])
+
+
+def test_each_program_is_run_by_a_test() -> None:
+    """Types are checked of what a test imports, and of nothing else in these two packages."""
+    named = {*ELSEWHERE, *BENCHMARKS, *(module for module, _ in {**SHORT, **LONG}.values())}
+    assert programs(scripts.faults) | programs(scripts.bench) <= {module.__name__ for module in named}
+
+
+def programs(package: ModuleType) -> set[str]:
+    """Return the modules of a package that run as programs."""
+    found = set()
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        spec = module.module_finder.find_spec(module.name, None)
+        assert spec is not None
+        assert spec.origin is not None
+        with open(spec.origin, encoding="utf-8") as file:
+            if '__name__ == "__main__"' in file.read():
+                found.add(module.name)
+    return found
+
+
+@pytest.mark.parametrize("program", BENCHMARKS, ids=lambda program: program.__name__.rpartition(".")[2])
+def test_a_benchmark_says_what_it_measures(program: ModuleType) -> None:
+    assert (program.__doc__ or "").splitlines()[0].rstrip(".:").split()[-1] in run(program, "--help")

@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
+from scripts.faults.index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 from shared.costs.index import catchup, intake
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT
@@ -275,14 +275,14 @@ def test_a_rebuilt_ledger_has_the_same_sums(history: History) -> None:
 
 WRITER = """
 import random, sys
-sys.path[:0] = [sys.argv[1], sys.argv[2]]
+sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from index_histories import BEGIN, PRICED, History, an_entry
-history = History(Path(sys.argv[3]))
-ledger = history.job(sys.argv[4])
+from scripts.faults.index_histories import BEGIN, PRICED, History, an_entry
+history = History(Path(sys.argv[2]))
+ledger = history.job(sys.argv[3])
 index = history.open()
 index.register(ledger, ledger.parent.name)
-history.append(ledger, an_entry(random.Random(sys.argv[4]), job_id=ledger.parent.name))
+history.append(ledger, an_entry(random.Random(sys.argv[3]), job_id=ledger.parent.name))
 import os, signal
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -296,7 +296,6 @@ def _died(history: History, job: str) -> None:
         "-c",
         WRITER,
         str(ROOT),
-        str(ROOT / "scripts" / "faults"),
         str(history.root),
         job,
     ]

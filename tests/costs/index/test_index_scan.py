@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
+from scripts.faults.index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 from shared.costs import platform
 from shared.costs.errors import StorageUnavailable
 from shared.costs.index import readers

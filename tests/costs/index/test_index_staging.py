@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 
+from scripts.faults.index_histories import BEGIN, PRICED, History, an_entry, assert_is_fold
 from shared.costs.index import intake, spends
 from shared.costs.index.index import Index
 from shared.costs.index.staging import SETTLE_AT

@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from index_histories import BEGIN, History, an_entry, assert_is_fold, total
 
+from scripts.faults.index_histories import BEGIN, History, an_entry, assert_is_fold, total
 from shared.costs.index.index import Index
 from shared.costs.model import Entry
 from shared.costs.rollup import Dimension, JobRef, Query, Totals

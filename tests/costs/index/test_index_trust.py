@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from index_histories import History, an_entry, assert_is_fold
 
+from scripts.faults.index_histories import History, an_entry, assert_is_fold
 from shared.costs.errors import StorageUnavailable
 from shared.costs.index import indexfile
 from shared.costs.index.index import Index

@@ -1,8 +1,0 @@
-"""Lets the tests of the index use the histories of its fault programs."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts" / "faults"))
