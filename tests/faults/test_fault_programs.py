@@ -41,12 +41,6 @@ from scripts.faults import (
 )
 
 ELSEWHERE = (gate_storm, index_clock, index_fuzz, index_kills, index_model)
-    gate_storm: "the gate's tests",
-    index_clock: "",
-    index_fuzz: "",
-    index_kills: "",
-    index_model: "",
-}
 """Programs that run in the tests of what they try."""
 
 SHORT: dict[str, tuple[ModuleType, str]] = {
