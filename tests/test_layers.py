@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"pricing", "ledger", "profile"},
     {"index"},
     {"budgets"},
+    {"store"},
     {"workspace"},
     {"capture", "analysis", "notify"},
     {"tracking", "views"},

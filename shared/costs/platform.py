@@ -216,6 +216,22 @@ def _try_filelock(fd: int) -> bool:  # pragma: no cover - Windows
     return bool(lock_descriptor(fd, blocking=False))
 
 
+def is_locked(fd: int) -> bool:
+    """Tell whether another descriptor has the lock of :func:`lock`. Many may look at once.
+
+    Raises:
+        OSError: the file system knows no locks.
+
+    """
+    if not _HAS_FLOCK:  # pragma: no cover - Windows
+        return not _try_filelock(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
 def unlock(fd: int) -> None:
     """Give up the lock of :func:`lock`, for every copy of the descriptor."""
     if not _HAS_FLOCK:  # pragma: no cover - Windows

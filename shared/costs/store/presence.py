@@ -1,0 +1,359 @@
+r"""Which processes are alive, and what each of them holds: one locked file a process and storage.
+
+The file lies in ``writers/`` of the cost storage and is named ``<pid>-<random>``. Its process keeps
+it locked, and the kernel unlocks it when the process ends in whatever way: so a name whose file is
+unlocked or missing belongs to a process that is gone.
+
+The file is also a journal of what its process holds: ``H <key> <record>`` when something begins to be
+held, ``E <key>`` when that ends. It is not synced: it outlives the death of a process, and the loss of
+the database that is written beside it, each by itself. A line that was torn is skipped.
+
+All trackers of a process share one :class:`Presence` a folder, and so one descriptor.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> here = presence_in(Path(folder.name) / "writers")
+>>> here is presence_in(Path(folder.name) / "writers"), here.alive(here.name()), here.alive("1-gone")
+(True, True, False)
+>>> here.begin("a", b'{"amount": 5}'); here.begin("b", b"{}"); here.end("b")
+>>> here.read(here.name()).open
+{'a': b'{"amount": 5}'}
+>>> here.leave(); folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+from weakref import WeakSet, WeakValueDictionary
+
+from .. import platform
+from ..errors import UnsafePath
+from ..forks import lock_of
+
+COMPACT_BYTES: Final = 64 << 10
+"""A journal of this size is written anew when most of what it says is over."""
+
+OLD_S: Final = 3600.0
+"""How long the file of a dead process is kept at least, in seconds."""
+
+_DRAFT: Final = ".new-"
+"""How a file's name begins until it is locked: nobody sees a file of a living process unlocked."""
+
+
+class Journal(NamedTuple):
+    """What one process's file says. Records are bytes without a newline.
+
+    ``open`` is what it holds, by key, oldest first; ``ended`` are keys that it ended and others began.
+    """
+
+    open: dict[str, bytes]
+    ended: frozenset[str] = frozenset()
+
+
+class _File(io.FileIO):
+    """A descriptor that is closed when nothing refers to it, whatever exception came in between."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        # The opener is C code: no signal handler can run between opening and keeping the descriptor.
+        super().__init__(path, mode, opener=partial(os.open, mode=platform.FILE_MODE))
+        _FILES.add(self)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+_FILES: Final[WeakSet[_File]] = WeakSet()
+
+
+class Presence:
+    """This process in one folder. Thread-safe; a forked child has a file and a journal of its own.
+
+    The file is made when it is first needed, and made again, with the same name and with what is
+    held now, when somebody deleted it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = lock_of(self, "_lock")
+        self._reset()
+        _PRESENCES.add(self)
+
+    def _reset(self) -> None:
+        self._name = ""
+        self._file: _File | None = None
+        self._inode = (0, 0)
+        self._open: dict[str, bytes] = {}
+        self._ended: set[str] = set()
+        self._torn = False
+        self._checked_by = 0
+
+    def name(self) -> str:
+        """Return this process's name, after making sure that its file is there and locked.
+
+        Raises:
+            UnsafePath: the folder is a link or belongs to another account.
+            OSError: the file cannot be made.
+
+        """
+        with self._lock:
+            if self.identity() is None:
+                self._enter()
+            return self._name
+
+    def identity(self) -> tuple[int, str, int] | None:
+        """Return what changes with a fork or when the file was deleted; ``None`` where it must be made."""
+        if self._file is None or self._file.closed:
+            return None
+        try:
+            stat_result = os.stat(self.folder / self._name)
+        except OSError:
+            return None
+        if (stat_result.st_dev, stat_result.st_ino) != self._inode:
+            return None
+        return os.getpid(), self._name, self._inode[1]
+
+    def _enter(self) -> None:
+        platform.secure_directory(self.folder)
+        name = self._name or f"{os.getpid()}-{os.urandom(8).hex()}"
+        draft = self.folder / f"{_DRAFT}{name}"
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
+        file = _File(draft, "xb+")
+        try:
+            os.fchmod(file.fileno(), platform.FILE_MODE)  # the umask took away what the owner needs
+            platform.lock(file.fileno(), 0)
+            self._name, self._file = name, file
+            made = os.fstat(file.fileno())
+            self._inode = made.st_dev, made.st_ino
+            self._write_all()
+            os.replace(draft, self.folder / name)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(draft)
+            raise
+
+    # --- who lives
+
+    def alive(self, name: str) -> bool:
+        """Tell whether the process of this name is alive and has not left.
+
+        Raises:
+            UnsafePath: its file is not a regular file.
+            OSError: it cannot be looked at.
+
+        """
+        if name == self._name and self._file is not None:
+            return True
+        try:
+            file = _File(self.folder / name, "rb+")  # a pipe would not be waited for when opened so
+        except FileNotFoundError:
+            return False
+        except (IsADirectoryError, NotADirectoryError):
+            raise UnsafePath(f"{self.folder / name}: is not a regular file; remove it") from None
+        with file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnsafePath(f"{self.folder / name}: is not a regular file; remove it")
+            return platform.is_locked(file.fileno())
+
+    def dead(self, names: Collection[str]) -> set[str]:
+        """Return those of ``names`` whose process is gone."""
+        return {name for name in names if not self.alive(name)}
+
+    def names(self) -> list[str]:
+        """Return the names of all processes that have a file, dead ones included."""
+        try:
+            listed = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in listed if not name.startswith("."))
+
+    def leave(self) -> None:
+        """Give the lock up: for others this process is gone, until :meth:`name` is asked again."""
+        with self._lock:
+            file = self._file
+            self._reset()
+            if file is not None:
+                with suppress(OSError):
+                    platform.unlock(file.fileno())  # a child that is being forked may have a copy of it
+                file.close()
+
+    # --- the journal
+
+    def begin(self, key: str, record: bytes) -> None:
+        """Note that something is held from now on. ``key`` has no spaces, ``record`` no newline.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        with self._lock:
+            self.name()
+            self._append(_begun(key, record))
+            self._open[key] = record
+
+    def end(self, key: str) -> None:
+        """Note that something is no longer held, whoever began it.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        with self._lock:
+            self.name()
+            self._append(_over(key))
+            if self._open.pop(key, None) is None:
+                self._ended.add(key)
+            assert self._file is not None
+            if self._file.tell() > max(COMPACT_BYTES, 4 * self._needed()):
+                self._write_all()
+
+    def read(self, name: str) -> Journal:
+        """Return what the file of a process says; an empty journal where there is no file.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        try:
+            with _File(self.folder / name, "rb+") as file:
+                data = file.readall()
+        except FileNotFoundError:
+            return Journal({})
+        return parsed(data)
+
+    def read_all(self) -> dict[str, Journal]:
+        """Return the journals of all processes that have a file, by name."""
+        return {name: self.read(name) for name in self.names()}
+
+    def remove(self, name: str) -> None:
+        """Delete the file of a process that is gone, unless its journal says that it holds something."""
+        if not self.read(name).open:
+            self._unlink(name)
+
+    def _unlink(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self.folder / name)
+
+    def tidy(self, held: Callable[[], Collection[str]]) -> None:
+        """Delete files of dead processes that nothing depends on any more; once a process.
+
+        ``held`` gives the keys that are held by anybody: a journal is kept while it has one of them,
+        or ends something that another file still calls held.
+        """
+        with self._lock:
+            if self._checked_by == os.getpid():
+                return
+            self._checked_by = os.getpid()
+        self._remove_drafts()
+        gone = [name for name in self.names() if self._is_old(name) and not self.alive(name)]
+        if not gone:
+            return
+        journals, kept = self.read_all(), set(held())
+        for name in gone:
+            elsewhere = {key for other, journal in journals.items() if other != name for key in journal.open}
+            journal = journals.get(name, Journal({}))
+            if kept.isdisjoint(journal.open) and elsewhere.isdisjoint(journal.ended):
+                self._unlink(name)
+
+    def _remove_drafts(self) -> None:
+        for name in os.listdir(self.folder):
+            if name.startswith(_DRAFT) and self._is_old(name):
+                self._unlink(name)
+
+    def _is_old(self, name: str) -> bool:
+        with suppress(FileNotFoundError):  # another process was faster
+            return time.time() - os.stat(self.folder / name).st_mtime > OLD_S
+        return False
+
+    def _append(self, lines: bytes) -> None:
+        """Write whole lines; after a write that failed or was cut short, on a line of their own."""
+        file = self._file
+        assert file is not None
+        lines = b"\n" + lines if self._torn else lines
+        self._torn = True
+        written = file.write(lines)
+        if written != len(lines):
+            raise OSError(f"{self.folder / self._name}: a line was written in part; is the disk full?")
+        self._torn = False
+
+    def _needed(self) -> int:
+        return sum(len(key) + len(record) for key, record in self._open.items()) + 40 * len(self._ended)
+
+    def _write_all(self) -> None:
+        """Write what is held now over the file, then cut it. A kill in between leaves old lines after it."""
+        file = self._file
+        assert file is not None
+        lines = [_begun(key, record) for key, record in self._open.items()]
+        file.seek(0)
+        self._append(b"".join([*lines, *map(_over, sorted(self._ended)), b"\n"]))
+        file.truncate()
+
+    def _leave_in_child(self) -> None:
+        """Forget the parent's file, whose lock is the parent's alone, and what the parent holds."""
+        self._reset()
+
+
+def _begun(key: str, record: bytes) -> bytes:
+    return b"H %b %b\n" % (key.encode(), record)
+
+
+def _over(key: str) -> bytes:
+    return b"E %b\n" % key.encode()
+
+
+def parsed(data: bytes) -> Journal:
+    r"""Return what a journal's bytes say.
+
+    >>> parsed(b'H a {"x": 1}\nE b\nH c {}\nE c\nH torn').open
+    {'a': b'{"x": 1}'}
+    """
+    begun: dict[str, bytes] = {}
+    ended: set[str] = set()
+    for line in data.split(b"\n")[:-1]:
+        kind, _, rest = line.partition(b" ")
+        key, _, record = rest.partition(b" ")
+        text = key.decode("utf-8", "replace")
+        if kind == b"H" and key and record:
+            begun[text] = record
+        elif kind == b"E" and key and not record and begun.pop(text, None) is None:
+            ended.add(text)
+    return Journal(begun, frozenset(ended))
+
+
+# --- one a process and folder
+
+_SHARED: Final[WeakValueDictionary[str, Presence]] = WeakValueDictionary()
+_PRESENCES: Final[WeakSet[Presence]] = WeakSet()
+_latest: Final[list[Presence]] = []
+"""The one that was asked for last is kept: a process that makes a tracker a job keeps its name."""
+
+
+def presence_in(folder: Path) -> Presence:
+    """Return this process's presence in a folder: the same object for all that ask."""
+    key = os.path.realpath(folder)
+    found = _SHARED.get(key)
+    if found is None:
+        found = _SHARED.setdefault(key, Presence(folder))
+    _latest[:] = [found]
+    return found
+
+
+def _in_child() -> None:
+    """Close the parent's files in a forked child, so that it cannot outlive the parent's locks."""
+    for presence in list(_PRESENCES):
+        presence._leave_in_child()
+    for file in list(_FILES):
+        with suppress(OSError):
+            file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
