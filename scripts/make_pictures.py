@@ -26,23 +26,19 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from shared.costs.cli.facts.budget import budget_facts
-from shared.costs.cli.facts.explanation import explain_facts
-from shared.costs.cli.facts.month import month_facts
-from shared.costs.cli.facts.optimization import optimization_facts
-from shared.costs.cli.facts.statement import statement_facts
-from shared.costs.cli.options import Span
 from shared.costs.demo.writing import write_sample
 from shared.costs.formats import load
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
+from shared.costs.reports.document import Report
+from shared.costs.reports.explain import explain_facts, explain_report
+from shared.costs.reports.reader import Reader
+from shared.costs.reports.show_budget import budget_facts, budget_report
+from shared.costs.reports.show_monthly import month_facts, month_report
+from shared.costs.reports.show_optimization import optimization_facts, optimization_report
+from shared.costs.reports.span import Span
+from shared.costs.reports.statement import statement_facts, statement_report
 from shared.costs.rollup import Query
-from shared.costs.views.budget import budget_report
-from shared.costs.views.explanation import explain_report
-from shared.costs.views.monthly import month_report
-from shared.costs.views.optimization import optimization_report
-from shared.costs.views.report import Report
-from shared.costs.views.statement import statement_report
 from shared.costs.workspace import Workspace
 
 README = ROOT / "README.md"
@@ -51,7 +47,7 @@ WIDTH = 90
 PAGE = ROOT / "scripts" / "pictures" / "november.png"
 PAGE_SIZE = "1280,1180"
 
-PICTURES: dict[str, Callable[[Workspace], Report]] = {
+PICTURES: dict[str, Callable[[Reader], Report]] = {
     "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, "rpatel", None)),
     "show-monthly": lambda sample: month_report(month_facts(sample, None, None)),
     "explain 2026-10 2026-11": lambda sample: explain_report(
@@ -82,7 +78,7 @@ def drawn(text: str) -> str:
     with history() as (workspace, folder):
 
         def picture(found: re.Match[str]) -> str:
-            report = _without(folder, PICTURES[found["command"]](workspace))
+            report = _without(folder, PICTURES[found["command"]](Reader(workspace)))
             lines = render(report, Canvas(WIDTH)).splitlines(keepends=True)
             shown = "".join(lines[: int(found["lines"])] if found["lines"] else lines)
             return f"<!-- picture: {found['line']} -->\n```text\n$ {found['line']}\n{shown}```\n"
@@ -93,7 +89,7 @@ def drawn(text: str) -> str:
 def photograph(browser: str) -> None:
     """Take a picture of the top of the month's report in a browser."""
     with history() as (workspace, folder), TemporaryDirectory() as private:
-        report = _without(folder, statement_report(statement_facts(workspace, None, None)))
+        report = _without(folder, statement_report(statement_facts(Reader(workspace), None, None)))
         page = Path(private) / "november.html"
         page.write_text(load("html").render(report), encoding="utf-8")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]

@@ -6,7 +6,7 @@ from os.path import abspath, dirname
 
 if __name__ == "__main__":
     sys.path.insert(0, dirname(dirname(abspath(__file__))))
-    from shared.costs.cli.main import main
+    from shared.costs.apps.cli.main import main
 
     try:
         main()

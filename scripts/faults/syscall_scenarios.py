@@ -13,8 +13,8 @@ from unittest import mock
 
 from scripts.faults.common import encode, entry
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
-from shared.costs.cli.exporting import INCOMPLETE
-from shared.costs.cli.program import run as dashboard
+from shared.costs.apps.cli.exporting import INCOMPLETE
+from shared.costs.apps.cli.program import run as dashboard
 from shared.costs.ledger import spool
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.storage import CostStorage

@@ -297,3 +297,12 @@ def loose_modes(paths: Iterable[Path]) -> list[tuple[Path, int]]:
         if mode & 0o077:
             found.append((path, mode))
     return found
+
+
+def runtime() -> str:
+    """Return the versions that a report of a fault needs: Python, SQLite, and which interpreter."""
+    import sqlite3  # only doctor asks
+    import sys
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{version}, SQLite {sqlite3.sqlite_version}, {sys.executable}"

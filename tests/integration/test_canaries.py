@@ -12,7 +12,7 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs import platform
-from shared.costs.cli.program import run
+from shared.costs.apps.cli.program import run
 from shared.costs.exchange.exports import exports
 from shared.costs.ledger import recorder
 from shared.costs.ledger.reader import read

@@ -16,7 +16,7 @@ import click
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.cli.program import cli
+from shared.costs.apps.cli.program import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

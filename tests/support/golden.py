@@ -12,7 +12,7 @@ from shared.costs.formats import load
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.layout import width_of
 from shared.costs.formats.text import render
-from shared.costs.views.report import Report
+from shared.costs.reports.document import Report
 
 FOLDER = Path(__file__).parents[1] / "golden"
 WIDTHS = (60, 80, 120)

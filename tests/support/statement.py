@@ -21,15 +21,16 @@ from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
-from shared.costs.views.anomalies import AnomalyFacts
-from shared.costs.views.common import Health
-from shared.costs.views.explanation import ExplainFacts
-from shared.costs.views.forecast import ForecastFacts, LimitForecast
-from shared.costs.views.job import JobFacts, MonthShare
-from shared.costs.views.monthly import MonthFacts
-from shared.costs.views.optimization import OptimizationFacts
-from shared.costs.views.receipt import ReceiptFacts
-from shared.costs.views.statement import DearJob, StatementFacts
+from shared.costs.reports.anomalies import AnomalyFacts
+from shared.costs.reports.common import Health
+from shared.costs.reports.explain import ExplainFacts
+from shared.costs.reports.forecast import ForecastFacts
+from shared.costs.reports.projections import LimitForecast
+from shared.costs.reports.receipt import ReceiptFacts
+from shared.costs.reports.show_job import JobFacts, MonthShare
+from shared.costs.reports.show_monthly import MonthFacts
+from shared.costs.reports.show_optimization import OptimizationFacts
+from shared.costs.reports.statement import DearJob, StatementFacts
 from tests.support.history import fold, spend
 
 NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))

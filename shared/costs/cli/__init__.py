@@ -1,1 +1,1 @@
-"""``cost-dashboard``: commands parse, call and print. What figures mean is decided elsewhere."""
+"""The former place of the command line, which installed scripts still name."""

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from ..formats.csv import safe_text
-from ..views.report import Column, Kind, Note, Report, Table, Value
+from ..reports.document import Column, Kind, Note, Report, Table, Value
 from .warehouse import Answer
 
 SHOWN: Final = 1_000

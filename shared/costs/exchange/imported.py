@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..money import to_usd
-from ..views.report import Column, Figure, Note, Report, Table
+from ..reports.document import Column, Figure, Note, Report, Table
 from .importing import Tally
 
 _MANY = 20

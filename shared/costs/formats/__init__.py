@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from ..errors import WrongUsage
-from ..views.report import Report
+from ..reports.document import Report
 
 _HELPERS = frozenset({"bars", "canvas", "drawing", "layout", "values"})
 

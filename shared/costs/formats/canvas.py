@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TextIO
 
-from ..views.report import Tone
+from ..reports.document import Tone
 
 MIN_WIDTH: Final = 40
 MAX_WIDTH: Final = 120

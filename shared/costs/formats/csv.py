@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from ..money import Nanos, json_number
-from ..views.report import Kind, Report, Table, Value, json_key
+from ..reports.document import Kind, Report, Table, Value, json_key
 from .values import tame
 
 SUFFIX = ".csv"

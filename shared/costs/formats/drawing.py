@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ..views.report import Chart, Kind, Layer, Series
+from ..reports.document import Chart, Kind, Layer, Series
 from .values import places_for, show, tame
 
 PALETTE: Final = 6

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..money import format_usd
-from ..views.report import Chart, Column, Figure, Gauge, Note, Report, Row, Table, Value
+from ..reports.document import Chart, Column, Figure, Gauge, Note, Report, Row, Table, Value
 from .drawing import Drawing, chart_of, draw
 from .values import places_for, show, tame
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..views.report import Report
+from ..reports.document import Report
 
 SUFFIX = ".json"
 

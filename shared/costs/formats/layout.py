@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
-from ..views.report import Column, Table
+from ..reports.document import Column, Table
 from .bars import bar
 from .canvas import Canvas
 from .values import places_for, show, tame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..views.report import Column, Figure, Gauge, Note, Report, Row, Series, Table
+from ..reports.document import Column, Figure, Gauge, Note, Report, Row, Series, Table
 from .bars import legend, sparkline
 from .values import places_for, show, tame
 

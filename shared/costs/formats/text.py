@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ..money import format_usd
-from ..views.report import Figure, Gauge, Note, Report, Series, Table
+from ..reports.document import Figure, Gauge, Note, Report, Series, Table
 from .bars import as_read, gauge_bar, legend, sparkline
 from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..money import Nanos, format_usd
-from ..views.report import Kind, Value
+from ..reports.document import Kind, Value
 
 NOT_KNOWN = {"money": "unpriced", "amount": "unpriced"}
 """What stands for ``None``; a dash for every other kind."""

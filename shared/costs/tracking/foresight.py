@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ..analysis.forecast import forecast
 from ..analysis.history import history_of
 from ..budgets.limits import Crossing, Spending, foresee
 from ..periods import Period
-from ..workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..index.index import Index
 
 
-def foreseen(workspace: Workspace, spendings: Iterable[Spending]) -> list[Crossing]:
+def foreseen(index: Index, spendings: Iterable[Spending], now: datetime) -> list[Crossing]:
     """Return the alerts of monthly limits that will be passed as days have been going.
 
     Nothing is foreseen before two weeks of days tell weekdays apart: an alert is told once, and must
     not be used up by a busy first morning.
     """
-    now = workspace.clock()
-    found = (_foreseen(workspace, each, each.limit.period, now) for each in spendings if _likely(each, now))
+    found = (_foreseen(index, each, each.limit.period, now) for each in spendings if _likely(each, now))
     return [crossed for crossed in found if crossed is not None]
 
 
-def _foreseen(
-    workspace: Workspace, spending: Spending, period: Period | None, now: datetime
-) -> Crossing | None:
+def _foreseen(index: Index, spending: Spending, period: Period | None, now: datetime) -> Crossing | None:
     if period is None:
         return None
-    days = history_of(workspace.index, spending.limit.scope.owner, period, now)
+    days = history_of(index, spending.limit.scope.owner, period, now)
     expected = forecast(days, period, now)
     return foresee(spending, expected.projected) if expected.by_weekday else None
 

@@ -98,7 +98,7 @@ class BudgetWatch:
         if ended:
             from .foresight import foreseen  # no call pays for it
 
-            crossed += foreseen(self._workspace, tightest_first(spendings))
+            crossed += foreseen(self._workspace.index, tightest_first(spendings), self._workspace.clock())
         return [_alert(each) for each in self._untold(crossed)]
 
     def questions(self, stage: str | None) -> Questions:

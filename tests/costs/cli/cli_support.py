@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.cost_tracker import CostTracker
-from shared.costs.cli.program import run
+from shared.costs.apps.cli.program import run
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "tools" / "cost-dashboard.py"

@@ -12,9 +12,9 @@ import click
 import pytest
 
 from shared.costs import __version__
-from shared.costs.cli import main
-from shared.costs.cli.app import DashboardCommand
-from shared.costs.cli.program import cli
+from shared.costs.apps.cli import main
+from shared.costs.apps.cli.app import DashboardCommand
+from shared.costs.apps.cli.program import cli
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
 HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "ruamel", "tempfile"}
@@ -106,7 +106,7 @@ def test_an_unexpected_failure_has_a_traceback_only_with_debug(
     def broken(*_: object) -> None:
         raise RuntimeError("a\x1b[31m fault")
 
-    monkeypatch.setattr("shared.costs.cli.commands.show_budget.budget_facts", broken)
+    monkeypatch.setattr("shared.costs.apps.cli.commands.show_budget.budget_facts", broken)
     ran = dashboard("show-budget")
     assert ran.code == 3
     assert ran.err == (
@@ -162,7 +162,7 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch, dashboard: Dashb
     def interrupted(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("shared.costs.cli.commands.show_budget.budget_facts", interrupted)
+    monkeypatch.setattr("shared.costs.apps.cli.commands.show_budget.budget_facts", interrupted)
     ran = dashboard("show-budget")
     assert (ran.code, ran.err) == (130, "\ninterrupted\n")
 
@@ -173,7 +173,7 @@ def test_an_interrupt_while_starting_is_quiet_too(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shared.costs.cli.program.run", interrupted)
+    monkeypatch.setattr("shared.costs.apps.cli.program.run", interrupted)
     monkeypatch.setattr(main, "_leave", sys.exit)
     with pytest.raises(SystemExit) as left:
         main.main([])
@@ -182,7 +182,7 @@ def test_an_interrupt_while_starting_is_quiet_too(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_an_interrupt_while_starting_is_told_by_the_code_where_no_message_can_be_written() -> None:
-    interrupted = "import signal; from shared.costs.cli import main, program;"
+    interrupted = "import signal; from shared.costs.apps.cli import main, program;"
     interrupted += "program.run = lambda _: signal.raise_signal(signal.SIGINT); main.main([])"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", interrupted], stderr=full, check=False)
@@ -254,7 +254,7 @@ def test_completion_says_nothing_where_nothing_can_be_read(tmp_path: Path) -> No
 def test_start_up_imports_little() -> None:
     script = (
         "import sys; sys.argv = ['cost-dashboard', 'show-budget']\n"
-        "from shared.costs.cli.program import run\n"
+        "from shared.costs.apps.cli.program import run\n"
         "run(['show-budget'])\n"
         f"print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr)\n"
     )
@@ -273,7 +273,7 @@ def test_watch_shows_it_again(command: str, monkeypatch: pytest.MonkeyPatch, das
         if len(naps) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("shared.costs.cli.app.time.sleep", nap)
+    monkeypatch.setattr("shared.costs.apps.cli.app.time.sleep", nap)
     ran = dashboard(command, "--watch", "5")
     assert (ran.code, naps) == (130, [5.0, 5.0, 5.0])
     first = ran.out.splitlines()[0]

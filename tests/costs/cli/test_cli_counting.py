@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from shared.costs.cli.counting import counting
+from shared.costs.apps.cli.counting import counting
 
 
 class Terminal(io.StringIO):

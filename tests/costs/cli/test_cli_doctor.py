@@ -10,9 +10,10 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets.gate import Request
-from shared.costs.cli.facts.doctor import doctor_facts
 from shared.costs.ledger.spool import put
 from shared.costs.money import Nanos
+from shared.costs.reports.doctor import doctor_facts
+from shared.costs.reports.reader import Reader
 from shared.costs.storage import CostStorage
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import Dashboard
@@ -68,7 +69,9 @@ def test_doctor_finds_a_wrong_clock_and_old_prices(cost_home: Path, jobs: Path, 
         workspace.gate.reserve(held, workspace.profile).void()
     CostTracker(jobs / JOB).log_usage("openai", "gpt-4o", 1000, 200, timestamp=ahead)
     with Workspace(clock=lambda: back) as workspace:
-        found = [(f.what, f.state, f.found) for f in doctor_facts(workspace).findings if f.state != "ok"]
+        found = [
+            (f.what, f.state, f.found) for f in doctor_facts(Reader(workspace)).findings if f.state != "ok"
+        ]
     assert ("clock", "wrong", "reservations count at 2036-03-01 00:00 UTC, which is yet to come") in found
     assert ("clock", "note", "1 call lies more than a day in the future") in found
     assert any(what == "stale prices" and "days ago" in text for what, _, text in found)

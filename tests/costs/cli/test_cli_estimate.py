@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from shared.costs.analysis.estimates import WHOLE, Asked, ModelCost, StageEstimate
-from shared.costs.cli.media import NotMeasured, characters_of, seconds_of
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
-from shared.costs.views.estimate import (
+from shared.costs.reports.estimate import (
     Left,
     Work,
     comparison_report,
     estimate_report,
     history_estimate_report,
 )
+from shared.costs.reports.media import NotMeasured, characters_of, seconds_of
 from tests.costs.cli.cli_support import ROOT, Dashboard
 from tests.support.golden import check_report
 

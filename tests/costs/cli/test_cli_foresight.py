@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.costs.cli.completing import Completion, complete_job, complete_name, complete_side
+from shared.costs.apps.cli.completing import Completion, complete_job, complete_name, complete_side
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import Dashboard
 from tests.support.history import entry
@@ -32,7 +32,7 @@ def even(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """A dollar a day for six weeks, up to the noon of 22 November: $22 of this month."""
     (tmp_path / "profile.yaml").write_text(LIMITS)
     monkeypatch.setenv("COST_TRACKER_PROFILE", str(tmp_path / "profile.yaml"))
-    monkeypatch.setattr("shared.costs.cli.app.Workspace", partial(Workspace, clock=lambda: NOW))
+    monkeypatch.setattr("shared.costs.apps.cli.app.Workspace", partial(Workspace, clock=lambda: NOW))
     with Workspace(cost_home) as workspace:
         workspace.storage.prepare()
         days = [NOW - timedelta(days=ago, hours=3) for ago in range(42)]

@@ -14,11 +14,11 @@ from typing import Any
 import click
 import pytest
 
-from shared.costs.cli.app import App
-from shared.costs.cli.program import cli, run
+from shared.costs.apps.cli.app import App
+from shared.costs.apps.cli.program import cli, run
 from shared.costs.model import Charge, Entry
 from shared.costs.money import Nanos
-from shared.costs.views.report import Report
+from shared.costs.reports.document import Report
 from shared.costs.workspace import Workspace
 from tests.support.golden import FOLDER, WIDTHS, check_report
 from tests.support.history import busy_month
@@ -98,7 +98,7 @@ def saved(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A cost storage with the small history, as it is at noon of its last day."""
     (tmp_path / "profile.yaml").write_text(PROFILE)
     monkeypatch.setenv("COST_TRACKER_PROFILE", str(tmp_path / "profile.yaml"))
-    monkeypatch.setattr("shared.costs.cli.app.Workspace", partial(Workspace, clock=lambda: NOW))
+    monkeypatch.setattr("shared.costs.apps.cli.app.Workspace", partial(Workspace, clock=lambda: NOW))
     with Workspace(cost_home) as workspace:
         workspace.storage.prepare()
         save(history(), tmp_path / "out", workspace)

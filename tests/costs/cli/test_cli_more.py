@@ -382,7 +382,7 @@ def test_doctor_goes_on_after_a_look_that_failed(
     def unreadable(_: object) -> None:
         raise OSError("no such device")
 
-    monkeypatch.setattr("shared.costs.cli.facts.doctor_entries.waiting", unreadable)
+    monkeypatch.setattr("shared.costs.reports.doctor.waiting", unreadable)
     findings = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}
     assert (findings["spool"]["state"], findings["spool"]["found"]) == ("wrong", "no such device")
     assert findings["reservations"]["state"] == "ok"

@@ -14,7 +14,7 @@ from shared.costs.memory import Memory
 from shared.costs.pricing.check import Finding
 from shared.costs.pricing.description import DatedPrice, PricedModel, RateLine
 from shared.costs.pricing.update import Change
-from shared.costs.views.prices import (
+from shared.costs.reports.prices import (
     CheckedPrices,
     PriceUpdate,
     checked_prices_report,

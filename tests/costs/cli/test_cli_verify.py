@@ -8,9 +8,7 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.verify import LINE_KINDS, Account, LineFinding, LineKind
 from shared.costs.money import Nanos
-from shared.costs.rollup import Totals
-from shared.costs.storage import LEDGER_NAME
-from shared.costs.views.verify import (
+from shared.costs.reports.verify import (
     Disagreement,
     PriceAudit,
     PriceFinding,
@@ -18,6 +16,8 @@ from shared.costs.views.verify import (
     VerifyFacts,
     verify_report,
 )
+from shared.costs.rollup import Totals
+from shared.costs.storage import LEDGER_NAME
 from tests.costs.cli.cli_support import Dashboard, write_october
 from tests.support.golden import check_report
 

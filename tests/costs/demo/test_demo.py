@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.cli.program import run
+from shared.costs.apps.cli.program import run
 from shared.costs.demo.history import RUNAWAY_CALLS
 from shared.costs.demo.world import PEOPLE
 from shared.costs.demo.writing import Sample, write_sample

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from exchange_samples import entry
 
-from shared.costs.cli.program import run
+from shared.costs.apps.cli.program import run
 from shared.costs.exchange.exports import exports
 from shared.costs.exchange.importing import Importer, Source
 from shared.costs.exchange.imports import import_for

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from shared.costs.errors import UnsafePath, WrongUsage
 from shared.costs.exchange.cells import cells_of, cells_of_line
 from shared.costs.exchange.columns import COLUMN_NAMES, entry_of, row_of
-from shared.costs.exchange.destination import CannotWrite, replacing
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
 from shared.costs.exchange.source import Indexed, Listed
@@ -31,6 +30,7 @@ from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, s
 from shared.costs.ledger.writer import append
 from shared.costs.model import Entry, Usage
 from shared.costs.money import from_json_number, from_usd
+from shared.costs.replacing import CannotWrite, replacing
 from shared.costs.rollup import Query, Totals
 from shared.costs.storage import LEDGER_NAME, CostStorage
 
@@ -517,7 +517,7 @@ from pathlib import Path
 name, target, limit, here = sys.argv[1:]
 sys.path[:0] = [".", here]
 from exchange_samples import entry
-from shared.costs.exchange.destination import CannotWrite, replacing
+from shared.costs.replacing import CannotWrite, replacing
 from shared.costs.exchange.exports import Context, export_named
 from shared.costs.exchange.source import Listed
 given = [entry(n, description=str(n) * 40, request_id=f"{n * 7919:x}") for n in range(2_000)]

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.errors import WrongUsage
-from shared.costs.exchange.destination import replacing
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.importing import Importer, Source, Tally, folder_name
 from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
 from shared.costs.exchange.source import Listed
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.replacing import replacing
 from shared.costs.storage import CostStorage
 
 ROWS: list[dict[str, Any]] = [

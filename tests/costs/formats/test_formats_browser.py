@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from shared.costs.formats.html import render
-from shared.costs.views.receipt import receipt_report
-from shared.costs.views.report import Report
-from shared.costs.views.statement import statement_report
+from shared.costs.reports.document import Report
+from shared.costs.reports.receipt import receipt_report
+from shared.costs.reports.statement import statement_report
 from tests.costs.formats.test_formats_html import report
 from tests.support.history import busy_month, entry
 from tests.support.statement import receipt_facts, statement_facts

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.formats.drawing import PALETTE, chart_of, draw, scale, some
-from shared.costs.views.report import Chart, Layer, Series
+from shared.costs.reports.document import Chart, Layer, Series
 
 LABELS = ("1 Nov", "2 Nov", "3 Nov")
 

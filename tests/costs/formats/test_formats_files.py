@@ -16,7 +16,7 @@ from shared.costs.formats import load, names
 from shared.costs.formats.csv import cell, safe_text
 from shared.costs.formats.markdown import escape
 from shared.costs.money import Nanos
-from shared.costs.views.report import Column, Figure, Gauge, Note, Report, Series, Table
+from shared.costs.reports.document import Column, Figure, Gauge, Note, Report, Series, Table
 
 COLUMNS = (Column("model", "Model"), Column("cost", "Cost", "money"), Column("calls", "Calls", "count"))
 TABLE = Table(

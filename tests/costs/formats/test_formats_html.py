@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.costs.formats.html import render
 from shared.costs.money import Nanos
-from shared.costs.views.report import Column, Figure, Gauge, Note, Report, Series, Table
+from shared.costs.reports.document import Column, Figure, Gauge, Note, Report, Series, Table
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m"
 

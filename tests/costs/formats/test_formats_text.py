@@ -16,7 +16,7 @@ from shared.costs.formats.layout import pad, shorten, width_of, wrap
 from shared.costs.formats.text import render
 from shared.costs.formats.values import duration, places_for, short_count, show, tame
 from shared.costs.money import Nanos
-from shared.costs.views.report import Column, Figure, Gauge, Note, Report, Series, Table
+from shared.costs.reports.document import Column, Figure, Gauge, Note, Report, Series, Table
 
 TEXTS = st.text(max_size=40)
 AMOUNTS = st.integers(-(10**15), 10**15)

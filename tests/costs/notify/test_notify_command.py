@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from notify_servers import web_server
 
-from shared.costs.cli.program import run
+from shared.costs.apps.cli.program import run
 from shared.costs.index.state import StateDb
 from shared.costs.notify.queue import Notice, put
 from shared.costs.storage import CostStorage
@@ -88,7 +88,7 @@ def test_what_waits_is_shown_and_can_be_sent(
     assert asked(capsys, "status") == (0, {"waiting": 1, "given_up": []})
     assert _findings(capsys) == [("note", "1 alert waits to be sent", "cost-dashboard notify send")]
     with monkeypatch.context() as patch:
-        patch.setattr("shared.costs.cli.facts.doctor_entries.find_spec", lambda _name: None)
+        patch.setattr("shared.costs.reports.doctor.find_spec", lambda _name: None)
         assert _findings(capsys) == [
             ("wrong", "1 alert waits to be sent", "pip install 'cost-ledger[notify]'")
         ]

@@ -9,7 +9,7 @@ from shared.costs.formats import text
 from shared.costs.formats.canvas import Canvas
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
-from shared.costs.views.run import run_report
+from shared.costs.reports.run import run_report
 
 PRICED = Charge(
     {"input": Nanos(2_500_000), "output": Nanos(2_000_000)}, PricedBy("catalogue", "1", "openai/gpt-4o")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.cli.program import run
+from shared.costs.apps.cli.program import run
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
 from tests.support.golden import check

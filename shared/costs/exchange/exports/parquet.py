@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ..destination import CannotWrite
+from ...replacing import CannotWrite
 from ..source import Source
 from ..warehouse import run, staged
 from . import Context, Export

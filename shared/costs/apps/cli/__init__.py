@@ -1,0 +1,1 @@
+"""``cost-dashboard``: commands parse, call and print. What figures mean is decided elsewhere."""

@@ -1,0 +1,170 @@
+"""What every command has: a workspace, an output format, and a place to print to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from ...formats import load, names
+from ...formats.canvas import Canvas
+from ...reports.document import Report
+from ...reports.reader import Reader
+from ...workspace import Workspace
+from .progress import share_bar
+
+_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+"""Puts the cursor at the top and clears the screen and its history (ECMA-48)."""
+
+
+class ReaderGone(Exception):
+    """Whoever read the output has had enough (``| head``)."""
+
+
+class Output(NamedTuple):
+    """Where a report goes, and in which format. ``path`` is ``None`` for stdout."""
+
+    format_name: str = "text"
+    path: Path | None = None
+
+
+class App(NamedTuple):
+    """One run of one command."""
+
+    workspace: Workspace
+    output: Output
+
+    @property
+    def reader(self) -> Reader:
+        """What reports read from, at the present instant."""
+        return Reader(self.workspace, share_bar)
+
+    @property
+    def default_user(self) -> str:
+        """The user whom a command without ``--user`` is about."""
+        # As the tracker has it; importing that for two words would take 4 ms.
+        return self.workspace.environ.get("COST_TRACKER_USER") or "1"
+
+    def show(self, report: Report) -> None:
+        """Print or write the report as the user asked."""
+        if self.output.path is not None:
+            self.pour([load(self.output.format_name).render(report)])
+            return
+        canvas = Canvas.of(sys.stdout, self.workspace.environ)
+        if self.output.format_name == "text":
+            from ...formats import text as text_format  # other formats do not pay for it
+
+            sys.stdout.write(text_format.render(report, canvas))
+        else:
+            sys.stdout.write(canvas.fit(load(self.output.format_name).render(report)))
+
+    def pour(self, pieces: Iterable[str]) -> None:
+        """Print or write text that comes in pieces, and is never whole in memory."""
+        if self.output.path is None:
+            canvas = Canvas.of(sys.stdout, self.workspace.environ)
+            for piece in pieces:
+                sys.stdout.write(canvas.fit(piece))
+            return
+        from ...replacing import replacing  # the terminal does not pay for it
+
+        with replacing(self.output.path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(pieces)
+        self.say(f"wrote {self.output.path}")
+
+    def watch(self, make: Callable[[], Report], every_s: float | None) -> None:
+        """Show a report, and with ``every_s`` show it anew every so many seconds until interrupted."""
+        self.show(make())
+        while every_s is not None:
+            sys.stdout.flush()
+            time.sleep(every_s)
+            if sys.stdout.isatty():
+                sys.stdout.write(_CLEAR)
+            self.show(make())
+
+    def say(self, message: str) -> None:
+        """Tell the user something beside the data, on stderr."""
+        sys.stderr.write(Canvas.of(sys.stderr, self.workspace.environ).fit(message) + "\n")
+
+
+class DashboardCommand(click.Command):
+    """A command with the options that all of them share, examples in its help, and a section."""
+
+    def __init__(self, *, section: str, examples: Sequence[str], **given: Any) -> None:
+        super().__init__(**given)
+        self.section = section
+        self.examples = examples
+        own = {param.name for param in self.params}
+        self.params.extend(option for option in _shared_options() if option.name not in own)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, each on a line of its own."""
+        root = ctx.find_root().info_name
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{root} {example}\n")
+        super().format_epilog(ctx, formatter)
+
+
+def dashboard_command(
+    section: str, *examples: str, prepares: bool = True
+) -> Callable[[Callable[..., int | None]], DashboardCommand]:
+    """Make a function a command of the dashboard: it gets an :class:`App` and its own parameters.
+
+    ``section`` is the heading in ``--help``; ``examples`` are command lines without the program's
+    name. The function returns an exit code, or nothing for "fine". With ``prepares`` the cost storage
+    is made where it is missing.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> DashboardCommand:
+        make = click.command(cls=DashboardCommand, section=section, examples=examples)
+        return make(_in_app(function, prepares))
+
+    return decorate
+
+
+def _in_app(function: Callable[..., int | None], prepares: bool) -> Callable[..., int | None]:
+    @wraps(function)
+    def call(**given: Any) -> int | None:
+        shared = {name: given.pop(name) for name in _SHARED_NAMES}
+        click.get_current_context().obj.debug = shared["debug"]
+        output = _output(shared["format_name"], shared["as_json"], shared["output"])
+        with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
+            if prepares:
+                workspace.storage.prepare()
+            try:
+                return function(App(workspace, output), **given)
+            except BrokenPipeError as gone:
+                raise ReaderGone from gone  # click would exit with 1, which means bad news
+
+    return call
+
+
+def _output(name: str | None, as_json: bool, file: str | None) -> Output:
+    """Return where to print and how; without a word, the format is that of the file's ending."""
+    path = Path(file) if file and file != "-" else None
+    suffix = path.suffix.lstrip(".") if path else ""
+    guessed = suffix if suffix in _SUFFIXES else "text"
+    return Output("json" if as_json else name or guessed, path)
+
+
+_SUFFIXES = frozenset({"json", "csv", "md", "txt", "html"})
+_SHARED_NAMES = ("as_json", "format_name", "output", "cost_storage", "profile", "debug")
+
+
+def _shared_options() -> list[click.Parameter]:
+    storage = "The cost storage. Default: COST_TRACKER_HOME, or your data folder."
+    formats = "How to print it. Without it: text, or what the ending of --output says."
+    return [
+        click.Option(["--json", "as_json"], is_flag=True, help="The same as --format json."),
+        click.Option(["--format", "format_name"], type=click.Choice([*names(), "md"]), help=formats),
+        click.Option(["--output", "-o"], metavar="FILE", help="Write to a file instead of the terminal."),
+        click.Option(["--cost-storage"], metavar="DIR", help=storage),
+        click.Option(["--profile"], metavar="FILE", help="The profile. Default: as show-budget says."),
+        click.Option(["--debug"], is_flag=True, help="Show where an unexpected failure came from."),
+    ]

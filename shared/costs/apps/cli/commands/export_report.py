@@ -1,0 +1,73 @@
+"""``cost-dashboard export-report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ....errors import WrongUsage
+from ....exchange.exports import exports
+from ....formats import names
+from ....reports.document import Report
+from ....reports.jobs import find_job
+from ....reports.receipt import receipt_facts, receipt_report
+from ....reports.span import Span
+from ....reports.statement import statement_facts, statement_report
+from ..app import App, dashboard_command
+from ..completing import complete_job
+from ..exporting import write_entries
+from ..options import month_option, user_option
+from ..reporting import query_of
+
+_REPORTS = [*names(), "md"]
+_ENTRIES = [name for name in exports() if name not in _REPORTS]
+_NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
+
+
+@dashboard_command(
+    "Record and share",
+    "export-report --format html --output november.html",
+    "export-report --format md --month 2026-10",
+    "export-report --format json --job job-20261122-rpatel-0001",
+    "export-report --format csv --entries --output entries.csv",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice([*_REPORTS, "focus", *_ENTRIES]),
+    help="A report as text, json, csv, md ...; or, in the other formats, the entries themselves.",
+)
+@click.option(
+    "--job", metavar="JOB", shell_complete=complete_job, help="The receipt of one job, not the month."
+)
+@click.option("--entries", "all_entries", is_flag=True, help="The entries themselves, in csv or json.")
+@month_option
+@user_option
+def command(
+    app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool
+) -> int | None:
+    """Write a month's report, a job's receipt, or all entries, in the format you need.
+
+    A month's report has what show-monthly, forecast, explain, anomalies and show-optimization say of it;
+    as html it is one page to send or print. Without --month, entries are those of the whole history and
+    a report is of the present month. Without --output it goes to the terminal. The exit code is 3 where
+    entries are missing because a ledger could not be read.
+    """
+    kind = app.output.format_name
+    if all_entries or kind not in _REPORTS:
+        if job is not None:
+            raise WrongUsage(
+                f"the receipt of a job cannot be written as {kind}; leave out --job or --entries"
+            )
+        filters = {"user": user} if user else {}
+        kind = _NEWEST_FOCUS if kind == "focus" else "csv" if kind == "text" else kind
+        return write_entries(app, kind, app.output.path or Path("-"), query_of(filters), Span(month_name))
+    app.show(_report(app, job, month_name, user))
+    return None
+
+
+def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
+    if job is not None:
+        return receipt_report(receipt_facts(app.reader, find_job(app.reader, job)))
+    return statement_report(statement_facts(app.reader, user, month_name))

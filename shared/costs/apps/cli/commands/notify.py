@@ -1,0 +1,113 @@
+"""``cost-dashboard notify``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ....notify.addresses import Address, addresses_of, budget_for
+from ....notify.queue import Notice, Standing, standing
+from ....notify.sender import Pass, Sender, deliver_digest
+from ....reports.document import Column, Figure, Note, Report, Table
+from ..app import App, dashboard_command
+from ..options import user_option
+
+FINE, BAD_NEWS = 0, 1
+SENT, NOT_SENT = "sent", "not sent"
+
+
+@dashboard_command("Budgets", "notify test", "notify test --user rpatel", "notify status", "notify send")
+@click.argument("action", type=click.Choice(["test", "status", "send"]))
+@user_option
+def command(app: App, action: str, user: str | None) -> int:
+    """Try where budget alerts are sent to, see what waits, or send it now.
+
+    `test` sends one message to each address of the profile's `notify` and `notification_email` and
+    says which were accepted; addresses themselves are not shown, since they can hold a password.
+    `status` tells what waits in the queue and what was given up; `send` sends all that waits.
+    Needs Apprise: pip install 'cost-ledger[notify]'. The exit code is 1 where something was not sent.
+    """
+    if action == "test":
+        return _test(app, user or app.default_user)
+    if action == "send":
+        return _send(app)
+    app.show(_status_report(standing(app.workspace.state, app.workspace.clock())))
+    return FINE
+
+
+def _test(app: App, user: str) -> int:
+    environ = app.workspace.environ
+    addresses = addresses_of(budget_for(app.workspace.profile, user), environ)
+    notice = Notice(
+        audience=user,
+        profile="",
+        key="test",
+        level="info",
+        text=f"This is a test: budget alerts of user {user} will arrive here.",
+        made_at=app.workspace.clock(),
+    )
+    faults = [(address, deliver_digest(address, [notice])) for address in addresses]
+    app.show(_test_report(user, faults))
+    return BAD_NEWS if not faults or any(fault for _, fault in faults) else FINE
+
+
+def _test_report(user: str, faults: list[tuple[Address, str]]) -> Report:
+    columns = (Column("address", "Address"), Column("state", "State"), Column("why", "Why", wraps=True))
+    names = [address.name for address, _ in faults]
+    rows = tuple(
+        (name, NOT_SENT if fault else SENT, fault)
+        for name, (_, fault) in zip(_told_apart(names), faults, strict=True)
+    )
+    remedy = "Name one under budget: notify: in the profile, or as notification_email."
+    return Report(
+        title=f"Test messages for user {user}",
+        tables=(Table("", columns, rows, empty="no address"),),
+        notes=() if rows else (Note(f"No address is configured for user {user}. {remedy}", "warning"),),
+        data={
+            "user_id": user,
+            "addresses": [{"address": name, "sent": state == SENT, "why": why} for name, state, why in rows],
+        },
+    )
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names of addresses, numbered as the profile has them where several are called the same.
+
+    >>> _told_apart(["json://...", "env:SLACK", "json://..."])
+    ['json://... (1)', 'env:SLACK', 'json://... (2)']
+    """
+    return [
+        f"{name} ({names[: at + 1].count(name)})" if names.count(name) > 1 else name
+        for at, name in enumerate(names)
+    ]
+
+
+def _send(app: App) -> int:
+    sender = Sender(app.workspace.state, app.workspace.environ)
+    sent = sender.deliver_due(app.workspace.clock(), at_once=True)
+    app.show(_send_report(sent))
+    return BAD_NEWS if sent.faults else FINE
+
+
+def _send_report(done: Pass) -> Report:
+    columns = (Column("address", "Address"), Column("why", "Why", wraps=True))
+    return Report(
+        title="Waiting alerts",
+        figures=(Figure("sent", "Sent", done.sent, "count"),),
+        tables=(Table("Not accepted", columns, done.faults),) if done.faults else (),
+        data={"sent": done.sent, "faults": [{"address": name, "why": why} for name, why in done.faults]},
+    )
+
+
+def _status_report(found: Standing) -> Report:
+    columns = (Column("alert", "Alert"), Column("why", "Why", wraps=True))
+    return Report(
+        title="Alerts on their way",
+        figures=(Figure("waiting", "Waiting", found.waiting, "count"),),
+        tables=(Table("Given up within 30 days", columns, found.given_up),) if found.given_up else (),
+        data={
+            "waiting": found.waiting,
+            "given_up": [{"alert": text, "why": why} for text, why in found.given_up],
+        },
+    )

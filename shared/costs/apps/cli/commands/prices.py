@@ -1,0 +1,69 @@
+"""``cost-dashboard prices``."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+import click
+
+from ....errors import WrongUsage
+from ....reports.prices import (
+    checked,
+    checked_prices_report,
+    listed,
+    price_report,
+    price_update_report,
+    prices_report,
+    shown,
+    updated,
+    upgraded,
+)
+from ..app import App, dashboard_command
+from ..options import Day
+
+
+@dashboard_command(
+    "Keep in order",
+    "prices show gpt-4o",
+    "prices list gemini --format md",
+    "prices check",
+    "prices update genai_prices-0.2.9-py3-none-any.whl",
+    "prices update offer.yaml --yes",
+)
+@click.argument("action", type=click.Choice(["list", "show", "check", "update"]), default="list")
+@click.argument("what", required=False, metavar="[MODEL|FILE]")
+@click.option("--on", "day", type=Day(), metavar="DATE", help="The prices of this day instead of today.")
+@click.option("--everything", is_flag=True, help="List all that genai-prices knows, not only what was used.")
+@click.option("--yes", is_flag=True, help="Take the update; without it only the difference is shown.")
+def command(
+    app: App, action: str, what: str | None, *, day: date | None, everything: bool, yes: bool
+) -> int | None:
+    """Where prices come from, since when, and taking newer ones.
+
+    `list` shows every model with a price, or those with MODEL in their name. `show` has all rates of
+    a model and the arithmetic of an example. `check` finds calls without a price, stale sources and
+    sources that disagree (exit code 1: calls have no price). `update` takes a wheel of genai-prices
+    or a price file; without one it shows what the installed release changed since the one before.
+    """
+    at = datetime.combine(day, time.min, tzinfo=UTC) if day else app.workspace.clock()
+    if action == "list":
+        app.show(prices_report(listed(app.reader, at, what or "", everything=everything), at))
+    elif action == "show":
+        app.show(price_report(shown(app.reader, _given(what, "which model"), at), at))
+    elif action == "update":
+        found = updated(app.reader, Path(what), write=yes) if what else upgraded(app.reader)
+        app.show(price_update_report(found))
+    else:
+        if what:
+            raise WrongUsage("check looks at all models in the ledgers; leave the name out")
+        facts = checked(app.reader)
+        app.show(checked_prices_report(facts))
+        return facts.exit_code
+    return None
+
+
+def _given(what: str | None, question: str) -> str:
+    if what is None:
+        raise WrongUsage(f"say {question}; see cost-dashboard prices --help")
+    return what

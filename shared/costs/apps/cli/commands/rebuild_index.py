@@ -1,0 +1,68 @@
+"""``cost-dashboard rebuild-index``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ....errors import WrongUsage
+from ....index.index import Index
+from ....index.rebuild import Rebuilt
+from ....reports.progress import Told
+from ....reports.rebuilt import rebuilt_report
+from ....rollup import Query
+from ....storage import LEDGER_NAME
+from ..app import App, dashboard_command
+from ..progress import share_bar
+
+
+@dashboard_command(
+    "Keep in order",
+    "rebuild-index",
+    "rebuild-index --root ~/pipelines/out",
+    "rebuild-index out/2026-11-22/job-20261122-rpatel-0001",
+)
+@click.argument("paths", nargs=-1, metavar="[LEDGER_OR_JOB_DIR]...", type=click.Path(path_type=Path))
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also look for ledgers under this directory; may be repeated.",
+)
+def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
+    """Build the index anew from the ledgers, which are never changed: all of it, or the ledgers named.
+
+    Only needed when doctor says so, or, with --root, when the list of ledgers was lost.
+    Exit code 1 when a ledger could not be read.
+    """
+    if paths and roots:
+        raise WrongUsage("name ledgers or give --root, not both")
+    for root in roots:
+        if not root.is_dir():
+            raise WrongUsage(f"{root} is no directory")
+    index = app.workspace.index
+    added = sum(index.add_ledgers_under(root.resolve()) for root in roots)
+    with share_bar("Rebuilding") as told:
+        found = _some(index, paths, told) if paths else index.rebuild(told)
+    app.show(rebuilt_report(found, added))
+    return 1 if found.unread else 0
+
+
+def _some(index: Index, paths: Sequence[Path], told: Told) -> Rebuilt:
+    """Take these ledgers out and in again, and register those that are new."""
+    ledgers = [(path / LEDGER_NAME if path.is_dir() else path).resolve() for path in paths]
+    entries, size, unread = 0, 0, list[tuple[Path, str]]()
+    for number, ledger in enumerate(ledgers):
+        if ledger.is_file():
+            index.registry.add([(ledger, ledger.parent.name)])
+            index.rebuild_ledger(ledger)
+            entries += sum(1 for _ in index.lines(Query(ledger=ledger)))
+            size += ledger.stat().st_size
+        else:
+            unread.append((ledger, "there is no such file"))
+        told(number + 1, len(ledgers))
+    return Rebuilt(len(ledgers) - len(unread), entries, size, tuple(unread))

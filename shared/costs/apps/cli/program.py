@@ -1,0 +1,160 @@
+"""The program: finds the command, runs it, and turns every failure into one line and an exit code.
+
+0 is fine, 1 bad news (a limit crossed, damage found), 2 wrong usage, 3 could not be done.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from typing import Final
+
+import click
+
+from ... import __version__
+from ...errors import CostError
+from . import commands
+from .app import DashboardCommand, ReaderGone
+from .main import INTERRUPTED
+
+FINE: Final = 0
+WRONG_USAGE: Final = 2
+FAILED: Final = 3
+PROGRAM: Final = "cost-dashboard"
+
+
+class Settings:
+    """What holds for one run of the program, whatever the command."""
+
+    debug: bool = False
+
+
+class Commands(click.Group):
+    """All commands, each imported when it is asked for: ``show-budget`` does not pay for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names of all commands."""
+        return _names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> DashboardCommand | None:
+        """Return a command by name, or ``None`` where there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
+        command: DashboardCommand = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that was asked for; name the nearest ones where there is none."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            from difflib import get_close_matches  # only for a mistyped command
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(near)}?" if near else f" See {PROGRAM} --help."
+            ctx.fail(f"No such command: {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their sections."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            if command := self.get_command(ctx, name):
+                sections.setdefault(command.section, []).append((name, command.get_short_help_str(200)))
+        for section, lines in sorted(sections.items(), key=lambda item: _ORDER.index(item[0])):
+            with formatter.section(section):
+                formatter.write_dl(lines)
+
+
+@cache
+def _names() -> list[str]:
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+
+
+_ORDER: Final = ("Look", "Budgets", "Save", "Record and share", "Keep in order")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """What your AI pipelines cost: by month, job and stage, against your budgets.
+
+    Start with show-budget and show-monthly. Every command takes --json.
+    """
+
+
+_TO_STDERR: Final = suppress(OSError)
+"""Where a message cannot be written (a full disk), the exit code still tells: 1 would be bad news."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. Data goes to stdout, messages to stderr."""
+    settings = Settings()
+    try:
+        code = cli.main(list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    except (BrokenPipeError, ReaderGone):
+        _quieten_stdout()
+        return FINE
+    except click.ClickException as fault:
+        with _TO_STDERR:
+            fault.show()
+        return fault.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        with _TO_STDERR:
+            print("interrupted", file=sys.stderr)  # noqa: T201  # the message of a command-line program
+        return INTERRUPTED
+    except Exception as fault:
+        if settings.debug:
+            raise
+        return _explain(fault)
+    return code if isinstance(code, int) else FINE
+
+
+_PACKAGES: Final = {
+    "duckdb": "duckdb",
+    "filelock": "filelock",
+    "genai_prices": "genai-prices",
+    "jinja2": "jinja2",
+    "platformdirs": "platformdirs",
+    "ruamel": "ruamel.yaml",
+    "tabulate": "tabulate",
+    "yaml": "pyyaml",
+}
+"""What commands import when they need it, and where it comes from."""
+
+
+def _explain(fault: Exception) -> int:
+    """Print a failure as one line."""
+    from ...formats.canvas import Canvas
+    from ...formats.values import tame
+
+    if isinstance(fault, CostError):
+        text, code = str(fault), fault.exit_code
+    elif isinstance(fault, OSError):
+        text, code = str(fault), FAILED
+    elif isinstance(fault, ModuleNotFoundError) and fault.name in _PACKAGES:
+        package = _PACKAGES[fault.name]
+        text = f"this needs the package {package}; install it with: {sys.executable} -m pip install {package}"
+        code = FAILED
+    else:
+        text = f"unexpected {type(fault).__name__}: {fault}; run it again with --debug to see where"
+        code = FAILED
+    canvas = Canvas.of(sys.stderr, os.environ)
+    lines = "\n".join(tame(line) for line in text.splitlines())
+    with _TO_STDERR:
+        print(canvas.fit(f"{PROGRAM}: {lines}"), file=sys.stderr)  # noqa: T201  # the message of a program
+    return code
+
+
+def _quieten_stdout() -> None:
+    """The reader has gone (``| head``): that is no failure, and leaving must not fail either."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,79 @@
+"""Writing a file so that it is whole or not there.
+
+The file grows under a temporary name beside its target, readable by its owner alone, and takes the
+target's name when it is complete and on the disk. What stood there before stays until then.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import CostError, UnsafePath
+from .platform import close, create_secure, sync, sync_directory
+
+
+class CannotWrite(CostError):
+    """A file cannot be written. Nothing was changed."""
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give an empty private file beside ``target``; on success it takes the target's place.
+
+    When the block raises, be it an interrupt, the temporary file goes and the target stays as it was.
+
+    Raises:
+        UnsafePath: the target is a link, a pipe, a device or a directory, or has a second name.
+        CannotWrite: its directory does not exist or cannot be written to.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "costs.csv"
+    >>> with replacing(target) as draft:
+    ...     _ = draft.write_text("id")
+    >>> target.read_text(), oct(target.stat().st_mode & 0o777)
+    ('id', '0o600')
+    """
+    refuse_unsafe(target)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        fd = create_secure(draft)
+    except OSError as error:
+        raise CannotWrite(f"{target}: cannot be written here: {error.strerror or error}") from error
+    try:
+        yield draft
+        sync(fd)
+        refuse_unsafe(target)  # what was put there meanwhile is not ours to replace
+        os.replace(draft, target)
+        sync_directory(target.parent)
+    except OSError as error:
+        if isinstance(error, CostError):
+            raise
+        raise CannotWrite(f"{target}: writing failed: {error.strerror or error}") from error
+    finally:
+        close(fd)
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def refuse_unsafe(target: Path) -> None:
+    """Refuse a target that is there already and not one regular file of its own.
+
+    Raises:
+        UnsafePath: as above; the message names what it is.
+
+    """
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafePath(f"{target}: is a link; name the file itself")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafePath(f"{target}: is not a regular file")
+    if found.st_nlink > 1:
+        raise UnsafePath(f"{target}: has {found.st_nlink} names (hard links); it must have one")

@@ -1,0 +1,176 @@
+"""``anomalies``: what cost unlike its kind, and which jobs caused it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from itertools import chain, repeat
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from ..analysis.anomalies import FEWEST, Anomaly, day_samples, find_anomalies, job_samples
+from ..analysis.sums import UNNAMED, by_day, split, split_by, total
+from ..money import Nanos, to_usd
+from ..periods import Period, between
+from ..rollup import Group, Query, Totals
+from .common import Health, doubts, named, plural, usd
+from .document import Column, Figure, Note, Report, Row, Table
+from .queries import health, zone_of
+from .reader import Reader
+from .report import Asked
+
+SHOWN: Final = 20
+MOST_CAUSES: Final = 3
+"""How many parts of a day or a job that stands out are named."""
+
+
+class Cause(NamedTuple):
+    """A part of a day or a job that stands out, and what it cost."""
+
+    name: str
+    cost: Nanos
+
+
+class AnomalyFacts(NamedTuple):
+    """What the view needs to know. ``samples`` is how many values were compared.
+
+    ``causes`` has, for each of the first anomalies, the dearest parts of what stands out, if it has any.
+    """
+
+    period: Period
+    anomalies: Sequence[Anomaly]
+    samples: int
+    totals: Totals
+    filters: Mapping[str, str] = MappingProxyType({})
+    health: Health = Health()
+    causes: Sequence[Sequence[Cause]] = ()
+
+
+def anomaly_facts(reader: Reader, asked: Asked) -> AnomalyFacts:
+    """Return what stands out among jobs, stages and days."""
+    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    query = asked.query._replace(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    groups = reader.index.groups(("job_id", "stage", "service", "model", "service_tier"), query)
+    samples = job_samples(groups)
+    if asked.query in (Query(), Query(user_id=asked.query.user_id)):  # days are sums of everything
+        spend = reader.index.spend_by_bucket(period.start, period.end, user_id=asked.query.user_id)
+        days = zip(period.dates(), by_day(spend, period), strict=True)
+        samples += day_samples({day.isoformat(): cost for day, cost in days})
+    found = find_anomalies(samples)
+    return AnomalyFacts(
+        period=period,
+        anomalies=found,
+        samples=len(samples),
+        totals=total(groups),
+        filters=asked.filters,
+        health=health(reader),
+        causes=[_causes(reader, anomaly, groups, query) for anomaly in found[:SHOWN]],
+    )
+
+
+def _causes(reader: Reader, anomaly: Anomaly, groups: Sequence[Group], query: Query) -> tuple[Cause, ...]:
+    """Return the dearest parts of a whole that stands out: a day's jobs, a job's stages and models."""
+    where, unit = anomaly.sample.where, anomaly.sample.unit
+    if unit == "a day":
+        named = date.fromisoformat(where)
+        day = between(named, named, zone_of(reader, query.user_id))
+        jobs = reader.index.groups(("job_id",), query._replace(start=day.start, end=day.end))
+        return _dearest(split(jobs, 0))
+    if unit == "a job":
+        parts = [group for group in groups if (group.key[0] or UNNAMED) == where]
+        return _dearest(split_by(parts, lambda key: f"{key[1] or UNNAMED}, {key[2]}/{key[3]}"))
+    return ()
+
+
+def _dearest(sums: Mapping[str, Totals]) -> tuple[Cause, ...]:
+    return tuple(Cause(name, totals.cost) for name, totals in list(sums.items())[:MOST_CAUSES])
+
+
+def anomaly_report(facts: AnomalyFacts) -> Report:
+    """Return what stands out, the largest excess first."""
+    excess = Nanos(sum(a.excess for a in facts.anomalies if a.excess > 0 and a.sample.unit != "a day"))
+    figures = (
+        Figure("anomalies", "Found", len(facts.anomalies), "count", f"among {facts.samples:,} values"),
+        Figure("excess", "Beyond usual", excess, note="in jobs and stages; a cause may be counted in both"),
+    )
+    return Report(
+        title="What stands out",
+        subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
+        figures=figures if facts.anomalies else (),
+        tables=(_table(facts.anomalies),),
+        notes=(
+            *_more(facts.anomalies),
+            *_because(facts),
+            *doubts(facts.totals, facts.health),
+            Note(_basis(facts)),
+        ),
+        data={
+            "start": facts.period.start.isoformat(),
+            "end": facts.period.end.isoformat(),
+            "filters": dict(facts.filters),
+            "samples": facts.samples,
+            "anomalies": [_anomaly(*pair) for pair in zip(facts.anomalies, _padded(facts), strict=False)],
+            "incomplete": len(facts.health.problems),
+        },
+    )
+
+
+def _table(anomalies: Sequence[Anomaly]) -> Table:
+    columns = (
+        Column("where", "Where"),
+        Column("what", "What"),
+        Column("unit", "Cost of", rank=1),
+        Column("value", "Was", "amount"),
+        Column("usual", "Usual", "amount", rank=2),
+        Column("excess", "Beyond", "money"),
+        Column("times", "Times"),
+    )
+    return Table("Where", columns, tuple(map(_row, anomalies[:SHOWN])), empty="Nothing stands out.")
+
+
+def _more(anomalies: Sequence[Anomaly]) -> tuple[Note, ...]:
+    more = len(anomalies) - SHOWN
+    return (Note(f"{more} more; --json has them all."),) if more > 0 else ()
+
+
+def _padded(facts: AnomalyFacts) -> Iterator[Sequence[Cause]]:
+    """Return the causes of every anomaly: none for those beyond the first ones."""
+    return chain(facts.causes, repeat(()))
+
+
+def _because(facts: AnomalyFacts) -> Iterator[Note]:
+    """Say which job or stage a day or job owes most to."""
+    for anomaly, causes in zip(facts.anomalies, facts.causes, strict=False):
+        if causes:
+            most = f"{usd(causes[0].cost)} of {usd(anomaly.sample.cost)}"
+            yield Note(f"{anomaly.sample.where}: {most} in {causes[0].name}.")
+
+
+def _row(anomaly: Anomaly) -> Row:
+    sample = anomaly.sample
+    times = f"{anomaly.times:.1f}x"
+    return (sample.where, sample.group, sample.unit, sample.value, anomaly.usual, anomaly.excess, times)
+
+
+def _basis(facts: AnomalyFacts) -> str:
+    values = plural(facts.samples, "value", "values")
+    return (
+        f"{values} compared with the median of their kind (modified z-score above 3.5); kinds with fewer "
+        f"than {FEWEST} values are left out, and so are differences below a quarter or a cent."
+    )
+
+
+def _anomaly(anomaly: Anomaly, causes: Sequence[Cause]) -> dict[str, object]:
+    sample = anomaly.sample
+    return {
+        "where": sample.where,
+        "group": sample.group,
+        "unit": sample.unit,
+        "value_usd": to_usd(sample.value),
+        "usual_usd": to_usd(anomaly.usual),
+        "score": round(anomaly.score, 2),
+        "cost_usd": to_usd(sample.cost),
+        "excess_usd": to_usd(anomaly.excess),
+        "causes": [{"name": cause.name, "cost_usd": to_usd(cause.cost)} for cause in causes],
+    }

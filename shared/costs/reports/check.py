@@ -1,0 +1,188 @@
+"""``check``: the answers for a script, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from ..analysis.checks import (
+    Check,
+    Verdict,
+    exit_code,
+    forecast_check,
+    job_check,
+    limit_check,
+    minute_check,
+    regression_check,
+)
+from ..analysis.jobs import DIMENSIONS as JOB_DIMENSIONS
+from ..analysis.jobs import JobCost, job_cost, jobs_of
+from ..analysis.sums import total
+from ..money import Nanos, to_usd
+from ..periods import Period
+from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
+from .common import Health, doubts, label_of, named, owner
+from .document import Column, Note, Report, Table, Tone
+from .projections import limit_forecasts, projected
+from .queries import health, limits_in, monthly, spendings
+from .reader import Reader
+from .show_job import entries_of_job
+from .span import Span
+
+_ANSWERS: Final = MappingProxyType({0: "within bounds", 1: "over", 3: "cannot tell"})
+_WORDS: Final[dict[Verdict, str]] = {
+    "ok": "ok",
+    "warning": "warned",
+    "over": "OVER",
+    "unknown": "cannot tell",
+}
+_TONES: Final[dict[Verdict, Tone]] = {"warning": "warning", "over": "critical", "unknown": "warning"}
+
+
+class CheckFacts(NamedTuple):
+    """What the view needs to know."""
+
+    user_id: str
+    period: Period
+    checks: Sequence[Check]
+    totals: Totals
+    strict: bool
+    health: Health = Health()
+
+    @property
+    def exit_code(self) -> int:
+        """What the command returns."""
+        return exit_code(self.checks, strict=self.strict)
+
+
+COMPARED: Final = timedelta(days=92)
+"""The newest job is compared with those that ended so long before: a month's first job has some, too."""
+
+
+class Bounds(NamedTuple):
+    """What is asked beside the limits. Amounts in nano-dollars; ``None`` is not asked.
+
+    ``job`` narrows the questions on jobs to one; ``last`` is with how many earlier jobs the newest
+    is compared, and ``more_percent`` how much more than their median it may cost.
+    """
+
+    forecast: bool = False
+    max_per_job: Nanos | None = None
+    max_per_minute: Nanos | None = None
+    more_percent: float | None = None
+    last: int = 10
+    job: JobRef | None = None
+
+
+def check_facts(reader: Reader, user_id: str, bounds: Bounds, *, strict: bool) -> CheckFacts:
+    """Return the answers to all questions that were asked, for a user's present month."""
+    settings = reader.profile.for_user(user_id)
+    period = Span().period(reader.now, settings.timezone)
+    reader.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=user_id)
+    found = health(reader)
+    checks = [*_limits(reader, user_id, period, bounds), *_jobs(reader, query, bounds)]
+    if found.problems or found.degraded or found.waiting:
+        checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
+    totals = total(reader.index.groups((), query))
+    if totals.unpriced_calls:
+        checks.append(Check("prices", None, None, "warning", "calls without a price"))
+    return CheckFacts(user_id, period, checks, totals, strict, found)
+
+
+def _limits(reader: Reader, user_id: str, period: Period, bounds: Bounds) -> Iterator[Check]:
+    standing = spendings(reader, limits_in(reader, user_id, period, bounds.job))
+    for spending in standing:
+        yield limit_check(label_of(spending), spending.spent, spending.limit.amount, spending.level)
+    own = monthly(standing, user_id)
+    if not bounds.forecast:
+        return
+    if own is not None:
+        found, _ = projected(reader, user_id, period)
+        yield forecast_check("month, forecast", found, own.limit.amount)
+    for other in limit_forecasts(reader, [each for each in standing if each is not own]):
+        limit = other.spending.limit
+        yield forecast_check(f"{label_of(other.spending)}, forecast", other.forecast, limit.amount)
+
+
+def _jobs(reader: Reader, query: Query, bounds: Bounds) -> Iterator[Check]:
+    asked = (bounds.max_per_job, bounds.max_per_minute, bounds.more_percent)
+    if all(each is None for each in asked):
+        return
+    job = _whole(reader, bounds.job) if bounds.job else None
+    chosen = [job] if job else jobs_of(reader.index.groups(JOB_DIMENSIONS, query))
+    if bounds.max_per_job is not None:
+        yield job_check(chosen, bounds.max_per_job)
+    if bounds.max_per_minute is not None:
+        yield minute_check(chosen, bounds.max_per_minute)
+    if bounds.more_percent is not None:
+        yield regression_check(_compared(reader, query, job), bounds.last, bounds.more_percent)
+
+
+def _whole(reader: Reader, job: JobRef) -> JobCost:
+    """Return a job over its whole life, whoever ran it and whenever: the month and the user bound no job."""
+    entries, _ = entries_of_job(reader, job)
+    return job_cost(job, entries)
+
+
+def _compared(reader: Reader, query: Query, job: JobCost | None) -> list[JobCost]:
+    """Return a user's jobs of some months in the order in which they ended, the one asked about last."""
+    end = datetime.fromtimestamp(job.last + BUCKET_SECONDS, UTC) if job else query.end
+    assert end is not None  # a month has an end
+    found = jobs_of(reader.index.groups(JOB_DIMENSIONS, query._replace(start=end - COMPARED, end=end)))
+    if job is None:
+        return found
+    return [*(each for each in found if (each.last, each.job_id) < (job.last, job.job_id)), job]
+
+
+def check_report(facts: CheckFacts) -> Report:
+    """Return the answers, the worst named first."""
+    answer = _ANSWERS[facts.exit_code]
+    columns = (
+        Column("check", "Check"),
+        Column("value", "Now", "amount"),
+        Column("allowed", "Allowed", "amount"),
+        Column("result", "Result"),
+        Column("note", "Note", rank=1),
+    )
+    rows = tuple(
+        (c.name, _shown(c.value), _shown(c.allowed), _WORDS[c.verdict], c.note) for c in facts.checks
+    )
+    bad = [check for check in facts.checks if check.verdict != "ok"]
+    notes = [
+        Note(f"{check.name}: {_WORDS[check.verdict]}, {check.note}", _TONES[check.verdict])
+        for check in bad
+        if check.note
+    ]
+    return Report(
+        title=f"Check of {owner(facts.user_id)}: {answer}",
+        subtitle=named(facts.period),
+        tables=(Table("Check", columns, rows, empty="No limit is set and nothing else was asked."),),
+        notes=(*notes, *doubts(facts.totals, facts.health)),
+        data={
+            "user_id": facts.user_id,
+            "month": facts.period.name,
+            "result": answer,
+            "exit_code": facts.exit_code,
+            "strict": facts.strict,
+            "checks": [_check(check) for check in facts.checks],
+            "unpriced_calls": facts.totals.unpriced_calls,
+            "incomplete": len(facts.health.problems),
+        },
+    )
+
+
+def _shown(amount: Nanos | None) -> Nanos | str:
+    return "" if amount is None else amount
+
+
+def _check(check: Check) -> dict[str, object]:
+    return {
+        "check": check.name,
+        "value_usd": None if check.value is None else to_usd(check.value),
+        "allowed_usd": None if check.allowed is None else to_usd(check.allowed),
+        "result": check.verdict,
+        "note": check.note,
+    }

@@ -1,0 +1,249 @@
+"""What several views show in the same way: breakdowns by a name, totals, and doubts about the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ..analysis.sums import UNNAMED, share, total
+from ..budgets.limits import Spending
+from ..money import ZERO, Nanos, format_usd, percent, to_usd
+from ..periods import Period
+from ..rollup import Group, Totals
+from .document import Column, Gauge, Note, Row, Table, Tone
+
+NEWCOMER: Final = "To look around before you have costs of your own: cost-dashboard demo"
+MANY_TAGS: Final = "A call with several tags counts under each of them."
+
+TOP = 10
+"""How many rows a breakdown shows before the rest are one row."""
+
+
+class Health(NamedTuple):
+    """What makes sums doubtful.
+
+    ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
+    not be used; ``waiting`` is how many entries could not be written to their ledgers yet;
+    ``prices_path`` is where a missing price would be added.
+    """
+
+    problems: tuple[str, ...] = ()
+    degraded: str | None = None
+    prices_path: str = "prices.yaml"
+    waiting: int = 0
+
+
+class Breakdown(NamedTuple):
+    """Sums by name under a title; ``key`` names it in JSON (``by_model``), ``label`` heads the column."""
+
+    key: str
+    label: str
+    sums: Mapping[str, Totals]
+
+    @property
+    def title(self) -> str:
+        """``By model``."""
+        return f"By {self.label.lower()}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing in it has a name."""
+        return not set(self.sums) - {UNNAMED}
+
+
+def breakdown_table(breakdown: Breakdown, whole: Totals, top: int = TOP) -> Table:
+    """Return a table of the dearest names with their shares of the whole, and one row for the rest."""
+    names = list(breakdown.sums)
+    shown = names if len(names) <= top else names[: top - 1]
+    rows = [_row(name, breakdown.sums[name], whole) for name in shown]
+    if rest := names[len(shown) :]:
+        rows.append(_row(f"{len(rest)} more", _sum(breakdown.sums[name] for name in rest), whole))
+    columns = (
+        Column(breakdown.label.lower(), breakdown.label),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens", "Tokens", "tokens", rank=2),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    return Table(breakdown.title, columns, tuple(rows))
+
+
+def _row(name: str, totals: Totals, whole: Totals) -> Row:
+    return (name, totals.calls, totals.tokens_total, cost_or_unpriced(totals), share(totals, whole))
+
+
+def cost_or_unpriced(totals: Totals) -> int | None:
+    """Return the cost, or ``None`` where not one of the calls has a price."""
+    return None if totals.calls and totals.unpriced_calls == totals.calls and not totals.cost else totals.cost
+
+
+def _sum(parts: Iterator[Totals]) -> Totals:
+    return total(Group((), part) for part in parts)
+
+
+def gauge_of(spending: Spending, label: str, held: Nanos = ZERO) -> Gauge:
+    """Return a limit as a gauge."""
+    limit = spending.limit
+    return Gauge(
+        label=label,
+        part=spending.spent,
+        whole=limit.amount,
+        percent=percent(spending.spent, limit.amount),
+        held=held,
+        tone=tone_of(spending),
+    )
+
+
+def tone_of(spending: Spending) -> Tone:
+    """Return how a limit's state should strike the reader."""
+    return "good" if spending.level == "ok" else spending.level
+
+
+def label_of(spending: Spending) -> str:
+    """Return a limit's short name: ``month``, ``day``, ``stage asr``, ``organization month``."""
+    scope = spending.limit.scope
+    name = f"{scope.kind} {scope.name}" if scope.name else scope.kind
+    return f"organization {name}" if scope.owner is None else name
+
+
+def limit_row(spending: Spending) -> dict[str, object]:
+    """Return one limit as JSON has it."""
+    limit = spending.limit
+    return {
+        "scope": str(limit.scope),
+        "period": limit.period.name if limit.period else None,
+        "limit_usd": to_usd(limit.amount),
+        "spent_usd": to_usd(spending.spent),
+        "remaining_usd": to_usd(spending.remaining),
+        "percent_used": round(percent(spending.spent, limit.amount), 4),
+        "status": spending.level,
+        "blocking": limit.blocking,
+    }
+
+
+def others_note(others: Sequence[str]) -> Iterator[Note]:
+    """Yield a hint for who asks after a user without calls while ``others`` have some."""
+    if others:
+        more = ", ..." if len(others) > 5 else ""
+        yield Note(f"Calls of other users: {', '.join(others[:5])}{more}; see them with --user.")
+
+
+def doubts(totals: Totals, health: Health, unpriced: Sequence[str] = ()) -> tuple[Note, ...]:
+    """Return what the reader must know before trusting a sum: nothing, where there is no doubt.
+
+    ``unpriced`` names the models without a price, where they are known.
+    """
+    return tuple(_doubts(totals, health, unpriced))
+
+
+def unpriced_models(by_model: Mapping[str, Totals]) -> tuple[str, ...]:
+    """Return the models that have calls without a price."""
+    return tuple(name for name, totals in by_model.items() if totals.unpriced_calls)
+
+
+def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator[Note]:
+    if totals.unpriced_calls:
+        calls = plural(totals.unpriced_calls, "call has", "calls have")
+        more = ", ..." if len(unpriced) > 3 else ""
+        models = f" ({', '.join(unpriced[:3])}{more})" if unpriced else ""
+        remedy = f"add the price to {health.prices_path}"
+        yield Note(f"{calls} no known price and cost nothing here{models}: {remedy}.", "warning")
+    yield from incomplete(health)
+    if totals.estimated_calls:
+        calls = plural(totals.estimated_calls, "call has", "calls have")
+        yield Note(f"{calls} estimated token counts.")
+
+
+def incomplete(health: Health) -> Iterator[Note]:
+    """Return what is missing from sums, or how they were made without the index."""
+    if health.problems:
+        lines = plural(len(health.problems), "ledger line is", "ledger lines are")
+        more = "" if len(health.problems) == 1 else ", and so on; see cost-dashboard verify"
+        yield Note(f"incomplete: {lines} not counted: {health.problems[0]}{more}", "warning")
+    if health.waiting:
+        entries = plural(health.waiting, "entry waits outside its ledger", "entries wait outside the ledgers")
+        text = f"{entries}, not counted yet; see cost-dashboard doctor"
+        yield Note(f"cost tracking degraded: {text}", "warning")
+    if health.degraded:
+        yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
+
+
+def plural(number: int, one: str, many: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "call", "calls"), plural(1200, "call", "calls")
+    ('1 call', '1,200 calls')
+    """
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def usd(amount: Nanos) -> str:
+    """Return an amount inside a sentence: to the cent, or to a hundredth of one where it is less.
+
+    >>> usd(Nanos(1_234_000_000)), usd(Nanos(4_500_000))
+    ('$1.23', '$0.0045')
+    """
+    return format_usd(amount, 4 if 0 < abs(amount) < 10_000_000 else 2)
+
+
+def percent_words(value: float) -> str:
+    """Return a percentage inside a sentence; a trace is not nothing.
+
+    >>> percent_words(12.345), percent_words(0.01)
+    ('12.3%', 'less than 0.1%')
+    """
+    return "less than 0.1%" if 0 < value < 0.05 else f"{value:.1f}%"
+
+
+def owner(user_id: str) -> str:
+    """Return a user's name in a title.
+
+    >>> owner("1"), owner("rpatel")
+    ('user 1', 'rpatel')
+    """
+    return f"user {user_id}" if user_id.isdigit() else user_id
+
+
+def named(period: Period) -> str:
+    """Return a period as people say it: ``November 2026``, ``22 November 2026``, ``1 to 7 November 2026``.
+
+    >>> from datetime import date
+    >>> from zoneinfo import ZoneInfo
+    >>> from shared.costs.periods import between
+    >>> named(between(date(2026, 10, 30), date(2026, 11, 2), ZoneInfo("UTC")))
+    '30 October to 2 November 2026'
+    """
+    first, last = period.dates()[0], period.dates()[-1]
+    if period.kind == "month":
+        return f"{first:%B %Y}"
+    if first == last:
+        return f"{first.day} {first:%B %Y}"
+    if first.year != last.year:
+        start = f"{first.day} {first:%B %Y}"
+    else:
+        start = f"{first.day}" if first.month == last.month else f"{first.day} {first:%B}"
+    return f"{start} to {last.day} {last:%B %Y}"
+
+
+def totals_data(totals: Totals) -> dict[str, object]:
+    """Return sums under the names that JSON has for them everywhere."""
+    return {
+        "calls": totals.calls,
+        "unpriced_calls": totals.unpriced_calls,
+        "estimated_calls": totals.estimated_calls,
+        "retried_calls": totals.retried_calls,
+        "tokens_input": totals.tokens_input,
+        "tokens_output": totals.tokens_output,
+        "tokens_cached": totals.tokens_cached,
+        "tokens_reasoning": totals.tokens_reasoning,
+        "audio_seconds": totals.audio_microseconds / 1_000_000,
+        "cost_usd": to_usd(totals.cost),
+        "cost_input_usd": to_usd(totals.cost_input),
+        "cost_output_usd": to_usd(totals.cost_output),
+        "retried_cost_usd": to_usd(totals.retried_cost),
+    }
+
+
+def breakdown_data(breakdowns: Sequence[Breakdown]) -> dict[str, object]:
+    """Return every breakdown by its key: name, then sums."""
+    return {b.key: {name: totals_data(totals) for name, totals in b.sums.items()} for b in breakdowns}

@@ -1,0 +1,320 @@
+"""``doctor``: what is wrong with the set-up or the ledgers, and how to mend it.
+
+Each finding is asked for apart, so that one failure hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Literal, NamedTuple
+
+from ..budgets.gate import Gate
+from ..errors import CostError
+from ..index.catchup import GONE
+from ..ledger.spool import waiting
+from ..notify.queue import standing
+from ..periods import month
+from ..platform import loose_modes, runtime
+from ..pricing.check import stale
+from ..rollup import Query
+from ..workspace import Workspace
+from .common import plural
+from .document import Column, Note, Report, Table
+from .reader import Reader
+
+State = Literal["ok", "note", "wrong"]
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. ``note`` is worth knowing, ``wrong`` needs ``remedy``."""
+
+    what: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+class DoctorFacts(NamedTuple):
+    """What was looked at, and when."""
+
+    findings: Sequence[Finding]
+    at: datetime
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something is wrong."""
+        return int(any(finding.state == "wrong" for finding in self.findings))
+
+
+Look = Callable[[Reader], Iterator[Finding]]
+
+
+def doctor_facts(reader: Reader) -> DoctorFacts:
+    """Return what was found about storage, profile, prices, index, ledgers, reservations, alerts ...
+
+    Nothing is mended and nothing that cannot be derived is written: only the index is brought up to
+    its ledgers, as by every look at them. Where there is no cost storage yet, none is made.
+    """
+    if reader.storage.root.exists():
+        return _found(reader, (_storage, *_SET_UP, *LOOKS))
+    with TemporaryDirectory() as nowhere:
+        elsewhere = Workspace(nowhere, reader.profile_path, environ=reader.environ, clock=lambda: reader.now)
+        with elsewhere:
+            rest = _found(Reader(elsewhere), _SET_UP)
+    text = f"{reader.storage.root} is not there yet"
+    first = Finding("cost storage", "note", text, "the first call that is logged makes it")
+    return rest._replace(findings=[first, *rest.findings])
+
+
+def _found(reader: Reader, looks: Sequence[Look]) -> DoctorFacts:
+    findings = [found for look in looks for found in _tried(look, reader)]
+    return DoctorFacts(findings, reader.now)
+
+
+def _tried(look: Look, reader: Reader) -> list[Finding]:
+    """Return a look's findings, or its failure as one."""
+    try:
+        return list(look(reader))
+    except (CostError, OSError) as fault:
+        return [Finding(look.__name__.strip("_"), "wrong", str(fault), "mend what the message names")]
+
+
+def _python(_: Reader) -> Iterator[Finding]:
+    yield Finding("python", "ok", runtime())
+
+
+def _storage(reader: Reader) -> Iterator[Finding]:
+    root = reader.storage.root
+    yield Finding("cost storage", "ok", str(root))
+    yield from open_to_others([root, *sorted(root.rglob("*"))])
+
+
+def _profile(reader: Reader) -> Iterator[Finding]:
+    loaded = reader.loaded_profile()
+    state, remedy = (
+        ("wrong", "mend the file; until then the defaults hold and the gate refuses")
+        if loaded.fault
+        else ("ok", "")
+    )
+    yield Finding("profile", "wrong" if state == "wrong" else "ok", loaded.described, remedy)
+    variable = reader.environ.get("COST_TRACKER_PROFILE")
+    if variable and not Path(variable).expanduser().exists():
+        yield Finding(
+            "profile",
+            "wrong",
+            f"COST_TRACKER_PROFILE names {variable}, which is not there",
+            "write it, or unset it",
+        )
+
+
+def _prices(reader: Reader) -> Iterator[Finding]:
+    loaded = reader.loaded_catalogue()
+    if loaded.fault:
+        yield Finding(
+            "prices", "wrong", str(loaded.fault), "mend the file; until then your own prices do not count"
+        )
+    elif reader.prices_path and reader.prices_path.exists():
+        yield Finding("prices", "ok", f"the catalogue, with {reader.prices_path} before it")
+    else:
+        yield Finding("prices", "ok", "the catalogue, without prices of your own")
+
+
+def _stale(reader: Reader) -> Iterator[Finding]:
+    """Say which prices were not compared with their sources for long."""
+    for old in stale(reader.loaded_catalogue().catalogue, reader.now):
+        yield Finding("stale prices", "note", f"{old.name}: {old.text}", old.remedy)
+
+
+_SET_UP: Final = (_python, _profile, _prices, _stale)
+
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=1)
+FUTURE: Final = timedelta(days=1)
+"""Calls may be logged ahead by as much: clocks of several machines differ."""
+
+
+def open_to_others(paths: Iterable[Path]) -> Iterator[Finding]:
+    """Say which files other accounts may read or write: the first five of them."""
+    for path, mode in loose_modes(paths)[:5]:
+        yield Finding("permissions", "wrong", f"{path} is open to others ({mode:o})", f"chmod go-rwx {path}")
+
+
+def _index(reader: Reader) -> Iterator[Finding]:
+    index = reader.index
+    index.catch_up_all()
+    if index.degraded:
+        yield Finding("index", "wrong", index.degraded, "cost-dashboard rebuild-index")
+        return
+    jobs = len(index.jobs(Query()))
+    calls = sum(group.totals.calls for group in index.groups((), Query()))
+    yield Finding("index", "ok", f"{plural(jobs, 'job', 'jobs')}, {plural(calls, 'call', 'calls')}")
+
+
+def _ledgers(reader: Reader) -> Iterator[Finding]:
+    found = reader.index.problems()
+    gone = [problem for problem in found if problem.why == GONE]
+    problems = [problem for problem in found if problem.why != GONE]
+    remedy = "cost-dashboard verify; the line stays, its call can be logged again"
+    for problem in problems[:10]:
+        yield Finding("ledger", "wrong", str(problem), remedy)
+    if len(problems) > 10:
+        yield Finding("ledger", "wrong", f"{len(problems) - 10} more lines", "cost-dashboard verify")
+    if gone:
+        text = f"{plural(len(gone), 'ledger is', 'ledgers are')} gone: {gone[0].path}"
+        yield Finding(
+            "ledgers", "note", text, "put it back, if its entries are to be shown; its sums are kept"
+        )
+    if not found:
+        yield Finding("ledgers", "ok", "no damaged line")
+
+
+def _permissions(reader: Reader) -> Iterator[Finding]:
+    """Say which ledgers other accounts can read or write."""
+    ledgers = [ledger.path for ledger in reader.index.registry.all()]
+    yield from open_to_others(ledgers)
+
+
+def _future(reader: Reader) -> Iterator[Finding]:
+    """Say when the clock is wrong now, or was when something was reserved or logged."""
+    now, gate = reader.now, _gate(reader)
+    latest = gate.latest()
+    if latest - now > CLOCK_TOLERANCE:
+        text = f"reservations count at {latest:%Y-%m-%d %H:%M} UTC, which is yet to come"
+        remedy = "set the clock, or if it is right now: cost-dashboard reservations reset-clock"
+        yield Finding("clock", "wrong", text, remedy)
+    later = reader.index.groups((), Query(start=now + FUTURE))
+    calls = sum(group.totals.calls for group in later)
+    if calls:
+        text = f"{plural(calls, 'call lies', 'calls lie')} more than a day in the future"
+        yield Finding("clock", "note", text, "set the clock of the machine that logged them")
+    if latest - now <= CLOCK_TOLERANCE and not calls:
+        yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC, and nothing lies after it")
+
+
+def _spool(reader: Reader) -> Iterator[Finding]:
+    lines = list(waiting(reader.storage))
+    damaged = [line for line in lines if line.is_damaged]
+    for line in damaged[:5]:
+        yield Finding("spool", "wrong", f"{line.path} is damaged", "look at it, then move it away")
+    good = len(lines) - len(damaged)
+    if good:
+        ledgers = sorted({str(line.ledger) for line in lines if not line.is_damaged})
+        calls = plural(good, "entry waits", "entries wait")
+        yield Finding(
+            "spool",
+            "wrong",
+            f"{calls} for {ledgers[0]}",
+            "make that ledger writable; the next call writes them",
+        )
+    if not lines:
+        yield Finding("spool", "ok", "nothing waits outside its ledger")
+
+
+def _unpriced(reader: Reader) -> Iterator[Finding]:
+    groups = reader.index.groups(("service", "model"), Query())
+    models = [f"{g.key[0]}/{g.key[1]}" for g in groups if g.totals.unpriced_calls]
+    if models:
+        calls = plural(sum(g.totals.unpriced_calls for g in groups), "call", "calls")
+        remedy = f"add the prices to {reader.prices_path or 'prices.yaml'}, then cost-dashboard reprice"
+        yield Finding("unpriced", "note", f"{calls} to {', '.join(models[:5])}", remedy)
+    else:
+        yield Finding("unpriced", "ok", "every call has a price")
+
+
+def _gate(reader: Reader) -> Gate:
+    names = reader.catalogue_name
+    return Gate(reader.index, reader.storage.holders_dir, clock=lambda: reader.now, names=names)
+
+
+def _reservations(reader: Reader) -> Iterator[Finding]:
+    holds = _gate(reader).holds()
+    orphans = [held for held in holds if held.reservation.orphaned]
+    if orphans:
+        remedy = "cost-dashboard reservations release, once you know that they were not billed"
+        yield Finding(
+            "reservations", "note", f"{plural(len(orphans), 'orphan', 'orphans')} still counted", remedy
+        )
+    else:
+        yield Finding("reservations", "ok", f"{len(holds)} live")
+
+
+def _unreserved(reader: Reader) -> Iterator[Finding]:
+    """Say for whom calls of this month were logged without a reservation under a blocking limit."""
+    profile = reader.loaded_profile().profile
+    now = reader.now
+    for group in reader.index.groups(("user_id",), Query()):
+        user = profile.for_user(str(group.key[0]))
+        if not user.budget.block_at_limit:
+            continue
+        period = month(now, user.timezone)
+        entries = reader.index.entries(Query(start=period.start, end=period.end, user_id=user.user_id))
+        count = sum(1 for e in entries if e.kind == "usage" and e.cost > 0 and e.reservation is None)
+        if count:
+            calls = plural(count, "call", "calls")
+            remedy = "reserve before calling: a limit can only hold back calls that ask"
+            yield Finding(
+                "unreserved",
+                "note",
+                f"{calls} of user {user.user_id} this month, under a blocking limit",
+                remedy,
+            )
+
+
+def _alerts(reader: Reader) -> Iterator[Finding]:
+    """Say which alerts were not sent, and whether anything could send them."""
+    found = standing(reader.state, reader.now)
+    for text, why in found.given_up[:5]:
+        yield Finding("alerts", "wrong", f"given up: {text}: {why}", "cost-dashboard notify test")
+    if found.waiting:
+        waits = plural(found.waiting, "alert waits", "alerts wait") + " to be sent"
+        if find_spec("apprise") is None:
+            yield Finding("alerts", "wrong", waits, "pip install 'cost-ledger[notify]'")
+        else:
+            yield Finding("alerts", "note", waits, "cost-dashboard notify send")
+    elif not found.given_up:
+        yield Finding("alerts", "ok", "none waits to be sent")
+
+
+LOOKS: Final = (
+    _index,
+    _ledgers,
+    _permissions,
+    _future,
+    _spool,
+    _unpriced,
+    _reservations,
+    _unreserved,
+    _alerts,
+)
+"""All of them, in the order in which they are told."""
+
+
+def doctor_report(facts: DoctorFacts) -> Report:
+    """Return every finding, and for each that is wrong how to mend it."""
+    wrong = [finding for finding in facts.findings if finding.state == "wrong"]
+    words = {"ok": "ok", "note": "note", "wrong": "WRONG"}
+    rows = tuple((f.what, words[f.state], f.found) for f in facts.findings)
+    return Report(
+        title=f"{plural(len(wrong), 'thing is', 'things are')} wrong" if wrong else "All is well",
+        tables=(
+            Table(
+                "Looked at",
+                (Column("what", "What"), Column("state", "State"), Column("found", "Found")),
+                rows,
+            ),
+        ),
+        notes=tuple(
+            Note(f"{f.what}: {f.found}. Remedy: {f.remedy}.", "warning" if f.state == "wrong" else "plain")
+            for f in facts.findings
+            if f.remedy
+        ),
+        data={
+            "checked_at": facts.at.isoformat(),
+            "wrong": len(wrong),
+            "findings": [finding._asdict() for finding in facts.findings],
+        },
+    )

@@ -1,0 +1,273 @@
+"""``estimate`` and ``compare-models``: what work will cost, before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..analysis.estimates import (
+    INPUT_SHARE,
+    WHOLE,
+    Asked,
+    ModelCost,
+    StageEstimate,
+    compare,
+    cost_on,
+    estimate_stages,
+    stage_histories,
+    tokens_of,
+)
+from ..errors import WrongUsage
+from ..model import Usage
+from ..money import Nanos, percent, to_usd
+from ..rollup import Query
+from .common import percent_words, plural, usd
+from .document import Column, Figure, Note, Report, Row, Table
+from .media import TEXTS, characters_of, seconds_of
+from .queries import limits_in, monthly, named_model, spendings
+from .reader import Reader
+from .span import Span
+
+_COUNTS = {
+    "tokens_input": "input tokens",
+    "tokens_output": "output tokens",
+    "characters": "characters",
+    "images": "images",
+    "pages": "pages",
+}
+
+
+class Work(NamedTuple):
+    """What is asked about, and in words what was assumed about it."""
+
+    asked: Asked
+    assumed: Sequence[str] = ()
+
+
+class Left(NamedTuple):
+    """What is left of a user's month, in nano-dollars; ``amount`` is ``None`` without a limit."""
+
+    user_id: str
+    amount: Nanos | None
+
+
+class Given(NamedTuple):
+    """The work as it stands on the command line: counts, or a file to take them from."""
+
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+    audio_minutes: float | None = None
+    file: Path | None = None
+    calls: int = 1
+    tier: str | None = None
+
+
+def work_of(reader: Reader, given: Given) -> Work:
+    """Return the work that is asked about; what was not said is assumed, and told.
+
+    Raises:
+        WrongUsage: nothing was said about it, or it makes no sense.
+        NotMeasured: the file does not tell.
+    """
+    counts: dict[str, Any] = {}
+    assumed = list(_measured(given.file, counts)) if given.file else []
+    if given.tokens_input is not None:
+        counts["tokens_input"] = given.tokens_input
+    if given.audio_minutes is not None:
+        counts["audio_seconds"] = given.audio_minutes * 60
+    if given.tokens_output is not None:
+        counts["tokens_output"] = given.tokens_output
+    elif tokens := counts.get("tokens_input"):
+        counts["tokens_output"] = tokens // INPUT_SHARE
+        assumed.append(
+            f"Output is taken for {tokens // INPUT_SHARE:,} tokens, a quarter of input: --output-tokens"
+        )
+    if not counts:
+        raise WrongUsage("say how much work it is: --input-tokens, --audio-minutes or --file")
+    try:
+        usage = Usage(**counts)
+    except ValueError as fault:
+        raise WrongUsage(str(fault)) from fault
+    return Work(Asked(usage, reader.now, given.calls, given.tier), assumed)
+
+
+def _measured(file: Path, counts: dict[str, Any]) -> list[str]:
+    if file.suffix.lower() not in TEXTS:
+        counts["audio_seconds"] = seconds_of(file)
+        return []
+    counts["tokens_input"] = tokens_of(characters_of(file))
+    return [f"{file.name} is taken for {counts['tokens_input']:,} tokens, one for four characters"]
+
+
+def priced(reader: Reader, model: str, work: Work) -> tuple[ModelCost, tuple[str, ...]]:
+    """Return what the work costs on a model, and the arithmetic of one call."""
+    asked, named = work.asked, named_model(model)
+    cost = cost_on(named, asked, reader.catalogue)
+    return cost, reader.catalogue.explain(*named, asked.usage, asked.at, asked.tier)
+
+
+def compared(reader: Reader, models: tuple[str, ...], work: Work) -> list[ModelCost]:
+    """Return what the work costs on these models, or on all that are known and have a price for it.
+
+    Free models of a service are left out of all: free of charge, they would seem to do any work.
+    """
+    catalogue = reader.catalogue
+    if models:
+        return compare(map(named_model, models), work.asked, catalogue)
+    found = compare(map(named_model, catalogue.models()), work.asked, catalogue)
+    return [
+        one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
+    ]
+
+
+def by_history(reader: Reader, user_id: str, stage: str | None, work: Work) -> list[StageEstimate]:
+    """Return what a user's stages, or one of them, will cost by what they cost before."""
+    reader.index.catch_up_all()
+    groups = reader.index.groups(("ledger", "stage"), Query(user_id=user_id))
+    found = estimate_stages(stage_histories(groups), work.asked.usage)
+    return [one for one in found if stage in (None, one.stage)]
+
+
+def left_of(reader: Reader, user_id: str) -> Left:
+    """Return what a user has left this month."""
+    period = Span().period(reader.now, reader.profile.for_user(user_id).timezone)
+    own = monthly(spendings(reader, limits_in(reader, user_id, period)), user_id)
+    return Left(user_id, own.remaining if own else None)
+
+
+def work_words(usage: Usage) -> str:
+    """Return the work in words.
+
+    >>> work_words(Usage(tokens_input=1_500, tokens_output=300, audio_seconds=90))
+    '1,500 input tokens, 300 output tokens, 1.5 minutes of audio'
+    """
+    counts = usage.counts()
+    words = [f"{int(counts[name]):,} {what}" for name, what in _COUNTS.items() if name in counts]
+    if usage.audio_seconds:
+        words.append(f"{round(usage.audio_seconds / 60, 2):,g} minutes of audio")
+    return ", ".join(words)
+
+
+def estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str], left: Left) -> Report:
+    """Return what the work costs on one model, and how that was reckoned."""
+    notes = [Note(line) for line in arithmetic]
+    if work.asked.calls > 1:
+        notes.append(Note(f"times {work.asked.calls:,} calls"))
+    if cost.unverified:
+        notes.append(Note("The source of this price is not sure of it.", "warning"))
+    return Report(
+        title=cost.name,
+        subtitle=_subtitle(work),
+        figures=(Figure("cost", "Will cost", cost.cost, places=4),),
+        notes=(*notes, *_notes(work, cost.cost, left)),
+        data={
+            "model": cost.name,
+            **_cost(cost),
+            **_work(work),
+            **_left(left),
+            "arithmetic": list(arithmetic),
+        },
+    )
+
+
+def comparison_report(work: Work, costs: Sequence[ModelCost], shown: int) -> Report:
+    """Return what the work costs on several models, beside the cheapest that is not free."""
+    priced = [one for one in costs if one.cost is not None]
+    base = next((one.cost for one in priced if one.cost), None)
+    columns = (
+        Column("model", "Model"),
+        Column("cost", "Cost", "money", places=4),
+        Column("times", "Times the cheapest", rank=1),
+    )
+    rows = tuple((one.name, one.cost, _times(one.cost, base)) for one in priced[:shown])
+    notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
+    if len(priced) > shown:
+        notes.append(
+            Note(f"{plural(len(priced) - shown, 'dearer one', 'dearer ones')}; --json has them all.")
+        )
+    return Report(
+        title="Models beside each other",
+        subtitle=_subtitle(work),
+        tables=(Table("Cheapest first", columns, rows, empty="None has a price for this."),),
+        notes=(*notes, *map(Note, work.assumed)),
+        data={**_work(work), "models": [{"model": one.name, **_cost(one)} for one in costs]},
+    )
+
+
+def _times(cost: Nanos | None, base: Nanos | None) -> str:
+    return f"{cost / base:.1f}" if cost and base else ""
+
+
+def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: Left) -> Report:
+    """Return what each stage will cost by what it cost before, and the whole job."""
+    whole = next((one for one in stages if one.stage == WHOLE), None)
+    columns = (
+        Column("stage", "Stage"),
+        Column("median", "Half stay below", "money", places=4),
+        Column("ninety", "9 of 10 stay below", "money", places=4),
+        Column("jobs", "Jobs", "count", rank=1),
+        Column("per", "By", rank=2),
+    )
+    rows: tuple[Row, ...] = tuple(tuple(one) for one in stages if one.stage != WHOLE)
+    counts = whole or (stages[0] if len(stages) == 1 else None)
+    notes = [*_notes(work, counts.ninety if counts else None, left)]
+    if whole:
+        notes.insert(0, Note("Whole jobs are reckoned by themselves: stages are not dear all at once."))
+    return Report(
+        title="Estimate from earlier jobs" if rows else "No earlier jobs to estimate from",
+        subtitle=f"{_subtitle(work)}, user {left.user_id}",
+        tables=(Table("By stage", columns, rows, total=tuple(whole) if whole else None),) if rows else (),
+        notes=tuple(notes),
+        data={**_work(work), **_left(left), "stages": [_stage(one) for one in stages]},
+    )
+
+
+def _subtitle(work: Work) -> str:
+    tier = f", {work.asked.tier}" if work.asked.tier else ""
+    calls = f", {plural(work.asked.calls, 'call', 'calls')}" if work.asked.calls > 1 else ""
+    return f"{work_words(work.asked.usage)}{calls}{tier}"
+
+
+def _notes(work: Work, cost: Nanos | None, left: Left) -> Iterator[Note]:
+    yield from map(Note, work.assumed)
+    if left.amount is None or cost is None:
+        return
+    if cost > left.amount:
+        text = f"More than the {usd(left.amount)} that user {left.user_id} has left this month."
+        yield Note(text, "critical")
+    elif cost:
+        share = percent_words(percent(cost, left.amount))
+        yield Note(f"{share} of the {usd(left.amount)} that user {left.user_id} has left this month.")
+
+
+def _cost(cost: ModelCost) -> dict[str, object]:
+    return {
+        "cost_usd": None if cost.cost is None else to_usd(cost.cost),
+        "unpriced_why": cost.why or None,
+        "unverified": cost.unverified,
+    }
+
+
+def _work(work: Work) -> dict[str, object]:
+    asked = work.asked
+    return {
+        "usage": asked.usage.counts(),
+        "calls": asked.calls,
+        "service_tier": asked.tier,
+        "assumed": list(work.assumed),
+    }
+
+
+def _left(left: Left) -> dict[str, object]:
+    return {"user_id": left.user_id, "left_usd": None if left.amount is None else to_usd(left.amount)}
+
+
+def _stage(one: StageEstimate) -> dict[str, object]:
+    return {
+        "stage": one.stage,
+        "median_usd": to_usd(one.median),
+        "p90_usd": to_usd(one.ninety),
+        "jobs": one.jobs,
+        "per": one.per,
+    }

@@ -1,0 +1,211 @@
+"""``explain``: why two months, weeks, days or jobs cost differently, to the nano-dollar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from ..analysis.explain import Explanation, Part, explain
+from ..errors import WrongUsage
+from ..model import Entry
+from ..money import Nanos, json_number, percent, to_usd
+from ..periods import Period, between, parse_month, week
+from ..rollup import Query
+from .common import Health, incomplete, named, plural
+from .document import Column, Figure, Note, Report, Row, Table
+from .jobs import find_job
+from .progress import in_turn
+from .queries import counted, health, zone_of
+from .reader import Reader
+from .show_job import entries_of_job
+
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "retries": "work that was done again",
+        "volume": "more or fewer calls",
+        "models": "other models",
+        "tiers": "other service tiers, such as batch",
+        "caching": "more or less input from caches",
+        "size": "longer or shorter calls",
+        "prices": "other prices",
+    }
+)
+_STAGES_SHOWN: Final = 12
+
+
+class ExplainFacts(NamedTuple):
+    """What the view needs to know: the two sides as people named them, and what lies between them.
+
+    ``alike`` is the command that compares as many days of both, where one of them is not over.
+    """
+
+    before: str
+    after: str
+    explanation: Explanation
+    health: Health = Health()
+    alike: str | None = None
+
+
+def explain_facts(reader: Reader, before: str, after: str, query: Query) -> ExplainFacts:
+    """Return why ``after`` costs more or less than ``before``; each names a period or a job.
+
+    Raises:
+        WrongUsage, UnknownJob: one of them names nothing.
+    """
+    zone = zone_of(reader, query.user_id)
+    reader.index.catch_up_all()
+    first, second = (_side(reader, name, query, zone) for name in (before, after))
+    with reader.progress("Comparing") as told:
+        parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], told))
+    alike = _alike(period_named(before, zone), period_named(after, zone), reader.now)
+    doubts = health(reader)
+    if first.problems is not None and second.problems is not None:
+        doubts = doubts._replace(problems=first.problems + second.problems)
+    return ExplainFacts(first.name, second.name, parts, doubts, alike)
+
+
+def _alike(before: Period | None, after: Period | None, now: datetime) -> str | None:
+    """Return the command that compares as many days of two months or weeks, of which one is not over."""
+    if before is None or after is None or before.kind != after.kind or not (now in before or now in after):
+        return None
+    begun = now.astimezone(before.zone).date()
+    sides = [period.dates() for period in (before, after)]
+    days = min(len([day for day in dates if day <= begun]) for dates in sides)
+    if not days or {len(dates) for dates in sides} == {days}:
+        return None
+    first, second = (f"{dates[0]}..{dates[days - 1]}" for dates in sides)
+    return f"cost-dashboard explain {first} {second}"
+
+
+class _Side(NamedTuple):
+    """What to call one side, its entries and how many calls they are about.
+
+    ``problems`` are what is wrong in a job's ledger (``None`` of a period).
+    """
+
+    name: str
+    entries: Iterable[Entry]
+    calls: int
+    problems: tuple[str, ...] | None = None
+
+
+def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
+    period = period_named(name, zone)
+    if period is not None:
+        within = query._replace(start=period.start, end=period.end)
+        return _Side(named(period), *counted(reader, within))
+    job = find_job(reader, name)
+    entries, problems = entries_of_job(reader, job)
+    mine = [e for e in entries if query.user_id in (None, e.user_id) and query.stage in (None, e.stage)]
+    return _Side(job.job_id, mine, len(mine), tuple(map(str, problems)))
+
+
+def period_named(name: str, zone: ZoneInfo) -> Period | None:
+    """Return the period a name means: ``2026-10``, ``2026-W41``, ``2026-10-05`` or ``FIRST..LAST``.
+
+    Raises:
+        WrongUsage: it looks like a period and is none.
+
+    >>> period_named("2026-W41", ZoneInfo("UTC")).name, period_named("job-1", ZoneInfo("UTC"))
+    ('2026-W41', None)
+    """
+    if not re.fullmatch(r"\d{4}-(\d\d|W\d\d|\d\d-\d\d(\.\.\d{4}-\d\d-\d\d)?)", name, re.ASCII):
+        return None
+    try:
+        if "W" in name:
+            monday = date.fromisocalendar(int(name[:4]), int(name[6:]), 1)
+            return week(datetime(monday.year, monday.month, monday.day, 12, tzinfo=zone), zone)
+        if len(name) == len("2026-10"):
+            return parse_month(name, zone)
+        first, _, last = name.partition("..")
+        return between(date.fromisoformat(first), date.fromisoformat(last or first), zone)
+    except ValueError as fault:
+        raise WrongUsage(f"{name!r} is no month, week or day: {fault}") from fault
+
+
+def explain_report(facts: ExplainFacts) -> Report:
+    """Return the difference, split."""
+    found = facts.explanation
+    difference = Nanos(found.after - found.before)
+    change = f"{percent(difference, found.before):+.1f}%" if found.before else ""
+    return Report(
+        title=f"{facts.after} against {facts.before}",
+        figures=(
+            Figure(
+                "before", "Before", found.before, note=_side_words(facts.before, found.calls[0]), places=4
+            ),
+            Figure("after", "After", found.after, note=_side_words(facts.after, found.calls[1]), places=4),
+            Figure("difference", "Difference", difference, note=change, places=4),
+        ),
+        tables=_tables(found, difference) if found.parts else (),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _side_words(name: str, calls: int) -> str:
+    return f"{name}, {plural(calls, 'call', 'calls') if calls else 'no calls'}"
+
+
+def _tables(found: Explanation, difference: Nanos) -> tuple[Table, ...]:
+    reasons = Table(
+        "Reason",
+        (
+            Column("reason", "Reason"),
+            Column("what", "What", rank=1),
+            Column("amount", "Effect", "money", places=4),
+        ),
+        tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
+        total=("together", "", difference),
+    )
+    columns = (
+        Column("stage", "Stage"),
+        Column("reason", "Reason"),
+        Column("amount", "Effect", "money", places=4),
+    )
+    rows: tuple[Row, ...] = tuple(found.parts[:_STAGES_SHOWN])
+    return reasons, Table("Where most of it lies", columns, rows)
+
+
+def _notes(facts: ExplainFacts) -> Iterator[Note]:
+    found = facts.explanation
+    if not any(found.calls):
+        yield Note("Neither side has any calls.")
+    elif not found.parts:
+        yield Note("Both cost the same, for the same reasons.")
+    if found.unpriced:
+        calls = plural(found.unpriced, "call has", "calls have")
+        yield Note(f"{calls} no known price and no part in this.", "warning")
+    yield from incomplete(facts.health)
+    if facts.alike:
+        yield Note(f"One of them is not over. As many days of both: {facts.alike}")
+
+
+def _data(facts: ExplainFacts) -> dict[str, object]:
+    found = facts.explanation
+    return {
+        "before": facts.before,
+        "after": facts.after,
+        "before_usd": to_usd(found.before),
+        "after_usd": to_usd(found.after),
+        "difference_usd": to_usd(Nanos(found.after - found.before)),
+        "by_reason": {reason: to_usd(amount) for reason, amount in found.by_reason().items()},
+        "parts": [_part(part) for part in found.parts],
+        "calls_before": found.calls[0],
+        "calls_after": found.calls[1],
+        "unpriced_calls": found.unpriced,
+        "incomplete": len(facts.health.problems),
+    }
+
+
+def _part(part: Part) -> dict[str, object]:
+    return {
+        "stage": part.stage,
+        "reason": part.reason,
+        "effect_usd": to_usd(part.amount),
+        "effect_exact": json_number(part.amount),
+    }

@@ -1,0 +1,193 @@
+"""``forecast``: where the month ends, and when each limit is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast, forecast
+from ..analysis.history import history_of
+from ..analysis.pace import Pace, pace
+from ..analysis.sums import total
+from ..budgets.limits import Crossing, foresee
+from ..budgets.wording import message
+from ..money import to_usd
+from ..periods import Period
+from ..rollup import Query, Totals
+from .common import Health, doubts, gauge_of, label_of, named, plural, usd
+from .document import Column, Figure, Note, Report, Row, Series, Table
+from .projections import LimitForecast, limit_forecasts
+from .queries import days_of, health, limits_in, spendings, zone_of
+from .reader import Reader
+from .span import Span
+
+
+class ForecastFacts(NamedTuple):
+    """What the view needs to know. ``limits`` are those of months and weeks; ``pace`` is the run rate."""
+
+    user_id: str | None
+    period: Period
+    forecast: Forecast
+    pace: Pace
+    totals: Totals
+    limits: Sequence[LimitForecast] = ()
+    health: Health = Health()
+
+
+def forecast_facts(reader: Reader, user_id: str | None) -> ForecastFacts:
+    """Return where the present month of a user (``None``: everyone) will end."""
+    now = reader.now
+    period = Span().period(now, zone_of(reader, user_id))
+    reader.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=user_id)
+    limits = limits_in(reader, user_id or "", period)
+    mine = [x for x in limits if user_id is not None or x.scope.owner is None]
+    return ForecastFacts(
+        user_id=user_id,
+        period=period,
+        forecast=forecast(history_of(reader.index, user_id, period, now), period, now),
+        pace=pace(days_of(reader, user_id, period), period, now),
+        totals=total(reader.index.groups((), query)),
+        limits=limit_forecasts(reader, spendings(reader, mine)),
+        health=health(reader),
+    )
+
+
+def forecast_report(facts: ForecastFacts) -> Report:
+    """Return where the month is expected to end."""
+    who = "everyone" if facts.user_id is None else f"user {facts.user_id}"
+    return Report(
+        title=f"Forecast, {who}",
+        subtitle=named(facts.period),
+        gauges=tuple(gauge_of(each.spending, label_of(each.spending)) for each in facts.limits),
+        figures=tuple(_figures(facts)),
+        series=_series(facts.forecast),
+        tables=_limits(facts),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _figures(facts: ForecastFacts) -> Iterator[Figure]:
+    found = facts.forecast
+    yield Figure("spent", "Spent", found.spent)
+    if not found.seen and not found.spent:
+        return
+    yield Figure("projected", "Projected", found.projected, note=_range(found))
+    yield Figure("run_rate", "At one pace", facts.pace.projected, note="every day like the average so far")
+    if found.seen and found.whole_days:
+        note = f"on average, {plural(len(found.expected), 'day', 'days')} left"
+        yield Figure("per_day", "A day to come", found.per_day, note=note)
+
+
+def _range(found: Forecast) -> str:
+    if found.low is None or found.high is None:
+        return "too few days for a range"
+    return f"likely {usd(found.low)} to {usd(found.high)}"
+
+
+def _series(found: Forecast) -> tuple[Series, ...]:
+    if len(found.expected) < 3 or not any(day.cost for day in found.expected):
+        return ()
+    labels = tuple(f"{day.date.day} {day.date:%b}" for day in found.expected)
+    return (Series("Expected by day", labels, tuple(float(day.cost) for day in found.expected)),)
+
+
+def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
+    if not facts.limits:
+        return ()
+    columns = (
+        Column("limit", "Limit"),
+        Column("amount", "Amount", "money", rank=1),
+        Column("left", "Left", "money"),
+        Column("projected", "Projected", "money"),
+        Column("reached", "Reached"),
+    )
+    rows = tuple(_limit_line(each) for each in facts.limits)
+    return (Table("Limit", columns, rows),)
+
+
+def _limit_line(found: LimitForecast) -> Row:
+    spending = found.spending
+    amounts = spending.limit.amount, spending.remaining, found.forecast.projected
+    return (label_of(spending), *amounts, _reached(found))
+
+
+def _reached(found: LimitForecast) -> str:
+    limit = found.spending.limit
+    if found.spending.remaining <= 0:
+        return "already"
+    if found.reached is None and not found.forecast.seen:
+        return "not known yet"
+    if found.reached is None:
+        return f"not this {limit.period.kind}" if limit.period else "no"
+    days = found.days_until_reached
+    when = f"in {plural(days, 'day', 'days')}" if days else "today"
+    return f"{when}, {found.reached.day} {found.reached:%b}"
+
+
+def _notes(facts: ForecastFacts) -> Iterator[Note]:
+    yield from foreseen_alerts(facts)
+    yield from doubts(facts.totals, facts.health)
+    yield Note(_basis(facts.forecast))
+
+
+def foreseen_alerts(facts: ForecastFacts) -> Iterator[Note]:
+    """Return a warning for each limit that is not reached yet but will be."""
+    alerts = (_foreseen(each) for each in facts.limits)
+    return (Note(message(alert), "warning") for alert in alerts if alert is not None)
+
+
+def _foreseen(found: LimitForecast) -> Crossing | None:
+    return None if found.forecast.low is None else foresee(found.spending, found.forecast.projected)
+
+
+def _basis(found: Forecast) -> str:
+    days = plural(found.seen, "complete day", "complete days")
+    if not found.seen:
+        basis = ": the average so far is carried on. Take it as a first guess" if found.spent else ""
+        return f"No complete day has been seen yet{basis}."
+    if found.by_weekday:
+        return f"From {days}, weekdays told apart. In eight months of ten the end lies in the range."
+    return f"From {days}; weekdays are told apart from {WEEKDAYS_FROM} days on. Take it as a first guess."
+
+
+def _data(facts: ForecastFacts) -> dict[str, object]:
+    found = facts.forecast
+    return {
+        "user_id": facts.user_id,
+        "month": facts.period.name,
+        "spent_usd": to_usd(found.spent),
+        "projected_usd": to_usd(found.projected),
+        "projected_low_usd": None if found.low is None else to_usd(found.low),
+        "projected_high_usd": None if found.high is None else to_usd(found.high),
+        "run_rate_usd": to_usd(facts.pace.projected),
+        "days_seen": found.seen,
+        "by_weekday": found.by_weekday,
+        "expected": [_day(day) for day in found.expected],
+        "limits": [_limit(each) for each in facts.limits],
+        "unpriced_calls": facts.totals.unpriced_calls,
+        "incomplete": len(facts.health.problems),
+    }
+
+
+def _limit(found: LimitForecast) -> dict[str, object]:
+    spending = found.spending
+    return {
+        "scope": str(spending.limit.scope),
+        "period": spending.limit.span,
+        "limit_usd": to_usd(spending.limit.amount),
+        "spent_usd": to_usd(spending.spent),
+        "projected_usd": to_usd(found.forecast.projected),
+        "reached_on": _iso(found.reached),
+        "days_until_reached": found.days_until_reached,
+    }
+
+
+def _day(day: Day) -> dict[str, object]:
+    return {"date": day.date.isoformat(), "cost_usd": to_usd(day.cost)}
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

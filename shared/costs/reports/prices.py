@@ -1,0 +1,375 @@
+"""``prices``: what models cost, since when and who says so; what is doubtful; what an update changes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..errors import CostError, WrongUsage
+from ..model import Entry
+from ..pricing import update
+from ..pricing.check import Finding, UsedModel, check
+from ..pricing.description import DatedPrice, PricedModel, RateLine, listing
+from ..pricing.peers import installed_peers
+from ..pricing.price_file import file_prices, merged_file
+from ..pricing.update import Change
+from ..replacing import replacing
+from ..rollup import Query
+from ..workspace import PRICES_NAME
+from .common import plural
+from .document import Column, Note, Report, Row, Table, Tone
+from .queries import named_model
+from .reader import Reader
+
+SHOWN: Final = 40
+"""So many changes of an update are listed for people; JSON has them all."""
+
+_LISTED: Final = (
+    Column("model", "Model"),
+    Column("input", "Input", wraps=True),
+    Column("cached", "Cached", rank=2, wraps=True),
+    Column("output", "Output", wraps=True),
+    Column("other", "Other", rank=1, wraps=True),
+    Column("since", "Since", rank=3),
+    Column("source", "From", rank=4),
+)
+_RATES: Final = (Column("per", "Per"), Column("usd", "USD"))
+_IN_COLUMNS: Final = ("input", "cached", "output")
+_APART: Final = frozenset({*_IN_COLUMNS, "web_searches"})
+"""What the list has columns for, or leaves to ``show``."""
+
+_SHORT: Final = {
+    "cache_write": "cache write",
+    "cache_write_1h": "for 1 h",
+    "audio_input": "audio",
+    "audio_cached": "cached audio",
+    "image_input": "image",
+    "audio_output": "audio out",
+    "image_output": "image out",
+}
+"""How the list names rates per million tokens that have no column of their own."""
+
+
+NEAREST = 5
+
+
+class NoPrice(CostError, LookupError):
+    """No source has a price for a model that was asked for."""
+
+
+def listed(reader: Reader, at: datetime, wanted: str, *, everything: bool) -> list[PricedModel]:
+    """Return the models with a price whose name has ``wanted`` in it."""
+    models = listing(reader.catalogue, at, everything=everything)
+    return [model for model in models if wanted.lower() in model.name.lower()]
+
+
+def shown(reader: Reader, name: str, at: datetime) -> PricedModel:
+    """Return one model, named as ``provider/model`` or as calls name it.
+
+    Raises:
+        NoPrice: no source has a price for it; says which names are nearest.
+    """
+    found = reader.catalogue.describe(*named_model(name), at)
+    if found is None:
+        from difflib import get_close_matches  # only when there is nothing else to show
+
+        near = get_close_matches(name, reader.catalogue.models(), n=NEAREST, cutoff=0.4)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise NoPrice(f"no price for {name}{hint}; add it to {reader.prices_path or PRICES_NAME}")
+    return found
+
+
+def checked(reader: Reader) -> CheckedPrices:
+    """Return what is doubtful about the prices of the models that the ledgers have, and of their sources."""
+    used, peers = _used(reader), installed_peers()
+    findings = check(reader.catalogue, used, reader.now, peers)
+    return CheckedPrices(findings, len(used), {peer.name: peer.version for peer in peers})
+
+
+def _used(reader: Reader) -> list[UsedModel]:
+    reader.index.catch_up_all()
+    found = []
+    for group in reader.index.groups(("service", "model"), Query()):
+        service, model = str(group.key[0]), str(group.key[1])
+        unpriced = group.totals.unpriced_calls
+        example = _example(reader, service, model) if unpriced else None
+        found.append(UsedModel(service, model, group.totals.calls, unpriced, example))
+    return found
+
+
+def _example(reader: Reader, service: str, model: str) -> Entry | None:
+    """Return a call to a model that was logged without a price."""
+    entries = reader.index.entries(Query(service=service, model=model))
+    return next((entry for entry in entries if entry.kind == "usage" and entry.charge is None), None)
+
+
+def updated(reader: Reader, source: Path, *, write: bool) -> PriceUpdate:
+    """Return what a wheel of ``genai-prices`` or a price file changes; take it only with ``write``.
+
+    Raises:
+        UpdateFailed: the wheel cannot be read or installed.
+        PriceFileError: a price file does not follow the format, or contradicts the user's own.
+        WrongUsage: it is neither; or there is no place for the user's own prices yet.
+    """
+    if source.suffix == ".whl":
+        return _from_release(reader, source, write=write)
+    if source.suffix in (".yaml", ".yml"):
+        return _from_file(reader, source, write=write)
+    raise WrongUsage(f"{source} is neither a wheel of genai-prices (.whl) nor a price file (.yaml)")
+
+
+def upgraded(reader: Reader) -> PriceUpdate:
+    """Return what the installed ``genai-prices`` changes for the models that an earlier release priced here.
+
+    Raises:
+        WrongUsage: no earlier release priced anything here.
+    """
+    catalogue = reader.catalogue
+    before, present = update.earlier_release(catalogue), update.installed_release(catalogue)
+    if before is None:
+        raise WrongUsage(
+            f"no release before genai-prices {present.version or '(not installed)'} priced calls here: "
+            "name a wheel or a price file to take"
+        )
+    after = {name: prices for name, prices in present.models.items() if name in before.models}
+    changes = update.changes(before.models, after)
+    return PriceUpdate(f"genai-prices {present.version}", f"genai-prices {before.version}", changes, True)
+
+
+def _from_release(reader: Reader, wheel: Path, *, write: bool) -> PriceUpdate:
+    before, after = update.installed_release(reader.catalogue), update.read_release(wheel)
+    changes = update.changes(before.models, after.models)
+    if write:
+        update.install_release(wheel)
+    target = f"genai-prices {before.version}" if before.version else "this environment"
+    return PriceUpdate(f"genai-prices {after.version}", target, changes, write)
+
+
+def _from_file(reader: Reader, source: Path, *, write: bool) -> PriceUpdate:
+    target = reader.prices_path
+    if target is None:
+        raise WrongUsage(f"{PRICES_NAME} lies beside the profile, and there is none: cost-dashboard init")
+    text = merged_file(source, target)
+    before = file_prices(target) if target.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / PRICES_NAME
+        draft.write_text(text, encoding="utf-8")
+        changes = update.changes(before, file_prices(draft))
+    if write and changes:
+        with replacing(target) as draft:
+            draft.write_text(text, encoding="utf-8", newline="\n")
+    return PriceUpdate(str(source), str(target), changes, write)
+
+
+def prices_report(models: Sequence[PricedModel], at: datetime) -> Report:
+    """Return the standard price of each model that holds at an instant."""
+    return Report(
+        title="Prices",
+        subtitle=f"USD per million tokens on {at:%Y-%m-%d}, where no other unit is named",
+        tables=tuple(_by_service(models)) or (Table("Models", _LISTED, (), empty="No model matches."),),
+        notes=(Note("cost-dashboard prices show MODEL has every rate, with tiers, dates and sources."),),
+        data={"at": at.isoformat(), "models": [_model(model) for model in models]},
+    )
+
+
+def _by_service(models: Sequence[PricedModel]) -> Iterator[Table]:
+    """Yield a table for each service, so that the models' names have room."""
+    services: dict[str, list[Row]] = {}
+    for model in models:
+        service, _, name = model.name.partition("/")
+        services.setdefault(service, []).append((name, *_listed(model)))
+    for service, rows in services.items():
+        yield Table(service, _LISTED, tuple(rows))
+
+
+def _listed(model: PricedModel) -> Row:
+    price = model.current
+    if price is None:
+        return ("no price", "", "", "", "", "")
+    if model.local or not price.rates:
+        return ("free", "", "free", "", _since(price), price.source)
+    rates = {rate.part: rate.usd for rate in price.rates if rate.above is None}
+    other = [_briefly(rate) for rate in price.rates if rate.part not in _APART and rate.above is None]
+    doubt = ["not verified"] if price.unverified else []
+    columns = (rates.get(part, "") for part in _IN_COLUMNS)
+    return (*columns, ", ".join([*doubt, *other, *_larger(price)]), _since(price), price.source)
+
+
+def _briefly(rate: RateLine) -> str:
+    return f"{_SHORT[rate.part]} {rate.usd}" if rate.part in _SHORT else str(rate)
+
+
+def _larger(price: DatedPrice) -> Iterator[str]:
+    """Yield what input and output of requests above each size cost: ``above 128,000: 2.5 / 10``."""
+    for size in dict.fromkeys(rate.above for rate in price.rates if rate.above):
+        usd = {rate.part: rate.usd for rate in price.rates if rate.above == size}
+        yield f"above {size:,}: {usd.get('input', '-')} / {usd.get('output', '-')}"
+
+
+def _since(price: DatedPrice) -> str:
+    return f"{price.since:%Y-%m-%d}" if price.since else "always"
+
+
+def price_report(model: PricedModel, at: datetime) -> Report:
+    """Return every rate of a model with its dates and sources, and the arithmetic of an example."""
+    about = [model.kind or "", "runs on your own machine" if model.local else ""]
+    notes = [Note(f"Example: {line}" if number == 0 else line) for number, line in enumerate(model.example)]
+    notes += map(Note, dict.fromkeys(_origin(price) for price in model.prices if price.reference))
+    if model.current and model.current.unverified:
+        notes.append(Note("Its own source is not sure of this price.", "warning"))
+    return Report(
+        title=model.name,
+        subtitle=", ".join(filter(None, [*about, f"on {at:%Y-%m-%d}"])),
+        tables=tuple(_rates(price, model) for price in model.prices),
+        notes=tuple(notes),
+        data={"at": at.isoformat(), **_model(model), "prices": [_price(price) for price in model.prices]},
+    )
+
+
+def _origin(price: DatedPrice) -> str:
+    """Return where a price was read, and what its source remarks on it."""
+    since = f" since {price.since:%Y-%m-%d}" if price.since else ""
+    tier = f", {price.tier}" if price.tier else ""
+    remark = f" ({price.note.rstrip('.')})" if price.note else ""
+    return f"Source, {price.source} {price.version}{since}{tier}: {price.reference}{remark}"
+
+
+def _rates(price: DatedPrice, model: PricedModel) -> Table:
+    """Return the rates of one price; its title tells whose it is, of which tier, since when, if it holds."""
+    of = f"{price.model.partition('/')[2]}: " if price.model != model.name else ""
+    hours = ""
+    if price.hours:
+        begin, end = (f"{minute // 60:02d}:{minute % 60:02d}" for minute in price.hours)
+        hours = f", {begin} to {end} UTC"
+    since = f"since {price.since:%Y-%m-%d}" if price.since else "at any date"
+    holds = ", holds" if price.current else ""
+    title = f"{of}{price.tier or 'standard'} {since}{hours}, {price.source}{holds}"
+    rows = tuple((_unit(rate), rate.usd) for rate in price.rates) or (("call", "0"),)
+    return Table(title, _RATES, rows)
+
+
+def _unit(rate: RateLine) -> str:
+    return f"{rate.unit}, above {rate.above:,}" if rate.above else rate.unit
+
+
+def _model(model: PricedModel) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "local": model.local,
+        "class": model.kind,
+        "current": _price(model.current) if model.current else None,
+        "example": list(model.example),
+    }
+
+
+def _price(price: DatedPrice) -> dict[str, object]:
+    return {
+        "model": price.model,
+        "source": price.source,
+        "version": price.version,
+        "since": price.since.isoformat() if price.since else None,
+        "service_tier": price.tier,
+        "minutes_of_day": list(price.hours) if price.hours else None,
+        "rates": [
+            {"part": rate.part, "usd": rate.usd, "per": rate.unit, "above_input_tokens": rate.above}
+            for rate in price.rates
+        ],
+        "reference": price.reference,
+        "unverified": price.unverified,
+        "note": price.note,
+        "holds_now": price.current,
+    }
+
+
+# --- check
+
+
+class CheckedPrices(NamedTuple):
+    """What was found about prices, how many models are in use, and what was compared with."""
+
+    findings: Sequence[Finding]
+    used: int
+    peers: Mapping[str, str]
+
+    @property
+    def exit_code(self) -> int:
+        """1 when calls have no price."""
+        return int(any(finding.kind in ("unpriced", "repriceable") for finding in self.findings))
+
+
+def checked_prices_report(facts: CheckedPrices) -> Report:
+    """Return what is doubtful about prices, each with what to do."""
+    count = len(facts.findings)
+    others = ", ".join(f"{name} {version}" for name, version in facts.peers.items())
+    compared = f"Compared with {others}." if others else "No other price table is installed to compare with."
+    return Report(
+        title=f"Prices: {plural(count, 'finding', 'findings') if count else 'nothing is doubtful'}",
+        subtitle=plural(facts.used, "model in use", "models in use"),
+        notes=(*map(_finding, facts.findings), Note(compared)),
+        data={
+            "models_in_use": facts.used,
+            "compared_with": dict(facts.peers),
+            "findings": [
+                {"kind": one.kind, "model": one.name, "found": one.text, "remedy": one.remedy}
+                for one in facts.findings
+            ],
+        },
+    )
+
+
+def _finding(one: Finding) -> Note:
+    """Return a finding in whole sentences: a table would cut off what it is about."""
+    tone: Tone = "warning" if one.kind in ("unpriced", "repriceable") else "plain"
+    return Note(f"{one.kind}: {one.name}: {one.text}. {one.remedy[:1].upper()}{one.remedy[1:]}.", tone)
+
+
+# --- update
+
+
+class PriceUpdate(NamedTuple):
+    """What taking newer prices changes: from where, to where, and whether it was done."""
+
+    source: str
+    target: str
+    changes: Sequence[Change]
+    written: bool
+
+
+def price_update_report(facts: PriceUpdate) -> Report:
+    """Return the difference that newer prices make, before or after they are taken."""
+    notes = [Note(_change(change)) for change in facts.changes[:SHOWN]]
+    if len(facts.changes) > SHOWN:
+        notes.append(Note(f"{len(facts.changes) - SHOWN:,} more; --json has them all."))
+    if facts.changes and not facts.written:
+        notes.append(Note("Nothing was changed yet: add --yes to take them."))
+    if facts.changes and facts.written:
+        notes.append(
+            Note("Calls that are recorded keep their price; cost-dashboard reprice --all corrects them.")
+        )
+    count = plural(len(facts.changes), "price changes", "prices change")
+    return Report(
+        title=count if facts.changes else "No price changes",
+        subtitle=f"{facts.source} into {facts.target}",
+        notes=tuple(notes),
+        data={
+            "source": facts.source,
+            "target": facts.target,
+            "written": facts.written,
+            "changes": [
+                {"kind": c.kind, "model": c.name, "before": list(c.before), "after": list(c.after)}
+                for c in facts.changes
+            ],
+        },
+    )
+
+
+def _change(change: Change) -> str:
+    """Return a change in whole sentences: what is no longer said, and what is said now."""
+    before = "; ".join(line for line in change.before if line not in change.after)
+    after = "; ".join(line for line in change.after if line not in change.before)
+    was = f"was {before}" if before else ""
+    now = f"{'now ' if before else ''}{after}" if after else ""
+    return f"{change.kind} {change.name}: {' -> '.join(filter(None, (was, now)))}"

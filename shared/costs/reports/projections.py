@@ -1,0 +1,93 @@
+"""Where a month ends, and where what each limit bounds will stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import cache
+from typing import NamedTuple
+
+from ..analysis.forecast import Day, Forecast, forecast
+from ..analysis.history import days_before, days_of_buckets, history_of
+from ..analysis.pace import Pace, pace
+from ..analysis.sums import by_day
+from ..budgets.limits import Spending, is_model
+from ..money import Nanos
+from ..periods import Period
+from ..rollup import Group, Query
+from .queries import days_of
+from .reader import Reader
+
+
+class LimitForecast(NamedTuple):
+    """A limit with what was spent within it, and where that will stand at the end of its period."""
+
+    spending: Spending
+    forecast: Forecast
+
+    @property
+    def reached(self) -> date | None:
+        """The day on which the limit is expected to be reached; ``None`` where it holds."""
+        return self.forecast.reaches(self.spending.limit.amount)
+
+    @property
+    def days_until_reached(self) -> int | None:
+        """How many days that is from today, which in the limit's time zone may be another day than here."""
+        return None if self.reached is None else (self.reached - self.forecast.expected[0].date).days
+
+
+def projected(reader: Reader, user_id: str, period: Period) -> tuple[Pace, Forecast | None]:
+    """Return a period's pace with the projection of its forecast, and that forecast.
+
+    All commands that tell where a month ends take it from here or from :func:`forecast` itself, so
+    that they agree. A month that is over, or not begun, has no forecast.
+    """
+    now = reader.now
+    if now not in period:
+        return pace(days_of(reader, user_id, period), period, now), None
+    span = days_before(period, now)
+    # Asked once, for the weeks before and to the period's end: most of the days are in both.
+    buckets = reader.index.spend_by_bucket(span.start, period.end, user_id=user_id)
+    found = pace(by_day(buckets, period), period, now)
+    better = forecast(days_of_buckets(span, buckets), period, now)
+    return found._replace(projected=better.projected, low=better.low, high=better.high), better
+
+
+def limit_forecasts(reader: Reader, spendings: Iterable[Spending]) -> list[LimitForecast]:
+    """Return where what each limit bounds will stand at the end of its month or week.
+
+    A day is over before days tell anything, and jobs have no end that is known: their limits are
+    left out.
+    """
+    histories = _Histories(reader)
+    now = reader.now
+    found = []
+    for spending in spendings:
+        period = spending.limit.period
+        if period is not None and period.kind in ("month", "week"):
+            found.append(LimitForecast(spending, forecast(histories.of(spending, period), period, now)))
+    return found
+
+
+class _Histories:
+    """The days of what limits bound; a user's models are read once for all limits on models."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._models = cache(self._of_models)
+
+    def of(self, spending: Spending, period: Period) -> Sequence[Day]:
+        scope, now = spending.limit.scope, self._reader.now
+        if scope.kind != "model":
+            return history_of(self._reader.index, scope.owner, period, now)
+        span = days_before(period, now)
+        buckets: dict[int, Nanos] = {}
+        for group in self._models(spending.limit.query._replace(start=span.start, end=span.end)):
+            service, model, bucket = group.key
+            if is_model(scope.name or "", str(service), str(model), self._reader.catalogue_name):
+                at = int(bucket or 0)
+                buckets[at] = Nanos(buckets.get(at, 0) + group.totals.cost)
+        return days_of_buckets(span, buckets)
+
+    def _of_models(self, query: Query) -> list[Group]:
+        return self._reader.index.groups(("service", "model", "bucket"), query)

@@ -1,0 +1,106 @@
+"""What several views ask: limits and their standing, days, doubts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from ..analysis.sums import by_day
+from ..budgets.limits import Limit, Spending, limits_for, tightest_first
+from ..budgets.spending import read_spendings
+from ..ledger.spool import waiting_paths
+from ..money import Nanos
+from ..periods import Period
+from ..pricing.names import infer_service
+from ..rollup import JobRef, Query
+from .common import Health
+
+if TYPE_CHECKING:
+    from ..model import Entry
+    from ..pricing.catalogue import Catalogue
+
+from .reader import Reader
+
+
+def health(reader: Reader) -> Health:
+    """Return what makes sums of this reader doubtful."""
+    index = reader.index
+    return Health(
+        problems=tuple(str(problem) for problem in index.problems()),
+        degraded=index.degraded,
+        prices_path=str(reader.prices_path or "prices.yaml"),
+        waiting=len(waiting_paths(reader.storage)),
+    )
+
+
+def spendings(reader: Reader, limits: Iterable[Limit]) -> tuple[Spending, ...]:
+    """Return how limits stand, tightest first."""
+    return tuple(tightest_first(read_spendings(limits, reader.index, reader.catalogue_name)))
+
+
+def limits_in(reader: Reader, user_id: str, period: Period, job: JobRef | None = None) -> list[Limit]:
+    """Return the limits that hold for a user in a period: in the present one also those of day and week."""
+    now = reader.now
+    if now in period:
+        return limits_for(reader.profile, user_id, now, job)
+    # The middle: at its start, another time zone is still in the month before.
+    middle = period.start + (period.end - period.start) / 2
+    return [
+        limit
+        for limit in limits_for(reader.profile, user_id, middle, job)
+        if limit.scope.kind in ("month", "model")
+    ]
+
+
+def monthly(limits: Iterable[Spending], owner: str | None) -> Spending | None:
+    """Return the monthly limit of a user, or with ``None`` the organisation's; ``None`` without one."""
+    found = (s for s in limits if s.limit.scope.kind == "month" and s.limit.scope.owner == owner)
+    return next(found, None)
+
+
+def zone_of(reader: Reader, user_id: str | None) -> ZoneInfo:
+    """Return a user's time zone, or for several users the profile's."""
+    profile = reader.profile
+    return profile.timezone if user_id is None else profile.for_user(user_id).timezone
+
+
+def days_of(reader: Reader, user_id: str | None, period: Period) -> tuple[Nanos, ...]:
+    """Return the cost of each local day of a period."""
+    return by_day(reader.index.spend_by_bucket(period.start, period.end, user_id=user_id), period)
+
+
+def others(reader: Reader, query: Query) -> tuple[str, ...]:
+    """Return the users who have such calls as ``query`` asks for, where it found none of its user's."""
+    groups = reader.index.groups(("user_id",), query._replace(user_id=None))
+    return tuple(str(group.key[0]) for group in groups)
+
+
+def own_prices(reader: Reader) -> Catalogue | None:
+    """Return the prices where the user named some for local work to be valued at; others load none for it."""
+    if reader.prices_path is None or not reader.prices_path.exists():
+        return None
+    catalogue = reader.loaded_catalogue().catalogue
+    return catalogue if catalogue.overrides is not None and catalogue.overrides.avoided else None
+
+
+def counted(reader: Reader, query: Query) -> tuple[Iterator[Entry], int]:
+    """Return the entries that match, to be read once, and how many calls they are."""
+    calls = sum(group.totals.calls for group in reader.index.groups((), query))
+    return reader.index.entries(query), calls
+
+
+def jobs_in(reader: Reader, query: Query) -> int:
+    """Return how many different jobs have entries that match."""
+    [*groups] = reader.index.groups((), query)
+    return groups[0].totals.jobs if groups else 0
+
+
+def named_model(name: str) -> tuple[str, str]:
+    """Return service and model of ``service/model``, or of a model whose name tells its service.
+
+    >>> named_model("openai/gpt-4o"), named_model("gpt-4o"), named_model("acme-1")
+    (('openai', 'gpt-4o'), ('openai', 'gpt-4o'), ('', 'acme-1'))
+    """
+    service, slash, model = name.partition("/")
+    return (service, model) if slash else (infer_service(name) or "", name)

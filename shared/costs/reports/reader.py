@@ -1,0 +1,93 @@
+"""What reports read from: one cost storage with its profile and prices, at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..storage import CostStorage
+from ..workspace import LoadedCatalogue, LoadedProfile, Workspace
+from .progress import Told
+
+if TYPE_CHECKING:
+    from ..index.index import Index
+    from ..index.state import StateDb
+    from ..pricing.catalogue import Catalogue
+    from ..profile.types import Profile
+
+Progress = Callable[[str], AbstractContextManager[Told]]
+"""Shows how far long work is: given a label, it yields what is called with the amounts done and in all."""
+
+
+@contextmanager
+def silent(_label: str) -> Iterator[Told]:
+    """Show no progress."""
+    yield lambda _done, _total: None
+
+
+class Reader:
+    """What a report may read: sums and entries, limits, prices, and the present instant.
+
+    ``now`` stays the same for all questions of one report, so that its parts agree. ``progress`` shows how
+    far long work is; without it nothing is shown.
+    """
+
+    def __init__(self, workspace: Workspace, progress: Progress = silent) -> None:
+        self._workspace = workspace
+        self.now: datetime = workspace.clock()
+        self.progress = progress
+
+    @property
+    def index(self) -> Index:
+        """The sums and entries of all known ledgers."""
+        return self._workspace.index
+
+    @property
+    def storage(self) -> CostStorage:
+        """Where the storage's files lie."""
+        return self._workspace.storage
+
+    @property
+    def state(self) -> StateDb:
+        """The durable facts of the storage: reservations, sent alerts, registered ledgers."""
+        return self._workspace.state
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment variables."""
+        return self._workspace.environ
+
+    @property
+    def profile(self) -> Profile:
+        """The profile in force; raises ``ProfileError`` where the user's own is refused."""
+        return self._workspace.profile
+
+    def loaded_profile(self) -> LoadedProfile:
+        """Return the profile in force, and why it is not the user's own if it is not."""
+        return self._workspace.loaded_profile()
+
+    @property
+    def profile_path(self) -> Path | None:
+        """Where the profile lies, ``None`` without one."""
+        return self._workspace.profile_path
+
+    @property
+    def prices_path(self) -> Path | None:
+        """Where the user's own prices lie or would lie, ``None`` without a profile."""
+        return self._workspace.prices_path
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The price catalogue; raises ``FileRefused`` where the user's own prices are refused."""
+        return self._workspace.catalogue
+
+    def loaded_catalogue(self) -> LoadedCatalogue:
+        """Return the prices in force, and why the user's own are not among them if they are not."""
+        return self._workspace.loaded_catalogue()
+
+    def catalogue_name(self, service: str, model: str) -> str:
+        """Return the catalogue's ``provider/model`` for a service and model as recorded."""
+        return self._workspace.catalogue_name(service, model)

@@ -1,0 +1,239 @@
+"""``report`` and its presets ``status``, ``summary``, ``stats``: any time, broken down as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..analysis.sums import Step, by_each_tag, divide_period, share, split, split_by, total, totals_by
+from ..budgets.limits import Spending
+from ..money import to_usd
+from ..periods import Period
+from ..rollup import Dimension, Group, Query, Totals
+from .common import (
+    MANY_TAGS,
+    Breakdown,
+    Health,
+    breakdown_data,
+    breakdown_table,
+    cost_or_unpriced,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    named,
+    others_note,
+    totals_data,
+    unpriced_models,
+)
+from .document import Column, Figure, Note, Report, Table
+from .queries import health, jobs_in, limits_in, others, spendings, zone_of
+from .reader import Reader
+from .show_monthly import count_figures, money_figures
+from .span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One row of a history: a day, a week or a month, and its sums.
+
+    ``whole`` tells that it is over and not cut off, so that it compares with others.
+    """
+
+    name: str
+    totals: Totals
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodFacts:
+    """What the view needs to know.
+
+    ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
+    ``stretches`` divide the period where a history was asked for. ``others`` are users who have calls
+    where the one that was asked after has none.
+    """
+
+    title: str
+    period: Period
+    totals: Totals
+    filters: Mapping[str, str] = field(default_factory=dict)
+    breakdowns: Sequence[Breakdown] = ()
+    stretches: Sequence[Stretch] = ()
+    spendings: Sequence[Spending] = ()
+    others: Sequence[str] = ()
+    health: Health = field(default_factory=Health)
+
+
+LABELS: Final[Mapping[Dimension, str]] = {
+    "service": "Service",
+    "model": "Model",
+    "stage": "Stage",
+    "operation": "Category",
+    "user_id": "User",
+    "job_id": "Job",
+    "workflow": "Workflow",
+    "project": "Project",
+    "tags": "Tag",
+    "service_tier": "Tier",
+}
+"""What reports can be broken down by, and how people call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a report is asked to show. ``filters`` are the query's conditions as people named them."""
+
+    title: str
+    span: Span
+    query: Query = field(default_factory=Query)
+    filters: Mapping[str, str] = field(default_factory=dict)
+    by: Sequence[Dimension] = ("model", "operation")
+    step: Step | None = None
+    show_limits: bool = False
+
+
+def period_facts(reader: Reader, asked: Asked) -> PeriodFacts:
+    """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
+    zone = zone_of(reader, asked.query.user_id)
+    period = asked.span.period(reader.now, zone)
+    query = asked.query._replace(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    whole = total(reader.index.groups((), query))
+    whole.jobs = jobs_in(reader, query)
+    return PeriodFacts(
+        title=asked.title,
+        period=period,
+        totals=whole,
+        filters=asked.filters,
+        breakdowns=[_breakdown(reader, dimension, query) for dimension in asked.by],
+        stretches=_stretches(reader, asked.step, period, query),
+        spendings=_standing(reader, asked, period),
+        others=() if whole.calls or query.user_id is None else others(reader, query),
+        health=health(reader),
+    )
+
+
+def _breakdown(reader: Reader, dimension: Dimension, query: Query) -> Breakdown:
+    label = LABELS[dimension]
+    if dimension == "model":
+        groups = reader.index.groups(("service", "model"), query)
+        return Breakdown("by_model", label, split_by(groups, lambda key: f"{key[0]}/{key[1]}"))
+    named = told_apart(reader.index.groups((dimension,), query), dimension)
+    return Breakdown(f"by_{label.lower()}", label, split(named, 0))
+
+
+def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]:
+    """Return groups by the names that people know: each tag by itself, and the standard tier by its name."""
+    if dimension == "tags":
+        return by_each_tag(groups)
+    if dimension == "service_tier":
+        return [group._replace(key=(group.key[0] or "standard", *group.key[1:])) for group in groups]
+    return groups
+
+
+def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) -> list[Stretch]:
+    if step is None:
+        return []
+    parts = divide_period(period, step)
+    sums = totals_by(reader.index.groups(("bucket",), query), parts)
+    return [Stretch(part.name, totals) for part, totals in zip(parts, sums, strict=True)]
+
+
+def _standing(reader: Reader, asked: Asked, period: Period) -> tuple[Spending, ...]:
+    """Return the limits in force, where the report is about the present and about a user."""
+    if not asked.show_limits or asked.query.user_id is None:
+        return ()
+    return spendings(reader, limits_in(reader, asked.query.user_id, period))
+
+
+def period_report(facts: PeriodFacts) -> Report:
+    """Return sums over a stretch of time, its history and its breakdowns."""
+    empty = not facts.totals.calls
+    return Report(
+        title=facts.title,
+        subtitle=_subtitle(facts),
+        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
+        figures=() if empty else tuple(_figures(facts.totals)),
+        tables=() if empty else tuple(_tables(facts)),
+        notes=(*doubts(facts.totals, facts.health, _unpriced(facts)), *_remarks(facts)),
+        data=_data(facts),
+    )
+
+
+def _remarks(facts: PeriodFacts) -> Iterator[Note]:
+    yield from others_note(facts.others)
+    if any(b.key == "by_tag" and not b.is_empty for b in facts.breakdowns):
+        yield Note(MANY_TAGS)
+
+
+def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:
+    by_model = [b.sums for b in facts.breakdowns if b.key == "by_model"]
+    return unpriced_models(by_model[0]) if by_model else ()
+
+
+def _subtitle(facts: PeriodFacts) -> str:
+    said = [named(facts.period), *(f"{name} {value}" for name, value in facts.filters.items())]
+    if not facts.totals.calls:
+        said.append("no calls")
+    return ", ".join(said)
+
+
+def _figures(totals: Totals) -> Iterator[Figure]:
+    yield Figure("cost", "Spent", cost_or_unpriced(totals))
+    yield from money_figures(totals)
+    yield Figure("jobs", "Jobs", totals.jobs, "count")
+    yield from count_figures(totals)
+
+
+def _tables(facts: PeriodFacts) -> Iterator[Table]:
+    if facts.stretches:
+        yield _history(facts.stretches, facts.totals)
+    for breakdown in facts.breakdowns:
+        if not breakdown.is_empty:
+            yield breakdown_table(breakdown, facts.totals)
+
+
+def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
+    columns = (
+        Column("period", "Period"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens_input", "In", "tokens", rank=2),
+        Column("tokens_output", "Out", "tokens", rank=2),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # what was before is no news
+    rows = tuple(
+        (
+            s.name,
+            s.totals.calls,
+            s.totals.tokens_input,
+            s.totals.tokens_output,
+            s.totals.cost,
+            share(s.totals, whole),
+        )
+        for s in stretches[begun:]
+    )
+    return Table("Over time", columns, rows)
+
+
+def _data(facts: PeriodFacts) -> dict[str, object]:
+    data: dict[str, object] = {
+        "start": facts.period.start.isoformat(),
+        "end": facts.period.end.isoformat(),
+        "timezone": facts.period.zone.key,
+        "filters": dict(facts.filters),
+        "total_cost": to_usd(facts.totals.cost),
+        "total_calls": facts.totals.calls,
+        "unique_jobs": facts.totals.jobs,
+        "totals": totals_data(facts.totals),
+        **breakdown_data(facts.breakdowns),
+        "incomplete": len(facts.health.problems),
+    }
+    if facts.stretches:
+        data["periods"] = [{"period": s.name, **totals_data(s.totals)} for s in facts.stretches]
+    if facts.spendings:
+        data["limits"] = [limit_row(spending) for spending in facts.spendings]
+    return data

@@ -1,0 +1,77 @@
+"""``run``: what the AI calls of one program cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from ..model import Entry
+from ..money import to_usd
+from ..rollup import Totals
+from .common import plural
+from .document import Column, Figure, Note, Report, Table
+
+_LONGEST: Final = 100
+
+
+def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int) -> Report:
+    """Return what a program's calls cost, by model, and what is not known about them."""
+    entries = list(entries)
+    total, by_model = Totals(), dict[str, Totals]()
+    for entry in entries:
+        total.add(entry)
+        by_model.setdefault(f"{entry.service}/{entry.model}", Totals()).add(entry)
+    ranked = sorted(by_model.items(), key=lambda item: (-item[1].cost, item[0]))
+    return Report(
+        title="Cost of this run",
+        subtitle=_shortened(" ".join(command)),
+        figures=(
+            Figure("cost", "Cost", total.cost, "money"),
+            Figure("calls", "AI calls", total.calls, "count"),
+        ),
+        tables=(_table(ranked),) if ranked else (),
+        notes=tuple(_notes(entries, total)),
+        data={
+            "command": list(command),
+            "exit_code": exit_code,
+            "total_cost": to_usd(total.cost),
+            "calls": total.calls,
+            "unpriced_calls": total.unpriced_calls,
+            "estimated_calls": total.estimated_calls,
+            "retried_calls": total.retried_calls,
+            "by_model": {model: to_usd(sums.cost) for model, sums in ranked},
+        },
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _table(ranked: Sequence[tuple[str, Totals]]) -> Table:
+    rows = [(model, sums.calls, sums.tokens_input, sums.tokens_output, sums.cost) for model, sums in ranked]
+    return Table(
+        "By model",
+        (
+            Column("model", "Model"),
+            Column("calls", "Calls", "count"),
+            Column("tokens_input", "Input", "tokens", rank=1),
+            Column("tokens_output", "Output", "tokens", rank=1),
+            Column("cost", "Cost", "money", places=4),
+        ),
+        tuple(rows),
+    )
+
+
+def _notes(entries: Sequence[Entry], total: Totals) -> Iterator[Note]:
+    if not entries:
+        yield Note("No AI call was captured.", "warning")
+    if total.unpriced_calls:
+        calls = plural(total.unpriced_calls, "call has no price and is", "calls have no price and are")
+        yield Note(f"{calls} not in the cost.", "warning")
+    reasons = {str(entry.metadata["incomplete"]) for entry in entries if "incomplete" in entry.metadata}
+    for reason in sorted(reasons):
+        yield Note(f"Estimated: {reason}.", "warning")
+    if total.retried_calls:
+        calls = plural(total.retried_calls, "call was", "calls were")
+        yield Note(f"{calls} done again, by a later attempt of the stage.")

@@ -1,0 +1,59 @@
+"""``set-budget``: what the profile says now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..money import Nanos, to_usd
+from ..profile.types import Budget, Profile
+from .document import Column, Note, Report, Row, Table
+
+
+def settings_report(
+    profile: Profile, path: Path, user_id: str | None, *, organization: bool = False
+) -> Report:
+    """Return the limits of a user, of everyone (``user_id`` is ``None``), or of the organisation."""
+    budget, who = _chosen(profile, user_id, organization)
+    rows: tuple[Row, ...] = tuple(_limits(budget))
+    columns = (Column("limit", "Limit"), Column("per", "Per"), Column("amount", "Amount", "money"))
+    alerts = ", ".join(f"{threshold:g}%" for threshold in budget.thresholds)
+    blocking = "refuses reserved calls" if budget.block_at_limit else "warns, and blocks nothing"
+    return Report(
+        title=f"Limits of {who}",
+        tables=(Table("Limit", columns, rows, empty="No limit is set."),),
+        notes=(Note(f"Alerts at {alerts} and 100%. A reached limit {blocking}."), Note(f"Profile: {path}")),
+        data={
+            "user_id": user_id,
+            "organization": organization,
+            "limits": [
+                {"limit": name, "per": per, "amount_usd": to_usd(amount)}
+                for name, per, amount in _limits(budget)
+            ],
+            "alert_threshold_percent": list(budget.thresholds),
+            "block_at_limit": budget.block_at_limit,
+            "profile": str(path),
+        },
+    )
+
+
+def _chosen(profile: Profile, user_id: str | None, organization: bool) -> tuple[Budget, str]:
+    if organization:
+        return profile.organization, "the organization"
+    if user_id is not None:
+        return profile.for_user(user_id).budget, f"user {user_id}"
+    return profile.budget, "every user, unless theirs differ"
+
+
+def _limits(budget: Budget) -> Iterator[tuple[str, str, Nanos]]:
+    """Return each limit that is set: its name, for what it holds, and the amount."""
+    for name, per, amount in (
+        ("all calls", "month", budget.monthly_limit),
+        ("all calls", "week", budget.weekly_limit),
+        ("all calls", "day", budget.daily_limit),
+        ("all calls", "job", budget.job_limit),
+    ):
+        if amount is not None:
+            yield name, per, amount
+    yield from ((f"stage {name}", "job", amount) for name, amount in budget.stage_limits.items())
+    yield from ((f"model {name}", "month", amount) for name, amount in budget.model_limits.items())

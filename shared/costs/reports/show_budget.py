@@ -1,0 +1,285 @@
+"""``show-budget``: where the month stands, where it is going, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final, NamedTuple
+
+from ..analysis.forecast import Forecast
+from ..analysis.pace import Outlook, Pace, outlook
+from ..analysis.sums import total
+from ..budgets.limits import Crossing, Level, Spending, crossings, foresee
+from ..budgets.wording import message
+from ..money import ZERO, Nanos, percent, to_usd
+from ..periods import Period
+from ..rollup import Query, Totals
+from ..tracking.foresight import foreseen
+from .common import (
+    NEWCOMER,
+    Health,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    named,
+    others_note,
+    owner,
+    plural,
+    usd,
+)
+from .document import Figure, Gauge, Note, Report, Tone
+from .projections import projected
+from .queries import health, limits_in, monthly, others, spendings
+from .reader import Reader
+from .span import Span
+
+
+class BudgetFacts(NamedTuple):
+    """What the view needs to know.
+
+    ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
+    user's monthly one, if there is one, and ``outlook`` is what the pace means for it. The pace's
+    projection tells weekdays apart where ``by_weekday``.
+    ``foreseen`` are the limits that are on course to be passed.
+    ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
+    were logged without one under a blocking limit. ``others`` are users who have calls where this
+    one has none.
+    """
+
+    user_id: str
+    period: Period
+    totals: Totals
+    pace: Pace
+    spendings: tuple[Spending, ...] = ()
+    month: Spending | None = None
+    outlook: Outlook | None = None
+    by_weekday: bool = False
+    foreseen: tuple[Crossing, ...] = ()
+    reserved: Nanos = ZERO
+    holds: int = 0
+    unreserved_calls: int = 0
+    others: tuple[str, ...] = ()
+    profile: str = "defaults, no file"
+    health: Health = Health()
+
+
+FEW_CALLS: Final = 5_000
+"""Up to so many calls of a month are read to find those without a reservation; more take too long."""
+
+
+def budget_facts(reader: Reader, user_id: str, month_name: str | None) -> BudgetFacts:
+    """Return where a user's month stands."""
+    settings = reader.profile.for_user(user_id)
+    period = Span(month_name).period(reader.now, settings.timezone)
+    reader.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=user_id)
+    totals = total(reader.index.groups((), query))
+    found, better = projected(reader, user_id, period)
+    limits = spendings(reader, limits_in(reader, user_id, period))
+    own = monthly(limits, user_id)
+    reserved, holds = _held(reader, limits, own)
+    return BudgetFacts(
+        user_id=user_id,
+        period=period,
+        totals=totals,
+        pace=found,
+        spendings=limits,
+        month=own,
+        outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
+        by_weekday=better is not None and better.by_weekday,
+        foreseen=tuple(_foreseen(reader, limits, own, found)),
+        reserved=reserved,
+        holds=holds,
+        unreserved_calls=_unreserved(reader, query, totals) if _blocks(own) else 0,
+        others=() if totals.calls else others(reader, query),
+        profile=reader.loaded_profile().described,
+        health=health(reader),
+    )
+
+
+def _foreseen(
+    reader: Reader, limits: tuple[Spending, ...], own: Spending | None, found: Pace
+) -> Iterator[Crossing]:
+    """Return the alerts of the user's month, by the projection that is shown, and of everyone's."""
+    if own and found.days_left and found.low is not None and (mine := foresee(own, found.projected)):
+        yield mine
+    yield from foreseen(reader.index, [each for each in limits if each.limit.scope.owner is None], reader.now)
+
+
+def _reached(better: Forecast | None, own: Spending) -> date | None:
+    return better.reaches(own.limit.amount) if better else None
+
+
+def _blocks(spending: Spending | None) -> bool:
+    return spending is not None and spending.limit.blocking
+
+
+def _held(reader: Reader, limits: tuple[Spending, ...], month: Spending | None) -> tuple[Nanos, int]:
+    """Return what is reserved against the month, and by how many holds. Only blocking limits have holds."""
+    if month is None or not any(map(_blocks, limits)):
+        return ZERO, 0
+    from ..budgets.deciding import counts_against  # 5 ms that few profiles need
+    from ..budgets.gate import Gate
+
+    names = reader.catalogue_name
+    gate = Gate(reader.index, reader.storage.holders_dir, clock=lambda: reader.now, names=names)
+    mine = [held for held in gate.holds() if counts_against(held.reservation, month.limit, names)]
+    return Nanos(sum(held.amount for held in mine)), len(mine)
+
+
+def _unreserved(reader: Reader, query: Query, totals: Totals) -> int:
+    """Return how many paid calls of a month had no reservation; 0 where too many would have to be read."""
+    if totals.calls > FEW_CALLS:
+        return 0
+    entries = reader.index.entries(query)
+    return sum(1 for e in entries if e.kind == "usage" and e.cost > 0 and e.reservation is None)
+
+
+def budget_report(facts: BudgetFacts) -> Report:
+    """Return the budget of one user in one month."""
+    pace = facts.pace
+    progress = f"day {pace.days_begun} of {pace.days}" if pace.days_left and pace.days_begun else ""
+    alerts = [message(crossed) for crossed in _crossed(facts)]
+    return Report(
+        title=f"Budget of {owner(facts.user_id)}",
+        subtitle=", ".join(filter(None, (named(facts.period), progress))),
+        gauges=tuple(_gauges(facts)),
+        figures=tuple(_figures(facts)),
+        notes=(*_alerts(facts), *_notes(facts)),
+        data=_data(facts, alerts),
+    )
+
+
+def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:
+    for spending in facts.spendings:
+        held = facts.reserved if spending is facts.month else ZERO
+        yield gauge_of(spending, label_of(spending), held)
+
+
+def _figures(facts: BudgetFacts) -> Iterator[Figure]:
+    pace, month = facts.pace, facts.month
+    calls = plural(facts.totals.calls, "call", "calls")
+    yield Figure("spent", "Spent", facts.totals.cost, note=calls if facts.totals.calls else "no calls yet")
+    if month:
+        note = "the limit is used up" if month.remaining <= 0 else ""
+        yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
+    if facts.holds:
+        yield Figure(
+            "reserved", "Reserved", facts.reserved, note=plural(facts.holds, "live hold", "live holds")
+        )
+    if not facts.totals.cost:
+        return
+    yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
+    if pace.days_left:
+        yield _projection(facts)
+    if month and facts.outlook and pace.days_left:
+        yield from _outlook(month, facts.outlook, pace)
+
+
+def _over(pace: Pace) -> str:
+    return f"over {plural(pace.days_begun, 'day', 'days')}"
+
+
+def _projection(facts: BudgetFacts) -> Figure:
+    pace = facts.pace
+    if pace.low is None or pace.high is None:
+        note = "by the end of the month; too few days for a range"
+    else:
+        how = ", by weekday" if facts.by_weekday else ""
+        note = f"by the end of the month{how}; likely {usd(pace.low)} to {usd(pace.high)}"
+    over = facts.month is not None and pace.projected > facts.month.limit.amount
+    return Figure("projected", "Projected", pace.projected, note=note, tone=_tone(over))
+
+
+def _outlook(month: Spending, outlook: Outlook, pace: Pace) -> Iterator[Figure]:
+    over = pace.projected > month.limit.amount
+    if month.remaining <= 0:
+        return
+    if over and outlook.exhausted_on is not None and outlook.days_until_exhausted is not None:
+        days = outlook.days_until_exhausted
+        left = "today" if days < 1 else plural(int(days), "day", "days")
+        on = f"{outlook.exhausted_on.day} {outlook.exhausted_on:%B}"
+        yield Figure("exhausted_in", "Exhausted in", left, "text", f"at this pace, about {on}", "warning")
+    if over and outlook.cut_per_day and outlook.allowed_per_day is not None:
+        share = percent(outlook.cut_per_day, Nanos(outlook.cut_per_day + outlook.allowed_per_day))
+        allowed = usd(outlook.allowed_per_day)
+        note = f"a day, {share:.0f}% less: {allowed} a day keeps within the limit"
+        yield Figure("cut_per_day", "Cut", outlook.cut_per_day, note=note)
+    ahead = outlook.ahead
+    word = "above" if ahead > 0 else "below"
+    note = (
+        f"{word} an even pace: {percent(Nanos(pace.days_begun), Nanos(pace.days)):.0f}% of the month is gone"
+    )
+    yield Figure("ahead", "Pacing", Nanos(abs(ahead)), note=note)
+
+
+def _tone(bad: bool) -> Tone:
+    return "critical" if bad else "plain"
+
+
+def _alerts(facts: BudgetFacts) -> Iterator[Note]:
+    for crossed in _crossed(facts):
+        yield Note(message(crossed), "critical" if crossed.critical else "warning")
+
+
+def _crossed(facts: BudgetFacts) -> list[Crossing]:
+    """Return what is to be warned of: what has come first, then what is coming."""
+    return [*crossings(facts.spendings), *facts.foreseen]
+
+
+def _notes(facts: BudgetFacts) -> Iterator[Note]:
+    yield from doubts(facts.totals, facts.health)
+    if facts.unreserved_calls:
+        calls = plural(facts.unreserved_calls, "call was", "calls were")
+        text = f"{calls} logged without a reservation: a blocking limit cannot hold those back."
+        yield Note(text, "warning")
+    yield from others_note(facts.others)
+    if not facts.totals.calls and not facts.others and facts.pace.days_left:
+        yield Note(NEWCOMER)
+    if facts.month is None:
+        yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")
+    blocking = " The limit blocks calls." if facts.month and facts.month.limit.blocking else ""
+    yield Note(f"Profile: {facts.profile}. Time zone {facts.period.zone.key}.{blocking}")
+
+
+def worst(spendings: tuple[Spending, ...]) -> Level:
+    """Return the state of the limit that stands worst: ``ok`` without limits."""
+    levels = {spending.level for spending in spendings}
+    return "critical" if "critical" in levels else "warning" if "warning" in levels else "ok"
+
+
+def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
+    month, pace, outlook = facts.month, facts.pace, facts.outlook
+    return {
+        "user_id": facts.user_id,
+        "month": facts.period.name,
+        "limit_usd": _usd(month.limit.amount if month else None),
+        "spent_usd": to_usd(facts.totals.cost),
+        "reserved_usd": to_usd(facts.reserved),
+        "remaining_usd": _usd(month.remaining if month else None),
+        "percent_used": round(percent(month.spent, month.limit.amount), 4) if month else None,
+        "daily_average_usd": to_usd(pace.daily_average),
+        "projected_usd": to_usd(pace.projected),
+        "status": worst(facts.spendings),
+        "alerts": alerts,
+        "unpriced_calls": facts.totals.unpriced_calls,
+        "projected_low_usd": _usd(pace.low),
+        "projected_high_usd": _usd(pace.high),
+        "projected_by_weekday": facts.by_weekday,
+        "days_until_exhausted": outlook.days_until_exhausted if outlook else None,
+        "exhausted_on": outlook.exhausted_on.isoformat() if outlook and outlook.exhausted_on else None,
+        "allowed_per_day_usd": _usd(outlook.allowed_per_day if outlook else None),
+        "cut_per_day_usd": _usd(outlook.cut_per_day if outlook else None),
+        "ahead_of_pace_usd": _usd(outlook.ahead if outlook else None),
+        "live_reservations": facts.holds,
+        "unreserved_calls": facts.unreserved_calls,
+        "incomplete": len(facts.health.problems),
+        "limits": [limit_row(spending) for spending in facts.spendings],
+        "profile": facts.profile,
+        "timezone": facts.period.zone.key,
+    }
+
+
+def _usd(amount: Nanos | None) -> float | None:
+    return None if amount is None else to_usd(amount)

@@ -1,0 +1,292 @@
+"""``show-job``: the receipt of one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from ..analysis.job import Line, Receipt, per_audio_minute
+from ..analysis.sums import share
+from ..budgets.limits import Spending, crossings
+from ..budgets.wording import message
+from ..money import Nanos, format_usd, percent, to_usd
+from ..rollup import Totals
+from .avoided import avoided_data, avoided_figure
+from .common import (
+    Health,
+    cost_or_unpriced,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    percent_words,
+    plural,
+    totals_data,
+)
+from .document import Column, Figure, Note, Report, Table
+from .show_monthly import count_figures, money_figures
+
+if TYPE_CHECKING:
+    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
+
+
+from typing import TYPE_CHECKING
+
+from ..analysis.job import receipt
+from ..budgets.limits import limits_for
+from ..ledger.places import LedgerProblem
+from ..model import Entry
+from ..periods import month
+from ..rollup import JobRef, Query
+from .queries import health, own_prices, spendings, zone_of
+
+if TYPE_CHECKING:
+    from ..analysis.avoided import Saving
+
+from .reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class MonthShare:
+    """What a job is of its user's month; amounts in nano-dollars.
+
+    ``part`` is what the job cost this user in this month: others may have run it too, and longer.
+    """
+
+    user_id: str
+    month: str
+    part: Nanos
+    spent: Nanos
+    limit: Nanos | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What the view needs to know. ``spendings`` are the limits on this job and its stages."""
+
+    receipt: Receipt
+    ledger: Path
+    zone: ZoneInfo
+    spendings: tuple[Spending, ...] = ()
+    month: MonthShare | None = None
+    health: Health = field(default_factory=Health)
+    avoided: Sequence[Saving] = ()
+
+
+def job_facts(reader: Reader, job: JobRef) -> JobFacts:
+    """Return the receipt of one job, its limits, and its part of its user's month."""
+    entries, problems = entries_of_job(reader, job)
+    found = receipt(job.job_id, entries)
+    user_id = found.users[0] if found.users else None
+    return JobFacts(
+        receipt=found,
+        ledger=job.ledger,
+        zone=zone_of(reader, user_id),
+        spendings=_job_limits(reader, user_id, job),
+        month=_month_share(reader, user_id, entries),
+        health=health(reader)._replace(problems=tuple(map(str, problems))),
+        avoided=_avoided(reader, entries),
+    )
+
+
+def _avoided(reader: Reader, entries: Sequence[Entry]) -> Sequence[Saving]:
+    prices = own_prices(reader)
+    if prices is None:
+        return ()
+    from ..analysis.avoided import of_calls  # only with prices that it can be told by
+
+    return of_calls(entries, prices)
+
+
+def entries_of_job(reader: Reader, job: JobRef) -> tuple[list[Entry], list[LedgerProblem]]:
+    """Return a job's entries and what is wrong in its ledger.
+
+    A ledger that this cost storage does not know is read as it is, and stays unknown.
+    """
+    if job not in reader.index.jobs(Query(job_id=job.job_id)):
+        return _read(job.ledger)
+    reader.index.catch_up(job.ledger)
+    here = [problem for problem in reader.index.problems() if problem.path == job.ledger]
+    return list(reader.index.entries(Query(ledger=job.ledger))), here
+
+
+def _read(ledger: Path) -> tuple[list[Entry], list[LedgerProblem]]:
+    from ..ledger.reader import read  # only for a ledger that the index does not know
+
+    found = [located.content for located in read(ledger)]
+    entries = [item for item in found if isinstance(item, Entry)]
+    return entries, [item for item in found if not isinstance(item, Entry)]
+
+
+def _job_limits(reader: Reader, user_id: str | None, job: JobRef) -> tuple[Spending, ...]:
+    limits = limits_for(reader.profile, user_id or "", reader.now, job)
+    return spendings(reader, [limit for limit in limits if limit.scope.kind in ("job", "stage")])
+
+
+def _month_share(reader: Reader, user_id: str | None, entries: Sequence[Entry]) -> MonthShare | None:
+    """Return the month in which a user's calls in the job ended, and the job's part of it."""
+    if user_id is None:
+        return None
+    mine = [entry for entry in entries if entry.user_id == user_id]
+    settings = reader.profile.for_user(user_id)
+    period = month(max(entry.counted_at for entry in mine), settings.timezone)
+    part = Nanos(sum(entry.cost for entry in mine if entry.counted_at in period))
+    spent = reader.index.spend(period.start, period.end, user_id=user_id)
+    return MonthShare(user_id, period.name, part, spent, settings.budget.monthly_limit)
+
+
+def job_report(facts: JobFacts) -> Report:
+    """Return the receipt of one job."""
+    receipt = facts.receipt
+    return Report(
+        title=f"Job {receipt.job_id}",
+        subtitle=_when(facts),
+        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
+        figures=tuple(_figures(facts)),
+        tables=(_stages(receipt), _models(receipt)) if receipt.totals.calls else (),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _when(facts: JobFacts) -> str:
+    first, last = facts.receipt.first, facts.receipt.last
+    if first is None or last is None:
+        return "Its ledger holds no entry yet."
+    start, end = first.astimezone(facts.zone), last.astimezone(facts.zone)
+    users = ", ".join(facts.receipt.users)
+    begun = f"{start:%Y-%m-%d %H:%M}"
+    ended = f"{end:%Y-%m-%d %H:%M}"
+    until = "" if ended == begun else f" to {ended if start.date() != end.date() else ended[-5:]}"
+    return f"{begun}{until} {facts.zone.key}, user {users}"
+
+
+def _figures(facts: JobFacts) -> Iterator[Figure]:
+    totals = facts.receipt.totals
+    yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts), places=4)
+    yield from money_figures(totals, places=4)
+    yield from avoided_figure(facts.avoided, places=4)
+    yield from count_figures(totals)
+    if (minute := per_audio_minute(totals)) is not None and totals.cost:
+        yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together", places=4)
+
+
+def _impact(facts: JobFacts) -> str:
+    month = facts.month
+    if month is None or not month.part:
+        return ""
+    if month.limit:
+        limit, used = format_usd(month.limit), percent_words(percent(month.spent, month.limit))
+        part = percent_words(percent(month.part, month.limit))
+        return f"{part} of {month.user_id}'s {limit} a month, of which {used} is spent"
+    return f"{percent_words(percent(month.part, month.spent))} of what {month.user_id} spent in {month.month}"
+
+
+def _stages(receipt: Receipt) -> Table:
+    """Return a line for each stage; with how often it was attempted, where that was more than once."""
+    again = any(line.attempts > 1 for line in receipt.by_stage.values())
+    columns = (
+        Column("stage", "Stage"),
+        Column("models", "Models", rank=2),
+        *([Column("attempts", "Attempts", "count")] if again else []),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens", "Tokens", "tokens", rank=3),
+        Column("cost", "Cost", "money", places=4),
+        Column("share", "Share", "share"),
+    )
+    rows = tuple(
+        (
+            name,
+            ", ".join(line.models),
+            *([line.attempts] if again else []),
+            line.totals.calls,
+            line.totals.tokens_total,
+            cost_or_unpriced(line.totals),
+            share(line.totals, receipt.totals),
+        )
+        for name, line in receipt.by_stage.items()
+    )
+    totals = receipt.totals
+    counts = totals.calls, totals.tokens_total, totals.cost
+    return Table("By stage", columns, rows, ("Total", "", *([""] if again else []), *counts, ""))
+
+
+def _models(receipt: Receipt) -> Table:
+    columns = (
+        Column("model", "Model"),
+        Column("calls", "Calls", "count"),
+        Column("tokens_input", "In", "tokens", rank=1),
+        Column("tokens_output", "Out", "tokens", rank=1),
+        Column("cost_input", "Input", "money", rank=2, places=4),
+        Column("cost_output", "Output", "money", rank=2, places=4),
+        Column("cost", "Cost", "money", places=4),
+    )
+    return Table(
+        "By model", columns, tuple(_model(name, line.totals) for name, line in receipt.by_model.items())
+    )
+
+
+def _model(name: str, totals: Totals) -> tuple[str | int | None, ...]:
+    unknown = cost_or_unpriced(totals) is None
+    return (
+        name,
+        totals.calls,
+        totals.tokens_input,
+        totals.tokens_output,
+        "" if unknown else totals.cost_input,
+        "" if unknown else totals.cost_output,
+        cost_or_unpriced(totals),
+    )
+
+
+def _notes(facts: JobFacts) -> Iterator[Note]:
+    receipt = facts.receipt
+    for crossed in crossings(facts.spendings):
+        yield Note(message(crossed), "critical" if crossed.critical else "warning")
+    yield from doubts(receipt.totals, facts.health, tuple(receipt.unpriced))
+    if receipt.corrections:
+        yield Note(f"The sums include {plural(receipt.corrections, 'correction', 'corrections')}.")
+    yield Note(f"Ledger: {facts.ledger}")
+
+
+def _data(facts: JobFacts) -> dict[str, object]:
+    receipt = facts.receipt
+    return {
+        "job_id": receipt.job_id,
+        "total_cost": to_usd(receipt.totals.cost),
+        "by_stage": {name: to_usd(line.totals.cost) for name, line in receipt.by_stage.items()},
+        "by_model": {name: to_usd(line.totals.cost) for name, line in receipt.by_model.items()},
+        "calls": receipt.totals.calls,
+        "unpriced_calls": receipt.totals.unpriced_calls,
+        "users": list(receipt.users),
+        "first_call": receipt.first.isoformat() if receipt.first else None,
+        "last_call": receipt.last.isoformat() if receipt.last else None,
+        "totals": totals_data(receipt.totals),
+        "stages": {name: _line(line) for name, line in receipt.by_stage.items()},
+        "models": {name: _line(line) for name, line in receipt.by_model.items()},
+        "corrections": receipt.corrections,
+        "avoided": avoided_data(facts.avoided),
+        "month": _month(facts.month),
+        "limits": [limit_row(spending) for spending in facts.spendings],
+        "incomplete": len(facts.health.problems),
+        "ledger": str(facts.ledger),
+    }
+
+
+def _month(month: MonthShare | None) -> dict[str, object] | None:
+    if month is None:
+        return None
+    return {
+        "user_id": month.user_id,
+        "month": month.month,
+        "part_usd": to_usd(month.part),
+        "spent_usd": to_usd(month.spent),
+        "limit_usd": None if month.limit is None else to_usd(month.limit),
+    }
+
+
+def _line(line: Line) -> dict[str, object]:
+    return {**totals_data(line.totals), "attempts": line.attempts, "models": line.models}

@@ -1,0 +1,236 @@
+"""``show-monthly``: what a month cost, on what, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..analysis.pace import Pace
+from ..analysis.summary import Summary, costs
+from ..budgets.limits import Spending
+from ..money import Nanos, format_usd, percent, to_usd
+from ..periods import Period
+from ..rollup import Totals
+from .avoided import avoided_data, avoided_figure
+from .common import (
+    NEWCOMER,
+    Breakdown,
+    Health,
+    breakdown_data,
+    breakdown_table,
+    doubts,
+    gauge_of,
+    label_of,
+    named,
+    percent_words,
+    totals_data,
+    unpriced_models,
+    usd,
+)
+from .document import Figure, Note, Report, Series, Table, Tone
+
+if TYPE_CHECKING:
+    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
+
+
+from typing import TYPE_CHECKING
+
+from ..analysis.pace import pace
+from ..analysis.summary import DIMENSIONS, summarise
+from ..periods import between, previous_month
+from ..rollup import Query
+from .queries import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, zone_of
+from .span import Span
+
+if TYPE_CHECKING:
+    from ..analysis.avoided import Saving
+
+from .reader import Reader
+
+
+class MonthFacts(NamedTuple):
+    """What the view needs to know.
+
+    ``days`` is the cost of each local day; ``before`` the cost of as many days of the month before
+    as have begun in this one, so that the two compare; ``limit`` is the monthly limit of the user,
+    or of the organisation where the summary is everyone's.
+    """
+
+    period: Period
+    summary: Summary
+    days: tuple[Nanos, ...]
+    pace: Pace
+    before: Nanos | None = None
+    limit: Spending | None = None
+    health: Health = Health()
+    avoided: Sequence[Saving] = ()
+
+
+def month_facts(reader: Reader, user_id: str | None, month_name: str | None) -> MonthFacts:
+    """Return what a month cost one user, or with ``None`` everyone."""
+    now = reader.now
+    period = Span(month_name).period(now, zone_of(reader, user_id))
+    reader.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=user_id)
+    days = days_of(reader, user_id, period)
+    found = pace(days, period, now)
+    groups = reader.index.groups(DIMENSIONS, query)
+    limits = limits_in(reader, user_id or "", period)
+    own = [x for x in limits if x.scope.kind == "month" and x.scope.owner == user_id]
+    summary = summarise(period.name, user_id, groups, jobs_in(reader, query))
+    return MonthFacts(
+        period=period,
+        summary=summary,
+        days=days,
+        pace=found,
+        before=_before(reader, user_id, period, found),
+        limit=monthly(spendings(reader, own), user_id),
+        health=health(reader),
+        avoided=_avoided(reader, query, summary),
+    )
+
+
+def _avoided(reader: Reader, query: Query, summary: Summary) -> Sequence[Saving]:
+    prices = own_prices(reader)
+    if prices is None:
+        return ()
+    from ..analysis.avoided import Calls, of_period  # only with prices that it can be told by
+
+    index = reader.index
+    calls = Calls(lambda part: (group.totals for group in index.groups((), part)), index.entries)
+    free = (name.partition("/") for name, totals in summary.by_model.items() if not totals.cost)
+    return of_period(calls, query, [(service, model) for service, _, model in free], prices)
+
+
+def _before(reader: Reader, user_id: str | None, period: Period, found: Pace) -> Nanos | None:
+    """Return the cost of the same days of the month before."""
+    earlier = same_days_before(period, found)
+    return reader.index.spend(earlier.start, earlier.end, user_id=user_id) or None
+
+
+def same_days_before(period: Period, found: Pace) -> Period:
+    """Return as many days of the month before as have begun in this one: all of it once this one is over."""
+    earlier = previous_month(period)
+    days = earlier.dates()
+    if found.days_left and found.days_begun:
+        return between(days[0], days[: found.days_begun][-1], earlier.zone)
+    return earlier
+
+
+def month_report(facts: MonthFacts) -> Report:
+    """Return the summary of one month, of one user or of everyone."""
+    summary = facts.summary
+    who = "everyone" if summary.user_id is None else f"user {summary.user_id}"
+    return Report(
+        title=f"{named(facts.period)}, {who}",
+        subtitle="" if summary.totals.calls else "No calls were logged in this month.",
+        gauges=(gauge_of(facts.limit, label_of(facts.limit)),) if facts.limit else (),
+        figures=tuple(_figures(facts)) if summary.totals.calls else (),
+        series=_series(facts),
+        tables=tuple(_tables(summary)),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _notes(facts: MonthFacts) -> Iterator[Note]:
+    summary = facts.summary
+    yield from doubts(summary.totals, facts.health, unpriced_models(summary.by_model))
+    if not summary.totals.calls and summary.user_id is None and facts.pace.days_left:
+        yield Note(NEWCOMER)
+
+
+def _figures(facts: MonthFacts) -> Iterator[Figure]:
+    totals = facts.summary.totals
+    yield Figure("cost", "Spent", totals.cost, note=_compared(facts))
+    yield from money_figures(totals)
+    yield from avoided_figure(facts.avoided)
+    yield Figure("jobs", "Jobs", totals.jobs, "count", _per_job(facts.summary))
+    yield from count_figures(totals)
+
+
+def money_figures(totals: Totals, places: int = 2) -> Iterator[Figure]:
+    """Return what input and output cost; left out where nothing was paid."""
+    if totals.cost:
+        for key, label, part in (
+            ("cost_input", "Input", totals.cost_input),
+            ("cost_output", "Output", totals.cost_output),
+        ):
+            yield Figure(key, label, part, note=_of(part, totals), places=places)
+
+
+def _of(part: Nanos, totals: Totals) -> str:
+    return f"{percent_words(percent(part, totals.cost))} of the cost"
+
+
+def count_figures(totals: Totals) -> Iterator[Figure]:
+    """Return calls, tokens and audio, with what stands out about them."""
+    remarks = []
+    if totals.unpriced_calls:
+        remarks.append(f"{totals.unpriced_calls:,} unpriced")
+    if totals.retried_calls:
+        remarks.append(f"{totals.retried_calls:,} retried ({usd(totals.retried_cost)})")
+    tone: Tone = "warning" if totals.unpriced_calls else "plain"
+    yield Figure("calls", "Calls", totals.calls, "count", ", ".join(remarks), tone)
+    if totals.tokens_total:
+        note = f"{totals.tokens_input:,} in, {totals.tokens_output:,} out"
+        if totals.tokens_cached:
+            note += f", {totals.tokens_cached * 100 / totals.tokens_input:.0f}% of input cached"
+        yield Figure("tokens", "Tokens", totals.tokens_total, "tokens", note)
+    if totals.audio_microseconds:
+        yield Figure("audio", "Audio", totals.audio_microseconds / 1_000_000, "duration")
+
+
+def _compared(facts: MonthFacts) -> str:
+    if not facts.before:
+        return ""
+    change = (facts.summary.totals.cost - facts.before) * 100 / facts.before
+    days = facts.pace.days_begun if facts.pace.days_left else 0
+    span = f"the first {days} days of the month before" if days else "the month before"
+    return f"{change:+.0f}% against {span} ({format_usd(facts.before)})"
+
+
+def _per_job(summary: Summary) -> str:
+    return f"{usd(summary.average_per_job)} a job" if summary.totals.jobs and summary.totals.cost else ""
+
+
+def _series(facts: MonthFacts) -> tuple[Series, ...]:
+    begun = facts.pace.days_begun
+    if sum(map(bool, facts.days)) < 2:
+        return ()
+    labels = tuple(f"{day.day} {day:%b}" for day in facts.period.dates()[:begun])
+    return (Series("Spend by day", labels, tuple(float(day) for day in facts.days[:begun])),)
+
+
+def _breakdowns(summary: Summary) -> Iterator[Breakdown]:
+    yield Breakdown("by_service", "Service", summary.by_service)
+    yield Breakdown("by_model", "Model", summary.by_model)
+    yield Breakdown("by_stage", "Stage", summary.by_stage)
+    yield Breakdown("by_user", "User", summary.by_user)
+    yield Breakdown("by_operation", "Operation", summary.by_operation)
+
+
+def _tables(summary: Summary) -> Iterator[Table]:
+    for breakdown in _breakdowns(summary):
+        lonely_user = breakdown.key == "by_user" and (summary.user_id is not None or len(breakdown.sums) < 2)
+        if not breakdown.is_empty and not lonely_user:
+            yield breakdown_table(breakdown, summary.totals)
+
+
+def _data(facts: MonthFacts) -> dict[str, object]:
+    summary = facts.summary
+    details = breakdown_data(
+        [b for b in _breakdowns(summary) if b.key in ("by_service", "by_model", "by_stage")]
+    )
+    return {
+        **summary.as_dict(),
+        "by_user": costs(summary.by_user),
+        "daily_usd": {
+            day.isoformat(): to_usd(amount)
+            for day, amount in zip(facts.period.dates(), facts.days, strict=True)
+        },
+        "totals": totals_data(summary.totals),
+        "details": details,
+        "avoided": avoided_data(facts.avoided),
+        "incomplete": len(facts.health.problems),
+    }

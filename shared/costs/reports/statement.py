@@ -1,0 +1,316 @@
+"""The report of a month to keep and to pass on: all that the views of a month have, on one page.
+
+What was spent against the limit and the month before, where it leads, why it differs, on what and for
+whom, the dearest jobs, what stands out, and what would have cost less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from ..analysis.explain import explain
+from ..analysis.sums import UNNAMED, share, totals_by
+from ..money import Nanos
+from ..periods import Period, previous_month
+from ..rollup import Query, Totals
+from .anomalies import AnomalyFacts, anomaly_facts, anomaly_report
+from .common import cost_or_unpriced, named, totals_data
+from .document import Chart, Column, Figure, Layer, Note, Report, Table
+from .explain import ExplainFacts, explain_report
+from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts
+from .progress import in_turn
+from .queries import counted, days_of, health
+from .reader import Reader
+from .report import Asked
+from .show_monthly import MonthFacts, month_facts, month_report, same_days_before
+from .show_optimization import OptimizationFacts, optimization_facts, optimization_report
+from .span import Span
+from .trend import lines_by
+
+JOBS: Final = 10
+_PARTS: Final = 5
+"""How many models a bar tells apart; the rest are one part."""
+
+_FAR: Final = 4
+"""A limit more than so many times above everything else would flatten the picture, and is left out."""
+
+_SAVINGS: Final[Mapping[str, str]] = {
+    "Best combination": "What would cost less",
+    "Or locally": "The same work on your own machine",
+    "If inputs begin alike": "What caching might save, where inputs begin alike",
+    "Paid in vain": "Paid in vain",
+    "Cost of an outcome": "What an outcome cost",
+    "Cost of quality": "What quality cost",
+}
+
+
+class DearJob(NamedTuple):
+    """A job of the month. ``mostly`` is the stage that most of it went to."""
+
+    job_id: str
+    user_id: str
+    mostly: str
+    totals: Totals
+
+
+class StatementFacts(NamedTuple):
+    """What the report needs to know, each part as its own view has it.
+
+    ``days`` has the sums of each day that has begun, ``by_model`` the cost of each model by day,
+    dearest first, ``before`` the cost of each day of the month before. ``forecast`` is ``None`` for
+    a month that is over, ``explained`` where the month before cost nothing.
+    """
+
+    month: MonthFacts
+    days: Sequence[Totals]
+    by_model: Mapping[str, Sequence[Nanos]]
+    before: Sequence[Nanos]
+    jobs: Sequence[DearJob]
+    anomalies: AnomalyFacts
+    savings: OptimizationFacts
+    forecast: ForecastFacts | None = None
+    explained: ExplainFacts | None = None
+
+
+def statement_facts(reader: Reader, user_id: str | None, month_name: str | None) -> StatementFacts:
+    """Return all there is to say about a month of a user, or with ``None`` of everyone.
+
+    Reads the entries of this month and of the one before.
+    """
+    month = month_facts(reader, user_id, month_name)
+    query = Query(start=month.period.start, end=month.period.end, user_id=user_id)
+    groups = reader.index.groups(("service", "model", "bucket"), query)
+    days = month.period.days()
+    asked = Asked("", Span(month_name), Query(user_id=user_id), {})
+    now = reader.now
+    return StatementFacts(
+        month=month,
+        days=totals_by(groups, days[: month.pace.days_begun]),
+        by_model=lines_by(groups, days),
+        before=days_of(reader, user_id, previous_month(month.period)),
+        jobs=_dearest_jobs(reader, query),
+        anomalies=anomaly_facts(reader, asked),
+        savings=optimization_facts(reader, user_id, Span(month_name)),
+        forecast=forecast_facts(reader, user_id) if now in month.period else None,
+        explained=_explained(reader, month, query),
+    )
+
+
+def _explained(reader: Reader, month: MonthFacts, query: Query) -> ExplainFacts | None:
+    """Return why the month differs from the one before, in as many days as have begun."""
+    if not month.before:
+        return None
+    earlier = same_days_before(month.period, month.pace)
+    before = query._replace(start=earlier.start, end=earlier.end)
+    with reader.progress("Comparing") as told:
+        parts = explain(*in_turn([counted(reader, each) for each in (before, query)], told))
+    return ExplainFacts(named(earlier), named(month.period), parts, health(reader))
+
+
+def _dearest_jobs(reader: Reader, query: Query) -> tuple[DearJob, ...]:
+    """Return the dearest jobs. Those of one name in several places are one job here."""
+    sums: dict[tuple[str, str], Totals] = {}
+    mostly: dict[tuple[str, str], str] = {}
+    for group in reader.index.groups(("job_id", "user_id", "stage"), query):  # the dearest first
+        job = (str(UNNAMED if group.key[0] is None else group.key[0]), str(group.key[1]))
+        mostly.setdefault(job, str(UNNAMED if group.key[2] is None else group.key[2]))
+        sums.setdefault(job, Totals()).merge(group.totals)
+    dearest = sorted(sums, key=lambda job: (-sums[job].cost, job))[:JOBS]
+    return tuple(DearJob(*job, mostly[job], sums[job]) for job in dearest)
+
+
+def statement_report(facts: StatementFacts) -> Report:
+    """Return a month's report, of one user or of everyone."""
+    month = month_report(facts.month)
+    if not facts.month.summary.totals.calls:
+        return month._replace(data=_data(facts, month))
+    return month._replace(
+        subtitle=_subtitle(facts),
+        figures=tuple(_figures(facts, month)),
+        tables=tuple(_tables(facts, month)),
+        notes=tuple(_notes(facts, month)),
+        charts=tuple(_charts(facts)),
+        data=_data(facts, month),
+    )
+
+
+def _subtitle(facts: StatementFacts) -> str:
+    pace, period = facts.month.pace, facts.month.period
+    if not pace.days_left:
+        return f"The whole month, by days of {period.zone.key}."
+    return f"Day {pace.days_begun} of {pace.days}, by days of {period.zone.key}."
+
+
+def _figures(facts: StatementFacts, month: Report) -> Iterator[Figure]:
+    spent, *rest = month.figures
+    yield spent
+    if facts.forecast is not None:
+        yield from (f for f in forecast_report(facts.forecast).figures if f.key == "projected")
+    yield from (f for f in optimization_report(facts.savings).figures if f.key == "saving_hosted")
+    yield from rest
+
+
+def _tables(facts: StatementFacts, month: Report) -> Iterator[Table]:
+    for table in anomaly_report(facts.anomalies).tables:
+        yield table._replace(title="What stands out")
+    if facts.explained is not None:
+        for table in explain_report(facts.explained).tables[:1]:
+            yield table._replace(title=f"Why it differs from {facts.explained.before}")
+    by_size = {"By service": 0, "By stage": 1}  # the short ones first: side by side where there is room
+    yield from sorted(month.tables, key=lambda table: by_size.get(table.title, 2))
+    yield _jobs(facts)
+    for table in optimization_report(facts.savings).tables:
+        if table.title in _SAVINGS:
+            yield table._replace(title=_SAVINGS[table.title])
+    yield _days(facts)
+
+
+def _jobs(facts: StatementFacts) -> Table:
+    columns = (
+        Column("job", "Job"),
+        Column("user", "User", rank=2),
+        Column("mostly", "Mostly", rank=1),
+        Column("calls", "Calls", "count", rank=1),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    whole = facts.month.summary.totals
+    rows = tuple(
+        (
+            job.job_id,
+            job.user_id,
+            job.mostly,
+            job.totals.calls,
+            cost_or_unpriced(job.totals),
+            share(job.totals, whole),
+        )
+        for job in facts.jobs
+    )
+    return Table("Dearest jobs", columns, rows)
+
+
+def _days(facts: StatementFacts) -> Table:
+    columns = (
+        Column("day", "Day"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens_input", "Input", "tokens", rank=2),
+        Column("tokens_cached", "Cached", "tokens", rank=3),
+        Column("tokens_output", "Output", "tokens", rank=2),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    whole = facts.month.summary.totals
+    rows = tuple(
+        (
+            day.isoformat(),
+            totals.calls,
+            totals.tokens_input,
+            totals.tokens_cached,
+            totals.tokens_output,
+            totals.cost,
+            share(totals, whole),
+        )
+        for day, totals in zip(facts.month.period.dates(), facts.days, strict=False)
+    )
+    return Table("Day by day", columns, rows)
+
+
+def _charts(facts: StatementFacts) -> Iterator[Chart]:
+    if sum(map(bool, facts.month.days)) >= 2:
+        yield _by_day(facts)
+        yield _course(facts)
+
+
+def _labels(period: Period) -> tuple[str, ...]:
+    return tuple(f"{day.day} {day:%b}" for day in period.dates())
+
+
+def _by_day(facts: StatementFacts) -> Chart:
+    """Return each day's cost by model, and what is expected of the days to come."""
+    paid = {name: costs for name, costs in facts.by_model.items() if any(costs)}
+    names = list(paid)
+    told_apart = names if len(names) <= _PARTS + 1 else names[:_PARTS]
+    layers = [Layer(name, tuple(map(float, paid[name]))) for name in told_apart]
+    if rest := names[len(told_apart) :]:
+        together = zip(*(paid[name] for name in rest), strict=True)
+        layers.append(Layer(f"{len(rest)} more", tuple(float(sum(day)) for day in together)))
+    if facts.forecast is not None and any(day.cost for day in facts.forecast.forecast.expected):
+        costs = {day.date: float(day.cost) for day in facts.forecast.forecast.expected}
+        layers.append(
+            Layer("expected", tuple(costs.get(day) for day in facts.month.period.dates()), "expected")
+        )
+    return Chart("Spend by day and model", _labels(facts.month.period), tuple(layers))
+
+
+def _course(facts: StatementFacts) -> Chart:
+    """Return the month's sum day by day beside the month before, where it leads, and the limit."""
+    month, days = facts.month, len(facts.month.days)
+    before = [float(sum_) for sum_ in accumulate(facts.before)][:days]
+    so_far = [float(sum_) for sum_ in accumulate(month.days[: month.pace.days_begun])]
+    layers = list(_ahead(facts))
+    if any(before):
+        layers.append(Layer(named(previous_month(month.period)), _padded(before, days), "before"))
+    layers.append(Layer(named(month.period), _padded(so_far, days), "line"))
+    highest = max(max(value or 0.0 for value in (*layer.values, *layer.upper)) for layer in layers)
+    if month.limit is not None and 0 < month.limit.limit.amount <= _FAR * highest:
+        layers.append(Layer("limit", (float(month.limit.limit.amount),) * days, "limit"))
+    title = "The month so far" if month.pace.days_left else "The month as it went"
+    return Chart(title, _labels(month.period), tuple(layers))
+
+
+def _ahead(facts: StatementFacts) -> Iterator[Layer]:
+    """Return where the month is expected to go, from today on."""
+    if facts.forecast is None or not facts.month.pace.days_left:
+        return
+    found = facts.forecast.forecast
+    today, days = facts.month.pace.days_begun - 1, len(facts.month.days)
+    nothing = (None,) * today
+    if found.low is not None and found.high is not None:
+        gap = (None,) * (days - today - 2)
+        low, high = ((float(found.spent), *gap, float(end)) for end in (found.low, found.high))
+        yield Layer("likely end", (*nothing, *low), "range", (*nothing, *high))
+    rest, *coming = (float(day.cost) for day in found.expected)
+    course = accumulate(coming, initial=found.spent + rest)
+    next(course)
+    yield Layer("expected", (*nothing, float(found.spent), *course), "course")
+
+
+def _padded(values: Sequence[float], length: int) -> tuple[float | None, ...]:
+    return (*values, *[None] * (length - len(values)))
+
+
+def _notes(facts: StatementFacts, month: Report) -> Iterator[Note]:
+    if facts.forecast is not None:
+        yield from foreseen_alerts(facts.forecast)
+    yield from month.notes
+    yield from _remarks(anomaly_report(facts.anomalies))
+    yield from _remarks(optimization_report(facts.savings))
+    if facts.forecast is not None:
+        yield from _remarks(forecast_report(facts.forecast))
+
+
+def _remarks(report: Report) -> Iterator[Note]:
+    """Return what a view says of its method; its doubts about the data are the month's too."""
+    return (note for note in report.notes if note.tone == "plain")
+
+
+def _data(facts: StatementFacts, month: Report) -> dict[str, object]:
+    forecast, explained = facts.forecast, facts.explained
+    return {
+        **month.data,
+        "forecast": None if forecast is None else dict(forecast_report(forecast).data),
+        "difference": None if explained is None else dict(explain_report(explained).data),
+        "jobs": [
+            {
+                "job_id": job.job_id,
+                "user_id": job.user_id,
+                "mostly": job.mostly,
+                **totals_data(job.totals),
+            }
+            for job in facts.jobs
+        ],
+        "anomalies": anomaly_report(facts.anomalies).data["anomalies"],
+        "savings": dict(optimization_report(facts.savings).data),
+    }

@@ -1,0 +1,171 @@
+"""``trend``: spend by day, week or month as a chart, and what grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ..analysis.sums import UNNAMED, Step, divide_period, is_whole, total, totals_by
+from ..money import Nanos, to_usd
+from ..periods import Period
+from ..rollup import Dimension, Group, Totals
+from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
+from .document import Column, Figure, Note, Report, Row, Series, Table
+from .queries import health, zone_of
+from .reader import Reader
+from .report import LABELS, Asked, Stretch, told_apart
+
+MOST_LINES = 6
+"""How many names get a line of their own."""
+
+
+class TrendFacts(NamedTuple):
+    """What the view needs to know.
+
+    ``stretches`` are the days, weeks or months; ``lines`` has the cost of each of them by some name
+    (``by`` says of what), dearest first.
+    """
+
+    step: Step
+    period: Period
+    stretches: Sequence[Stretch]
+    totals: Totals
+    by: str | None = None
+    lines: Mapping[str, Sequence[Nanos]] = MappingProxyType({})
+    filters: Mapping[str, str] = MappingProxyType({})
+    health: Health = Health()
+
+
+_UNITS: Mapping[Step, str] = MappingProxyType({"daily": "day", "weekly": "week", "monthly": "month"})
+
+
+def trend_facts(reader: Reader, asked: Asked, step: Step) -> TrendFacts:
+    """Return spend by stretch, and by the first dimension that was asked for."""
+    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    parts = divide_period(period, step)
+    query = asked.query._replace(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    by = asked.by[0] if asked.by else None
+    groups = reader.index.groups(_dimensions(by), query)
+    sums = totals_by(groups, parts)
+    now = reader.now
+    return TrendFacts(
+        step=step,
+        period=period,
+        stretches=[
+            Stretch(part.name, totals, is_whole(part, step, now))
+            for part, totals in zip(parts, sums, strict=True)
+        ],
+        totals=total(groups),
+        by=LABELS[by].lower() if by else None,
+        lines=lines_by(told_apart(groups, by), parts) if by else {},
+        filters=asked.filters,
+        health=health(reader),
+    )
+
+
+def _dimensions(by: Dimension | None) -> tuple[Dimension, ...]:
+    """Return what to group by; a model is named with its service."""
+    if by is None:
+        return ("bucket",)
+    return ("service", "model", "bucket") if by == "model" else (by, "bucket")
+
+
+def lines_by(groups: Sequence[Group], parts: Sequence[Period]) -> dict[str, list[Nanos]]:
+    """Return the cost by stretch for each name, dearest first; the last key of the groups is the bucket."""
+    by_name: dict[str, list[Group]] = {}
+    for group in groups:
+        name = "/".join(str(UNNAMED if part is None else part) for part in group.key[:-1])
+        by_name.setdefault(name, []).append(group)
+    costs = {name: [t.cost for t in totals_by(mine, parts)] for name, mine in by_name.items()}
+    return dict(sorted(costs.items(), key=lambda item: (-sum(item[1]), item[0])))
+
+
+def trend_report(facts: TrendFacts) -> Report:
+    """Return the chart, the change from one stretch to the next, and a line for each name asked for."""
+    unit = _UNITS[facts.step]
+    empty = not facts.totals.calls
+    return Report(
+        title=f"Trend by {unit}",
+        subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
+        figures=() if empty else _figures(facts, unit),
+        series=() if empty else _lines(facts),
+        tables=(_chart(facts, unit),),
+        notes=(*doubts(facts.totals, facts.health), *_remarks(facts, unit)),
+        data=_data(facts),
+    )
+
+
+def _begun(facts: TrendFacts) -> Sequence[Stretch]:
+    """Return the stretches from the first with calls on: what was before is no news."""
+    first = next((at for at, s in enumerate(facts.stretches) if s.totals.calls), len(facts.stretches))
+    return facts.stretches[first:]
+
+
+def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
+    begun = _begun(facts)
+    whole = [s for s in begun if s.whole] or begun
+    mean = Nanos(sum(s.totals.cost for s in whole) // len(whole))
+    dearest = max(begun, key=lambda s: s.totals.cost)
+    some = f", of {plural(len(whole), f'whole {unit}', f'whole {unit}s')}" if len(whole) < len(begun) else ""
+    return (
+        Figure("cost", "Spent", facts.totals.cost),
+        Figure("mean", f"A {unit}", mean, note=f"on average{some}"),
+        Figure("dearest", "Dearest", dearest.totals.cost, note=dearest.name),
+    )
+
+
+def _chart(facts: TrendFacts, unit: str) -> Table:
+    columns = (
+        Column("period", unit.capitalize()),
+        Column("calls", "Calls", "count", rank=1),
+        Column("cost", "Cost", "money"),
+        Column("change", "Change", "change", rank=2),
+        Column("share", "Share", "share"),
+    )
+    begun = _begun(facts)
+    rows = tuple(_row(facts, s, before) for s, before in zip(begun, (None, *begun), strict=False))
+    return Table(unit.capitalize(), columns, rows, empty="No calls in this stretch of time.")
+
+
+def _row(facts: TrendFacts, stretch: Stretch, before: Stretch | None) -> Row:
+    cost, whole = stretch.totals.cost, facts.totals.cost
+    was = before.totals.cost if before else 0
+    comparable = before is not None and before.whole and stretch.whole
+    change = (cost - was) * 100 / was if was and comparable else ""
+    name = stretch.name if stretch.whole else f"{stretch.name} *"
+    return (name, stretch.totals.calls, cost, change, cost * 100 / whole if whole else 0.0)
+
+
+def _remarks(facts: TrendFacts, unit: str) -> Iterator[Note]:
+    if not all(s.whole for s in _begun(facts)):
+        yield Note(f"* not a whole {unit}: cut off, or not over.")
+    if facts.by == "tag" and facts.lines:
+        yield Note(MANY_TAGS)
+
+
+def _lines(facts: TrendFacts) -> tuple[Series, ...]:
+    skipped = len(facts.stretches) - len(_begun(facts))
+    labels = tuple(s.name for s in facts.stretches[skipped:])
+    shown = list(facts.lines.items())[:MOST_LINES]
+    return tuple(
+        Series(f"{name}, {usd(Nanos(sum(costs)))}", labels, tuple(float(cost) for cost in costs[skipped:]))
+        for name, costs in shown
+        if len(labels) > 1
+    )
+
+
+def _data(facts: TrendFacts) -> dict[str, object]:
+    return {
+        "step": facts.step,
+        "start": facts.period.start.isoformat(),
+        "end": facts.period.end.isoformat(),
+        "timezone": facts.period.zone.key,
+        "filters": dict(facts.filters),
+        "total_cost": to_usd(facts.totals.cost),
+        "periods": [{"period": s.name, "whole": s.whole, **totals_data(s.totals)} for s in facts.stretches],
+        "by": facts.by,
+        "lines": {name: [to_usd(cost) for cost in costs] for name, costs in facts.lines.items()},
+        "incomplete": len(facts.health.problems),
+    }

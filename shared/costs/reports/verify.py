@@ -1,0 +1,287 @@
+"""``verify``: what every byte of the ledgers is, and whether the charges follow from their prices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..index.catchup import GONE
+from ..ledger.reader import read
+from ..ledger.spool import waiting_paths
+from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineKind, Verifier
+from ..model import Entry
+from ..money import Nanos, to_usd
+from ..pricing.history import PriceHistory, recompute, with_corrections
+from ..rollup import TOTALS_FIELDS, Query, Totals
+from .common import plural
+from .document import Column, Figure, Note, Report, Row, Table, Tone
+from .progress import Told
+from .reader import Reader
+
+SHOWN: Final = 50
+"""So many lines are listed; JSON has them all."""
+
+_WORDS: Final[dict[LineKind, str]] = {
+    "entry": "entries",
+    "newer": "entries of a newer format",
+    "duplicate": "duplicates, counted once",
+    "conflict": "conflicts (one id, other content)",
+    "damaged": "damaged lines",
+    "torn": "torn ends",
+}
+
+
+class Unread(NamedTuple):
+    """A ledger that could not be read."""
+
+    ledger: Path
+    why: str
+
+
+class Disagreement(NamedTuple):
+    """A ledger whose sums in the index are not those of its lines: of the index, of the lines."""
+
+    ledger: Path
+    calls: tuple[int, int]
+    cost: tuple[Nanos, Nanos]
+
+
+class PriceFinding(NamedTuple):
+    """A charge that does not follow from the price that made it, or whose price is not remembered."""
+
+    ledger: Path
+    entry_id: str
+    outcome: str
+    why: str
+
+
+@dataclass(slots=True)
+class PriceAudit:
+    """What recomputing every charge showed: how many of each outcome, and those to look at."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    findings: list[PriceFinding] = field(default_factory=list)
+
+
+class VerifyFacts(NamedTuple):
+    """All that was found. ``compared`` tells how many ledgers were held against the index."""
+
+    accounts: Sequence[Account]
+    unread: Sequence[Unread] = ()
+    compared: int = 0
+    disagreements: Sequence[Disagreement] = ()
+    waiting: int = 0
+    prices: PriceAudit | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """1 for damage, an index or a charge that does not agree; else 3 when a ledger could not be read."""
+        wrong = any(not account.is_sound for account in self.accounts) or bool(self.disagreements)
+        if wrong or (self.prices and self.prices.outcomes["differs"]):
+            return 1
+        return 3 if self.unread else 0
+
+
+_COMPARED = tuple(name for name in TOTALS_FIELDS if name != "jobs")
+
+
+def verify_facts(
+    reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, prices: bool = False
+) -> VerifyFacts:
+    """Return what was found in these ledgers, or with ``None`` in all that are registered."""
+    chosen = list(ledgers) if ledgers is not None else _registered(reader)
+    verifier, accounts, unread = Verifier(), list[Account](), list[Unread]()
+    for number, ledger in enumerate(chosen):
+        try:
+            accounts.append(verifier.verify(ledger))
+        except FileNotFoundError:
+            unread.append(Unread(ledger, GONE))
+        except OSError as fault:
+            unread.append(Unread(ledger, str(fault)))
+        told(number + 1, len(chosen))
+    whole = ledgers is None and not unread
+    disagreements, compared = _against_index(reader, accounts) if whole else ([], 0)
+    return VerifyFacts(
+        accounts=accounts,
+        unread=unread,
+        compared=compared,
+        disagreements=disagreements,
+        waiting=len(waiting_paths(reader.storage)),
+        prices=_audit(reader, accounts) if prices else None,
+    )
+
+
+def _registered(reader: Reader) -> list[Path]:
+    """Return the ledgers in the order they were registered, which decides where an id counts."""
+    reader.index.catch_up_all()  # drops the places that ledgers were moved away from
+    return [each.path for each in sorted(reader.index.registry.all(), key=lambda each: each.id)]
+
+
+def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Disagreement], int]:
+    reader.index.catch_up_all()
+    sums = {Path(str(g.key[0])): g.totals for g in reader.index.groups(("ledger",), Query())}
+    still = [account for account in accounts if account.ledger.lstat().st_size == account.accounted]
+    found = []
+    for account in still:  # what was appended to since it was read says nothing
+        indexed = sums.get(account.ledger, Totals())
+        if any(getattr(indexed, name) != getattr(account.totals, name) for name in _COMPARED):
+            calls, cost = (indexed.calls, account.totals.calls), (indexed.cost, account.totals.cost)
+            found.append(Disagreement(account.ledger, calls, cost))
+    return found, len(still)
+
+
+def _audit(reader: Reader, accounts: Sequence[Account]) -> PriceAudit:
+    audit, history = PriceAudit(), PriceHistory(reader.catalogue)
+    for account in accounts:
+        for call, corrections in with_corrections(partial(_distinct, account.ledger)):
+            for verdict in recompute(call, history, corrections):
+                audit.outcomes[verdict.outcome] += 1
+                if verdict.outcome in ("differs", "unknown"):
+                    finding = PriceFinding(account.ledger, verdict.entry_id, verdict.outcome, verdict.text)
+                    audit.findings.append(finding)
+    return audit
+
+
+def _distinct(ledger: Path) -> Iterator[Entry]:
+    """Return the entries of a ledger, each id once."""
+    seen = set[str]()
+    for located in read(ledger):
+        entry = located.content
+        if isinstance(entry, Entry) and entry.id not in seen:
+            seen.add(entry.id)
+            yield entry
+
+
+def verify_report(facts: VerifyFacts) -> Report:
+    """Return what the bytes of all ledgers are, and each line that is not simply an entry."""
+    return Report(
+        title=_title(facts),
+        figures=tuple(_figures(facts)),
+        tables=tuple(_tables(facts)),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _title(facts: VerifyFacts) -> str:
+    if facts.exit_code == 1:
+        return "Something is wrong"
+    return "Could not read every ledger" if facts.unread else "Every byte is accounted for"
+
+
+def _figures(facts: VerifyFacts) -> Iterator[Figure]:
+    size = sum(account.accounted for account in facts.accounts)
+    yield Figure("ledgers", "Ledgers", len(facts.accounts), "count", f"{size:,} bytes")
+    for kind in LINE_KINDS:
+        count = sum(account.lines[kind] for account in facts.accounts)
+        if count or kind == "entry":
+            tone: Tone = "critical" if kind in DAMAGE else "plain"
+            yield Figure(kind, _WORDS[kind].capitalize(), count, "count", tone=tone)
+    if facts.prices:
+        for outcome, count in sorted(facts.prices.outcomes.items()):
+            yield Figure(f"prices_{outcome}", f"Charges: {outcome}", count, "count")
+
+
+def _tables(facts: VerifyFacts) -> Iterator[Table]:
+    if found := list(_lines(facts)):
+        yield Table("Lines to know about", _LINE_COLUMNS, tuple(found[:SHOWN]))
+    if facts.unread:
+        rows: tuple[Row, ...] = tuple((str(one.ledger), one.why) for one in facts.unread)
+        yield Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why", wraps=True)), rows)
+    if facts.prices and facts.prices.findings:
+        columns = (Column("entry", "Entry"), Column("outcome", "Charge"), Column("why", "Why", wraps=True))
+        rows = tuple((one.entry_id, one.outcome, one.why) for one in facts.prices.findings[:SHOWN])
+        yield Table("Charges to look at", columns, rows)
+
+
+_LINE_COLUMNS: Final = (
+    Column("ledger", "Ledger"),
+    Column("offset", "Byte", "count"),
+    Column("length", "Length", "count", rank=2),
+    Column("kind", "Is"),
+    Column("why", "Why", rank=1, wraps=True),
+)
+
+
+def _lines(facts: VerifyFacts) -> Iterator[Row]:
+    for account in facts.accounts:
+        for found in account.findings:
+            yield (str(account.ledger), found.offset, found.length, found.kind, found.why)
+
+
+def _notes(facts: VerifyFacts) -> Iterator[Note]:
+    lines = sum(len(account.findings) for account in facts.accounts)
+    if lines > SHOWN:
+        yield Note(f"{lines - SHOWN:,} more lines; --json has them all.")
+    for account in facts.accounts:
+        if account.accounted < account.size:
+            gap = account.size - account.accounted
+            yield Note(
+                f"{account.ledger} became shorter while it was read: {gap:,} bytes are gone.", "critical"
+            )
+    for one in facts.disagreements:
+        text = f"The index has {one.calls[0]:,} calls of {one.ledger}, its lines say {one.calls[1]:,}"
+        yield Note(f"{text}. Remedy: cost-dashboard rebuild-index.", "critical")
+    if facts.compared and not facts.disagreements:
+        yield Note(f"The index agrees with the lines of {plural(facts.compared, 'ledger', 'ledgers')}.")
+    if facts.waiting:
+        waits = plural(facts.waiting, "line waits", "lines wait")
+        yield Note(f"{waits} in the spool; the next call writes them.", "warning")
+    if any(account.damaged_lines for account in facts.accounts):
+        yield Note("A damaged line stays where it is; log its call again if you know what it was.", "warning")
+    if facts.prices and facts.prices.outcomes["differs"]:
+        yield Note("A wrong charge is corrected by cost-dashboard reprice --all.", "warning")
+
+
+def _data(facts: VerifyFacts) -> dict[str, object]:
+    return {
+        "sound": facts.exit_code == 0,
+        "ledgers": [_account(account) for account in facts.accounts],
+        "unread": [{"ledger": str(one.ledger), "why": one.why} for one in facts.unread],
+        "index": {
+            "compared_ledgers": facts.compared,
+            "disagreements": [
+                {
+                    "ledger": str(one.ledger),
+                    "index_calls": one.calls[0],
+                    "ledger_calls": one.calls[1],
+                    "index_cost_usd": to_usd(one.cost[0]),
+                    "ledger_cost_usd": to_usd(one.cost[1]),
+                }
+                for one in facts.disagreements
+            ],
+        },
+        "spooled_lines": facts.waiting,
+        "prices": None if facts.prices is None else _prices(facts.prices),
+    }
+
+
+def _account(account: Account) -> dict[str, object]:
+    return {
+        "ledger": str(account.ledger),
+        "size_bytes": account.size,
+        "accounted_bytes": account.accounted,
+        "sound": account.is_sound,
+        "lines": {kind: account.lines[kind] for kind in LINE_KINDS},
+        "bytes": {kind: account.bytes[kind] for kind in LINE_KINDS},
+        "calls": account.totals.calls,
+        "cost_usd": to_usd(account.totals.cost),
+        "findings": [
+            {"kind": one.kind, "offset": one.offset, "length": one.length, "why": one.why}
+            for one in account.findings
+        ],
+    }
+
+
+def _prices(audit: PriceAudit) -> dict[str, object]:
+    return {
+        "outcomes": dict(sorted(audit.outcomes.items())),
+        "findings": [
+            {"ledger": str(one.ledger), "entry": one.entry_id, "outcome": one.outcome, "why": one.why}
+            for one in audit.findings
+        ],
+    }

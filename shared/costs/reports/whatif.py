@@ -1,0 +1,138 @@
+"""``whatif``: the same work on other models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ..analysis.whatif import Outcome, Swap, WhatIf, what_if
+from ..money import Nanos, percent, to_usd
+from ..periods import Period
+from .common import Health, incomplete, named, plural
+from .document import Column, Figure, Note, Report, Row, Table
+from .progress import in_turn
+from .queries import counted, health, zone_of
+from .reader import Reader
+from .report import Asked
+
+
+class WhatIfFacts(NamedTuple):
+    """What the view needs to know. ``unused`` are swaps that no call was covered by."""
+
+    period: Period
+    found: WhatIf
+    unused: Sequence[Swap] = ()
+    filters: Mapping[str, str] = MappingProxyType({})
+    health: Health = Health()
+
+
+def whatif_facts(reader: Reader, asked: Asked, swaps: Sequence[Swap]) -> WhatIfFacts:
+    """Return what the calls that were asked about would have cost with the swaps."""
+    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    reader.index.catch_up_all()
+    query = asked.query._replace(start=period.start, end=period.end)
+    with reader.progress("Repricing") as told:
+        [entries] = in_turn([counted(reader, query)], told)
+        found = what_if(entries, swaps, reader.catalogue)
+    used = {outcome.swap for outcome in found.outcomes}
+    unused = [swap for swap in swaps if swap not in used]
+    return WhatIfFacts(period, found, unused, asked.filters, health(reader))
+
+
+def whatif_report(facts: WhatIfFacts) -> Report:
+    """Return before and after, by swap and stage."""
+    found = facts.found
+    difference = Nanos(found.after - found.before)
+    share = f"{percent(difference, found.before):+.1f}%" if found.before else ""
+    figures = (
+        Figure("before", "Was", found.before),
+        Figure("after", "Would be", found.after),
+        Figure(
+            "difference", "Difference", difference, note=share, tone="good" if difference < 0 else "plain"
+        ),
+    )
+    return Report(
+        title="What if",
+        subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
+        figures=figures,
+        tables=tuple(_tables([outcome for outcome in found.outcomes if outcome.calls])),
+        notes=tuple(_notes(facts)),
+        data={
+            "start": facts.period.start.isoformat(),
+            "end": facts.period.end.isoformat(),
+            "before_usd": to_usd(found.before),
+            "after_usd": to_usd(found.after),
+            "difference_usd": to_usd(difference),
+            "incomplete": len(facts.health.problems),
+            "swaps": [_outcome(outcome) for outcome in found.outcomes],
+        },
+    )
+
+
+def _tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
+    if not outcomes:
+        return
+    columns = (
+        Column("from", "From"),
+        Column("to", "To"),
+        Column("stage", "Stage", rank=1),
+        Column("calls", "Calls", "count", rank=2),
+        Column("before", "Was", "money"),
+        Column("after", "Would be", "money"),
+        Column("change", "Change", "change", rank=3),
+    )
+    yield Table("Instead of", columns, tuple(map(_row, outcomes)))
+
+
+def _row(outcome: Outcome) -> Row:
+    change = percent(outcome.difference, outcome.before) if outcome.before else ""
+    before, after = (outcome.before, outcome.after) if outcome.calls > outcome.unpriced else (None, None)
+    return (
+        _name(outcome.swap.model),
+        target(outcome.swap),
+        outcome.stage,
+        outcome.calls,
+        before,
+        after,
+        change,
+    )
+
+
+def _name(model: tuple[str, str]) -> str:
+    return "/".join(model)
+
+
+def target(swap: Swap) -> str:
+    """Return what is used instead, with its tier."""
+    return f"{_name(swap.to)}, {swap.tier}" if swap.tier else _name(swap.to)
+
+
+def _notes(facts: WhatIfFacts) -> list[Note]:
+    notes = [
+        Note(f"No call to {_name(swap.model)} in this stretch of time.", "warning") for swap in facts.unused
+    ]
+    for outcome in facts.found.outcomes:
+        if outcome.unpriced:
+            calls = plural(outcome.unpriced, "call", "calls")
+            sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
+            notes.append(Note(f"{calls} cannot be compared: no price for one side of {sides}.", "warning"))
+    if kept := sum(outcome.kept for outcome in facts.found.outcomes):
+        calls = plural(kept, "call keeps its tier", "calls keep their tier")
+        notes.append(Note(f"{calls}: the tag interactive says that somebody waits for the answer."))
+    notes.extend(incomplete(facts.health))
+    return [*notes, Note("Whether the answers would be as good is not known: compare a few jobs.")]
+
+
+def _outcome(outcome: Outcome) -> dict[str, object]:
+    return {
+        "stage": outcome.stage,
+        "from": _name(outcome.swap.model),
+        "to": target(outcome.swap),
+        "calls": outcome.calls,
+        "unpriced_calls": outcome.unpriced,
+        "kept_tier_calls": outcome.kept,
+        "before_usd": to_usd(outcome.before),
+        "after_usd": to_usd(outcome.after),
+        "difference_usd": to_usd(outcome.difference),
+    }

@@ -1,0 +1,243 @@
+"""The views of the analyses as text at 60, 80 and 120 columns and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.costs.analysis.anomalies import Anomaly, Sample
+from shared.costs.analysis.caching import Cacheable
+from shared.costs.analysis.checks import Check
+from shared.costs.analysis.explain import explain
+from shared.costs.analysis.forecast import days_between, forecast
+from shared.costs.analysis.optimise import Option, Savings
+from shared.costs.analysis.options import Change, Slot
+from shared.costs.analysis.outcomes import Worth
+from shared.costs.analysis.pace import pace
+from shared.costs.analysis.sums import by_day, divide_period, is_whole, total, totals_by
+from shared.costs.analysis.waste import Waste
+from shared.costs.analysis.whatif import Outcome, Swap, WhatIf
+from shared.costs.budgets.limits import Spending, limits_for
+from shared.costs.money import Nanos, from_usd
+from shared.costs.periods import parse_month
+from shared.costs.profile import Budget, Profile
+from shared.costs.reports.anomalies import AnomalyFacts, Cause, anomaly_report
+from shared.costs.reports.check import CheckFacts
+from shared.costs.reports.check import check_report as check_view
+from shared.costs.reports.common import Health
+from shared.costs.reports.explain import ExplainFacts, explain_report
+from shared.costs.reports.forecast import ForecastFacts, forecast_report
+from shared.costs.reports.projections import LimitForecast
+from shared.costs.reports.report import Stretch
+from shared.costs.reports.settings import settings_report
+from shared.costs.reports.show_optimization import OptimizationFacts, optimization_report
+from shared.costs.reports.trend import TrendFacts, trend_report
+from shared.costs.reports.whatif import WhatIfFacts, whatif_report
+from shared.costs.rollup import Totals
+from tests.support.golden import check_report
+from tests.support.history import busy_month, entry, fold, spend
+
+NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
+NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
+BUSY = busy_month()
+DAMAGED = Health(problems=("/data/out/job-7/cost_ledger.jsonl, byte 1024: its checksum does not match",) * 2)
+
+
+def option(stage: str | None, model: str, change: Change, before: str, after: str) -> Option:
+    return Option(Slot(stage, "openai", model), change, 30, from_usd(before), from_usd(after))
+
+
+MINI = option("13_ai_summarization", "gpt-4o", Change("model", "openai", "gpt-4o-mini"), "12.30", "0.74")
+BATCH = option("13_ai_summarization", "gpt-4o", Change("batch", "openai", "gpt-4o", "batch"), "12.30", "6.15")
+BOTH = option(
+    "13_ai_summarization",
+    "gpt-4o",
+    Change("model and batch", "openai", "gpt-4o-mini", "batch"),
+    "12.30",
+    "0.37",
+)
+RETRIED = from_usd("2.09"), from_usd("0.31")
+LOCAL = option(None, "whisper-1", Change("local", "faster-whisper", "large-v3"), "8.68", "0")
+LOCAL.audio_microseconds = 1_446 * 60_000_000
+TEXTS = option("13_ai_summarization", "gpt-4o", Change("local", "sumy", "extractive"), "12.30", "0")
+TEXTS.tokens = 4_100_000
+OTHERS = (
+    option("13_ai_summarization", "gpt-5", Change("standard", "openai", "gpt-5", "standard"), "3.00", "1.50"),
+    option("10_translation", "gpt-5", Change("split", "openai", "gpt-5"), "2.00", "1.40"),
+)
+WORTH = Worth(
+    MINI.slot, Counter(accepted=26, rejected=3, later=1), from_usd("12.30"), 30, from_usd("12.30"), 24.6
+)
+FURTHER = (
+    [Cacheable(MINI.slot, 24, from_usd("9.10"), from_usd("1.75"))],
+    [
+        Waste(MINI.slot, "done again", 4, from_usd("2.09")),
+        Waste(MINI.slot, "not used", 3, from_usd("0.0091")),
+    ],
+    [WORTH],
+)
+
+
+@pytest.mark.parametrize(
+    ("case", "savings"),
+    [
+        (
+            "busy",
+            Savings(
+                from_usd("26.76"),
+                136,
+                1,
+                (TEXTS, BOTH, MINI, LOCAL, BATCH, *OTHERS),
+                (TEXTS, LOCAL, *OTHERS),
+                (BOTH, *OTHERS),
+                *RETRIED,
+            ),
+        ),
+        ("local", Savings(from_usd("8.68"), 30, 0, (LOCAL,), (LOCAL,), ())),
+        ("nothing", Savings(from_usd("8.68"), 30, 0, (), (), ())),
+        ("empty", Savings(Nanos(0), 0, 0, (), (), ())),
+    ],
+)
+def test_optimization(case: str, savings: Savings) -> None:
+    user = None if case == "busy" else "rpatel"
+    facts = OptimizationFacts(user, NOVEMBER, savings, Health(), *(FURTHER if case == "busy" else ()))
+    check_report(f"show-optimization-{case}", optimization_report(facts))
+
+
+@pytest.mark.parametrize(
+    ("case", "first"),
+    [
+        ("busy", date(2026, 9, 20)),
+        ("early", date(2026, 11, 18)),
+        ("first-day", date(2026, 11, 22)),
+        ("empty", None),
+    ],
+)
+def test_forecast(case: str, first: date | None) -> None:
+    last = NOW.date()
+    span = [first + timedelta(days=n) for n in range((last - first).days + 1)] if first else []
+    costs = {day: from_usd("0.20" if day.weekday() > 4 else "1.70") for day in span}
+    history = days_between(first or last, last, costs)
+    month = [costs.get(day, Nanos(0)) for day in NOVEMBER.dates()]
+    spent = Nanos(sum(month))
+    limits = limits_for(Profile(budget=Budget(monthly_limit=from_usd("30"))), "rpatel", NOW)
+    found = forecast(history, NOVEMBER, NOW)
+    facts = ForecastFacts(
+        user_id="rpatel" if first else None,
+        period=NOVEMBER,
+        forecast=found,
+        pace=pace(month, NOVEMBER, NOW),
+        totals=Totals(calls=9, cost=spent) if first else Totals(),
+        limits=[LimitForecast(Spending(limit, spent), found) for limit in limits] if first else (),
+    )
+    check_report(f"forecast-{case}", forecast_report(facts))
+
+
+@pytest.mark.parametrize("case", ["busy", "empty"])
+def test_trend(case: str) -> None:
+    entries = BUSY if case == "busy" else []
+    weeks = divide_period(NOVEMBER, "weekly")
+    sums = totals_by(fold(entries, ("bucket",)), weeks)
+    lines = {
+        user: [t.cost for t in totals_by(fold([e for e in entries if e.user_id == user], ("bucket",)), weeks)]
+        for user in ("rpatel", "2")
+    }
+    facts = TrendFacts(
+        step="weekly",
+        period=NOVEMBER,
+        stretches=[
+            Stretch(week.name, totals, is_whole(week, "weekly", NOW))
+            for week, totals in zip(weeks, sums, strict=True)
+        ],
+        totals=total(fold(entries, ())),
+        by="user",
+        lines=lines,
+        filters={"stage": "13_ai_summarization"} if entries else {},
+    )
+    check_report(f"trend-{case}", trend_report(facts))
+
+
+@pytest.mark.parametrize("count", [0, 2, 25])
+def test_anomalies(count: int) -> None:
+    names = [f"job-202611{n:02d}-rpatel-0001" for n in range(1, count + 1)]
+    group = "06_whisperx_asr, openai/whisper-1"
+    costs = from_usd("0.06"), from_usd("3.10")
+    samples = [Sample(group, "a minute of audio", name, *costs) for name in names]
+    found = [Anomaly(sample, from_usd("0.006"), 12.5, from_usd("2.79")) for sample in samples]
+    causes = [(), (Cause("13_ai_summarization, openai/gpt-4", from_usd("2.05")),)] if count == 2 else []
+    facts = AnomalyFacts(NOVEMBER, found, 210, total(fold(BUSY, ())), {"user": "rpatel"}, DAMAGED, causes)
+    check_report(f"anomalies-{count}", anomaly_report(facts))
+
+
+ALIKE = "cost-dashboard explain 2026-11-01..2026-11-07 2026-11-08..2026-11-14"
+
+
+def test_explain() -> None:
+    before = [e for e in BUSY if e.timestamp.day < 8]
+    after = [replace(e, attempt=2) if n % 9 == 0 else e for n, e in enumerate(BUSY) if e.timestamp.day >= 8]
+    found = explain(before, after)
+    check_report(
+        "explain-busy",
+        explain_report(ExplainFacts("1 to 7 November 2026", "8 to 22 November 2026", found, alike=ALIKE)),
+    )
+    same = explain(before, before)
+    check_report("explain-same", explain_report(ExplainFacts("job-1", "job-2", same, DAMAGED)))
+    check_report("explain-empty", explain_report(ExplainFacts("2026-09", "2026-10", explain([], []))))
+
+
+def test_whatif() -> None:
+    swap = Swap(("openai", "gpt-4"), ("openai", "gpt-4o"), "batch")
+    unknown = Swap(("openai", "gpt-9"), ("openai", "gpt-4o"))
+    outcomes = (
+        Outcome("13_ai_summarization", swap, 24, 0, 5, from_usd("21.69"), from_usd("1.01")),
+        Outcome("10_translation", unknown, 3, 3),
+    )
+    found = WhatIf(from_usd("43.21"), from_usd("22.53"), outcomes)
+    facts = WhatIfFacts(NOVEMBER, found, [Swap(("x", "y"), ("a", "b"))], {"user": "rpatel"}, DAMAGED)
+    check_report("whatif-busy", whatif_report(facts))
+    kept = Outcome("13_ai_summarization", Swap(swap.model, swap.model, "batch"), kept=2)
+    nothing = whatif_report(WhatIfFacts(NOVEMBER, WhatIf(Nanos(5), Nanos(5), (kept,))))
+    assert nothing.tables == ()
+    assert nothing.notes[0].text.startswith("2 calls keep their tier")
+    check_report("whatif-empty", whatif_report(WhatIfFacts(NOVEMBER, WhatIf(Nanos(0), Nanos(0), ()))))
+
+
+CHECKS = (
+    Check("month", from_usd("30.80"), from_usd("36"), "warning", "85.6% used"),
+    Check("month, forecast", from_usd("42"), from_usd("36"), "over", "on course to pass it"),
+    Check("newest job", from_usd("0.0121"), None, "unknown", "2 jobs before it are too few"),
+    Check("dearest job", None, from_usd("1"), "ok", "no jobs"),
+)
+
+
+@pytest.mark.parametrize(
+    ("case", "checks"), [("over", CHECKS), ("fine", CHECKS[3:]), ("unknown", CHECKS[2:]), ("none", ())]
+)
+def test_check(case: str, checks: tuple[Check, ...]) -> None:
+    facts = CheckFacts("rpatel", NOVEMBER, checks, total(fold(BUSY, ())), strict=case == "over")
+    check_report(f"check-{case}", check_view(facts))
+    assert facts.exit_code == {"over": 1, "fine": 0, "unknown": 3, "none": 0}[case]
+
+
+def test_settings() -> None:
+    budget = Budget(
+        daily_limit=from_usd(5),
+        stage_limits={"asr": from_usd("0.5")},
+        model_limits={"openai/gpt-4": from_usd(10)},
+        block_at_limit=True,
+        thresholds=(50.0, 80.0),
+    )
+    path = Path("/home/rpatel/config/profile.yaml")
+    profile = Profile(path=path, budget=budget)
+    check_report("set-budget-user", settings_report(profile, path, "rpatel"))
+    check_report("set-budget-everyone", settings_report(profile, path, None))
+    check_report("set-budget-organization", settings_report(profile, path, None, organization=True))
+
+
+def test_spend_by_day_feeds_the_pace() -> None:
+    assert pace(by_day(spend([entry("1")]), NOVEMBER), NOVEMBER, NOW).spent == from_usd(1)
