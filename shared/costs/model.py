@@ -221,7 +221,7 @@ class Entry:
     @property
     def sign(self) -> int:
         """By what the counts of this entry are multiplied in a sum: 1, 0 or -1."""
-        return _SIGNS[self.kind]
+        return SIGNS[self.kind]
 
     @property
     def unpriced_delta(self) -> int:
@@ -236,4 +236,5 @@ class Entry:
         return self.charge.total if self.charge else ZERO
 
 
-_SIGNS: Final[dict[Kind, int]] = {"usage": 1, "adjustment": 0, "reversal": -1}
+SIGNS: Final[dict[Kind, int]] = {"usage": 1, "adjustment": 0, "reversal": -1}
+"""By what the counts of each kind of line are multiplied in a sum."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ..index.usual import Count, Seconds
+from ..ledger.batch import Count, Seconds
 from ..ledger.line import decode, is_usual
 from ..model import Entry
 from ..money import NANOS_PER_USD, Nanos, json_number

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .fold import dim_of, sums_of
+from ..ledger.counted import counted, same_call
 from .ledgerfile import Line, opened
 from .sqlite_faults import DatabaseDamaged
 from .store import LedgerRow, SeenRow, find_seen, ledger_row, put_seen
@@ -91,13 +91,8 @@ def _doubled(db: sqlite3.Connection, seen: SeenRow, line: Line, entry: Entry) ->
 
 
 def same_content(one: Entry, other: Entry) -> bool:
-    """Tell whether two entries count the same: a repetition, not a conflict."""
-    return (one.kind, one.corrects, dim_of(one), sums_of(one)) == (
-        other.kind,
-        other.corrects,
-        dim_of(other),
-        sums_of(other),
-    )
+    """Tell whether two entries are a repetition, not a conflict."""
+    return same_call(counted(one), counted(other))
 
 
 def _entry_at(db: sqlite3.Connection, place: SeenRow) -> Entry | None:

@@ -13,18 +13,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
 from .. import platform
-from ..ledger.places import MAX_LINE
+from ..ledger.lines import line_at, split
 
 FINGERPRINT_BYTES: Final = 256
 """How much of a ledger's beginning, and before the offset, is remembered to recognise it."""
-
-_PIECE: Final = 1 << 20
 
 
 class Line(NamedTuple):
@@ -68,30 +65,13 @@ class LedgerFile:
 
     def line_at(self, offset: int) -> bytes:
         """Return the line that begins at ``offset``, its newline included."""
-        return self._bytes(offset, MAX_LINE).partition(b"\n")[0] + b"\n"
+        return line_at(self._descriptor, offset)
 
     def lines(self, start: int) -> Iterator[Line]:
         """Return the complete lines from ``start`` on; what follows the last newline is left."""
-        at, rest, dropped = start, b"", 0  # of a too long line, the bytes that were let go
-        for piece in self._pieces(start):
-            for raw in BytesIO(rest + piece if rest else piece):  # splits at newlines alone, and keeps them
-                if raw[-1:] != b"\n":
-                    rest = raw
-                    break
-                length = len(raw) + dropped
-                yield Line(at, length, raw)
-                at += length
-                dropped = 0
-            else:
-                rest = b""
-            if len(rest) > MAX_LINE:
-                dropped += len(rest) - MAX_LINE - 1
-                rest = rest[: MAX_LINE + 1]
-
-    def _pieces(self, start: int) -> Iterator[bytes]:
-        while piece := os.pread(self._descriptor, _PIECE, start):
-            start += len(piece)
-            yield piece
+        for line in map(Line._make, split(self._descriptor, start)):
+            if line.raw.endswith(b"\n"):
+                yield line
 
     def _bytes(self, start: int, length: int) -> bytes:
         return os.pread(self._descriptor, length, start)

@@ -1,8 +1,5 @@
 r"""Reads a ledger: every whole line is an entry or a problem, and reading goes on.
 
-Lines end at ``\n`` and at nothing else (``str.splitlines`` would also split inside a text). What
-follows the last newline was torn by a killed writer, or is being written right now.
-
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> ledger = Path(folder.name) / "cost_ledger.jsonl"
@@ -14,7 +11,6 @@ follows the last newline was torn by a killed writer, or is being written right 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,11 +18,10 @@ from typing import Final, NamedTuple
 from .. import platform
 from ..model import Entry
 from .line import DamagedLine, decode
-from .places import MAX_LINE, LedgerProblem, Location
+from .lines import Line, line_at, split
+from .places import LedgerProblem, Location
 
 TORN: Final = "torn: it has no newline at its end"
-
-_PIECE: Final = 1 << 20
 
 
 class Located(NamedTuple):
@@ -47,12 +42,12 @@ def read(ledger: Path, start: int = 0) -> Iterator[Located]:
         OSError: it cannot be opened or read.
 
     """
-    for offset, raw in lines(ledger, start):
-        yield Located(offset, len(raw), _content(ledger, offset, raw))
+    for line in lines(ledger, start):
+        yield Located(line[0], line[1], _content(ledger, line))
 
 
-def lines(ledger: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Return each line's first byte and its bytes; only what is torn at the end has no newline.
+def lines(ledger: Path, start: int = 0) -> Iterator[Line]:
+    """Return each line from the byte ``start`` on; only what is torn at the end has no newline.
 
     Raises:
         UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
@@ -61,7 +56,7 @@ def lines(ledger: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """
     fd = platform.open_secure(ledger)
     try:
-        yield from _lines(fd, start)
+        yield from split(fd, start)
     finally:
         platform.close(fd)
 
@@ -76,34 +71,16 @@ def read_at(location: Location) -> Entry:
     """
     fd = platform.open_secure(location.ledger)
     try:
-        return decode(os.pread(fd, MAX_LINE, location.offset).partition(b"\n")[0] + b"\n")
+        return decode(line_at(fd, location.offset))
     finally:
         platform.close(fd)
 
 
-def _content(ledger: Path, offset: int, raw: bytes) -> Entry | LedgerProblem:
+def _content(ledger: Path, line: Line) -> Entry | LedgerProblem:
+    offset, length, raw = line
     if not raw.endswith(b"\n"):
-        return LedgerProblem(ledger, offset, TORN, len(raw))
+        return LedgerProblem(ledger, offset, TORN, length)
     try:
         return decode(raw)
     except DamagedLine as damage:
-        return LedgerProblem(ledger, offset, str(damage), len(raw))
-
-
-def _lines(fd: int, start: int) -> Iterator[tuple[int, bytes]]:
-    unfinished: list[bytes] = []  # joined once, so that a damaged ledger without newlines takes no longer
-    at = start
-    position = start
-    while piece := os.pread(fd, _PIECE, position):
-        position += len(piece)
-        first, *others = piece.split(b"\n")
-        unfinished.append(first)
-        if not others:
-            continue
-        *whole, rest = [b"".join(unfinished), *others]
-        unfinished = [rest]
-        for line in whole:
-            yield at, line + b"\n"
-            at += len(line) + 1
-    if end := b"".join(unfinished):
-        yield at, end
+        return LedgerProblem(ledger, offset, str(damage), length)

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
 from .. import platform
-from ..model import Entry
 from ..rollup import Totals
+from .counted import counted, substance
 from .line import FORMAT, DamagedLine, decode
+from .lines import Line
 from .reader import TORN, lines
 
 LineKind = Literal["entry", "newer", "duplicate", "conflict", "damaged", "torn"]
@@ -80,7 +81,7 @@ class Account:
 
 
 class _First(NamedTuple):
-    """Where an id was seen first, and a hash of what its entry counts as."""
+    """Where an id was seen first, and a hash of what its entry counts as and for whom: see ``same_call``."""
 
     ledger: Path
     offset: int
@@ -103,13 +104,13 @@ class Verifier:
         """
         account = Account(ledger, size=ledger.lstat().st_size)
         end = 0
-        for offset, raw in _settled(ledger):
+        for offset, length, raw in _settled(ledger):
             kind, why = self._kind(account, offset, raw)
-            end = offset + len(raw)
+            end = offset + length
             account.lines[kind] += 1
-            account.bytes[kind] += len(raw)
+            account.bytes[kind] += length
             if kind != "entry":
-                account.findings.append(LineFinding(kind, offset, len(raw), why))
+                account.findings.append(LineFinding(kind, offset, length, why))
         account.size = _settled_size(ledger, account.size, end)
         return account
 
@@ -120,7 +121,7 @@ class Verifier:
             entry = decode(raw)
         except DamagedLine as damage:
             return "damaged", str(damage)
-        here = _First(account.ledger, offset, _substance(entry))
+        here = _First(account.ledger, offset, hash(substance(counted(entry))))
         first = self._seen.setdefault(entry.id, here)
         if first is not here:
             where = "" if first.ledger == account.ledger else f" of {first.ledger}"
@@ -130,16 +131,16 @@ class Verifier:
         return ("entry", "") if raw.startswith(_USUAL) else ("newer", "written in a newer format")
 
 
-def _settled(ledger: Path) -> Iterator[tuple[int, bytes]]:
+def _settled(ledger: Path) -> Iterator[Line]:
     """Return each line; an unfinished last one only when its writer is gone."""
-    for offset, raw in lines(ledger):
-        if raw.endswith(b"\n"):
-            yield offset, raw
+    for line in lines(ledger):
+        if line[2].endswith(b"\n"):
+            yield line
         else:
-            yield from _tail(ledger, offset)
+            yield from _tail(ledger, line[0])
 
 
-def _tail(ledger: Path, offset: int) -> list[tuple[int, bytes]]:
+def _tail(ledger: Path, offset: int) -> list[Line]:
     """Return what the end is while nobody writes; nothing when a writer keeps the lock."""
     fd = platform.open_secure(ledger)
     try:
@@ -153,10 +154,3 @@ def _settled_size(ledger: Path, before: int, end: int) -> int:
     if end >= before or ledger.lstat().st_size < before:
         return max(before, end)
     return end  # the rest is a line whose writer is at work
-
-
-def _substance(entry: Entry) -> int:
-    """Return a hash of what an entry counts as, and for whom: what repetitions have in common."""
-    names = (entry.job_id, entry.user_id, entry.stage, entry.service, entry.model, entry.operation)
-    groups = (entry.workflow, entry.project, entry.tags, entry.service_tier)
-    return hash((entry.kind, entry.corrects, names, groups, entry.usage, entry.charge is None, entry.cost))

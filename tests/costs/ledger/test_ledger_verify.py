@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.costs import platform
 from shared.costs.ledger import verify as verify_module
 from shared.costs.ledger.line import encode, seal
+from shared.costs.ledger.lines import Line
 from shared.costs.ledger.reader import TORN, lines
 from shared.costs.ledger.verify import Verifier
 from shared.costs.ledger.writer import append
@@ -107,7 +108,7 @@ def test_a_ledger_that_became_shorter_meanwhile_is_not_sound(
     written(ledger, encode(entry()), encode(entry()))
     size, real = ledger.stat().st_size, lines
 
-    def cut_first(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    def cut_first(path: Path, start: int = 0) -> Iterator[Line]:
         os.truncate(path, size // 2)
         return real(path, start)
 
