@@ -21,8 +21,8 @@ MAX_COUNT: Final = 10**12
 """Counts above this are refused. Readers that use doubles have them exactly, and sums of nine million such
 calls fit into the 64 bits of a database."""
 
-MAX_AUDIO_SECONDS: Final = 10**9
-"""Longer audio (31 years) in one call is refused: in microseconds it is summed like the counts."""
+MAX_SECONDS: Final = 10**9
+"""Longer durations (31 years) in one call are refused: in microseconds they are summed like the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,21 @@ class Usage:
     ``tokens_input`` includes cached, cache-written, audio and image input tokens;
     ``tokens_output`` includes reasoning, audio and image output tokens. The other token counts
     are subsets of those two (``tokens_cache_write_1h`` of ``tokens_cache_write``,
-    ``tokens_audio_cached`` of both ``tokens_cached`` and ``tokens_audio_input``). Providers that
+    ``tokens_audio_cached`` of both ``tokens_cached`` and ``tokens_audio_input``,
+    ``tokens_image_cached`` of both ``tokens_cached`` and ``tokens_image_input``). Providers that
     report otherwise are normalised before they get here.
+
+    ``audio_seconds`` is the length of the recording; ``channels`` says how many of its channels are
+    billed apart (0 is one). ``requests`` above 1 says that the entry sums up that many requests.
+    ``preview_searches`` are those of OpenAI's preview tool, which has a price of its own.
+    ``containers`` are sandboxes that ran code, ``search_units`` what rerankers bill,
+    ``cache_token_hours`` tokens kept in a cache times hours, ``session_seconds`` how long a hosted
+    session ran.
 
     Raises:
         TypeError: a count is a boolean or no number.
-        ValueError: a count is negative, not finite, above its maximum, not whole (``audio_seconds``
-            alone may have a fraction, kept to the microsecond), or a subset exceeds its whole.
+        ValueError: a count is negative, not finite, above its maximum, not whole (durations in
+            seconds alone may have a fraction, kept to the microsecond), or a subset exceeds its whole.
 
     >>> Usage(tokens_input=1_000, tokens_cached=800, tokens_output=200).tokens_total
     1200
@@ -61,13 +69,24 @@ class Usage:
     pages: int = 0
     requests: int = 0
     web_searches: int = 0
+    preview_searches: int = 0
+    maps_searches: int = 0
+    file_searches: int = 0
+    search_units: int = 0
+    containers: int = 0
+    channels: int = 0
+    video_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    session_seconds: float = 0.0
+    cache_token_hours: int = 0
+    tokens_image_cached: int = 0
 
     def __post_init__(self) -> None:
         values = _counts_of(self)
         for name, value in zip(USAGE_FIELDS, values, strict=True):
             if value.__class__ is int and 0 <= value <= MAX_COUNT:
                 continue
-            if value.__class__ is float and not value and name == "audio_seconds":
+            if value.__class__ is float and not value and name in SECONDS_FIELDS:
                 continue
             object.__setattr__(self, name, _count(name, value))
         if any(values[2:]):  # all but input and output
@@ -96,6 +115,11 @@ class Usage:
         """The audio duration as an integer, for exact arithmetic."""
         return round(self.audio_seconds * 1_000_000)
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing was used; ``channels`` alone is no usage."""
+        return not any(getattr(self, name) for name in USAGE_FIELDS if name != "channels")
+
     def counts(self) -> dict[str, int | float]:
         """Return the counts that are not zero, by field name."""
         return {name: value for name in USAGE_FIELDS if (value := getattr(self, name))}
@@ -103,6 +127,9 @@ class Usage:
 
 USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 """The names of the counts: fields of a ledger line and keyword arguments of ``log_usage`` alike."""
+
+SECONDS_FIELDS: Final = frozenset({"audio_seconds", "video_seconds", "gpu_seconds", "session_seconds"})
+"""The counts that are durations, and may have a fraction."""
 
 _counts_of: Final = attrgetter(*USAGE_FIELDS)
 
@@ -114,6 +141,8 @@ _SUBSETS: Final = (
     ("tokens_image_input", "tokens_input"),
     ("tokens_audio_cached", "tokens_cached"),
     ("tokens_audio_cached", "tokens_audio_input"),
+    ("tokens_image_cached", "tokens_cached"),
+    ("tokens_image_cached", "tokens_image_input"),
     ("tokens_reasoning", "tokens_output"),
     ("tokens_audio_output", "tokens_output"),
     ("tokens_image_output", "tokens_output"),
@@ -123,10 +152,10 @@ _SUBSETS: Final = (
 def _count(name: str, value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    most = MAX_AUDIO_SECONDS if name == "audio_seconds" else MAX_COUNT
+    most = MAX_SECONDS if name in SECONDS_FIELDS else MAX_COUNT
     if not 0 <= value <= most:  # also catches NaN
         raise ValueError(f"{name} must be between 0 and {most:,}, not {value!r}")
-    if name == "audio_seconds":
+    if name in SECONDS_FIELDS:
         return round(float(value), 6)
     if value != int(value):
         raise ValueError(f"{name} must be a whole number, not {value!r}")
@@ -148,11 +177,25 @@ class PricedBy(NamedTuple):
     unverified: bool = False
 
 
+CostState = Literal["whole", "partial", "unknown"]
+"""What is known of a call's cost: all of it, the parts that have a price, or nothing."""
+
+Units = Mapping[str, int | float]
+"""Counts by the name of the unit, which is a field of :class:`Usage` where it has one."""
+
+NO_UNITS: Final[Units] = {}
+
+
 class Charge(NamedTuple):
-    """Usage x price, in nano-dollars. ``parts`` is the amount per kind of unit; they sum to ``total``."""
+    """Usage x price, in nano-dollars. ``parts`` is the amount per kind of unit; they sum to ``total``.
+
+    ``missing`` are the units of the usage that are billed and have no price: with any, the charge is
+    partial. It says what pricing found, and is kept as ``unpriced_units`` of the entry.
+    """
 
     parts: Mapping[str, Nanos]
     priced_by: PricedBy
+    missing: Units = NO_UNITS
 
     @property
     def total(self) -> Nanos:
@@ -175,7 +218,14 @@ class Entry:
 
     ``charge`` is ``None`` for an unpriced call. In an adjustment or a reversal it is the
     difference to add (so it may be negative), ``corrects`` names the entry it corrects, ``why``
-    says the reason, and ``resolves_unpriced`` tells that the corrected entry had no charge.
+    says the reason, ``resolves_unpriced`` tells that the corrected entry had no charge, and
+    ``resolves_partial`` that units of it had no price.
+
+    ``unpriced_units`` are the units that were used, are billed, and have no price: beside a charge
+    they make it partial; without one, they say that the usage itself is not known (``{"requests": 1}``
+    is one request whose usage nobody stated), so that there is nothing to price later.
+    ``actual_cost`` is what was stated, by a bill or an estimate; ``catalogue_cost`` is our own arithmetic
+    where a bill decided. ``region`` is where the call ran, where that is known and bears on its price.
 
     ``period_at`` is the instant that decides which day and month the entry belongs to, where that
     is not ``timestamp``: the moment of its reservation, or of the entry it corrects.
@@ -203,12 +253,16 @@ class Entry:
     project: str | None = None
     tags: tuple[str, ...] = ()
     service_tier: str | None = None
+    region: str | None = None
     actual_cost: Nanos | None = None
+    catalogue_cost: Nanos | None = None
+    unpriced_units: Units = field(default_factory=dict)
     estimated: bool = False
     period_at: datetime | None = None
     corrects: str | None = None
     why: str | None = None
     resolves_unpriced: bool = False
+    resolves_partial: bool = False
     host: str = ""
     pid: int = 0
     metadata: Mapping[str, object] = field(default_factory=dict)
@@ -229,6 +283,18 @@ class Entry:
         if self.kind == "usage":
             return int(self.charge is None)
         return -int(self.resolves_unpriced)
+
+    @property
+    def partial_delta(self) -> int:
+        """How this entry changes the number of calls with a partial charge: 1, 0 or -1."""
+        return int(self.charge is not None and bool(self.unpriced_units)) - int(self.resolves_partial)
+
+    @property
+    def cost_state(self) -> CostState:
+        """Whether the charge is whole, partial or unknown."""
+        if self.charge is None:
+            return "unknown"
+        return "partial" if self.unpriced_units else "whole"
 
     @property
     def cost(self) -> Nanos:

@@ -76,15 +76,19 @@ def to_usd(amount: Nanos) -> float:
 
 
 def json_number(amount: Nanos) -> str:
-    """Return the amount in USD as a JSON number of at most nine decimals, exactly.
+    """Return the amount in USD as a JSON number of one to nine decimals, exactly.
+
+    Whole dollars have a decimal too: a reader that takes a column's type from its first values (DuckDB
+    from the first 32 files, and 20,480 rows of a file) would otherwise make it one of integers and round
+    what follows.
 
     >>> json_number(Nanos(4_500_000)), json_number(Nanos(-1)), json_number(Nanos(50 * 10**9))
-    ('0.0045', '-0.000000001', '50')
+    ('0.0045', '-0.000000001', '50.0')
     """
     sign = "-" if amount < 0 else ""
     dollars, rest = divmod(abs(amount), NANOS_PER_USD)
     if not rest:
-        return f"{sign}{dollars}"
+        return f"{sign}{dollars}.0"
     return f"{sign}{dollars}.{rest:09d}".rstrip("0")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from .model import SECONDS_FIELDS, USAGE_FIELDS, Usage
 from .money import ZERO, Nanos
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ class Totals:
     """Sums over entries. Money in nano-dollars, audio in microseconds.
 
     ``jobs`` is the number of different ledgers behind the sum, where it was asked for.
+    ``partial_calls`` had units without a price, which ``cost`` leaves out. ``units`` are the counts that
+    have no field here, by their names in ``Usage``: durations in microseconds, the others as they are.
     ``retried_*`` is what calls of a second or later attempt cost.
 
     >>> total = Totals()
@@ -62,6 +67,8 @@ class Totals:
     cost_output: Nanos = ZERO
     retried_cost: Nanos = ZERO
     jobs: int = 0
+    partial_calls: int = 0
+    units: dict[str, int] = field(default_factory=dict)
 
     @property
     def tokens_total(self) -> int:
@@ -86,14 +93,49 @@ class Totals:
         self.cost_input = Nanos(self.cost_input + cost - cost_output)
         self.cost_output = Nanos(self.cost_output + cost_output)
         self.retried_cost = Nanos(self.retried_cost + (cost if retried else 0))
+        self.partial_calls += entry.partial_delta
+        if sign:
+            self._add_units({name: sign * count for name, count in other_units(usage).items()})
 
     def merge(self, other: Totals) -> None:
         """Add another sum to this one. ``jobs`` adds up too: merge only sums of different ledgers."""
         for name in TOTALS_FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._add_units(other.units)
+
+    def _add_units(self, units: Mapping[str, int]) -> None:
+        for name, count in units.items():
+            total = self.units.pop(name, 0) + count
+            if total:
+                self.units[name] = total
 
 
-TOTALS_FIELDS: Final = tuple(f.name for f in fields(Totals))
+TOTALS_FIELDS: Final = tuple(f.name for f in fields(Totals) if f.name != "units")
+"""The fields of :class:`Totals` that are integers."""
+
+_OTHER_UNITS: Final = tuple(
+    name
+    for name in USAGE_FIELDS
+    if name
+    not in {"tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning", "audio_seconds", "channels"}
+)
+_other_units_of: Final = attrgetter(*_OTHER_UNITS)
+
+
+def other_units(usage: Usage) -> dict[str, int]:
+    """Return the counts that :class:`Totals` keeps by name, those that are zero left out.
+
+    >>> other_units(Usage(images=2, video_seconds=1.5))
+    {'images': 2, 'video_seconds': 1500000}
+    """
+    values = _other_units_of(usage)
+    if not any(values):
+        return {}
+    return {
+        name: round(value * 1_000_000) if name in SECONDS_FIELDS else value
+        for name, value in zip(_OTHER_UNITS, values, strict=True)
+        if value
+    }
 
 
 def output_part(charge: Charge | None) -> Nanos:

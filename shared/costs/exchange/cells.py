@@ -15,7 +15,7 @@ import msgspec
 
 from ..ledger.batch import Count, Seconds
 from ..ledger.line import decode, is_usual
-from ..model import Entry
+from ..model import SECONDS_FIELDS, USAGE_FIELDS, Entry
 from ..money import NANOS_PER_USD, Nanos, json_number
 from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
 
@@ -25,11 +25,12 @@ Cells = list[Value]
 def cells_of(entry: Entry) -> Cells:
     """Return an entry's cells under the export's columns."""
     found = list(row_of(entry))
-    for position in (_COST, _ACTUAL):
+    for position in _AMOUNTS:
         amount = found[position]
         if amount is not None:
             found[position] = json_number(Nanos(int(amount)))
-    found[_SECONDS] = seconds_text(float(found[_SECONDS] or 0))
+    for position in _DURATIONS:
+        found[position] = seconds_text(float(found[position] or 0))
     return found
 
 
@@ -44,19 +45,27 @@ def cells_of_line(raw: bytes) -> Cells:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return seconds to the microsecond without an exponent, which some readers do not know."""
-    text = f"{seconds:.6f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    """Return seconds to the microsecond without an exponent, which some readers do not know.
+
+    >>> seconds_text(46), seconds_text(1e-6)
+    ('46.0', '0.000001')
+    """
+    text = f"{abs(seconds):.6f}".rstrip("0")
+    return f"{text}0" if text[-1] == "." else text
 
 
 _AT: Final = {name: position for position, name in enumerate(COLUMN_NAMES)}
 _COST, _PARTS, _ACTUAL = _AT["cost_usd"], _AT["cost_parts"], _AT["actual_cost_usd"]
-_SECONDS, _TAGS, _METADATA = _AT["audio_seconds"], _AT["tags"], _AT["metadata"]
+_TAGS, _METADATA = _AT["tags"], _AT["metadata"]
+_STATE, _CATALOGUE, _UNITS = _AT["cost_state"], _AT["catalogue_cost_usd"], _AT["unpriced_units"]
+_AMOUNTS: Final = (_COST, _ACTUAL, _CATALOGUE)
+_DURATIONS: Final = tuple(_AT[name] for name in USAGE_FIELDS if name in SECONDS_FIELDS)
 _TIMESTAMP, _PERIOD = _AT["timestamp"], _AT["period_at"]
 _SERVICE, _MODEL = _AT["service"], _AT["model"]
-_ESTIMATED, _RESOLVES = _AT["estimated"], _AT["resolves_unpriced"]
+_FLAGS: Final = tuple(_AT[name] for name in ("estimated", "resolves_unpriced", "resolves_partial"))
 _INPUT, _OUTPUT = _AT["tokens_input"], _AT["tokens_output"]
 _SUBSETS: Final = slice(_AT["tokens_cached"], _AT["audio_seconds"])
+_IMAGE_CACHED: Final = _AT["tokens_image_cached"]
 _PRICED: Final = slice(_AT["priced_as"], _AT["price_unverified"] + 1)
 """The four columns that tell what priced a call."""
 
@@ -98,8 +107,9 @@ _decode: Final = msgspec.json.Decoder(
 ).decode
 _astuple: Final = msgspec.structs.astuple
 
-_AMOUNT: Final = r"(?!-0\b(?!\.))-?\d{1,6}(?:\.\d{0,8}[1-9])?"
-"""An amount as ``money.json_number`` writes it, below a million USD."""
+_AMOUNT: Final = r"(?!-0\.0\b)-?\d{1,6}\.(?:0|\d{0,8}[1-9])"
+"""An amount as ``money.json_number`` writes it, below a million USD. Older lines have whole dollars without
+decimals, and take a closer look."""
 
 _is_amount: Final = re.compile(_AMOUNT).fullmatch
 _are_parts: Final = re.compile(rf'\{{(?:"\w+":{_AMOUNT}(?:,(?=")|(?=\}})))*\}}').fullmatch
@@ -124,12 +134,13 @@ def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
     cost = str(cells[_COST], "ascii")
     if cost == "null":
         cells[_COST] = cells[_PARTS] = None
+        cells[_STATE] = "unknown"
         cells[_PRICED] = (None, None, None, None)
         return True
     parts = str(cells[_PARTS], "ascii")
     if priced_by is None or not _is_amount(cost) or not _are_sum(parts, cost):
         return False
-    cells[_COST], cells[_PARTS] = cost, parts
+    cells[_COST], cells[_PARTS], cells[_STATE] = cost, parts, "whole"
     model, _, _, unverified = cells[_PRICED]
     source, _, version = priced_by.partition("@")
     cells[_PRICED] = (
@@ -153,11 +164,16 @@ def _are_sum(parts: str, cost: str) -> bool:
 def _set_others(cells: list[Any]) -> bool:
     """Set what is written otherwise in a table; ``False`` where that takes a closer look."""
     metadata, actual = str(cells[_METADATA], "ascii"), str(cells[_ACTUAL], "ascii")
-    cells[_SECONDS] = seconds_text(cells[_SECONDS]) if cells[_SECONDS] else "0"
+    if cells[_UNITS] is not _NOTHING or cells[_CATALOGUE] is not _NULL:
+        return False
+    cells[_UNITS] = cells[_CATALOGUE] = None
+    for position in _DURATIONS:
+        cells[position] = seconds_text(cells[position]) if cells[position] else "0.0"
     cells[_METADATA] = None if metadata == "{}" else metadata
     cells[_ACTUAL] = None if actual == "null" else actual
     cells[_TAGS] = dumps(cells[_TAGS]) if cells[_TAGS] else None
-    cells[_ESTIMATED], cells[_RESOLVES] = int(cells[_ESTIMATED]), int(cells[_RESOLVES])
+    for position in _FLAGS:
+        cells[position] = int(cells[position])
     return (metadata == "{}" or _is_plain(metadata)) and (actual == "null" or _is_amount(actual) is not None)
 
 
@@ -178,6 +194,7 @@ def _is_whole(cells: list[Any]) -> bool:
         and written_1h <= written
         and reasoning <= cells[_OUTPUT]
         and not any(others)
+        and not cells[_IMAGE_CACHED]
         and _is_instant(cells[_TIMESTAMP])
         and (cells[_PERIOD] is None or _is_instant(cells[_PERIOD]))
     )

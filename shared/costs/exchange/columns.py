@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, cast
 
-from ..model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from ..model import SECONDS_FIELDS, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
 from ..money import Nanos, from_usd, json_number
 
 ColumnKind = Literal["text", "count", "seconds", "usd", "instant", "flag", "json"]
@@ -62,7 +62,7 @@ def _attribute(name: str, kind: ColumnKind = "text") -> Column:
 
 
 def _count(name: str) -> Column:
-    kind: ColumnKind = "seconds" if name == "audio_seconds" else "count"
+    kind: ColumnKind = "seconds" if name in SECONDS_FIELDS else "count"
     return Column(name, kind, attrgetter(f"usage.{name}"))
 
 
@@ -82,6 +82,13 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("cost_usd", "usd", lambda entry: entry.charge.total if entry.charge else None),
     Column("cost_parts", "json", lambda entry: parts_json(entry.charge)),
     Column("actual_cost_usd", "usd", lambda entry: entry.actual_cost),
+    Column("catalogue_cost_usd", "usd", lambda entry: entry.catalogue_cost),
+    _attribute("cost_state"),
+    Column(
+        "unpriced_units",
+        "json",
+        lambda entry: dumps(dict(entry.unpriced_units)) if entry.unpriced_units else None,
+    ),
     _priced("priced_as", lambda by: by.model),
     _priced("price_source", lambda by: by.source),
     _priced("price_version", lambda by: by.version),
@@ -91,6 +98,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
         _attribute(name)
         for name in (
             "service_tier",
+            "region",
             "request_id",
             "reservation",
             "operation",
@@ -102,6 +110,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("tags", "json", lambda entry: dumps(entry.tags) if entry.tags else None),
     *(_attribute(name) for name in ("corrects", "why")),
     Column("resolves_unpriced", "flag", lambda entry: int(entry.resolves_unpriced)),
+    Column("resolves_partial", "flag", lambda entry: int(entry.resolves_partial)),
     _attribute("host"),
     _attribute("pid", "count"),
     Column("metadata", "json", lambda entry: dumps(dict(entry.metadata)) if entry.metadata else None),
@@ -146,9 +155,12 @@ def _entry(values: Mapping[str, Value]) -> Entry:
         charge=_charge(values),
         attempt=int(values.get("attempt") or 1),
         actual_cost=_optional_nanos(values.get("actual_cost_usd")),
+        catalogue_cost=_optional_nanos(values.get("catalogue_cost_usd")),
+        unpriced_units=_parsed(values, "unpriced_units") or {},
         estimated=bool(values.get("estimated")),
         tags=tuple(_parsed(values, "tags") or ()),
         resolves_unpriced=bool(values.get("resolves_unpriced")),
+        resolves_partial=bool(values.get("resolves_partial")),
         host=str(values.get("host") or ""),
         pid=int(values.get("pid") or 0),
         metadata=_parsed(values, "metadata") or {},
@@ -161,7 +173,7 @@ def _entry(values: Mapping[str, Value]) -> Entry:
 
 
 _OPTIONAL_TEXTS: Final = (
-    *("stage", "service_tier", "request_id", "reservation", "operation", "description"),
+    *("stage", "service_tier", "region", "request_id", "reservation", "operation", "description"),
     *("workflow", "project", "corrects", "why"),
 )
 

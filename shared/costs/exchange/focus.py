@@ -30,10 +30,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from ..model import USAGE_FIELDS, Entry
+from ..model import SECONDS_FIELDS, USAGE_FIELDS, Entry
 from ..money import ZERO, Nanos, json_number
 from .cells import seconds_text
-from .columns import instant_text
+from .columns import dumps, instant_text
 from .exports import Context, counted
 from .exports.csv import guarded
 from .meters import METERS, WHOLE_CALL, Meter, quantity
@@ -194,6 +194,11 @@ _OWN: Final[tuple[FocusColumn, ...]] = (
     ("x_PriceSource", lambda row: row.entry.charge.priced_by.source if row.entry.charge else None),
     ("x_Estimated", lambda row: str(row.entry.estimated).lower()),
     ("x_Unpriced", _is_unpriced),
+    ("x_CostState", lambda row: row.entry.cost_state),
+    (
+        "x_UnpricedUnits",
+        lambda row: dumps(dict(row.entry.unpriced_units)) if row.entry.unpriced_units else None,
+    ),
     ("x_Calls", lambda row: row.entry.sign if row.first else None),
 )
 
@@ -203,7 +208,7 @@ def _count_column(name: str) -> FocusColumn:
         if not row.first:
             return None
         count = row.entry.sign * getattr(row.entry.usage, name)
-        return seconds_text(count) if name == "audio_seconds" else count
+        return seconds_text(count) if name in SECONDS_FIELDS else count
 
     return ("x_" + "".join(word.capitalize() for word in name.split("_")), signed)
 

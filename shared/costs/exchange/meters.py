@@ -29,17 +29,19 @@ _INPUT_APART: Final = (
     "audio_input",
     "audio_cached",
     "image_input",
+    "image_cached",
 )
 _OUTPUT_APART: Final = ("reasoning", "audio_output", "image_output")
 
 METERS: Final[Mapping[str, Meter]] = {
     "input": Meter("Input Tokens", "Tokens", "tokens_input", _INPUT_APART),
-    "cached": Meter("Cached Input Tokens", "Tokens", "tokens_cached", ("audio_cached",)),
+    "cached": Meter("Cached Input Tokens", "Tokens", "tokens_cached", ("audio_cached", "image_cached")),
     "cache_write": Meter("Cache Write Tokens", "Tokens", "tokens_cache_write", ("cache_write_1h",)),
     "cache_write_1h": Meter("Cache Write Tokens (1 Hour)", "Tokens", "tokens_cache_write_1h"),
     "audio_input": Meter("Audio Input Tokens", "Tokens", "tokens_audio_input", ("audio_cached",)),
     "audio_cached": Meter("Cached Audio Input Tokens", "Tokens", "tokens_audio_cached"),
-    "image_input": Meter("Image Input Tokens", "Tokens", "tokens_image_input"),
+    "image_input": Meter("Image Input Tokens", "Tokens", "tokens_image_input", ("image_cached",)),
+    "image_cached": Meter("Cached Image Input Tokens", "Tokens", "tokens_image_cached"),
     "output": Meter("Output Tokens", "Tokens", "tokens_output", _OUTPUT_APART),
     "reasoning": Meter("Reasoning Tokens", "Tokens", "tokens_reasoning"),
     "audio_output": Meter("Audio Output Tokens", "Tokens", "tokens_audio_output"),
@@ -50,6 +52,15 @@ METERS: Final[Mapping[str, Meter]] = {
     "pages": Meter("Pages", "Pages", "pages"),
     "requests": Meter("Requests", "Requests", "requests"),
     "web_searches": Meter("Web Searches", "Requests", "web_searches"),
+    "preview_searches": Meter("Web Searches (Preview)", "Requests", "preview_searches"),
+    "maps_searches": Meter("Map Searches", "Requests", "maps_searches"),
+    "file_searches": Meter("File Searches", "Requests", "file_searches"),
+    "search_units": Meter("Search Units", "Units", "search_units"),
+    "containers": Meter("Containers", "Containers", "containers"),
+    "video_seconds": Meter("Video Duration", "Seconds", "video_seconds"),
+    "gpu_seconds": Meter("GPU Duration", "Seconds", "gpu_seconds"),
+    "session_seconds": Meter("Session Duration", "Seconds", "session_seconds"),
+    "cache_token_hours": Meter("Cache Storage", "Token-Hours", "cache_token_hours"),
 }
 """Every part a charge can have, by its name in ``cost_parts``."""
 

@@ -13,13 +13,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from ..ledger.line import is_usual
-from ..model import MAX_AUDIO_SECONDS, MAX_COUNT
+from ..model import MAX_COUNT, MAX_SECONDS
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from .tables import DIM_COLUMNS, Dim
 
 _MAX_USD: Final = MAX_ENTRY_NANOS // NANOS_PER_USD
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Text = str | None
 Amount = Annotated[int, msgspec.Meta(ge=0, le=_MAX_USD)] | Annotated[float, msgspec.Meta(ge=0, le=_MAX_USD)]

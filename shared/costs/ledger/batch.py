@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from ..model import MAX_AUDIO_SECONDS, MAX_COUNT, USAGE_FIELDS, Usage
+from ..model import MAX_COUNT, MAX_SECONDS, USAGE_FIELDS, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
 from .counted import EPOCH, MICROSECOND, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
@@ -63,7 +63,7 @@ def counted_line(raw: bytes) -> Counted | DamagedLine:
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 """A count as a usage takes it."""
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_AUDIO_SECONDS)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
 """A duration as a usage takes it."""
 
 _MAX_USD: Final = MAX_ENTRY_NANOS // NANOS_PER_USD
@@ -184,5 +184,6 @@ def _usual(raw: bytes) -> Counted | None:
             usage,
             reservation,
             None,
+            0,
         ),
     )

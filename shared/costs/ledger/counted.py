@@ -45,8 +45,8 @@ class Counted(NamedTuple):
     ``at`` is the instant that decides its day and month, in microseconds since 1970 UTC. ``names`` has a
     value for each of :data:`NAMES`, ``None`` where the entry has none; ``tags`` are sorted. ``usage`` has
     the counts of :data:`~..model.USAGE_FIELDS`, not yet multiplied by ``sign``. ``cost`` and
-    ``cost_output`` are in nano-dollars, with their own sign; ``unpriced`` is how the line changes the
-    number of unpriced calls.
+    ``cost_output`` are in nano-dollars, with their own sign; ``unpriced`` and ``partial`` are how the line
+    changes the number of calls without a charge, and with a partial one.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Counted(NamedTuple):
     usage: tuple[int | float, ...]
     reservation: str | None
     corrects: str | None
+    partial: int
 
     @property
     def user_id(self) -> str:
@@ -90,6 +91,7 @@ def counted(entry: Entry) -> Counted:
         usage_counts(entry.usage),
         entry.reservation,
         entry.corrects,
+        entry.partial_delta,
     )
 
 
@@ -103,7 +105,9 @@ def same_call(one: Counted, other: Counted) -> bool:
     return substance(one) == substance(other)
 
 
-substance: Final = attrgetter("kind", "corrects", "names", "tags", "usage", "unpriced", "cost", "cost_output")
+substance: Final = attrgetter(
+    "kind", "corrects", "names", "tags", "usage", "unpriced", "partial", "cost", "cost_output"
+)
 """What :func:`same_call` compares, as one value: for those who keep it, or a hash of it."""
 
 

@@ -7,7 +7,9 @@ version, so that a line can be checked without being understood. To check one by
     head -c -19 <<<"$line" | gzip -c | tail -c8 | hexdump -n4 -e '"%08x"'
 
 Times are UTC with microseconds; amounts are JSON numbers in USD of at most nine decimals; counts that
-are zero, and optional fields that are empty, are left out.
+are zero, and optional fields that are empty, are left out. ``cost_state`` says ``partial`` where units had no
+price (``unpriced_units``) and ``unknown`` where a call's usage is not known; left out, a cost is whole, and
+``null`` unknown.
 
 >>> from datetime import UTC, datetime
 >>> at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -30,7 +32,7 @@ from operator import attrgetter
 from typing import Any, Final, NoReturn
 from zlib import crc32
 
-from ..model import MAX_COUNT, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from ..model import MAX_COUNT, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos, from_json_number, json_number
 from .places import MAX_LINE
 
@@ -49,7 +51,7 @@ _ABOVE_ANY_USD: Final = 2 * MAX_ENTRY_NANOS // NANOS_PER_USD
 _KINDS: Final[frozenset[Kind]] = frozenset({"usage", "adjustment", "reversal"})
 _OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input", "tokens_output"))
 _counts_of: Final = attrgetter(*_OTHER_COUNTS)
-_TEXTS: Final = ("service_tier", "reservation", "operation", "description", "workflow", "project")
+_TEXTS: Final = ("service_tier", "region", "reservation", "operation", "description", "workflow", "project")
 
 
 class DamagedLine(ValueError):
@@ -169,6 +171,10 @@ def _money_members(entry: Entry) -> str:
         found += f',"cost_parts":{{{parts}}}'
     if entry.actual_cost is not None:
         found += f',"actual_cost_usd":{_amount(entry.actual_cost)}'
+    if entry.catalogue_cost is not None:
+        found += f',"catalogue_cost_usd":{_amount(entry.catalogue_cost)}'
+    if entry.unpriced_units:
+        found += f',"cost_state":"{entry.cost_state}","unpriced_units":{_dumps(dict(entry.unpriced_units))}'
     return found
 
 
@@ -201,6 +207,8 @@ def _priced(entry: Entry, by: PricedBy) -> str:
 
 def _correction(entry: Entry) -> str:
     resolves = ',"resolves_unpriced":true' if entry.resolves_unpriced else ""
+    if entry.resolves_partial:
+        resolves += ',"resolves_partial":true'
     return f',"corrects":{_text_or_null(entry.corrects)},"why":{_text_or_null(entry.why)}{resolves}'
 
 
@@ -283,7 +291,7 @@ def _entry(found: dict[str, Any], usage: Usage) -> Entry:
         raise DamagedLine(f"unknown kind: {kind!r}")
     if not found["id"]:
         raise DamagedLine("no id")
-    actual, period_at = found.get("actual_cost_usd"), found.get("period_at")
+    period_at = found.get("period_at")
     return Entry(
         id=_text(found, "id"),
         kind=kind,
@@ -297,10 +305,13 @@ def _entry(found: dict[str, Any], usage: Usage) -> Entry:
         model=_text(found, "model"),
         usage=usage,
         charge=_charge(found),
-        actual_cost=None if actual is None else _nanos(actual),
+        actual_cost=_optional_nanos(found, "actual_cost_usd"),
+        catalogue_cost=_optional_nanos(found, "catalogue_cost_usd"),
+        unpriced_units=_units(found.get("unpriced_units", {})),
         estimated=found.get("estimated", False) is True,
         request_id=_optional_text(found, "request_id"),
         service_tier=_optional_text(found, "service_tier"),
+        region=_optional_text(found, "region"),
         reservation=_optional_text(found, "reservation"),
         operation=_optional_text(found, "operation"),
         description=_optional_text(found, "description"),
@@ -310,6 +321,7 @@ def _entry(found: dict[str, Any], usage: Usage) -> Entry:
         corrects=_optional_text(found, "corrects"),
         why=_optional_text(found, "why"),
         resolves_unpriced=found.get("resolves_unpriced", False) is True,
+        resolves_partial=found.get("resolves_partial", False) is True,
         host=_optional_text(found, "host") or "",
         pid=_whole(found.get("pid", 0)),
         metadata=_mapping(found.get("metadata", {}), "metadata"),
@@ -354,6 +366,19 @@ def _nanos(amount: object) -> Nanos:
         if abs(nanos) <= MAX_ENTRY_NANOS:
             return nanos
     raise DamagedLine(f"amount out of range: {amount!r}")
+
+
+def _optional_nanos(found: Mapping[str, Any], name: str) -> Nanos | None:
+    amount = found.get(name)
+    return None if amount is None else _nanos(amount)
+
+
+def _units(value: object) -> Units:
+    units = _mapping(value, "unpriced_units")
+    for name, count in units.items():
+        if type(count) not in (int, float) or not 0 <= count <= MAX_COUNT:
+            raise DamagedLine(f"unpriced_units has no count of {name}: {count!r}")
+    return units
 
 
 def _instant(text: object) -> datetime:

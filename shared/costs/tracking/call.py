@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, Literal, TypedDict, Unpack
 
-from ..model import Usage
+from ..model import Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
+from ..pricing.names import normalize_service
 from .labels import flag, name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
 
 MAX_DESCRIPTION: Final = 500
+
+StatedBy = Literal["bill", "estimate", "cache"]
+"""Who stated a cost: a provider that bills it, a library that computed it, or a library that answered from
+its own cache, so that nothing was sent."""
+
+BILLED_AS_STATED: Final = frozenset({"openrouter", "perplexity", "xai"})
+"""Services whose responses state what they bill for the call."""
 
 
 class UsageCounts(TypedDict, total=False):
@@ -35,6 +43,17 @@ class UsageCounts(TypedDict, total=False):
     pages: int
     requests: int
     web_searches: int
+    preview_searches: int
+    maps_searches: int
+    file_searches: int
+    search_units: int
+    containers: int
+    channels: int
+    video_seconds: float
+    gpu_seconds: float
+    session_seconds: float
+    cache_token_hours: int
+    tokens_image_cached: int
 
 
 class EstimateDetails(UsageCounts, total=False):
@@ -43,6 +62,7 @@ class EstimateDetails(UsageCounts, total=False):
     tokens_input: int
     tokens_output: int
     service_tier: str | None
+    region: str | None
 
 
 class ResponseDetails(TypedDict, total=False):
@@ -50,7 +70,8 @@ class ResponseDetails(TypedDict, total=False):
 
     ``category`` is another name for ``operation``, ``batch=True`` for ``service_tier="batch"``.
     ``timestamp`` is an aware ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what
-    the provider states. ``reservation`` is what ``tracker.reserve(...)`` gave.
+    the provider states. ``region`` is where the call ran, where that has a price of its own.
+    ``reservation`` is what ``tracker.reserve(...)`` gave.
     """
 
     request_id: str | None
@@ -63,6 +84,7 @@ class ResponseDetails(TypedDict, total=False):
     attempt: int
     batch: bool
     service_tier: str | None
+    region: str | None
     timestamp: datetime | str | None
     actual_cost_usd: float | str | None
     estimated: bool
@@ -81,7 +103,12 @@ class CallDetails(UsageCounts, ResponseDetails, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A checked call, ready to be priced. ``at`` is ``None`` for now."""
+    """A checked call, ready to be priced. ``at`` is ``None`` for now.
+
+    ``stated_by`` says who stated ``actual_cost``. ``usage_known`` is ``False`` where nobody stated what was
+    used, so that there is nothing to price. ``unpriced_units`` are units that were used, are billed, and are
+    no counts of ``usage``.
+    """
 
     service: str
     model: str
@@ -97,7 +124,11 @@ class Call:
     tags: tuple[str, ...] = ()
     attempt: int | None = None
     service_tier: str | None = None
+    region: str | None = None
     actual_cost: Nanos | None = None
+    stated_by: StatedBy = "estimate"
+    usage_known: bool = True
+    unpriced_units: Units = field(default_factory=dict)
     estimated: bool = False
     reservation: Hold | str | None = None
 
@@ -158,6 +189,8 @@ def make_call(
         tags=_tags(details.get("tags", ())),
         attempt=positive("attempt", details.get("attempt")),
         service_tier=_service_tier(details),
+        region=optional_name("region", details.get("region")),
+        stated_by="bill" if normalize_service(service) in BILLED_AS_STATED else "estimate",
         actual_cost=_actual_cost(details.get("actual_cost_usd")),
         estimated=flag("estimated", details.get("estimated", False)) or split,
         reservation=_reservation(details.get("reservation")),

@@ -22,6 +22,7 @@ class Corrected:
     entry: Entry
     parts: dict[str, Nanos]
     unpriced: bool
+    partial: bool
     reversal: Entry | None
 
 
@@ -48,6 +49,7 @@ def _fold(original: Entry, corrections: Iterable[Entry]) -> Corrected:
         entry=original,
         parts={part: Nanos(amount) for part, amount in parts.items() if amount},
         unpriced=original.charge is None and not any(c.resolves_unpriced for c in unique),
+        partial=sum(entry.partial_delta for entry in (original, *unique)) > 0,
         reversal=next((c for c in unique if c.kind == "reversal"), None),
     )
 
@@ -68,9 +70,12 @@ def reversal(corrected: Corrected, why: str, at: datetime) -> Entry:
         corrects=original.id,
         why=why,
         resolves_unpriced=corrected.unpriced,
+        resolves_partial=corrected.partial,
         request_id=None,
         reservation=None,
         actual_cost=None,
+        catalogue_cost=None,
+        unpriced_units={},
         metadata={},
     )
 

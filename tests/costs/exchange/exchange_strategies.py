@@ -30,6 +30,9 @@ def usages() -> st.SearchStrategy[Usage]:
         counts["tokens_audio_cached"] = min(
             counts["tokens_audio_cached"], counts["tokens_cached"], counts["tokens_audio_input"]
         )
+        counts["tokens_image_cached"] = min(
+            counts["tokens_image_cached"], counts["tokens_cached"], counts["tokens_image_input"]
+        )
         return Usage(**counts)
 
     draws = st.lists(count, min_size=len(USAGE_FIELDS), max_size=len(USAGE_FIELDS))
@@ -43,6 +46,7 @@ CHARGES = st.builds(
         st.sampled_from(["input", "cached", "output", "audio_seconds", "odd"]), AMOUNT, max_size=4
     ),
     st.builds(PricedBy, SOURCE, TEXT, TEXT, st.booleans()),
+    st.just({}),
 ).filter(lambda found: abs(found.total) <= 10**15)
 
 INSTANTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
@@ -68,6 +72,8 @@ FIELDS = {
     "charge": st.none() | CHARGES,
     "attempt": st.integers(1, 9),
     "actual_cost": st.none() | AMOUNT,
+    "catalogue_cost": st.none() | AMOUNT,
+    "unpriced_units": st.dictionaries(TEXT, st.integers(0, 10**9) | st.floats(0, 1e6), max_size=2),
     "estimated": st.booleans(),
     "tags": st.lists(TEXT, max_size=3).map(tuple),
     "host": TEXT,
@@ -76,8 +82,10 @@ FIELDS = {
     "corrects": TEXT,
     "why": OPTIONAL,
     "resolves_unpriced": st.booleans(),
+    "resolves_partial": st.booleans(),
     "stage": OPTIONAL,
     "service_tier": OPTIONAL,
+    "region": OPTIONAL,
     "request_id": OPTIONAL,
     "reservation": OPTIONAL,
     "operation": OPTIONAL,
@@ -93,5 +101,10 @@ def entries() -> st.SearchStrategy[Entry]:
 
 def _entry_of(fields: dict[str, Any]) -> Entry:
     if fields["kind"] == "usage":
-        fields = fields | {"corrects": None, "why": None, "resolves_unpriced": False}
+        fields = fields | {
+            "corrects": None,
+            "why": None,
+            "resolves_unpriced": False,
+            "resolves_partial": False,
+        }
     return Entry(**fields)

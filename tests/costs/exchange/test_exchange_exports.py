@@ -213,9 +213,9 @@ def test_focus_has_a_row_for_each_part_with_its_quantity(tmp_path: Path) -> None
         (row["SkuMeter"], row["ConsumedQuantity"], row["ConsumedUnit"], row["BilledCost"]) for row in rows
     ]
     assert shown == [
-        ("Input Tokens", "800", "Tokens", "0.002"),
-        ("Cached Input Tokens", "200", "Tokens", "0.00025"),
-        ("Output Tokens", "200", "Tokens", "0.002"),
+        ("Input Tokens", "800.0", "Tokens", "0.002"),
+        ("Cached Input Tokens", "200.0", "Tokens", "0.00025"),
+        ("Output Tokens", "200.0", "Tokens", "0.002"),
     ]
     assert [row["x_TokensInput"] for row in rows] == ["1000", "", ""]
     assert rows[0]["SkuPriceId"] == "openai/gpt-4o/input/batch"
@@ -237,7 +237,7 @@ def test_focus_periods_are_whole_hours_and_months_in_utc(tmp_path: Path) -> None
 
 def test_focus_flags_an_unpriced_call_and_charges_it_nothing(tmp_path: Path) -> None:
     (row,) = focus_rows("focus-1.4", [entry(charge=None)], tmp_path)
-    assert (row["BilledCost"], row["x_Unpriced"], row["ConsumedUnit"]) == ("0", "true", "Requests")
+    assert (row["BilledCost"], row["x_Unpriced"], row["ConsumedUnit"]) == ("0.0", "true", "Requests")
     assert "unpriced" in row["ChargeDescription"]
 
 
@@ -245,7 +245,7 @@ def test_focus_undoes_a_reversal_and_counts_nothing_for_an_adjustment(tmp_path: 
     undone = entry(1, kind="reversal", corrects="a", charge=charge(input=-2_000_000))
     adjusted = entry(2, kind="adjustment", corrects="a", why="price", usage=Usage(), charge=charge(input=7))
     back, more = focus_rows("focus-1.4", [undone, adjusted], tmp_path)
-    assert (back["ChargeCategory"], back["ConsumedQuantity"], back["x_Calls"]) == ("Usage", "-1000", "-1")
+    assert (back["ChargeCategory"], back["ConsumedQuantity"], back["x_Calls"]) == ("Usage", "-1000.0", "-1")
     assert (more["ChargeCategory"], more["ConsumedQuantity"], more["SkuId"]) == ("Adjustment", "", "")
 
 

@@ -56,11 +56,25 @@ EXAMPLES: dict[str, Entry] = {
             pages=3,
             requests=4,
             web_searches=1,
+            preview_searches=1,
+            maps_searches=2,
+            file_searches=3,
+            search_units=4,
+            containers=5,
+            channels=2,
+            video_seconds=8.5,
+            gpu_seconds=0.25,
+            session_seconds=3600,
+            cache_token_hours=9,
+            tokens_image_cached=6,
         ),
         charge=Charge({"input": Nanos(1)}, PricedBy("genai-prices", "0.2.3", "openai/gpt-4o-2024", True)),
         actual_cost=Nanos(2),
+        catalogue_cost=Nanos(3 * 10**9),
+        unpriced_units={"file_searches": 3, "gpu_seconds": 0.25},
         estimated=True,
         service_tier="batch",
+        region="us",
         reservation="4" * 28,
         description="Zusammenfassung \u2028 naïve \U0001f4b0",
         workflow="nightly",
@@ -76,6 +90,15 @@ EXAMPLES: dict[str, Entry] = {
         resolves_unpriced=True,
         **CORRECTION,
     ),
+    "completion": entry(
+        id="7" * 28,
+        kind="adjustment",
+        usage=Usage(),
+        charge=Charge({"file_searches": Nanos(7_500_000)}, PRICED_BY),
+        resolves_partial=True,
+        **CORRECTION,
+    ),
+    "unknown usage": entry(id="8" * 28, charge=None, usage=Usage(), unpriced_units={"requests": 1}),
     "reversal": entry(
         id="6" * 28, kind="reversal", charge=Charge({"input": Nanos(-3_750_000)}, PRICED_BY), **CORRECTION
     ),
@@ -85,6 +108,59 @@ EXAMPLES: dict[str, Entry] = {
 def test_the_format_stays_what_it_is() -> None:
     """These lines lie in people's ledgers: what they say must be read for ever."""
     check("ledger/format-1.jsonl", b"".join(encode(one) for one in EXAMPLES.values()).decode("ascii"))
+
+
+EARLIER = (Path(__file__).parents[2] / "golden/ledger/format-1-earlier.jsonl").read_bytes().splitlines(True)
+
+
+@pytest.mark.parametrize("name", ["usual", "local", "unpriced", "adjustment", "reversal"])
+def test_lines_of_before_say_what_they_said(name: str) -> None:
+    """Whole dollars stood without a decimal; units, states and bills were not there."""
+    [line] = [line for line in EARLIER if f'"id":"{EXAMPLES[name].id}"'.encode() in line]
+    assert decode(line) == EXAMPLES[name]
+
+
+def test_every_line_of_before_is_read() -> None:
+    read = [decode(line) for line in EARLIER]
+    assert [one.cost_state for one in read] == ["whole", "whole", "unknown", "whole", "whole", "whole"]
+    assert not any(one.partial_delta or one.unpriced_units or one.catalogue_cost for one in read)
+
+
+def test_amounts_are_no_integers_to_any_reader() -> None:
+    free = Charge({"input": Nanos(0), "output": Nanos(12 * 10**9)}, PRICED_BY)
+    line = encode(entry(charge=free, actual_cost=Nanos(0), catalogue_cost=Nanos(10**9)))
+    assert b'"cost_usd":12.0,"cost_parts":{"input":0.0,"output":12.0},"actual_cost_usd":0.0' in line
+    assert b'"catalogue_cost_usd":1.0' in line
+
+
+STATES: list[tuple[dict[str, Any], str, int]] = [
+    ({}, "whole", 0),
+    ({"unpriced_units": {"file_searches": 40}}, "partial", 1),
+    ({"charge": None}, "unknown", 0),
+    ({"charge": None, "unpriced_units": {"requests": 1}}, "unknown", 0),
+    ({**CORRECTION, "kind": "adjustment", "resolves_partial": True}, "whole", -1),
+    (
+        {"kind": "adjustment", "resolves_unpriced": True, "unpriced_units": {"pages": 1}, **CORRECTION},
+        "partial",
+        1,
+    ),
+    ({"kind": "reversal", "resolves_partial": True, **CORRECTION}, "whole", -1),
+]
+
+
+@pytest.mark.parametrize(("changes", "state", "delta"), STATES)
+def test_a_line_says_what_is_known_of_its_cost(changes: dict[str, Any], state: str, delta: int) -> None:
+    one = decode(encode(entry(**changes)))
+    assert (one.cost_state, one.partial_delta) == (state, delta)
+
+
+@pytest.mark.parametrize("count", [True, -1, "2", None, [1]])
+def test_units_without_a_count_are_damage(count: object) -> None:
+    body = json.loads(encode(entry(unpriced_units={"pages": 1})))
+    del body["crc"]
+    body["unpriced_units"] = {"pages": count}
+    with pytest.raises(DamagedLine, match="unpriced_units has no count of pages"):
+        decode(seal(json.dumps(body).removesuffix("}").encode()))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -120,7 +196,11 @@ amounts = st.integers(-MAX_ENTRY_NANOS, MAX_ENTRY_NANOS).map(Nanos)
             Charge,
             st.dictionaries(texts, amounts.map(lambda n: Nanos(n // 4)), max_size=3),
             st.just(PRICED_BY),
+            st.just({}),
         ),
+        catalogue_cost=st.none() | amounts,
+        unpriced_units=st.dictionaries(texts, st.integers(0, 10**12) | st.floats(0, 1e9), max_size=3),
+        region=st.none() | texts,
         metadata=st.dictionaries(texts, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts),
         usage=st.builds(
             Usage,
@@ -237,7 +317,7 @@ def test_a_line_is_readable_with_jq(tmp_path: Path) -> None:
     summed = subprocess.run(
         ["jq", "-s", "map(.cost_usd) | add", str(path)], capture_output=True, text=True, check=True
     )
-    assert float(summed.stdout) == pytest.approx(0.003)
+    assert float(summed.stdout) == pytest.approx(0.0105)
 
 
 def test_ids_are_different_and_sort_by_time() -> None:

@@ -227,7 +227,7 @@ def test_the_example_file_works_as_it_says() -> None:
     assert usd("summarizer-1", Usage(1_000, 0), datetime(2026, 5, 31, tzinfo=UTC)) == "0.0005"
     assert usd("summarizer-1", Usage(1_000, 0), tier="batch") == "0.00025"
     assert usd("speech-1", Usage(audio_seconds=60, requests=1)) == "0.005"
-    assert usd("on-our-own-gpu", Usage(10**9, 10**9)) == "0"
+    assert usd("on-our-own-gpu", Usage(10**9, 10**9)) == "0.0"
     azure = catalogue.charge("azure", "acme-chat-production", Usage(1_000, 0), NOW)
     assert isinstance(azure, Charge)
     assert azure.priced_by.model == "openai/gpt-4o"
