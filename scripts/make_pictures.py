@@ -31,14 +31,13 @@ from shared.costs.formats import load
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
 from shared.costs.reports.document import Report
-from shared.costs.reports.explain import explain_facts, explain_report
+from shared.costs.reports.explain import ExplainQuestion, explain_facts, explain_report
+from shared.costs.reports.questions import UserMonth
 from shared.costs.reports.reader import Reader
 from shared.costs.reports.show_budget import budget_facts, budget_report
 from shared.costs.reports.show_monthly import month_facts, month_report
-from shared.costs.reports.show_optimization import optimization_facts, optimization_report
-from shared.costs.reports.span import Span
+from shared.costs.reports.show_optimization import SavingsQuestion, optimization_facts, optimization_report
 from shared.costs.reports.statement import statement_facts, statement_report
-from shared.costs.rollup import Query
 from shared.costs.workspace import Workspace
 
 README = ROOT / "README.md"
@@ -48,12 +47,12 @@ PAGE = ROOT / "scripts" / "pictures" / "november.png"
 PAGE_SIZE = "1280,1180"
 
 PICTURES: dict[str, Callable[[Reader], Report]] = {
-    "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, "rpatel", None)),
-    "show-monthly": lambda sample: month_report(month_facts(sample, None, None)),
+    "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, UserMonth("rpatel"))),
+    "show-monthly": lambda sample: month_report(month_facts(sample, UserMonth())),
     "explain 2026-10 2026-11": lambda sample: explain_report(
-        explain_facts(sample, "2026-10", "2026-11", Query())
+        explain_facts(sample, ExplainQuestion("2026-10", "2026-11"))
     ),
-    "show-optimization": lambda sample: optimization_report(optimization_facts(sample, None, Span())),
+    "show-optimization": lambda sample: optimization_report(optimization_facts(sample, SavingsQuestion())),
 }
 
 _PICTURE = re.compile(
@@ -89,7 +88,7 @@ def drawn(text: str) -> str:
 def photograph(browser: str) -> None:
     """Take a picture of the top of the month's report in a browser."""
     with history() as (workspace, folder), TemporaryDirectory() as private:
-        report = _without(folder, statement_report(statement_facts(Reader(workspace), None, None)))
+        report = _without(folder, statement_report(statement_facts(Reader(workspace), UserMonth())))
         page = Path(private) / "november.html"
         page.write_text(load("html").render(report), encoding="utf-8")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]

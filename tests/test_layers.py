@@ -132,6 +132,16 @@ def test_pure_rooms_do_no_input_or_output(place: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_reports_know_neither_the_command_line_nor_the_database() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in modules_of("shared/costs/reports")
+        for line, module in imports(path)
+        if module.split(".")[0] in ("click", "sqlite3")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
 def test_stages_use_the_facades_alone(path: Path) -> None:
     used = {module for _, module in imports(path) if module.split(".")[0] == "shared"}

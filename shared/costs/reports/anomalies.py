@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain, repeat
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..analysis.anomalies import FEWEST, Anomaly, day_samples, find_anomalies, job_samples
 from ..analysis.sums import UNNAMED, by_day, split, split_by, total
@@ -16,8 +16,9 @@ from ..rollup import Group, Query, Totals
 from .common import Health, doubts, named, plural, usd
 from .document import Column, Figure, Note, Report, Row, Table
 from .queries import health, zone_of
+from .questions import Question, Span
 from .reader import Reader
-from .report import Asked
+from .spec import FILTERS, SPAN, Spec
 
 SHOWN: Final = 20
 MOST_CAUSES: Final = 3
@@ -46,7 +47,7 @@ class AnomalyFacts(NamedTuple):
     causes: Sequence[Sequence[Cause]] = ()
 
 
-def anomaly_facts(reader: Reader, asked: Asked) -> AnomalyFacts:
+def anomaly_facts(reader: Reader, asked: Question) -> AnomalyFacts:
     """Return what stands out among jobs, stages and days."""
     period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
     query = asked.query._replace(start=period.start, end=period.end)
@@ -174,3 +175,22 @@ def _anomaly(anomaly: Anomaly, causes: Sequence[Cause]) -> dict[str, object]:
         "excess_usd": to_usd(anomaly.excess),
         "causes": [{"name": cause.name, "cost_usd": to_usd(cause.cost)} for cause in causes],
     }
+
+
+def _question(span: Span, **given: Any) -> Question:
+    return Question("Anomalies", Span(days=30) if span == Span() else span, **given)
+
+
+SPEC: Final = Spec(
+    "anomalies",
+    "Look",
+    """Jobs, stages and days that cost unlike their kind, and how much beyond the usual.
+
+    Compared per minute of audio, per 1,000 tokens, per job and per day. Without dates: the last 30 days.
+    """,
+    ("anomalies", "anomalies --days 90 --stage 06_whisperx_asr", "anomalies --user rpatel --json"),
+    _question,
+    anomaly_facts,
+    anomaly_report,
+    options=(SPAN, FILTERS),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..analysis.checks import (
     Check,
@@ -25,11 +25,13 @@ from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
 from .common import Health, doubts, label_of, named, owner
 from .document import Column, Note, Report, Table, Tone
+from .jobs import find_job
 from .projections import limit_forecasts, projected
 from .queries import health, limits_in, monthly, spendings
+from .questions import Span
 from .reader import Reader
 from .show_job import entries_of_job
-from .span import Span
+from .spec import USER, Option, Spec, parse_usd
 
 _ANSWERS: Final = MappingProxyType({0: "within bounds", 1: "over", 3: "cannot tell"})
 _WORDS: Final[dict[Verdict, str]] = {
@@ -76,8 +78,20 @@ class Bounds(NamedTuple):
     job: JobRef | None = None
 
 
-def check_facts(reader: Reader, user_id: str, bounds: Bounds, *, strict: bool) -> CheckFacts:
+class CheckQuestion(NamedTuple):
+    """Whose limits, and which bounds besides; with ``strict`` a warning counts as over."""
+
+    user: str | None = None
+    strict: bool = False
+    job: str | None = None
+    bounds: Bounds = Bounds()
+
+
+def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     """Return the answers to all questions that were asked, for a user's present month."""
+    user_id = asked.user or reader.default_user
+    job = find_job(reader, asked.job) if asked.job else None
+    bounds = asked.bounds._replace(job=job)
     settings = reader.profile.for_user(user_id)
     period = Span().period(reader.now, settings.timezone)
     reader.index.catch_up_all()
@@ -89,7 +103,7 @@ def check_facts(reader: Reader, user_id: str, bounds: Bounds, *, strict: bool) -
     totals = total(reader.index.groups((), query))
     if totals.unpriced_calls:
         checks.append(Check("prices", None, None, "warning", "calls without a price"))
-    return CheckFacts(user_id, period, checks, totals, strict, found)
+    return CheckFacts(user_id, period, checks, totals, asked.strict, found)
 
 
 def _limits(reader: Reader, user_id: str, period: Period, bounds: Bounds) -> Iterator[Check]:
@@ -186,3 +200,58 @@ def _check(check: Check) -> dict[str, object]:
         "result": check.verdict,
         "note": check.note,
     }
+
+
+def _question(user: str | None, strict: bool, job: str | None, **bounds: Any) -> CheckQuestion:
+    return CheckQuestion(user, strict, job, Bounds(**bounds))
+
+
+SPEC: Final = Spec(
+    "check",
+    "Budgets",
+    """Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
+
+    With --strict 1 also when an alert threshold is crossed. Without --user: the default user.
+    """,
+    (
+        "check",
+        "check --user rpatel --strict --forecast",
+        "check --job out/latest/ --max-per-job 0.50 --max-increase 20",
+        "check --max-per-minute 0.01 --format md",
+    ),
+    _question,
+    check_facts,
+    check_report,
+    options=(
+        USER,
+        Option(("--strict",), "strict", "A warning counts as over.", flag=True),
+        Option(
+            ("--forecast",),
+            "forecast",
+            "Also fail when the month is on course to pass its limit.",
+            flag=True,
+        ),
+        Option(
+            ("--max-per-job",), "max_per_job", "Fail when a job of this month cost more.", "USD", parse_usd
+        ),
+        Option(
+            ("--max-per-minute",),
+            "max_per_minute",
+            "Fail when a minute of audio cost more.",
+            "USD",
+            parse_usd,
+        ),
+        Option(
+            ("--max-increase",),
+            "more_percent",
+            "Fail when the newest job cost this much more than the median of those before.",
+            "PERCENT",
+            least=0.0,
+        ),
+        Option(
+            ("--last",), "last", "How many jobs to compare with.", least=3, default=10, shows_default=True
+        ),
+        Option(("--job",), "job", "Ask about this job, not all of the month.", "JOB", completes="job"),
+    ),
+    exit_code=lambda facts: facts.exit_code,
+)

@@ -25,6 +25,7 @@ from ..workspace import Workspace
 from .common import plural
 from .document import Column, Note, Report, Table
 from .reader import Reader
+from .spec import Spec
 
 State = Literal["ok", "note", "wrong"]
 
@@ -53,7 +54,7 @@ class DoctorFacts(NamedTuple):
 Look = Callable[[Reader], Iterator[Finding]]
 
 
-def doctor_facts(reader: Reader) -> DoctorFacts:
+def doctor_facts(reader: Reader, _: None = None) -> DoctorFacts:
     """Return what was found about storage, profile, prices, index, ledgers, reservations, alerts ...
 
     Nothing is mended and nothing that cannot be derived is written: only the index is brought up to
@@ -318,3 +319,20 @@ def doctor_report(facts: DoctorFacts) -> Report:
             "findings": [finding._asdict() for finding in facts.findings],
         },
     )
+
+
+SPEC: Final = Spec(
+    "doctor",
+    "Keep in order",
+    """What is wrong with your set-up or your ledgers, and how to mend it.
+
+    Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
+    reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
+    """,
+    ("doctor", "doctor --json"),
+    lambda: None,
+    doctor_facts,
+    doctor_report,
+    exit_code=lambda facts: facts.exit_code,
+    prepares=False,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..analysis.estimates import (
     INPUT_SHARE,
@@ -12,22 +12,22 @@ from ..analysis.estimates import (
     Asked,
     ModelCost,
     StageEstimate,
-    compare,
     cost_on,
     estimate_stages,
     stage_histories,
     tokens_of,
 )
 from ..errors import WrongUsage
-from ..model import Usage
+from ..model import MAX_COUNT, Usage
 from ..money import Nanos, percent, to_usd
 from ..rollup import Query
 from .common import percent_words, plural, usd
 from .document import Column, Figure, Note, Report, Row, Table
 from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings
+from .questions import Span
 from .reader import Reader
-from .span import Span
+from .spec import USER, Group, Option, Spec
 
 _COUNTS = {
     "tokens_input": "input tokens",
@@ -107,20 +107,6 @@ def priced(reader: Reader, model: str, work: Work) -> tuple[ModelCost, tuple[str
     return cost, reader.catalogue.explain(*named, asked.usage, asked.at, asked.tier)
 
 
-def compared(reader: Reader, models: tuple[str, ...], work: Work) -> list[ModelCost]:
-    """Return what the work costs on these models, or on all that are known and have a price for it.
-
-    Free models of a service are left out of all: free of charge, they would seem to do any work.
-    """
-    catalogue = reader.catalogue
-    if models:
-        return compare(map(named_model, models), work.asked, catalogue)
-    found = compare(map(named_model, catalogue.models()), work.asked, catalogue)
-    return [
-        one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
-    ]
-
-
 def by_history(reader: Reader, user_id: str, stage: str | None, work: Work) -> list[StageEstimate]:
     """Return what a user's stages, or one of them, will cost by what they cost before."""
     reader.index.catch_up_all()
@@ -136,6 +122,48 @@ def left_of(reader: Reader, user_id: str) -> Left:
     return Left(user_id, own.remaining if own else None)
 
 
+class EstimateQuestion(NamedTuple):
+    """Which work, on a model or, without one, by what a user's stages cost before."""
+
+    work: Given
+    model: str | None = None
+    stage: str | None = None
+    user: str | None = None
+
+
+class EstimateFacts(NamedTuple):
+    """What work will cost: ``cost`` on a model with its arithmetic, or ``stages`` by earlier jobs."""
+
+    work: Work
+    left: Left
+    cost: ModelCost | None = None
+    arithmetic: Sequence[str] = ()
+    stages: Sequence[StageEstimate] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """3 where the model has no price, or there are no earlier jobs."""
+        known = self.stages if self.cost is None else self.cost.cost is not None
+        return 0 if known else 3
+
+
+def estimate_facts(reader: Reader, asked: EstimateQuestion) -> EstimateFacts:
+    """Return what the work will cost.
+
+    Raises:
+        WrongUsage: the work is not said, or options contradict each other.
+    """
+    user_id = asked.user or reader.default_user
+    work, left = work_of(reader, asked.work), left_of(reader, user_id)
+    if asked.model is None:
+        if asked.work.calls > 1 or asked.work.tier:
+            raise WrongUsage("--calls and --tier need a MODEL: earlier jobs are whole jobs")
+        return EstimateFacts(work, left, stages=by_history(reader, user_id, asked.stage, work))
+    if asked.stage:
+        raise WrongUsage("--stage is for estimates from earlier jobs; leave MODEL out")
+    return EstimateFacts(work, left, *priced(reader, asked.model, work))
+
+
 def work_words(usage: Usage) -> str:
     """Return the work in words.
 
@@ -149,7 +177,14 @@ def work_words(usage: Usage) -> str:
     return ", ".join(words)
 
 
-def estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str], left: Left) -> Report:
+def estimate_report(facts: EstimateFacts) -> Report:
+    """Return what the work costs on one model, or by what each stage cost before."""
+    if facts.cost is None:
+        return history_estimate_report(facts.work, facts.stages, facts.left)
+    return model_estimate_report(facts.work, facts.cost, facts.arithmetic, facts.left)
+
+
+def model_estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str], left: Left) -> Report:
     """Return what the work costs on one model, and how that was reckoned."""
     notes = [Note(line) for line in arithmetic]
     if work.asked.calls > 1:
@@ -158,45 +193,17 @@ def estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str], left
         notes.append(Note("The source of this price is not sure of it.", "warning"))
     return Report(
         title=cost.name,
-        subtitle=_subtitle(work),
+        subtitle=work_subtitle(work),
         figures=(Figure("cost", "Will cost", cost.cost, places=4),),
         notes=(*notes, *_notes(work, cost.cost, left)),
         data={
             "model": cost.name,
-            **_cost(cost),
-            **_work(work),
+            **cost_data(cost),
+            **work_data(work),
             **_left(left),
             "arithmetic": list(arithmetic),
         },
     )
-
-
-def comparison_report(work: Work, costs: Sequence[ModelCost], shown: int) -> Report:
-    """Return what the work costs on several models, beside the cheapest that is not free."""
-    priced = [one for one in costs if one.cost is not None]
-    base = next((one.cost for one in priced if one.cost), None)
-    columns = (
-        Column("model", "Model"),
-        Column("cost", "Cost", "money", places=4),
-        Column("times", "Times the cheapest", rank=1),
-    )
-    rows = tuple((one.name, one.cost, _times(one.cost, base)) for one in priced[:shown])
-    notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
-    if len(priced) > shown:
-        notes.append(
-            Note(f"{plural(len(priced) - shown, 'dearer one', 'dearer ones')}; --json has them all.")
-        )
-    return Report(
-        title="Models beside each other",
-        subtitle=_subtitle(work),
-        tables=(Table("Cheapest first", columns, rows, empty="None has a price for this."),),
-        notes=(*notes, *map(Note, work.assumed)),
-        data={**_work(work), "models": [{"model": one.name, **_cost(one)} for one in costs]},
-    )
-
-
-def _times(cost: Nanos | None, base: Nanos | None) -> str:
-    return f"{cost / base:.1f}" if cost and base else ""
 
 
 def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: Left) -> Report:
@@ -216,14 +223,15 @@ def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: L
         notes.insert(0, Note("Whole jobs are reckoned by themselves: stages are not dear all at once."))
     return Report(
         title="Estimate from earlier jobs" if rows else "No earlier jobs to estimate from",
-        subtitle=f"{_subtitle(work)}, user {left.user_id}",
+        subtitle=f"{work_subtitle(work)}, user {left.user_id}",
         tables=(Table("By stage", columns, rows, total=tuple(whole) if whole else None),) if rows else (),
         notes=tuple(notes),
-        data={**_work(work), **_left(left), "stages": [_stage(one) for one in stages]},
+        data={**work_data(work), **_left(left), "stages": [_stage(one) for one in stages]},
     )
 
 
-def _subtitle(work: Work) -> str:
+def work_subtitle(work: Work) -> str:
+    """Return the work with its tier and how many calls it is."""
     tier = f", {work.asked.tier}" if work.asked.tier else ""
     calls = f", {plural(work.asked.calls, 'call', 'calls')}" if work.asked.calls > 1 else ""
     return f"{work_words(work.asked.usage)}{calls}{tier}"
@@ -241,7 +249,8 @@ def _notes(work: Work, cost: Nanos | None, left: Left) -> Iterator[Note]:
         yield Note(f"{share} of the {usd(left.amount)} that user {left.user_id} has left this month.")
 
 
-def _cost(cost: ModelCost) -> dict[str, object]:
+def cost_data(cost: ModelCost) -> dict[str, object]:
+    """Return what work costs on a model, as JSON has it."""
     return {
         "cost_usd": None if cost.cost is None else to_usd(cost.cost),
         "unpriced_why": cost.why or None,
@@ -249,7 +258,8 @@ def _cost(cost: ModelCost) -> dict[str, object]:
     }
 
 
-def _work(work: Work) -> dict[str, object]:
+def work_data(work: Work) -> dict[str, object]:
+    """Return the work as JSON has it."""
     asked = work.asked
     return {
         "usage": asked.usage.counts(),
@@ -271,3 +281,59 @@ def _stage(one: StageEstimate) -> dict[str, object]:
         "jobs": one.jobs,
         "per": one.per,
     }
+
+
+def _existing_file(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise ValueError(f"File {text!r} does not exist.")
+    if path.is_dir():
+        raise ValueError(f"File {text!r} is a directory.")
+    return path
+
+
+WORK: Final = Group(
+    "work",
+    (
+        Option(("--input-tokens",), "tokens_input", "Input of one call.", "N", least=0, most=MAX_COUNT),
+        Option(
+            ("--output-tokens",),
+            "tokens_output",
+            "Output. Default: a quarter of it.",
+            "N",
+            least=0,
+            most=MAX_COUNT,
+        ),
+        Option(("--audio-minutes",), "audio_minutes", "Audio of one call.", "N", least=0.0, most=10**8),
+        Option(("--file",), "file", "Take them from a text or a recording.", "FILE", _existing_file),
+        Option(("--calls",), "calls", "So many calls. Default: 1.", least=1, most=10**9, default=1),
+        Option(("--tier",), "tier", "With this service tier, such as batch."),
+    ),
+    Given,
+)
+SPEC: Final = Spec(
+    "estimate",
+    "Save",
+    """What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
+
+    From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
+    input tokens, against what is left of the month. Exit code 3 when MODEL has no price, or there are
+    no earlier jobs.
+    """,
+    (
+        "estimate gpt-4o --input-tokens 1500 --output-tokens 300 --calls 200",
+        "estimate openai/whisper-1 --audio-minutes 90",
+        "estimate --audio-minutes 90",
+        "estimate --stage 13_ai_summarization --input-tokens 20000",
+    ),
+    EstimateQuestion,
+    estimate_facts,
+    estimate_report,
+    options=(
+        Option((), "model"),
+        WORK,
+        Option(("--stage",), "stage", "Without MODEL: only this stage of your jobs.", "NAME"),
+        USER,
+    ),
+    exit_code=lambda facts: facts.exit_code,
+)

@@ -22,6 +22,7 @@ from .progress import in_turn
 from .queries import counted, health, zone_of
 from .reader import Reader
 from .show_job import entries_of_job
+from .spec import USER, Option, Spec
 
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -50,12 +51,22 @@ class ExplainFacts(NamedTuple):
     alike: str | None = None
 
 
-def explain_facts(reader: Reader, before: str, after: str, query: Query) -> ExplainFacts:
+class ExplainQuestion(NamedTuple):
+    """Two periods or jobs as people name them; ``user`` and ``stage`` bound the calls."""
+
+    before: str
+    after: str
+    user: str | None = None
+    stage: str | None = None
+
+
+def explain_facts(reader: Reader, asked: ExplainQuestion) -> ExplainFacts:
     """Return why ``after`` costs more or less than ``before``; each names a period or a job.
 
     Raises:
         WrongUsage, UnknownJob: one of them names nothing.
     """
+    before, after, query = asked.before, asked.after, Query(user_id=asked.user, stage=asked.stage)
     zone = zone_of(reader, query.user_id)
     reader.index.catch_up_all()
     first, second = (_side(reader, name, query, zone) for name in (before, after))
@@ -209,3 +220,29 @@ def _part(part: Part) -> dict[str, object]:
         "effect_usd": to_usd(part.amount),
         "effect_exact": json_number(part.amount),
     }
+
+
+SPEC: Final = Spec(
+    "explain",
+    "Look",
+    """Why B cost more or less than A: the difference split exactly by reason.
+
+    A and B are months (2026-11), weeks (2026-W47), days (2026-11-22), stretches
+    (2026-11-01..2026-11-15) or jobs. The reasons: retries, volume, models, tiers, caching, size of
+    the calls, and prices; they add up to the difference.
+    """,
+    (
+        "explain 2026-10 2026-11",
+        "explain 2026-W45 2026-W46 --user rpatel",
+        "explain job-20261121-rpatel-0001 job-20261122-rpatel-0001",
+    ),
+    ExplainQuestion,
+    explain_facts,
+    explain_report,
+    options=(
+        Option((), "before", metavar="A", required=True, completes="side"),
+        Option((), "after", metavar="B", required=True, completes="side"),
+        USER,
+        Option(("--stage",), "stage", "Only this stage.", "NAME"),
+    ),
+)

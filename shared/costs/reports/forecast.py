@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast, forecast
 from ..analysis.history import history_of
@@ -19,8 +19,9 @@ from .common import Health, doubts, gauge_of, label_of, named, plural, usd
 from .document import Column, Figure, Note, Report, Row, Series, Table
 from .projections import LimitForecast, limit_forecasts
 from .queries import days_of, health, limits_in, spendings, zone_of
+from .questions import Span, UserMonth
 from .reader import Reader
-from .span import Span
+from .spec import USER, Spec
 
 
 class ForecastFacts(NamedTuple):
@@ -35,9 +36,9 @@ class ForecastFacts(NamedTuple):
     health: Health = Health()
 
 
-def forecast_facts(reader: Reader, user_id: str | None) -> ForecastFacts:
+def forecast_facts(reader: Reader, asked: UserMonth) -> ForecastFacts:
     """Return where the present month of a user (``None``: everyone) will end."""
-    now = reader.now
+    now, user_id = reader.now, asked.user
     period = Span().period(now, zone_of(reader, user_id))
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
@@ -191,3 +192,19 @@ def _day(day: Day) -> dict[str, object]:
 
 def _iso(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
+
+
+SPEC: Final = Spec(
+    "forecast",
+    "Look",
+    """Where this month will end, by weekday, and when each limit is reached.
+
+    Without --user: everyone, against the organization's limit.
+    """,
+    ("forecast", "forecast --user rpatel --json"),
+    UserMonth,
+    forecast_facts,
+    forecast_report,
+    options=(USER,),
+    watch=True,
+)

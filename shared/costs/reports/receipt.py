@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from ..analysis.sums import UNNAMED
 from ..model import Entry
-from ..rollup import JobRef
 from .common import plural
 from .document import Column, Note, Report, Row, Table
+from .jobs import find_job
 from .reader import Reader
 from .show_job import JobFacts, entries_of_job, job_facts, job_report
 
@@ -24,10 +24,10 @@ class ReceiptFacts(NamedTuple):
     entries: Sequence[Entry]
 
 
-def receipt_facts(reader: Reader, job: JobRef) -> ReceiptFacts:
+def receipt_facts(reader: Reader, name: str) -> ReceiptFacts:
     """Return one job's sums, limits and entries, in the order of its ledger."""
-    facts = job_facts(reader, job)
-    entries, _ = entries_of_job(reader, job)
+    facts = job_facts(reader, name)
+    entries, _ = entries_of_job(reader, find_job(reader, name))
     return ReceiptFacts(facts, entries)
 
 

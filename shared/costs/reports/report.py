@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ..analysis.sums import Step, by_each_tag, divide_period, share, split, split_by, total, totals_by
 from ..budgets.limits import Spending
@@ -29,9 +29,10 @@ from .common import (
 )
 from .document import Column, Figure, Note, Report, Table
 from .queries import health, jobs_in, limits_in, others, spendings, zone_of
+from .questions import BY, LABELS, Question
 from .reader import Reader
 from .show_monthly import count_figures, money_figures
-from .span import Span
+from .spec import BREAKDOWNS, FILTERS, SPAN, STEPS, Option, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +67,7 @@ class PeriodFacts:
     health: Health = field(default_factory=Health)
 
 
-LABELS: Final[Mapping[Dimension, str]] = {
-    "service": "Service",
-    "model": "Model",
-    "stage": "Stage",
-    "operation": "Category",
-    "user_id": "User",
-    "job_id": "Job",
-    "workflow": "Workflow",
-    "project": "Project",
-    "tags": "Tag",
-    "service_tier": "Tier",
-}
-"""What reports can be broken down by, and how people call it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a report is asked to show. ``filters`` are the query's conditions as people named them."""
-
-    title: str
-    span: Span
-    query: Query = field(default_factory=Query)
-    filters: Mapping[str, str] = field(default_factory=dict)
-    by: Sequence[Dimension] = ("model", "operation")
-    step: Step | None = None
-    show_limits: bool = False
-
-
-def period_facts(reader: Reader, asked: Asked) -> PeriodFacts:
+def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
     """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
     zone = zone_of(reader, asked.query.user_id)
     period = asked.span.period(reader.now, zone)
@@ -141,7 +114,7 @@ def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) 
     return [Stretch(part.name, totals) for part, totals in zip(parts, sums, strict=True)]
 
 
-def _standing(reader: Reader, asked: Asked, period: Period) -> tuple[Spending, ...]:
+def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending, ...]:
     """Return the limits in force, where the report is about the present and about a user."""
     if not asked.show_limits or asked.query.user_id is None:
         return ()
@@ -237,3 +210,27 @@ def _data(facts: PeriodFacts) -> dict[str, object]:
     if facts.spendings:
         data["limits"] = [limit_row(spending) for spending in facts.spendings]
     return data
+
+
+def _question(by: Sequence[str], **given: Any) -> Question:
+    dimensions = [BY[name] for name in by] or [BY["model"], BY["category"]]
+    return Question("Report", by=dimensions, **given)
+
+
+SPEC: Final = Spec(
+    "report",
+    "Look",
+    """Any stretch of time, filtered and broken down as you ask.
+
+    Without dates: the present month. Without --by: by model and by category.
+    """,
+    (
+        "report --days 7 --by stage --by user",
+        "report --since 2026-11-01 --until 2026-11-15 --model openai/gpt-4o",
+        "report --workflow subtitle --period daily --json",
+    ),
+    _question,
+    period_facts,
+    period_report,
+    options=(SPAN, FILTERS, BREAKDOWNS, Option(("--period",), "step", "Add a history.", choices=STEPS)),
+)

@@ -31,8 +31,9 @@ from .common import (
 from .document import Figure, Gauge, Note, Report, Tone
 from .projections import projected
 from .queries import health, limits_in, monthly, others, spendings
+from .questions import Span, UserMonth
 from .reader import Reader
-from .span import Span
+from .spec import MONTH, USER, Spec
 
 
 class BudgetFacts(NamedTuple):
@@ -68,10 +69,11 @@ FEW_CALLS: Final = 5_000
 """Up to so many calls of a month are read to find those without a reservation; more take too long."""
 
 
-def budget_facts(reader: Reader, user_id: str, month_name: str | None) -> BudgetFacts:
+def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     """Return where a user's month stands."""
+    user_id = asked.user or reader.default_user
     settings = reader.profile.for_user(user_id)
-    period = Span(month_name).period(reader.now, settings.timezone)
+    period = Span(asked.month_name).period(reader.now, settings.timezone)
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     totals = total(reader.index.groups((), query))
@@ -283,3 +285,19 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
 
 def _usd(amount: Nanos | None) -> float | None:
     return None if amount is None else to_usd(amount)
+
+
+SPEC: Final = Spec(
+    "show-budget",
+    "Look",
+    """Where the budget stands, where it is going, and what to change.
+
+    Without --user: the default user (COST_TRACKER_USER, else 1).
+    """,
+    ("show-budget", "show-budget --user rpatel --month 2026-10", "show-budget --json"),
+    UserMonth,
+    budget_facts,
+    budget_report,
+    options=(USER, MONTH),
+    watch=True,
+)

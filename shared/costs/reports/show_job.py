@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from ..analysis.job import Line, Receipt, per_audio_minute
@@ -27,7 +27,9 @@ from .common import (
     totals_data,
 )
 from .document import Column, Figure, Note, Report, Table
+from .jobs import find_job
 from .show_monthly import count_figures, money_figures
+from .spec import Option, Spec, only
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
@@ -76,8 +78,9 @@ class JobFacts:
     avoided: Sequence[Saving] = ()
 
 
-def job_facts(reader: Reader, job: JobRef) -> JobFacts:
+def job_facts(reader: Reader, name: str) -> JobFacts:
     """Return the receipt of one job, its limits, and its part of its user's month."""
+    job = find_job(reader, name)
     entries, problems = entries_of_job(reader, job)
     found = receipt(job.job_id, entries)
     user_id = found.users[0] if found.users else None
@@ -290,3 +293,18 @@ def _month(month: MonthShare | None) -> dict[str, object] | None:
 
 def _line(line: Line) -> dict[str, object]:
     return {**totals_data(line.totals), "attempts": line.attempts, "models": line.models}
+
+
+SPEC: Final = Spec(
+    "show-job",
+    "Look",
+    """The receipt of one job: its stages, models, retries and unpriced calls.
+
+    JOB is the exact id, which is the name of the job's directory, or the directory itself.
+    """,
+    ("show-job job-20261122-rpatel-0001", "show-job out/latest/"),
+    only,
+    job_facts,
+    job_report,
+    options=(Option((), "job", required=True, completes="job"),),
+)

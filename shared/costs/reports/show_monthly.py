@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.pace import Pace
 from ..analysis.summary import Summary, costs
@@ -40,7 +40,8 @@ from ..analysis.summary import DIMENSIONS, summarise
 from ..periods import between, previous_month
 from ..rollup import Query
 from .queries import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, zone_of
-from .span import Span
+from .questions import Span, UserMonth
+from .spec import MONTH, USER, Spec
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving
@@ -66,10 +67,10 @@ class MonthFacts(NamedTuple):
     avoided: Sequence[Saving] = ()
 
 
-def month_facts(reader: Reader, user_id: str | None, month_name: str | None) -> MonthFacts:
+def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     """Return what a month cost one user, or with ``None`` everyone."""
-    now = reader.now
-    period = Span(month_name).period(now, zone_of(reader, user_id))
+    now, user_id = reader.now, asked.user
+    period = Span(asked.month_name).period(now, zone_of(reader, user_id))
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     days = days_of(reader, user_id, period)
@@ -234,3 +235,23 @@ def _data(facts: MonthFacts) -> dict[str, object]:
         "avoided": avoided_data(facts.avoided),
         "incomplete": len(facts.health.problems),
     }
+
+
+SPEC: Final = Spec(
+    "show-monthly",
+    "Look",
+    """What a month cost, by service, model, stage and user.
+
+    Without --user: everyone.
+    """,
+    (
+        "show-monthly",
+        "show-monthly --month 2026-10 --user rpatel",
+        "show-monthly --format md --output october.md",
+    ),
+    UserMonth,
+    month_facts,
+    month_report,
+    options=(USER, MONTH),
+    watch=True,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..analysis.caching import Cacheable
 from ..analysis.improvements import find_improvements
@@ -20,8 +20,9 @@ from .common import Health, named, percent_words, plural, usd
 from .document import Column, Figure, Note, Report, Row, Table
 from .progress import in_turn
 from .queries import counted, health, zone_of
+from .questions import Span
 from .reader import Reader
-from .span import Span
+from .spec import SPAN, USER, Spec
 
 _OTHERS: Final = 8
 """How many other ways the text shows; the JSON has all."""
@@ -43,9 +44,17 @@ class OptimizationFacts:
     worths: Sequence[Worth] = ()
 
 
-def optimization_facts(reader: Reader, user_id: str | None, span: Span) -> OptimizationFacts:
+class SavingsQuestion(NamedTuple):
+    """Whose calls to reprice (``None``: everyone's), and of when."""
+
+    user: str | None = None
+    span: Span = Span()
+
+
+def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFacts:
     """Return what a user's calls (``None``: everyone's) would have cost otherwise."""
-    period = span.period(reader.now, zone_of(reader, user_id))
+    user_id = asked.user
+    period = asked.span.period(reader.now, zone_of(reader, user_id))
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     with reader.progress("Repricing") as told:
@@ -328,3 +337,22 @@ def _option(option: Option, facts: OptimizationFacts) -> dict[str, object]:
         "check": advice.command(option, facts.period, facts.user_id),
         "not_known": advice.DOUBTS[option.change.kind],
     }
+
+
+SPEC: Final = Spec(
+    "show-optimization",
+    "Save",
+    """What your own calls would have cost on other models, in batches, or locally.
+
+    Every call is repriced with its own tokens, on its own day. Savings that exclude each other are
+    not added up. Without --user: everyone. Without dates: the present month.
+
+    Calls with the tag "interactive" are not proposed for batches. Where calls carry an outcome or a
+    quality in their metadata, it also shows what a result and a point of quality cost.
+    """,
+    ("show-optimization", "show-optimization --user rpatel --days 90", "show-optimization --json"),
+    SavingsQuestion,
+    optimization_facts,
+    optimization_report,
+    options=(USER, SPAN),
+)

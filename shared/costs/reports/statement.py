@@ -22,11 +22,10 @@ from .explain import ExplainFacts, explain_report
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts
 from .progress import in_turn
 from .queries import counted, days_of, health
+from .questions import Question, Span, UserMonth
 from .reader import Reader
-from .report import Asked
 from .show_monthly import MonthFacts, month_facts, month_report, same_days_before
-from .show_optimization import OptimizationFacts, optimization_facts, optimization_report
-from .span import Span
+from .show_optimization import OptimizationFacts, SavingsQuestion, optimization_facts, optimization_report
 from .trend import lines_by
 
 JOBS: Final = 10
@@ -74,16 +73,17 @@ class StatementFacts(NamedTuple):
     explained: ExplainFacts | None = None
 
 
-def statement_facts(reader: Reader, user_id: str | None, month_name: str | None) -> StatementFacts:
+def statement_facts(reader: Reader, asked: UserMonth) -> StatementFacts:
     """Return all there is to say about a month of a user, or with ``None`` of everyone.
 
     Reads the entries of this month and of the one before.
     """
-    month = month_facts(reader, user_id, month_name)
+    month, user_id = month_facts(reader, asked), asked.user
     query = Query(start=month.period.start, end=month.period.end, user_id=user_id)
     groups = reader.index.groups(("service", "model", "bucket"), query)
     days = month.period.days()
-    asked = Asked("", Span(month_name), Query(user_id=user_id), {})
+    span = Span(asked.month_name)
+    standing_out = Question("", span, {"user": user_id} if user_id else {})
     now = reader.now
     return StatementFacts(
         month=month,
@@ -91,9 +91,9 @@ def statement_facts(reader: Reader, user_id: str | None, month_name: str | None)
         by_model=lines_by(groups, days),
         before=days_of(reader, user_id, previous_month(month.period)),
         jobs=_dearest_jobs(reader, query),
-        anomalies=anomaly_facts(reader, asked),
-        savings=optimization_facts(reader, user_id, Span(month_name)),
-        forecast=forecast_facts(reader, user_id) if now in month.period else None,
+        anomalies=anomaly_facts(reader, standing_out),
+        savings=optimization_facts(reader, SavingsQuestion(user_id, span)),
+        forecast=forecast_facts(reader, asked) if now in month.period else None,
         explained=_explained(reader, month, query),
     )
 

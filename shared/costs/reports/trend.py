@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..analysis.sums import UNNAMED, Step, divide_period, is_whole, total, totals_by
 from ..money import Nanos, to_usd
@@ -13,8 +13,10 @@ from ..rollup import Dimension, Group, Totals
 from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
 from .document import Column, Figure, Note, Report, Row, Series, Table
 from .queries import health, zone_of
+from .questions import BY, LABELS, Question, Span
 from .reader import Reader
-from .report import LABELS, Asked, Stretch, told_apart
+from .report import Stretch, told_apart
+from .spec import FILTERS, SPAN, STEPS, Option, Spec
 
 MOST_LINES = 6
 """How many names get a line of their own."""
@@ -40,9 +42,10 @@ class TrendFacts(NamedTuple):
 _UNITS: Mapping[Step, str] = MappingProxyType({"daily": "day", "weekly": "week", "monthly": "month"})
 
 
-def trend_facts(reader: Reader, asked: Asked, step: Step) -> TrendFacts:
+def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
     """Return spend by stretch, and by the first dimension that was asked for."""
     period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    step = asked.step or "daily"
     parts = divide_period(period, step)
     query = asked.query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
@@ -169,3 +172,31 @@ def _data(facts: TrendFacts) -> dict[str, object]:
         "lines": {name: [to_usd(cost) for cost in costs] for name, costs in facts.lines.items()},
         "incomplete": len(facts.health.problems),
     }
+
+
+ROWS: Final[dict[Step, int]] = {"daily": 30, "weekly": 13, "monthly": 12}
+
+
+def _question(step: Step, by: str | None, span: Span, **given: Any) -> Question:
+    span = Span(last=(step, ROWS[step])) if span == Span() else span
+    return Question("Trend", span, by=(BY[by],) if by else (), step=step, **given)
+
+
+SPEC: Final = Spec(
+    "trend",
+    "Look",
+    """Spend by day, week or month as a chart, with the change from each to the next.
+
+    Without dates: the last 30 days, 13 weeks or 12 months.
+    """,
+    ("trend", "trend --period weekly --by stage", "trend --period monthly --service openai"),
+    _question,
+    trend_facts,
+    trend_report,
+    options=(
+        Option(("--period",), "step", "A row for each.", choices=STEPS, default="daily", shows_default=True),
+        Option(("--by",), "by", "Also a line for each of these, dearest first.", choices=tuple(sorted(BY))),
+        SPAN,
+        FILTERS,
+    ),
+)

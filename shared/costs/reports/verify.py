@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..errors import WrongUsage
 from ..index.catchup import GONE
 from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
@@ -17,10 +18,13 @@ from ..model import Entry
 from ..money import Nanos, to_usd
 from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
+from ..storage import LEDGER_NAME
 from .common import plural
 from .document import Column, Figure, Note, Report, Row, Table, Tone
+from .jobs import find_job
 from .progress import Told
 from .reader import Reader
+from .spec import Option, Spec
 
 SHOWN: Final = 50
 """So many lines are listed; JSON has them all."""
@@ -89,10 +93,29 @@ class VerifyFacts(NamedTuple):
 _COMPARED = tuple(name for name in TOTALS_FIELDS if name not in {"jobs", "partial_calls"})
 
 
-def verify_facts(
-    reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, prices: bool = False
-) -> VerifyFacts:
-    """Return what was found in these ledgers, or with ``None`` in all that are registered."""
+class VerifyQuestion(NamedTuple):
+    """Which ledgers: those of ``paths`` or of one job, or all; with ``prices`` each charge is recomputed."""
+
+    paths: Sequence[Path] = ()
+    job: str | None = None
+    prices: bool = False
+
+
+def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
+    """Return what was found in these ledgers, or without any named in all that are registered.
+
+    Raises:
+        WrongUsage: both paths and a job were named.
+    """
+    if asked.paths and asked.job:
+        raise WrongUsage("name ledgers or give --job, not both")
+    named = [path / LEDGER_NAME if path.is_dir() else path for path in asked.paths]
+    named += [find_job(reader, asked.job).ledger] if asked.job else []
+    with reader.progress("Verifying") as told:
+        return _verified(reader, named or None, told, prices=asked.prices)
+
+
+def _verified(reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, prices: bool) -> VerifyFacts:
     chosen = list(ledgers) if ledgers is not None else _registered(reader)
     verifier, accounts, unread = Verifier(), list[Account](), list[Unread]()
     for number, ledger in enumerate(chosen):
@@ -285,3 +308,26 @@ def _prices(audit: PriceAudit) -> dict[str, object]:
             for one in audit.findings
         ],
     }
+
+
+SPEC: Final = Spec(
+    "verify",
+    "Keep in order",
+    """Account for every byte of every known ledger, or of those named.
+
+    Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
+    index or a charge does not agree with the lines; 3 when a ledger could not be read.
+    """,
+    ("verify", "verify out/2026-11-22/job-20261122-rpatel-0001", "verify --prices"),
+    VerifyQuestion,
+    verify_facts,
+    verify_report,
+    options=(
+        Option((), "paths", metavar="[LEDGER_OR_JOB_DIR]...", parse=Path, many=True),
+        Option(("--job",), "job", "Only the ledger of this job.", "JOB", completes="job"),
+        Option(
+            ("--prices",), "prices", "Also recompute every charge from the price that made it.", flag=True
+        ),
+    ),
+    exit_code=lambda facts: facts.exit_code,
+)

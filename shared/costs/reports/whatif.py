@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..analysis.whatif import Outcome, Swap, WhatIf, what_if
 from ..money import Nanos, percent, to_usd
@@ -13,8 +13,9 @@ from .common import Health, incomplete, named, plural
 from .document import Column, Figure, Note, Report, Row, Table
 from .progress import in_turn
 from .queries import counted, health, zone_of
+from .questions import Question
 from .reader import Reader
-from .report import Asked
+from .spec import FILTERS, SPAN, Option, Spec
 
 
 class WhatIfFacts(NamedTuple):
@@ -27,8 +28,18 @@ class WhatIfFacts(NamedTuple):
     health: Health = Health()
 
 
-def whatif_facts(reader: Reader, asked: Asked, swaps: Sequence[Swap]) -> WhatIfFacts:
+class WhatIfQuestion(NamedTuple):
+    """Which calls, and what to use for them instead; ``tier`` is the service tier of the swapped calls."""
+
+    calls: Question
+    swaps: Sequence[Swap]
+    tier: str | None = None
+
+
+def whatif_facts(reader: Reader, question: WhatIfQuestion) -> WhatIfFacts:
     """Return what the calls that were asked about would have cost with the swaps."""
+    asked = question.calls
+    swaps = [swap._replace(tier=question.tier) for swap in question.swaps]
     period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
     reader.index.catch_up_all()
     query = asked.query._replace(start=period.start, end=period.end)
@@ -136,3 +147,54 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
         "after_usd": to_usd(outcome.after),
         "difference_usd": to_usd(outcome.difference),
     }
+
+
+def parse_swap(text: str) -> Swap:
+    """Return the swap that ``SERVICE/MODEL=SERVICE/MODEL`` names.
+
+    Raises:
+        ValueError: it is not one; both sides need their service.
+    """
+    old, sign, new = text.partition("=")
+    sides = [side.partition("/") for side in (old, new)]
+    if not sign or not all(service and model for service, _, model in sides):
+        raise ValueError(f"{text!r} is not FROM=TO; write it as openai/gpt-4=openai/gpt-4o")
+    (service, _, model), (other_service, _, other) = sides
+    return Swap((service, model), (other_service, other))
+
+
+def _question(swaps: Sequence[Swap], tier: str | None, **given: Any) -> WhatIfQuestion:
+    return WhatIfQuestion(Question("What if", **given), swaps, tier)
+
+
+SPEC: Final = Spec(
+    "whatif",
+    "Save",
+    """The same work on other models: your own calls, repriced with their own tokens.
+
+    Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
+    the tag interactive are not sent with a tier that answers late: batch, flex.
+    """,
+    (
+        "whatif --swap openai/gpt-4=openai/gpt-4o",
+        "whatif --swap openai/gpt-4o=openai/gpt-4o-mini --stage 13_ai_summarization --days 90",
+        "whatif --swap openai/gpt-4o=openai/gpt-4o --tier batch",
+    ),
+    _question,
+    whatif_facts,
+    whatif_report,
+    options=(
+        Option(
+            ("--swap",),
+            "swaps",
+            "Use the second model for the first.",
+            "FROM=TO",
+            parse_swap,
+            many=True,
+            required=True,
+        ),
+        Option(("--tier",), "tier", "Also send the swapped calls with this service tier, such as batch."),
+        SPAN,
+        FILTERS,
+    ),
+)

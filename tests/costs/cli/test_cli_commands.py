@@ -106,7 +106,7 @@ def test_an_unexpected_failure_has_a_traceback_only_with_debug(
     def broken(*_: object) -> None:
         raise RuntimeError("a\x1b[31m fault")
 
-    monkeypatch.setattr("shared.costs.apps.cli.commands.show_budget.budget_facts", broken)
+    monkeypatch.setattr("shared.costs.apps.cli.app.App.show", broken)
     ran = dashboard("show-budget")
     assert ran.code == 3
     assert ran.err == (
@@ -162,7 +162,7 @@ def test_an_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch, dashboard: Dashb
     def interrupted(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("shared.costs.apps.cli.commands.show_budget.budget_facts", interrupted)
+    monkeypatch.setattr("shared.costs.apps.cli.app.App.show", interrupted)
     ran = dashboard("show-budget")
     assert (ran.code, ran.err) == (130, "\ninterrupted\n")
 

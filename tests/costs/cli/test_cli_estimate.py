@@ -12,10 +12,11 @@ import pytest
 from shared.costs.analysis.estimates import WHOLE, Asked, ModelCost, StageEstimate
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
+from shared.costs.reports.compare_models import ComparisonFacts, comparison_report
 from shared.costs.reports.estimate import (
+    EstimateFacts,
     Left,
     Work,
-    comparison_report,
     estimate_report,
     history_estimate_report,
 )
@@ -139,9 +140,13 @@ def test_models_beside_each_other(dashboard: Dashboard) -> None:
 def test_what_they_look_like() -> None:
     cost = ModelCost("openai/gpt-4o", from_usd("0.675"), unverified=True)
     lines = ("1,500 input tokens x $1.25 per million = $0.001875", "total $0.003375")
-    check_report("estimate-price", estimate_report(WORK, cost, lines, Left("rpatel", from_usd(9))))
+    check_report(
+        "estimate-price", estimate_report(EstimateFacts(WORK, Left("rpatel", from_usd(9)), cost, lines))
+    )
     none = ModelCost("acme/one", None, "no price for acme/one")
-    check_report("estimate-unpriced", estimate_report(WORK, none, ("no price",), Left("1", None)))
+    check_report(
+        "estimate-unpriced", estimate_report(EstimateFacts(WORK, Left("1", None), none, ("no price",)))
+    )
     stages = [
         StageEstimate("06_asr", from_usd("0.54"), from_usd("0.61"), 12, "audio minute"),
         StageEstimate(WHOLE, from_usd("0.60"), from_usd("0.80"), 12, "audio minute"),
@@ -150,8 +155,8 @@ def test_what_they_look_like() -> None:
     check_report("estimate-history", history_estimate_report(audio, stages, Left("rpatel", from_usd("0.7"))))
     check_report("estimate-nothing", history_estimate_report(audio, [], Left("rpatel", None)))
     several = [ModelCost("local/tiny", from_usd(0)), ModelCost("acme/two", from_usd("0.002")), cost, none]
-    check_report("compare-models", comparison_report(WORK, several, 2))
-    check_report("compare-models-none", comparison_report(audio, [], 2))
+    check_report("compare-models", comparison_report(ComparisonFacts(WORK, several), 2))
+    check_report("compare-models-none", comparison_report(ComparisonFacts(audio, []), 2))
 
 
 def test_free_models_of_a_service_do_not_seem_to_do_any_work(dashboard: Dashboard) -> None:

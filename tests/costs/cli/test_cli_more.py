@@ -61,10 +61,10 @@ def test_set_budget_writes_what_show_budget_reads(profile: Path, dashboard: Dash
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--monthly", "lots"], "'lots' is no amount in USD"),
+        (["--monthly", "lots"], "'lots' is not an amount in USD"),
         (["--monthly", "-1"], "negative"),
         (["--model", "gpt-4"], "is not NAME=USD"),
-        (["--model", "gpt-4=x"], "'x' is no amount"),
+        (["--model", "gpt-4=x"], "'x' is not an amount"),
         ([], "nothing to change"),
         (["--user", "a", "--organization", "--daily", "1"], "exclude each other"),
     ],

@@ -48,8 +48,7 @@ class App(NamedTuple):
     @property
     def default_user(self) -> str:
         """The user whom a command without ``--user`` is about."""
-        # As the tracker has it; importing that for two words would take 4 ms.
-        return self.workspace.environ.get("COST_TRACKER_USER") or "1"
+        return self.reader.default_user
 
     def show(self, report: Report) -> None:
         """Print or write the report as the user asked."""
@@ -77,15 +76,16 @@ class App(NamedTuple):
             file.writelines(pieces)
         self.say(f"wrote {self.output.path}")
 
-    def watch(self, make: Callable[[], Report], every_s: float | None) -> None:
-        """Show a report, and with ``every_s`` show it anew every so many seconds until interrupted."""
-        self.show(make())
+    def repeat(self, show: Callable[[], int], every_s: float | None) -> int:
+        """Show something and return its exit code; with ``every_s`` again and again until interrupted."""
+        code = show()
         while every_s is not None:
             sys.stdout.flush()
             time.sleep(every_s)
             if sys.stdout.isatty():
                 sys.stdout.write(_CLEAR)
-            self.show(make())
+            code = show()
+        return code
 
     def say(self, message: str) -> None:
         """Tell the user something beside the data, on stderr."""
@@ -123,12 +123,14 @@ def dashboard_command(
 
     def decorate(function: Callable[..., int | None]) -> DashboardCommand:
         make = click.command(cls=DashboardCommand, section=section, examples=examples)
-        return make(_in_app(function, prepares))
+        return make(in_app(function, prepares))
 
     return decorate
 
 
-def _in_app(function: Callable[..., int | None], prepares: bool) -> Callable[..., int | None]:
+def in_app(function: Callable[..., int | None], prepares: bool) -> Callable[..., int | None]:
+    """Give a command its :class:`App`, made of the options that all commands share."""
+
     @wraps(function)
     def call(**given: Any) -> int | None:
         shared = {name: given.pop(name) for name in _SHARED_NAMES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
 
 from ...rollup import Dimension, Query
 from ...workspace import Workspace
@@ -39,6 +40,13 @@ def complete_name(dimension: Dimension) -> Completion:
             return _beginning(incomplete, names)
 
     return complete
+
+
+def completion_of(names: Dimension | Literal["job", "side"]) -> Completion:
+    """Return what completes names of this kind."""
+    if names == "job":
+        return complete_job
+    return complete_side if names == "side" else complete_name(names)
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from ...exchange.source import Indexed, Missed
 from ...replacing import replacing
 from ...reports.common import limit_row, plural
 from ...reports.queries import limits_in, spendings, zone_of
-from ...reports.span import Span
+from ...reports.questions import Span
 from ...rollup import Query
 from .app import App
 from .progress import progress_bar

@@ -1,83 +1,107 @@
-"""Options that several commands share, and what they mean."""
+"""Options as click has them, made of how reports describe theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any, Final, TypeVar
 
 import click
 
-from ...reports.span import Span
-from .completing import complete_name
+from ...money import Nanos
+from ...reports.spec import Group, Option, parse_usd
+from .completing import completion_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NO_LIMIT: Final = "none"
 
-class Day(click.ParamType[date]):
-    """A date as ``2026-11-22``."""
 
-    name = "date"
+class Parsed(click.ParamType[Any]):
+    """A value that a function makes of the text; its ``ValueError`` is wrong usage."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Return the date; a wrong one is wrong usage."""
-        if isinstance(value, date):
+    name = "text"
+
+    def __init__(self, parse: Callable[[str], object]) -> None:
+        self._parse = parse
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; a default, which is one already, as it is."""
+        if not isinstance(value, str):
             return value
         try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a date; write it as 2026-11-22", param, ctx)
+            return self._parse(value)
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)
 
 
-user_option = click.option(
-    "--user",
-    "--user-id",
-    "user",
-    metavar="ID",
-    shell_complete=complete_name("user_id"),
-    help="Only this user.",
-)
-month_option = click.option(
-    "--month", "month_name", metavar="YYYY-MM", help="This month instead of the present one."
-)
+def parameter(option: Option) -> click.Parameter:
+    """Return an option as click has it."""
+    given: dict[str, Any] = {"type": _type(option), "required": option.required}
+    if option.completes:
+        given["shell_complete"] = completion_of(option.completes)
+    if option.is_argument:
+        given["nargs"] = -1 if option.many else 1
+        return click.Argument([option.field], metavar=option.metavar, **given)
+    if option.flag:
+        given = {"is_flag": True}
+    if option.default is not None:
+        given["default"] = option.default
+    return click.Option(
+        [*option.names, option.field],
+        help=option.help,
+        metavar=option.metavar,
+        multiple=option.many,
+        show_default=option.shows_default or None,
+        **given,
+    )
 
 
-watch_option = click.option(
-    "--watch",
-    "every_s",
-    type=click.FloatRange(min=0.1),
-    metavar="SECONDS",
-    help="Show it anew every so many seconds, until Ctrl-C.",
-)
+def parameters(*options: Option | Group) -> Iterator[click.Parameter]:
+    """Return options as click has them, those of groups one by one."""
+    for each in options:
+        yield from map(parameter, each.options if isinstance(each, Group) else (each,))
 
 
-def span_options(function: F) -> F:
-    """Add ``--month``, ``--days``, ``--since`` and ``--until``; the command gets one ``span``."""
-    from functools import wraps
+def asked_with(*options: Option | Group) -> Callable[[F], F]:
+    """Add options to a command; it gets one value for each group."""
 
-    @wraps(function)
-    def call(
-        *args: Any,
-        month_name: str | None,
-        days: int | None,
-        since: date | None,
-        until: date | None,
-        **rest: Any,
-    ) -> Any:
-        return function(*args, span=Span(month_name, since, until, days), **rest)
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def call(*args: Any, **given: Any) -> Any:
+            for group in groups:
+                fields = [option.field for option in group.options]
+                given[group.field] = group.make(**{field: given.pop(field) for field in fields})
+            return function(*args, **given)
 
-    for option in reversed(_SPAN):
-        call = option(call)
-    return call  # type: ignore[return-value]  # the wrapper takes click's options in place of the span
+        params = getattr(call, "__click_params__", [])
+        call.__click_params__ = [*params, *reversed(list(parameters(*options)))]  # type: ignore[attr-defined]  # as click.option does
+        return call  # type: ignore[return-value]  # the wrapper takes click's options in place of the groups
+
+    groups = [each for each in options if isinstance(each, Group)]
+    return decorate
 
 
-_SPAN = (
-    month_option,
-    click.option(
-        "--days", type=click.IntRange(1, 36_500), metavar="N", help="The last N days, today included."
-    ),
-    click.option("--since", "--start-date", "since", type=Day(), metavar="DATE", help="From this day on."),
-    click.option(
-        "--until", "--end-date", "until", type=Day(), metavar="DATE", help="Up to this day, included."
-    ),
-)
+def _type(option: Option) -> click.ParamType[Any] | None:
+    if option.choices:
+        return click.Choice(option.choices)
+    if option.least is None and option.most is None:
+        return Parsed(option.parse) if option.parse else None
+    if isinstance(option.least, float):
+        least = int(option.least) if option.least.is_integer() else option.least  # as people read it
+        return click.FloatRange(least, option.most)
+    bounds: Mapping[str, Any] = {"min": option.least, "max": option.most}
+    return click.IntRange(**bounds)
+
+
+def limit(text: str) -> Nanos | str:
+    """Return an amount in USD, or ``none`` for no limit, which stays as it is."""
+    return NO_LIMIT if text == NO_LIMIT else parse_usd(text, f", or {NO_LIMIT}")
+
+
+def named_limit(text: str) -> tuple[str, Nanos | str]:
+    """Return both sides of ``NAME=AMOUNT``."""
+    name, sign, amount = text.rpartition("=")
+    if not sign or not name:
+        raise ValueError(f"{text!r} is not NAME=USD; write it as openai/gpt-4=10")
+    return name, limit(amount)

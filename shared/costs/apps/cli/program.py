@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Final
 
 import click
 
-from ... import __version__
+from ... import __version__, reports
 from ...errors import CostError
 from . import commands
 from .app import DashboardCommand, ReaderGone
 from .main import INTERRUPTED
+from .reporting import command_of
 
 FINE: Final = 0
 WRONG_USAGE: Final = 2
@@ -41,13 +43,9 @@ class Commands(click.Group):
         """Return the names of all commands."""
         return _names()
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> DashboardCommand | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> DashboardCommand | None:  # noqa: ARG002  # as above
         """Return a command by name, or ``None`` where there is none."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = import_module(f"{commands.__name__}.{cmd_name.replace('-', '_')}")
-        command: DashboardCommand = module.command
-        return command
+        return _command(cmd_name.replace("-", "_"))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -74,7 +72,25 @@ class Commands(click.Group):
 
 @cache
 def _names() -> list[str]:
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(commands.__path__))
+    found = (
+        _command(module.name) for module in pkgutil.iter_modules([*commands.__path__, *reports.__path__])
+    )
+    return sorted(str(command.name) for command in found if command)
+
+
+@cache
+def _command(module: str) -> DashboardCommand | None:
+    """Return the command of a module: one that does something, or one that shows a report."""
+    if not module.isidentifier():
+        return None
+    if find_spec(f"{commands.__name__}.{module}"):
+        command: DashboardCommand = import_module(f"{commands.__name__}.{module}").command
+        command.name = module.replace("_", "-")
+        return command
+    if find_spec(f"{reports.__name__}.{module}") is None:
+        return None
+    spec = getattr(import_module(f"{reports.__name__}.{module}"), "SPEC", None)
+    return command_of(spec) if spec else None
 
 
 _ORDER: Final = ("Look", "Budgets", "Save", "Record and share", "Keep in order")

@@ -1,73 +1,46 @@
-"""The options of ``report`` and its presets, and how they become a question."""
+"""Commands that only show a report: one for each specification in :mod:`shared.costs.reports`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
-from ...reports.report import LABELS, Asked
-from ...reports.span import Span
-from ...rollup import Dimension, Query
-from .completing import complete_job, complete_name
-from .options import span_options, user_option
+from ...reports.spec import Spec
+from .app import App, DashboardCommand, in_app
+from .options import parameters
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-BY: Final[dict[str, Dimension]] = {label.lower(): dimension for dimension, label in LABELS.items()}
-
-_FILTERS: Final = ("service", "model", "stage", "category", "user", "job", "workflow", "project", "tag")
-_FIELDS: Final = {"category": "operation", "user": "user_id", "job": "job_id"}
+WATCH: Final = "every_s"
 
 
-def filter_options(function: F) -> F:
-    """Add one option per filter; the command gets ``filters``, a mapping of those that were given."""
+def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
+    """Return the command that asks and shows a report."""
 
-    @wraps(function)
-    def call(*args: Any, **given: Any) -> Any:
-        filters = {name: value for name in _FILTERS if (value := given.pop(name)) is not None}
-        return function(*args, filters=filters, **given)
+    def call(app: App, **values: Any) -> int:
+        every_s = values.pop(WATCH, None)
+        question = spec.asked(values)
 
-    for option in reversed(_OPTIONS):
-        call = option(call)
-    return call  # type: ignore[return-value]  # the wrapper takes click's options in place of the filters
+        def show() -> int:
+            facts = spec.ask(app.reader, question)
+            app.show(spec.report(facts))
+            return spec.exit_code(facts)
 
+        return app.repeat(show, every_s)
 
-def _filter(*names: str, by: Dimension, text: str) -> Callable[[F], F]:
-    return click.option(*names, metavar="NAME", help=text, shell_complete=complete_name(by))
-
-
-_OPTIONS = (
-    _filter("--service", by="service", text="Only this provider, such as openai."),
-    _filter("--model", by="model", text="Only this model: gpt-4o, or openai/gpt-4o."),
-    _filter("--stage", by="stage", text="Only this stage."),
-    _filter("--category", "--operation", "category", by="operation", text="Only this category (operation)."),
-    user_option,
-    click.option("--job", metavar="ID", help="Only this job.", shell_complete=complete_job),
-    _filter("--workflow", by="workflow", text="Only this workflow."),
-    _filter("--project", by="project", text="Only this project."),
-    _filter("--tag", by="tags", text="Only calls with this tag."),
-)
+    return DashboardCommand(
+        name=spec.name,
+        section=spec.section,
+        examples=spec.examples,
+        help=spec.help,
+        params=[*parameters(*spec.options), *([_watch()] if spec.watch else [])],
+        callback=in_app(call, spec.prepares),
+    )
 
 
-def query_of(filters: dict[str, str]) -> Query:
-    """Return the filters as a query. A model may be written ``service/model``.
-
-    >>> query_of({"model": "openai/gpt-4o", "category": "summary"})  # doctest: +ELLIPSIS
-    Query(... service='openai', model='gpt-4o', operation='summary', ...)
-    """
-    values = {_FIELDS.get(name, name): value for name, value in filters.items()}
-    service, slash, model = values.get("model", "").partition("/")
-    if slash and "service" not in values:
-        values |= {"service": service, "model": model}
-    return Query(**values)  # type: ignore[arg-type]  # all of these fields are text
-
-
-def asked(title: str, span: Span, filters: dict[str, str], **more: Any) -> Asked:
-    """Return what a report is asked to show."""
-    return Asked(title=title, span=span, query=query_of(filters), filters=filters, **more)
-
-
-__all__ = ["BY", "asked", "filter_options", "query_of", "span_options"]
+def _watch() -> click.Option:
+    return click.Option(
+        ["--watch", WATCH],
+        type=click.FloatRange(min=0.1),
+        metavar="SECONDS",
+        help="Show it anew every so many seconds, until Ctrl-C.",
+    )

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from ....exchange.exports import ALIASES, exports
-from ....reports.span import Span
+from ....reports.questions import Span, query_of
+from ....reports.spec import FILTERS, SPAN
 from ..app import App, dashboard_command
 from ..exporting import write_entries
 from ..formatlist import with_formats
-from ..reporting import filter_options, query_of, span_options
+from ..options import asked_with
 
 
 @dashboard_command(
@@ -22,8 +23,7 @@ from ..reporting import filter_options, query_of, span_options
 )
 @click.argument("kind", metavar="FORMAT", type=click.Choice(sorted({*exports(), *ALIASES})))
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@span_options
-@filter_options
+@asked_with(SPAN, FILTERS)
 def command(app: App, kind: str, file: Path, span: Span, filters: dict[str, str]) -> int | None:
     """Write the entries themselves to a file, all of them or as filtered.
 

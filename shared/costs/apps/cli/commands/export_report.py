@@ -10,15 +10,14 @@ from ....errors import WrongUsage
 from ....exchange.exports import exports
 from ....formats import names
 from ....reports.document import Report
-from ....reports.jobs import find_job
+from ....reports.questions import Span, UserMonth, query_of
 from ....reports.receipt import receipt_facts, receipt_report
-from ....reports.span import Span
+from ....reports.spec import MONTH, USER
 from ....reports.statement import statement_facts, statement_report
 from ..app import App, dashboard_command
 from ..completing import complete_job
 from ..exporting import write_entries
-from ..options import month_option, user_option
-from ..reporting import query_of
+from ..options import asked_with
 
 _REPORTS = [*names(), "md"]
 _ENTRIES = [name for name in exports() if name not in _REPORTS]
@@ -42,8 +41,7 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
     "--job", metavar="JOB", shell_complete=complete_job, help="The receipt of one job, not the month."
 )
 @click.option("--entries", "all_entries", is_flag=True, help="The entries themselves, in csv or json.")
-@month_option
-@user_option
+@asked_with(MONTH, USER)
 def command(
     app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool
 ) -> int | None:
@@ -69,5 +67,5 @@ def command(
 
 def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
     if job is not None:
-        return receipt_report(receipt_facts(app.reader, find_job(app.reader, job)))
-    return statement_report(statement_facts(app.reader, user, month_name))
+        return receipt_report(receipt_facts(app.reader, job))
+    return statement_report(statement_facts(app.reader, UserMonth(user, month_name)))

@@ -10,8 +10,9 @@ from ....notify.addresses import Address, addresses_of, budget_for
 from ....notify.queue import Notice, Standing, standing
 from ....notify.sender import Pass, Sender, deliver_digest
 from ....reports.document import Column, Figure, Note, Report, Table
+from ....reports.spec import USER
 from ..app import App, dashboard_command
-from ..options import user_option
+from ..options import asked_with
 
 FINE, BAD_NEWS = 0, 1
 SENT, NOT_SENT = "sent", "not sent"
@@ -19,7 +20,7 @@ SENT, NOT_SENT = "sent", "not sent"
 
 @dashboard_command("Budgets", "notify test", "notify test --user rpatel", "notify status", "notify send")
 @click.argument("action", type=click.Choice(["test", "status", "send"]))
-@user_option
+@asked_with(USER)
 def command(app: App, action: str, user: str | None) -> int:
     """Try where budget alerts are sent to, see what waits, or send it now.
 

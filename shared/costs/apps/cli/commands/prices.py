@@ -19,8 +19,9 @@ from ....reports.prices import (
     updated,
     upgraded,
 )
+from ....reports.spec import parse_day
 from ..app import App, dashboard_command
-from ..options import Day
+from ..options import Parsed
 
 
 @dashboard_command(
@@ -33,7 +34,9 @@ from ..options import Day
 )
 @click.argument("action", type=click.Choice(["list", "show", "check", "update"]), default="list")
 @click.argument("what", required=False, metavar="[MODEL|FILE]")
-@click.option("--on", "day", type=Day(), metavar="DATE", help="The prices of this day instead of today.")
+@click.option(
+    "--on", "day", type=Parsed(parse_day), metavar="DATE", help="The prices of this day instead of today."
+)
 @click.option("--everything", is_flag=True, help="List all that genai-prices knows, not only what was used.")
 @click.option("--yes", is_flag=True, help="Take the update; without it only the difference is shown.")
 def command(

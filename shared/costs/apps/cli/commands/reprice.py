@@ -10,14 +10,15 @@ import click
 from ....errors import WrongUsage
 from ....reports.queries import zone_of
 from ....reports.repricing import repricing_report
+from ....reports.spec import parse_day
 from ..app import App, dashboard_command
-from ..options import Day
+from ..options import Parsed
 from ..progress import share_bar
 from ..repricing import reprice
 
 
 @dashboard_command("Keep in order", "reprice", "reprice --yes", "reprice --all --since 2026-11-01")
-@click.option("--since", type=Day(), metavar="DATE", help="Only calls from this day on.")
+@click.option("--since", type=Parsed(parse_day), metavar="DATE", help="Only calls from this day on.")
 @click.option("--all", "wrong_too", is_flag=True, help="Also correct calls that have another price.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference, and do not ask.")
 @click.option("--yes", is_flag=True, help="Append the corrections without asking.")

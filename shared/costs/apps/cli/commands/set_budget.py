@@ -11,7 +11,7 @@ from ....errors import WrongUsage
 from ....money import Nanos
 from ....reports.settings import settings_report
 from ..app import App, dashboard_command
-from ..money_option import Limit, NamedLimit
+from ..options import Parsed, limit, named_limit
 
 
 @dashboard_command(
@@ -25,12 +25,26 @@ from ..money_option import Limit, NamedLimit
     "--user", "--user-id", "user", metavar="ID", help="Only this user. Without it: everyone's default."
 )
 @click.option("--organization", is_flag=True, help="The limits over all users together.")
-@click.option("--monthly", type=Limit(), metavar="USD", help="Limit a month; none takes it away.")
-@click.option("--weekly", type=Limit(), metavar="USD", help="Limit a week, Monday to Sunday.")
-@click.option("--daily", type=Limit(), metavar="USD", help="Limit a day.")
-@click.option("--job", type=Limit(), metavar="USD", help="Limit a job, over its whole life.")
-@click.option("--stage", "stages", type=NamedLimit(), multiple=True, help="Limit a stage in each job.")
-@click.option("--model", "models", type=NamedLimit(), multiple=True, help="Limit a model, a month.")
+@click.option("--monthly", type=Parsed(limit), metavar="USD", help="Limit a month; none takes it away.")
+@click.option("--weekly", type=Parsed(limit), metavar="USD", help="Limit a week, Monday to Sunday.")
+@click.option("--daily", type=Parsed(limit), metavar="USD", help="Limit a day.")
+@click.option("--job", type=Parsed(limit), metavar="USD", help="Limit a job, over its whole life.")
+@click.option(
+    "--stage",
+    "stages",
+    type=Parsed(named_limit),
+    multiple=True,
+    metavar="NAME=USD",
+    help="Limit a stage in each job.",
+)
+@click.option(
+    "--model",
+    "models",
+    type=Parsed(named_limit),
+    multiple=True,
+    metavar="NAME=USD",
+    help="Limit a model, a month.",
+)
 @click.option(
     "--alert-at",
     "thresholds",

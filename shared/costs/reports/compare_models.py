@@ -1,0 +1,99 @@
+"""``compare-models``: the same work on several models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from ..analysis.estimates import ModelCost, compare
+from ..money import Nanos
+from .common import plural
+from .document import Column, Note, Report, Table
+from .estimate import WORK, Given, Work, cost_data, work_data, work_of, work_subtitle
+from .queries import named_model
+from .reader import Reader
+from .spec import Option, Spec
+
+SHOWN: Final = 40
+
+
+class ComparisonQuestion(NamedTuple):
+    """Which work, and on which models: without any, on all that have a price for it."""
+
+    models: Sequence[str]
+    work: Given
+
+
+class ComparisonFacts(NamedTuple):
+    """The work, and what it costs on each model."""
+
+    work: Work
+    costs: Sequence[ModelCost]
+
+
+def comparison_facts(reader: Reader, asked: ComparisonQuestion) -> ComparisonFacts:
+    """Return what the work costs on each model."""
+    work = work_of(reader, asked.work)
+    return ComparisonFacts(work, compared(reader, asked.models, work))
+
+
+def compared(reader: Reader, models: Sequence[str], work: Work) -> list[ModelCost]:
+    """Return what the work costs on these models, or on all that are known and have a price for it.
+
+    Free models of a service are left out of all: free of charge, they would seem to do any work.
+    """
+    catalogue = reader.catalogue
+    if models:
+        return compare(map(named_model, models), work.asked, catalogue)
+    found = compare(map(named_model, catalogue.models()), work.asked, catalogue)
+    return [
+        one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
+    ]
+
+
+def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
+    """Return what the work costs on several models, beside the cheapest that is not free."""
+    work, costs = facts.work, facts.costs
+    priced = [one for one in costs if one.cost is not None]
+    base = next((one.cost for one in priced if one.cost), None)
+    columns = (
+        Column("model", "Model"),
+        Column("cost", "Cost", "money", places=4),
+        Column("times", "Times the cheapest", rank=1),
+    )
+    rows = tuple((one.name, one.cost, _times(one.cost, base)) for one in priced[:shown])
+    notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
+    if len(priced) > shown:
+        notes.append(
+            Note(f"{plural(len(priced) - shown, 'dearer one', 'dearer ones')}; --json has them all.")
+        )
+    return Report(
+        title="Models beside each other",
+        subtitle=work_subtitle(work),
+        tables=(Table("Cheapest first", columns, rows, empty="None has a price for this."),),
+        notes=(*notes, *map(Note, work.assumed)),
+        data={**work_data(work), "models": [{"model": one.name, **cost_data(one)} for one in costs]},
+    )
+
+
+def _times(cost: Nanos | None, base: Nanos | None) -> str:
+    return f"{cost / base:.1f}" if cost and base else ""
+
+
+SPEC: Final = Spec(
+    "compare-models",
+    "Save",
+    """The same work on several models, the cheapest first: those named, or all with a price for it.
+
+    Whether they do the work as well is for you to judge.
+    """,
+    (
+        "compare-models --input-tokens 3000 --output-tokens 1000",
+        "compare-models gpt-4o gpt-4o-mini claude-3-haiku --input-tokens 3000",
+        "compare-models --audio-minutes 60 --json",
+    ),
+    ComparisonQuestion,
+    comparison_facts,
+    comparison_report,
+    options=(Option((), "models", metavar="[MODEL]...", many=True), WORK),
+)

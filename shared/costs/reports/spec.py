@@ -1,0 +1,170 @@
+"""What a report is called, which words it is asked with, and what answers it.
+
+A module of this package with a ``SPEC`` is a report: the command line makes a command of it, a server a
+route. Options are data here, so that nothing in this package knows who parses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+
+from ..money import Nanos, from_usd
+from ..rollup import Dimension
+from .document import Report
+from .questions import BY, Question, Span
+from .reader import Reader
+
+Q = TypeVar("Q")
+F = TypeVar("F")
+FINE: Final = 0
+
+
+class Option(NamedTuple):
+    """One word of a question: an option with dashes, or an argument without.
+
+    ``field`` names it for the program. Its value is text, or what ``parse`` makes of the text (it raises
+    ``ValueError`` with the reason), a number of the type of ``least``, one of ``choices``, or a flag.
+    ``completes`` says which names the shell may offer.
+    """
+
+    names: tuple[str, ...]
+    field: str
+    help: str = ""
+    metavar: str | None = None
+    parse: Callable[[str], object] | None = None
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+    flag: bool = False
+    many: bool = False
+    required: bool = False
+    default: object = None
+    shows_default: bool = False
+    completes: Dimension | Literal["job", "side"] | None = None
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it stands by itself, without dashes."""
+        return not self.names
+
+
+class Group(NamedTuple):
+    """Options that are one field of the question together: ``make`` gets their values by field."""
+
+    field: str
+    options: tuple[Option, ...]
+    make: Callable[..., object]
+
+
+class Spec(NamedTuple, Generic[Q, F]):
+    """A report: its name, its words, and the functions that answer it.
+
+    ``question`` gets the values of the options by field; ``ask`` reads what the question needs;
+    ``report`` is pure. ``watch`` tells that it may be shown again and again; without ``prepares`` no cost
+    storage is made for it.
+    """
+
+    name: str
+    section: str
+    help: str
+    examples: Sequence[str]
+    question: Callable[..., Q]
+    ask: Callable[[Reader, Q], F]
+    report: Callable[[F], Report]
+    options: Sequence[Option | Group] = ()
+    exit_code: Callable[[F], int] = lambda _: FINE
+    watch: bool = False
+    prepares: bool = True
+
+    def asked(self, values: Mapping[str, Any]) -> Q:
+        """Return the question that these values of the options put."""
+        fields = {
+            each.field: each.make(**{option.field: values[option.field] for option in each.options})
+            if isinstance(each, Group)
+            else values[each.field]
+            for each in self.options
+        }
+        return self.question(**fields)
+
+
+def only(**given: Any) -> Any:
+    """Return the one value of a question that has one."""
+    [value] = given.values()
+    return value
+
+
+def parse_day(text: str) -> date:
+    """Return a date written as ``2026-11-22``.
+
+    Raises:
+        ValueError: it is not a date.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date; write it as 2026-11-22") from None
+
+
+def parse_usd(text: str, more: str = "") -> Nanos:
+    """Return an amount in USD, such as ``0.50``, in nano-dollars; ``more`` ends the advice.
+
+    Raises:
+        ValueError: it is not an amount, or negative.
+    """
+    try:
+        amount = from_usd(text.removeprefix("$"))
+    except (TypeError, ValueError):
+        raise ValueError(f"{text!r} is not an amount in USD; write 50 or 0.25{more}") from None
+    if amount < 0:
+        raise ValueError(f"{text} is negative; write 50 or 0.25{more}")
+    return amount
+
+
+def _name(*names: str, field: str, by: Dimension, text: str) -> Option:
+    return Option(names, field, text, "NAME", completes=by)
+
+
+USER: Final = Option(("--user", "--user-id"), "user", "Only this user.", "ID", completes="user_id")
+MONTH: Final = Option(("--month",), "month_name", "This month instead of the present one.", "YYYY-MM")
+SPAN: Final = Group(
+    "span",
+    (
+        MONTH,
+        Option(("--days",), "days", "The last N days, today included.", "N", least=1, most=36_500),
+        Option(("--since", "--start-date"), "since", "From this day on.", "DATE", parse_day),
+        Option(("--until", "--end-date"), "until", "Up to this day, included.", "DATE", parse_day),
+    ),
+    Span,
+)
+FILTERS: Final = Group(
+    "filters",
+    (
+        _name("--service", field="service", by="service", text="Only this provider, such as openai."),
+        _name("--model", field="model", by="model", text="Only this model: gpt-4o, or openai/gpt-4o."),
+        _name("--stage", field="stage", by="stage", text="Only this stage."),
+        _name(
+            "--category",
+            "--operation",
+            field="category",
+            by="operation",
+            text="Only this category (operation).",
+        ),
+        USER,
+        Option(("--job",), "job", "Only this job.", "ID", completes="job"),
+        _name("--workflow", field="workflow", by="workflow", text="Only this workflow."),
+        _name("--project", field="project", by="project", text="Only this project."),
+        _name("--tag", field="tag", by="tags", text="Only calls with this tag."),
+    ),
+    lambda **given: {name: value for name, value in given.items() if value is not None},
+)
+BREAKDOWNS: Final = Option(
+    ("--by",), "by", "Break down by this; may be repeated.", choices=tuple(sorted(BY)), many=True
+)
+STEPS: Final = ("daily", "weekly", "monthly")
+
+
+def about(title: str, **fixed: Any) -> Callable[..., Question]:
+    """Return what makes questions with this title, and with what is the same in all of them."""
+    return lambda **given: Question(title, **{**fixed, **given})

@@ -1,0 +1,38 @@
+"""``stats``: spend by day, week or month."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..analysis.sums import Step
+from .questions import Question, Span
+from .report import period_facts, period_report
+from .spec import FILTERS, STEPS, Option, Spec
+
+ROWS: Final[dict[Step, int]] = {"daily": 14, "weekly": 12, "monthly": 12}
+
+
+def _question(step: Step, **given: Any) -> Question:
+    return Question("Statistics", Span(last=(step, ROWS[step])), step=step, **given)
+
+
+SPEC: Final = Spec(
+    "stats",
+    "Look",
+    """Spend by day, week or month, then by model and category.""",
+    ("stats --period weekly", "stats --period monthly --service openai"),
+    _question,
+    period_facts,
+    period_report,
+    options=(
+        Option(
+            ("--period",),
+            "step",
+            "Rows of this length: the last 14 days, 12 weeks or 12 months.",
+            choices=STEPS,
+            default="daily",
+            shows_default=True,
+        ),
+        FILTERS,
+    ),
+)

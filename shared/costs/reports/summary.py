@@ -1,0 +1,34 @@
+"""``summary``: the last days."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .questions import Question, Span
+from .report import period_facts, period_report
+from .spec import FILTERS, Option, Spec
+
+MOST_DAYS: Final = 31
+"""Up to so many days each has a row; of more, each week has one."""
+
+
+def _question(days: int, **given: Any) -> Question:
+    step: Any = "daily" if days <= MOST_DAYS else "weekly"
+    return Question("Summary", Span(days=days), step=step, **given)
+
+
+SPEC: Final = Spec(
+    "summary",
+    "Look",
+    """The last days, today included, by day, model and category.""",
+    ("summary", "summary --days 30 --user rpatel"),
+    _question,
+    period_facts,
+    period_report,
+    options=(
+        Option(
+            ("--days",), "days", "How many days back.", least=1, most=36_500, default=7, shows_default=True
+        ),
+        FILTERS,
+    ),
+)
