@@ -118,7 +118,7 @@ def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Ite
         until = min(prices.steady_until(*_split(cloud), start), end)
         part = query._replace(start=start, end=until)
         quote = prices.quote(*_split(cloud), start)
-        if isinstance(quote, Quote) and (quote.price.above or quote.price.minimum_audio):
+        if isinstance(quote, Quote) and (quote.price.above or quote.price.steps):
             yield from _work(calls.entries(part))
         else:
             yield from (_summed(part, totals) for totals in calls.sums(part))

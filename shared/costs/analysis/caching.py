@@ -102,5 +102,7 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
 def _charged(call: NetCall, usage: Usage, prices: Prices) -> int:
     """Return what a call would have cost with a cache; as it was, where that has no price."""
     entry = call.entry
-    charge = prices.charge(entry.service, entry.model, usage, entry.timestamp, entry.service_tier)
+    charge = prices.charge(
+        entry.service, entry.model, usage, entry.timestamp, entry.service_tier, entry.region
+    )
     return charge.total if isinstance(charge, Charge) else call.cost or 0

@@ -46,7 +46,13 @@ class Prices(Protocol):
     """What is asked of the price catalogue."""
 
     def charge(
-        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+        self,
+        service: str,
+        model: str,
+        usage: Usage,
+        at: datetime,
+        tier: str | None = None,
+        region: str | None = None,
     ) -> Charge | Unpriced:
         """Return what a call costs."""
         ...
@@ -94,8 +100,10 @@ def charged_with(change: Change, entry: Entry, prices: Prices) -> int | None:
     ):
         return None  # the change does not touch this call
     tier = entry.service_tier if change.tier is None or is_interactive(entry) else change.tier
-    charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier)
-    return charge.total if isinstance(charge, Charge) else None
+    region = entry.region if change.service == entry.service else None
+    charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier, region)
+    # A charge of which a unit has no price is no saving.
+    return charge.total if isinstance(charge, Charge) and not charge.missing else None
 
 
 def is_interactive(entry: Entry) -> bool:
@@ -123,7 +131,9 @@ def _as_pieces(entry: Entry, pieces: int, prices: Prices) -> int | None:
         tokens_output=-(-usage.tokens_output // pieces),
         tokens_cached=usage.tokens_cached // pieces,
     )
-    charge = prices.charge(entry.service, entry.model, part, entry.timestamp, entry.service_tier)
+    charge = prices.charge(
+        entry.service, entry.model, part, entry.timestamp, entry.service_tier, entry.region
+    )
     return pieces * charge.total if isinstance(charge, Charge) else None
 
 

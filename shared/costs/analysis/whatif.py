@@ -93,9 +93,10 @@ def _add(outcome: Outcome, call: NetCall, prices: Prices) -> None:
     if kept and swap.to == swap.model:
         return
     tier = entry.service_tier if kept or swap.tier is None else swap.tier
-    charge = prices.charge(*swap.to, entry.usage, entry.timestamp, tier)
+    region = entry.region if swap.to[0] == entry.service else None
+    charge = prices.charge(*swap.to, entry.usage, entry.timestamp, tier, region)
     outcome.calls += 1
-    if not isinstance(charge, Charge) or call.cost is None:
+    if not isinstance(charge, Charge) or charge.missing or call.cost is None:
         outcome.unpriced += 1
         return
     outcome.before = Nanos(outcome.before + call.cost)

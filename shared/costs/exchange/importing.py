@@ -213,7 +213,9 @@ class Importer:
 
     def _priced(self, found: Understood) -> Charge | None:
         call = found.call
-        verdict = self.catalogue.charge(call.service, call.model, call.usage, found.at, call.service_tier)
+        verdict = self.catalogue.charge(
+            call.service, call.model, call.usage, found.at, call.service_tier, call.region
+        )
         return verdict if isinstance(verdict, Charge) else None
 
     def _is_doubtful_zero(self, found: Understood) -> bool:

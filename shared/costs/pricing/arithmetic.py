@@ -3,12 +3,16 @@
 Tokens are taken apart so that each is paid once, at the most special rate the price has for it:
 cached audio before cached and audio, those before plain input. A count without a rate of its own
 is paid as what it is part of (cached tokens of a model without a cache discount are input
-tokens), but never where that would be a guess. Each part is rounded once, half to even, to the
-nano-dollar; the charge is the sum of the parts.
+tokens), but never where that would be a guess. Other units are rounded up as the provider does.
+Each part is rounded once, half to even, to the nano-dollar; the charge is the sum of the parts.
+
+A unit that was used and has no rate is *missing*: the other parts stand, and the charge is partial.
 
 >>> price = Price({"input": Rate.of("2.50", per=1_000_000), "output": Rate.of("10", per=1_000_000)})
 >>> amounts(price, Usage(tokens_input=1_000, tokens_output=200))
-{'input': 2500000, 'output': 2000000}
+Amounts(parts={'input': 2500000, 'output': 2000000}, missing={})
+>>> amounts(price, Usage(tokens_input=1_000, file_searches=4))
+Amounts(parts={'input': 2500000}, missing={'file_searches': 4})
 >>> amounts(price, Usage(audio_seconds=60))
 Shortfall(fault='has no price for audio_seconds')
 """
@@ -17,9 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ..model import Usage
+from ..model import NO_UNITS, SECONDS_FIELDS, Units, Usage
 from ..money import Nanos, divide
 from .rates import UNITS, Price, Rate, Rates
 
@@ -33,20 +38,41 @@ class Shortfall(NamedTuple):
     fault: str
 
 
-def amounts(price: Price, usage: Usage) -> dict[str, Nanos] | Shortfall:
-    """Return what each part of ``usage`` costs, in nano-dollars, or why the price does not cover it."""
-    found = quantities(price, usage)
-    if isinstance(found, Shortfall):
-        return found
-    rates = price.rates_for(usage.tokens_input) if price.above else price.rates
-    result: dict[str, Any] = {}  # of Nanos: the hot path of every call does not pay for NewType's call
-    for part, quantity in found.items():
+class Amounts(NamedTuple):
+    """What each part costs, in nano-dollars, and the units without a rate, by field of ``Usage``."""
+
+    parts: dict[str, Nanos]
+    missing: Units = NO_UNITS
+
+
+def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
+    """Return what each part of ``usage`` costs, or why the price covers nothing of it."""
+    quantity_of = quantities(price, usage)
+    if quantity_of.__class__ is not dict:
+        return quantity_of  # type: ignore[return-value]  # a Shortfall: isinstance() costs more on the hot path
+    rates = price.rates
+    if price.above and usage.requests <= 1:
+        rates = price.rates_for(usage.tokens_input)
+    parts: dict[str, Any] = {}  # of Nanos: the hot path of every call does not pay for NewType's call
+    missing: dict[str, int | float] | None = None
+    for part, quantity in quantity_of.items():
         rate = rates.get(part)
         if rate is None:
-            return Shortfall(f"has no price for {UNITS[part].field}")
+            missing = missing or {}
+            field = UNITS[part].field
+            missing[field] = getattr(usage, field) if part in _COUNTED else quantity
+            continue
         nanos, units = rate
-        result[part] = quantity * nanos if units == 1 else divide(quantity * nanos, units)
-    return result
+        parts[part] = quantity * nanos if units == 1 else divide(quantity * nanos, units)
+    if missing is not None:
+        return Amounts(parts, missing) if parts else Shortfall(f"has no price for {', '.join(missing)}")
+    if not parts and not price.free and (counts := usage.counts()):
+        return Shortfall(f"is billed by {_billed_by(price)}, and this call states {', '.join(counts)} alone")
+    return Amounts(parts)
+
+
+def _billed_by(price: Price) -> str:
+    return ", ".join(dict.fromkeys(UNITS[part].field for part in price.rates)) or "nothing that is known"
 
 
 def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
@@ -56,58 +82,62 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
     """
     if price.free:
         return {}
-    rates = price.rates
+    rates, included = price.rates, price.included
     apart = {*rates, *price.unknown} if price.unknown else rates
     result: Quantities = {}
-    if usage.tokens_input and (fault := _input(usage, apart, result)):
+    if usage.tokens_input and "input" not in included and (fault := _input(usage, apart, result)):
         return fault
-    if usage.tokens_output and (fault := _output(usage, apart, result)):
+    if usage.tokens_output and "output" not in included and (fault := _output(usage, apart, result)):
         return fault
-    if usage.audio_seconds or usage.characters or usage.images or usage.pages or usage.web_searches:
+    if _counts_of(usage) != _NOTHING:
         _counted(price, usage, result)
-    if usage.requests or "requests" in rates:
+    if "requests" in rates:
         # A fee per request is due for every call, whether or not the caller counted it.
-        if "requests" in rates:
-            result["requests"] = usage.requests or 1
-        elif not result and "requests" not in price.included:
-            result["requests"] = usage.requests
-        if usage.requests > 1 and price.above and usage.tokens_input > price.above[0][0]:
-            return Shortfall("is priced by the size of each request, and this entry sums up several of them")
+        result["requests"] = usage.requests or 1
+    elif usage.requests and not result and "requests" not in included:
+        result["requests"] = usage.requests
     return result
 
 
 def _input(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
     """Take the input tokens apart; what has no rate of its own stays in what it is part of."""
     cached = usage.tokens_cached if "cached" in rates else 0
+    if not usage.tokens_audio_input and not usage.tokens_image_input:
+        if plain := usage.tokens_input - cached:
+            result["input"] = plain
+        if cached:
+            result["cached"] = cached
+        return _written(usage, rates, result) if usage.tokens_cache_write else None
     audio = usage.tokens_audio_input if "audio_input" in rates else 0
     image = usage.tokens_image_input if "image_input" in rates else 0
-    both = usage.tokens_audio_cached if cached and audio else 0
+    cached_audio = usage.tokens_audio_cached if cached and audio else 0
+    cached_image = usage.tokens_image_cached if cached and image else 0
+    result["input"] = usage.tokens_input - cached - audio + cached_audio - image + cached_image
+    result["cached"] = cached - cached_audio - cached_image
+    result["audio_input"] = audio - cached_audio
+    result["audio_cached"] = cached_audio
+    result["image_input"] = image - cached_image
+    result["image_cached"] = cached_image
+    return _written(usage, rates, result)
+
+
+def _written(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
+    """Take what was written to the cache out of the plain input, and drop the parts that come to nothing."""
     # An hour in the cache is dearer than five minutes: it stays apart even where only one has a rate.
-    written = usage.tokens_cache_write if "cache_write" in rates or "cache_write_1h" in rates else 0
-    hour = usage.tokens_cache_write_1h if written else 0
-    if plain := usage.tokens_input - cached - written - audio + both - image:
-        if plain < 0:
-            return _INPUT_OVERLAP
-        result["input"] = plain
-    if cached - both:
-        result["cached"] = cached - both
-    if written:
-        if written - hour:
-            result["cache_write"] = written - hour
-        if hour:
-            result["cache_write_1h"] = hour
-    if audio - both:
-        result["audio_input"] = audio - both
-    if both:
-        result["audio_cached"] = both
-    if image:
-        result["image_input"] = image
+    if usage.tokens_cache_write and ("cache_write" in rates or "cache_write_1h" in rates):
+        result["input"] = result.get("input", 0) - usage.tokens_cache_write
+        result["cache_write"] = usage.tokens_cache_write - usage.tokens_cache_write_1h
+        result["cache_write_1h"] = usage.tokens_cache_write_1h
+    if result.get("input", 0) < 0 or result.get("cached", 0) < 0:
+        return _INPUT_OVERLAP
+    for part in [part for part, quantity in result.items() if not quantity]:
+        del result[part]
     return None
 
 
 _INPUT_OVERLAP: Final = Shortfall(
     "has different prices for cached, audio and image tokens, and the counts of this call overlap "
-    "without saying by how much (tokens_audio_cached)"
+    "without saying by how much (tokens_audio_cached, tokens_image_cached)"
 )
 
 
@@ -133,45 +163,49 @@ _OUTPUT_OVERLAP: Final = Shortfall(
 )
 
 
+_COUNTED: Final = tuple(
+    part for part, unit in UNITS.items() if not unit.field.startswith("tokens_") and part != "requests"
+)
+"""The parts that are counted in another unit than tokens."""
+
+_counts_of: Final = attrgetter(*_COUNTED)
+_NOTHING: Final = (0,) * len(_COUNTED)
+
+
 def _counted(price: Price, usage: Usage, result: Quantities) -> None:
-    counts = {
-        "audio_seconds": usage.audio_microseconds,
-        "characters": usage.characters,
-        "images": usage.images,
-        "pages": usage.pages,
-        "web_searches": usage.web_searches,
-    }
-    for part, quantity in counts.items():
-        if not quantity or (part in price.included and part not in price.rates):
+    for part, count in zip(_COUNTED, _counts_of(usage), strict=True):
+        if not count or (part in price.included and part not in price.rates):
             continue
-        result[part] = max(quantity, price.minimum_audio) if part == "audio_seconds" else quantity
+        quantity = round(count * 1_000_000) if part in SECONDS_FIELDS else count
+        if part == "audio_seconds" and price.per_channel:
+            quantity *= usage.channels or 1
+        step = price.steps.get(part)
+        result[part] = quantity if step is None else step.billed(quantity, usage.requests or 1)
 
 
 def undiscounted(usage: Usage) -> Usage:
     """Return a usage whose input is counted as if nothing of it had come from a cache."""
     if not usage.tokens_cached:
         return usage
-    return replace(usage, tokens_cached=0, tokens_audio_cached=0)
+    return replace(usage, tokens_cached=0, tokens_audio_cached=0, tokens_image_cached=0)
 
 
 _SIBLINGS: Final = (
     ("input", "cached", "cache_write"),
     ("audio_input", "audio_cached"),
+    ("image_input", "image_cached"),
     ("output", "reasoning"),
 )
 
 
-def at_most(price: Price) -> Price:
+def at_most(price: Price, tokens_input: int = 0) -> Price:
     """Return ``price`` with every token at the highest rate that can apply to it, for upper bounds.
 
     A provider may write its cache without being asked, so input counts at the dearer of the
     input and the cache-write rate; an hour's cache is only ever written on request. Output counts
-    at the dearer of output and reasoning.
+    at the dearer of output and reasoning. A sum of ``tokens_input`` counts as one request.
     """
-    return price._replace(
-        rates=_highest(price.rates),
-        above=tuple((threshold, _highest(rates)) for threshold, rates in price.above),
-    )
+    return price._replace(rates=_highest(price.rates_for(tokens_input)), above=())
 
 
 def _highest(rates: Rates) -> Rates:

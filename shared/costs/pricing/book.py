@@ -16,6 +16,10 @@ for, so that a remembered book costs a process one JSON parse and no more.
         tiers: {batch: {since: 2026-03-01, source: the same page, per_million_tokens: {input: 0.50}}}
     services:
       acme: {discount: {percent: 10, since: 2026-01-01, source: contract 12}}
+    fees:                                  # rates of units that many models share
+      - {models: [acme/*], per_thousand_web_searches: 10, since: 2026-01-01, source: the same page}
+    surcharges:
+      - {models: [acme/*], multiply: 1.1, when: {region: [eu]}, since: 2026-01-01, source: contract 12}
     aliases: {azure/my-deployment: azure/gpt-4o}
     avoided: {local/pocketsphinx: openai/whisper-1}    # what local work is valued at
 """
@@ -24,13 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from .rates import Factor, Price, PriceList, from_plain
+from .rates import Factor, Price, PriceList, Rates, from_plain, rates_from_plain
 
-TIERS: Final = frozenset({"batch", "flex", "priority", "fast"})
-"""The service tiers that can have a price of their own."""
+TIERS: Final = frozenset({"batch", "flex", "priority", "fast", "optimized", "provisioned", "streaming"})
+"""The service tiers that can have a price: ``optimized`` is for latency, ``streaming`` is live speech."""
 
 
 class Discount(NamedTuple):
@@ -63,6 +68,93 @@ class Discount(NamedTuple):
         return price.times(factors)._replace(source=self.source)
 
 
+class Surcharge(NamedTuple):
+    """An uplift (or a discount) that holds under conditions: the factor of every rate in ``parts``.
+
+    ``models`` and ``models_except`` are names or patterns such as ``vertex/claude-*``. With ``regions``
+    it holds where the call ran in one of them, with ``regions_except`` where it ran anywhere else; with
+    ``tiers`` under one of those service tiers (``standard`` is one). ``undecided`` says that a call of
+    which the region is not known has to be taken as surcharged, with doubt.
+    """
+
+    factor: Factor
+    parts: frozenset[str]
+    models: tuple[str, ...]
+    models_except: tuple[str, ...]
+    since: datetime | None
+    until: datetime | None
+    regions: tuple[str, ...]
+    regions_except: tuple[str, ...]
+    tiers: frozenset[str]
+    undecided: bool
+    source: str
+
+    def covers(self, name: str) -> bool:
+        """Whether this is about a model, named as ``service/model`` with the service that is called."""
+        return _fits(name, self.models) and not _fits(name, self.models_except)
+
+    def holds(self, at: datetime, tier: str | None, region: str | None) -> bool:
+        """Whether this holds for a call at the instant ``at``, under a tier, in a region."""
+        if (self.since is not None and at < self.since) or (self.until is not None and at >= self.until):
+            return False
+        if self.tiers and (tier or "standard") not in self.tiers:
+            return False
+        if not self.regions and not self.regions_except:
+            return True
+        if region is None:
+            return self.undecided
+        return _fits(region, self.regions) if self.regions else not _fits(region, self.regions_except)
+
+    def applied(self, price: Price, region: str | None) -> Price:
+        """Return the price with this surcharge, which keeps every rate that it does not multiply."""
+        same: Factor = (1, 1)
+        factors = {part: self.factor if part in self.parts else same for part in price.parts}
+        doubt = region is None and self.undecided
+        return price.times(factors)._replace(unverified=price.unverified or doubt)
+
+
+class Fee(NamedTuple):
+    """Rates of units that are billed alike for many models, such as a provider's hosted tools."""
+
+    rates: Rates
+    models: tuple[str, ...]
+    models_except: tuple[str, ...]
+    since: datetime | None
+    until: datetime | None
+    source: str
+
+    def covers(self, name: str) -> bool:
+        """Whether this is about a model, named as ``service/model`` with the service that is called."""
+        return _fits(name, self.models) and not _fits(name, self.models_except)
+
+    def holds(self, at: datetime) -> bool:
+        """Whether this holds at the instant ``at``."""
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+    def added(self, price: Price) -> Price:
+        """Return the price with these rates, where it has none of its own."""
+        return price._replace(
+            rates={**self.rates, **price.rates},
+            above=tuple((size, {**self.rates, **rates}) for size, rates in price.above),
+        )
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class SameAs(NamedTuple):
+    """At which other service's prices a service sells: which of its models, by patterns of their names."""
+
+    service: str
+    only: tuple[str, ...]
+    models_except: tuple[str, ...]
+
+    def covers(self, model: str) -> bool:
+        """Whether a model of that name is sold at the other service's price."""
+        return (not self.only or _fits(model, self.only)) and not _fits(model, self.models_except)
+
+
 class PriceBook:
     """The content of one or several price files, in plain form; models are built on demand."""
 
@@ -73,7 +165,9 @@ class PriceBook:
         self.aliases: Mapping[str, str] = plain["aliases"]
         self.avoided: Mapping[str, str] = plain.get("avoided", {})  # what was remembered earlier has none
         self.local_services: frozenset[str] = frozenset(plain["local_services"])
-        self.same_as: Mapping[str, str] = plain["same_as"]
+        self.same_as: Mapping[str, tuple[SameAs, ...]] = {k: _same_as(v) for k, v in plain["same_as"].items()}
+        self.surcharges: tuple[Surcharge, ...] = tuple(map(_surcharge, plain.get("surcharges", ())))
+        self.fees: tuple[Fee, ...] = tuple(map(_fee, plain.get("fees", ())))
         self._names: Mapping[str, str] = plain["names"]
         self._models: Mapping[str, Any] = plain["models"]
         self._built: dict[str, PriceList] = {}
@@ -124,6 +218,41 @@ class PriceBook:
         """When the sources of this book were last looked at; of several files, the oldest day counts."""
         text = self.plain["checked"]
         return date.fromisoformat(text) if text else None
+
+
+def _same_as(plain: str | Iterable[Mapping[str, Any]]) -> tuple[SameAs, ...]:
+    if isinstance(plain, str):  # what was remembered earlier names the service alone
+        return (SameAs(plain, (), ()),)
+    return tuple(SameAs(one["service"], tuple(one["only"]), tuple(one["except"])) for one in plain)
+
+
+def _fee(plain: Mapping[str, Any]) -> Fee:
+    since, until = plain["since"], plain["until"]
+    return Fee(
+        rates=rates_from_plain(plain["rates"]),
+        models=tuple(plain["models"]),
+        models_except=tuple(plain["except"]),
+        since=datetime.fromisoformat(since) if since else None,
+        until=datetime.fromisoformat(until) if until else None,
+        source=plain["source"],
+    )
+
+
+def _surcharge(plain: Mapping[str, Any]) -> Surcharge:
+    since, until = plain["since"], plain["until"]
+    return Surcharge(
+        factor=(plain["factor"][0], plain["factor"][1]),
+        parts=frozenset(plain["parts"]),
+        models=tuple(plain["models"]),
+        models_except=tuple(plain["except"]),
+        since=datetime.fromisoformat(since) if since else None,
+        until=datetime.fromisoformat(until) if until else None,
+        regions=tuple(plain["regions"]),
+        regions_except=tuple(plain["regions_except"]),
+        tiers=frozenset(plain["tiers"]),
+        undecided=plain["undecided"],
+        source=plain["source"],
+    )
 
 
 def _discount(plain: Mapping[str, Any] | None) -> Discount | None:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..memory import Memory
 from ..model import Charge, PricedBy, Unpriced, Usage
 from . import arithmetic
-from .book import Discount, PriceBook
+from .book import PriceBook
+from .composition import Ingredients, compose, fills, rules_of
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .names import normalize_service
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ..storage import CostStorage
     from .description import Alternative, PricedModel
 
-_STANDARD: Final = frozenset({"", "standard", "default", "standard_only", "on_demand", "on-demand"})
+_STANDARD: Final = frozenset({"", "standard", "default", "auto", "standard_only", "on_demand", "on-demand"})
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -48,11 +49,14 @@ class Quote(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The quote for one name and tier, and the stretch of time for which it stays the same."""
+    """The quote for one name, tier and region, and the stretch of time for which it stays the same."""
 
     since: datetime
     until: datetime
     quote: Quote
+
+
+_Key = tuple[str, str, str | None, str | None]
 
 
 class Catalogue:
@@ -75,7 +79,7 @@ class Catalogue:
         self.genai = genai
         self.memory = memory or Memory(None)
         self._offers = Offers(own, overrides, genai, aliases or {})
-        self._known: dict[tuple[str, str, str | None], _Known] = {}
+        self._known: dict[_Key, _Known] = {}
 
     @classmethod
     def load(
@@ -96,54 +100,73 @@ class Catalogue:
     # --- what a call costs
 
     def charge(
-        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+        self,
+        service: str,
+        model: str,
+        usage: Usage,
+        at: datetime,
+        tier: str | None = None,
+        region: str | None = None,
     ) -> Charge | Unpriced:
         """Return what ``usage`` of a model costs at the instant ``at`` (aware), or why it has no price.
 
         ``tier`` is the service tier: ``batch``, ``flex``, ``priority``; ``None`` or ``standard``.
+        ``region`` is where the call ran, where that is known: ``us``, ``eu-west-1``, ``global``.
+        A charge of which a unit has no price is partial: the unit is in its ``missing``.
         """
-        known = self._known.get((service, model, tier))
+        known = self._known.get((service, model, tier, region))
         quote: Quote | Unpriced
         if known is not None and known.since <= at < known.until:
             quote = known.quote
         else:
-            quote = self.quote(service, model, at, tier)
+            quote = self.quote(service, model, at, tier, region)
             if isinstance(quote, Unpriced):
                 return quote
-        parts = arithmetic.amounts(quote.price, usage)
-        if isinstance(parts, dict):
-            return Charge(parts, quote.priced_by)
-        return _unpriced(f"{quote.priced_by.model} {parts.fault} on {_day(at)}")
+        amounts = arithmetic.amounts(quote.price, usage)
+        if isinstance(amounts, arithmetic.Shortfall):
+            return _unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
+        return Charge(amounts.parts, quote.priced_by, amounts.missing)
 
     def ceiling(
-        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+        self,
+        service: str,
+        model: str,
+        usage: Usage,
+        at: datetime,
+        tier: str | None = None,
+        region: str | None = None,
     ) -> Charge | Unpriced:
         """Return the most that ``usage`` (with the largest possible output) can cost, for reservations.
 
         Every token counts at the highest rate that can apply to it, and where the price depends on
-        the time of day, the dearest time counts.
+        the time of day, the dearest time counts. Units without a price are in ``missing``.
         """
-        quote = self.quote(service, model, at, tier)
+        quote = self.quote(service, model, at, tier, region)
         if isinstance(quote, Unpriced):
             return quote
         charges: list[Charge] = []
-        for price in self._prices_of_the_day(service, model, at, tier) or (quote.price,):
-            parts = arithmetic.amounts(arithmetic.at_most(price), arithmetic.undiscounted(usage))
-            if isinstance(parts, arithmetic.Shortfall):
-                return _unpriced(f"{quote.priced_by.model} {parts.fault} on {_day(at)}")
-            charges.append(Charge(parts, quote.priced_by))
+        for price in self._prices_of_the_week(service, model, at, tier, region) or (quote.price,):
+            most = arithmetic.at_most(price, usage.tokens_input)
+            amounts = arithmetic.amounts(most, arithmetic.undiscounted(usage))
+            if isinstance(amounts, arithmetic.Shortfall):
+                return _unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
+            charges.append(Charge(amounts.parts, quote.priced_by, amounts.missing))
         return max(charges, key=lambda charge: charge.total)
 
-    def quote(self, service: str, model: str, at: datetime, tier: str | None = None) -> Quote | Unpriced:
+    def quote(
+        self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
+    ) -> Quote | Unpriced:
         """Return the price that holds for a model, with its source, or why there is none."""
-        wanted, fault, asked = normal_tier(tier), "", []
+        wanted, where, fault = normal_tier(tier), normal_region(region), ""
+        asked: list[Offer] = []
         for offer in self.offers(service, model):
             if offer.source == GENAI and fault:
                 continue  # it has no dates where our own catalogue has them
             asked.append(offer)
-            quote = self._quote(offer, at, wanted)
+            base = self._base(offer, service, model)
+            quote = self._quote(offer, base, at, wanted, where)
             if quote is not None:
-                self._remember((service, model, tier), asked, at, quote)
+                self._remember((service, model, tier, region), asked, base, at, quote)
                 return quote
             standard = offer.prices.at(at)
             if offer.source == PROFILE and standard is not None:
@@ -156,6 +179,11 @@ class Catalogue:
             name = asked[0].name
             return _unpriced(f"no price for {name} in the service tier {wanted!r} on {_day(at)}")
         return _unpriced(f"no price for {self.name(service, model)} on {_day(at)}")
+
+    def is_free(self, service: str, model: str, at: datetime) -> bool:
+        """Whether a model costs an explicit zero at the instant ``at``: local, or listed as free."""
+        quote = self.quote(service, model, at)
+        return isinstance(quote, Quote) and quote.price.free
 
     def is_local(self, service: str, model: str) -> bool:
         """Whether a model runs on the user's own machine, at an explicit price of zero."""
@@ -172,7 +200,7 @@ class Catalogue:
     def steady_until(self, service: str, model: str, at: datetime) -> datetime:
         """Return until when the price that holds at ``at`` stays the same."""
         self.quote(service, model, at)
-        known = self._known.get((service, model, None))
+        known = self._known.get((service, model, None, None))
         return known.until if known is not None and known.since <= at else _NEVER
 
     def name(self, service: str, model: str) -> str:
@@ -181,6 +209,10 @@ class Catalogue:
         if offer is not None:
             return offer.name
         return self._offers.name(service, model)
+
+    def stated(self, service: str, model: str) -> tuple[str, str | None]:
+        """Return the service that is asked for a model, and the region that the model's name states."""
+        return self._offers.stated(service, model)
 
     # --- asked by people
 
@@ -191,12 +223,18 @@ class Catalogue:
         return describe(self, service, model, at)
 
     def explain(
-        self, service: str, model: str, usage: Usage, at: datetime, tier: str | None = None
+        self,
+        service: str,
+        model: str,
+        usage: Usage,
+        at: datetime,
+        tier: str | None = None,
+        region: str | None = None,
     ) -> tuple[str, ...]:
         """Return the arithmetic of a charge in words, a line per part, or why there is no price."""
         from .description import explain  # not needed to price a call
 
-        quote = self.quote(service, model, at, tier)
+        quote = self.quote(service, model, at, tier, region)
         return (quote.reason,) if isinstance(quote, Unpriced) else explain(quote.price, usage)
 
     def alternatives(self, service: str, model: str, at: datetime) -> list[Alternative]:
@@ -233,55 +271,67 @@ class Catalogue:
         """Yield what each source says about a model, in order of precedence."""
         return self._offers.of(service, model)
 
-    def _quote(self, offer: Offer, at: datetime, tier: str | None) -> Quote | None:
-        price, version = offer.prices.at(at, tier), offer.version
-        if price is None and (rule := self._rule(offer, at, tier)) is not None:
-            standard = offer.prices.at(at)
-            price = rule.applied(standard) if standard is not None else None
-            version += f"+{CATALOGUE}:{self.own.version}" if offer.source != CATALOGUE else ""
-        if price is None:
+    def _quote(
+        self, offer: Offer, base: Offer | None, at: datetime, tier: str | None, region: str | None
+    ) -> Quote | None:
+        found = compose(self._ingredients(offer, base), at, tier, region or offer.region)
+        if found is None:
             return None
-        discount = self.overrides.discount(offer.service) if self.overrides else None
-        if discount is not None and offer.source != PROFILE and discount.active(at, offer.prices.name):
-            price = discount.applied(price)
-            version += f"+{PROFILE}:{self.overrides.version}" if self.overrides else ""
-        return Quote(price, PricedBy(offer.source, version, offer.name, price.unverified or offer.vague))
+        version = offer.version
+        if found.by_list and base is not None:
+            version += f"+{base.source}:{base.version}"
+        if found.by_own and CATALOGUE not in {offer.source, base.source if base else ""}:
+            version += f"+{CATALOGUE}:{self.own.version}"
+        if found.by_user and offer.source != PROFILE and self.overrides is not None:
+            version += f"+{PROFILE}:{self.overrides.version}"
+        doubt = found.price.unverified or offer.vague
+        return Quote(found.price, PricedBy(offer.source, version, offer.name, doubt))
 
-    def _rule(self, offer: Offer, at: datetime, tier: str | None) -> Discount | None:
-        """Return the provider's rule for a service tier, where one covers this model at that time."""
-        if tier is None or offer.source == PROFILE:
+    def _base(self, offer: Offer, service: str, model: str) -> Offer | None:
+        """Return the list price that fills in what the user's own price leaves out, where there is one."""
+        if offer.source != PROFILE or not any(map(fills, offer.prices.prices)):
             return None
-        rule = self.own.tier(offer.prices.name.partition("/")[0], tier)
-        return rule if rule is not None and rule.active(at, offer.prices.name) else None
+        return next((other for other in self.offers(service, model) if other.source != PROFILE), None)
+
+    def _ingredients(self, offer: Offer, base: Offer | None) -> Ingredients:
+        listed = base.prices if base is not None else None
+        return Ingredients(
+            offer.prices, offer.service, self.own, self.overrides, listed, offer.source == PROFILE
+        )
 
     def _remember(
-        self, key: tuple[str, str, str | None], asked: list[Offer], at: datetime, quote: Quote
+        self, key: _Key, asked: list[Offer], base: Offer | None, at: datetime, quote: Quote
     ) -> None:
         """Keep a quote for the stretch of time in which no price behind it begins or ends."""
         edges: set[datetime] = set()
-        for offer in asked:
+        for offer in (*asked, *((base,) if base is not None else ())):
             tiers = (price for several in offer.prices.tiers.values() for price in several)
             for price in (*offer.prices.prices, *tiers):
                 edges.add(price.since or _EVER)
-                edges.update(_edges_of_day(at, price.hours))
-            for rule in self._rules(offer, normal_tier(key[2])):
+                if price.timed:
+                    edges.update(_edges_of_day(at, price.hours))
+            for rule in rules_of(self._ingredients(offer, None), normal_tier(key[2])):
                 edges |= {rule.since or _EVER, rule.until or _NEVER}
         since = max((edge for edge in edges if edge <= at), default=_EVER)
         until = min((edge for edge in edges if edge > at), default=_NEVER)
         self._known[key] = _Known(since, until, quote)
 
-    def _rules(self, offer: Offer, tier: str | None) -> Iterator[Discount]:
-        provider = offer.prices.name.partition("/")[0]
-        tier_rule = self.own.tier(provider, tier) if tier else None
-        discount = self.overrides.discount(offer.service) if self.overrides else None
-        yield from (rule for rule in (tier_rule, discount) if rule is not None)
-
-    def _prices_of_the_day(self, service: str, model: str, at: datetime, tier: str | None) -> list[Price]:
-        """Return the prices of the day of ``at``; nothing when they do not depend on the time of day."""
-        if not any(price.hours for offer in self.offers(service, model) for price in offer.prices.prices):
+    def _prices_of_the_week(
+        self, service: str, model: str, at: datetime, tier: str | None, region: str | None
+    ) -> list[Price]:
+        """Return the prices of the days around ``at``; nothing when they do not depend on day and hour."""
+        timed = [p for offer in self.offers(service, model) for p in offer.prices.prices if p.timed]
+        if not timed:
             return []
-        moments = [at.replace(hour=hour, minute=minute) for hour in range(24) for minute in (0, 30)]
-        quotes = [self.quote(service, model, moment, tier) for moment in moments]
+        days = range(-3, 4) if any(price.days for price in timed) else range(1)
+        midnight = at.replace(minute=0, second=0, microsecond=0)
+        moments = [
+            midnight.replace(hour=hour, minute=minute) + timedelta(days=day)
+            for day in days
+            for hour in range(24)
+            for minute in (0, 30)
+        ]
+        quotes = [self.quote(service, model, moment, tier, region) for moment in moments]
         return [quote.price for quote in quotes if isinstance(quote, Quote)]
 
 
@@ -295,14 +345,22 @@ def normal_tier(tier: str | None) -> str | None:
     return None if name in _STANDARD else name
 
 
+def normal_region(region: str | None) -> str | None:
+    """Return a region's name as prices know it; ``None`` where none is stated.
+
+    >>> normal_region(" US-East5 "), normal_region("")
+    ('us-east5', None)
+    """
+    return (region or "").strip().lower() or None
+
+
 def _edges_of_day(at: datetime, hours: tuple[int, int] | None) -> Iterator[datetime]:
-    """Yield when prices of certain hours begin and end around ``at``."""
-    if hours is not None:
-        midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        for days in (-1, 0, 1):
-            for minute in hours:
-                with suppress(OverflowError):  # before the first day there is, or after the last
-                    yield midnight + timedelta(days=days, minutes=minute)
+    """Yield when prices of certain hours or days begin and end around ``at``."""
+    midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for days in (-1, 0, 1):
+        for minute in {0, *(hours or ())}:
+            with suppress(OverflowError):  # before the first day there is, or after the last
+                yield midnight + timedelta(days=days, minutes=minute)
 
 
 def _unpriced(fault: str) -> Unpriced:

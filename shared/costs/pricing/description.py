@@ -22,6 +22,10 @@ _EXAMPLES: Final = (
     Usage(characters=1_000),
     Usage(images=1),
     Usage(pages=10),
+    Usage(video_seconds=8),
+    Usage(gpu_seconds=90),
+    Usage(session_seconds=90),
+    Usage(search_units=1),
     Usage(requests=1),
     Usage(web_searches=1),
 )
@@ -43,7 +47,7 @@ class RateLine:
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """A price of a model with its rates: since when, for which service tier and hours, and who says so.
+    """A price of a model with its rates: since when, for which service tier, hours and days, and who says so.
 
     ``current`` marks the one that holds at the instant that was asked for.
     """
@@ -59,6 +63,7 @@ class DatedPrice:
     unverified: bool
     note: str
     current: bool
+    days: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,7 @@ def _dated(
                 since=price.since,
                 tier=tier,
                 hours=price.hours,
+                days=tuple(sorted(price.days)),
                 rates=rate_lines(quote.price if holds and quote else price),
                 reference=price.source,
                 unverified=price.unverified or offer.vague,
@@ -183,7 +189,8 @@ def _example(price: Price) -> tuple[str, ...]:
     if price.free:
         return explain(price, _EXAMPLES[0])
     for usage in _EXAMPLES:
-        if not isinstance(arithmetic.amounts(price, usage), arithmetic.Shortfall):
+        amounts = arithmetic.amounts(price, usage)
+        if not isinstance(amounts, arithmetic.Shortfall) and not amounts.missing:
             return explain(price, usage)
     return ()
 
@@ -200,26 +207,38 @@ def explain(price: Price, usage: Usage) -> tuple[str, ...]:
     """
     if price.free:
         return ("an explicit price of zero", "total $0")
-    found = arithmetic.quantities(price, usage)
+    quantity_of = arithmetic.quantities(price, usage)
     amounts = arithmetic.amounts(price, usage)
-    if isinstance(found, arithmetic.Shortfall):
-        return (f"this price {found.fault}",)
+    if isinstance(quantity_of, arithmetic.Shortfall):
+        return (f"this price {quantity_of.fault}",)
     if isinstance(amounts, arithmetic.Shortfall):
         return (f"this price {amounts.fault}",)
-    rates = price.rates_for(usage.tokens_input)
-    lines = [_line(part, quantity, rates, amounts[part]) for part, quantity in found.items()]
-    return (*lines, f"total ${json_number(Nanos(sum(amounts.values())))}")
+    rates = price.rates if usage.requests > 1 else price.rates_for(usage.tokens_input)
+    lines = [_line(part, quantity_of[part], rates, amount) for part, amount in amounts.parts.items()]
+    lines += [f"{count:,} {unit}: no price is known" for unit, count in amounts.missing.items()]
+    total = f"total ${json_number(Nanos(sum(amounts.parts.values())))}"
+    return (*lines, f"{total}, and what has no price" if amounts.missing else total)
 
 
 def _line(part: str, quantity: int, rates: Rates, amount: Nanos) -> str:
     unit = UNITS[part]
     usd = rates[part].usd_per(unit.per)
-    if part == "audio_seconds":
-        shown, rest = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + " s of audio", "minute"
+    if part in _DURATIONS:
+        what, rest = _DURATIONS[part]
+        shown = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + f" s of {what}"
     else:
         scale, _, words = unit.words.partition(" ") if unit.per > 1 else ("", "", unit.words)
         shown, rest = f"{quantity:,} {words}", scale or words
     return f"{shown} x ${usd} per {rest} = ${json_number(amount)}"
+
+
+_DURATIONS: Final = {
+    "audio_seconds": ("audio", "minute"),
+    "video_seconds": ("video", "second"),
+    "gpu_seconds": ("GPU time", "hour"),
+    "session_seconds": ("session", "hour"),
+}
+"""What each duration is of, and the unit of time of its written rate."""
 
 
 def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -> list[Alternative]:
@@ -230,13 +249,18 @@ def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -
         return []
     usage = Usage(**_counts(catalogue, kind))
     own = catalogue.charge(service, model, usage, at)
-    if isinstance(own, Unpriced) or not own.total:
+    if isinstance(own, Unpriced) or own.missing or not own.total:
         return []
     found = []
     for member in catalogue.members(kind):
         other_service, _, other = member.partition("/")
         charge = catalogue.charge(other_service, other, usage, at)
-        if isinstance(charge, Charge) and charge.priced_by.model != name and charge.total < own.total:
+        if (
+            isinstance(charge, Charge)
+            and not charge.missing
+            and charge.priced_by.model != name
+            and charge.total < own.total
+        ):
             found.append(Alternative(other_service, other, member, kind, charge.total / own.total))
     return sorted(found, key=lambda alternative: (alternative.ratio, alternative.name))
 

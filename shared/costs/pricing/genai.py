@@ -21,7 +21,7 @@ from .names import without_version
 from .rates import PriceList, from_plain, to_plain
 
 SOURCE: Final = "genai-prices"
-_MATCHING: Final = 2
+_MATCHING: Final = 3
 """Raised when names are matched otherwise: what names were matched with before is then asked anew."""
 
 _log = logging.getLogger(__name__)
@@ -146,12 +146,11 @@ def look_up(service: str, name: str) -> PriceList | None:
     provider = next((p for p in providers if p.id == service), None)
     if provider is None:
         return None
-    sellers = [provider, *(p for p in providers if p.id in (provider.fallback_model_providers or ()))]
+    # The package also looks among other makers' models, and would give Azure's DeepSeek the maker's price.
     for spelling in _spellings(name):
-        for seller in sellers:
-            for model in seller.models:
-                if _is_name_of(model, spelling):
-                    return convert(seller, model)
+        for model in provider.models:
+            if _is_name_of(model, spelling):
+                return convert(provider, model)
     return None
 
 

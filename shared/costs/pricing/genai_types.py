@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from .rates import UNITS, Price, PriceList, Rate, Rates
+from .rates import UNITS, Price, PriceList, Rate, Rates, Step
 
 _PARTS: Final = {
     "input_mtok": "input",
@@ -21,6 +21,7 @@ _PARTS: Final = {
     "cache_write_1h_mtok": "cache_write_1h",
     "input_audio_mtok": "audio_input",
     "cache_audio_read_mtok": "audio_cached",
+    "cache_image_read_mtok": "image_cached",
     "input_image_mtok": "image_input",
     "output_reasoning_mtok": "reasoning",
     "output_audio_mtok": "audio_output",
@@ -55,7 +56,7 @@ def convert(provider: Any, model: Any) -> PriceList:
     common = {
         "unverified": any(doubt in comment for doubt in _DOUBTS),
         "source": (provider.pricing_urls or [""])[0],
-        "minimum_audio": 10_000_000 if name in _GROQ_MINIMUM else 0,
+        "steps": {"audio_seconds": Step(10_000_000)} if name in _GROQ_MINIMUM else {},
         # A model without rates has no price; only a name that says so makes it one for nothing.
         "free": name.endswith(":free"),
     }

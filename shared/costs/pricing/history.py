@@ -12,12 +12,13 @@ from typing import Literal, NamedTuple
 from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos, json_number
 from . import arithmetic
-from .book import Discount, PriceBook
-from .catalogue import Catalogue, normal_tier
+from .book import PriceBook
+from .catalogue import Catalogue, normal_region, normal_tier
+from .composition import Ingredients, compose
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .names import normalize_service
-from .rates import Price, PriceList
+from .rates import PriceList
 from .sources import CATALOGUE, PROFILE, remembered_book
 
 STATED = "stated"
@@ -34,14 +35,6 @@ class Verdict(NamedTuple):
     text: str = ""
 
 
-class _Edition(NamedTuple):
-    """The prices of one model in one edition of a source, and the rules that were applied to them."""
-
-    prices: PriceList
-    tiers: PriceBook | None
-    discounts: PriceBook | None
-
-
 class PriceHistory:
     """Finds the prices behind a charge by its source and version."""
 
@@ -49,48 +42,56 @@ class PriceHistory:
         self._catalogue = catalogue
         self._books: dict[tuple[str, str], PriceBook | None] = {}
         self._genai: dict[str, GenaiPrices] = {}
-        self._editions: dict[tuple[str, str, str], _Edition | None] = {}
+        self._editions: dict[tuple[str, str, str], Ingredients | None] = {}
 
     def amounts(
-        self, by: PricedBy, service: str, usage: Usage, at: datetime, tier: str | None = None
+        self,
+        by: PricedBy,
+        service: str,
+        usage: Usage,
+        at: datetime,
+        tier: str | None = None,
+        region: str | None = None,
     ) -> Mapping[str, Nanos] | None:
         """Return the parts of a charge by the prices named in ``by``; ``None`` when they are not known."""
-        price = self._price(by, service, at, normal_tier(tier))
-        if price is None:
-            return None
-        found = arithmetic.amounts(price, usage)
-        return None if isinstance(found, arithmetic.Shortfall) else found
-
-    def _price(self, by: PricedBy, service: str, at: datetime, tier: str | None) -> Price | None:
         edition = self._edition(by)
         if edition is None:
             return None
-        prices, provider = edition.prices, edition.prices.name.partition("/")[0]
-        price = prices.at(at, tier)
-        if price is None and tier is not None and edition.tiers is not None:
-            price = _applied(edition.tiers.tier(provider, tier), prices.at(at), at, prices.name)
-        if price is not None and edition.discounts is not None:
-            agreed = edition.discounts.discount(normalize_service(service)) or edition.discounts.discount(
-                provider
-            )
-            price = _applied(agreed, price, at, prices.name)
-        return price
+        of = edition._replace(service=normalize_service(service))
+        composed = compose(of, at, normal_tier(tier), normal_region(region))
+        if composed is None:
+            return None
+        found = arithmetic.amounts(composed.price, usage)
+        return None if isinstance(found, arithmetic.Shortfall) else found.parts
 
-    def _edition(self, by: PricedBy) -> _Edition | None:
+    def charge(self, by: PricedBy, call: Entry) -> Mapping[str, Nanos] | None:
+        """Return the parts of a recorded call by the prices named in ``by``; ``None`` when not known."""
+        service, named = self._catalogue.stated(call.service, call.model)
+        region = call.region or named
+        return self.amounts(by, service, call.usage, call.timestamp, call.service_tier, region)
+
+    def _edition(self, by: PricedBy) -> Ingredients | None:
         key = (by.source, by.version, by.model)
         if key not in self._editions:
             self._editions[key] = self._find(by)
         return self._editions[key]
 
-    def _find(self, by: PricedBy) -> _Edition | None:
+    def _find(self, by: PricedBy) -> Ingredients | None:
+        """Return what the price was put together from, as the version of the source tells."""
         version, *extras = by.version.split("+")
-        rules = dict(extra.split(":", 1) for extra in extras if ":" in extra)
-        own = self._book(CATALOGUE, version if by.source == CATALOGUE else rules.get(CATALOGUE, ""))
-        discounts = self._book(PROFILE, rules[PROFILE]) if PROFILE in rules else None
-        if PROFILE in rules and discounts is None:
+        others = dict(extra.split(":", 1) for extra in extras if ":" in extra)
+        users = by.source == PROFILE
+        own = self._book(CATALOGUE, version if by.source == CATALOGUE else others.get(CATALOGUE, ""))
+        user = self._book(PROFILE, version if users else others.get(PROFILE, ""))
+        if (PROFILE in others or users) and user is None:
             return None
         prices = self._prices(by.source, version, by.model)
-        return _Edition(prices, own if by.source != PROFILE else None, discounts) if prices else None
+        if prices is None:
+            return None
+        base, listed = None, GENAI if GENAI in others else CATALOGUE if CATALOGUE in others else ""
+        if users and listed and (base := self._prices(listed, others[listed], by.model)) is None:
+            return None
+        return Ingredients(prices, "", own, user, base, users)
 
     def _prices(self, source: str, version: str, name: str) -> PriceList | None:
         if source == GENAI:
@@ -98,7 +99,10 @@ class PriceHistory:
         book = self._book(source, version)
         if book is None:
             return None
-        return book.find(name) or book.find(f"{name.partition('/')[0]}/*")
+        provider = name.partition("/")[0]
+        return book.find(name) or next(
+            (p for wild in ("*:free", "*") if (p := book.find(f"{provider}/{wild}"))), None
+        )
 
     def _book(self, source: str, version: str) -> PriceBook | None:
         for book in (self._catalogue.own, self._catalogue.overrides):
@@ -117,12 +121,6 @@ class PriceHistory:
         if version not in self._genai:
             self._genai[version] = GenaiPrices(self._catalogue.memory, version)
         return self._genai[version]
-
-
-def _applied(rule: Discount | None, price: Price | None, at: datetime, name: str) -> Price | None:
-    if rule is None or price is None or not rule.active(at, name):
-        return None
-    return rule.applied(price)
 
 
 # --- a ledger's calls with what corrects them
@@ -174,7 +172,7 @@ def _verdict(
     by = charge.priced_by
     if by.source == STATED:
         return Verdict(of.id, "agrees", "the provider stated this cost")
-    expected = history.amounts(by, call.service, call.usage, call.timestamp, call.service_tier)
+    expected = history.charge(by, call)
     if expected is None:
         return Verdict(
             of.id, "unknown", f"the prices of {by.source} {by.version} for {by.model} are not remembered"

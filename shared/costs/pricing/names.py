@@ -7,8 +7,11 @@ another price.
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
 
 _SERVICES: Final = {
     "gemini": "google",
@@ -16,13 +19,12 @@ _SERVICES: Final = {
     "google_genai": "google",
     "google-ai": "google",
     "google-gla": "google",
-    "google-vertex": "google",
-    "vertex": "google",
-    "vertexai": "google",
-    "vertex-ai": "google",
-    "vertex_ai": "google",
+    "google-vertex": "vertex",
+    "vertexai": "vertex",
+    "vertex-ai": "vertex",
+    "vertex_ai": "vertex",
     "gcp.gemini": "google",
-    "gcp.vertex_ai": "google",
+    "gcp.vertex_ai": "vertex",
     "gcp.gen_ai": "google",
     "claude": "anthropic",
     "azure-openai": "azure",
@@ -32,7 +34,16 @@ _SERVICES: Final = {
     "azure.ai.inference": "azure",
     "az.ai.openai": "azure",
     "az.ai.inference": "azure",
+    "google_vertexai": "vertex",
+    "google-vertex-anthropic": "vertex",
+    "azure_ai": "azure",
+    "azure-ai": "azure",
+    "azure_foundry": "azure",
+    "azure-foundry": "azure",
+    "foundry": "azure",
     "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "bedrock_mantle": "aws",
     "aws-bedrock": "aws",
     "aws_bedrock": "aws",
     "aws.bedrock": "aws",
@@ -50,7 +61,84 @@ _SERVICES: Final = {
     "fireworks-ai": "fireworks",
     "fireworks_ai": "fireworks",
     "voyage": "voyageai",
+    "voyage-ai": "voyageai",
     "moonshot": "moonshotai",
+    "kimi": "moonshotai",
+    "z.ai": "zai",
+    "z-ai": "zai",
+    "zai-org": "zai",
+    "zhipu": "zhipuai",
+    "bigmodel": "zhipuai",
+    "minimaxi": "minimax",
+    "alibaba": "dashscope",
+    "aliyun": "dashscope",
+    "alibaba-cloud": "dashscope",
+    "model-studio": "dashscope",
+    "qwencloud": "dashscope",
+    "jina-ai": "jina",
+    "jina_ai": "jina",
+    "jinaai": "jina",
+    "eleven-labs": "elevenlabs",
+    "eleven_labs": "elevenlabs",
+    "11labs": "elevenlabs",
+    "assembly-ai": "assemblyai",
+    "assembly_ai": "assemblyai",
+    "rev": "rev-ai",
+    "revai": "rev-ai",
+    "rev_ai": "rev-ai",
+    "fal_ai": "fal",
+    "fal-ai": "fal",
+    "fal.ai": "fal",
+    "runway": "runwayml",
+    "bfl": "black-forest-labs",
+    "black_forest_labs": "black-forest-labs",
+    "stability-ai": "stability",
+    "stability_ai": "stability",
+    "stabilityai": "stability",
+    "llama-parse": "llamaparse",
+    "llama_parse": "llamaparse",
+    "llama-cloud": "llamaparse",
+    "llamacloud": "llamaparse",
+    "google_speech": "google-speech",
+    "google-stt": "google-speech",
+    "google_stt": "google-speech",
+    "google-cloud-speech": "google-speech",
+    "gcp-speech": "google-speech",
+    "google_tts": "google-tts",
+    "google-cloud-texttospeech": "google-tts",
+    "google-cloud-tts": "google-tts",
+    "google_translate": "google-translate",
+    "google-cloud-translate": "google-translate",
+    "google_vision": "google-vision",
+    "google-cloud-vision": "google-vision",
+    "documentai": "google-documentai",
+    "document-ai": "google-documentai",
+    "google_documentai": "google-documentai",
+    "google-document-ai": "google-documentai",
+    "google-cloud-documentai": "google-documentai",
+    "aws_polly": "aws-polly",
+    "polly": "aws-polly",
+    "amazon-polly": "aws-polly",
+    "aws_transcribe": "aws-transcribe",
+    "transcribe": "aws-transcribe",
+    "amazon-transcribe": "aws-transcribe",
+    "aws_translate": "aws-translate",
+    "amazon-translate": "aws-translate",
+    "aws_textract": "aws-textract",
+    "textract": "aws-textract",
+    "amazon-textract": "aws-textract",
+    "aws_rekognition": "aws-rekognition",
+    "rekognition": "aws-rekognition",
+    "azure_speech": "azure-speech",
+    "azure-cognitive-speech": "azure-speech",
+    "azure-cognitiveservices-speech": "azure-speech",
+    "azure_translator": "azure-translator",
+    "azure-translate": "azure-translator",
+    "azure-ai-translation-text": "azure-translator",
+    "azure_documents": "azure-documents",
+    "azure-document-intelligence": "azure-documents",
+    "azure-ai-documentintelligence": "azure-documents",
+    "doc-intelligence": "azure-documents",
     "open-ai": "openai",
     "whisper-x": "whisperx",
 }
@@ -76,10 +164,30 @@ _MODELS: Final = {
 }
 
 _GENERATIONS: Final = {
-    "opus": ("claude-opus-4-5", "claude-opus-4-1", "claude-opus-4", "claude-3-opus"),
-    "sonnet": ("claude-sonnet-4", "claude-3-7-sonnet", "claude-3-5-sonnet", "claude-3-sonnet"),
-    "haiku": ("claude-haiku-4-5", "claude-3-5-haiku", "claude-3-haiku"),
+    "opus": (
+        "claude-opus-5-5",
+        "claude-opus-5",
+        "claude-opus-4-8",
+        "claude-opus-4-7",
+        "claude-opus-4-6",
+        "claude-opus-4-5",
+        "claude-opus-4-1",
+        "claude-opus-4",
+        "claude-3-opus",
+    ),
+    "sonnet": (
+        "claude-sonnet-5-5",
+        "claude-sonnet-5",
+        "claude-sonnet-4-6",
+        "claude-sonnet-4-5",
+        "claude-sonnet-4",
+        "claude-3-7-sonnet",
+        "claude-3-5-sonnet",
+        "claude-3-sonnet",
+    ),
+    "haiku": ("claude-haiku-5-5", "claude-haiku-4-5", "claude-3-5-haiku", "claude-3-haiku"),
 }
+"""The generations of each family, the newest first; the price files say from when on each was sold."""
 
 _BY_BEGINNING: Final = (
     ("claude", "anthropic"),
@@ -110,6 +218,16 @@ _BY_BEGINNING: Final = (
     ("deepseek", "deepseek"),
     ("voyage", "voyageai"),
     ("sonar", "perplexity"),
+    ("devstral", "mistral"),
+    ("rerank-", "cohere"),
+    ("codex-", "openai"),
+    ("computer-use-preview", "openai"),
+    ("kimi-", "moonshotai"),
+    ("moonshot-v1", "moonshotai"),
+    ("glm-", "zai"),
+    ("minimax-", "minimax"),
+    ("scribe_", "elevenlabs"),
+    ("eleven_", "elevenlabs"),
 )
 
 _VERSION: Final = re.compile(
@@ -141,21 +259,119 @@ def normalize_model_name(name: str) -> str:
     >>> normalize_model_name("gpt4mini"), normalize_model_name("GPT-4o ")
     ('gpt-4o-mini', 'gpt-4o')
     """
-    text = name.strip().lower()
+    text = _without_path(name.strip().lower())
+    return generations(text)[0] if generations(text) else _MODELS.get(text, text)
+
+
+def _without_path(text: str) -> str:
     head, slash, rest = text.partition("/")
     if slash and (head == "models" or normalize_service(head) in KNOWN_SERVICES):
-        text = rest.removeprefix("models/")
-    elif text.startswith(("publishers/", "projects/")):
+        return rest.removeprefix("models/")
+    if text.startswith(("publishers/", "projects/")):
         # Vertex AI: projects/p/locations/l/publishers/google/models/gemini-1.5-pro
-        text = text.rpartition("/models/")[2]
-    return generations(text)[0] if generations(text) else _MODELS.get(text, text)
+        return text.rpartition("/models/")[2]
+    return text
+
+
+class Spellings(NamedTuple):
+    """What a model's name in a call can stand for: names, the best first, and a region, if it states one.
+
+    ``routed`` tells that a router picked the host by a mark in the name, so that its price may be another.
+    """
+
+    names: tuple[str, ...]
+    region: str | None = None
+    routed: bool = False
+
+
+_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:bedrock:([a-z0-9-]*):\d*:(?:foundation-model|inference-profile)/(.+)"
+)
+_LOCATION: Final = re.compile(r"projects/[^/]+/locations/([^/]+)/(?:publishers/([^/]+)/)?models/(.+)")
+_ROUTE: Final = re.compile(r"(?:converse|invoke|converse_like)/(.+)")
+_IN_REGION: Final = re.compile(r"((?:us|eu|ap|sa|ca|me|af|il|mx)-(?:gov-)?[a-z]+-\d)/(.+)")
+_DATA_ZONE: Final = re.compile(r"(eu|us|global|global-standard|standard)/(.+)")
+_CONTEXT: Final = re.compile(r"(.+?)(?:\[\d+[km]\]|:\d+k|:v\d+)")
+_ROUTED: Final = re.compile(r"(.+):(nitro|floor|exacto|online)")
+_FINE_TUNED: Final = re.compile(r"(ft:[^:]+):.*")
+_CLAUDE: Final = re.compile(
+    r"(.*\bclaude)-(?:(opus|sonnet|haiku)-)?([345](?:[-.]\d)?)(?:-(opus|sonnet|haiku))?"
+)
+_DEEPGRAM: Final = re.compile(r"(?:(\d)-)?([a-z]+)-(nova|enhanced|base|whisper)(?:-(\d))?")
+
+
+def spellings(service: str, name: str) -> Spellings:
+    """Return the names under which a service's model may be listed, by the name that a call gives it.
+
+    >>> spellings("aws", "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0")
+    Spellings(names=('amazon.nova-lite-v1:0',), region='eu-west-1', routed=False)
+    >>> spellings("anthropic", "claude-opus-4-8[1m]").names
+    ('claude-opus-4-8[1m]', 'claude-opus-4-8')
+    """
+    text = name.strip().lower()
+    names, text, region = _addressed(text)
+    if service == "aws":
+        text, region = _routed_in_bedrock(text, region)
+    if service == "azure" and (match := _DATA_ZONE.fullmatch(text)):
+        names.append(text)
+        region, text = (match[1] if match[1] in {"eu", "us"} else "global"), match[2]
+    routed = _ROUTED.fullmatch(text) if service == "openrouter" else None
+    names.append(text := routed[1] if routed else text)
+    if match := _CONTEXT.fullmatch(text):
+        names.append(text := match[1])
+    if match := _FINE_TUNED.fullmatch(text):
+        names += [text := match[1], *_undated(text)]
+    names += _others(service, text)
+    return Spellings(tuple(dict.fromkeys(names)), region, bool(routed))
+
+
+def _addressed(text: str) -> tuple[list[str], str, str | None]:
+    """Return names without an ARN or a path around them, the last one, and the region that those state."""
+    if match := _LOCATION.fullmatch(text):
+        region, publisher, model = match[1], match[2], match[3]
+        return [model] if publisher in {None, "google"} else [model, f"{publisher}/{model}"], model, region
+    if match := _ARN.fullmatch(text):
+        return [match[2]], match[2], match[1] or None
+    plain = _without_path(text)
+    return [text, plain], plain, None
+
+
+def _routed_in_bedrock(text: str, region: str | None) -> tuple[str, str | None]:
+    """Return a name without the marks of an API and a region before it, as routers write them."""
+    for _ in range(2):
+        if match := _ROUTE.fullmatch(text):
+            text = match[1]
+        elif match := _IN_REGION.fullmatch(text):
+            region, text = match[1], match[2]
+    return text, region
+
+
+def _undated(name: str) -> list[str]:
+    shorter = without_version(name)
+    return [shorter] if shorter else []
+
+
+def _others(service: str, text: str) -> list[str]:
+    """Return short forms and orders of words that mean the same model."""
+    names = [_MODELS[text]] if text in _MODELS else []
+    if match := _CLAUDE.fullmatch(text):
+        family, number = match[2] or match[4], match[3].replace(".", "-")
+        if family:
+            names += [f"{match[1]}-{number}-{family}", f"{match[1]}-{family}-{number}"]
+    if service == "deepgram" and (match := _DEEPGRAM.fullmatch(text)):
+        generation = match[1] or match[4]
+        model = f"{match[3]}-{generation}" if generation else match[3]
+        names += [f"{model}-{match[2]}", model] if match[2] == "general" else [f"{model}-{match[2]}"]
+    if service == "fireworks" and "/" not in text:
+        names.append(f"accounts/fireworks/models/{text}")
+    return names
 
 
 def generations(name: str) -> tuple[str, ...]:
     """Return the models that a bare family name can mean, the newest first; nothing for other names.
 
-    >>> generations("haiku")
-    ('claude-haiku-4-5', 'claude-3-5-haiku', 'claude-3-haiku')
+    >>> generations("haiku")[0], generations("claude-3-haiku")
+    ('claude-haiku-5-5', ())
     """
     return _GENERATIONS.get(name.removeprefix("claude-"), ())
 
@@ -176,7 +392,19 @@ def infer_service(model: str) -> str | None:
     if stated := service_in_name(model):
         return stated
     name = normalize_model_name(model)
-    return next((service for start, service in _BY_BEGINNING if name.startswith(start)), None)
+    if maker := next((service for start, service in _BY_BEGINNING if name.startswith(start)), None):
+        return maker
+    return _sole_sellers().get(name) if name else None
+
+
+@cache
+def _sole_sellers() -> dict[str, str]:
+    """Return the service of each model that one service alone sells, by name: read where no rule knows it."""
+    found: dict[str, str] = json.loads(_SELLERS.read_bytes())
+    return found
+
+
+_SELLERS: Final = Path(__file__).parent.parent / "data" / "sellers.json"
 
 
 def without_version(name: str) -> str | None:
@@ -208,6 +436,23 @@ KNOWN_SERVICES: Final = frozenset(
         "perplexity",
         "cloudflare",
         "databricks",
+        "vertex",
+        "deepinfra",
+        "replicate",
+        "speechmatics",
+        "gladia",
+        "soniox",
+        "cartesia",
+        "deepl",
+        "sarvam",
+        "baseten",
+        "nebius",
+        "sambanova",
+        "ai21",
+        "recraft",
+        "ideogram",
+        "modal",
+        "runpod",
     }
 )
 """Services whose name before a slash is taken as the service and not as part of the model's name."""

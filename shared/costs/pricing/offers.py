@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from .book import PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
-from .names import KNOWN_SERVICES, generations, infer_service, normalize_model_name, normalize_service
+from .names import (
+    KNOWN_SERVICES,
+    generations,
+    infer_service,
+    normalize_model_name,
+    normalize_service,
+    spellings,
+)
 from .rates import PriceList
 
 _ROUTERS: Final = frozenset({"", "litellm", "langchain", "llm", "unknown"})
@@ -18,7 +26,8 @@ _ROUTERS: Final = frozenset({"", "litellm", "langchain", "llm", "unknown"})
 class Offer(NamedTuple):
     """What one source says about a model. ``service`` is the one that was asked, ``name`` the model's.
 
-    ``vague`` tells that the model was named by its family alone.
+    ``vague`` tells that the model was named by its family alone, or that a router chose who runs it;
+    ``region`` is the one that the name states.
     """
 
     source: str
@@ -27,6 +36,16 @@ class Offer(NamedTuple):
     service: str
     name: str
     vague: bool = False
+    region: str | None = None
+
+
+class _Wanted(NamedTuple):
+    """What a call asks for: the service, the names (service, model) to look for, and what its name says."""
+
+    service: str
+    names: list[tuple[str, str]]
+    region: str | None
+    routed: bool
 
 
 class Offers:
@@ -61,32 +80,47 @@ class Offers:
             found = self._found[key] = tuple(self._in_books(service, model))
         yield from found
         if self._genai is not None and not (found and found[0].prices.local):
-            wanted, names = self._names(service, model)
-            mine = [name for of, name in names if of == wanted]
-            prices = next((p for name in mine if (p := self._genai.find(wanted, name))), None)
-            if prices is not None:
-                yield Offer(GENAI, self._genai.version, prices, wanted, prices.name)
+            wanted = self._wanted(service, model)
+            for at in dict.fromkeys(of for of, _ in wanted.names):
+                mine = [name for of, name in wanted.names if of == at]
+                prices = next((p for name in mine if (p := self._genai.find(at, name))), None)
+                if prices is not None:
+                    version, vague = (
+                        self._genai.version,
+                        wanted.routed or self._names_no_profile(wanted, prices),
+                    )
+                    yield Offer(GENAI, version, prices, wanted.service, prices.name, vague, wanted.region)
+                    return
 
     def name(self, service: str, model: str) -> str:
         """Return how a model without a price is called: ``provider/model``."""
-        wanted, names = self._names(service, model)
-        return f"{wanted or 'unknown'}/{names[-1][1]}"
+        wanted = self._wanted(service, model)
+        return f"{wanted.service or 'unknown'}/{normalize_model_name(wanted.names[0][1])}"
+
+    def stated(self, service: str, model: str) -> tuple[str, str | None]:
+        """Return the service that is asked for a model, and the region that the model's name states."""
+        wanted = self._wanted(service, model)
+        return wanted.service, wanted.region
 
     def _in_books(self, service: str, model: str) -> Iterator[Offer]:
-        wanted, names = self._names(service, model)
-        exact = f"{wanted}/{names[0][1]}"
-        family = generations(names[0][1].rpartition("/")[2])
-        names += [(wanted, name) for name in family]
-        if wanted in self._own.local_services and not model.strip().lower().endswith("-cloud"):
+        wanted = self._wanted(service, model)
+        names = list(wanted.names)
+        first = names[0][1]
+        exact = f"{wanted.service}/{first}"
+        family = generations(first.rpartition("/")[2])
+        names += [(wanted.service, name) for name in family]
+        if wanted.service in self._own.local_services and not model.strip().lower().endswith("-cloud"):
             names.append(("local", "*"))
+        if first.endswith(":free"):
+            names.append((wanted.service, "*:free"))
         for book in self._books:
             found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}"))]
             for prices in found if family else found[:1]:
-                name = prices.name.replace("*", names[0][1])
-                vague = bool(family) and prices.name != exact
-                yield Offer(book.source, book.version, prices, wanted, name, vague)
+                name = prices.name.replace("*:free" if "*:free" in prices.name else "*", first)
+                vague = wanted.routed or (bool(family) and prices.name != exact)
+                yield Offer(book.source, book.version, prices, wanted.service, name, vague, wanted.region)
 
-    def _names(self, service: str, model: str) -> tuple[str, list[tuple[str, str]]]:
+    def _wanted(self, service: str, model: str) -> _Wanted:
         """Return the service, and the names (service, model) to look for, the best first."""
         given = model.strip().lower()
         wanted = normalize_service(service)
@@ -95,14 +129,33 @@ class Offers:
             wanted, given = self._split(target, wanted)
         if wanted in _ROUTERS:
             wanted, given = self._split(given, infer_service(given) or wanted)
+        if wanted in _GOOGLES and given.startswith("projects/"):
+            wanted = "vertex"  # only its names are paths
         # The name as it is comes first: OpenRouter's and Together's models have a slash in theirs.
-        names = [(wanted, given), (wanted, normalize_model_name(given))]
-        if same := self._own.same_as.get(wanted):
-            names += [(same, name) for _, name in names]
-        return wanted, list(dict.fromkeys(names))
+        spelled = spellings(wanted, given)
+        names = [(wanted, name) for name in spelled.names]
+        # A name that is spelled otherwise may be an alias too, such as a response's own name for a model.
+        others = (self._aliases.get(f"{wanted}/{name}") for name in spelled.names)
+        names += [self._split(target, wanted) for target in others if target is not None]
+        for same in self._own.same_as.get(wanted, ()):
+            names += [(same.service, name) for name in spelled.names if same.covers(name)]
+        return _Wanted(wanted, list(dict.fromkeys(names)), spelled.region, spelled.routed)
+
+    def _names_no_profile(self, wanted: _Wanted, prices: PriceList) -> bool:
+        """Whether Bedrock may bill less than this: a regional profile's price, and no profile is named."""
+        _, regional, model = prices.name.partition("aws/regional.")
+        if not regional or self._genai is None or _PROFILE.match(wanted.names[0][1]) or wanted.region:
+            return False
+        return self._genai.find("aws", f"global.{model}") is not None
 
     def _split(self, name: str, service: str) -> tuple[str, str]:
         """Return service and model of a name; ``service`` where the name states none."""
         head, slash, model = name.partition("/")
         stated = normalize_service(head)
         return (stated, model) if slash and stated in self._services else (service, name)
+
+
+_GOOGLES: Final = frozenset({"google", "vertex"})
+
+
+_PROFILE: Final = re.compile(r"(?:apac|au|ca|eu|global|in|jp|sa|uk|us|us-gov)\.")

@@ -24,7 +24,7 @@ class Unit(NamedTuple):
     """How the rate of a part is written and counted.
 
     ``field`` is the field of ``Usage`` behind it; ``per`` is how many of those (microseconds for
-    audio) one written price pays for; ``words`` is how people read that.
+    durations) one written price pays for; ``words`` is how people read that.
     """
 
     field: str
@@ -43,6 +43,7 @@ UNITS: Final[Mapping[str, Unit]] = {
     "audio_input": Unit("tokens_audio_input", _MILLION, "million audio input tokens"),
     "audio_cached": Unit("tokens_audio_cached", _MILLION, "million cached audio tokens"),
     "image_input": Unit("tokens_image_input", _MILLION, "million image input tokens"),
+    "image_cached": Unit("tokens_image_cached", _MILLION, "million cached image tokens"),
     "output": Unit("tokens_output", _MILLION, "million output tokens"),
     "reasoning": Unit("tokens_reasoning", _MILLION, "million reasoning tokens"),
     "audio_output": Unit("tokens_audio_output", _MILLION, "million audio output tokens"),
@@ -50,9 +51,18 @@ UNITS: Final[Mapping[str, Unit]] = {
     "audio_seconds": Unit("audio_seconds", 60 * _MILLION, "audio minute"),
     "characters": Unit("characters", _MILLION, "million characters"),
     "images": Unit("images", 1, "image"),
+    "video_seconds": Unit("video_seconds", _MILLION, "second of video"),
     "pages": Unit("pages", 1_000, "thousand pages"),
     "requests": Unit("requests", 1_000, "thousand requests"),
     "web_searches": Unit("web_searches", 1_000, "thousand web searches"),
+    "preview_searches": Unit("preview_searches", 1_000, "thousand searches of the preview tool"),
+    "maps_searches": Unit("maps_searches", 1_000, "thousand map searches"),
+    "file_searches": Unit("file_searches", 1_000, "thousand file searches"),
+    "search_units": Unit("search_units", 1_000, "thousand search units"),
+    "containers": Unit("containers", 1, "container"),
+    "gpu_seconds": Unit("gpu_seconds", 3_600 * _MILLION, "GPU hour"),
+    "session_seconds": Unit("session_seconds", 3_600 * _MILLION, "session hour"),
+    "cache_token_hours": Unit("cache_token_hours", _MILLION, "million cached tokens an hour"),
 }
 """The parts of a charge: keys of ``cost_parts`` on a ledger line."""
 
@@ -96,15 +106,36 @@ Rates = Mapping[str, Rate]
 """Rates by part."""
 
 
+class Step(NamedTuple):
+    """How a quantity is rounded up before it is billed, in the part's own unit (microseconds for durations).
+
+    At least ``least`` is billed for a request, and whole multiples of ``size`` (0: as counted).
+    """
+
+    least: int = 0
+    size: int = 0
+
+    def billed(self, quantity: int, requests: int = 1) -> int:
+        """Return what is billed of a quantity that ``requests`` requests used together.
+
+        >>> Step(least=10, size=15).billed(1), Step(least=10, size=15).billed(16), Step(least=10).billed(7, 2)
+        (15, 30, 20)
+        """
+        quantity = max(quantity, self.least * requests)
+        return -(-quantity // self.size) * self.size if self.size else quantity
+
+
 class Price(NamedTuple):
     """What a model costs from one instant on.
 
     ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
     of a request with more input tokens than that. They apply to the whole request.
-    ``hours`` limits the price to a stretch of the UTC day, in minutes (it may run over midnight).
+    ``hours`` limits the price to a stretch of the UTC day, in minutes (it may run over midnight);
+    ``days`` to some days of the week (Monday is 0) and ``holidays`` excepts single days, in UTC too.
     ``included`` names the counts that describe a call of this model but are not billed; ``unknown``
     the parts that are billed at a rate nobody states (cached tokens in a batch).
-    ``free`` is an explicit zero for everything. ``minimum_audio`` is the least billed duration in
+    ``free`` is an explicit zero for everything. ``steps`` are the increments and minimums by part.
+    ``per_channel`` says that each channel of a recording is billed.
     """
 
     rates: Rates = MappingProxyType({})
@@ -115,7 +146,10 @@ class Price(NamedTuple):
     unknown: frozenset[str] = frozenset()
     free: bool = False
     unverified: bool = False
-    minimum_audio: int = 0
+    steps: Mapping[str, Step] = MappingProxyType({})
+    per_channel: bool = False
+    days: frozenset[int] = frozenset()
+    holidays: frozenset[str] = frozenset()
     source: str = ""
     note: str = ""
 
@@ -123,12 +157,28 @@ class Price(NamedTuple):
         """Whether this price holds at the instant ``at``."""
         if self.since is not None and at < self.since:
             return False
-        if self.hours is None:
+        if self.hours is None and not self.days:
             return True
         moment = at.astimezone(UTC)
+        if self.days and moment.weekday() not in self.days:
+            return False
+        if self.holidays and moment.date().isoformat() in self.holidays:
+            return False
+        if self.hours is None:
+            return True
         minute = moment.hour * 60 + moment.minute
         start, end = self.hours
         return start <= minute < end if start <= end else minute >= start or minute < end
+
+    @property
+    def timed(self) -> bool:
+        """Whether this price holds at certain hours or on certain days alone."""
+        return self.hours is not None or bool(self.days)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Every part that has a rate in requests of some size."""
+        return frozenset(self.rates).union(*(rates for _, rates in self.above))
 
     def rates_for(self, tokens_input: int) -> Rates:
         """Return the rates of a request with that many input tokens."""
@@ -201,17 +251,19 @@ def from_plain(data: Mapping[str, Any]) -> PriceList:
 
 
 def _price_to_plain(price: Price) -> dict[str, Any]:
-    plain: dict[str, Any] = {"rates": _rates_to_plain(price.rates)}
+    plain: dict[str, Any] = {"rates": rates_to_plain(price.rates)}
     if price.since is not None:
         plain["since"] = price.since.isoformat()
     if price.above:
-        plain["above"] = [[threshold, _rates_to_plain(rates)] for threshold, rates in price.above]
+        plain["above"] = [[threshold, rates_to_plain(rates)] for threshold, rates in price.above]
     if price.hours is not None:
         plain["hours"] = list(price.hours)
-    for name in ("included", "unknown"):
+    for name in ("included", "unknown", "days", "holidays"):
         if parts := getattr(price, name):
             plain[name] = sorted(parts)
-    for name in ("free", "unverified", "minimum_audio", "source", "note"):
+    if price.steps:
+        plain["steps"] = {part: list(step) for part, step in price.steps.items()}
+    for name in ("free", "unverified", "per_channel", "source", "note"):
         if value := getattr(price, name):
             plain[name] = value
     return plain
@@ -220,25 +272,35 @@ def _price_to_plain(price: Price) -> dict[str, Any]:
 def _price_from_plain(plain: Mapping[str, Any]) -> Price:
     since, hours = plain.get("since"), plain.get("hours")
     return Price(
-        rates=_rates_from_plain(plain["rates"]),
+        rates=rates_from_plain(plain["rates"]),
         since=datetime.fromisoformat(since) if since else None,
-        above=tuple(
-            (int(threshold), _rates_from_plain(rates)) for threshold, rates in plain.get("above", ())
-        ),
+        above=tuple((int(threshold), rates_from_plain(rates)) for threshold, rates in plain.get("above", ())),
         hours=(int(hours[0]), int(hours[1])) if hours else None,
         included=frozenset(plain.get("included", ())),
         unknown=frozenset(plain.get("unknown", ())),
         free=plain.get("free", False),
         unverified=plain.get("unverified", False),
-        minimum_audio=plain.get("minimum_audio", 0),
+        steps=_steps_from_plain(plain),
+        per_channel=plain.get("per_channel", False),
+        days=frozenset(plain.get("days", ())),
+        holidays=frozenset(plain.get("holidays", ())),
         source=plain.get("source", ""),
         note=plain.get("note", ""),
     )
 
 
-def _rates_to_plain(rates: Rates) -> dict[str, list[int]]:
+def _steps_from_plain(plain: Mapping[str, Any]) -> Mapping[str, Step]:
+    steps = {part: Step(int(least), int(size)) for part, (least, size) in plain.get("steps", {}).items()}
+    if least := plain.get("minimum_audio"):  # what was remembered before steps had a form of their own
+        steps["audio_seconds"] = Step(int(least))
+    return steps
+
+
+def rates_to_plain(rates: Rates) -> dict[str, list[int]]:
+    """Return rates as JSON-ready data; :func:`rates_from_plain` reads them back unchanged."""
     return {part: [rate.nanos, rate.units] for part, rate in rates.items()}
 
 
-def _rates_from_plain(plain: Mapping[str, Any]) -> Rates:
+def rates_from_plain(plain: Mapping[str, Any]) -> Rates:
+    """Return the rates of :func:`rates_to_plain`."""
     return {part: Rate(int(nanos), int(units)) for part, (nanos, units) in plain.items()}

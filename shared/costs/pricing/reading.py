@@ -10,35 +10,52 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from ..model import USAGE_FIELDS
+from ..model import SECONDS_FIELDS, USAGE_FIELDS
 from ..yaml_strict import Node
 from .book import TIERS
 from .names import normalize_service
-from .rates import UNITS, Price, PriceList, Rate, Rates, to_plain
+from .rates import UNITS, Price, PriceList, Rate, Rates, Step, rates_to_plain, to_plain
 
 _PER_TOKENS: Final = frozenset(part for part, unit in UNITS.items() if unit.field.startswith("tokens_"))
 _PER_UNIT: Final = {
     "per_audio_minute": "audio_seconds",
     "per_million_characters": "characters",
     "per_image": "images",
+    "per_video_second": "video_seconds",
     "per_thousand_pages": "pages",
     "per_thousand_requests": "requests",
     "per_thousand_web_searches": "web_searches",
+    "per_thousand_preview_searches": "preview_searches",
+    "per_thousand_maps_searches": "maps_searches",
+    "per_thousand_file_searches": "file_searches",
+    "per_thousand_search_units": "search_units",
+    "per_container": "containers",
+    "per_gpu_hour": "gpu_seconds",
+    "per_session_hour": "session_seconds",
+    "per_million_cache_token_hours": "cache_token_hours",
 }
-_RATE_KEYS: Final = frozenset({"per_million_tokens", *_PER_UNIT})
+_PER_OTHER: Final = {"per_audio_hour": ("audio_seconds", 3_600_000_000)}
+"""Other ways to write the rate of a unit, for services whose own price list does."""
+_RATE_KEYS: Final = frozenset({"per_million_tokens", *_PER_UNIT, *_PER_OTHER})
 _PRICE_KEYS: Final = _RATE_KEYS | {
     "since",
     "source",
     "above_input_tokens",
     "hours_utc",
+    "days",
+    "except_days",
     "included",
     "free",
     "unverified",
     "minimum_audio_seconds",
+    "minimums",
+    "steps",
+    "per_channel",
     "note",
 }
 _MODEL_KEYS: Final = frozenset({"aliases", "class", "complete", "prices", "tiers"})
 _MAX_USD: Final = 1_000_000
+_MAX_COUNT: Final = 1_000_000_000
 
 
 def read_book(files: Iterable[Node]) -> dict[str, Any]:
@@ -58,6 +75,8 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "references": {},
         "services": {},
         "same_as": {},
+        "surcharges": [],
+        "fees": [],
         "local_services": [],
     }
     readers: dict[str, Callable[[Node, dict[str, Any]], None]] = {
@@ -67,6 +86,8 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "avoided": _read_avoided,
         "classes": _read_classes,
         "services": _read_services,
+        "surcharges": _read_surcharges,
+        "fees": _read_fees,
         "local_services": _read_local_services,
     }
     for top in files:
@@ -123,14 +144,13 @@ def _prices(node: Node) -> tuple[Price, ...]:
     prices = [_price(item) for item in (node.items() if node.is_list else (node,))]
     if not prices:
         raise node.refused("there is no price here", "write at least one, or remove the key")
-    seen: set[tuple[datetime | None, tuple[int, int] | None]] = set()
+    seen: set[tuple[object, ...]] = set()
     for price in prices:
-        if (price.since, price.hours) in seen:
+        when = (price.since, price.hours, price.days)
+        if when in seen:
             raise node.refused("two prices begin on the same date", "give each its own `since`")
-        seen.add((price.since, price.hours))
-    return tuple(
-        sorted(prices, key=lambda p: (p.since is not None, p.since, p.hours is not None), reverse=True)
-    )
+        seen.add(when)
+    return tuple(sorted(prices, key=lambda p: (p.since is not None, p.since, p.timed), reverse=True))
 
 
 def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
@@ -148,17 +168,42 @@ def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
         since=None if free and node.get("since") is None else node.required("since").instant(),
         above=_above(fields["above_input_tokens"], rates) if "above_input_tokens" in fields else (),
         hours=_hours(fields["hours_utc"]) if "hours_utc" in fields else None,
-        included=frozenset(n.choice(UNITS) for n in fields["included"].items())
-        if "included" in fields
-        else frozenset(),
+        included=_parts(fields.get("included")),
         free=free,
         unverified="unverified" in fields and fields["unverified"].boolean(),
-        minimum_audio=_microseconds(fields["minimum_audio_seconds"])
-        if "minimum_audio_seconds" in fields
-        else 0,
+        steps=_steps(fields),
+        per_channel="per_channel" in fields and fields["per_channel"].boolean(),
+        days=_days(fields["days"]) if "days" in fields else frozenset(),
+        holidays=frozenset(day.day().isoformat() for day in fields["except_days"].items())
+        if "except_days" in fields
+        else frozenset(),
         source=node.required("source").text(),
         note=fields["note"].text() if "note" in fields else "",
     )
+
+
+_WEEK: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def _days(node: Node) -> frozenset[int]:
+    return frozenset(_WEEK.index(day.choice(_WEEK)) for day in node.items())
+
+
+def _steps(fields: Mapping[str, Node]) -> dict[str, Step]:
+    """Return the least that is billed and the increments, in the unit of each part."""
+    least = _quantities(fields.get("minimums"))
+    if "minimum_audio_seconds" in fields:
+        least["audio_seconds"] = _microseconds(fields["minimum_audio_seconds"])
+    size = _quantities(fields.get("steps"))
+    return {part: Step(least.get(part, 0), size.get(part, 0)) for part in sorted({*least, *size})}
+
+
+def _quantities(node: Node | None) -> dict[str, int]:
+    parts = node.only(_PER_UNIT.values()).items() if node else ()
+    return {
+        part: _microseconds(value) if part in SECONDS_FIELDS else int(value.number(0, _MAX_COUNT))
+        for part, value in parts
+    }
 
 
 def _parts(node: Node | None) -> frozenset[str]:
@@ -173,6 +218,11 @@ def _rates(fields: Mapping[str, Node]) -> Rates:
     for key, part in _PER_UNIT.items():
         if key in fields:
             rates[part] = Rate.of(_usd(fields[key]), UNITS[part].per)
+    for key, (part, per) in _PER_OTHER.items():
+        if key in fields:
+            if part in rates:
+                raise fields[key].refused(f"the rate of {part} is given twice", "keep one of the two")
+            rates[part] = Rate.of(_usd(fields[key]), per)
     return rates
 
 
@@ -253,8 +303,94 @@ def _read_services(node: Node, plain: dict[str, Any]) -> None:
             for tier, rule in fields["tiers"].only(TIERS).items():
                 rules["tiers"][tier] = _read_rule(rule, _RULE_KEYS | {"unchanged"})
         if "same_as" in fields:
-            plain["same_as"][normalize_service(key)] = normalize_service(fields["same_as"].text())
+            plain["same_as"][normalize_service(key)] = _same_as(fields["same_as"])
         plain["services"][normalize_service(key)] = rules
+
+
+def _same_as(node: Node) -> list[dict[str, Any]]:
+    """Read at whose prices a service sells what it has no prices of its own for: all of it, or some."""
+    found: list[dict[str, Any]] = []
+    for one in node.items() if node.is_list else (node,):
+        if one.is_map:
+            one.only({"service", "only", "except"})
+        service = one.required("service") if one.is_map else one
+        only, left_out = (one.get("only"), one.get("except")) if one.is_map else (None, None)
+        found.append(
+            {"service": normalize_service(service.text()), "only": _texts(only), "except": _texts(left_out)}
+        )
+    return found
+
+
+def _texts(node: Node | None) -> list[str]:
+    """Return the texts of a list, or the one text, in lower case."""
+    if node is None:
+        return []
+    return [item.text().strip().lower() for item in (node.items() if node.is_list else (node,))]
+
+
+def _read_surcharges(node: Node, plain: dict[str, Any]) -> None:
+    """Read the uplifts: which models, under what conditions, what of the price is multiplied by how much."""
+    for rule in node.items():
+        rule.only({"models", "except", "multiply", "of", "when", "since", "until", "source", "note"})
+        when, of, until = rule.get("when"), rule.get("of"), rule.get("until")
+        plain["surcharges"].append(
+            {
+                "factor": list(rule.required("multiply").number(0, 100).as_integer_ratio()),
+                "parts": sorted(_parts(of) if of else _PER_TOKENS),
+                "models": [_pattern(text, rule) for text in _texts(rule.required("models"))],
+                "except": [_pattern(text, rule) for text in _texts(rule.get("except"))],
+                "since": rule.required("since").instant().isoformat(),
+                "until": until.instant().isoformat() if until else None,
+                **_conditions(when),
+                "source": rule.required("source").text(),
+            }
+        )
+
+
+def _read_fees(node: Node, plain: dict[str, Any]) -> None:
+    """Read the rates of units that many models share, such as those of a provider's hosted tools."""
+    for rule in node.items():
+        fields = rule.only({"models", "except", "since", "until", "source", "note"} | _RATE_KEYS)
+        rates, until = _rates(fields), rule.get("until")
+        if not rates:
+            raise rule.refused("this fee has no rate", "add per_thousand_web_searches, per_container ...")
+        plain["fees"].append(
+            {
+                "rates": rates_to_plain(rates),
+                "models": [_pattern(text, rule) for text in _texts(rule.required("models"))],
+                "except": [_pattern(text, rule) for text in _texts(rule.get("except"))],
+                "since": rule.required("since").instant().isoformat(),
+                "until": until.instant().isoformat() if until else None,
+                "source": rule.required("source").text(),
+            }
+        )
+
+
+def _pattern(text: str, node: Node) -> str:
+    service, slash, name = text.partition("/")
+    if not slash or not name:
+        raise node.refused(f"{text!r} names no service", "write it as service/model or service/*")
+    return f"{normalize_service(service)}/{name}"
+
+
+_WHERE: Final = ("surcharged", "ordinary")
+
+
+def _conditions(node: Node | None) -> dict[str, Any]:
+    """Read when a surcharge holds: where the call ran, and under which service tier."""
+    fields = node.only({"region", "region_except", "tier", "region_unknown"}) if node else {}
+    tiers = _texts(fields.get("tier"))
+    for tier in tiers:
+        if tier not in {"standard", *TIERS}:
+            raise fields["tier"].refused(
+                f"{tier!r} is not a service tier", f"use one of {', '.join(sorted(TIERS))}"
+            )
+    return {
+        "regions": _texts(fields.get("region")),
+        "regions_except": _texts(fields.get("region_except")),
+        "tiers": tiers,
+        "undecided": "region_unknown" in fields and fields["region_unknown"].choice(_WHERE) == _WHERE[0],
+    }
 
 
 _RULE_KEYS: Final = frozenset({"percent", "since", "until", "of", "models_beginning", "except", "source"})

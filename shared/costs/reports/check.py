@@ -1,7 +1,4 @@
-"""Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
-
-With --strict 1 also when an alert threshold is crossed. Without --user: the default user.
-"""
+"""``check``: the answers for a script, and why."""
 
 from __future__ import annotations
 
@@ -212,7 +209,10 @@ def _question(user: str | None, strict: bool, job: str | None, **bounds: Any) ->
 SPEC: Final = Spec(
     "check",
     "Budgets",
-    __doc__,
+    """Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
+
+    With --strict 1 also when an alert threshold is crossed. Without --user: the default user.
+    """,
     (
         "check",
         "check --user rpatel --strict --forecast",

@@ -1,7 +1,4 @@
-"""The same work on several models, the cheapest first: those named, or all with a price for it.
-
-Whether they do the work as well is for you to judge.
-"""
+"""``compare-models``: the same work on several models."""
 
 from __future__ import annotations
 
@@ -86,7 +83,10 @@ def _times(cost: Nanos | None, base: Nanos | None) -> str:
 SPEC: Final = Spec(
     "compare-models",
     "Save",
-    __doc__,
+    """The same work on several models, the cheapest first: those named, or all with a price for it.
+
+    Whether they do the work as well is for you to judge.
+    """,
     (
         "compare-models --input-tokens 3000 --output-tokens 1000",
         "compare-models gpt-4o gpt-4o-mini claude-3-haiku --input-tokens 3000",

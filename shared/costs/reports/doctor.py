@@ -1,7 +1,6 @@
-"""What is wrong with your set-up or your ledgers, and how to mend it.
+"""``doctor``: what is wrong with the set-up or the ledgers, and how to mend it.
 
-Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
-reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
+Each finding is asked for apart, so that one failure hides no other.
 """
 
 from __future__ import annotations
@@ -325,7 +324,11 @@ def doctor_report(facts: DoctorFacts) -> Report:
 SPEC: Final = Spec(
     "doctor",
     "Keep in order",
-    __doc__,
+    """What is wrong with your set-up or your ledgers, and how to mend it.
+
+    Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
+    reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
+    """,
     ("doctor", "doctor --json"),
     lambda: None,
     doctor_facts,

@@ -1,9 +1,4 @@
-"""What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
-
-From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
-input tokens, against what is left of the month. Exit code 3 when MODEL has no price, or there are
-no earlier jobs.
-"""
+"""``estimate`` and ``compare-models``: what work will cost, before it is done."""
 
 from __future__ import annotations
 
@@ -319,7 +314,12 @@ WORK: Final = Group(
 SPEC: Final = Spec(
     "estimate",
     "Save",
-    __doc__,
+    """What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
+
+    From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
+    input tokens, against what is left of the month. Exit code 3 when MODEL has no price, or there are
+    no earlier jobs.
+    """,
     (
         "estimate gpt-4o --input-tokens 1500 --output-tokens 300 --calls 200",
         "estimate openai/whisper-1 --audio-minutes 90",

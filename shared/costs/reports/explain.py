@@ -1,9 +1,4 @@
-"""Why B cost more or less than A: the difference split exactly by reason.
-
-A and B are months (2026-11), weeks (2026-W47), days (2026-11-22), stretches
-(2026-11-01..2026-11-15) or jobs. The reasons: retries, volume, models, tiers, caching, size of
-the calls, and prices; they add up to the difference.
-"""
+"""``explain``: why two months, weeks, days or jobs cost differently, to the nano-dollar."""
 
 from __future__ import annotations
 
@@ -230,7 +225,12 @@ def _part(part: Part) -> dict[str, object]:
 SPEC: Final = Spec(
     "explain",
     "Look",
-    __doc__,
+    """Why B cost more or less than A: the difference split exactly by reason.
+
+    A and B are months (2026-11), weeks (2026-W47), days (2026-11-22), stretches
+    (2026-11-01..2026-11-15) or jobs. The reasons: retries, volume, models, tiers, caching, size of
+    the calls, and prices; they add up to the difference.
+    """,
     (
         "explain 2026-10 2026-11",
         "explain 2026-W45 2026-W46 --user rpatel",

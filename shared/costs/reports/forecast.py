@@ -1,7 +1,4 @@
-"""Where this month will end, by weekday, and when each limit is reached.
-
-Without --user: everyone, against the organization's limit.
-"""
+"""``forecast``: where the month ends, and when each limit is reached."""
 
 from __future__ import annotations
 
@@ -200,7 +197,10 @@ def _iso(day: date | None) -> str | None:
 SPEC: Final = Spec(
     "forecast",
     "Look",
-    __doc__,
+    """Where this month will end, by weekday, and when each limit is reached.
+
+    Without --user: everyone, against the organization's limit.
+    """,
     ("forecast", "forecast --user rpatel --json"),
     UserMonth,
     forecast_facts,

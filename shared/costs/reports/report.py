@@ -1,7 +1,4 @@
-"""Any stretch of time, filtered and broken down as you ask.
-
-Without dates: the present month. Without --by: by model and by category.
-"""
+"""``report`` and its presets ``status``, ``summary``, ``stats``: any time, broken down as asked."""
 
 from __future__ import annotations
 
@@ -223,7 +220,10 @@ def _question(by: Sequence[str], **given: Any) -> Question:
 SPEC: Final = Spec(
     "report",
     "Look",
-    __doc__,
+    """Any stretch of time, filtered and broken down as you ask.
+
+    Without dates: the present month. Without --by: by model and by category.
+    """,
     (
         "report --days 7 --by stage --by user",
         "report --since 2026-11-01 --until 2026-11-15 --model openai/gpt-4o",

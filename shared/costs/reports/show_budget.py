@@ -1,7 +1,4 @@
-"""Where the budget stands, where it is going, and what to change.
-
-Without --user: the default user (COST_TRACKER_USER, else 1).
-"""
+"""``show-budget``: where the month stands, where it is going, and what to change."""
 
 from __future__ import annotations
 
@@ -293,7 +290,10 @@ def _usd(amount: Nanos | None) -> float | None:
 SPEC: Final = Spec(
     "show-budget",
     "Look",
-    __doc__,
+    """Where the budget stands, where it is going, and what to change.
+
+    Without --user: the default user (COST_TRACKER_USER, else 1).
+    """,
     ("show-budget", "show-budget --user rpatel --month 2026-10", "show-budget --json"),
     UserMonth,
     budget_facts,

@@ -1,7 +1,4 @@
-"""The receipt of one job: its stages, models, retries and unpriced calls.
-
-JOB is the exact id, which is the name of the job's directory, or the directory itself.
-"""
+"""``show-job``: the receipt of one job."""
 
 from __future__ import annotations
 
@@ -301,7 +298,10 @@ def _line(line: Line) -> dict[str, object]:
 SPEC: Final = Spec(
     "show-job",
     "Look",
-    __doc__,
+    """The receipt of one job: its stages, models, retries and unpriced calls.
+
+    JOB is the exact id, which is the name of the job's directory, or the directory itself.
+    """,
     ("show-job job-20261122-rpatel-0001", "show-job out/latest/"),
     only,
     job_facts,

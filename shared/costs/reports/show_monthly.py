@@ -1,7 +1,4 @@
-"""What a month cost, by service, model, stage and user.
-
-Without --user: everyone.
-"""
+"""``show-monthly``: what a month cost, on what, for whom."""
 
 from __future__ import annotations
 
@@ -243,7 +240,10 @@ def _data(facts: MonthFacts) -> dict[str, object]:
 SPEC: Final = Spec(
     "show-monthly",
     "Look",
-    __doc__,
+    """What a month cost, by service, model, stage and user.
+
+    Without --user: everyone.
+    """,
     (
         "show-monthly",
         "show-monthly --month 2026-10 --user rpatel",

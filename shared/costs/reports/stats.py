@@ -1,4 +1,4 @@
-"""Spend by day, week or month, then by model and category."""
+"""``stats``: spend by day, week or month."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _question(step: Step, **given: Any) -> Question:
 SPEC: Final = Spec(
     "stats",
     "Look",
-    __doc__,
+    """Spend by day, week or month, then by model and category.""",
     ("stats --period weekly", "stats --period monthly --service openai"),
     _question,
     period_facts,

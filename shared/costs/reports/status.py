@@ -1,7 +1,4 @@
-"""The present month at a glance: limits, spend, models, categories.
-
-Without --user: the default user (COST_TRACKER_USER, else 1).
-"""
+"""``status``: the present month at a glance."""
 
 from __future__ import annotations
 
@@ -21,7 +18,10 @@ def _facts(reader: Reader, user: str | None) -> PeriodFacts:
 SPEC: Final = Spec(
     "status",
     "Look",
-    __doc__,
+    """The present month at a glance: limits, spend, models, categories.
+
+    Without --user: the default user (COST_TRACKER_USER, else 1).
+    """,
     ("status", "status --user rpatel --json"),
     only,
     _facts,

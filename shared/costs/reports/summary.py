@@ -1,4 +1,4 @@
-"""The last days, today included, by day, model and category."""
+"""``summary``: the last days."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _question(days: int, **given: Any) -> Question:
 SPEC: Final = Spec(
     "summary",
     "Look",
-    __doc__,
+    """The last days, today included, by day, model and category.""",
     ("summary", "summary --days 30 --user rpatel"),
     _question,
     period_facts,

@@ -1,7 +1,4 @@
-"""Spend by day, week or month as a chart, with the change from each to the next.
-
-Without dates: the last 30 days, 13 weeks or 12 months.
-"""
+"""``trend``: spend by day, week or month as a chart, and what grows."""
 
 from __future__ import annotations
 
@@ -188,7 +185,10 @@ def _question(step: Step, by: str | None, span: Span, **given: Any) -> Question:
 SPEC: Final = Spec(
     "trend",
     "Look",
-    __doc__,
+    """Spend by day, week or month as a chart, with the change from each to the next.
+
+    Without dates: the last 30 days, 13 weeks or 12 months.
+    """,
     ("trend", "trend --period weekly --by stage", "trend --period monthly --service openai"),
     _question,
     trend_facts,

@@ -1,8 +1,4 @@
-"""Account for every byte of every known ledger, or of those named.
-
-Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
-index or a charge does not agree with the lines; 3 when a ledger could not be read.
-"""
+"""``verify``: what every byte of the ledgers is, and whether the charges follow from their prices."""
 
 from __future__ import annotations
 
@@ -317,7 +313,11 @@ def _prices(audit: PriceAudit) -> dict[str, object]:
 SPEC: Final = Spec(
     "verify",
     "Keep in order",
-    __doc__,
+    """Account for every byte of every known ledger, or of those named.
+
+    Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
+    index or a charge does not agree with the lines; 3 when a ledger could not be read.
+    """,
     ("verify", "verify out/2026-11-22/job-20261122-rpatel-0001", "verify --prices"),
     VerifyQuestion,
     verify_facts,

@@ -1,8 +1,4 @@
-"""The same work on other models: your own calls, repriced with their own tokens.
-
-Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
-the tag interactive are not sent with a tier that answers late: batch, flex.
-"""
+"""``whatif``: the same work on other models."""
 
 from __future__ import annotations
 
@@ -174,7 +170,11 @@ def _question(swaps: Sequence[Swap], tier: str | None, **given: Any) -> WhatIfQu
 SPEC: Final = Spec(
     "whatif",
     "Save",
-    __doc__,
+    """The same work on other models: your own calls, repriced with their own tokens.
+
+    Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
+    the tag interactive are not sent with a tier that answers late: batch, flex.
+    """,
     (
         "whatif --swap openai/gpt-4=openai/gpt-4o",
         "whatif --swap openai/gpt-4o=openai/gpt-4o-mini --stage 13_ai_summarization --days 90",

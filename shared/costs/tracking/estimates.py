@@ -62,7 +62,9 @@ def _workspace_of(_cwd: Path, _variables: tuple[str | None, ...]) -> Workspace:
 
 def _charge(workspace: Workspace, call: Call) -> Charge | None:
     catalogue = workspace.loaded_catalogue().catalogue
-    verdict = catalogue.charge(call.service, call.model, call.usage, workspace.clock(), call.service_tier)
+    verdict = catalogue.charge(
+        call.service, call.model, call.usage, workspace.clock(), call.service_tier, call.region
+    )
     if isinstance(verdict, Unpriced):
         log.warning("unpriced: %s", verdict.reason)
         return None

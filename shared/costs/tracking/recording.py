@@ -14,7 +14,7 @@ from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
 from ..ledger.recorder import Recorder
-from ..model import Charge, Entry, PricedBy, Unpriced
+from ..model import NO_UNITS, Charge, Entry, PricedBy, Unpriced
 from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
 from ..platform import host_name
 from ..rollup import Query
@@ -120,7 +120,9 @@ class Recording:
             model=call.model,
             usage=call.usage,
             charge=charge,
+            unpriced_units=charge.missing if charge is not None else NO_UNITS,
             service_tier=call.service_tier,
+            region=call.region,
             operation=_safe_text(call.operation),
             description=_safe_text(call.description),
             workflow=_safe_text(call.workflow or self._job.work.workflow),
@@ -158,7 +160,7 @@ class Recording:
         catalogue = self.catalogue()
         if catalogue is None:
             return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
-        return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier)
+        return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
 
     def _is_local(self, entry: Entry) -> bool:
         if entry.charge is None or entry.charge.parts:

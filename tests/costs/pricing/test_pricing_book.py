@@ -13,7 +13,7 @@ from shared.costs.money import json_number
 from shared.costs.pricing.book import PriceBook, edition
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.rates import UNITS, Rate, from_plain, to_plain
-from shared.costs.pricing.reading import read_book
+from shared.costs.pricing.reading import _PER_UNIT, read_book
 from shared.costs.pricing.sources import DATA
 from shared.costs.yaml_strict import parse
 
@@ -239,8 +239,7 @@ def test_every_unit_can_be_priced_in_a_file() -> None:
         "per_million_tokens: {"
         + ", ".join(f"{part}: 1" for part, unit in UNITS.items() if "tokens_" in unit.field)
         + "}"
-        "\n    per_audio_minute: 1\n    per_million_characters: 1\n    per_image: 1"
-        "\n    per_thousand_pages: 1\n    per_thousand_requests: 1\n    per_thousand_web_searches: 1"
+        + "".join(f"\n    {key}: 1" for key in _PER_UNIT)
     )
     found = book(text).find("acme/one")
     assert found is not None

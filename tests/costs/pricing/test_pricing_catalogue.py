@@ -55,11 +55,45 @@ def test_the_users_price_comes_first_from_its_date_on(prices: Path) -> None:
     assert charge(catalogue, "openai", "gpt-4o", datetime(2026, 5, 31, tzinfo=UTC)).total == from_usd("2.50")
 
 
-def test_a_tier_of_the_users_own_price_is_never_taken_from_elsewhere(prices: Path) -> None:
+@pytest.mark.parametrize(
+    ("usage", "tier", "parts"),
+    [
+        # What the user's price names is the user's; the rest is the list's, cache and tiers too.
+        (Usage(1_000_000, 1_000_000), None, {"input": "2", "output": "8"}),
+        (Usage(1_000_000, tokens_cached=400_000), None, {"input": "1.2", "cached": "0.5"}),
+        (Usage(1_000_000, 1_000_000), "batch", {"input": "1.25", "output": "5"}),
+        (Usage(1_000_000, file_searches=2), None, {"input": "2", "file_searches": "0.005"}),
+    ],
+)
+def test_the_users_price_keeps_what_it_does_not_name(
+    prices: Path, usage: Usage, tier: str | None, parts: dict[str, str]
+) -> None:
     prices.write_text(NEGOTIATED)
-    found = Catalogue.load(None, prices).charge("openai", "gpt-4o", Usage(5, 5), NOW, "batch")
+    found = Catalogue.load(None, prices).charge("openai", "gpt-4o", usage, NOW, tier)
+    assert isinstance(found, Charge)
+    assert dict(found.parts) == {part: from_usd(usd) for part, usd in parts.items()}
+    assert found.priced_by.source == "profile"
+    assert "+catalogue:" in found.priced_by.version
+
+
+def test_a_tier_that_nobody_prices_is_not_the_users_price(prices: Path) -> None:
+    prices.write_text(NEGOTIATED)
+    found = Catalogue.load(None, prices).charge("openai", "gpt-4o", Usage(5, 5), NOW, "flex")
     assert isinstance(found, Unpriced)
-    assert "your own price of openai/gpt-4o has no batch tier" in found.reason
+    assert "your own price of openai/gpt-4o has no flex tier" in found.reason
+
+
+def test_a_price_by_another_unit_is_not_filled_in(prices: Path) -> None:
+    """A price by the minute stands for itself: the list's tokens would be paid beside it."""
+    prices.write_text(
+        "models: {openai/gpt-4o-transcribe: {since: 2026-01-01, source: x, per_audio_minute: 0.006,"
+        " included: [input, output]}}\n"
+    )
+    found = Catalogue.load(None, prices).charge(
+        "openai", "gpt-4o-transcribe", Usage(100, 10, audio_seconds=60), NOW
+    )
+    assert isinstance(found, Charge)
+    assert dict(found.parts) == {"audio_seconds": from_usd("0.006")}
 
 
 def test_a_missing_file_is_no_file(tmp_path: Path) -> None:
@@ -153,7 +187,6 @@ CACHED = Usage(tokens_input=1_000, tokens_cached=400, tokens_output=100)
         ("openai", "gpt-4o", "0.00175"),  # its batch table: cached input costs what input does
         ("anthropic", "claude-3-5-haiku", "0.000456"),  # caching counts on top of the batch discount
         ("google", "gemini-2.5-flash", "0.000227"),  # cached input keeps its price
-        ("openai", "gpt-4.1", None),  # nobody stated what cached input cost in a batch then
         ("google", "claude-3-5-sonnet", None),  # Gemini's rule is for Gemini models
         ("groq", "llama-3.3-70b-versatile", None),  # no rule at that time
         ("openai", "gpt-3.5-turbo-1106", None),  # excepted from the rule
@@ -166,6 +199,13 @@ def test_cached_tokens_in_a_batch(service: str, model: str, usd: str | None) -> 
     else:
         assert isinstance(found, Charge)
         assert found.total == from_usd(usd)
+
+
+def test_what_a_batch_makes_of_a_cache_is_missing_where_nobody_states_it() -> None:
+    found = OWN.charge("openai", "gpt-4.1", CACHED, datetime(2025, 9, 1, tzinfo=UTC), "batch")
+    assert isinstance(found, Charge)
+    assert dict(found.parts) == {"input": from_usd("0.0006"), "output": from_usd("0.0004")}
+    assert dict(found.missing) == {"tokens_cached": 400}
 
 
 def test_a_batch_that_is_not_cheaper_costs_what_its_table_says() -> None:

@@ -31,6 +31,9 @@ def test_every_rate_since_when_and_from_where() -> None:
         "$1.25 per million cached input tokens",
         "$10 per million output tokens",
         "$10 per thousand web searches",
+        "$25 per thousand searches of the preview tool",
+        "$2.5 per thousand file searches",
+        "$0.03 per container",
     ]
     assert {price.source for price in found.prices} == {"catalogue", "genai-prices"}
     assert {price.tier for price in found.prices} >= {None, "batch", "priority"}

@@ -24,7 +24,7 @@ from shared.costs.pricing.names import (
         (" OpenAI ", "openai"),
         ("bedrock", "aws"),
         ("xai", "x-ai"),
-        ("gcp.vertex_ai", "google"),
+        ("gcp.vertex_ai", "vertex"),
         ("az.ai.openai", "azure"),
         ("my-own-server", "my-own-server"),
     ],
@@ -45,8 +45,8 @@ def test_services(name: str, expected: str) -> None:
         ("models/gemini-1.5-pro", "gemini-1.5-pro"),
         ("gemini/models/gemini-1.5-pro", "gemini-1.5-pro"),
         ("projects/p/locations/l/publishers/google/models/gemini-1.5-pro", "gemini-1.5-pro"),
-        ("sonnet", "claude-sonnet-4"),
-        ("claude-haiku", "claude-haiku-4-5"),
+        ("sonnet", "claude-sonnet-5-5"),
+        ("claude-haiku", "claude-haiku-5-5"),
         ("meta-llama/Llama-3-70b", "meta-llama/llama-3-70b"),
         ("claude-sonnet-4-5-my-finetune", "claude-sonnet-4-5-my-finetune"),
         ("", ""),
@@ -109,7 +109,7 @@ def test_version_marks(name: str, expected: str | None) -> None:
 
 
 def test_families() -> None:
-    assert generations("sonnet")[0] == "claude-sonnet-4"
+    assert generations("sonnet")[0] == "claude-sonnet-5-5"
     assert generations("claude-opus")[-1] == "claude-3-opus"
     assert generations("claude-3-opus") == ()
 

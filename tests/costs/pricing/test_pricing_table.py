@@ -166,9 +166,7 @@ def test_audio_and_other_units(catalogue: Catalogue, name: str, usage: Usage, to
     assert usd(catalogue, name, usage) == from_usd(total)
 
 
-@pytest.mark.parametrize(
-    "usage", [Usage(tokens_input=9), Usage(tokens_output=9), Usage(9, 9, audio_seconds=60)]
-)
+@pytest.mark.parametrize("usage", [Usage(tokens_input=9), Usage(tokens_output=9)])
 def test_whisper_has_no_price_for_tokens(catalogue: Catalogue, usage: Usage) -> None:
     found = catalogue.charge("openai", "whisper-1", usage, NOW)
     assert isinstance(found, Unpriced)
@@ -296,13 +294,13 @@ def test_a_bare_family_name_means_the_newest_of_its_day(catalogue: Catalogue) ->
     assert found.priced_by.model == "anthropic/claude-3-haiku"
 
 
-TIERS = ["scale", "turbo", "auto", "Flex!", "standard "]
+TIERS = ["scale", "turbo", "unconfirmed", "Flex!", "standard ", "auto"]
 
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_an_unknown_tier_never_gets_the_standard_price(catalogue: Catalogue, tier: str) -> None:
     found = catalogue.charge("openai", "gpt-4o", Usage(1_000, 1_000), NOW, tier)
-    if tier.strip() == "standard":
+    if tier.strip() in {"standard", "auto"}:
         assert isinstance(found, Charge)
     else:
         assert isinstance(found, Unpriced)

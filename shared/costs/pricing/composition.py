@@ -1,0 +1,153 @@
+"""Put a price together: what a source says, what it leaves to the list, a tier's rule, uplifts, a discount.
+
+Pure, and the one place that does so: a charge is recomputed by the same steps that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple, TypeVar
+
+from .book import Discount, Fee, PriceBook, Surcharge
+from .rates import Price, PriceList, Rates
+
+_Rule = TypeVar("_Rule", Surcharge, Fee)
+
+_NOT_TOKENS: Final = frozenset(
+    {"audio_seconds", "characters", "images", "pages", "video_seconds", "gpu_seconds", "session_seconds"}
+)
+"""Units that a model is billed by instead of tokens: a price with one of them is a price of its own."""
+
+
+class Composed(NamedTuple):
+    """A price, and which books had a part in it beside the source itself."""
+
+    price: Price
+    by_own: bool = False
+    by_user: bool = False
+    by_list: bool = False
+
+
+class Ingredients(NamedTuple):
+    """All that a price is put together from.
+
+    ``prices`` is what the source says. ``base`` is the list price of the same model that fills in what the
+    user's own price does not name. ``own`` is the project's book, for tiers and uplifts; ``user`` the
+    user's book, for uplifts and discounts; ``service`` the one that the call names.
+    """
+
+    prices: PriceList
+    service: str
+    own: PriceBook | None = None
+    user: PriceBook | None = None
+    base: PriceList | None = None
+    users: bool = False
+
+
+def compose(of: Ingredients, at: datetime, tier: str | None, region: str | None) -> Composed | None:
+    """Return the price that holds at the instant ``at`` under a tier, in a region; ``None`` without one."""
+    found = _users(of, at, tier) if of.users else _listed(of, of.prices, at, tier)
+    if found is None:
+        return None
+    price, by_own, by_user, by_list = found
+    for book, ours in ((of.own, True), (of.user, False)):
+        if book is None or (ours and of.users):
+            continue  # the user's own price says what is paid
+        for rule in _about(book.surcharges, of):
+            if rule.holds(at, tier, region):
+                price = rule.applied(price, region)
+                by_own, by_user = by_own or ours, by_user or not ours
+    if of.user is not None and not of.users and (rule_ := _agreed(of, at)) is not None:
+        price, by_user = rule_.applied(price), True
+    return Composed(price, by_own, by_user, by_list)
+
+
+def rules_of(of: Ingredients, tier: str | None) -> list[Discount | Surcharge | Fee]:
+    """Return every rule that may bear on the price at some date: for telling when it changes."""
+    provider = of.prices.name.partition("/")[0]
+    rules: list[Discount | Surcharge | Fee] = []
+    for book in (of.own, of.user):
+        if book is not None:
+            rules += [*_about(book.surcharges, of), *_about(book.fees, of)]
+            rules += [rule for rule in map(book.discount, (of.service, provider)) if rule is not None]
+    if of.own is not None and tier is not None and (rule := of.own.tier(provider, tier)) is not None:
+        rules.append(rule)
+    return rules
+
+
+def _listed(of: Ingredients, prices: PriceList, at: datetime, tier: str | None) -> Composed | None:
+    """Return the list price: the model's own for the tier, or the standard one by the provider's rule."""
+    price, by_own = prices.at(at, tier), False
+    if price is None and tier is not None and of.own is not None:
+        rule = of.own.tier(prices.name.partition("/")[0], tier)
+        standard = prices.at(at)
+        if rule is not None and standard is not None and rule.active(at, prices.name):
+            price, by_own = rule.applied(standard), True
+    if price is None:
+        return None
+    if of.own is not None and not price.free:
+        for fee in _about(of.own.fees, of):
+            if fee.holds(at):
+                price, by_own = fee.added(price), True
+    return Composed(price, by_own=by_own)
+
+
+def _users(of: Ingredients, at: datetime, tier: str | None) -> Composed | None:
+    """Return the user's own price, with the list's rates for what it does not name."""
+    mine = of.prices.at(at, tier)
+    standard = of.prices.at(at)
+    if standard is None:
+        return None
+    listed = _listed(of._replace(users=False), of.base, at, tier) if of.base is not None else None
+    if mine is None:
+        if listed is None or not fills(standard):
+            return None
+        return listed._replace(by_list=True)
+    if listed is None or not fills(mine):
+        return Composed(mine)
+    filled = _filled(mine, listed.price)
+    return Composed(filled, listed.by_own, False, True) if filled is not mine else Composed(mine)
+
+
+def fills(price: Price) -> bool:
+    """Whether a price leaves to the list what it does not name: one for tokens, in part."""
+    return not price.free and not _NOT_TOKENS & price.rates.keys()
+
+
+def _filled(mine: Price, listed: Price) -> Price:
+    if not listed.parts - mine.parts or listed.free or _NOT_TOKENS & listed.rates.keys():
+        return mine
+    sizes = sorted({size for size, _ in (*mine.above, *listed.above)})
+    return mine._replace(
+        rates=_merged(mine.rates, listed.rates),
+        above=tuple((n, _merged(_at(mine, n), _at(listed, n))) for n in sizes),
+        included=mine.included | listed.included,
+        unknown=(mine.unknown | listed.unknown) - mine.rates.keys(),
+        unverified=mine.unverified or listed.unverified,
+    )
+
+
+def _at(price: Price, threshold: int) -> Rates:
+    return price.rates_for(threshold + 1)
+
+
+def _merged(mine: Rates, listed: Rates) -> Rates:
+    return {**listed, **mine}
+
+
+def _about(rules: Iterable[_Rule], of: Ingredients) -> list[_Rule]:
+    """Return the rules that are about the model, as the service that is called sells it."""
+    name = f"{of.service}/{of.prices.name.partition('/')[2]}"
+    return [rule for rule in rules if rule.covers(name)]
+
+
+def _agreed(of: Ingredients, at: datetime) -> Discount | None:
+    """Return the discount that the user agreed with the service that was called, or with the model's own."""
+    if of.user is None:
+        return None
+    for service in dict.fromkeys((of.service, of.prices.name.partition("/")[0])):
+        rule = of.user.discount(service)
+        if rule is not None:
+            return rule if rule.active(at, of.prices.name) else None
+    return None
