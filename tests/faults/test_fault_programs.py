@@ -5,7 +5,9 @@ from __future__ import annotations
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,7 @@ from scripts.bench import (
     reprice,
 )
 from scripts.faults import (
+    cancellation,
     damage,
     disk_full,
     gate_storm,
@@ -34,8 +37,11 @@ from scripts.faults import (
     index_kills,
     index_model,
     kill_storm,
+    lifecycle,
     lock_hygiene,
     mutation_check,
+    new_jobs,
+    signals,
     stopped_holder,
     syscall_faults,
 )
@@ -52,7 +58,14 @@ SHORT: dict[str, tuple[ModuleType, str]] = {
     "system calls": (syscall_faults, "--cases 60"),
     "disk full": (disk_full, "--entries 150"),
     "stopped holder": (stopped_holder, "--calls 1 --only everything"),
+    "new jobs": (new_jobs, "--rounds 1 --processes 20"),
+    "lifecycle": (lifecycle, "--steps 120"),
+    "signals": (signals, "--interrupts 300 --rounds 2"),
+    "cancellation": (cancellation, "--rounds 60"),
 }
+AWAITED = {"new jobs", "lifecycle", "signals", "cancellation"}
+"""What fails on the index and holds on the store that takes its place."""
+
 LONG: dict[str, tuple[ModuleType, str]] = {
     "kill storm": (kill_storm, ""),
     "truncation": (damage, "truncation"),
@@ -63,6 +76,10 @@ LONG: dict[str, tuple[ModuleType, str]] = {
     "disk full": (disk_full, "--entries 5000"),
     "stopped holder": (stopped_holder, "--calls 20"),
     "mutation check": (mutation_check, ""),
+    "new jobs": (new_jobs, ""),
+    "lifecycle": (lifecycle, ""),
+    "signals": (signals, ""),
+    "cancellation": (cancellation, ""),
 }
 BENCHMARKS = (
     gate,
@@ -87,13 +104,19 @@ def run(program: ModuleType, arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", SHORT)
+def awaiting(names: Iterable[str]) -> list[Any]:
+    """Mark what does not hold yet."""
+    mark = pytest.mark.xfail(reason="holds once the store is there", strict=False)
+    return [pytest.param(name, marks=mark if name in AWAITED else ()) for name in names]
+
+
+@pytest.mark.parametrize("name", awaiting(SHORT))
 def test_it_holds(name: str) -> None:
     assert "held: " in run(*SHORT[name])
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("name", awaiting(LONG))
 def test_it_holds_at_full_length(name: str) -> None:
     assert "held: " in run(*LONG[name])
 

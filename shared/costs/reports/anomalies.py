@@ -1,4 +1,7 @@
-"""``anomalies``: what cost unlike its kind, and which jobs caused it."""
+"""Jobs, stages and days that cost unlike their kind, and how much beyond the usual.
+
+Compared per minute of audio, per 1,000 tokens, per job and per day. Without dates: the last 30 days.
+"""
 
 from __future__ import annotations
 
@@ -184,10 +187,7 @@ def _question(span: Span, **given: Any) -> Question:
 SPEC: Final = Spec(
     "anomalies",
     "Look",
-    """Jobs, stages and days that cost unlike their kind, and how much beyond the usual.
-
-    Compared per minute of audio, per 1,000 tokens, per job and per day. Without dates: the last 30 days.
-    """,
+    __doc__,
     ("anomalies", "anomalies --days 90 --stage 06_whisperx_asr", "anomalies --user rpatel --json"),
     _question,
     anomaly_facts,

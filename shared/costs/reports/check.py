@@ -1,4 +1,7 @@
-"""``check``: the answers for a script, and why."""
+"""Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
+
+With --strict 1 also when an alert threshold is crossed. Without --user: the default user.
+"""
 
 from __future__ import annotations
 
@@ -209,10 +212,7 @@ def _question(user: str | None, strict: bool, job: str | None, **bounds: Any) ->
 SPEC: Final = Spec(
     "check",
     "Budgets",
-    """Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
-
-    With --strict 1 also when an alert threshold is crossed. Without --user: the default user.
-    """,
+    __doc__,
     (
         "check",
         "check --user rpatel --strict --forecast",

@@ -1,4 +1,7 @@
-"""``compare-models``: the same work on several models."""
+"""The same work on several models, the cheapest first: those named, or all with a price for it.
+
+Whether they do the work as well is for you to judge.
+"""
 
 from __future__ import annotations
 
@@ -83,10 +86,7 @@ def _times(cost: Nanos | None, base: Nanos | None) -> str:
 SPEC: Final = Spec(
     "compare-models",
     "Save",
-    """The same work on several models, the cheapest first: those named, or all with a price for it.
-
-    Whether they do the work as well is for you to judge.
-    """,
+    __doc__,
     (
         "compare-models --input-tokens 3000 --output-tokens 1000",
         "compare-models gpt-4o gpt-4o-mini claude-3-haiku --input-tokens 3000",

@@ -1,6 +1,7 @@
-"""``doctor``: what is wrong with the set-up or the ledgers, and how to mend it.
+"""What is wrong with your set-up or your ledgers, and how to mend it.
 
-Each finding is asked for apart, so that one failure hides no other.
+Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
+reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
 """
 
 from __future__ import annotations
@@ -324,11 +325,7 @@ def doctor_report(facts: DoctorFacts) -> Report:
 SPEC: Final = Spec(
     "doctor",
     "Keep in order",
-    """What is wrong with your set-up or your ledgers, and how to mend it.
-
-    Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
-    reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
-    """,
+    __doc__,
     ("doctor", "doctor --json"),
     lambda: None,
     doctor_facts,

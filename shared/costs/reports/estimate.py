@@ -1,4 +1,9 @@
-"""``estimate`` and ``compare-models``: what work will cost, before it is done."""
+"""What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
+
+From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
+input tokens, against what is left of the month. Exit code 3 when MODEL has no price, or there are
+no earlier jobs.
+"""
 
 from __future__ import annotations
 
@@ -314,12 +319,7 @@ WORK: Final = Group(
 SPEC: Final = Spec(
     "estimate",
     "Save",
-    """What work will cost: on a MODEL, by its price; without one, by what your earlier jobs cost.
-
-    From earlier jobs: the median and the 90th percentile by stage, per audio minute or per 1,000
-    input tokens, against what is left of the month. Exit code 3 when MODEL has no price, or there are
-    no earlier jobs.
-    """,
+    __doc__,
     (
         "estimate gpt-4o --input-tokens 1500 --output-tokens 300 --calls 200",
         "estimate openai/whisper-1 --audio-minutes 90",

@@ -1,4 +1,9 @@
-"""``explain``: why two months, weeks, days or jobs cost differently, to the nano-dollar."""
+"""Why B cost more or less than A: the difference split exactly by reason.
+
+A and B are months (2026-11), weeks (2026-W47), days (2026-11-22), stretches
+(2026-11-01..2026-11-15) or jobs. The reasons: retries, volume, models, tiers, caching, size of
+the calls, and prices; they add up to the difference.
+"""
 
 from __future__ import annotations
 
@@ -225,12 +230,7 @@ def _part(part: Part) -> dict[str, object]:
 SPEC: Final = Spec(
     "explain",
     "Look",
-    """Why B cost more or less than A: the difference split exactly by reason.
-
-    A and B are months (2026-11), weeks (2026-W47), days (2026-11-22), stretches
-    (2026-11-01..2026-11-15) or jobs. The reasons: retries, volume, models, tiers, caching, size of
-    the calls, and prices; they add up to the difference.
-    """,
+    __doc__,
     (
         "explain 2026-10 2026-11",
         "explain 2026-W45 2026-W46 --user rpatel",

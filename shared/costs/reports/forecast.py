@@ -1,4 +1,7 @@
-"""``forecast``: where the month ends, and when each limit is reached."""
+"""Where this month will end, by weekday, and when each limit is reached.
+
+Without --user: everyone, against the organization's limit.
+"""
 
 from __future__ import annotations
 
@@ -197,10 +200,7 @@ def _iso(day: date | None) -> str | None:
 SPEC: Final = Spec(
     "forecast",
     "Look",
-    """Where this month will end, by weekday, and when each limit is reached.
-
-    Without --user: everyone, against the organization's limit.
-    """,
+    __doc__,
     ("forecast", "forecast --user rpatel --json"),
     UserMonth,
     forecast_facts,

@@ -1,4 +1,7 @@
-"""``report`` and its presets ``status``, ``summary``, ``stats``: any time, broken down as asked."""
+"""Any stretch of time, filtered and broken down as you ask.
+
+Without dates: the present month. Without --by: by model and by category.
+"""
 
 from __future__ import annotations
 
@@ -220,10 +223,7 @@ def _question(by: Sequence[str], **given: Any) -> Question:
 SPEC: Final = Spec(
     "report",
     "Look",
-    """Any stretch of time, filtered and broken down as you ask.
-
-    Without dates: the present month. Without --by: by model and by category.
-    """,
+    __doc__,
     (
         "report --days 7 --by stage --by user",
         "report --since 2026-11-01 --until 2026-11-15 --model openai/gpt-4o",

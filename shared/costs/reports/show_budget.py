@@ -1,4 +1,7 @@
-"""``show-budget``: where the month stands, where it is going, and what to change."""
+"""Where the budget stands, where it is going, and what to change.
+
+Without --user: the default user (COST_TRACKER_USER, else 1).
+"""
 
 from __future__ import annotations
 
@@ -290,10 +293,7 @@ def _usd(amount: Nanos | None) -> float | None:
 SPEC: Final = Spec(
     "show-budget",
     "Look",
-    """Where the budget stands, where it is going, and what to change.
-
-    Without --user: the default user (COST_TRACKER_USER, else 1).
-    """,
+    __doc__,
     ("show-budget", "show-budget --user rpatel --month 2026-10", "show-budget --json"),
     UserMonth,
     budget_facts,

@@ -1,4 +1,7 @@
-"""``show-job``: the receipt of one job."""
+"""The receipt of one job: its stages, models, retries and unpriced calls.
+
+JOB is the exact id, which is the name of the job's directory, or the directory itself.
+"""
 
 from __future__ import annotations
 
@@ -298,10 +301,7 @@ def _line(line: Line) -> dict[str, object]:
 SPEC: Final = Spec(
     "show-job",
     "Look",
-    """The receipt of one job: its stages, models, retries and unpriced calls.
-
-    JOB is the exact id, which is the name of the job's directory, or the directory itself.
-    """,
+    __doc__,
     ("show-job job-20261122-rpatel-0001", "show-job out/latest/"),
     only,
     job_facts,

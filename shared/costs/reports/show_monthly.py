@@ -1,4 +1,7 @@
-"""``show-monthly``: what a month cost, on what, for whom."""
+"""What a month cost, by service, model, stage and user.
+
+Without --user: everyone.
+"""
 
 from __future__ import annotations
 
@@ -240,10 +243,7 @@ def _data(facts: MonthFacts) -> dict[str, object]:
 SPEC: Final = Spec(
     "show-monthly",
     "Look",
-    """What a month cost, by service, model, stage and user.
-
-    Without --user: everyone.
-    """,
+    __doc__,
     (
         "show-monthly",
         "show-monthly --month 2026-10 --user rpatel",

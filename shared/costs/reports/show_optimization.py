@@ -1,4 +1,11 @@
-"""``show-optimization``: what the same calls would have cost otherwise, and what to change."""
+"""What your own calls would have cost on other models, in batches, or locally.
+
+Every call is repriced with its own tokens, on its own day. Savings that exclude each other are
+not added up. Without --user: everyone. Without dates: the present month.
+
+Calls with the tag "interactive" are not proposed for batches. Where calls carry an outcome or a
+quality in their metadata, it also shows what a result and a point of quality cost.
+"""
 
 from __future__ import annotations
 
@@ -342,14 +349,7 @@ def _option(option: Option, facts: OptimizationFacts) -> dict[str, object]:
 SPEC: Final = Spec(
     "show-optimization",
     "Save",
-    """What your own calls would have cost on other models, in batches, or locally.
-
-    Every call is repriced with its own tokens, on its own day. Savings that exclude each other are
-    not added up. Without --user: everyone. Without dates: the present month.
-
-    Calls with the tag "interactive" are not proposed for batches. Where calls carry an outcome or a
-    quality in their metadata, it also shows what a result and a point of quality cost.
-    """,
+    __doc__,
     ("show-optimization", "show-optimization --user rpatel --days 90", "show-optimization --json"),
     SavingsQuestion,
     optimization_facts,

@@ -61,14 +61,14 @@ class Group(NamedTuple):
 class Spec(NamedTuple, Generic[Q, F]):
     """A report: its name, its words, and the functions that answer it.
 
-    ``question`` gets the values of the options by field; ``ask`` reads what the question needs;
-    ``report`` is pure. ``watch`` tells that it may be shown again and again; without ``prepares`` no cost
-    storage is made for it.
+    ``help`` is the module's docstring. ``question`` gets the values of the options by field; ``ask`` reads
+    what the question needs; ``report`` is pure. ``watch`` tells that it may be shown again and again;
+    without ``prepares`` no cost storage is made for it.
     """
 
     name: str
     section: str
-    help: str
+    help: str | None
     examples: Sequence[str]
     question: Callable[..., Q]
     ask: Callable[[Reader, Q], F]

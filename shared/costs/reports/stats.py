@@ -1,4 +1,4 @@
-"""``stats``: spend by day, week or month."""
+"""Spend by day, week or month, then by model and category."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _question(step: Step, **given: Any) -> Question:
 SPEC: Final = Spec(
     "stats",
     "Look",
-    """Spend by day, week or month, then by model and category.""",
+    __doc__,
     ("stats --period weekly", "stats --period monthly --service openai"),
     _question,
     period_facts,

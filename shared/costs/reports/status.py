@@ -1,4 +1,7 @@
-"""``status``: the present month at a glance."""
+"""The present month at a glance: limits, spend, models, categories.
+
+Without --user: the default user (COST_TRACKER_USER, else 1).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,7 @@ def _facts(reader: Reader, user: str | None) -> PeriodFacts:
 SPEC: Final = Spec(
     "status",
     "Look",
-    """The present month at a glance: limits, spend, models, categories.
-
-    Without --user: the default user (COST_TRACKER_USER, else 1).
-    """,
+    __doc__,
     ("status", "status --user rpatel --json"),
     only,
     _facts,

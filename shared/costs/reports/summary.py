@@ -1,4 +1,4 @@
-"""``summary``: the last days."""
+"""The last days, today included, by day, model and category."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _question(days: int, **given: Any) -> Question:
 SPEC: Final = Spec(
     "summary",
     "Look",
-    """The last days, today included, by day, model and category.""",
+    __doc__,
     ("summary", "summary --days 30 --user rpatel"),
     _question,
     period_facts,

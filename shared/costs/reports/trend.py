@@ -1,4 +1,7 @@
-"""``trend``: spend by day, week or month as a chart, and what grows."""
+"""Spend by day, week or month as a chart, with the change from each to the next.
+
+Without dates: the last 30 days, 13 weeks or 12 months.
+"""
 
 from __future__ import annotations
 
@@ -185,10 +188,7 @@ def _question(step: Step, by: str | None, span: Span, **given: Any) -> Question:
 SPEC: Final = Spec(
     "trend",
     "Look",
-    """Spend by day, week or month as a chart, with the change from each to the next.
-
-    Without dates: the last 30 days, 13 weeks or 12 months.
-    """,
+    __doc__,
     ("trend", "trend --period weekly --by stage", "trend --period monthly --service openai"),
     _question,
     trend_facts,

@@ -1,4 +1,8 @@
-"""``verify``: what every byte of the ledgers is, and whether the charges follow from their prices."""
+"""Account for every byte of every known ledger, or of those named.
+
+Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
+index or a charge does not agree with the lines; 3 when a ledger could not be read.
+"""
 
 from __future__ import annotations
 
@@ -313,11 +317,7 @@ def _prices(audit: PriceAudit) -> dict[str, object]:
 SPEC: Final = Spec(
     "verify",
     "Keep in order",
-    """Account for every byte of every known ledger, or of those named.
-
-    Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
-    index or a charge does not agree with the lines; 3 when a ledger could not be read.
-    """,
+    __doc__,
     ("verify", "verify out/2026-11-22/job-20261122-rpatel-0001", "verify --prices"),
     VerifyQuestion,
     verify_facts,

@@ -1,4 +1,8 @@
-"""``whatif``: the same work on other models."""
+"""The same work on other models: your own calls, repriced with their own tokens.
+
+Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
+the tag interactive are not sent with a tier that answers late: batch, flex.
+"""
 
 from __future__ import annotations
 
@@ -170,11 +174,7 @@ def _question(swaps: Sequence[Swap], tier: str | None, **given: Any) -> WhatIfQu
 SPEC: Final = Spec(
     "whatif",
     "Save",
-    """The same work on other models: your own calls, repriced with their own tokens.
-
-    Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
-    the tag interactive are not sent with a tier that answers late: batch, flex.
-    """,
+    __doc__,
     (
         "whatif --swap openai/gpt-4=openai/gpt-4o",
         "whatif --swap openai/gpt-4o=openai/gpt-4o-mini --stage 13_ai_summarization --days 90",

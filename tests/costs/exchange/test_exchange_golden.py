@@ -21,7 +21,7 @@ from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
 from shared.costs.model import Charge, PricedBy, Usage
 from shared.costs.money import Nanos
-from tests.support.golden import WIDTHS, check, check_report
+from tests.support.golden import WIDTH, check, check_report
 
 PRICED = PricedBy("profile", "prices.yaml:3", "azure/gpt-4o", unverified=True)
 ENTRIES = [
@@ -91,8 +91,7 @@ def test_the_answer_of_a_query() -> None:
     )
     answer = Answer(("stage", "cost", "calls", "share", "late", "at"), rows)
     for name, given in (("query", answer), ("query-empty", Answer(("stage",), ()))):
-        for width in WIDTHS:
-            check(f"{name}-{width}.txt", render(answer_report(given), Canvas(width)))
+        check(f"{name}-{WIDTH}.txt", render(answer_report(given), Canvas(WIDTH)))
         for format_name, pieces in PIECES.items():
             check(f"{name}.{format_name}", "".join(pieces(given)))
 

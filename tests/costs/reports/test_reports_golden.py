@@ -1,4 +1,4 @@
-"""Each view as text at 60, 80 and 120 columns and as JSON, for the histories that people meet."""
+"""Each report as text and as JSON, for the histories that people meet."""
 
 from __future__ import annotations
 
