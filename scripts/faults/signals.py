@@ -43,7 +43,7 @@ from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 
 PROFILE = "budget: {monthly_limit_usd: 100000, block_at_limit: true}\n"
-STUCK_S = 20.0
+STUCK_S = 10.0
 LONGEST_PHASE_S = 0.004
 
 
@@ -291,7 +291,7 @@ def main() -> int:
                 lambda place=place, profile=profile, seed=seed, number=number: storm(  # type: ignore[misc]
                     place, profile, seed, each, bool(number % 2)
                 ),
-                patience_s=60 + each * 0.1,
+                patience_s=30 + each * 0.1,
             )
         except Raised as hung:
             faults["the process hung or died"] += 1

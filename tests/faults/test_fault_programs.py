@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -41,6 +42,7 @@ from scripts.faults import (
     lock_hygiene,
     mutation_check,
     new_jobs,
+    power_cut,
     signals,
     stopped_holder,
     syscall_faults,
@@ -62,8 +64,9 @@ SHORT: dict[str, tuple[ModuleType, str]] = {
     "lifecycle": (lifecycle, "--steps 120"),
     "signals": (signals, "--interrupts 300 --rounds 2"),
     "cancellation": (cancellation, "--rounds 60"),
+    "power cut": (power_cut, "--states 24"),
 }
-AWAITED = {"new jobs", "lifecycle", "signals", "cancellation"}
+AWAITED = {"new jobs", "lifecycle", "signals", "cancellation", "power cut"}
 """What fails on the index and holds on the store that takes its place."""
 
 LONG: dict[str, tuple[ModuleType, str]] = {
@@ -80,6 +83,7 @@ LONG: dict[str, tuple[ModuleType, str]] = {
     "lifecycle": (lifecycle, ""),
     "signals": (signals, ""),
     "cancellation": (cancellation, ""),
+    "power cut": (power_cut, ""),
 }
 BENCHMARKS = (
     gate,
@@ -98,6 +102,8 @@ BENCHMARKS = (
 
 
 def run(program: ModuleType, arguments: str) -> str:
+    if program is power_cut and shutil.which("strace") is None:
+        pytest.skip("strace records the system calls")
     command = [sys.executable, "-m", program.__name__, *arguments.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -119,6 +125,14 @@ def test_it_holds(name: str) -> None:
 @pytest.mark.parametrize("name", awaiting(LONG))
 def test_it_holds_at_full_length(name: str) -> None:
     assert "held: " in run(*LONG[name])
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace records the system calls")
+def test_a_power_cut_without_syncs_loses_something() -> None:
+    command = [sys.executable, "-m", power_cut.__name__, "--states", "12", "--without-sync", "*.jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "acknowledged and in no ledger" in done.stdout
 
 
 def test_each_program_is_run_by_a_test() -> None:
