@@ -80,6 +80,8 @@ class Catalogue:
         self.memory = memory or Memory(None)
         self._offers = Offers(own, overrides, genai, aliases or {})
         self._known: dict[_Key, _Known] = {}
+        self.place = "prices.yaml beside your profile (cost-dashboard init writes both)"
+        """Where a price that is missing would be added, for people."""
 
     @classmethod
     def load(
@@ -95,7 +97,9 @@ class Catalogue:
         """
         memory = Memory(storage.prices_memory if storage else None)
         user = user_book(overrides, memory) if overrides is not None else None
-        return cls(own_book(memory), user, GenaiPrices(memory), aliases, memory)
+        catalogue = cls(own_book(memory), user, GenaiPrices(memory), aliases, memory)
+        catalogue.place = str(overrides) if overrides else catalogue.place
+        return catalogue
 
     # --- what a call costs
 
@@ -124,7 +128,7 @@ class Catalogue:
                 return quote
         amounts = arithmetic.amounts(quote.price, usage)
         if isinstance(amounts, arithmetic.Shortfall):
-            return _unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
+            return self._unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
         return Charge(amounts.parts, quote.priced_by, amounts.missing)
 
     def ceiling(
@@ -149,7 +153,7 @@ class Catalogue:
             most = arithmetic.at_most(price, usage.tokens_input)
             amounts = arithmetic.amounts(most, arithmetic.undiscounted(usage))
             if isinstance(amounts, arithmetic.Shortfall):
-                return _unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
+                return self._unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
             charges.append(Charge(amounts.parts, quote.priced_by, amounts.missing))
         return max(charges, key=lambda charge: charge.total)
 
@@ -170,20 +174,23 @@ class Catalogue:
                 return quote
             standard = offer.prices.at(at)
             if offer.source == PROFILE and standard is not None:
-                return _unpriced(f"your own price of {offer.name} has no {wanted} tier on {_day(at)}")
+                return self._unpriced(f"your own price of {offer.name} has no {wanted} tier on {_day(at)}")
             if offer.prices.complete and standard is None:
                 fault = fault or f"{offer.name} was not offered yet on {_day(at)}"
         if fault:
-            return Unpriced(f"{fault}: check the timestamp of the call, or add a price to config/prices.yaml")
+            return Unpriced(f"{fault}: check the timestamp of the call, or add a price to {self.place}")
         if asked and wanted:
             name = asked[0].name
-            return _unpriced(f"no price for {name} in the service tier {wanted!r} on {_day(at)}")
-        return _unpriced(f"no price for {self.name(service, model)} on {_day(at)}")
+            return self._unpriced(f"no price for {name} in the service tier {wanted!r} on {_day(at)}")
+        return self._unpriced(f"no price for {self.name(service, model)} on {_day(at)}")
 
     def is_free(self, service: str, model: str, at: datetime) -> bool:
         """Whether a model costs an explicit zero at the instant ``at``: local, or listed as free."""
         quote = self.quote(service, model, at)
         return isinstance(quote, Quote) and quote.price.free
+
+    def _unpriced(self, fault: str) -> Unpriced:
+        return Unpriced(f"{fault}: add it to {self.place}, then cost-dashboard reprice")
 
     def is_local(self, service: str, model: str) -> bool:
         """Whether a model runs on the user's own machine, at an explicit price of zero."""
@@ -361,10 +368,6 @@ def _edges_of_day(at: datetime, hours: tuple[int, int] | None) -> Iterator[datet
         for minute in {0, *(hours or ())}:
             with suppress(OverflowError):  # before the first day there is, or after the last
                 yield midnight + timedelta(days=days, minutes=minute)
-
-
-def _unpriced(fault: str) -> Unpriced:
-    return Unpriced(f"{fault}: add it to config/prices.yaml, see cost-dashboard prices check")
 
 
 def _day(at: datetime) -> str:

@@ -94,7 +94,7 @@ def unverified(catalogue: Catalogue, used: Iterable[UsedModel], now: datetime) -
             "unverified",
             by.model,
             f"the price of {by.source} is not verified: {note}",
-            "add the price you are charged to config/prices.yaml",
+            f"add the price you are charged to {catalogue.place}",
         )
 
 

@@ -1,11 +1,12 @@
 """Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
 
-With --strict 1 also when an alert threshold is crossed. Without --user: the default user.
+With --strict 1 also when an alert threshold is crossed. Without --user: the default user; other users with
+calls this month are named, and with --everyone asked about, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -23,6 +24,8 @@ from ..analysis.checks import (
 from ..analysis.jobs import DIMENSIONS as JOB_DIMENSIONS
 from ..analysis.jobs import JobCost, job_cost, jobs_of
 from ..analysis.sums import total
+from ..budgets.limits import Spending
+from ..errors import WrongUsage
 from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
@@ -30,7 +33,7 @@ from .common import Health, doubts, label_of, named, owner
 from .document import Column, Note, Report, Table, Tone
 from .jobs import find_job
 from .projections import limit_forecasts, projected
-from .queries import health, limits_in, monthly, spendings
+from .queries import health, limits_in, monthly, others, spendings
 from .questions import Span
 from .reader import Reader
 from .show_job import entries_of_job
@@ -47,14 +50,18 @@ _TONES: Final[dict[Verdict, Tone]] = {"warning": "warning", "over": "critical", 
 
 
 class CheckFacts(NamedTuple):
-    """What the view needs to know."""
+    """What the report shows. ``user_id`` is ``None`` for everyone.
 
-    user_id: str
+    ``others`` are users with calls this month who were not looked at, and how their own limits stand.
+    """
+
+    user_id: str | None
     period: Period
     checks: Sequence[Check]
     totals: Totals
     strict: bool
     health: Health = Health()
+    others: Mapping[str, Verdict] = MappingProxyType({})
 
     @property
     def exit_code(self) -> int:
@@ -82,46 +89,96 @@ class Bounds(NamedTuple):
 
 
 class CheckQuestion(NamedTuple):
-    """Whose limits, and which bounds besides; with ``strict`` a warning counts as over."""
+    """Whose limits, and which bounds besides; with ``strict`` a warning counts as over.
+
+    Without ``user`` it is the default user, or with ``everyone`` all who have calls this month.
+    """
 
     user: str | None = None
+    everyone: bool = False
     strict: bool = False
     job: str | None = None
     bounds: Bounds = Bounds()
 
 
 def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
-    """Return the answers to all questions that were asked, for a user's present month."""
+    """Return the answers to all questions that were asked, for the present month of a user or of all.
+
+    Raises:
+        WrongUsage: a user and everyone were asked for.
+    """
+    if asked.user and asked.everyone:
+        raise WrongUsage("give --user or --everyone, not both")
     user_id = asked.user or reader.default_user
-    job = find_job(reader, asked.job) if asked.job else None
-    bounds = asked.bounds._replace(job=job)
-    settings = reader.profile.for_user(user_id)
-    period = Span().period(reader.now, settings.timezone)
+    bounds = asked.bounds._replace(job=find_job(reader, asked.job) if asked.job else None)
     reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=user_id)
+    query = _month_query(reader, user_id)
+    rest = [] if asked.user else [user for user in others(reader, query) if user != user_id]
+    checks = [*_of_user(reader, user_id, bounds, f"{user_id}, " if asked.everyone else "")]
+    for user in rest if asked.everyone else ():
+        checks += _of_user(reader, user, bounds, f"{user}, ", shared=False)
     found = health(reader)
-    checks = [*_limits(reader, user_id, period, bounds), *_jobs(reader, query, bounds)]
     if found.problems or found.degraded or found.waiting:
         checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
-    totals = total(reader.index.groups((), query))
+    totals = total(reader.index.groups((), query._replace(user_id=None) if asked.everyone else query))
     if totals.unpriced_calls:
         checks.append(Check("prices", None, None, "warning", "calls without a price"))
-    return CheckFacts(user_id, period, checks, totals, asked.strict, found)
+    return CheckFacts(
+        user_id=None if asked.everyone else user_id,
+        period=_month(reader, user_id),
+        checks=checks,
+        totals=totals,
+        strict=asked.strict,
+        health=found,
+        others={} if asked.everyone else {user: _worst(reader, user) for user in rest},
+    )
 
 
-def _limits(reader: Reader, user_id: str, period: Period, bounds: Bounds) -> Iterator[Check]:
+def _month(reader: Reader, user_id: str) -> Period:
+    return Span().period(reader.now, reader.profile.for_user(user_id).timezone)
+
+
+def _month_query(reader: Reader, user_id: str) -> Query:
+    period = _month(reader, user_id)
+    return Query(start=period.start, end=period.end, user_id=user_id)
+
+
+def _of_user(
+    reader: Reader, user_id: str, bounds: Bounds, whose: str = "", *, shared: bool = True
+) -> Iterator[Check]:
+    """Return what was found of one user, each name after ``whose``; with ``shared`` also of limits of all."""
+    period = _month(reader, user_id)
     standing = spendings(reader, limits_in(reader, user_id, period, bounds.job))
     for spending in standing:
-        yield limit_check(label_of(spending), spending.spent, spending.limit.amount, spending.level)
+        mine = spending.limit.scope.owner is not None
+        if mine or shared:
+            name = f"{whose if mine else ''}{label_of(spending)}"
+            yield limit_check(name, spending.spent, spending.limit.amount, spending.level)
+    if bounds.forecast:
+        yield from _forecasts(reader, user_id, standing, whose, shared=shared)
+    for check in _jobs(reader, _month_query(reader, user_id), bounds):
+        yield check._replace(name=f"{whose}{check.name}")
+
+
+def _forecasts(
+    reader: Reader, user_id: str, standing: Sequence[Spending], whose: str, *, shared: bool
+) -> Iterator[Check]:
     own = monthly(standing, user_id)
-    if not bounds.forecast:
-        return
     if own is not None:
-        found, _ = projected(reader, user_id, period)
-        yield forecast_check("month, forecast", found, own.limit.amount)
+        found, _ = projected(reader, user_id, _month(reader, user_id))
+        yield forecast_check(f"{whose}month, forecast", found, own.limit.amount)
     for other in limit_forecasts(reader, [each for each in standing if each is not own]):
-        limit = other.spending.limit
-        yield forecast_check(f"{label_of(other.spending)}, forecast", other.forecast, limit.amount)
+        mine = other.spending.limit.scope.owner is not None
+        if mine or shared:
+            name = f"{whose if mine else ''}{label_of(other.spending)}, forecast"
+            yield forecast_check(name, other.forecast, other.spending.limit.amount)
+
+
+def _worst(reader: Reader, user_id: str) -> Verdict:
+    """Return how the limits stand that hold for a user alone."""
+    standing = spendings(reader, limits_in(reader, user_id, _month(reader, user_id)))
+    levels = {each.level for each in standing if each.limit.scope.owner is not None}
+    return "over" if "critical" in levels else "warning" if "warning" in levels else "ok"
 
 
 def _jobs(reader: Reader, query: Query, bounds: Bounds) -> Iterator[Check]:
@@ -174,10 +231,10 @@ def check_report(facts: CheckFacts) -> Report:
         if check.note
     ]
     return Report(
-        title=f"Check of {owner(facts.user_id)}: {answer}",
+        title=f"Check of {'everyone' if facts.user_id is None else owner(facts.user_id)}: {answer}",
         subtitle=named(facts.period),
         tables=(Table("Check", columns, rows, empty="No limit is set and nothing else was asked."),),
-        notes=(*notes, *doubts(facts.totals, facts.health)),
+        notes=(*notes, *doubts(facts.totals, facts.health), *_not_asked(facts)),
         data={
             "user_id": facts.user_id,
             "month": facts.period.name,
@@ -187,8 +244,20 @@ def check_report(facts: CheckFacts) -> Report:
             "checks": [_check(check) for check in facts.checks],
             "unpriced_calls": facts.totals.unpriced_calls,
             "incomplete": len(facts.health.problems),
+            "other_users": dict(facts.others),
         },
     )
+
+
+def _not_asked(facts: CheckFacts) -> Iterator[Note]:
+    """Say how other users of the storage stand: a script that forgets --user must not think all is well."""
+    for verdict, words in (("over", "over a limit of their own"), ("warning", "warned")):
+        users = [user for user, found in facts.others.items() if found == verdict]
+        if users:
+            yield Note(f"Not looked at, and {words}: {', '.join(users)}. --everyone looks at all.", "warning")
+    fine = [user for user, found in facts.others.items() if found == "ok"]
+    if fine:
+        yield Note(f"Not looked at, and within their limits: {', '.join(fine)}.")
 
 
 def _shown(amount: Nanos | None) -> Nanos | str:
@@ -205,8 +274,10 @@ def _check(check: Check) -> dict[str, object]:
     }
 
 
-def _question(user: str | None, strict: bool, job: str | None, **bounds: Any) -> CheckQuestion:
-    return CheckQuestion(user, strict, job, Bounds(**bounds))
+def _question(
+    user: str | None, everyone: bool, strict: bool, job: str | None, **bounds: Any
+) -> CheckQuestion:
+    return CheckQuestion(user, everyone, strict, job, Bounds(**bounds))
 
 
 SPEC: Final = Spec(
@@ -218,12 +289,14 @@ SPEC: Final = Spec(
         "check --user rpatel --strict --forecast",
         "check --job out/latest/ --max-per-job 0.50 --max-increase 20",
         "check --max-per-minute 0.01 --format md",
+        "check --everyone",
     ),
     _question,
     check_facts,
     check_report,
     options=(
         USER,
+        Option(("--everyone",), "everyone", "All users who have calls this month.", flag=True),
         Option(("--strict",), "strict", "A warning counts as over.", flag=True),
         Option(
             ("--forecast",),

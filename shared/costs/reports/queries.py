@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from ..ledger.spool import waiting_paths
 from ..money import Nanos
 from ..periods import Period
 from ..pricing.names import infer_service
-from ..rollup import JobRef, Query
+from ..rollup import Dimension, Group, JobRef, Query
 from .common import Health
 
 if TYPE_CHECKING:
@@ -82,6 +82,13 @@ def own_prices(reader: Reader) -> Catalogue | None:
         return None
     catalogue = reader.loaded_catalogue().catalogue
     return catalogue if catalogue.overrides is not None and catalogue.overrides.avoided else None
+
+
+def by_part(
+    reader: Reader, by: Sequence[Dimension], query: Query, parts: Sequence[Period]
+) -> list[list[Group]]:
+    """Return the sums of each part of a period; a range for each costs less than reading all buckets."""
+    return [reader.index.groups(by, query._replace(start=part.start, end=part.end)) for part in parts]
 
 
 def counted(reader: Reader, query: Query) -> tuple[Iterator[Entry], int]:

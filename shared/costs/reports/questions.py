@@ -88,7 +88,7 @@ class Question(NamedTuple):
     """What a report over a stretch of time is asked.
 
     ``filters`` are conditions as people name them (``model``: ``openai/gpt-4o``); ``by`` and ``step`` say
-    what the sums are broken down by.
+    what the sums are broken down by; ``shows_present`` sets the last of these steps apart.
     """
 
     title: str
@@ -97,6 +97,7 @@ class Question(NamedTuple):
     by: Sequence[Dimension] = ("model", "operation")
     step: Step | None = None
     show_limits: bool = False
+    shows_present: bool = False
 
     @property
     def query(self) -> Query:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from ..analysis.sums import Step, by_each_tag, divide_period, share, split, split_by, total, totals_by
+from ..analysis.sums import Step, by_each_tag, divide_period, share, split, split_by, total
 from ..budgets.limits import Spending
 from ..money import to_usd
 from ..periods import Period
@@ -27,15 +27,18 @@ from .common import (
     limit_row,
     named,
     others_note,
+    plural,
     totals_data,
     unpriced_models,
 )
 from .document import Column, Figure, Note, Report, Table
-from .queries import health, jobs_in, limits_in, others, spendings, zone_of
-from .questions import BY, LABELS, Question
+from .queries import by_part, health, jobs_in, limits_in, others, spendings, zone_of
+from .questions import BY, LABELS, Question, Span
 from .reader import Reader
 from .show_monthly import count_figures, money_figures
 from .spec import BREAKDOWNS, FILTERS, SPAN, STEPS, Option, Spec
+
+PRESENT: Final[dict[Step, str]] = {"daily": "Today", "weekly": "This week", "monthly": "This month"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class PeriodFacts:
 
     ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
     ``stretches`` divide the period where a history was asked for. ``others`` are users who have calls
-    where the one that was asked after has none.
+    where the one that was asked after has none. ``present`` names the last stretch where it is shown apart.
     """
 
     title: str
@@ -67,6 +70,7 @@ class PeriodFacts:
     stretches: Sequence[Stretch] = ()
     spendings: Sequence[Spending] = ()
     others: Sequence[str] = ()
+    present: str = ""
     health: Health = field(default_factory=Health)
 
 
@@ -87,6 +91,7 @@ def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
         stretches=_stretches(reader, asked.step, period, query),
         spendings=_standing(reader, asked, period),
         others=() if whole.calls or query.user_id is None else others(reader, query),
+        present=PRESENT[asked.step] if asked.shows_present and asked.step else "",
         health=health(reader),
     )
 
@@ -113,8 +118,8 @@ def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) 
     if step is None:
         return []
     parts = divide_period(period, step)
-    sums = totals_by(reader.index.groups(("bucket",), query), parts)
-    return [Stretch(part.name, totals) for part, totals in zip(parts, sums, strict=True)]
+    sums = by_part(reader, (), query, parts)
+    return [Stretch(part.name, total(groups)) for part, groups in zip(parts, sums, strict=True)]
 
 
 def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending, ...]:
@@ -131,7 +136,7 @@ def period_report(facts: PeriodFacts) -> Report:
         title=facts.title,
         subtitle=_subtitle(facts),
         gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
-        figures=() if empty else tuple(_figures(facts.totals)),
+        figures=() if empty else (*_present(facts), *_figures(facts.totals)),
         tables=() if empty else tuple(_tables(facts)),
         notes=(*doubts(facts.totals, facts.health, _unpriced(facts)), *_remarks(facts)),
         data=_data(facts),
@@ -154,6 +159,12 @@ def _subtitle(facts: PeriodFacts) -> str:
     if not facts.totals.calls:
         said.append("no calls")
     return ", ".join(said)
+
+
+def _present(facts: PeriodFacts) -> Iterator[Figure]:
+    if facts.present:
+        last = facts.stretches[-1].totals
+        yield Figure("present", facts.present, last.cost, note=plural(last.calls, "call", "calls"))
 
 
 def _figures(totals: Totals) -> Iterator[Figure]:
@@ -210,14 +221,22 @@ def _data(facts: PeriodFacts) -> dict[str, object]:
     }
     if facts.stretches:
         data["periods"] = [{"period": s.name, **totals_data(s.totals)} for s in facts.stretches]
+    if facts.present:
+        data["present"] = totals_data(facts.stretches[-1].totals)
     if facts.spendings:
         data["limits"] = [limit_row(spending) for spending in facts.spendings]
     return data
 
 
-def _question(by: Sequence[str], **given: Any) -> Question:
+_ROWS: Final[dict[Step, Step | None]] = {"daily": None, "weekly": "daily", "monthly": "weekly"}
+"""The history of the present day, week or month."""
+
+
+def _question(by: Sequence[str], step: Step | None, span: Span, filters: Mapping[str, str]) -> Question:
     dimensions = [BY[name] for name in by] or [BY["model"], BY["category"]]
-    return Question("Report", by=dimensions, **given)
+    if step is not None and span == Span():
+        span, step = Span(last=(step, 1)), _ROWS[step]
+    return Question("Report", span, filters, dimensions, step)
 
 
 SPEC: Final = Spec(
@@ -232,5 +251,15 @@ SPEC: Final = Spec(
     _question,
     period_facts,
     period_report,
-    options=(SPAN, FILTERS, BREAKDOWNS, Option(("--period",), "step", "Add a history.", choices=STEPS)),
+    options=(
+        SPAN,
+        FILTERS,
+        BREAKDOWNS,
+        Option(
+            ("--period",),
+            "step",
+            "With dates: a history of these. Without: today, this week or this month.",
+            choices=STEPS,
+        ),
+    ),
 )

@@ -5,18 +5,20 @@ Without --user: the default user (COST_TRACKER_USER, else 1).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..analysis.forecast import Forecast
 from ..analysis.pace import Outlook, Pace, outlook
 from ..analysis.sums import total
-from ..budgets.limits import Crossing, Level, Spending, crossings, foresee
+from ..budgets.limits import Crossing, Level, Spending, crossings, foresee, limits_for
 from ..budgets.wording import message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
-from ..rollup import Query, Totals
+from ..rollup import JobRef, Query, Totals
 from ..tracking.foresight import foreseen
 from .common import (
     NEWCOMER,
@@ -48,7 +50,7 @@ class BudgetFacts(NamedTuple):
     ``foreseen`` are the limits that are on course to be passed.
     ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
-    one has none.
+    one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
     """
 
     user_id: str
@@ -64,6 +66,7 @@ class BudgetFacts(NamedTuple):
     holds: int = 0
     unreserved_calls: int = 0
     others: tuple[str, ...] = ()
+    nearest: tuple[Spending, ...] = ()
     profile: str = "defaults, no file"
     health: Health = Health()
 
@@ -98,6 +101,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         holds=holds,
         unreserved_calls=_unreserved(reader, query, totals) if _blocks(own) else 0,
         others=() if totals.calls else others(reader, query),
+        nearest=_nearest(reader, user_id, query) if reader.now in period else (),
         profile=reader.loaded_profile().described,
         health=health(reader),
     )
@@ -110,6 +114,26 @@ def _foreseen(
     if own and found.days_left and found.low is not None and (mine := foresee(own, found.projected)):
         yield mine
     yield from foreseen(reader.index, [each for each in limits if each.limit.scope.owner is None], reader.now)
+
+
+def _nearest(reader: Reader, user_id: str, query: Query) -> tuple[Spending, ...]:
+    """Return the limits on a job and on its stages, for the job of the month that is nearest to each."""
+    budget = reader.profile.for_user(user_id).budget
+    if budget.job_limit is None and not budget.stage_limits:
+        return ()
+    sums: dict[str | None, Counter[str]] = {}
+    for group in reader.index.groups(("ledger", "stage"), query):
+        ledger, stage = str(group.key[0]), str(group.key[1])
+        for bounded in (None, stage):  # None is the whole job
+            sums.setdefault(bounded, Counter())[ledger] += group.totals.cost
+    found = []
+    for bounded in (None, *budget.stage_limits):
+        for ledger, _ in sums.get(bounded, Counter[str]()).most_common(1):
+            job = JobRef(Path(ledger).parent.name, Path(ledger))
+            limits = limits_for(reader.profile, user_id, reader.now, job)
+            kind = ("job", job.job_id) if bounded is None else ("stage", bounded)
+            found += [limit for limit in limits if (limit.scope.kind, limit.scope.name) == kind]
+    return spendings(reader, found)
 
 
 def _reached(better: Forecast | None, own: Spending) -> date | None:
@@ -160,6 +184,14 @@ def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:
     for spending in facts.spendings:
         held = facts.reserved if spending is facts.month else ZERO
         yield gauge_of(spending, label_of(spending), held)
+    for spending in facts.nearest:
+        yield gauge_of(spending, f"{label_of(spending)}{_of_job(spending)}")
+
+
+def _of_job(spending: Spending) -> str:
+    """Say of which job a limit on a stage is."""
+    ledger = spending.limit.query.ledger
+    return f" of {ledger.parent.name}" if spending.limit.scope.kind == "stage" and ledger else ""
 
 
 def _figures(facts: BudgetFacts) -> Iterator[Figure]:
@@ -280,7 +312,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "live_reservations": facts.holds,
         "unreserved_calls": facts.unreserved_calls,
         "incomplete": len(facts.health.problems),
-        "limits": [limit_row(spending) for spending in facts.spendings],
+        "limits": [limit_row(spending) for spending in (*facts.spendings, *facts.nearest)],
         "profile": facts.profile,
         "timezone": facts.period.zone.key,
     }

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ..analysis.explain import explain
-from ..analysis.sums import UNNAMED, share, totals_by
+from ..analysis.sums import UNNAMED, share, total
 from ..money import Nanos
 from ..periods import Period, previous_month
 from ..rollup import Query, Totals
@@ -21,7 +21,7 @@ from .document import Chart, Column, Figure, Layer, Note, Report, Table
 from .explain import ExplainFacts, explain_report
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts
 from .progress import in_turn
-from .queries import counted, days_of, health
+from .queries import by_part, counted, days_of, health
 from .questions import Question, Span, UserMonth
 from .reader import Reader
 from .show_monthly import MonthFacts, month_facts, month_report, same_days_before
@@ -80,15 +80,14 @@ def statement_facts(reader: Reader, asked: UserMonth) -> StatementFacts:
     """
     month, user_id = month_facts(reader, asked), asked.user
     query = Query(start=month.period.start, end=month.period.end, user_id=user_id)
-    groups = reader.index.groups(("service", "model", "bucket"), query)
-    days = month.period.days()
+    days = by_part(reader, ("service", "model"), query, month.period.days())
     span = Span(asked.month_name)
     standing_out = Question("", span, {"user": user_id} if user_id else {})
     now = reader.now
     return StatementFacts(
         month=month,
-        days=totals_by(groups, days[: month.pace.days_begun]),
-        by_model=lines_by(groups, days),
+        days=[total(groups) for groups in days[: month.pace.days_begun]],
+        by_model=lines_by(days),
         before=days_of(reader, user_id, previous_month(month.period)),
         jobs=_dearest_jobs(reader, query),
         anomalies=anomaly_facts(reader, standing_out),

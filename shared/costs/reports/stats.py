@@ -13,7 +13,7 @@ ROWS: Final[dict[Step, int]] = {"daily": 14, "weekly": 12, "monthly": 12}
 
 
 def _question(step: Step, **given: Any) -> Question:
-    return Question("Statistics", Span(last=(step, ROWS[step])), step=step, **given)
+    return Question("Statistics", Span(last=(step, ROWS[step])), step=step, shows_present=True, **given)
 
 
 SPEC: Final = Spec(
@@ -28,7 +28,7 @@ SPEC: Final = Spec(
         Option(
             ("--period",),
             "step",
-            "Rows of this length: the last 14 days, 12 weeks or 12 months.",
+            "Today, this week or this month, after 13 days, 11 weeks or 11 months before.",
             choices=STEPS,
             default="daily",
             shows_default=True,

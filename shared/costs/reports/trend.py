@@ -6,16 +6,17 @@ Without dates: the last 30 days, 13 weeks or 12 months.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from ..analysis.sums import UNNAMED, Step, divide_period, is_whole, total, totals_by
-from ..money import Nanos, to_usd
+from ..analysis.sums import UNNAMED, Step, divide_period, is_whole, total
+from ..money import ZERO, Nanos, to_usd
 from ..periods import Period
 from ..rollup import Dimension, Group, Totals
 from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
 from .document import Column, Figure, Note, Report, Row, Series, Table
-from .queries import health, zone_of
+from .queries import by_part, health, zone_of
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
 from .report import Stretch, told_apart
@@ -53,19 +54,18 @@ def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
     query = asked.query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     by = asked.by[0] if asked.by else None
-    groups = reader.index.groups(_dimensions(by), query)
-    sums = totals_by(groups, parts)
+    groups = by_part(reader, _dimensions(by), query, parts)
     now = reader.now
     return TrendFacts(
         step=step,
         period=period,
         stretches=[
-            Stretch(part.name, totals, is_whole(part, step, now))
-            for part, totals in zip(parts, sums, strict=True)
+            Stretch(part.name, total(found), is_whole(part, step, now))
+            for part, found in zip(parts, groups, strict=True)
         ],
-        totals=total(groups),
+        totals=total(chain.from_iterable(groups)),
         by=LABELS[by].lower() if by else None,
-        lines=lines_by(told_apart(groups, by), parts) if by else {},
+        lines=lines_by([told_apart(found, by) for found in groups]) if by else {},
         filters=asked.filters,
         health=health(reader),
     )
@@ -74,17 +74,18 @@ def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
 def _dimensions(by: Dimension | None) -> tuple[Dimension, ...]:
     """Return what to group by; a model is named with its service."""
     if by is None:
-        return ("bucket",)
-    return ("service", "model", "bucket") if by == "model" else (by, "bucket")
+        return ()
+    return ("service", "model") if by == "model" else (by,)
 
 
-def lines_by(groups: Sequence[Group], parts: Sequence[Period]) -> dict[str, list[Nanos]]:
-    """Return the cost by stretch for each name, dearest first; the last key of the groups is the bucket."""
-    by_name: dict[str, list[Group]] = {}
-    for group in groups:
-        name = "/".join(str(UNNAMED if part is None else part) for part in group.key[:-1])
-        by_name.setdefault(name, []).append(group)
-    costs = {name: [t.cost for t in totals_by(mine, parts)] for name, mine in by_name.items()}
+def lines_by(parts: Sequence[Sequence[Group]]) -> dict[str, list[Nanos]]:
+    """Return the cost in each part of a period for each name, most expensive first."""
+    costs: dict[str, list[Nanos]] = {}
+    for number, groups in enumerate(parts):
+        for group in groups:
+            name = "/".join(str(UNNAMED if part is None else part) for part in group.key)
+            line = costs.setdefault(name, [ZERO] * len(parts))
+            line[number] = Nanos(line[number] + group.totals.cost)
     return dict(sorted(costs.items(), key=lambda item: (-sum(item[1]), item[0])))
 
 

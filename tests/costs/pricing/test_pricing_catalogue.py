@@ -247,7 +247,8 @@ def test_without_its_alias_a_deployment_is_unpriced() -> None:
     assert isinstance(found, Unpriced)
     assert found.reason == (
         "no price for azure/prod-chat on 2026-11-22: "
-        "add it to config/prices.yaml, see cost-dashboard prices check"
+        "add it to prices.yaml beside your profile (cost-dashboard init writes both), "
+        "then cost-dashboard reprice"
     )
 
 
@@ -266,7 +267,7 @@ def test_an_unknown_model_is_unpriced_and_the_reason_names_it(service: str, mode
     assert isinstance(found, Unpriced)
     assert model in found.reason
     assert "2026-11-22" in found.reason
-    assert "cost-dashboard prices check" in found.reason
+    assert "cost-dashboard reprice" in found.reason
 
 
 def test_openrouter_has_its_own_prices_for_models_of_others() -> None:

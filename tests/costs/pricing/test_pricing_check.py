@@ -52,7 +52,7 @@ def test_unpriced_models_say_why_and_what_to_do() -> None:
         ("unpriced", "acme/x"),
     ]
     assert found[0].text == "12 of 12 calls have no price: no price for openai/gpt-9 on 2026-11-22"
-    assert "config/prices.yaml" in found[0].remedy
+    assert OWN.place in found[0].remedy
     assert "tokens_input" in found[1].text
     assert "'scale'" in found[2].text
     assert found[3].remedy == "run cost-dashboard reprice"

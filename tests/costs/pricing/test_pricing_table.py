@@ -172,7 +172,7 @@ def test_whisper_has_no_price_for_tokens(catalogue: Catalogue, usage: Usage) -> 
     assert isinstance(found, Unpriced)
     assert "openai/whisper-1 has no price for tokens_" in found.reason
     assert "2026-11-22" in found.reason
-    assert "config/prices.yaml" in found.reason
+    assert "add it to prices.yaml beside your profile" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import click
 
@@ -39,6 +39,8 @@ class App(NamedTuple):
 
     workspace: Workspace
     output: Output
+    profile: Path | None = None
+    """The profile that was asked for by name."""
 
     @property
     def reader(self) -> Reader:
@@ -55,13 +57,17 @@ class App(NamedTuple):
         if self.output.path is not None:
             self.pour([load(self.output.format_name).render(report)])
             return
-        canvas = Canvas.of(sys.stdout, self.workspace.environ)
+        self.print(report, sys.stdout)
+
+    def print(self, report: Report, stream: TextIO) -> None:
+        """Print the report to a stream in the format that was asked for."""
+        canvas = Canvas.of(stream, self.workspace.environ)
         if self.output.format_name == "text":
             from ...formats import text as text_format  # other formats do not pay for it
 
-            sys.stdout.write(text_format.render(report, canvas))
+            stream.write(text_format.render(report, canvas))
         else:
-            sys.stdout.write(canvas.fit(load(self.output.format_name).render(report)))
+            stream.write(canvas.fit(load(self.output.format_name).render(report)))
 
     def pour(self, pieces: Iterable[str]) -> None:
         """Print or write text that comes in pieces, and is never whole in memory."""
@@ -93,13 +99,18 @@ class App(NamedTuple):
 
 
 class DashboardCommand(click.Command):
-    """A command with the options that all of them share, examples in its help, and a section."""
+    """A command with the options that all of them share, examples in its help, and a section.
 
-    def __init__(self, *, section: str, examples: Sequence[str], **given: Any) -> None:
+    ``without`` names shared options that the command has no use for: it does not take them.
+    """
+
+    def __init__(
+        self, *, section: str, examples: Sequence[str], without: Iterable[str] = (), **given: Any
+    ) -> None:
         super().__init__(**given)
         self.section = section
         self.examples = examples
-        own = {param.name for param in self.params}
+        own = {*without, *(param.name for param in self.params)}
         self.params.extend(option for option in _shared_options() if option.name not in own)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,17 +123,17 @@ class DashboardCommand(click.Command):
 
 
 def dashboard_command(
-    section: str, *examples: str, prepares: bool = True
+    section: str, *examples: str, prepares: bool = True, without: Iterable[str] = ()
 ) -> Callable[[Callable[..., int | None]], DashboardCommand]:
     """Make a function a command of the dashboard: it gets an :class:`App` and its own parameters.
 
     ``section`` is the heading in ``--help``; ``examples`` are command lines without the program's
     name. The function returns an exit code, or nothing for "fine". With ``prepares`` the cost storage
-    is made where it is missing.
+    is made where it is missing. ``without`` names shared options that it does not take.
     """
 
     def decorate(function: Callable[..., int | None]) -> DashboardCommand:
-        make = click.command(cls=DashboardCommand, section=section, examples=examples)
+        make = click.command(cls=DashboardCommand, section=section, examples=examples, without=without)
         return make(in_app(function, prepares))
 
     return decorate
@@ -133,14 +144,15 @@ def in_app(function: Callable[..., int | None], prepares: bool) -> Callable[...,
 
     @wraps(function)
     def call(**given: Any) -> int | None:
-        shared = {name: given.pop(name) for name in _SHARED_NAMES}
+        shared = {name: given.pop(name, None) for name in _SHARED_NAMES}
         click.get_current_context().obj.debug = shared["debug"]
+        named = Path(shared["profile"]).expanduser() if shared["profile"] else None
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
             if prepares:
                 workspace.storage.prepare()
             try:
-                return function(App(workspace, output), **given)
+                return function(App(workspace, output, named), **given)
             except BrokenPipeError as gone:
                 raise ReaderGone from gone  # click would exit with 1, which means bad news
 

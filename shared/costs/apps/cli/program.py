@@ -101,7 +101,7 @@ _ORDER: Final = ("Look", "Budgets", "Save", "Record and share", "Keep in order")
 def cli() -> None:
     """What your AI pipelines cost: by month, job and stage, against your budgets.
 
-    Start with show-budget and show-monthly. Every command takes --json.
+    Start with show-budget and show-monthly. Every command that shows figures takes --json.
     """
 
 

@@ -8,8 +8,12 @@ import click
 
 from ..app import App, dashboard_command
 
+_SHARED = ("as_json", "format_name", "output", "cost_storage", "profile")
 
-@dashboard_command("Keep in order", "completion bash >> ~/.bashrc", "completion zsh >> ~/.zshrc")
+
+@dashboard_command(
+    "Keep in order", "completion bash >> ~/.bashrc", "completion zsh >> ~/.zshrc", without=_SHARED
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(app: App, shell: str) -> None:  # noqa: ARG001  # every command gets the app
     """Print what makes your shell complete commands, options and job ids.

@@ -29,7 +29,9 @@ TRY = (
 """What to try with the sample, the best first."""
 
 
-@dashboard_command("Record and share", "demo", "demo /tmp/costs --seed 7")
+@dashboard_command(
+    "Record and share", "demo", "demo /tmp/costs --seed 7", without=("cost_storage", "profile")
+)
 @click.argument("directory", default="cost-demo", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Another seed, another history.")
 def command(app: App, directory: Path, seed: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ....errors import WrongUsage
 from ....exchange.exports import ALIASES, exports
 from ....reports.questions import Span, query_of
 from ....reports.spec import FILTERS, SPAN
@@ -14,24 +15,41 @@ from ..exporting import write_entries
 from ..formatlist import with_formats
 from ..options import asked_with
 
+_KINDS = sorted({*exports(), *ALIASES})
+
 
 @dashboard_command(
     "Record and share",
     "export csv costs.csv",
     "export json costs.json --days 30 --user rpatel",
     "export csv - --model openai/gpt-4o",
+    "export --format parquet --output costs.parquet",
 )
-@click.argument("kind", metavar="FORMAT", type=click.Choice(sorted({*exports(), *ALIASES})))
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("kind", metavar="[FORMAT]", required=False, type=click.Choice(_KINDS))
+@click.argument(
+    "file",
+    metavar="[FILE]",
+    required=False,
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+)
+@click.option(
+    "--format", "format_name", type=click.Choice(_KINDS), metavar="FORMAT", help="The same as FORMAT."
+)
 @asked_with(SPAN, FILTERS)
-def command(app: App, kind: str, file: Path, span: Span, filters: dict[str, str]) -> int | None:
+def command(app: App, kind: str | None, file: Path | None, span: Span, filters: dict[str, str]) -> int | None:
     """Write the entries themselves to a file, all of them or as filtered.
 
-    FORMAT is one of those below; FILE is - for the terminal. JSON also carries a summary and the
-    budgets. Without dates: the whole history. The exit code is 3 where a ledger could not be read: the
-    file has all other entries, and verify names what is missing.
+    FORMAT is one of those below; FILE is - for the terminal. They can also be given as --format and
+    --output. JSON also carries a summary and the budgets. Without dates: the whole history. The exit code
+    is 3 where a ledger could not be read: the file has all other entries, and verify names what is missing.
     """
-    return write_entries(app, kind, file, query_of(filters), span)
+    asked = None if app.output.format_name == "text" else app.output.format_name
+    if (kind and asked and kind != asked) or (file and app.output.path):
+        raise WrongUsage("give the format and the file once: export csv FILE, or --format csv --output FILE")
+    kind = kind or asked
+    if kind is None:
+        raise WrongUsage("which format? cost-dashboard export csv FILE; see --help for all")
+    return write_entries(app, kind, file or app.output.path or Path("-"), query_of(filters), span)
 
 
 _SHORT = ((name, f"The same as {full}.") for name, full in ALIASES.items())

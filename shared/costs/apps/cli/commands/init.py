@@ -7,29 +7,37 @@ from pathlib import Path
 
 import click
 
+from ....errors import WrongUsage
 from ....platform import close, create_secure, sync
+from ....profile.finding import PROFILE_NAME
 from ....reports.document import Column, Note, Report, Table
+from ....workspace import PRICES_NAME
 from ..app import App, dashboard_command
 
 _TEMPLATES = Path(__file__).parents[3] / "data" / "templates"
 
 
-@dashboard_command("Budgets", "init", "init ~/pipelines/config")
-@click.argument("directory", default="config", type=click.Path(path_type=Path, file_okay=False))
-def command(app: App, directory: Path) -> None:
+@dashboard_command(
+    "Budgets",
+    "init",
+    "init ~/pipelines/config",
+    "init --profile costs/profile.yaml",
+    without=("cost_storage",),
+)
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+def command(app: App, directory: Path | None) -> None:
     """Write a commented profile and price overrides to start from.
 
-    DIRECTORY is ./config by default, where every command finds them. Files that are there are
-    left alone. Nothing else ever needs this command: without a profile the defaults hold.
+    DIRECTORY is ./config by default, where every command finds them; --profile FILE names the profile
+    itself, and the prices go beside it. Files that are there are left alone. Nothing else ever needs this
+    command: without a profile the defaults hold.
     """
-    directory = directory.expanduser()
-    directory.mkdir(parents=True, exist_ok=True)
-    done = {template.name: _copy(template, directory / template.name) for template in _templates()}
-    app.show(_report(directory, done))
-
-
-def _templates() -> list[Path]:
-    return sorted(_TEMPLATES.glob("*.yaml"))
+    if directory is not None and app.profile is not None:
+        raise WrongUsage("give DIRECTORY or --profile, not both")
+    profile = app.profile or (directory or Path("config")).expanduser() / PROFILE_NAME
+    profile.parent.mkdir(parents=True, exist_ok=True)
+    places = {PROFILE_NAME: profile, PRICES_NAME: profile.with_name(PRICES_NAME)}
+    app.show(_report({place: _copy(_TEMPLATES / name, place) for name, place in places.items()}))
 
 
 def _copy(template: Path, target: Path) -> bool:
@@ -46,9 +54,9 @@ def _copy(template: Path, target: Path) -> bool:
     return True
 
 
-def _report(directory: Path, done: dict[str, bool]) -> Report:
+def _report(done: dict[Path, bool]) -> Report:
     rows = tuple(
-        (str(directory / name), "written" if new else "was there, left alone") for name, new in done.items()
+        (str(path), "written" if new else "was there, left alone") for path, new in sorted(done.items())
     )
     return Report(
         title="Settings to start from",

@@ -83,8 +83,4 @@ def _tell(app: App, report: Report) -> None:
     if app.output.path is not None:
         app.show(report)
         return
-    from ....formats import text
-    from ....formats.canvas import Canvas
-
-    # stdout is the program's.
-    sys.stderr.write(text.render(report, Canvas.of(sys.stderr, app.workspace.environ)))
+    app.print(report, sys.stderr)  # stdout is the program's
