@@ -26,7 +26,9 @@ from scripts.bench import (
     p8_p10_rebuild,
     p8_profile,
     p9_export,
+    p12_new_jobs,
     reprice,
+    walk,
 )
 from scripts.faults import (
     cancellation,
@@ -97,7 +99,9 @@ BENCHMARKS = (
     p8_p10_rebuild,
     p8_profile,
     p9_export,
+    p12_new_jobs,
     reprice,
+    walk,
 )
 
 
