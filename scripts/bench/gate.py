@@ -33,6 +33,8 @@ from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME, CostStorage
+from shared.costs.store.holds import LocalHolds
+from shared.costs.store.presence import presence_in
 
 PROFILE = b"""
 budget: {monthly_limit_usd: 1000000, daily_limit_usd: 100000, job_limit_usd: 10000, block_at_limit: true}
@@ -50,8 +52,7 @@ class Caller:
         self.storage.prepare()
         self.index = Index.open(self.storage)
         self.gate = Gate(
-            self.index,
-            self.storage.holders_dir,
+            LocalHolds(self.index, presence_in(self.storage.writers_dir), lambda: datetime.now(UTC)),
             clock=lambda: datetime.now(UTC),
             names=lambda s, m: f"{s}/{m}",
         )
@@ -70,6 +71,7 @@ class Caller:
         """End the hold."""
         assert self.hold is not None
         self.hold.recorded(COST)
+        self.hold.close()
 
     def record(self) -> None:
         """Append the call's entry and index it."""

@@ -8,8 +8,8 @@ counts. It must hold at every moment, for each user and for the organisation:
     billed <= limit           no overshoot
     counted >= billed         counted = spent in the ledgers + held by the gate
 
-and at the end, when nothing moves any more, ``counted <= limit``, and no call of a reservation that
-is left is in a ledger.
+and at the end, when nothing moves any more, ``counted <= limit``, and each reservation that is left
+counts at its amount less what the ledgers have under it, read by this program alone.
 
     python scripts/faults/gate_storm.py [--processes 32] [--kills 500] [--seed 1] [--rounds 1]
 
@@ -28,18 +28,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
-from shared.costs.budgets import book, gate
 from shared.costs.budgets.deciding import standings
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.limits import limits_for
-from shared.costs.budgets.reservations import Held, Reservation, insert
+from shared.costs.budgets.port import Held, Logged, Reservation, as_it_stands
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.index.index import Index
@@ -52,6 +52,9 @@ from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME, CostStorage
+from shared.costs.store import holds
+from shared.costs.store.holds import LocalHolds
+from shared.costs.store.presence import presence_in
 
 USERS = ("ana", "bo", "chi")
 JOBS = 8
@@ -119,7 +122,11 @@ class Round:
         with Index.open(self.storage) as index:
             yield (
                 index,
-                Gate(index, self.storage.holders_dir, clock=lambda: self.now, names=lambda s, m: f"{s}/{m}"),
+                Gate(
+                    LocalHolds(index, presence_in(self.storage.writers_dir), lambda: self.now),
+                    clock=lambda: self.now,
+                    names=as_named,
+                ),
             )
 
 
@@ -189,6 +196,7 @@ class Worker:
         self._perhaps_die("c")
         self._index.note_appended(job.ledger, entry, place, line)
         hold.recorded(cost)
+        hold.close()
 
     def _perhaps_die(self, where: str) -> None:
         if self._random.random() < self._of.death:
@@ -261,15 +269,24 @@ def watch(of: Round, results: Path, stop: int, other_end: int) -> None:
         while not _closed(stop):
             check(of, index, keeper, found)
             time.sleep(BETWEEN_CHECKS_S)  # not to take the processor from those that it checks
-        left = {held.reservation.id for held in check(of, index, keeper, found)}
-    found.left, found.unmended = len(left), len(left & logged(of))
+        left = check(of, index, keeper, found)
+    costs = logged(of)
+    found.left = len(left)
+    found.unmended = sum(
+        held.amount != max(0, held.reservation.estimate - costs[held.reservation.id]) for held in left
+    )
     results.write_text(json.dumps(vars(found)))
 
 
-def logged(of: Round) -> set[str]:
-    """Return the reservations that have an entry, read from the ledgers alone."""
+def logged(of: Round) -> Counter[str]:
+    """Return the nano-dollars under each reservation, read from the ledgers alone."""
     lines = (line for job in range(JOBS) for line in of.job(job).ledger.read_bytes().splitlines())
-    return {json.loads(line)["reservation"] for line in lines if line.endswith(b"}")}
+    costs: Counter[str] = Counter()
+    for line in lines:
+        if line.endswith(b"}"):
+            entry = json.loads(line, parse_float=Decimal)
+            costs[entry["reservation"]] += int(entry["cost_usd"] * NANOS_PER_USD)
+    return costs
 
 
 def _closed(pipe: int) -> bool:
@@ -390,10 +407,12 @@ def take_out(rule: str) -> None:
     """Take one rule of the gate out of this process and of those that it starts."""
     if rule == "orphans":  # what was left behind is given back
 
-        def only_live(_: object, held: Sequence[Held], reasons: Mapping[str, str]) -> list[Held]:
-            return [h for h in held if not h.reservation.orphaned and h.reservation.id not in reasons]
+        def given_back(held: Held, now: datetime, dead: Collection[str]) -> Held:
+            found = as_it_stands(held, now, dead)
+            lost = found.reservation.state == "orphaned"
+            return found._replace(logged=Logged(1, found.reservation.estimate)) if lost else found
 
-        book.Book._counting = only_live  # type: ignore[method-assign, assignment]  # a mutant
+        holds.as_it_stands = given_back  # type: ignore[attr-defined]  # a mutant
     elif rule == "exclusive":  # look first, hold a moment later
 
         @contextmanager
@@ -401,12 +420,14 @@ def take_out(rule: str) -> None:
             with index.state.reading(wait_s) as db:
                 yield db
 
-        def later(db: sqlite3.Connection, new: Reservation) -> None:
+        put = holds._put
+
+        def later(db: sqlite3.Connection, one: Reservation) -> None:
             time.sleep(0.02)
-            insert(db, new)
+            put(db, one)
 
         Index.holding_state = looking  # type: ignore[method-assign, assignment]  # a mutant
-        gate.insert = later  # type: ignore[attr-defined]  # a mutant
+        holds._put = later  # type: ignore[assignment]  # a mutant
     elif rule == "matching":  # entries are not matched with reservations
         Index.logged = lambda _, reservations: {}  # type: ignore[method-assign, assignment]  # noqa: ARG005  # a mutant
 

@@ -63,6 +63,10 @@ class StorageUnavailable(CostError):
     """The cost storage cannot be read or written."""
 
 
+class StorageBusy(StorageUnavailable):
+    """Others held the storage for longer than this caller may wait: trying again may help."""
+
+
 class UnknownJob(CostError, LookupError):
     """No job has exactly this id, or several have it."""
 

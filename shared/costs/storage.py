@@ -64,9 +64,9 @@ class CostStorage(NamedTuple):
         return self.root / "spool"
 
     @property
-    def holders_dir(self) -> Path:
-        """One locked file for each process that holds reservations."""
-        return self.root / "holders"
+    def writers_dir(self) -> Path:
+        """One locked file for each process that writes to ledgers or holds reservations."""
+        return self.root / "writers"
 
     @property
     def unassigned_ledger(self) -> Path:
@@ -91,7 +91,7 @@ class CostStorage(NamedTuple):
             OSError: one cannot be made.
 
         """
-        for path in (self.root, self.spool_dir, self.holders_dir, self.unassigned_ledger.parent):
+        for path in (self.root, self.spool_dir, self.writers_dir, self.unassigned_ledger.parent):
             secure_directory(path)
 
 

@@ -21,8 +21,8 @@ from .storage import CostStorage
 
 if TYPE_CHECKING:
     from .budgets.gate import Gate
+    from .budgets.port import Holds, Notices
     from .index.index import Index
-    from .index.state import StateDb
     from .pricing.catalogue import Catalogue
     from .profile.types import Profile
 
@@ -197,9 +197,19 @@ class Workspace:
         return known.version
 
     @property
-    def state(self) -> StateDb:
-        """The durable facts of this storage: reservations, told alerts, registered ledgers."""
-        return self.index.state
+    def holds(self) -> Holds:
+        """The holds of everybody who shares the budgets: those of this storage."""
+        from .store.holds import LocalHolds
+        from .store.presence import presence_in
+
+        return LocalHolds(self.index, presence_in(self.storage.writers_dir), self.clock)
+
+    @property
+    def notices(self) -> Notices:
+        """The alerts that were told, and the queue of notices, of this storage."""
+        from .store.notices import LocalNotices
+
+        return LocalNotices(self.index.state)
 
     @property
     def index(self) -> Index:
@@ -220,17 +230,13 @@ class Workspace:
             if self._gate is None:
                 from .budgets.gate import Gate
 
-                self._gate = Gate(
-                    self.index, self.storage.holders_dir, clock=self.clock, names=self.catalogue_name
-                )
+                self._gate = Gate(self.holds, clock=self.clock, names=self.catalogue_name)
             return self._gate
 
     def close(self) -> None:
         """Close what was opened; the workspace may be used again and opens it anew."""
         with self._lock:
-            if self._gate is not None:
-                self._gate.close()
-                self._gate = None
+            self._gate = None
             if self._index is not None:
                 self._index.close()
                 self._index = None

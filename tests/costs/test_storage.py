@@ -39,7 +39,7 @@ def test_links_in_the_way_are_followed_once(tmp_path: Path) -> None:
 def test_the_folders_are_for_the_owner_alone(tmp_path: Path) -> None:
     storage = CostStorage(tmp_path / "costs")
     storage.prepare()
-    for folder in (storage.root, storage.spool_dir, storage.holders_dir, storage.unassigned_ledger.parent):
+    for folder in (storage.root, storage.spool_dir, storage.writers_dir, storage.unassigned_ledger.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
 
 

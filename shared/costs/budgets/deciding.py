@@ -10,7 +10,7 @@ from ..errors import BudgetExceeded, Denial
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Budget, Profile
 from .limits import Limit, ModelName, Spending, is_model, tightness
-from .reservations import Held, Reservation
+from .port import Held, Reservation
 
 OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
 
@@ -62,7 +62,7 @@ def standings(spendings: Iterable[Spending], holds: Sequence[Held], names: Model
 
 def _standing(spending: Spending, holds: Sequence[Held], names: ModelName) -> Standing:
     mine = [held for held in holds if counts_against(held.reservation, spending.limit, names)]
-    return Standing(spending, _sum(mine), _sum(h for h in mine if h.reservation.orphaned))
+    return Standing(spending, _sum(mine), _sum(h for h in mine if h.reservation.state == "orphaned"))
 
 
 def _sum(holds: Iterable[Held]) -> Nanos:

@@ -4,41 +4,40 @@ A check that is followed by a spend overshoots when several processes check at o
 first *reserves* its highest possible cost, in one transaction for the whole cost storage: the
 ledgers are caught up, and the call is denied when, for any blocking limit that it counts against,
 ``spent + held + estimate`` would be above the limit. Its ledger entry carries the reservation's id.
-When the entry is in the ledger the reservation is *settled*.
+When its block has ended and entries are in the ledger the reservation is *settled*.
 
 What is logged under a reservation counts as spent, and only the rest of the estimate as held. So
-nothing counts twice between entry and settle, and a crash between the two mends itself: the next
-look finds the entry by the reservation's id.
+nothing counts twice between entry and settle, and after a crash between the two what is left counts
+as orphaned: more calls may have been sent.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, TypeVar
 
-from ..errors import BudgetExceeded, BudgetGateUnavailable, ProfileError, StorageUnavailable
-from ..index.sqlite_faults import DatabaseBusy
+from ..errors import BudgetExceeded, BudgetGateUnavailable, ProfileError, StorageBusy, StorageUnavailable
 from ..ledger.ids import new_id
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
 from ..rollup import JobRef
-from .book import Book, LedgerSums
 from .deciding import OVERRIDE_VARIABLE, Policy, exceeded, standings, tightest, unbounded
-from .hold import Hold, Terms
-from .holders import Holders
+from .endings import Ending, Endings
+from .hold import Hold, Terms, overrun
 from .limits import ANY, Limit, ModelName, applying, limits_for
-from .reservations import Held, Reservation, insert, latest_instant, set_latest_instant
+from .port import Decision, Held, Holds, HoldState, Reservation, SpendReader, Turn
 from .spending import read_spendings
 
 log = logging.getLogger("shared.cost_tracker")
 
 T = TypeVar("T")
+
+TURN_S: Final = 0.25
+"""How long one try at the gate waits for other processes. Threads of this process wait meanwhile."""
 
 GATE_WAIT_S: Final = 10.0
 """How long a caller with a blocking limit waits at most for others at the gate."""
@@ -56,9 +55,10 @@ class Request:
 
     ``estimate`` is the most that it can cost: the known input plus the maximum output at the
     highest applicable price. ``None`` means that no such bound is known, and ``unknown`` says why in
-    words (no price, no maximum output). ``local`` calls cost nothing and are never held.
+    words (no price, no maximum output). ``free`` calls cost nothing whatever they use, and are never held.
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
     model has ``limits.ANY`` as service and model, and counts against every limit on models.
+    ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
     ``override`` says by what a refusal is overridden.
     """
 
@@ -68,12 +68,17 @@ class Request:
     estimate: Nanos | None
     unknown: str = ""
     unpriced: bool = False
-    local: bool = False
+    free: bool = False
     job: JobRef | None = None
     stage: str | None = None
     one_call: bool = True
-    expires_after: timedelta = EXPIRY
+    expires_after: timedelta | None = None
     override: str | None = None
+
+    @property
+    def submits(self) -> bool:
+        """Whether its calls may wait for their provider after its block has ended."""
+        return self.expires_after is not None
 
     @property
     def name(self) -> str:
@@ -87,23 +92,20 @@ class Request:
 
 
 class Gate:
-    """The gate of one cost storage. Safe to use from threads and after a fork.
+    """The gate of everybody who shares one budget. Safe to use from threads and after a fork.
 
     Args:
-        ledgers: the index.
-        holders_dir: where files tell which processes that hold something are alive.
+        holds: where holds are kept, and how they are decided on in turn.
         clock: gives the present, in UTC.
         names: gives the catalogue's name of a service and model, for limits on models.
 
     """
 
-    def __init__(
-        self, ledgers: LedgerSums, holders_dir: Path, *, clock: Callable[[], datetime], names: ModelName
-    ) -> None:
-        self._ledgers = ledgers
+    def __init__(self, holds: Holds, *, clock: Callable[[], datetime], names: ModelName) -> None:
+        self._holds = holds
         self._clock = clock
         self._names = names
-        self._book = Book(ledgers, Holders(holders_dir), clock)
+        self._endings = Endings(holds)
 
     # --- reserving
 
@@ -120,8 +122,8 @@ class Gate:
             BudgetGateUnavailable: a blocking limit may hold and cannot be checked.
 
         """
-        if request.local:
-            return Hold(self._book, Terms(id=None))
+        if request.free:
+            return Hold(self._endings, Terms(id=None))
         if fault is not None and request.override is None:
             raise BudgetGateUnavailable(
                 f"the budget cannot be checked, so the call was refused: {fault}; mend the profile, "
@@ -129,52 +131,59 @@ class Gate:
             )
         policy = Policy.of(profile, request.user_id, self._limits(request, profile, self._clock()))
         try:
-            patience_s = GATE_WAIT_S if policy.blocking else 0.0
-            terms = _tried(lambda: self._reserved(request, profile), patience_s)
+            return self._reserved(request, profile, GATE_WAIT_S if policy.blocking else 0.0)
         except (StorageUnavailable, OSError) as failure:
             return self._without_gate(request, policy, failure)
-        if isinstance(terms, BudgetExceeded):
-            raise terms
-        return Hold(self._book, terms)
 
-    def _reserved(self, request: Request, profile: Profile) -> Terms | BudgetExceeded:
-        """Decide and hold in one transaction; a refusal is returned, so that what was mended is kept."""
-        held: str | None = None
+    def _reserved(self, request: Request, profile: Profile, patience_s: float) -> Hold:
+        """Decide and hold in one turn. What is held is the hold's from before it is kept anywhere."""
+        made: list[Hold] = []
+
+        def decide(turn: Turn) -> Decision:
+            terms = self._terms(turn, request, profile)
+            if isinstance(terms, BudgetExceeded):
+                return terms
+            made[:] = [Hold(self._endings, terms)]
+            return self._reservation(request, terms)
+
+        self._endings.flush()
         try:
-            with self._book.transaction() as db:
-                terms = self._terms(db, request, profile)
-                if isinstance(terms, Terms):
-                    held = terms.id
-                    insert(db, self._reservation(request, terms))
+            decision = _tried(lambda: self._holds.reserve(decide, TURN_S), patience_s)
         except BaseException:
-            if held is not None:  # certain that nothing was sent: the caller never had the hold
-                self._book.void(held)
+            for hold in made:  # certain that nothing was sent: the caller never had the hold
+                hold.void_soon()
             raise
-        return terms
+        if isinstance(decision, BudgetExceeded):
+            raise decision
+        return made[0]
 
-    def _terms(self, db: sqlite3.Connection, request: Request, profile: Profile) -> Terms | BudgetExceeded:
-        now, latest = self._clock(), latest_instant(db)
-        at = max(now, latest)  # a clock that was set back does not reopen a closed month
+    def _terms(self, turn: Turn, request: Request, profile: Profile) -> Terms | BudgetExceeded:
+        now = self._clock()
+        at = max(now, turn.latest)  # a clock that was set back does not reopen a closed month
         limits = self._limits(request, profile, at)
         since = min((limit.period.start for limit in limits if limit.period), default=at)
-        holds = self._book.mended(db, since, request.job.ledger if request.job else None)
+        holds = turn.holds(since, request.job.ledger if request.job else None)
         try:
-            estimate, warnings = self._decided(request, profile, limits, holds)
+            estimate, warnings = self._decided(request, profile, limits, holds, turn)
         except BudgetExceeded as refusal:
             return refusal
-        if at > latest:
-            set_latest_instant(db, at)
         return Terms(
             id=new_id(),
             period_at=at,
             estimate=estimate,
             one_call=request.one_call,
+            submits=request.submits,
             override=request.override,
             warnings=(*warnings, *_clock_warning(now, at)),
         )
 
     def _decided(
-        self, request: Request, profile: Profile, limits: Sequence[Limit], holds: Sequence[Held]
+        self,
+        request: Request,
+        profile: Profile,
+        limits: Sequence[Limit],
+        holds: Sequence[Held],
+        reader: SpendReader,
     ) -> tuple[Nanos, tuple[str, ...]]:
         """Return what to hold, and what to warn of; raise when it is denied."""
         policy = Policy.of(profile, request.user_id, limits)
@@ -182,8 +191,9 @@ class Gate:
         if not policy.blocking:
             return estimate or ZERO, warnings
         # Holds were read before spends: an entry that comes in between counts twice, never not at all.
-        stand = tightest(standings(read_spendings(limits, self._ledgers, self._names), holds, self._names))
-        if stand is None or (estimate is not None and estimate <= stand.room):
+        stand = tightest(standings(read_spendings(limits, reader, self._names), holds, self._names))
+        # What can cost nothing overruns nothing, however much is spent.
+        if stand is None or (estimate is not None and estimate <= max(stand.room, 0)):
             return estimate or ZERO, warnings
         refusal = (
             unbounded(stand, request.unknown)
@@ -203,7 +213,8 @@ class Gate:
         return Reservation(
             id=terms.id or "",
             period_at=at,
-            expires_at=self._clock() + request.expires_after,
+            expires_at=self._clock() + (request.expires_after or EXPIRY),
+            submits=request.submits,
             user_id=request.user_id,
             job_id=request.job.job_id if request.job else None,
             ledger=request.job.ledger if request.job else None,
@@ -212,7 +223,6 @@ class Gate:
             model=request.model,
             estimate=terms.estimate,
             one_call=request.one_call,
-            holder=self._book.holders.name(),
         )
 
     def _without_gate(self, request: Request, policy: Policy, failure: Exception) -> Hold:
@@ -224,7 +234,27 @@ class Gate:
             ) from failure
         warning = f"the call goes on without a reservation: {failure}"
         log.warning("%s", warning)
-        return Hold(self._book, Terms(id=None, override=request.override, warnings=(warning,)))
+        return Hold(self._endings, Terms(id=None, override=request.override, warnings=(warning,)))
+
+    def reported(self, reservation: str) -> str | None:
+        """Note that an entry under a reservation is in a known ledger, where its hold is not at hand.
+
+        What was submitted or left behind by its process ends with that, unless it stands for all calls
+        of a block. A hold that is still at work elsewhere goes on.
+
+        Returns an alert when the calls under it cost more than was held.
+
+        Raises:
+            StorageUnavailable: the holds cannot be read.
+
+        """
+        held = self._holds.find(reservation)
+        if held is None:
+            return None
+        one = held.reservation
+        if one.state != "live" and one.one_call:
+            self._endings.end(Ending(reservation, "settle"))
+        return overrun(reservation, held.logged.cost, one.estimate) if held.excess else None
 
     # --- what views and commands ask for
 
@@ -235,19 +265,28 @@ class Gate:
             StorageUnavailable: they cannot be read.
 
         """
-        return self._book.holds()
+        self._endings.flush()
+        return self._holds.holds()
 
-    def release(self, ids: Collection[str] | None = None, *, also_live: bool = False) -> list[Held]:
+    def release(self, ids: Collection[str] | None = None, *, also: Collection[HoldState] = ()) -> list[Held]:
         """Stop counting orphans: all, or those named. Return what was released.
 
-        For whoever knows that the calls were not sent, or that their cost was logged otherwise.
-        Live reservations are left alone unless ``also_live``.
+        For whoever knows that the calls were not sent, or that their cost was logged otherwise. Live
+        and submitted reservations are left alone unless ``also`` names their state: a provider will
+        bill what was submitted.
 
         Raises:
             StorageUnavailable: they cannot be read or written.
 
         """
-        return self._book.release(ids, also_live=also_live)
+        states = {"orphaned", *also}
+        chosen = [
+            held
+            for held in self.holds()
+            if (ids is None or held.reservation.id in ids) and held.reservation.state in states
+        ]
+        self._holds.release([held.reservation.id for held in chosen])
+        return chosen
 
     def latest(self) -> datetime:
         """Return the latest instant at which anything was reserved; 1970 when nothing was.
@@ -255,7 +294,7 @@ class Gate:
         Lies in the future after the clock was wrong: then all reservations count there, until the
         clock has caught up or :meth:`forget_future` is called.
         """
-        return self._book.latest()
+        return self._holds.latest()
 
     def forget_future(self) -> bool:
         """Let reservations count at the present again after the clock was wrong; tell if they did not.
@@ -267,11 +306,11 @@ class Gate:
             StorageUnavailable: the state cannot be written.
 
         """
-        return self._book.forget_future()
-
-    def close(self) -> None:
-        """Let go of this process's holder file; its live reservations become orphans."""
-        self._book.holders.leave()
+        now = self._clock()
+        ahead = self._holds.latest() > now
+        if ahead:
+            self._holds.set_latest(now)
+        return ahead
 
 
 def _tried(action: Callable[[], T], patience_s: float) -> T:
@@ -281,7 +320,7 @@ def _tried(action: Callable[[], T], patience_s: float) -> T:
     while True:
         try:
             return action()
-        except DatabaseBusy:
+        except StorageBusy:
             if time.monotonic() >= end:
                 raise
         except (StorageUnavailable, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -9,25 +10,28 @@ from typing import Final, Protocol, Self
 
 from ..forks import lock_of
 from ..money import ZERO, Nanos, format_usd
+from .endings import Ending
 
 NEVER_REPORTED: Final = "its block ended without a ledger entry"
 FAILED: Final = "its block failed before all of its calls were in the ledger"
 WAITING: Final = "its ledger entry waits outside the ledger"
+UNKNOWN: Final = "its ledger could not be made known to the cost storage"
+DROPPED: Final = "its block was dropped before it ended"
 
 
 class Keeper(Protocol):
-    """Who keeps the reservations: the gate."""
+    """Who ends reservations: :class:`~.endings.Endings`."""
 
-    def settle(self, reservation: str) -> None:
-        """Give up a reservation whose calls are in the ledger."""
+    def note(self, ending: Ending) -> None:
+        """Remember that a reservation is to end, without waiting for anything."""
         ...
 
-    def void(self, reservation: str) -> None:
-        """Give up a reservation of which nothing was sent."""
+    def end(self, ending: Ending) -> None:
+        """End a reservation now, or soon where that is not possible."""
         ...
 
-    def abandon(self, reservation: str, why: str, amount: Nanos) -> None:
-        """Keep counting a reservation, at ``amount``, until its calls are in a ledger."""
+    def end_soon(self, ending: Ending) -> None:
+        """End a reservation in the background."""
         ...
 
 
@@ -36,14 +40,15 @@ class Terms:
     """What was agreed when reserving.
 
     ``id`` is ``None`` where nothing had to be held. ``period_at`` decides the day and month of the
-    calls. ``override`` says by what a refusal was overridden: it belongs into the entries.
-    ``warnings`` are to be shown.
+    calls. ``submits`` tells that it has an expiry of its own. ``override`` says by what a refusal was
+    overridden: it belongs into the entries. ``warnings`` are to be shown.
     """
 
     id: str | None
     period_at: datetime | None = None
     estimate: Nanos = ZERO
     one_call: bool = True
+    submits: bool = False
     override: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -51,24 +56,31 @@ class Terms:
 class Hold:
     """A reservation in the hands of its caller; ends with its ``with`` block. Thread-safe.
 
-    Tell it what was recorded with :meth:`recorded`, after the entry is in the ledger. A block that
-    ends without that leaves an orphan, which counts at its estimate until somebody releases it:
-    the provider may have served the call. Only :meth:`void` gives the money back, for a caller that
-    is certain that nothing was sent.
+    It covers all calls that are recorded under it, together up to its estimate. Tell it of each with
+    :meth:`recorded`, after the entry is in the ledger. A block that ends without any leaves an orphan,
+    which counts at its estimate until somebody releases it: the provider may have served the call. Only
+    :meth:`void` gives the money back, for a caller that is certain that nothing was sent.
+
+    In a process that was forked in its block it does nothing: it is its parent's.
     """
 
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
         self._keeper = keeper
         self._lock = lock_of(self, "_lock")
-        self._open = terms.id is not None
+        self._owner = os.getpid()
         self._spent = ZERO
         self._calls = 0
-        self._waiting = False
+        self._missing = ""
+        self._touched = False
+        self._open = terms.id is not None
+        self._ending: Ending | None = None
+        """How it is being ended, until that is done."""
 
     @property
     def id(self) -> str | None:
         """The reservation's id, which its entries carry; ``None`` where nothing is held."""
+        self._touched = True
         return self.terms.id
 
     @property
@@ -86,40 +98,37 @@ class Hold:
         """By what the budget check was overridden, if it was."""
         return self.terms.override
 
-    def recorded(self, cost: Nanos, *, in_ledger: bool = True) -> str | None:
-        """Note that a call was recorded at ``cost``; settle when that was the only one.
+    def recorded(self, cost: Nanos, *, in_ledger: bool = True, known: bool = True) -> str | None:
+        """Note that a call was recorded at ``cost``, in nano-dollars.
 
-        ``in_ledger`` is ``False`` for an entry that is spooled: the hold then counts on, at what
-        the call did cost, until the entry is seen in the ledger.
+        ``in_ledger`` is ``False`` for an entry that is spooled, ``known`` for one in a ledger that the
+        cost storage was not told of: the hold then counts on after its block, at what the calls did
+        cost, until the entries are seen in a known ledger.
 
-        Returns an alert when the calls cost more than was held: the only overshoot there can be.
+        Returns an alert when the calls cost more than is held: the only overshoot there can be.
         """
         with self._lock:
+            self._touched = True
             self._calls += 1
             self._spent = Nanos(self._spent + cost)
-            self._waiting |= not in_ledger
-            over = self._spent > self.estimate and self._open
-            if self.terms.one_call:
-                self._end()
-        return self._overrun() if over else None
+            if not in_ledger or not known:
+                self._missing = UNKNOWN if in_ledger else WAITING
+            over = self._spent > self.terms.estimate and self._open
+        return overrun(str(self.terms.id), self._spent, self.terms.estimate) if over else None
 
     def void(self) -> None:
         """Give everything back. Only for a caller that is certain that no request was sent."""
-        with self._lock:
-            if self._open and self.id:
-                self._open = False
-                self._keeper.void(self.id)
+        self._end(Ending(str(self.terms.id), "void"))
+
+    def void_soon(self) -> None:
+        """As :meth:`void`, in the background: for somebody who is being interrupted."""
+        if self._open and self._owner == os.getpid():
+            self._open = False
+            self._keeper.end_soon(Ending(str(self.terms.id), "void"))
 
     def close(self, failed: bool = False) -> None:
-        """End the hold: settled when its calls are in the ledger, else left as an orphan."""
-        with self._lock:
-            if not self._open or self.id is None:
-                return
-            if failed or (self.terms.one_call and not self._calls):
-                why = FAILED if failed else NEVER_REPORTED
-                self._abandon(why, max(self.estimate, self._spent))
-            else:
-                self._end()
+        """End the hold: settled when its calls are in the ledger, else submitted or left as an orphan."""
+        self._end(self._outcome(FAILED if failed else ""))
 
     def __enter__(self) -> Self:
         return self
@@ -129,21 +138,50 @@ class Hold:
     ) -> None:
         self.close(failed=kind is not None)
 
-    def _end(self) -> None:
-        if not self._open or self.id is None:
+    def __del__(self) -> None:
+        """End what nobody has ended: an exception came before its block began, or the block was dropped."""
+        if self._owner != os.getpid():
             return
-        if self._waiting:
-            self._abandon(WAITING, self._spent)  # all is known: it only has to arrive
-        else:
+        if self._open:
             self._open = False
-            self._keeper.settle(self.id)
+            # Nobody has used it, so nothing was sent: its block would have ended it.
+            unused = not self._touched and not self._calls
+            self._ending = Ending(str(self.terms.id), "void") if unused else self._outcome(DROPPED)
+        if self._ending is not None:
+            self._keeper.end_soon(self._ending)
 
-    def _abandon(self, why: str, amount: Nanos) -> None:
-        self._open = False
-        self._keeper.abandon(str(self.id), why, amount)
+    def _end(self, ending: Ending) -> None:
+        with self._lock:
+            if not self._open or self._owner != os.getpid():
+                return
+            self._keeper.note(ending)
+            self._ending, self._open = ending, False
+        self._keeper.end(ending)
+        self._ending = None
 
-    def _overrun(self) -> str:
-        return (
-            f"⚠️  WARNING: a reserved call cost {format_usd(self._spent, 4)}, more than the "
-            f"{format_usd(self.estimate, 4)} held for it: check the maximum output that was reserved"
-        )
+    def _outcome(self, failure: str) -> Ending:
+        """Return how it ends with what was recorded so far; ``failure`` says why its block ended early."""
+        one, most = str(self.terms.id), Nanos(max(self.terms.estimate, self._spent))
+        if not self._calls:
+            if self.terms.submits:
+                return Ending(one, "submit")
+            return Ending(one, "orphan", failure or NEVER_REPORTED, most)
+        if failure and not self.terms.one_call:
+            return Ending(one, "orphan", failure, most)
+        if self._missing:  # all is known: it only has to arrive
+            return Ending(one, "orphan", self._missing, self._spent)
+        return Ending(one, "settle")
+
+
+def overrun(reservation: str, spent: Nanos, held: Nanos) -> str:
+    """Return the alert for calls that cost more than is held for them.
+
+    >>> print(overrun("0193f6c2", Nanos(700_000_000), Nanos(350_000_000)))
+    ⚠️  WARNING: calls under reservation 0193f6c2 cost $0.7000, $0.3500 more than the $0.3500 held for them: \
+reserve the most that all of them can cost
+    """
+    return (
+        f"⚠️  WARNING: calls under reservation {reservation} cost {format_usd(spent, 4)}, "
+        f"{format_usd(Nanos(spent - held), 4)} more than the {format_usd(held, 4)} held for them: "
+        f"reserve the most that all of them can cost"
+    )

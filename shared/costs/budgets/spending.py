@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from ..money import Nanos
 from ..rollup import Dimension, Group, Query
 from .limits import Limit, ModelName, Spending, is_model
-
-
-class SpendReader(Protocol):
-    """What is asked of the index. ``shared.costs.index.index.Index`` is one."""
-
-    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
-        """Return what was spent in each period, by one user or by all."""
-        ...
-
-    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
-        """Return the sums of the entries that match ``query``, by the dimensions asked for."""
-        ...
+from .port import SpendReader
 
 
 def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelName) -> list[Spending]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..errors import StorageUnavailable, UnsafePath
+from ..errors import StorageBusy, StorageUnavailable, UnsafePath
 from ..patience import allowed
 
 _SHORTEST_NAP_S: Final = 0.000_05
@@ -23,7 +23,7 @@ _DAMAGED: Final = frozenset(
 )
 
 
-class DatabaseBusy(StorageUnavailable):
+class DatabaseBusy(StorageBusy):
     """Another process held the database for longer than this one may wait."""
 
 

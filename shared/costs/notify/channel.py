@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from ..budgets.port import Level
 from ..errors import CostError
 from .addresses import Address
-from .queue import Level
 
 if TYPE_CHECKING:
     from apprise import NotifyBase

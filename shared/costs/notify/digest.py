@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .queue import Level, Notice
+from ..budgets.port import Level, Notice
 
 _LOUDNESS: Final[dict[Level, int]] = {"info": 0, "warning": 1, "critical": 2}
 

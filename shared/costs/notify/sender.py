@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from ..budgets.port import Notice, Notices, Queued
 from ..errors import FileRefused
-from ..index.state import StateDb
 from ..platform import close, lock, open_secure
 from ..profile import load_profile
 from ..profile.types import Profile
@@ -24,7 +24,7 @@ from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
 from .digest import digest
-from .queue import Attempt, Notice, Queued, due_at, finish, note, waiting
+from .queue import KEPT, Attempt, due_at, note
 
 LINGER: Final = timedelta(minutes=3)
 """A sender waits for retries that are due within this time; for later ones it does not stay."""
@@ -67,7 +67,7 @@ class _Batch:
 class Sender:
     """Takes notices from the queue to their addresses."""
 
-    state: StateDb
+    queue: Notices
     environ: Mapping[str, str]
     deliver: Deliver = deliver_digest
 
@@ -84,7 +84,7 @@ class Sender:
         sent, faults = 0, []
         for batch in self._due(now, at_once=at_once):
             fault = self.deliver(batch.address, [queued.notice for queued in batch.due])
-            note(self.state, [Attempt(q, batch.address.fingerprint, fault) for q in batch.due], now)
+            note(self.queue, [Attempt(q, batch.address.fingerprint, fault) for q in batch.due], now)
             if fault:
                 faults.append((batch.address.name, fault))
             else:
@@ -104,19 +104,21 @@ class Sender:
 
     def _tidy(self, now: datetime) -> datetime | None:
         """Mark what has nowhere left to go as done; return when the rest is due."""
-        there = waiting(self.state)
+        there = self.queue.waiting()
         still_open = {queued.id: due for queued, _, due in sorted(self._open(), key=_later_first)}
         done = [queued.id for queued in there if queued.id not in still_open]
         if done:
-            finish(self.state, done, now)
+            self.queue.finish(done, now - KEPT)
         return min(still_open.values(), default=None)
 
     def _open(self) -> Iterator[tuple[Queued, Address, datetime]]:
         """Yield each delivery that is not settled, with when it is due."""
         profiles: dict[str, Profile | FileRefused] = {}
-        for queued in waiting(self.state):
+        there = self.queue.waiting()
+        earlier = {(d.notice, d.address): d for d in self.queue.deliveries([each.id for each in there])}
+        for queued in there:
             for address in self._addresses(queued.notice, profiles):
-                due = due_at(self.state, queued, address.fingerprint)
+                due = due_at(queued, earlier.get((queued.id, address.fingerprint)))
                 if due is not None:
                     yield queued, address, due
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..budgets.alerts import fire
 from ..budgets.limits import Crossing
+from ..budgets.port import Notice
 from ..budgets.wording import message
 from ..profile.types import Profile
 from .addresses import budget_for, has_address
-from .queue import TABLES, Notice, put_within
 
 if TYPE_CHECKING:
     from ..storage import CostStorage
@@ -41,19 +40,9 @@ def fire_and_tell(workspace: Workspace, crossed: Sequence[Crossing]) -> list[Cro
         StorageUnavailable: the state cannot be used; nothing was remembered or queued.
 
     """
-    profile, now, state = workspace.loaded_profile().profile, workspace.clock(), workspace.state
-    if not any(_has_reader(profile, each) for each in crossed):
-        return fire(state, crossed, now)
-    queued: list[Notice] = []
-
-    def queue(db: sqlite3.Connection, new: list[Crossing]) -> None:
-        notices = notices_of(new, profile, now)
-        put_within(db, notices)
-        queued.extend(notices)
-
-    state.use(TABLES)
-    new = fire(state, crossed, now, queue)
-    if queued:
+    profile, now = workspace.loaded_profile().profile, workspace.clock()
+    new = fire(workspace.notices, crossed, now, lambda each: notice_of(each, profile, now))
+    if any(_has_reader(profile, each) for each in new):
         wake(workspace.storage)
     return new
 
@@ -62,12 +51,10 @@ def _has_reader(profile: Profile, crossed: Crossing) -> bool:
     return has_address(budget_for(profile, crossed.limit.scope.owner or ""))
 
 
-def notices_of(crossed: Iterable[Crossing], profile: Profile, at: datetime) -> list[Notice]:
-    """Return a notice for each crossing that has somebody to go to."""
-    return [_notice(each, profile, at) for each in crossed if _has_reader(profile, each)]
-
-
-def _notice(crossed: Crossing, profile: Profile, at: datetime) -> Notice:
+def notice_of(crossed: Crossing, profile: Profile, at: datetime) -> Notice | None:
+    """Return the notice of a crossing; ``None`` where it has nobody to go to."""
+    if not _has_reader(profile, crossed):
+        return None
     scope = crossed.limit.scope
     return Notice(
         audience=scope.owner or "",

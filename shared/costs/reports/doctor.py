@@ -13,11 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal, NamedTuple
 
-from ..budgets.gate import Gate
 from ..errors import CostError
 from ..index.catchup import GONE
 from ..ledger.spool import waiting
-from ..notify.queue import standing
+from ..notify.queue import status
 from ..periods import month
 from ..platform import loose_modes, runtime
 from ..pricing.check import stale
@@ -182,7 +181,7 @@ def _permissions(reader: Reader) -> Iterator[Finding]:
 
 def _future(reader: Reader) -> Iterator[Finding]:
     """Say when the clock is wrong now, or was when something was reserved or logged."""
-    now, gate = reader.now, _gate(reader)
+    now, gate = reader.now, reader.gate
     latest = gate.latest()
     if latest - now > CLOCK_TOLERANCE:
         text = f"reservations count at {latest:%Y-%m-%d %H:%M} UTC, which is yet to come"
@@ -227,21 +226,18 @@ def _unpriced(reader: Reader) -> Iterator[Finding]:
         yield Finding("unpriced", "ok", "every call has a price")
 
 
-def _gate(reader: Reader) -> Gate:
-    names = reader.catalogue_name
-    return Gate(reader.index, reader.storage.holders_dir, clock=lambda: reader.now, names=names)
-
-
 def _reservations(reader: Reader) -> Iterator[Finding]:
-    holds = _gate(reader).holds()
-    orphans = [held for held in holds if held.reservation.orphaned]
+    holds = reader.gate.holds()
+    orphans = [held for held in holds if held.reservation.state == "orphaned"]
+    submitted = sum(held.reservation.state == "submitted" for held in holds)
     if orphans:
         remedy = "cost-dashboard reservations release, once you know that they were not billed"
         yield Finding(
             "reservations", "note", f"{plural(len(orphans), 'orphan', 'orphans')} still counted", remedy
         )
     else:
-        yield Finding("reservations", "ok", f"{len(holds)} live")
+        waiting = f", {submitted} submitted and waiting for their results" if submitted else ""
+        yield Finding("reservations", "ok", f"{len(holds) - submitted} live{waiting}")
 
 
 def _unreserved(reader: Reader) -> Iterator[Finding]:
@@ -268,7 +264,7 @@ def _unreserved(reader: Reader) -> Iterator[Finding]:
 
 def _alerts(reader: Reader) -> Iterator[Finding]:
     """Say which alerts were not sent, and whether anything could send them."""
-    found = standing(reader.state, reader.now)
+    found = status(reader.notices, reader.now)
     for text, why in found.given_up[:5]:
         yield Finding("alerts", "wrong", f"given up: {text}: {why}", "cost-dashboard notify test")
     if found.waiting:

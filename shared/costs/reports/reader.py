@@ -13,8 +13,9 @@ from ..workspace import LoadedCatalogue, LoadedProfile, Workspace
 from .progress import Told
 
 if TYPE_CHECKING:
+    from ..budgets.gate import Gate
+    from ..budgets.port import Notices
     from ..index.index import Index
-    from ..index.state import StateDb
     from ..pricing.catalogue import Catalogue
     from ..profile.types import Profile
 
@@ -51,9 +52,14 @@ class Reader:
         return self._workspace.storage
 
     @property
-    def state(self) -> StateDb:
-        """The durable facts of the storage: reservations, sent alerts, registered ledgers."""
-        return self._workspace.state
+    def gate(self) -> Gate:
+        """What is held for calls on their way."""
+        return self._workspace.gate
+
+    @property
+    def notices(self) -> Notices:
+        """The alerts that were told, and those on their way."""
+        return self._workspace.notices
 
     @property
     def environ(self) -> Mapping[str, str]:

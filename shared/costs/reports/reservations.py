@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from ..budgets.reservations import Held
+from ..budgets.port import Held
 from ..money import Nanos, to_usd
 from .common import plural
 from .document import Column, Figure, Note, Report, Row, Table
@@ -23,26 +23,29 @@ def reservations_report(holds: Sequence[Held], zone: ZoneInfo, *, released: bool
         Column("held", "Held", "money", places=4),
         Column("state", "State"),
     )
-    orphans = sum(held.reservation.orphaned is not None for held in holds)
-    notes = []
-    if orphans and not released:
-        text = "count at their estimate until their entry shows up or they are released"
-        notes.append(
-            Note(f"{plural(orphans, 'orphan', 'orphans')}: {text}: cost-dashboard reservations release.")
-        )
     return Report(
         title="Released" if released else "Reservations",
         figures=(Figure("held", "Held", total, note=plural(len(holds), "hold", "holds"), places=4),)
         if holds
         else (),
         tables=(Table("Reservation", columns, tuple(_hold(held, zone) for held in holds), empty="None."),),
-        notes=tuple(notes),
+        notes=() if released else tuple(_notes(holds)),
         data={
             "released": released,
             "held_usd": to_usd(total),
             "reservations": [_data(held) for held in holds],
         },
     )
+
+
+def _notes(holds: Sequence[Held]) -> Iterator[Note]:
+    states = [held.reservation.state for held in holds]
+    if submitted := states.count("submitted"):
+        what = plural(submitted, "hold is submitted", "holds are submitted")
+        yield Note(f"{what}: the provider will bill their results, until which they count.")
+    if orphans := states.count("orphaned"):
+        text = "count, less what was logged under them, until they are released"
+        yield Note(f"{plural(orphans, 'orphan', 'orphans')}: {text}: cost-dashboard reservations release.")
 
 
 def _hold(held: Held, zone: ZoneInfo) -> Row:
@@ -55,7 +58,7 @@ def _hold(held: Held, zone: ZoneInfo) -> Row:
         f"{one.service}/{one.model}",
         since,
         held.amount,
-        one.orphaned or "live",
+        one.orphaned or one.state,
     )
 
 
@@ -72,5 +75,6 @@ def _data(held: Held) -> dict[str, object]:
         "expires_at": one.expires_at.isoformat(),
         "estimate_usd": to_usd(one.estimate),
         "held_usd": to_usd(held.amount),
+        "state": one.state,
         "orphaned": one.orphaned,
     }

@@ -149,11 +149,9 @@ def _held(reader: Reader, limits: tuple[Spending, ...], month: Spending | None) 
     if month is None or not any(map(_blocks, limits)):
         return ZERO, 0
     from ..budgets.deciding import counts_against  # 5 ms that few profiles need
-    from ..budgets.gate import Gate
 
     names = reader.catalogue_name
-    gate = Gate(reader.index, reader.storage.holders_dir, clock=lambda: reader.now, names=names)
-    mine = [held for held in gate.holds() if counts_against(held.reservation, month.limit, names)]
+    mine = [held for held in reader.gate.holds() if counts_against(held.reservation, month.limit, names)]
     return Nanos(sum(held.amount for held in mine)), len(mine)
 
 

@@ -32,6 +32,7 @@ class Outcome(NamedTuple):
     """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before.
 
     ``spends`` answers what was asked about the budgets, where the index had the answers at hand.
+    ``known`` is false where the cost storage could not be told of the ledger.
     """
 
     entry: Entry
@@ -39,13 +40,18 @@ class Outcome(NamedTuple):
     local: bool = False
     in_ledger: bool = True
     spends: Sequence[Nanos] | None = None
+    known: bool = True
 
 
 class Written(NamedTuple):
-    """Whether a line is in its ledger, and the answers to what was asked, where they were at hand."""
+    """Whether a line is in its ledger, and the answers to what was asked, where they were at hand.
+
+    ``known`` is false where the cost storage could not be told of the ledger.
+    """
 
     in_ledger: bool
     spends: Sequence[Nanos] | None = None
+    known: bool = True
 
 
 class Recording:
@@ -79,17 +85,19 @@ class Recording:
             log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
             return Outcome(known, new=False)
         written = self.write(entry, self._job.ledger, asked)
-        return Outcome(entry, True, self._is_local(entry), written.in_ledger, written.spends)
+        return Outcome(entry, True, self._is_local(entry), written.in_ledger, written.spends, written.known)
 
     def write(self, entry: Entry, ledger: Path, asked: Sequence[Query] = ()) -> Written:
         """Append a complete entry to a ledger and bring the index up to it."""
         line, index = encode(entry), self._workspace.index
-        index.register(ledger, entry.job_id)
+        known = index.register(ledger, entry.job_id)
         recorded = self._recorder.record(ledger, line, entry.id)
         if recorded.place is None:
             log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
-            return Written(in_ledger=False)
-        return Written(True, index.note_and_ask(ledger, entry, recorded.place, line, asked))
+            return Written(in_ledger=False, known=known)
+        if not known:
+            log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
+        return Written(True, index.note_and_ask(ledger, entry, recorded.place, line, asked), known)
 
     def close(self) -> None:
         """Try once more to write what waits in memory."""

@@ -6,24 +6,24 @@ Works with ``with`` and with ``async with``; what it gives is passed to ``log_us
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from ..budgets.deciding import OVERRIDE_VARIABLE
-from ..budgets.gate import EXPIRY, Request
+from ..budgets.gate import Request
 from ..budgets.hold import Hold
+from ..forks import lock_of
 from ..model import Unpriced, Usage
-from ..money import Nanos
+from ..money import ZERO, Nanos
 from ..rollup import output_part
 from .call import UsageCounts, make_call
 from .labels import optional_name
 from .stage import current_stage
 
 if TYPE_CHECKING:
-    from asyncio import Task
-
     from ..pricing.catalogue import Catalogue
     from .session import Session
 
@@ -36,6 +36,7 @@ class Intent:
     """What a caller is about to do. ``max_tokens_output`` is ``None`` when it sets no maximum.
 
     ``override`` says why a refusal is to be overridden; the environment may say so too.
+    ``expires_after`` is set where its calls may wait that long for their provider.
     """
 
     service: str
@@ -45,7 +46,7 @@ class Intent:
     service_tier: str | None = None
     stage: str | None = None
     override: str | None = None
-    expires_after: timedelta = EXPIRY
+    expires_after: timedelta | None = None
 
 
 class ReserveDetails(UsageCounts, total=False):
@@ -54,7 +55,7 @@ class ReserveDetails(UsageCounts, total=False):
     stage: str | None
     service_tier: str | None
     override: str | None
-    expires_after_s: float
+    expires_after_s: float | None
 
 
 def make_intent(
@@ -71,8 +72,8 @@ def make_intent(
 
     """
     override = optional_name("override", details.pop("override", None))
-    expires_after_s = details.pop("expires_after_s", EXPIRY.total_seconds())
-    if not 0 < expires_after_s <= MAX_EXPIRY_S:
+    expires_after_s = details.pop("expires_after_s", None)
+    if expires_after_s is not None and not 0 < expires_after_s <= MAX_EXPIRY_S:
         raise ValueError(f"expires_after_s must be between 0 and {MAX_EXPIRY_S:g}, not {expires_after_s!r}")
     if max_tokens_output is not None:
         Usage(tokens_output=max_tokens_output)  # checked like any other count
@@ -85,17 +86,23 @@ def make_intent(
         service_tier=call.service_tier,
         stage=call.stage,
         override=override,
-        expires_after=timedelta(seconds=expires_after_s),
+        expires_after=None if expires_after_s is None else timedelta(seconds=expires_after_s),
     )
 
 
 class Reserving:
-    """A reservation that is made on entering its block, and ended on leaving it."""
+    """A reservation that is made on entering its block, and ended on leaving it.
+
+    ``async with`` makes it in a thread. Where the task is cancelled meanwhile, or its loop ends, whoever
+    of thread and task comes last gives it back: it was not used for any request.
+    """
 
     def __init__(self, session: Session, request: Request) -> None:
         self._session = session
         self._request = request
         self._hold: Hold | None = None
+        self._given_up = False
+        self._lock = lock_of(self, "_lock")
 
     def __enter__(self) -> Hold:
         self._hold = self._session.hold(self._request)
@@ -108,14 +115,12 @@ class Reserving:
             self._hold.close(failed=kind is not None)
 
     async def __aenter__(self) -> Hold:
-        import asyncio  # ordinary stage scripts do not pay for it
+        from asyncio import get_running_loop  # ordinary stage scripts do not pay for it
 
-        reserving = asyncio.create_task(asyncio.to_thread(self.__enter__))
         try:
-            return await asyncio.shield(reserving)
-        except asyncio.CancelledError:
-            # The thread goes on; what it gets was not used for any request, so it is given back.
-            reserving.add_done_callback(_give_back)
+            return await get_running_loop().run_in_executor(None, copy_context().run, self._reserve)
+        except BaseException:
+            self._give_up()
             raise
 
     async def __aexit__(
@@ -124,25 +129,37 @@ class Reserving:
         # Not handed to a thread: a task that is being cancelled could not wait for it.
         self.__exit__(kind, error, trace)
 
+    def _reserve(self) -> Hold:
+        """Make the reservation in a thread, and give it back where nobody waits for it any more."""
+        hold = self._session.hold(self._request)
+        with self._lock:
+            self._hold = hold
+            given_up = self._given_up
+        if given_up:
+            hold.void()
+        return hold
 
-def _give_back(reserving: Task[Hold]) -> None:
-    if not reserving.cancelled() and reserving.exception() is None:
-        reserving.result().void()
+    def _give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+            hold = self._hold
+        if hold is not None:
+            hold.void()
 
 
 def call_request(session: Session, intent: Intent) -> Request:
     """Return what the gate is asked for one call."""
     catalogue = session.recording.catalogue()
     stage = current_stage(session)
-    estimate, unknown, unpriced = _highest_cost(catalogue, intent, session.workspace.clock())
+    known = _highest_cost(catalogue, intent, session.workspace.clock())
     return Request(
         user_id=session.job.user_id,
         service=intent.service,
         model=intent.model,
-        estimate=estimate,
-        unknown=unknown,
-        unpriced=unpriced,
-        local=catalogue is not None and catalogue.is_local(intent.service, intent.model),
+        estimate=known.estimate,
+        unknown=known.unknown,
+        unpriced=known.unpriced,
+        free=known.free,
         job=session.job_ref,
         stage=intent.stage or (stage.name if stage else session.job.work.stage),
         expires_after=intent.expires_after,
@@ -164,12 +181,23 @@ def block_request(session: Session, stage: str, amount: Nanos, override: str | N
     )
 
 
-def _highest_cost(
-    catalogue: Catalogue | None, intent: Intent, now: datetime
-) -> tuple[Nanos | None, str, bool]:
-    """Return the most that a call can cost; else ``None``, why in words, and whether a price is missing."""
+class _Highest(NamedTuple):
+    """The most that a call can cost, in nano-dollars; else ``None``, and why in words.
+
+    ``unpriced`` where a price is missing; ``free`` where whatever is used costs nothing.
+    """
+
+    estimate: Nanos | None
+    unknown: str = ""
+    unpriced: bool = False
+    free: bool = False
+
+
+def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) -> _Highest:
     if catalogue is None:
-        return None, f"the price of {intent.service}/{intent.model} cannot be read now", True
+        return _Highest(None, f"the price of {intent.service}/{intent.model} cannot be read now", True)
+    if catalogue.is_local(intent.service, intent.model):
+        return _Highest(ZERO, free=True)
     # One token of output shows whether output is charged where no maximum is given.
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)
@@ -177,10 +205,11 @@ def _highest_cost(
     if intent.max_tokens_output is None and isinstance(verdict, Unpriced):
         verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, now, intent.service_tier)
     if isinstance(verdict, Unpriced):
-        return None, verdict.reason, True
+        return _Highest(None, verdict.reason, unpriced=True)
     if intent.max_tokens_output is None and output_part(verdict):
-        return None, f"no max_tokens_output is given for {intent.service}/{intent.model}", False
-    return verdict.total, "", False
+        return _Highest(None, f"no max_tokens_output is given for {intent.service}/{intent.model}")
+    # What is charged for nothing that it uses costs nothing, as a model that is listed as free.
+    return _Highest(verdict.total, free=not verdict.parts and any(usage.counts().values()))
 
 
 def _with_output(usage: Usage, tokens_output: int) -> Usage:

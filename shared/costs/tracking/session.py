@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..errors import StorageUnavailable, UnknownEntry
-from ..money import Nanos, to_usd
+from ..money import ZERO, Nanos, to_usd
 from ..patience import at_most
 from ..rollup import JobRef
 from ..workspace import Workspace
@@ -65,8 +65,8 @@ class Session:
                 stage.count(outcome)
             if asked is not None:
                 self._tell(asked, outcome)
-        if call.hold is not None:
-            self._settle(call.hold, outcome)
+        if call.reservation is not None:
+            self._report(call.reservation, outcome)
         return to_usd(outcome.entry.cost)
 
     def hold(self, request: Request) -> Hold:
@@ -78,8 +78,17 @@ class Session:
             log.warning("%s", warning)
         return hold
 
-    def _settle(self, hold: Hold, outcome: Outcome) -> None:
-        alert = hold.recorded(outcome.entry.cost, in_ledger=outcome.in_ledger)
+    def _report(self, reservation: Hold | str, outcome: Outcome) -> None:
+        """Tell a reservation, in hand or by its id alone, of a call that was recorded under it."""
+        alert = None
+        if not isinstance(reservation, str):
+            cost = outcome.entry.cost if outcome.new else ZERO  # logged again it costs no more
+            alert = reservation.recorded(cost, in_ledger=outcome.in_ledger, known=outcome.known)
+        elif outcome.in_ledger and outcome.known:
+            try:
+                alert = self.workspace.gate.reported(reservation)
+            except StorageUnavailable as fault:  # it counts on, less this entry
+                log.info("reservation %s could not be settled yet: %s", reservation, fault)
         if alert:
             log.warning("%s", alert)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..budgets.hold import Hold
     from .call import CallDetails
     from .recording import Outcome
+    from .reserving import Reserving
     from .session import Session
 
 P = ParamSpec("P")
@@ -125,11 +126,20 @@ class Stage:
             self.sums.cost = type(self.sums.cost)(self.sums.cost + outcome.entry.cost)
 
     def __enter__(self) -> Self:
-        if self.options.reserve is not None:
-            from .reserving import block_request
+        reserving = self._reserving()
+        return self._entered(None if reserving is None else reserving.__enter__())
 
-            wanted = block_request(self.session, self.name, self.options.reserve, self.options.override)
-            self.hold = self.session.hold(wanted)
+    def _reserving(self) -> Reserving | None:
+        """Return what holds money for all calls of the block; ``None`` where nothing is to be held."""
+        if self.options.reserve is None:
+            return None
+        from .reserving import Reserving, block_request
+
+        wanted = block_request(self.session, self.name, self.options.reserve, self.options.override)
+        return Reserving(self.session, wanted)
+
+    def _entered(self, hold: Hold | None) -> Self:
+        self.hold = hold
         self.outer = _innermost.get()
         _innermost.set(self)
         self.session.open_stages.append(self)
@@ -144,7 +154,8 @@ class Stage:
         self.session.report(self)
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        reserving = self._reserving()
+        return self._entered(None if reserving is None else await reserving.__aenter__())
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.__exit__(kind)

@@ -18,7 +18,7 @@ from ..workspace import Workspace
 from .context import JobContext
 
 if TYPE_CHECKING:
-    from ..budgets.reservations import Held
+    from ..budgets.port import Held
     from ..profile.types import Profile
 
 log = logging.getLogger("shared.cost_tracker")

@@ -18,15 +18,16 @@ from shared.costs.index.state import StateDb
 from shared.costs.money import from_usd
 from shared.costs.periods import month, zone
 from shared.costs.rollup import Query
+from shared.costs.store.notices import LocalNotices
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 MONTH = Scope("u", "month")
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateDb]:
+def notices(tmp_path: Path) -> Iterator[LocalNotices]:
     state = StateDb(tmp_path / "state.db")
-    yield state
+    yield LocalNotices(state)
     state.close()
 
 
@@ -35,59 +36,59 @@ def crossed(threshold: float, scope: Scope = MONTH, at: datetime = NOW) -> Cross
     return Crossing(limit, from_usd(45), threshold)
 
 
-def told(state: StateDb, *candidates: Crossing) -> list[float]:
-    return [c.threshold for c in fire(state, candidates, NOW)]
+def told(notices: LocalNotices, *candidates: Crossing) -> list[float]:
+    return [c.threshold for c in fire(notices, candidates, NOW)]
 
 
-def test_a_threshold_is_told_once(state: StateDb) -> None:
-    assert told(state, crossed(80)) == [80]
-    assert told(state, crossed(80)) == []
+def test_a_threshold_is_told_once(notices: LocalNotices) -> None:
+    assert told(notices, crossed(80)) == [80]
+    assert told(notices, crossed(80)) == []
 
 
-def test_a_higher_one_is_news_and_a_lower_one_is_not(state: StateDb) -> None:
-    assert told(state, crossed(80)) == [80]
-    assert told(state, crossed(100)) == [100]
-    assert told(state, crossed(80), crossed(50)) == []
+def test_a_higher_one_is_news_and_a_lower_one_is_not(notices: LocalNotices) -> None:
+    assert told(notices, crossed(80)) == [80]
+    assert told(notices, crossed(100)) == [100]
+    assert told(notices, crossed(80), crossed(50)) == []
 
 
-def test_a_jump_over_thresholds_tells_the_highest_alone(state: StateDb) -> None:
-    assert told(state, crossed(100)) == [100]
-    assert told(state, crossed(50)) == []
+def test_a_jump_over_thresholds_tells_the_highest_alone(notices: LocalNotices) -> None:
+    assert told(notices, crossed(100)) == [100]
+    assert told(notices, crossed(50)) == []
 
 
-def test_a_new_threshold_below_one_that_was_told_is_no_news(state: StateDb) -> None:
-    assert told(state, crossed(100)) == [100]
-    assert told(state, crossed(90)) == []
+def test_a_new_threshold_below_one_that_was_told_is_no_news(notices: LocalNotices) -> None:
+    assert told(notices, crossed(100)) == [100]
+    assert told(notices, crossed(90)) == []
 
 
-def test_scopes_and_periods_are_told_apart(state: StateDb) -> None:
+def test_scopes_and_periods_are_told_apart(notices: LocalNotices) -> None:
     december = crossed(80, at=datetime(2026, 12, 1, tzinfo=UTC))
     others = [
         crossed(80, Scope("u", "day")),
         crossed(80, Scope("v", "month")),
         crossed(80, Scope(None, "month")),
     ]
-    assert told(state, crossed(80), *others, december) == [80] * 5
-    assert told(state, crossed(80), *others, december) == []
+    assert told(notices, crossed(80), *others, december) == [80] * 5
+    assert told(notices, crossed(80), *others, december) == []
 
 
 def test_nothing_crossed_touches_nothing(tmp_path: Path) -> None:
     state = StateDb(tmp_path / "state.db")
-    assert fire(state, [], NOW) == []
+    assert fire(LocalNotices(state), [], NOW) == []
     assert not state.path.exists()
 
 
 def test_it_survives_the_process(tmp_path: Path) -> None:
     for expected in ([80], []):
         state = StateDb(tmp_path / "state.db")
-        assert told(state, crossed(80)) == expected
+        assert told(LocalNotices(state), crossed(80)) == expected
         state.close()
 
 
-def test_a_raised_limit_does_not_tell_again(state: StateDb) -> None:
-    assert told(state, crossed(80)) == [80]
+def test_a_raised_limit_does_not_tell_again(notices: LocalNotices) -> None:
+    assert told(notices, crossed(80)) == [80]
     raised = crossed(80)._replace(limit=crossed(80).limit._replace(amount=from_usd(60)))
-    assert told(state, raised) == []
+    assert told(notices, raised) == []
 
 
 ROUNDS = 20
@@ -98,7 +99,7 @@ def _compete(path: Path, barrier: Barrier, results: Queue[list[int]]) -> None:
     counts = []
     for turn in range(ROUNDS):
         barrier.wait(timeout=60)
-        counts.append(len(fire(state, [crossed(80, Scope(f"user-{turn}", "month"))], NOW)))
+        counts.append(len(fire(LocalNotices(state), [crossed(80, Scope(f"user-{turn}", "month"))], NOW)))
     results.put(counts)
 
 
@@ -119,4 +120,4 @@ def test_of_processes_at_once_exactly_one_tells(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"no database" * 100)
     with pytest.raises(StorageUnavailable):
-        fire(StateDb(tmp_path / "state.db"), [crossed(80)], NOW)
+        fire(LocalNotices(StateDb(tmp_path / "state.db")), [crossed(80)], NOW)

@@ -11,9 +11,8 @@ import pytest
 from notify_servers import web_server
 
 from shared.costs.apps.cli.program import run
-from shared.costs.index.state import StateDb
-from shared.costs.notify.queue import Notice, put
-from shared.costs.storage import CostStorage
+from shared.costs.budgets.port import Notice
+from shared.costs.workspace import Workspace
 
 PROFILE = """\
 users:
@@ -76,15 +75,12 @@ def test_what_waits_is_shown_and_can_be_sent(
     profile: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("apprise")
-    storage = CostStorage(profile.parent / "storage")
-    storage.prepare()
-    state = StateDb(storage.state_path)
     at = datetime.now(UTC) - timedelta(hours=1)
-    put(
-        state,
-        [Notice(audience="bob", profile=str(profile), key="k", level="warning", text="Budget!", made_at=at)],
+    notice = Notice(
+        audience="bob", profile=str(profile), key="k", level="warning", text="Budget!", made_at=at
     )
-    state.close()
+    with Workspace(profile.parent / "storage") as workspace:
+        workspace.notices.enqueue([notice])
     assert asked(capsys, "status") == (0, {"waiting": 1, "given_up": []})
     assert _findings(capsys) == [("note", "1 alert waits to be sent", "cost-dashboard notify send")]
     with monkeypatch.context() as patch:
@@ -107,15 +103,12 @@ def test_what_waits_is_shown_and_can_be_sent(
 
 def test_a_notice_given_up_is_shown(profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("apprise")
-    storage = CostStorage(profile.parent / "storage")
-    storage.prepare()
-    state = StateDb(storage.state_path)
     at = datetime.now(UTC) - timedelta(days=4)
-    put(
-        state,
-        [Notice(audience="bob", profile=str(profile), key="k", level="warning", text="Budget!", made_at=at)],
+    notice = Notice(
+        audience="bob", profile=str(profile), key="k", level="warning", text="Budget!", made_at=at
     )
-    state.close()
+    with Workspace(profile.parent / "storage") as workspace:
+        workspace.notices.enqueue([notice])
     assert asked(capsys, "send")[0] == 1
     _, told = asked(capsys, "status")
     assert _findings(capsys) == [

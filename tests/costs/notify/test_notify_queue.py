@@ -16,6 +16,7 @@ from notify_servers import web_server
 
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets.limits import Crossing, Limit, Scope, Spending, foresee
+from shared.costs.budgets.port import Notice
 from shared.costs.index.state import StateDb
 from shared.costs.money import from_usd
 from shared.costs.notify import __main__ as process
@@ -23,13 +24,14 @@ from shared.costs.notify import telling
 from shared.costs.notify.addresses import Address, budget_for
 from shared.costs.notify.channel import MissingNotifyExtra
 from shared.costs.notify.digest import digest
-from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, QUIET, Notice, put, standing, waiting
+from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, status
 from shared.costs.notify.sender import LINGER, Sender, run
 from shared.costs.periods import parse_month
 from shared.costs.platform import close, lock, open_secure
 from shared.costs.profile.types import Budget, Profile
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
+from shared.costs.store.notices import QUIET, LocalNotices
 from shared.costs.workspace import Workspace
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -74,6 +76,11 @@ def state(storage: CostStorage) -> Iterator[StateDb]:
 
 
 @pytest.fixture
+def queue(state: StateDb) -> LocalNotices:
+    return LocalNotices(state)
+
+
+@pytest.fixture
 def profile(tmp_path: Path) -> str:
     path = tmp_path / "profile.yaml"
     path.write_text(PROFILE)
@@ -84,39 +91,41 @@ def notice(profile: str, key: str = "k", audience: str = "ana") -> Notice:
     return replace(NOTICE, profile=profile, key=key, text=f"Budget {key}", audience=audience)
 
 
-def test_a_notice_goes_to_each_address_once(state: StateDb, profile: str) -> None:
+def test_a_notice_goes_to_each_address_once(queue: LocalNotices, profile: str) -> None:
     post = Post()
-    sender = Sender(state, ENVIRON, post)
-    assert put(state, [notice(profile)]) == 1
+    sender = Sender(queue, ENVIRON, post)
+    assert queue.enqueue([notice(profile)]) == 1
     assert sender.deliver_due(NOW).next_at == DUE
     assert post.taken == []
     assert sender.deliver_due(DUE).sent == 2
     assert post.taken == [("env:HOOK_A", ["Budget k"]), ("env:HOOK_B", ["Budget k"])]
     assert sender.deliver_due(DUE).sent == 0
-    assert waiting(state) == []
+    assert queue.waiting() == []
 
 
-def test_what_is_due_together_goes_out_as_one_message(state: StateDb, profile: str) -> None:
+def test_what_is_due_together_goes_out_as_one_message(queue: LocalNotices, profile: str) -> None:
     post = Post()
-    put(state, [notice(profile, "a"), notice(profile, "b"), notice(profile, "c", audience="carl")])
-    assert Sender(state, ENVIRON, post).deliver_due(DUE).sent == 5
+    queue.enqueue([notice(profile, "a"), notice(profile, "b"), notice(profile, "c", audience="carl")])
+    assert Sender(queue, ENVIRON, post).deliver_due(DUE).sent == 5
     assert post.taken == [
         ("env:HOOK_A", ["Budget a", "Budget b", "Budget c"]),
         ("env:HOOK_B", ["Budget a", "Budget b"]),
     ]
 
 
-def test_a_repetition_is_quiet_for_a_day(state: StateDb) -> None:
+def test_a_repetition_is_quiet_for_a_day(queue: LocalNotices) -> None:
     later = replace(NOTICE, made_at=NOW + QUIET - timedelta(seconds=1))
-    assert put(state, [NOTICE, NOTICE, later]) == 1
-    assert put(state, [replace(NOTICE, made_at=NOW + QUIET)]) == 1
+    assert queue.enqueue([NOTICE, NOTICE, later]) == 1
+    assert queue.enqueue([replace(NOTICE, made_at=NOW + QUIET)]) == 1
 
 
-def test_only_the_address_that_failed_is_tried_again_later_and_later(state: StateDb, profile: str) -> None:
+def test_only_the_address_that_failed_is_tried_again_later_and_later(
+    queue: LocalNotices, profile: str
+) -> None:
     post = Post()
     post.faults = {"env:HOOK_B": "was not accepted: status 500"}
-    sender = Sender(state, ENVIRON, post)
-    put(state, [notice(profile)])
+    sender = Sender(queue, ENVIRON, post)
+    queue.enqueue([notice(profile)])
     first = sender.deliver_due(DUE)
     assert first.faults == (("env:HOOK_B", "was not accepted: status 500"),)
     assert first.next_at == DUE + timedelta(seconds=30)
@@ -127,57 +136,59 @@ def test_only_the_address_that_failed_is_tried_again_later_and_later(state: Stat
     assert second.next_at == DUE + timedelta(seconds=150)
     post.faults.clear()
     assert sender.deliver_due(NOW, at_once=True).sent == 1
-    assert waiting(state) == []
+    assert queue.waiting() == []
 
 
-def test_after_three_days_it_is_given_up_and_that_is_seen(state: StateDb, profile: str) -> None:
+def test_after_three_days_it_is_given_up_and_that_is_seen(queue: LocalNotices, profile: str) -> None:
     post = Post()
     post.faults = {"env:HOOK_A": "gone", "env:HOOK_B": "gone"}
-    put(state, [notice(profile)])
-    last = Sender(state, ENVIRON, post).deliver_due(NOW + GIVE_UP_AFTER)
+    queue.enqueue([notice(profile)])
+    last = Sender(queue, ENVIRON, post).deliver_due(NOW + GIVE_UP_AFTER)
     assert last.next_at is None
-    assert standing(state, NOW + GIVE_UP_AFTER).given_up == (("Budget k", "gone"), ("Budget k", "gone"))
-    assert standing(state, NOW + timedelta(days=40)).given_up == ()
+    assert status(queue, NOW + GIVE_UP_AFTER).given_up == (("Budget k", "gone"), ("Budget k", "gone"))
+    assert status(queue, NOW + timedelta(days=40)).given_up == ()
 
 
-def test_without_its_variable_an_address_waits_and_says_so(state: StateDb, profile: str) -> None:
-    put(state, [notice(profile, audience="carl")])
-    found = Sender(state, {}).deliver_due(DUE)
+def test_without_its_variable_an_address_waits_and_says_so(queue: LocalNotices, profile: str) -> None:
+    queue.enqueue([notice(profile, audience="carl")])
+    found = Sender(queue, {}).deliver_due(DUE)
     assert found.faults == (("env:HOOK_A", "the environment variable HOOK_A is not set"),)
-    assert standing(state, DUE).waiting == 1
+    assert status(queue, DUE).waiting == 1
 
 
-def test_a_refused_profile_keeps_the_notice(state: StateDb, profile: str) -> None:
-    put(state, [notice(profile)])
+def test_a_refused_profile_keeps_the_notice(queue: LocalNotices, profile: str) -> None:
+    queue.enqueue([notice(profile)])
     Path(profile).write_text("budget: {notify: 7}\n")
     post = Post()
-    (fault,) = Sender(state, ENVIRON).deliver_due(DUE).faults
+    (fault,) = Sender(queue, ENVIRON).deliver_due(DUE).faults
     assert fault[0] == "the profile"
     Path(profile).write_text(PROFILE)
-    assert Sender(state, ENVIRON, post).deliver_due(DUE, at_once=True).sent == 2
+    assert Sender(queue, ENVIRON, post).deliver_due(DUE, at_once=True).sent == 2
 
 
-def test_a_notice_that_nobody_wants_any_more_is_done(state: StateDb, profile: str) -> None:
-    put(state, [notice(profile, audience="bob")])
-    assert Sender(state, ENVIRON).deliver_due(DUE).next_at is None
-    assert waiting(state) == []
+def test_a_notice_that_nobody_wants_any_more_is_done(queue: LocalNotices, profile: str) -> None:
+    queue.enqueue([notice(profile, audience="bob")])
+    assert Sender(queue, ENVIRON).deliver_due(DUE).next_at is None
+    assert queue.waiting() == []
 
 
-def test_old_notices_are_forgotten(state: StateDb, profile: str) -> None:
-    sender = Sender(state, ENVIRON, Post())
-    put(state, [notice(profile, "old")])
+def test_old_notices_are_forgotten(queue: LocalNotices, state: StateDb, profile: str) -> None:
+    sender = Sender(queue, ENVIRON, Post())
+    queue.enqueue([notice(profile, "old")])
     sender.deliver_due(DUE)
-    put(state, [replace(notice(profile, "new"), made_at=NOW + KEPT * 2)])
+    queue.enqueue([replace(notice(profile, "new"), made_at=NOW + KEPT * 2)])
     sender.deliver_due(NOW + KEPT * 2 + GATHER)
     with state.reading() as db:
         assert db.execute("SELECT key FROM notices").fetchall() == [("new",)]
         assert db.execute("SELECT count(*) FROM deliveries").fetchone() == (2,)
 
 
-def test_no_address_is_kept_in_the_queue(state: StateDb, profile: str, storage: CostStorage) -> None:
+def test_no_address_is_kept_in_the_queue(
+    queue: LocalNotices, state: StateDb, profile: str, storage: CostStorage
+) -> None:
     secret = {"HOOK_A": "json://u:hunter2secret@127.0.0.1:1/a", "HOOK_B": "json://127.0.0.1:1/hunter2secret"}
-    put(state, [notice(profile)])
-    Sender(state, secret, Post()).deliver_due(DUE)
+    queue.enqueue([notice(profile)])
+    Sender(queue, secret, Post()).deliver_due(DUE)
     state.close()
     for path in storage.root.iterdir():
         if path.is_file():
@@ -216,34 +227,34 @@ class Clock:
 
 
 def test_a_sender_stays_for_early_retries_and_leaves_the_rest(
-    storage: CostStorage, state: StateDb, profile: str
+    storage: CostStorage, queue: LocalNotices, profile: str
 ) -> None:
     post, clock = Post(), Clock()
     post.faults = {"env:HOOK_A": "down", "env:HOOK_B": "down"}
-    put(state, [notice(profile)])
-    run(storage, Sender(state, ENVIRON, post), clock, clock.wait)
+    queue.enqueue([notice(profile)])
+    run(storage, Sender(queue, ENVIRON, post), clock, clock.wait)
     assert [name for name, _ in post.taken] == ["env:HOOK_A", "env:HOOK_B"] * 3  # at once, 30 s, 2 min
     assert clock.now - NOW < timedelta(minutes=4)
     assert max(clock.waited) <= 2.0
-    due = Sender(state, ENVIRON).next_due()
+    due = Sender(queue, ENVIRON).next_due()
     assert due is not None
     assert due - clock.now > LINGER
 
 
-def test_a_second_sender_leaves_at_once(storage: CostStorage, state: StateDb, profile: str) -> None:
-    put(state, [notice(profile)])
+def test_a_second_sender_leaves_at_once(storage: CostStorage, queue: LocalNotices, profile: str) -> None:
+    queue.enqueue([notice(profile)])
     fd = open_secure(storage.root / "notify.lock", write=True, create=True)
     try:
         assert lock(fd, 0.0)
         post = Post()
-        run(storage, Sender(state, ENVIRON, post), Clock())
+        run(storage, Sender(queue, ENVIRON, post), Clock())
         assert post.taken == []
     finally:
         close(fd)
 
 
 def test_a_notice_that_comes_when_the_sender_is_leaving_is_sent(
-    storage: CostStorage, state: StateDb, profile: str, monkeypatch: pytest.MonkeyPatch
+    storage: CostStorage, queue: LocalNotices, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post, clock = Post(), Clock()
     real = Sender.next_due
@@ -251,28 +262,28 @@ def test_a_notice_that_comes_when_the_sender_is_leaving_is_sent(
 
     def late(self: Sender) -> datetime | None:
         if not came:
-            came.append(put(state, [replace(notice(profile, "late"), made_at=clock.now)]))
+            came.append(queue.enqueue([replace(notice(profile, "late"), made_at=clock.now)]))
         return real(self)
 
     monkeypatch.setattr(Sender, "next_due", late)
-    run(storage, Sender(state, ENVIRON, post), clock, clock.wait)
+    run(storage, Sender(queue, ENVIRON, post), clock, clock.wait)
     assert [texts for _, texts in post.taken] == [["Budget late"], ["Budget late"]]
 
 
 def test_the_process_needs_apprise_and_keeps_the_queue(
     storage: CostStorage,
-    state: StateDb,
+    queue: LocalNotices,
     profile: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    put(state, [replace(notice(profile), made_at=datetime.now(UTC) - timedelta(minutes=1))])
+    queue.enqueue([replace(notice(profile), made_at=datetime.now(UTC) - timedelta(minutes=1))])
     monkeypatch.setitem(sys.modules, "apprise", None)
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     assert process.main([str(storage.root)]) == MissingNotifyExtra.exit_code
     assert "pip install" in capsys.readouterr().err
-    assert len(waiting(state)) == 1
+    assert len(queue.waiting()) == 1
 
 
 # --- from a crossing to a message ----------------------------------------------------------------
@@ -293,14 +304,14 @@ def test_a_crossing_wakes_a_sender_that_outlives_the_stage(
         monkeypatch.setenv("HOOK_B", f"json://127.0.0.1:{web.port}/b")
         web.hold = threading.Event()
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
-        assert len(waiting(workspace.state)) == 1  # it did not wait for a server that does not answer
+        assert len(workspace.notices.waiting()) == 1  # it did not wait for a server that does not answer
         web.hold.set()
         taken = sorted((web.taken.get(timeout=60) for _ in range(2)), key=lambda one: one.path)
         assert [one.path for one in taken] == ["/a", "/b"]
         assert "Budget limit reached! $50.00 / $50.00 (100.0%)" in taken[0].data["message"]
         assert telling.fire_and_tell(workspace, [CROSSED]) == []
         _until_nobody_sends(storage)
-        assert waiting(workspace.state) == []
+        assert workspace.notices.waiting() == []
 
 
 def test_a_call_that_crosses_a_limit_is_heard_of(
@@ -331,7 +342,7 @@ def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_threshol
     with workspace_of(storage, profile) as workspace:
         assert telling.fire_and_tell(workspace, [foreseen]) == [foreseen]
         assert telling.fire_and_tell(workspace, [worse, reached]) == [reached]
-        first, second = (queued.notice for queued in waiting(workspace.state))
+        first, second = (queued.notice for queued in workspace.notices.waiting())
     assert (first.level, second.level) == ("warning", "critical")
     assert "on course for $93.85 by month end!" in first.text
     assert digest([first]).subject.endswith("on course for $93.85 by month end! Limit: $50.00")
@@ -353,8 +364,10 @@ def test_only_those_with_an_address_are_told(
     organisation = CROSSED._replace(limit=CROSSED.limit._replace(scope=Scope(None, "month")))
     with workspace_of(storage, profile) as workspace:
         assert telling.fire_and_tell(workspace, [nobody]) == [nobody]
-        assert waiting(workspace.state) == []
-        (notice,) = telling.notices_of([nobody, organisation], workspace.profile, NOW)
+        assert workspace.notices.waiting() == []
+        assert telling.notice_of(nobody, workspace.profile, NOW) is None
+        notice = telling.notice_of(organisation, workspace.profile, NOW)
+    assert notice is not None
     assert (notice.audience, notice.level) == ("", "critical")
 
 
@@ -364,7 +377,7 @@ def test_without_apprise_the_notice_waits_and_the_log_says_so(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
-        assert len(waiting(workspace.state)) == 1
+        assert len(workspace.notices.waiting()) == 1
     assert "pip install 'cost-ledger[notify]'" in caplog.text
 
 
@@ -378,7 +391,7 @@ def test_a_sender_that_cannot_start_leaves_the_queue_and_the_stage_alone(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: True)
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
-        assert len(waiting(workspace.state)) == 1
+        assert len(workspace.notices.waiting()) == 1
     assert "no sender could be started" in caplog.text
 
 
@@ -390,18 +403,18 @@ def test_an_alert_is_never_told_without_being_queued(
 
     with workspace_of(storage, profile) as workspace:
         with monkeypatch.context() as patch:
-            patch.setattr(telling, "put_within", killed)
+            patch.setattr("shared.costs.store.notices._queue", killed)
             with pytest.raises(KeyboardInterrupt):
                 telling.fire_and_tell(workspace, [CROSSED])
         monkeypatch.setattr(telling, "wake", lambda _storage: None)
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
-        assert len(waiting(workspace.state)) == 1
+        assert len(workspace.notices.waiting()) == 1
 
 
-def test_many_threads_queue_the_same_alert_once(state: StateDb, profile: str) -> None:
+def test_many_threads_queue_the_same_alert_once(queue: LocalNotices, profile: str) -> None:
     queued: list[int] = []
     threads = [
-        threading.Thread(target=lambda: queued.append(put(state, [notice(profile)]))) for _ in range(8)
+        threading.Thread(target=lambda: queued.append(queue.enqueue([notice(profile)]))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()

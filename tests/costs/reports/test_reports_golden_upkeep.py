@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from shared.costs.budgets.reservations import Held, Logged, Reservation
+from shared.costs.budgets.port import Held, HoldState, Logged, Reservation
 from shared.costs.index.rebuild import Rebuilt
 from shared.costs.money import from_usd
 from shared.costs.reports.doctor import DoctorFacts, Finding, doctor_report
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
 KOLKATA = ZoneInfo("Asia/Kolkata")
 
 
-def held(number: int, orphaned: str | None = None, logged: str = "0") -> Held:
+def held(number: int, orphaned: str | None = None, logged: str = "0", state: HoldState = "live") -> Held:
     reservation = Reservation(
         id=f"0193f6c2-{number:04d}",
         period_at=NOW,
@@ -32,13 +32,14 @@ def held(number: int, orphaned: str | None = None, logged: str = "0") -> Held:
         estimate=from_usd("0.0125"),
         one_call=True,
         holder="4711",
+        state="orphaned" if orphaned else state,
         orphaned=orphaned,
     )
     return Held(reservation, Logged(cost=from_usd(logged)))
 
 
 def test_reservations() -> None:
-    holds = [held(0), held(1, "its process died"), held(2, logged="0.005")]
+    holds = [held(0), held(1, "its process ended"), held(2, logged="0.005"), held(3, state="submitted")]
     check_report("reservations-held", reservations_report(holds, KOLKATA))
     check_report("reservations-released", reservations_report(holds[1:2], KOLKATA, released=True))
     check_report("reservations-none", reservations_report([], KOLKATA))

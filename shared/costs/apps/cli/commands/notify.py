@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from ....budgets.port import Notice
 from ....notify.addresses import Address, addresses_of, budget_for
-from ....notify.queue import Notice, Standing, standing
+from ....notify.queue import QueueStatus, status
 from ....notify.sender import Pass, Sender, deliver_digest
 from ....reports.document import Column, Figure, Note, Report, Table
 from ....reports.spec import USER
@@ -33,7 +34,7 @@ def command(app: App, action: str, user: str | None) -> int:
         return _test(app, user or app.default_user)
     if action == "send":
         return _send(app)
-    app.show(_status_report(standing(app.workspace.state, app.workspace.clock())))
+    app.show(_status_report(status(app.workspace.notices, app.workspace.clock())))
     return FINE
 
 
@@ -85,7 +86,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 
 
 def _send(app: App) -> int:
-    sender = Sender(app.workspace.state, app.workspace.environ)
+    sender = Sender(app.workspace.notices, app.workspace.environ)
     sent = sender.deliver_due(app.workspace.clock(), at_once=True)
     app.show(_send_report(sent))
     return BAD_NEWS if sent.faults else FINE
@@ -101,7 +102,7 @@ def _send_report(done: Pass) -> Report:
     )
 
 
-def _status_report(found: Standing) -> Report:
+def _status_report(found: QueueStatus) -> Report:
     columns = (Column("alert", "Alert"), Column("why", "Why", wraps=True))
     return Report(
         title="Alerts on their way",

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from ....budgets.gate import Gate
+from ....budgets.port import Held, HoldState
 from ....errors import WrongUsage
 from ....reports.reservations import reservations_report
 from ..app import App, dashboard_command
@@ -18,32 +18,46 @@ from ..app import App, dashboard_command
 @click.argument("action", type=click.Choice(["list", "release", "reset-clock"]), default="list")
 @click.argument("ids", nargs=-1)
 @click.option("--also-live", is_flag=True, help="Also release holds whose process is still at work.")
-def command(app: App, action: str, ids: tuple[str, ...], also_live: bool) -> None:
+@click.option(
+    "--also-submitted", is_flag=True, help="Also release holds that wait for their provider's results."
+)
+def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_submitted: bool) -> None:
     """What the budget gate holds for calls on their way, and releasing what was never sent.
 
-    `list` shows live holds and orphans: those whose process died or that expired. `release` stops
+    `list` shows live holds, submitted ones, which wait for their provider's results, and orphans:
+    those whose process died, that expired, or whose block ended without an entry. `release` stops
     counting orphans, all or those with the given IDS. Release only what you know was not billed.
     `reset-clock` lets reservations count at the present again after the clock stood in the future.
     """
     workspace = app.workspace
-    gate = Gate(
-        workspace.index,
-        workspace.storage.holders_dir,
-        clock=workspace.clock,
-        names=workspace.catalogue_name,
-    )
+    gate = workspace.gate
+    also: list[HoldState] = ["live"] if also_live else []
+    also += ["submitted"] if also_submitted else []
     zone = ZoneInfo("UTC") if workspace.loaded_profile().fault else workspace.profile.timezone
     if action == "release":
-        released = gate.release(ids or None, also_live=also_live)
+        released = gate.release(ids or None, also=also)
         app.show(reservations_report(released, zone, released=True))
         if missing := set(ids) - {held.reservation.id for held in released}:
-            names = ", ".join(sorted(missing))
-            raise WrongUsage(f"no orphan is called {names}; see cost-dashboard reservations")
+            raise WrongUsage(_not_released(missing, gate.holds()))
         return
-    if ids or also_live:
+    if ids or also:
         raise WrongUsage(f"{action} takes no ids; did you mean: cost-dashboard reservations release")
     if action == "reset-clock":
         again = " again" if gate.forget_future() else ""
         app.say(f"reservations count at the present{again}")
     else:
         app.show(reservations_report(gate.holds(), zone))
+
+
+def _not_released(ids: set[str], holds: list[Held]) -> str:
+    """Say why reservations were not released, and what would do it."""
+    states = {held.reservation.id: held.reservation.state for held in holds}
+    other = sorted(ids & states.keys())
+    if not other:
+        names = ", ".join(sorted(ids))
+        return f"no reservation is called {names}; see cost-dashboard reservations"
+    options = " ".join(sorted({f"--also-{states[one]}" for one in other}))
+    stated = ", ".join(f"{one} is {states[one]}" for one in other)
+    return (
+        f"{stated}; if it will not be billed: cost-dashboard reservations release {' '.join(other)} {options}"
+    )

@@ -1,0 +1,316 @@
+"""What budgets share between processes, as a port: holds, the gate's clock, alerts told once, notices.
+
+The local files are one implementation (:mod:`shared.costs.store.holds`, :mod:`shared.costs.store.notices`);
+a database that several hosts share can be another. Nothing here says where or how anything is kept:
+whether a holder lives is asked of the port too, which knows by a lock that the kernel frees, or by a
+lease.
+
+A hold is money set aside for calls that may be on their way. It is
+
+- *live* while its holder works on it,
+- *submitted* when it was given an expiry of its own and its block has ended: its calls wait for their
+  provider, as a batch does, and it counts until their results are in a ledger or it expires,
+- *orphaned* when nobody will report any more: its process died, it expired, or its block ended without
+  an entry. The calls may have been sent and billed, so it counts until somebody releases it.
+
+What still counts is its amount less what the ledgers have under its id, in every state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol
+
+from ..errors import BudgetExceeded
+from ..money import ZERO, Nanos
+from ..rollup import Dimension, Group, Query
+
+HoldState = Literal["live", "submitted", "orphaned"]
+
+Level = Literal["info", "warning", "critical"]
+"""How loud a notice is."""
+
+DeliveryState = Literal["waiting", "sent", "given up"]
+
+
+# --- holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What is held. ``estimate`` is the most that its calls can cost together, in nano-dollars.
+
+    ``period_at`` is the instant that decides which day and month its calls belong to. ``one_call``
+    tells that one entry is all that is missing once its block has ended; otherwise it stands for all
+    calls of a block. ``submits`` tells that it has an expiry of its own. ``holder`` names the process;
+    the port fills it in. ``block_ended`` is true once its block is over. ``orphaned`` says why it is an
+    orphan, where it is one. Dimensions that are ``None`` were not named: the calls have none.
+    """
+
+    id: str
+    period_at: datetime
+    expires_at: datetime
+    user_id: str
+    job_id: str | None
+    ledger: Path | None
+    stage: str | None
+    service: str
+    model: str
+    estimate: Nanos
+    one_call: bool
+    submits: bool = False
+    operation: str | None = None
+    workflow: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+    holder: str = ""
+    state: HoldState = "live"
+    block_ended: bool = False
+    orphaned: str | None = None
+
+
+class Logged(NamedTuple):
+    """What the ledgers already have under a reservation."""
+
+    calls: int = 0
+    cost: Nanos = ZERO
+
+
+class Held(NamedTuple):
+    """A reservation and what was logged under it so far."""
+
+    reservation: Reservation
+    logged: Logged = Logged()
+
+    @property
+    def amount(self) -> Nanos:
+        """What still counts as held, in nano-dollars: what was logged counts as spent already."""
+        return Nanos(max(0, self.reservation.estimate - self.logged.cost))
+
+    @property
+    def excess(self) -> Nanos:
+        """How much more its calls cost than it said, in nano-dollars."""
+        return Nanos(max(0, self.logged.cost - self.reservation.estimate))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can count: the results are in a ledger, or as much as it said."""
+        one = self.reservation
+        if one.state == "live" or not self.logged.calls:
+            return False
+        reported = one.one_call and (one.block_ended or one.state == "submitted")
+        return reported or self.amount == 0
+
+
+ENDED: Final = "its process ended"
+EXPIRED: Final = "it expired"
+NO_RESULTS: Final = "it expired before its results came"
+
+
+def as_it_stands(held: Held, now: datetime, dead: Collection[str]) -> Held:
+    """Return a hold in the state that it is in now, given the holders that are gone. Pure.
+
+    A hold whose expiry has passed in its block is an orphan too; its end settles it all the same.
+    """
+    one = held.reservation
+    if one.state == "orphaned":
+        return held
+    died = one.state == "live" and one.holder in dead
+    if one.submits and died:
+        one = replace(one, state="submitted")
+    if now >= one.expires_at and not (one.state == "submitted" and one.one_call and held.logged.calls):
+        why = NO_RESULTS if one.state == "submitted" else EXPIRED
+        one = replace(one, state="orphaned", orphaned=why)
+    elif died and not one.submits:
+        one = replace(one, state="orphaned", orphaned=ENDED)
+    return Held(one, held.logged)
+
+
+class SpendReader(Protocol):
+    """Reads what was spent, from the entries of all ledgers."""
+
+    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+        """Return what was spent in each period, by one user or by all; other conditions are not looked at."""
+        ...
+
+    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        """Return the sums of the entries that match ``query``, by the dimensions asked for."""
+        ...
+
+
+class Turn(SpendReader, Protocol):
+    """One exclusive turn at the shared state: nobody else reserves until it ends.
+
+    Valid within the decision that it is given to. What it reads includes every entry that was in a
+    ledger when the turn began, and every hold.
+    """
+
+    @property
+    def latest(self) -> datetime:
+        """The latest instant at which anything was reserved; 1970 when nothing was."""
+        ...
+
+    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+        """Return what counts: all that is not orphaned, and orphans from ``since`` on or of ``ledger``."""
+        ...
+
+
+Decision = Reservation | BudgetExceeded
+"""What to hold, or why it is denied."""
+
+Decide = Callable[[Turn], Decision]
+"""Decides from spends and holds. It may be called again when a turn failed before it ended."""
+
+
+class Holds(Protocol):
+    """The holds of everybody who shares a budget. Safe to use from threads and after a fork.
+
+    All methods raise ``StorageUnavailable`` where the state cannot be read or written; those that end
+    a hold never lose it then: it counts on, as it was.
+    """
+
+    def reserve(self, decide: Decide, wait_s: float) -> Decision:
+        """Decide in one exclusive turn, and hold durably what is decided; return the decision.
+
+        The gate's clock is set to the ``period_at`` of what is held, where that is later.
+
+        Raises:
+            StorageBusy: others held the turn for ``wait_s`` seconds.
+
+        """
+        ...
+
+    def settle(self, reservation: str, wait_s: float) -> None:
+        """End a hold whose calls are in a ledger. No error where there is none (as for the next three).
+
+        It need not be durable at once: what is back after a power cut counts less its entries.
+        """
+        ...
+
+    def void(self, reservation: str, wait_s: float) -> None:
+        """End a hold of which nothing was sent."""
+        ...
+
+    def submit(self, reservation: str, wait_s: float) -> None:
+        """Note that a block has ended whose calls wait for their provider."""
+        ...
+
+    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
+        """Let a hold whose block has ended count at ``amount`` until somebody releases it, and say why."""
+        ...
+
+    def release(self, reservations: Collection[str]) -> None:
+        """End holds on somebody's word that nothing of them will be billed."""
+        ...
+
+    def holds(self) -> list[Held]:
+        """Return every hold as it stands now, oldest first, without changing anything."""
+        ...
+
+    def find(self, reservation: str) -> Held | None:
+        """Return one hold as it stands now; ``None`` where it has ended or never was."""
+        ...
+
+    def latest(self) -> datetime:
+        """Return the latest instant at which anything was reserved; 1970 when nothing was."""
+        ...
+
+    def set_latest(self, at: datetime) -> None:
+        """Set the gate's clock, for somebody who is certain that it is wrong."""
+        ...
+
+
+# --- alerts and notices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What somebody should be told.
+
+    ``audience`` is the user whose addresses it goes to, empty for the organisation's; ``profile``
+    is the profile that holds them, empty for none. ``key`` tells repetitions from news.
+    """
+
+    audience: str
+    profile: str
+    key: str
+    level: Level
+    text: str
+    made_at: datetime
+
+
+class Alarm(NamedTuple):
+    """A threshold that was reached, as it is remembered: once for its scope and span.
+
+    ``reached`` are all thresholds that are reached with it, in percent. ``notice`` is queued with it.
+    """
+
+    scope: str
+    span: str
+    threshold: float
+    reached: tuple[float, ...]
+    notice: Notice | None = None
+
+
+class Queued(NamedTuple):
+    """A notice in the queue, under its number."""
+
+    id: int
+    notice: Notice
+
+
+class Delivery(NamedTuple):
+    """How the deliveries of one notice to one address went so far; ``address`` is a fingerprint.
+
+    ``next_at`` is when a waiting one is tried again. ``fault`` is empty when it was accepted.
+    """
+
+    notice: int
+    address: str
+    attempts: int
+    next_at: datetime
+    state: DeliveryState
+    fault: str = ""
+
+
+class Notices(Protocol):
+    """Alerts that are told once, and the queue of notices to people.
+
+    All methods raise ``StorageUnavailable`` where the state cannot be read or written; nothing was
+    changed then.
+    """
+
+    def fire(self, alarms: Sequence[Alarm], at: datetime) -> list[int]:
+        """Remember alarms that nobody was told of, queue their notices, and return their places.
+
+        In one transaction. Of two processes that ask at once exactly one gets an alarm. An alarm is no
+        news where the same threshold or a higher one of its scope and span was told.
+        """
+        ...
+
+    def enqueue(self, notices: Sequence[Notice]) -> int:
+        """Queue the notices that are no repetition within a day; return how many were."""
+        ...
+
+    def waiting(self) -> list[Queued]:
+        """Return the notices that are not done, oldest first."""
+        ...
+
+    def deliveries(self, notices: Collection[int]) -> list[Delivery]:
+        """Return how deliveries of these notices went so far."""
+        ...
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Remember durably how deliveries went."""
+        ...
+
+    def finish(self, notices: Collection[int], forget_before: datetime) -> None:
+        """Mark notices as done, and forget those that were done and made before an instant."""
+        ...
+
+    def given_up(self, since: datetime) -> list[tuple[str, str]]:
+        """Return the texts of notices made since then that were given up, and why."""
+        ...

@@ -1,0 +1,356 @@
+"""Holds in the cost storage's own files: the local implementation of ``budgets.port.Holds``.
+
+A hold is a row of SQLite, written in the one durable exclusive transaction of the storage, and a line in
+the journal of the process that holds it (:mod:`.presence`). The row is what counts. Where the database
+is new, because the old one was lost, the rows are made again from the journals, of living processes and
+of dead ones. What is written here is never derived from ledgers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from ..budgets.port import Decide, Decision, Held, Logged, Reservation, SpendReader, as_it_stands
+from ..errors import StorageUnavailable
+from ..index.state import StateDb, Tables
+from ..money import Nanos
+from ..patience import at_most
+from ..rollup import Dimension, Group, Query
+from .presence import Presence
+
+TABLES: Final = Tables(
+    "reservations",
+    (
+        """
+        CREATE TABLE reservations (
+            id TEXT PRIMARY KEY,
+            period_at INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL,
+            user_id TEXT NOT NULL,
+            job_id TEXT,
+            ledger TEXT,
+            stage TEXT,
+            service TEXT NOT NULL,
+            model TEXT NOT NULL,
+            estimate INTEGER NOT NULL,
+            one_call INTEGER NOT NULL,
+            holder TEXT NOT NULL,
+            orphaned TEXT
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE gate_clock (latest INTEGER NOT NULL) STRICT;
+        INSERT INTO gate_clock VALUES (0);
+        """,
+        """
+        CREATE TABLE holds (
+            id TEXT PRIMARY KEY,
+            period_at INTEGER NOT NULL,
+            ledger BLOB,
+            orphaned INTEGER NOT NULL,
+            record TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO holds SELECT id, period_at, CAST(ledger AS BLOB), orphaned IS NOT NULL, json_object(
+            'id', id, 'period_at', period_at, 'expires_at', expires_at, 'user_id', user_id,
+            'job_id', job_id, 'ledger', ledger, 'stage', stage, 'service', service, 'model', model,
+            'estimate', estimate, 'one_call', json(iif(one_call, 'true', 'false')), 'holder', holder,
+            'state', iif(orphaned IS NULL, 'live', 'orphaned'), 'orphaned', orphaned,
+            'block_ended', json(iif(orphaned GLOB 'its [bl]*', 'true', 'false'))
+        ) FROM reservations;
+        DROP TABLE reservations;
+        ALTER TABLE gate_clock ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
+        """,
+    ),
+)
+
+PREPARE_S: Final = 2.0
+"""How long a look waits for others while the tables are made, in seconds."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Ledgers(SpendReader, Protocol):
+    """The seam below: what holds need of the store. ``shared.costs.index.index.Index`` is one."""
+
+    @property
+    def state(self) -> StateDb:
+        """Gives transactions at the durable state."""
+        ...
+
+    def holding_state(self, wait_s: float) -> AbstractContextManager[sqlite3.Connection]:
+        """Hold the one write lock of the state, inside which sums may be asked."""
+        ...
+
+    def catch_up_all(self) -> bool:
+        """Take in what any ledger has; ``False`` when that would take too long."""
+        ...
+
+    def logged(self, reservations: Collection[str]) -> Mapping[str, tuple[int, Nanos]]:
+        """Return calls and cost that the ledgers have under each of these reservations, if any."""
+        ...
+
+
+class LocalHolds:
+    """The holds of one cost storage. Safe to use from threads and after a fork."""
+
+    def __init__(self, ledgers: Ledgers, presence: Presence, clock: Callable[[], datetime]) -> None:
+        self.presence = presence
+        self._ledgers = ledgers
+        self._clock = clock
+
+    # --- reserving
+
+    def reserve(self, decide: Decide, wait_s: float) -> Decision:
+        """Decide in one exclusive turn, and hold durably what is decided."""
+        self._prepare(wait_s)
+        holder = self.presence.name()
+        with self._ledgers.holding_state(wait_s) as db:
+            self._catch_up()
+            turn = _LocalTurn(self._ledgers, db, self._mended)
+            decision = decide(turn)
+            if isinstance(decision, Reservation):
+                self._add(db, replace(decision, holder=holder), turn.latest)
+        self.presence.tidy(self._ids)
+        return decision
+
+    def _add(self, db: sqlite3.Connection, new: Reservation, latest: datetime) -> None:
+        self.presence.begin(new.id, _record(new).encode())
+        _put(db, new)
+        if new.period_at > latest:
+            _set_latest(db, new.period_at)
+
+    def _catch_up(self) -> None:
+        if not self._ledgers.catch_up_all():
+            raise StorageUnavailable("the ledgers are still being read for the first time; try again soon")
+
+    def _ids(self) -> set[str]:
+        with self._ledgers.state.reading() as db:
+            return {str(row[0]) for row in db.execute("SELECT id FROM holds")}
+
+    # --- ending
+
+    def settle(self, reservation: str, wait_s: float) -> None:
+        """End a hold whose calls are in a ledger. Not synced."""
+        self._remove(reservation, wait_s)
+
+    def void(self, reservation: str, wait_s: float) -> None:
+        """End a hold of which nothing was sent. Not synced."""
+        self._remove(reservation, wait_s)
+
+    def _remove(self, reservation: str, wait_s: float) -> None:
+        self._prepare(wait_s)
+        with _unsynced(self._ledgers.state, wait_s) as db:
+            _delete(db, [reservation])
+        self._journal_ends([reservation])
+
+    def submit(self, reservation: str, wait_s: float) -> None:
+        """Note that a block has ended whose calls wait for their provider."""
+        self._change(reservation, wait_s, lambda one: replace(one, state="submitted", block_ended=True))
+
+    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
+        """Let a hold whose block has ended count until somebody releases it."""
+
+        def orphaned(one: Reservation) -> Reservation:
+            return replace(one, state="orphaned", orphaned=why, estimate=amount, block_ended=True)
+
+        self._change(reservation, wait_s, orphaned)
+
+    def _change(self, reservation: str, wait_s: float, changed: Callable[[Reservation], Reservation]) -> None:
+        self._prepare(wait_s)
+        with self._ledgers.state.transaction(wait_s) as db:
+            for one in _rows(db, "WHERE id = ?", (reservation,)):
+                new = changed(one)
+                _put(db, new)
+                if one.holder == self.presence.name():
+                    self.presence.begin(new.id, _record(new).encode())
+
+    def release(self, reservations: Collection[str]) -> None:
+        """End holds on somebody's word."""
+        self._prepare()
+        with self._ledgers.state.transaction() as db:
+            _delete(db, reservations)
+        self._journal_ends(reservations)
+
+    def _journal_ends(self, reservations: Iterable[str]) -> None:
+        """Note ends in the journal. Where that fails they would come back with a lost database, no worse."""
+        with suppress(OSError):
+            for one in reservations:
+                self.presence.end(one)
+
+    # --- looking
+
+    def holds(self) -> list[Held]:
+        """Return every hold as it stands now, oldest first, without changing anything."""
+        self._prepare()
+        self._catch_up()
+        with self._ledgers.state.reading() as db:
+            rows = _rows(db, "", ())
+        return [held for held in self._standing(rows) if not held.is_over]
+
+    def find(self, reservation: str) -> Held | None:
+        """Return one hold as it stands now; ``None`` where it has ended or never was."""
+        self._prepare()
+        with self._ledgers.state.reading() as db:
+            rows = _rows(db, "WHERE id = ?", (reservation,))
+        return next(iter(self._standing(rows)), None)
+
+    def latest(self) -> datetime:
+        """Return the latest instant at which anything was reserved; 1970 when nothing was."""
+        self._prepare()
+        with self._ledgers.state.reading() as db:
+            return _latest(db)
+
+    def set_latest(self, at: datetime) -> None:
+        """Set the gate's clock."""
+        self._prepare()
+        with self._ledgers.state.transaction() as db:
+            _set_latest(db, at)
+
+    def _standing(self, rows: Sequence[Reservation]) -> list[Held]:
+        logged = self._ledgers.logged([one.id for one in rows]) if rows else {}
+        dead = self.presence.dead({one.holder for one in rows if one.state == "live"})
+        now = self._clock()
+        return [as_it_stands(Held(one, Logged(*logged.get(one.id, ()))), now, dead) for one in rows]
+
+    def _mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[Held]:
+        """Return what counts, and write down what has become of it: so a clock set back changes nothing.
+
+        Orphans from before ``since`` are left alone, unless they are of ``ledger``: they count against
+        no limit of today, however many of them are left.
+        """
+        place = None if ledger is None else os.fsencode(ledger)
+        rows = _rows(db, "WHERE NOT orphaned OR period_at >= ? OR ledger = ?", (_micros(since), place))
+        found = self._standing(rows)
+        over = [held.reservation.id for held in found if held.is_over]
+        _delete(db, over)
+        self._journal_ends(over)
+        counting = [held for held in found if not held.is_over]
+        before = {one.id: one for one in rows}
+        for held in counting:
+            if held.reservation != before[held.reservation.id]:
+                _put(db, held.reservation)
+        return counting
+
+    # --- a database that is new
+
+    def _prepare(self, wait_s: float = PREPARE_S) -> None:
+        """See that the tables are there, and that they know what the journals know."""
+        state = self._ledgers.state
+        with at_most(wait_s):
+            state.use(TABLES)
+            with state.reading() as db:
+                (restored,) = db.execute("SELECT restored FROM gate_clock").fetchone()
+            if not restored:
+                self._restore(state)
+
+    def _restore(self, state: StateDb) -> None:
+        with state.transaction() as db:
+            for one in self._journaled():
+                db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
+            db.execute("UPDATE gate_clock SET restored = 1")
+
+    def _journaled(self) -> Iterator[Reservation]:
+        """Give what the journals of all processes hold, as it was when it was last written down there."""
+        journals = self.presence.read_all()
+        ended = {one for journal in journals.values() for one in journal.ended}
+        for name, journal in journals.items():
+            for one, record in journal.open.items():
+                if one not in ended:
+                    with suppress(ValueError, TypeError, KeyError):  # a line that was damaged
+                        yield replace(_reservation(record.decode()), id=one, holder=name)
+
+
+class _LocalTurn:
+    """``budgets.port.Turn`` within one open transaction."""
+
+    def __init__(
+        self,
+        ledgers: Ledgers,
+        db: sqlite3.Connection,
+        mended: Callable[[sqlite3.Connection, datetime, Path | None], list[Held]],
+    ) -> None:
+        self._ledgers = ledgers
+        self._db = db
+        self._mended = mended
+        self.latest = _latest(db)
+
+    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+        return self._mended(self._db, since, ledger)
+
+    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+        return self._ledgers.spends(asked)
+
+    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        return self._ledgers.groups(by, query)
+
+
+@contextmanager
+def _unsynced(state: StateDb, wait_s: float) -> Iterator[sqlite3.Connection]:
+    """Give a transaction that is not brought to the disk by itself: some times faster."""
+    with state.reading(wait_s) as connection:
+        connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with state.transaction(wait_s) as db:
+                yield db
+        finally:
+            connection.execute("PRAGMA synchronous=FULL")
+
+
+# --- rows
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_FIELDS: Final = tuple(field.name for field in fields(Reservation))
+
+
+def _put(db: sqlite3.Connection, one: Reservation) -> None:
+    db.execute("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
+
+
+def _row(one: Reservation) -> tuple[object, ...]:
+    ledger = None if one.ledger is None else os.fsencode(one.ledger)
+    return one.id, _micros(one.period_at), ledger, one.state == "orphaned", _record(one)
+
+
+def _rows(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[Reservation]:
+    query = f"SELECT record FROM holds {where} ORDER BY period_at, id"
+    return [_reservation(row[0]) for row in db.execute(query, values)]
+
+
+def _delete(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    db.executemany("DELETE FROM holds WHERE id = ?", [(one,) for one in ids])
+
+
+def _record(one: Reservation) -> str:
+    """Return a reservation as one line of ASCII; a path that is not UTF-8 comes back as it was."""
+    values: dict[str, Any] = {name: getattr(one, name) for name in _FIELDS}
+    values |= {"period_at": _micros(one.period_at), "expires_at": _micros(one.expires_at)}
+    values["ledger"] = None if one.ledger is None else str(one.ledger)
+    return _encode(values)
+
+
+def _reservation(record: str) -> Reservation:
+    values = json.loads(record)
+    known = {name: values[name] for name in _FIELDS if name in values}
+    known |= {name: _EPOCH + timedelta(microseconds=known[name]) for name in ("period_at", "expires_at")}
+    known["ledger"] = Path(known["ledger"]) if known["ledger"] else None
+    known["tags"] = tuple(known.get("tags", ()))
+    return Reservation(**known)
+
+
+def _latest(db: sqlite3.Connection) -> datetime:
+    return _EPOCH + timedelta(microseconds=db.execute("SELECT latest FROM gate_clock").fetchone()[0])
+
+
+def _set_latest(db: sqlite3.Connection, at: datetime) -> None:
+    db.execute("UPDATE gate_clock SET latest = ?", (_micros(at),))
+
+
+def _micros(at: datetime) -> int:
+    """Return an instant in microseconds since 1970, exactly."""
+    return (at - _EPOCH) // timedelta(microseconds=1)

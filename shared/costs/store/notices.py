@@ -1,0 +1,177 @@
+"""Alerts told once and the queue of notices, in the cost storage: ``budgets.port.Notices``, locally."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ..budgets.port import Alarm, Delivery, Notice, Queued
+from ..index.state import StateDb, Tables
+
+QUIET: Final = timedelta(hours=24)
+"""For that long a notice with the same key is not queued again."""
+
+ALERTS: Final = Tables(
+    "alerts",
+    (
+        """
+        CREATE TABLE fired_alerts (
+            scope TEXT NOT NULL,
+            span TEXT NOT NULL,
+            threshold REAL NOT NULL,
+            fired_at TEXT NOT NULL,
+            PRIMARY KEY (scope, span, threshold)
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+)
+
+NOTICES: Final = Tables(
+    "notices",
+    (
+        """
+        CREATE TABLE notices (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            audience TEXT NOT NULL,
+            profile TEXT NOT NULL,
+            key TEXT NOT NULL,
+            level TEXT NOT NULL,
+            text TEXT NOT NULL,
+            made_at TEXT NOT NULL,
+            done INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE INDEX notices_by_key ON notices (key, made_at);
+        CREATE INDEX notices_waiting ON notices (done) WHERE done = 0;
+        CREATE TABLE deliveries (
+            notice INTEGER NOT NULL REFERENCES notices (id),
+            address TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            next_at TEXT NOT NULL,
+            state TEXT NOT NULL,
+            fault TEXT NOT NULL,
+            PRIMARY KEY (notice, address)
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+)
+
+_FIELDS: Final = ("audience", "profile", "key", "level", "text", "made_at")
+
+
+class LocalNotices:
+    """The alerts and notices of one cost storage. Safe to use from threads and after a fork."""
+
+    def __init__(self, state: StateDb) -> None:
+        self._state = state
+
+    def _prepare(self) -> None:
+        self._state.use(ALERTS)
+        self._state.use(NOTICES)
+
+    def fire(self, alarms: Sequence[Alarm], at: datetime) -> list[int]:
+        """Remember alarms that nobody was told of, queue their notices, and return their places."""
+        self._prepare()
+        with self._state.reading() as db:
+            if not any(_is_new(db, alarm) for alarm in alarms):  # the usual case costs no write
+                return []
+        with self._state.transaction() as db:
+            new = [place for place, alarm in enumerate(alarms) if _is_new(db, alarm)]
+            for place in new:
+                _remember(db, alarms[place], at)
+        return new
+
+    def enqueue(self, notices: Sequence[Notice]) -> int:
+        """Queue the notices that are no repetition within a day; return how many were."""
+        self._prepare()
+        with self._state.transaction() as db:
+            return sum(_queue(db, notice) for notice in notices)
+
+    def waiting(self) -> list[Queued]:
+        """Return the notices that are not done, oldest first."""
+        self._prepare()
+        with self._state.reading() as db:
+            rows = db.execute(
+                f"SELECT id, {', '.join(_FIELDS)} FROM notices WHERE done = 0 ORDER BY id"
+            ).fetchall()
+        return [_queued(row) for row in rows]
+
+    def deliveries(self, notices: Collection[int]) -> list[Delivery]:
+        """Return how deliveries of these notices went so far."""
+        self._prepare()
+        query = "SELECT notice, address, attempts, next_at, state, fault FROM deliveries WHERE notice = ?"
+        with self._state.reading() as db:
+            rows = [row for notice in notices for row in db.execute(query, (notice,))]
+        return [Delivery(one, to, tries, _at(due), state, why) for one, to, tries, due, state, why in rows]
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Remember durably how deliveries went."""
+        self._prepare()
+        with self._state.transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)",
+                [(d.notice, d.address, d.attempts, _text(d.next_at), d.state, d.fault) for d in deliveries],
+            )
+
+    def finish(self, notices: Collection[int], forget_before: datetime) -> None:
+        """Mark notices as done, and forget those that were done and made before an instant."""
+        self._prepare()
+        old = (_text(forget_before),)
+        done = "done = 1 AND made_at < ?"
+        with self._state.transaction() as db:
+            db.executemany("UPDATE notices SET done = 1 WHERE id = ?", [(number,) for number in notices])
+            db.execute(f"DELETE FROM deliveries WHERE notice IN (SELECT id FROM notices WHERE {done})", old)
+            db.execute(f"DELETE FROM notices WHERE {done}", old)
+
+    def given_up(self, since: datetime) -> list[tuple[str, str]]:
+        """Return the texts of notices made since then that were given up, and why."""
+        self._prepare()
+        with self._state.reading() as db:
+            rows = db.execute(
+                "SELECT n.text, d.fault FROM deliveries d JOIN notices n ON n.id = d.notice "
+                "WHERE d.state = 'given up' AND n.made_at > ? ORDER BY n.id",
+                (_text(since),),
+            ).fetchall()
+        return [(text, fault) for text, fault in rows]
+
+
+def _is_new(db: sqlite3.Connection, alarm: Alarm) -> bool:
+    query = "SELECT 1 FROM fired_alerts WHERE scope = ? AND span = ? AND threshold >= ?"
+    return db.execute(query, (alarm.scope, alarm.span, alarm.threshold)).fetchone() is None
+
+
+def _remember(db: sqlite3.Connection, alarm: Alarm, at: datetime) -> None:
+    db.executemany(
+        "INSERT OR IGNORE INTO fired_alerts VALUES (?, ?, ?, ?)",
+        [(alarm.scope, alarm.span, threshold, at.astimezone(UTC).isoformat()) for threshold in alarm.reached],
+    )
+    if alarm.notice is not None:
+        _queue(db, alarm.notice)
+
+
+def _queue(db: sqlite3.Connection, notice: Notice) -> int:
+    repeated = "SELECT 1 FROM notices WHERE key = ? AND made_at > ?"
+    if db.execute(repeated, (notice.key, _text(notice.made_at - QUIET))).fetchone():
+        return 0
+    values = [getattr(notice, name) for name in _FIELDS[:-1]]
+    db.execute(
+        f"INSERT INTO notices ({', '.join(_FIELDS)}) VALUES (?, ?, ?, ?, ?, ?)",
+        (*values, _text(notice.made_at)),
+    )
+    return 1
+
+
+def _queued(row: Sequence[object]) -> Queued:
+    values = dict(zip(_FIELDS, row[1:], strict=True))
+    made_at = _at(str(values.pop("made_at")))
+    return Queued(int(str(row[0])), Notice(**values, made_at=made_at))  # type: ignore[arg-type]  # a row of ours
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _text(at: datetime) -> str:
+    # Microseconds always, so that times sort as texts.
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
