@@ -16,8 +16,8 @@ LAYERS: list[set[str]] = [
     {"platform", "small_file"},
     {"replacing", "storage", "memory", "yaml_strict"},
     {"pricing", "ledger", "profile"},
-    {"index"},
     {"budgets"},
+    {"index"},
     {"store"},
     {"workspace"},
     {"capture", "analysis", "notify"},
@@ -138,6 +138,19 @@ def test_reports_know_neither_the_command_line_nor_the_database() -> None:
         for path in modules_of("shared/costs/reports")
         for line, module in imports(path)
         if module.split(".")[0] in ("click", "sqlite3")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("room", ["budgets", "notify"])
+def test_budgets_know_what_is_shared_by_its_port_alone(room: str) -> None:
+    """So that a database that several hosts share can take the place of the local files."""
+    kept = {"sqlite3", "shared.costs.index", "shared.costs.store"}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {module}"
+        for path in modules_of(f"shared/costs/{room}")
+        for line, module in imports(path)
+        if any(f"{module}.".startswith(f"{each}.") for each in kept)
     ]
     assert not wrong, "\n".join(wrong)
 
