@@ -27,7 +27,6 @@ IN_EVERY_WIDTH: Final = frozenset(
         "check-over",
         "cli-explain",
         "cli-show-optimization",
-        "cli-top-recordings",
         "cli-trend",
         "forecast-busy",
         "report-busy",

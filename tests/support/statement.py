@@ -23,6 +23,7 @@ from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.reports.anomalies import AnomalyFacts
 from shared.costs.reports.common import Health
+from shared.costs.reports.document import Ref
 from shared.costs.reports.explain import ExplainFacts
 from shared.costs.reports.forecast import ForecastFacts
 from shared.costs.reports.projections import LimitForecast
@@ -36,7 +37,8 @@ from tests.support.history import fold, spend
 NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
 DAY_22 = datetime(2026, 11, 22, 15, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 3, 15, tzinfo=UTC)
-DAMAGED = Health(problems=("/data/out/job-7/cost_ledger.jsonl, byte 1024: its checksum does not match",))
+LEDGER = "/data/out/job-7/cost_ledger.jsonl"
+DAMAGED = Health(problems=(Ref(f"{LEDGER}, byte 1024: its checksum does not match", "path", LEDGER),))
 SAVED = Option(
     Slot("13_ai_summarization", "openai", "gpt-4o"),
     Change("model", "openai", "gpt-4o-mini"),

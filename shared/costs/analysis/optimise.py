@@ -34,7 +34,7 @@ from .options import Change, OptionKind, Prices, Slot, changes, charged_with, sl
 class Option:
     """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for.
 
-    ``after_retried`` is the part of ``after`` that pays for second and later attempts;
+    ``before_retried`` and ``after_retried`` are what second and later attempts of the slot cost and would;
     ``audio_microseconds`` and ``tokens`` are the audio and the tokens of these calls.
     """
 
@@ -43,6 +43,7 @@ class Option:
     calls: int = 0
     before: Nanos = ZERO
     after: Nanos = ZERO
+    before_retried: Nanos = ZERO
     after_retried: Nanos = ZERO
     audio_microseconds: int = 0
     tokens: int = 0
@@ -65,6 +66,11 @@ class Option:
     def saving(self) -> Nanos:
         """What the change would have saved; negative where it is dearer."""
         return Nanos(self.before - self.after)
+
+    @property
+    def lasting(self) -> Nanos:
+        """The saving without that on second and later attempts, which need not recur."""
+        return Nanos(self.saving - (self.before_retried - self.after_retried))
 
     @property
     def percent(self) -> float:
@@ -149,6 +155,7 @@ class SavingsFinder:
             if other is not None:
                 _count(option, entry, cost, other)
             if entry.attempt > 1:
+                option.before_retried = Nanos(option.before_retried + cost)
                 option.after_retried = Nanos(option.after_retried + (cost if other is None else other))
 
     def found(self) -> Savings:

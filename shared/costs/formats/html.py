@@ -10,12 +10,14 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..money import format_usd
-from ..reports.document import Chart, Column, Figure, Gauge, Note, Report, Row, Table, Value
+from ..reports.document import Chart, Column, Figure, Gauge, Note, Report, Row, Section, Table, Value
 from .drawing import Drawing, chart_of, draw
+from .sending import sendable
 from .values import places_for, show, tame
 
 if TYPE_CHECKING:
@@ -36,6 +38,15 @@ class _Cell(NamedTuple):
     width: float | None
 
 
+class _Group(NamedTuple):
+    """The tables that answer one question of a page; ``folded`` ones open on a click."""
+
+    name: str
+    title: str
+    folded: bool
+    tables: tuple[dict[str, object], ...]
+
+
 class _Page(NamedTuple):
     title: str
     subtitle: str
@@ -45,11 +56,12 @@ class _Page(NamedTuple):
     hero: dict[str, object] | None
     figures: tuple[dict[str, object], ...]
     charts: tuple[Drawing, ...]
-    tables: tuple[dict[str, object], ...]
+    groups: tuple[_Group, ...]
 
 
 def render(report: Report) -> str:
-    """Return the report as one HTML page."""
+    """Return the report as one HTML page to send: it names no local path."""
+    report = sendable(report)
     style, script = _asset("report.css"), _asset("report.js")
     page = _Page(
         title=tame(report.title),
@@ -60,7 +72,7 @@ def render(report: Report) -> str:
         hero=next(map(_figure, report.figures), None),
         figures=tuple(_figure(figure) for figure in report.figures[1:]),
         charts=tuple(map(draw, _charts(report))),
-        tables=tuple(_paired([_table(table) for table in report.tables])),
+        groups=tuple(_groups(report.tables)),
     )
     from markupsafe import Markup  # comes with jinja2
 
@@ -130,6 +142,27 @@ def _charts(report: Report) -> Iterator[Chart]:
     """Return what to draw: the charts, or without any the series."""
     charts = report.charts or tuple(map(chart_of, report.series))
     return (chart for chart in charts if any(any(layer.values) for layer in chart.layers))
+
+
+_TITLES: Final[dict[Section, str]] = {
+    "": "",
+    "standing": "Where we stand",
+    "spend": "What it went on",
+    "why": "Why",
+    "change": "What to change",
+    "details": "Details",
+}
+
+
+def _groups(tables: Sequence[Table]) -> Iterator[_Group]:
+    """Return the tables by the question they belong to, in the order in which they come."""
+    number = 0
+    for section, found in groupby(tables, key=lambda table: table.section):
+        shown = []
+        for table in found:
+            number += 1
+            shown.append(_table(table) | {"number": number})
+        yield _Group(section or "tables", _TITLES[section], section == "details", tuple(_paired(shown)))
 
 
 def _paired(tables: Sequence[dict[str, object]]) -> Iterator[dict[str, object]]:

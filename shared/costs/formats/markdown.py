@@ -6,6 +6,7 @@ import re
 
 from ..reports.document import Column, Figure, Gauge, Note, Report, Row, Series, Table
 from .bars import legend, sparkline
+from .sending import sendable
 from .values import places_for, show, tame
 
 SUFFIX = ".md"
@@ -15,7 +16,8 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 
 
 def render(report: Report) -> str:
-    """Return the report as GitHub-flavoured Markdown."""
+    """Return the report as GitHub-flavoured Markdown, to send: it names no local path."""
+    report = sendable(report)
     blocks = [f"# {escape(report.title)}"]
     if report.subtitle:
         blocks.append(escape(report.subtitle))

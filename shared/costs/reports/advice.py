@@ -44,6 +44,19 @@ CAUTIONS: Final[Mapping[OptionKind, str]] = {
     "split": "Shorter calls: only for work that can be divided, such as summaries of parts.",
     "local": "Local engines cost $0 here; their quality, their speed and their power are not counted.",
 }
+IN_BRIEF: Final[Mapping[OptionKind, tuple[str, ...]]] = {
+    "model": ("other models answer as well",),
+    "model and batch": ("other models answer as well", "stages can wait a day"),
+    "batch": ("stages can wait a day",),
+    "standard": ("stages can bear slower answers",),
+    "split": ("the work can be divided",),
+}
+"""What is not known of each kind of change, in a few words."""
+
+BREAK_EVEN: Final = (
+    "Break-even: what a machine of your own must get done for each dollar it costs to run, to cost no more "
+    "than what was charged."
+)
 CACHING: Final = (
     "Caching saves where calls of a job begin with the same text: put what is alike first, and turn "
     "the provider's prompt cache on. It is an upper bound, and in no total."

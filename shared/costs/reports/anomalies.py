@@ -96,13 +96,13 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
     excess = Nanos(sum(a.excess for a in facts.anomalies if a.excess > 0 and a.sample.unit != "a day"))
     figures = (
         Figure("anomalies", "Found", len(facts.anomalies), "count", f"among {facts.samples:,} values"),
-        Figure("excess", "Beyond usual", excess, note="in jobs and stages; a cause may be counted in both"),
+        Figure("excess", "Above normal", excess, note="in jobs and stages; a cause may be counted in both"),
     )
     return Report(
         title="What stands out",
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
         figures=figures if facts.anomalies else (),
-        tables=(_table(facts.anomalies),),
+        tables=(anomaly_table(facts),),
         notes=(
             *_more(facts.anomalies),
             *_because(facts),
@@ -120,14 +120,16 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
     )
 
 
-def _table(anomalies: Sequence[Anomaly]) -> Table:
+def anomaly_table(facts: AnomalyFacts) -> Table:
+    """Return what stands out, the largest excess first."""
+    anomalies = facts.anomalies
     columns = (
         Column("where", "Where"),
         Column("what", "What"),
         Column("unit", "Cost of", rank=1),
         Column("value", "Was", "amount"),
         Column("usual", "Usual", "amount", rank=2),
-        Column("excess", "Beyond", "money"),
+        Column("excess", "Above normal", "money"),
         Column("times", "Times"),
     )
     return Table("Where", columns, tuple(map(_row, anomalies[:SHOWN])), empty="Nothing stands out.")

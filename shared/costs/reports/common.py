@@ -10,7 +10,7 @@ from ..budgets.limits import Spending
 from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Group, Totals
-from .document import Column, Gauge, Note, Row, Table, Tone
+from .document import Column, Gauge, Note, Ref, Row, Table, Thing, Tone
 
 NEWCOMER: Final = "To look around before you have costs of your own: cost-dashboard demo"
 MANY_TAGS: Final = "A call with several tags counts under each of them."
@@ -31,6 +31,16 @@ class Health(NamedTuple):
     degraded: str | None = None
     prices_path: str = "prices.yaml"
     waiting: int = 0
+
+
+_THINGS: Final[Mapping[str, Thing]] = {
+    "by_service": "service",
+    "by_model": "model",
+    "by_stage": "stage",
+    "by_user": "user",
+    "by_job": "job",
+}
+"""What the names of a breakdown are names of; ``3 more`` is the name of nothing."""
 
 
 class Breakdown(NamedTuple):
@@ -55,7 +65,9 @@ def breakdown_table(breakdown: Breakdown, whole: Totals, top: int = TOP) -> Tabl
     """Return a table of the dearest names with their shares of the whole, and one row for the rest."""
     names = list(breakdown.sums)
     shown = names if len(names) <= top else names[: top - 1]
-    rows = [_row(name, breakdown.sums[name], whole) for name in shown]
+    thing = _THINGS.get(breakdown.key)
+    named_rows = ((Ref(name, thing) if thing and name != UNNAMED else name) for name in shown)
+    rows = [_row(name, breakdown.sums[name], whole) for name in named_rows]
     if rest := names[len(shown) :]:
         rows.append(_row(f"{len(rest)} more", _sum(breakdown.sums[name] for name in rest), whole))
     columns = (
@@ -65,7 +77,7 @@ def breakdown_table(breakdown: Breakdown, whole: Totals, top: int = TOP) -> Tabl
         Column("cost", "Cost", "money"),
         Column("share", "Share", "share"),
     )
-    return Table(breakdown.title, columns, tuple(rows))
+    return Table(breakdown.title, columns, tuple(rows), key=breakdown.key)
 
 
 def _row(name: str, totals: Totals, whole: Totals) -> Row:
@@ -147,7 +159,8 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
         more = ", ..." if len(unpriced) > 3 else ""
         models = f" ({', '.join(unpriced[:3])}{more})" if unpriced else ""
         remedy = f"add the price to {health.prices_path}"
-        yield Note(f"{calls} no known price and cost nothing here{models}: {remedy}.", "warning")
+        text = f"{calls} no known price and cost nothing here{models}: {remedy}."
+        yield Note(text, "warning", places=(health.prices_path,))
     yield from incomplete(health)
     if totals.estimated_calls:
         calls = plural(totals.estimated_calls, "call has", "calls have")
@@ -159,7 +172,9 @@ def incomplete(health: Health) -> Iterator[Note]:
     if health.problems:
         lines = plural(len(health.problems), "ledger line is", "ledger lines are")
         more = "" if len(health.problems) == 1 else ", and so on; see cost-dashboard verify"
-        yield Note(f"incomplete: {lines} not counted: {health.problems[0]}{more}", "warning")
+        first = health.problems[0]
+        places = (first.target,) if isinstance(first, Ref) else ()
+        yield Note(f"incomplete: {lines} not counted: {first}{more}", "warning", places=places)
     if health.waiting:
         entries = plural(health.waiting, "entry waits outside its ledger", "entries wait outside the ledgers")
         text = f"{entries}, not counted yet; see cost-dashboard doctor"

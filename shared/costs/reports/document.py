@@ -23,6 +23,32 @@ the format can; ``duration`` seconds; ``text`` anything else."""
 Tone = Literal["plain", "good", "warning", "critical"]
 """How a line should strike the reader; a format may show it by colour, never by colour alone."""
 
+Thing = Literal["job", "day", "month", "model", "service", "stage", "user", "path", "call"]
+"""What a text can be the name of."""
+
+
+class Ref(str):
+    """Text that names a thing, so that a page can link it and a file that is sent can leave out a place.
+
+    ``target`` is what identifies the thing where the text shown is shorter.
+
+    >>> day = Ref("22 Nov", "day", "2026-11-22")
+    >>> day, day.thing, day.target
+    ('22 Nov', 'day', '2026-11-22')
+    """
+
+    __slots__ = ("target", "thing")
+    thing: Thing
+    target: str
+
+    def __new__(cls, text: str, thing: Thing, target: str | None = None) -> Ref:
+        """Return the text, marked as the name of a thing."""
+        made = super().__new__(cls, text)
+        made.thing = thing
+        made.target = text if target is None else target
+        return made
+
+
 Value = int | float | str | None
 """``None`` is *not known*: an unpriced cost, a projection that cannot be made. It is never zero."""
 
@@ -76,10 +102,15 @@ class Column(NamedTuple):
     wraps: bool = False
 
 
+Section = Literal["", "standing", "spend", "why", "change", "details"]
+"""The questions of a page: where we stand, what it went on, why, what to change; the rest is folded."""
+
+
 class Table(NamedTuple):
     """Rows under typed columns.
 
-    ``total`` is one more row, set apart. ``empty`` is said where there are no rows.
+    ``total`` is one more row, set apart. ``empty`` is said where there are no rows. ``key`` names the table
+    for programs; ``section`` is the question it belongs to, for pages that group by it.
     """
 
     title: str
@@ -87,6 +118,8 @@ class Table(NamedTuple):
     rows: tuple[Row, ...]
     total: Row | None = None
     empty: str = ""
+    key: str = ""
+    section: Section = ""
 
 
 class Series(NamedTuple):
@@ -123,10 +156,16 @@ class Chart(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A sentence under the figures: an alert, a warning about the data, where a setting comes from."""
+    """A sentence under the figures: an alert, a warning about the data, where a setting comes from.
+
+    ``remedy`` is the command in it that helps, ``places`` are the local paths in it: a page can offer the
+    one to be copied, and a file that is sent leaves the others out.
+    """
 
     text: str
     tone: Tone = "plain"
+    remedy: str = ""
+    places: tuple[str, ...] = ()
 
 
 class Report(NamedTuple):

@@ -21,10 +21,10 @@ from ..money import Nanos, json_number, percent, to_usd
 from ..periods import Period, between, parse_month, week
 from ..rollup import Query
 from .common import Health, incomplete, named, plural
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Ref, Report, Row, Table
 from .jobs import find_job
 from .progress import in_turn
-from .queries import counted, health, zone_of
+from .queries import counted, health, problem_ref, zone_of
 from .reader import Reader
 from .show_job import entries_of_job
 from .spec import USER, Option, Spec
@@ -106,7 +106,7 @@ class _Side(NamedTuple):
     name: str
     entries: Iterable[Entry]
     calls: int
-    problems: tuple[str, ...] | None = None
+    problems: tuple[Ref, ...] | None = None
 
 
 def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
@@ -117,7 +117,7 @@ def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
     job = find_job(reader, name)
     entries, problems = entries_of_job(reader, job)
     mine = [e for e in entries if query.user_id in (None, e.user_id) and query.stage in (None, e.stage)]
-    return _Side(job.job_id, mine, len(mine), tuple(map(str, problems)))
+    return _Side(job.job_id, mine, len(mine), tuple(map(problem_ref, problems)))
 
 
 def period_named(name: str, zone: ZoneInfo) -> Period | None:
@@ -157,7 +157,7 @@ def explain_report(facts: ExplainFacts) -> Report:
             Figure("after", "After", found.after, note=_side_words(facts.after, found.calls[1]), places=4),
             Figure("difference", "Difference", difference, note=change, places=4),
         ),
-        tables=_tables(found, difference) if found.parts else (),
+        tables=(reason_table(facts), _largest_parts(found)) if found.parts else (),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
@@ -167,8 +167,10 @@ def _side_words(name: str, calls: int) -> str:
     return f"{name}, {plural(calls, 'call', 'calls') if calls else 'no calls'}"
 
 
-def _tables(found: Explanation, difference: Nanos) -> tuple[Table, ...]:
-    reasons = Table(
+def reason_table(facts: ExplainFacts) -> Table:
+    """Return what each reason did to the cost; they add up to the difference."""
+    found = facts.explanation
+    return Table(
         "Reason",
         (
             Column("reason", "Reason"),
@@ -176,15 +178,18 @@ def _tables(found: Explanation, difference: Nanos) -> tuple[Table, ...]:
             Column("amount", "Effect", "money", places=4),
         ),
         tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
-        total=("together", "", difference),
+        total=("together", "", Nanos(found.after - found.before)),
     )
+
+
+def _largest_parts(found: Explanation) -> Table:
     columns = (
         Column("stage", "Stage"),
         Column("reason", "Reason"),
         Column("amount", "Effect", "money", places=4),
     )
     rows: tuple[Row, ...] = tuple(found.parts[:_STAGES_SHOWN])
-    return reasons, Table("Where most of it lies", columns, rows)
+    return Table("Where most of it lies", columns, rows)
 
 
 def _notes(facts: ExplainFacts) -> Iterator[Note]:

@@ -78,11 +78,16 @@ def _figures(facts: ForecastFacts) -> Iterator[Figure]:
     yield Figure("spent", "Spent", found.spent)
     if not found.seen and not found.spent:
         return
-    yield Figure("projected", "Projected", found.projected, note=_range(found))
+    yield projected_figure(found)
     yield Figure("run_rate", "At one pace", facts.pace.projected, note="every day like the average so far")
     if found.seen and found.whole_days:
         note = f"on average, {plural(len(found.expected), 'day', 'days')} left"
         yield Figure("per_day", "A day to come", found.per_day, note=note)
+
+
+def projected_figure(found: Forecast) -> Figure:
+    """Return where the month is expected to end."""
+    return Figure("projected", "Projected", found.projected, note=_range(found))
 
 
 def _range(found: Forecast) -> str:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from ..analysis.sums import by_day
 from ..budgets.limits import Limit, Spending, limits_for, tightest_first
 from ..budgets.spending import read_spendings
+from ..ledger.places import LedgerProblem
 from ..ledger.spool import waiting_paths
 from ..money import Nanos
 from ..periods import Period
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..model import Entry
     from ..pricing.catalogue import Catalogue
 
+from .document import Ref
 from .reader import Reader
 
 
@@ -27,11 +29,16 @@ def health(reader: Reader) -> Health:
     """Return what makes sums of this reader doubtful."""
     index = reader.index
     return Health(
-        problems=tuple(str(problem) for problem in index.problems()),
+        problems=tuple(map(problem_ref, index.problems())),
         degraded=index.degraded,
         prices_path=str(reader.prices_path or "prices.yaml"),
         waiting=len(waiting_paths(reader.storage)),
     )
+
+
+def problem_ref(problem: LedgerProblem) -> Ref:
+    """Return what is wrong in a ledger in words that know where it is."""
+    return Ref(str(problem), "path", str(problem.path))
 
 
 def spendings(reader: Reader, limits: Iterable[Limit]) -> tuple[Spending, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .document import Column, Figure, Report, Table
+from .document import Column, Figure, Ref, Report, Table
 
 if TYPE_CHECKING:
     from ..index.rebuild import Rebuilt
@@ -14,7 +14,7 @@ _UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
 
 def rebuilt_report(found: Rebuilt, added: int) -> Report:
     """Return what the index was built from; ``added`` ledgers were not known before."""
-    unread = tuple((str(path), why) for path, why in found.unread)
+    unread = tuple((Ref(str(path), "path"), why) for path, why in found.unread)
     return Report(
         title="Index rebuilt",
         figures=(

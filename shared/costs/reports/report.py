@@ -31,7 +31,7 @@ from .common import (
     totals_data,
     unpriced_models,
 )
-from .document import Column, Figure, Note, Report, Table
+from .document import Column, Figure, Note, Ref, Report, Table, Thing
 from .queries import by_part, health, jobs_in, limits_in, others, spendings, zone_of
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
@@ -51,6 +51,13 @@ class Stretch:
     name: str
     totals: Totals
     whole: bool = True
+    kind: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name, which of a day or a month is the name of a thing."""
+        things: dict[str, Thing] = {"day": "day", "month": "month"}
+        return Ref(self.name, things[self.kind]) if self.kind in things else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,9 @@ def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) 
         return []
     parts = divide_period(period, step)
     sums = by_part(reader, (), query, parts)
-    return [Stretch(part.name, total(groups)) for part, groups in zip(parts, sums, strict=True)]
+    return [
+        Stretch(part.name, total(groups), kind=part.kind) for part, groups in zip(parts, sums, strict=True)
+    ]
 
 
 def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending, ...]:
@@ -194,7 +203,7 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
     begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # what was before is no news
     rows = tuple(
         (
-            s.name,
+            s.label,
             s.totals.calls,
             s.totals.tokens_input,
             s.totals.tokens_output,

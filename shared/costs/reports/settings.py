@@ -22,7 +22,10 @@ def settings_report(
     return Report(
         title=f"Limits of {who}",
         tables=(Table("Limit", columns, rows, empty="No limit is set."),),
-        notes=(Note(f"Alerts at {alerts} and 100%. A reached limit {blocking}."), Note(f"Profile: {path}")),
+        notes=(
+            Note(f"Alerts at {alerts} and 100%. A reached limit {blocking}."),
+            Note(f"Profile: {path}", places=(str(path),)),
+        ),
         data={
             "user_id": user_id,
             "organization": organization,

@@ -275,7 +275,8 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
     if facts.month is None:
         yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")
     blocking = " The limit blocks calls." if facts.month and facts.month.limit.blocking else ""
-    yield Note(f"Profile: {facts.profile}. Time zone {facts.period.zone.key}.{blocking}")
+    places = (facts.profile,) if facts.profile.startswith("/") else ()
+    yield Note(f"Profile: {facts.profile}. Time zone {facts.period.zone.key}.{blocking}", places=places)
 
 
 def worst(spendings: tuple[Spending, ...]) -> Level:

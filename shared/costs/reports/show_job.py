@@ -29,7 +29,7 @@ from .common import (
     plural,
     totals_data,
 )
-from .document import Column, Figure, Note, Report, Table
+from .document import Column, Figure, Note, Ref, Report, Table
 from .jobs import find_job
 from .show_monthly import count_figures, money_figures
 from .spec import Option, Spec, only
@@ -46,7 +46,7 @@ from ..ledger.places import LedgerProblem
 from ..model import Entry
 from ..periods import month
 from ..rollup import JobRef, Query
-from .queries import health, own_prices, spendings, zone_of
+from .queries import health, own_prices, problem_ref, spendings, zone_of
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving
@@ -93,7 +93,7 @@ def job_facts(reader: Reader, name: str) -> JobFacts:
         zone=zone_of(reader, user_id),
         spendings=_job_limits(reader, user_id, job),
         month=_month_share(reader, user_id, entries),
-        health=health(reader)._replace(problems=tuple(map(str, problems))),
+        health=health(reader)._replace(problems=tuple(map(problem_ref, problems))),
         avoided=_avoided(reader, entries),
     )
 
@@ -205,7 +205,7 @@ def _stages(receipt: Receipt) -> Table:
     )
     rows = tuple(
         (
-            name,
+            Ref(name, "stage"),
             ", ".join(line.models),
             *([line.attempts] if again else []),
             line.totals.calls,
@@ -238,7 +238,7 @@ def _models(receipt: Receipt) -> Table:
 def _model(name: str, totals: Totals) -> tuple[str | int | None, ...]:
     unknown = cost_or_unpriced(totals) is None
     return (
-        name,
+        Ref(name, "model"),
         totals.calls,
         totals.tokens_input,
         totals.tokens_output,
@@ -255,7 +255,7 @@ def _notes(facts: JobFacts) -> Iterator[Note]:
     yield from doubts(receipt.totals, facts.health, tuple(receipt.unpriced))
     if receipt.corrections:
         yield Note(f"The sums include {plural(receipt.corrections, 'correction', 'corrections')}.")
-    yield Note(f"Ledger: {facts.ledger}")
+    yield Note(f"Ledger: {facts.ledger}", places=(str(facts.ledger),))
 
 
 def _data(facts: JobFacts) -> dict[str, object]:

@@ -131,7 +131,7 @@ def month_report(facts: MonthFacts) -> Report:
         gauges=(gauge_of(facts.limit, label_of(facts.limit)),) if facts.limit else (),
         figures=tuple(_figures(facts)) if summary.totals.calls else (),
         series=_series(facts),
-        tables=tuple(_tables(summary)),
+        tables=tuple(breakdown_tables(summary)),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
@@ -214,7 +214,8 @@ def _breakdowns(summary: Summary) -> Iterator[Breakdown]:
     yield Breakdown("by_operation", "Operation", summary.by_operation)
 
 
-def _tables(summary: Summary) -> Iterator[Table]:
+def breakdown_tables(summary: Summary) -> Iterator[Table]:
+    """Return a table for each way to break the month down that has names."""
     for breakdown in _breakdowns(summary):
         lonely_user = breakdown.key == "by_user" and (summary.user_id is not None or len(breakdown.sums) < 2)
         if not breakdown.is_empty and not lonely_user:

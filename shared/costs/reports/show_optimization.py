@@ -9,38 +9,45 @@ quality in their metadata, it also shows what a result and a point of quality co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import Final, Literal, NamedTuple, get_args
 
 from ..analysis.caching import Cacheable
 from ..analysis.improvements import find_improvements
 from ..analysis.optimise import Option, Savings
+from ..analysis.options import OptionKind, Slot
 from ..analysis.outcomes import Worth
 from ..analysis.sums import UNNAMED
-from ..analysis.waste import NOT_USED, Waste
+from ..analysis.waste import NOT_USED, Reason, Waste
 from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Query
 from . import advice
 from .common import Health, named, percent_words, plural, usd
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Ref, Report, Row, Table
 from .progress import in_turn
 from .queries import counted, health, zone_of
 from .questions import Span
 from .reader import Reader
 from .spec import SPAN, USER, Spec
+from .spec import Option as Word
 
-_OTHERS: Final = 8
-"""How many other ways the text shows; the JSON has all."""
+BEST: Final = 5
+"""How many changes the report shows at first; ``--show all`` has all of them."""
 
-_OUTCOMES: Final = 3
-"""How many outcomes of a stage and model the text shows, most frequent first; the JSON has all."""
+OTHERS: Final = 8
+"""How many other ways are shown; the JSON has all."""
+
+OUTCOMES: Final = 3
+"""How many outcomes of a stage and model are shown, most frequent first; the JSON has all."""
+
+Section = Literal["changes", "waste", "caching", "local", "others", "outcomes", "quality", "all"]
+SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
+_REASONS: Final[Mapping[Reason, str]] = {"done again": "retried", "not used": "not used"}
 
 
-@dataclass(frozen=True, slots=True)
-class OptimizationFacts:
-    """What the view needs to know."""
+class OptimizationFacts(NamedTuple):
+    """What the report shows. ``show`` is the part that was asked for, by default the changes to make."""
 
     user_id: str | None
     period: Period
@@ -49,13 +56,15 @@ class OptimizationFacts:
     cacheable: Sequence[Cacheable] = ()
     waste: Sequence[Waste] = ()
     worths: Sequence[Worth] = ()
+    show: Section = "changes"
 
 
 class SavingsQuestion(NamedTuple):
-    """Whose calls to reprice (``None``: everyone's), and of when."""
+    """Whose calls to reprice (``None``: everyone's), of when, and which part to show."""
 
     user: str | None = None
     span: Span = Span()
+    show: Section = "changes"
 
 
 def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFacts:
@@ -68,63 +77,112 @@ def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFa
         [entries] = in_turn([counted(reader, query)], told)
         found = find_improvements(entries, reader.catalogue)
     return OptimizationFacts(
-        user_id, period, found.savings, health(reader), found.cacheable, found.waste, found.worths
+        user_id, period, found.savings, health(reader), found.cacheable, found.waste, found.worths, asked.show
     )
 
 
 def optimization_report(facts: OptimizationFacts) -> Report:
-    """Return the savings that were found, the largest first."""
+    """Return the savings that were found, the largest first, or another part of what was found."""
     savings = facts.savings
     who = "everyone" if facts.user_id is None else f"user {facts.user_id}"
     calls = plural(savings.calls, "call", "calls")
     return Report(
         title=f"Savings, {who}",
         subtitle=f"{named(facts.period)}, {calls} repriced with their own tokens",
-        figures=tuple(_figures(savings)) if savings.calls else (),
-        tables=(*_tables(savings), *_caching(facts), *_waste(facts), *_results(facts)),
+        figures=tuple(saving_figures(savings)) if savings.calls else (),
+        tables=tuple(_tables(facts)),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
 
 
-def _figures(savings: Savings) -> Iterator[Figure]:
+def saving_figures(savings: Savings) -> Iterator[Figure]:
+    """Return what was spent, and what could be saved of it; retries apart, since they need not recur."""
     yield Figure("spent", "Spent", savings.spent)
     if savings.best_hosted:
-        yield _saving(
-            "saving_hosted", "Could save", savings.best_hosted, savings, "with other models and batches"
-        )
-    if savings.retried > 0:
-        after = usd(savings.retried_after)
-        note = f"on second and later attempts; {after} of it would remain, and goes with its cause"
-        yield Figure("retried", "Done again", savings.retried, note=note)
+        of_retries = Nanos(savings.retried - savings.retried_after)
+        lasting = Nanos(advice.amount_of(savings.best_hosted) - of_retries)
+        share = percent_words(percent(lasting, savings.spent))
+        changes = plural(len(savings.best_hosted), "change", "changes")
+        more = f"; {usd(of_retries)} more if retries recur" if of_retries > 0 else ""
+        yield Figure("saving_hosted", "Could save", lasting, note=f"{share} in {changes}{more}", tone="good")
     if savings.best != savings.best_hosted:
-        yield _saving(
-            "saving", "With local", savings.best, savings, "with engines on your own machine as well"
-        )
+        note = f"{percent_words(percent(savings.saving, savings.spent))}, on your own machine: --show local"
+        yield Figure("saving", "With local", savings.saving, note=note, tone="good")
 
 
-def _saving(key: str, label: str, options: tuple[Option, ...], savings: Savings, how: str) -> Figure:
-    saving = advice.amount_of(options)
-    share = percent_words(percent(saving, savings.spent))
-    changes = plural(len(options), "change", "changes")
-    return Figure(key, label, saving, note=f"{share} in {changes}, {how}", tone="good")
+def _tables(facts: OptimizationFacts) -> Iterator[Table]:
+    makers: Mapping[Section, Callable[[OptimizationFacts], Iterator[Table]]] = {
+        "changes": changes_table,
+        "local": local_table,
+        "others": _others_table,
+        "caching": caching_table,
+        "waste": waste_table,
+        "outcomes": outcome_table,
+        "quality": quality_table,
+    }
+    shown = tuple(makers) if facts.show == "all" else (facts.show,)
+    for section in shown:
+        yield from makers[section](facts)
 
 
-def _tables(savings: Savings) -> Iterator[Table]:
-    local = tuple(option for option in savings.options if option.change.kind == "local")
-    chosen = {id(option) for option in (*savings.best_hosted, *local)}
-    others = tuple(option for option in savings.options if id(option) not in chosen)
-    tables = (
-        ("Best combination", savings.best_hosted),
-        ("Or locally", local),
-        ("Other ways", others[:_OTHERS]),
+def changes_table(facts: OptimizationFacts) -> Iterator[Table]:
+    """Return what to change, the largest lasting saving first; what retries would have saved is left out."""
+    best = _by_lasting(facts)
+    columns = (
+        Column("stage", "Stage"),
+        Column("change", "Change", wraps=True),
+        Column("calls", "Calls", "count", rank=1),
+        Column("saving", "Saves", "money"),
     )
-    for title, options in tables:
-        if options:
-            yield _table(title, options)
+    rows = tuple(
+        (
+            Ref(f"{number}. {stage_of(option.slot)}", "stage", option.slot.stage),
+            _briefly(option),
+            option.calls,
+            option.lasting,
+        )
+        for number, option in enumerate(best if facts.show == "all" else best[:BEST], 1)
+    )
+    if rows:
+        yield Table("What to change", columns, rows)
 
 
-def _table(title: str, options: tuple[Option, ...]) -> Table:
+def _by_lasting(facts: OptimizationFacts) -> list[Option]:
+    """Return the best combination, the largest lasting saving first."""
+    return sorted(facts.savings.best_hosted, key=lambda option: -option.lasting)
+
+
+def stage_of(slot: Slot) -> Ref:
+    """Return the stage of a slot, as a thing that a page can link."""
+    return Ref(slot.stage or UNNAMED, "stage")
+
+
+def _model_of(slot: Slot) -> Ref:
+    return Ref(advice.model_of(slot), "model")
+
+
+def _briefly(option: Option) -> str:
+    """Return a change in a few words: ``gpt-4 to gpt-5.1, batch``; another service is named."""
+    slot, change = option.slot, option.change
+    words = {"batch": "in batches", "standard": "without priority", "split": "in shorter calls"}
+    if change.kind in words:
+        return f"{slot.model} {words[change.kind]}"
+    return f"{slot.model} to {change.name.removeprefix(f'{slot.service}/')}"
+
+
+def local_table(facts: OptimizationFacts) -> Iterator[Table]:
+    """Return what engines on a machine of one's own would save."""
+    yield from _options("Or locally", [o for o in facts.savings.options if o.change.kind == "local"])
+
+
+def _others_table(facts: OptimizationFacts) -> Iterator[Table]:
+    best = {id(option) for option in facts.savings.best_hosted}
+    rest = [o for o in facts.savings.options if o.change.kind != "local" and id(o) not in best]
+    yield from _options("Other ways", rest[:OTHERS])
+
+
+def _options(title: str, options: Sequence[Option]) -> Iterator[Table]:
     columns = [
         Column("stage", "Stage"),
         Column("from", "From"),
@@ -134,20 +192,19 @@ def _table(title: str, options: tuple[Option, ...]) -> Table:
         Column("saving", "Saves", "money"),
         Column("saving_percent", "Saves %", "percent", rank=1),
     ]
-    rows = [_row(option) for option in options]
+    rows: list[Row] = [
+        (stage_of(o.slot), _model_of(o.slot), o.change.name, o.calls, o.before, o.saving, o.percent)
+        for o in options
+    ]
     if any(map(advice.break_even, options)):
-        columns.append(Column("break_even", "Even at", rank=1))
+        columns.append(Column("break_even", "Break-even", rank=1))
         rows = [(*row, advice.break_even(option)) for row, option in zip(rows, options, strict=True)]
-    return Table(title, tuple(columns), tuple(rows))
+    if rows:
+        yield Table(title, tuple(columns), tuple(rows))
 
 
-def _row(option: Option) -> Row:
-    slot, name = option.slot, option.change.name
-    amounts = option.calls, option.before, option.saving, option.percent
-    return (slot.stage or UNNAMED, advice.model_of(slot), name, *amounts)
-
-
-def _caching(facts: OptimizationFacts) -> Iterator[Table]:
+def caching_table(facts: OptimizationFacts) -> Iterator[Table]:
+    """Return what prompt caches would save at most."""
     columns = (
         Column("stage", "Stage"),
         Column("model", "Model"),
@@ -157,14 +214,14 @@ def _caching(facts: OptimizationFacts) -> Iterator[Table]:
         Column("saving_percent", "Saves %", "percent", rank=2),
     )
     rows = tuple(
-        (c.slot.stage or UNNAMED, advice.model_of(c.slot), c.calls, c.before, c.saving, c.percent)
-        for c in facts.cacheable
+        (stage_of(c.slot), _model_of(c.slot), c.calls, c.before, c.saving, c.percent) for c in facts.cacheable
     )
     if rows:
         yield Table("If inputs begin alike", columns, rows)
 
 
-def _waste(facts: OptimizationFacts) -> Iterator[Table]:
+def waste_table(facts: OptimizationFacts) -> Iterator[Table]:
+    """Return what was paid for results that were thrown away or made again."""
     columns = (
         Column("stage", "Stage"),
         Column("model", "Model"),
@@ -176,9 +233,9 @@ def _waste(facts: OptimizationFacts) -> Iterator[Table]:
     whole = facts.savings.spent
     rows = tuple(
         (
-            w.slot.stage or UNNAMED,
-            advice.model_of(w.slot),
-            w.reason,
+            stage_of(w.slot),
+            _model_of(w.slot),
+            _REASONS[w.reason],
             w.calls,
             w.cost,
             percent(w.cost, whole) if whole else 0.0,
@@ -186,44 +243,47 @@ def _waste(facts: OptimizationFacts) -> Iterator[Table]:
         for w in facts.waste
     )
     if rows:
-        yield Table("Paid in vain", columns, rows)
+        yield Table("Failed or repeated work", columns, rows)
 
 
-def _results(facts: OptimizationFacts) -> Iterator[Table]:
-    outcomes = tuple(row for worth in facts.worths for row in _outcomes(worth))
-    if outcomes:
-        columns: tuple[Column, ...] = (
-            Column("stage", "Stage"),
-            Column("model", "Model"),
-            Column("outcome", "Outcome"),
-            Column("calls", "Calls", "count", rank=1),
-            Column("share", "Of all %", "percent", rank=2),
-            Column("each", "For one", "money", places=4),
-        )
-        yield Table("Cost of an outcome", columns, outcomes)
-    rated = tuple(_rated(worth) for worth in facts.worths if worth.cost_per_point is not None)
-    if rated:
-        columns = (
-            Column("stage", "Stage"),
-            Column("model", "Model"),
-            Column("calls", "Calls", "count", rank=1),
-            Column("quality", "Quality"),
-            Column("per_point", "A point", "money", places=4),
-        )
-        yield Table("Cost of quality", columns, rated)
+def outcome_table(facts: OptimizationFacts) -> Iterator[Table]:
+    """Return what a result that is wanted cost; of those that nobody uses, the price says nothing."""
+    columns = (
+        Column("stage", "Stage"),
+        Column("model", "Model"),
+        Column("outcome", "Outcome"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("share", "Of all %", "percent", rank=2),
+        Column("each", "For one", "money", places=4),
+    )
+    rows = tuple(row for worth in facts.worths for row in _outcomes(worth))
+    if rows:
+        yield Table("Cost of an outcome", columns, rows)
 
 
 def _outcomes(worth: Worth) -> Iterator[Row]:
-    """Return what results that are wanted cost; of those that nobody uses, the price says nothing."""
     wanted = [each for each in worth.outcomes.most_common() if each[0] not in NOT_USED]
-    for outcome, calls in wanted[:_OUTCOMES]:
-        model, share = advice.model_of(worth.slot), calls * 100 / worth.told
-        yield (worth.slot.stage or UNNAMED, model, outcome, calls, share, worth.cost_of(outcome))
+    for outcome, calls in wanted[:OUTCOMES]:
+        share = calls * 100 / worth.told
+        yield (stage_of(worth.slot), _model_of(worth.slot), outcome, calls, share, worth.cost_of(outcome))
 
 
-def _rated(worth: Worth) -> Row:
-    stage, model = worth.slot.stage or UNNAMED, advice.model_of(worth.slot)
-    return (stage, model, worth.rated, f"{worth.quality:.3g}", worth.cost_per_point)
+def quality_table(facts: OptimizationFacts) -> Iterator[Table]:
+    """Return what a point of quality cost."""
+    columns = (
+        Column("stage", "Stage"),
+        Column("model", "Model"),
+        Column("calls", "Calls", "count", rank=1),
+        Column("quality", "Quality"),
+        Column("per_point", "A point", "money", places=4),
+    )
+    rows = tuple(
+        (stage_of(w.slot), _model_of(w.slot), w.rated, f"{w.quality:.3g}", w.cost_per_point)
+        for w in facts.worths
+        if w.cost_per_point is not None
+    )
+    if rows:
+        yield Table("Cost of quality", columns, rows)
 
 
 def _notes(facts: OptimizationFacts) -> Iterator[Note]:
@@ -235,31 +295,63 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     if savings.unpriced_calls:
         calls = plural(savings.unpriced_calls, "call has", "calls have")
         yield Note(f"{calls} no known price and could not be compared.", "warning")
-    yield from _steps(facts)
-    kinds = {option.change.kind for option in savings.options}
-    yield from (Note(caution) for kind, caution in advice.CAUTIONS.items() if kind in kinds)
-    if any(map(advice.break_even, savings.options)):
-        yield Note(
-            "Even at: what a machine of your own must get done for each dollar it costs to run, to be no "
-            "dearer than what was charged."
-        )
-    if facts.cacheable:
-        yield Note(advice.CACHING)
+    if facts.show == "changes":
+        yield from saving_notes(facts)
+    if facts.show == "all":
+        yield from _steps(facts)
+    yield from cautions(facts)
+
+
+def saving_notes(facts: OptimizationFacts) -> Iterator[Note]:
+    """Return a line for each part that is not shown, and the command that checks the first change."""
+    best = _by_lasting(facts)
+    commands = (advice.command(option, facts.period, facts.user_id) for option in best)
+    if command := next(filter(None, commands), None):
+        yield Note(f"Check it: {command}", remedy=command)
     if facts.waste:
-        yield Note(advice.WASTE)
-    if len(savings.options) > len(savings.best_hosted):
-        yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
-    if any(worth.told for worth in facts.worths):
-        yield Note("The cost of an outcome includes what the calls with other outcomes cost.")
+        cost = Nanos(sum(waste.cost for waste in facts.waste))
+        yield Note(f"Failed or repeated work cost {usd(cost)}, in no total: --show waste.")
+    if facts.cacheable:
+        most = Nanos(sum(each.saving for each in facts.cacheable))
+        yield Note(f"Prompt caches would save at most {usd(most)}: --show caching.")
+    outcomes = ["outcomes", "quality"] if any(worth.told for worth in facts.worths) else []
+    if more := [*outcomes, *(["all"] if facts.savings.options else [])]:
+        yield Note(f"More: --show {', '.join(more)}.")
 
 
 def _steps(facts: OptimizationFacts) -> Iterator[Note]:
     """Say what to do for the best combination, and how to check the first of it."""
-    best = facts.savings.best_hosted
+    best = _by_lasting(facts)
     yield from (Note(advice.step(number, option)) for number, option in enumerate(best, 1))
     commands = (advice.command(option, facts.period, facts.user_id) for option in best)
     if command := next(filter(None, commands), None):
-        yield Note(f"Check it: {command}")
+        yield Note(f"Check it: {command}", remedy=command)
+
+
+def cautions(facts: OptimizationFacts) -> Iterator[Note]:
+    """Return what is not known of what is shown: one line, or the whole of it where everything is shown."""
+    best = {option.change.kind for option in facts.savings.best_hosted}
+    if facts.show == "changes" and best:
+        doubts = [doubt for kind in advice.IN_BRIEF if kind in best for doubt in advice.IN_BRIEF[kind]]
+        yield Note(f"Not known: whether {'; whether '.join(dict.fromkeys(doubts))}.")
+    kinds = {option.change.kind for option in facts.savings.options}
+    parts: Mapping[Section, Set[OptionKind]] = {
+        "local": {"local"},
+        "others": set(advice.CAUTIONS) - {"local"},
+        "all": set(advice.CAUTIONS),
+    }
+    shown = parts.get(facts.show, set()) & kinds
+    yield from (Note(caution) for kind, caution in advice.CAUTIONS.items() if kind in shown)
+    if "local" in shown and any(map(advice.break_even, facts.savings.options)):
+        yield Note(advice.BREAK_EVEN)
+    if facts.show in ("caching", "all") and facts.cacheable:
+        yield Note(advice.CACHING)
+    if facts.show in ("waste", "all") and facts.waste:
+        yield Note(advice.WASTE)
+    if facts.show in ("others", "all") and len(facts.savings.options) > len(facts.savings.best_hosted):
+        yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
+    if facts.show in ("outcomes", "all") and any(worth.told for worth in facts.worths):
+        yield Note("The cost of an outcome includes what the calls with other outcomes cost.")
 
 
 def _data(facts: OptimizationFacts) -> dict[str, object]:
@@ -350,9 +442,13 @@ SPEC: Final = Spec(
     "show-optimization",
     "Save",
     __doc__,
-    ("show-optimization", "show-optimization --user rpatel --days 90", "show-optimization --json"),
+    ("show-optimization", "show-optimization --user rpatel --days 90", "show-optimization --show all"),
     SavingsQuestion,
     optimization_facts,
     optimization_report,
-    options=(USER, SPAN),
+    options=(
+        USER,
+        SPAN,
+        Word(("--show",), "show", "Another part of it, or all.", choices=SECTIONS, default="changes"),
+    ),
 )

@@ -6,7 +6,7 @@ whom, the dearest jobs, what stands out, and what would have cost less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -15,17 +15,30 @@ from ..analysis.sums import UNNAMED, share, total
 from ..money import Nanos
 from ..periods import Period, previous_month
 from ..rollup import Query, Totals
-from .anomalies import AnomalyFacts, anomaly_facts, anomaly_report
+from .anomalies import AnomalyFacts, anomaly_facts, anomaly_report, anomaly_table
 from .common import cost_or_unpriced, named, totals_data
-from .document import Chart, Column, Figure, Layer, Note, Report, Table
-from .explain import ExplainFacts, explain_report
-from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts
+from .document import Chart, Column, Figure, Layer, Note, Ref, Report, Section, Table
+from .explain import ExplainFacts, explain_report, reason_table
+from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts, projected_figure
 from .progress import in_turn
 from .queries import by_part, counted, days_of, health
 from .questions import Question, Span, UserMonth
 from .reader import Reader
-from .show_monthly import MonthFacts, month_facts, month_report, same_days_before
-from .show_optimization import OptimizationFacts, SavingsQuestion, optimization_facts, optimization_report
+from .show_monthly import MonthFacts, breakdown_tables, month_facts, month_report, same_days_before
+from .show_optimization import (
+    OptimizationFacts,
+    SavingsQuestion,
+    caching_table,
+    cautions,
+    changes_table,
+    local_table,
+    optimization_facts,
+    optimization_report,
+    outcome_table,
+    quality_table,
+    saving_figures,
+    waste_table,
+)
 from .trend import lines_by
 
 JOBS: Final = 10
@@ -34,15 +47,6 @@ _PARTS: Final = 5
 
 _FAR: Final = 4
 """A limit more than so many times above everything else would flatten the picture, and is left out."""
-
-_SAVINGS: Final[Mapping[str, str]] = {
-    "Best combination": "What would cost less",
-    "Or locally": "The same work on your own machine",
-    "If inputs begin alike": "What caching might save, where inputs begin alike",
-    "Paid in vain": "Paid in vain",
-    "Cost of an outcome": "What an outcome cost",
-    "Cost of quality": "What quality cost",
-}
 
 
 class DearJob(NamedTuple):
@@ -128,7 +132,7 @@ def statement_report(facts: StatementFacts) -> Report:
     return month._replace(
         subtitle=_subtitle(facts),
         figures=tuple(_figures(facts, month)),
-        tables=tuple(_tables(facts, month)),
+        tables=tuple(_tables(facts)),
         notes=tuple(_notes(facts, month)),
         charts=tuple(_charts(facts)),
         data=_data(facts, month),
@@ -146,24 +150,38 @@ def _figures(facts: StatementFacts, month: Report) -> Iterator[Figure]:
     spent, *rest = month.figures
     yield spent
     if facts.forecast is not None:
-        yield from (f for f in forecast_report(facts.forecast).figures if f.key == "projected")
-    yield from (f for f in optimization_report(facts.savings).figures if f.key == "saving_hosted")
+        yield projected_figure(facts.forecast.forecast)
+    yield from (figure for figure in saving_figures(facts.savings.savings) if figure.key == "saving_hosted")
     yield from rest
 
 
-def _tables(facts: StatementFacts, month: Report) -> Iterator[Table]:
-    for table in anomaly_report(facts.anomalies).tables:
-        yield table._replace(title="What stands out")
-    if facts.explained is not None:
-        for table in explain_report(facts.explained).tables[:1]:
-            yield table._replace(title=f"Why it differs from {facts.explained.before}")
-    by_size = {"By service": 0, "By stage": 1}  # the short ones first: side by side where there is room
-    yield from sorted(month.tables, key=lambda table: by_size.get(table.title, 2))
-    yield _jobs(facts)
-    for table in optimization_report(facts.savings).tables:
-        if table.title in _SAVINGS:
-            yield table._replace(title=_SAVINGS[table.title])
-    yield _days(facts)
+def _tables(facts: StatementFacts) -> Iterator[Table]:
+    """Return the tables, those of one question after each other."""
+    savings = facts.savings._replace(show="changes")
+    by_name = {table.key: table for table in breakdown_tables(facts.month.summary)}
+    yield from _under("spend", [by_name.pop(key) for key in ("by_service", "by_stage") if key in by_name])
+    yield from _under("spend", by_name.values())
+    if facts.explained is not None and facts.explained.explanation.parts:
+        title = f"Why it differs from {facts.explained.before}"
+        yield from _under("why", [reason_table(facts.explained)._replace(title=title)])
+    yield from _under("why", [anomaly_table(facts.anomalies)._replace(title="What stands out"), _jobs(facts)])
+    yield from _under("change", changes_table(savings))
+    for make, title in _FOLDED:
+        yield from _under("details", (table._replace(title=title) for table in make(savings)))
+    yield from _under("details", [_days(facts)])
+
+
+_FOLDED: Final[tuple[tuple[Callable[[OptimizationFacts], Iterator[Table]], str], ...]] = (
+    (local_table, "The same work on your own machine"),
+    (caching_table, "What caching might save, where inputs begin alike"),
+    (waste_table, "Failed or repeated work"),
+    (outcome_table, "What an outcome cost"),
+    (quality_table, "What quality cost"),
+)
+
+
+def _under(section: Section, tables: Iterable[Table]) -> Iterator[Table]:
+    return (table._replace(section=section) for table in tables)
 
 
 def _jobs(facts: StatementFacts) -> Table:
@@ -178,16 +196,16 @@ def _jobs(facts: StatementFacts) -> Table:
     whole = facts.month.summary.totals
     rows = tuple(
         (
-            job.job_id,
-            job.user_id,
-            job.mostly,
+            Ref(job.job_id, "job"),
+            Ref(job.user_id, "user"),
+            Ref(job.mostly, "stage"),
             job.totals.calls,
             cost_or_unpriced(job.totals),
             share(job.totals, whole),
         )
         for job in facts.jobs
     )
-    return Table("Dearest jobs", columns, rows)
+    return Table("Most expensive jobs", columns, rows)
 
 
 def _days(facts: StatementFacts) -> Table:
@@ -203,7 +221,7 @@ def _days(facts: StatementFacts) -> Table:
     whole = facts.month.summary.totals
     rows = tuple(
         (
-            day.isoformat(),
+            Ref(day.isoformat(), "day"),
             totals.calls,
             totals.tokens_input,
             totals.tokens_cached,
@@ -285,7 +303,7 @@ def _notes(facts: StatementFacts, month: Report) -> Iterator[Note]:
         yield from foreseen_alerts(facts.forecast)
     yield from month.notes
     yield from _remarks(anomaly_report(facts.anomalies))
-    yield from _remarks(optimization_report(facts.savings))
+    yield from cautions(facts.savings._replace(show="changes"))
     if facts.forecast is not None:
         yield from _remarks(forecast_report(facts.forecast))
 

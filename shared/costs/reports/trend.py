@@ -60,7 +60,7 @@ def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
         step=step,
         period=period,
         stretches=[
-            Stretch(part.name, total(found), is_whole(part, step, now))
+            Stretch(part.name, total(found), is_whole(part, step, now), part.kind)
             for part, found in zip(parts, groups, strict=True)
         ],
         totals=total(chain.from_iterable(groups)),
@@ -141,7 +141,7 @@ def _row(facts: TrendFacts, stretch: Stretch, before: Stretch | None) -> Row:
     was = before.totals.cost if before else 0
     comparable = before is not None and before.whole and stretch.whole
     change = (cost - was) * 100 / was if was and comparable else ""
-    name = stretch.name if stretch.whole else f"{stretch.name} *"
+    name = stretch.label if stretch.whole else f"{stretch.name} *"
     return (name, stretch.totals.calls, cost, change, cost * 100 / whole if whole else 0.0)
 
 

@@ -24,7 +24,7 @@ from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
 from .common import plural
-from .document import Column, Figure, Note, Report, Row, Table, Tone
+from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
 from .jobs import find_job
 from .progress import Told
 from .reader import Reader
@@ -217,7 +217,7 @@ def _tables(facts: VerifyFacts) -> Iterator[Table]:
     if found := list(_lines(facts)):
         yield Table("Lines to know about", _LINE_COLUMNS, tuple(found[:SHOWN]))
     if facts.unread:
-        rows: tuple[Row, ...] = tuple((str(one.ledger), one.why) for one in facts.unread)
+        rows: tuple[Row, ...] = tuple((place_of(one.ledger), one.why) for one in facts.unread)
         yield Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why", wraps=True)), rows)
     if facts.prices and facts.prices.findings:
         columns = (Column("entry", "Entry"), Column("outcome", "Charge"), Column("why", "Why", wraps=True))
@@ -234,10 +234,15 @@ _LINE_COLUMNS: Final = (
 )
 
 
+def place_of(ledger: Path) -> Ref:
+    """Return a ledger's path, in which a page may cut off the folders but not the job."""
+    return Ref(str(ledger), "path")
+
+
 def _lines(facts: VerifyFacts) -> Iterator[Row]:
     for account in facts.accounts:
         for found in account.findings:
-            yield (str(account.ledger), found.offset, found.length, found.kind, found.why)
+            yield (place_of(account.ledger), found.offset, found.length, found.kind, found.why)
 
 
 def _notes(facts: VerifyFacts) -> Iterator[Note]:
@@ -248,11 +253,18 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
         if account.accounted < account.size:
             gap = account.size - account.accounted
             yield Note(
-                f"{account.ledger} became shorter while it was read: {gap:,} bytes are gone.", "critical"
+                f"{account.ledger} became shorter while it was read: {gap:,} bytes are gone.",
+                "critical",
+                places=(str(account.ledger),),
             )
     for one in facts.disagreements:
         text = f"The index has {one.calls[0]:,} calls of {one.ledger}, its lines say {one.calls[1]:,}"
-        yield Note(f"{text}. Remedy: cost-dashboard rebuild-index.", "critical")
+        yield Note(
+            f"{text}. Remedy: cost-dashboard rebuild-index.",
+            "critical",
+            "cost-dashboard rebuild-index",
+            (str(one.ledger),),
+        )
     if facts.compared and not facts.disagreements:
         yield Note(f"The index agrees with the lines of {plural(facts.compared, 'ledger', 'ledgers')}.")
     if facts.waiting:

@@ -20,6 +20,7 @@ from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.reports.common import Breakdown, Health
+from shared.costs.reports.document import Ref
 from shared.costs.reports.logged import logged_report
 from shared.costs.reports.report import PeriodFacts, Stretch, period_report
 from shared.costs.reports.show_budget import BudgetFacts, budget_report
@@ -34,7 +35,8 @@ NOVEMBER = parse_month("2026-11", UTC_ZONE)
 NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
 ONE = [entry("0.0045")]
 UNPRICED = [entry(None, model="gpt-9")]
-DAMAGED = Health(problems=("/data/out/job-7/cost_ledger.jsonl, byte 1024: its checksum does not match",))
+LEDGER = "/data/out/job-7/cost_ledger.jsonl"
+DAMAGED = Health(problems=(Ref(f"{LEDGER}, byte 1024: its checksum does not match", "path", LEDGER),))
 
 HISTORIES = {"empty": [], "one": ONE, "unpriced": UNPRICED, "busy": busy_month()}
 
