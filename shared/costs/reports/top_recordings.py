@@ -1,0 +1,123 @@
+"""The most expensive recordings of a month, by what a minute of audio cost.
+
+A recording is a job with audio in it; its cost is that of all its stages in the month. Audio that was
+transcribed again counts each time, so that retries do not hide in a longer recording. Without --user:
+everyone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..analysis.job import per_audio_minute
+from ..analysis.sums import median
+from ..money import Nanos, to_usd
+from ..periods import Period
+from ..rollup import Query, Totals
+from .common import Health, doubts, named, owner, plural
+from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .queries import health, zone_of
+from .questions import Span, UserMonth
+from .reader import Reader
+from .spec import MONTH, USER, Spec
+
+SHOWN: Final = 10
+"""How many recordings are shown; the JSON has all."""
+
+
+class Recording(NamedTuple):
+    """A job with audio, and what a minute of it cost, in nano-dollars."""
+
+    job_id: str
+    totals: Totals
+    per_minute: Nanos
+
+
+class RecordingsFacts(NamedTuple):
+    """The recordings of a month, the most expensive minute first, and the sums of all calls in it."""
+
+    user_id: str | None
+    period: Period
+    recordings: Sequence[Recording]
+    totals: Totals
+    health: Health = Health()
+
+
+def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
+    """Return what a minute of each recording cost in a month."""
+    period = Span(asked.month_name).period(reader.now, zone_of(reader, asked.user))
+    reader.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=asked.user)
+    found, whole = [], Totals()
+    for group in reader.index.groups(("ledger",), query):
+        per_minute = per_audio_minute(group.totals)
+        if per_minute is not None:
+            found.append(Recording(Path(str(group.key[0])).parent.name, group.totals, per_minute))
+            whole.merge(group.totals)
+    found.sort(key=lambda one: (-one.per_minute, one.job_id))
+    return RecordingsFacts(asked.user, period, found, whole, health(reader))
+
+
+def recordings_report(facts: RecordingsFacts) -> Report:
+    """Return the recordings whose minute cost most."""
+    rates = [one.per_minute for one in facts.recordings]
+    figures = (
+        Figure("recordings", "Recordings", len(rates), "count"),
+        Figure("median", "Median", median(rates), note="a minute of audio", places=4),
+    )
+    columns = (
+        Column("job", "Recording"),
+        Column("per_minute", "A minute", "money", places=4),
+        Column("audio_seconds", "Audio", "duration", rank=1),
+        Column("calls", "Calls", "count", rank=2),
+        Column("cost", "Cost", "money"),
+    )
+    rows: tuple[Row, ...] = tuple(
+        (Ref(one.job_id, "job"), one.per_minute, _seconds(one), one.totals.calls, one.totals.cost)
+        for one in facts.recordings[:SHOWN]
+    )
+    more = len(rates) - SHOWN
+    return Report(
+        title=f"Most expensive recordings, {owner(facts.user_id) if facts.user_id else 'everyone'}",
+        subtitle=named(facts.period),
+        figures=figures if rates else (),
+        tables=(Table("Recording", columns, rows, empty="No call with audio in this month."),),
+        notes=(
+            *((Note(f"{plural(more, 'more', 'more')}; --json has them all."),) if more > 0 else ()),
+            *doubts(facts.totals, facts.health),
+        ),
+        data={
+            "user_id": facts.user_id,
+            "month": facts.period.name,
+            "recordings": [
+                {
+                    "job_id": one.job_id,
+                    "per_minute_usd": to_usd(one.per_minute),
+                    "audio_seconds": _seconds(one),
+                    "calls": one.totals.calls,
+                    "cost_usd": to_usd(one.totals.cost),
+                }
+                for one in facts.recordings
+            ],
+            "unpriced_calls": facts.totals.unpriced_calls,
+            "incomplete": len(facts.health.problems),
+        },
+    )
+
+
+def _seconds(recording: Recording) -> float:
+    return recording.totals.audio_microseconds / 1_000_000
+
+
+SPEC: Final = Spec(
+    "top-recordings",
+    "Look",
+    __doc__,
+    ("top-recordings", "top-recordings --month 2026-10 --user rpatel --json"),
+    UserMonth,
+    recordings_facts,
+    recordings_report,
+    options=(USER, MONTH),
+)
