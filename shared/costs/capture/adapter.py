@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from ..model import Usage
 from .captured import Captured
@@ -29,6 +29,18 @@ class Follower(Protocol):
 
         ``ending`` says how the stream ended, in words that complete "the stream ..."; it becomes
         part of ``incomplete`` where the provider's final usage never came.
+        """
+        ...
+
+
+@runtime_checkable
+class SessionFollower(Follower, Protocol):
+    """Follows a session of several turns, each of which is a call of its own."""
+
+    def finished(self) -> Iterable[Captured]:
+        """Return the turns that were completed since the last time, in order.
+
+        What is returned here is not part of :meth:`result`.
         """
         ...
 
@@ -127,6 +139,8 @@ def without_usage(
 ) -> Captured:
     """Return what can be said of a stream whose usage never came: output estimated, input unknown.
 
+    It has no cost then, unless the reservation of the call knows its input.
+
     >>> call = without_usage("was closed early", 40, service="openai", model="gpt-4o")
     >>> call.usage.tokens_output, call.incomplete
     (10, 'the stream was closed early before its usage: output estimated from 40 characters, input unknown')
@@ -136,6 +150,7 @@ def without_usage(
         model=model,
         usage=Usage(tokens_output=estimated_tokens(characters)),
         operation="chat",
+        usage_known=False,
         incomplete=f"the stream {ending} before its usage: output estimated from {characters} characters, "
         f"input unknown{advice}",
     )

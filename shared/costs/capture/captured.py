@@ -7,10 +7,10 @@ cached and cache-written tokens, ``usage.tokens_output`` includes reasoning.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ..model import Usage
+from ..model import StatedBy, Units, Usage
 from ..money import Nanos
 
 
@@ -26,7 +26,12 @@ class Captured:
             one; the same response logged twice has the same one and counts once.
         service_tier: ``batch``, ``flex``, ``priority`` and so on; ``None`` for the standard one.
         operation: ``chat``, ``embeddings``, ``transcription``, ``image`` and so on.
+        region: where it ran, as the response says it, where that can have a price of its own.
         actual_cost: what the provider or its SDK states this call cost, in nano-dollars.
+        stated_by: whether that is a bill, which decides, or an estimate of a library.
+        usage_known: ``False`` where nobody states what was used; ``usage`` then holds what can be
+            estimated of it, such as the output of a stream that was cut, and nothing is priced.
+        unpriced_units: units that were used, are billed, and are no counts of a usage.
         incomplete: why the counts are a lower bound or an estimate; ``None`` when they are complete.
         retries: how often the SDK sent the request again before this response came. Only the last
             try is billed, so this tells of time lost, not of money.
@@ -39,8 +44,12 @@ class Captured:
     usage: Usage
     request_id: str | None = None
     service_tier: str | None = None
+    region: str | None = None
     operation: str | None = None
     actual_cost: Nanos | None = None
+    stated_by: StatedBy = "estimate"
+    usage_known: bool = True
+    unpriced_units: Units = field(default_factory=dict)
     incomplete: str | None = None
     retries: int = 0
     metadata: Mapping[str, object] = field(default_factory=dict)
@@ -69,6 +78,8 @@ _WHOLES: Final = (
     ("tokens_cache_write_1h", "tokens_cache_write"),
     ("tokens_audio_cached", "tokens_cached"),
     ("tokens_audio_cached", "tokens_audio_input"),
+    ("tokens_image_cached", "tokens_cached"),
+    ("tokens_image_cached", "tokens_image_input"),
     ("tokens_audio_input", "tokens_input"),
     ("tokens_image_input", "tokens_input"),
     ("tokens_reasoning", "tokens_output"),
@@ -107,6 +118,25 @@ def _raised(counts: Mapping[str, int | float]) -> dict[str, int | float]:
     cache = result.get("tokens_cached", 0) + result.get("tokens_cache_write", 0)
     result["tokens_input"] = max(result.get("tokens_input", 0), cache)
     return {name: count for name, count in result.items() if count}
+
+
+def answered_from_cache(call: Captured) -> Captured:
+    """Return a call that a library answered from its own cache: nothing was sent, so nothing is spent.
+
+    Its counts say what the first answer used. They are kept as notes, since no provider counted them again.
+    """
+    counts = {f"cached_{name}": count for name, count in call.usage.counts().items()}
+    return replace(
+        call,
+        usage=Usage(),
+        usage_known=True,
+        unpriced_units={},
+        incomplete=None,
+        request_id=f"{call.request_id}/cache" if call.request_id else None,
+        actual_cost=Nanos(0),
+        stated_by="cache",
+        metadata={**call.metadata, "answered_from": "cache", **counts},
+    )
 
 
 def first_reason(reasons: Iterable[str | None]) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..model import Usage
-from .adapter import Adapter, Follower
+from .adapter import Adapter, Follower, SessionFollower
 from .captured import Captured
 from .fields import Fields
 from .reading import adapter_of_chunk, adapter_of_package, read_response
@@ -69,6 +69,10 @@ class Watch:
         """Take in one chunk. One that cannot be read is told to the log and does not disturb the stream."""
         try:
             self._follow(chunk)
+            if isinstance(self._follower, SessionFollower):
+                # A turn is on the disk when it is over: a session may last for hours.
+                for call in self._follower.finished():
+                    self._report(self._named(call))
         except Exception as fault:
             # An SDK's object may raise anything when it is looked at; who reads the stream must not notice.
             log.warning("a chunk of a stream cannot be counted: %s", fault)
@@ -98,15 +102,27 @@ class Watch:
             log.exception("a stream that %s could not be recorded", ending)
 
     def _calls(self, ending: str) -> Iterable[Captured]:
-        names = self._names
         for call in self._readable(ending):
-            yield replace(
-                call,
-                service=names.service or call.service,
-                model=names.model or call.model or UNKNOWN_MODEL,
-                request_id=call.request_id or names.request_id,
-            )
-            names = StreamNames(names.service)  # the caller speaks of the first call only
+            yield self._named(call)
+
+    def _named(self, call: Captured) -> Captured:
+        """Return a call with what the caller says of it.
+
+        That is said of the first call alone; of a session the model too, for the turns that name none.
+        """
+        names = self._names
+        if isinstance(self._follower, SessionFollower):
+            model = call.model or names.model
+            self._names = StreamNames(names.service, names.model)
+        else:
+            model = names.model or call.model
+            self._names = StreamNames(names.service)
+        return replace(
+            call,
+            service=names.service or call.service,
+            model=model or UNKNOWN_MODEL,
+            request_id=call.request_id or names.request_id,
+        )
 
     def _readable(self, ending: str) -> Iterable[Captured]:
         """Return the calls; one without counts where they cannot be read: flagged, but never missing."""
@@ -135,7 +151,11 @@ class Watch:
 
 def _nothing_known(service: str, ending: str) -> Iterable[Captured]:
     why = f"the stream {ending} and nothing in it could be counted"
-    return [Captured(service=service, model="", usage=Usage(), operation="chat", incomplete=why)]
+    return [
+        Captured(
+            service=service, model="", usage=Usage(), operation="chat", usage_known=False, incomplete=why
+        )
+    ]
 
 
 def _snapshot(stream: object) -> Fields:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
-from ..model import Units, Usage
+from ..model import StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
 from ..pricing.names import normalize_service
 from .labels import flag, name, optional_name, positive
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from ..budgets.hold import Hold
 
 MAX_DESCRIPTION: Final = 500
-
-StatedBy = Literal["bill", "estimate", "cache"]
-"""Who stated a cost: a provider that bills it, a library that computed it, or a library that answered from
-its own cache, so that nothing was sent."""
 
 BILLED_AS_STATED: Final = frozenset({"openrouter", "perplexity", "xai"})
 """Services whose responses state what they bill for the call."""
@@ -126,7 +122,7 @@ class Call:
     service_tier: str | None = None
     region: str | None = None
     actual_cost: Nanos | None = None
-    stated_by: StatedBy = "estimate"
+    stated_by: StatedBy = "provider"
     usage_known: bool = True
     unpriced_units: Units = field(default_factory=dict)
     estimated: bool = False
@@ -190,7 +186,7 @@ def make_call(
         attempt=positive("attempt", details.get("attempt")),
         service_tier=_service_tier(details),
         region=optional_name("region", details.get("region")),
-        stated_by="bill" if normalize_service(service) in BILLED_AS_STATED else "estimate",
+        stated_by="bill" if normalize_service(service) in BILLED_AS_STATED else "provider",
         actual_cost=_actual_cost(details.get("actual_cost_usd")),
         estimated=flag("estimated", details.get("estimated", False)) or split,
         reservation=_reservation(details.get("reservation")),

@@ -14,12 +14,13 @@ from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
 from ..ledger.recorder import Recorder
-from ..model import NO_UNITS, Charge, Entry, PricedBy, Unpriced
+from ..model import Charge, Entry, Unpriced
 from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
 from ..platform import host_name
 from ..rollup import Query
 from ..workspace import Workspace
 from .call import Call
+from .charging import Settled, settle
 from .context import JobContext, job_id_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Recording:
     def _entry(self, call: Call, attempt: int) -> Entry:
         now = self._workspace.clock()
         at = call.at or now
-        charge = self._charge(call, at)
+        settled = self._settled(call, at)
         hold = call.hold
         reserved_at = hold.period_at if hold else None
         return Entry(
@@ -127,8 +128,9 @@ class Recording:
             service=call.service,
             model=call.model,
             usage=call.usage,
-            charge=charge,
-            unpriced_units=charge.missing if charge is not None else NO_UNITS,
+            charge=settled.charge,
+            unpriced_units=settled.unpriced_units,
+            catalogue_cost=settled.catalogue_cost,
             service_tier=call.service_tier,
             region=call.region,
             operation=_safe_text(call.operation),
@@ -139,7 +141,7 @@ class Recording:
             request_id=call.request_id,
             reservation=call.reservation_id,
             period_at=reserved_at if reserved_at != at else None,
-            estimated=call.estimated,
+            estimated=call.estimated or settled.estimated,
             actual_cost=call.actual_cost,
             host=_HOST,
             pid=os.getpid(),
@@ -151,18 +153,31 @@ class Recording:
             return new_id()
         return id_for_request(self._job.job_id, call.service, call.request_id)
 
-    def _charge(self, call: Call, at: datetime) -> Charge | None:
-        """Return our charge; what the provider states only where we have no price."""
-        verdict = self._verdict(call, at)
-        if isinstance(verdict, Charge):
-            if verdict.total > MAX_ENTRY_NANOS:
-                amount = format_usd(verdict.total)
-                raise ValueError(f"one call cannot cost {amount}: check its counts, {call.usage}")
-            return verdict
-        if call.actual_cost is not None:
-            return _stated(call, call.actual_cost)
-        self._warn_once((call.service, call.model), "unpriced: %s", verdict.reason)
-        return None
+    def _settled(self, call: Call, at: datetime) -> Settled:
+        """Return what a call costs, and warn once for each model of which something has no price."""
+        settled = settle(call, self._verdict(call, at))
+        if settled.charge is not None and settled.charge.total > MAX_ENTRY_NANOS:
+            amount = format_usd(settled.charge.total)
+            raise ValueError(f"one call cannot cost {amount}: check its counts, {call.usage}")
+        if settled.charge is None:
+            self._warn_once((call.service, call.model), "unpriced: %s", settled.why)
+        elif settled.unpriced_units:
+            key = (call.service, call.model, *settled.unpriced_units)
+            self._warn_once(key, "priced in part: %s", settled.why)
+        elif self._is_sum_above(call, at):
+            return settled._replace(estimated=True)
+        return settled
+
+    def _is_sum_above(self, call: Call, at: datetime) -> bool:
+        """Tell whether a sum of requests is larger than what one request pays a higher rate for.
+
+        It is charged at the ordinary rates: whether one of its requests was that large is not known.
+        """
+        if call.usage.requests <= 1 or (catalogue := self.catalogue()) is None:
+            return False
+        quote = catalogue.quote(call.service, call.model, at, call.service_tier, call.region)
+        above = () if isinstance(quote, Unpriced) else quote.price.above
+        return bool(above) and call.usage.tokens_input > above[0][0]
 
     def _verdict(self, call: Call, at: datetime) -> Charge | Unpriced:
         catalogue = self.catalogue()
@@ -222,10 +237,6 @@ def _safe_text(text: str | None) -> str | None:
     from ..ledger.redact import clean_text  # as above
 
     return clean_text(text)
-
-
-def _stated(call: Call, cost: Nanos) -> Charge:
-    return Charge({"stated": cost}, PricedBy("stated", "1", f"{call.service}/{call.model}"))
 
 
 _HOST = host_name()[:64]

@@ -66,12 +66,16 @@ def as_call(captured: Captured, told: Told | None = None) -> Call:
         "request_id": _fitting(captured.request_id),
         "operation": captured.operation,
         "service_tier": captured.service_tier,
+        "region": captured.region,
         "actual_cost_usd": None if captured.actual_cost is None else json_number(captured.actual_cost),
         "estimated": captured.incomplete is not None,
         **captured.usage.counts(),
     }
     notes = {**captured.notes, **(told.metadata or {})}
-    return make_call(captured.service, captured.model, stage=told.stage, metadata=notes, **{**read, **said})
+    call = make_call(captured.service, captured.model, stage=told.stage, metadata=notes, **{**read, **said})
+    stated_by = call.stated_by if "actual_cost_usd" in said else captured.stated_by
+    call = replace(call, stated_by=stated_by, unpriced_units=captured.unpriced_units)
+    return call if captured.usage_known else replace(call, usage_known=False)
 
 
 def _fitting(request_id: str | None) -> str | None:

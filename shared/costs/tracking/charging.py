@@ -1,0 +1,66 @@
+"""What a call is charged: by a bill where there is one, else by our prices, else by an estimate. Pure.
+
+>>> from ..model import PricedBy, Usage
+>>> ours = Charge({"input": Nanos(2_000)}, PricedBy("catalogue", "1", "openai/gpt-4o"), {"file_searches": 4})
+>>> call = Call(service="openai", model="gpt-4o", usage=Usage(tokens_input=1, file_searches=4))
+>>> settled = settle(call, ours)
+>>> settled.charge.total, settled.unpriced_units
+(2000, {'file_searches': 4})
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ..model import NO_UNITS, Charge, PricedBy, Units, Unpriced
+from ..money import ZERO, Nanos
+from .call import Call
+
+
+class Settled(NamedTuple):
+    """What an entry says about its cost. ``why`` tells what is missing, where something is."""
+
+    charge: Charge | None
+    unpriced_units: Units = NO_UNITS
+    catalogue_cost: Nanos | None = None
+    estimated: bool = False
+    why: str | None = None
+
+
+UNKNOWN_USAGE: Final[Units] = {"requests": 1}
+"""The units of a call of which nobody states what it used."""
+
+
+def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
+    """Return what a call costs; ``verdict`` is what our prices say of its usage."""
+    if call.stated_by == "cache":
+        return Settled(_stated(call, ZERO, "cache"))
+    if call.stated_by == "bill" and call.actual_cost is not None and _is_believed(call, verdict):
+        ours = verdict.total if isinstance(verdict, Charge) and call.usage_known else None
+        return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
+    if not call.usage_known:
+        return _by_estimate(call, call.unpriced_units or UNKNOWN_USAGE, "nobody states what it used")
+    if isinstance(verdict, Charge):
+        units = {**verdict.missing, **call.unpriced_units}
+        why = f"{verdict.priced_by.model} has no price for {', '.join(units)}" if units else None
+        return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
+    return _by_estimate(call, NO_UNITS, verdict.reason)
+
+
+def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:
+    """Tell whether a stated cost can be true: zero for something that was used is, where that is free."""
+    if call.actual_cost or call.usage.is_zero:
+        return True
+    return isinstance(verdict, Charge) and not verdict.missing and verdict.total == 0
+
+
+def _by_estimate(call: Call, units: Units, why: str) -> Settled:
+    """Return what a library or the caller states, where we have no price of our own."""
+    if call.actual_cost is None or (call.actual_cost == 0 and not (call.usage.is_zero and call.usage_known)):
+        return Settled(None, units, why=why)
+    by = "estimate" if call.stated_by == "estimate" else "provider"
+    return Settled(_stated(call, call.actual_cost, by), estimated=call.stated_by == "estimate")
+
+
+def _stated(call: Call, cost: Nanos, by: str) -> Charge:
+    return Charge({"stated": cost}, PricedBy("stated", by, f"{call.service}/{call.model}"))
