@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 
 from ..errors import BudgetExceeded, BudgetGateUnavailable, ProfileError, StorageBusy, StorageUnavailable
 from ..ledger.ids import new_id
+from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
 from ..rollup import JobRef
@@ -59,7 +60,7 @@ class Request:
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
     model has ``limits.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
-    ``override`` says by what a refusal is overridden.
+    ``override`` says by what a refusal is overridden. ``usage`` is the call's, without its output.
     """
 
     user_id: str
@@ -74,6 +75,7 @@ class Request:
     one_call: bool = True
     expires_after: timedelta | None = None
     override: str | None = None
+    usage: Usage | None = None
 
     @property
     def submits(self) -> bool:

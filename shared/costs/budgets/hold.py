@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from ..forks import lock_of
+from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from .endings import Ending
 
@@ -59,13 +60,16 @@ class Hold:
     It covers all calls that are recorded under it, together up to its estimate. Tell it of each with
     :meth:`recorded`, after the entry is in the ledger. A block that ends without any leaves an orphan,
     which counts at its estimate until somebody releases it: the provider may have served the call. Only
-    :meth:`void` gives the money back, for a caller that is certain that nothing was sent.
+    :meth:`void` gives the money back, for a caller that is certain that nothing was sent. ``intended`` is
+    the usage that was reserved for, without output: what a stream that is cut before it states its usage
+    has used at least.
 
     In a process that was forked in its block it does nothing: it is its parent's.
     """
 
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
+        self.intended: Usage | None = None
         self._keeper = keeper
         self._lock = lock_of(self, "_lock")
         self._owner = os.getpid()

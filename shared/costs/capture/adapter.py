@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
@@ -35,7 +35,12 @@ class Follower(Protocol):
 
 @runtime_checkable
 class SessionFollower(Follower, Protocol):
-    """Follows a session of several turns, each of which is a call of its own."""
+    """Follows a stream that may be a session of several turns, each of which is a call of its own."""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is one."""
+        ...
 
     def finished(self) -> Iterable[Captured]:
         """Return the turns that were completed since the last time, in order.
@@ -117,6 +122,27 @@ def estimated_tokens(characters: int) -> int:
     (3, 0)
     """
     return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+def states_any(usage: Fields) -> bool:
+    """Tell whether a usage states any count that is not zero.
+
+    >>> states_any(Fields({"input_tokens": 0, "details": {"cached": 0}})), states_any(Fields({"total": 3}))
+    (False, True)
+    """
+    return any(_is_count(value) or states_any(Fields(value)) for value in _values(usage.raw))
+
+
+def _values(raw: object) -> Iterable[object]:
+    if isinstance(raw, Mapping):
+        return raw.values()
+    if isinstance(raw, (list, tuple)):
+        return raw
+    return vars(raw).values() if hasattr(raw, "__dict__") and not isinstance(raw, type) else ()
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
 _TEXTS: Final = ("text", "thinking", "reasoning", "partial_json")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from ..model import StatedBy, Units, Usage
-from ..money import Nanos
+from ..money import Nanos, from_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +137,25 @@ def answered_from_cache(call: Captured) -> Captured:
         stated_by="cache",
         metadata={**call.metadata, "answered_from": "cache", **counts},
     )
+
+
+def usd_of(cost: object) -> Nanos | None:
+    """Return a stated cost in nano-dollars; ``None`` for what is no amount from 0 to a million USD.
+
+    >>> usd_of(0.0123), usd_of("0.5"), usd_of(None), usd_of(True)
+    (12300000, 500000000, None, None)
+    """
+    if isinstance(cost, str):
+        try:
+            cost = float(cost)
+        except ValueError:
+            return None
+    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < _MOST_USD:
+        return None
+    return from_usd(cost)
+
+
+_MOST_USD: Final = 1_000_000
 
 
 def first_reason(reasons: Iterable[str | None]) -> str | None:

@@ -60,6 +60,17 @@ class Fields:
             return [Fields(item) for item in value]
         return []
 
+    def header(self, name: str) -> str | None:
+        """Return the value of an HTTP header in these headers, however they spell it; ``None`` without it.
+
+        >>> Fields({"Character-Cost": "77"}).header("character-cost")
+        '77'
+        """
+        part = self.get("headers")
+        headers = self.raw if part is None else part
+        pairs = headers.items() if hasattr(headers, "items") else ()
+        return next((str(value) for key, value in pairs if str(key).lower() == name), None)
+
     def text(self, *names: str) -> str | None:
         """Return the text in this field, an enumeration's value included; ``None`` when empty."""
         value = self.get(*names)

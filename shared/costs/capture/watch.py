@@ -111,7 +111,7 @@ class Watch:
         That is said of the first call alone; of a session the model too, for the turns that name none.
         """
         names = self._names
-        if isinstance(self._follower, SessionFollower):
+        if isinstance(self._follower, SessionFollower) and self._follower.is_session:
             model = call.model or names.model
             self._names = StreamNames(names.service, names.model)
         else:

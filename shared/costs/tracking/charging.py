@@ -58,7 +58,7 @@ def _by_estimate(call: Call, units: Units, why: str) -> Settled:
     """Return what a library or the caller states, where we have no price of our own."""
     if call.actual_cost is None or (call.actual_cost == 0 and not (call.usage.is_zero and call.usage_known)):
         return Settled(None, units, why=why)
-    by = "estimate" if call.stated_by == "estimate" else "provider"
+    by = "estimate" if call.stated_by == "estimate" else "1"
     return Settled(_stated(call, call.actual_cost, by), estimated=call.stated_by == "estimate")
 
 

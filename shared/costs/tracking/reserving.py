@@ -106,6 +106,7 @@ class Reserving:
 
     def __enter__(self) -> Hold:
         self._hold = self._session.hold(self._request)
+        self._hold.intended = self._request.usage
         return self._hold
 
     def __exit__(
@@ -164,6 +165,7 @@ def call_request(session: Session, intent: Intent) -> Request:
         stage=intent.stage or (stage.name if stage else session.job.work.stage),
         expires_after=intent.expires_after,
         override=_override(session, intent.override),
+        usage=intent.usage,
     )
 
 

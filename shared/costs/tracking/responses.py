@@ -75,7 +75,19 @@ def as_call(captured: Captured, told: Told | None = None) -> Call:
     call = make_call(captured.service, captured.model, stage=told.stage, metadata=notes, **{**read, **said})
     stated_by = call.stated_by if "actual_cost_usd" in said else captured.stated_by
     call = replace(call, stated_by=stated_by, unpriced_units=captured.unpriced_units)
-    return call if captured.usage_known else replace(call, usage_known=False)
+    return call if captured.usage_known else _as_reserved(call)
+
+
+def _as_reserved(call: Call) -> Call:
+    """Return a call whose usage nobody states: as its reservation knows it, else unknown.
+
+    The provider bills the whole input, and what it sent before it was cut.
+    """
+    intended = call.hold.intended if call.hold else None
+    if intended is None or intended.is_zero:
+        return replace(call, usage_known=False)
+    seen = {**intended.counts(), "tokens_output": max(call.usage.tokens_output, intended.tokens_output)}
+    return replace(call, usage=Usage(**seen), estimated=True)  # type: ignore[arg-type]  # counts of a Usage
 
 
 def _fitting(request_id: str | None) -> str | None:

@@ -34,6 +34,17 @@ _PARTS: Final = {
     "pages": "pages: {:,}",
     "requests": "requests: {:,}",
     "web_searches": "web searches: {:,}",
+    "preview_searches": "searches of the preview tool: {:,}",
+    "maps_searches": "searches of maps: {:,}",
+    "file_searches": "file searches: {:,}",
+    "search_units": "search units: {:,}",
+    "containers": "containers: {:,}",
+    "channels": "channels: {:,}",
+    "video_seconds": "{:g} s of video",
+    "gpu_seconds": "{:g} s of a GPU",
+    "session_seconds": "{:g} s of a session",
+    "cache_token_hours": "token-hours in a cache: {:,}",
+    "tokens_image_cached": "{:,} image cached",
 }
 
 

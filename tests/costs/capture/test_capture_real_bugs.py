@@ -77,7 +77,9 @@ def test_a_stream_is_not_logged_as_nothing(tracker: CostTracker, recorded: Calla
     whole, unasked = recorded()
     assert whole.cost > 0
     assert not whole.estimated
-    assert unasked.cost > 0
+    assert (unasked.charge, unasked.cost_state) == (None, "unknown"), "its input is not known"
+    assert unasked.unpriced_units == {"requests": 1}
+    assert unasked.usage.tokens_output > 0
     assert unasked.estimated
     assert "include_usage" in str(unasked.metadata["incomplete"])
 

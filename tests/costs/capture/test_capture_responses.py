@@ -264,12 +264,19 @@ class TestLiteLLM:
         record(calls, about, ANSWER)
         assert [(c.service, c.model, c.actual_cost) for c in calls] == [("azure", "x", from_usd("0.5"))]
 
-    def test_the_logger_waits_for_the_whole_stream_and_passes_over_cached_answers(self, calls: Calls) -> None:
+    def test_the_logger_waits_for_the_whole_stream(self, calls: Calls) -> None:
         record(calls, {"stream": True}, {"object": "chat.completion.chunk"})
-        record(calls, {"cache_hit": True}, ANSWER)
         assert calls == []
         record(calls, {"stream": True, "complete_streaming_response": ANSWER, "response_cost": True}, None)
         assert [(c.model, c.actual_cost) for c in calls] == [("gpt-4o", None)]
+        assert "LiteLLM counted these tokens itself" in (calls[0].incomplete or "")
+
+    def test_an_answer_from_its_cache_is_no_spend(self, calls: Calls) -> None:
+        record(calls, {"cache_hit": True, "response_cost": 0.0}, ANSWER)
+        [call] = calls
+        assert (call.usage, call.actual_cost, call.stated_by) == (Usage(), 0, "cache")
+        assert call.metadata["answered_from"] == "cache"
+        assert (call.request_id or "").endswith("/cache"), "the first answer has an entry of its own"
 
     def test_the_logger_never_disturbs_the_call(self, caplog: pytest.LogCaptureFixture) -> None:
         record(Broken(), {}, ANSWER)
@@ -281,7 +288,7 @@ class TestLiteLLM:
 
 def test_what_is_small_but_counts_for_the_price() -> None:
     [call] = read_response(message(USAGE | {"inference_geo": "us", "service_tier": "priority"}))
-    assert (call.service_tier, call.metadata) == ("priority", {"inference_geo": "us"})
+    assert (call.service_tier, call.region, call.metadata) == ("priority", "us", {"inference_geo": "us"})
     [call] = read_response(chat(CHAT | {"prompt_tokens_details": {"image_tokens": 85}}))
     assert call.usage.tokens_image_input == 85
 

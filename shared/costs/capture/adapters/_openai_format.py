@@ -6,11 +6,16 @@ https://platform.openai.com/docs/api-reference/responses/object (usage).
 
 from __future__ import annotations
 
+from typing import Final
+
 from ...money import divide
 from ..adapter import characters, comes_again
 from ..fields import Fields
 
 Counts = dict[str, int | float]
+
+SPEECH: Final = "speech"
+"""What the closing event of a speech stream is called when it is read as a whole response."""
 
 
 def token_counts(usage: Fields) -> Counts:
@@ -41,7 +46,8 @@ def token_counts(usage: Fields) -> Counts:
             "ephemeral_1h_input_tokens"
         ),
         "tokens_audio_input": inputs.count("audio_tokens"),
-        "tokens_audio_cached": inputs.part("cached_tokens_details").count("audio_tokens"),
+        "tokens_audio_cached": _cached_of(usage, inputs).count("audio_tokens", "cached_audio_tokens"),
+        "tokens_image_cached": _cached_of(usage, inputs).count("image_tokens", "cached_image_tokens"),
         "tokens_image_input": inputs.count("image_tokens"),
         "tokens_audio_output": outputs.count("audio_tokens"),
         "tokens_image_output": outputs.count("image_tokens"),
@@ -56,7 +62,7 @@ def response_id(fields: Fields) -> str | None:
     >>> response_id(Fields({"id": "chatcmpl-417", "created": 1795618492}))
     'chatcmpl-417@1795618492'
     """
-    stated = fields.text("id", "_request_id")
+    stated = fields.text("id", "_request_id") or fields.part("x_groq").text("id")
     if stated is None or not comes_again(stated):
         return stated
     made = fields.count("created", "created_at")
@@ -72,6 +78,11 @@ def split_total(total: int) -> tuple[Counts, str]:
     tokens_input = divide(total * 4, 5)
     counts: Counts = {"tokens_input": tokens_input, "tokens_output": total - tokens_input}
     return counts, "the server states a total alone, taken as 80 % input and 20 % output"
+
+
+def _cached_of(usage: Fields, inputs: Fields) -> Fields:
+    """Return the cached tokens by kind; the hosted image tool states them beside the details of its input."""
+    return inputs.part("cached_tokens_details") or usage.part("cached_tokens_details")
 
 
 def _cached(usage: Fields, inputs: Fields) -> int:

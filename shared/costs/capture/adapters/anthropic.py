@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from ..adapter import Adapter, estimated_tokens, tier
-from ..captured import Captured, usage_of
+from ..adapter import Adapter, estimated_tokens, states_any, tier
+from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 
 Counts = dict[str, int | float]
@@ -30,7 +30,9 @@ _USAGE: Final = (
     "inference_geo",
     "speed",
     "iterations",
+    "fallback_credit",
 )
+_INPUT: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 def token_counts(usage: Fields) -> Counts:
@@ -81,18 +83,99 @@ def _read(fields: Fields) -> Iterable[Captured]:
 def _message(fields: Fields) -> list[Captured]:
     usage_fields = fields.part("usage")
     iterations = usage_fields.parts("iterations")
-    usage, fault = usage_of(_with_compactions(token_counts(usage_fields), iterations))
+    if _is_unbilled_refusal(fields):
+        counts: Counts = {}
+    else:
+        counts = _with_compactions(token_counts(usage_fields), iterations)
+    counts["containers"] = _containers(fields)
+    usage, fault = usage_of({name: count for name, count in counts.items() if count})
     call = Captured(
         service=_service(fields.text("id")),
         model=fields.text("model") or "",
         usage=usage,
         request_id=fields.text("id"),
         service_tier=_tier(usage_fields),
+        region=_region(usage_fields),
         operation="chat",
-        incomplete=fault,
+        incomplete=first_reason((fault, _credited(usage_fields), _refused(fields))),
         metadata=_notes(usage_fields),
     )
-    return [call, *_advisors(call, iterations)]
+    return [call, *_declined(call, iterations), *_advisors(call, iterations)]
+
+
+_FREE_REFUSALS: Final = frozenset({None, "cyber", "general_harms"})
+"""The policy categories whose refusals before any output are not billed, and the one that has no name.
+Sources: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback (billing), release notes
+of 2026-06-02, https://docs.apiyi.com/en/faq/claude-content-safety-refusal; read 2026-11-28."""
+
+
+def _is_refusal_before_output(fields: Fields) -> bool:
+    return fields.text("stop_reason") == "refusal" and not fields.part("usage").count("output_tokens")
+
+
+def _is_unbilled_refusal(fields: Fields) -> bool:
+    return _is_refusal_before_output(fields) and _category(fields) in _FREE_REFUSALS
+
+
+def _category(fields: Fields) -> str | None:
+    return fields.part("stop_details").text("category")
+
+
+def _refused(fields: Fields) -> str | None:
+    if _is_refusal_before_output(fields) and not _is_unbilled_refusal(fields):
+        return f"refused before any output: whether category {_category(fields)} is billed is not stated"
+    return None
+
+
+def _credited(usage: Fields) -> str | None:
+    """Say where a credit lowered the bill: by how much is not stated (``BetaFallbackCreditUsage``)."""
+    redeemed = usage.part("fallback_credit").part("status").text("type") == "redeemed"
+    return "a fallback credit was redeemed: the bill is lower than these counts" if redeemed else None
+
+
+def _containers(fields: Fields) -> int:
+    """Return the containers that ran code: billed by the hour, but free beside a search or a fetch.
+
+    Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool (pricing),
+    2026-11-28. How long one ran is not stated.
+    """
+    tools = fields.part("usage").part("server_tool_use")
+    if not fields.part("container").has("id") or tools.count("web_search_requests") + tools.count(
+        "web_fetch_requests"
+    ):
+        return 0
+    ran = (block.text("name") or "" for block in fields.parts("content"))
+    return int(any(name.endswith("code_execution") for name in ran))
+
+
+def _declined(call: Captured, iterations: list[Fields]) -> Iterable[Captured]:
+    """Return the attempts of other models that declined midway, before the one that answered.
+
+    Each is billed at its own model's rates, as far as it generated output; the top-level usage has the
+    answering attempt alone, whose own earlier steps name its model.
+    Source: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, 2026-11-28, and
+    ``BetaFallbackMessageIterationUsage`` of the ``anthropic`` package (2.14).
+    """
+    if not any(entry.text("type") == "fallback_message" for entry in iterations):
+        return
+    for number, entry in enumerate(iterations):
+        model = entry.text("model")
+        declined = entry.text("type") == "message" and model not in {None, call.model}
+        if declined and entry.count("output_tokens"):
+            yield _attempt(call, entry, number, "declined")
+
+
+def _attempt(call: Captured, entry: Fields, number: int, kind: str) -> Captured:
+    usage, fault = usage_of(token_counts(entry))
+    return replace(
+        call,
+        model=entry.text("model") or call.model,
+        usage=usage,
+        incomplete=fault,
+        request_id=f"{call.request_id}/{kind}-{number}" if call.request_id else None,
+        operation="chat" if kind == "declined" else kind,
+        metadata={},
+    )
 
 
 def _with_compactions(counts: Counts, iterations: list[Fields]) -> Counts:
@@ -115,16 +198,7 @@ def _advisors(call: Captured, iterations: list[Fields]) -> Iterable[Captured]:
     """
     for number, entry in enumerate(iterations):
         if entry.text("type") == "advisor_message":
-            usage, fault = usage_of(token_counts(entry))
-            request_id = f"{call.request_id}/advisor-{number}" if call.request_id else None
-            yield replace(
-                call,
-                model=entry.text("model") or call.model,
-                usage=usage,
-                incomplete=fault,
-                request_id=request_id,
-                operation="advisor",
-            )
+            yield _attempt(call, entry, number, "advisor")
 
 
 def _service(message_id: str | None) -> str:
@@ -143,10 +217,15 @@ def _notes(usage: Fields) -> dict[str, object]:
     notes: dict[str, object] = {}
     if fetches := usage.part("server_tool_use").count("web_fetch_requests"):
         notes["web_fetches"] = fetches
-    geo = usage.text("inference_geo")
-    if geo and geo not in {"global", "not_available"}:
+    if geo := _region(usage):
         notes["inference_geo"] = geo
     return notes
+
+
+def _region(usage: Fields) -> str | None:
+    """Return where the inference was kept to, which has a price of its own."""
+    geo = usage.text("inference_geo")
+    return None if geo in {None, "global", "not_available"} else geo
 
 
 def recognises_chunk(chunk: Fields) -> bool:
@@ -164,8 +243,10 @@ class AnthropicFollower:
         self._id: str | None = None
         self._model = ""
         self._usage: dict[str, object] = {}
+        self._about: dict[str, object] = {}
         self._final = False
         self._characters = 0
+        self._tools: list[dict[str, str]] = []
 
     def add(self, chunk: Fields) -> None:
         """Take in one event."""
@@ -177,13 +258,29 @@ class AnthropicFollower:
         elif kind == "message_delta":
             self._final = self._final or chunk.has("usage")
             self._overwrite(chunk.part("usage"))
+            delta = chunk.part("delta")
+            names = ("stop_reason", "stop_details", "container")
+            self._about.update({name: value for name in names if (value := delta.get(name)) is not None})
+        elif kind == "content_block_start" and (name := chunk.part("content_block").text("name")):
+            self._tools.append({"name": name})
         elif kind == "content_block_delta":
             delta = chunk.part("delta")
             names = ("text", "partial_json", "thinking")
             self._characters += sum(len(delta.text(name) or "") for name in names)
 
     def _overwrite(self, usage: Fields) -> None:
-        self._usage.update({name: value for name in _USAGE if (value := usage.get(name)) is not None})
+        """Keep the latest known value of each count: cumulative ones replace, zeros take nothing back.
+
+        What was read, written and sent is one statement: an event that counts any of the three replaces all.
+        """
+        restated = any(usage.get(name) not in {None, 0} for name in _INPUT)
+        for name in _USAGE:
+            value = usage.get(name)
+            if value is None:
+                continue
+            zero = not value if isinstance(value, int) else not _says_anything(value)
+            if not zero or name not in self._usage or (restated and name in _INPUT):
+                self._usage[name] = value
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call. Cut before its end, its input is known and its output is estimated."""
@@ -196,10 +293,16 @@ class AnthropicFollower:
             f"the stream {ending} before its final usage: output estimated from "
             f"{self._characters} characters, {what}"
         )
-        return [replace(call, incomplete=why) for call in _message(self._as_message())]
+        known = "input_tokens" in self._usage
+        return [replace(call, incomplete=why, usage_known=known) for call in _message(self._as_message())]
 
     def _as_message(self) -> Fields:
-        return Fields({"type": "message", "id": self._id, "model": self._model, "usage": self._usage})
+        whole = {"type": "message", "id": self._id, "model": self._model, "usage": self._usage}
+        return Fields({**whole, **self._about, "content": self._tools})
+
+
+def _says_anything(value: object) -> bool:
+    return isinstance(value, str) or states_any(Fields(value))
 
 
 ADAPTER = Adapter(

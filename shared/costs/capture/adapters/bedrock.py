@@ -51,10 +51,20 @@ def _read(fields: Fields) -> Iterable[Captured]:
         model="",
         usage=usage,
         request_id=fields.part("ResponseMetadata").text("RequestId"),
-        service_tier=tier(fields.part("service_tier").text("type")),
+        service_tier=_tier(fields),
         operation="chat",
         incomplete=fault,
     )
+
+
+def _tier(fields: Fields) -> str | None:
+    """Return the service tier; inference that is optimised for latency has prices of its own, so it is one.
+
+    Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_PerformanceConfiguration.html
+    """
+    stated = tier(fields.part("service_tier").text("type"))
+    optimized = fields.part("performance_config").text("latency") == "optimized"
+    return "optimized" if optimized and stated is None else stated
 
 
 def recognises_chunk(chunk: Fields) -> bool:

@@ -1,6 +1,7 @@
 """Results of the Claude Agent SDK: a turn of a conversation, by model, with a stated cost.
 
-"Input" excludes the cache here. The stated costs are the SDK's own estimates and are kept beside ours.
+"Input" excludes the cache here. The stated costs are the SDK's own estimates and are kept beside ours. A
+turn of several steps is a sum of requests, none of which need have crossed the threshold of a tier.
 Source: https://code.claude.com/docs/en/agent-sdk/cost-tracking and the types of the
 ``claude-agent-sdk`` package.
 """
@@ -12,10 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from ...model import Usage
-from ...money import Nanos, from_usd
+from ...money import Nanos
 from ..adapter import Adapter
-from ..captured import Captured, usage_of
+from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
 from .anthropic import token_counts
 
@@ -34,11 +34,18 @@ def _recognises(fields: Fields) -> bool:
 def _read(fields: Fields) -> Iterable[Captured]:
     by_model = fields.get("model_usage")
     if not isinstance(by_model, Mapping) or not by_model:
-        return [_of_turn(fields)]
+        return [_as_sum(_of_turn(fields), fields)]
     spent = {str(name): _figures(Fields(usage)) for name, usage in by_model.items()}
     turn = SESSIONS.turn(fields, spent)
     calls = [_of_model(fields, name, Fields(by_model[name]), figures) for name, figures in turn.items()]
-    return [call for call in calls if call.usage != Usage()] or calls[:1]
+    billed = [call for call in calls if not call.usage.is_zero] or calls[:1]
+    return [_as_sum(call, fields) for call in billed]
+
+
+def _as_sum(call: Captured, fields: Fields) -> Captured:
+    """Return a turn's call as what it is: the sum of as many requests as the turn had steps."""
+    steps = fields.count("num_turns")
+    return replace(call, usage=replace(call.usage, requests=steps)) if steps > 1 else call
 
 
 def _figures(usage: Fields) -> Figures:
@@ -53,7 +60,7 @@ def _figures(usage: Fields) -> Figures:
         "tokens_reasoning": usage.count("thinkingTokens"),
         "web_searches": usage.count("webSearchRequests"),
     }
-    cost = _usd(usage.get("costUSD"))
+    cost = usd_of(usage.get("costUSD"))
     return figures if cost is None else {**figures, "cost": cost}
 
 
@@ -125,7 +132,7 @@ def _of_turn(fields: Fields) -> Captured:
         usage=usage,
         request_id=fields.text("uuid"),
         operation="agent",
-        actual_cost=_usd(fields.get("total_cost_usd")),
+        actual_cost=usd_of(fields.get("total_cost_usd")),
         incomplete=fault,
         metadata=_about(fields),
     )
@@ -133,12 +140,6 @@ def _of_turn(fields: Fields) -> Captured:
 
 def _about(fields: Fields) -> dict[str, object]:
     return {"session": fields.text("session_id"), "turns": fields.count("num_turns")}
-
-
-def _usd(cost: object) -> Nanos | None:
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < 1e6:
-        return None
-    return from_usd(cost)
 
 
 def recognises_chunk(chunk: Fields) -> bool:

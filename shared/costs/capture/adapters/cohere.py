@@ -36,26 +36,36 @@ def _read(fields: Fields) -> Iterable[Captured]:
     usage_fields = _usage_of(fields)
     billed, tokens = usage_fields.part("billed_units"), usage_fields.part("tokens")
     counted = billed or tokens
+    # Tokens of images are billed beside those of the text, not among them.
+    images, text = billed.count("image_tokens"), counted.count("input_tokens")
     usage, fault = usage_of(
         {
-            "tokens_input": counted.count("input_tokens"),
+            "tokens_input": text + images,
             "tokens_output": counted.count("output_tokens"),
             # Counted over the processed prompt, which is longer than the billed one.
-            "tokens_cached": min(usage_fields.count("cached_tokens"), counted.count("input_tokens")),
-            "tokens_image_input": min(billed.count("image_tokens"), counted.count("input_tokens")),
+            "tokens_cached": min(usage_fields.count("cached_tokens"), text),
+            "tokens_image_input": images,
             "images": billed.count("images"),
             "pages": billed.count("pages"),
-            "requests": billed.count("search_units", "classifications"),
+            "search_units": billed.count("search_units"),
+            "requests": billed.count("classifications"),
         }
     )
     missing = None if usage_fields else "the response has no usage"
+    merged = ", " in (fields.text("id") or "") and fields.has("embeddings")
+    dropped = (
+        "merged from several requests, which drops image tokens: embed with batching=False"
+        if merged
+        else None
+    )
     yield Captured(
         service="cohere",
         model=fields.text("model") or "",
         usage=usage,
         request_id=fields.text("id", "response_id", "generation_id"),
         operation=_operation(fields),
-        incomplete=first_reason((missing, fault)),
+        usage_known=bool(usage_fields),
+        incomplete=first_reason((missing, fault, dropped)),
     )
 
 

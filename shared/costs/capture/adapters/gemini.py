@@ -16,6 +16,8 @@ from typing import Final
 from ..adapter import UNFINISHED, Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ._gemini_jobs import cache_storage, is_cache, is_video_job, video_job
+from ._gemini_search import SEARCH_TOOLS, grounding_counts, interaction_searches
 from ._gemini_stream import GeminiFollower, recognises_chunk
 
 Counts = dict[str, int | float]
@@ -29,6 +31,8 @@ def _recognises(fields: Fields) -> bool:
         or _is_interaction(fields)
         or _is_embeddings(fields)
         or fields.has("generated_images")
+        or is_video_job(fields)
+        or is_cache(fields)
         or _is_batch_line(fields)
         or _is_failed_line(fields)
     )
@@ -43,6 +47,10 @@ def _read(fields: Fields) -> Iterable[Captured]:
         return [_interaction(fields)]
     if fields.has("generated_images"):
         return [_images(fields)]
+    if is_video_job(fields):
+        return video_job(fields)
+    if is_cache(fields):
+        return [cache_storage(fields)]
     if _is_embeddings(fields):
         return [_embeddings(fields)]
     return [_generated(fields)]
@@ -56,20 +64,42 @@ def _is_generated(fields: Fields) -> bool:
 
 def _generated(fields: Fields) -> Captured:
     metadata = fields.part("usage_metadata")
-    groundings = [candidate.part("grounding_metadata") for candidate in fields.parts("candidates")]
-    counts = _generate_counts(metadata)
-    # A grounded prompt is billed once, however many searches it took:
-    # https://ai.google.dev/gemini-api/docs/pricing (Grounding with Google Search)
-    counts["web_searches"] = int(any(grounding.has("web_search_queries") for grounding in groundings))
-    usage, fault = usage_of(counts)
+    model = fields.text("model_version") or ""
+    candidates = fields.parts("candidates")
+    searches = grounding_counts([each.part("grounding_metadata") for each in candidates], model)
+    usage, fault = usage_of(_generate_counts(metadata) | searches)
+    earlier = _earlier_requests(fields)
+    unseen = f"the usage of {earlier} earlier requests of automatic function calling" if earlier else None
     return Captured(
         service="google",
-        model=fields.text("model_version") or "",
+        model=model,
         usage=usage,
         request_id=fields.text("response_id"),
-        service_tier=tier(metadata.text("service_tier", "traffic_type")),
+        service_tier=served_tier(fields),
         operation="chat",
-        incomplete=first_reason((None if metadata else _NO_USAGE, fault)),
+        usage_known=bool(metadata),
+        unpriced_units={"requests": earlier} if earlier else {},
+        incomplete=first_reason(
+            (None if metadata else _NO_USAGE, fault, f"not stated: {unseen}" if unseen else None)
+        ),
+    )
+
+
+def served_tier(fields: Fields) -> str | None:
+    """Return the tier that served a request: stated in a header alone by the Gemini API, on Vertex in the usage.
+
+    Source: https://ai.google.dev/gemini-api/docs/priority-inference (``x-gemini-service-tier``), and
+    ``GenerateContentResponseUsageMetadata`` of ``google-genai`` 3.6, which drops the body's; 2026-11-28.
+    """
+    header = fields.part("sdk_http_response").header("x-gemini-service-tier")
+    return tier(header or fields.part("usage_metadata").text("service_tier", "traffic_type"))
+
+
+def _earlier_requests(fields: Fields) -> int:
+    """Return how many requests automatic function calling made before this one, whose usage it drops."""
+    return sum(
+        turn.text("role") == "model" and any(part.has("function_call") for part in turn.parts("parts"))
+        for turn in fields.parts("automatic_function_calling_history")
     )
 
 
@@ -86,6 +116,7 @@ def _generate_counts(metadata: Fields) -> Counts:
         "tokens_audio_input": _of_modality(prompt, "audio"),
         "tokens_image_input": _of_modality(prompt, "image"),
         "tokens_audio_cached": _of_modality(metadata.parts("cache_tokens_details"), "audio"),
+        "tokens_image_cached": _of_modality(metadata.parts("cache_tokens_details"), "image"),
         "tokens_audio_output": _of_modality(candidates, "audio"),
         "tokens_image_output": _of_modality(candidates, "image"),
     }
@@ -114,19 +145,20 @@ def _named_interaction(fields: Fields) -> bool:
 
 def _interaction(fields: Fields) -> Captured:
     usage_fields = fields.part("usage")
-    counts = _interaction_counts(usage_fields)
-    for grounding in usage_fields.parts("grounding_tool_count"):
-        if grounding.text("type") == "google_search":
-            counts["web_searches"] = counts.get("web_searches", 0) + grounding.count("count")
-    usage, fault = usage_of(counts)
+    model = fields.text("model", "agent") or ""
+    tools = {each.text("type"): each.count("count") for each in usage_fields.parts("grounding_tool_count")}
+    usage, fault = usage_of(_interaction_counts(usage_fields) | interaction_searches(tools))
+    others = {name: count for name, count in tools.items() if name and name not in SEARCH_TOOLS and count}
     return Captured(
         service="google",
-        model=fields.text("model", "agent") or "",
+        model=model,
         usage=usage,
         # Done in the background, the same interaction comes again with its usage.
         request_id=None if fields.text("status") in UNFINISHED else fields.text("id"),
         service_tier=tier(fields.text("service_tier")),
         operation="chat",
+        usage_known=bool(usage_fields) or fields.text("status") in UNFINISHED,
+        unpriced_units=others,
         incomplete=first_reason((None if usage_fields else _NO_USAGE, fault)),
     )
 
@@ -143,6 +175,7 @@ def _interaction_counts(usage: Fields) -> Counts:
         "tokens_audio_input": _of_modality(prompt, "audio"),
         "tokens_image_input": _of_modality(prompt, "image"),
         "tokens_audio_cached": _of_modality(usage.parts("cached_tokens_by_modality"), "audio"),
+        "tokens_image_cached": _of_modality(usage.parts("cached_tokens_by_modality"), "image"),
         "tokens_audio_output": _of_modality(output, "audio"),
         "tokens_image_output": _of_modality(output, "image"),
     }
@@ -176,13 +209,15 @@ def _embeddings(fields: Fields) -> Captured:
         model="",
         usage=usage,
         operation="embeddings",
+        usage_known=bool(known),
         incomplete=None if known else _NO_USAGE,
     )
 
 
 def _images(fields: Fields) -> Captured:
-    """Imagen is billed by the picture; those that a filter held back are not delivered."""
-    made = sum(entry.has("image") for entry in fields.parts("generated_images"))
+    """Imagen is billed by the picture; those that a filter held back stand in the list, empty."""
+    pictures = (entry.part("image") for entry in fields.parts("generated_images"))
+    made = sum(picture.has("image_bytes") or picture.has("gcs_uri") for picture in pictures)
     usage, _ = usage_of({"images": made})
     return Captured(service="google", model="", usage=usage, operation="image")
 
@@ -203,7 +238,7 @@ def _is_batch_line(fields: Fields) -> bool:
 
 ADAPTER = Adapter(
     name="Gemini",
-    knows="Gemini (generate content, interactions, embeddings, images, batch lines)",
+    knows="Gemini (generate content, live sessions, interactions, embeddings, images, videos, caches, batch lines)",
     packages=frozenset({"google.genai"}),
     recognises=_recognises,
     read=_read,

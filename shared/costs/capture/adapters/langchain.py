@@ -13,7 +13,7 @@ from typing import Final
 
 from ...pricing.names import infer_service
 from ..adapter import Adapter, characters, tier, without_usage
-from ..captured import Captured, first_reason, usage_of
+from ..captured import Captured, answered_from_cache, first_reason, usage_of, usd_of
 from ..fields import Fields
 from ._openai_format import Counts, token_counts
 
@@ -56,15 +56,20 @@ def _message(fields: Fields) -> Captured:
     usage, fault = usage_of(counts)
     model = about.text("model_name", "model", "model_id") or ""
     missing = None if counts else "the message has no usage"
-    return Captured(
+    cost = usd_of(fields.part("usage_metadata").get("total_cost"))
+    call = Captured(
         service=service_of(about.text("model_provider", "ls_provider"), model),
         model=model,
         usage=usage,
         request_id=about.text("id") or fields.text("id"),
         service_tier=tier(about.text("service_tier")),
         operation="chat",
+        actual_cost=cost or None,
+        usage_known=bool(counts),
         incomplete=first_reason((missing, fault)),
     )
+    # LangChain marks what comes from its own cache with a cost of 0 (BaseChatModel._convert_cached_generations).
+    return answered_from_cache(call) if cost == 0 and counts else call
 
 
 def service_of(provider: str | None, model: str) -> str:
@@ -148,7 +153,7 @@ class LangChainFollower:
         known = _message(Fields({"type": "ai", "id": self._id, "response_metadata": self._about}))
         if self._counts:
             usage, fault = usage_of(self._counts)
-            return [replace(known, usage=usage, incomplete=fault)]
+            return [replace(known, usage=usage, usage_known=True, incomplete=fault)]
         cut = without_usage(ending, self._characters, service=known.service, advice=_ADVICE)
         return [replace(known, usage=cut.usage, incomplete=cut.incomplete)]
 

@@ -1,6 +1,7 @@
 """LiteLLM's responses: OpenAI's format, with the provider and a stated cost kept aside.
 
-LiteLLM adds the cache to ``prompt_tokens`` for every provider.
+LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, and an answer from its
+own cache (``cache_hit``) was not sent at all.
 Source: https://docs.litellm.ai/docs/completion/usage and the types of the ``litellm`` package.
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ...money import from_usd
+from ...money import Nanos
 from ..adapter import Adapter
-from ..captured import Captured
+from ..captured import Captured, answered_from_cache, usd_of
 from ..fields import Fields
 from . import openai
 from ._openai_stream import OpenAIFollower
@@ -28,14 +29,24 @@ def _recognises(fields: Fields) -> bool:
 
 def _read(fields: Fields) -> Iterable[Captured]:
     hidden = Fields(fields.get("_hidden_params"))
-    cost = hidden.get("response_cost")
-    stated = from_usd(cost) if isinstance(cost, (int, float)) and 0 <= cost < 1e6 else None
+    stated = usd_of(hidden.get("response_cost"))
     for call in openai.ADAPTER.read(fields):
-        yield replace(
-            call,
-            service=hidden.text("custom_llm_provider") or call.service,
-            actual_cost=stated if stated is not None else call.actual_cost,
-        )
+        named = replace(call, service=hidden.text("custom_llm_provider") or call.service)
+        if hidden.get("cache_hit") is True:
+            yield answered_from_cache(named)
+        else:
+            yield with_estimate(named, stated)
+            stated = None  # the cost of all of them
+
+
+def with_estimate(call: Captured, stated: Nanos | None) -> Captured:
+    """Return a call with what LiteLLM computed that it costs; a bill of the server's stands.
+
+    It computes 0 for a model that it does not know, which says nothing.
+    """
+    if call.stated_by == "bill" or not stated:
+        return call
+    return replace(call, actual_cost=stated, stated_by="estimate")
 
 
 def recognises_chunk(chunk: Fields) -> bool:

@@ -10,27 +10,30 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from ...model import Usage
-from ...money import Nanos, from_usd
+from ...money import Nanos
 from ...pricing.names import infer_service
 from ..adapter import UNFINISHED, Adapter, tier
-from ..captured import Captured, first_reason, usage_of
+from ..captured import Captured, first_reason, usage_of, usd_of
 from ..fields import Fields
 from ._batch_line import body_of, failed, read_line
-from ._openai_format import Counts, response_id, split_total, token_counts
+from ._openai_format import SPEECH, Counts, response_id, split_total, token_counts
+from ._openai_jobs import JOBS
 from ._openai_stream import OpenAIFollower, recognises_chunk
+from ._openai_tools import drawn, image_model, searches_always, tool_counts
 
 _OPERATIONS: Final = {
     "chat.completion": "chat",
     "text_completion": "chat",
     "response": "chat",
     "realtime.response": "chat",
+    SPEECH: "speech",
 }
 
 
 def _recognises(fields: Fields) -> bool:
     return (
         fields.text("object") in _OPERATIONS
+        or fields.text("object") in JOBS
         or _is_embeddings(fields)
         or _is_transcription(fields)
         or _is_images(fields)
@@ -42,57 +45,78 @@ def _recognises(fields: Fields) -> bool:
 def _read(fields: Fields) -> Iterable[Captured]:
     if body_of(fields) or failed(fields):
         return read_line(fields, _read)
+    if (job := JOBS.get(fields.text("object") or "")) is not None:
+        return job(fields)
     if _is_images(fields):
         return _images(fields)
     if _is_transcription(fields):
         return [_transcription(fields)]
     if _is_embeddings(fields):
         return [_call(fields, "embeddings")]
-    return [_call(fields, _OPERATIONS[fields.text("object") or ""])]
+    operation = _OPERATIONS[fields.text("object") or ""]
+    call = _call(fields, operation)
+    return [call, *_image_tool(fields, call)]
 
 
 def _call(fields: Fields, operation: str) -> Captured:
     usage_fields = fields.part("usage")
     counts, split = token_counts(usage_fields), None
-    if usage_fields.count("total_tokens") and not counts["tokens_input"] + counts["tokens_output"]:
-        counts, split = split_total(usage_fields.count("total_tokens"))
-    tools = _tool_calls(fields)
-    counts["web_searches"] = tools.pop("web_search_call", 0) or counts.get("web_searches", 0)
+    total = usage_fields.count("total_tokens")
+    if total and not counts["tokens_input"] + counts["tokens_output"]:
+        # Vectors have no tokens of output.
+        counts, split = ({"tokens_input": total}, None) if operation == "embeddings" else split_total(total)
+    model = fields.text("model") or ""
+    counts.update(tool_counts(fields) | searches_always(model))
+    if operation == SPEECH:
+        counts["tokens_audio_output"] = counts["tokens_output"]
     usage, fault = usage_of(counts)
+    service = _service(fields)
+    bill = stated_cost(usage_fields)
+    unfinished = fields.text("status") in UNFINISHED
     missing = None if usage_fields else f"the response has no usage (status {fields.text('status')})"
     return Captured(
-        service=_service(fields),
-        model=fields.text("model") or "",
+        service=service,
+        model=model,
         usage=usage,
-        request_id=_request_id(fields),
+        # Made in the background, it comes again with its usage.
+        request_id=None if unfinished else response_id(fields),
         service_tier=tier(fields.text("service_tier")),
         operation=operation,
-        actual_cost=_stated_cost(usage_fields),
+        actual_cost=bill,
+        stated_by="bill" if bill is not None else "estimate",
+        usage_known=bool(usage_fields) or unfinished,
+        unpriced_units=_undetailed(fields),
         incomplete=first_reason((missing, split, fault)),
-        metadata=dict(tools),
     )
 
 
-def _request_id(fields: Fields) -> str | None:
-    """Return the response's id; none while it is made in the background: it comes again with its usage."""
-    return None if fields.text("status") in UNFINISHED else response_id(fields)
+def _undetailed(fields: Fields) -> dict[str, int]:
+    """Return what is billed and stated without the units that it is billed by."""
+    usage, found = fields.part("usage"), {}
+    if not fields.part("tool_usage").has("image_gen") and (pictures := drawn(fields)):
+        found["images"] = pictures
+    # xAI's searches of X have a price of their own: https://docs.x.ai/docs/models (tools), 2026-11-28.
+    if of_x := usage.part("server_side_tool_usage_details").count("x_search_calls"):
+        found["x_searches"] = of_x
+    return found
 
 
-def _tool_calls(fields: Fields) -> dict[str, int]:
-    """Count the server's own tools in the output of a response; they are billed apart from tokens.
-
-    Opening a page and finding in it are not billed as searches.
-    Source: https://platform.openai.com/docs/pricing (built-in tools).
-    """
-    counted: dict[str, int] = {}
-    for item in fields.parts("output"):
-        kind = item.text("type") or ""
-        if kind not in {"web_search_call", "file_search_call", "code_interpreter_call"}:
-            continue
-        if kind == "web_search_call" and item.part("action").text("type") not in {None, "search"}:
-            continue
-        counted[kind] = counted.get(kind, 0) + 1
-    return counted
+def _image_tool(fields: Fields, call: Captured) -> Iterable[Captured]:
+    """Return the drawing of the hosted image tool: tokens of a second model, stated apart."""
+    usage_fields = fields.part("tool_usage").part("image_gen")
+    if usage_fields.count("total_tokens"):
+        usage, fault = usage_of(_image_tokens(usage_fields))
+        yield replace(
+            call,
+            model=image_model(fields),
+            usage=usage,
+            usage_known=True,
+            unpriced_units={},
+            actual_cost=None,
+            request_id=f"{call.request_id}/image" if call.request_id else None,
+            operation="image",
+            incomplete=fault,
+        )
 
 
 def _service(fields: Fields) -> str:
@@ -101,23 +125,36 @@ def _service(fields: Fields) -> str:
         return "groq"
     if fields.has("prompt_filter_results"):
         return "azure"
-    if fields.has("provider") and (fields.text("id") or "").startswith("gen-"):
+    of_router = (fields.text("id") or "").startswith("gen-") and fields.has("provider")
+    if of_router or fields.part("usage").has("cost", "is_byok"):
         return "openrouter"
     if fields.has("citations") or fields.has("search_results"):
         return "perplexity"
     return infer_service(fields.text("model") or "") or "openai"
 
 
-def _stated_cost(usage: Fields) -> Nanos | None:
-    """Return what the server says the call cost.
+def stated_cost(usage: Fields) -> Nanos | None:
+    """Return what the server states that it bills for the call.
 
-    OpenRouter: ``usage.cost`` (https://openrouter.ai/docs/use-cases/usage-accounting). Perplexity:
-    ``usage.cost.total_cost`` (https://docs.perplexity.ai/api-reference/chat-completions-post).
+    OpenRouter: ``cost``, and with one's own key what the provider behind it bills
+    (https://openrouter.ai/docs/use-cases/usage-accounting). Perplexity: ``cost.total_cost``
+    (https://docs.perplexity.ai/api-reference/chat-completions-post). xAI: ``cost_in_usd_ticks``, ten
+    thousand million to the dollar (https://docs.x.ai/docs/api-reference). All read 2026-11-28.
+
+    >>> stated_cost(Fields({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.02}}))
+    20000000
     """
-    cost = usage.part("cost").get("total_cost") or usage.get("cost")
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < 1e6:
-        return None
-    return from_usd(cost)
+    if (ticks := usage.get("cost_in_usd_ticks")) is not None:
+        return usd_of(Fields({"usd": ticks}).number("usd") / _TICKS)
+    cost = usage.part("cost").get("total_cost") if usage.part("cost").has("total_cost") else usage.get("cost")
+    stated = usd_of(cost)
+    upstream = usd_of(usage.part("cost_details").get("upstream_inference_cost"))
+    if upstream is not None and usage.get("is_byok") is True:
+        return Nanos((stated or 0) + upstream)
+    return stated
+
+
+_TICKS: Final = 10**10
 
 
 def _is_embeddings(fields: Fields) -> bool:
@@ -138,15 +175,15 @@ def _transcription(fields: Fields) -> Captured:
     seconds = 0.0 if by_tokens else usage_fields.number("seconds") or _seconds(fields.get("duration"))
     counts = token_counts(usage_fields) if by_tokens else {"audio_seconds": seconds}
     usage, fault = usage_of(counts)
-    missing = (
-        None if usage != Usage() else "the response has no usage: give the audio's duration to log_usage"
-    )
+    known = not usage.is_zero
+    missing = None if known else "the response has no usage: give the audio's duration to log_usage"
     return Captured(
         service="openai",
         model=fields.text("model") or "",
         usage=usage,
-        request_id=fields.text("_request_id"),
+        request_id=fields.text("_request_id") or fields.part("x_groq").text("id"),
         operation="transcription",
+        usage_known=known,
         incomplete=first_reason((missing, fault)),
     )
 
@@ -210,7 +247,8 @@ def _svg(fields: Fields, picture: Captured) -> Iterable[Captured]:
 
 ADAPTER = Adapter(
     name="OpenAI",
-    knows="OpenAI and servers of its format (chat, responses, embeddings, transcription, images, batch)",
+    knows="OpenAI and servers of its format (chat, responses, realtime, embeddings, "
+    "transcription, images, videos, batch)",
     packages=frozenset({"openai"}),
     recognises=_recognises,
     read=_read,

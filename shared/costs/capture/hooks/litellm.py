@@ -5,9 +5,9 @@
 
     litellm.callbacks = [CostLogger(tracker)]
 
-LiteLLM's own figure is kept beside ours as the stated cost. Answers from its cache cost nothing and
-are not recorded. Streams need ``stream_options={"include_usage": True}`` to state exact usage;
-without it LiteLLM counts tokens itself.
+LiteLLM's own figure is an estimate: it is kept beside ours, and counts only where we have no price. Answers
+from its cache are recorded as what they are, at $0. Streams need ``stream_options={"include_usage": True}`` to state exact usage;
+without it LiteLLM counts tokens itself, and the entry is flagged.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from ...money import Nanos, from_usd
-from ..captured import Captured, Sink
+from ..adapters.litellm import with_estimate
+from ..captured import Captured, Sink, answered_from_cache, first_reason, usd_of
 from ..fields import Fields
 from ..reading import read_response
 from ._needed import needs
@@ -61,7 +61,7 @@ def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
     """
     about = Fields(kwargs)
     whole = about.get("complete_streaming_response", "async_complete_streaming_response")
-    if about.get("cache_hit") is True or (about.get("stream") is True and whole is None):
+    if about.get("stream") is True and whole is None:
         return
     try:
         for call in _calls(about, whole or response):
@@ -72,15 +72,22 @@ def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
 
 
 def _calls(about: Fields, response: object) -> Iterator[Captured]:
-    cost = _usd(about.get("response_cost"))
+    cost = usd_of(about.get("response_cost"))
     for call in read_response(response, model=about.text("model")):
         provider = about.part("litellm_params").text("custom_llm_provider")
-        stated = call.actual_cost if cost is None else cost
-        yield replace(call, service=provider or call.service, actual_cost=stated)
+        named = replace(call, service=provider or call.service)
+        if about.get("cache_hit") is True:
+            yield named if named.stated_by == "cache" else answered_from_cache(named)
+            continue
+        guessed = COUNTED_BY_LITELLM if _counts_by_itself(about) else None
+        yield with_estimate(replace(named, incomplete=first_reason((named.incomplete, guessed))), cost)
         cost = None  # the cost of all of them
 
 
-def _usd(cost: object) -> Nanos | None:
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < 1e6:
-        return None
-    return from_usd(cost)
+COUNTED_BY_LITELLM: Final = "LiteLLM counted these tokens itself: the stream was not asked for its usage"
+
+
+def _counts_by_itself(about: Fields) -> bool:
+    """Tell whether the counts of a stream are LiteLLM's own: they look like a server's."""
+    asked = about.part("optional_params").part("stream_options").get("include_usage")
+    return about.get("stream") is True and asked is not True

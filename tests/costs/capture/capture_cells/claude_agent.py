@@ -8,7 +8,7 @@ from .cell import Api
 
 RESULTS = Api("Claude Agent SDK", "results", "claude_agent_sdk", "claude-agent-sdk")
 
-COUNTS = {"tokens_input": 1000, "tokens_output": 200}
+COUNTS = {"tokens_input": 1000, "tokens_output": 200, "requests": 2}
 AGENT_MODEL = "claude-sonnet-4-5-20250929"
 AGENT_USAGE = {
     "inputTokens": 100,

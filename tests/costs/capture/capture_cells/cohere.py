@@ -123,14 +123,14 @@ CELLS = [
     RERANK.cell(
         "normal",
         ranks,
-        {"requests": 2},
+        {"search_units": 2},
         RANKS,
         said=RANKER,
     ),
     RERANK.cell(
         "async",
         lambda: asked(RERANK, "rerank", COHERE_RANKS, **RANK_REQUEST),
-        {"requests": 2},
+        {"search_units": 2},
         RANKS,
         said=RANKER,
     ),

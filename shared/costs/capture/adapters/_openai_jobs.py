@@ -1,0 +1,59 @@
+"""Jobs of OpenAI that are asked for again until they are done: videos, and batches as a whole.
+
+Only a job that is over is billed, so one that is under way is no call yet: its polls record nothing.
+Sources: ``Video``, ``Batch`` and ``BatchUsage`` of the ``openai`` package (3.57, 2026-11-28).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from ..captured import Captured, usage_of
+from ..fields import Fields
+from ._openai_format import token_counts
+
+
+def _video(fields: Fields) -> Iterable[Captured]:
+    """Videos are billed by the second, at a rate that depends on their size; failed ones are not."""
+    if fields.text("status") not in {None, "completed"}:
+        return
+    stated = fields.get("seconds")
+    seconds = float(stated) if isinstance(stated, str) else fields.number("seconds")
+    usage, fault = usage_of({"video_seconds": seconds})
+    yield Captured(
+        service="openai",
+        model=fields.text("model") or "",
+        usage=usage,
+        request_id=fields.text("id"),
+        operation="video",
+        usage_known=bool(seconds),
+        incomplete=fault or (None if seconds else "the video states no duration"),
+        metadata={"size": size} if (size := fields.text("size")) else {},
+    )
+
+
+_OVER: Final = frozenset({"completed", "expired", "cancelled"})
+
+
+def _batch(fields: Fields) -> Iterable[Captured]:
+    """A batch that is over states the sum over its requests; what expired or was cancelled is not in it."""
+    usage_fields = fields.part("usage")
+    if fields.text("status") not in _OVER or not usage_fields.count("total_tokens"):
+        return
+    counts = token_counts(usage_fields)
+    counts["requests"] = fields.part("request_counts").count("completed")
+    usage, fault = usage_of(counts)
+    yield Captured(
+        service="openai",
+        model=fields.text("model") or "",
+        usage=usage,
+        request_id=fields.text("id"),
+        service_tier="batch",
+        operation="batch",
+        incomplete=fault,
+    )
+
+
+JOBS: Final[Mapping[str, Callable[[Fields], Iterable[Captured]]]] = {"video": _video, "batch": _batch}
+"""How to read a job, by its ``object``."""

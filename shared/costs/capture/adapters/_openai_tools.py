@@ -1,0 +1,81 @@
+"""Tools that OpenAI runs itself in a response: billed beside the tokens, by the call or the container.
+
+Sources: https://developers.openai.com/api/docs/pricing (built-in tools), and ``ToolUsage`` and the output
+items of the ``openai`` package (3.57, 2026-11-28).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..fields import Fields
+from ._openai_format import Counts
+
+DEFAULT_IMAGE_MODEL: Final = "gpt-image-2"
+"""The model whose price counts where the response names none. OpenAI draws with newer ones then
+(``ImageGeneration.model`` of the ``openai`` package), at the same rates."""
+
+_WEB_SEARCH: Final = "web_search_call"
+_PREVIEW: Final = "web_search_preview"
+
+
+def tool_counts(fields: Fields) -> Counts:
+    """Return what the hosted tools of a response used, by the names of ``Usage``."""
+    output = fields.parts("output")
+    searches = _web_searches(fields, output)
+    preview = any((tool.text("type") or "").startswith(_PREVIEW) for tool in fields.parts("tools"))
+    counts: Counts = {
+        "preview_searches" if preview else "web_searches": searches,
+        "file_searches": sum(item.text("type") == "file_search_call" for item in output),
+        "containers": _containers(output),
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _web_searches(fields: Fields, output: list[Fields]) -> int:
+    """Return the searches that are billed: as stated, else the calls that searched.
+
+    Opening a page and finding in it are not billed as searches.
+    """
+    stated = fields.part("tool_usage").part("web_search")
+    if stated.has("num_requests"):
+        return stated.count("num_requests")
+    return sum(
+        item.text("type") == _WEB_SEARCH and item.part("action").text("type") in {None, "search"}
+        for item in output
+    )
+
+
+def _containers(output: list[Fields]) -> int:
+    """Return how many containers ran code; several calls may share one."""
+    ran = [
+        item.text("container_id") or item.part("environment").text("container_id")
+        for item in output
+        if item.text("type") == "code_interpreter_call"
+        or item.part("environment").text("type") == "container_reference"
+    ]
+    return len({name for name in ran if name}) or min(len(ran), 1)
+
+
+def drawn(fields: Fields) -> int:
+    """Return how many pictures the image tool drew."""
+    return sum(item.text("type") == "image_generation_call" for item in fields.parts("output"))
+
+
+def image_model(fields: Fields) -> str:
+    """Return the model behind the image tool."""
+    tools = (tool for tool in fields.parts("tools") if tool.text("type") == "image_generation")
+    return next((model for tool in tools if (model := tool.text("model"))), DEFAULT_IMAGE_MODEL)
+
+
+def searches_always(model: str) -> Counts:
+    """Return the search of a chat model that searches at every call.
+
+    Source: https://developers.openai.com/api/docs/pricing (web search), 2026-11-28.
+
+    >>> searches_always("gpt-4o-mini-search-preview-2025-03-11"), searches_always("gpt-5-search-api")
+    ({'preview_searches': 1}, {'web_searches': 1})
+    """
+    if "-search-preview" in model:
+        return {"preview_searches": 1}
+    return {"web_searches": 1} if "-search-api" in model else {}
