@@ -89,7 +89,8 @@ class Understood:
     """A foreign row as a call, with what it cost where it says so.
 
     ``parts`` is the stated cost by kind (input and output apart, or ``stated`` for the whole);
-    ``None`` when the row states none. ``unused`` are the fields that mean nothing to us.
+    ``None`` when the row states none. ``sums_a_day`` tells that the row has a date and no time, so that it
+    is no single request. ``unused`` are the fields that mean nothing to us.
     """
 
     call: Call
@@ -100,6 +101,7 @@ class Understood:
     row_id: str | None
     zone_assumed: bool
     unused: tuple[str, ...]
+    sums_a_day: bool = False
 
 
 def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
@@ -125,7 +127,11 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
         row_id=stated.text("row_id"),
         zone_assumed=zone_assumed,
         unused=tuple(sorted(name for name in stated.values if name not in _KNOWN)),
+        sums_a_day=_DATE.fullmatch(str(stated.get("timestamp")).strip()) is not None,
     )
+
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
 
 
 def field_name(theirs: str) -> str:

@@ -14,15 +14,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..ledger.line import encode
 from ..ledger.redact import clean_text
-from ..model import Charge, Entry, PricedBy, Usage
+from ..model import NO_UNITS, Charge, Entry, PricedBy, Units, Usage
 from ..money import ZERO, Nanos
 from ..platform import host_name
 from ..pricing.catalogue import Catalogue
@@ -49,6 +49,16 @@ class Source:
     name: str
     defaults: Defaults = field(default_factory=Defaults)
     zero_is_unknown: bool = False
+
+
+class _Costs(NamedTuple):
+    """What an imported row used and costs."""
+
+    usage: Usage
+    charge: Charge | None
+    missing: Units = NO_UNITS
+    catalogue: Nanos | None = None
+    estimated: bool = False
 
 
 @dataclass(slots=True)
@@ -180,6 +190,7 @@ class Importer:
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
         call = found.call
+        costs = self._costs(found)
         return Entry(
             id=entry_id,
             timestamp=found.at,
@@ -187,8 +198,10 @@ class Importer:
             user_id=found.user_id,
             service=call.service,
             model=call.model,
-            usage=call.usage,
-            charge=self._charge(found),
+            usage=costs.usage,
+            charge=costs.charge,
+            unpriced_units=costs.missing,
+            catalogue_cost=costs.catalogue,
             stage=call.stage,
             attempt=call.attempt or 1,
             request_id=call.request_id,
@@ -198,30 +211,50 @@ class Importer:
             project=call.project,
             tags=call.tags,
             service_tier=call.service_tier,
-            estimated=call.estimated,
+            estimated=call.estimated or costs.estimated,
             host=host_name()[:64],
             metadata=self._metadata(found),
         )
 
-    def _charge(self, found: Understood) -> Charge | None:
+    def _costs(self, found: Understood) -> _Costs:
+        """Return what a row costs: as its tool states, which is that tool's estimate, else by our prices."""
+        usage, priced = self._priced(found)
+        summed = usage != found.call.usage
         if found.parts is not None and not (self.source.zero_is_unknown and self._is_doubtful_zero(found)):
             call = found.call
-            return Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
-        if found.call.usage == Usage():
+            stated = Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
+            return _Costs(usage, stated, catalogue=priced.total if priced else None, estimated=True)
+        if found.call.usage.is_zero:
             raise ValueError("says neither what was used nor what it cost: no input_tokens, cost or the like")
-        return self._priced(found)
+        if priced is None:
+            return _Costs(usage, None)
+        return _Costs(usage, priced._replace(missing=NO_UNITS), priced.missing, estimated=summed)
 
-    def _priced(self, found: Understood) -> Charge | None:
+    def _priced(self, found: Understood) -> tuple[Usage, Charge | None]:
+        """Return our charge for a row's usage, and that usage.
+
+        A day's row is no single request, so none of it pays the rate of large ones. Where that makes a
+        difference, it counts as two requests: fewer cannot be, and how many there were it does not say.
+        """
+        usage = found.call.usage
+        charge = self._charge(found, usage)
+        if found.sums_a_day and usage.requests <= 1:
+            several = replace(usage, requests=2)
+            if (apart := self._charge(found, several)) != charge:
+                return several, apart
+        return usage, charge
+
+    def _charge(self, found: Understood, usage: Usage) -> Charge | None:
         call = found.call
         verdict = self.catalogue.charge(
-            call.service, call.model, call.usage, found.at, call.service_tier, call.region
+            call.service, call.model, usage, found.at, call.service_tier, call.region
         )
         return verdict if isinstance(verdict, Charge) else None
 
     def _is_doubtful_zero(self, found: Understood) -> bool:
         if found.parts is None or any(found.parts.values()) or found.call.usage == Usage():
             return False
-        charge = self._priced(found)
+        _, charge = self._priced(found)
         return charge is not None and charge.total > 0
 
     def _metadata(self, found: Understood) -> dict[str, object]:

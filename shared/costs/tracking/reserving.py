@@ -106,7 +106,6 @@ class Reserving:
 
     def __enter__(self) -> Hold:
         self._hold = self._session.hold(self._request)
-        self._hold.intended = self._request.usage
         return self._hold
 
     def __exit__(
@@ -208,6 +207,9 @@ def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) ->
         verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, now, intent.service_tier)
     if isinstance(verdict, Unpriced):
         return _Highest(None, verdict.reason, unpriced=True)
+    if verdict.missing:
+        units = ", ".join(verdict.missing)
+        return _Highest(None, f"{verdict.priced_by.model} has no price for {units}", unpriced=True)
     if intent.max_tokens_output is None and output_part(verdict):
         return _Highest(None, f"no max_tokens_output is given for {intent.service}/{intent.model}")
     # What is charged for nothing that it uses costs nothing, as a model that is listed as free.

@@ -74,6 +74,7 @@ class Session:
         self._introduce()
         loaded = self.workspace.loaded_profile()
         hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
+        hold.intended = request.usage
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
         return hold

@@ -179,7 +179,7 @@ def test_a_query_is_answered_exactly(
         "sys.stdin", io.StringIO("SELECT timestamp, estimated FROM entries ORDER BY 1 LIMIT 1")
     )
     code, told = asked(capsys, "query", "-")
-    assert told["rows"] == [{"timestamp": "2025-03-01 10:00:00", "estimated": False}]
+    assert told["rows"] == [{"timestamp": "2025-03-01 10:00:00", "estimated": True}]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ types of the ``google-genai`` package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -26,34 +26,17 @@ _NO_USAGE: Final = "the response has no usage"
 
 
 def _recognises(fields: Fields) -> bool:
-    return (
-        _is_generated(fields)
-        or _is_interaction(fields)
-        or _is_embeddings(fields)
-        or fields.has("generated_images")
-        or is_video_job(fields)
-        or is_cache(fields)
-        or _is_batch_line(fields)
-        or _is_failed_line(fields)
-    )
+    return _is_failed_line(fields) or any(is_such(fields) for is_such, _ in _SHAPES)
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
     if _is_failed_line(fields):
         return []
-    if _is_batch_line(fields):
-        return [replace(call, service_tier="batch") for call in _read(fields.part("response"))]
-    if _is_interaction(fields):
-        return [_interaction(fields)]
-    if fields.has("generated_images"):
-        return [_images(fields)]
-    if is_video_job(fields):
-        return video_job(fields)
-    if is_cache(fields):
-        return [cache_storage(fields)]
-    if _is_embeddings(fields):
-        return [_embeddings(fields)]
-    return [_generated(fields)]
+    return next((read(fields) for is_such, read in _SHAPES if is_such(fields)), ())
+
+
+def _batch_line(fields: Fields) -> Iterable[Captured]:
+    return [replace(call, service_tier="batch") for call in _read(fields.part("response"))]
 
 
 def _is_generated(fields: Fields) -> bool:
@@ -86,7 +69,7 @@ def _generated(fields: Fields) -> Captured:
 
 
 def served_tier(fields: Fields) -> str | None:
-    """Return the tier that served a request: stated in a header alone by the Gemini API, on Vertex in the usage.
+    """Return the tier that served a request: the Gemini API states it in a header alone, Vertex in the usage.
 
     Source: https://ai.google.dev/gemini-api/docs/priority-inference (``x-gemini-service-tier``), and
     ``GenerateContentResponseUsageMetadata`` of ``google-genai`` 3.6, which drops the body's; 2026-11-28.
@@ -236,9 +219,22 @@ def _is_batch_line(fields: Fields) -> bool:
     return bool(response) and (_is_generated(response) or _is_embeddings(response))
 
 
+_SHAPES: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Iterable[Captured]]], ...]] = (
+    (_is_batch_line, _batch_line),
+    (_is_interaction, lambda fields: [_interaction(fields)]),
+    (lambda fields: fields.has("generated_images"), lambda fields: [_images(fields)]),
+    (is_video_job, video_job),
+    (is_cache, lambda fields: [cache_storage(fields)]),
+    (_is_embeddings, lambda fields: [_embeddings(fields)]),
+    (_is_generated, lambda fields: [_generated(fields)]),
+)
+"""The shapes of what Gemini returns, and how each is read; the first that fits counts."""
+
+
 ADAPTER = Adapter(
     name="Gemini",
-    knows="Gemini (generate content, live sessions, interactions, embeddings, images, videos, caches, batch lines)",
+    knows="Gemini (generate content, live sessions, interactions, embeddings, images, videos, caches, "
+    "batch lines)",
     packages=frozenset({"google.genai"}),
     recognises=_recognises,
     read=_read,

@@ -68,7 +68,7 @@ def _message(fields: Fields) -> Captured:
         usage_known=bool(counts),
         incomplete=first_reason((missing, fault)),
     )
-    # LangChain marks what comes from its own cache with a cost of 0 (BaseChatModel._convert_cached_generations).
+    # A cost of 0 marks what comes from its own cache (BaseChatModel._convert_cached_generations).
     return answered_from_cache(call) if cost == 0 and counts else call
 
 

@@ -1,7 +1,7 @@
 """LiteLLM's responses: OpenAI's format, with the provider and a stated cost kept aside.
 
-LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, and an answer from its
-own cache (``cache_hit``) was not sent at all.
+LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, and an answer from
+its own cache (``cache_hit``) was not sent at all.
 Source: https://docs.litellm.ai/docs/completion/usage and the types of the ``litellm`` package.
 """
 

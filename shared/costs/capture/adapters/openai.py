@@ -63,8 +63,10 @@ def _call(fields: Fields, operation: str) -> Captured:
     counts, split = token_counts(usage_fields), None
     total = usage_fields.count("total_tokens")
     if total and not counts["tokens_input"] + counts["tokens_output"]:
-        # Vectors have no tokens of output.
-        counts, split = ({"tokens_input": total}, None) if operation == "embeddings" else split_total(total)
+        if operation == "embeddings":
+            counts["tokens_input"] = total  # vectors have no tokens of output
+        else:
+            counts, split = split_total(total)
     model = fields.text("model") or ""
     counts.update(tool_counts(fields) | searches_always(model))
     if operation == SPEECH:

@@ -6,8 +6,9 @@
     litellm.callbacks = [CostLogger(tracker)]
 
 LiteLLM's own figure is an estimate: it is kept beside ours, and counts only where we have no price. Answers
-from its cache are recorded as what they are, at $0. Streams need ``stream_options={"include_usage": True}`` to state exact usage;
-without it LiteLLM counts tokens itself, and the entry is flagged.
+from its cache are recorded as what they are, at $0. Streams need
+``stream_options={"include_usage": True}`` to state exact usage; without it LiteLLM counts tokens itself,
+and the entry is flagged.
 """
 
 from __future__ import annotations
