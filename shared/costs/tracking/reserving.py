@@ -203,7 +203,8 @@ def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) ->
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)
     verdict = catalogue.ceiling(intent.service, intent.model, usage, now, intent.service_tier)
-    if intent.max_tokens_output is None and isinstance(verdict, Unpriced):
+    no_price = isinstance(verdict, Unpriced) or "tokens_output" in verdict.missing
+    if intent.max_tokens_output is None and no_price:
         verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, now, intent.service_tier)
     if isinstance(verdict, Unpriced):
         return _Highest(None, verdict.reason, unpriced=True)
