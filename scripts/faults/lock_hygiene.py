@@ -1,6 +1,6 @@
 """Tries to get two writers into one ledger at once: threads, forks, and a cleaner that renames ledgers.
 
-Whoever holds the lock of a ledger makes a file named after its inode, which only one can make; a
+Whoever writes to a ledger, under its lock, makes a file named after its inode, which only one can make; a
 second holder at the same time would find it there. A cleaner moves the ledger away every 2 ms.
 
     python scripts/faults/lock_hygiene.py [--holds 40000] [--seed 1]
@@ -9,6 +9,7 @@ second holder at the same time would find it there. A cleaner moves the ledger a
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import threading
@@ -17,17 +18,25 @@ from pathlib import Path
 
 from scripts.faults.common import conclude, forked
 from shared.costs import platform
-from shared.costs.ledger.writer import _locked
+from shared.costs.ledger import writer
 
 PROCESSES = 4
 THREADS = 2
 CLEANING_S = 0.002
 
 
-def hold(ledger: Path, folder: Path, times: int) -> None:
-    """Lock the ledger ``times`` times; a double hold leaves a file that tells."""
-    for number in range(times):
-        fd = _locked(ledger, 30)
+def hold(ledger: Path, times: int) -> None:
+    """Write to the ledger ``times`` times."""
+    for _ in range(times):
+        writer.append(ledger, b"x\n", 30)
+
+
+def mark_holds(folder: Path) -> None:
+    """Have each holder of the lock make its file before it writes; a double hold leaves a file that tells."""
+    numbers, write = itertools.count(), writer._write
+
+    def marked(fd: int, data: bytes, start: int) -> None:
+        number = next(numbers)
         mark = folder / f"held-{os.fstat(fd).st_ino}"
         try:
             os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
@@ -37,12 +46,16 @@ def hold(ledger: Path, folder: Path, times: int) -> None:
             if number % 50 == 0:
                 os.waitpid(forked(lambda: None), 0)  # a child that ends must not free its parent's lock
             mark.unlink()
-        platform.close(fd)
+        write(fd, data, start)
+
+    writer._write = marked
+    platform.sync = lambda _: None  # what reaches the disk is not the question here
 
 
 def work(ledger: Path, folder: Path, times: int) -> None:
     """Hold the lock from several threads of one process."""
-    threads = [threading.Thread(target=hold, args=(ledger, folder, times)) for _ in range(THREADS)]
+    mark_holds(folder)
+    threads = [threading.Thread(target=hold, args=(ledger, times)) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:

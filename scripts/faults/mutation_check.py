@@ -38,7 +38,7 @@ MUTANTS = (
     ),
     Mutant("CRC", "ledger/line.py", "    return raw[-SEAL_LENGTH:] ==", "    return True or raw ==", LEDGER),
     Mutant("roll-back", "ledger/writer.py", "os.ftruncate(fd, start)", "pass", LEDGER),
-    Mutant("own bytes", "ledger/writer.py", "os.fstat(fd).st_size == start + written", "True", LEDGER),
+    Mutant("own bytes", "ledger/writer.py", "os.pread(fd, written, start) == data[:written]", "True", LEDGER),
     Mutant(
         "lock",
         "platform.py",
@@ -46,8 +46,14 @@ MUTANTS = (
         "        pass",
         LEDGER,
     ),
-    Mutant("inode check", "ledger/writer.py", "if platform.same_file(fd, ledger):", "if True:", LEDGER),
-    Mutant("sync", "ledger/writer.py", "        platform.sync(fd)\n", "", LEDGER),
+    Mutant("inode check", "ledger/writer.py", "if not _is_named(ledger, found):", "if False:", LEDGER),
+    Mutant(
+        "sync",
+        "ledger/writer.py",
+        "                platform.sync(opened.file.fileno())\n",
+        "",
+        LEDGER,
+    ),
     Mutant(
         "orphan rule",
         "budgets/book.py",

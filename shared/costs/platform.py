@@ -15,18 +15,21 @@ because importing it costs a stage process more than all its input and output.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from .errors import UnsafePath
 from .patience import allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 try:
     import fcntl
@@ -51,6 +54,10 @@ _UNSAFE_ERRNOS = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
 # Waiting writers look again after this long: about a quarter of the time a durable append takes.
 _POLL_SECONDS = 0.00005
 _POLL_LIMIT_SECONDS = 0.0005
+# Who has waited for long waits for a process that does not go on: hundreds of threads may, and must not
+# keep each other from the processor.
+_POLL_SHARE = 0.1
+_POLL_LONGEST_SECONDS = 0.025
 
 _open_here: set[int] = set()
 
@@ -89,6 +96,57 @@ def create_secure(path: Path) -> int:
     return _opened(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
 
 
+class SecureFile(io.FileIO):
+    """A file that must be ours, unbuffered; it is closed with its last reference at the latest.
+
+    Its lock ends with it. A forked child closes its copy at once.
+    """
+
+
+_files: Final[WeakSet[SecureFile]] = WeakSet()
+
+
+def open_file(path: Path, *, write: bool = False, append: bool = False, create: bool = False) -> SecureFile:
+    """As :func:`open_secure`, for a file that no exception can leave open: also not a signal handler's."""
+    if not (write or append):
+        require_ours(path, os.lstat(path))  # opening a directory for reading would work, and go no further
+    flags = _ALWAYS | (os.O_RDWR if write or append else os.O_RDONLY)
+    flags |= os.O_APPEND if append else 0
+    flags |= os.O_CREAT if create else 0
+    return _opened_file(path, flags, fresh=create)
+
+
+def create_file(path: Path) -> SecureFile:
+    """As :func:`create_secure`, for a file that no exception can leave open."""
+    return _opened_file(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
+
+
+def _opened_file(path: Path, flags: int, *, fresh: bool) -> SecureFile:
+    mode = "rb+" if flags & os.O_RDWR else "rb"
+    try:
+        # One step from the system call to the object, in C code: no signal handler can run in between, and
+        # nobody would know of the descriptor if one raised an exception there.
+        [file] = map(SecureFile, map(os.open, (path,), (flags,), (FILE_MODE,)), (mode,))
+    except OSError as error:
+        if error.errno in _UNSAFE_ERRNOS:
+            raise UnsafePath(f"{path}: is not a regular file ({error.strerror})") from error
+        raise
+    _files.add(file)
+    try:
+        _require_safe(path, file.fileno(), fresh=fresh)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _require_safe(path: Path, fd: int, *, fresh: bool) -> None:
+    found = os.fstat(fd)
+    require_ours(path, found)
+    if fresh and found.st_size == 0 and stat.S_IMODE(found.st_mode) != FILE_MODE:
+        os.chmod(fd, FILE_MODE)  # the umask took away what the owner needs
+
+
 def _opened(path: Path, flags: int, *, fresh: bool) -> int:
     try:
         fd = os.open(path, flags, FILE_MODE)
@@ -98,17 +156,20 @@ def _opened(path: Path, flags: int, *, fresh: bool) -> int:
         raise
     _open_here.add(fd)
     try:
-        found = os.fstat(fd)
-        _require_ours(path, found)
-        if fresh and found.st_size == 0 and stat.S_IMODE(found.st_mode) != FILE_MODE:
-            os.chmod(fd, FILE_MODE)  # the umask took away what the owner needs
+        _require_safe(path, fd, fresh=fresh)
     except BaseException:
         close(fd)
         raise
     return fd
 
 
-def _require_ours(path: Path, found: os.stat_result) -> None:
+def require_ours(path: Path, found: os.stat_result) -> None:
+    """Refuse what is not one regular file of this account, with one name.
+
+    Raises:
+        UnsafePath: it is something else.
+
+    """
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePath(f"{path}: is not a regular file")
     if found.st_nlink > 1:
@@ -140,6 +201,9 @@ def _close_in_child() -> None:
     for fd in inherited:
         with suppress(OSError):  # the thread that forked had closed it already
             os.close(fd)
+    for file in tuple(_files):
+        with suppress(OSError):
+            file.close()
 
 
 if hasattr(os, "register_at_fork"):
@@ -188,19 +252,41 @@ def lock(fd: int, timeout_s: float) -> bool:
         OSError: the file system knows no locks.
 
     """
-    if _try_lock(fd):
+    wait = None
+    while not try_lock(fd):
+        wait = wait or Wait(timeout_s)
+        if not wait.nap():
+            return False
+    return True
+
+
+class Wait:
+    """Naps between tries of something that another process or thread holds, up to a time.
+
+    Within :func:`.patience.at_most` the time may be shorter.
+    """
+
+    __slots__ = ("_began", "_deadline", "_pause")
+
+    def __init__(self, timeout_s: float) -> None:
+        self._began = time.monotonic()
+        self._deadline = self._began + allowed(timeout_s)
+        self._pause = _POLL_SECONDS
+
+    def nap(self) -> bool:
+        """Sleep until it is time for the next try; ``False`` when the time is up."""
+        now = time.monotonic()
+        left = self._deadline - now
+        if left <= 0:
+            return False
+        time.sleep(min(self._pause, left))
+        longest = min(max(_POLL_LIMIT_SECONDS, (now - self._began) * _POLL_SHARE), _POLL_LONGEST_SECONDS)
+        self._pause = min(self._pause * 2, longest)
         return True
-    deadline = time.monotonic() + allowed(timeout_s)
-    pause = _POLL_SECONDS
-    while (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(pause, left))
-        if _try_lock(fd):
-            return True
-        pause = min(pause * 2, _POLL_LIMIT_SECONDS)
-    return False
 
 
-def _try_lock(fd: int) -> bool:
+def try_lock(fd: int) -> bool:
+    """As :func:`lock`, without waiting."""
     if not _HAS_FLOCK:  # pragma: no cover - Windows
         return _try_filelock(fd)
     try:
@@ -234,12 +320,22 @@ def is_locked(fd: int) -> bool:
 
 def unlock(fd: int) -> None:
     """Give up the lock of :func:`lock`, for every copy of the descriptor."""
-    if not _HAS_FLOCK:  # pragma: no cover - Windows
+    change_lock(fd, UNLOCKED)
+
+
+UNLOCKED: Final = fcntl.LOCK_UN if _HAS_FLOCK else 0
+
+if _HAS_FLOCK:
+    change_lock: Final[Callable[[int, int], None]] = fcntl.flock
+    """``change_lock(fd, UNLOCKED)`` is :func:`unlock` as one call of C code. In a ``finally`` it is made
+    whatever signal handler raises an exception, where a Python function may be left at its first step."""
+else:  # pragma: no cover - Windows
+
+    def change_lock(fd: int, operation: int) -> None:  # noqa: ARG001  # as fcntl.flock takes it
+        """Give up a lock."""
         from filelock import unlock_descriptor
 
         unlock_descriptor(fd)
-    else:
-        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def sync(fd: int) -> None:
@@ -262,11 +358,15 @@ def sync_directory(path: Path) -> None:
     """Bring a directory's names to the disk, after a file in it was made, renamed or deleted."""
     if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover - Windows
         return
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    # No object closes the descriptor of a directory. It is kept and closed in one step of C code each, so
+    # that an exception of a signal handler cannot leave it open.
+    opened: list[int] = []
+    close_all: Callable[[], object] = partial(list, map(os.close, opened))
     try:
-        os.fsync(fd)
+        opened.extend(map(os.open, (path,), (os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC,)))
+        os.fsync(opened[0])
     finally:
-        os.close(fd)
+        close_all()
 
 
 def same_file(fd: int, path: Path) -> bool:

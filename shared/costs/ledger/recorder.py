@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,9 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..errors import CostError
 from ..patience import allowed
 from ..storage import CostStorage
-from . import spool
+from . import spool, writer
+from .drain import DRAIN_S, Drain
 from .places import Appended
 from .writer import LockTimeout, append
 
@@ -33,13 +36,6 @@ LOCKED_S: Final = 5.0
 
 BRIEF_TIMEOUT_S: Final = 0.05
 """How long they wait: what they spool is not lost, and its place in the ledger does not matter."""
-
-DRAIN_S: Final = 0.2
-"""How long one record may spend on writing what was left in memory and in the spool."""
-
-
-LOOK_S: Final = 1.0
-"""How long a look at an empty spool is believed: others may leave lines there, which can wait."""
 
 
 class Recorded(NamedTuple):
@@ -70,10 +66,12 @@ class Recorder:
     def __init__(self, storage: CostStorage, announce: Callable[[Path], object] = _nobody) -> None:
         self._storage = storage
         self._announce = announce
+        self._drain = _DRAINS.setdefault(storage, Drain(storage))
         self._memory: dict[str, _Kept] = {}
+        self._memory_of = 0
         self._locked_until: dict[Path, float] = {}
         self._spooled: set[Path] = set()
-        self._look_at = 0.0
+        self._ledgers: set[Path] = set()
         self.degraded = 0
         """How many lines of this process could not go straight into their ledgers."""
 
@@ -89,14 +87,26 @@ class Recorder:
         return len(self._memory) + len(self._spooled)
 
     def record(self, ledger: Path, line: bytes, entry_id: str) -> Recorded:
-        """Write ``line`` to its ledger; failing that, keep it under the same id."""
+        """Write ``line`` to its ledger; failing that, keep it under the same id.
+
+        An exception that comes from a signal handler meanwhile goes on to the caller, once the line is
+        kept.
+        """
+        self._ledgers.add(ledger)
         try:
             place = append(ledger, line, self._timeout(ledger))
         except OSError as fault:
             if isinstance(fault, LockTimeout):
                 self._locked_until[ledger] = time.monotonic() + LOCKED_S
-            return self._keep(ledger, line, entry_id, fault)
-        if self._memory or time.monotonic() >= self._look_at:
+            recorded = self._keep(ledger, line, entry_id, fault)
+            if _is_foreign(fault):
+                raise
+            return recorded
+        except BaseException as fault:
+            self._keep(ledger, line, entry_id, fault)
+            raise
+        self._drain.written(ledger)
+        if self._memory or self._drain.is_due:
             self._write_waiting()
         return Recorded(place)
 
@@ -107,23 +117,35 @@ class Recorder:
         return LOCK_TIMEOUT_S
 
     def close(self) -> None:
-        """Try once more to write all that is kept in memory, and some of what waits in the spool."""
+        """Try once more to write all that is kept in memory, and some of what waits in the spool.
+
+        No ledger that was written to is kept open then.
+        """
         self._write_memory(math.inf)
         self._write_waiting()
+        while self._ledgers:
+            writer.close(self._ledgers.pop())
 
-    def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: OSError) -> Recorded:
+    def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: BaseException) -> Recorded:
         self.degraded += 1
-        self._look_at = 0.0
+        self._drain.expect()
         try:
             self._spooled.add(spool.put(self._storage, ledger, line, entry_id))
         except OSError as second:
             self._remember(_Kept(ledger, line), entry_id)
+            if _is_foreign(second):
+                raise
             return Recorded(None, f"kept in memory and on standard error: {fault}; {second}")
+        except BaseException:
+            self._remember(_Kept(ledger, line), entry_id)
+            raise
         return Recorded(None, f"waiting in the spool: {fault}")
 
     def _remember(self, kept: _Kept, entry_id: str) -> None:
-        if not self._memory:
-            atexit.register(self.close)
+        if self._memory_of != os.getpid():
+            self._memory_of = os.getpid()
+            self._memory.clear()  # a forked child has its parent's lines too, who writes them itself
+            _at_exit(self.close)
         self._memory[entry_id] = kept
         if sys.stderr is not None:  # a process without a terminal may have none
             with suppress(OSError, ValueError):  # or a closed one
@@ -135,16 +157,24 @@ class Recorder:
         Two threads may both write a line: it has one id and counts once. A lock would have to be
         mended in forked children.
         """
+        if self._memory_of != os.getpid():
+            return
+        stuck = set[Path]()
         for entry_id, one in list(self._memory.items()):
             if time.monotonic() > deadline:
                 return
+            if one.ledger in stuck:
+                continue
             if self._written(one, entry_id):
                 self._memory.pop(entry_id, None)
+            else:
+                stuck.add(one.ledger)
 
     def _written(self, one: _Kept, entry_id: str) -> bool:
         """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
         try:
             self._announce(one.ledger)
+            self._ledgers.add(one.ledger)
             append(one.ledger, one.line, 0.0)
         except OSError:
             try:
@@ -155,24 +185,28 @@ class Recorder:
 
     def _write_waiting(self) -> None:
         """Write what waits, as far as that goes quickly; the rest is left for the next record."""
-        now = time.monotonic()
-        deadline = now + allowed(DRAIN_S)
-        self._write_memory(deadline)
-        try:
-            paths = spool.waiting_paths(self._storage)
-            self._look_at = 0.0 if paths else now + LOOK_S
-            for one in spool.read_waiting(paths):
-                if time.monotonic() > deadline:
-                    return
-                self._drain(one)
-        except OSError:
-            return  # the spool cannot be read now: what waits there goes on waiting
+        self._write_memory(time.monotonic() + allowed(DRAIN_S))
+        with suppress(OSError):  # the spool cannot be listed now: what waits there goes on waiting
+            self._drain.run(self._announce)
 
-    def _drain(self, one: spool.Waiting) -> None:
-        if one.is_damaged:
-            return
-        try:
-            self._announce(one.ledger)
-            spool.drain(one, 0.0)
-        except OSError:
-            return  # this ledger cannot be written yet; others may
+
+_DRAINS: Final[dict[CostStorage, Drain]] = {}
+"""What this process knows of each spool, whichever trackers use it."""
+
+
+def _is_foreign(fault: OSError) -> bool:
+    """Tell whether an error is a signal handler's (``TimeoutError("too slow")``), not a system call's."""
+    return fault.errno is None and not isinstance(fault, CostError)
+
+
+def _at_exit(action: Callable[[], None]) -> None:
+    """Have something done when this process ends, also where it is a worker of a pool.
+
+    Workers end without what is registered with ``atexit``; what their own packages do instead is used
+    where a process has them already.
+    """
+    atexit.register(action)
+    for name in ("multiprocessing.util", "billiard.util"):
+        util = sys.modules.get(name)
+        if util is not None:
+            util.Finalize(None, action, exitpriority=0)

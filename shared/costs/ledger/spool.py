@@ -1,18 +1,17 @@
 r"""Lines whose ledger could not be written wait here, one file each, in the cost storage.
 
-A waiting line is written under another name and renamed, so a file that is there is whole. Draining
-appends it to its ledger and then deletes it; a crash between the two leaves the line twice, under
-one id, which counts once.
+A waiting line is written under another name and renamed, so a file that is there is whole. Its name
+begins with a checksum of the ledger's path: the lines of one ledger are found without reading those of
+others, of which thousands may be stuck. :mod:`.drain` appends them to their ledgers and then deletes
+them; a crash between the two leaves a line twice, under one id, which counts once.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> storage, ledger = CostStorage(Path(folder.name)), Path(folder.name) / "job" / "cost_ledger.jsonl"
->>> put(storage, ledger, b"a line\n", "0c").name
+>>> put(storage, ledger, b"a line\n", "0c").name.partition("-")[2]
 '0c.spooled'
 >>> [(one.ledger.name, one.line) for one in waiting(storage)]
 [('cost_ledger.jsonl', b'a line\n')]
->>> [drain(one, 2.0).length for one in waiting(storage)], list(waiting(storage))
-([7], [])
 >>> folder.cleanup()
 """
 
@@ -21,21 +20,26 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from .. import platform
 from ..errors import UnsafePath
 from ..storage import CostStorage
 from .ids import new_id
-from .places import MAX_LINE, Appended
-from .writer import append
+from .places import MAX_LINE
 
 SUFFIX: Final = ".spooled"
-_UNFINISHED: Final = ".unfinished"
-_MAX_FILE: Final = MAX_LINE + 8192  # a line, and the path of its ledger
+UNFINISHED: Final = ".unfinished"
+
+_MAX_PATH: Final = 4096
+_MAX_FILE: Final = MAX_LINE + 6 * _MAX_PATH + 3  # a line, and the path of its ledger: six characters a byte
+
+_NAME: Final = re.compile(rf"([0-9a-f]{{8}})-.+{re.escape(SUFFIX)}", re.DOTALL)
 
 
 class Waiting(NamedTuple):
@@ -60,21 +64,38 @@ def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> Path:
     """
     storage.prepare()
     # Ids are made by us, but one that came in by an import must not lead out of the folder.
-    path = storage.spool_dir / f"{entry_id if entry_id.isalnum() else new_id()}{SUFFIX}"
-    unfinished = storage.spool_dir / f"{new_id()}{_UNFINISHED}"
-    fd = platform.create_secure(unfinished)
+    name = f"{group_of(ledger)}-{entry_id if entry_id.isalnum() else new_id()}{SUFFIX}"
+    path = storage.spool_dir / name
+    unfinished = storage.spool_dir / f"{new_id()}{UNFINISHED}"
     try:
-        _write_all(fd, json.dumps(str(ledger)).encode("ascii") + b"\n" + line)
-        platform.sync(fd)
+        with platform.create_file(unfinished) as file:
+            _write_all(file.fileno(), json.dumps(str(ledger)).encode("ascii") + b"\n" + line)
+            platform.sync(file.fileno())
         os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
         raise
-    finally:
-        platform.close(fd)
     platform.sync_directory(storage.spool_dir)
     return path
+
+
+def group_of(ledger: Path) -> str:
+    """Return what the names of a ledger's waiting lines begin with."""
+    return f"{crc32(os.fsencode(ledger)):08x}"
+
+
+def grouped(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of waiting lines by what they begin with, each group in order.
+
+    Under the empty text are those of earlier versions, which do not say their ledger.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if name.endswith(SUFFIX):
+            match = _NAME.fullmatch(name)
+            groups.setdefault(match[1] if match else "", []).append(name)
+    return groups
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -86,7 +107,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def waiting(storage: CostStorage) -> Iterator[Waiting]:
-    """Return what waits, oldest id first.
+    """Return what waits.
 
     Raises:
         OSError: the spool cannot be listed.
@@ -104,38 +125,31 @@ def read_waiting(paths: Iterable[Path]) -> Iterator[Waiting]:
 
 def waiting_paths(storage: CostStorage) -> list[Path]:
     """Return the files of the lines that wait; reading none of them."""
+    return [storage.spool_dir / name for name in sorted(listed(storage)) if name.endswith(SUFFIX)]
+
+
+def listed(storage: CostStorage) -> list[str]:
+    """Return the names of all files in the spool.
+
+    Raises:
+        OSError: it cannot be listed.
+
+    """
     try:
-        names = os.listdir(storage.spool_dir)
+        return os.listdir(storage.spool_dir)
     except FileNotFoundError:
         return []
-    return [storage.spool_dir / name for name in sorted(names) if name.endswith(SUFFIX)]
 
 
 def _read(path: Path) -> Waiting:
     try:
-        fd = platform.open_secure(path)
+        with platform.open_file(path) as file:
+            data = os.pread(file.fileno(), _MAX_FILE, 0)
     except UnsafePath:
         return Waiting(path, path, b"")
-    try:
-        data = os.pread(fd, _MAX_FILE, 0)
-    finally:
-        platform.close(fd)
     header, _, line = data.partition(b"\n")
     try:
         ledger = Path(json.loads(header))
     except (ValueError, TypeError):
         return Waiting(path, path, b"")
     return Waiting(path, ledger, line if line.endswith(b"\n") else b"")
-
-
-def drain(one: Waiting, timeout_s: float) -> Appended:
-    """Append a waiting line to its ledger and let go of its file.
-
-    Raises:
-        OSError: it cannot be appended yet; it goes on waiting.
-
-    """
-    place = append(one.ledger, one.line, timeout_s)
-    with suppress(FileNotFoundError):  # another process drained it too: the ledger has it twice, once counted
-        one.path.unlink()
-    return place

@@ -1,27 +1,40 @@
-r"""Appends one line to a ledger, so that it is there for good or not at all.
+r"""Appends lines to a ledger, so that they are there for good or not at all.
 
 Under the lock of the ledger's own descriptor: heal what a killed writer left, and write. The sync
 follows when the lock is given up: with eight writers that is several times as many lines a second.
 Nothing that another process wrote is ever cut off or changed.
+
+A process keeps the ledgers that it wrote to last open, some of them: opening, checking and closing one
+takes as long as writing to it. Threads share the descriptor, so each has a lock between them too; that
+one is held for the write alone, never while another process is waited for.
+
+An exception may come at any instruction, from a signal handler. What must not be left half done is
+therefore either done by one call of C code or found and mended by the next writer.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> ledger = Path(folder.name) / "job-1" / "cost_ledger.jsonl"
 >>> append(ledger, b"one\n", 2.0), append(ledger, b"two\n", 2.0)
 (Appended(offset=0, length=4), Appended(offset=4, length=4))
+>>> close(ledger)
 >>> folder.cleanup()
 """
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
-import time
+import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from .. import platform
 from .places import Appended
+
+KEPT_OPEN: Final = 8 if os.name == "posix" else 0
+"""How many ledgers a process keeps open. Elsewhere an open file could not be renamed or deleted."""
 
 
 class LockTimeout(OSError):
@@ -31,69 +44,172 @@ class LockTimeout(OSError):
         super().__init__(errno.EAGAIN, f"another process keeps it locked for {waited_s:g} s", str(ledger))
 
 
-def append(ledger: Path, line: bytes, timeout_s: float) -> Appended:
-    """Append ``line`` (with its newline) and return where it stands, once it is on the disk.
+def append(ledger: Path, data: bytes, timeout_s: float) -> Appended:
+    """Append whole lines and return where they stand, once they are on the disk.
 
     Args:
         ledger: the file; it and its directory are made where they are missing.
-        line: the whole line.
+        data: one or more lines, each with its newline.
         timeout_s: how long to wait for other writers, in seconds.
 
     Raises:
         LockTimeout: the ledger stayed locked; nothing was written.
         UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
-        OSError: it could not be written, or not brought to the disk. In the second case the line
-            may be in the ledger all the same: whoever writes it again must use the same id.
+        OSError: it could not be written, or not brought to the disk. In the second case the lines
+            may be in the ledger all the same: whoever writes them again must use the same ids.
 
     """
-    fd = _locked(ledger, timeout_s)
-    try:
-        start = _healed_end(fd)
-        if start == 0:
-            # The file's name is new and must survive too. Before the first byte, so that nobody can
-            # take it for done who finds bytes in it.
-            platform.sync_directory(ledger.parent)
-        _write(fd, line, start)
-        # Others write while the disk works, and one sync may serve several of them. It brings all
-        # earlier lines of the file to the disk as well, so no acknowledged line stands on a lost one.
-        platform.unlock(fd)
-        platform.sync(fd)
-    finally:
-        platform.close(fd)
-    return Appended(start, len(line))
-
-
-def _locked(ledger: Path, timeout_s: float) -> int:
-    """Return a locked descriptor of the file that ``ledger`` names now."""
-    deadline = time.monotonic() + timeout_s
+    wait = None
     while True:
-        fd = _opened(ledger)
+        opened = _opened(ledger)
         try:
-            if not platform.lock(fd, max(0.0, deadline - time.monotonic())):
-                raise LockTimeout(ledger, timeout_s)
-            if platform.same_file(fd, ledger):
-                return fd
-        except BaseException:
-            platform.close(fd)
-            raise
-        # Somebody renamed or deleted the file while we waited for the lock of the old one.
-        platform.close(fd)
+            start = opened.write(ledger, data)
+            if start is not None:
+                # Others write while the disk works, and one sync may serve several of them. It brings all
+                # earlier lines of the file to the disk too, so no acknowledged line stands on a lost one.
+                platform.sync(opened.file.fileno())
+                return Appended(start, len(data))
+        finally:
+            opened.leave()
+        if opened.is_replaced:
+            continue
+        wait = wait or platform.Wait(timeout_s)
+        if not wait.nap():
+            raise LockTimeout(ledger, timeout_s)
 
 
-def _opened(ledger: Path) -> int:
+def close(ledger: Path) -> None:
+    """Close a ledger that is kept open, so that nobody finds it in use. The next append opens it again."""
+    _forget(str(ledger))
+
+
+class _Open:
+    """A ledger that this process keeps open. ``is_replaced`` when the path names another file or none.
+
+    ``users`` counts the threads that are at work with it; who is the last of them closes what is not
+    kept any more.
+    """
+
+    __slots__ = ("_is_kept", "_lock", "_users", "file", "is_replaced")
+
+    def __init__(self, file: platform.SecureFile) -> None:
+        self.file = file
+        self.is_replaced = False
+        self._lock = threading.Lock()
+        self._is_kept = True
+        self._users = 0
+
+    def enter(self) -> bool:
+        """Begin to use it, until :meth:`leave`; ``False`` when it is closed already."""
+        with self._lock:
+            if self.file.closed:
+                return False
+            self._users += 1
+            return True
+
+    def leave(self) -> None:
+        """End what :meth:`enter` began."""
+        with self._lock:
+            self._users -= 1
+            if self.is_replaced or not self._is_kept:
+                self._close_unused()
+
+    def drop(self) -> None:
+        """Close the file, or leave that to those who use it."""
+        with self._lock:
+            self._is_kept = False
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        if self._users <= 0:
+            self.file.close()
+
+    def write(self, ledger: Path, data: bytes) -> int | None:
+        """Write ``data`` at the end and return where it begins; it is not on the disk yet.
+
+        Nothing is written, and the answer is ``None``, where another process has the lock, or the path
+        names another file by now.
+        """
+        fd = self.file.fileno()
+        with self._lock:
+            try:
+                if not platform.try_lock(fd):
+                    return None
+                found = os.fstat(fd)
+                if not _is_named(ledger, found):
+                    self.is_replaced = True
+                    return None
+                platform.require_ours(ledger, found)
+                start = _healed_end(fd, found.st_size)
+                if start == 0:
+                    # The file's name is new and must survive too. Before the first byte, so that nobody
+                    # can take it for done who finds bytes in it.
+                    platform.sync_directory(ledger.parent)
+                _write(fd, data, start)
+                return start
+            finally:
+                platform.change_lock(fd, platform.UNLOCKED)
+
+
+_kept: dict[str, _Open] = {}
+
+
+def _opened(ledger: Path) -> _Open:
+    """Return a ledger that is open, be it from before, to be used until its ``leave``."""
+    key = str(ledger)
+    while True:
+        opened = _kept.get(key)
+        if opened is None:
+            opened = mine = _Open(_open_file(ledger))
+            if _kept.setdefault(key, mine) is not mine:
+                mine.drop()  # another thread was faster
+                continue
+        if not opened.is_replaced and opened.enter():
+            break
+        _forget(key)
+    while len(_kept) > KEPT_OPEN:
+        _forget(next(iter(_kept)))
+    return opened
+
+
+def _open_file(ledger: Path) -> platform.SecureFile:
     try:
-        return platform.open_secure(ledger, append=True, create=True)
+        return platform.open_file(ledger, append=True, create=True)
     except FileNotFoundError:
         platform.secure_directory(ledger.parent)
-        return platform.open_secure(ledger, append=True, create=True)
+        return platform.open_file(ledger, append=True, create=True)
 
 
-def _healed_end(fd: int) -> int:
+def _forget(key: str) -> None:
+    opened = _kept.pop(key, None)
+    if opened is not None:
+        opened.drop()
+
+
+def _forget_all() -> None:
+    for key in list(_kept):
+        _forget(key)
+
+
+# Of a forked child the files are closed already, and the locks may be those of threads that it does not have.
+atexit.register(_forget_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_kept.clear)
+
+
+def _is_named(ledger: Path, found: os.stat_result) -> bool:
+    try:
+        named = os.lstat(ledger)
+    except FileNotFoundError:
+        return False
+    return (named.st_ino, named.st_dev) == (found.st_ino, found.st_dev)
+
+
+def _healed_end(fd: int, end: int) -> int:
     """Return the ledger's length, after ending a line that its writer left torn.
 
     Without this the torn half would swallow the next line, which will have been acknowledged.
     """
-    end = os.fstat(fd).st_size
     if end == 0 or os.pread(fd, 1, end - 1) == b"\n":
         return end
     _write(fd, b"\n", end)
@@ -110,15 +226,18 @@ def _write(fd: int, data: bytes, start: int) -> None:
                 raise OSError(errno.EIO, "the file system takes no bytes")
             written += step
     except BaseException:
-        _cut_back(fd, start, written)
+        _cut_back(fd, start, data)
         raise
 
 
-def _cut_back(fd: int, start: int, written: int) -> None:
-    """Take back the ``written`` bytes of our own that stand at the end, and no others.
+def _cut_back(fd: int, start: int, data: bytes) -> None:
+    """Take back a part of ``data`` that stands at the end, and nothing else.
 
-    Where that fails too, the next writer ends the torn line and the reader reports it.
+    Which part is asked of the file: an exception of a signal handler may come before it is counted. All
+    of it stays: it is whole. Where that fails too, the next writer ends the torn line and the reader
+    reports it.
     """
     with suppress(OSError):
-        if written and os.fstat(fd).st_size == start + written:
+        written = os.fstat(fd).st_size - start
+        if 0 < written < len(data) and os.pread(fd, written, start) == data[:written]:
             os.ftruncate(fd, start)

@@ -13,8 +13,8 @@ import pytest
 
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
+from shared.costs.ledger import drain, spool, writer
 from shared.costs.ledger import recorder as recorder_module
-from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.places import Appended
 from shared.costs.ledger.reader import read
@@ -156,7 +156,7 @@ def test_what_is_in_memory_goes_to_the_spool_where_its_ledger_stays_locked(
         broken.setattr(os, "write", fail)
         recorder.record(ledger, encode(one), one.id)
     monkeypatch.setattr(recorder_module, "append", fail)
-    monkeypatch.setattr(spool, "append", fail)
+    monkeypatch.setattr(drain, "append", fail)
     recorder.close()
     assert recorder.in_memory == 0
     assert [found.line for found in spool.waiting(storage)] == [encode(one)]
@@ -293,7 +293,7 @@ def test_a_spooled_file_is_whole_or_not_there(
     storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage.prepare()
-    for broken in ("sync", "create_secure"):
+    for broken in ("sync", "create_file"):
         with monkeypatch.context() as patched:
             patched.setattr(platform, broken, fail)
             with pytest.raises(OSError, match="No space"):
@@ -312,11 +312,21 @@ def test_what_another_process_drained_meanwhile_is_no_fault(
 ) -> None:
     one = entry()
     spool.put(storage, ledger, encode(one), one.id)
-    [waiting] = spool.waiting(storage)
-    waiting.path.unlink()
-    spool.drain(waiting, 1)
-    monkeypatch.setattr(spool, "waiting_paths", lambda _: [waiting.path])
+    names, real = os.listdir(storage.spool_dir), writer.append
+
+    def append(path: Path, data: bytes, timeout_s: float) -> Appended:
+        for name in names:  # another process, at the same moment
+            real(path, data, timeout_s)
+            (storage.spool_dir / name).unlink()
+        return real(path, data, timeout_s)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(drain, "append", append)
+        drain.Drain(storage).run(lambda _: None)
+    monkeypatch.setattr(spool, "listed", lambda _: names)
     assert list(spool.waiting(storage)) == []
+    drain.Drain(storage).run(lambda _: None)
+    assert ids(ledger) == [one.id, one.id]  # one id: it counts once
 
 
 def test_draining_takes_its_share_of_time_and_no_more(
@@ -325,7 +335,7 @@ def test_draining_takes_its_share_of_time_and_no_more(
     for _ in range(3):
         one = entry()
         spool.put(storage, ledger, encode(one), one.id)
-    monkeypatch.setattr(recorder_module, "DRAIN_S", -1.0)
+    monkeypatch.setattr(drain, "DRAIN_S", -1.0)
     Recorder(storage).close()
     assert len(spool.waiting_paths(storage)) == 3
 

@@ -98,13 +98,13 @@ def test_a_ledger_renamed_while_waiting_gets_no_line(
     ledger: Path, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = ledger.with_name("archived.jsonl")
-    asked, real = threading.Event(), platform.lock
+    asked, real = threading.Event(), platform.try_lock
 
-    def lock(fd: int, timeout_s: float) -> bool:
+    def try_lock(fd: int) -> bool:
         asked.set()
-        return real(fd, timeout_s)
+        return real(fd)
 
-    monkeypatch.setattr(platform, "lock", lock)
+    monkeypatch.setattr(platform, "try_lock", try_lock)
     waiting = threading.Thread(target=append, args=(ledger, encode(entry()), 5.0))
     waiting.start()
     asked.wait()

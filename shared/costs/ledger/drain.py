@@ -1,0 +1,170 @@
+"""Brings waiting lines into their ledgers, beside the calls of a process and fair to every ledger.
+
+Each ledger gets its turn: what waits for one that cannot be written keeps nothing else out and costs a
+call one try, however many lines it is. The lines of a ledger are appended together, with one sync.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from ..patience import allowed
+from ..storage import CostStorage
+from . import spool
+from .spool import Waiting
+from .writer import append, close
+
+DRAIN_S: Final = 0.03
+"""How long one run may take, in seconds."""
+
+LOOK_S: Final = 1.0
+"""How long a look at an empty spool is believed: others may leave lines there, which can wait."""
+
+REST: Final = 20
+"""When every ledger had its turn and nothing got anywhere, the pause is this many times as long as that."""
+
+TOGETHER: Final = 64
+"""How many lines are appended to a ledger at once, at most."""
+
+LEFT_S: Final = 3600.0
+"""From which age on a file that was never finished is taken away, in seconds."""
+
+Announce = Callable[[Path], object]
+
+
+class Drain:
+    """What one process knows of a spool. Threads may run it at once: a line that two bring counts once."""
+
+    def __init__(self, storage: CostStorage) -> None:
+        self._storage = storage
+        self._due_at = 0.0
+        self._last = ""
+        self._damaged: set[str] = set()
+        self._stuck: set[str] = set()
+        self._round_s = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look."""
+        return time.monotonic() >= self._due_at
+
+    def expect(self) -> None:
+        """Look at the next opportunity: something was put into the spool."""
+        self._due_at = 0.0
+
+    def written(self, ledger: Path) -> None:
+        """Look at the next opportunity, where lines wait for this ledger, which can be written again."""
+        if self._stuck and spool.group_of(ledger) in self._stuck:
+            self._due_at = 0.0
+
+    def run(self, announce: Announce) -> None:
+        """Append what waits, as far as that goes quickly. ``announce`` is called with each ledger before.
+
+        Raises:
+            OSError: the spool cannot be listed now; what waits there goes on waiting.
+
+        """
+        began = time.monotonic()
+        self._due_at = began + LOOK_S
+        names = spool.listed(self._storage)
+        groups = spool.grouped(names)
+        if not groups:
+            self._stuck.clear()
+            return
+        share = allowed(DRAIN_S) / 2
+        progress = self._name(groups.pop("", []), groups, time.monotonic() + share)
+        deadline = time.monotonic() + share
+        self._stuck &= groups.keys()
+        in_time = True
+        for group in self._in_turn(groups):
+            in_time = time.monotonic() <= deadline
+            if not in_time:
+                break
+            self._stuck.discard(group)
+            progress |= self._drain(groups[group], deadline, announce)
+            self._last = group
+        self._take_away(name for name in names if name.endswith(spool.UNFINISHED))
+        now = time.monotonic()
+        self._round_s += now - began
+        if in_time:
+            self._due_at = 0.0 if progress else now + self._round_s * REST
+            self._round_s = 0.0
+        else:
+            self._due_at = 0.0
+
+    def _name(self, names: Iterable[str], groups: dict[str, list[str]], deadline: float) -> bool:
+        """Give lines of earlier versions names that say their ledger, and add them to the groups."""
+        progress = False
+        for name in names:
+            if name in self._damaged:
+                continue
+            if time.monotonic() > deadline:
+                break
+            for line in spool.read_waiting([self._storage.spool_dir / name]):
+                if line.is_damaged:
+                    self._damaged.add(name)
+                    continue
+                group = spool.group_of(line.ledger)
+                os.replace(line.path, line.path.with_name(f"{group}-{name}"))
+                groups.setdefault(group, []).append(f"{group}-{name}")
+                progress = True
+        return progress
+
+    def _in_turn(self, groups: Iterable[str]) -> list[str]:
+        """Return the groups in the order of their turn; first those that were not stuck when last tried."""
+        order = sorted(groups)
+        stuck = [each for each in order if each in self._stuck]
+        return [
+            *(each for each in order if each not in self._stuck),
+            *(each for each in stuck if each > self._last),
+            *(each for each in stuck if each <= self._last),
+        ]
+
+    def _drain(self, names: Iterable[str], deadline: float, announce: Announce) -> bool:
+        """Bring the lines of one group into their ledger until that fails; return whether any got there."""
+        progress = False
+        lines, number = self._read(names), 1  # one alone shows whether the ledger can be written
+        ledgers = set[Path]()
+        while together := list(islice(lines, number)):
+            number = TOGETHER
+            ledger = together[0].ledger
+            if any(line.ledger != ledger for line in together):  # two ledgers of one checksum
+                together = [line for line in together if line.ledger == ledger]
+            ledgers.add(ledger)
+            try:
+                announce(ledger)
+                append(ledger, b"".join(line.line for line in together), 0.0)
+            except OSError:
+                self._stuck.add(spool.group_of(ledger))
+                break  # this ledger cannot be written yet; others may
+            for line in together:
+                with suppress(FileNotFoundError):  # another process brought it too: it is counted once
+                    line.path.unlink()
+            progress = True
+            if time.monotonic() > deadline:
+                break
+        for ledger in ledgers:
+            close(ledger)  # it may lie on a disk that this process has nothing else to do with
+        return progress
+
+    def _read(self, names: Iterable[str]) -> Iterator[Waiting]:
+        paths = (self._storage.spool_dir / name for name in names if name not in self._damaged)
+        for line in spool.read_waiting(paths):
+            if line.is_damaged:
+                self._damaged.add(line.path.name)
+            else:
+                yield line
+
+    def _take_away(self, names: Iterable[str]) -> None:
+        """Delete what a process began to write and was stopped at, long ago."""
+        for name in names:
+            path = self._storage.spool_dir / name
+            with suppress(FileNotFoundError):
+                if time.time() - path.lstat().st_mtime > LEFT_S:
+                    path.unlink()
