@@ -47,6 +47,7 @@ from scripts.faults import (
     power_cut,
     signals,
     stopped_holder,
+    store_model,
     syscall_faults,
 )
 
@@ -67,8 +68,9 @@ SHORT: dict[str, tuple[ModuleType, str]] = {
     "signals": (signals, "--interrupts 300 --rounds 2"),
     "cancellation": (cancellation, "--rounds 60"),
     "power cut": (power_cut, "--states 24"),
+    "store model": (store_model, "--sequences 6 --steps 12 --raw"),
 }
-AWAITED = {"new jobs", "lifecycle", "signals", "cancellation", "power cut"}
+AWAITED = {"new jobs", "lifecycle", "signals", "cancellation", "power cut", "store model"}
 """What fails on the index and holds on the store that takes its place."""
 
 LONG: dict[str, tuple[ModuleType, str]] = {
@@ -86,6 +88,7 @@ LONG: dict[str, tuple[ModuleType, str]] = {
     "signals": (signals, ""),
     "cancellation": (cancellation, ""),
     "power cut": (power_cut, ""),
+    "store model": (store_model, ""),
 }
 BENCHMARKS = (
     gate,
