@@ -207,11 +207,10 @@ def storm(place: Place, profile: Path, seed: int, interrupts: int, threaded: boo
     one.go(interrupts, threaded)
     # Of the process itself: what another connection of it would find.
     gc.collect()
-    run.open_transactions = sum(
-        connection.in_transaction
-        for connection in gc.get_objects()
-        if isinstance(connection, sqlite3.Connection)
-    )
+    for connection in gc.get_objects():
+        if isinstance(connection, sqlite3.Connection):
+            with contextlib.suppress(sqlite3.ProgrammingError):  # a closed one, or another thread's
+                run.open_transactions += connection.in_transaction
     one.tracker.close()
     del one
     gc.collect()
