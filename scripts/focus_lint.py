@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from shared.costs.demo.writing import write_sample
 from shared.costs.exchange.exports import Context, export_named
 from shared.costs.exchange.source import Indexed
-from shared.costs.index.index import Index
 from shared.costs.rollup import Query
+from shared.costs.store.store import Store
 
 CRITERIA = "USAGE_MEASUREMENT_SUPPORTED,TAGGING_SUPPORTED,ACCOUNT_NAMING_SUPPORTED"
 
@@ -38,8 +38,8 @@ def exported(folder: Path) -> list[Path]:
     """Write the sample history as FOCUS 1.2 and 1.4."""
     sample = write_sample(folder / "sample", datetime(2026, 11, 22, 9, 30, tzinfo=UTC))
     targets = []
-    with Index.open(sample.storage) as index:
-        index.registry.add(sample.jobs)
+    with Store.of(sample.storage) as index:
+        index.add(path for path, _ in sample.jobs)
         for name in ("focus-1.2", "focus-1.4"):
             target = folder / f"{name}.csv"
             rows = export_named(name).write(Indexed(index, Query()), target, Context())

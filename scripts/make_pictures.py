@@ -68,7 +68,7 @@ def history() -> Iterator[tuple[Workspace, str]]:
     with TemporaryDirectory() as folder:
         sample = write_sample(Path(folder) / "cost-demo", DAY)
         with Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace:
-            workspace.index.registry.add(sample.jobs)
+            workspace.index.add(path for path, _ in sample.jobs)
             yield workspace, str(Path(folder).resolve())
 
 

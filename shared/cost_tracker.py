@@ -38,10 +38,6 @@ __all__ = [
     "normalize_model_name",
 ]
 
-INDEX_PATIENCE_S = 0.25
-"""How long one call of a tracker may spend on ledgers that the index has not seen yet."""
-
-
 Stream = TypeVar("Stream")
 
 
@@ -75,7 +71,7 @@ class CostTracker:
         *,
         profile_path: str | Path | None = None,
     ) -> None:
-        workspace = Workspace(cost_storage_path, profile_path, patience_s=INDEX_PATIENCE_S)
+        workspace = Workspace(cost_storage_path, profile_path)
         job = job_context(job_dir, user_id, workspace.storage, workspace.environ)
         self._session = Session(workspace, job)
 

@@ -23,7 +23,6 @@ from typing import Any
 from scripts.bench.harness import Measured, Row, interleaved, show
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
-from shared.costs.index.index import Index
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
@@ -35,6 +34,7 @@ from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store.holds import LocalHolds
 from shared.costs.store.presence import presence_in
+from shared.costs.store.store import Store
 
 PROFILE = b"""
 budget: {monthly_limit_usd: 1000000, daily_limit_usd: 100000, job_limit_usd: 10000, block_at_limit: true}
@@ -50,7 +50,7 @@ class Caller:
     def __init__(self, folder: Path, job: str) -> None:
         self.storage = CostStorage(folder / "costs")
         self.storage.prepare()
-        self.index = Index.open(self.storage)
+        self.index = Store.of(self.storage)
         self.gate = Gate(
             LocalHolds(self.index, presence_in(self.storage.writers_dir), lambda: datetime.now(UTC)),
             clock=lambda: datetime.now(UTC),
@@ -58,7 +58,7 @@ class Caller:
         )
         self.job = JobRef(job, folder / job / LEDGER_NAME)
         self.job.ledger.parent.mkdir(exist_ok=True)
-        self.index.register(self.job.ledger, job)
+        self.index.note(self.job.ledger)
         self.profile: Profile = parse_profile(PROFILE, Path("profile.yaml"))
         self.hold: Hold | None = None
 

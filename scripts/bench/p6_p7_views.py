@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import END, USERS, History, kept
-from shared.costs.index.index import Index
+from shared.costs.store.store import Store
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"
 MONTH = f"{END:%Y-%m}"
@@ -34,7 +34,7 @@ def prepared(root: Path, entries: int, jobs: int) -> History:
     history = kept(root, entries, jobs)
     if history.storage.index_path.exists():
         return history
-    with Index.open(history.storage) as index:
+    with Store.of(history.storage) as index:
         index.rebuild(
             lambda done, whole: print(f"\r{root.name}: {100 * done // whole} %", end="", file=sys.stderr)
         )

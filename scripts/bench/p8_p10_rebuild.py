@@ -22,8 +22,8 @@ import duckdb
 
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import History, make
-from shared.costs.index.index import Index
 from shared.costs.rollup import Query
+from shared.costs.store.store import Store
 
 COLUMNS = (
     "{id: 'VARCHAR', timestamp: 'TIMESTAMP', user_id: 'VARCHAR', stage: 'VARCHAR', service: 'VARCHAR', "
@@ -50,7 +50,7 @@ def scan(history: History, columns: str = "") -> None:
 
 def rebuild(history: History) -> None:
     """Build the index, and check what it says."""
-    with Index.open(history.storage) as index:
+    with Store.of(history.storage) as index:
         index.rebuild()
         [group] = index.groups((), Query())
     if (group.totals.calls, group.totals.cost) != (history.entries, history.cost):

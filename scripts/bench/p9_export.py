@@ -22,8 +22,8 @@ from statistics import median
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import History, make
 from shared.costs.exchange.columns import COLUMNS
-from shared.costs.index.index import Index
 from shared.costs.model import USAGE_FIELDS
+from shared.costs.store.store import Store
 
 TARGET = 2.0
 PROGRAM = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"
@@ -109,7 +109,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         history = make(Path(folder), given.entries, given.jobs)
-        with Index.open(history.storage) as index:
+        with Store.of(history.storage) as index:
             index.catch_up_all()
         rows = [
             *compare(history, "csv", "FORMAT csv, HEADER", given.rounds),

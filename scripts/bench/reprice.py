@@ -23,7 +23,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.costs.index.index import Index
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, Usage
@@ -31,6 +30,7 @@ from shared.costs.money import Nanos
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
 from shared.costs.storage import LEDGER_NAME, CostStorage
+from shared.costs.store.store import Store
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
@@ -85,8 +85,8 @@ def make(root: Path, entries: int, jobs: int, seed: int) -> History:
     history.storage.prepare()
     (root / "profile.yaml").write_text("timezone: UTC\n")
     (root / "prices.yaml").write_text(PRICES)
-    with Index.open(history.storage) as index:
-        index.add_ledgers_under(root / "jobs")
+    with Store.of(history.storage) as index:
+        index.add_under(root / "jobs")
     return history
 
 
@@ -151,7 +151,7 @@ def check_ledgers(history: History) -> int:
 
 def check_sums(history: History) -> None:
     """Check the sum over all ledgers, to the nano-dollar."""
-    with Index.open(history.storage) as index:
+    with Store.of(history.storage) as index:
         (group,) = index.groups((), Query())
     check(group.totals.cost, Nanos(history.after), "the sum")
     check(group.totals.unpriced_calls, 0, "calls without a price")

@@ -45,3 +45,9 @@ def allowed(wait_s: float) -> float:
     if end is None:
         return wait_s
     return min(wait_s, max(end - time.monotonic(), BRIEF_S))
+
+
+def remaining() -> float | None:
+    """Return how many seconds the call of this thread has left; ``None`` where nothing bounds it."""
+    end: float | None = getattr(_here, "end", None)
+    return None if end is None else max(end - time.monotonic(), BRIEF_S)

@@ -49,6 +49,11 @@ class CostStorage(NamedTuple):
         return cls(Path(os.path.realpath(path)))
 
     @property
+    def sums_path(self) -> Path:
+        """The sums: derived from the ledgers, may be deleted."""
+        return self.root / "sums.db"
+
+    @property
     def index_path(self) -> Path:
         """The index: derived from the ledgers, may be deleted."""
         return self.root / "index.db"
@@ -93,6 +98,20 @@ class CostStorage(NamedTuple):
         """
         for path in (self.root, self.spool_dir, self.writers_dir, self.unassigned_ledger.parent):
             secure_directory(path)
+
+
+def job_id_of(directory: Path) -> str:
+    """Return the id of the job in a resolved directory: its name, with unprintable characters as ``_``.
+
+    Raises:
+        ValueError: the directory has no name, as ``/`` has none.
+
+    >>> job_id_of(Path("/data/out/2026-11-22/job-20261122-rpatel-0001"))
+    'job-20261122-rpatel-0001'
+    """
+    if not directory.name:
+        raise ValueError(f"{directory} cannot be a job directory: a job's id is the directory's name")
+    return "".join(c if c.isprintable() else "_" for c in directory.name)
 
 
 def _user_data_folder(environ: Mapping[str, str]) -> Path:

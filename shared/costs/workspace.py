@@ -22,9 +22,9 @@ from .storage import CostStorage
 if TYPE_CHECKING:
     from .budgets.gate import Gate
     from .budgets.port import Holds, Notices
-    from .index.index import Index
     from .pricing.catalogue import Catalogue
     from .profile.types import Profile
+    from .store.store import Store
 
 Clock = Callable[[], datetime]
 
@@ -42,14 +42,10 @@ def utc_now() -> datetime:
 
 
 class LoadedProfile(NamedTuple):
-    """The profile in force, and why it is not the user's own where ``fault`` is set.
-
-    ``loosened`` says which limits that blocked an edit of the last day has let go.
-    """
+    """The profile in force, and why it is not the user's own where ``fault`` is set."""
 
     profile: Profile
     fault: ProfileError | None = None
-    loosened: tuple[str, ...] = ()
 
     @property
     def described(self) -> str:
@@ -82,8 +78,6 @@ class Workspace:
         profile_path: the profile file; ``None`` for the environment's or the usual places.
         environ: the environment variables; ``None`` for this process's own.
         clock: where the present time comes from, in UTC.
-        patience_s: how long one look at the ledgers may take, in seconds; ``None`` for as long as
-            it needs. What is not looked at then is said and looked at the next time.
 
     """
 
@@ -94,19 +88,17 @@ class Workspace:
         *,
         environ: Mapping[str, str] | None = None,
         clock: Clock = utc_now,
-        patience_s: float | None = None,
     ) -> None:
         self.environ = os.environ if environ is None else environ
         self.storage = CostStorage.locate(cost_storage_path, self.environ)
         self.clock = clock
-        self._patience_s = patience_s
         self._profile_argument = profile_path
         self._profile: tuple[object, LoadedProfile] | None = None
-        self._place: _Look | None = None
+        self._profile_path: Path | None = None
         self._prices_path: Path | None = None
         self._versions: dict[Path | None, _Look] = {}
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
-        self._index: Index | None = None
+        self._index: Store | None = None
         self._gate: Gate | None = None
         self._lock = lock_of(self, "_lock")
 
@@ -119,25 +111,13 @@ class Workspace:
     @property
     def profile_path(self) -> Path | None:
         """Where the profile lies, or would be read from; ``None`` when there is no file."""
-        now, edits = time.monotonic(), small_file.edits()
-        look = self._place
-        # One that was found stays the one; where there is none, there may be one later.
-        if look is None or (look.version is None and (now >= look.until or edits != look.edits)):
-            look = self._place = _Look(now + LOOK_S, edits, self._found_profile())
-        return look.version  # type: ignore[return-value]  # what was found just there
+        if self._profile_path is None:
+            from .profile import find_profile
 
-    def _found_profile(self) -> Path | None:
-        from .memory import Memory
-        from .profile import blocked_before, find_profile
-
-        memory = Memory(self.storage.profile_memory)
-        return find_profile(
-            self._profile_argument,
-            self.environ,
-            Path.cwd(),
-            self.storage.root,
-            lambda path: blocked_before(path, memory),
-        )
+            self._profile_path = find_profile(
+                self._profile_argument, self.environ, Path.cwd(), self.storage.root
+            )
+        return self._profile_path
 
     def loaded_profile(self) -> LoadedProfile:
         """Return the profile in force; the defaults, with the fault, when the file is refused.
@@ -228,15 +208,15 @@ class Workspace:
         return LocalNotices(self.index.state)
 
     @property
-    def index(self) -> Index:
-        """The index of this storage's ledgers, opened once."""
+    def index(self) -> Store:
+        """The sums of this storage's ledgers, which all that use it in this process share."""
         with self._lock:
             if self._index is None:
-                from .index.index import Index
+                from .store.store import Store
 
-                with suppress(OSError):  # the index says what it cannot use, when it is used
+                with suppress(OSError):  # the store says what it cannot use, when it is used
                     self.storage.prepare()
-                self._index = Index.open(self.storage, patience_s=self._patience_s)
+                self._index = Store.of(self.storage)
             return self._index
 
     @property
@@ -260,11 +240,10 @@ class Workspace:
 
 def _load_profile(path: Path | None, storage: CostStorage) -> LoadedProfile:
     from .memory import Memory
-    from .profile import load_profile, load_remembered
+    from .profile import load_profile
 
     try:
-        remembered = load_remembered(path, Memory(storage.profile_memory))
-        return LoadedProfile(remembered.profile, None, remembered.loosened)
+        return LoadedProfile(load_profile(path, Memory(storage.profile_memory)))
     except ProfileError as fault:
         return LoadedProfile(load_profile(None), fault)
 

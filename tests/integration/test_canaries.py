@@ -111,7 +111,7 @@ def test_no_file_holds_a_canary(
 ) -> None:
     with careless(tmp_path) as job:
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        assert {path.name for path in files} >= {LEDGER_NAME, "index.db", "state.db"}
+        assert {path.name for path in files} >= {LEDGER_NAME, "sums.db", "ledgers.journal"}
         assert {path.name: found for path in files if (found := leaks(path.read_bytes()))} == {}
         assert b"[redacted]" in (job / LEDGER_NAME).read_bytes()
     out, err = capfd.readouterr()

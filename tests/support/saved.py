@@ -22,4 +22,4 @@ def save(entries: Iterable[Entry], folder: Path, workspace: Workspace) -> None:
         ledger.parent.mkdir(parents=True)
         ledger.write_bytes(b"".join(lines))
         found.append((ledger, name))
-    workspace.index.registry.add(found)
+    workspace.index.add(path for path, _ in found)

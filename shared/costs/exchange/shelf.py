@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import CostError
-from ..index.index import Index
 from ..ledger.line import encode
 from ..ledger.writer import append
 from ..model import Entry
-from ..tracking.context import job_id_of
+from ..store.store import Store
 
 BATCH: Final = 500
 """So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
@@ -25,7 +24,7 @@ class NotWritten(CostError):
 class Shelf:
     """Writes entries into ledgers in batches, each batch of a ledger whole and synced."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Store) -> None:
         self._index = index
         self._waiting: dict[Path, list[bytes]] = {}
         self._ids: set[str] = set()
@@ -54,7 +53,7 @@ class Shelf:
 
         """
         for ledger, lines in self._waiting.items():
-            self._index.register(ledger, job_id_of(ledger.parent))
+            self._index.note(ledger)
             try:
                 append(ledger, b"".join(lines), LOCK_TIMEOUT_S)
             except OSError as fault:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from ..index.index import Index
 from ..ledger.line import DamagedLine
 from ..model import Entry
 from ..rollup import Query
+from ..store.store import Store
 from .cells import Cells, cells_of, cells_of_line
 
 
@@ -52,7 +52,7 @@ class Missed(NamedTuple):
 class Indexed:
     """The entries of the ledgers that match a query. ``missed`` fills while they are read."""
 
-    index: Index
+    index: Store
     query: Query
     missed: list[Missed] = field(default_factory=list)
 

@@ -24,13 +24,15 @@ class Health(NamedTuple):
 
     ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
     not be used; ``waiting`` is how many entries could not be written to their ledgers yet;
-    ``prices_path`` is where a missing price would be added.
+    ``prices_path`` is where a missing price would be added. ``gone`` is how many ledgers are not there any
+    more, and what of them still counts, in nano-dollars.
     """
 
     problems: tuple[str, ...] = ()
     degraded: str | None = None
     prices_path: str = "prices.yaml"
     waiting: int = 0
+    gone: tuple[int, Nanos] = (0, ZERO)
 
 
 _THINGS: Final[Mapping[str, Thing]] = {
@@ -179,6 +181,10 @@ def incomplete(health: Health) -> Iterator[Note]:
         entries = plural(health.waiting, "entry waits outside its ledger", "entries wait outside the ledgers")
         text = f"{entries}, not counted yet; see cost-dashboard doctor"
         yield Note(f"cost tracking degraded: {text}", "warning")
+    number, cost = health.gone
+    if number:
+        ledgers = plural(number, "ledger is gone; its", "ledgers are gone; their")
+        yield Note(f"{ledgers} {format_usd(cost)} counts.")
     if health.degraded:
         yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
 

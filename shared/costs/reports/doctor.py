@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, NamedTuple
 
 from ..errors import CostError
-from ..index.catchup import GONE
 from ..ledger.spool import waiting
+from ..money import format_usd
 from ..notify.queue import status
 from ..periods import month
 from ..platform import loose_modes, runtime
@@ -102,8 +102,6 @@ def _profile(reader: Reader) -> Iterator[Finding]:
         else ("ok", "")
     )
     yield Finding("profile", "wrong" if state == "wrong" else "ok", loaded.described, remedy)
-    for change in loaded.loosened:
-        yield Finding("profile", "note", f"changed lately: {change}", "set it back if that was not meant")
     variable = reader.environ.get("COST_TRACKER_PROFILE")
     if variable and not Path(variable).expanduser().exists():
         yield Finding(
@@ -159,26 +157,25 @@ def _index(reader: Reader) -> Iterator[Finding]:
 
 def _ledgers(reader: Reader) -> Iterator[Finding]:
     found = reader.index.problems()
-    gone = [problem for problem in found if problem.why == GONE]
-    problems = [problem for problem in found if problem.why != GONE]
+    gone, unknown = reader.index.gone(), reader.index.unknown()
     remedy = "cost-dashboard verify; the line stays, its call can be logged again"
-    for problem in problems[:10]:
+    for problem in found[:10]:
         yield Finding("ledger", "wrong", str(problem), remedy)
-    if len(problems) > 10:
-        yield Finding("ledger", "wrong", f"{len(problems) - 10} more lines", "cost-dashboard verify")
-    if gone:
-        text = f"{plural(len(gone), 'ledger is', 'ledgers are')} gone: {gone[0].path}"
-        yield Finding(
-            "ledgers", "note", text, "put it back, if its entries are to be shown; its sums are kept"
-        )
-    if not found:
+    if len(found) > 10:
+        yield Finding("ledger", "wrong", f"{len(found) - 10} more lines", "cost-dashboard verify")
+    for ledger in gone[:10]:
+        text = f"{ledger.path} was {ledger.why}; its {format_usd(ledger.cost)} counts"
+        yield Finding("ledgers", "note", text, "put it back, if its entries are to be shown")
+    for path in unknown[:10]:
+        text = f"{path} is not known, and its calls are in no sum"
+        yield Finding("ledgers", "wrong", text, f"cost-dashboard rebuild-index --root {path.parent}")
+    if not found and not unknown and not gone:
         yield Finding("ledgers", "ok", "no damaged line")
 
 
 def _permissions(reader: Reader) -> Iterator[Finding]:
     """Say which ledgers other accounts can read or write."""
-    ledgers = [ledger.path for ledger in reader.index.registry.all()]
-    yield from open_to_others(ledgers)
+    yield from open_to_others(reader.index.ledgers())
 
 
 def _future(reader: Reader) -> Iterator[Finding]:

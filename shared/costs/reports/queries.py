@@ -33,6 +33,7 @@ def health(reader: Reader) -> Health:
         degraded=index.degraded,
         prices_path=str(reader.prices_path or "prices.yaml"),
         waiting=len(waiting_paths(reader.storage)),
+        gone=(len(gone := index.gone()), Nanos(sum(ledger.cost for ledger in gone))),
     )
 
 

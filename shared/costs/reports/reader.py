@@ -15,9 +15,9 @@ from .progress import Told
 if TYPE_CHECKING:
     from ..budgets.gate import Gate
     from ..budgets.port import Notices
-    from ..index.index import Index
     from ..pricing.catalogue import Catalogue
     from ..profile.types import Profile
+    from ..store.store import Store
 
 Progress = Callable[[str], AbstractContextManager[Told]]
 """Shows how far long work is: given a label, it yields what is called with the amounts done and in all."""
@@ -42,7 +42,7 @@ class Reader:
         self.progress = progress
 
     @property
-    def index(self) -> Index:
+    def index(self) -> Store:
         """The sums and entries of all known ledgers."""
         return self._workspace.index
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from .document import Column, Figure, Ref, Report, Table
 
 if TYPE_CHECKING:
-    from ..index.rebuild import Rebuilt
+    from ..store.build import Rebuilt
 
 _UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import WrongUsage
-from ..index.catchup import GONE
 from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
 from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineKind, Verifier
@@ -84,11 +83,12 @@ class VerifyFacts(NamedTuple):
     disagreements: Sequence[Disagreement] = ()
     waiting: int = 0
     prices: PriceAudit | None = None
+    unknown: Sequence[Path] = ()
 
     @property
     def exit_code(self) -> int:
         """1 for damage, an index or a charge that does not agree; else 3 when a ledger could not be read."""
-        wrong = any(not account.is_sound for account in self.accounts) or bool(self.disagreements)
+        wrong = any(not account.is_sound for account in self.accounts) or self.disagreements or self.unknown
         if wrong or (self.prices and self.prices.outcomes["differs"]):
             return 1
         return 3 if self.unread else 0
@@ -126,7 +126,7 @@ def _verified(reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, pri
         try:
             accounts.append(verifier.verify(ledger))
         except FileNotFoundError:
-            unread.append(Unread(ledger, GONE))
+            unread.append(Unread(ledger, "there is no such file"))
         except OSError as fault:
             unread.append(Unread(ledger, str(fault)))
         told(number + 1, len(chosen))
@@ -139,26 +139,33 @@ def _verified(reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, pri
         disagreements=disagreements,
         waiting=len(waiting_paths(reader.storage)),
         prices=_audit(reader, accounts) if prices else None,
+        unknown=reader.index.unknown() if ledgers is None else (),
     )
 
 
 def _registered(reader: Reader) -> list[Path]:
-    """Return the ledgers in the order they were registered, which decides where an id counts."""
-    reader.index.catch_up_all()  # drops the places that ledgers were moved away from
-    return [each.path for each in sorted(reader.index.registry.all(), key=lambda each: each.id)]
+    """Return the ledgers in the order in which they became known."""
+    return reader.index.ledgers()
 
 
 def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Disagreement], int]:
     reader.index.catch_up_all()
     sums = {Path(str(g.key[0])): g.totals for g in reader.index.groups(("ledger",), Query())}
+    moved = bool(reader.index.gone())
     still = [account for account in accounts if account.ledger.lstat().st_size == account.accounted]
     found = []
     for account in still:  # what was appended to since it was read says nothing
         indexed = sums.get(account.ledger, Totals())
-        if any(getattr(indexed, name) != getattr(account.totals, name) for name in _COMPARED):
+        differs = any(getattr(indexed, name) != getattr(account.totals, name) for name in _COMPARED)
+        if differs and not (moved and _all_counted(reader, account.ledger)):
             calls, cost = (indexed.calls, account.totals.calls), (indexed.cost, account.totals.cost)
             found.append(Disagreement(account.ledger, calls, cost))
     return found, len(still)
+
+
+def _all_counted(reader: Reader, ledger: Path) -> bool:
+    """Tell whether every call of a ledger counts, be it under what the ledger was before."""
+    return all(reader.index.find(entry.id) is not None for entry in _distinct(ledger))
 
 
 def _audit(reader: Reader, accounts: Sequence[Account]) -> PriceAudit:
@@ -265,6 +272,10 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
             "cost-dashboard rebuild-index",
             (str(one.ledger),),
         )
+    for path in facts.unknown:
+        remedy = f"cost-dashboard rebuild-index --root {path.parent}"
+        text = f"{path} lies beside known jobs, and its calls are in no sum"
+        yield Note(f"{text}. Remedy: {remedy}.", "critical", remedy, (str(path),))
     if facts.compared and not facts.disagreements:
         yield Note(f"The index agrees with the lines of {plural(facts.compared, 'ledger', 'ledgers')}.")
     if facts.waiting:
@@ -294,6 +305,7 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
                 for one in facts.disagreements
             ],
         },
+        "unknown_ledgers": [str(path) for path in facts.unknown],
         "spooled_lines": facts.waiting,
         "prices": None if facts.prices is None else _prices(facts.prices),
     }

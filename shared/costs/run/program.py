@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from ..capture.context import ATTEMPT_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE
 from ..errors import WrongUsage
-from ..index.index import Index
 from ..ledger.ids import new_id
 from ..model import Entry
 from ..rollup import Query, bucket_of
 from ..storage import CostStorage
+from ..store.store import Store
 from ..tracking.context import JOB_DIR_VARIABLE, USER_VARIABLE
 
 BOOTSTRAP: Final = Path(__file__).resolve().parent / "bootstrap"
@@ -118,7 +118,7 @@ def _terminal_reaches_both() -> bool:
         return False
 
 
-def next_attempt(index: Index, ledger: Path, stage: str | None) -> int | None:
+def next_attempt(index: Store, ledger: Path, stage: str | None) -> int | None:
     """Return the how-manieth attempt of its stage a program is: one more than the ledger has seen.
 
     ``None`` without a stage: then there is nothing that is done again.
@@ -129,7 +129,7 @@ def next_attempt(index: Index, ledger: Path, stage: str | None) -> int | None:
     return 1 + max((entry.attempt for entry in index.entries(Query(ledger=ledger, stage=stage))), default=0)
 
 
-def entries_of(index: Index, run: Run) -> list[Entry]:
+def entries_of(index: Store, run: Run) -> list[Entry]:
     """Return the entries that a run has left, in whichever ledgers."""
     index.catch_up_all()
     since = datetime.fromtimestamp(bucket_of(run.began), UTC)

@@ -1,1 +1,1 @@
-"""What was counted, and what is held: SQLite and the files of the cost storage stay inside."""
+"""What is derived from the ledgers, and what must outlive them. README.md explains it before the code."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..capture.context import WorkContext, work_context
-from ..storage import LEDGER_NAME, CostStorage
+from ..storage import LEDGER_NAME, CostStorage, job_id_of
 from .labels import user_name
 
 JOB_DIR_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
@@ -52,14 +52,3 @@ def job_context(
 def default_user(environ: Mapping[str, str]) -> str:
     """Return the user of this environment: ``COST_TRACKER_USER``, else ``"1"``."""
     return environ.get(USER_VARIABLE) or DEFAULT_USER
-
-
-def job_id_of(directory: Path) -> str:
-    """Return the id of the job in a resolved directory: its name, with unprintable characters as ``_``.
-
-    >>> job_id_of(Path("/data/out/2026-11-22/job-20261122-rpatel-0001"))
-    'job-20261122-rpatel-0001'
-    """
-    if not directory.name:
-        raise ValueError(f"{directory} cannot be a job directory: a job's id is the directory's name")
-    return "".join(c if c.isprintable() else "_" for c in directory.name)

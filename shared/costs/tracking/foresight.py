@@ -12,10 +12,10 @@ from ..budgets.limits import Crossing, Spending, foresee
 from ..periods import Period
 
 if TYPE_CHECKING:
-    from ..index.index import Index
+    from ..store.store import Store
 
 
-def foreseen(index: Index, spendings: Iterable[Spending], now: datetime) -> list[Crossing]:
+def foreseen(index: Store, spendings: Iterable[Spending], now: datetime) -> list[Crossing]:
     """Return the alerts of monthly limits that will be passed as days have been going.
 
     Nothing is foreseen before two weeks of days tell weekdays apart: an alert is told once, and must
@@ -25,7 +25,7 @@ def foreseen(index: Index, spendings: Iterable[Spending], now: datetime) -> list
     return [crossed for crossed in found if crossed is not None]
 
 
-def _foreseen(index: Index, spending: Spending, period: Period | None, now: datetime) -> Crossing | None:
+def _foreseen(index: Store, spending: Spending, period: Period | None, now: datetime) -> Crossing | None:
     if period is None:
         return None
     days = history_of(index, spending.limit.scope.owner, period, now)

@@ -21,7 +21,7 @@ from ..rollup import Query
 from ..workspace import Workspace
 from .call import Call
 from .charging import Settled, settle
-from .context import JobContext, job_id_of
+from .context import JobContext
 
 if TYPE_CHECKING:
     from ..pricing.catalogue import Catalogue
@@ -91,21 +91,21 @@ class Recording:
     def write(self, entry: Entry, ledger: Path, asked: Sequence[Query] = ()) -> Written:
         """Append a complete entry to a ledger and bring the index up to it."""
         line, index = encode(entry), self._workspace.index
-        known = index.register(ledger, entry.job_id)
+        known = index.note(ledger)
         recorded = self._recorder.record(ledger, line, entry.id)
         if recorded.place is None:
             log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
             return Written(in_ledger=False, known=known)
         if not known:
             log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
-        return Written(True, index.note_and_ask(ledger, entry, recorded.place, line, asked), known)
+        return Written(True, index.appended(ledger, entry, recorded.place, asked), known)
 
     def close(self) -> None:
         """Try once more to write what waits in memory."""
         self._recorder.close()
 
     def _announce(self, ledger: Path) -> bool:
-        return self._workspace.index.register(ledger, job_id_of(ledger.parent))
+        return self._workspace.index.note(ledger)
 
     def find(self, entry_id: str) -> Entry | None:
         """Return the recorded entry with this id, wherever its ledger lies."""

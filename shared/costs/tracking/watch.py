@@ -116,7 +116,6 @@ class BudgetWatch:
 
     def spendings(self, user_id: str | None) -> list[Spending]:
         """Return every limit that holds now with what was spent within it, tightest first."""
-        self._workspace.index.catch_up_all()
         profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
         limits = self._limits(profile, user_id or self._job.user_id, now)
         return tightest_first(self._answered(Questions(limits)))

@@ -21,7 +21,7 @@ from shared.costs.budgets import gate as gate_module
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError, StorageUnavailable
-from shared.costs.index.index import Index
+from shared.costs.index.state import StateDb
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
@@ -33,6 +33,7 @@ from shared.costs.rollup import JobRef
 from shared.costs.storage import CostStorage
 from shared.costs.store.holds import LocalHolds
 from shared.costs.store.presence import Presence
+from shared.costs.store.store import Store
 
 NOVEMBER = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BLOCKING = "budget: {monthly_limit_usd: 10, block_at_limit: true}\n"
@@ -49,7 +50,7 @@ class Bench:
     root: Path
     now: datetime = NOVEMBER
     gates: list[Gate] = field(default_factory=list)
-    indexes: list[Index] = field(default_factory=list)
+    indexes: list[Store] = field(default_factory=list)
     presences: list[Presence] = field(default_factory=list)
     kept: list[Hold] = field(default_factory=list)
 
@@ -61,7 +62,7 @@ class Bench:
 
     def new_gate(self) -> Gate:
         """Return a gate as another process would have it."""
-        index = Index.open(self.storage)
+        index = Store.of(self.storage)
         presence = Presence(self.storage.writers_dir)
         holds = LocalHolds(index, presence, lambda: self.now)
         gate = Gate(holds, clock=lambda: self.now, names=lambda s, m: f"{s}/{m}")
@@ -73,7 +74,7 @@ class Bench:
     def job(self, name: str = "job-1") -> JobRef:
         ledger = self.root / name / "cost_ledger.jsonl"
         ledger.parent.mkdir(exist_ok=True)
-        self.index.register(ledger, name)
+        self.index.note(ledger)
         return JobRef(name, ledger)
 
     def request(self, usd: str | None = "1", **values: Any) -> Request:
@@ -405,11 +406,9 @@ def test_what_many_dead_writers_left_is_counted_and_tidied_in_one_go(bench: Benc
             bench.spend("0.2", job=bench.job(f"many-{number}"))
 
     die(bench, write_many)
-    assert len(bench.index.registry.dead_writers()) == 1
     with pytest.raises(BudgetExceeded) as denied:
         bench.reserve("2.1")
     assert denied.value.denial.spent == from_usd(8)
-    assert bench.index.registry.dead_writers() == []
     bench.reserve("2")
 
 
@@ -721,7 +720,7 @@ def test_waiting_for_others_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyP
     bench.reserve("1")
     request, other = bench.request(), bench.new_gate()
     with (
-        bench.index.state.transaction(),
+        StateDb(bench.storage.state_path).transaction(),
         pytest.raises(BudgetGateUnavailable, match="another process holds it"),
     ):
         other.reserve(request, profile())
@@ -735,7 +734,7 @@ def test_a_settle_that_fails_is_made_up_for(
     other = bench.new_gate()
     hold = other.reserve(bench.request("6"), profile())
     bench.spend("1", hold)
-    with caplog.at_level("INFO"), bench.index.state.transaction():
+    with caplog.at_level("INFO"), StateDb(bench.storage.state_path).transaction():
         hold.recorded(from_usd(1))
         hold.close()
     assert "a reservation could not be settled yet" in caplog.text
@@ -775,8 +774,8 @@ def test_an_index_that_cannot_be_used_only_costs_time(bench: Bench) -> None:
     bench.spend("4")
     hold = bench.reserve("5")
     bench.index.close()
-    bench.storage.index_path.unlink()
-    bench.storage.index_path.mkdir()
+    bench.storage.sums_path.unlink()
+    bench.storage.sums_path.mkdir()
     with pytest.raises(BudgetExceeded) as denied:
         bench.reserve("2")
     assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(4), from_usd(5))

@@ -12,7 +12,6 @@ import pytest
 
 from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.spending import read_spendings
-from shared.costs.index.index import Index
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
@@ -22,6 +21,7 @@ from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import Dimension, Group, JobRef, Query
 from shared.costs.storage import CostStorage
+from shared.costs.store.store import Store
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -57,14 +57,14 @@ def read() -> Profile:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
+def index(tmp_path: Path) -> Iterator[Store]:
     storage = CostStorage(tmp_path / "costs")
     storage.prepare()
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         for usd, at, user, job, stage, model in SPENT:
             ledger = job_of(tmp_path, job).ledger
             ledger.parent.mkdir(exist_ok=True)
-            index.register(ledger, job)
+            index.note(ledger)
             entry = Entry(
                 id=new_id(),
                 timestamp=datetime.fromisoformat(f"{at}+00:00"),
@@ -85,7 +85,7 @@ def job_of(folder: Path, job: str) -> JobRef:
     return JobRef(job, folder / job / "cost_ledger.jsonl")
 
 
-def test_each_limit_bounds_its_own_spend(index: Index, tmp_path: Path) -> None:
+def test_each_limit_bounds_its_own_spend(index: Store, tmp_path: Path) -> None:
     index.catch_up_all()
     limits = limits_for(read(), "u", NOW, job_of(tmp_path, "a"))
     spent = {str(s.limit.scope): s.spent // 10**9 for s in read_spendings(limits, index, names)}
@@ -103,7 +103,7 @@ def test_each_limit_bounds_its_own_spend(index: Index, tmp_path: Path) -> None:
     }
 
 
-def test_a_question_that_several_limits_share_is_asked_once(index: Index, tmp_path: Path) -> None:
+def test_a_question_that_several_limits_share_is_asked_once(index: Store, tmp_path: Path) -> None:
     asked: Counter[object] = Counter()
 
     class Counting:

@@ -87,10 +87,8 @@ def test_doctor_tells_of_open_and_of_moved_ledgers(jobs: Path, dashboard: Dashbo
     gone.rename(jobs.parent / "archived")
     found = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}
     assert found["permissions"]["remedy"] == f"chmod go-rwx {jobs / JOB / 'cost_ledger.jsonl'}"
-    assert (found["ledgers"]["state"], found["ledgers"]["found"]) == (
-        "note",
-        f"1 ledger is gone: {gone}/cost_ledger.jsonl",
-    )
+    assert found["ledgers"]["state"] == "note"
+    assert found["ledgers"]["found"].startswith(f"{gone}/cost_ledger.jsonl was deleted or moved away; its $")
 
 
 def test_what_waits_outside_its_ledger_is_told_with_every_budget(

@@ -104,7 +104,7 @@ def test_an_index_that_disagrees_is_told(
     tmp_path: Path, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_october(tmp_path / "jobs")
-    monkeypatch.setattr("shared.costs.index.index.Index.groups", lambda *_: [])
+    monkeypatch.setattr("shared.costs.store.store.Store.groups", lambda *_: [])
     found = dashboard("verify", "--json")
     assert found.code == 1
     assert len(found.json()["index"]["disagreements"]) == 3

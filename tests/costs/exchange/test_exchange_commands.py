@@ -16,12 +16,12 @@ from shared.costs.exchange.exports import exports
 from shared.costs.exchange.importing import Importer, Source
 from shared.costs.exchange.imports import import_for
 from shared.costs.exchange.shelf import BATCH, NotWritten, Shelf
-from shared.costs.index.index import Index
 from shared.costs.ledger.line import encode
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
+from shared.costs.store.store import Store
 
 HISTORY = """\
 time,model,input_tokens,output_tokens,cost,job,mood
@@ -55,7 +55,7 @@ def asked(capsys: pytest.CaptureFixture[str], *words: object) -> Any:
 
 
 def entries_of(storage: CostStorage) -> list[Entry]:
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         return sorted(index.entries(Query()), key=lambda one: one.id)
 
 
@@ -77,7 +77,7 @@ def test_a_history_comes_in_once(
         ("ana", "job-2"),
         ("ana", "imported-Old-laptop"),
     }
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         assert len(index.jobs(Query(job_id="job-1"))) == 1
     code, again = asked(capsys, "import", history)
     assert (again["added"], again["known"]) == (0, 3)
@@ -205,7 +205,8 @@ def test_what_misses_a_ledger_says_so_and_ends_with_3(
     assert run(command) == 3
     told = capsys.readouterr().err
     assert "incomplete: the entries of 1 ledger are missing: " in told.replace("\n", " ")
-    assert "cannot be read: No such file or directory; see cost-dashboard verify" in told.replace("\n", " ")
+    why = "deleted or moved away; its sums are kept, its entries cannot be shown"
+    assert f"cannot be read: {why}; see cost-dashboard verify" in told.replace("\n", " ")
     assert 0 < len((tmp_path / "all").read_text()) < len(whole)
 
 
@@ -222,7 +223,7 @@ def test_a_query_that_is_no_select_is_wrong_usage(
 
 def test_batches_are_written_whole_and_known_before_they_are(storage: CostStorage, tmp_path: Path) -> None:
     ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         shelf = Shelf(index)
         for number in range(BATCH + 1):
             one = entry(number + 1)
@@ -241,7 +242,7 @@ def test_a_ledger_that_cannot_be_written_stops_the_import_and_a_rerun_adds_the_r
     blocked.parent.mkdir(parents=True)
     blocked.write_text("in the way")
     source = Source(history, import_for(history), "old")
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         importer = Importer(source, storage, Catalogue.load(), Shelf(index))
         with pytest.raises(NotWritten, match="cannot be written to"):
             importer.run()
@@ -263,7 +264,7 @@ def test_an_interrupted_import_is_taken_up_again_and_doubles_nothing(
         if rows > BATCH:
             raise KeyboardInterrupt
 
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         with pytest.raises(KeyboardInterrupt):
             Importer(source, storage, Catalogue.load(), Shelf(index), progress=interrupted).run()
         tally = Importer(source, storage, Catalogue.load(), Shelf(index)).run()
@@ -275,7 +276,7 @@ def test_an_entry_that_is_known_from_its_own_ledger_is_not_taken_again(
     storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
-    with Index.open(storage) as index:
+    with Store.of(storage) as index:
         shelf = Shelf(index)
         shelf.write(ledger, entry())
         shelf.flush()

@@ -25,7 +25,6 @@ from shared.costs.exchange.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
 from shared.costs.exchange.source import Indexed, Listed
-from shared.costs.index.index import Index
 from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, seal
 from shared.costs.ledger.writer import append
 from shared.costs.model import Entry, Usage
@@ -33,6 +32,7 @@ from shared.costs.money import from_json_number, from_usd
 from shared.costs.replacing import CannotWrite, replacing
 from shared.costs.rollup import Query, Totals
 from shared.costs.storage import LEDGER_NAME, CostStorage
+from shared.costs.store.store import Store
 
 
 def written(name: str, given: list[Entry], folder: Path) -> Path:
@@ -473,8 +473,8 @@ def test_exports_from_the_index_are_those_of_its_entries(tmp_path: Path) -> None
         [entry(n, user_id="ana" if n % 2 else "kim") for n in range(1, 6)],
         tmp_path / "job-1" / LEDGER_NAME,
     )
-    with Index.open(CostStorage(tmp_path / "storage")) as index:
-        index.register(ledger, "job-1")
+    with Store.of(CostStorage(tmp_path / "storage")) as index:
+        index.note(ledger)
         append(ledger, b"".join(map(encode, given)), 1.0)
         index.catch_up(ledger)
         damaged = ledger.read_bytes().replace(b'"ana"', b'"anb"', 1)

@@ -7,11 +7,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from shared.costs.budgets.port import Held, HoldState, Logged, Reservation
-from shared.costs.index.rebuild import Rebuilt
 from shared.costs.money import from_usd
 from shared.costs.reports.doctor import DoctorFacts, Finding, doctor_report
 from shared.costs.reports.rebuilt import rebuilt_report
 from shared.costs.reports.reservations import reservations_report
+from shared.costs.store.build import Rebuilt
 from tests.support.golden import check_report
 
 NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)

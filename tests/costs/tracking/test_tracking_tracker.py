@@ -17,7 +17,7 @@ import pytest
 
 from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
 from shared.costs import workspace
-from shared.costs.index.staging import SETTLE_AT
+from shared.costs.store.store import RECENT_LINES
 from shared.user_profile import UserProfile
 
 
@@ -297,14 +297,15 @@ def test_sums_too_large_for_the_index_do_not_stop_recording(
 ) -> None:
     with CostTracker(job_dir) as tracker:
         tracker.log_usage("openai", "gpt-4o", 1000, 200)
-        with sqlite3.connect(cost_home / "index.db", isolation_level=None) as other:
-            other.execute("UPDATE sums SET cost = ?", (2**63 - 1,))
+        with sqlite3.connect(cost_home / "sums.db", isolation_level=None) as other:
+            for table in ("cells", "days", "spend"):
+                other.execute(f"UPDATE {table} SET cost = ?", (2**63 - 1,))
         other.close()
-        for number in range(2 * SETTLE_AT):
+        for number in range(2 * RECENT_LINES):
             tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id=f"call-{number}")
         with tracker.stage("06_asr"):
             tracker.log_usage("openai", "gpt-4o", 1000, 200)
-    assert len((job_dir / "cost_ledger.jsonl").read_bytes().splitlines()) == 2 + 2 * SETTLE_AT
+    assert len((job_dir / "cost_ledger.jsonl").read_bytes().splitlines()) == 2 + 2 * RECENT_LINES
     assert "the budgets cannot be checked: the sums are too large" in caplog.text
     assert "what was spent cannot be told: the sums are too large" in "".join(capsys.readouterr())
 

@@ -43,7 +43,7 @@ def command(app: App, directory: Path, seed: int) -> None:
     now = app.workspace.clock()
     sample = write_sample(directory, now, seed)
     with Workspace(sample.storage.root, sample.profile, environ=app.workspace.environ) as workspace:
-        workspace.index.registry.add(sample.jobs)
+        workspace.index.add(path for path, _ in sample.jobs)
         workspace.index.catch_up_all()
     app.show(_report(sample, now))
 

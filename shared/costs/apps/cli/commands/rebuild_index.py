@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from ....errors import WrongUsage
-from ....index.index import Index
-from ....index.rebuild import Rebuilt
 from ....reports.progress import Told
 from ....reports.rebuilt import rebuilt_report
 from ....rollup import Query
 from ....storage import LEDGER_NAME
+from ....store.build import Rebuilt
+from ....store.store import Store
 from ..app import App, dashboard_command
 from ..progress import share_bar
 
@@ -45,20 +45,20 @@ def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
         if not root.is_dir():
             raise WrongUsage(f"{root} is no directory")
     index = app.workspace.index
-    added = sum(index.add_ledgers_under(root.resolve()) for root in roots)
+    added = sum(index.add_under(root.resolve()) for root in roots)
     with share_bar("Rebuilding") as told:
         found = _some(index, paths, told) if paths else index.rebuild(told)
     app.show(rebuilt_report(found, added))
     return 1 if found.unread else 0
 
 
-def _some(index: Index, paths: Sequence[Path], told: Told) -> Rebuilt:
+def _some(index: Store, paths: Sequence[Path], told: Told) -> Rebuilt:
     """Take these ledgers out and in again, and register those that are new."""
     ledgers = [(path / LEDGER_NAME if path.is_dir() else path).resolve() for path in paths]
     entries, size, unread = 0, 0, list[tuple[Path, str]]()
     for number, ledger in enumerate(ledgers):
         if ledger.is_file():
-            index.registry.add([(ledger, ledger.parent.name)])
+            index.add([ledger])
             index.rebuild_ledger(ledger)
             entries += sum(1 for _ in index.lines(Query(ledger=ledger)))
             size += ledger.stat().st_size

@@ -1,0 +1,312 @@
+"""Which ledgers there are, and bringing the sums up to all of them.
+
+A process *notes* a ledger before it first appends to it: one record, durable, in a journal that needs no
+database, no lock and no other process. From the note on the ledger is known, and looked at as long as its
+writer lives. It is left alone only when, in this order, its writer was found dead (the kernel unlocked its
+file in ``writers/``), it was read to its end, it was synced (its writer may not have come to it), and the
+sums were committed. Whatever of that is lost, the ledger is looked at again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from .. import platform
+from ..errors import CostError, StorageUnavailable
+from ..storage import CostStorage
+from . import tables
+from .database import WAIT_S, Database
+from .intake import Intake, Kept, new_row
+from .journal import Journal, SecureFile
+from .presence import Presence
+from .tables import LedgerRow
+
+NOBODY: Final = b"-"
+"""In place of the writer: the ledger is known, and nobody says that he writes to it."""
+
+TURN_S: Final = 0.005
+"""How long each look may take over ledgers that nobody writes to, one after the other, in seconds."""
+
+STEP_S: Final = 0.02
+"""How long one transaction may go on to the next ledger, in seconds."""
+
+
+class Known:
+    """The notes of ledgers. Thread-safe; a forked child notes for itself."""
+
+    def __init__(self, storage: CostStorage, presence: Presence) -> None:
+        self._path = storage.root / "ledgers.journal"
+        self._presence = presence
+        self._journal = Journal(self._path)
+        self._noted: dict[bytes, object] = {}
+        self._unnoted: set[bytes] = set()
+        """Ledgers of this process that could not be noted: no other process knows them."""
+
+    def note(self, path: bytes) -> None:
+        """Make a ledger known, and known as written to by this process; durable, done once.
+
+        Done again after a fork, and when the notes or this process's file were deleted.
+
+        Raises:
+            OSError: it cannot be written; the next call tries again.
+
+        """
+        try:
+            writer = self._presence.name()
+            if self._noted.get(path) != (writer, _inode(self._path)):
+                self._journal.append(writer.encode() + b" " + path)
+                self._noted[path] = (writer, _inode(self._path))
+                self._unnoted.discard(path)
+        except (OSError, CostError):
+            self._unnoted.add(path)
+            raise
+
+    def add(self, paths: Iterable[bytes]) -> None:
+        """Make ledgers known that were found somewhere.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        if records := [NOBODY + b" " + path for path in paths]:
+            self._journal.append(*records)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was ever noted here."""
+        return self._path.exists()
+
+    def go_on_from(self, db: sqlite3.Connection) -> None:
+        """Read on where the sums have read to."""
+        self._journal.go_on(*_position(db))
+
+    def new_paths(self) -> list[bytes]:
+        """Return the ledgers noted since the last time.
+
+        Raises:
+            OSError: the notes cannot be read.
+
+        """
+        return [path for _, path in map(_parts, self._journal.read())] + list(self._unnoted)
+
+    def learn(self, db: sqlite3.Connection) -> None:
+        """Bring the notes into the sums, within a write transaction; put back what the notes have lost.
+
+        Raises:
+            OSError: the notes cannot be read.
+
+        """
+        journal, known = Journal(self._path), _position(db)
+        journal.go_on(*known)
+        records = journal.read()
+        if known[:2] != (0, 0) and journal.position[:2] != known[:2]:  # deleted or replaced
+            self.add(row.path for row in tables.ledgers(db, "gone IS NULL"))
+            records += journal.read()
+        records += [NOBODY + b" " + path for path in list(self._unnoted)]
+        for writer, path in dict.fromkeys(map(_parts, records)):
+            row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
+            if writer == NOBODY:
+                db.execute("UPDATE ledgers SET is_read = 0 WHERE id = ?", (row.id,))
+            else:
+                db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (row.id, writer.decode()))
+        db.execute("UPDATE meta SET notes_device = ?, notes_inode = ?, notes_offset = ?", journal.position)
+
+    def has_news(self, db: sqlite3.Connection) -> bool:
+        """Tell whether there are notes that the sums do not have."""
+        if any(not tables.ledgers(db, "path = ? AND gone IS NULL", path) for path in list(self._unnoted)):
+            return True
+        try:
+            found = os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return _position(db)[0] != 0
+        return (found.st_dev, found.st_ino, found.st_size) != _position(db)
+
+
+def _parts(record: bytes) -> tuple[bytes, bytes]:
+    writer, _, path = record.partition(b" ")
+    return writer, path
+
+
+def _position(db: sqlite3.Connection) -> tuple[int, int, int]:
+    row = db.execute("SELECT notes_device, notes_inode, notes_offset FROM meta").fetchone()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def _inode(path: Path) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+class CatchUp:
+    """Brings one database of sums up to the ledgers."""
+
+    def __init__(self, storage: CostStorage, known: Known, presence: Presence) -> None:
+        self._storage = storage
+        self._known = known
+        self._presence = presence
+        self._kept = Kept(storage)
+        self._intake = Intake(self._kept)
+        self._turn: int | None = None
+        """Which ledger was looked at last in its turn, where the time did not last for all."""
+
+    def bring_up(
+        self,
+        sums: Database,
+        end: float | None,
+        *,
+        also: bytes | None = None,
+        turn: bool = True,
+        wait_s: float = WAIT_S,
+    ) -> int:
+        """Read what was appended to any ledger; return how many are left when the time is over.
+
+        Args:
+            sums: where it is added up.
+            end: an instant of ``time.monotonic``; ``None`` for reading to the end.
+            also: a ledger to look at whoever writes to it.
+            turn: whether ledgers to which nobody writes have their turn too.
+            wait_s: how long each transaction waits for another process's.
+
+        Raises:
+            StorageUnavailable: the sums cannot be used.
+
+        """
+        dead = self._dead(sums)
+        left = sums.read(lambda db: self._to_read(db, also, turn=turn))
+        if left:
+            while left := sums.write(lambda db, left=left: self._step(db, left), wait_s):  # type: ignore[misc]
+                if end is not None and time.monotonic() > end:
+                    return len(left)
+        elif self._turn is not None:
+            with suppress(StorageUnavailable):  # the next look begins where this one did
+                sums.write(lambda db: db.execute("UPDATE meta SET turn = ?", (self._turn,)))
+        for start in range(0, len(dead), 400):
+            sums.write(lambda db, some=dead[start : start + 400]: _sweep(db, some))  # type: ignore[misc]
+        for writer in dead:
+            with suppress(OSError):
+                self._presence.remove(writer)
+        return 0
+
+    # --- what is to be read
+
+    def _to_read(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
+        """Return ledgers that are not as the sums have them; an empty path stands for notes to be learnt."""
+        if self._has_news(db):
+            return [b""]
+        return self._unread(db, also, turn=turn)
+
+    def _has_news(self, db: sqlite3.Connection) -> bool:
+        begun = db.execute("SELECT is_begun FROM meta").fetchone()[0]
+        return not begun or self._known.has_news(db) or self._kept.is_lost(db)
+
+    def _unread(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
+        rows = tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
+        found = [row.path for row in rows if not row.is_read or _changed(row)]
+        if also is not None and also not in found:
+            found.append(also)
+        return found + (self._in_turn(db) if turn else [])
+
+    def _in_turn(self, db: sqlite3.Connection) -> list[bytes]:
+        """Look at ledgers to which nobody writes, for some milliseconds, from where the last look came to."""
+        until, found, self._turn = time.monotonic() + TURN_S, list[bytes](), None
+        [turn] = db.execute("SELECT turn FROM meta").fetchone()
+        settled = f"gone IS NULL AND NOT {tables.MAY_CHANGE}"
+        for where in (
+            f"{settled} AND id > ? ORDER BY id LIMIT 2000",
+            f"{settled} AND id <= ? ORDER BY id LIMIT 2000",
+        ):
+            for row in tables.ledgers(db, where, turn):
+                if _changed(row):
+                    found.append(row.path)
+                if time.monotonic() > until:
+                    self._turn = row.id
+                    return found
+        return found
+
+    # --- reading
+
+    def _step(self, db: sqlite3.Connection, left: Sequence[bytes]) -> list[bytes]:
+        """Take in some ledgers in one transaction; return those that are left."""
+        until = time.monotonic() + STEP_S
+        todo = list(left)
+        if b"" in todo or self._has_news(db):
+            self.begin(db)
+            todo = self._unread(db, None, turn=False) + [each for each in todo if each]
+        while todo and time.monotonic() < until:
+            if not self._intake.look(db, todo[0]):
+                del todo[0]
+        db.execute("UPDATE meta SET version = version + 1, turn = coalesce(?, turn)", (self._turn,))
+        return todo
+
+    def take_in(self, db: sqlite3.Connection, paths: Iterable[bytes]) -> None:
+        """Read ledgers to their ends, within one transaction."""
+        for path in paths:
+            while self._intake.look(db, path):
+                pass
+
+    def begin(self, db: sqlite3.Connection) -> None:
+        """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
+        if not db.execute("SELECT is_begun FROM meta").fetchone()[0]:
+            from .upgrade import bring_over  # once in the life of a storage
+
+            bring_over(self._storage, db, self._known, self._kept)
+            self._kept.restore(db)
+            db.execute("UPDATE meta SET is_begun = 1")
+        elif self._kept.is_lost(db):
+            self._kept.write_again(db)
+        self._known.learn(db)
+
+    # --- writers that are gone
+
+    def _dead(self, sums: Database) -> list[str]:
+        writers = sums.read(lambda db: [row[0] for row in db.execute("SELECT DISTINCT writer FROM writers")])
+        with suppress(OSError):
+            return [writer for writer in writers if not self._presence.alive(writer)]
+        return []  # not known: nobody is taken for dead
+
+
+def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:
+    """Leave alone what dead processes wrote to: it was read to its end after they were found dead."""
+    marks = ", ".join("?" * len(dead))
+    rows = tables.ledgers(
+        db, f"is_read = 1 AND id IN (SELECT ledger FROM writers WHERE writer IN ({marks}))", *dead
+    )
+    synced = [row.id for row in rows if _is_synced(row)]
+    db.executemany(
+        "DELETE FROM writers WHERE ledger = ? AND writer = ?",
+        [(number, writer) for number in synced for writer in dead],
+    )
+    db.execute("UPDATE meta SET version = version + 1")
+
+
+def _changed(row: LedgerRow) -> bool:
+    try:
+        found = os.stat(row.path)
+    except OSError:
+        return bool(row.size or row.inode)
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) != (
+        row.device,
+        row.inode,
+        row.size,
+        row.mtime,
+    )
+
+
+def _is_synced(row: LedgerRow) -> bool:
+    """Bring a ledger to the disk: a process that died between its write and its sync did not."""
+    try:
+        with SecureFile(row.path) as file:
+            platform.sync(file.fileno())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,506 @@
+"""One SQLite file of the storage: opened safely, shared by threads, survived by forks and interrupts.
+
+What a caller does is given as a function (``write(action)``, ``read(question)``), so that no interrupt can
+fall between taking something and the ``try`` that gives it back: a lock between threads is taken by ``with``
+on the lock itself, and a transaction that was left open is undone by whoever comes next. Nobody waits for
+another process with a lock between threads in hand.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> db = Database(Path(folder.name) / "notes.db", ("CREATE TABLE t (x)", "PRAGMA user_version=1"), 1)
+>>> db.write(lambda c: c.execute("INSERT INTO t VALUES (1)").rowcount)
+1
+>>> db.read(lambda c: c.execute("SELECT x FROM t").fetchall())
+[(1,)]
+>>> db.close(); folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sqlite3
+import stat
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+from weakref import WeakSet
+from zlib import crc32
+
+from .. import platform
+from ..errors import StorageUnavailable, UnsafePath
+from ..patience import allowed
+from .journal import SecureFile, require_ours
+
+T = TypeVar("T")
+
+WAIT_S: Final = 1.0
+"""How long a transaction waits for another process's, unless it is told otherwise."""
+
+SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite may put beside a database, by suffix."""
+
+_SHORTEST_NAP_S: Final = 0.000_05
+_LONGEST_NAP_S: Final = 0.02
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+)
+
+
+class DatabaseBusy(StorageUnavailable):
+    """Another process held the database for longer than this one may wait."""
+
+
+class DatabaseDamaged(StorageUnavailable):
+    """The file is not a usable database: its bytes are damaged or not of our making."""
+
+
+class DatabaseNewer(StorageUnavailable):
+    """The file was written by a newer version of this program."""
+
+
+class Database:
+    """One SQLite file in WAL mode.
+
+    Args:
+        path: the file; ``None`` for a database in memory.
+        schema: the statements that make an empty file one of ours; the last version number is in them
+            (``PRAGMA user_version``).
+        version: that number.
+        durable: whether a commit survives a power cut.
+
+    """
+
+    def __init__(
+        self, path: Path | None, schema: Sequence[str], version: int, *, durable: bool = False
+    ) -> None:
+        self.path = path
+        self._schema, self._version, self._durable = schema, version, durable
+        self._connection: sqlite3.Connection | None = None
+        self._owner = 0
+        self._identity = (0, 0)
+        self._active = False
+        self._turn = threading.RLock()
+        _DATABASES.add(self)
+
+    # --- using
+
+    def write(self, action: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
+        """Do something within the one write transaction of the file; undone when it raises.
+
+        Raises:
+            DatabaseBusy: others had the file for ``wait_s`` seconds.
+            DatabaseDamaged, DatabaseNewer: it cannot be used.
+            UnsafePath: it is a link, a pipe, somebody else's or shared.
+            StorageUnavailable: any other failure of the disk or of SQLite.
+
+        """
+        return self._patiently(lambda db: _in_transaction(db, "BEGIN IMMEDIATE", action), wait_s)
+
+    def read(self, question: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
+        """Ask something; all statements of the question see one state. Raises as :meth:`write`."""
+        return self._patiently(lambda db: _in_transaction(db, "BEGIN", question), wait_s)
+
+    def statement(self, question: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
+        """Ask something with single statements, outside any transaction. Raises as :meth:`write`."""
+        return self._patiently(question, wait_s)
+
+    def _patiently(self, action: Callable[[sqlite3.Connection], T], wait_s: float) -> T:
+        end, nap = 0.0, _SHORTEST_NAP_S
+        while True:
+            try:
+                with self._turn:
+                    return self._once(action)
+            except sqlite3.Error as fault:
+                now = time.monotonic()
+                end = end or now + allowed(wait_s)
+                if code_of(fault) not in _BUSY or now >= end:
+                    raise self._explained(fault) from fault
+            except _OthersTurn:
+                now = time.monotonic()
+                end = end or now + allowed(wait_s)
+                if now >= end:
+                    raise DatabaseBusy(self._busy()) from None
+            except OSError as fault:
+                if isinstance(fault, UnsafePath):
+                    raise
+                why = f"{self.path}: {fault.strerror or fault}; see cost-dashboard doctor"
+                raise StorageUnavailable(why) from fault
+            time.sleep(min(nap, max(end - now, 0)))
+            nap = min(nap * 1.5, _LONGEST_NAP_S)
+
+    def _once(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        if self._active:  # a signal handler of ours came into a block of the same thread
+            raise DatabaseBusy(f"{self.path}: in use by the call that was interrupted")
+        self._active = True
+        try:
+            connection = self._ready()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")  # what an interrupt left open
+            return action(connection)
+        finally:
+            self._active = False
+
+    def close(self) -> None:
+        """Close this process's connection; the next use opens it again."""
+        with self._turn:
+            self._close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._owner != os.getpid():
+            _INHERITED.append(connection)  # neither to be used nor to be closed in a child
+            return
+        connection.close()
+
+    # --- opening
+
+    def _ready(self) -> sqlite3.Connection:
+        connection = self._connection
+        if connection is not None and self._owner == os.getpid() and self._is_same():
+            return connection
+        self._close()
+        connection = self._open()
+        self._connection, self._owner = connection, os.getpid()
+        self._identity = _identity(self.path)
+        return connection
+
+    def _is_same(self) -> bool:
+        return self.path is None or self._identity == _identity(self.path)
+
+    def _open(self) -> sqlite3.Connection:
+        if self.path is not None:
+            secure(self.path)
+        where = ":memory:" if self.path is None else os.fspath(self.path)
+        # Waiting is done by `_patiently`: SQLite's own wait begins with naps of a millisecond and more.
+        connection = sqlite3.connect(where, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            self._configure(connection)
+            self._lay_tables(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if self._durable else 'NORMAL'}",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "temp_store=MEMORY",
+            "cache_size=-8192",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def _lay_tables(self, connection: sqlite3.Connection) -> None:
+        def lay(db: sqlite3.Connection) -> None:
+            if self._version_of(db) == 0:
+                for statement in self._schema:
+                    db.execute(statement)
+
+        version = self._version_of(connection)
+        if version == 0:
+            _in_transaction(connection, "BEGIN IMMEDIATE", lay)
+        elif version > self._version:
+            raise DatabaseNewer(f"{self.path}: written by a newer version of this program; upgrade it")
+        elif version < self._version:
+            raise DatabaseDamaged(f"{self.path}: written by an older version; it is read anew")
+
+    def _version_of(self, connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _explained(self, fault: sqlite3.Error) -> Exception:
+        if isinstance(fault, (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError)):
+            return fault  # mistakes of ours, and sums above 64 bits
+        code = code_of(fault)
+        if "integer overflow" in str(fault):
+            return OverflowError(str(fault))
+        if code in _BUSY:
+            return DatabaseBusy(self._busy())
+        if code in _DAMAGED:
+            return DatabaseDamaged(f"{self.path}: not a usable database ({fault}); see cost-dashboard doctor")
+        return StorageUnavailable(f"{self.path}: {fault}; see cost-dashboard doctor")
+
+    def _busy(self) -> str:
+        return f"{self.path}: another process holds it; try again, or see cost-dashboard doctor"
+
+
+class _OthersTurn(Exception):
+    """Another process has the lock of the seal."""
+
+
+Stamp = tuple[int, int, int, int]
+"""Inode, size, time of the last change and of the last change of anything, in nanoseconds."""
+
+_STAMP: Final = struct.Struct("<4qI")
+_WRITE_BACK_BYTES: Final = 16 << 20
+_COMMITS_BETWEEN: Final = 64
+
+
+class SealedDatabase(Database):
+    """A database of which every changed byte is noticed, also one within a stored number.
+
+    Commits go to the ``-wal`` file, which has checksums. The file itself changes only when the pages of that
+    file are written back, and that happens here alone, under the lock of a small file beside it that keeps
+    the database's size, inode and times. A file that does not match was changed by something else, or its
+    writer was killed at that very moment: :class:`DatabaseDamaged`. A connection is never left to be closed
+    by the garbage collector, which would let SQLite write back without the seal.
+    """
+
+    def __init__(self, path: Path, schema: Sequence[str], version: int) -> None:
+        super().__init__(path, schema, version)
+        self.file = path
+        self._stamp: Stamp | None = None
+        self._commits = 0
+        _KEPT.append(self)
+
+    def write(self, action: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
+        """As :meth:`Database.write`; writes back now and then."""
+        result = super().write(action, wait_s)
+        self._commits += 1
+        if self._commits % _COMMITS_BETWEEN == 0 and _size(f"{self.file}-wal") > _WRITE_BACK_BYTES:
+            with suppress(StorageUnavailable):  # tried again at the next chance
+                self._patiently(lambda _: self._written_back(), 0.0)
+        return result
+
+    def close(self) -> None:
+        """Write back and close; the next use opens the file again."""
+        if self._connection is not None and self._owner == os.getpid():
+            with suppress(StorageUnavailable):
+                self._patiently(lambda _: self._written_back(closing=True), WAIT_S)
+        super().close()
+
+    def replace(self, by: Path | None, wait_s: float = WAIT_S) -> None:
+        """Put a complete new file in the place of this one; ``None``: none at all.
+
+        Raises:
+            StorageUnavailable: the lock or the directory cannot be had.
+
+        """
+
+        def put(seal: SecureFile) -> None:
+            os.ftruncate(seal.fileno(), 0)
+            self._close()
+            for suffix in ("", *SIDE_FILES) if by is None else SIDE_FILES:
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{self.file}{suffix}")
+            if by is not None:
+                os.replace(by, self.file)
+                _set_seal(self.file, seal)
+
+        self._under_seal(put, wait_s)
+
+    def _under_seal(self, action: Callable[[SecureFile], T], wait_s: float) -> T:
+        end = time.monotonic() + allowed(wait_s)
+        while True:
+            try:
+                with self._turn:
+                    return self._sealing(action)
+            except _OthersTurn:
+                if time.monotonic() >= end:
+                    raise DatabaseBusy(self._busy()) from None
+            except OSError as fault:
+                raise StorageUnavailable(f"{self.file}: {fault}; see cost-dashboard doctor") from fault
+            time.sleep(_LONGEST_NAP_S / 10)
+
+    def _sealing(self, action: Callable[[SecureFile], T]) -> T:
+        path = self.file.with_name(f"{self.file.name}-seal")
+        platform.secure_directory(path.parent)
+        with SecureFile(path, write=True) as seal:
+            if not platform.lock(seal.fileno(), 0) or not platform.same_file(seal.fileno(), path):
+                raise _OthersTurn
+            try:
+                return action(seal)
+            finally:
+                platform.unlock(seal.fileno())  # a child that was forked meanwhile has a copy
+
+    def _written_back(self, *, closing: bool = False) -> None:
+        def back(seal: SecureFile) -> None:
+            connection = self._connection
+            if connection is None or not _seal_holds(self.file, seal):
+                return
+            os.ftruncate(seal.fileno(), 0)
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if closing:
+                self._close()  # the last one to close deletes the -wal file
+            if not busy:
+                _set_seal(self.file, seal)
+                self._stamp = _stamp_of(self.file)
+
+        self._sealing(back)
+
+    def _ready(self) -> sqlite3.Connection:
+        connection, stamp = self._connection, self._stamp
+        if (
+            connection is not None
+            and self._owner == os.getpid()
+            and stamp == _stamp_of(self.file) is not None
+        ):
+            return connection
+        return self._sealing(self._admitted)
+
+    def _admitted(self, seal: SecureFile) -> sqlite3.Connection:
+        """Open the file, or go on with it, after a look at its seal."""
+        if _stamp_of(self.file) is None:
+            self._close()
+            self._create(seal)
+        elif not _seal_holds(self.file, seal):
+            self._close()
+            raise DatabaseDamaged(
+                f"{self.file}: changed by something else, or its writer was killed; it is read anew"
+            )
+        elif self._owner != os.getpid() or not self._is_same():
+            self._close()
+        if self._connection is None:
+            self._connection, self._owner = self._open(), os.getpid()
+            self._identity = _identity(self.file)
+        self._stamp = _stamp_of(self.file)
+        return self._connection
+
+    def _create(self, seal: SecureFile) -> None:
+        os.ftruncate(seal.fileno(), 0)
+        for suffix in SIDE_FILES:  # one that was left behind belongs to no database any more
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.file}{suffix}")
+        connection = self._open()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        _set_seal(self.file, seal)
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
+        super()._configure(connection)
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+
+
+def _set_seal(path: Path, seal: SecureFile) -> None:
+    # A time of our own: two changes within one tick of the kernel's clock look alike otherwise.
+    now = os.stat(path)
+    odd = int.from_bytes(os.urandom(3), "little")
+    os.utime(path, ns=(now.st_atime_ns, now.st_mtime_ns // 1_000_000_000 * 1_000_000_000 + odd))
+    stamp = _stamp_of(path)
+    if stamp is not None:
+        os.pwrite(seal.fileno(), _packed(stamp), 0)
+
+
+def _seal_holds(path: Path, seal: SecureFile) -> bool:
+    stamp = _stamp_of(path)
+    return stamp is not None and os.pread(seal.fileno(), _STAMP.size + 1, 0) == _packed(stamp)
+
+
+def _packed(stamp: Stamp) -> bytes:
+    return _STAMP.pack(*stamp, crc32(repr(stamp).encode()))
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+_KEPT: Final[list[SealedDatabase]] = []
+"""All of them, for as long as the process lives."""
+
+
+def _close_all() -> None:
+    for one in _KEPT:
+        with suppress(StorageUnavailable, OSError):
+            one.close()
+
+
+atexit.register(_close_all)
+
+
+def _in_transaction(db: sqlite3.Connection, begin: str, action: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        db.execute(begin)
+        result = action(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            with suppress(sqlite3.Error):  # the next use undoes it, or opens the file anew
+                db.execute("ROLLBACK")
+        raise
+    return result
+
+
+def code_of(fault: sqlite3.Error) -> int:
+    """Return SQLite's primary result code of an error; 0 where there is none."""
+    return int(getattr(fault, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def secure(path: Path) -> None:
+    """Create a private empty file where there is none, and refuse what is not safely ours.
+
+    SQLite gives ``-wal`` and ``-shm`` the mode of the database, so 0600 holds for them under any umask.
+    A file that is there is not opened: closing it would drop the locks that another connection of
+    this process has on it (POSIX gives record locks to processes, not to descriptors).
+
+    Raises:
+        UnsafePath: the database or a file beside it is a link, not a regular file, somebody else's, or
+            has a second name.
+        OSError: it cannot be created.
+
+    """
+    for suffix in ("", *SIDE_FILES):
+        file = path.with_name(path.name + suffix)
+        try:
+            found = os.lstat(file)
+        except FileNotFoundError:
+            continue
+        require_ours(file, found)
+        if stat.S_IMODE(found.st_mode) != platform.FILE_MODE:
+            os.chmod(file, platform.FILE_MODE)
+    if not os.path.lexists(path):
+        platform.secure_directory(path.parent)
+        SecureFile(path, write=True).close()
+
+
+def _identity(path: Path | None) -> tuple[int, int]:
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino) if found else (0, 0)
+
+
+# While a process forks no thread of it is within SQLite, whose own locks the child would find held.
+_DATABASES: Final[WeakSet[Database]] = WeakSet()
+_FORK_WAIT_S: Final = 1.0
+_taken: Final[list[Database]] = []
+_INHERITED: Final[list[sqlite3.Connection]] = []
+
+
+def _take_turns() -> None:
+    _taken.extend(one for one in list(_DATABASES) if one._turn.acquire(timeout=_FORK_WAIT_S))
+
+
+def _give_turns() -> None:
+    while _taken:
+        _taken.pop()._turn.release()
+
+
+def _renew_turns() -> None:
+    _taken.clear()
+    for one in list(_DATABASES):
+        one._turn, one._active = threading.RLock(), False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_take_turns, after_in_parent=_give_turns, after_in_child=_renew_turns)

@@ -1,0 +1,330 @@
+"""Takes ledgers into the sums, and keeps what was counted when a ledger is no longer what it was.
+
+One transaction leads from one offset of a ledger to the next, so the sums are at any moment those of a
+beginning of each ledger. What was counted stays counted: a ledger that is deleted, cut or replaced keeps its
+row, its sums and its ids, first written to a journal of their own (:class:`Kept`), so that neither the
+loss of the ledger nor that of ``sums.db`` takes the money out of sight. Lines that turn up elsewhere, or come
+back, are known by their ids and go over to the ledger where they are now.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+from ..ledger.counted import Counted, counted, same_call
+from ..ledger.line import DamagedLine, decode
+from ..ledger.lines import line_at, split
+from ..storage import CostStorage, job_id_of
+from . import tables
+from .journal import Journal, SecureFile
+from .keys import keys_of
+from .tables import Fold, LedgerRow, Problem
+
+BATCH_LINES: Final = 2000
+"""How many lines one transaction takes in: bounds how long others wait, and the memory."""
+
+FAST_BYTES: Final = 128 << 10
+"""From how many bytes on the fast reader is worth its import, which takes 30 ms."""
+
+FINGERPRINT_BYTES: Final = 256
+
+GONE: Final = "deleted or moved away"
+REPLACED: Final = "cut or replaced"
+UNREADABLE: Final = -1
+"""The offset of the problem that says why a ledger could not be read."""
+
+
+def uid() -> int:
+    """Return 62 random bits. ``secrets`` would say it shorter, and costs 10 ms to import."""
+    return int.from_bytes(os.urandom(8)) >> 2
+
+
+def fingerprint(file: SecureFile, offset: int) -> tuple[int, int]:
+    """Return the CRC-32 of a file's first bytes and of those before ``offset``, at most 256 each."""
+    length = min(offset, FINGERPRINT_BYTES)
+    descriptor = file.fileno()
+    return crc32(os.pread(descriptor, length, 0)), crc32(os.pread(descriptor, length, offset - length))
+
+
+def recognised(row: LedgerRow, file: SecureFile) -> bool:
+    """Tell whether a file still begins with what was read from it."""
+    return file.size >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
+
+
+class Intake:
+    """Takes ledgers in, within write transactions of the sums."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def look(self, db: sqlite3.Connection, path: bytes) -> bool:
+        """Bring the sums nearer to a ledger, by one batch; return whether there is more to read.
+
+        Raises:
+            OSError: what was counted of a ledger that is gone cannot be kept; nothing was changed.
+
+        """
+        row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None)
+        try:
+            file = SecureFile(path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._missing(db, row)
+            return False
+        except OSError as fault:
+            _unreadable(db, row, fault)
+            return False
+        with file:
+            return self._look_into(db, path, row, file)
+
+    def _look_into(
+        self, db: sqlite3.Connection, path: bytes, row: LedgerRow | None, file: SecureFile
+    ) -> bool:
+        if row is not None and not recognised(row, file):
+            row = self._retire(db, row, REPLACED)
+        found = os.fstat(file.fileno())
+        row, more = self._read_on(db, row or new_row(db, path), file)
+        if not more:
+            self._keep_changed(db)
+        db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (row.id, UNREADABLE))
+        head, tail = fingerprint(file, row.offset)
+        tables.put_ledger(
+            db,
+            row._replace(
+                is_read=int(not more),
+                device=found.st_dev,
+                inode=found.st_ino,
+                size=found.st_size,
+                mtime=found.st_mtime_ns,
+                head=head,
+                tail=tail,
+            ),
+        )
+        return more
+
+    # --- reading
+
+    def _read_on(self, db: sqlite3.Connection, row: LedgerRow, file: SecureFile) -> tuple[LedgerRow, bool]:
+        """Count the next lines; return the row after them, and whether there are more."""
+        end, lines, problems = row.offset, list[Read](), list[Problem]()
+        for offset, length, line in islice(read_counted(file, row.offset), BATCH_LINES):
+            end = offset + length
+            if isinstance(line, DamagedLine):
+                problems.append(Problem(offset, length, "damaged", str(line)))
+            else:
+                lines.append(Read(offset, length, line))
+        fold = Fold()
+        for each in self._countable(db, row, lines, problems):
+            fold.add(each.line)
+        tables.put_fold(db, row.id, fold)
+        tables.put_problems(db, row.id, problems)
+        return row._replace(offset=end), len(lines) + len(problems) >= BATCH_LINES
+
+    def _countable(
+        self, db: sqlite3.Connection, row: LedgerRow, lines: Sequence[Read], problems: list[Problem]
+    ) -> list[Read]:
+        """Return the lines that count here, and note the others as problems."""
+        keys, more = keys_of([each.line.id for each in lines])
+        rows = [(key, rest, row.id, each.offset) for key, rest, each in zip(keys, more, lines, strict=True)]
+        if tables.put_seen(db, rows):
+            return list(lines)
+        counting = []
+        for one, each in zip(rows, lines, strict=True):
+            if tables.put_seen(db, [one]) or self._comes_over(db, row, each):
+                counting.append(each)
+            else:
+                problems.append(_repeated(db, row, each))
+        return counting
+
+    # --- ledgers that are no longer what they were
+
+    def _missing(self, db: sqlite3.Connection, row: LedgerRow | None) -> None:
+        if row is not None and row.offset:
+            row = self._retire(db, row, GONE)
+        if row is not None:
+            db.execute(
+                "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
+            )
+
+    def _retire(self, db: sqlite3.Connection, row: LedgerRow, why: str) -> LedgerRow:
+        """Keep what was counted of a ledger whose file is another now, or none; return its path's new row."""
+        db.execute("UPDATE ledgers SET gone = ?, is_read = 1 WHERE id = ?", (why, row.id))
+        there = new_row(db, row.path)
+        db.execute("UPDATE OR REPLACE writers SET ledger = ? WHERE ledger = ?", (there.id, row.id))
+        copies = "gone IS NULL AND id IN (SELECT ledger FROM problems WHERE kind = 'duplicate')"
+        for copy in tables.ledgers(db, copies):
+            self._take_over(db, copy)
+        self._keep_changed(db)
+        return there
+
+    def _take_over(self, db: sqlite3.Connection, copy: LedgerRow) -> None:
+        """Count lines of a copy now that they are gone elsewhere."""
+        fold = Fold()
+        for offset, length in db.execute(
+            "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'", (copy.id,)
+        ).fetchall():
+            line = _line_at(copy, offset)
+            if line is not None and self._comes_over(db, copy, Read(offset, length, line)):
+                fold.add(line)
+                db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (copy.id, offset))
+        tables.put_fold(db, copy.id, fold)
+
+    def _comes_over(self, db: sqlite3.Connection, row: LedgerRow, each: Read) -> bool:
+        """Let a line that counted in a ledger that is gone count in this one from now on."""
+        seen = tables.find_seen(db, each.line.id)
+        owner = tables.ledgers(db, "id = ?", seen[0])[0] if seen else row
+        if owner.gone is None and owner.id != row.id and not os.path.lexists(owner.path):
+            self._retire(db, owner, GONE)
+        elif owner.gone is None:
+            return False
+        out = Fold()
+        out.add(each.line)
+        tables.put_fold(db, owner.id, out.negated())
+        tables.move_seen(db, each.line.id, row.id, each.offset)
+        db.execute("UPDATE ledgers SET is_kept = 0 WHERE id = ?", (owner.id,))
+        return True
+
+    def _keep_changed(self, db: sqlite3.Connection) -> None:
+        """Write down what is left of ledgers that are gone; forget those of which nothing is left."""
+        for row in tables.ledgers(db, "gone IS NOT NULL AND NOT is_kept"):
+            self._kept.add(db, row)
+            if not db.execute("SELECT EXISTS (SELECT 1 FROM seen WHERE ledger = ?)", (row.id,)).fetchone()[0]:
+                tables.take_out(db, row.id)
+                db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
+
+
+class Read(NamedTuple):
+    """A line that was read, and where it stands."""
+
+    offset: int
+    length: int
+    line: Counted
+
+
+def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Counted | DamagedLine]]:
+    """Return the complete lines from ``start`` on, as what they count as."""
+    if file.size - start > FAST_BYTES:
+        from ..ledger.batch import read_counted as read_fast
+
+        yield from read_fast(file.fileno(), start)
+        return
+    for offset, length, raw in split(file.fileno(), start):
+        if raw[-1:] != b"\n":
+            return
+        try:
+            yield offset, length, counted(decode(raw))
+        except DamagedLine as damage:
+            yield offset, length, damage
+
+
+def new_row(db: sqlite3.Connection, path: bytes) -> LedgerRow:
+    """Add the row of a ledger of which nothing was read yet."""
+    row = LedgerRow(next_number(db), path, job_of(path), uid())
+    tables.put_ledger(db, row)
+    return row
+
+
+def next_number(db: sqlite3.Connection) -> int:
+    """Return a number that no ledger has."""
+    return int(db.execute("SELECT coalesce(max(id), 0) + 1 FROM ledgers").fetchone()[0])
+
+
+def job_of(path: bytes) -> str:
+    """Return the id of the job whose ledger lies at a path."""
+    folder = Path(os.fsdecode(path)).parent
+    return job_id_of(folder) if folder.name else os.fsdecode(path)
+
+
+def _unreadable(db: sqlite3.Connection, row: LedgerRow | None, fault: OSError) -> None:
+    if row is not None:
+        why = f"cannot be read: {fault.strerror or fault}"
+        tables.put_problems(db, row.id, [Problem(UNREADABLE, 0, "unreadable", why)])
+        db.execute("UPDATE ledgers SET is_read = 0 WHERE id = ?", (row.id,))
+
+
+def _repeated(db: sqlite3.Connection, row: LedgerRow, each: Read) -> Problem:
+    """Say of a line whose id was seen before where that was, and whether it says the same."""
+    offset, length, line = each
+    ledger, at = tables.find_seen(db, line.id) or (row.id, offset)
+    other = tables.ledgers(db, "id = ?", ledger)[0]
+    first = _line_at(other, at)
+    same = first is None or first.id != line.id or same_call(first, line)
+    kind, told = (
+        ("duplicate", "id seen before") if same else ("conflict", "id seen before with other content")
+    )
+    where = "" if ledger == row.id else f" in {os.fsdecode(other.path)}"
+    return Problem(offset, length, kind, f"{told}, at offset {at}{where}")
+
+
+def _line_at(row: LedgerRow, offset: int) -> Counted | None:
+    try:
+        with SecureFile(row.path) as file:
+            return counted(decode(line_at(file.fileno(), offset)))
+    except (OSError, DamagedLine):
+        return None
+
+
+class Kept:
+    """What was counted of ledgers that are gone, a second time: a journal that outlives ``sums.db``."""
+
+    def __init__(self, storage: CostStorage) -> None:
+        self._journal = Journal(storage.root / "kept.journal")
+
+    def add(self, db: sqlite3.Connection, row: LedgerRow) -> None:
+        """Write down the sums and the ids of a ledger, durably.
+
+        Raises:
+            OSError: they cannot be written.
+
+        """
+        fold, row = tables.fold_of(db, row.id), row._replace(is_kept=1)
+        ids = db.execute("SELECT key, more, offset FROM seen WHERE ledger = ? ORDER BY offset", (row.id,))
+        record = {
+            "row": [base64.b64encode(row.path).decode(), *row[2:]],
+            "cells": [[bucket, dim, values] for (bucket, dim), values in fold.cells.items()],
+            "units": [[bucket, dim, unit, n] for (bucket, dim, unit), n in fold.units.items()],
+            "reserved": fold.reserved,
+            "seen": ids.fetchall(),
+        }
+        self._journal.append(json.dumps(record, separators=(",", ":")).encode())
+        db.execute("UPDATE ledgers SET is_kept = 1 WHERE id = ?", (row.id,))
+
+    def restore(self, db: sqlite3.Connection) -> None:
+        """Put everything that was ever kept into new, empty sums: of each ledger what was kept last."""
+        self._journal.forget()
+        latest: dict[int, dict[str, Any]] = {}
+        for text in self._journal.read():
+            record = json.loads(text)
+            latest.pop(record["row"][2], None)
+            latest[record["row"][2]] = record
+        for record in latest.values():
+            if record["seen"]:
+                _restore(db, record)
+
+    def is_lost(self, db: sqlite3.Connection) -> bool:
+        """Tell whether the journal is not there although ledgers are gone."""
+        return not self._journal.path.exists() and bool(tables.ledgers(db, "gone IS NOT NULL LIMIT 1"))
+
+    def write_again(self, db: sqlite3.Connection) -> None:
+        """Write down anew what the sums have of ledgers that are gone."""
+        for row in tables.ledgers(db, "gone IS NOT NULL"):
+            self.add(db, row)
+
+
+def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:
+    place, *rest = record["row"]
+    row = LedgerRow(next_number(db), base64.b64decode(place), *rest)
+    tables.put_ledger(db, row)
+    fold = Fold()
+    fold.cells = {(bucket, tuple(dim)): values for bucket, dim, values in record["cells"]}
+    fold.units = {(bucket, tuple(dim), unit): amount for bucket, dim, unit, amount in record["units"]}
+    fold.reserved = {name: tuple(sums) for name, sums in record["reserved"].items()}
+    tables.put_fold(db, row.id, fold)
+    tables.put_seen(db, [(key, more, row.id, offset) for key, more, offset in record["seen"]])

@@ -1,0 +1,364 @@
+"""What the sums can be asked. Only reads; for whole UTC days from ``days``, else from ``cells`` by bucket.
+
+>>> span = Span(95, 3 * DAY_BUCKETS)
+>>> span.days(), span.edges()
+((1, 3), [Span(start=95, end=96)])
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..ledger.places import LedgerProblem
+from ..money import Nanos
+from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
+from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS
+
+REPEATED: Final = ("retried_calls", "retried_cost")
+"""Sums of ``rollup.Totals`` that follow from the dimension ``repeated``."""
+
+_NAMES: Final = ", ".join(SUM_COLUMNS)
+_SUMMED: Final = ", ".join(
+    [f"sum(f.{name})" for name in SUM_COLUMNS]
+    + [f"sum(iif(d.repeated = '1', f.{name}, 0))" for name in ("calls", "cost")]
+)
+_COLUMN: Final[dict[Dimension, str]] = {
+    **{name: f"d.{name}" for name in DIM_COLUMNS},  # type: ignore[misc]  # names of dimensions
+    "ledger": "l.path",
+    "job_id": "l.job_id",
+    "bucket": f"f.bucket * {BUCKET_SECONDS}",
+}
+_OF_LEDGER: Final = frozenset({"ledger", "job_id"})
+_FINE: Final = _OF_LEDGER | {"bucket"}
+
+
+class Sql(NamedTuple):
+    """A piece of a statement, and the values it binds."""
+
+    text: str
+    values: tuple[object, ...] = ()
+
+
+class Span(NamedTuple):
+    """Buckets from ``start`` to before ``end``; ``None`` where it has no edge."""
+
+    start: int | None
+    end: int | None
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def of(cls, start: datetime | None, end: datetime | None) -> Span:
+        """Return the span between two instants, which should be edges of buckets."""
+        return cls(_bucket(start), _bucket(end))
+
+    def has(self, bucket: int) -> bool:
+        """Tell whether a bucket lies in the span."""
+        return (self.start is None or self.start <= bucket) and (self.end is None or bucket < self.end)
+
+    def days(self) -> tuple[int | None, int | None]:
+        """Return the whole days in the span, as first and one after the last."""
+        first = None if self.start is None else -(-self.start // DAY_BUCKETS)
+        after = None if self.end is None else self.end // DAY_BUCKETS
+        return first, after
+
+    def edges(self) -> list[Span]:
+        """Return the pieces of the span that are not a whole day."""
+        first, after = self.days()
+        if first is not None and after is not None and first >= after:
+            return [self]
+        edges = []
+        if self.start is not None and first is not None and self.start < first * DAY_BUCKETS:
+            edges.append(Span(self.start, first * DAY_BUCKETS))
+        if self.end is not None and after is not None and after * DAY_BUCKETS < self.end:
+            edges.append(Span(after * DAY_BUCKETS, self.end))
+        return edges
+
+    def on(self, column: str) -> Sql:
+        """Return the condition that a column lies in the span."""
+        return _between(column, self.start, self.end)
+
+    def whole_days(self) -> Sql | None:
+        """Return the condition that ``day`` is a whole day of the span; ``None`` where it has none."""
+        first, after = self.days()
+        if first is not None and after is not None and first >= after:
+            return None
+        return _between("day", first, after)
+
+
+def _bucket(at: datetime | None) -> int | None:
+    return None if at is None else bucket_of(at) // BUCKET_SECONDS
+
+
+def _between(column: str, first: int | None, after: int | None) -> Sql:
+    text, values = "1", tuple[int, ...]()
+    if first is not None:
+        text, values = f"{column} >= ?", (first,)
+    if after is not None:
+        text, values = f"{text} AND {column} < ?", (*values, after)
+    return Sql(text, values)
+
+
+def _union(pieces: Iterable[Sql], joint: str = " UNION ALL ") -> Sql:
+    listed = list(pieces)
+    return Sql(joint.join(each.text for each in listed), tuple(v for each in listed for v in each.values))
+
+
+# --- what users spent
+
+
+def spent(db: sqlite3.Connection, query: Query) -> int:
+    """Return what entries that match cost, in nano-dollars; cheap where only time and user are asked for."""
+    if not only_of_user(query):
+        return sum(group.totals.cost for group in groups(db, (), query))
+    where = Span.of(query.start, query.end).on("bucket")
+    if query.user_id is not None:
+        where = Sql(f"user_id = ? AND {where.text}", (query.user_id, *where.values))
+    else:
+        where = Sql(f"user_id IN (SELECT DISTINCT user_id FROM dims) AND {where.text}", where.values)
+    return int(
+        db.execute(f"SELECT coalesce(sum(cost), 0) FROM spend WHERE {where.text}", where.values).fetchone()[0]
+    )
+
+
+def spend_by_bucket(db: sqlite3.Connection, span: Span, user_id: str | None) -> dict[int, Nanos]:
+    """Return what was spent in each bucket (its start in seconds) that has any cost."""
+    where = span.on("bucket")
+    who, values = "user_id IN (SELECT DISTINCT user_id FROM dims)", where.values
+    if user_id is not None:
+        who, values = "user_id = ?", (user_id, *where.values)
+    rows = db.execute(
+        f"""SELECT bucket, sum(cost) AS spent FROM spend WHERE {who} AND {where.text}
+        GROUP BY 1 HAVING spent != 0""",
+        values,
+    )
+    return {bucket * BUCKET_SECONDS: Nanos(cost) for bucket, cost in rows}
+
+
+# --- sums by dimensions
+
+
+def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
+    """Return the sums of the entries that match, grouped; the largest cost first.
+
+    Jobs are counted where nothing is asked by, or only the user, the job or the ledger. Groups whose sums
+    are all zero are left out.
+    """
+    counted = set(by) <= _OF_LEDGER | {"user_id"}
+    cheap = counted and not _OF_LEDGER & set(by) and only_of_user(query)
+    columns = [_COLUMN[name] for name in by]
+    source, where = _source(query, fine=bool(_FINE & set(by)) or (counted and not cheap)), _conditions(query)
+    join = bool(_OF_LEDGER & set(by)) or (counted and not cheap)
+    number = "count(DISTINCT l.path)" if counted and not cheap else "0"
+    rows = _grouped(db, [*columns, _SUMMED, number], len(columns), source, where, join=join)
+    found = [_group(row, len(columns)) for row in rows if row[len(columns)] is not None]
+    found = [each for each in found if any(getattr(each.totals, name) for name in SUM_COLUMNS)]
+    if cheap:
+        for each in found:
+            user = str(each.key[0] or "") if by else query.user_id
+            each.totals.jobs = _count_jobs(db, Span.of(query.start, query.end), user)
+    _add_units(db, columns, query, {each.key: each.totals for each in found}, join=join)
+    return sorted(found, key=lambda group: (-group.totals.cost, tuple(map(str, group.key))))
+
+
+def only_of_user(query: Query) -> bool:
+    """Tell whether a query restricts nothing but the time and the user."""
+    return query == Query(start=query.start, end=query.end, user_id=query.user_id)
+
+
+def _grouped(
+    db: sqlite3.Connection, columns: Sequence[str], width: int, source: Sql, where: Sql, *, join: bool
+) -> sqlite3.Cursor:
+    ledgers = " JOIN ledgers l ON l.id = f.ledger" if join else ""
+    group = f" GROUP BY {', '.join(map(str, range(1, width + 1)))}" if width else ""
+    return db.execute(
+        f"SELECT {', '.join(columns)} FROM ({source.text}) f JOIN dims d ON d.id = f.dim{ledgers} "
+        f"WHERE {where.text}{group}",
+        (*source.values, *where.values),
+    )
+
+
+def _add_units(
+    db: sqlite3.Connection,
+    columns: Sequence[str],
+    query: Query,
+    totals: dict[tuple[str | int | None, ...], Totals],
+    *,
+    join: bool,
+) -> None:
+    """Add the counts that are rare, by name, to sums by the same columns."""
+    if not db.execute("SELECT EXISTS (SELECT 1 FROM units)").fetchone()[0]:
+        return
+    source, where = _cells(query, "bucket, ledger, dim, unit, amount", "units"), _conditions(query)
+    columns = [*columns, "f.unit"]
+    rows = _grouped(db, [*columns, "sum(f.amount)"], len(columns), source, where, join=join)
+    for *key, unit, amount in rows.fetchall():
+        owner = totals.get(tuple(map(_shown, key)))
+        if owner is not None and amount:
+            owner.units[str(unit)] = int(amount)
+
+
+def _source(query: Query, *, fine: bool) -> Sql:
+    """Return the rows to sum: by day where that is fine enough, else by bucket and ledger."""
+    if fine or query.job_id is not None or query.ledger is not None:
+        return _cells(query, f"bucket, ledger, dim, {_NAMES}")
+    span = Span.of(query.start, query.end)
+    days = span.whole_days()
+    pieces = [Sql(f"SELECT dim, {_NAMES} FROM days WHERE {days.text}", days.values)] if days else []
+    for edge in span.edges():
+        where = edge.on("bucket")
+        pieces.append(Sql(f"SELECT dim, {_NAMES} FROM cells WHERE {where.text}", where.values))
+    rows = _union(pieces)
+    summed = ", ".join(f"sum({name}) AS {name}" for name in SUM_COLUMNS)
+    return Sql(f"SELECT dim, {summed} FROM ({rows.text}) GROUP BY dim", rows.values)
+
+
+def _cells(query: Query, columns: str, table: str = "cells") -> Sql:
+    where = Span.of(query.start, query.end).on("bucket")
+    chosen = ledgers_of(query)
+    if chosen is None:
+        return Sql(f"SELECT {columns} FROM {table} WHERE {where.text}", where.values)
+    # The unary plus: the ledger decides, not the time.
+    span = where.text.replace("AND ", "AND +")
+    text = f"SELECT {columns} FROM {table} WHERE ledger IN ({chosen.text}) AND +{span}"
+    return Sql(text, (*chosen.values, *where.values))
+
+
+def ledgers_of(query: Query) -> Sql | None:
+    """Return which ledgers a query means by job or path; ``None`` for all."""
+    conditions = []
+    if query.job_id is not None:
+        conditions.append(Sql("job_id = ?", (query.job_id,)))
+    if query.ledger is not None:
+        conditions.append(Sql("path = ?", (os.fsencode(os.path.realpath(query.ledger)),)))
+    if not conditions:
+        return None
+    where = _union(conditions, " AND ")
+    return Sql(f"SELECT id FROM ledgers WHERE {where.text}", where.values)
+
+
+def _conditions(query: Query) -> Sql:
+    conditions = [Sql("1")]
+    for name in DIM_COLUMNS:
+        wanted = query.tag if name == "tags" else getattr(query, name, None)
+        if wanted is not None:
+            text = "instr(',' || d.tags || ',', ',' || ? || ',') > 0" if name == "tags" else f"d.{name} = ?"
+            conditions.append(Sql(text, (wanted,)))
+    return _union(conditions, " AND ")
+
+
+def _group(row: Sequence[object], width: int) -> Group:
+    return Group(tuple(map(_shown, row[:width])), _totals(row[width:]))
+
+
+def _shown(value: object) -> str | int | None:
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    return value if isinstance(value, int) else (str(value) or None)
+
+
+def _totals(values: Sequence[object]) -> Totals:
+    names = (*SUM_COLUMNS, *REPEATED, "jobs")
+    totals = Totals(**dict(zip(names, values, strict=True)))  # type: ignore[arg-type]  # integers
+    totals.cost_input = Nanos(totals.cost - totals.cost_output)
+    return totals
+
+
+# --- jobs, ledgers, problems
+
+
+def _count_jobs(db: sqlite3.Connection, span: Span, user_id: str | None) -> int:
+    active = _active(span, user_id)
+    text = f"SELECT count(DISTINCT path) FROM ledgers WHERE id IN ({active.text})"
+    return int(db.execute(text, active.values).fetchone()[0])
+
+
+def _active(span: Span, user_id: str | None) -> Sql:
+    """Return the numbers of the ledgers that have entries in a span: by day, at its edges by bucket."""
+    who = Sql("") if user_id is None else Sql(" AND user_id = ?", (user_id,))
+    pieces, days = list[Sql](), span.whole_days()
+    if days is not None:
+        pieces.append(
+            Sql(f"SELECT ledger FROM activity WHERE {days.text}{who.text}", (*days.values, *who.values))
+        )
+    for edge in span.edges():
+        where = edge.on("bucket")
+        text = f"SELECT ledger FROM cells JOIN dims d ON d.id = dim WHERE {where.text}{who.text}"
+        pieces.append(Sql(text, (*where.values, *who.values)))
+    return _union(pieces, " UNION ")
+
+
+def jobs(db: sqlite3.Connection, query: Query) -> list[tuple[int, JobRef, str | None]]:
+    """Return number, job, and why it is gone if it is, of each ledger with entries that match.
+
+    Where the query asks for nothing but a job or a ledger, those without entries are named too.
+    """
+    if query == Query(job_id=query.job_id, ledger=query.ledger):
+        chosen = ledgers_of(query) or Sql("SELECT id FROM ledgers")
+    elif only_of_user(query):
+        chosen = _active(Span.of(query.start, query.end), query.user_id)
+    else:
+        source, where = _source(query, fine=True), _conditions(query)
+        text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
+        chosen = Sql(text, (*source.values, *where.values))
+    rows = db.execute(
+        f"""SELECT id, job_id, path, gone FROM ledgers WHERE id IN ({chosen.text})
+        AND (inode != 0 OR is_read = 0) ORDER BY job_id, path, id""",
+        chosen.values,
+    )
+    return [(number, JobRef(job_id, Path(os.fsdecode(path))), why) for number, job_id, path, why in rows]
+
+
+def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:
+    """Return where the lines of a ledger begin that do not count."""
+    return frozenset(row[0] for row in db.execute("SELECT offset FROM problems WHERE ledger = ?", (ledger,)))
+
+
+def problems(db: sqlite3.Connection) -> list[LedgerProblem]:
+    """Return damaged lines, lines in conflict, and ledgers that could not be read."""
+    rows = db.execute(
+        """SELECT l.path, max(p.offset, 0), p.why, p.length FROM problems p JOIN ledgers l ON l.id = p.ledger
+        WHERE p.kind != 'duplicate' AND l.gone IS NULL ORDER BY l.path, p.offset"""
+    )
+    return [LedgerProblem(Path(os.fsdecode(path)), offset, why, length) for path, offset, why, length in rows]
+
+
+class Gone(NamedTuple):
+    """A ledger that is not what it was, or not there: what was counted of it still counts."""
+
+    path: Path
+    why: str
+    calls: int
+    cost: Nanos
+
+
+def gone(db: sqlite3.Connection) -> list[Gone]:
+    """Return what still counts of ledgers that are gone, by path."""
+    rows = db.execute(
+        """SELECT path, gone, coalesce(sum(calls), 0), coalesce(sum(cost), 0) FROM ledgers
+        LEFT JOIN cells ON ledger = id WHERE gone IS NOT NULL GROUP BY id ORDER BY path, id"""
+    )
+    return [Gone(Path(os.fsdecode(path)), why, calls, Nanos(cost)) for path, why, calls, cost in rows]
+
+
+def reserved(db: sqlite3.Connection, reservations: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the calls, and their cost, that all ledgers have under each reservation that has any."""
+    answers: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(reservations), _AT_ONCE):
+        asked = reservations[start : start + _AT_ONCE]
+        rows = db.execute(
+            f"""SELECT reservation, sum(calls), sum(cost) FROM reserved
+            WHERE reservation IN ({", ".join("?" * len(asked))}) GROUP BY 1""",
+            asked,
+        )
+        answers |= {name: (calls, cost) for name, calls, cost in rows}
+    return answers
+
+
+_AT_ONCE: Final = 400
+"""How many reservations one statement asks for: older SQLite versions take 999 values."""

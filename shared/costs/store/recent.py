@@ -1,0 +1,280 @@
+"""What was appended since the sums were last brought up: read from the ledgers' ends, kept in this process.
+
+A call that is recorded writes no database: its process adds the line here, reads what others appended to
+the ledgers that have a writer, and knows from the sums and from this what was spent. When there is much of
+it, one transaction takes it into the sums, and everybody's begins anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from ..ledger.counted import Counted, microseconds
+from ..ledger.line import DamagedLine
+from ..money import Nanos
+from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals
+from . import queries, tables
+from .intake import job_of, read_counted, recognised
+from .journal import SecureFile
+from .keys import key_of
+from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Fold, LedgerRow, dim_of
+
+MAX_BYTES: Final = 512 << 10
+"""A ledger with more that is new is taken into the sums at once."""
+
+
+class RecentLine(NamedTuple):
+    """A line that is not in the sums yet, and where it stands."""
+
+    path: bytes
+    offset: int
+    line: Counted
+
+
+class Tail:
+    """The end of one ledger, from where the sums have it."""
+
+    __slots__ = ("is_stale", "lines", "look", "path", "read_to", "row")
+
+    def __init__(self, path: bytes, row: LedgerRow | None) -> None:
+        self.path = path
+        self.begin(row)
+
+    def begin(self, row: LedgerRow | None) -> None:
+        """Begin anew behind what the sums have."""
+        self.row = row
+        self.read_to = row.offset if row else 0
+        self.lines: dict[int, RecentLine] = {}
+        self.look = (row.device, row.inode, row.size) if row and row.is_read else (0, 0, 0)
+        self.is_stale = False
+
+    def go_on(self, row: LedgerRow | None) -> None:
+        """Go on after somebody has brought the sums up."""
+        same_file = row is not None and row.gone is None and self.look[:2] == (row.device, row.inode)
+        if self.is_stale or row is None or not same_file or row.offset > self.read_to:
+            self.begin(row)
+            return
+        self.row = row
+        self.lines = {at: line for at, line in self.lines.items() if at >= row.offset}
+
+
+class Recent:
+    """The ends of all ledgers that may be written to, and answers that have them in."""
+
+    def __init__(self) -> None:
+        self.tails: dict[bytes, Tail] = {}
+        self.unlearnt = 0
+        """How many ledgers here are not in the sums at all."""
+        self._lines: list[RecentLine] = []
+        self._keys: dict[tuple[int, int], RecentLine] = {}
+        self._spent: dict[Query, _Sum] = {}
+        self._groups: dict[tuple[tuple[Dimension, ...], Query], _Groups] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a ledger has to be taken into the sums before anything can be said."""
+        return any(tail.is_stale for tail in self.tails.values())
+
+    def reload(self, rows: Iterable[LedgerRow]) -> None:
+        """Begin anew behind the sums, for all ledgers that may change; keep what was read where it can be."""
+        before, self.tails = self.tails, {}
+        for row in rows:
+            tail = self.tails[row.path] = before.get(row.path) or Tail(row.path, row)
+            tail.go_on(row)
+        self.unlearnt = 0
+        self._lines, self._keys = [], {}
+        self._spent, self._groups = {}, {}
+        for tail in self.tails.values():
+            for line in tail.lines.values():
+                self._put(line)
+
+    def know(self, path: bytes) -> None:
+        """Look at a ledger that the sums do not know yet."""
+        if path not in self.tails:
+            self.tails[path] = Tail(path, None)
+            self.unlearnt += 1
+
+    # --- reading
+
+    def appended(self, path: bytes, offset: int, length: int, line: Counted) -> None:
+        """Add a line that this process has just appended, with an id that nobody else has."""
+        tail = self.tails.get(path)
+        if tail is None or tail.is_stale or tail.read_to != offset:
+            return  # the next look reads it
+        if tail.row is not None and tail.row.offset == offset and not tail.lines:
+            return  # the first look at a file makes sure that it is the one that the sums have
+        device, inode, _ = tail.look
+        tail.look, tail.read_to = (device, inode, offset + length), offset + length
+        tail.lines[offset] = new = RecentLine(path, offset, line)
+        self._put(new)
+
+    def look(self, db: sqlite3.Connection) -> None:
+        """Read what was appended to any of the ledgers; ``db`` says which ids the sums have."""
+        new = [line for tail in self.tails.values() for line in self._new_lines(tail)]
+        if not new:
+            return
+        for each in new:
+            if tables.find_seen(db, each.line.id) is None:
+                self.tails[each.path].lines[each.offset] = each
+                self._put(each)
+
+    def _new_lines(self, tail: Tail) -> list[RecentLine]:
+        try:
+            found = os.stat(tail.path)
+        except OSError:
+            tail.is_stale = tail.is_stale or tail.read_to > 0
+            return []
+        look = found.st_dev, found.st_ino, found.st_size
+        if look == tail.look or tail.is_stale:
+            return []
+        is_other = tail.look[:2] != (0, 0) and look[:2] != tail.look[:2]
+        if is_other or found.st_size < tail.read_to or found.st_size - tail.read_to > MAX_BYTES:
+            tail.is_stale = True
+            return []
+        return self._read(tail, look)
+
+    def _read(self, tail: Tail, look: tuple[int, int, int]) -> list[RecentLine]:
+        lines = []
+        try:
+            with SecureFile(tail.path) as file:
+                if not tail.lines and tail.row is not None and not recognised(tail.row, file):
+                    tail.is_stale = True
+                    return []
+                for offset, length, line in read_counted(file, tail.read_to):
+                    tail.read_to = offset + length
+                    if not isinstance(line, DamagedLine):
+                        lines.append(RecentLine(tail.path, offset, line))
+        except OSError:
+            tail.is_stale = True
+            return []
+        tail.look = look
+        return lines
+
+    def _put(self, line: RecentLine) -> None:
+        if self._keys.setdefault(key_of(line.line.id), line) is line:
+            self._lines.append(line)
+
+    # --- asking
+
+    def find(self, entry_id: str) -> RecentLine | None:
+        """Return the line with an id."""
+        return self._keys.get(key_of(entry_id))
+
+    def spent(self, db: sqlite3.Connection, query: Query) -> Nanos:
+        """Return what entries that match cost, in nano-dollars: those of the sums, and these."""
+        known = self._spent.get(query)
+        if known is None:
+            known = self._spent[query] = _Sum(query, queries.spent(db, query))
+        return known.brought_up(self._lines)
+
+    def groups(self, db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
+        """Return what :func:`.queries.groups` says, with these lines in; jobs are those of the sums."""
+        key = (tuple(by), query)
+        known = self._groups.get(key)
+        if known is None:
+            known = self._groups[key] = _Groups(key[0], query, queries.groups(db, by, query))
+        return known.brought_up(self._lines)
+
+    def reserved(self, reservations: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return calls and cost of these lines by reservation."""
+        fold, wanted = Fold(), set(reservations)
+        for each in self._lines:
+            if each.line.reservation in wanted:
+                fold.add(each.line)
+        return fold.reserved
+
+
+class Matcher:
+    """Tells whether a line is one that a query means."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._start = microseconds(query.start) if query.start is not None else None
+        self._end = microseconds(query.end) if query.end is not None else None
+        self._ledger = os.fsencode(os.path.realpath(query.ledger)) if query.ledger is not None else None
+        self._dims = [
+            (at, wanted)
+            for at, name in enumerate(DIM_COLUMNS)
+            if (wanted := getattr(query, name, None)) is not None
+        ]
+
+    def __call__(self, each: RecentLine) -> bool:
+        """Tell whether a query means a line where it stands."""
+        if self._ledger is not None and each.path != self._ledger:
+            return False
+        if self._query.job_id is not None and job_of(each.path) != self._query.job_id:
+            return False
+        return self.is_meant(each.line)
+
+    def is_meant(self, line: Counted) -> bool:
+        """Tell whether a query means a line, its job and ledger apart."""
+        if (self._start is not None and line.at < self._start) or (
+            self._end is not None and line.at >= self._end
+        ):
+            return False
+        if self._query.tag is not None and self._query.tag not in line.tags:
+            return False
+        if not self._dims:
+            return True
+        dim = dim_of(line)
+        return all(dim[at] == wanted for at, wanted in self._dims)
+
+
+class _Sum:
+    """A sum that grows by the lines that come."""
+
+    def __init__(self, query: Query, cost: int) -> None:
+        self._matches, self._cost, self._at = Matcher(query), cost, 0
+
+    def brought_up(self, lines: Sequence[RecentLine]) -> Nanos:
+        for each in lines[self._at :]:
+            if self._matches(each):
+                self._cost += each.line.cost
+        self._at = len(lines)
+        return Nanos(self._cost)
+
+
+class _Groups:
+    """Groups that grow by the lines that come."""
+
+    def __init__(self, by: tuple[Dimension, ...], query: Query, found: Sequence[Group]) -> None:
+        self._by, self._matches, self._at = by, Matcher(query), 0
+        self._found = {group.key: group.totals for group in found}
+
+    def brought_up(self, lines: Sequence[RecentLine]) -> list[Group]:
+        for each in lines[self._at :]:
+            if self._matches(each):
+                fold = Fold()
+                fold.add(each.line)
+                self._found.setdefault(self._key(each), Totals()).merge(totals_of(fold))
+        self._at = len(lines)
+        return [Group(key, totals) for key, totals in self._found.items()]
+
+    def _key(self, each: RecentLine) -> tuple[str | int | None, ...]:
+        values: dict[str, str | int | None] = dict(zip(DIM_COLUMNS, dim_of(each.line), strict=True))
+        values |= {
+            "ledger": os.fsdecode(each.path),
+            "job_id": job_of(each.path),
+            "bucket": each.line.at // BUCKET_MICROSECONDS * BUCKET_SECONDS,
+        }
+        return tuple(values[name] if name == "bucket" else values[name] or None for name in self._by)
+
+
+def totals_of(fold: Fold) -> Totals:
+    """Return everything that was added up, as one sum."""
+    totals = Totals()
+    for (_, dim), values in fold.cells.items():
+        each = Totals(**dict(zip(SUM_COLUMNS, values, strict=True)))  # type: ignore[arg-type]  # integers
+        each.cost_input = Nanos(each.cost - each.cost_output)
+        if dim[-1]:
+            each.retried_calls, each.retried_cost = each.calls, each.cost
+        totals.merge(each)
+    for (_, _, unit), amount in fold.units.items():
+        totals.units[unit] = totals.units.get(unit, 0) + amount
+    return totals

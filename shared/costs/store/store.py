@@ -1,0 +1,569 @@
+"""The sums of all known ledgers, complete or saying that they are not.
+
+>>> import tempfile
+>>> from datetime import UTC, datetime
+>>> from ..ledger.line import encode
+>>> from ..model import Entry
+>>> folder = tempfile.TemporaryDirectory()
+>>> ledger = Path(folder.name).resolve() / "job-1" / "cost_ledger.jsonl"
+>>> ledger.parent.mkdir()
+>>> at = datetime(2026, 11, 22, tzinfo=UTC)
+>>> entry = Entry(id="1", timestamp=at, job_id="job-1", user_id="u", service="local", model="m")
+>>> store = Store.of(CostStorage(Path(folder.name).resolve()))
+>>> store.note(ledger)
+True
+>>> _ = ledger.write_bytes(encode(entry)); ledger.chmod(0o600)
+>>> store.groups(("user_id",), Query())[0].totals.calls
+1
+>>> store.close(); folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+from ..errors import CostError, StorageUnavailable, UnsafePath
+from ..ledger.counted import Counted, counted
+from ..ledger.line import DamagedLine
+from ..ledger.lines import split
+from ..ledger.places import Appended, LedgerProblem, Location
+from ..money import Nanos
+from ..patience import remaining
+from ..rollup import Dimension, Group, JobRef, Query
+from ..storage import LEDGER_NAME, CostStorage
+from . import queries, tables
+from .catchup import CatchUp, Known
+from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
+from .intake import read_counted
+from .journal import SecureFile
+from .presence import presence_in
+from .queries import Gone, Span
+from .recent import Matcher, Recent
+from .tables import LedgerRow
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from ..index.state import StateDb
+    from ..model import Entry
+    from .build import Progress, Rebuilt
+
+T = TypeVar("T")
+Missed = Callable[[Path, OSError], None]
+"""Called with each ledger whose entries cannot be read, and the reason."""
+
+RECENT_LINES: Final = 256
+"""How many lines this process keeps beside the sums before it takes them in."""
+
+UNLEARNT: Final = 32
+"""How many ledgers may be known beside the sums before they are taken in."""
+
+RETRY_S: Final = 5.0
+"""After how long sums that could not be used are tried again."""
+
+TURN_EVERY_S: Final = 1.0
+"""How often ledgers to which nobody writes have their turn to be looked at, in seconds."""
+
+_HOT_WAIT_S: Final = 0.1
+
+LOOK_SHARE: Final = 20
+"""A look at the ends of all ledgers is believed for so many times as long as it took."""
+
+
+class Store:
+    """Sums, ids and problems of all known ledgers: one object a process and storage. Thread-safe.
+
+    Where ``sums.db`` is locked, damaged, deleted or cannot be written, the ledgers are added up in memory,
+    and :attr:`degraded` says why. Within :func:`.patience.at_most` an answer may be of a part of the ledgers,
+    and :attr:`degraded` says so; elsewhere reading goes on to the end.
+
+    Raises ``StorageUnavailable`` where sums are too large for 64 bits: 9.2 billion USD.
+    """
+
+    def __init__(self, storage: CostStorage) -> None:
+        self.storage = storage
+        self.presence = presence_in(storage.writers_dir)
+        self._file = SealedDatabase(storage.sums_path, tables.SCHEMA, tables.FORMAT)
+        self._memory: Database | None = None
+        self._known = Known(storage, self.presence)
+        self._recent = Recent()
+        self._version: int | None = None
+        self._look_again_at = self._turn_at = self._retry_at = 0.0
+        self._why: str | None = None
+        self._unnoted: str | None = None
+        self._behind: str | None = None
+        self._state: StateDb | None = None
+        self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, storage: CostStorage) -> Store:
+        """Return this process's store of a cost storage. Nothing is opened before it is needed."""
+        known = _STORES.get(storage.root)
+        return _STORES.setdefault(storage.root, cls(storage)) if known is None else known
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of this process; they open again at the next use."""
+        with self._lock:
+            self._forget()
+            self._leave_memory()
+        self._file.close()
+
+    @property
+    def degraded(self) -> str | None:
+        """Why answers are slow or may be incomplete; ``None`` when all is well."""
+        return self._why or self._unnoted or self._behind
+
+    # --- recording
+
+    def note(self, ledger: Path) -> bool:
+        """Make a ledger known, durably, before this process first appends to it.
+
+        Needs no database and no other process. ``False`` where the note cannot be made: the call may be
+        recorded all the same, but holds must not be settled by it. It is tried again at the next call.
+        """
+        try:
+            self._known.note(os.fsencode(ledger))
+        except (OSError, CostError) as fault:
+            self._unnoted = f"{ledger} could not be made known to the cost storage: {fault}"
+            return False
+        self._unnoted = None
+        return True
+
+    def appended(
+        self, ledger: Path, entry: Entry, place: Appended, asked: Sequence[Query] = ()
+    ) -> list[Nanos] | None:
+        """Count an entry that this process has just appended and synced, and answer what was asked of it.
+
+        ``None`` where the sums cannot be had now: the entry is counted at the next look.
+        """
+        path = os.fsencode(ledger)
+        try:
+            with self._lock:
+                if entry.request_id is None and entry.kind == "usage":  # else its id may be known already
+                    self._recent.appended(path, place.offset, place.length, counted(entry))
+                return self._from_recent(lambda db: self._spent(db, asked), fresh=False)
+        except (CostError, OSError, sqlite3.Error, OverflowError) as fault:
+            _log().debug("the sums stay behind: %s", fault)
+            self._forget()
+            return None
+        except BaseException:
+            self._forget()
+            raise
+
+    # --- what a call asks on its way
+
+    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+        """Return what was spent by the entries that match each query, in nano-dollars.
+
+        Raises:
+            StorageUnavailable: the sums cannot be had now.
+
+        """
+        return self._of_recent(lambda: self._from_recent(lambda db: self._spent(db, asked)))
+
+    def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
+        """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
+        return self.spends([Query(start=start, end=end, user_id=user_id)])[0]
+
+    def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos]]:
+        """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
+        asked = list(reservations)
+
+        def sums(db: sqlite3.Connection) -> dict[str, tuple[int, int]]:
+            known, recent = queries.reserved(db, asked), self._recent.reserved(asked)
+            return {
+                name: tuple(map(sum, zip(known.get(name, (0, 0)), recent.get(name, (0, 0)), strict=True)))  # type: ignore[misc]
+                for name in {*known, *recent}
+            }
+
+        found = self._of_recent(lambda: self._from_recent(sums))
+        return {name: (calls, Nanos(cost)) for name, (calls, cost) in found.items() if calls or cost}
+
+    def find(self, entry_id: str) -> Location | None:
+        """Return where the entry with this id stands; ``None`` when no known ledger has it."""
+
+        def look(db: sqlite3.Connection) -> Location | None:
+            recent = self._recent.find(entry_id)
+            if recent is not None:
+                return Location(Path(os.fsdecode(recent.path)), recent.offset)
+            seen = tables.find_seen(db, entry_id)
+            row = tables.ledgers(db, "id = ?", seen[0])[0] if seen else None
+            return Location(Path(os.fsdecode(row.path)), seen[1]) if seen and row else None
+
+        return self._of_recent(lambda: self._from_recent(look))
+
+    def _of_recent(self, question: Callable[[], T]) -> T:
+        try:
+            with self._lock:
+                return question()
+        except (sqlite3.IntegrityError, OverflowError) as fault:
+            raise StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}") from fault
+        except BaseException:
+            self._forget()
+            raise
+
+    def _spent(self, db: sqlite3.Connection, asked: Sequence[Query]) -> list[Nanos]:
+        if self._memory is not None:
+            return [Nanos(queries.spent(db, query)) for query in asked]
+        return [self._recent.spent(db, query) for query in asked]
+
+    def _groups(self, db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
+        return queries.groups(db, by, query) if self._memory else self._recent.groups(db, by, query)
+
+    def _from_recent(self, question: Callable[[sqlite3.Connection], T], *, fresh: bool = True) -> T:
+        """Answer from the sums and the ends of the ledgers, after a look at those."""
+
+        def answer(db: sqlite3.Connection) -> T:
+            self._bring_recent_up(db, fresh=fresh)
+            return question(db)
+
+        if self._memory is not None:
+            return self._ask(question)
+        try:
+            answered = self._file.read(answer, _HOT_WAIT_S)
+        except _Stale:
+            return self._ask(question)
+        except (StorageUnavailable, UnsafePath) as fault:
+            if isinstance(fault, DatabaseBusy):
+                raise
+            return self._ask(question)  # begins anew, or goes on in memory
+        if len(self._recent) >= RECENT_LINES or self._recent.unlearnt >= UNLEARNT:
+            with suppress(StorageUnavailable):  # somebody else is at it, or the next call tries again
+                self._bring_up(self._file, wait_s=0.0)
+        return answered
+
+    def _bring_recent_up(self, db: sqlite3.Connection, *, fresh: bool) -> None:
+        version, is_begun = db.execute("SELECT version, is_begun FROM meta").fetchone()
+        if not is_begun:
+            raise _Stale
+        if self._version != version:
+            self._recent.reload(tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}"))
+            self._known.go_on_from(db)
+            self._version, self._look_again_at = version, 0.0
+        began = time.monotonic()
+        if fresh or began >= self._look_again_at:
+            for path in self._known.new_paths():
+                self._recent.know(path)
+            self._recent.look(db)
+            now = time.monotonic()
+            self._look_again_at = now + LOOK_SHARE * (now - began)
+        if self._recent.is_stale:
+            raise _Stale
+
+    def _begin_in_child(self) -> None:
+        self._known = Known(self.storage, self.presence)
+        self._memory = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew with what was appended: something may have come in between."""
+        self._recent, self._version = Recent(), None
+
+    # --- what views ask
+
+    def catch_up(self, ledger: Path) -> None:
+        """Read what was appended to one known ledger, whoever wrote it, and to those with a writer."""
+        self._use(lambda sums: self._bring_up(sums, also=os.fsencode(os.path.realpath(ledger))))
+
+    def catch_up_all(self) -> bool:
+        """Read what was appended to any ledger; ``False`` when the time of the call ran out."""
+        self._use(self._bring_up)
+        return self._behind is None
+
+    def spend_by_bucket(
+        self, start: datetime, end: datetime, *, user_id: str | None = None
+    ) -> dict[int, Nanos]:
+        """Return what was spent in each 15-minute bucket of ``[start, end)`` that has any cost.
+
+        Keys are starts in seconds since 1970. The days of a month are best had from here.
+        """
+        return self._ask(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
+
+    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        """Return the sums of the entries that match, by the dimensions asked for; largest cost first.
+
+        The number of jobs is counted where nothing or only the user is asked by. Groups whose sums
+        are all zero are left out.
+        """
+        if remaining() is not None:  # on the way of a call: beside the sums, which stay as they are
+            return self._of_recent(lambda: self._from_recent(lambda db: self._groups(db, by, query)))
+        return self._ask(lambda db: queries.groups(db, by, query))
+
+    def jobs(self, query: Query) -> list[JobRef]:
+        """Return the jobs with entries that match, by id and path; every known one for an empty query."""
+        return list(dict.fromkeys(job for _, job, _ in self._ask(lambda db: queries.jobs(db, query))))
+
+    def problems(self) -> list[LedgerProblem]:
+        """Return lines that do not count and should, and ledgers that cannot be read."""
+        return self._ask(queries.problems)
+
+    def gone(self) -> list[Gone]:
+        """Return the ledgers that are not what they were, or not there; what was counted of them counts."""
+        return self._ask(queries.gone)
+
+    def ledgers(self) -> list[Path]:
+        """Return every known ledger that is there, in the order in which they became known."""
+        rows = self._ask(
+            lambda db: tables.ledgers(db, "gone IS NULL AND (inode != 0 OR is_read = 0) ORDER BY id")
+        )
+        return [Path(os.fsdecode(row.path)) for row in rows]
+
+    @property
+    def version(self) -> int:
+        """A number that is another one after every change of the sums."""
+        return self._ask(lambda db: int(db.execute("SELECT version FROM meta").fetchone()[0]))
+
+    def entries(self, query: Query, missed: Missed | None = None) -> Iterator[Entry]:
+        """Return every entry that counts and matches, read from the ledgers, job by job.
+
+        Ledgers that are gone are passed over, and ``missed`` is told: their sums are kept, their
+        entries are not.
+        """
+        from ..ledger.line import DamagedLine, decode
+
+        matches = Matcher(query._replace(ledger=None, job_id=None))
+        for raw in self.lines(query, missed):
+            try:
+                entry = decode(raw)
+            except DamagedLine:
+                continue  # reported when it was read for the sums
+            if matches.is_meant(counted(entry)):
+                yield entry
+
+    def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
+        """Return every line that counts, of the ledgers that a query means.
+
+        Its other conditions are not applied, and the seals are still to be checked: for those who
+        need no entries, since a line is several times cheaper.
+        """
+        for number, job, why in self._ask(lambda db: queries.jobs(db, query)):
+            try:
+                if why is not None:
+                    raise FileNotFoundError(2, f"{why}; its sums are kept, its entries cannot be shown")
+                with SecureFile(os.fsencode(job.ledger)) as file:
+                    skipped = self._ask(lambda db, number=number: queries.uncounted(db, number))  # type: ignore[misc]
+                    for offset, _, raw in split(file.fileno()):
+                        if offset not in skipped and raw[-1:] == b"\n":
+                            yield raw
+            except OSError as fault:
+                (missed or _warn)(job.ledger, fault)
+
+    # --- upkeep
+
+    def add(self, ledgers: Iterable[Path]) -> None:
+        """Make ledgers known that were found somewhere; those that are known already are looked at again.
+
+        Raises:
+            StorageUnavailable: the cost storage cannot be written.
+
+        """
+        try:
+            self._known.add(os.fsencode(os.path.realpath(ledger)) for ledger in ledgers)
+        except OSError as fault:
+            raise StorageUnavailable(f"{self.storage.root}: {fault}; see cost-dashboard doctor") from fault
+
+    def add_under(self, root: Path) -> int:
+        """Make every ledger under a directory known; return how many were not. Links are not followed.
+
+        Raises:
+            StorageUnavailable: the cost storage cannot be written.
+
+        """
+        before = set(self.ledgers())
+        found = [ledger for ledger in ledgers_under(root) if ledger not in before]
+        self.add(found)
+        return len(found)
+
+    def unknown(self) -> list[Path]:
+        """Return ledgers in the folders of known jobs and beside them with calls that are not counted."""
+        known = set(self.ledgers())
+        beside = dict.fromkeys(each.parent.parent for each in known)
+        inside = dict.fromkeys(folder for each in beside for folder in (each, *_folders(each)))
+        found = dict.fromkeys(each for folder in inside for each in _ledgers_in(folder) if each not in known)
+        return [ledger for ledger in found if any(self.find(line.id) is None for line in _counted_in(ledger))]
+
+    def rebuild(self, progress: Progress | None = None) -> Rebuilt:
+        """Add all ledgers up anew, beside the present sums, then put the new ones in their place.
+
+        Raises:
+            StorageUnavailable: the new file cannot be written.
+
+        """
+        from .build import rebuild  # what it needs takes long to import
+
+        with self._lock:
+            self._forget()
+            self._use(self._bring_up)
+            return rebuild(self._file, self.storage, self._known, self.presence, progress)
+
+    def rebuild_ledger(self, ledger: Path) -> None:
+        """Take one ledger out and in again from its first byte. An unknown one is left alone."""
+        path = os.fsencode(os.path.realpath(ledger))
+
+        def anew(db: sqlite3.Connection) -> None:
+            for row in tables.ledgers(db, "path = ? AND gone IS NULL", path):
+                tables.take_out(db, row.id)
+                tables.put_ledger(db, LedgerRow(row.id, row.path, row.job_id, row.uid))
+            db.execute("UPDATE meta SET version = version + 1")
+
+        self._use(lambda sums: sums.write(anew))
+
+    # --- what others of this storage need
+
+    @property
+    def state(self) -> StateDb:
+        """What no ledger tells: holds, alerts that were told, notices that wait."""
+        if self._state is None:
+            from ..index.state import StateDb
+
+            self._state = StateDb(self.storage.state_path)
+        return self._state
+
+    @contextmanager
+    def holding_state(self, wait_s: float) -> Iterator[sqlite3.Connection]:
+        """Hold the write lock of :attr:`state`."""
+        with self.state.transaction(wait_s) as db:
+            yield db
+
+    # --- which sums
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Bring the sums up and ask them."""
+
+        def answer(sums: Database) -> T:
+            self._bring_up(sums)
+            return sums.read(question)
+
+        return self._use(answer)
+
+    def _bring_up(self, sums: Database, *, also: bytes | None = None, wait_s: float = WAIT_S) -> None:
+        """Read what was appended, within the time of the call if there is one."""
+        now, left_s = time.monotonic(), remaining()
+        turn, self._turn_at = now >= self._turn_at, max(now, self._turn_at)
+        catch_up = CatchUp(self.storage, self._known, self.presence)
+        left = catch_up.bring_up(
+            sums,
+            None if left_s is None else now + left_s,
+            also=also,
+            turn=turn and left_s is None,
+            wait_s=wait_s,
+        )
+        if turn and left_s is None:
+            self._turn_at = now + TURN_EVERY_S
+        self._behind = f"{left} ledgers are still to be read for the first time" if left else None
+
+    def _use(self, action: Callable[[Database], T]) -> T:
+        """Do something with the sums; where their file is damaged begin anew, and else go on in memory."""
+        with self._lock:
+            try:
+                return self._used(action)
+            except (sqlite3.IntegrityError, OverflowError) as fault:
+                raise StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}") from fault
+            except OSError as fault:
+                raise StorageUnavailable(
+                    f"{self.storage.root}: {fault}; see cost-dashboard doctor"
+                ) from fault
+
+    def _used(self, action: Callable[[Database], T]) -> T:
+        if self._memory is None or time.monotonic() >= self._retry_at:
+            try:
+                return self._with_file(action)
+            except (StorageUnavailable, UnsafePath) as fault:
+                if isinstance(fault, DatabaseBusy) and remaining() is not None:
+                    raise  # a call that has no time does not read everything
+                self._enter_memory(fault)
+        assert self._memory is not None
+        return action(self._memory)
+
+    def _with_file(self, action: Callable[[Database], T]) -> T:
+        try:
+            result = action(self._file)
+        except DatabaseDamaged as fault:
+            _log().warning("the sums are read anew from the ledgers: %s", fault)
+            self._forget()
+            self._file.replace(None)
+            result = action(self._file)
+        self._leave_memory()
+        return result
+
+    def _enter_memory(self, fault: CostError) -> None:
+        self._retry_at = time.monotonic() + RETRY_S
+        if self._memory is None:
+            self._memory = Database(None, tables.SCHEMA, tables.FORMAT)
+            self._why = f"the sums cannot be used, the ledgers are added up in memory: {fault}"
+            _log().warning("%s", self._why)
+
+    def _leave_memory(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = self._why = None
+
+
+class _Stale(Exception):
+    """The ends of the ledgers do not say it all: the sums have to be brought up."""
+
+
+_STORES: Final[dict[Path, Store]] = {}
+"""One a storage for as long as the process lives: a tracker that is dropped leaves nothing open."""
+
+
+def _in_child() -> None:
+    for store in _STORES.values():  # another thread of the parent may have been at work there
+        store._lock = threading.RLock()
+        store._begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
+def ledgers_under(root: Path) -> Iterator[Path]:
+    """Return every ledger under a directory, in a fixed order. Links are not followed."""
+    for folder, inner, files in os.walk(os.path.realpath(root)):
+        inner.sort()
+        path = Path(folder, LEDGER_NAME)
+        if LEDGER_NAME in files and not path.is_symlink():
+            yield path
+
+
+def _folders(root: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(root) as found:
+        return sorted(Path(each.path) for each in found if each.is_dir(follow_symlinks=False))
+    return []
+
+
+def _ledgers_in(root: Path) -> list[Path]:
+    """Return the ledgers in the folders of a folder."""
+    ledgers = [folder / LEDGER_NAME for folder in _folders(root)]
+    return [path for path in ledgers if path.is_file() and not path.is_symlink()]
+
+
+def _counted_in(ledger: Path) -> Iterator[Counted]:
+    with suppress(OSError), SecureFile(ledger) as file:
+        for _, _, line in read_counted(file, 0):
+            if not isinstance(line, DamagedLine):
+                yield line
+
+
+def _log() -> Logger:
+    import logging  # 3 ms that a view without a fault to tell does not pay
+
+    return logging.getLogger("shared.cost_tracker")
+
+
+def _warn(ledger: Path, fault: OSError) -> None:
+    _log().warning("%s cannot be read: %s", ledger, fault)

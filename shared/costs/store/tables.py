@@ -1,0 +1,409 @@
+"""The tables of ``sums.db``, and the one place where sums are added to them and taken out again.
+
+Amounts in nano-dollars, durations in microseconds, time in UTC. A *bucket* is the number of a 15-minute
+stretch since 1970, a *day* that of a UTC day (96 buckets).
+
+``ledgers``   each ledger that was ever known, how far it was read, and what its file looked like then. A
+              ledger that was cut, replaced or deleted keeps its row (``gone`` says what happened), and the
+              file that takes its path gets a row of its own.
+``writers``   which processes may append to a ledger: it is looked at as long as one of them lives.
+``dims``      each combination of dimensions once, as a small integer.
+``cells``     the finest sums: bucket x ledger x dimensions. All other sums follow from them.
+``units``     counts that are rare, by name: a new unit needs no new column.
+``days``      the same over all ledgers, by day: a month of any history is some thousand rows.
+``spend``     what each user spent in each bucket: limits, and the days of a month in any time zone.
+``activity``  which ledgers have entries of a user on a day: counts jobs.
+``seen``      the id of every entry and where it stands: an id counts once.
+``reserved``  what the ledgers have under each reservation.
+``problems``  lines that do not count, and why.
+``meta``      a number that grows with every change, whether the sums were begun from what outlived others,
+              which ledger's turn to be looked at it is, and how far the notes of ledgers were read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
+
+from ..ledger.counted import Counted
+from ..model import SECONDS_FIELDS, USAGE_FIELDS
+from ..rollup import BUCKET_SECONDS
+from .keys import key_of
+
+FORMAT: Final = 1
+"""Version of these tables. Sums of another version are read anew from the ledgers."""
+
+DAY_BUCKETS: Final = 96
+BUCKET_MICROSECONDS: Final = BUCKET_SECONDS * 1_000_000
+
+SUM_COLUMNS: Final = (
+    "calls",
+    "unpriced_calls",
+    "partial_calls",
+    "estimated_calls",
+    "tokens_input",
+    "tokens_output",
+    "tokens_cached",
+    "tokens_reasoning",
+    "audio_microseconds",
+    "cost",
+    "cost_output",
+)
+"""The stored sums, in this order: fields of ``rollup.Totals``."""
+
+DIM_COLUMNS: Final = (
+    "user_id",
+    "stage",
+    "service",
+    "model",
+    "operation",
+    "workflow",
+    "project",
+    "tags",
+    "service_tier",
+    "repeated",
+)
+"""The stored dimensions, in this order; an empty text where an entry has none. ``repeated`` is ``1`` for
+a second or later attempt."""
+
+Dim = tuple[str, ...]
+Sums = list[int]
+Place = tuple[int, Dim]
+"""A bucket and its dimensions."""
+
+_SUMS = ", ".join(f"{name} INTEGER NOT NULL" for name in SUM_COLUMNS)
+_DIMS = ", ".join(f"{name} TEXT NOT NULL" for name in DIM_COLUMNS)
+
+SEEN_BY_LEDGER: Final = "CREATE INDEX seen_by_ledger ON seen (ledger)"
+
+SCHEMA: Final = (
+    f"PRAGMA user_version={FORMAT}",
+    """CREATE TABLE meta (version INTEGER NOT NULL, is_begun INTEGER NOT NULL, turn INTEGER NOT NULL,
+        notes_device INTEGER NOT NULL, notes_inode INTEGER NOT NULL, notes_offset INTEGER NOT NULL) STRICT""",
+    "INSERT INTO meta VALUES (random() >> 24, 0, 0, 0, 0, 0)",
+    """CREATE TABLE ledgers (id INTEGER PRIMARY KEY, path BLOB NOT NULL, job_id TEXT NOT NULL,
+        uid INTEGER NOT NULL, gone TEXT, is_kept INTEGER NOT NULL, is_read INTEGER NOT NULL,
+        device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
+        offset INTEGER NOT NULL, head INTEGER NOT NULL, tail INTEGER NOT NULL) STRICT""",
+    "CREATE UNIQUE INDEX ledgers_here ON ledgers (path) WHERE gone IS NULL",
+    "CREATE INDEX ledgers_unread ON ledgers (id) WHERE is_read = 0",
+    "CREATE INDEX ledgers_by_job ON ledgers (job_id)",
+    """CREATE TABLE writers (ledger INTEGER NOT NULL, writer TEXT NOT NULL,
+        PRIMARY KEY (ledger, writer)) STRICT, WITHOUT ROWID""",
+    f"CREATE TABLE dims (id INTEGER PRIMARY KEY, {_DIMS}, UNIQUE ({', '.join(DIM_COLUMNS)})) STRICT",
+    f"""CREATE TABLE cells (bucket INTEGER NOT NULL, ledger INTEGER NOT NULL, dim INTEGER NOT NULL, {_SUMS},
+        PRIMARY KEY (bucket, ledger, dim)) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX cells_by_ledger ON cells (ledger)",
+    """CREATE TABLE units (bucket INTEGER NOT NULL, ledger INTEGER NOT NULL, dim INTEGER NOT NULL,
+        unit TEXT NOT NULL, amount INTEGER NOT NULL,
+        PRIMARY KEY (bucket, ledger, dim, unit)) STRICT, WITHOUT ROWID""",
+    f"""CREATE TABLE days (day INTEGER NOT NULL, dim INTEGER NOT NULL, {_SUMS},
+        PRIMARY KEY (day, dim)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE spend (user_id TEXT NOT NULL, bucket INTEGER NOT NULL, cost INTEGER NOT NULL,
+        PRIMARY KEY (user_id, bucket)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE activity (day INTEGER NOT NULL, user_id TEXT NOT NULL, ledger INTEGER NOT NULL,
+        PRIMARY KEY (day, user_id, ledger)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE seen (key INTEGER NOT NULL, more INTEGER NOT NULL, ledger INTEGER NOT NULL,
+        offset INTEGER NOT NULL, PRIMARY KEY (key, more)) STRICT, WITHOUT ROWID""",
+    SEEN_BY_LEDGER,
+    """CREATE TABLE reserved (reservation TEXT NOT NULL, ledger INTEGER NOT NULL, calls INTEGER NOT NULL,
+        cost INTEGER NOT NULL, PRIMARY KEY (reservation, ledger)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE problems (ledger INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+        kind TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (ledger, offset)) STRICT, WITHOUT ROWID""",
+)
+
+MAY_CHANGE: Final = "(is_read = 0 OR id IN (SELECT ledger FROM writers))"
+"""The condition that a ledger has to be looked at: not read to its end, or somebody may write to it."""
+
+# --- one line
+
+_AUDIO: Final = USAGE_FIELDS.index("audio_seconds")
+_COLUMNS_AT: Final = tuple(
+    USAGE_FIELDS.index(name)
+    for name in ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning")
+)
+_NO_UNIT: Final = frozenset(
+    ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning", "audio_seconds", "channels")
+)
+_UNITS_AT: Final = tuple((at, name) for at, name in enumerate(USAGE_FIELDS) if name not in _NO_UNIT)
+_INPUT, _OUTPUT, _CACHED, _REASONING = _COLUMNS_AT
+_REST: Final = slice(2, None)
+
+
+def dim_of(line: Counted) -> Dim:
+    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`."""
+    user, _, *names, tier = line.names
+    texts = (user, *names, ",".join(sorted(line.tags)), tier, "1" if line.attempt > 1 else "")
+    return tuple(text or "" for text in texts)
+
+
+class Fold:
+    """Adds lines up: the one adder of the project, for one line or for millions."""
+
+    def __init__(self) -> None:
+        self.cells: dict[Place, Sums] = {}
+        self.units: dict[tuple[int, Dim, str], int] = {}
+        self.reserved: dict[str, tuple[int, int]] = {}
+        self._dims: dict[object, Dim] = {}
+
+    def add(self, line: Counted) -> None:
+        """Count one line."""
+        key = (line.names, line.tags, line.attempt > 1)
+        dim = self._dims.get(key)
+        if dim is None:
+            dim = self._dims[key] = dim_of(line)
+        bucket = line.at // BUCKET_MICROSECONDS
+        values = self.cells.get((bucket, dim))
+        if values is None:
+            values = self.cells[bucket, dim] = [0] * len(SUM_COLUMNS)
+        usage, sign = line.usage, line.sign
+        values[0] += sign
+        values[1] += line.unpriced
+        values[2] += line.partial
+        values[4] += sign * usage[0]  # type: ignore[assignment]  # counts of tokens are whole
+        values[5] += sign * usage[1]  # type: ignore[assignment]
+        values[9] += line.cost
+        values[10] += line.cost_output
+        if line.estimated:
+            values[3] += sign
+        if any(usage[_REST]):
+            self._add_further(values, bucket, dim, sign, usage)
+        if line.reservation:
+            calls, cost = self.reserved.get(line.reservation, (0, 0))
+            self.reserved[line.reservation] = (calls + sign, cost + line.cost)
+
+    def negated(self) -> Fold:
+        """Return what takes out what this adds."""
+        out = Fold()
+        out.cells = {place: [-value for value in values] for place, values in self.cells.items()}
+        out.units = {place: -amount for place, amount in self.units.items()}
+        out.reserved = {name: (-calls, -cost) for name, (calls, cost) in self.reserved.items()}
+        return out
+
+    def _add_further(
+        self, values: Sums, bucket: int, dim: Dim, sign: int, usage: Sequence[int | float]
+    ) -> None:
+        values[6] += sign * int(usage[_CACHED])
+        values[7] += sign * int(usage[_REASONING])
+        values[8] += sign * round(usage[_AUDIO] * 1_000_000)
+        for at, name in _UNITS_AT:
+            if amount := usage[at]:
+                whole = round(amount * 1_000_000) if name in SECONDS_FIELDS else int(amount)
+                unit = (bucket, dim, name)
+                self.units[unit] = self.units.get(unit, 0) + sign * whole
+
+
+# --- rows
+
+
+class LedgerRow(NamedTuple):
+    """One ledger: which file it is, how far it was read, and what became of it.
+
+    ``is_kept`` tells that what is counted of a ledger that is gone was written down (``intake.Kept``).
+
+    ``path`` is in bytes, as the file system has it. ``uid`` names this very file for ever, also in a storage
+    that was built anew. ``size`` and ``mtime`` (nanoseconds) are those at the last look. ``head`` and
+    ``tail`` are the CRC-32 of the first bytes read and of the last ones before ``offset``, at most 256 each.
+    """
+
+    id: int
+    path: bytes
+    job_id: str
+    uid: int
+    gone: str | None = None
+    is_kept: int = 0
+    is_read: int = 0
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    mtime: int = 0
+    offset: int = 0
+    head: int = 0
+    tail: int = 0
+
+
+class Problem(NamedTuple):
+    """A line that does not count: ``kind`` is damaged, duplicate or conflict."""
+
+    offset: int
+    length: int
+    kind: str
+    why: str
+
+
+_MARKS: Final = ", ".join("?" * len(SUM_COLUMNS))
+_ADDED: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_COLUMNS)
+_NOTHING: Final = " AND ".join(f"{name} = 0" for name in SUM_COLUMNS)
+_LEDGER: Final = f"SELECT {', '.join(LedgerRow._fields)} FROM ledgers"
+_PUT_LEDGER: Final = f"REPLACE INTO ledgers VALUES ({', '.join('?' * len(LedgerRow._fields))})"
+_FIND_DIM: Final = f"SELECT id FROM dims WHERE {' AND '.join(f'{name} = ?' for name in DIM_COLUMNS)}"
+_PUT_DIM: Final = f"INSERT INTO dims ({', '.join(DIM_COLUMNS)}) VALUES ({', '.join('?' * len(DIM_COLUMNS))})"
+
+
+def ledgers(db: sqlite3.Connection, where: str, *values: object) -> list[LedgerRow]:
+    """Return rows of ledgers by a condition of ours."""
+    return [LedgerRow(*row) for row in db.execute(f"{_LEDGER} WHERE {where}", values)]
+
+
+def put_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
+    """Write the row of a ledger."""
+    db.execute(_PUT_LEDGER, row)
+
+
+def dim_number(db: sqlite3.Connection, dim: Dim) -> int:
+    """Return the integer of some dimensions; they are given one when they are new."""
+    row = db.execute(_FIND_DIM, dim).fetchone()
+    return int(row[0]) if row else int(db.execute(_PUT_DIM, dim).lastrowid or 0)
+
+
+def put_fold(db: sqlite3.Connection, ledger: int, fold: Fold) -> None:
+    """Add what a ledger has to all sums."""
+    numbers = {dim: dim_number(db, dim) for dim in {dim for _, dim in fold.cells}}
+    rows = [(bucket, ledger, numbers[dim], *values) for (bucket, dim), values in fold.cells.items()]
+    db.executemany(
+        f"""INSERT INTO cells VALUES (?, ?, ?, {_MARKS})
+        ON CONFLICT (bucket, ledger, dim) DO UPDATE SET {_ADDED}""",
+        rows,
+    )
+    db.executemany(
+        """INSERT INTO units VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (bucket, ledger, dim, unit) DO UPDATE SET amount = amount + excluded.amount""",
+        [(bucket, ledger, numbers[dim], unit, amount) for (bucket, dim, unit), amount in fold.units.items()],
+    )
+    db.executemany(
+        """INSERT INTO reserved VALUES (?, ?, ?, ?) ON CONFLICT (reservation, ledger)
+        DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost""",
+        [(name, ledger, *sums) for name, sums in fold.reserved.items()],
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO activity VALUES (?, ?, ?)",
+        {(bucket // DAY_BUCKETS, dim[0], ledger) for bucket, dim in fold.cells},
+    )
+    _add_over_all(
+        db, ((bucket, numbers[dim], dim[0], values) for (bucket, dim), values in fold.cells.items())
+    )
+
+
+def _add_over_all(
+    db: sqlite3.Connection, cells: Iterable[tuple[int, int, str, Sequence[int]]], *, removing: bool = False
+) -> None:
+    """Add cells (bucket, dimensions, user, sums) to the sums over all ledgers."""
+    days: dict[tuple[int, int], list[int]] = {}
+    spend: dict[tuple[str, int], int] = {}
+    for bucket, dim, user, values in cells:
+        day = days.setdefault((bucket // DAY_BUCKETS, dim), [0] * len(SUM_COLUMNS))
+        day[:] = map(int.__add__, day, values)
+        if cost := values[_COST]:
+            spend[user, bucket] = spend.get((user, bucket), 0) + cost
+    db.executemany(
+        f"INSERT INTO days VALUES (?, ?, {_MARKS}) ON CONFLICT (day, dim) DO UPDATE SET {_ADDED}",
+        [(*key, *values) for key, values in days.items()],
+    )
+    db.executemany(
+        """INSERT INTO spend VALUES (?, ?, ?)
+        ON CONFLICT (user_id, bucket) DO UPDATE SET cost = cost + excluded.cost""",
+        [(*key, cost) for key, cost in spend.items()],
+    )
+    if removing:
+        db.executemany(f"DELETE FROM days WHERE day = ? AND dim = ? AND {_NOTHING}", list(days))
+        db.executemany("DELETE FROM spend WHERE user_id = ? AND bucket = ? AND cost = 0", list(spend))
+
+
+_COST: Final = SUM_COLUMNS.index("cost")
+
+
+def take_out(db: sqlite3.Connection, ledger: int) -> None:
+    """Take everything out that came from one ledger; its row stays."""
+    names = ", ".join(f"c.{name}" for name in SUM_COLUMNS)
+    rows = db.execute(
+        f"""SELECT c.bucket, c.dim, d.user_id, {names} FROM cells c
+        JOIN dims d ON d.id = c.dim WHERE c.ledger = ?""",
+        (ledger,),
+    ).fetchall()
+    negative = ((bucket, dim, user, [-value for value in values]) for bucket, dim, user, *values in rows)
+    _add_over_all(db, negative, removing=True)
+    db.executemany(
+        "DELETE FROM activity WHERE day = ? AND user_id = ? AND ledger = ?",
+        {(bucket // DAY_BUCKETS, user, ledger) for bucket, _, user, *_ in rows},
+    )
+    db.executemany("DELETE FROM units WHERE bucket = ? AND ledger = ?", {(row[0], ledger) for row in rows})
+    for table in ("cells", "seen", "reserved", "problems"):
+        db.execute(f"DELETE FROM {table} WHERE ledger = ?", (ledger,))
+
+
+def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:
+    """Return what one ledger has in the sums, as it could be added again."""
+    fold = Fold()
+    dims = ", ".join(f"d.{name}" for name in DIM_COLUMNS)
+    sums = ", ".join(f"c.{name}" for name in SUM_COLUMNS)
+    for bucket, *rest in db.execute(
+        f"SELECT c.bucket, {dims}, {sums} FROM cells c JOIN dims d ON d.id = c.dim WHERE c.ledger = ?",
+        (ledger,),
+    ):
+        fold.cells[bucket, tuple(rest[: len(DIM_COLUMNS)])] = list(rest[len(DIM_COLUMNS) :])
+    for bucket, unit, amount, *dim in db.execute(
+        f"""SELECT u.bucket, u.unit, u.amount, {dims} FROM cells c
+        JOIN units u ON u.bucket = c.bucket AND u.ledger = c.ledger AND u.dim = c.dim
+        JOIN dims d ON d.id = c.dim WHERE c.ledger = ?""",
+        (ledger,),
+    ):
+        fold.units[bucket, tuple(dim), unit] = amount
+    for name, calls, cost in db.execute(
+        "SELECT reservation, calls, cost FROM reserved WHERE ledger = ?", (ledger,)
+    ):
+        fold.reserved[name] = (calls, cost)
+    return fold
+
+
+def put_problems(db: sqlite3.Connection, ledger: int, problems: Iterable[Problem]) -> None:
+    """Write down lines that do not count."""
+    db.executemany("REPLACE INTO problems VALUES (?, ?, ?, ?, ?)", [(ledger, *each) for each in problems])
+
+
+def put_seen(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> bool:
+    """Note ids (key, more, ledger, offset) as seen; ``False``, with nothing noted, when one was before."""
+    before = db.total_changes
+    db.execute("SAVEPOINT ids")
+    insert_rows(db, "INSERT OR IGNORE INTO seen", rows)
+    new = db.total_changes - before == len(rows)
+    if not new:
+        db.execute("ROLLBACK TO ids")
+    db.execute("RELEASE ids")
+    return new
+
+
+def find_seen(db: sqlite3.Connection, entry_id: str) -> tuple[int, int] | None:
+    """Return ledger and offset of the entry with an id that counts."""
+    row = db.execute(
+        "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?", key_of(entry_id)
+    ).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def move_seen(db: sqlite3.Connection, entry_id: str, ledger: int, offset: int) -> None:
+    """Let an id count where its line stands now."""
+    db.execute(
+        "UPDATE seen SET ledger = ?, offset = ? WHERE key = ? AND more = ?",
+        (ledger, offset, *key_of(entry_id)),
+    )
+
+
+def insert_rows(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Run ``statement`` (an INSERT up to its table) with rows as its values, some sixty in one go.
+
+    Starting a statement costs as much as two rows, so many rows take less than half the time.
+    """
+    if not rows:
+        return
+    row = f"({', '.join('?' * len(rows[0]))})"
+    whole = len(rows) - len(rows) % _ROWS
+    if whole:
+        at_once = [tuple(chain.from_iterable(rows[at : at + _ROWS])) for at in range(0, whole, _ROWS)]
+        db.executemany(f"{statement} VALUES {', '.join([row] * _ROWS)}", at_once)
+    db.executemany(f"{statement} VALUES {row}", rows[whole:])
+
+
+_ROWS: Final = 64
+"""With fourteen columns these are 896 values: older SQLite versions take 999."""
