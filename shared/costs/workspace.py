@@ -42,10 +42,14 @@ def utc_now() -> datetime:
 
 
 class LoadedProfile(NamedTuple):
-    """The profile in force, and why it is not the user's own where ``fault`` is set."""
+    """The profile in force, and why it is not the user's own where ``fault`` is set.
+
+    ``loosened`` says which limits that blocked an edit of the last day has let go.
+    """
 
     profile: Profile
     fault: ProfileError | None = None
+    loosened: tuple[str, ...] = ()
 
     @property
     def described(self) -> str:
@@ -94,7 +98,7 @@ class Workspace:
         self.clock = clock
         self._profile_argument = profile_path
         self._profile: tuple[object, LoadedProfile] | None = None
-        self._profile_path: Path | None = None
+        self._place: _Look | None = None
         self._prices_path: Path | None = None
         self._versions: dict[Path | None, _Look] = {}
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
@@ -111,13 +115,25 @@ class Workspace:
     @property
     def profile_path(self) -> Path | None:
         """Where the profile lies, or would be read from; ``None`` when there is no file."""
-        if self._profile_path is None:
-            from .profile import find_profile
+        now, edits = time.monotonic(), small_file.edits()
+        look = self._place
+        # One that was found stays the one; where there is none, there may be one later.
+        if look is None or (look.version is None and (now >= look.until or edits != look.edits)):
+            look = self._place = _Look(now + LOOK_S, edits, self._found_profile())
+        return look.version  # type: ignore[return-value]  # what was found just there
 
-            self._profile_path = find_profile(
-                self._profile_argument, self.environ, Path.cwd(), self.storage.root
-            )
-        return self._profile_path
+    def _found_profile(self) -> Path | None:
+        from .memory import Memory
+        from .profile import blocked_before, find_profile
+
+        memory = Memory(self.storage.profile_memory)
+        return find_profile(
+            self._profile_argument,
+            self.environ,
+            Path.cwd(),
+            self.storage.root,
+            lambda path: blocked_before(path, memory),
+        )
 
     def loaded_profile(self) -> LoadedProfile:
         """Return the profile in force; the defaults, with the fault, when the file is refused.
@@ -240,10 +256,11 @@ class Workspace:
 
 def _load_profile(path: Path | None, storage: CostStorage) -> LoadedProfile:
     from .memory import Memory
-    from .profile import load_profile
+    from .profile import load_profile, load_remembered
 
     try:
-        return LoadedProfile(load_profile(path, Memory(storage.profile_memory)))
+        remembered = load_remembered(path, Memory(storage.profile_memory))
+        return LoadedProfile(remembered.profile, None, remembered.loosened)
     except ProfileError as fault:
         return LoadedProfile(load_profile(None), fault)
 

@@ -102,6 +102,8 @@ def _profile(reader: Reader) -> Iterator[Finding]:
         else ("ok", "")
     )
     yield Finding("profile", "wrong" if state == "wrong" else "ok", loaded.described, remedy)
+    for change in loaded.loosened:
+        yield Finding("profile", "note", f"changed lately: {change}", "set it back if that was not meant")
     variable = reader.environ.get("COST_TRACKER_PROFILE")
     if variable and not Path(variable).expanduser().exists():
         yield Finding(

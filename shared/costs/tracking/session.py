@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..budgets.spending import Questions
 
 
+_TOLD: Final = set[str]()
+"""Which loosened limits this process has reported."""
+
 CALL_S: Final = 2.2
 """How long recording one call may wait in all, in seconds: for its ledger, the index and the state."""
 
@@ -169,6 +172,10 @@ class Session:
             self.job.user_id,
             loaded.described,
         )
+        for change in loaded.loosened:
+            if change not in _TOLD:
+                _TOLD.add(change)
+                log.warning("profile %s was changed: %s", loaded.described, change)
 
     def close(self) -> None:
         """Close the index; entries that wait in memory are tried once more."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.costs.errors import ProfileError
 from shared.costs.memory import Memory
 from shared.costs.money import Nanos, from_usd, json_number
-from shared.costs.profile import Budget, Profile, load_profile
+from shared.costs.profile import Budget, Profile, load_profile, load_remembered
 from shared.costs.profile.reading import parse_profile
 
 ROOT = Path(__file__).parents[3]
@@ -281,10 +281,10 @@ def test_a_remembered_profile_is_the_profile_and_is_not_parsed_again(
 ) -> None:
     path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
     path.write_text(text)
-    first = load_profile(path, memory)
+    first = load_remembered(path, memory).profile
     assert first == load_profile(path)
     monkeypatch.setattr("shared.costs.profile.reading.parse_profile", None)
-    assert load_profile(path, memory) == first
+    assert load_remembered(path, memory).profile == first
 
 
 def test_what_another_version_remembered_is_read_again(
@@ -292,10 +292,10 @@ def test_what_another_version_remembered_is_read_again(
 ) -> None:
     path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
     path.write_text(CONTRACT)
-    load_profile(path, memory)
+    load_remembered(path, memory)
     monkeypatch.setattr("shared.costs.profile.loading.__version__", "0.0.9")
     monkeypatch.setattr("shared.costs.profile.reading.parse_profile", Mock(return_value=Profile()))
-    assert load_profile(path, memory) == Profile()
+    assert load_remembered(path, memory).profile == Profile()
 
 
 def test_a_remembered_time_zone_that_is_gone_is_refused_where_it_stands(
@@ -303,19 +303,19 @@ def test_a_remembered_time_zone_that_is_gone_is_refused_where_it_stands(
 ) -> None:
     path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
     path.write_text("budget: {}\ntimezone: Asia/Kolkata")
-    load_profile(path, memory)
+    load_remembered(path, memory)
     gone = Mock(side_effect=ValueError)
     monkeypatch.setattr("shared.costs.profile.plain.zone", gone)
     monkeypatch.setattr("shared.costs.periods.zone", gone)
     with pytest.raises(ProfileError, match=r"profile\.yaml:2.*Asia/Kolkata"):
-        load_profile(path, memory)
+        load_remembered(path, memory)
 
 
 def test_every_edit_is_seen_even_of_the_same_length(tmp_path: Path) -> None:
     path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
     for limit in (50, 60, 50):
         path.write_text(f"budget: {{monthly_limit_usd: {limit}}}")
-        assert load_profile(path, memory).budget.monthly_limit == from_usd(limit)
+        assert load_remembered(path, memory).profile.budget.monthly_limit == from_usd(limit)
 
 
 def test_a_remembered_profile_is_refused_in_the_same_words(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_remembered_profile_is_refused_in_the_same_words(tmp_path: Path) -> No
     refusals = []
     for _ in range(2):
         with pytest.raises(ProfileError) as caught:
-            load_profile(path, memory)
+            load_remembered(path, memory)
         refusals.append(str(caught.value))
     assert refusals[0] == refusals[1]
     assert f"{path}:3" in refusals[0]
@@ -335,14 +335,14 @@ def test_two_profiles_do_not_take_each_other_s_place(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("one.yaml", "two.yaml")]
     for path in paths * 2:
         path.write_text(f"x-name: {path.stem}")
-        assert load_profile(path, memory).extras == {"x-name": path.stem}
-        assert load_profile(path, memory).path == path
+        assert load_remembered(path, memory).profile.extras == {"x-name": path.stem}
+        assert load_remembered(path, memory).profile.path == path
 
 
 def test_a_damaged_memory_costs_time_only(tmp_path: Path) -> None:
     path, memory = tmp_path / "profile.yaml", Memory(tmp_path / "memory")
     path.write_text(CONTRACT)
-    first = load_profile(path, memory)
+    first = load_remembered(path, memory).profile
     (kept,) = (tmp_path / "memory").iterdir()
     kept.write_bytes(kept.read_bytes()[:-9])
-    assert load_profile(path, memory) == first
+    assert load_remembered(path, memory).profile == first

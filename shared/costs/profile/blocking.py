@@ -1,0 +1,84 @@
+"""Which limits of a profile block, and which of them a later profile lets go. Pure.
+
+>>> before = Profile(budget=Budget(block_at_limit=True))
+>>> blocking_limits(before)
+{'everyone': {'monthly_limit': 50000000000}}
+>>> loosened(blocking_limits(before), Profile())
+['the monthly limit of everyone, $50.00, does not block any more']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..money import Nanos, format_usd
+from .types import Budget, Profile
+
+Blocking = Mapping[str, Mapping[str, int]]
+"""Limits in nano-dollars by whom they are for and which they are (``stage_limits/13_asr``). JSON-ready."""
+
+EVERYONE = "everyone"
+ORGANIZATION = "the organization"
+USER = "user "
+
+
+def blocking_limits(profile: Profile) -> dict[str, dict[str, int]]:
+    """Return the limits that block: those of the defaults, of the organization and of each user named."""
+    scopes = {EVERYONE: profile.budget, ORGANIZATION: profile.organization}
+    scopes |= {f"{USER}{user_id}": user.budget for user_id, user in profile.users.items()}
+    found = {scope: dict(_limits(budget)) for scope, budget in scopes.items() if budget.block_at_limit}
+    return {scope: limits for scope, limits in found.items() if limits}
+
+
+def loosened(before: Blocking, profile: Profile) -> list[str]:
+    """Return what is to be said about each limit that blocked and is higher now, or does not block."""
+    return [
+        _text(scope, name, nanos, now)
+        for scope, limits in before.items()
+        for name, nanos in limits.items()
+        if (now := _now(profile, scope, name)) is None or now > nanos
+    ]
+
+
+def described(before: Blocking) -> str:
+    """Return the limits in words, three of them at most."""
+    texts = [
+        f"the {_name(name)} of {scope}, {format_usd(Nanos(nanos))}"
+        for scope, limits in before.items()
+        for name, nanos in limits.items()
+    ]
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return "; ".join(texts[:3]) + more
+
+
+def _limits(budget: Budget) -> Iterator[tuple[str, int]]:
+    for name, value in budget._asdict().items():
+        if name.endswith("_limit") and isinstance(value, int) and name != "block_at_limit":
+            yield name, value
+        elif name.endswith("_limits") and isinstance(value, Mapping):
+            yield from ((f"{name}/{key}", amount) for key, amount in value.items())
+
+
+def _now(profile: Profile, scope: str, name: str) -> int | None:
+    if scope == ORGANIZATION:
+        budget = profile.organization
+    elif scope == EVERYONE:
+        budget = profile.budget
+    else:
+        budget = profile.for_user(scope.removeprefix(USER)).budget
+    return dict(_limits(budget)).get(name) if budget.block_at_limit else None
+
+
+def _text(scope: str, name: str, before: int, now: int | None) -> str:
+    limit = f"the {_name(name)} of {scope}, {format_usd(Nanos(before))},"
+    return f"{limit} does not block any more" if now is None else f"{limit} is {format_usd(Nanos(now))} now"
+
+
+def _name(name: str) -> str:
+    """Return a limit as people call it.
+
+    >>> _name("monthly_limit"), _name("stage_limits/13_asr")
+    ('monthly limit', 'limit of stage 13_asr')
+    """
+    kind, _, of = name.partition("/")
+    return f"limit of {kind.removesuffix('_limits')} {of}" if of else kind.replace("_", " ")

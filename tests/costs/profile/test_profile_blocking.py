@@ -1,0 +1,302 @@
+"""A profile that had limits that block does not lose them without a word."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.cost_tracker import BudgetGateUnavailable, CostTracker
+from shared.costs import small_file
+from shared.costs.errors import ProfileError
+from shared.costs.memory import Memory
+from shared.costs.profile import loading
+from shared.costs.profile.loading import load_profile, load_remembered
+from shared.costs.profile.plain import to_plain
+from shared.costs.tracking import session
+from shared.costs.workspace import Workspace
+
+BLOCKS = "budget: {monthly_limit_usd: 1.00, block_at_limit: true}\n"
+USER_BLOCKS = "users: {ana: {budget: {daily_limit_usd: 2, block_at_limit: true}}}\n"
+TEAM_BLOCKS = "organization: {monthly_limit_usd: 9, block_at_limit: true}\n"
+OPEN = "budget: {monthly_limit_usd: 1.00}\n"
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Memory:
+    return Memory(tmp_path / "memory")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "profile.yaml"
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def _folder_gone(path: Path) -> None:
+    path.unlink()
+    path.parent.rename(path.parent.with_name("away"))
+
+
+def _written(text: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_text(text)
+
+    return write
+
+
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _dangling(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def _unreadable(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+LOST: dict[str, Callable[[Path], None]] = {
+    "empty": _written(""),
+    "blanks": _written(" \n\n"),
+    "a comment": _written("# budget\n"),
+    "marks alone": _written("\ufeff---\n# nothing\n...\n"),
+    "half a document": _written('budget: {monthly_limit_usd: "1'),
+    "gone": _gone,
+    "gone with its folder": _folder_gone,
+    "a directory": _directory,
+    "a dangling link": _dangling,
+    "a pipe": _unreadable,
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+@pytest.mark.parametrize("text", [BLOCKS, USER_BLOCKS, TEAM_BLOCKS])
+def test_a_blocking_profile_that_is_lost_is_refused(
+    tmp_path: Path, memory: Memory, how: str, text: str
+) -> None:
+    path = tmp_path / "config" / "profile.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    load_remembered(path, memory)
+    LOST[how](path)
+    loading._here.clear()  # as another process
+    for _ in range(2):  # it is not forgotten by being asked
+        with pytest.raises(ProfileError) as fault:
+            load_remembered(path, memory)
+    if how in ("empty", "gone"):
+        assert "budget: {}" in str(fault.value)
+
+
+@pytest.mark.parametrize("how", ["empty", "blanks", "a comment", "marks alone"])
+def test_a_profile_that_never_blocked_may_say_nothing(path: Path, memory: Memory, how: str) -> None:
+    path.write_text(OPEN)
+    load_remembered(path, memory)
+    LOST[how](path)
+    assert load_remembered(path, memory).profile == load_profile(path)
+
+
+@pytest.mark.parametrize("text", ["budget: {}\n", "timezone: Europe/Berlin\n", OPEN])
+def test_saying_so_opens_the_gate_and_is_reported(path: Path, memory: Memory, text: str) -> None:
+    path.write_text(BLOCKS)
+    load_remembered(path, memory)
+    path.write_text(text)
+    for _ in range(2):
+        loading._here.clear()
+        assert load_remembered(path, memory).loosened == (
+            "the monthly limit of everyone, $1.00, does not block any more",
+        )
+    path.write_text("")
+    assert load_remembered(path, memory).profile.budget == load_profile(None).budget
+
+
+CHANGES = {
+    "a higher limit": (BLOCKS, BLOCKS.replace("1.00", "5.00"), 1),
+    "a lower limit": (BLOCKS, BLOCKS.replace("1.00", "0.50"), 0),
+    "no limit": (BLOCKS, BLOCKS.replace("1.00", "null"), 1),
+    "another limit besides": (BLOCKS, BLOCKS + TEAM_BLOCKS, 0),
+    "a comment": (BLOCKS, BLOCKS + "# fine\n", 0),
+    "the user's section gone": (USER_BLOCKS, OPEN, 2),
+    "the user under the same defaults": (
+        USER_BLOCKS + "budget: {daily_limit_usd: 2, monthly_limit_usd: 50, block_at_limit: true}\n",
+        "budget: {daily_limit_usd: 2, monthly_limit_usd: 50, block_at_limit: true}\n",
+        0,
+    ),
+    "the organization": (TEAM_BLOCKS, OPEN, 1),
+    "one stage": (
+        BLOCKS.replace("}", ", stage_limits_usd: {a: 1, b: 2}}"),
+        BLOCKS.replace("}", ", stage_limits_usd: {a: 1, b: 3}}"),
+        1,
+    ),
+    "a limit that did not block": (OPEN, "budget: {monthly_limit_usd: 7}\n", 0),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_loosens_a_limit_that_blocked(path: Path, memory: Memory, name: str) -> None:
+    before, after, number = CHANGES[name]
+    path.write_text(before)
+    assert load_remembered(path, memory).loosened == ()
+    path.write_text(after)
+    assert len(load_remembered(path, memory).loosened) == number
+
+
+def test_a_change_of_long_ago_is_not_reported(
+    path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(BLOCKS)
+    load_remembered(path, memory)
+    path.write_text(OPEN)
+    assert load_remembered(path, memory).loosened
+    monkeypatch.setattr(loading, "TOLD_FOR_S", -1.0)
+    assert load_remembered(path, memory).loosened == ()
+
+
+def test_what_an_earlier_version_remembered_counts(path: Path, memory: Memory) -> None:
+    path.write_text(BLOCKS)
+    known = {"by": "0.0.1", "text": BLOCKS, "profile": to_plain(load_profile(path))}
+    memory.write(loading._name(path), known)
+    path.write_text("")
+    with pytest.raises(ProfileError, match="is empty"):
+        load_remembered(path, memory)
+    memory.write(loading._name(path), {**known, "profile": {"budget": 7}})
+    assert load_remembered(path, memory).profile.budget == load_profile(None).budget
+
+
+def test_without_a_memory_a_process_remembers_for_itself(path: Path) -> None:
+    path.write_text(BLOCKS)
+    load_remembered(path, Memory(None))
+    path.write_text("")
+    with pytest.raises(ProfileError, match="is empty"):
+        load_remembered(path, Memory(None))
+
+
+def test_a_relative_path_is_the_same_profile(
+    path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_text(BLOCKS)
+    load_remembered(path, memory)
+    path.write_text("")
+    loading._here.clear()
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(ProfileError, match="is empty"):
+        load_remembered(Path(path.name), memory)
+
+
+RESERVE = """
+import sys
+from shared.cost_tracker import BudgetGateUnavailable, CostTracker
+try:
+    with CostTracker("job").reserve("openai", "gpt-4o", tokens_input=9, max_tokens_output=9) as hold:
+        hold.void()
+    print("open")
+except BudgetGateUnavailable as fault:
+    print("shut", fault)
+"""
+
+
+@pytest.mark.parametrize("place", ["config/profile.yaml", "storage/profile.yaml"])
+@pytest.mark.parametrize("how", ["empty", "gone"])
+def test_every_process_finds_the_gate_shut(tmp_path: Path, place: str, how: str) -> None:
+    """Also where the profile is in a usual place, where a missing one is otherwise no fault."""
+    path = tmp_path / place
+    path.parent.mkdir()
+    path.write_text(BLOCKS)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COST_TRACKER_")} | {
+        "COST_TRACKER_HOME": str(tmp_path / "storage"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+    def gate() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", RESERVE],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert gate() == "open\n"
+    LOST[how](path)
+    assert gate().startswith("shut")
+    assert "budget: {}" in gate()
+    path.write_text("budget: {}\n")
+    assert gate() == "open\n"
+
+
+def test_trackers_report_a_loosened_limit_once_a_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_TOLD", set())
+    path = tmp_path / "profile.yaml"
+
+    def log_a_call(job: str) -> list[str]:
+        caplog.clear()
+        with (
+            caplog.at_level(logging.WARNING),
+            CostTracker(tmp_path / job, cost_storage_path=tmp_path / "storage", profile_path=path) as tracker,
+        ):
+            tracker.log_usage("openai", "gpt-4o", 10, 10)
+        return [record.getMessage() for record in caplog.records if "any more" in record.getMessage()]
+
+    path.write_text(BLOCKS)
+    assert log_a_call("one") == []
+    path.write_text(OPEN)
+    [said] = log_a_call("two")
+    assert said.endswith("the monthly limit of everyone, $1.00, does not block any more")
+    assert log_a_call("three") == []
+
+
+def test_a_profile_is_not_looked_for_at_each_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(tmp_path / "storage", environ={})
+    monkeypatch.chdir(tmp_path)
+    looks, real = list[int](), os.path.lexists
+
+    def lexists(path: Path) -> bool:
+        looks.append(1)
+        return real(path)
+
+    monkeypatch.setattr(os.path, "lexists", lexists)
+    assert all(workspace.profile_path is None for _ in range(100))
+    assert len(looks) == 2
+    path = tmp_path / "config" / "profile.yaml"
+    path.parent.mkdir()
+    path.write_text(OPEN)
+    small_file.note_edit()  # as this process's own set-budget does
+    assert workspace.profile_path == path
+
+
+def test_the_memory_says_no_more_than_the_profile(path: Path, memory: Memory, tmp_path: Path) -> None:
+    path.write_text(BLOCKS)
+    load_remembered(path, memory)
+    [file] = (tmp_path / "memory").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    data = json.loads(file.read_bytes().partition(b"\n")[2])["data"]
+    assert data["blocking"] == {"everyone": {"monthly_limit": 10**9}}
+
+
+def test_the_gate_of_a_running_process_shuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.costs.workspace.LOOK_S", 0.0)
+    path = tmp_path / "profile.yaml"
+    path.write_text(BLOCKS)
+    with CostTracker(tmp_path / "job", cost_storage_path=tmp_path / "storage", profile_path=path) as tracker:
+        tracker.log_usage("openai", "gpt-4o", 10, 10)
+        path.write_text("")
+        with pytest.raises(BudgetGateUnavailable, match=r"budget: \{\}"):
+            tracker.reserve("openai", "gpt-4o", tokens_input=9, max_tokens_output=9).__enter__()
+        assert tracker.log_usage("openai", "gpt-4o", 10, 10) > 0  # recording goes on
