@@ -35,6 +35,17 @@ SEED = 20261122
 
 REASONS = {
     "google/gemini-pro": "the peers' figures are Vertex AI's prices per character; ours are per token",
+    **dict.fromkeys(
+        (
+            "openai/gpt-4o-search-preview",
+            "openai/gpt-4o-search-preview-2025-03-11",
+            "openai/gpt-4o-mini-search-preview",
+            "openai/gpt-4o-mini-search-preview-2025-03-11",
+            "openai/gpt-5-search-api",
+            "openai/gpt-5-search-api-2025-10-14",
+        ),
+        "every request searches, and the peers leave the search's fee out (OpenAI's page, 2026-11-28)",
+    ),
 }
 """Why we differ from what all peers agree on, where we do."""
 

@@ -28,6 +28,11 @@ class Memory:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a folder to remember things in."""
+        return self._folder is not None
+
     def read(self, name: str) -> dict[str, Any] | None:
         """Return what was remembered under ``name``; ``None`` when there is nothing or it is damaged."""
         path = self._path(name)

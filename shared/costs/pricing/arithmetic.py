@@ -10,9 +10,9 @@ A unit that was used and has no rate is *missing*: the other parts stand, and th
 
 >>> price = Price({"input": Rate.of("2.50", per=1_000_000), "output": Rate.of("10", per=1_000_000)})
 >>> amounts(price, Usage(tokens_input=1_000, tokens_output=200))
-Amounts(parts={'input': 2500000, 'output': 2000000}, missing={})
+Amounts(parts={'input': 2500000, 'output': 2000000}, missing=mappingproxy({}), summed=False)
 >>> amounts(price, Usage(tokens_input=1_000, file_searches=4))
-Amounts(parts={'input': 2500000}, missing={'file_searches': 4})
+Amounts(parts={'input': 2500000}, missing={'file_searches': 4}, summed=False)
 >>> amounts(price, Usage(audio_seconds=60))
 Shortfall(fault='has no price for audio_seconds')
 """
@@ -39,10 +39,15 @@ class Shortfall(NamedTuple):
 
 
 class Amounts(NamedTuple):
-    """What each part costs, in nano-dollars, and the units without a rate, by field of ``Usage``."""
+    """What each part costs, in nano-dollars, and the units without a rate, by field of ``Usage``.
+
+    ``summed`` tells that several requests were priced at the ordinary rates, and one of them may have been
+    large enough for another.
+    """
 
     parts: dict[str, Nanos]
     missing: Units = NO_UNITS
+    summed: bool = False
 
 
 def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
@@ -50,9 +55,10 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
     quantity_of = quantities(price, usage)
     if quantity_of.__class__ is not dict:
         return quantity_of  # type: ignore[return-value]  # a Shortfall: isinstance() costs more on the hot path
-    rates = price.rates
-    if price.above and usage.requests <= 1:
-        rates = price.rates_for(usage.tokens_input)
+    rates, summed = price.rates, False
+    if price.above and usage.tokens_input > price.above[0][0]:
+        summed = price.is_sum(usage)
+        rates = rates if summed else price.rates_for(usage.tokens_input)
     parts: dict[str, Any] = {}  # of Nanos: the hot path of every call does not pay for NewType's call
     missing: dict[str, int | float] | None = None
     for part, quantity in quantity_of.items():
@@ -65,10 +71,12 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
         nanos, units = rate
         parts[part] = quantity * nanos if units == 1 else divide(quantity * nanos, units)
     if missing is not None:
-        return Amounts(parts, missing) if parts else Shortfall(f"has no price for {', '.join(missing)}")
+        return (
+            Amounts(parts, missing, summed) if parts else Shortfall(f"has no price for {', '.join(missing)}")
+        )
     if not parts and not price.free and (counts := usage.counts()):
         return Shortfall(f"is billed by {_billed_by(price)}, and this call states {', '.join(counts)} alone")
-    return Amounts(parts)
+    return Amounts(parts, NO_UNITS, summed)
 
 
 def _billed_by(price: Price) -> str:

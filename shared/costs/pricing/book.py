@@ -26,9 +26,10 @@ for, so that a remembered book costs a process one JSON parse and no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -156,9 +157,18 @@ class SameAs(NamedTuple):
 
 
 class PriceBook:
-    """The content of one or several price files, in plain form; models are built on demand."""
+    """The content of one or several price files, in plain form; models are built on demand.
 
-    def __init__(self, plain: Mapping[str, Any], source: str, version: str) -> None:
+    ``more`` reads a table of further models, by name in plain form. Most processes never need it.
+    """
+
+    def __init__(
+        self,
+        plain: Mapping[str, Any],
+        source: str,
+        version: str,
+        more: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
         self.plain = plain
         self.source = source
         self.version = version
@@ -168,27 +178,39 @@ class PriceBook:
         self.same_as: Mapping[str, tuple[SameAs, ...]] = {k: _same_as(v) for k, v in plain["same_as"].items()}
         self.surcharges: tuple[Surcharge, ...] = tuple(map(_surcharge, plain.get("surcharges", ())))
         self.fees: tuple[Fee, ...] = tuple(map(_fee, plain.get("fees", ())))
+        self.notices: Mapping[str, str] = plain.get("notices", {})
         self._names: Mapping[str, str] = plain["names"]
         self._models: Mapping[str, Any] = plain["models"]
+        self._more = more
         self._built: dict[str, PriceList] = {}
 
     def find(self, name: str) -> PriceList | None:
         """Return the prices of ``provider/model`` (or one of its aliases), or ``None``."""
-        canonical = self._names.get(name)
-        if canonical is None:
-            return None
+        canonical = self._names.get(name, name)
         found = self._built.get(canonical)
         if found is None:
-            found = self._built[canonical] = from_plain(self._models[canonical])
+            plain = self._models.get(canonical) or self._further.get(canonical)
+            if plain is None:
+                return None
+            found = self._built[canonical] = from_plain(plain)
         return found
+
+    @cached_property
+    def _further(self) -> Mapping[str, Any]:
+        """The models of the table."""
+        return self._more() if self._more is not None else {}
 
     def canonical(self, name: str) -> str:
         """Return the model's own name for one of its names; a name that is not known as it is."""
         return self._names.get(name, name)
 
     def names(self) -> Iterable[str]:
-        """Return the models' own names, ``provider/model``, in order."""
-        return self._models.keys()
+        """Return the models' own names, ``provider/model``: those of the files, then those of the table."""
+        return [*self._models, *(name for name in self._further if name not in self._models)]
+
+    def services(self) -> set[str]:
+        """Return the services that the files have models of."""
+        return {name.partition("/")[0] for name in self._models}
 
     def class_of(self, name: str) -> str | None:
         """Return the class the model competes in, such as ``small chat``."""

@@ -28,7 +28,7 @@ from .composition import Ingredients, compose, fills, rules_of
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .names import normalize_service
-from .offers import Offer, Offers
+from .offers import Offer, Offers, is_of_another_region
 from .rates import Price
 from .sources import CATALOGUE, PROFILE, own_book, user_book
 
@@ -129,7 +129,8 @@ class Catalogue:
         amounts = arithmetic.amounts(quote.price, usage)
         if isinstance(amounts, arithmetic.Shortfall):
             return self._unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
-        return Charge(amounts.parts, quote.priced_by, amounts.missing)
+        by = quote.priced_by._replace(unverified=True) if amounts.summed else quote.priced_by
+        return Charge(amounts.parts, by, amounts.missing)
 
     def ceiling(
         self,
@@ -221,6 +222,10 @@ class Catalogue:
         """Return the service that is asked for a model, and the region that the model's name states."""
         return self._offers.stated(service, model)
 
+    def notice(self, service: str) -> str | None:
+        """Return what is to be said once of a service's prices, such as of a name that means two things."""
+        return self.own.notices.get(normalize_service(service)) if self.own.notices else None
+
     # --- asked by people
 
     def describe(self, service: str, model: str, at: datetime) -> PricedModel | None:
@@ -291,7 +296,8 @@ class Catalogue:
             version += f"+{CATALOGUE}:{self.own.version}"
         if found.by_user and offer.source != PROFILE and self.overrides is not None:
             version += f"+{PROFILE}:{self.overrides.version}"
-        doubt = found.price.unverified or offer.vague
+        elsewhere = is_of_another_region(offer, region or offer.region)
+        doubt = found.price.unverified or offer.vague or elsewhere
         return Quote(found.price, PricedBy(offer.source, version, offer.name, doubt))
 
     def _base(self, offer: Offer, service: str, model: str) -> Offer | None:

@@ -5,15 +5,18 @@ Pure: the catalogue, the models in use and ``now`` come in; findings go out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from ..model import Entry, Unpriced
+from .book import TIERS
 from .catalogue import Catalogue
-from .peers import Peer
-from .rates import UNITS, Rates
+from .genai import SOURCE as GENAI
+from .offers import Offer
+from .peers import Peer, PeerPrice
+from .rates import UNITS, Price, PriceList, Rate
 
 STALE_AFTER_DAYS: Final = 90
 
@@ -101,41 +104,150 @@ def unverified(catalogue: Catalogue, used: Iterable[UsedModel], now: datetime) -
 def differences(
     catalogue: Catalogue, names: Iterable[str], now: datetime, peers: Sequence[Peer] = ()
 ) -> Iterator[Finding]:
-    """Yield the rates on which the sources disagree at ``now``, for the models called ``provider/model``."""
+    """Yield what the sources disagree on at ``now``, for the models called ``provider/model``.
+
+    Every rate is compared: the ordinary ones, those of larger requests and those of each service tier.
+    """
     for name in names:
         service, _, model = name.partition("/")
         offers = [offer for offer in catalogue.offers(service, model) if offer.prices.at(now) is not None]
         if not offers:
             continue
         base = offers[0]
-        ours = _rates_at(base.prices.at(now))
-        others: list[tuple[str, Rates]] = [
-            (f"{offer.source} {offer.version}", _rates_at(offer.prices.at(now))) for offer in offers[1:]
-        ]
-        provider, _, own_name = base.name.partition("/")
-        others += [
-            (f"{peer.name} {peer.version}", r) for peer in peers if (r := peer.rates(provider, own_name))
-        ]
-        for who, theirs in others:
+        quote = catalogue.quote(service, model, now)
+        if isinstance(quote, Unpriced) or quote.price.free:
+            continue
+        ours = _all_rates(catalogue, service, model, now)
+        for who, theirs in _others(catalogue, base, offers, now, peers):
             if disagreement := _disagreement(ours, theirs):
                 text = f"{base.source} says {disagreement[0]}, {who} says {disagreement[1]}"
                 yield Finding("differs", base.name, text, f"see cost-dashboard prices show {base.name}")
 
 
-def _rates_at(price: object) -> Rates:
-    return getattr(price, "rates", {})
+_Key = tuple[str, int, str]
+"""A service tier (or nothing), a size of requests (or 0), and a part."""
 
 
-def _disagreement(ours: Rates, theirs: Rates) -> tuple[str, str] | None:
-    """Return the rates of the parts that both have a price for and that differ, as people read them."""
-    parts = [part for part in UNITS if part in ours and part in theirs and ours[part] != theirs[part]]
-    if not parts:
+def _others(
+    catalogue: Catalogue, base: Offer, offers: Sequence[Offer], now: datetime, peers: Sequence[Peer]
+) -> Iterator[tuple[str, dict[_Key, Rate]]]:
+    """Yield what each other source says about a model, under the name that it uses."""
+    for offer in offers[1:]:
+        yield f"{offer.source} {offer.version}", _rates_of(offer.prices, now)
+    provider, _, model = base.name.partition("/")
+    if catalogue.genai is not None and not any(offer.source == GENAI for offer in offers):
+        answer = catalogue.genai.answer(provider, model)
+        if answer is not None:
+            yield f"{GENAI} {catalogue.genai.version} ({answer.name})", _rates_of(answer, now)
+    for peer in peers:
+        price = peer.price(provider, model)
+        if price is None and base.service != provider:
+            price = peer.price(base.service, model)
+        if price is not None:
+            yield f"{peer.name} {peer.version}", _rates_of_peer(price)
+
+
+def _all_rates(catalogue: Catalogue, service: str, model: str, now: datetime) -> dict[_Key, Rate]:
+    """Return every rate that holds for a model, with the fees of its service."""
+    found: dict[_Key, Rate] = {}
+    for tier in ("", *sorted(TIERS)):
+        quote = catalogue.quote(service, model, now, tier or None)
+        if not isinstance(quote, Unpriced):
+            found |= _keyed(tier, quote.price)
+    return found
+
+
+def _rates_of(prices: PriceList, now: datetime) -> dict[_Key, Rate]:
+    found: dict[_Key, Rate] = {}
+    for tier in ("", *prices.tiers):
+        price = prices.at(now, tier or None)
+        found |= _keyed(tier, price) if price is not None else {}
+    return found
+
+
+def _keyed(tier: str, price: Price) -> dict[_Key, Rate]:
+    sizes = [(0, price.rates), *price.above]
+    return {(tier, size, part): rate for size, rates in sizes for part, rate in rates.items()}
+
+
+def _rates_of_peer(price: PeerPrice) -> dict[_Key, Rate]:
+    sizes = [("", 0, price.rates), *(("", size, rates) for size, rates in price.above)]
+    sizes += [(tier, 0, rates) for tier, rates in price.tiers.items()]
+    return {(tier, size, part): rate for tier, size, rates in sizes for part, rate in rates.items()}
+
+
+_PART_OF: Final = {
+    "cached": "input",
+    "cache_write": "input",
+    "cache_write_1h": "cache_write",
+    "audio_input": "input",
+    "image_input": "input",
+    "audio_cached": "cached",
+    "image_cached": "cached",
+    "reasoning": "output",
+    "audio_output": "output",
+    "image_output": "output",
+}
+"""As what a part is paid that has no rate of its own."""
+
+_SEARCH: Final = ("requests", "web_searches")
+"""A fee for a search is told for each request by one source and for each search by another."""
+
+
+def _disagreement(ours: Mapping[_Key, Rate], theirs: Mapping[_Key, Rate]) -> tuple[str, str] | None:
+    """Return the rates that differ, as people read them: ours and theirs, in order."""
+    keys = [key for key in theirs if _differs(key, ours, theirs)]
+    if not keys:
         return None
-    return _shown(parts, ours), _shown(parts, theirs)
+    order = list(UNITS)
+    keys.sort(key=lambda key: (key[0], key[1], order.index(key[2])))
+    return _shown(keys, ours), _shown(keys, theirs)
 
 
-def _shown(parts: Sequence[str], rates: Rates) -> str:
-    return ", ".join(f"${rates[part].usd_per(UNITS[part].per)} per {UNITS[part].words}" for part in parts)
+def _differs(key: _Key, ours: Mapping[_Key, Rate], theirs: Mapping[_Key, Rate]) -> bool:
+    tier, size, part = key
+    if not theirs[key].nanos and part not in {"input", "audio_seconds"}:
+        return False  # tables write zero for what they do not know to be billed
+    stated = _paid(key, ours)
+    if stated is None:
+        if tier and not any(known[0] == tier for known in ours):
+            return part in {"input", "output"}  # a tier that we do not know: its main rates say so
+        if size and not any(known[1] == size for known in ours):
+            return part in {"input", "output"}
+        if part in _SEARCH:
+            stated = next((ours[tier, size, p] for p in _SEARCH if (tier, size, p) in ours), None)
+        if stated is None:
+            return part not in _FACTS
+    return not _alike(stated, theirs[key])
+
+
+_FACTS: Final = frozenset({"output", "containers", "images", "characters", "audio_seconds"})
+"""Parts that tables state for models that do not bill them: output of embeddings, estimates by the minute."""
+
+
+def _paid(key: _Key, ours: Mapping[_Key, Rate]) -> Rate | None:
+    """Return the rate at which we bill a part: its own, or that of what it is part of."""
+    tier, size, part = key
+    while (rate := ours.get((tier, size, part))) is None and part in _PART_OF:
+        part = _PART_OF[part]
+    return rate
+
+
+def _alike(one: Rate, other: Rate) -> bool:
+    """Whether two rates are the same but for the digits that a table cut off."""
+    larger = max(one.nanos * other.units, other.nanos * one.units)
+    return abs(one.nanos * other.units - other.nanos * one.units) * 1_000 <= larger
+
+
+def _shown(keys: Sequence[_Key], rates: Mapping[_Key, Rate]) -> str:
+    return ", ".join(_rate_in_words(key, _paid(key, rates)) for key in keys)
+
+
+def _rate_in_words(key: _Key, rate: Rate | None) -> str:
+    tier, size, part = key
+    usd = f"${rate.usd_per(UNITS[part].per)}" if rate is not None else "no price"
+    large = f" above {size:,}" if size else ""
+    return f"{usd} per {UNITS[part].words}{large}{f' ({tier})' if tier else ''}"
 
 
 def stale(catalogue: Catalogue, now: datetime, after_days: int = STALE_AFTER_DAYS) -> Iterator[Finding]:

@@ -20,6 +20,12 @@ _NOT_TOKENS: Final = frozenset(
 """Units that a model is billed by instead of tokens: a price with one of them is a price of its own."""
 
 
+_TOOLS: Final = frozenset(
+    {"web_searches", "preview_searches", "maps_searches", "file_searches", "containers", "session_seconds"}
+)
+"""Units of tools that a seller runs beside a model."""
+
+
 class Composed(NamedTuple):
     """A price, and which books had a part in it beside the source itself."""
 
@@ -86,6 +92,9 @@ def _listed(of: Ingredients, prices: PriceList, at: datetime, tier: str | None) 
             price, by_own = rule.applied(standard), True
     if price is None:
         return None
+    if of.service != prices.name.partition("/")[0]:
+        # Another seller's hosted tools are not those of the maker.
+        price = price.without(_TOOLS)
     if of.own is not None and not price.free:
         for fee in _about(of.own.fees, of):
             if fee.holds(at):

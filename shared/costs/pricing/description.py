@@ -181,7 +181,7 @@ def rate_lines(price: Price) -> tuple[RateLine, ...]:
         RateLine(part, rate.usd_per(UNITS[part].per), UNITS[part].words, above)
         for above, rates in sizes
         for part, rate in sorted(rates.items(), key=lambda item: list(UNITS).index(item[0]))
-        if above is None or rate != price.rates[part]
+        if above is None or rate != price.rates.get(part)
     )
 
 
@@ -213,7 +213,7 @@ def explain(price: Price, usage: Usage) -> tuple[str, ...]:
         return (f"this price {quantity_of.fault}",)
     if isinstance(amounts, arithmetic.Shortfall):
         return (f"this price {amounts.fault}",)
-    rates = price.rates if usage.requests > 1 else price.rates_for(usage.tokens_input)
+    rates = price.rates if price.is_sum(usage) else price.rates_for(usage.tokens_input)
     lines = [_line(part, quantity_of[part], rates, amount) for part, amount in amounts.parts.items()]
     lines += [f"{count:,} {unit}: no price is known" for unit, count in amounts.missing.items()]
     total = f"total ${json_number(Nanos(sum(amounts.parts.values())))}"

@@ -59,6 +59,10 @@ class GenaiPrices:
         canonical = known["names"].get(key)
         return self._build(canonical) if canonical is not None else None
 
+    def answer(self, service: str, name: str) -> PriceList | None:
+        """Return what the package itself answers for a model: see :func:`look_up`. Imports it."""
+        return look_up(service, name, makers=True) if self.version else None
+
     def named(self, name: str) -> PriceList | None:
         """Return the prices of the model that the package itself calls ``provider/model``.
 
@@ -138,19 +142,25 @@ def installed_version() -> str:
     return ""
 
 
-def look_up(service: str, name: str) -> PriceList | None:
-    """Ask the package for a model by its provider and one of its names. Imports the package."""
+def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | None:
+    """Ask the package for a model by its provider and one of its names. Imports the package.
+
+    With ``makers`` the answer is the package's own: it looks among the models of other makers too, and
+    would give Azure's DeepSeek the maker's price.
+    """
     from .genai_types import convert  # only with the package at hand
 
     providers = _providers()
     provider = next((p for p in providers if p.id == service), None)
     if provider is None:
         return None
-    # The package also looks among other makers' models, and would give Azure's DeepSeek the maker's price.
+    others = (provider.fallback_model_providers or ()) if makers else ()
+    sellers = [provider, *(p for p in providers if p.id in others)]
     for spelling in _spellings(name):
-        for model in provider.models:
-            if _is_name_of(model, spelling):
-                return convert(provider, model)
+        for seller in sellers:
+            for model in seller.models:
+                if _is_name_of(model, spelling):
+                    return convert(seller, model)
     return None
 
 

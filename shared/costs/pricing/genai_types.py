@@ -57,6 +57,7 @@ def convert(provider: Any, model: Any) -> PriceList:
         "unverified": any(doubt in comment for doubt in _DOUBTS),
         "source": (provider.pricing_urls or [""])[0],
         "steps": {"audio_seconds": Step(10_000_000)} if name in _GROQ_MINIMUM else {},
+        "context": model.context_window or 0,
         # A model without rates has no price; only a name that says so makes it one for nothing.
         "free": name.endswith(":free"),
     }

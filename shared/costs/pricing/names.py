@@ -346,6 +346,17 @@ def _routed_in_bedrock(text: str, region: str | None) -> tuple[str, str | None]:
     return text, region
 
 
+_VOICES: Final = {
+    # Voices are named by language, class and name: en-US-Chirp3-HD-Kore, en-US-JennyNeural, aura-2-thalia-en.
+    "google-tts": re.compile(
+        r"^[a-z]{2,3}-[a-z0-9]{2,4}-(chirp3-hd|chirp-hd|neural2|wavenet|standard|studio|polyglot|news)-"
+    ),
+    "azure-speech": re.compile(r"^[a-z]{2,3}-[a-z]{2,8}-.*?(dragonhd|neural)"),
+    "deepgram": re.compile(r"^aura-2(?=-[a-z]+-[a-z]{2}$)|^aura(?=-[a-z]+-[a-z]{2}$)"),
+}
+_VOICE_CLASSES: Final = {"dragonhd": "hd"}
+
+
 def _undated(name: str) -> list[str]:
     shorter = without_version(name)
     return [shorter] if shorter else []
@@ -362,6 +373,8 @@ def _others(service: str, text: str) -> list[str]:
         generation = match[1] or match[4]
         model = f"{match[3]}-{generation}" if generation else match[3]
         names += [f"{model}-{match[2]}", model] if match[2] == "general" else [f"{model}-{match[2]}"]
+    if service in _VOICES and (match := _VOICES[service].search(text)):
+        names.append(match[0] if service == "deepgram" else _VOICE_CLASSES.get(match[1], match[1]))
     if service == "fireworks" and "/" not in text:
         names.append(f"accounts/fireworks/models/{text}")
     return names

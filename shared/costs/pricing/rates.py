@@ -10,13 +10,14 @@ Rate(nanos=75, units=2)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from math import gcd
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from ..model import Usage
 from ..money import NANOS_PER_USD
 
 
@@ -129,7 +130,8 @@ class Price(NamedTuple):
     """What a model costs from one instant on.
 
     ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
-    of a request with more input tokens than that. They apply to the whole request.
+    of a request with more input tokens than that. They apply to the whole request. ``context`` is how
+    many tokens one request can have, input and output together; 0 where that is not known.
     ``hours`` limits the price to a stretch of the UTC day, in minutes (it may run over midnight);
     ``days`` to some days of the week (Monday is 0) and ``holidays`` excepts single days, in UTC too.
     ``included`` names the counts that describe a call of this model but are not billed; ``unknown``
@@ -150,6 +152,7 @@ class Price(NamedTuple):
     per_channel: bool = False
     days: frozenset[int] = frozenset()
     holidays: frozenset[str] = frozenset()
+    context: int = 0
     source: str = ""
     note: str = ""
 
@@ -188,6 +191,22 @@ class Price(NamedTuple):
                 found = rates
         return found
 
+    def is_sum(self, usage: Usage) -> bool:
+        """Whether a usage is of several requests: it says so, or is more than one request can have.
+
+        What they were priced by, each alone, is not known then; a request above a threshold is rare.
+        """
+        return usage.requests > 1 or 0 < self.context < usage.tokens_input + usage.tokens_output
+
+    def without(self, parts: Container[str]) -> Price:
+        """Return this price without the rates of some parts."""
+        if not any(part in parts for part in self.rates):
+            return self
+        return self._replace(
+            rates=_without(self.rates, parts),
+            above=tuple((threshold, _without(rates, parts)) for threshold, rates in self.above),
+        )
+
     def times(self, factors: Mapping[str, Factor]) -> Price:
         """Return this price with the rates of the parts in ``factors`` multiplied; others become unknown."""
         return self._replace(
@@ -195,6 +214,10 @@ class Price(NamedTuple):
             unknown=self.unknown | (self.rates.keys() - factors.keys()),
             above=tuple((threshold, _times(rates, factors)) for threshold, rates in self.above),
         )
+
+
+def _without(rates: Rates, parts: Container[str]) -> Rates:
+    return {part: rate for part, rate in rates.items() if part not in parts}
 
 
 def _times(rates: Rates, factors: Mapping[str, Factor]) -> Rates:
@@ -263,7 +286,7 @@ def _price_to_plain(price: Price) -> dict[str, Any]:
             plain[name] = sorted(parts)
     if price.steps:
         plain["steps"] = {part: list(step) for part, step in price.steps.items()}
-    for name in ("free", "unverified", "per_channel", "source", "note"):
+    for name in ("free", "unverified", "per_channel", "context", "source", "note"):
         if value := getattr(price, name):
             plain[name] = value
     return plain
@@ -284,6 +307,7 @@ def _price_from_plain(plain: Mapping[str, Any]) -> Price:
         per_channel=plain.get("per_channel", False),
         days=frozenset(plain.get("days", ())),
         holidays=frozenset(plain.get("holidays", ())),
+        context=plain.get("context", 0),
         source=plain.get("source", ""),
         note=plain.get("note", ""),
     )

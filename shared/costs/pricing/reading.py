@@ -41,6 +41,7 @@ _PRICE_KEYS: Final = _RATE_KEYS | {
     "since",
     "source",
     "above_input_tokens",
+    "context_tokens",
     "hours_utc",
     "days",
     "except_days",
@@ -77,6 +78,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "same_as": {},
         "surcharges": [],
         "fees": [],
+        "notices": {},
         "local_services": [],
     }
     readers: dict[str, Callable[[Node, dict[str, Any]], None]] = {
@@ -88,6 +90,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "services": _read_services,
         "surcharges": _read_surcharges,
         "fees": _read_fees,
+        "notices": _read_notices,
         "local_services": _read_local_services,
     }
     for top in files:
@@ -167,6 +170,7 @@ def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
         rates=rates,
         since=None if free and node.get("since") is None else node.required("since").instant(),
         above=_above(fields["above_input_tokens"], rates) if "above_input_tokens" in fields else (),
+        context=fields["context_tokens"].integer(1, _MAX_COUNT) if "context_tokens" in fields else 0,
         hours=_hours(fields["hours_utc"]) if "hours_utc" in fields else None,
         included=_parts(fields.get("included")),
         free=free,
@@ -410,6 +414,12 @@ def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
         "beginning": beginning.text().lower() if beginning else "",
         "source": node.required("source").text(),
     }
+
+
+def _read_notices(node: Node, plain: dict[str, Any]) -> None:
+    """Read what is said once of a service's prices, such as of a name that means two things."""
+    for service, text in node.map().items():
+        plain["notices"][normalize_service(service)] = text.text()
 
 
 def _read_local_services(node: Node, plain: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..errors import PriceFileError
 from ..memory import Memory
@@ -19,10 +19,15 @@ CATALOGUE: Final = "catalogue"
 DATA: Final = Path(__file__).parent.parent / "data" / "prices"
 
 
-def own_book(memory: Memory) -> PriceBook:
-    """Return the project's own catalogue."""
+TABLE: Final = DATA / "agreed.json"
+"""What is taken from other tables that agree: the last resort of the project's own catalogue."""
+
+
+def own_book(memory: Memory, *, table: bool = True) -> PriceBook:
+    """Return the project's own catalogue; without ``table`` only what its price files say."""
     paths = sorted(DATA.glob("*.yaml"))
-    return _book(CATALOGUE, paths, [path.read_bytes() for path in paths], memory)
+    rest = TABLE.read_bytes() if table else b""
+    return _book(CATALOGUE, paths, [path.read_bytes() for path in paths], memory, rest)
 
 
 def user_book(path: Path, memory: Memory) -> PriceBook | None:
@@ -36,19 +41,51 @@ def user_book(path: Path, memory: Memory) -> PriceBook | None:
 
 def remembered_book(source: str, version: str, memory: Memory) -> PriceBook | None:
     """Return an earlier edition of a source, as long as it is remembered."""
-    found = memory.read(f"{source}-{version.rpartition('.')[2]}")
-    return PriceBook(found, source, version) if found is not None else None
+    name = f"{source}-{version.rpartition('.')[2]}"
+    found = memory.read(name)
+    if found is None:
+        return None
+    return PriceBook(found, source, version, lambda: memory.read(f"{name}{_FURTHER}") or {})
 
 
-def _book(source: str, paths: list[Path], contents: list[bytes], memory: Memory) -> PriceBook:
-    name = edition(contents)
+_FURTHER: Final = "-further"
+"""Ends the name under which the models of the table are remembered, apart: few processes need them."""
+
+_parsed: Final[dict[str, dict[str, Any]]] = {}
+"""What this process has read of the project's own files, for trackers without a storage."""
+
+
+def _book(
+    source: str, paths: list[Path], contents: list[bytes], memory: Memory, table: bytes = b""
+) -> PriceBook:
+    name = edition([*contents, table] if table else contents)
     plain = memory.read(f"{source}-{name}")
     if plain is None:
-        # Only when a price file has changed: importing and running the YAML parser costs 20 ms and more.
-        from ..yaml_strict import parse
-        from .reading import read_book
-
-        pairs = zip(paths, contents, strict=True)
-        plain = read_book(parse(content, path, PriceFileError) for path, content in pairs)
+        plain = _parsed.get(name) or _parse(source, name, paths, contents, table)
         memory.write(f"{source}-{name}", plain)
-    return PriceBook(plain, source, name)
+        if table and memory.remembers:
+            from .table import models_of
+
+            memory.write(f"{source}-{name}{_FURTHER}", models_of(table))
+
+    def further() -> dict[str, Any]:
+        from .table import models_of
+
+        return models_of(table) if table else {}
+
+    return PriceBook(plain, source, name, further)
+
+
+def _parse(source: str, name: str, paths: list[Path], contents: list[bytes], table: bytes) -> dict[str, Any]:
+    # Only when a price file has changed: importing and running the YAML parser costs 20 ms and more.
+    from ..yaml_strict import parse
+    from .reading import read_book
+    from .table import add_names
+
+    pairs = zip(paths, contents, strict=True)
+    plain = read_book(parse(content, path, PriceFileError) for path, content in pairs)
+    if table:
+        add_names(plain, table)
+    if source == CATALOGUE:
+        _parsed[name] = plain
+    return plain

@@ -21,7 +21,15 @@ from shared.costs.pricing.genai import _clauses, look_up
 
 ROOT = Path(__file__).parents[3]
 PEERS_PYTHON = os.environ.get("PRICE_PEERS_PYTHON", sys.executable)
-KNOWN_REASONS = {"google/gemini-pro"}
+KNOWN_REASONS = {
+    "google/gemini-pro",
+    "openai/gpt-4o-search-preview",
+    "openai/gpt-4o-search-preview-2025-03-11",
+    "openai/gpt-4o-mini-search-preview",
+    "openai/gpt-4o-mini-search-preview-2025-03-11",
+    "openai/gpt-5-search-api",
+    "openai/gpt-5-search-api-2025-10-14",
+}
 KNOWN_BY_BEGINNING = {
     "deepseek/deepseek-v4-flash-vision-exp": "deepseek-v4-flash",
     "google/gemini-3.1-pro-preview-customtools": "gemini-3.1-pro-preview",

@@ -152,6 +152,8 @@ def test_a_discount_applies_to_batches_and_to_prices_of_genai(prices: Path) -> N
     assert batch.total == from_usd("0.109375")
     other = charge(catalogue, "anthropic", "claude-opus-4-6", day)
     assert other.total == from_usd("8.75")  # 10 above 200,000 tokens, less 12.5 %
+    other = charge(catalogue, "anthropic", "claude-2", day)
+    assert other.total == from_usd(7)
     assert other.priced_by.source == "genai-prices"
     assert "+profile:" in other.priced_by.version
 
@@ -239,7 +241,7 @@ def test_names_of_the_users_own_services_and_families(prices: Path) -> None:
     assert charge(catalogue, "openai", "quick").priced_by.model == "acme/one"
     own = charge(catalogue, "anthropic", "sonnet")
     assert (own.total, own.priced_by.unverified) == (from_usd(7), False)
-    assert charge(catalogue, "litellm", "mine").priced_by.model == "anthropic/claude-haiku-4-5"
+    assert charge(catalogue, "litellm", "mine").priced_by.model == "anthropic/claude-haiku-5-5"
 
 
 def test_without_its_alias_a_deployment_is_unpriced() -> None:
@@ -285,6 +287,7 @@ MODELS = st.sampled_from(
         "google/gemini-1.5-pro",
         "anthropic/claude-3-5-haiku",
         "deepseek/deepseek-v4-flash",
+        "deepseek/deepseek-v4-pro",
         "google/gemini-3.6-flash",
         "anthropic/claude-opus-4-6",
         "local/x",
@@ -341,13 +344,13 @@ def test_priority_is_dearer_from_the_day_it_is_known() -> None:
 # --- upper bounds
 
 
-def test_the_ceiling_counts_the_dearest_hour() -> None:
+def test_the_ceiling_counts_the_dearest_hour_of_the_week() -> None:
     usage = Usage(tokens_input=MILLION)
-    cheap_hour = NOW.replace(hour=20)
-    found = OWN.ceiling("deepseek", "deepseek-chat", usage, cheap_hour)
+    cheap = datetime(2026, 11, 22, 20, tzinfo=UTC)  # a Sunday
+    found = OWN.ceiling("deepseek", "deepseek-v4-pro", usage, cheap)
     assert isinstance(found, Charge)
-    assert found.total == from_usd("0.27")
-    assert charge(OWN, "deepseek", "deepseek-chat", cheap_hour).total == from_usd("0.135")
+    assert found.total == from_usd("1.32")
+    assert charge(OWN, "deepseek", "deepseek-v4-pro", cheap).total == from_usd("0.66")
 
 
 def test_the_ceiling_counts_input_as_if_it_were_written_to_the_cache() -> None:

@@ -111,6 +111,7 @@ def test_names_in_the_tables_of_others() -> None:
     assert PEER.key("openai", "gpt-4o") == "gpt-4o"
     assert PEER.key("google", "gemini-1.5-pro") == "gemini/gemini-1.5-pro"
     assert PEER.key("anthropic", "claude-3-opus") is None
+    assert PEER.key("aws", "claude-3-opus") == "claude-3-opus"
     assert PEER.rates("openai", "whisper-1") == {"audio_seconds": Rate(1, 10)}
     assert PEER.rates("openai", "dall-e-3") is None
     assert set(PEER.names()) == {
@@ -119,6 +120,7 @@ def test_names_in_the_tables_of_others() -> None:
         "openai/whisper-1",
         "openai/dall-e-3",
         "google/gemini-1.5-pro",
+        "aws/claude-3-opus",
     }
 
 

@@ -212,5 +212,15 @@ def test_a_family_name_shows_each_price_of_each_model_once() -> None:
     shown = [(price.model, price.source, price.since, price.tier) for price in found.prices]
     assert len(shown) == len(set(shown))
     assert {model for model, source, _, _ in shown if source == "catalogue"} == {
-        f"anthropic/claude-{name}" for name in ("sonnet-4", "3-7-sonnet", "3-5-sonnet", "3-sonnet")
+        f"anthropic/claude-{name}"
+        for name in (
+            "sonnet-5-5",
+            "sonnet-5",
+            "sonnet-4-6",
+            "sonnet-4-5",
+            "sonnet-4",
+            "3-7-sonnet",
+            "3-5-sonnet",
+            "3-sonnet",
+        )
     }

@@ -266,8 +266,8 @@ NAMES = [
     ("claude", "claude-3-opus-20240229", "anthropic/claude-3-opus"),
     ("anthropic", "claude-3-5-sonnet-latest", "anthropic/claude-3-5-sonnet"),
     ("anthropic", "claude-3-5-sonnet@20240620", "anthropic/claude-3-5-sonnet"),
-    ("anthropic", "sonnet", "anthropic/claude-sonnet-4"),
-    ("anthropic", "haiku", "anthropic/claude-haiku-4-5"),
+    ("anthropic", "sonnet", "anthropic/claude-sonnet-5-5"),
+    ("anthropic", "haiku", "anthropic/claude-haiku-5-5"),
     (
         "bedrock",
         "us.anthropic.claude-sonnet-4-20250514-v1:0",
@@ -287,11 +287,26 @@ def test_models_are_found_by_their_many_names(
     assert catalogue.name(service, model) == expected
 
 
-def test_a_bare_family_name_means_the_newest_of_its_day(catalogue: Catalogue) -> None:
-    at = datetime(2024, 5, 1, tzinfo=UTC)
-    found = catalogue.charge("anthropic", "haiku", Usage(1_000, 0), at)
+@pytest.mark.parametrize(
+    ("family", "day", "expected"),
+    [
+        ("haiku", (2024, 5, 1), "claude-3-haiku"),
+        ("haiku", (2025, 10, 14), "claude-3-5-haiku"),
+        ("haiku", (2026, 10, 7), "claude-haiku-5-5"),
+        ("sonnet", (2025, 9, 28), "claude-sonnet-4"),
+        ("sonnet", (2025, 9, 29), "claude-sonnet-4-5"),
+        ("claude-sonnet", (2026, 3, 1), "claude-sonnet-4-6"),
+        ("opus", (2026, 4, 16), "claude-opus-4-7"),
+        ("opus", (2026, 11, 1), "claude-opus-5-5"),
+    ],
+)
+def test_a_bare_family_name_means_the_newest_of_its_day(
+    catalogue: Catalogue, family: str, day: tuple[int, int, int], expected: str
+) -> None:
+    found = catalogue.charge("anthropic", family, Usage(1_000, 0), datetime(*day, tzinfo=UTC))
     assert isinstance(found, Charge)
-    assert found.priced_by.model == "anthropic/claude-3-haiku"
+    assert found.priced_by.model == f"anthropic/{expected}"
+    assert found.priced_by.unverified  # which generation was meant is an assumption
 
 
 TIERS = ["scale", "turbo", "unconfirmed", "Flex!", "standard ", "auto"]
@@ -358,12 +373,34 @@ def test_audio_tokens_of_chat_models_are_not_priced_as_text(catalogue: Catalogue
 
 
 @pytest.mark.parametrize(
-    ("hour", "expected"),
-    [(0, "0.135"), (1, "0.27"), (16, "0.27"), (17, "0.135")],
+    ("model", "at", "expected"),
+    [
+        # Off-peak hours of 2025, every day, over midnight.
+        ("deepseek-chat", datetime(2025, 6, 1, 0, 15, tzinfo=UTC), "0.135"),
+        ("deepseek-chat", datetime(2025, 6, 1, 1, 15, tzinfo=UTC), "0.27"),
+        ("deepseek-chat", datetime(2025, 6, 1, 16, 15, tzinfo=UTC), "0.27"),
+        ("deepseek-chat", datetime(2025, 6, 1, 17, 15, tzinfo=UTC), "0.135"),
+        ("deepseek-chat", datetime(2025, 10, 1, 17, 15, tzinfo=UTC), "0.28"),
+        ("deepseek-chat", datetime(2026, 6, 1, tzinfo=UTC), "0.14"),
+        ("deepseek-reasoner", datetime(2025, 6, 1, 17, 15, tzinfo=UTC), "0.135"),
+        ("deepseek-reasoner", datetime(2025, 6, 1, 12, tzinfo=UTC), "0.55"),
+        # Peak hours: from 17 August 2026 every day, from the 23rd on weekdays, then not on holidays.
+        ("deepseek-v4-pro", datetime(2026, 8, 16, 2, tzinfo=UTC), "0.435"),
+        ("deepseek-v4-pro", datetime(2026, 8, 17, 2, tzinfo=UTC), "1.32"),
+        ("deepseek-v4-pro", datetime(2026, 8, 17, 5, tzinfo=UTC), "0.66"),
+        ("deepseek-v4-pro", datetime(2026, 8, 22, 2, tzinfo=UTC), "1.32"),  # a Saturday
+        ("deepseek-v4-pro", datetime(2026, 8, 29, 2, tzinfo=UTC), "0.66"),  # a Saturday
+        ("deepseek-v4-pro", datetime(2026, 8, 31, 9, 59, tzinfo=UTC), "1.32"),
+        ("deepseek-v4-pro", datetime(2026, 8, 31, 10, 0, tzinfo=UTC), "0.66"),
+        ("deepseek-v4-pro", datetime(2026, 10, 1, 7, tzinfo=UTC), "0.66"),  # a holiday
+        ("deepseek-v4-pro", datetime(2026, 11, 23, 7, tzinfo=UTC), "1.32"),  # a Monday
+        ("deepseek-v4-flash", datetime(2026, 8, 24, 7, tzinfo=UTC), "0.44"),
+        ("deepseek-flash", datetime(2026, 9, 14, 7, tzinfo=UTC), "0.3"),
+        ("deepseek-flash", datetime(2026, 9, 13, 7, tzinfo=UTC), "0.15"),  # a Sunday
+    ],
 )
-def test_prices_by_time_of_day(catalogue: Catalogue, hour: int, expected: str) -> None:
-    at = NOW.replace(hour=hour, minute=15)
-    assert usd(catalogue, "deepseek/deepseek-chat", Usage(tokens_input=MILLION), at) == from_usd(expected)
+def test_prices_by_hour_and_day(catalogue: Catalogue, model: str, at: datetime, expected: str) -> None:
+    assert usd(catalogue, f"deepseek/{model}", Usage(tokens_input=MILLION), at) == from_usd(expected)
 
 
 def test_the_price_of_gpt_4o_since_its_launch(catalogue: Catalogue) -> None:

@@ -1,0 +1,58 @@
+"""The machine-made part of the catalogue: prices on which two independent tables agree, and dated spellings.
+
+``data/prices/agreed.json`` is made by ``scripts/price_tables.py`` from other tools' tables and read by eye
+before it is taken. A row counts only where no price file of the project has the model.
+
+.. code-block:: json
+
+    {"checked": "2026-11-28",
+     "pages": {"aws": "https://aws.amazon.com/bedrock/pricing/"},
+     "models": {"aws/cohere.embed-english-v3": {"since": "2023-11-01", "by": "litellm 1.110.2, models.dev",
+                                                "usd": {"input": "0.1"}}},
+     "aliases": {"openai/gpt-4o-mini-tts-2025-12-15": "openai/gpt-4o-mini-tts"}}
+
+Amounts are USD for as many units as the part's rate is written for (a million tokens, a minute of audio).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .rates import UNITS, Price, PriceList, Rate, Rates, to_plain
+
+
+def add_names(plain: dict[str, Any], content: bytes) -> None:
+    """Add a table's day and its spellings of names to a book in plain form."""
+    table = json.loads(content)
+    plain["checked"] = min(plain["checked"] or table["checked"], table["checked"])
+    for alias, name in table["aliases"].items():
+        plain["aliases"].setdefault(alias, name)
+
+
+def models_of(content: bytes) -> dict[str, Any]:
+    """Return the models of a table in plain form, by name."""
+    table = json.loads(content)
+    pages = table["pages"]
+    return {
+        name: to_plain(_prices(name, row, f"{pages[name.partition('/')[0]]} ({row['by']})"))
+        for name, row in table["models"].items()
+    }
+
+
+def _prices(name: str, row: Mapping[str, Any], source: str) -> PriceList:
+    since = datetime.fromisoformat(row["since"]).replace(tzinfo=UTC)
+    above = tuple((int(size), _rates(usd)) for size, usd in row.get("above", {}).items())
+    included = frozenset(row.get("included", ()))
+    tiers = {
+        tier: (Price(_rates(usd), since, included=included, source=source),)
+        for tier, usd in row.get("tiers", {}).items()
+    }
+    price = Price(_rates(row["usd"]), since, above, included=included, source=source)
+    return PriceList(name, (price,), tiers)
+
+
+def _rates(usd: Mapping[str, str]) -> Rates:
+    return {part: Rate.of(amount, UNITS[part].per) for part, amount in usd.items()}
