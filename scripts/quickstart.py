@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The first command of the README: set up, run the shipped recordings, show the budget.
+"""The first command of the README: set up, run the shipped recordings, say where the transcripts are.
 
 Takes them through speech recognition, translation (where an engine is installed) and summary, on
 this machine and at no cost. Run it again: completed stages are not run twice, nothing is doubled.
@@ -24,14 +24,15 @@ def main() -> int:
         return 3
     recordings = sorted(map(str, (ROOT / "scripts" / "recordings").glob("*.flac")))
     batch = [str(program("python")), "scripts/run_batch.py", *recordings, "--resume"]
-    dashboard = [str(program("cost-dashboard")), "show-budget"]
-    for step in (batch, dashboard):
-        shown = " ".join(step).replace(f"{ROOT}/", "")
-        say(shown)
-        code = subprocess.run(step, cwd=ROOT, check=False).returncode
-        if code:
-            return code
-    return 0
+    say(_shown(batch))
+    code = subprocess.run(batch, cwd=ROOT, check=False).returncode
+    if code == 0:
+        say(f"next: {_shown([str(program('cost-dashboard')), 'show-job', 'out/latest/'])}")
+    return code
+
+
+def _shown(command: list[str]) -> str:
+    return " ".join(command).replace(f"{ROOT}/", "")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from pipeline.batch import Batch, StageCommand, run_batch
 from pipeline.config import config_path, load_config
+from pipeline.documents import read_transcript
 from pipeline.faults import WrongUsage
 from pipeline.job import Job
 from pipeline.jobs import JobFolder, as_media
@@ -42,6 +44,8 @@ WORKFLOWS = {
     "summarize": (SPEECH, TRANSLATION, SUMMARY),
 }
 INTERRUPTED = 130
+HOSTED = ("openai", "whisper-1")
+"""What the same speech recognition is compared with where it cost nothing."""
 
 
 def main() -> int:
@@ -175,8 +179,26 @@ def _show_costs(batch: Batch) -> None:
         with CostTracker(job.path, job.user_id) as tracker:
             costs[job.id] = tracker.get_stage_costs()
     print(cost_table(batch.jobs, [stage.name for stage in batch.stages], costs))
+    for job in batch.jobs:
+        print(f"{Path(job.record.media.path).name}: {_shown(job.path)}/transcript.txt")
+    if not any(sum(by_stage.values()) for by_stage in costs.values()) and (cloud := _hosted(batch.jobs)):
+        print(f"On this machine at no cost; {HOSTED[0]}/{HOSTED[1]} would have cost ${cloud:,.4f}.")
     for user in sorted({job.user_id for job in batch.jobs}):
         print(_budget_line(user))
+
+
+def _shown(path: Path) -> Path:
+    """Return a path as it is shortest to type from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _hosted(jobs: Sequence[Job]) -> float:
+    """Return what a hosted speech model would have cost for the recordings that were transcribed, in USD."""
+    heard = [read_transcript(job.transcript_path) for job in jobs if job.transcript_path.exists()]
+    with CostTracker(user_id=jobs[0].user_id) as tracker:
+        return sum(
+            tracker.estimate_cost(*HOSTED, audio_seconds=transcript.audio_seconds) for transcript in heard
+        )
 
 
 def _budget_line(user: str) -> str:

@@ -90,6 +90,8 @@ def test_every_command_of_the_readme_runs(checkout: Path, cost_home: Path) -> No
     said = run("\n".join(COMMANDS), checkout, cost_home)
     assert "job-0001" in said
     assert "Budget of user 1" in said
+    assert "/transcript.txt" in said
+    assert "openai/whisper-1 would have cost $0.0" in said
     ledgers = sorted((checkout / "out").glob("*/job-*/cost_ledger.jsonl"))
     assert len(ledgers) == 3
     before = [ledger.read_bytes() for ledger in ledgers]
