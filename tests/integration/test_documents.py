@@ -1,0 +1,27 @@
+"""The documents for who works on the project name only what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ("shared/costs/ARCHITECTURE.md", ".github/CONTRIBUTING.md")
+PLACE = re.compile(r"`((?:shared|tests|scripts|config|\.github)/[^`*\s]*)`")
+PACKAGES = ROOT / "shared" / "costs"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_path_exists(name: str) -> None:
+    named = PLACE.findall((ROOT / name).read_text(encoding="utf-8"))
+    assert named
+    assert [place for place in named if not (ROOT / place).exists()] == []
+
+
+def test_every_package_is_in_the_map() -> None:
+    shown = (ROOT / DOCUMENTS[0]).read_text(encoding="utf-8")
+    packages = {path.parent.relative_to(ROOT).as_posix() for path in PACKAGES.glob("*/__init__.py")}
+    left_out = {"shared/costs/yaml_strict", "shared/costs/cli", "shared/costs/apps", "shared/costs/index"}
+    assert {name for name in packages - left_out if f"`{name}/" not in shown} == set()
