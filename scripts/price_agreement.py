@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import NANOS_PER_USD
-from shared.costs.pricing.catalogue import Catalogue, Quote
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.offers import Quote
 from shared.costs.pricing.peers import installed_peers
 
 NOW = datetime.now(UTC)

@@ -13,8 +13,8 @@ from unittest import mock
 
 from scripts.faults.common import encode, entry
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
-from shared.costs.apps.cli.exporting import INCOMPLETE
 from shared.costs.apps.cli.program import run as dashboard
+from shared.costs.exits import FAILED
 from shared.costs.ledger import spool
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.storage import CostStorage
@@ -61,7 +61,7 @@ class Stand:
         """Whether the export is there if that was said, and has every entry unless that was said."""
         if not self.export.exists():
             return self.code != 0
-        return self.code == INCOMPLETE or len(self.export.read_text().splitlines()) == 1 + entries
+        return self.code == FAILED or len(self.export.read_text().splitlines()) == 1 + entries
 
 
 class Scenario(NamedTuple):
@@ -120,7 +120,7 @@ def export(stand: Stand) -> None:
     """Export to a file. The command may fail, or miss a ledger, with the exit code that says so."""
     with mock.patch.dict("os.environ", COST_TRACKER_HOME=str(stand.home)):
         stand.code = dashboard(["export", "csv", str(stand.export)])
-    if stand.code not in (0, 2, INCOMPLETE):  # 2: the file could not be looked at
+    if stand.code not in (0, 2, FAILED):  # 2: the file could not be looked at
         raise AssertionError(f"the exit code is {stand.code}")
 
 

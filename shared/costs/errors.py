@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from .exits import BAD_NEWS, FAILED, WRONG_USAGE
+
 if TYPE_CHECKING:
     from .money import Nanos
 
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 class CostError(Exception):
     """Something could not be done. The text is complete: it is shown to people as it is."""
 
-    exit_code = 3
+    exit_code = FAILED
 
 
 class WrongUsage(CostError):
     """A command was given arguments that make no sense together."""
 
-    exit_code = 2
+    exit_code = WRONG_USAGE
 
 
 class Place(NamedTuple):
@@ -92,7 +94,7 @@ class Denial(NamedTuple):
 class BudgetExceeded(CostError):
     """A reservation was denied, because it could have overrun a blocking limit."""
 
-    exit_code = 1
+    exit_code = BAD_NEWS
 
     def __init__(self, message: str, denial: Denial) -> None:
         super().__init__(message)

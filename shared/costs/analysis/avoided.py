@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 from ..model import Entry, Unpriced, Usage
 from ..money import Nanos
-from ..pricing.catalogue import Catalogue, Quote
+from ..pricing.catalogue import Catalogue
+from ..pricing.offers import Quote
 from ..pricing.rates import UNITS
 from ..rollup import Query, Totals
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from ..exits import BAD_NEWS, FAILED, FINE
 from ..money import Nanos, divide, percent
 from .forecast import Forecast
 from .jobs import JobCost
@@ -108,5 +109,5 @@ def exit_code(checks: Sequence[Check], *, strict: bool) -> int:
     """
     verdicts = {check.verdict for check in checks}
     if "over" in verdicts or (strict and "warning" in verdicts):
-        return 1
-    return 3 if "unknown" in verdicts else 0
+        return BAD_NEWS
+    return FAILED if "unknown" in verdicts else FINE

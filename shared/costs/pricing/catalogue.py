@@ -28,7 +28,7 @@ from .composition import Ingredients, compose, fills, rules_of
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .names import normalize_service
-from .offers import Offer, Offers, is_of_another_region
+from .offers import Offer, Offers, Quote, is_of_another_region
 from .rates import Price
 from .sources import CATALOGUE, PROFILE, own_book, user_book
 
@@ -39,13 +39,6 @@ if TYPE_CHECKING:
 _STANDARD: Final = frozenset({"", "standard", "default", "auto", "standard_only", "on_demand", "on-demand"})
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
-
-
-class Quote(NamedTuple):
-    """A price that holds for one model, one service tier and one instant, and who says so."""
-
-    price: Price
-    priced_by: PricedBy
 
 
 class _Known(NamedTuple):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..model import Charge, PricedBy, Unpriced, Usage
 from ..money import Nanos, format_usd, json_number
 from . import arithmetic
-from .catalogue import Catalogue, Quote
 from .genai import SOURCE as GENAI
-from .offers import Offer
+from .offers import Offer, Quote
 from .rates import UNITS, Price, Rates
+
+if TYPE_CHECKING:
+    from .catalogue import Catalogue
 
 _EXAMPLES: Final = (
     Usage(tokens_input=1_500, tokens_output=300),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from ..model import PricedBy
 from .book import PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
@@ -17,10 +18,17 @@ from .names import (
     normalize_service,
     spellings,
 )
-from .rates import PriceList
+from .rates import Price, PriceList
 
 _ROUTERS: Final = frozenset({"", "litellm", "langchain", "llm", "unknown"})
 """Services that pass a call on: who serves it is seen from the model's name."""
+
+
+class Quote(NamedTuple):
+    """A price that holds for one model, one service tier and one instant, and who says so."""
+
+    price: Price
+    priced_by: PricedBy
 
 
 class Offer(NamedTuple):

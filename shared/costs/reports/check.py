@@ -26,6 +26,7 @@ from ..analysis.jobs import JobCost, job_cost, jobs_of
 from ..analysis.sums import total
 from ..budgets.limits import Spending
 from ..errors import WrongUsage
+from ..exits import BAD_NEWS, FAILED, FINE
 from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
@@ -39,7 +40,7 @@ from .reader import Reader
 from .show_job import entries_of_job
 from .spec import USER, Option, Spec, parse_usd
 
-_ANSWERS: Final = MappingProxyType({0: "within bounds", 1: "over", 3: "cannot tell"})
+_ANSWERS: Final = MappingProxyType({FINE: "within bounds", BAD_NEWS: "over", FAILED: "cannot tell"})
 _WORDS: Final[dict[Verdict, str]] = {
     "ok": "ok",
     "warning": "warned",

@@ -23,6 +23,7 @@ from ..analysis.estimates import (
     tokens_of,
 )
 from ..errors import WrongUsage
+from ..exits import FAILED, FINE
 from ..model import MAX_COUNT, Usage
 from ..money import Nanos, percent, to_usd
 from ..rollup import Query
@@ -149,7 +150,7 @@ class EstimateFacts(NamedTuple):
     def exit_code(self) -> int:
         """3 where the model has no price, or there are no earlier jobs."""
         known = self.stages if self.cost is None else self.cost.cost is not None
-        return 0 if known else 3
+        return FINE if known else FAILED
 
 
 def estimate_facts(reader: Reader, asked: EstimateQuestion) -> EstimateFacts:

@@ -8,10 +8,10 @@ from typing import Final
 
 from ..errors import UnknownJob, WrongUsage
 from ..rollup import JobRef, Query
+from ..storage import LEDGER_NAME
 from .reader import Reader
 
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-LEDGER_NAME: Final = "cost_ledger.jsonl"
 
 
 def find_job(reader: Reader, name: str) -> JobRef:

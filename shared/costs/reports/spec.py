@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
+from ..exits import FINE
 from ..money import Nanos, from_usd
 from ..rollup import Dimension
 from .document import Report
@@ -18,7 +19,6 @@ from .reader import Reader
 
 Q = TypeVar("Q")
 F = TypeVar("F")
-FINE: Final = 0
 
 
 class Option(NamedTuple):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import WrongUsage
+from ..exits import BAD_NEWS, FAILED, FINE
 from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
 from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineKind, Verifier
@@ -90,8 +91,8 @@ class VerifyFacts(NamedTuple):
         """1 for damage, an index or a charge that does not agree; else 3 when a ledger could not be read."""
         wrong = any(not account.is_sound for account in self.accounts) or self.disagreements or self.unknown
         if wrong or (self.prices and self.prices.outcomes["differs"]):
-            return 1
-        return 3 if self.unread else 0
+            return BAD_NEWS
+        return FAILED if self.unread else FINE
 
 
 _COMPARED = tuple(name for name in TOTALS_FIELDS if name not in {"jobs", "partial_calls"})
@@ -202,7 +203,7 @@ def verify_report(facts: VerifyFacts) -> Report:
 
 
 def _title(facts: VerifyFacts) -> str:
-    if facts.exit_code == 1:
+    if facts.exit_code == BAD_NEWS:
         return "Something is wrong"
     return "Could not read every ledger" if facts.unread else "Every byte is accounted for"
 
@@ -289,7 +290,7 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
 
 def _data(facts: VerifyFacts) -> dict[str, object]:
     return {
-        "sound": facts.exit_code == 0,
+        "sound": facts.exit_code == FINE,
         "ledgers": [_account(account) for account in facts.accounts],
         "unread": [{"ledger": str(one.ledger), "why": one.why} for one in facts.unread],
         "index": {

@@ -20,8 +20,8 @@ from ..model import Unpriced, Usage
 from ..money import ZERO, Nanos
 from ..rollup import output_part
 from .call import UsageCounts, make_call
+from .innermost import current_stage
 from .labels import optional_name
-from .stage import current_stage
 
 if TYPE_CHECKING:
     from ..pricing.catalogue import Catalogue

@@ -13,8 +13,8 @@ from ..capture.watch import StreamNames
 from ..model import Usage
 from ..money import json_number
 from .call import Call, ResponseDetails, make_call
+from .innermost import current_stage
 from .labels import MAX_NAME
-from .stage import current_stage
 
 if TYPE_CHECKING:
     from .session import Session

@@ -15,9 +15,10 @@ from .call import Call
 from .context import JobContext
 from .costline import Standing, cost_line
 from .figures import Figures
+from .innermost import current_stage
 from .labels import name as label
 from .recording import Outcome, Recording, log
-from .stage import Stage, current_stage
+from .stage import Stage
 from .stats import PROCESS_STATS
 from .watch import Alert, BudgetWatch
 

@@ -10,13 +10,13 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
 from ..forks import lock_of
 from ..money import Nanos, from_usd
 from .call import Call, make_call
 from .costline import StageSums
+from .innermost import INNERMOST
 from .labels import name, optional_name, positive
 
 if TYPE_CHECKING:
@@ -140,16 +140,16 @@ class Stage:
 
     def _entered(self, hold: Hold | None) -> Self:
         self.hold = hold
-        self.outer = _innermost.get()
-        _innermost.set(self)
+        self.outer = INNERMOST.get()
+        INNERMOST.set(self)
         self.session.open_stages.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.hold is not None:
             self.hold.close(failed=kind is not None)
-        if _innermost.get() is self:
-            _innermost.set(self.outer)
+        if INNERMOST.get() is self:
+            INNERMOST.set(self.outer)
         self.session.open_stages.remove(self)
         self.session.report(self)
 
@@ -187,16 +187,3 @@ class Stage:
             return
         encoding = sys.stderr.encoding or "ascii"
         print(text.encode(encoding, "replace").decode(encoding), file=sys.stderr)  # noqa: T201  # its job
-
-
-def current_stage(session: Session) -> Stage | None:
-    """Return the stage that a call of ``session`` made here belongs to, if any."""
-    stage = _innermost.get()
-    while stage is not None and stage.session is not session:
-        stage = stage.outer
-    if stage is None and len(session.open_stages) == 1:
-        return session.open_stages[0]
-    return stage
-
-
-_innermost: ContextVar[Stage | None] = ContextVar("cost_tracker_stage", default=None)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from shared.costs.errors import PriceFileError
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import from_usd
-from shared.costs.pricing.catalogue import Catalogue, Quote
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.offers import Quote
 from shared.costs.storage import CostStorage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from ...errors import WrongUsage
 from ...exchange.exports import Context, export_named
 from ...exchange.source import Indexed, Missed
+from ...exits import FAILED
 from ...replacing import replacing
 from ...reports.common import limit_row, plural
 from ...reports.queries import limits_in, spendings, zone_of
@@ -20,9 +20,6 @@ from ...reports.questions import Span
 from ...rollup import Query
 from .app import App
 from .progress import progress_bar
-
-INCOMPLETE: Final = 3
-"""The exit code where a ledger could not be read, as ``verify`` has it: entries are missing."""
 
 
 def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> int | None:
@@ -59,7 +56,7 @@ def told_incomplete(app: App, missed: Sequence[Missed]) -> int | None:
         f"incomplete: the entries of {ledgers} are missing: {missed[0].ledger} cannot be read: "
         f"{missed[0].why}{more}; see cost-dashboard verify"
     )
-    return INCOMPLETE
+    return FAILED
 
 
 def _bounded(app: App, query: Query, span: Span) -> Query:

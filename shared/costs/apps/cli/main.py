@@ -8,10 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import NoReturn
 
-INTERRUPTED: Final = 130
-"""As a shell reports a process that Ctrl-C ended (128 + SIGINT)."""
+from ...exits import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,7 +1,4 @@
-"""The program: finds the command, runs it, and turns every failure into one line and an exit code.
-
-0 is fine, 1 bad news (a limit crossed, damage found), 2 wrong usage, 3 could not be done.
-"""
+"""The program: finds the command, runs it, and turns every failure into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -19,14 +16,11 @@ import click
 
 from ... import __version__, reports
 from ...errors import CostError
+from ...exits import FAILED, FINE, INTERRUPTED
 from . import commands
 from .app import DashboardCommand, ReaderGone
-from .main import INTERRUPTED
 from .reporting import command_of
 
-FINE: Final = 0
-WRONG_USAGE: Final = 2
-FAILED: Final = 3
 PROGRAM: Final = "cost-dashboard"
 
 

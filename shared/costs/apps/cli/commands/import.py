@@ -14,12 +14,11 @@ from ....exchange.imported import import_report
 from ....exchange.importing import Importer, Source
 from ....exchange.imports import import_for, imports
 from ....exchange.shelf import Shelf
+from ....exits import BAD_NEWS
 from ....periods import zone
 from ..app import App, dashboard_command
 from ..counting import counting
 from ..formatlist import with_formats
-
-BAD_NEWS = 1
 
 
 @dashboard_command(

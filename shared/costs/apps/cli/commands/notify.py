@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ....budgets.port import Notice
+from ....exits import BAD_NEWS, FINE
 from ....notify.addresses import Address, addresses_of, budget_for
 from ....notify.queue import QueueStatus, status
 from ....notify.sender import Pass, Sender, deliver_digest
@@ -15,7 +16,6 @@ from ....reports.spec import USER
 from ..app import App, dashboard_command
 from ..options import asked_with
 
-FINE, BAD_NEWS = 0, 1
 SENT, NOT_SENT = "sent", "not sent"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ....errors import WrongUsage
+from ....exits import BAD_NEWS, FINE
 from ....reports.progress import Told
 from ....reports.rebuilt import rebuilt_report
 from ....rollup import Query
@@ -49,7 +50,7 @@ def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
     with share_bar("Rebuilding") as told:
         found = _some(index, paths, told) if paths else index.rebuild(told)
     app.show(rebuilt_report(found, added))
-    return 1 if found.unread else 0
+    return BAD_NEWS if found.unread else FINE
 
 
 def _some(index: Store, paths: Sequence[Path], told: Told) -> Rebuilt:

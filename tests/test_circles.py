@@ -1,0 +1,52 @@
+"""No file imports, by way of others, itself: neither when it is loaded nor later."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.test_layers import ROOT, imports, module_name, modules_of
+
+Graph = Mapping[str, set[str]]
+
+
+def uses(path: Path, known: set[str]) -> Iterator[str]:
+    """The modules of ours that a file imports, but for those whose names are only written in annotations."""
+    types = set[int]()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            types.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    for line, name in imports(path):
+        if line not in types:
+            yield from {name, name.rpartition(".")[0]} & known
+
+
+def circles(graph: Graph) -> list[list[str]]:
+    """Take away, again and again, what uses or is used by nothing that is left: what stays is in a circle.
+
+    Or between two: who mends one sees the other then.
+    """
+    left = {name: set(used) - {name} for name, used in graph.items()}
+    while True:
+        used_by_others = set[str]().union(*left.values())
+        stays = {name for name, used in left.items() if used & left.keys() and name in used_by_others}
+        if len(stays) == len(left):
+            return [sorted(left)] if left else []
+        left = {name: used & stays for name, used in left.items() if name in stays}
+
+
+def test_no_file_uses_itself_by_way_of_others() -> None:
+    files = {module_name(path): path for path in modules_of("shared")}
+    graph = {name: set(uses(path, set(files))) for name, path in files.items()}
+    known = {name for name in files if name.startswith("shared.costs.index.")}  # goes with that package
+    assert circles({name: used - known for name, used in graph.items() if name not in known}) == []
+
+
+def test_the_test_itself_sees_a_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}, "e": set()}) == [["b", "c"]]
+    assert circles({"a": {"b"}, "b": set()}) == []
+
+
+def test_modules_are_found() -> None:
+    assert ROOT / "shared" / "costs" / "money.py" in modules_of("shared")
