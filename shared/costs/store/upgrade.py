@@ -10,15 +10,17 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
 from ..storage import CostStorage
 from . import tables
-from .catchup import Known
 from .intake import GONE, Kept, new_row
 from .tables import SUM_COLUMNS, Fold
+
+if TYPE_CHECKING:
+    from .catchup import Known
 
 _OLD_SUMS: Final = (
     "calls",
