@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.costs.memory import Memory
-from shared.costs.pricing.catalogue import Catalogue, Quote
+from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.genai import GenaiPrices
 from shared.costs.pricing.names import normalize_service, spellings, without_version
+from shared.costs.pricing.offers import Quote
 from shared.costs.pricing.peers import DEV_PROVIDERS, Peer, PeerPrice, installed_peers, read_models_dev
 from shared.costs.pricing.rates import UNITS, Price, Rate, Rates
 from shared.costs.pricing.sources import TABLE, own_book
