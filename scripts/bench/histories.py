@@ -18,11 +18,11 @@ from pathlib import Path
 from zlib import crc32
 
 from shared.costs.index.registry import Registry
-from shared.costs.index.state import StateDb
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, json_number
 from shared.costs.storage import LEDGER_NAME, CostStorage
+from shared.costs.store.state import StateDb
 
 END = datetime(2026, 11, 22, 12, tzinfo=UTC)
 """The last call of a history is made just before this."""

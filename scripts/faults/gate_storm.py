@@ -42,7 +42,6 @@ from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.port import Held, Logged, Reservation, as_it_stands
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
-from shared.costs.index.index import Index
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
@@ -55,6 +54,8 @@ from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import holds
 from shared.costs.store.holds import LocalHolds
 from shared.costs.store.presence import presence_in
+from shared.costs.store.state import StateDb
+from shared.costs.store.store import Store
 
 USERS = ("ana", "bo", "chi")
 JOBS = 8
@@ -117,9 +118,9 @@ class Round:
         return JobRef(f"job-{number}", self.folder / f"job-{number}" / LEDGER_NAME)
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[Index, Gate]]:
+    def opened(self) -> Iterator[tuple[Store, Gate]]:
         """Open the index and the gate of this process."""
-        with Index.open(self.storage) as index:
+        with Store.of(self.storage) as index:
             yield (
                 index,
                 Gate(
@@ -141,7 +142,7 @@ def profile() -> Profile:
 class Worker:
     """One process: calls until its calls are denied, and dies now and then."""
 
-    def __init__(self, of: Round, seed: int, index: Index, keeper: Gate) -> None:
+    def __init__(self, of: Round, seed: int, index: Store, keeper: Gate) -> None:
         self._of = of
         self._random = random.Random(seed)
         self._index = index
@@ -167,7 +168,7 @@ class Worker:
 
     def _call(self, user: str, estimate: Nanos) -> None:
         job = self._of.job(self._random.randrange(JOBS))
-        self._index.register(job.ledger, job.job_id)
+        self._index.note(job.ledger)
         request = Request(user_id=user, service="openai", model="gpt-4o", estimate=estimate, job=job)
         hold = self._gate.reserve(request, self._profile)
         if self._random.random() < 0.05:
@@ -194,7 +195,7 @@ class Worker:
         line = encode(entry)
         place = append(job.ledger, line, PATIENCE_S)
         self._perhaps_die("c")
-        self._index.note_appended(job.ledger, entry, place, line)
+        self._index.appended(job.ledger, entry, place)
         hold.recorded(cost)
         hold.close()
 
@@ -228,7 +229,7 @@ class Findings:
         self.left = other.left
 
 
-def check(of: Round, index: Index, keeper: Gate, found: Findings) -> list[Held]:
+def check(of: Round, index: Store, keeper: Gate, found: Findings) -> list[Held]:
     """Compare bills, limits and counts once. ``overheld`` means something when nothing moves."""
     found.overheld = 0
     billed = bills(of)  # first: whatever was billed by now was reserved before
@@ -415,10 +416,10 @@ def take_out(rule: str) -> None:
         holds.as_it_stands = given_back  # type: ignore[attr-defined]  # a mutant
     elif rule == "exclusive":  # look first, hold a moment later
 
-        @contextmanager
-        def looking(index: Index, wait_s: float) -> Iterator[sqlite3.Connection]:
-            with index.state.reading(wait_s) as db:
-                yield db
+        def looking(
+            state: StateDb, action: Callable[[sqlite3.Connection], object], wait_s: float = 1.0
+        ) -> object:
+            return state.statement(action, wait_s)
 
         put = holds._put
 
@@ -426,10 +427,10 @@ def take_out(rule: str) -> None:
             time.sleep(0.02)
             put(db, one)
 
-        Index.holding_state = looking  # type: ignore[method-assign, assignment]  # a mutant
-        holds._put = later  # type: ignore[assignment]  # a mutant
+        StateDb.write = looking  # type: ignore[method-assign, assignment]  # a mutant
+        holds._put = later  # a mutant
     elif rule == "matching":  # entries are not matched with reservations
-        Index.logged = lambda _, reservations: {}  # type: ignore[method-assign, assignment]  # noqa: ARG005  # a mutant
+        Store.logged = lambda _, reservations: {}  # type: ignore[method-assign, assignment]  # noqa: ARG005  # a mutant
 
 
 def main() -> int:

@@ -100,11 +100,11 @@ class Database:
             StorageUnavailable: any other failure of the disk or of SQLite.
 
         """
-        return self._patiently(lambda db: _in_transaction(db, "BEGIN IMMEDIATE", action), wait_s)
+        return self._patiently(lambda db: in_transaction(db, "BEGIN IMMEDIATE", action), wait_s)
 
     def read(self, question: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
         """Ask something; all statements of the question see one state. Raises as :meth:`write`."""
-        return self._patiently(lambda db: _in_transaction(db, "BEGIN", question), wait_s)
+        return self._patiently(lambda db: in_transaction(db, "BEGIN", question), wait_s)
 
     def statement(self, question: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
         """Ask something with single statements, outside any transaction. Raises as :meth:`write`."""
@@ -208,7 +208,7 @@ class Database:
 
         version = self._version_of(connection)
         if version == 0:
-            _in_transaction(connection, "BEGIN IMMEDIATE", lay)
+            in_transaction(connection, "BEGIN IMMEDIATE", lay)
         elif version > self._version:
             raise DatabaseNewer(f"{self.path}: written by a newer version of this program; upgrade it")
         elif version < self._version:
@@ -427,7 +427,8 @@ def _close_all() -> None:
 atexit.register(_close_all)
 
 
-def _in_transaction(db: sqlite3.Connection, begin: str, action: Callable[[sqlite3.Connection], T]) -> T:
+def in_transaction(db: sqlite3.Connection, begin: str, action: Callable[[sqlite3.Connection], T]) -> T:
+    """Do something within a transaction that ``begin`` opens; undo it when it raises."""
     try:
         db.execute(begin)
         result = action(db)

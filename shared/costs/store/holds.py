@@ -12,19 +12,18 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from ..budgets.port import Decide, Decision, Held, Logged, Reservation, SpendReader, as_it_stands
-from ..errors import StorageUnavailable
-from ..index.state import StateDb, Tables
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
 from .presence import Presence
+from .state import StateDb, Tables
 
 TABLES: Final = Tables(
     "reservations",
@@ -76,19 +75,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Ledgers(SpendReader, Protocol):
-    """The seam below: what holds need of the store. ``shared.costs.index.index.Index`` is one."""
+    """The seam below: what holds need of the store. ``shared.costs.store.store.Store`` is one."""
 
     @property
     def state(self) -> StateDb:
         """Gives transactions at the durable state."""
-        ...
-
-    def holding_state(self, wait_s: float) -> AbstractContextManager[sqlite3.Connection]:
-        """Hold the one write lock of the state, inside which sums may be asked."""
-        ...
-
-    def catch_up_all(self) -> bool:
-        """Take in what any ledger has; ``False`` when that would take too long."""
         ...
 
     def logged(self, reservations: Collection[str]) -> Mapping[str, tuple[int, Nanos]]:
@@ -110,12 +101,16 @@ class LocalHolds:
         """Decide in one exclusive turn, and hold durably what is decided."""
         self._prepare(wait_s)
         holder = self.presence.name()
-        with self._ledgers.holding_state(wait_s) as db:
-            self._catch_up()
-            turn = _LocalTurn(self._ledgers, db, self._mended)
-            decision = decide(turn)
+
+        def turn(db: sqlite3.Connection) -> Decision:
+            mine = _LocalTurn(self._ledgers, db, self._mended)
+            decision = decide(mine)
             if isinstance(decision, Reservation):
-                self._add(db, replace(decision, holder=holder), turn.latest)
+                self._add(db, replace(decision, holder=holder), mine.latest)
+            return decision
+
+        self._ledgers.spends(())  # what takes long is read before the turn, which others wait for
+        decision = self._ledgers.state.write(turn, wait_s)
         self.presence.tidy(self._ids)
         return decision
 
@@ -125,13 +120,10 @@ class LocalHolds:
         if new.period_at > latest:
             _set_latest(db, new.period_at)
 
-    def _catch_up(self) -> None:
-        if not self._ledgers.catch_up_all():
-            raise StorageUnavailable("the ledgers are still being read for the first time; try again soon")
-
     def _ids(self) -> set[str]:
-        with self._ledgers.state.reading() as db:
-            return {str(row[0]) for row in db.execute("SELECT id FROM holds")}
+        return self._ledgers.state.read(
+            lambda db: {str(row[0]) for row in db.execute("SELECT id FROM holds")}
+        )
 
     # --- ending
 
@@ -145,8 +137,7 @@ class LocalHolds:
 
     def _remove(self, reservation: str, wait_s: float) -> None:
         self._prepare(wait_s)
-        with _unsynced(self._ledgers.state, wait_s) as db:
-            _delete(db, [reservation])
+        self._ledgers.state.write_unsynced(lambda db: _delete(db, [reservation]), wait_s)
         self._journal_ends([reservation])
 
     def submit(self, reservation: str, wait_s: float) -> None:
@@ -163,18 +154,20 @@ class LocalHolds:
 
     def _change(self, reservation: str, wait_s: float, changed: Callable[[Reservation], Reservation]) -> None:
         self._prepare(wait_s)
-        with self._ledgers.state.transaction(wait_s) as db:
+
+        def change(db: sqlite3.Connection) -> None:
             for one in _rows(db, "WHERE id = ?", (reservation,)):
                 new = changed(one)
                 _put(db, new)
                 if one.holder == self.presence.name():
                     self.presence.begin(new.id, _record(new).encode())
 
+        self._ledgers.state.write(change, wait_s)
+
     def release(self, reservations: Collection[str]) -> None:
         """End holds on somebody's word."""
         self._prepare()
-        with self._ledgers.state.transaction() as db:
-            _delete(db, reservations)
+        self._ledgers.state.write(lambda db: _delete(db, reservations))
         self._journal_ends(reservations)
 
     def _journal_ends(self, reservations: Iterable[str]) -> None:
@@ -188,29 +181,24 @@ class LocalHolds:
     def holds(self) -> list[Held]:
         """Return every hold as it stands now, oldest first, without changing anything."""
         self._prepare()
-        self._catch_up()
-        with self._ledgers.state.reading() as db:
-            rows = _rows(db, "", ())
+        rows = self._ledgers.state.read(lambda db: _rows(db, "", ()))
         return [held for held in self._standing(rows) if not held.is_over]
 
     def find(self, reservation: str) -> Held | None:
         """Return one hold as it stands now; ``None`` where it has ended or never was."""
         self._prepare()
-        with self._ledgers.state.reading() as db:
-            rows = _rows(db, "WHERE id = ?", (reservation,))
+        rows = self._ledgers.state.read(lambda db: _rows(db, "WHERE id = ?", (reservation,)))
         return next(iter(self._standing(rows)), None)
 
     def latest(self) -> datetime:
         """Return the latest instant at which anything was reserved; 1970 when nothing was."""
         self._prepare()
-        with self._ledgers.state.reading() as db:
-            return _latest(db)
+        return self._ledgers.state.read(_latest)
 
     def set_latest(self, at: datetime) -> None:
         """Set the gate's clock."""
         self._prepare()
-        with self._ledgers.state.transaction() as db:
-            _set_latest(db, at)
+        self._ledgers.state.write(lambda db: _set_latest(db, at))
 
     def _standing(self, rows: Sequence[Reservation]) -> list[Held]:
         logged = self._ledgers.logged([one.id for one in rows]) if rows else {}
@@ -244,16 +232,17 @@ class LocalHolds:
         state = self._ledgers.state
         with at_most(wait_s):
             state.use(TABLES)
-            with state.reading() as db:
-                (restored,) = db.execute("SELECT restored FROM gate_clock").fetchone()
+            [restored] = state.read(lambda db: db.execute("SELECT restored FROM gate_clock").fetchone())
             if not restored:
                 self._restore(state)
 
     def _restore(self, state: StateDb) -> None:
-        with state.transaction() as db:
+        def restore(db: sqlite3.Connection) -> None:
             for one in self._journaled():
                 db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
             db.execute("UPDATE gate_clock SET restored = 1")
+
+        state.write(restore)
 
     def _journaled(self) -> Iterator[Reservation]:
         """Give what the journals of all processes hold, as it was when it was last written down there."""
@@ -288,18 +277,6 @@ class _LocalTurn:
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
         return self._ledgers.groups(by, query)
-
-
-@contextmanager
-def _unsynced(state: StateDb, wait_s: float) -> Iterator[sqlite3.Connection]:
-    """Give a transaction that is not brought to the disk by itself: some times faster."""
-    with state.reading(wait_s) as connection:
-        connection.execute("PRAGMA synchronous=NORMAL")
-        try:
-            with state.transaction(wait_s) as db:
-                yield db
-        finally:
-            connection.execute("PRAGMA synchronous=FULL")
 
 
 # --- rows

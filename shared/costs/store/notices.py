@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ..budgets.port import Alarm, Delivery, Notice, Queued
-from ..index.state import StateDb, Tables
+from .state import StateDb, Tables
 
 QUIET: Final = timedelta(hours=24)
 """For that long a notice with the same key is not queued again."""
@@ -73,67 +73,64 @@ class LocalNotices:
     def fire(self, alarms: Sequence[Alarm], at: datetime) -> list[int]:
         """Remember alarms that nobody was told of, queue their notices, and return their places."""
         self._prepare()
-        with self._state.reading() as db:
-            if not any(_is_new(db, alarm) for alarm in alarms):  # the usual case costs no write
-                return []
-        with self._state.transaction() as db:
+
+        def remember(db: sqlite3.Connection) -> list[int]:
             new = [place for place, alarm in enumerate(alarms) if _is_new(db, alarm)]
             for place in new:
                 _remember(db, alarms[place], at)
-        return new
+            return new
+
+        if not self._state.read(lambda db: any(_is_new(db, alarm) for alarm in alarms)):
+            return []  # the usual case costs no write
+        return self._state.write(remember)
 
     def enqueue(self, notices: Sequence[Notice]) -> int:
         """Queue the notices that are no repetition within a day; return how many were."""
         self._prepare()
-        with self._state.transaction() as db:
-            return sum(_queue(db, notice) for notice in notices)
+        return self._state.write(lambda db: sum(_queue(db, notice) for notice in notices))
 
     def waiting(self) -> list[Queued]:
         """Return the notices that are not done, oldest first."""
         self._prepare()
-        with self._state.reading() as db:
-            rows = db.execute(
-                f"SELECT id, {', '.join(_FIELDS)} FROM notices WHERE done = 0 ORDER BY id"
-            ).fetchall()
+        query = f"SELECT id, {', '.join(_FIELDS)} FROM notices WHERE done = 0 ORDER BY id"
+        rows = self._state.read(lambda db: db.execute(query).fetchall())
         return [_queued(row) for row in rows]
 
     def deliveries(self, notices: Collection[int]) -> list[Delivery]:
         """Return how deliveries of these notices went so far."""
         self._prepare()
         query = "SELECT notice, address, attempts, next_at, state, fault FROM deliveries WHERE notice = ?"
-        with self._state.reading() as db:
-            rows = [row for notice in notices for row in db.execute(query, (notice,))]
+        rows = self._state.read(lambda db: [row for one in notices for row in db.execute(query, (one,))])
         return [Delivery(one, to, tries, _at(due), state, why) for one, to, tries, due, state, why in rows]
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Remember durably how deliveries went."""
         self._prepare()
-        with self._state.transaction() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)",
-                [(d.notice, d.address, d.attempts, _text(d.next_at), d.state, d.fault) for d in deliveries],
-            )
+        rows = [(d.notice, d.address, d.attempts, _text(d.next_at), d.state, d.fault) for d in deliveries]
+        query = "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)"
+        self._state.write(lambda db: db.executemany(query, rows))
 
     def finish(self, notices: Collection[int], forget_before: datetime) -> None:
         """Mark notices as done, and forget those that were done and made before an instant."""
         self._prepare()
         old = (_text(forget_before),)
         done = "done = 1 AND made_at < ?"
-        with self._state.transaction() as db:
+
+        def forget(db: sqlite3.Connection) -> None:
             db.executemany("UPDATE notices SET done = 1 WHERE id = ?", [(number,) for number in notices])
             db.execute(f"DELETE FROM deliveries WHERE notice IN (SELECT id FROM notices WHERE {done})", old)
             db.execute(f"DELETE FROM notices WHERE {done}", old)
 
+        self._state.write(forget)
+
     def given_up(self, since: datetime) -> list[tuple[str, str]]:
         """Return the texts of notices made since then that were given up, and why."""
         self._prepare()
-        with self._state.reading() as db:
-            rows = db.execute(
-                "SELECT n.text, d.fault FROM deliveries d JOIN notices n ON n.id = d.notice "
-                "WHERE d.state = 'given up' AND n.made_at > ? ORDER BY n.id",
-                (_text(since),),
-            ).fetchall()
-        return [(text, fault) for text, fault in rows]
+        query = (
+            "SELECT n.text, d.fault FROM deliveries d JOIN notices n ON n.id = d.notice "
+            "WHERE d.state = 'given up' AND n.made_at > ? ORDER BY n.id"
+        )
+        return self._state.read(lambda db: db.execute(query, (_text(since),)).fetchall())
 
 
 def _is_new(db: sqlite3.Connection, alarm: Alarm) -> bool:

@@ -25,7 +25,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -52,9 +52,9 @@ from .tables import LedgerRow
 if TYPE_CHECKING:
     from logging import Logger
 
-    from ..index.state import StateDb
     from ..model import Entry
     from .build import Progress, Rebuilt
+    from .state import StateDb
 
 T = TypeVar("T")
 Missed = Callable[[Path, OSError], None]
@@ -121,6 +121,8 @@ class Store:
             self._forget()
             self._leave_memory()
         self._file.close()
+        if self._state is not None:
+            self._state.close()
 
     @property
     def degraded(self) -> str | None:
@@ -428,16 +430,10 @@ class Store:
     def state(self) -> StateDb:
         """What no ledger tells: holds, alerts that were told, notices that wait."""
         if self._state is None:
-            from ..index.state import StateDb
+            from .state import StateDb
 
             self._state = StateDb(self.storage.state_path)
         return self._state
-
-    @contextmanager
-    def holding_state(self, wait_s: float) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock of :attr:`state`."""
-        with self.state.transaction(wait_s) as db:
-            yield db
 
     # --- which sums
 

@@ -14,11 +14,11 @@ import pytest
 from shared.costs.budgets.alerts import fire
 from shared.costs.budgets.limits import Crossing, Limit, Scope
 from shared.costs.errors import StorageUnavailable
-from shared.costs.index.state import StateDb
 from shared.costs.money import from_usd
 from shared.costs.periods import month, zone
 from shared.costs.rollup import Query
 from shared.costs.store.notices import LocalNotices
+from shared.costs.store.state import StateDb
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 MONTH = Scope("u", "month")
@@ -75,7 +75,7 @@ def test_scopes_and_periods_are_told_apart(notices: LocalNotices) -> None:
 def test_nothing_crossed_touches_nothing(tmp_path: Path) -> None:
     state = StateDb(tmp_path / "state.db")
     assert fire(LocalNotices(state), [], NOW) == []
-    assert not state.path.exists()
+    assert not state.file.exists()
 
 
 def test_it_survives_the_process(tmp_path: Path) -> None:

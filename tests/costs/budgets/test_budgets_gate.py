@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +20,7 @@ from shared.costs.budgets import endings as endings_module
 from shared.costs.budgets import gate as gate_module
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
-from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError, StorageUnavailable
-from shared.costs.index.state import StateDb
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
@@ -33,6 +32,7 @@ from shared.costs.rollup import JobRef
 from shared.costs.storage import CostStorage
 from shared.costs.store.holds import LocalHolds
 from shared.costs.store.presence import Presence
+from shared.costs.store.state import StateDb
 from shared.costs.store.store import Store
 
 NOVEMBER = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -665,8 +665,7 @@ def test_a_stopped_holder_of_the_gate_is_not_waited_for_for_ever(
     request = bench.request("1")
     child = os.fork()
     if not child:
-        with bench.new_gate()._holds._ledgers.holding_state(1.0):  # type: ignore[attr-defined]
-            os.kill(os.getpid(), signal.SIGSTOP)
+        StateDb(bench.storage.state_path).write(lambda _: os.kill(os.getpid(), signal.SIGSTOP))
         os._exit(0)
     assert os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1])
     start = time.monotonic()
@@ -715,12 +714,20 @@ def test_where_it_is_allowed_the_call_goes_on_without_a_reservation(
     assert "without a reservation" in hold.terms.warnings[0]
 
 
+@contextmanager
+def another_turn(bench: Bench) -> Iterator[None]:
+    """Keep others from reserving, as another process does in its own turn."""
+    with closing(sqlite3.connect(bench.storage.state_path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
 def test_waiting_for_others_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate_module, "GATE_WAIT_S", 0.3)
     bench.reserve("1")
     request, other = bench.request(), bench.new_gate()
     with (
-        StateDb(bench.storage.state_path).transaction(),
+        another_turn(bench),
         pytest.raises(BudgetGateUnavailable, match="another process holds it"),
     ):
         other.reserve(request, profile())
@@ -734,7 +741,7 @@ def test_a_settle_that_fails_is_made_up_for(
     other = bench.new_gate()
     hold = other.reserve(bench.request("6"), profile())
     bench.spend("1", hold)
-    with caplog.at_level("INFO"), StateDb(bench.storage.state_path).transaction():
+    with caplog.at_level("INFO"), another_turn(bench):
         hold.recorded(from_usd(1))
         hold.close()
     assert "a reservation could not be settled yet" in caplog.text
@@ -747,27 +754,20 @@ def test_an_interruption_before_the_caller_has_the_hold_gives_it_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Certain that nothing was sent, although the reservation is on the disk already."""
-    holding = bench.index.holding_state
+    assert bench.held() == []  # the tables are there
+    write = bench.index.state.write
 
-    @contextmanager
-    def interrupted_after_the_commit(wait_s: float) -> Iterator[sqlite3.Connection]:
-        with holding(wait_s) as db:
-            yield db
+    def interrupted_after_the_commit(
+        action: Callable[[sqlite3.Connection], object], wait_s: float = 1.0
+    ) -> None:
+        write(action, wait_s)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench.index, "holding_state", interrupted_after_the_commit)
+    monkeypatch.setattr(bench.index.state, "write", interrupted_after_the_commit)
     with pytest.raises(KeyboardInterrupt):
         bench.reserve("6")
     monkeypatch.undo()
     assert bench.held() == []
-
-
-def test_ledgers_that_take_too_long_are_not_guessed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.index, "catch_up_all", lambda: False)
-    with pytest.raises(BudgetGateUnavailable, match="still being read for the first time"):
-        bench.reserve()
-    with pytest.raises(StorageUnavailable):
-        bench.gate.holds()
 
 
 def test_an_index_that_cannot_be_used_only_costs_time(bench: Bench) -> None:

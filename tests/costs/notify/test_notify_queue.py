@@ -17,7 +17,6 @@ from notify_servers import web_server
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets.limits import Crossing, Limit, Scope, Spending, foresee
 from shared.costs.budgets.port import Notice
-from shared.costs.index.state import StateDb
 from shared.costs.money import from_usd
 from shared.costs.notify import __main__ as process
 from shared.costs.notify import telling
@@ -32,6 +31,7 @@ from shared.costs.profile.types import Budget, Profile
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
 from shared.costs.store.notices import QUIET, LocalNotices
+from shared.costs.store.state import StateDb
 from shared.costs.workspace import Workspace
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -178,9 +178,8 @@ def test_old_notices_are_forgotten(queue: LocalNotices, state: StateDb, profile:
     sender.deliver_due(DUE)
     queue.enqueue([replace(notice(profile, "new"), made_at=NOW + KEPT * 2)])
     sender.deliver_due(NOW + KEPT * 2 + GATHER)
-    with state.reading() as db:
-        assert db.execute("SELECT key FROM notices").fetchall() == [("new",)]
-        assert db.execute("SELECT count(*) FROM deliveries").fetchone() == (2,)
+    assert state.read(lambda db: db.execute("SELECT key FROM notices").fetchall()) == [("new",)]
+    assert state.read(lambda db: db.execute("SELECT count(*) FROM deliveries").fetchone()) == (2,)
 
 
 def test_no_address_is_kept_in_the_queue(

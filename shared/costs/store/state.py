@@ -1,0 +1,111 @@
+"""``state.db``: what no ledger tells, and is durable at every commit. Holds, alerts that were sent, notices.
+
+Whoever keeps something here describes its tables as a :class:`Tables` and asks :meth:`StateDb.use` for
+them once.
+
+>>> import tempfile
+>>> folder = tempfile.TemporaryDirectory()
+>>> NOTES = Tables("notes", ("CREATE TABLE notes (text TEXT NOT NULL) STRICT",))
+>>> state = StateDb(Path(folder.name) / "state.db")
+>>> state.use(NOTES)
+>>> _ = state.write(lambda db: db.execute("INSERT INTO notes VALUES ('kept')"))
+>>> state.read(lambda db: db.execute("SELECT text FROM notes").fetchone())
+('kept',)
+>>> state.close(); folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .database import WAIT_S, Database, DatabaseNewer, T, in_transaction
+
+
+class Tables(NamedTuple):
+    """The tables of one topic and how they came to be.
+
+    ``steps[n]`` is the SQL (one or more statements) that leads from version ``n`` to ``n + 1``. A
+    step that was released is never changed; a new one is added.
+    """
+
+    topic: str
+    steps: tuple[str, ...]
+
+
+_VERSIONS: Final = (
+    "CREATE TABLE IF NOT EXISTS versions (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT",
+    "PRAGMA user_version=1",
+)
+
+
+class StateDb(Database):
+    """The durable facts of one cost storage. Opening costs nothing until the first use."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _VERSIONS, 1, durable=True)
+        self.file = path
+        self._tables: list[Tables] = []
+
+    def use(self, tables: Tables) -> None:
+        """See that tables are there, now and whenever the file is opened anew.
+
+        Raises:
+            StorageUnavailable: the file cannot be used, or was written by a newer version.
+
+        """
+        if tables not in self._tables:
+            self.statement(lambda db: self._bring_up(db, tables))
+            self._tables.append(tables)
+
+    def write_unsynced(self, action: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
+        """As :meth:`write`, some times faster: what is committed may be undone by a power cut."""
+
+        def unsynced(db: sqlite3.Connection) -> T:
+            try:
+                db.execute("PRAGMA synchronous=NORMAL")
+                return in_transaction(db, "BEGIN IMMEDIATE", action)
+            finally:
+                db.execute("PRAGMA synchronous=FULL")
+
+        return self.statement(unsynced, wait_s)
+
+    def _lay_tables(self, connection: sqlite3.Connection) -> None:
+        super()._lay_tables(connection)
+        for tables in self._tables:
+            self._bring_up(connection, tables)
+
+    def _bring_up(self, connection: sqlite3.Connection, tables: Tables) -> None:
+        """Create or upgrade tables, in a transaction of their own."""
+        if _version(connection, tables) != len(tables.steps):
+            in_transaction(connection, "BEGIN IMMEDIATE", lambda db: self._upgrade(db, tables))
+
+    def _upgrade(self, db: sqlite3.Connection, tables: Tables) -> None:
+        version = _version(db, tables)  # another process may have been faster
+        if version > len(tables.steps):
+            raise DatabaseNewer(
+                f"{self.path}: {tables.topic} was written by a newer version; upgrade this one"
+            )
+        for step in tables.steps[version:]:
+            for statement in _statements(step):
+                db.execute(statement)
+        db.execute("REPLACE INTO versions VALUES (?, ?)", (tables.topic, len(tables.steps)))
+
+
+def _version(db: sqlite3.Connection, tables: Tables) -> int:
+    row = db.execute("SELECT version FROM versions WHERE room = ?", (tables.topic,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script; ``executescript`` would commit the open transaction."""
+    whole, rest = [], ""
+    for piece in script.split(";"):
+        rest += piece + ";"
+        if sqlite3.complete_statement(rest):
+            if rest.strip(" \n;"):
+                whole.append(rest)
+            rest = ""
+    return whole
