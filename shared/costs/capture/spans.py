@@ -18,6 +18,7 @@ from ..pricing.names import infer_service, normalize_service
 from .adapter import comes_again, tier
 from .captured import Captured, first_reason, usage_of
 from .fields import Fields
+from .hosts import region_of
 
 Attributes = Mapping[str, object]
 Counts = dict[str, int | float]
@@ -38,28 +39,46 @@ _COUNTS: Final[dict[str, tuple[str, ...]]] = {
     "tokens_cached": (
         "gen_ai.usage.cache_read.input_tokens",
         "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cached_tokens",
         "llm.token_count.prompt_details.cache_read",
     ),
     "tokens_cache_write": (
         "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.details.cache_write_tokens",
         "llm.token_count.prompt_details.cache_write",
     ),
     "tokens_cache_write_1h": ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",),
     "tokens_reasoning": (
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
         "llm.usage.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",
     ),
-    "tokens_audio_input": ("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
-    "tokens_audio_output": ("gen_ai.usage.audio.output_tokens", "llm.token_count.completion_details.audio"),
-    "tokens_audio_cached": ("gen_ai.usage.audio.cache_read.input_tokens",),
+    "tokens_audio_input": (
+        "gen_ai.usage.audio.input_tokens",
+        "gen_ai.usage.details.input_audio_tokens",
+        "llm.token_count.prompt_details.audio",
+    ),
+    "tokens_audio_output": (
+        "gen_ai.usage.audio.output_tokens",
+        "gen_ai.usage.details.output_audio_tokens",
+        "llm.token_count.completion_details.audio",
+    ),
+    "tokens_audio_cached": (
+        "gen_ai.usage.audio.cache_read.input_tokens",
+        "gen_ai.usage.details.cache_audio_read_tokens",
+    ),
     "tokens_image_input": ("gen_ai.usage.image.input_tokens",),
     "tokens_image_output": ("gen_ai.usage.image.output_tokens",),
     "web_searches": ("anthropic.usage.server_tool_use.web_search_requests",),
 }
+_COMPACTION: Final = "anthropic.usage.compaction."
+"""Compactions of the context: billed, and no part of the call's own counts."""
+
 _TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
 _MODEL: Final = (
     "gen_ai.response.model",
@@ -107,16 +126,29 @@ def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = Tru
     if not stated and not (_is_call(attributes) and (not ended or _was_answered(attributes, failed=failed))):
         return None
     service = _service(attributes)
-    usage, fault = usage_of(_settled(known, _count(attributes, _TOTAL), service))
+    settled = _with_compaction(_settled(known, _count(attributes, _TOTAL), service), attributes)
+    usage, fault = usage_of(settled)
     return Captured(
         service=service,
         model=_text(attributes, _MODEL) or "unknown",
         usage=usage,
         request_id=_request_id(attributes),
         service_tier=tier(_text(attributes, _TIER)),
+        region=region_of(_text(attributes, ("server.address",)) or ""),
+        usage_known=not usage.is_zero or (stated and ended),
         operation=_OPERATIONS.get(_text(attributes, ("gen_ai.operation.name",)) or "chat", "chat"),
         incomplete=first_reason((_missing(attributes, ended=ended), fault)),
     )
+
+
+_AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "invoke_workflow", "create_agent"})
+
+
+def is_agent(attributes: Attributes) -> bool:
+    """Tell whether a span is that of an agent, which counts the sum of its calls, told or not told by them."""
+    kind = _text(attributes, ("openinference.span.kind", "traceloop.span.kind")) or ""
+    operation = _text(attributes, ("gen_ai.operation.name",))
+    return operation in _AGENT_OPERATIONS or kind.upper() in {"AGENT", "CHAIN", "WORKFLOW"}
 
 
 def _is_call(attributes: Attributes) -> bool:
@@ -159,6 +191,14 @@ def _settled(counts: Counts, total: int | float, service: str) -> Counts:
         counts["tokens_reasoning"] = max(missing, counts.get("tokens_reasoning", 0))
     elif counts.get("tokens_reasoning", 0) > tokens_output:
         counts["tokens_output"] = tokens_output + counts["tokens_reasoning"]
+    return counts
+
+
+def _with_compaction(counts: Counts, attributes: Attributes) -> Counts:
+    for name in ("tokens_input", "tokens_output"):
+        kind = name.removeprefix("tokens_")
+        if count := _count(attributes, (f"{_COMPACTION}{kind}_tokens",)):
+            counts[name] = counts.get(name, 0) + count
     return counts
 
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ..captured import Sink
-from ..spans import read_span
+from ..captured import Captured, Sink
+from ..spans import is_agent, read_span
 from ._needed import needs
 
 try:
@@ -38,21 +38,25 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
 
     Where one call makes several spans inside each other (an agent's around a library's around
     the SDK's), the innermost that tells usage counts, and those around it do not. Spans of one
-    response that are not nested have one response id, which the ledger counts once. Spans
-    that are still open when the provider is shut down are recorded with what is known, flagged.
+    response that are not nested have one response id, which the ledger counts once. An agent's span
+    waits until its trace is over: its sum counts only where no calls of the trace have told it, around,
+    beside or after it. Spans that are still open when the provider is shut down are recorded with what
+    is known, flagged.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._told: set[tuple[int, int]] = set()
         self._open: dict[tuple[int, int], Span] = {}
+        self._traces: dict[int, Trace] = {}
         self._ended = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember a span until it ends."""
         with self._lock:
             self._open[_key(span.context)] = span
+            trace = self._traces.setdefault(span.context.trace_id, Trace())
+            trace.begin(span.context.span_id, span.parent.span_id if span.parent else None)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Record the call in the span, unless a span inside of it has told of it. Raises nothing."""
@@ -74,31 +78,147 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
         return True
 
     def _finish(self, span: ReadableSpan, *, ended: bool) -> None:
-        with self._lock:
-            self._open.pop(_key(span.context), None)
-            told = _key(span.context) in self._told
-            self._told.discard(_key(span.context))
-        if told or self._record(span, ended=ended):
-            self._tell_parent(span)
-
-    def _tell_parent(self, span: ReadableSpan) -> None:
-        if span.parent is not None:
-            with self._lock:
-                if _key(span.parent) in self._open:
-                    self._told.add(_key(span.parent))
-
-    def _record(self, span: ReadableSpan, *, ended: bool) -> bool:
         try:
-            failed = span.status.status_code.name == "ERROR"
-            call = read_span(span.attributes or {}, failed=failed, ended=ended)
-            if call is None:
-                return False
-            self._sink.record_captured(call)
+            self._take(span, ended=ended)
         except Exception:
             # Whatever is wrong with recording, the traced program must go on.
             log.exception("the span %r could not be recorded", span.name)
-            return False
-        return True
+
+    def _take(self, span: ReadableSpan, *, ended: bool) -> None:
+        context = span.context
+        failed = span.status.status_code.name == "ERROR"
+        with self._lock:
+            self._open.pop(_key(context), None)
+            trace = self._traces.setdefault(context.trace_id, Trace())
+            trace.begin(context.span_id, span.parent.span_id if span.parent else None)
+            told = trace.end(context.span_id)
+        attributes = span.attributes or {}
+        call = None if told else read_span(attributes, failed=failed, ended=ended)
+        agent = is_agent(attributes)
+        with self._lock:
+            if agent:
+                trace.note_agent(context.span_id, call)
+            elif call is not None:
+                call = trace.tell(context.span_id, call)
+        if call is not None and not agent:
+            self._sink.record_captured(call)
+        self._close(context.trace_id)
+
+    def _close(self, trace_id: int) -> None:
+        """Record what agents told alone, when all spans of a trace that have begun are over."""
+        with self._lock:
+            trace = self._traces.get(trace_id)
+            if trace is None or trace.is_open:
+                return
+            left = trace.untold()
+            if not trace.has_credit:
+                del self._traces[trace_id]
+            while len(self._traces) > _TRACES_MAX and (old := self._oldest_closed()) is not None:
+                del self._traces[old]
+        for call in left:
+            self._sink.record_captured(call)
+
+    def _oldest_closed(self) -> int | None:
+        return next((key for key, trace in self._traces.items() if not trace.is_open), None)
+
+
+_TRACES_MAX: Final = 1_000
+"""How many traces are remembered whose agents told of calls that may be told again."""
+
+Tokens = tuple[int, int]
+"""Input and output tokens."""
+
+
+class Trace:
+    """The spans of one trace, as far as they tell of calls: each token counts once, whoever tells it first."""
+
+    def __init__(self) -> None:
+        self._parents: dict[int, int | None] = {}
+        self._open: set[int] = set()
+        self._told: set[int] = set()
+        self._agents: dict[int, Captured | None] = {}
+        self._calls: dict[int, Tokens] = {}
+        self._credit: Tokens = (0, 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a span of it has not ended."""
+        return bool(self._open)
+
+    @property
+    def has_credit(self) -> bool:
+        """Whether an agent's sum was recorded whose calls may still be told."""
+        return self._credit != (0, 0)
+
+    def begin(self, span: int, parent: int | None) -> None:
+        """Note a span and what it is in."""
+        if span not in self._parents:
+            self._parents[span] = parent
+            self._open.add(span)
+
+    def end(self, span: int) -> bool:
+        """Note the end of a span; tell whether a span inside of it has told of its call."""
+        self._open.discard(span)
+        return span in self._told
+
+    def note_agent(self, span: int, call: Captured | None) -> None:
+        """Keep an agent's sum until the trace is over; ``None`` where its calls have told it."""
+        self._agents[span] = call
+
+    def tell(self, span: int, call: Captured) -> Captured | None:
+        """Return a call that counts; ``None`` where an agent's sum that was recorded before has it."""
+        self._told.update(self._around(span))
+        tokens = _tokens(call)
+        if tokens != (0, 0) and _covers(self._credit, tokens):
+            self._credit = _less(self._credit, tokens)
+            return None
+        self._calls[span] = tokens
+        return call
+
+    def untold(self) -> list[Captured]:
+        """Return the sums of agents whose calls nobody told; of agents in each other, the innermost's.
+
+        A sum is told by the calls inside of its agent, or by such beside it as are no other agent's.
+        """
+        beside = [
+            tokens
+            for span, tokens in self._calls.items()
+            if not set(self._around(span)) & self._agents.keys()
+        ]
+        free = (sum(tokens[0] for tokens in beside), sum(tokens[1] for tokens in beside))
+        left: list[Captured] = []
+        for span in sorted(self._agents, key=lambda each: -len(self._around(each))):
+            call = self._agents.pop(span)
+            if call is None or span in self._told:
+                continue
+            self._told.update(self._around(span))
+            if _tokens(call) != (0, 0) and _covers(free, _tokens(call)):
+                free = _less(free, _tokens(call))
+            else:
+                left.append(call)
+                self._credit = (self._credit[0] + _tokens(call)[0], self._credit[1] + _tokens(call)[1])
+        self._calls.clear()
+        return left
+
+    def _around(self, span: int) -> list[int]:
+        found: list[int] = []
+        outer = self._parents.get(span)
+        while outer is not None and outer not in found:
+            found.append(outer)
+            outer = self._parents.get(outer)
+        return found
+
+
+def _tokens(call: Captured) -> Tokens:
+    return call.usage.tokens_input, call.usage.tokens_output
+
+
+def _covers(whole: Tokens, part: Tokens) -> bool:
+    return whole[0] >= part[0] and whole[1] >= part[1]
+
+
+def _less(whole: Tokens, part: Tokens) -> Tokens:
+    return whole[0] - part[0], whole[1] - part[1]
 
 
 def _key(context: Any) -> tuple[int, int]:
