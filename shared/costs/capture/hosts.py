@@ -19,6 +19,41 @@ _REGIONAL: Final = (
 _LOCATION: Final = re.compile(r"/locations/([a-z0-9-]+)(?:/|$)")
 
 
+_SERVICES: Final = {
+    "openrouter.ai": "openrouter",
+    "api.x.ai": "xai",
+    "api.perplexity.ai": "perplexity",
+    "api.groq.com": "groq",
+    "api.deepseek.com": "deepseek",
+    "api.mistral.ai": "mistral",
+    "api.together.xyz": "together",
+    "api.fireworks.ai": "fireworks",
+    "api.moonshot.ai": "moonshotai",
+    "dashscope.aliyuncs.com": "dashscope",
+    "dashscope-intl.aliyuncs.com": "dashscope",
+}
+"""Servers of OpenAI's format, as their makers document them."""
+
+
+def service_of(url: str) -> str | None:
+    """Return who serves a host, where it is one of a known service; ``None`` where the response has to tell.
+
+    >>> service_of("https://openrouter.ai/api/v1"), service_of("https://acme.openai.azure.com/openai")
+    ('openrouter', 'azure')
+    """
+    host = _host_of(url)
+    if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")):
+        return "azure"
+    if ".amazonaws.com" in host and host.startswith("bedrock"):
+        return "bedrock"
+    return _SERVICES.get(host)
+
+
+def _host_of(url: str) -> str:
+    host = url.partition("://")[2] or url
+    return host.partition("/")[0].partition(":")[0].lower()
+
+
 def region_of(url: str) -> str | None:
     """Return the region in a host or an address; ``None`` where it names none.
 
@@ -31,6 +66,5 @@ def region_of(url: str) -> str | None:
     """
     if location := _LOCATION.search(url):
         return location[1]
-    host = url.partition("://")[2] or url
-    host = host.partition("/")[0].partition(":")[0].lower()
+    host = _host_of(url)
     return next((found[1] for pattern in _REGIONAL if (found := pattern.fullmatch(host))), None)

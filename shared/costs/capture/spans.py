@@ -145,7 +145,7 @@ _AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "invoke_workflow", "create
 
 
 def is_agent(attributes: Attributes) -> bool:
-    """Tell whether a span is that of an agent, which counts the sum of its calls, told or not told by them."""
+    """Tell whether a span is that of an agent, whose counts are the sum of its calls."""
     kind = _text(attributes, ("openinference.span.kind", "traceloop.span.kind")) or ""
     operation = _text(attributes, ("gen_ai.operation.name",))
     return operation in _AGENT_OPERATIONS or kind.upper() in {"AGENT", "CHAIN", "WORKFLOW"}

@@ -45,6 +45,17 @@ def track_stream(stream: Any, report: Report, names: StreamNames = NO_NAMES) -> 
     )
 
 
+def follow(source: object, report: Report, names: StreamNames = NO_NAMES) -> Watch:
+    """Return what follows a session whose messages are shown to it one by one, with ``see``.
+
+    It reports each turn when it is over, and the rest when ``finish`` is called, or when ``source``, the
+    connection, is no longer used.
+    """
+    watch = Watch(None, report, names)
+    weakref.finalize(source, watch.finish, DROPPED)
+    return watch
+
+
 def _track_bedrock(response: Mapping[str, Any], report: Report, names: StreamNames) -> dict[str, Any]:
     if "stream" not in response:
         raise TypeError("a dict is no stream, unless it is what Bedrock's converse_stream returns")

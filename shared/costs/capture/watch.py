@@ -22,6 +22,7 @@ Report = Callable[[Captured], object]
 ENDED: Final = "ended"
 CLOSED: Final = "was closed early"
 DROPPED: Final = "was dropped"
+STILL_OPEN: Final = "was still open when the program ended"
 
 UNKNOWN_SERVICE: Final = "unknown"
 UNKNOWN_MODEL: Final = "unknown"

@@ -8,9 +8,12 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakSet
 
 from ..capture.captured import Captured
+from ..capture.watch import STILL_OPEN
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
+from .wrapping import METHODS, SERVICES, Wrapper
 
 STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
 """``off`` leaves chat streams of OpenAI as the program asks for them."""
@@ -43,6 +46,8 @@ class Reporter:
         self._provider: Any = None
         self._processor: Any = None
         self._session: Any = None
+        self._wrapping: Wrapper | None = None
+        self._watches: WeakSet[Any] = WeakSet()
 
     def attacher(self, library: Library) -> Callable[[object], None]:
         """Return what to call when a library has been imported."""
@@ -57,16 +62,40 @@ class Reporter:
             _say(f"calls of {library.module} are not captured: {fault}")
 
     def _attach(self, library: Library) -> None:
+        if library.module in METHODS and self._wrapper().wrap(library.module):
+            return
         if reports_by_itself(library):
             self._serve_globally()
         elif not instrument(library, self._own_provider()):
             _say(f"calls of {library.module} are not captured: pip install {library.package}")
-        elif library.module == "openai" and os.environ.get(STREAM_USAGE_VARIABLE) != "off":
-            from .stream_usage import ask_for_usage
 
-            ask_for_usage()
+    def _wrapper(self) -> Wrapper:
+        """Return what wraps the methods of the SDKs that are known."""
+        if self._wrapping is None:
+            ask = os.environ.get(STREAM_USAGE_VARIABLE) != "off"
+            self._wrapping = Wrapper(self._record_quietly, self._keep, ask_for_usage=ask)
+            atexit.register(self._finish)
+        return self._wrapping
+
+    def _keep(self, stream: Any) -> None:
+        """Remember a stream, to record what came of it when the program ends."""
+        watch = getattr(stream, "_cost_watch", stream)
+        self._watches.add(watch)
+
+    def _record_quietly(self, captured: Captured) -> None:
+        """Record one call that a wrapped method made. Raises nothing: the program must go on."""
+        try:
+            self._record(captured)
+        except Exception as fault:
+            _say(f"a call of {captured.service}/{captured.model} could not be recorded: {fault}")
 
     def record_captured(self, captured: Captured) -> float:
+        """Record a call that a span tells of; return its USD. One that is read better elsewhere is not."""
+        if self._wrapping is not None and captured.service in SERVICES:
+            return 0.0
+        return self._record(captured)
+
+    def _record(self, captured: Captured) -> float:
         """Record one call for the job that the environment names; return its USD."""
         from ..tracking.responses import as_call
 
@@ -119,7 +148,10 @@ class Reporter:
 
     def _finish(self) -> None:
         """Record what is still open at the end of the process, and close the books."""
-        self._processor.shutdown()
+        for watch in list(self._watches):
+            watch.finish(STILL_OPEN)
+        if self._processor is not None:
+            self._processor.shutdown()
         if self._session is not None:
             self._session.close()
 

@@ -8,53 +8,55 @@ asked again without it; a refused request is not billed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ..capture.standin import StandIn
 
-_MODULE: Final = "openai.resources.chat.completions"
-_RAW: Final = "X-Stainless-Raw-Response"
 _ASK: Final = {"include_usage": True}
 
 
-def ask_for_usage() -> None:
-    """Wrap the two methods that begin a chat stream. Call it after the instrumentation has wrapped them."""
-    import wrapt  # comes with every instrumentation
+class Question:
+    """Puts the question into one call, and takes it out again where a server refuses it."""
 
-    wrapt.wrap_function_wrapper(_MODULE, "Completions.create", _create)
-    wrapt.wrap_function_wrapper(_MODULE, "AsyncCompletions.create", _create_async)
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+
+    def ask(self, wrapped: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Make the call."""
+        try:
+            return wrapped(*args, **{**self._given, "stream_options": _ASK})
+        except Exception as fault:
+            if not _refused(fault):
+                raise
+            return wrapped(*args, **self._given)
+
+    async def ask_async(
+        self, first: Awaitable[Any], wrapped: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Any:
+        """Wait for a call that an asynchronous SDK has begun with :meth:`ask`."""
+        try:
+            return await first
+        except Exception as fault:
+            if not _refused(fault):
+                raise
+            return await wrapped(*args, **self._given)
 
 
-def _create(wrapped: Callable[..., Any], _: object, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    if not _is_unasked_stream(given):
-        return wrapped(*args, **given)
-    try:
-        return QuietStream(wrapped(*args, **{**given, "stream_options": _ASK}))
-    except Exception as fault:
-        if not _refused(fault):
-            raise
-        return wrapped(*args, **given)
+def asking(given: dict[str, Any]) -> Question | None:
+    """Return the question to put into a call; ``None`` where the program asks itself, or streams nothing."""
+    return Question(given) if _is_unasked_stream(given) else None
 
 
-async def _create_async(
-    wrapped: Callable[..., Any], _: object, args: tuple[Any, ...], given: dict[str, Any]
-) -> Any:
-    if not _is_unasked_stream(given):
-        return await wrapped(*args, **given)
-    try:
-        return QuietAsyncStream(await wrapped(*args, **{**given, "stream_options": _ASK}))
-    except Exception as fault:
-        if not _refused(fault):
-            raise
-        return await wrapped(*args, **given)
+def quiet(stream: Any) -> Any:
+    """Return a stream without the chunk that its reader did not ask for."""
+    return QuietAsyncStream(stream) if hasattr(stream, "__aiter__") else QuietStream(stream)
 
 
 def _is_unasked_stream(given: dict[str, Any]) -> bool:
-    raw = _RAW in (given.get("extra_headers") or {})
     # The SDK's own stream helper passes its mark for "left out" on; it is no mapping.
     unasked = not isinstance(given.get("stream_options"), Mapping)
-    return given.get("stream") is True and unasked and not raw
+    return given.get("stream") is True and unasked
 
 
 def _refused(fault: Exception) -> bool:

@@ -130,7 +130,7 @@ Tokens = tuple[int, int]
 
 
 class Trace:
-    """The spans of one trace, as far as they tell of calls: each token counts once, whoever tells it first."""
+    """The spans of one trace, as far as they tell of calls: each token counts once, whoever tells it."""
 
     def __init__(self) -> None:
         self._parents: dict[int, int | None] = {}

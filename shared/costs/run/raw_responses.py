@@ -1,0 +1,195 @@
+"""Responses that a program takes raw (``with_raw_response``, ``with_streaming_response``) and reads later.
+
+What is read is seen when the program reads it: parsed, as JSON, or line by line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final
+
+from ..capture.standin import StandIn
+
+See = Callable[[Any], Any]
+"""Takes what was parsed, and returns what the program gets instead."""
+
+_BODY_MAX: Final = 16 * 1024 * 1024
+"""Bodies that are larger are not kept to be read: pictures, audio."""
+
+
+def is_raw(result: Any) -> bool:
+    """Tell whether this is a response of an SDK that has not been parsed."""
+    return hasattr(result, "retries_taken") and callable(getattr(result, "parse", None))
+
+
+def watched_raw(result: Any, see: See) -> Any:
+    """Return a raw response that shows what the program reads of it.
+
+    One whose body is there already (``with_raw_response``) is parsed now, unless it is a stream.
+    """
+    if inspect.iscoroutinefunction(result.parse):
+        return _AsyncRaw(result, see)
+    raw = _Raw(result, see)
+    if "Legacy" in type(result).__name__ and not raw.streams:
+        raw.parse()
+    return raw
+
+
+class _Raw(StandIn):
+    """A raw response whose body is seen once, however it is read."""
+
+    __slots__ = ("_raw_parsed", "_raw_see", "_raw_seen")
+
+    def __init__(self, original: Any, see: See) -> None:
+        super().__init__(original)
+        object.__setattr__(self, "_raw_see", see)
+        object.__setattr__(self, "_raw_seen", False)
+        object.__setattr__(self, "_raw_parsed", {})
+
+    @property
+    def streams(self) -> bool:
+        """Whether the response is a stream of events."""
+        return "event-stream" in str(self.original.headers.get("content-type", ""))
+
+    def parse(self, **to: Any) -> Any:
+        key = str(to.get("to"))
+        if key not in self._raw_parsed:
+            self._raw_parsed[key] = self._shown(self.original.parse(**to))
+        return self._raw_parsed[key]
+
+    def _shown(self, parsed: Any) -> Any:
+        if self._raw_seen:
+            return parsed
+        object.__setattr__(self, "_raw_seen", True)
+        return self._raw_see(parsed)
+
+    def json(self) -> Any:
+        body = self.original.json()
+        self._shown(body)
+        return body
+
+    def text(self) -> Any:
+        body = self.original.text() if callable(self.original.text) else self.original.text
+        self._read(str(body).encode())
+        return body
+
+    def read(self) -> bytes:
+        body: bytes = self.original.read()
+        self._read(body)
+        return body
+
+    def iter_lines(self) -> Iterator[str]:
+        events = _Events(self.streams)
+        for line in self.original.iter_lines():
+            events.line(line)
+            yield line
+        self._events(events)
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        events = _Events(self.streams)
+        for chunk in self.original.iter_bytes(chunk_size):
+            events.feed(chunk)
+            yield chunk
+        self._events(events)
+
+    def _read(self, body: bytes) -> None:
+        events = _Events(self.streams)
+        events.feed(body)
+        self._events(events)
+
+    def _events(self, events: _Events) -> None:
+        if self._raw_seen:
+            return
+        if self.streams:
+            for _ in self._shown(iter_of(events.parsed())):
+                pass
+        elif (whole := events.whole()) is not None:
+            self._shown(whole)
+
+
+class _AsyncRaw(StandIn):
+    """As :class:`_Raw`, for the asynchronous SDKs."""
+
+    __slots__ = ("_raw_sync",)
+
+    def __init__(self, original: Any, see: See) -> None:
+        super().__init__(original)
+        object.__setattr__(self, "_raw_sync", _Raw(original, see))
+
+    async def parse(self, **to: Any) -> Any:
+        key, kept = str(to.get("to")), self._raw_sync._raw_parsed
+        if key not in kept:
+            kept[key] = self._raw_sync._shown(await self.original.parse(**to))
+        return kept[key]
+
+    async def json(self) -> Any:
+        body = await self.original.json()
+        self._raw_sync._shown(body)
+        return body
+
+    async def read(self) -> bytes:
+        body: bytes = await self.original.read()
+        self._raw_sync._read(body)
+        return body
+
+    async def text(self) -> str:
+        body: str = await self.original.text()
+        self._raw_sync._read(body.encode())
+        return body
+
+    async def iter_lines(self) -> AsyncIterator[str]:
+        events = _Events(self._raw_sync.streams)
+        async for line in self.original.iter_lines():
+            events.line(line)
+            yield line
+        self._raw_sync._events(events)
+
+
+def iter_of(events: list[Any]) -> Iterator[Any]:
+    """Return a generator, which is followed as a stream is."""
+    yield from events
+
+
+class _Events:
+    """What is in a body that passes by: one JSON document, or the events of a stream."""
+
+    def __init__(self, streams: bool) -> None:
+        self._streams = streams
+        self._body = bytearray()
+        self._parsed: list[Any] = []
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in a piece of the body."""
+        if len(self._body) + len(chunk) > _BODY_MAX:
+            return
+        self._body += chunk
+        if self._streams:
+            *lines, rest = bytes(self._body).split(b"\n")
+            self._body = bytearray(rest)
+            for line in lines:
+                self.line(line.decode(errors="replace"))
+
+    def line(self, line: str) -> None:
+        """Take in a line: of a stream, one with data holds an event."""
+        if not self._streams:
+            self.feed(line.encode() + b"\n")
+            return
+        kind, _, data = line.partition(":")
+        if kind == "data" and (data := data.strip()) not in {"", "[DONE]"}:
+            try:
+                self._parsed.append(json.loads(data))
+            except ValueError:
+                return  # a line of something that is no event
+
+    def parsed(self) -> list[Any]:
+        """Return the events of a stream."""
+        return self._parsed
+
+    def whole(self) -> Any:
+        """Return the JSON document; ``None`` where the body is something else."""
+        try:
+            return json.loads(bytes(self._body))
+        except ValueError:
+            return None

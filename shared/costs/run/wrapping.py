@@ -1,0 +1,294 @@
+"""Wraps the public methods of the SDKs that are known, and reads what they return.
+
+Spans carry tokens; what is billed beside them stands in the objects alone. So where the SDK of OpenAI,
+Anthropic or Google is imported, its methods are wrapped (``wrapt``, as instrumentation packages do), and the
+real responses and streams are read as ``log_response`` and ``log_stream`` read them. The program gets what it
+would have got. Spans serve the libraries that are not known here.
+
+Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from ..capture.captured import Captured
+from ..capture.hosts import region_of, service_of
+from ..capture.reading import read_response
+from ..capture.streams import follow, track_stream
+from ..capture.watch import StreamNames
+from ..model import Usage
+from .raw_responses import is_raw, watched_raw
+from .stream_usage import asking, quiet
+
+Report = Callable[[Captured], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method that makes a call: its place, and the argument that names the model.
+
+    ``reads`` is ``response`` for what is a whole response or, where the program asks for one, a stream;
+    ``characters`` for speech, whose answer states nothing and whose input is billed by the character;
+    ``messages`` for a session, each of whose messages passes through it.
+    """
+
+    module: str
+    name: str
+    reads: str = "response"
+    asks_for_usage: bool = False
+
+
+def _openai() -> tuple[Method, ...]:
+    at = "openai.resources."
+    both = (
+        ("chat.completions.completions", "Completions.create", "response", True),
+        ("chat.completions.completions", "Completions.parse", "response", False),
+        ("completions", "Completions.create", "response", True),
+        ("responses.responses", "Responses.create", "response", False),
+        ("responses.responses", "Responses.parse", "response", False),
+        ("responses.responses", "Responses.retrieve", "response", False),
+        ("embeddings", "Embeddings.create", "response", False),
+        ("images", "Images.generate", "response", False),
+        ("images", "Images.edit", "response", False),
+        ("audio.transcriptions", "Transcriptions.create", "response", False),
+        ("audio.translations", "Translations.create", "response", False),
+        ("audio.speech", "Speech.create", "characters", False),
+        ("videos", "Videos.create", "response", False),
+        ("videos", "Videos.retrieve", "response", False),
+        ("videos", "Videos.remix", "response", False),
+        ("realtime.realtime", "RealtimeConnection.recv", "messages", False),
+    )
+    plain = tuple(Method(at + module, name, reads, asks) for module, name, reads, asks in both)
+    return plain + tuple(replace(each, name=f"Async{each.name}") for each in plain)
+
+
+def _anthropic() -> tuple[Method, ...]:
+    found: list[Method] = []
+    for module in ("anthropic.resources.messages.messages", "anthropic.resources.beta.messages.messages"):
+        for name in ("create", "stream", "parse"):
+            found += [Method(module, f"Messages.{name}"), Method(module, f"AsyncMessages.{name}")]
+    return tuple(found)
+
+
+def _google() -> tuple[Method, ...]:
+    # The inner methods make one request each: the outer ones may call functions and ask again.
+    inner = (
+        "_generate_content",
+        "_generate_content_stream",
+        "_embed_content",
+        "_generate_images",
+        "_edit_image",
+    )
+    models = "google.genai.models"
+    found = [Method(models, f"{kind}.{name}") for name in inner for kind in ("Models", "AsyncModels")]
+    return (*found, Method("google.genai.live", "AsyncSession._receive", "messages"))
+
+
+METHODS: Final[Mapping[str, Callable[[], tuple[Method, ...]]]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "google.genai": _google,
+}
+"""The methods that are wrapped, by the module whose import shows that a program uses the SDK."""
+
+SERVICES: Final = frozenset({"openai", "anthropic", "google", "azure", "bedrock", "vertex"})
+"""The services whose calls go through these SDKs: what spans say of them is known better here."""
+
+
+class Wrapper:
+    """Wraps the methods of SDKs, and sends each call that passes through them to ``report``."""
+
+    def __init__(self, report: Report, tracked: Callable[[object], object], *, ask_for_usage: bool) -> None:
+        self._report = report
+        self._tracked = tracked
+        self._ask = ask_for_usage
+        self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    def wrap(self, library: str) -> int:
+        """Wrap the methods of one SDK that its installed version has; return how many."""
+        import wrapt
+
+        done = 0
+        for method in METHODS[library]():
+            try:
+                wrapt.wrap_function_wrapper(method.module, method.name, self._around(method))
+            except (ImportError, AttributeError):
+                continue  # this version has no such method
+            done += 1
+        return done
+
+    def _around(self, method: Method) -> Callable[..., Any]:
+        def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+            about = Call(method, instance, args, given)
+            question = asking(given) if method.asks_for_usage and self._ask else None
+            result = question.ask(wrapped, args) if question else wrapped(*args, **given)
+            if inspect.iscoroutine(result):
+                later = question.ask_async(result, wrapped, args) if question else result
+                return self._later(later, about, asked=question is not None)
+            return self._seen(result, about, asked=question is not None)
+
+        return around
+
+    async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
+        return self._seen(await later, about, asked=asked)
+
+    def _seen(self, result: Any, about: Call, *, asked: bool) -> Any:
+        """Return what the program gets: the response itself, or a stream that is followed."""
+        try:
+            return self._followed(result, about, asked=asked)
+        except Exception as fault:
+            # Whatever is wrong with reading it, the program must have its answer; the call is not lost.
+            self._report(about.unread(fault))
+            return result
+
+    def _followed(self, result: Any, about: Call, *, asked: bool) -> Any:
+        if about.method.reads == "messages":
+            self._message(about, result)
+            return result
+        if about.method.reads == "characters":
+            about.report_speech(self._report)
+            return result
+        if is_raw(result):
+            return watched_raw(result, lambda parsed: self._parsed(parsed, about, asked=asked))
+        return self._parsed(result, about, asked=asked)
+
+    def _parsed(self, result: Any, about: Call, *, asked: bool) -> Any:
+        if _is_stream(result):
+            names = StreamNames(about.service, about.stream_model)
+            stream = track_stream(result, lambda call: self._report(about.named(call)), names)
+            self._tracked(stream)
+            return quiet(stream) if asked else stream
+        about.report(result, self._report)
+        return result
+
+    def _message(self, about: Call, message: Any) -> None:
+        """Follow a session, of which every message passes here; its connection is what is called."""
+        watch = self._sessions.get(about.instance)
+        if watch is None:
+            names = StreamNames(about.service, about.stream_model)
+            watch = follow(about.instance, lambda call: self._report(about.named(call)), names)
+            self._sessions[about.instance] = watch
+            self._tracked(watch)
+        watch.see(message)
+
+
+def _is_stream(result: Any) -> bool:
+    module = type(result).__module__.partition(".")[0]
+    named = type(result).__name__
+    if named.endswith(("Stream", "StreamManager")) and module in METHODS:
+        return True
+    return inspect.isgenerator(result) or inspect.isasyncgen(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a wrapped method, before it returned."""
+
+    method: Method
+    instance: Any
+    args: tuple[Any, ...]
+    given: dict[str, Any]
+
+    @property
+    def _client(self) -> Any:
+        return getattr(self.instance, "_client", None) or getattr(self.instance, "_api_client", None)
+
+    @property
+    def _address(self) -> str:
+        client = self._client
+        address = getattr(client, "base_url", None) or getattr(client, "_base_url", None)
+        options = getattr(client, "_http_options", None)
+        return str(address or getattr(options, "base_url", None) or "")
+
+    @property
+    def service(self) -> str | None:
+        """Who serves the call, where the client or its host says so; the response tells otherwise."""
+        if type(self._client).__name__.removeprefix("Async").startswith("AzureOpenAI"):
+            return "azure"
+        return service_of(self._address)
+
+    @property
+    def region(self) -> str | None:
+        """Where the call runs, where the client says so."""
+        client = self._client
+        stated = getattr(client, "location", None) if getattr(client, "vertexai", False) else None
+        return region_of(self._address) or (stated if isinstance(stated, str) else None)
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked for."""
+        model = self.given.get("model") or (
+            self.args[0] if self.args and isinstance(self.args[0], str) else None
+        )
+        return str(model).removeprefix("models/") if model else None
+
+    @property
+    def stream_model(self) -> str | None:
+        """The model of a stream that names none itself."""
+        return None
+
+    def named(self, call: Captured) -> Captured:
+        """Return a call that was read, with what is known of it beside: its model, its region, its tier."""
+        model = self.model if call.model in {"", "unknown"} and self.model else call.model
+        return replace(
+            call,
+            model=model,
+            region=call.region or self.region,
+            service_tier=call.service_tier or self._unconfirmed_tier(),
+        )
+
+    def _unconfirmed_tier(self) -> str | None:
+        """Return ``unconfirmed`` where Gemini was asked for a tier and no answer says which one served."""
+        config = self.given.get("config")
+        asked = (
+            config.get("service_tier")
+            if isinstance(config, Mapping)
+            else getattr(config, "service_tier", None)
+        )
+        named = str(getattr(asked, "value", asked) or "").lower()
+        google = self.method.module.startswith("google.")
+        return "unconfirmed" if google and named and named not in {"standard", "unspecified"} else None
+
+    def unread(self, fault: Exception) -> Captured:
+        """Return the call of a response that could not be read."""
+        return Captured(
+            service=self.service or self.method.module.partition(".")[0],
+            model=self.model or "unknown",
+            usage=Usage(),
+            region=self.region,
+            usage_known=False,
+            incomplete=f"its response could not be read ({type(fault).__name__})",
+        )
+
+    def report(self, response: Any, report: Report) -> None:
+        """Send the calls in a whole response on."""
+        for number, call in enumerate(
+            read_response(response, service=self.service, model=self._fallback(response))
+        ):
+            report(self.named(call) if number == 0 else replace(call, region=call.region or self.region))
+
+    def _fallback(self, response: Any) -> str | None:
+        """Return the model that was asked for, where the response names none."""
+        stated = response.get("model") if isinstance(response, Mapping) else getattr(response, "model", None)
+        stated = stated or getattr(response, "model_version", None)
+        parse = getattr(response, "parse", None)
+        return None if stated or callable(parse) else self.model or "unknown"
+
+    def report_speech(self, report: Report) -> None:
+        """Send speech on, whose answer states nothing: its text is billed by the character, or by tokens."""
+        text = self.given.get("input")
+        report(
+            Captured(
+                service=self.service or "openai",
+                model=self.model or "unknown",
+                usage=Usage(characters=len(text) if isinstance(text, str) else 0),
+                operation="speech",
+                region=self.region,
+                usage_known=isinstance(text, str),
+            )
+        )
