@@ -21,12 +21,16 @@ def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int)
     for entry in entries:
         total.add(entry)
         by_model.setdefault(f"{entry.service}/{entry.model}", Totals()).add(entry)
+    # Nothing captured is no cost of zero: whether the program made calls is not known.
+    known = any(entry.charge is not None for entry in entries)
     ranked = sorted(by_model.items(), key=lambda item: (-item[1].cost, item[0]))
     return Report(
         title="Cost of this run",
         subtitle=_shortened(" ".join(command)),
         figures=(
-            Figure("cost", "Cost", total.cost, "money"),
+            Figure("cost", "Cost", total.cost, "money")
+            if known
+            else Figure("cost", "Cost", "unknown", "text"),
             Figure("calls", "AI calls", total.calls, "count"),
         ),
         tables=(_table(ranked),) if ranked else (),
@@ -34,9 +38,10 @@ def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int)
         data={
             "command": list(command),
             "exit_code": exit_code,
-            "total_cost": to_usd(total.cost),
+            "total_cost": to_usd(total.cost) if known else None,
             "calls": total.calls,
             "unpriced_calls": total.unpriced_calls,
+            "partial_calls": total.partial_calls,
             "estimated_calls": total.estimated_calls,
             "retried_calls": total.retried_calls,
             "by_model": {model: to_usd(sums.cost) for model, sums in ranked},
@@ -69,6 +74,10 @@ def _notes(entries: Sequence[Entry], total: Totals) -> Iterator[Note]:
     if total.unpriced_calls:
         calls = plural(total.unpriced_calls, "call has no price and is", "calls have no price and are")
         yield Note(f"{calls} not in the cost.", "warning")
+    if total.partial_calls:
+        units = sorted({name for entry in entries for name in entry.unpriced_units if entry.charge})
+        calls = plural(total.partial_calls, "call is", "calls are")
+        yield Note(f"{calls} priced in part: there is no price for {', '.join(units)}.", "warning")
     reasons = {str(entry.metadata["incomplete"]) for entry in entries if "incomplete" in entry.metadata}
     for reason in sorted(reasons):
         yield Note(f"Estimated: {reason}.", "warning")

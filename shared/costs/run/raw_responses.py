@@ -31,14 +31,17 @@ def watched_raw(result: Any, see: See) -> Any:
     """
     if inspect.iscoroutinefunction(result.parse):
         return _AsyncRaw(result, see)
-    raw = _Raw(result, see)
-    if "Legacy" in type(result).__name__ and not raw.streams:
-        raw.parse()
-    return raw
+    if "Legacy" not in type(result).__name__:
+        return _Raw(result, see)
+    raw = _Parsed(result, see)
+    if raw.streams:
+        return raw
+    raw.parse()  # which the SDK remembers
+    return result
 
 
-class _Raw(StandIn):
-    """A raw response whose body is seen once, however it is read."""
+class _Parsed(StandIn):
+    """A raw response that is seen when it is parsed."""
 
     __slots__ = ("_raw_parsed", "_raw_see", "_raw_seen")
 
@@ -65,14 +68,20 @@ class _Raw(StandIn):
         object.__setattr__(self, "_raw_seen", True)
         return self._raw_see(parsed)
 
+
+class _Raw(_Parsed):
+    """A raw response whose body is seen once, however it is read."""
+
+    __slots__ = ()
+
     def json(self) -> Any:
         body = self.original.json()
         self._shown(body)
         return body
 
-    def text(self) -> Any:
-        body = self.original.text() if callable(self.original.text) else self.original.text
-        self._read(str(body).encode())
+    def text(self) -> str:
+        body: str = self.original.text()
+        self._read(body.encode())
         return body
 
     def read(self) -> bytes:

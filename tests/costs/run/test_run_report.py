@@ -44,6 +44,7 @@ def test_all_that_is_to_be_known() -> None:
         "total_cost": 0.0135,
         "calls": 4,
         "unpriced_calls": 1,
+        "partial_calls": 0,
         "estimated_calls": 1,
         "retried_calls": 1,
         "by_model": {"openai/gpt-4o": 0.0135, "openai/unheard-of-1": 0.0},
@@ -63,3 +64,5 @@ def test_nothing_was_captured() -> None:
     report = run_report(["true"], [], 0)
     assert [note.text for note in report.notes] == ["No AI call was captured."]
     assert report.tables == ()
+    assert (report.figures[0].value, report.data["total_cost"]) == ("unknown", None)
+    assert "$0.00" not in text.render(report, Canvas(width=80))

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 def command(app: App, program: tuple[str, ...], job_dir: str | None, **given: Any) -> int:
     """Run a program and record its AI calls, without a changed line in it.
 
-    Works for Python programs, and for whatever starts them, that use the SDKs of OpenAI,
-    Anthropic, Gemini, Mistral, Cohere, Ollama or Bedrock with an OpenTelemetry instrumentation
-    installed (Anthropic's and Mistral's bring their own). Streams count too. At the end the cost is
-    printed to stderr, or written to --output; the exit code is the program's own.
+    Works for Python programs, and for whatever starts them, that use the SDKs of OpenAI, Anthropic or
+    Gemini, and those of Mistral, Cohere, Ollama or Bedrock with an OpenTelemetry instrumentation
+    installed (Mistral's brings its own). Streams count too. At the end the cost is printed to stderr,
+    with --json to stdout, or written to --output; the exit code is the program's own.
     """
     from ....reports.run import run_report
     from ....run.program import Run, entries_of, environment, start
@@ -80,7 +80,7 @@ def _assignment(
 
 
 def _tell(app: App, report: Report) -> None:
-    if app.output.path is not None:
-        app.show(report)
+    if app.output.path is not None or app.output.format_name != "text":
+        app.show(report)  # JSON follows whatever the program printed
         return
     app.print(report, sys.stderr)  # stdout is the program's

@@ -1,0 +1,232 @@
+"""What ``run`` records of an unchanged program is what ``log_response`` makes of the same objects."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_support import UNMEASURED, dashboard_run, entries, needs_anthropic, needs_openai
+
+from shared.cost_tracker import CostTracker
+from shared.costs.model import Entry
+
+SEARCH = {
+    "id": "ws_1",
+    "type": "web_search_call",
+    "status": "completed",
+    "action": {"type": "search", "query": "q"},
+}
+DRAWN = {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "aGk="}
+IMAGE = {
+    "input_tokens": 50,
+    "output_tokens": 4160,
+    "total_tokens": 4210,
+    "input_tokens_details": {"text_tokens": 50, "image_tokens": 0},
+    "output_tokens_details": {"image_tokens": 4160, "text_tokens": 0},
+}
+RESPONSE = {
+    "id": "resp_0123456789abcdef",
+    "object": "response",
+    "created_at": 1795618492,
+    "model": "gpt-5.5",
+    "status": "completed",
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [{"type": "image_generation", "model": "gpt-image-2"}],
+    "output": [SEARCH, SEARCH | {"id": "ws_2"}, DRAWN],
+    "tool_usage": {"image_gen": IMAGE, "web_search": {"num_requests": 2}},
+    "usage": {
+        "input_tokens": 1000,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 100,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 1100,
+    },
+}
+CHAT = {
+    "id": "chatcmpl-0123456789",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4o-2024-08-06",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "x"}}],
+    "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
+}
+NO_CACHE = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+MESSAGE = {
+    "id": "msg_01abc",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-opus-5",
+    "stop_sequence": None,
+    "content": [{"type": "text", "text": "x"}],
+    "stop_reason": "end_turn",
+    "usage": {
+        "input_tokens": 1000,
+        "output_tokens": 100,
+        "speed": "fast",
+        "service_tier": "standard",
+        "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 0},
+        "iterations": [
+            {"type": "message", "input_tokens": 1000, "output_tokens": 100, **NO_CACHE},
+            {"type": "compaction", "input_tokens": 50000, "output_tokens": 2000, **NO_CACHE},
+        ],
+    },
+}
+GENERATED = {
+    "candidates": [
+        {
+            "content": {"parts": [{"text": "x"}], "role": "model"},
+            "finishReason": "STOP",
+            "groundingMetadata": {"webSearchQueries": ["a", "b"]},
+        }
+    ],
+    "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100},
+    "modelVersion": "gemini-3-flash-preview",
+    "responseId": "r-1",
+}
+HEAD = {
+    "id": "chatcmpl-9876543210",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "gpt-4o-2024-08-06",
+}
+CHUNKS = [
+    HEAD | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "abcd"}}]},
+    HEAD | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+]
+ANSWERS = {
+    "/responses": RESPONSE,
+    "/messages": MESSAGE,
+    "generateContent": GENERATED,
+    "/chat/completions": CHAT,
+}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the providers do; a chat stream states its usage only where it was asked for."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if asked.get("stream"):
+            usage = [HEAD | {"choices": [], "usage": CHAT["usage"]}] if asked.get("stream_options") else []
+            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in [*CHUNKS, *usage]]
+            self._answer("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]))
+        else:
+            self._answer(
+                "application/json", json.dumps(next(a for part, a in ANSWERS.items() if part in self.path))
+            )
+
+    def _answer(self, kind: str, text: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def ran(program: str, url: str, job: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return dashboard_run("--job-dir", job, *options, "--", sys.executable, "-c", program, url, **UNMEASURED)
+
+
+def told(entry: Entry) -> tuple[Any, ...]:
+    """What an entry says about what was used and what it costs."""
+    counts = (entry.usage, entry.cost, entry.cost_state, dict(entry.unpriced_units))
+    return (entry.service, entry.model, entry.service_tier, entry.request_id, *counts)
+
+
+def logged(tmp_path: Path, *answers: Any) -> list[tuple[Any, ...]]:
+    """What ``log_response`` makes of the same objects."""
+    job = tmp_path / "logged"
+    with CostTracker(job, "1") as tracker:
+        for answer in answers:
+            tracker.log_response(answer)
+    return [told(entry) for entry in entries(job)]
+
+
+@needs_openai
+@needs_anthropic
+def test_what_is_charged_beside_tokens_is_recorded_as_by_log_response(url: str, tmp_path: Path) -> None:
+    pytest.importorskip("google.genai")
+    program = """
+import sys
+from openai import OpenAI
+OpenAI(base_url=sys.argv[1] + "/v1", api_key="k").responses.create(model="gpt-5.5", input="x")
+from anthropic import Anthropic
+ask = dict(model="claude-opus-5", max_tokens=9, messages=[dict(role="user", content="x")])
+Anthropic(base_url=sys.argv[1], api_key="k").beta.messages.create(**ask)
+from google import genai
+client = genai.Client(api_key="k", http_options={"base_url": sys.argv[1]})
+client.models.generate_content(model="gemini-3-flash-preview", contents="x")
+"""
+    done = ran(program, url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert [told(entry) for entry in entries(tmp_path / "run")] == logged(
+        tmp_path, RESPONSE, MESSAGE, GENERATED
+    )
+
+
+RAW = {
+    "raw, parsed": "print(raw.with_raw_response.create(**ask).parse().usage.prompt_tokens)",
+    "raw, as text": "assert len(raw.with_raw_response.create(**ask).text) > 9",
+    "raw, not looked at": "raw.with_raw_response.create(**ask)",
+    "streaming, parsed": "with raw.with_streaming_response.create(**ask) as r: r.parse()",
+    "streaming, as JSON": "with raw.with_streaming_response.create(**ask) as r: r.json()",
+    "streaming, line by line": "with raw.with_streaming_response.create(**ask) as r: list(r.iter_lines())",
+    "streaming, by bytes": "with raw.with_streaming_response.create(**ask) as r: list(r.iter_bytes())",
+}
+STREAMS = {
+    "plain": "assert len(list(raw.create(**ask, stream=True))) == 2",
+    "raw": "assert len(list(raw.with_raw_response.create(**ask, stream=True).parse())) == 2",
+    "streaming": "with raw.with_streaming_response.create(**ask, stream=True) as r: print(list(r.parse())[1])",
+}
+OPENAI = """
+import sys
+from openai import OpenAI
+raw = OpenAI(base_url=sys.argv[1] + "/v1", api_key="k").chat.completions
+ask = dict(model="gpt-4o", messages=[dict(role="user", content="x")])
+"""
+
+
+@needs_openai
+@pytest.mark.parametrize("name", RAW)
+def test_each_way_of_reading_a_raw_response_is_captured(name: str, url: str, tmp_path: Path) -> None:
+    done = ran(OPENAI + RAW[name], url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert [told(entry) for entry in entries(tmp_path / "run")] == logged(tmp_path, CHAT)
+
+
+@needs_openai
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams_are_asked_for_their_usage_however_they_are_opened(
+    name: str, url: str, tmp_path: Path
+) -> None:
+    done = ran(OPENAI + STREAMS[name], url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    [entry] = entries(tmp_path / "run")
+    assert (entry.usage.tokens_input, entry.usage.tokens_output, entry.cost_state) == (1000, 200, "whole")
+
+
+def test_a_run_that_captured_nothing_says_unknown(tmp_path: Path) -> None:
+    done = dashboard_run("--job-dir", tmp_path / "job", "--", sys.executable, "-c", "pass")
+    assert "unknown" in done.stderr
+    assert "$0.00" not in done.stderr
+    done = dashboard_run("--json", "--job-dir", tmp_path / "job", "--", sys.executable, "-c", "pass")
+    assert json.loads(done.stdout)["total_cost"] is None
