@@ -12,11 +12,12 @@ import _thread
 import logging
 import os
 import time
+from collections import deque
 from contextlib import suppress
-from typing import Final, Literal, NamedTuple
+from queue import Empty, SimpleQueue
+from typing import Final, Literal, NamedTuple, Protocol
 
 from ..errors import StorageUnavailable
-from ..forks import lock_of
 from ..money import ZERO, Nanos
 from .port import Holds
 
@@ -36,6 +37,10 @@ _DONE: Final = {
 }
 
 
+MOMENT_S: Final = 0.05
+"""How long a dropped hold waits for its block's end, which may be dropped with it, in seconds."""
+
+
 class Ending(NamedTuple):
     """How one reservation ends. ``why`` and ``amount`` (nano-dollars) are those of an orphan."""
 
@@ -45,15 +50,24 @@ class Ending(NamedTuple):
     amount: Nanos = ZERO
 
 
+class Forgotten(Protocol):
+    """A hold that nobody has any more."""
+
+    def forgotten(self) -> Ending | None:
+        """Return how it ends; ``None`` where it has ended."""
+        ...
+
+
 class Endings:
     """Ends the reservations of one process. Safe to use from threads, finalisers and after a fork."""
 
     def __init__(self, holds: Holds) -> None:
         self._holds = holds
         self._waiting: dict[str, Ending] = {}
+        self._dropped: deque[Forgotten] = deque()
         self._owner = os.getpid()
         self._working = False
-        self._lock = lock_of(self, "_lock")
+        self._woken: SimpleQueue[None] = SimpleQueue()  # may be put into from a finaliser
 
     def note(self, ending: Ending) -> None:
         """Remember that a reservation is to end. It ends at the next use of the gate at the latest."""
@@ -78,6 +92,11 @@ class Endings:
         self.note(ending)
         self._start()
 
+    def dropped(self, hold: Forgotten) -> None:
+        """End a hold in the background that nobody has any more, a moment later. For finalisers."""
+        self._dropped.append(hold)
+        self._start()
+
     def flush(self) -> None:
         """Try what waits. What fails goes on waiting."""
         for ending in self._mine().copy().values():
@@ -87,6 +106,7 @@ class Endings:
     def _mine(self) -> dict[str, Ending]:
         if self._owner != os.getpid():  # what the parent of a fork has to end is the parent's
             self._owner, self._waiting, self._working = os.getpid(), {}, False
+            self._dropped.clear()
         return self._waiting
 
     def _apply(self, ending: Ending, wait_s: float) -> None:
@@ -102,20 +122,35 @@ class Endings:
         self._waiting.pop(one, None)
 
     def _start(self) -> None:
-        """Start the thread, without any lock: a finaliser may interrupt whoever has one."""
+        """Wake the thread or start it, without any lock: a finaliser may interrupt whoever has one."""
+        self._woken.put(None)
         if not self._working:
-            self._working = True
-            try:
+            with suppress(RuntimeError):  # the interpreter ends, and with it the process: the port notices
                 _thread.start_new_thread(self._work, ())
-            except RuntimeError:  # the interpreter ends, and with it the process, which the port notices
-                self._working = False
+
+    def _collect(self) -> None:
+        if self._dropped:
+            time.sleep(MOMENT_S)
+        while self._dropped:
+            ending = self._dropped.popleft().forgotten()
+            if ending is not None:
+                self.note(ending)
 
     def _work(self) -> None:
         try:
-            for pause in (0.0, *_PAUSES_S):
-                time.sleep(pause)
+            pauses = iter(_PAUSES_S)
+            while True:
+                self._working = True
+                self._collect()
                 self.flush()
-                if not self._waiting:
+                pause = next(pauses, None)
+                # Before the last look at what waits: who notes something after it starts another thread.
+                self._working = False
+                if not (self._waiting or self._dropped) or pause is None:
                     return
+                self._working = True
+                with suppress(Empty):
+                    self._woken.get(timeout=pause)
+                    pauses = iter(_PAUSES_S)
         finally:
             self._working = False

@@ -35,6 +35,10 @@ class Keeper(Protocol):
         """End a reservation in the background."""
         ...
 
+    def dropped(self, hold: Hold) -> None:
+        """Have a hold ended in the background that nobody has any more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -67,12 +71,14 @@ class Hold:
     In a process that was forked in its block it does nothing: it is its parent's.
     """
 
+    _owner = 0
+    """The process whose hold it is; none until it is made in full."""
+
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
         self.intended: Usage | None = None
         self._keeper = keeper
         self._lock = lock_of(self, "_lock")
-        self._owner = os.getpid()
         self._spent = ZERO
         self._calls = 0
         self._missing = ""
@@ -80,6 +86,7 @@ class Hold:
         self._open = terms.id is not None
         self._ending: Ending | None = None
         """How it is being ended, until that is done."""
+        self._owner = os.getpid()
 
     @property
     def id(self) -> str | None:
@@ -143,16 +150,22 @@ class Hold:
         self.close(failed=kind is not None)
 
     def __del__(self) -> None:
-        """End what nobody has ended: an exception came before its block began, or the block was dropped."""
-        if self._owner != os.getpid():
-            return
+        """Have it ended in the background where nobody has ended it.
+
+        An exception came before its block began, or the block was dropped: then its end may still come,
+        since finalisers of what is dropped together run in any order.
+        """
+        if self._owner == os.getpid() and (self._open or self._ending is not None):
+            self._keeper.dropped(self)
+
+    def forgotten(self) -> Ending | None:
+        """Return how it ends now that nobody has it any more; ``None`` where its block ended it after all."""
         if self._open:
             self._open = False
-            # Nobody has used it, so nothing was sent: its block would have ended it.
+            # Nobody has used it, and its block, had it begun, would have ended it: so nothing was sent.
             unused = not self._touched and not self._calls
             self._ending = Ending(str(self.terms.id), "void") if unused else self._outcome(DROPPED)
-        if self._ending is not None:
-            self._keeper.end_soon(self._ending)
+        return self._ending
 
     def _end(self, ending: Ending) -> None:
         with self._lock:

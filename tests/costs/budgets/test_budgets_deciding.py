@@ -169,6 +169,11 @@ class Keeper:
 
     end_soon = end
 
+    def dropped(self, hold: Hold) -> None:
+        ending = hold.forgotten()
+        if ending is not None:
+            self.ended.append(ending)
+
 
 ACTIONS = st.lists(
     st.one_of(
