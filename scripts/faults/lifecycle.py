@@ -48,6 +48,7 @@ from scripts.faults.blackbox import (
 )
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import CostTracker
+from shared.costs.errors import CostError
 
 WRITERS = 3
 MOST_JOBS = 12
@@ -73,10 +74,16 @@ def tokens_of(number: int) -> tuple[int, int]:
     return 1_000 + number, number % 97
 
 
-def reverse(place: Place, job: str, entry: str) -> None:
-    """Take a call back."""
+def reverse(place: Place, job: str, entry: str) -> bool:
+    """Take a call back; return whether its ledger is one that is known."""
     with place.tracker(job) as tracker:
-        tracker.reverse(entry, "a step of the lifecycle")
+        try:
+            tracker.reverse(entry, "a step of the lifecycle")
+        except CostError as fault:
+            if "no ledger of" not in str(fault):
+                raise
+            return False
+    return True
 
 
 def close_trackers() -> None:
@@ -234,10 +241,10 @@ class History:
         jobs, mirror = self.place.job("x").parent, self.place.folder / "mirror"
         if not mirror.exists() or self.rng.random() < 0.5:
             shutil.rmtree(mirror, ignore_errors=True)
-            shutil.copytree(jobs, mirror)
+            shutil.copytree(jobs, mirror, ignore=shutil.ignore_patterns(f"{BESIDE}*"))
             return
         for job in self.jobs():
-            if not (mirror / job).exists():
+            if not (mirror / job).exists() and not job.startswith(BESIDE):
                 shutil.rmtree(jobs / job)
         for job in sorted(mirror.iterdir()):
             (jobs / job.name).mkdir(exist_ok=True)
@@ -296,9 +303,9 @@ class History:
         if not calls:
             return
         chosen = self.rng.choice(calls)
-        self.rng.choice(self.writers).ask(reverse, self.place, job, chosen.id)
-        self.reversed.add(chosen.id)
-        self.owed -= chosen.cost
+        if self.rng.choice(self.writers).ask(reverse, self.place, job, chosen.id):
+            self.reversed.add(chosen.id)
+            self.owed -= chosen.cost
 
     def kill(self, _: str) -> None:
         """Kill a writer and start another."""
@@ -400,7 +407,7 @@ class History:
             return
         others = [each for each in self.jobs() if each != job] or ["job-40"]
         if step.__name__ in ALL_JOBS:
-            others = [f"late-{n}" for n in range(2)]
+            others = [f"{BESIDE}{self.next}"]
         before = self.writers
         for _ in range(self.rng.randrange(WRITERS)):
             busy.append(before[len(busy)])
@@ -431,6 +438,9 @@ QUIETLY = {"kill", "kill_all", "damage_file", "later_version", "rename", "copy",
 """Steps that change other jobs than the one that is named, or processes."""
 
 ALL_JOBS = {"mirror"}
+"""Those that change all jobs but the ones that are begun meanwhile."""
+
+BESIDE = "beside-"
 
 
 def one_history(number: int, seed: int, steps: int, kinds: list[str], place: Place, found: Found) -> None:
