@@ -181,7 +181,10 @@ def month(home: Path, profile: Path | None = None) -> Month:
 
 def live_holds(home: Path, profile: Path | None = None) -> tuple[int, int]:
     """Return how many holds are live, and the nano-dollars of all that are held, orphans among them."""
-    facts = dashboard(home, "reservations", "list", "--json", profile=profile).facts
+    answer = dashboard(home, "reservations", "list", "--json", profile=profile)
+    if answer.code:
+        raise Raised(f"reservations list ended with {answer.code}: {answer.err.strip()}")
+    facts = answer.facts
     live = sum(
         one["state"] == "live" if "state" in one else not one["orphaned"] for one in facts["reservations"]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,9 +60,11 @@ class Injector:
     def installed(self) -> Iterator[None]:
         """Stand in for the system calls meanwhile."""
         with ExitStack() as stack:
-            for module, name in CALLS:
-                real = getattr(module, name)
-                stack.enter_context(mock.patch.object(module, name, self._in_place_of(name, real)))
+            # C makes the system call where one of our files is written to.
+            files = [each for each in io.FileIO.__subclasses__() if each.__module__.startswith("shared.")]
+            for owner, name in [*CALLS, *((each, "write") for each in files)]:
+                real = getattr(owner, name)
+                stack.enter_context(mock.patch.object(owner, name, self._in_place_of(name, real)))
             stack.enter_context(sqlite_calls.replaced(self._of_sqlite))
             yield
 

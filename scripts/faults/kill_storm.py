@@ -2,7 +2,7 @@
 
 Eight writers record lines of 0.3 to 8 KB into a few ledgers, and one in twenty again under the same
 id, as callers that retry do. At the end every acknowledged entry must be in its ledger (or wait in
-the spool), and the index must count each id once.
+the spool), and the store must count each id once.
 
     python scripts/faults/kill_storm.py [--kills 10000] [--seed 1]
 """
@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 
 from scripts.faults.common import conclude, encode, entries_in, entry, forked
-from shared.costs.index.index import Index
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
+from shared.costs.store.store import Store
 
 WRITERS = 8
 LEDGERS = 3
@@ -102,10 +102,9 @@ def main() -> int:
         Recorder(CostStorage(home)).close()  # what waits in the spool
         ledgers = [ledger_of(home, number) for number in range(LEDGERS)]
         found, torn = entries_in(ledgers)
-        with Index.open(CostStorage(home)) as index:
-            index.registry.add([(ledger, ledger.parent.name) for ledger in ledgers])
-            index.catch_up_all()
-            [group] = index.groups(("user_id",), Query())
+        with Store.of(CostStorage(home)) as store:
+            store.add(ledgers)
+            [group] = store.groups(("user_id",), Query())
     lost = len(storm.acknowledged - found.keys())
     doubled = group.totals.calls - len(found)
     wrong = group.totals.cost - sum(one.cost for one in found.values())

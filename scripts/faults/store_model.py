@@ -276,8 +276,12 @@ class Model(RuleBasedStateMachine):
         assert dashboard(self.place.home, "rebuild-index", profile=self.profile).code == 0
 
     @rule(close=st.booleans())
+    def go_on_with_others(self, close: bool) -> None:
+        """Go on with other trackers."""
+        self.other_processes(close)
+
     def other_processes(self, close: bool) -> None:
-        """Go on with other trackers; those of before are closed, or dropped."""
+        """Close the trackers that are kept, or drop them."""
         if close:
             for tracker in self.kept.values():
                 tracker.close()
@@ -301,13 +305,12 @@ class Model(RuleBasedStateMachine):
         assert said == owed, f"{(said - owed) / NANOS:+.9f} of {owed / NANOS:.9f} USD"
 
     def teardown(self) -> None:
-        """See that nothing is held."""
+        """See that nothing is held, once nobody has a lost file open any more."""
         try:
             if hasattr(self, "place"):
+                self.other_processes(close=True)
                 assert live_holds(self.place.home, self.profile) == (0, 0), "something is held"
         finally:
-            for tracker in self.kept.values():
-                tracker.close()
             shutil.rmtree(self.place.folder, ignore_errors=True)
 
 

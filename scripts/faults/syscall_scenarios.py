@@ -101,7 +101,7 @@ def stage(stand: Stand) -> None:
         stand.log(tracker)
 
 
-def index(stand: Stand) -> None:
+def read(stand: Stand) -> None:
     """Take in what a process left that died before it did."""
     stand.tracker().get_job_cost()
 
@@ -130,7 +130,7 @@ def _logged(stand: Stand) -> None:
 
 
 def _left_behind(stand: Stand) -> None:
-    """Append to a registered ledger without telling the index."""
+    """Append to a known ledger without telling the store."""
     _logged(stand)
     append(stand)
 
@@ -140,7 +140,7 @@ SCENARIOS = (
     Scenario("drain", drain),
     Scenario("log", log),
     Scenario("stage", stage, _logged),
-    Scenario("index", index, _left_behind),
+    Scenario("read", read, _left_behind),
     Scenario("reserve", reserve),
     Scenario("export", export, _left_behind),
 )
