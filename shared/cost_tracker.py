@@ -10,14 +10,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack
 
-from .costs.errors import BudgetExceeded, BudgetGateUnavailable
+from .costs.errors import NOT_LOADED, BudgetExceeded, BudgetGateUnavailable
 from .costs.money import from_usd, to_usd
 from .costs.pricing.names import infer_service, normalize_model_name
-from .costs.tracking.call import CallDetails, EstimateDetails, ResponseDetails, estimated_call, make_call
+from .costs.tracking.call import (
+    CallDetails,
+    EstimateDetails,
+    ResponseDetails,
+    estimated_call,
+    make_call,
+    unread_call,
+)
 from .costs.tracking.context import job_context
 from .costs.tracking.estimates import UNKNOWN_SERVICE, calculate_cost, estimate
 from .costs.tracking.labels import user_name
@@ -28,7 +36,9 @@ from .costs.workspace import Workspace
 
 if TYPE_CHECKING:
     from .costs.capture.captured import Captured
+    from .costs.tracking.call import Call
     from .costs.tracking.reserving import ReserveDetails, Reserving
+    from .costs.tracking.responses import Told
 
 __all__ = [
     "BudgetExceeded",
@@ -39,6 +49,47 @@ __all__ = [
 ]
 
 Stream = TypeVar("Stream")
+
+
+class _Responses(NamedTuple):
+    """What reads responses."""
+
+    told: type[Told]
+    log_response: Callable[[Session, object, Told], float]
+    log_stream: Callable[[Session, Any, Told], Any]
+    as_call: Callable[[Captured], Call]
+
+
+@cache
+def _responses() -> _Responses:
+    """Return what reads responses; kept, so that an interpreter that ends still has it."""
+    from .costs.tracking.responses import (  # scripts that count themselves do not pay for it
+        Told,
+        as_call,
+        log_response,
+        log_stream,
+        prepare,
+    )
+
+    prepare()
+    return _Responses(Told, log_response, log_stream, as_call)
+
+
+async def _in_thread(record: Callable[[], float]) -> float:
+    """Record in a thread; here where none can be had. Once in any case."""
+    turn = [record]
+
+    def once() -> float:
+        return turn.pop()() if turn else 0.0
+
+    try:
+        import asyncio  # ordinary stage scripts do not pay for it
+
+        return await asyncio.to_thread(once)
+    except (*NOT_LOADED, RuntimeError):  # no new thread can be started, or the interpreter ends
+        if not turn:
+            raise
+        return once()
 
 
 class CostTracker:
@@ -113,10 +164,7 @@ class CostTracker:
 
     async def alog_usage(self, service: str, model: str, *args: Any, **kwargs: Any) -> float:
         """As :meth:`log_usage`, without holding up the event loop while the disk is written."""
-        import asyncio  # ordinary stage scripts do not pay for it
-
-        call = make_call(service, model, *args, **kwargs)
-        return await asyncio.to_thread(self._session.record, call)
+        return await _in_thread(partial(self._session.record, make_call(service, model, *args, **kwargs)))
 
     def record_api_call(self, model: str, input_tokens: int, output_tokens: int, operation: str) -> float:
         """As :meth:`log_usage`, for code that knows only a model's name: its provider is inferred. USD."""
@@ -157,15 +205,17 @@ class CostTracker:
             0.0045
 
         """
-        from .costs.tracking.responses import Told, log_response  # scripts that count themselves do not pay
-
-        return log_response(self._session, response, Told(stage, metadata, service, model, details))
+        try:
+            reader = _responses()
+        except NOT_LOADED as fault:
+            call = unread_call(response, stage, metadata, (service, model), details, fault)
+            return self._session.record(call)
+        told = reader.told(stage, metadata, service, model, details)
+        return reader.log_response(self._session, response, told)
 
     async def alog_response(self, response: object, *args: Any, **kwargs: Any) -> float:
         """As :meth:`log_response`, without holding up the event loop while the disk is written."""
-        import asyncio  # ordinary stage scripts do not pay for it
-
-        return await asyncio.to_thread(self.log_response, response, *args, **kwargs)
+        return await _in_thread(partial(self.log_response, response, *args, **kwargs))
 
     def log_stream(
         self,
@@ -193,15 +243,18 @@ class CostTracker:
             ValueError: as ``log_usage``.
 
         """
-        from .costs.tracking.responses import Told, log_stream  # scripts that count themselves do not pay
-
-        return log_stream(self._session, stream, Told(stage, metadata, service, model, details))
+        try:
+            reader = _responses()
+        except NOT_LOADED as fault:
+            self._session.record(unread_call(stream, stage, metadata, (service, model), details, fault))
+            return stream
+        told = reader.told(stage, metadata, service, model, details)
+        followed: Stream = reader.log_stream(self._session, stream, told)
+        return followed
 
     def record_captured(self, captured: Captured) -> float:
         """Record a call that a hook has captured, in the stage that is open here; return its USD."""
-        from .costs.tracking.responses import as_call
-
-        return self._session.record(as_call(captured))
+        return self._session.record(_responses().as_call(captured))
 
     def reverse(self, entry_id: str, why: str) -> float:
         """Take a recorded call back by appending a reversal; return the USD taken back.
@@ -269,8 +322,10 @@ class CostTracker:
 
         """
         # The gate is imported by those who use it: recording alone starts faster without.
-        from .costs.tracking.reserving import Reserving, call_request, make_intent
-
+        try:
+            from .costs.tracking.reserving import Reserving, call_request, make_intent
+        except NOT_LOADED as fault:
+            raise BudgetGateUnavailable(f"the budget gate cannot be loaded: {fault}; try again") from fault
         intent = make_intent(service, model, tokens_input, max_tokens_output, **details)
         return Reserving(self._session, call_request(self._session, intent))
 

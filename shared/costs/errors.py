@@ -7,7 +7,7 @@ can be refused is a :class:`CostError`, whose ``exit_code`` the command line ret
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .exits import BAD_NEWS, FAILED, WRONG_USAGE
 
@@ -37,6 +37,39 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else str(self.path)
         return f"{where}: {self.key}" if self.key else where
+
+
+FAILURES: Final = (
+    CostError,
+    OSError,
+    ImportError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+    AttributeError,
+    NameError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What may go wrong on the way of a call that is recorded and must not end it: disks, descriptors, memory,
+modules that cannot be loaded (an interpreter that ends, a package that is being replaced)."""
+
+
+NOT_LOADED: Final = (ImportError, OSError, SyntaxError, EOFError, MemoryError)
+"""What an import raises without descriptors, in a package that is being replaced, and in an interpreter that
+ends."""
+
+
+def reraise_foreign(fault: BaseException) -> None:
+    """Raise a failure that is none of ours: a signal handler's ``TimeoutError("too slow")``.
+
+    It is an ``OSError`` too; those of system calls have a number.
+    """
+    is_ours = isinstance(fault, CostError) or not isinstance(fault, OSError) or fault.errno is not None
+    if not is_ours:
+        raise fault
 
 
 class FileRefused(CostError):

@@ -21,6 +21,9 @@ from typing import Final
 BRIEF_S: Final = 0.02
 """How long each wait may take, in seconds, when the time of the whole call is used up."""
 
+STALE_S: Final = 30.0
+"""How long after its end a block is one that an exception of a signal handler left, in seconds."""
+
 _here = threading.local()
 
 
@@ -30,7 +33,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
     Within another such block the earlier end counts.
     """
-    outer: float | None = getattr(_here, "end", None)
+    outer = _end()
     end = time.monotonic() + seconds
     _here.end = end if outer is None else min(outer, end)
     try:
@@ -41,7 +44,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
 def allowed(wait_s: float) -> float:
     """Return how much of ``wait_s`` a wait may take that begins now; ``BRIEF_S`` is always granted."""
-    end: float | None = getattr(_here, "end", None)
+    end = _end()
     if end is None:
         return wait_s
     return min(wait_s, max(end - time.monotonic(), BRIEF_S))
@@ -49,5 +52,11 @@ def allowed(wait_s: float) -> float:
 
 def remaining() -> float | None:
     """Return how many seconds the call of this thread has left; ``None`` where nothing bounds it."""
-    end: float | None = getattr(_here, "end", None)
+    end = _end()
     return None if end is None else max(end - time.monotonic(), BRIEF_S)
+
+
+def _end() -> float | None:
+    """Return when the waits of this thread end."""
+    end: float | None = getattr(_here, "end", None)
+    return None if end is None or end < time.monotonic() - STALE_S else end

@@ -74,6 +74,8 @@ def all_adapters() -> tuple[Adapter, ...]:
         for name in sorted(names)
         if not name.startswith("_")
     ]
+    if not found:
+        raise ImportError(f"no adapter can be loaded from {list(_folder.__path__)}")
     return tuple(sorted(found, key=lambda adapter: adapter.generic))
 
 

@@ -6,6 +6,13 @@ import json
 import os
 import time
 
+# Where `hashlib` has it from, and without OpenSSL, which that loads. At the top: an id is needed even where
+# no module can be loaded any more.
+try:
+    from _blake2 import blake2b
+except ImportError:  # another interpreter's
+    from hashlib import blake2b
+
 
 def new_id() -> str:
     """Return a random id that sorts by time: 48 bits of milliseconds since 1970, then 64 random bits.
@@ -28,8 +35,5 @@ def id_for_request(job_id: str, service: str, request_id: str) -> str:
     """
     if not request_id:
         raise ValueError("an empty request_id names no request; leave it out")
-    # hashlib loads OpenSSL, which a process without request ids need not pay for.
-    from hashlib import blake2b
-
     key = json.dumps([job_id, service, request_id], separators=(",", ":"))
     return blake2b(key.encode("ascii"), digest_size=14, person=b"cost-request").hexdigest()

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..errors import CostError
+from ..errors import reraise_foreign
 from ..patience import allowed
 from ..storage import CostStorage
 from . import spool, writer
@@ -99,8 +99,7 @@ class Recorder:
             if isinstance(fault, LockTimeout):
                 self._locked_until[ledger] = time.monotonic() + LOCKED_S
             recorded = self._keep(ledger, line, entry_id, fault)
-            if _is_foreign(fault):
-                raise
+            reraise_foreign(fault)
             return recorded
         except BaseException as fault:
             self._keep(ledger, line, entry_id, fault)
@@ -133,8 +132,7 @@ class Recorder:
             self._spooled.add(spool.put(self._storage, ledger, line, entry_id))
         except OSError as second:
             self._remember(_Kept(ledger, line), entry_id)
-            if _is_foreign(second):
-                raise
+            reraise_foreign(second)
             return Recorded(None, f"kept in memory and on standard error: {fault}; {second}")
         except BaseException:
             self._remember(_Kept(ledger, line), entry_id)
@@ -192,11 +190,6 @@ class Recorder:
 
 _DRAINS: Final[dict[CostStorage, Drain]] = {}
 """What this process knows of each spool, whichever trackers use it."""
-
-
-def _is_foreign(fault: OSError) -> bool:
-    """Tell whether an error is a signal handler's (``TimeoutError("too slow")``), not a system call's."""
-    return fault.errno is None and not isinstance(fault, CostError)
 
 
 def _at_exit(action: Callable[[], None]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from ..model import StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
 from ..pricing.names import normalize_service
-from .labels import flag, name, optional_name, positive
+from .labels import MAX_NAME, flag, name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -218,6 +218,56 @@ def estimated_call(
     if tokens_estimate is None:
         return make_call(service, model, **details)
     return make_call(service, model, tokens_total=tokens_estimate, **details)
+
+
+def unread_call(
+    response: object,
+    stage: str | None,
+    metadata: Mapping[str, object] | None,
+    names: tuple[str | None, str | None],
+    details: ResponseDetails,
+    fault: BaseException,
+) -> Call:
+    """Return the call of a response that cannot be read now: recorded as one whose usage nobody knows.
+
+    What the response says of its usage is kept in the metadata, to be priced by hand.
+    ``names`` are the service and the model, as far as the caller gave them.
+
+    Raises:
+        TypeError, ValueError: as :func:`make_call`.
+
+    >>> answer = {"model": "gpt-4o", "usage": {"prompt_tokens": 9}}
+    >>> call = unread_call(answer, None, None, ("openai", None), {}, ImportError("no such file"))
+    >>> call.model, call.usage_known, call.metadata["usage"]
+    ('gpt-4o', False, {'prompt_tokens': 9})
+    """
+    service, model = names
+    found = model or _member(response, "model")
+    usage = _member(response, "usage")
+    notes: dict[str, object] = {"not_read": f"{type(fault).__name__}: {fault}"}
+    if isinstance(usage, Mapping):
+        notes["usage"] = {str(key): value for key, value in usage.items() if isinstance(value, int)}
+    said: ResponseDetails = {**details}
+    said.setdefault("request_id", _readable_id(response))
+    known = isinstance(found, str) and found.isprintable() and found.strip()
+    name_of_model = str(found) if known else UNKNOWN
+    call = make_call(
+        service or UNKNOWN, name_of_model, stage=stage, metadata={**notes, **(metadata or {})}, **said
+    )
+    return replace(call, usage_known=False)
+
+
+UNKNOWN: Final = "unknown"
+"""The service or the model of a call of which nobody says it."""
+
+
+def _member(response: object, name: str) -> object:
+    return response.get(name) if isinstance(response, Mapping) else getattr(response, name, None)
+
+
+def _readable_id(response: object) -> str | None:
+    value = _member(response, "id")
+    return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME else None
 
 
 _DETAIL_NAMES: Final = frozenset(CallDetails.__annotations__)  # with those of its bases

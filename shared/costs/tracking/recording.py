@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..errors import StorageUnavailable
+from ..errors import FAILURES, reraise_foreign
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.reader import read_at
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ..pricing.catalogue import Catalogue
 
 log = logging.getLogger("shared.cost_tracker")
+
+T = TypeVar("T")
 
 
 class Outcome(NamedTuple):
@@ -55,6 +58,16 @@ class Written(NamedTuple):
     known: bool = True
 
 
+class Progress:
+    """How far the recording of one call came: its entry, and whether its line is kept somewhere."""
+
+    __slots__ = ("entry", "is_safe")
+
+    def __init__(self) -> None:
+        self.entry: Entry | None = None
+        self.is_safe = False
+
+
 class Recording:
     """Records calls of one job. Never raises for a storage failure: it warns, and keeps the entry."""
 
@@ -74,31 +87,58 @@ class Recording:
         """How many of them are not there yet."""
         return self._recorder.waiting
 
-    def record(self, call: Call, attempt: int = 1, asked: Sequence[Query] = ()) -> Outcome:
+    def record(
+        self, call: Call, attempt: int = 1, asked: Sequence[Query] = (), progress: Progress | None = None
+    ) -> Outcome:
         """Price one call and write it durably; return its entry, and what was spent in ``asked`` then.
+
+        ``progress`` says afterwards, also after an exception, how far this came.
 
         Raises:
             ValueError: the charge is above one million USD, or the call does not fit into a line.
 
         """
-        entry = self._entry(call, attempt)
+        progress = progress or Progress()
+        progress.entry = entry = progress.entry or self._entry(call, attempt)
         if entry.request_id is not None and (known := self._recorded_before(entry.id)):
             log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
+            progress.is_safe = True
             return Outcome(known, new=False)
-        written = self.write(entry, self._job.ledger, asked)
-        return Outcome(entry, True, self._is_local(entry), written.in_ledger, written.spends, written.known)
+        written = self.write(entry, self._job.ledger, asked, progress)
+        local = bool(self.tried("whether the model is local", lambda: self._is_local(entry)))
+        return Outcome(entry, True, local, written.in_ledger, written.spends, written.known)
 
-    def write(self, entry: Entry, ledger: Path, asked: Sequence[Query] = ()) -> Written:
+    def write(
+        self, entry: Entry, ledger: Path, asked: Sequence[Query] = (), progress: Progress | None = None
+    ) -> Written:
         """Append a complete entry to a ledger and bring the index up to it."""
-        line, index = encode(entry), self._workspace.index
-        known = index.note(ledger)
+        line = encode(entry)
+        known = bool(self.tried("the cost storage", lambda: self._workspace.index.note(ledger)))
         recorded = self._recorder.record(ledger, line, entry.id)
-        if recorded.place is None:
+        if progress is not None:
+            progress.is_safe = True
+        place = recorded.place
+        if place is None:
             log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
             return Written(in_ledger=False, known=known)
         if not known:
             log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
-        return Written(True, index.appended(ledger, entry, recorded.place, asked), known)
+        spends = self.tried(
+            "the cost storage", lambda: self._workspace.index.appended(ledger, entry, place, asked)
+        )
+        return Written(True, spends, known)
+
+    def tried(self, what: str, action: Callable[[], T]) -> T | None:
+        """Return what an action gives; ``None``, with a warning, where it fails.
+
+        For all that stands beside a call that is being recorded. An exception of a signal handler goes on.
+        """
+        try:
+            return action()
+        except FAILURES as fault:
+            reraise_foreign(fault)
+            self._warn_once(what, "cost tracking degraded: %s: %s", what, _described(fault))
+            return None
 
     def close(self) -> None:
         """Try once more to write what waits in memory."""
@@ -115,6 +155,7 @@ class Recording:
     def _entry(self, call: Call, attempt: int) -> Entry:
         now = self._workspace.clock()
         at = call.at or now
+        texts = self._safe_texts(call)
         settled = self._settled(call, at)
         hold = call.hold
         reserved_at = hold.period_at if hold else None
@@ -133,11 +174,11 @@ class Recording:
             catalogue_cost=settled.catalogue_cost,
             service_tier=call.service_tier,
             region=call.region,
-            operation=_safe_text(call.operation),
-            description=_safe_text(call.description),
-            workflow=_safe_text(call.workflow or self._job.work.workflow),
-            project=_safe_text(call.project),
-            tags=tuple(_safe_text(tag) or tag for tag in call.tags),
+            operation=texts.operation,
+            description=texts.description,
+            workflow=texts.workflow,
+            project=texts.project,
+            tags=texts.tags,
             request_id=call.request_id,
             reservation=call.reservation_id,
             period_at=reserved_at if reserved_at != at else None,
@@ -145,8 +186,20 @@ class Recording:
             actual_cost=call.actual_cost,
             host=_HOST,
             pid=os.getpid(),
-            metadata=_safe({**self._job.work.runs, **_with_override(call)}),
+            metadata=texts.metadata,
         )
+
+    def _safe_texts(self, call: Call) -> _Texts:
+        """Return the free texts of a call as they may be stored; none where that cannot be told."""
+        metadata = {**self._job.work.runs, **_with_override(call)}
+        workflow = call.workflow or self._job.work.workflow
+        given = (call.operation, call.description, workflow, call.project)
+        if not (metadata or any(given) or call.tags):
+            return _NO_TEXTS
+        texts = self.tried(
+            "redaction, without which no texts are kept", lambda: _redacted(given, call.tags, metadata)
+        )
+        return texts or _NO_TEXTS._replace(metadata={"left_out": "texts and metadata: redaction failed"})
 
     def _id(self, call: Call) -> str:
         if call.request_id is None:
@@ -180,9 +233,14 @@ class Recording:
         return bool(above) and call.usage.tokens_input > above[0][0]
 
     def _verdict(self, call: Call, at: datetime) -> Charge | Unpriced:
+        return self.tried("prices", lambda: self._charged(call, at)) or Unpriced(
+            f"the price of {call.service}/{call.model} cannot be read now; reprice it later"
+        )
+
+    def _charged(self, call: Call, at: datetime) -> Charge | Unpriced | None:
         catalogue = self.catalogue()
         if catalogue is None:
-            return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
+            return None
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
 
     def _is_local(self, entry: Entry) -> bool:
@@ -193,10 +251,8 @@ class Recording:
 
     def catalogue(self) -> Catalogue | None:
         """Return the prices; ``None`` while their files cannot be read: the call is recorded all the same."""
-        try:
-            loaded = self._workspace.loaded_catalogue()
-        except OSError as fault:
-            self._warn_once("prices", "prices cannot be read: %s", fault)
+        loaded = self.tried("prices cannot be read", self._workspace.loaded_catalogue)
+        if loaded is None:
             return None
         if loaded.fault:
             self._warn_once(str(loaded.fault), "the project's own prices are not used: %s", loaded.fault)
@@ -206,7 +262,8 @@ class Recording:
         try:
             self._workspace.index.catch_up(self._job.ledger)
             return self.find(entry_id)
-        except StorageUnavailable as fault:  # should it be there: an id counts once
+        except FAILURES as fault:  # should it be there: an id counts once
+            reraise_foreign(fault)
             log.debug("not known whether entry %s is recorded: %s", entry_id, fault)
             return None
 
@@ -223,20 +280,43 @@ def _with_override(call: Call) -> Mapping[str, object]:
     return {"budget_override": call.hold.override, **call.metadata}
 
 
-def _safe(metadata: Mapping[str, object]) -> dict[str, object]:
-    if not metadata:
-        return {}
-    from ..ledger.redact import redact  # its patterns take 4 ms to compile
+class _Texts(NamedTuple):
+    """The free texts of an entry."""
 
-    return redact(metadata)
+    operation: str | None
+    description: str | None
+    workflow: str | None
+    project: str | None
+    tags: tuple[str, ...]
+    metadata: Mapping[str, object]
 
 
-def _safe_text(text: str | None) -> str | None:
-    if not text:
-        return None
-    from ..ledger.redact import clean_text  # as above
+_NO_TEXTS = _Texts(None, None, None, None, (), {})
 
-    return clean_text(text)
+
+def _redacted(given: tuple[str | None, ...], tags: tuple[str, ...], metadata: Mapping[str, object]) -> _Texts:
+    redact, clean = _redaction()
+    operation, description, workflow, project = (clean(text) if text else None for text in given)
+    return _Texts(
+        operation,
+        description,
+        workflow,
+        project,
+        tuple(clean(tag) or tag for tag in tags),
+        redact(metadata) if metadata else {},
+    )
+
+
+@cache
+def _redaction() -> tuple[Callable[[Mapping[str, object]], dict[str, object]], Callable[[str], str]]:
+    """Return what makes metadata and texts safe; kept, so that an interpreter that ends still has it."""
+    from ..ledger.redact import clean_text, redact  # its patterns take 4 ms to compile
+
+    return redact, clean_text
+
+
+def _described(fault: BaseException) -> str:
+    return f"{type(fault).__name__}: {fault}"
 
 
 _HOST = host_name()[:64]

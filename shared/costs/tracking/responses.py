@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..capture.captured import Captured
-from ..capture.reading import read_response
+from ..capture.reading import all_adapters, read_response
 from ..capture.streams import track_stream
 from ..capture.watch import StreamNames
 from ..model import Usage
 from ..money import json_number
-from .call import Call, ResponseDetails, make_call
+from .call import Call, ResponseDetails, make_call, unread_call
 from .innermost import current_stage
 from .labels import MAX_NAME
 
@@ -104,13 +104,33 @@ def _fitting(request_id: str | None) -> str | None:
     return f"{beginning}~{hashlib.sha256(request_id.encode(errors='surrogatepass')).hexdigest()}"
 
 
+def prepare() -> None:
+    """Load everything that is needed to read any response.
+
+    Raises:
+        ImportError, OSError: something cannot be loaded.
+
+    """
+    all_adapters()
+
+
 def log_response(session: Session, response: object, told: Told) -> float:
     """Record the calls in a response and return their USD together."""
     calls: list[Call] = []
-    for captured in read_response(response, service=told.service, model=told.model):
+    try:
+        captures = read_response(response, service=told.service, model=told.model)
+    except (ImportError, MemoryError) as fault:  # of an adapter, or of what a provider's object is made with
+        return session.record(unread(response, told, fault))
+    for captured in captures:
         calls.append(as_call(captured, told))
         told = told.of_the_next()
     return sum(session.record(call) for call in calls)
+
+
+def unread(response: object, told: Told, fault: BaseException) -> Call:
+    """Return the call of a response that cannot be read now."""
+    names = (told.service, told.model)
+    return unread_call(response, told.stage, told.metadata, names, told.details, fault)
 
 
 def log_stream(session: Session, stream: Stream, told: Told) -> Stream:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ..errors import StorageUnavailable, UnknownEntry
+from ..errors import (
+    FAILURES,
+    NOT_LOADED,
+    BudgetGateUnavailable,
+    StorageUnavailable,
+    UnknownEntry,
+    reraise_foreign,
+)
 from ..money import ZERO, Nanos, to_usd
 from ..patience import at_most
 from ..rollup import JobRef
@@ -17,7 +25,7 @@ from .costline import Standing, cost_line
 from .figures import Figures
 from .innermost import current_stage
 from .labels import name as label
-from .recording import Outcome, Recording, log
+from .recording import Outcome, Progress, Recording, log
 from .stage import Stage
 from .stats import PROCESS_STATS
 from .watch import Alert, BudgetWatch
@@ -49,35 +57,50 @@ class Session:
 
     def record(self, call: Call, stage: Stage | None = None) -> float:
         """Record a checked call, count it where it belongs, and return its USD."""
-        with at_most(CALL_S):
-            return self._recorded(call, stage)
-
-    def _recorded(self, call: Call, stage: Stage | None) -> float:
-        self._introduce()
+        progress = Progress()
         stage = stage or current_stage(self)
-        if stage is not None and call.stage is None:
-            call = replace(call, stage=stage.name)
-        if stage is not None and call.reservation is None:
-            call = replace(call, reservation=stage.hold)
+        attempt = 1
+        if stage is not None:
+            attempt = stage.options.attempt
+            call = replace(call, stage=call.stage or stage.name, reservation=call.reservation or stage.hold)
+        try:
+            with at_most(CALL_S):
+                return self._recorded(call, stage, attempt, progress)
+        except (TypeError, ValueError):
+            raise  # the call makes no sense; nothing else raises these
+        except BaseException:
+            # A signal handler's: the call was made all the same.
+            if not progress.is_safe:
+                self.recording.record(call, attempt, progress=progress)
+            raise
+
+    def _recorded(self, call: Call, stage: Stage | None, attempt: int, progress: Progress) -> float:
+        tried = self.recording.tried
+        tried("the profile", self._introduce)
         # The alerts of a stage are told when it ends; those of a call alone at once.
-        asked = None if stage else self.watch.questions(call.stage or self.job.work.stage)
-        attempt = stage.options.attempt if stage else 1
-        outcome = self.recording.record(call, attempt, asked.periods if asked else ())
+        asked = None
+        if stage is None:
+            asked = tried("the budgets", lambda: self.watch.questions(call.stage or self.job.work.stage))
+        outcome = self.recording.record(call, attempt, asked.periods if asked else (), progress)
         if outcome.new:
             PROCESS_STATS.add(outcome.entry)
             if stage is not None:
                 stage.count(outcome)
             if asked is not None:
-                self._tell(asked, outcome)
+                tried("the budgets", partial(self._tell, asked, outcome))
         if call.reservation is not None:
-            self._report(call.reservation, outcome)
+            tried("the reservation", partial(self._report, call.reservation, outcome))
         return to_usd(outcome.entry.cost)
 
     def hold(self, request: Request) -> Hold:
         """Reserve money for what is about to be spent; see ``CostTracker.reserve``."""
-        self._introduce()
-        loaded = self.workspace.loaded_profile()
-        hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
+        self.recording.tried("the profile", self._introduce)
+        try:
+            loaded = self.workspace.loaded_profile()
+            hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
+        except NOT_LOADED as fault:
+            reraise_foreign(fault)
+            raise BudgetGateUnavailable(f"the budget gate cannot be used: {fault}; try again") from fault
         hold.intended = request.usage
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
@@ -135,7 +158,8 @@ class Session:
                 stage.say(logging.INFO, cost_line(stage.sums, self.standing()))
                 for alert in self.new_alerts(stage.name, ended=True):
                     stage.say(alert.level, alert.text)
-            except StorageUnavailable as fault:
+            except FAILURES as fault:
+                reraise_foreign(fault)
                 stage.say(logging.WARNING, f"what was spent cannot be told: {fault}")
 
     def new_alerts(self, stage: str | None, *, ended: bool = False) -> list[Alert]:
