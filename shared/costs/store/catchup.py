@@ -30,6 +30,9 @@ from .tables import LedgerRow
 NOBODY: Final = b"-"
 """In place of the writer: the ledger is known, and nobody says that he writes to it."""
 
+LOOK_S: Final = 1.0
+"""How long this process believes that its notes and its file in ``writers/`` are there, in seconds."""
+
 TURN_S: Final = 0.005
 """How long each look may take over ledgers that nobody writes to, one after the other, in seconds."""
 
@@ -45,6 +48,7 @@ class Known:
         self._presence = presence
         self._journal = Journal(self._path)
         self._noted: dict[bytes, object] = {}
+        self._noted_until, self._owner = 0.0, 0
         self._unnoted: set[bytes] = set()
         """Ledgers of this process that could not be noted: no other process knows them."""
 
@@ -57,12 +61,16 @@ class Known:
             OSError: it cannot be written; the next call tries again.
 
         """
+        now = time.monotonic()
+        if now < self._noted_until and path in self._noted and self._owner == os.getpid():
+            return
         try:
             writer = self._presence.name()
             if self._noted.get(path) != (writer, _inode(self._path)):
                 self._journal.append(writer.encode() + b" " + path)
                 self._noted[path] = (writer, _inode(self._path))
                 self._unnoted.discard(path)
+            self._noted_until, self._owner = now + LOOK_S, os.getpid()
         except (OSError, CostError):
             self._unnoted.add(path)
             raise

@@ -258,6 +258,7 @@ class SealedDatabase(Database):
     def __init__(self, path: Path, schema: Sequence[str], version: int) -> None:
         super().__init__(path, schema, version)
         self.file = path
+        self._text = os.fspath(path)
         self._stamp: Stamp | None = None
         self._commits = 0
         _KEPT.append(self)
@@ -342,7 +343,7 @@ class SealedDatabase(Database):
         if (
             connection is not None
             and self._owner == os.getpid()
-            and stamp == _stamp_of(self.file) is not None
+            and stamp == _stamp_of(self._text) is not None
         ):
             return connection
         return self._sealing(self._admitted)
@@ -399,7 +400,7 @@ def _packed(stamp: Stamp) -> bytes:
     return _STAMP.pack(*stamp, crc32(repr(stamp).encode()))
 
 
-def _stamp_of(path: Path) -> Stamp | None:
+def _stamp_of(path: Path | str) -> Stamp | None:
     try:
         found = os.stat(path)
     except FileNotFoundError:

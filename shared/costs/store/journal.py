@@ -31,6 +31,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._text = os.fspath(path)
         self._identity = (0, 0)
         self._read_to = 0
 
@@ -66,7 +67,7 @@ class Journal:
 
         """
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._text)
         except (FileNotFoundError, NotADirectoryError):
             self.forget()
             return []

@@ -20,7 +20,7 @@ from . import queries, tables
 from .intake import job_of, read_counted, recognised
 from .journal import SecureFile
 from .keys import key_of
-from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Fold, LedgerRow, dim_of
+from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, LedgerRow, dim_of
 
 MAX_BYTES: Final = 512 << 10
 """A ledger with more that is new is taken into the sums at once."""
@@ -32,6 +32,7 @@ class RecentLine(NamedTuple):
     path: bytes
     offset: int
     line: Counted
+    dim: Dim
 
 
 class Tail:
@@ -72,6 +73,7 @@ class Recent:
         self._keys: dict[tuple[int, int], RecentLine] = {}
         self._spent: dict[Query, _Sum] = {}
         self._groups: dict[tuple[tuple[Dimension, ...], Query], _Groups] = {}
+        self._dims: dict[object, Dim] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -111,7 +113,7 @@ class Recent:
             return  # the first look at a file makes sure that it is the one that the sums have
         device, inode, _ = tail.look
         tail.look, tail.read_to = (device, inode, offset + length), offset + length
-        tail.lines[offset] = new = RecentLine(path, offset, line)
+        tail.lines[offset] = new = RecentLine(path, offset, line, self._dim_of(line))
         self._put(new)
 
     def look(self, db: sqlite3.Connection) -> None:
@@ -149,12 +151,20 @@ class Recent:
                 for offset, length, line in read_counted(file, tail.read_to):
                     tail.read_to = offset + length
                     if not isinstance(line, DamagedLine):
-                        lines.append(RecentLine(tail.path, offset, line))
+                        lines.append(RecentLine(tail.path, offset, line, self._dim_of(line)))
         except OSError:
             tail.is_stale = True
             return []
         tail.look = look
         return lines
+
+    def _dim_of(self, line: Counted) -> Dim:
+        """Return the dimensions of a line; a process writes few combinations."""
+        key = (line.names, line.tags, line.attempt > 1)
+        known = self._dims.get(key)
+        if known is None:
+            known = self._dims[key] = dim_of(line)
+        return known
 
     def _put(self, line: RecentLine) -> None:
         if self._keys.setdefault(key_of(line.line.id), line) is line:
@@ -210,19 +220,16 @@ class Matcher:
             return False
         if self._query.job_id is not None and job_of(each.path) != self._query.job_id:
             return False
-        return self.is_meant(each.line)
+        return self.is_meant(each.line, each.dim)
 
-    def is_meant(self, line: Counted) -> bool:
-        """Tell whether a query means a line, its job and ledger apart."""
+    def is_meant(self, line: Counted, dim: Dim) -> bool:
+        """Tell whether a query means a line of these dimensions, its job and ledger apart."""
         if (self._start is not None and line.at < self._start) or (
             self._end is not None and line.at >= self._end
         ):
             return False
         if self._query.tag is not None and self._query.tag not in line.tags:
             return False
-        if not self._dims:
-            return True
-        dim = dim_of(line)
         return all(dim[at] == wanted for at, wanted in self._dims)
 
 
@@ -257,7 +264,7 @@ class _Groups:
         return [Group(key, totals) for key, totals in self._found.items()]
 
     def _key(self, each: RecentLine) -> tuple[str | int | None, ...]:
-        values: dict[str, str | int | None] = dict(zip(DIM_COLUMNS, dim_of(each.line), strict=True))
+        values: dict[str, str | int | None] = dict(zip(DIM_COLUMNS, each.dim, strict=True))
         values |= {
             "ledger": os.fsdecode(each.path),
             "job_id": job_of(each.path),

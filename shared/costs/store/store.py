@@ -36,7 +36,7 @@ from ..ledger.line import DamagedLine
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..money import Nanos
-from ..patience import remaining
+from ..patience import allowed, remaining
 from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
@@ -73,6 +73,8 @@ TURN_EVERY_S: Final = 1.0
 """How often ledgers to which nobody writes have their turn to be looked at, in seconds."""
 
 _HOT_WAIT_S: Final = 0.1
+_NAP_S: Final = 0.001
+_TRIES: Final = 3
 
 LOOK_SHARE: Final = 20
 """A look at the ends of all ledgers is believed for so many times as long as it took."""
@@ -101,6 +103,7 @@ class Store:
         self._unnoted: str | None = None
         self._behind: str | None = None
         self._state: StateDb | None = None
+        self._last_path: tuple[Path | None, bytes] = (None, b"")
         self._lock = threading.RLock()
 
     @classmethod
@@ -117,9 +120,8 @@ class Store:
 
     def close(self) -> None:
         """Close the files of this process; they open again at the next use."""
-        with self._lock:
-            self._forget()
-            self._leave_memory()
+        self._forget()
+        self._leave_memory()
         self._file.close()
         if self._state is not None:
             self._state.close()
@@ -138,12 +140,20 @@ class Store:
         recorded all the same, but holds must not be settled by it. It is tried again at the next call.
         """
         try:
-            self._known.note(os.fsencode(ledger))
+            self._known.note(self._encoded(ledger))
         except (OSError, CostError) as fault:
             self._unnoted = f"{ledger} could not be made known to the cost storage: {fault}"
             return False
         self._unnoted = None
         return True
+
+    def _encoded(self, ledger: Path) -> bytes:
+        """Return a path in bytes; a process asks for the same one again and again."""
+        last, path = self._last_path
+        if last is not ledger:
+            path = os.fsencode(ledger)
+            self._last_path = ledger, path
+        return path
 
     def appended(
         self, ledger: Path, entry: Entry, place: Appended, asked: Sequence[Query] = ()
@@ -152,19 +162,16 @@ class Store:
 
         ``None`` where the sums cannot be had now: the entry is counted at the next look.
         """
-        path = os.fsencode(ledger)
+        path = self._encoded(ledger)
         try:
-            with self._lock:
-                if entry.request_id is None and entry.kind == "usage":  # else its id may be known already
-                    self._recent.appended(path, place.offset, place.length, counted(entry))
-                return self._from_recent(lambda db: self._spent(db, asked), fresh=False)
-        except (CostError, OSError, sqlite3.Error, OverflowError) as fault:
+            if entry.request_id is None and entry.kind == "usage":  # else its id may be known already
+                line = counted(entry)
+                with self._lock:
+                    self._recent.appended(path, place.offset, place.length, line)
+            return self._on_the_way(lambda db, recent: _spent(db, recent, asked), fresh=False)
+        except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
-            self._forget()
             return None
-        except BaseException:
-            self._forget()
-            raise
 
     # --- what a call asks on its way
 
@@ -175,7 +182,7 @@ class Store:
             StorageUnavailable: the sums cannot be had now.
 
         """
-        return self._of_recent(lambda: self._from_recent(lambda db: self._spent(db, asked)))
+        return self._on_the_way(lambda db, recent: _spent(db, recent, asked))
 
     def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
         """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
@@ -185,68 +192,71 @@ class Store:
         """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
         asked = list(reservations)
 
-        def sums(db: sqlite3.Connection) -> dict[str, tuple[int, int]]:
-            known, recent = queries.reserved(db, asked), self._recent.reserved(asked)
-            return {
-                name: tuple(map(sum, zip(known.get(name, (0, 0)), recent.get(name, (0, 0)), strict=True)))  # type: ignore[misc]
-                for name in {*known, *recent}
-            }
+        def sums(db: sqlite3.Connection, recent: Recent | None) -> dict[str, tuple[int, Nanos]]:
+            known, new = queries.reserved(db, asked), recent.reserved(asked) if recent else {}
+            both = {name: (known.get(name, (0, 0)), new.get(name, (0, 0))) for name in {*known, *new}}
+            return {name: (one[0] + two[0], Nanos(one[1] + two[1])) for name, (one, two) in both.items()}
 
-        found = self._of_recent(lambda: self._from_recent(sums))
-        return {name: (calls, Nanos(cost)) for name, (calls, cost) in found.items() if calls or cost}
+        found = self._on_the_way(sums)
+        return {name: (calls, cost) for name, (calls, cost) in found.items() if calls or cost}
 
     def find(self, entry_id: str) -> Location | None:
         """Return where the entry with this id stands; ``None`` when no known ledger has it."""
 
-        def look(db: sqlite3.Connection) -> Location | None:
-            recent = self._recent.find(entry_id)
-            if recent is not None:
-                return Location(Path(os.fsdecode(recent.path)), recent.offset)
+        def look(db: sqlite3.Connection, recent: Recent | None) -> Location | None:
+            line = recent.find(entry_id) if recent else None
+            if line is not None:
+                return Location(Path(os.fsdecode(line.path)), line.offset)
             seen = tables.find_seen(db, entry_id)
             row = tables.ledgers(db, "id = ?", seen[0])[0] if seen else None
             return Location(Path(os.fsdecode(row.path)), seen[1]) if seen and row else None
 
-        return self._of_recent(lambda: self._from_recent(look))
+        return self._on_the_way(look)
 
-    def _of_recent(self, question: Callable[[], T]) -> T:
-        try:
-            with self._lock:
-                return question()
-        except (sqlite3.IntegrityError, OverflowError) as fault:
-            raise StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}") from fault
-        except BaseException:
-            self._forget()
-            raise
+    def _on_the_way(
+        self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool = True
+    ) -> T:
+        """Answer from the sums and the ends of the ledgers, after a look at those.
 
-    def _spent(self, db: sqlite3.Connection, asked: Sequence[Query]) -> list[Nanos]:
-        if self._memory is not None:
-            return [Nanos(queries.spent(db, query)) for query in asked]
-        return [self._recent.spent(db, query) for query in asked]
+        Waits for others outside the lock, so that many threads wait at the same time.
+        """
+        end, stale = 0.0, 0
+        while self._memory is None and stale < _TRIES:
+            try:
+                answered = self._with_recent(question, fresh=fresh)
+            except _Stale:
+                stale += 1
+                self._use(self._bring_up)
+                continue
+            except DatabaseBusy:
+                now = time.monotonic()
+                end = end or now + allowed(_HOT_WAIT_S)
+                if now >= end:
+                    raise
+                time.sleep(_NAP_S)
+                continue
+            except (StorageUnavailable, UnsafePath):
+                break  # the sums are begun anew, or added up in memory
+            if len(self._recent) >= RECENT_LINES or self._recent.unlearnt >= UNLEARNT:
+                self._take_in()
+            return answered
+        return self._ask(lambda db: question(db, None))
 
-    def _groups(self, db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
-        return queries.groups(db, by, query) if self._memory else self._recent.groups(db, by, query)
-
-    def _from_recent(self, question: Callable[[sqlite3.Connection], T], *, fresh: bool = True) -> T:
-        """Answer from the sums and the ends of the ledgers, after a look at those."""
-
+    def _with_recent(self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool) -> T:
         def answer(db: sqlite3.Connection) -> T:
             self._bring_recent_up(db, fresh=fresh)
-            return question(db)
+            return question(db, self._recent)
 
-        if self._memory is not None:
-            return self._ask(question)
         try:
-            answered = self._file.read(answer, _HOT_WAIT_S)
-        except _Stale:
-            return self._ask(question)
-        except (StorageUnavailable, UnsafePath) as fault:
-            if isinstance(fault, DatabaseBusy):
-                raise
-            return self._ask(question)  # begins anew, or goes on in memory
-        if len(self._recent) >= RECENT_LINES or self._recent.unlearnt >= UNLEARNT:
-            with suppress(StorageUnavailable):  # somebody else is at it, or the next call tries again
-                self._bring_up(self._file, wait_s=0.0)
-        return answered
+            with self._lock:
+                return self._file.read(answer, 0.0)
+        except (sqlite3.IntegrityError, OverflowError) as fault:
+            raise _too_large(fault) from fault
+        except StorageUnavailable:
+            raise
+        except BaseException:
+            self._forget()  # something may have come in between
+            raise
 
     def _bring_recent_up(self, db: sqlite3.Connection, *, fresh: bool) -> None:
         version, is_begun = db.execute("SELECT version, is_begun FROM meta").fetchone()
@@ -272,8 +282,9 @@ class Store:
         self._forget()
 
     def _forget(self) -> None:
-        """Begin anew with what was appended: something may have come in between."""
-        self._recent, self._version = Recent(), None
+        """Begin anew with what was appended."""
+        with self._lock:
+            self._recent, self._version = Recent(), None
 
     # --- what views ask
 
@@ -302,7 +313,9 @@ class Store:
         are all zero are left out.
         """
         if remaining() is not None:  # on the way of a call: beside the sums, which stay as they are
-            return self._of_recent(lambda: self._from_recent(lambda db: self._groups(db, by, query)))
+            return self._on_the_way(
+                lambda db, recent: recent.groups(db, by, query) if recent else queries.groups(db, by, query)
+            )
         return self._ask(lambda db: queries.groups(db, by, query))
 
     def jobs(self, query: Query) -> list[JobRef]:
@@ -343,7 +356,8 @@ class Store:
                 entry = decode(raw)
             except DamagedLine:
                 continue  # reported when it was read for the sums
-            if matches.is_meant(counted(entry)):
+            line = counted(entry)
+            if matches.is_meant(line, tables.dim_of(line)):
                 yield entry
 
     def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
@@ -407,10 +421,9 @@ class Store:
         """
         from .build import rebuild  # what it needs takes long to import
 
-        with self._lock:
-            self._forget()
-            self._use(self._bring_up)
-            return rebuild(self._file, self.storage, self._known, self.presence, progress)
+        self._forget()
+        self._use(self._bring_up)
+        return rebuild(self._file, self.storage, self._known, self.presence, progress)
 
     def rebuild_ledger(self, ledger: Path) -> None:
         """Take one ledger out and in again from its first byte. An unknown one is left alone."""
@@ -464,15 +477,12 @@ class Store:
 
     def _use(self, action: Callable[[Database], T]) -> T:
         """Do something with the sums; where their file is damaged begin anew, and else go on in memory."""
-        with self._lock:
-            try:
-                return self._used(action)
-            except (sqlite3.IntegrityError, OverflowError) as fault:
-                raise StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}") from fault
-            except OSError as fault:
-                raise StorageUnavailable(
-                    f"{self.storage.root}: {fault}; see cost-dashboard doctor"
-                ) from fault
+        try:
+            return self._used(action)
+        except (sqlite3.IntegrityError, OverflowError) as fault:
+            raise _too_large(fault) from fault
+        except OSError as fault:
+            raise StorageUnavailable(f"{self.storage.root}: {fault}; see cost-dashboard doctor") from fault
 
     def _used(self, action: Callable[[Database], T]) -> T:
         if self._memory is None or time.monotonic() >= self._retry_at:
@@ -482,8 +492,7 @@ class Store:
                 if isinstance(fault, DatabaseBusy) and remaining() is not None:
                     raise  # a call that has no time does not read everything
                 self._enter_memory(fault)
-        assert self._memory is not None
-        return action(self._memory)
+        return action(self._in_memory())
 
     def _with_file(self, action: Callable[[Database], T]) -> T:
         try:
@@ -498,15 +507,31 @@ class Store:
 
     def _enter_memory(self, fault: CostError) -> None:
         self._retry_at = time.monotonic() + RETRY_S
-        if self._memory is None:
-            self._memory = Database(None, tables.SCHEMA, tables.FORMAT)
+        if self._why is None:
             self._why = f"the sums cannot be used, the ledgers are added up in memory: {fault}"
             _log().warning("%s", self._why)
 
+    def _in_memory(self) -> Database:
+        with self._lock:
+            if self._memory is None:
+                self._memory = Database(None, tables.SCHEMA, tables.FORMAT)
+            return self._memory
+
     def _leave_memory(self) -> None:
-        if self._memory is not None:
-            self._memory.close()
-            self._memory = self._why = None
+        with self._lock:
+            memory, self._memory, self._why = self._memory, None, None
+        if memory is not None:
+            memory.close()
+
+
+def _spent(db: sqlite3.Connection, recent: Recent | None, asked: Sequence[Query]) -> list[Nanos]:
+    if recent is None:
+        return [Nanos(queries.spent(db, query)) for query in asked]
+    return [recent.spent(db, query) for query in asked]
+
+
+def _too_large(fault: Exception) -> StorageUnavailable:
+    return StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}")
 
 
 class _Stale(Exception):
