@@ -117,12 +117,24 @@ def _adapter_for(response: object, fields: Fields) -> Adapter:
 
 
 def _unwrapped(response: object) -> tuple[object, int]:
-    """Return a ``with_raw_response`` result's own response, and how often the SDK tried again for it."""
+    """Return a ``with_raw_response`` result's own response, and how often the SDK tried again for it.
+
+    Some SDKs give the response as ``data`` beside its ``headers``; where what is billed stands in a header,
+    the raw response is what is read.
+    """
     parse = getattr(response, "parse", None)
     retries = getattr(response, "retries_taken", None)
     if isinstance(retries, int) and callable(parse):
         return parse(), retries
+    if type(response).__name__ in _RAW_TYPES and not any(
+        adapter.recognises(Fields(response)) for adapter in all_adapters()
+    ):
+        return getattr(response, "data", response), 0
     return response, 0
+
+
+_RAW_TYPES: Final = frozenset({"HttpResponse", "AsyncHttpResponse", "BinaryHttpResponse"})
+"""Raw responses of the SDKs that Fern generates: Cohere's, Deepgram's, ElevenLabs's."""
 
 
 def _package(cls: type) -> str:

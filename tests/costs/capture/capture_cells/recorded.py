@@ -52,6 +52,13 @@ def fields_of(value: Any) -> dict[str, Any]:
         return value
     if dataclasses.is_dataclass(value):
         return vars(value)
+    if hasattr(value, "as_dict"):  # Azure's
+        plain: dict[str, Any] = value.as_dict()
+        return plain
+    if not hasattr(value, "model_dump"):  # DeepL's
+        public = {name: getattr(value, name) for name in dir(value) if not name.startswith("_")}
+        stated = {name: getattr(each, "value", each) for name, each in public.items() if not callable(each)}
+        return {name: each for name, each in stated.items() if isinstance(each, (str, int, float))}
     fields: dict[str, Any] = value.model_dump(mode="json", warnings=False, serialize_as_any=True)
     hidden = getattr(value, "_hidden_params", None)
     return fields | ({"_hidden_params": dict(hidden)} if hidden else {})

@@ -1,0 +1,62 @@
+"""What the adapters of speech, translation and documents share: one call, and all kinds of durations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from ..captured import Captured, usage_of
+from ..fields import Fields
+
+
+def seconds_of(value: object) -> float:
+    """Return a duration in seconds; 0 where none is stated, which in these services is never a free one.
+
+    >>> seconds_of(timedelta(seconds=15)), seconds_of("15.5s"), seconds_of("8"), seconds_of(None)
+    (15.0, 15.5, 8.0, 0.0)
+    """
+    if isinstance(value, timedelta):
+        return max(value.total_seconds(), 0.0)
+    if isinstance(value, str):
+        value = float(value.removesuffix("s"))
+    return float(Fields({"seconds": value}).number("seconds"))
+
+
+def media_call(
+    service: str, model: str, operation: str, counts: Mapping[str, int | float], advice: str, **more: object
+) -> Captured:
+    """Return the call of a service that bills one kind of unit; unknown where it states none of it.
+
+    ``advice`` says then what to give; ``more`` are further fields of :class:`Captured`.
+    """
+    stated = {name: count for name, count in counts.items() if count}
+    usage, fault = usage_of(stated)
+    known = any(name != "channels" for name in stated)
+    return Captured(
+        service=service,
+        model=model,
+        usage=usage,
+        operation=operation,
+        usage_known=known,
+        incomplete=fault if known else f"the answer does not state what is billed: {advice}",
+        **more,  # type: ignore[arg-type]  # names and types are those of Captured
+    )
+
+
+def never_a_chunk(_: Fields) -> bool:
+    """Tell that nothing of this service comes in pieces that state usage."""
+    return False
+
+
+class NoStream:
+    """Follows a stream of a service that has none that states usage: that it was is all that is known."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def add(self, chunk: Fields) -> None:
+        """Take in nothing."""
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return a call of unknown usage."""
+        return [media_call(self._service, "", "stream", {}, f"the stream {ending}; use log_usage")]

@@ -1,0 +1,130 @@
+"""Deepgram: transcription by the second and channel, speech by the character.
+
+The stated duration is the file's: each channel is billed. A generated speech states its characters in a
+header alone, which ``with_raw_response`` shows; a live session states its duration in its last ``Metadata``
+message.
+Sources: https://developers.deepgram.com/reference, https://deepgram.com/pricing and the types of
+``deepgram-sdk`` 7.17, 2026-11-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..adapter import Adapter
+from ..captured import Captured
+from ..fields import Fields
+from ._media import media_call, seconds_of
+
+_CHARACTERS = "dg-char-count"
+
+
+def _is_transcript(fields: Fields) -> bool:
+    metadata = fields.part("metadata")
+    return metadata.has("request_id", "duration", "channels") and fields.has("results")
+
+
+def _is_speech(fields: Fields) -> bool:
+    return fields.header(_CHARACTERS) is not None
+
+
+def _recognises(fields: Fields) -> bool:
+    return _is_transcript(fields) or _is_speech(fields)
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    if _is_speech(fields):
+        return [_speech(fields)]
+    return [_transcript(fields.part("metadata"))]
+
+
+def _transcript(metadata: Fields) -> Captured:
+    counts = {"audio_seconds": seconds_of(metadata.get("duration")), "channels": metadata.count("channels")}
+    return media_call(
+        "deepgram",
+        _model(metadata),
+        "transcription",
+        counts,
+        "give audio_seconds to log_usage",
+        request_id=metadata.text("request_id"),
+    )
+
+
+def _model(metadata: Fields) -> str:
+    """Return the model by its architecture, which is what has a price; a medical one has another."""
+    stated = metadata.get("model_info")
+    infos = [Fields(info) for info in stated.values()] if isinstance(stated, dict) else []
+    if not infos:
+        return ""
+    arch, name = infos[0].text("arch") or "", infos[0].text("name") or ""
+    return f"{arch}-medical" if arch and "medical" in name else arch or name
+
+
+def _speech(fields: Fields) -> Captured:
+    return media_call(
+        "deepgram",
+        _voice_family(fields.header("dg-model-name") or ""),
+        "speech",
+        {"characters": int(fields.header(_CHARACTERS) or 0)},
+        "give characters to log_usage",
+        request_id=fields.header("dg-request-id"),
+    )
+
+
+def _voice_family(model: str) -> str:
+    """Return the model behind a voice: ``aura-2-thalia-en`` is ``aura-2``."""
+    parts = model.split("-")
+    return "-".join(parts[:2]) if parts[1:] and parts[1].isdigit() else parts[0]
+
+
+def recognises_chunk(chunk: Fields) -> bool:
+    """Tell whether this is a message of a live transcription."""
+    kind = chunk.text("type")
+    return (kind == "Results" and chunk.has("channel_index", "duration")) or (
+        kind == "Metadata" and chunk.has("request_id", "channels")
+    )
+
+
+class DeepgramFollower:
+    """Follows a live transcription: slices carry their own durations, the last message the whole one."""
+
+    def __init__(self) -> None:
+        self._metadata: Fields = Fields(None)
+        self._model = ""
+        self._id: str | None = None
+        self._heard = 0.0
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one message."""
+        if chunk.text("type") == "Metadata":
+            self._metadata = chunk
+            return
+        about = chunk.part("metadata")
+        self._id = about.text("request_id") or self._id
+        self._model = about.part("model_info").text("arch") or self._model
+        end = seconds_of(chunk.get("start")) + seconds_of(chunk.get("duration"))
+        self._heard = max(self._heard, end)
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call: as the last message says, else what was heard, flagged."""
+        if self._metadata:
+            whole = _transcript(self._metadata)
+            yield replace(whole, model=whole.model or self._model, service_tier="streaming")
+            return
+        cut = media_call(
+            "deepgram", self._model, "transcription", {"audio_seconds": self._heard}, "nothing was heard"
+        )
+        why = f"the stream {ending} before its metadata: the duration is what was heard until then"
+        yield replace(cut, service_tier="streaming", request_id=self._id, incomplete=cut.incomplete or why)
+
+
+ADAPTER = Adapter(
+    name="Deepgram",
+    knows="Deepgram (transcription, raw responses of speech)",
+    packages=frozenset({"deepgram"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=recognises_chunk,
+    follow=DeepgramFollower,
+)

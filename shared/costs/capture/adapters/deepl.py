@@ -1,0 +1,60 @@
+"""DeepL: texts and documents by the character, as billed.
+
+A document's characters stand in its status, once it is done; a status before that is no call yet.
+Source: https://developers.deepl.com/docs/api-reference and the types of ``deepl`` 1.32, 2026-11-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..adapter import Adapter
+from ..captured import Captured
+from ..fields import Fields
+from ._media import NoStream, media_call, never_a_chunk
+
+
+def _texts(fields: Fields) -> list[Fields]:
+    """Return the results of a list of texts, or of one; the plain response has them in a list."""
+    if isinstance(fields.raw, (list, tuple)):
+        return [Fields(item) for item in fields.raw]
+    return fields.parts("translations") or [fields]
+
+
+def _is_text(fields: Fields) -> bool:
+    return any(text.has("text", "billed_characters") for text in _texts(fields))
+
+
+def _is_document(fields: Fields) -> bool:
+    return fields.has("status") and (fields.has("document_id") or fields.has("billed_characters"))
+
+
+def _recognises(fields: Fields) -> bool:
+    return _is_document(fields) or _is_text(fields)
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    advice = "give characters to log_usage"
+    if not _is_document(fields):
+        characters = sum(text.count("billed_characters") for text in _texts(fields))
+        yield media_call("deepl", "text", "translation", {"characters": characters}, advice)
+    elif fields.text("status") == "done":
+        yield media_call(
+            "deepl",
+            "document",
+            "translation",
+            {"characters": fields.count("billed_characters")},
+            advice,
+            request_id=fields.text("document_id"),
+        )
+
+
+ADAPTER = Adapter(
+    name="DeepL",
+    knows="DeepL (texts, documents)",
+    packages=frozenset({"deepl"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=never_a_chunk,
+    follow=lambda: NoStream("deepl"),
+)

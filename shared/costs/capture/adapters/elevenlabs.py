@@ -1,0 +1,59 @@
+"""ElevenLabs: transcription by the second, speech and sounds by the character or credit.
+
+A transcription of several channels states its duration on top and again in each transcript: the one on top
+counts. Speech states its characters in a header alone, which ``with_raw_response`` shows.
+Sources: https://elevenlabs.io/docs/api-reference, and the types of ``elevenlabs`` 2.78, 2026-11-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..adapter import Adapter
+from ..captured import Captured
+from ..fields import Fields
+from ._media import NoStream, media_call, never_a_chunk, seconds_of
+
+_CHARACTERS = "character-cost"
+
+
+def _is_transcript(fields: Fields) -> bool:
+    whole = fields.has("transcription_id") and (fields.has("transcripts") or fields.has("words"))
+    return whole or fields.has("audio_duration_secs")
+
+
+def _recognises(fields: Fields) -> bool:
+    return _is_transcript(fields) or fields.header(_CHARACTERS) is not None
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    if _is_transcript(fields):
+        seconds = seconds_of(fields.get("audio_duration_secs"))
+        yield media_call(
+            "elevenlabs",
+            fields.text("model_id") or "",
+            "transcription",
+            {"audio_seconds": seconds},
+            "give audio_seconds to log_usage",
+            request_id=fields.text("transcription_id"),
+        )
+        return
+    yield media_call(
+        "elevenlabs",
+        "",
+        "speech",
+        {"characters": int(float(fields.header(_CHARACTERS) or 0))},
+        "give characters to log_usage",
+        request_id=fields.header("request-id"),
+    )
+
+
+ADAPTER = Adapter(
+    name="ElevenLabs",
+    knows="ElevenLabs (transcription, raw responses of speech)",
+    packages=frozenset({"elevenlabs"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=never_a_chunk,
+    follow=lambda: NoStream("elevenlabs"),
+)
