@@ -70,7 +70,7 @@ def _decode_embedded(media: Path) -> Iterator[bytes]:
     try:
         import miniaudio
     except ImportError:
-        raise StageFailed("reading recordings needs miniaudio: pip install 'cost-ledger[local]'") from None
+        raise StageFailed("reading recordings needs miniaudio: pip install '.[local]'") from None
     try:
         stream = miniaudio.stream_file(
             str(media), miniaudio.SampleFormat.SIGNED16, 1, SAMPLE_RATE, frames_to_read=_CHUNK_FRAMES

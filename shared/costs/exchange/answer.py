@@ -17,6 +17,9 @@ from .warehouse import Answer
 
 SHOWN: Final = 1_000
 """So many rows are laid out for people, which needs all of them in memory."""
+COUNTED: Final = 1_000_000
+"""So many rows beyond those are counted: a query may have no end."""
+
 _PIECE: Final = 500
 
 
@@ -24,17 +27,21 @@ def answer_report(answer: Answer) -> Report:
     """Return the first rows of a query's result as a table, and how many more there are."""
     rows = iter(answer.rows)
     first = list(islice(rows, SHOWN))
-    more = sum(1 for _ in rows)
+    more = sum(1 for _ in islice(rows, COUNTED))
+    endless = next(rows, None) is not None
     columns = tuple(
         Column(name, name, _kind([row[n] for row in first])) for n, name in enumerate(answer.columns)
     )
     table = Table("", columns, tuple(tuple(map(_shown, row)) for row in first), empty="no rows")
     count = len(first) + more
-    return Report(f"{count:,} row{'' if count == 1 else 's'}", tables=(table,), notes=tuple(_notes(more)))
+    title = f"{'more than ' if endless else ''}{count:,} row{'' if count == 1 else 's'}"
+    return Report(title, tables=(table,), notes=tuple(_notes(more, endless)))
 
 
-def _notes(more: int) -> Iterator[Note]:
-    if more:
+def _notes(more: int, endless: bool) -> Iterator[Note]:
+    if endless:
+        yield Note(f"More than {more:,} more, which are not counted; --format csv or --json has them all.")
+    elif more:
         yield Note(f"{more:,} more; --format csv or --json has them all.")
 
 

@@ -1,6 +1,6 @@
 """Entries in DuckDB, an embedded SQL engine (https://duckdb.org), for Parquet and for ``query``.
 
-DuckDB is an extra: ``pip install 'cost-ledger[warehouse]'``. Entries reach it through a private
+DuckDB is an extra: ``pip install '.[warehouse]'``. Entries reach it through a private
 file in a private directory, so that memory stays flat, and amounts are DECIMAL(18, 9) throughout.
 Times are UTC.
 """
@@ -60,7 +60,7 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConne
     try:
         import duckdb  # 100 ms, and an extra: only these commands pay for it
     except ImportError:
-        raise MissingExtra("DuckDB is needed here: pip install 'cost-ledger[warehouse]'") from None
+        raise MissingExtra("DuckDB is needed here: pip install '.[warehouse]'") from None
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "autoload_known_extensions": False,

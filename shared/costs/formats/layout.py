@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
-from ..reports.document import Column, Table
+from ..reports.document import Column, Ref, Table
 from .bars import bar
 from .canvas import Canvas
 from .values import places_for, show, tame
@@ -26,6 +26,11 @@ class _Lane(NamedTuple):
     cells: tuple[str, ...]
     percents: tuple[float, ...]
     width: int
+    paths: frozenset[int] = frozenset()
+
+    def is_path(self, number: int) -> bool:
+        """Return whether a cell is a path."""
+        return number in self.paths
 
     @property
     def is_text(self) -> bool:
@@ -41,7 +46,8 @@ class _Lane(NamedTuple):
     def lines(self, number: int, canvas: Canvas) -> list[str]:
         """Return the lines of a cell, each as wide as the lane."""
         cell = self.cells[number]
-        parts = wrap(cell, self.width) if self.column.wraps else [shorten(cell, self.width, canvas)]
+        cut = shorten_path if self.is_path(number) else shorten
+        parts = wrap(cell, self.width) if self.column.wraps else [cut(cell, self.width, canvas)]
         return [pad(part, self.width, right=not self.is_text) for part in parts or [""]]
 
 
@@ -101,7 +107,8 @@ def _lane(table: Table, index: int) -> _Lane:
     cells = tuple(show(value, column.kind, places) for value in values)
     is_share = column.kind == "share"
     percents = tuple(float(v or 0) for v in values[: len(table.rows)]) if is_share else ()
-    return _Lane(column, header, cells, percents, max(map(width_of, (header, *cells))))
+    paths = frozenset(n for n, value in enumerate(values) if isinstance(value, Ref) and value.thing == "path")
+    return _Lane(column, header, cells, percents, max(map(width_of, (header, *cells))), paths)
 
 
 def _fit(lanes: list[_Lane], width: int) -> _Page:
@@ -179,6 +186,20 @@ def shorten(text: str, width: int, canvas: Canvas) -> str:
     mark = "…" if canvas.unicode else "~"
     tail = (width - 1) // 2
     return _clip(text, width - 1 - tail) + mark + _clip(text[::-1], tail)[::-1]
+
+
+def shorten_path(text: str, width: int, canvas: Canvas) -> str:
+    """Return a path of at most ``width`` columns, its first folders left out where it is longer.
+
+    The last folder of a ledger is its job, which must be told from others.
+
+    >>> shorten_path("/home/ana/out/job-20261122-1-0001/cost_ledger.jsonl", 42, Canvas())
+    '…out/job-20261122-1-0001/cost_ledger.jsonl'
+    """
+    if width_of(text) <= width:
+        return text
+    mark = "…" if canvas.unicode else "~"
+    return mark + _clip(text[::-1], width - 1)[::-1]
 
 
 def _clip(text: str, width: int) -> str:

@@ -53,7 +53,7 @@ def _plugin(address: Address) -> NotifyBase | str:
     try:
         from apprise import Apprise, AppriseAsset  # half a second, and an extra: only the sender pays
     except ImportError:
-        raise MissingNotifyExtra("Apprise is needed here: pip install 'cost-ledger[notify]'") from None
+        raise MissingNotifyExtra("Apprise is needed here: pip install '.[notify]'") from None
     asset = AppriseAsset(
         app_id="cost-ledger",
         app_desc="AI cost alerts",

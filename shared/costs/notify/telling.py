@@ -71,7 +71,7 @@ def wake(storage: CostStorage) -> None:
     from importlib.util import find_spec
 
     if find_spec("apprise") is None:
-        log.warning("alerts are queued, but nothing sends them: pip install 'cost-ledger[notify]'")
+        log.warning("alerts are queued, but nothing sends them: pip install '.[notify]'")
         return
     command = [sys.executable, "-m", "shared.costs.notify", str(storage.root)]
     path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))

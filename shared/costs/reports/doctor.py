@@ -271,7 +271,7 @@ def _alerts(reader: Reader) -> Iterator[Finding]:
     if found.waiting:
         waits = plural(found.waiting, "alert waits", "alerts wait") + " to be sent"
         if find_spec("apprise") is None:
-            yield Finding("alerts", "wrong", waits, "pip install 'cost-ledger[notify]'")
+            yield Finding("alerts", "wrong", waits, "pip install '.[notify]'")
         else:
             yield Finding("alerts", "note", waits, "cost-dashboard notify send")
     elif not found.given_up:

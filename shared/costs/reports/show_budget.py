@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.forecast import Forecast
 from ..analysis.pace import Outlook, Pace, outlook
@@ -40,6 +40,9 @@ from .questions import Span, UserMonth
 from .reader import Reader
 from .spec import MONTH, USER, Spec
 
+if TYPE_CHECKING:
+    from ..budgets.port import HoldState
+
 
 class BudgetFacts(NamedTuple):
     """What the view needs to know.
@@ -48,7 +51,8 @@ class BudgetFacts(NamedTuple):
     user's monthly one, if there is one, and ``outlook`` is what the pace means for it. The pace's
     projection tells weekdays apart where ``by_weekday``.
     ``foreseen`` are the limits that are on course to be passed.
-    ``reserved`` is the sum of ``holds`` live reservations; ``unreserved_calls`` counts calls that
+    ``reserved`` is the sum of ``holds`` of calls on their way and of ``orphans``, whose process is gone;
+    ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
     """
@@ -64,6 +68,7 @@ class BudgetFacts(NamedTuple):
     foreseen: tuple[Crossing, ...] = ()
     reserved: Nanos = ZERO
     holds: int = 0
+    orphans: int = 0
     unreserved_calls: int = 0
     others: tuple[str, ...] = ()
     nearest: tuple[Spending, ...] = ()
@@ -98,7 +103,8 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         by_weekday=better is not None and better.by_weekday,
         foreseen=tuple(_foreseen(reader, limits, own, found)),
         reserved=reserved,
-        holds=holds,
+        holds=holds.total() - holds["orphaned"],
+        orphans=holds["orphaned"],
         unreserved_calls=_unreserved(reader, query, totals) if _blocks(own) else 0,
         others=() if totals.calls else others(reader, query),
         nearest=_nearest(reader, user_id, query) if reader.now in period else (),
@@ -144,15 +150,21 @@ def _blocks(spending: Spending | None) -> bool:
     return spending is not None and spending.limit.blocking
 
 
-def _held(reader: Reader, limits: tuple[Spending, ...], month: Spending | None) -> tuple[Nanos, int]:
-    """Return what is reserved against the month, and by how many holds. Only blocking limits have holds."""
+def _held(
+    reader: Reader, limits: tuple[Spending, ...], month: Spending | None
+) -> tuple[Nanos, Counter[HoldState]]:
+    """Return what is reserved against the month, and by how many holds of each state.
+
+    Only blocking limits have holds.
+    """
     if month is None or not any(map(_blocks, limits)):
-        return ZERO, 0
+        return ZERO, Counter()
     from ..budgets.deciding import counts_against  # 5 ms that few profiles need
 
     names = reader.catalogue_name
     mine = [held for held in reader.gate.holds() if counts_against(held.reservation, month.limit, names)]
-    return Nanos(sum(held.amount for held in mine)), len(mine)
+    states = Counter(held.reservation.state for held in mine)
+    return Nanos(sum(held.amount for held in mine)), states
 
 
 def _unreserved(reader: Reader, query: Query, totals: Totals) -> int:
@@ -199,10 +211,8 @@ def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     if month:
         note = "the limit is used up" if month.remaining <= 0 else ""
         yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
-    if facts.holds:
-        yield Figure(
-            "reserved", "Reserved", facts.reserved, note=plural(facts.holds, "live hold", "live holds")
-        )
+    if facts.holds or facts.orphans:
+        yield Figure("reserved", "Reserved", facts.reserved, note=", ".join(_states(facts)))
     if not facts.totals.cost:
         return
     yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
@@ -210,6 +220,14 @@ def _figures(facts: BudgetFacts) -> Iterator[Figure]:
         yield _projection(facts)
     if month and facts.outlook and pace.days_left:
         yield from _outlook(month, facts.outlook, pace)
+
+
+def _states(facts: BudgetFacts) -> Iterator[str]:
+    if facts.holds:
+        yield plural(facts.holds, "live hold", "live holds")
+    if facts.orphans:
+        orphans = plural(facts.orphans, "orphan", "orphans")
+        yield f"{orphans}: cost-dashboard reservations"
 
 
 def _over(pace: Pace) -> str:
@@ -309,6 +327,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "cut_per_day_usd": _usd(outlook.cut_per_day if outlook else None),
         "ahead_of_pace_usd": _usd(outlook.ahead if outlook else None),
         "live_reservations": facts.holds,
+        "orphaned_reservations": facts.orphans,
         "unreserved_calls": facts.unreserved_calls,
         "incomplete": len(facts.health.problems),
         "limits": [limit_row(spending) for spending in (*facts.spendings, *facts.nearest)],

@@ -215,10 +215,17 @@ def _figures(facts: VerifyFacts) -> Iterator[Figure]:
         count = sum(account.lines[kind] for account in facts.accounts)
         if count or kind == "entry":
             tone: Tone = "critical" if kind in DAMAGE else "plain"
-            yield Figure(kind, _WORDS[kind].capitalize(), count, "count", tone=tone)
+            note = _calls(facts, count) if kind == "entry" else ""
+            yield Figure(kind, _WORDS[kind].capitalize(), count, "count", note, tone=tone)
     if facts.prices:
         for outcome, count in sorted(facts.prices.outcomes.items()):
             yield Figure(f"prices_{outcome}", f"Charges: {outcome}", count, "count")
+
+
+def _calls(facts: VerifyFacts, entries: int) -> str:
+    """Say how many calls the entries are about, where that differs: corrections are entries, too."""
+    calls = sum(account.totals.calls for account in facts.accounts)
+    return "" if calls == entries else f"{plural(calls, 'call', 'calls')} and what corrects them"
 
 
 def _tables(facts: VerifyFacts) -> Iterator[Table]:

@@ -213,5 +213,13 @@ def test_a_long_query_can_be_interrupted(sql: str) -> None:
 
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'cost-ledger\[warehouse\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[warehouse\]'"):
         ask("SELECT 1", Listed([]), Context())
+
+
+def test_a_query_without_an_end_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.costs.exchange.answer.COUNTED", 5_000)
+    with warehouse.ask("SELECT * FROM range(1000000000000)", Listed([]), Context()) as answer:
+        report = answer_report(answer)
+    assert report.title == "more than 6,000 rows"
+    assert "not counted" in report.notes[0].text

@@ -155,7 +155,7 @@ def test_secrets_of_an_address_appear_nowhere(caplog: pytest.LogCaptureFixture) 
 
 def test_without_apprise_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(MissingNotifyExtra, match=r"pip install 'cost-ledger\[notify\]'"):
+    with pytest.raises(MissingNotifyExtra, match=r"pip install '\.\[notify\]'"):
         sent("json://127.0.0.1/x")
     assert send(Address("env:X", fault="is not set"), "", "", "info") == "is not set"
 

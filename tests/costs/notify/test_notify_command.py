@@ -85,9 +85,7 @@ def test_what_waits_is_shown_and_can_be_sent(
     assert _findings(capsys) == [("note", "1 alert waits to be sent", "cost-dashboard notify send")]
     with monkeypatch.context() as patch:
         patch.setattr("shared.costs.reports.doctor.find_spec", lambda _name: None)
-        assert _findings(capsys) == [
-            ("wrong", "1 alert waits to be sent", "pip install 'cost-ledger[notify]'")
-        ]
+        assert _findings(capsys) == [("wrong", "1 alert waits to be sent", "pip install '.[notify]'")]
     assert asked(capsys, "send") == (
         1,
         {

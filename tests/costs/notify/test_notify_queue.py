@@ -377,7 +377,7 @@ def test_without_apprise_the_notice_waits_and_the_log_says_so(
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1
-    assert "pip install 'cost-ledger[notify]'" in caplog.text
+    assert "pip install '.[notify]'" in caplog.text
 
 
 def test_a_sender_that_cannot_start_leaves_the_queue_and_the_stage_alone(

@@ -84,7 +84,7 @@ def open_chat(options: EngineOptions) -> AnthropicChat:
     try:
         import anthropic
     except ImportError:
-        raise Unavailable("pip install 'cost-ledger[providers]'") from None
+        raise Unavailable("pip install '.[providers]'") from None
     key = key_in(KEY_VARIABLE)
     client = anthropic.Anthropic(
         api_key=key, base_url=options.base_url, max_retries=RETRIES, timeout=TIMEOUT_SECONDS

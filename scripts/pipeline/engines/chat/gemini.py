@@ -76,7 +76,7 @@ def open_chat(options: EngineOptions) -> GeminiChat:
         from google import genai
         from google.genai import types
     except ImportError:
-        raise Unavailable("pip install 'cost-ledger[providers]'") from None
+        raise Unavailable("pip install '.[providers]'") from None
     key = key_in(KEY_VARIABLE)
     retry = types.HttpRetryOptions(
         attempts=RETRIES + 1, initial_delay=FIRST_PAUSE_SECONDS, jitter=FIRST_PAUSE_SECONDS

@@ -90,7 +90,7 @@ def open_client(options: EngineOptions) -> OpenAI:
     try:
         import openai
     except ImportError:
-        raise Unavailable("pip install 'cost-ledger[providers]'") from None
+        raise Unavailable("pip install '.[providers]'") from None
     key = os.environ.get(KEY_VARIABLE) or ("none" if options.base_url else None)
     if key is None:
         raise Unavailable(f"set {KEY_VARIABLE}, or name a server of your own with --base-url")

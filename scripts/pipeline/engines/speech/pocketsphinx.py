@@ -74,5 +74,5 @@ def open_engine(options: EngineOptions) -> Pocketsphinx:
     try:
         import pocketsphinx
     except ImportError:
-        raise Unavailable("pip install 'cost-ledger[local]'") from None
+        raise Unavailable("pip install '.[local]'") from None
     return Pocketsphinx(pocketsphinx)

@@ -75,5 +75,5 @@ def open_engine(options: EngineOptions) -> Extractive:
     try:
         import sumy  # noqa: F401 (only asked whether it is there; its parts are imported when used)
     except ImportError:
-        raise Unavailable("pip install 'cost-ledger[local]'") from None
+        raise Unavailable("pip install '.[local]'") from None
     return Extractive(options.sentences)

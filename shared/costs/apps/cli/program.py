@@ -135,6 +135,7 @@ _PACKAGES: Final = {
     "platformdirs": "platformdirs",
     "ruamel": "ruamel.yaml",
     "tabulate": "tabulate",
+    "tqdm": "tqdm",
     "yaml": "pyyaml",
 }
 """What commands import when they need it, and where it comes from."""

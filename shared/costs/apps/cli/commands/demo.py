@@ -59,7 +59,9 @@ def _report(sample: Sample, now: datetime) -> Report:
         title=f"A sample history in {sample.root}",
         figures=(
             Figure("jobs", "Jobs", len(sample.jobs), "count"),
-            Figure("entries", "Entries", sample.entries, "count"),
+            Figure(
+                "entries", "Entries", sample.entries, "count", "calls, corrections, one damaged on purpose"
+            ),
             Figure("cost", "Cost", sample.cost, "money"),
         ),
         notes=tuple(Note(line) for line in ("Try it:", *settings, *commands)),

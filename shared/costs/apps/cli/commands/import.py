@@ -17,8 +17,8 @@ from ....exchange.shelf import Shelf
 from ....exits import BAD_NEWS
 from ....periods import zone
 from ..app import App, dashboard_command
-from ..counting import counting
 from ..formatlist import with_formats
+from ..progress import progress_bar
 
 
 @dashboard_command(
@@ -53,7 +53,7 @@ def command(app: App, file: Path, *, dry_run: bool, **given: Any) -> int | None:
     then the exit code is 1.
     """
     source, workspace = _source(app, file, **given), app.workspace
-    with counting("rows") as progress:
+    with progress_bar("rows", None) as progress:
         shelf = Shelf(workspace.index)
         importer = Importer(source, workspace.storage, workspace.catalogue, shelf, dry_run, progress)
         tally = importer.run()

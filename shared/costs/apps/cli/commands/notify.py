@@ -28,7 +28,7 @@ def command(app: App, action: str, user: str | None) -> int:
     `test` sends one message to each address of the profile's `notify` and `notification_email` and
     says which were accepted; addresses themselves are not shown, since they can hold a password.
     `status` tells what waits in the queue and what was given up; `send` sends all that waits.
-    Needs Apprise: pip install 'cost-ledger[notify]'. The exit code is 1 where something was not sent.
+    Needs Apprise: pip install '.[notify]'. The exit code is 1 where something was not sent.
     """
     if action == "test":
         return _test(app, user or app.default_user)

@@ -13,8 +13,8 @@ from ....exchange.source import Indexed
 from ....exchange.warehouse import ask
 from ....rollup import Query
 from ..app import App, dashboard_command
-from ..counting import counting
 from ..exporting import told_incomplete
+from ..progress import progress_bar
 
 
 @dashboard_command(
@@ -31,14 +31,14 @@ def command(app: App, sql: str) -> int | None:
     columns are the ledger's fields (SELECT * FROM entries LIMIT 1 shows them); amounts are exact
     decimals in USD, times are in UTC. Nothing can be changed, and no file or network be reached.
     Text shows the first 1,000 rows; csv and json have all of them, however many. The exit code is 3 where
-    a ledger could not be read. Needs DuckDB: pip install 'cost-ledger[warehouse]'.
+    a ledger could not be read. Needs DuckDB: pip install '.[warehouse]'.
     """
     asked = sys.stdin.read() if sql == "-" else sql
     index = app.workspace.index
     index.catch_up_all()
     source, pieces = Indexed(index, Query()), PIECES.get(app.output.format_name)
     with ExitStack() as stack:
-        with counting("entries") as progress:
+        with progress_bar("entries", None) as progress:
             answer = stack.enter_context(ask(asked, source, Context(progress=progress)))
         if pieces is None:
             app.show(answer_report(answer))
