@@ -24,8 +24,8 @@ def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None
         return
     from tqdm import tqdm  # 45 ms that only a terminal pays for
 
-    width = shutil.get_terminal_size().columns  # 80 where a terminal does not say
-    with tqdm(desc=label, total=total, file=sys.stderr, leave=False, unit="", ncols=width) as bar:
+    columns, lines = shutil.get_terminal_size()  # 80 by 24 where a terminal does not say
+    with tqdm(desc=label, total=total, file=sys.stderr, leave=False, ncols=columns, nrows=lines) as bar:
 
         def show(done: int) -> None:
             bar.update(done - bar.n)
