@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from shared.costs.memory import Memory
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.genai import GenaiPrices
-from shared.costs.pricing.names import normalize_service, spellings, without_version
+from shared.costs.pricing.names import normalize_service, rule_of_service, spellings, without_version
 from shared.costs.pricing.offers import Quote
 from shared.costs.pricing.peers import DEV_PROVIDERS, Peer, PeerPrice, installed_peers, read_models_dev
 from shared.costs.pricing.rates import UNITS, Price, Rate, Rates
@@ -68,6 +68,36 @@ PAGES = {
 }
 
 
+SELLERS = TABLE.parent.parent / "sellers.json"
+
+RESELLERS = frozenset(
+    {"azure", "vertex", "aws", "openrouter", "github-copilot", "cursor", "databricks", "perplexity"}
+)
+"""Services that sell others' models: a maker's name for its model is not theirs."""
+
+
+HOSTS = frozenset(
+    {
+        "ovhcloud",
+        "cerebras",
+        "nebius",
+        "sambanova",
+        "novita",
+        "deepinfra",
+        "cloudflare",
+        "baseten",
+        "whisperx",
+    }
+    | {"quicksilverpro", "avian", "typesafe", "doubleword", "ideogram"}
+)
+MACHINES = frozenset({"modal", "huggingface", "lambda-labs", "runpod"})
+OPEN = re.compile(
+    r"(code|meta-)?(llama|gemma|qwen|bge|mixtral|phi|yi-|olmo|nemotron|falcon|dbrx|starcoder|gpt-oss|whisper"
+    r"|medlm|sd3|seedance|veo3|hailuo)"
+)
+"""Weights that anybody can run: who sells one of them says nothing about who ran it."""
+
+
 class Row(NamedTuple):
     """What the second table says about a model: its price, from when on, and which table that is."""
 
@@ -93,6 +123,10 @@ def main() -> int:
         return int(text != TARGET.read_text("utf-8"))
     TARGET.write_text(text, "utf-8")
     print(f"{len(table['models'])} models and {len(table['aliases'])} spellings written to {TARGET}")
+    alone = _sold_by_one(Catalogue.load(), litellm)
+    rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(service)}" for name, service in alone.items())
+    SELLERS.write_text(f"{{\n{rows}\n}}\n", "utf-8")
+    print(f"{len(alone)} names that one service alone sells written to {SELLERS}")
     return 0
 
 
@@ -246,6 +280,31 @@ def _usd(rates: Rates) -> dict[str, str]:
         part: rate for part, rate in rates.items() if part not in TOOLS and (rate.nanos or part != "output")
     }
     return {part: positive[part].usd_per(UNITS[part].per) for part in sorted(positive, key=order.index)}
+
+
+# --- names that say who sells them
+
+
+def _sold_by_one(catalogue: Catalogue, litellm: Peer) -> dict[str, str]:
+    """Return the names that one service alone sells, by name, where no rule of names says so; local engines too."""
+    sold: dict[str, set[str]] = {}
+    genai = catalogue.genai
+    listed = [prices.name for prices in genai.everything()] if genai else []
+    for full in (*listed, *catalogue.own.names(), *litellm.known):
+        service, _, name = full.lower().partition("/")
+        service = normalize_service(service)
+        if "/" not in name and "*" not in name and service not in RESELLERS | MACHINES and len(name) > 4:
+            sold.setdefault(name, set()).add(service)
+    engines = {name: "local" for name in catalogue.own.local_services if "-" in name or "." in name}
+    alone = {name: next(iter(services)) for name, services in sold.items() if len(services) == 1}
+    known = {name: service for name, service in alone.items() if _says_nothing(name) and service not in HOSTS}
+    return dict(sorted({**known, **engines}.items()))
+
+
+def _says_nothing(name: str) -> bool:
+    """Whether no rule of names tells who sells a model, and the name is not that of a kind of voice or page."""
+    own = name.endswith(("-versatile", "-instant", "-specdec", "-tool-use-preview"))
+    return rule_of_service(name) is None and (own or not OPEN.match(name)) and bool(re.search(r"[0-9]", name))
 
 
 # --- other spellings of what has a price

@@ -78,6 +78,8 @@ def cost_on(model: tuple[str, str], asked: Asked, prices: Catalogue) -> ModelCos
     by = found.priced_by
     if not found.parts and not quote.price.free:
         return ModelCost(by.model, None, "it bills other units than those that are known; give them as well")
+    if found.missing:
+        return ModelCost(by.model, None, f"it has no price for {', '.join(found.missing)}")
     return ModelCost(by.model, Nanos(found.total * asked.calls), unverified=by.unverified)
 
 

@@ -135,9 +135,12 @@ class Fee(NamedTuple):
     def added(self, price: Price) -> Price:
         """Return the price with these rates, where it has none of its own."""
         return price._replace(
-            rates={**self.rates, **price.rates},
-            above=tuple((size, {**self.rates, **rates}) for size, rates in price.above),
+            rates={**price.rates, **self._missing(price.rates)},
+            above=tuple((size, {**rates, **self._missing(rates)}) for size, rates in price.above),
         )
+
+    def _missing(self, rates: Rates) -> Rates:
+        return {part: rate for part, rate in self.rates.items() if part not in rates}
 
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:
@@ -221,6 +224,10 @@ class PriceBook:
         """Return the models of a class that are offered today."""
         retired = self.plain["retired"]
         return [name for name, of in self.plain["classes"].items() if of == kind and name not in retired]
+
+    def kinds(self) -> list[str]:
+        """Return the classes that there are, in order."""
+        return list(self.plain["references"])
 
     def reference(self, kind: str) -> Mapping[str, float] | None:
         """Return the usage by which models of a class are compared, or ``None`` for an unknown class."""

@@ -266,6 +266,17 @@ class Catalogue:
         users = self.overrides.members(kind) if self.overrides else []
         return list(dict.fromkeys([*users, *self.own.members(kind)]))
 
+    def offered(self, usage: Usage) -> list[str]:
+        """Return today's models of every class whose work is counted in what ``usage`` counts.
+
+        Nothing for a usage that no class is compared by.
+        """
+        counted = usage.counts().keys() - {"requests"}
+        books = [book for book in (self.overrides, self.own) if book is not None]
+        kinds = dict.fromkeys(kind for book in books for kind in book.kinds())
+        fitting = [kind for kind in kinds if (self.reference(kind) or {}).keys() == counted]
+        return list(dict.fromkeys(name for kind in fitting for name in self.members(kind)))
+
     def reference(self, kind: str) -> Mapping[str, float] | None:
         """Return the counts by which models of a class are compared; ``None`` for a user's own class."""
         return (self.overrides and self.overrides.reference(kind)) or self.own.reference(kind)

@@ -315,8 +315,11 @@ def spellings(service: str, name: str) -> Spellings:
     if service == "azure" and (match := _DATA_ZONE.fullmatch(text)):
         names.append(text)
         region, text = (match[1] if match[1] in {"eu", "us"} else "global"), match[2]
-    routed = _ROUTED.fullmatch(text) if service == "openrouter" else None
-    names.append(text := routed[1] if routed else text)
+    routed = _ROUTED.fullmatch(names[0]) if service == "openrouter" else None
+    if routed:
+        names += [routed[1], _without_path(routed[1])]
+        text = names[-1]
+    names.append(text)
     if match := _CONTEXT.fullmatch(text):
         names.append(text := match[1])
     if match := _FINE_TUNED.fullmatch(text):
@@ -402,12 +405,14 @@ def infer_service(model: str) -> str | None:
     >>> infer_service("gpt-4o-mini"), infer_service("sonnet"), infer_service("azure/gpt-4o")
     ('openai', 'anthropic', 'azure')
     """
-    if stated := service_in_name(model):
-        return stated
     name = normalize_model_name(model)
-    if maker := next((service for start, service in _BY_BEGINNING if name.startswith(start)), None):
-        return maker
-    return _sole_sellers().get(name) if name else None
+    stated = service_in_name(model) or rule_of_service(name)
+    return stated or (_sole_sellers().get(name) if name else None)
+
+
+def rule_of_service(name: str) -> str | None:
+    """Return the maker whose models' names begin like this one, or ``None`` when none do."""
+    return next((service for start, service in _BY_BEGINNING if name.startswith(start)), None)
 
 
 @cache

@@ -1,15 +1,16 @@
-"""The same work on several models, the cheapest first: those named, or all with a price for it.
+"""The same work on several models, the cheapest first: those named, or today's of the classes that do it.
 
-Whether they do the work as well is for you to judge.
+The models of your ledgers stand beside them. Whether they do the work as well is for you to judge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from ..analysis.estimates import ModelCost, compare
 from ..money import Nanos
+from ..rollup import Query
 from .common import plural
 from .document import Column, Note, Report, Table
 from .estimate import WORK, Given, Work, cost_data, work_data, work_of, work_subtitle
@@ -41,17 +42,26 @@ def comparison_facts(reader: Reader, asked: ComparisonQuestion) -> ComparisonFac
 
 
 def compared(reader: Reader, models: Sequence[str], work: Work) -> list[ModelCost]:
-    """Return what the work costs on these models, or on all that are known and have a price for it.
+    """Return what the work costs on these models, or on those that are offered for such work today.
 
-    Free models of a service are left out of all: free of charge, they would seem to do any work.
+    The models in use are among the latter. Free models of a service are left out: free of charge, they
+    would seem to do any work.
     """
     catalogue = reader.catalogue
     if models:
         return compare(map(named_model, models), work.asked, catalogue)
-    found = compare(map(named_model, catalogue.models()), work.asked, catalogue)
+    offered = catalogue.offered(work.asked.usage) or catalogue.models()
+    used = {str(model) for model in _in_use(reader)}
+    found = compare(map(named_model, dict.fromkeys([*offered, *sorted(used)])), work.asked, catalogue)
     return [
         one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
     ]
+
+
+def _in_use(reader: Reader) -> Iterator[str]:
+    """Yield the models that the ledgers have, under the catalogue's names."""
+    for group in reader.index.groups(("service", "model"), Query()):
+        yield reader.catalogue.name(str(group.key[0]), str(group.key[1]))
 
 
 def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:

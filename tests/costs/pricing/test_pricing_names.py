@@ -12,6 +12,7 @@ from shared.costs.pricing.names import (
     normalize_model_name,
     normalize_service,
     service_in_name,
+    spellings,
     without_version,
 )
 
@@ -119,3 +120,101 @@ def test_normalising_any_text_works_and_stands_still(name: str) -> None:
     once = normalize_model_name(name)
     assert normalize_model_name(once) == once or "/" in once
     assert normalize_service(normalize_service(name)) == normalize_service(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("llama-3.3-70b-versatile", "groq"),
+        ("kimi-k3", "moonshotai"),
+        ("glm-5.3", "zai"),
+        ("MiniMax-M2.5", "minimax"),
+        ("nova-3", "deepgram"),
+        ("scribe_v1", "elevenlabs"),
+        ("jamba-large-1.7", "ai21"),
+        ("codex-mini-latest", "openai"),
+        ("mlx-whisper", "local"),
+        ("faster-whisper", "local"),
+        # Weights that anybody can run, and names that several sell.
+        ("large-v3", None),
+        ("gemma-3-27b-it", None),
+        ("qwen3-32b", None),
+    ],
+)
+def test_who_alone_sells_a_name(name: str, expected: str | None) -> None:
+    assert infer_service(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "among", "region"),
+    [
+        (
+            "aws",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/eu.amazon.nova-pro-v1:0",
+            "eu.amazon.nova-pro-v1:0",
+            "us-east-1",
+        ),
+        (
+            "aws",
+            "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/x.y-v1:0",
+            "x.y-v1:0",
+            "us-gov-west-1",
+        ),
+        (
+            "aws",
+            "bedrock/invoke/us-west-2/meta.llama3-8b-instruct-v1:0",
+            "meta.llama3-8b-instruct-v1:0",
+            "us-west-2",
+        ),
+        ("aws", "anthropic.claude-3-haiku-20240307-v1:0:48k", "anthropic.claude-3-haiku-20240307-v1:0", None),
+        (
+            "aws",
+            "arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2c3",
+            "arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2c3",
+            None,
+        ),
+        ("azure", "azure/eu/gpt-4.1", "gpt-4.1", "eu"),
+        ("azure", "global-standard/gpt-4o-mini", "gpt-4o-mini", "global"),
+        ("azure", "azure_ai/Claude-Sonnet-4-5", "claude-sonnet-4-5", None),
+        (
+            "vertex",
+            "projects/p/locations/europe-west1/publishers/anthropic/models/claude-opus-5",
+            "claude-opus-5",
+            "europe-west1",
+        ),
+        ("vertex", "publishers/meta/models/llama-3.3-70b-instruct-maas", "llama-3.3-70b-instruct-maas", None),
+        ("anthropic", "claude-sonnet-4-5-20250929[1m]", "claude-sonnet-4-5-20250929", None),
+        ("anthropic", "claude-opus-4.5", "claude-opus-4-5", None),
+        ("anthropic", "claude-4-5-sonnet", "claude-sonnet-4-5", None),
+        ("anthropic", "claude-sonnet-3.7", "claude-3-7-sonnet", None),
+        ("openai", "text-embedding-ada-002:v2", "text-embedding-ada-002", None),
+        ("openai", "ft:gpt-4.1-mini-2025-04-14:acme::Abc123", "ft:gpt-4.1-mini-2025-04-14", None),
+        ("openrouter", "openai/gpt-4o:nitro", "openai/gpt-4o", None),
+        ("openrouter", "anthropic/claude-sonnet-4.5:online", "anthropic/claude-sonnet-4.5", None),
+        ("deepgram", "general-nova-3", "nova-3", None),
+        ("deepgram", "2-phonecall-nova", "nova-2-phonecall", None),
+        ("fireworks", "deepseek-v3p1", "accounts/fireworks/models/deepseek-v3p1", None),
+    ],
+)
+def test_names_as_they_are_written(service: str, name: str, among: str, region: str | None) -> None:
+    found = spellings(service, name)
+    assert among in found.names
+    assert found.region == region
+
+
+def test_a_router_that_picks_the_host_leaves_doubt() -> None:
+    assert spellings("openrouter", "openai/gpt-4o:floor").routed
+    assert not spellings("openrouter", "openai/gpt-4o").routed
+    assert not spellings("openrouter", "deepseek/deepseek-r1:free").routed
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        ("anthropic", "claude-sonnet-4-5-my-finetune"),
+        ("aws", "arn:aws:bedrock:us-east-1:1:custom-model/amazon.nova-pro-v1:0/abc"),
+        ("openai", "gpt-4o-acme"),
+    ],
+)
+def test_what_is_another_model_stays_one(service: str, name: str) -> None:
+    assert spellings(service, name).names == (name,)
