@@ -286,7 +286,7 @@ def _usd(rates: Rates) -> dict[str, str]:
 
 
 def _sold_by_one(catalogue: Catalogue, litellm: Peer) -> dict[str, str]:
-    """Return the names that one service alone sells, by name, where no rule of names says so; local engines too."""
+    """Return the names that one service alone sells, where no rule of names tells; local engines too."""
     sold: dict[str, set[str]] = {}
     genai = catalogue.genai
     listed = [prices.name for prices in genai.everything()] if genai else []
@@ -302,7 +302,7 @@ def _sold_by_one(catalogue: Catalogue, litellm: Peer) -> dict[str, str]:
 
 
 def _says_nothing(name: str) -> bool:
-    """Whether no rule of names tells who sells a model, and the name is not that of a kind of voice or page."""
+    """Whether no rule of names tells who sells a model, and its weights are not anybody's to run."""
     own = name.endswith(("-versatile", "-instant", "-specdec", "-tool-use-preview"))
     return rule_of_service(name) is None and (own or not OPEN.match(name)) and bool(re.search(r"[0-9]", name))
 

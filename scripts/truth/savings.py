@@ -57,7 +57,7 @@ def _otherwise(change: Change, call: Entry) -> int | None:
 
 def _priced(call: Entry, service: str, model: str, usage: Usage, tier: str | None) -> int | None:
     charge = CATALOGUE.charge(service, model, usage, call.timestamp, tier)
-    return charge.total if isinstance(charge, Charge) else None
+    return charge.total if isinstance(charge, Charge) and not charge.missing else None
 
 
 def _in_pieces(call: Entry) -> int | None:

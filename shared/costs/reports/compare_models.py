@@ -52,7 +52,8 @@ def compared(reader: Reader, models: Sequence[str], work: Work) -> list[ModelCos
         return compare(map(named_model, models), work.asked, catalogue)
     offered = catalogue.offered(work.asked.usage) or catalogue.models()
     used = {str(model) for model in _in_use(reader)}
-    found = compare(map(named_model, dict.fromkeys([*offered, *sorted(used)])), work.asked, catalogue)
+    names = dict.fromkeys([*offered, *sorted(used), "local/*"])
+    found = compare(map(named_model, names), work.asked, catalogue)
     return [
         one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
     ]

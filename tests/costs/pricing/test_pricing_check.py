@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -142,8 +142,10 @@ def test_installed_tables_are_read_without_importing(tmp_path: Path, monkeypatch
 
 
 def test_old_sources(tmp_path: Path) -> None:
-    assert list(stale(OWN, NOW + timedelta(days=90))) == []
-    (finding,) = stale(OWN, NOW + timedelta(days=91))
+    assert OWN.own.checked is not None
+    looked = datetime.combine(OWN.own.checked, time(12), tzinfo=UTC)
+    assert list(stale(OWN, looked + timedelta(days=90))) == []
+    (finding,) = stale(OWN, looked + timedelta(days=91))
     assert finding.name == "the project's catalogue"
     assert "91 days ago" in finding.text
     path = tmp_path / "prices.yaml"

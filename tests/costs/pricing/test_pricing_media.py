@@ -1,6 +1,6 @@
 """What media services charge: usage in, USD out, computed by hand from the providers' price lists.
 
-A row is the service and model as a call names them, what it used, the tier, and the amount with its arithmetic.
+A row is the service and model as a call names them, what it used, the tier, and the amount.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def test_images_video_search_units_and_machines(
 
 
 def test_sixty_services_and_models_and_more_have_a_price_of_their_own() -> None:
-    rows = [(row[0], row[1]) for row in (*SPEECH_TO_TEXT, *CHARACTERS, *PAGES, *OTHERS)]
+    rows = [(str(row[0]), str(row[1])) for row in (*SPEECH_TO_TEXT, *CHARACTERS, *PAGES, *OTHERS)]
     assert len({OWN.name(service, model) for service, model in rows}) > 100
 
 
