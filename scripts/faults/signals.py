@@ -68,7 +68,7 @@ class Run:
     stuck: int = 0
     raised: list[str] = field(default_factory=list)
     open_transactions: int = 0
-    descriptors: int = 0
+    descriptors: list[str] = field(default_factory=list)
 
 
 class Storm:
@@ -186,9 +186,14 @@ class Storm:
         self.run.acknowledged.add(10**9)
 
 
-def descriptors() -> int:
-    """Return how many descriptors this process has."""
-    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+def descriptors() -> Counter[str]:
+    """Return what the descriptors of this process lead to, where that can be asked."""
+    found = Counter[str]()
+    with contextlib.suppress(FileNotFoundError):
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found[os.readlink(f"/proc/self/fd/{fd}")] += 1
+    return found
 
 
 def storm(place: Place, profile: Path, seed: int, interrupts: int, threaded: bool) -> Run:
@@ -214,7 +219,7 @@ def storm(place: Place, profile: Path, seed: int, interrupts: int, threaded: boo
     one.tracker.close()
     del one
     gc.collect()
-    run.descriptors = max(0, descriptors() - before)
+    run.descriptors = sorted((descriptors() - before).elements())
     return run
 
 
@@ -249,7 +254,7 @@ def judge(place: Place, profile: Path, run: Run, faults: Counter[str], examples:
 
     fault("stuck", run.stuck)
     fault("open transactions", run.open_transactions)
-    fault("descriptors left", run.descriptors)
+    fault("descriptors left", len(run.descriptors), [Path(name).name for name in run.descriptors])
     fault("raised", len(run.raised), run.raised[:3])
     fault("live holds", live_holds(place.home, profile)[0])
     said = month(place.home, profile)  # it drains what waits
