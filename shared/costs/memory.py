@@ -8,6 +8,7 @@ be recomputed with the very prices that made it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 from zlib import crc32
 
 from .platform import secure_directory
+from .small_file import opened
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
 _FORMAT = 3  # raised when the plain form of what is remembered changes, or the rules it is read by
@@ -80,16 +82,17 @@ def _read(path: Path) -> bytes:
         | getattr(os, "O_NONBLOCK", 0)
         | getattr(os, "O_CLOEXEC", 0)
     )
-    with open(os.open(path, flags), "rb") as file:
-        return file.read(_MAX_BYTES)
+    with opened(path, flags, "rb") as file:
+        return file.read(_MAX_BYTES) or b""
 
 
 def _replace(path: Path, content: bytes) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        with open(os.open(scratch, flags, 0o600), "wb") as file:
-            file.write(content)
+        with opened(scratch, flags, "wb") as file:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(scratch))
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

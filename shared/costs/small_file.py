@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -22,14 +23,24 @@ def read(path: Path, refuse: type[FileRefused] = FileRefused) -> bytes:
     # Not blocking, so that a pipe at this path cannot hang the caller.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        descriptor = os.open(path, flags)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with opened(path, flags, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise refuse(Place(path), "this is no regular file", "name a YAML file")
-            return file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1) or b""
     except OSError as error:
         fault = f"the file cannot be read ({error.strerror})"
         raise refuse(Place(path), fault, "check its path and permissions") from None
+
+
+def opened(path: Path, flags: int, mode: str) -> io.FileIO:
+    """Open a file, in one step from the system call to the object that closes it: no interrupt comes between.
+
+    Raises:
+        OSError: it cannot be opened.
+
+    """
+    [file] = map(io.FileIO, map(os.open, (path,), (flags,), (0o600,)), (mode,))
+    return file
 
 
 _edits = 0
