@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
-from io import StringIO
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import Place, PriceFileError
 from ..small_file import read
 from ..yaml_strict import parse
+from ..yaml_strict.splice import flow, prepend, put
 from .book import PriceBook
 from .rates import PriceList
 from .reading import read_book
@@ -37,37 +37,40 @@ def merged_file(path: Path, target: Path) -> str:
         PriceFileError: one of the files does not follow the format, ``path`` has another price than
             ``target`` for the same model and date, or something that cannot be added.
     """
-    from ruamel.yaml import YAML  # keeps comments; only this command pays for it
-
     new = file_prices(path)
     old = file_prices(target) if target.exists() else {}
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 110
-    data = (yaml.load(target.read_text("utf-8")) if target.exists() else None) or {}
-    source = YAML().load(path.read_text("utf-8"))
+    text = target.read_text("utf-8") if target.exists() else ""
+    source = _loaded(path.read_text("utf-8"))
     _refuse_others(path, source)
-    data["models"] = data.get("models") or {}
     for key, model in (source.get("models") or {}).items():
         name = key.strip().lower()
         if name in old:
             _refuse_conflict(path, name, old[name], new[name])
-        _add(data["models"], key, model, old.get(name))
-    text = StringIO()
-    yaml.dump(data, text)
-    _refuse_left_out(path, new, _book(target, text.getvalue().encode()))
-    return text.getvalue()
+        text = _added(text, key, model, old.get(name))
+    _refuse_left_out(path, new, _book(target, text.encode()))
+    return text
 
 
-def _add(models: Any, key: str, model: Any, old: PriceList | None) -> None:
-    """Add a model to ``models`` as they stand in the file; of one that is there, the prices of new dates."""
+def _loaded(text: str) -> dict[str, Any]:
+    """Return YAML as maps, lists and texts: a rate stays as it is written."""
+    import yaml
+
+    return yaml.load(text, yaml.BaseLoader) or {}  # noqa: S506  # texts alone
+
+
+def _added(text: str, key: str, model: Any, old: PriceList | None) -> str:
+    """Return the text with a model added; to one that is there, the prices of new dates."""
     if old is None:
-        models[key] = model
-        return
+        return put(text, ("models", key), flow(model))
     known = {price.since for price in old.prices}
     added = [price for price in _listed(model) if _since(price) not in known]
-    current = next(k for k in models if k.strip().lower() == key.strip().lower())
-    models[current] = _as_list(models[current], added)
+    if not added:
+        return text
+    models = _loaded(text)["models"]
+    current = next(each for each in models if each.strip().lower() == key.strip().lower())
+    if "prices" in models[current]:
+        return prepend(text, ("models", current, "prices"), map(flow, added))
+    return put(text, ("models", current), flow(_as_list(models[current], added)))
 
 
 def _book(path: Path, content: bytes) -> PriceBook:
@@ -121,15 +124,10 @@ def _listed(model: Any) -> list[Any]:
 
 def _since(price: Any) -> datetime | None:
     since = price.get("since")
-    return datetime.combine(since, time.min, tzinfo=UTC) if since is not None else None
+    return datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
 
 
 def _as_list(model: Any, added: list[Any]) -> Any:
-    if not added:
-        return model
-    if "prices" in model:
-        model["prices"][:0] = added
-        return model
     outer = {key: model[key] for key in _OF_THE_MODEL if key in model}
     inner = {key: value for key, value in model.items() if key not in outer}
     return {**outer, "prices": [*added, inner]}

@@ -28,8 +28,8 @@ from ..money import Nanos, json_number
 from ..platform import close, create_secure, sync, sync_directory
 from ..small_file import note_edit
 from ..yaml_strict import Node, Scalar, load, parse
+from ..yaml_strict.splice import put, scalar
 from .reading import BUDGET_KEYS, parse_profile
-from .splice import put, scalar
 from .template import template
 from .types import BudgetChanges, Profile
 

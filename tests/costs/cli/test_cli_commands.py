@@ -17,7 +17,7 @@ from shared.costs.apps.cli.app import DashboardCommand
 from shared.costs.apps.cli.program import cli
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
-HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "ruamel", "tempfile"}
+HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "tqdm", "tempfile"}
 COMMANDS = cli.list_commands(click.Context(cli))
 
 

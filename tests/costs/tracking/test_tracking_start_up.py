@@ -30,7 +30,6 @@ HEAVY = {
     "msgspec",
     "platformdirs",
     "pydantic",
-    "ruamel",
     "subprocess",
     "tabulate",
     "tempfile",

@@ -133,7 +133,6 @@ _PACKAGES: Final = {
     "genai_prices": "genai-prices",
     "jinja2": "jinja2",
     "platformdirs": "platformdirs",
-    "ruamel": "ruamel.yaml",
     "tabulate": "tabulate",
     "tqdm": "tqdm",
     "yaml": "pyyaml",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 Node = Any
@@ -24,6 +24,7 @@ STEP: Final = "  "
 
 # Words that need no quotes whatever a YAML reader takes for numbers, dates or truth.
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*", re.ASCII)
+_LITERAL: Final = re.compile(r"-?\d[\d_]*(\.\d+)?|\d{4}-\d\d-\d\d|true|false|null", re.ASCII)
 _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
@@ -36,6 +37,34 @@ def scalar(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return json.dumps(text, ensure_ascii=False)
+
+
+def flow(value: Any) -> str:
+    """Return maps, lists and texts as YAML on one line; numbers, dates and truths stand as they were written.
+
+    >>> flow({"since": "2026-11-22", "source": "a: b", "tiers": ["batch"]})
+    '{since: 2026-11-22, source: "a: b", tiers: [batch]}'
+    """
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{scalar(key)}: {flow(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(flow, value))}]"
+    return value if _LITERAL.fullmatch(value) else scalar(value)
+
+
+def prepend(text: str, place: Sequence[str], values: Iterable[str]) -> str:
+    """Return the YAML ``text`` with ``values``, written in YAML, before the first of the list at ``place``."""
+    top = _composed(text)
+    node, depth = _deepest(top, place) if top is not None else (None, 0)
+    if node is None or depth < len(place) or node.id != "sequence" or not node.value:
+        return put(text, place, f"[{', '.join(values)}]")
+    start = int(node.value[0].start_mark.index)
+    if node.flow_style:
+        return text[:start] + "".join(f"{value}, " for value in values) + text[start:]
+    begin = text.rindex("-", 0, start)
+    indent = text[text.rfind("\n", 0, begin) + 1 : begin]
+    lines = "".join(f"- {value}{_newline(text)}{indent}" for value in values)
+    return text[:begin] + lines + text[begin:]
 
 
 def put(text: str, place: Sequence[str], value: str) -> str:
