@@ -106,14 +106,24 @@ class SecureFile(io.FileIO):
 _files: Final[WeakSet[SecureFile]] = WeakSet()
 
 
-def open_file(path: Path, *, write: bool = False, append: bool = False, create: bool = False) -> SecureFile:
-    """As :func:`open_secure`, for a file that no exception can leave open: also not a signal handler's."""
+def open_file(
+    path: Path,
+    *,
+    write: bool = False,
+    append: bool = False,
+    create: bool = False,
+    kind: type[SecureFile] = SecureFile,
+) -> SecureFile:
+    """As :func:`open_secure`, for a file that no exception can leave open: also not a signal handler's.
+
+    ``kind`` is the class of the object.
+    """
     if not (write or append):
         require_ours(path, os.lstat(path))  # opening a directory for reading would work, and go no further
     flags = _ALWAYS | (os.O_RDWR if write or append else os.O_RDONLY)
     flags |= os.O_APPEND if append else 0
     flags |= os.O_CREAT if create else 0
-    return _opened_file(path, flags, fresh=create)
+    return _opened_file(path, flags, fresh=create, kind=kind)
 
 
 def create_file(path: Path) -> SecureFile:
@@ -121,12 +131,12 @@ def create_file(path: Path) -> SecureFile:
     return _opened_file(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
 
 
-def _opened_file(path: Path, flags: int, *, fresh: bool) -> SecureFile:
+def _opened_file(path: Path, flags: int, *, fresh: bool, kind: type[SecureFile] = SecureFile) -> SecureFile:
     mode = "rb+" if flags & os.O_RDWR else "rb"
     try:
         # One step from the system call to the object, in C code: no signal handler can run in between, and
         # nobody would know of the descriptor if one raised an exception there.
-        [file] = map(SecureFile, map(os.open, (path,), (flags,), (FILE_MODE,)), (mode,))
+        [file] = map(kind, map(os.open, (path,), (flags,), (FILE_MODE,)), (mode,))
     except OSError as error:
         if error.errno in _UNSAFE_ERRNOS:
             raise UnsafePath(f"{path}: is not a regular file ({error.strerror})") from error

@@ -18,7 +18,7 @@ from ..patience import allowed
 from ..storage import CostStorage
 from . import spool
 from .spool import Waiting
-from .writer import append, close
+from .writer import append
 
 DRAIN_S: Final = 0.03
 """How long one run may take, in seconds."""
@@ -130,13 +130,11 @@ class Drain:
         """Bring the lines of one group into their ledger until that fails; return whether any got there."""
         progress = False
         lines, number = self._read(names), 1  # one alone shows whether the ledger can be written
-        ledgers = set[Path]()
         while together := list(islice(lines, number)):
             number = TOGETHER
             ledger = together[0].ledger
             if any(line.ledger != ledger for line in together):  # two ledgers of one checksum
                 together = [line for line in together if line.ledger == ledger]
-            ledgers.add(ledger)
             try:
                 announce(ledger)
                 append(ledger, b"".join(line.line for line in together), 0.0)
@@ -149,8 +147,6 @@ class Drain:
             progress = True
             if time.monotonic() > deadline:
                 break
-        for ledger in ledgers:
-            close(ledger)  # it may lie on a disk that this process has nothing else to do with
         return progress
 
     def _read(self, names: Iterable[str]) -> Iterator[Waiting]:

@@ -54,11 +54,8 @@ def lines(ledger: Path, start: int = 0) -> Iterator[Line]:
         OSError: it cannot be opened or read.
 
     """
-    fd = platform.open_secure(ledger)
-    try:
-        yield from split(fd, start)
-    finally:
-        platform.close(fd)
+    with platform.open_file(ledger) as file:
+        yield from split(file.fileno(), start)
 
 
 def read_at(location: Location) -> Entry:
@@ -69,11 +66,8 @@ def read_at(location: Location) -> Entry:
         OSError: the ledger cannot be opened or read.
 
     """
-    fd = platform.open_secure(location.ledger)
-    try:
-        return decode(line_at(fd, location.offset))
-    finally:
-        platform.close(fd)
+    with platform.open_file(location.ledger) as file:
+        return decode(line_at(file.fileno(), location.offset))
 
 
 def _content(ledger: Path, line: Line) -> Entry | LedgerProblem:

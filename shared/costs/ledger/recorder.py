@@ -71,7 +71,7 @@ class Recorder:
         self._memory_of = 0
         self._locked_until: dict[Path, float] = {}
         self._spooled: set[Path] = set()
-        self._ledgers: set[Path] = set()
+        self._kept: writer.Kept = {}
         self.degraded = 0
         """How many lines of this process could not go straight into their ledgers."""
 
@@ -92,9 +92,8 @@ class Recorder:
         An exception that comes from a signal handler meanwhile goes on to the caller, once the line is
         kept.
         """
-        self._ledgers.add(ledger)
         try:
-            place = append(ledger, line, self._timeout(ledger))
+            place = append(ledger, line, self._timeout(ledger), self._kept)
         except OSError as fault:
             if isinstance(fault, LockTimeout):
                 self._locked_until[ledger] = time.monotonic() + LOCKED_S
@@ -122,8 +121,7 @@ class Recorder:
         """
         self._write_memory(math.inf)
         self._write_waiting()
-        while self._ledgers:
-            writer.close(self._ledgers.pop())
+        writer.close(self._kept)
 
     def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: BaseException) -> Recorded:
         self.degraded += 1
@@ -172,7 +170,6 @@ class Recorder:
         """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
         try:
             self._announce(one.ledger)
-            self._ledgers.add(one.ledger)
             append(one.ledger, one.line, 0.0)
         except OSError:
             try:

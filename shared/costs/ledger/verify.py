@@ -142,11 +142,8 @@ def _settled(ledger: Path) -> Iterator[Line]:
 
 def _tail(ledger: Path, offset: int) -> list[Line]:
     """Return what the end is while nobody writes; nothing when a writer keeps the lock."""
-    fd = platform.open_secure(ledger)
-    try:
-        return list(lines(ledger, offset)) if platform.lock(fd, WRITER_S) else []
-    finally:
-        platform.close(fd)
+    with platform.open_file(ledger) as file:
+        return list(lines(ledger, offset)) if platform.lock(file.fileno(), WRITER_S) else []
 
 
 def _settled_size(ledger: Path, before: int, end: int) -> int:

@@ -4,9 +4,9 @@ Under the lock of the ledger's own descriptor: heal what a killed writer left, a
 follows when the lock is given up: with eight writers that is several times as many lines a second.
 Nothing that another process wrote is ever cut off or changed.
 
-A process keeps the ledgers that it wrote to last open, some of them: opening, checking and closing one
-takes as long as writing to it. Threads share the descriptor, so each has a lock between them too; that
-one is held for the write alone, never while another process is waited for.
+Whoever appends often keeps its ledger open: opening, checking and closing one takes as long as writing
+to it. A process keeps a few of them, however many wish to. Threads share the descriptor, so there is a
+lock between them too; it is held for the write alone, never while another process is waited for.
 
 An exception may come at any instruction, from a signal handler. What must not be left half done is
 therefore either done by one call of C code or found and mended by the next writer.
@@ -16,7 +16,6 @@ therefore either done by one call of C code or found and mended by the next writ
 >>> ledger = Path(folder.name) / "job-1" / "cost_ledger.jsonl"
 >>> append(ledger, b"one\n", 2.0), append(ledger, b"two\n", 2.0)
 (Appended(offset=0, length=4), Appended(offset=4, length=4))
->>> close(ledger)
 >>> folder.cleanup()
 """
 
@@ -29,6 +28,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from .. import platform
 from .places import Appended
@@ -44,13 +44,15 @@ class LockTimeout(OSError):
         super().__init__(errno.EAGAIN, f"another process keeps it locked for {waited_s:g} s", str(ledger))
 
 
-def append(ledger: Path, data: bytes, timeout_s: float) -> Appended:
+def append(ledger: Path, data: bytes, timeout_s: float, kept: Kept | None = None) -> Appended:
     """Append whole lines and return where they stand, once they are on the disk.
 
     Args:
         ledger: the file; it and its directory are made where they are missing.
         data: one or more lines, each with its newline.
         timeout_s: how long to wait for other writers, in seconds.
+        kept: where the caller keeps its ledgers open; it gives the same to every call, and in the end to
+            :func:`close`. What is not kept is closed before this returns.
 
     Raises:
         LockTimeout: the ledger stayed locked; nothing was written.
@@ -61,7 +63,7 @@ def append(ledger: Path, data: bytes, timeout_s: float) -> Appended:
     """
     wait = None
     while True:
-        opened = _opened(ledger)
+        opened = _opened(ledger, kept)
         try:
             start = opened.write(ledger, data)
             if start is not None:
@@ -78,9 +80,17 @@ def append(ledger: Path, data: bytes, timeout_s: float) -> Appended:
             raise LockTimeout(ledger, timeout_s)
 
 
-def close(ledger: Path) -> None:
-    """Close a ledger that is kept open, so that nobody finds it in use. The next append opens it again."""
-    _forget(str(ledger))
+def close(kept: Kept) -> None:
+    """Close the ledgers that a caller keeps open, so that nobody finds them in use."""
+    while kept:
+        _forget(kept.popitem()[0])
+
+
+class _File(platform.SecureFile):
+    """A file that nobody closes who keeps it: a tracker that is dropped."""
+
+    def __del__(self) -> None:
+        self.close()  # without the warning about files that were not
 
 
 class _Open:
@@ -90,7 +100,7 @@ class _Open:
     kept any more.
     """
 
-    __slots__ = ("_is_kept", "_lock", "_users", "file", "is_replaced")
+    __slots__ = ("__weakref__", "_is_kept", "_lock", "_users", "file", "is_replaced")
 
     def __init__(self, file: platform.SecureFile) -> None:
         self.file = file
@@ -101,8 +111,10 @@ class _Open:
 
     def enter(self) -> bool:
         """Begin to use it, until :meth:`leave`; ``False`` when it is closed already."""
+        if self.file.closed:  # in a forked child it is, and the lock may be that of a thread it does not have
+            return False
         with self._lock:
-            if self.file.closed:
+            if self.file.closed or not self._is_kept:
                 return False
             self._users += 1
             return True
@@ -151,12 +163,19 @@ class _Open:
                 platform.change_lock(fd, platform.UNLOCKED)
 
 
-_kept: dict[str, _Open] = {}
+Kept = dict[str, _Open]
+"""The ledgers that somebody keeps open, by path."""
+
+_kept: Final[WeakValueDictionary[str, _Open]] = WeakValueDictionary()
+"""Those of all the process; they are open for as long as somebody keeps them."""
 
 
-def _opened(ledger: Path) -> _Open:
+def _opened(ledger: Path, kept: Kept | None) -> _Open:
     """Return a ledger that is open, be it from before, to be used until its ``leave``."""
     key = str(ledger)
+    mine = kept.get(key) if kept else None
+    if mine is not None and not mine.is_replaced and mine.enter():
+        return mine
     while True:
         opened = _kept.get(key)
         if opened is None:
@@ -167,17 +186,19 @@ def _opened(ledger: Path) -> _Open:
         if not opened.is_replaced and opened.enter():
             break
         _forget(key)
-    while len(_kept) > KEPT_OPEN:
-        _forget(next(iter(_kept)))
+    if kept is not None and KEPT_OPEN:
+        kept[key] = opened
+    while len(_kept) > max(KEPT_OPEN, 1):
+        _forget(next(iter(_kept.keys())))
     return opened
 
 
 def _open_file(ledger: Path) -> platform.SecureFile:
     try:
-        return platform.open_file(ledger, append=True, create=True)
+        return platform.open_file(ledger, append=True, create=True, kind=_File)
     except FileNotFoundError:
         platform.secure_directory(ledger.parent)
-        return platform.open_file(ledger, append=True, create=True)
+        return platform.open_file(ledger, append=True, create=True, kind=_File)
 
 
 def _forget(key: str) -> None:

@@ -25,7 +25,7 @@ from typing import Final
 
 from ..errors import Place, ProfileError, StorageUnavailable
 from ..money import Nanos, json_number
-from ..platform import close, create_secure, sync, sync_directory
+from ..platform import create_file, sync, sync_directory
 from ..small_file import note_edit
 from ..yaml_strict import Node, Scalar, load, parse
 from ..yaml_strict.splice import put, scalar
@@ -197,13 +197,10 @@ def _turn(path: Path) -> Iterator[None]:
 def _replace(path: Path, data: bytes) -> None:
     """Put ``data`` in the file's place at once: a reader sees the old file or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    descriptor = create_secure(draft)
     try:
-        try:
-            _write(descriptor, data)
-            sync(descriptor)
-        finally:
-            close(descriptor)
+        with create_file(draft) as file:
+            _write(file.fileno(), data)
+            sync(file.fileno())
         os.replace(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)

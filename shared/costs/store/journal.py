@@ -112,9 +112,19 @@ class SecureFile(io.FileIO):
         flags |= os.O_APPEND if append else 0
         mode = "rb+" if write or append else "rb"
         name = os.fsdecode(path)
+        opened: list[int] = []
         try:
-            super().__init__(name, mode, opener=lambda name, _: os.open(name, flags, platform.FILE_MODE))
-        except OSError as fault:
+            # Each is one step of C code: an exception of a signal handler finds the descriptor in the list,
+            # or in this object.
+            opened.extend(map(os.open, (name,), (flags,), (platform.FILE_MODE,)))
+            super().__init__(opened[0], mode)
+        except BaseException as fault:
+            if not self.closed:
+                self.close()
+            elif opened:
+                os.close(opened[0])
+            if not isinstance(fault, OSError):
+                raise
             if fault.errno in _UNSAFE_ERRNOS:
                 raise UnsafePath(f"{name}: is not a regular file ({fault.strerror})") from fault
             raise

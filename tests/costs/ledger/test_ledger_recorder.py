@@ -85,9 +85,9 @@ def test_a_lock_that_was_waited_for_in_vain_is_waited_for_briefly_for_a_while(
     waits, real, now = list[float](), writer.append, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
-    def append(path: Path, line: bytes, timeout_s: float) -> Appended:
+    def append(path: Path, line: bytes, timeout_s: float, kept: writer.Kept) -> Appended:
         waits.append(timeout_s)
-        return real(path, line, 0)
+        return real(path, line, 0, kept)
 
     recorder = Recorder(storage)
     recorder.record(ledger, encode(entry()), "0a")

@@ -80,14 +80,14 @@ except BaseException as error: print("raised", type(error).__name__, error)
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     packages = Path(shared.__file__).parent
     shutil.copytree(packages, tmp_path / "copy" / "shared", ignore=shutil.ignore_patterns("__pycache__"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COST_TRACKER_")}
     return {
         **kept,
         "PYTHONPATH": f"{tmp_path / 'copy'}",
-        "PYTHONPYCACHEPREFIX": str(packages.parent / ".pyc"),
+        "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp() / "bytecode"),
     }
 
 
