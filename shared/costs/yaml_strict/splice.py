@@ -53,7 +53,7 @@ def flow(value: Any) -> str:
 
 
 def prepend(text: str, place: Sequence[str], values: Iterable[str]) -> str:
-    """Return the YAML ``text`` with ``values``, written in YAML, before the first of the list at ``place``."""
+    """Return the YAML ``text`` with ``values``, written in YAML, before the first of a list."""
     top = _composed(text)
     node, depth = _deepest(top, place) if top is not None else (None, 0)
     if node is None or depth < len(place) or node.id != "sequence" or not node.value:
