@@ -31,7 +31,7 @@ from shared.costs.reports.receipt import ReceiptFacts
 from shared.costs.reports.show_job import JobFacts, MonthShare
 from shared.costs.reports.show_monthly import MonthFacts
 from shared.costs.reports.show_optimization import OptimizationFacts
-from shared.costs.reports.statement import DearJob, StatementFacts
+from shared.costs.reports.statement import JobSum, StatementFacts
 from tests.support.history import fold, spend
 
 NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
@@ -117,9 +117,9 @@ def _month(entries: list[Entry], now: datetime, limit: str) -> MonthFacts:
     )
 
 
-def _jobs(entries: list[Entry]) -> list[DearJob]:
+def _jobs(entries: list[Entry]) -> list[JobSum]:
     groups = sorted(fold(entries, ("job_id", "user_id")), key=lambda g: (-g.totals.cost, g.key))
-    return [DearJob(str(g.key[0]), str(g.key[1]), "13_ai_summarization", g.totals) for g in groups[:10]]
+    return [JobSum(str(g.key[0]), str(g.key[1]), "13_ai_summarization", g.totals) for g in groups[:10]]
 
 
 def _anomalies(entries: list[Entry]) -> AnomalyFacts:

@@ -13,7 +13,7 @@ _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = "_.-:=+*#"
 _FAR: Final = 4
-"""Beside a value so many times as large, all others are drawn in the two lowest of eight levels."""
+"""Beside a value this many times as large, all others are drawn in the two lowest of eight levels."""
 
 
 def bar(percent: float, width: int, unicode: bool) -> str:

@@ -23,7 +23,7 @@ _CHANGES: Final[Mapping[OptionKind, str]] = {
         "with batch=True"
     ),
     "standard": "send the calls to {old} without their priority tier",
-    "split": "send long inputs to {old} in pieces: by the token a longer context is dearer",
+    "split": "send long inputs to {old} in pieces: a longer context costs more by the token",
     "local": "run {to} on a machine of your own, instead of {old}",
 }
 DOUBTS: Final[Mapping[OptionKind, str]] = {
@@ -65,7 +65,7 @@ _CAUSES: Final[Mapping[Reason, str]] = {
     "done again": "find why the first attempt failed; go on from what is done, instead of from the start",
     "not used": "find why results are thrown away; check the input before the call, or ask for less",
 }
-WASTE: Final = "Work done again or not used goes with its cause, not with a setting; it is in no total."
+WASTE: Final = "Failed or repeated work is saved by mending its cause, not by a setting; it is in no total."
 
 
 def target(option: Option) -> str:
@@ -127,7 +127,7 @@ def caching_step(cacheable: Cacheable) -> str:
 
 
 def cause(waste: Waste) -> str:
-    """Return what to do about work that was paid for in vain, as a phrase."""
+    """Return what to do about failed or repeated work, as a phrase."""
     return _CAUSES[waste.reason]
 
 

@@ -1,4 +1,4 @@
-"""Jobs, stages and days that cost unlike their kind, and how much beyond the usual.
+"""Jobs, stages and days that cost unlike their kind, and how much above normal.
 
 Compared per minute of audio, per 1,000 tokens, per job and per day. Without dates: the last 30 days.
 """
@@ -36,9 +36,9 @@ class Cause(NamedTuple):
 
 
 class AnomalyFacts(NamedTuple):
-    """What the view needs to know. ``samples`` is how many values were compared.
+    """What the report shows. ``samples`` is how many values were compared.
 
-    ``causes`` has, for each of the first anomalies, the dearest parts of what stands out, if it has any.
+    ``causes`` has the most expensive parts of each of the first anomalies, if it has any.
     """
 
     period: Period
@@ -74,7 +74,7 @@ def anomaly_facts(reader: Reader, asked: Question) -> AnomalyFacts:
 
 
 def _causes(reader: Reader, anomaly: Anomaly, groups: Sequence[Group], query: Query) -> tuple[Cause, ...]:
-    """Return the dearest parts of a whole that stands out: a day's jobs, a job's stages and models."""
+    """Return the most expensive parts of a whole that stands out: a day's jobs, a job's stages and models."""
     where, unit = anomaly.sample.where, anomaly.sample.unit
     if unit == "a day":
         named = date.fromisoformat(where)

@@ -71,7 +71,7 @@ class CheckFacts(NamedTuple):
 
 
 COMPARED: Final = timedelta(days=92)
-"""The newest job is compared with those that ended so long before: a month's first job has some, too."""
+"""The newest job is compared with those that ended up to this long before, in other months, too."""
 
 
 class Bounds(NamedTuple):

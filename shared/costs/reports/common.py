@@ -64,7 +64,7 @@ class Breakdown(NamedTuple):
 
 
 def breakdown_table(breakdown: Breakdown, whole: Totals, top: int = TOP) -> Table:
-    """Return a table of the dearest names with their shares of the whole, and one row for the rest."""
+    """Return a table of the most expensive names with their shares of the whole, and one row for the rest."""
     names = list(breakdown.sums)
     shown = names if len(names) <= top else names[: top - 1]
     thing = _THINGS.get(breakdown.key)

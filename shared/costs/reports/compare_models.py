@@ -78,9 +78,8 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
     rows = tuple((one.name, one.cost, _times(one.cost, base)) for one in priced[:shown])
     notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
     if len(priced) > shown:
-        notes.append(
-            Note(f"{plural(len(priced) - shown, 'dearer one', 'dearer ones')}; --json has them all.")
-        )
+        more = plural(len(priced) - shown, "more expensive one", "more expensive ones")
+        notes.append(Note(f"{more}; --json has them all."))
     return Report(
         title="Models beside each other",
         subtitle=work_subtitle(work),

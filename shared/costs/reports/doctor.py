@@ -289,7 +289,7 @@ LOOKS: Final = (
     _unreserved,
     _alerts,
 )
-"""All of them, in the order in which they are told."""
+"""All of them, in the order in which they are shown."""
 
 
 def doctor_report(facts: DoctorFacts) -> Report:

@@ -70,7 +70,7 @@ class Given(NamedTuple):
 
 
 def work_of(reader: Reader, given: Given) -> Work:
-    """Return the work that is asked about; what was not said is assumed, and told.
+    """Return the work that is asked about; what was not said is assumed, and the assumption is reported.
 
     Raises:
         WrongUsage: nothing was said about it, or it makes no sense.
@@ -226,7 +226,9 @@ def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: L
     counts = whole or (stages[0] if len(stages) == 1 else None)
     notes = [*_notes(work, counts.ninety if counts else None, left)]
     if whole:
-        notes.insert(0, Note("Whole jobs are reckoned by themselves: stages are not dear all at once."))
+        notes.insert(
+            0, Note("Whole jobs are estimated by themselves: not all stages of a job are expensive at once.")
+        )
     return Report(
         title="Estimate from earlier jobs" if rows else "No earlier jobs to estimate from",
         subtitle=f"{work_subtitle(work)}, user {left.user_id}",
@@ -312,7 +314,7 @@ WORK: Final = Group(
         ),
         Option(("--audio-minutes",), "audio_minutes", "Audio of one call.", "N", least=0.0, most=10**8),
         Option(("--file",), "file", "Take them from a text or a recording.", "FILE", _existing_file),
-        Option(("--calls",), "calls", "So many calls. Default: 1.", least=1, most=10**9, default=1),
+        Option(("--calls",), "calls", "How many calls. Default: 1.", least=1, most=10**9, default=1),
         Option(("--tier",), "tier", "With this service tier, such as batch."),
     ),
     Given,

@@ -31,7 +31,7 @@ from .spec import USER, Option, Spec
 
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "retries": "work that was done again",
+        "retries": "later attempts of a stage",
         "volume": "more or fewer calls",
         "models": "other models",
         "tiers": "other service tiers, such as batch",
@@ -44,7 +44,7 @@ _STAGES_SHOWN: Final = 12
 
 
 class ExplainFacts(NamedTuple):
-    """What the view needs to know: the two sides as people named them, and what lies between them.
+    """What the report shows: the two sides as people named them, and what lies between them.
 
     ``alike`` is the command that compares as many days of both, where one of them is not over.
     """
@@ -75,8 +75,8 @@ def explain_facts(reader: Reader, asked: ExplainQuestion) -> ExplainFacts:
     zone = zone_of(reader, query.user_id)
     reader.index.catch_up_all()
     first, second = (_side(reader, name, query, zone) for name in (before, after))
-    with reader.progress("Comparing") as told:
-        parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], told))
+    with reader.progress("Comparing") as advance:
+        parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], advance))
     alike = _alike(period_named(before, zone), period_named(after, zone), reader.now)
     doubts = health(reader)
     if first.problems is not None and second.problems is not None:
@@ -140,7 +140,7 @@ def period_named(name: str, zone: ZoneInfo) -> Period | None:
         first, _, last = name.partition("..")
         return between(date.fromisoformat(first), date.fromisoformat(last or first), zone)
     except ValueError as fault:
-        raise WrongUsage(f"{name!r} is no month, week or day: {fault}") from fault
+        raise WrongUsage(f"{name!r} is not a month, week or day: {fault}") from fault
 
 
 def explain_report(facts: ExplainFacts) -> Report:

@@ -28,7 +28,7 @@ from .spec import USER, Spec
 
 
 class ForecastFacts(NamedTuple):
-    """What the view needs to know. ``limits`` are those of months and weeks; ``pace`` is the run rate."""
+    """What the report shows. ``limits`` are those of months and weeks; ``pace`` is the run rate."""
 
     user_id: str | None
     period: Period
@@ -158,8 +158,8 @@ def _basis(found: Forecast) -> str:
         basis = ": the average so far is carried on. Take it as a first guess" if found.spent else ""
         return f"No complete day has been seen yet{basis}."
     if found.by_weekday:
-        return f"From {days}, weekdays told apart. In eight months of ten the end lies in the range."
-    return f"From {days}; weekdays are told apart from {WEEKDAYS_FROM} days on. Take it as a first guess."
+        return f"From {days}, by weekday. In eight months of ten the end lies in the range."
+    return f"From {days}; weekdays are distinguished from {WEEKDAYS_FROM} days on. Take it as a first guess."
 
 
 def _data(facts: ForecastFacts) -> dict[str, object]:

@@ -19,7 +19,7 @@ def find_job(reader: Reader, name: str) -> JobRef:
 
     Raises:
         UnknownJob: there is none; says which ids are nearest.
-        WrongUsage: it is no job id, or several jobs in different places have it.
+        WrongUsage: it is not a job id, or several jobs in different places have it.
     """
     if "/" in name or name in (".", ".."):
         return _in_directory(Path(name))

@@ -15,27 +15,27 @@ _PROBE_S: Final = 20.0
 
 
 class NotMeasured(CostError):
-    """How much work a file is cannot be told."""
+    """How much work a file is cannot be measured."""
 
 
 def characters_of(path: Path) -> int:
     """Return the number of characters of a text.
 
     Raises:
-        NotMeasured: it is no UTF-8 text.
+        NotMeasured: it is not UTF-8 text.
         OSError: it cannot be read.
     """
     try:
         return len(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise NotMeasured(f"{path} is no UTF-8 text; give its tokens with --input-tokens") from None
+        raise NotMeasured(f"{path} is not UTF-8 text; give its tokens with --input-tokens") from None
 
 
 def seconds_of(path: Path) -> float:
     """Return the length of a recording: of WAV and FLAC from its header, of others as ffprobe says.
 
     Raises:
-        NotMeasured: its length cannot be told.
+        NotMeasured: its length cannot be measured.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -60,7 +60,9 @@ def _wave(path: Path) -> float:
         with wave.open(str(path), "rb") as file:
             return file.getnframes() / file.getframerate()
     except (wave.Error, EOFError, ZeroDivisionError) as fault:
-        raise NotMeasured(f"{path} is no WAV file that can be read ({fault}); give --audio-minutes") from None
+        raise NotMeasured(
+            f"{path} is not a WAV file that can be read ({fault}); give --audio-minutes"
+        ) from None
 
 
 def _probed(path: Path) -> float:

@@ -25,7 +25,7 @@ from .queries import named_model
 from .reader import Reader
 
 SHOWN: Final = 40
-"""So many changes of an update are listed for people; JSON has them all."""
+"""How many changes of an update are listed; the JSON has all of them."""
 
 _LISTED: Final = (
     Column("model", "Model"),

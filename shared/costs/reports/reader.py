@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..storage import CostStorage
 from ..workspace import LoadedCatalogue, LoadedProfile, Workspace
-from .progress import Told
+from .progress import ProgressCallback
 
 if TYPE_CHECKING:
     from ..budgets.gate import Gate
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ..profile.types import Profile
     from ..store.store import Store
 
-Progress = Callable[[str], AbstractContextManager[Told]]
+Progress = Callable[[str], AbstractContextManager[ProgressCallback]]
 """Shows how far long work is: given a label, it yields what is called with the amounts done and in all."""
 
 
 @contextmanager
-def silent(_label: str) -> Iterator[Told]:
+def silent(_label: str) -> Iterator[ProgressCallback]:
     """Show no progress."""
     yield lambda _done, _total: None
 
@@ -58,7 +58,7 @@ class Reader:
 
     @property
     def notices(self) -> Notices:
-        """The alerts that were told, and those on their way."""
+        """The alerts that were sent, and those on their way."""
         return self._workspace.notices
 
     @property

@@ -18,7 +18,7 @@ CALLS: Final = 500
 
 
 class ReceiptFacts(NamedTuple):
-    """What the report needs to know: the job as its view has it, and its entries in order."""
+    """What the report shows: the job as `show-job` has it, and its entries in order."""
 
     job: JobFacts
     entries: Sequence[Entry]

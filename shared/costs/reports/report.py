@@ -62,7 +62,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class PeriodFacts:
-    """What the view needs to know.
+    """What the report shows.
 
     ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
     ``stretches`` divide the period where a history was asked for. ``others`` are users who have calls
@@ -200,7 +200,7 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
         Column("cost", "Cost", "money"),
         Column("share", "Share", "share"),
     )
-    begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # what was before is no news
+    begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # nothing happened before
     rows = tuple(
         (
             s.label,

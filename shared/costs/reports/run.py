@@ -83,4 +83,4 @@ def _notes(entries: Sequence[Entry], total: Totals) -> Iterator[Note]:
         yield Note(f"Estimated: {reason}.", "warning")
     if total.retried_calls:
         calls = plural(total.retried_calls, "call was", "calls were")
-        yield Note(f"{calls} done again, by a later attempt of the stage.")
+        yield Note(f"{calls} repeated by a later attempt of the stage.")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class BudgetFacts(NamedTuple):
-    """What the view needs to know.
+    """What the report shows.
 
     ``spendings`` are all limits that hold for the user, tightest first; ``month`` of them is the
     user's monthly one, if there is one, and ``outlook`` is what the pace means for it. The pace's
@@ -77,7 +77,7 @@ class BudgetFacts(NamedTuple):
 
 
 FEW_CALLS: Final = 5_000
-"""Up to so many calls of a month are read to find those without a reservation; more take too long."""
+"""Up to this many calls of a month are read to find those without a reservation; more take too long."""
 
 
 def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:

@@ -70,7 +70,7 @@ class MonthShare:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What the view needs to know. ``spendings`` are the limits on this job and its stages."""
+    """What the report shows. ``spendings`` are the limits on this job and its stages."""
 
     receipt: Receipt
     ledger: Path

@@ -53,7 +53,7 @@ from .reader import Reader
 
 
 class MonthFacts(NamedTuple):
-    """What the view needs to know.
+    """What the report shows.
 
     ``days`` is the cost of each local day; ``before`` the cost of as many days of the month before
     as have begun in this one, so that the two compare; ``limit`` is the monthly limit of the user,

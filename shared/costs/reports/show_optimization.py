@@ -73,8 +73,8 @@ def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFa
     period = asked.span.period(reader.now, zone_of(reader, user_id))
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
-    with reader.progress("Repricing") as told:
-        [entries] = in_turn([counted(reader, query)], told)
+    with reader.progress("Repricing") as advance:
+        [entries] = in_turn([counted(reader, query)], advance)
         found = find_improvements(entries, reader.catalogue)
     return OptimizationFacts(
         user_id, period, found.savings, health(reader), found.cacheable, found.waste, found.worths, asked.show
@@ -355,7 +355,7 @@ def cautions(facts: OptimizationFacts) -> Iterator[Note]:
 
 
 def _data(facts: OptimizationFacts) -> dict[str, object]:
-    """Return the savings, what could be cached, what was paid in vain, and what results cost."""
+    """Return the savings, what could be cached, failed or repeated work, and what results cost."""
     savings = facts.savings
     return {
         "user_id": facts.user_id,

@@ -1,7 +1,7 @@
 """The report of a month to keep and to pass on: all that the views of a month have, on one page.
 
 What was spent against the limit and the month before, where it leads, why it differs, on what and for
-whom, the dearest jobs, what stands out, and what would have cost less.
+whom, the most expensive jobs, what stands out, and what would have cost less.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _PARTS: Final = 5
 """How many models a bar tells apart; the rest are one part."""
 
 _FAR: Final = 4
-"""A limit more than so many times above everything else would flatten the picture, and is left out."""
+"""A limit more than this many times above everything else would flatten the picture, and is left out."""
 
 
-class DearJob(NamedTuple):
+class JobSum(NamedTuple):
     """A job of the month. ``mostly`` is the stage that most of it went to."""
 
     job_id: str
@@ -59,10 +59,10 @@ class DearJob(NamedTuple):
 
 
 class StatementFacts(NamedTuple):
-    """What the report needs to know, each part as its own view has it.
+    """What the report shows, each part as its own report has it.
 
     ``days`` has the sums of each day that has begun, ``by_model`` the cost of each model by day,
-    dearest first, ``before`` the cost of each day of the month before. ``forecast`` is ``None`` for
+    most expensive first, ``before`` the cost of each day of the month before. ``forecast`` is ``None`` for
     a month that is over, ``explained`` where the month before cost nothing.
     """
 
@@ -70,7 +70,7 @@ class StatementFacts(NamedTuple):
     days: Sequence[Totals]
     by_model: Mapping[str, Sequence[Nanos]]
     before: Sequence[Nanos]
-    jobs: Sequence[DearJob]
+    jobs: Sequence[JobSum]
     anomalies: AnomalyFacts
     savings: OptimizationFacts
     forecast: ForecastFacts | None = None
@@ -93,7 +93,7 @@ def statement_facts(reader: Reader, asked: UserMonth) -> StatementFacts:
         days=[total(groups) for groups in days[: month.pace.days_begun]],
         by_model=lines_by(days),
         before=days_of(reader, user_id, previous_month(month.period)),
-        jobs=_dearest_jobs(reader, query),
+        jobs=_most_expensive_jobs(reader, query),
         anomalies=anomaly_facts(reader, standing_out),
         savings=optimization_facts(reader, SavingsQuestion(user_id, span)),
         forecast=forecast_facts(reader, asked) if now in month.period else None,
@@ -107,21 +107,21 @@ def _explained(reader: Reader, month: MonthFacts, query: Query) -> ExplainFacts 
         return None
     earlier = same_days_before(month.period, month.pace)
     before = query._replace(start=earlier.start, end=earlier.end)
-    with reader.progress("Comparing") as told:
-        parts = explain(*in_turn([counted(reader, each) for each in (before, query)], told))
+    with reader.progress("Comparing") as advance:
+        parts = explain(*in_turn([counted(reader, each) for each in (before, query)], advance))
     return ExplainFacts(named(earlier), named(month.period), parts, health(reader))
 
 
-def _dearest_jobs(reader: Reader, query: Query) -> tuple[DearJob, ...]:
-    """Return the dearest jobs. Those of one name in several places are one job here."""
+def _most_expensive_jobs(reader: Reader, query: Query) -> tuple[JobSum, ...]:
+    """Return the most expensive jobs. Those of one name in several places are one job here."""
     sums: dict[tuple[str, str], Totals] = {}
     mostly: dict[tuple[str, str], str] = {}
-    for group in reader.index.groups(("job_id", "user_id", "stage"), query):  # the dearest first
+    for group in reader.index.groups(("job_id", "user_id", "stage"), query):  # the most expensive first
         job = (str(UNNAMED if group.key[0] is None else group.key[0]), str(group.key[1]))
         mostly.setdefault(job, str(UNNAMED if group.key[2] is None else group.key[2]))
         sums.setdefault(job, Totals()).merge(group.totals)
     dearest = sorted(sums, key=lambda job: (-sums[job].cost, job))[:JOBS]
-    return tuple(DearJob(*job, mostly[job], sums[job]) for job in dearest)
+    return tuple(JobSum(*job, mostly[job], sums[job]) for job in dearest)
 
 
 def statement_report(facts: StatementFacts) -> Report:

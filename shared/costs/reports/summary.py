@@ -9,7 +9,7 @@ from .report import period_facts, period_report
 from .spec import FILTERS, Option, Spec
 
 MOST_DAYS: Final = 31
-"""Up to so many days each has a row; of more, each week has one."""
+"""Up to this many days, each has a row; beyond, each week has one."""
 
 
 def _question(days: int, **given: Any) -> Question:

@@ -27,10 +27,10 @@ MOST_LINES = 6
 
 
 class TrendFacts(NamedTuple):
-    """What the view needs to know.
+    """What the report shows.
 
     ``stretches`` are the days, weeks or months; ``lines`` has the cost of each of them by some name
-    (``by`` says of what), dearest first.
+    (``by`` says of what), most expensive first.
     """
 
     step: Step
@@ -105,7 +105,7 @@ def trend_report(facts: TrendFacts) -> Report:
 
 
 def _begun(facts: TrendFacts) -> Sequence[Stretch]:
-    """Return the stretches from the first with calls on: what was before is no news."""
+    """Return the stretches from the first with calls on: nothing happened before."""
     first = next((at for at, s in enumerate(facts.stretches) if s.totals.calls), len(facts.stretches))
     return facts.stretches[first:]
 
@@ -114,12 +114,12 @@ def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
     begun = _begun(facts)
     whole = [s for s in begun if s.whole] or begun
     mean = Nanos(sum(s.totals.cost for s in whole) // len(whole))
-    dearest = max(begun, key=lambda s: s.totals.cost)
+    highest = max(begun, key=lambda s: s.totals.cost)
     some = f", of {plural(len(whole), f'whole {unit}', f'whole {unit}s')}" if len(whole) < len(begun) else ""
     return (
         Figure("cost", "Spent", facts.totals.cost),
         Figure("mean", f"A {unit}", mean, note=f"on average{some}"),
-        Figure("dearest", "Dearest", dearest.totals.cost, note=dearest.name),
+        Figure("dearest", "Most expensive", highest.totals.cost, note=highest.name),
     )
 
 
@@ -196,7 +196,9 @@ SPEC: Final = Spec(
     trend_report,
     options=(
         Option(("--period",), "step", "A row for each.", choices=STEPS, default="daily", shows_default=True),
-        Option(("--by",), "by", "Also a line for each of these, dearest first.", choices=tuple(sorted(BY))),
+        Option(
+            ("--by",), "by", "Also a line for each of these, most expensive first.", choices=tuple(sorted(BY))
+        ),
         SPAN,
         FILTERS,
     ),

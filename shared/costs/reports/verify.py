@@ -26,12 +26,12 @@ from ..storage import LEDGER_NAME
 from .common import plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
 from .jobs import find_job
-from .progress import Told
+from .progress import ProgressCallback
 from .reader import Reader
 from .spec import Option, Spec
 
 SHOWN: Final = 50
-"""So many lines are listed; JSON has them all."""
+"""How many lines are listed; the JSON has all of them."""
 
 _WORDS: Final[dict[LineKind, str]] = {
     "entry": "entries",
@@ -116,11 +116,13 @@ def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
         raise WrongUsage("name ledgers or give --job, not both")
     named = [path / LEDGER_NAME if path.is_dir() else path for path in asked.paths]
     named += [find_job(reader, asked.job).ledger] if asked.job else []
-    with reader.progress("Verifying") as told:
-        return _verified(reader, named or None, told, prices=asked.prices)
+    with reader.progress("Verifying") as advance:
+        return _verified(reader, named or None, advance, prices=asked.prices)
 
 
-def _verified(reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, prices: bool) -> VerifyFacts:
+def _verified(
+    reader: Reader, ledgers: Sequence[Path] | None, advance: ProgressCallback, *, prices: bool
+) -> VerifyFacts:
     chosen = list(ledgers) if ledgers is not None else _registered(reader)
     verifier, accounts, unread = Verifier(), list[Account](), list[Unread]()
     for number, ledger in enumerate(chosen):
@@ -130,7 +132,7 @@ def _verified(reader: Reader, ledgers: Sequence[Path] | None, told: Told, *, pri
             unread.append(Unread(ledger, "there is no such file"))
         except OSError as fault:
             unread.append(Unread(ledger, str(fault)))
-        told(number + 1, len(chosen))
+        advance(number + 1, len(chosen))
     whole = ledgers is None and not unread
     disagreements, compared = _against_index(reader, accounts) if whole else ([], 0)
     return VerifyFacts(

@@ -23,7 +23,7 @@ from .spec import FILTERS, SPAN, Option, Spec
 
 
 class WhatIfFacts(NamedTuple):
-    """What the view needs to know. ``unused`` are swaps that no call was covered by."""
+    """What the report shows. ``unused`` are swaps that no call was covered by."""
 
     period: Period
     found: WhatIf
@@ -47,8 +47,8 @@ def whatif_facts(reader: Reader, question: WhatIfQuestion) -> WhatIfFacts:
     period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
     reader.index.catch_up_all()
     query = asked.query._replace(start=period.start, end=period.end)
-    with reader.progress("Repricing") as told:
-        [entries] = in_turn([counted(reader, query)], told)
+    with reader.progress("Repricing") as advance:
+        [entries] = in_turn([counted(reader, query)], advance)
         found = what_if(entries, swaps, reader.catalogue)
     used = {outcome.swap for outcome in found.outcomes}
     unused = [swap for swap in swaps if swap not in used]

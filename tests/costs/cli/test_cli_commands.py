@@ -79,7 +79,7 @@ def test_version(dashboard: Dashboard) -> None:
         (["show-budget", "--profile", "/no/such/profile.yaml"], 3, "/no/such/profile.yaml"),
         (["log", "--model", "mystery"], 2, "Name it with --service"),
         (["log", "--model", "gpt-4o", "--input-tokens", "-1"], 2, "-1 is not in the range"),
-        (["export-report", "--format", "sqlite"], 2, "sqlite is no text format"),
+        (["export-report", "--format", "sqlite"], 2, "sqlite is not a text format"),
         (["export-report", "--job", "x", "--entries"], 2, "leave out --job or --entries"),
     ],
 )

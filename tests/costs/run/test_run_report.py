@@ -53,7 +53,7 @@ def test_all_that_is_to_be_known() -> None:
     assert [note.text for note in report.notes] == [
         "1 call has no price and is not in the cost.",
         "Estimated: the stream was closed early.",
-        "1 call was done again, by a later attempt of the stage.",
+        "1 call was repeated by a later attempt of the stage.",
     ]
     page = text.render(report, Canvas(width=80))
     assert "Cost of this run" in page

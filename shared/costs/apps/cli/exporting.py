@@ -26,13 +26,13 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
     """Write the entries that match to ``file`` (``-`` is stdout); return 3 where some are missing.
 
     Raises:
-        WrongUsage: a format that is no text cannot go to stdout.
+        WrongUsage: a format that is not text cannot go to stdout.
         UnsafePath: the file is a link, a pipe or a device.
     """
     export = export_named(kind)
     to_terminal = str(file) == "-"
     if to_terminal and not export.text:
-        raise WrongUsage(f"{kind} is no text format; name a file to write it to")
+        raise WrongUsage(f"{kind} is not a text format; name a file to write it to")
     query = _bounded(app, query, span)
     app.workspace.index.catch_up_all()
     expected = sum(group.totals.calls for group in app.workspace.index.groups((), query))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...reports.progress import Told
+from ...reports.progress import ProgressCallback
 
 
 @contextmanager
@@ -34,11 +34,11 @@ def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None
 
 
 @contextmanager
-def share_bar(label: str) -> Iterator[Told]:
+def share_bar(label: str) -> Iterator[ProgressCallback]:
     """Yield what is called with how much is done, and of how much.
 
-    >>> with share_bar("Rebuilding") as told:
-    ...     told(5, 10)
+    >>> with share_bar("Rebuilding") as advance:
+    ...     advance(5, 10)
     """
     with progress_bar(label, 1_000) as bar:
         yield lambda done, total: bar(done * 1_000 // max(total, 1))

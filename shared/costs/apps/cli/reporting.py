@@ -42,5 +42,5 @@ def _watch() -> click.Option:
         ["--watch", WATCH],
         type=click.FloatRange(min=0.1),
         metavar="SECONDS",
-        help="Show it anew every so many seconds, until Ctrl-C.",
+        help="Show it again every SECONDS, until Ctrl-C.",
     )

@@ -17,7 +17,7 @@ from ...workspace import Workspace
 def reprice(
     workspace: Workspace,
     since: datetime | None,
-    told: Callable[[int, int], None],
+    advance: Callable[[int, int], None],
     *,
     wrong_too: bool = False,
     write: bool = False,
@@ -42,6 +42,6 @@ def reprice(
         for correction in found.corrections(with_corrections(read)):
             if write:
                 shelf.write(job.ledger, correction)
-        told(done, len(jobs))
+        advance(done, len(jobs))
     shelf.flush()
     return found

@@ -9,7 +9,7 @@ import click
 
 from ....errors import WrongUsage
 from ....exits import BAD_NEWS, FINE
-from ....reports.progress import Told
+from ....reports.progress import ProgressCallback
 from ....reports.rebuilt import rebuilt_report
 from ....rollup import Query
 from ....storage import LEDGER_NAME
@@ -44,16 +44,16 @@ def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
         raise WrongUsage("name ledgers or give --root, not both")
     for root in roots:
         if not root.is_dir():
-            raise WrongUsage(f"{root} is no directory")
+            raise WrongUsage(f"{root} is not a directory")
     index = app.workspace.index
     added = sum(index.add_under(root.resolve()) for root in roots)
-    with share_bar("Rebuilding") as told:
-        found = _some(index, paths, told) if paths else index.rebuild(told)
+    with share_bar("Rebuilding") as advance:
+        found = _some(index, paths, advance) if paths else index.rebuild(advance)
     app.show(rebuilt_report(found, added))
     return BAD_NEWS if found.unread else FINE
 
 
-def _some(index: Store, paths: Sequence[Path], told: Told) -> Rebuilt:
+def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Rebuilt:
     """Take these ledgers out and in again, and register those that are new."""
     ledgers = [(path / LEDGER_NAME if path.is_dir() else path).resolve() for path in paths]
     entries, size, unread = 0, 0, list[tuple[Path, str]]()
@@ -65,5 +65,5 @@ def _some(index: Store, paths: Sequence[Path], told: Told) -> Rebuilt:
             size += ledger.stat().st_size
         else:
             unread.append((ledger, "there is no such file"))
-        told(number + 1, len(ledgers))
+        advance(number + 1, len(ledgers))
     return Rebuilt(len(ledgers) - len(unread), entries, size, tuple(unread))

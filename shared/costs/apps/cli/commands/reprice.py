@@ -45,7 +45,7 @@ def _start(app: App, since: date | None) -> datetime | None:
 
 
 def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> None:
-    with share_bar("Repricing") as told:
-        found = reprice(app.workspace, start, told, wrong_too=wrong_too, write=write)
+    with share_bar("Repricing") as advance:
+        found = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
     path = str(app.workspace.prices_path or "prices.yaml")
     app.show(repricing_report(found, written=write, prices_path=path))

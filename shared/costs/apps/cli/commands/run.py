@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--attempt",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The how-manieth try of the stage. Without it: one more than the job's ledger has seen.",
+    help="Which attempt at the stage this is, from 1. Default: one more than in the job's ledger.",
 )
 @click.option(
     "--no-stream-usage",
