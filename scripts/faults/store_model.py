@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from zlib import crc32
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -192,13 +192,13 @@ class Model(RuleBasedStateMachine):
     @rule(job=JOBS, text=st.sampled_from(["", "# nothing\n", None]))
     def empty_profile(self, job: str, text: str | None) -> None:
         """Empty the profile or lose it: the gate shuts, recording goes on."""
+        self.void(job)
+        if text is None:
+            self.profile.unlink()
+        else:
+            self.profile.write_text(text)
+        # A new tracker: one that is kept believes its look at the profile for a moment.
         with self.place.tracker(job, self.profile) as tracker:
-            with tracker.reserve(*MODEL, tokens_input=1, max_tokens_output=1) as hold:
-                hold.void()
-            if text is None:
-                self.profile.unlink()
-            else:
-                self.profile.write_text(text)
             try:
                 with tracker.reserve(*MODEL, tokens_input=1, max_tokens_output=1) as hold:
                     hold.void()
@@ -206,7 +206,8 @@ class Model(RuleBasedStateMachine):
             except BudgetGateUnavailable:
                 pass
             self.log_with(tracker, job, self.made, False)
-            self.profile.write_text(PROFILE)
+        self.profile.write_text(PROFILE)
+        self.kept.clear()
 
     # --- what becomes of jobs
 
@@ -268,6 +269,7 @@ class Model(RuleBasedStateMachine):
     def lose_file(self, number: int) -> None:
         """Lose a file of the storage under the feet of those who use it."""
         if path := choose_file(self.place.home, random.Random(number)):
+            note(f"lost: {path.relative_to(self.place.home)}")
             lose(path, random.Random(number))
 
     @rule()
