@@ -1,0 +1,82 @@
+"""``cost-dashboard batch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ....capture.batch_files import lines_of, read_request
+from ....errors import WrongUsage
+from ....reports.batch import collected_report, submitted_report
+from ..app import App, dashboard_command
+
+
+@dashboard_command(
+    "Record and share",
+    "batch submit requests.jsonl --job-dir out/job-1 --stage 13_summary",
+    "batch collect output.jsonl errors.jsonl batch.json",
+)
+@click.argument("action", type=click.Choice(["submit", "collect"]))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--job-dir", type=click.Path(path_type=Path), metavar="DIR", help="The job. Without it: no job."
+)
+@click.option("--stage", help="The stage that the batch belongs to.")
+@click.option(
+    "--user", "--user-id", "user", metavar="ID", help="Who pays. Default: COST_TRACKER_USER, else 1."
+)
+@click.option("--model", help="The model of requests that name none (Gemini's).")
+@click.option(
+    "--max-output", type=click.IntRange(min=1), metavar="N", help="Output tokens where none is stated."
+)
+@click.option("--batch-id", help="The provider's id of the batch, where it is known already.")
+def command(app: App, action: str, files: tuple[Path, ...], **given: Any) -> None:
+    """Hold money for a batch, and record its results when they are there.
+
+    `submit` reads the file of requests that goes to OpenAI, Anthropic or Gemini, and holds the most that
+    they can cost at batch rates: the hold is listed as submitted. `collect` reads output and error files
+    and the batch's own object, in any order and as often as you like: each result counts once, requests
+    that failed, expired or were cancelled cost nothing, and the hold ends when nothing more will come.
+    """
+    texts = [_text(file) for file in files]
+    if action == "submit":
+        _submit(app, texts, **given)
+    else:
+        _collect(app, texts, **given)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise WrongUsage(f"{file} cannot be read: {fault}") from None
+
+
+def _submit(app: App, texts: list[str], *, job_dir: Path | None, user: str | None, **given: Any) -> None:
+    from ....tracking.batches import submit
+    from ....tracking.context import job_context
+    from ....tracking.session import Session
+
+    try:
+        requests = [read_request(line, given["model"]) for text in texts for line in lines_of(text)]
+        job = job_context(job_dir, user, app.workspace.storage, app.workspace.environ)
+    except ValueError as fault:
+        raise click.UsageError(str(fault)) from fault
+    session = Session(app.workspace, job)
+    submitted = submit(
+        session,
+        requests,
+        job_dir=job_dir,
+        stage=given["stage"],
+        max_output=given["max_output"],
+        batch_id=given["batch_id"],
+    )
+    app.show(submitted_report(submitted))
+
+
+def _collect(app: App, texts: list[str], *, job_dir: Path | None, user: str | None, **_: Any) -> None:
+    from ....tracking.batches import collect
+
+    app.show(collected_report(collect(app.workspace, texts, job_dir=job_dir, user=user)))
