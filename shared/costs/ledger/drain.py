@@ -29,6 +29,9 @@ LOOK_S: Final = 1.0
 REST: Final = 20
 """When every ledger had its turn and nothing got anywhere, the pause is this many times as long as that."""
 
+RELIST_S: Final = 0.1
+"""How long a list of lines of earlier versions is worked off before the spool is listed again, in seconds."""
+
 TOGETHER: Final = 64
 """How many lines are appended to a ledger at once, at most."""
 
@@ -48,6 +51,8 @@ class Drain:
         self._damaged: set[str] = set()
         self._stuck: set[str] = set()
         self._round_s = 0.0
+        self._unnamed: list[str] = []
+        self._listed_at = 0.0
 
     @property
     def is_due(self) -> bool:
@@ -72,48 +77,57 @@ class Drain:
         """
         began = time.monotonic()
         self._due_at = began + LOOK_S
-        names = spool.listed(self._storage)
-        groups = spool.grouped(names)
+        if self._unnamed and began < self._listed_at + RELIST_S:
+            groups, rest_of_round = dict[str, list[str]](), True
+        else:
+            groups, rest_of_round = self._look(), False
+            self._listed_at = began
+        progress = self._name(groups, time.monotonic() + allowed(DRAIN_S) / 3)
         if not groups:
             self._stuck.clear()
             return
-        share = allowed(DRAIN_S) / 2
-        progress = self._name(groups.pop("", []), groups, time.monotonic() + share)
-        deadline = time.monotonic() + share
-        self._stuck &= groups.keys()
+        deadline = time.monotonic() + allowed(DRAIN_S) / 3
         in_time = True
         for group in self._in_turn(groups):
             in_time = time.monotonic() <= deadline
             if not in_time:
                 break
+            if rest_of_round and group in self._stuck:
+                continue  # it had its turn
             self._stuck.discard(group)
             progress |= self._drain(groups[group], deadline, announce)
             self._last = group
-        self._take_away(name for name in names if name.endswith(spool.UNFINISHED))
         now = time.monotonic()
         self._round_s += now - began
-        if in_time:
+        if in_time and not self._unnamed:
             self._due_at = 0.0 if progress else now + self._round_s * REST
             self._round_s = 0.0
         else:
             self._due_at = 0.0
 
-    def _name(self, names: Iterable[str], groups: dict[str, list[str]], deadline: float) -> bool:
+    def _look(self) -> dict[str, list[str]]:
+        """List the spool anew; return the names of lines by their ledger."""
+        names = spool.listed(self._storage)
+        groups = spool.grouped(names)
+        self._unnamed = [name for name in groups.pop("", []) if name not in self._damaged]
+        self._stuck &= groups.keys()
+        self._take_away(name for name in names if name.endswith(spool.UNFINISHED))
+        return groups
+
+    def _name(self, groups: dict[str, list[str]], deadline: float) -> bool:
         """Give lines of earlier versions names that say their ledger, and add them to the groups."""
         progress = False
-        for name in names:
-            if name in self._damaged:
-                continue
-            if time.monotonic() > deadline:
-                break
+        while self._unnamed and time.monotonic() <= deadline:
+            name = self._unnamed.pop()
             for line in spool.read_waiting([self._storage.spool_dir / name]):
                 if line.is_damaged:
                     self._damaged.add(name)
                     continue
                 group = spool.group_of(line.ledger)
-                os.replace(line.path, line.path.with_name(f"{group}-{name}"))
-                groups.setdefault(group, []).append(f"{group}-{name}")
-                progress = True
+                with suppress(FileNotFoundError):  # another process did
+                    os.replace(line.path, line.path.with_name(f"{group}-{name}"))
+                    groups.setdefault(group, []).append(f"{group}-{name}")
+                    progress = True
         return progress
 
     def _in_turn(self, groups: Iterable[str]) -> list[str]:
@@ -129,7 +143,7 @@ class Drain:
     def _drain(self, names: Iterable[str], deadline: float, announce: Announce) -> bool:
         """Bring the lines of one group into their ledger until that fails; return whether any got there."""
         progress = False
-        lines, number = self._read(names), 1  # one alone shows whether the ledger can be written
+        lines, number = self._read(sorted(names)), 1  # one alone shows whether the ledger can be written
         while together := list(islice(lines, number)):
             number = TOGETHER
             ledger = together[0].ledger

@@ -20,7 +20,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -38,8 +37,6 @@ UNFINISHED: Final = ".unfinished"
 
 _MAX_PATH: Final = 4096
 _MAX_FILE: Final = MAX_LINE + 6 * _MAX_PATH + 3  # a line, and the path of its ledger: six characters a byte
-
-_NAME: Final = re.compile(rf"([0-9a-f]{{8}})-.+{re.escape(SUFFIX)}", re.DOTALL)
 
 
 class Waiting(NamedTuple):
@@ -86,15 +83,14 @@ def group_of(ledger: Path) -> str:
 
 
 def grouped(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names of waiting lines by what they begin with, each group in order.
+    """Return the names of waiting lines by what they begin with.
 
     Under the empty text are those of earlier versions, which do not say their ledger.
     """
     groups: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in names:
         if name.endswith(SUFFIX):
-            match = _NAME.fullmatch(name)
-            groups.setdefault(match[1] if match else "", []).append(name)
+            groups.setdefault(name[:8] if name[8:9] == "-" else "", []).append(name)
     return groups
 
 
