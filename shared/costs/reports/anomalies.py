@@ -17,6 +17,7 @@ from ..money import Nanos, to_usd
 from ..periods import Period, between
 from ..rollup import Group, Query, Totals
 from .common import Health, doubts, named, plural, usd
+from .derive import derive
 from .document import Column, Figure, Note, Report, Row, Table
 from .queries import health, zone_of
 from .questions import Question, Span
@@ -178,7 +179,7 @@ def _anomaly(anomaly: Anomaly, causes: Sequence[Cause]) -> dict[str, object]:
         "score": round(anomaly.score, 2),
         "cost_usd": to_usd(sample.cost),
         "excess_usd": to_usd(anomaly.excess),
-        "causes": [{"name": cause.name, "cost_usd": to_usd(cause.cost)} for cause in causes],
+        "causes": [derive(cause) for cause in causes],
     }
 
 

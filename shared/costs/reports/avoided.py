@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..money import Nanos, to_usd
+from ..money import Nanos
+from .derive import derive
 from .document import Figure
 
 if TYPE_CHECKING:
@@ -26,12 +27,4 @@ def avoided_figure(savings: Sequence[Saving], places: int = 2) -> Iterator[Figur
 
 def avoided_data(savings: Sequence[Saving]) -> list[dict[str, object]]:
     """Return the savings as JSON has them; the amount is null where the cloud price does not cover them."""
-    return [
-        {
-            "local": one.local,
-            "cloud": one.cloud,
-            "avoided_usd": None if one.cost is None else to_usd(one.cost),
-            "unverified": one.unverified,
-        }
-        for one in savings
-    ]
+    return [derive(one, cost="avoided") for one in savings]

@@ -27,10 +27,11 @@ from ..analysis.sums import total
 from ..budgets.limits import Spending
 from ..errors import WrongUsage
 from ..exits import BAD_NEWS, FAILED, FINE
-from ..money import Nanos, to_usd
+from ..money import Nanos
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
 from .common import Health, doubts, label_of, named, owner
+from .derive import derive
 from .document import Column, Note, Report, Table, Tone
 from .jobs import find_job
 from .projections import limit_forecasts, projected
@@ -242,7 +243,7 @@ def check_report(facts: CheckFacts) -> Report:
             "result": answer,
             "exit_code": facts.exit_code,
             "strict": facts.strict,
-            "checks": [_check(check) for check in facts.checks],
+            "checks": [derive(check, name="check", verdict="result") for check in facts.checks],
             "unpriced_calls": facts.totals.unpriced_calls,
             "incomplete": len(facts.health.problems),
             "other_users": dict(facts.others),
@@ -263,16 +264,6 @@ def _not_asked(facts: CheckFacts) -> Iterator[Note]:
 
 def _shown(amount: Nanos | None) -> Nanos | str:
     return "" if amount is None else amount
-
-
-def _check(check: Check) -> dict[str, object]:
-    return {
-        "check": check.name,
-        "value_usd": None if check.value is None else to_usd(check.value),
-        "allowed_usd": None if check.allowed is None else to_usd(check.allowed),
-        "result": check.verdict,
-        "note": check.note,
-    }
 
 
 def _question(

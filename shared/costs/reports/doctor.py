@@ -23,6 +23,7 @@ from ..pricing.check import stale
 from ..rollup import Query
 from ..workspace import Workspace
 from .common import plural
+from .derive import derive
 from .document import Column, Note, Report, Table
 from .reader import Reader
 from .spec import Spec
@@ -314,7 +315,7 @@ def doctor_report(facts: DoctorFacts) -> Report:
         data={
             "checked_at": facts.at.isoformat(),
             "wrong": len(wrong),
-            "findings": [finding._asdict() for finding in facts.findings],
+            "findings": [derive(finding) for finding in facts.findings],
         },
     )
 

@@ -28,6 +28,7 @@ from ..model import MAX_COUNT, Usage
 from ..money import Nanos, percent, to_usd
 from ..rollup import Query
 from .common import percent_words, plural, usd
+from .derive import derive
 from .document import Column, Figure, Note, Report, Row, Table
 from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings
@@ -206,7 +207,7 @@ def model_estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str]
             "model": cost.name,
             **cost_data(cost),
             **work_data(work),
-            **_left(left),
+            **derive(left, amount="left"),
             "arithmetic": list(arithmetic),
         },
     )
@@ -234,7 +235,11 @@ def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: L
         subtitle=f"{work_subtitle(work)}, user {left.user_id}",
         tables=(Table("By stage", columns, rows, total=tuple(whole) if whole else None),) if rows else (),
         notes=tuple(notes),
-        data={**work_data(work), **_left(left), "stages": [_stage(one) for one in stages]},
+        data={
+            **work_data(work),
+            **derive(left, amount="left"),
+            "stages": [derive(one, ninety="p90") for one in stages],
+        },
     )
 
 
@@ -274,20 +279,6 @@ def work_data(work: Work) -> dict[str, object]:
         "calls": asked.calls,
         "service_tier": asked.tier,
         "assumed": list(work.assumed),
-    }
-
-
-def _left(left: Left) -> dict[str, object]:
-    return {"user_id": left.user_id, "left_usd": None if left.amount is None else to_usd(left.amount)}
-
-
-def _stage(one: StageEstimate) -> dict[str, object]:
-    return {
-        "stage": one.stage,
-        "median_usd": to_usd(one.median),
-        "p90_usd": to_usd(one.ninety),
-        "jobs": one.jobs,
-        "per": one.per,
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
-from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast, forecast
+from ..analysis.forecast import WEEKDAYS_FROM, Forecast, forecast
 from ..analysis.history import history_of
 from ..analysis.pace import Pace, pace
 from ..analysis.sums import total
@@ -19,6 +19,7 @@ from ..money import to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
 from .common import Health, doubts, gauge_of, label_of, named, plural, usd
+from .derive import derive
 from .document import Column, Figure, Note, Report, Row, Series, Table
 from .projections import LimitForecast, limit_forecasts
 from .queries import days_of, health, limits_in, spendings, zone_of
@@ -174,7 +175,7 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
         "run_rate_usd": to_usd(facts.pace.projected),
         "days_seen": found.seen,
         "by_weekday": found.by_weekday,
-        "expected": [_day(day) for day in found.expected],
+        "expected": [derive(day) for day in found.expected],
         "limits": [_limit(each) for each in facts.limits],
         "unpriced_calls": facts.totals.unpriced_calls,
         "incomplete": len(facts.health.problems),
@@ -192,10 +193,6 @@ def _limit(found: LimitForecast) -> dict[str, object]:
         "reached_on": _iso(found.reached),
         "days_until_reached": found.days_until_reached,
     }
-
-
-def _day(day: Day) -> dict[str, object]:
-    return {"date": day.date.isoformat(), "cost_usd": to_usd(day.cost)}
 
 
 def _iso(day: date | None) -> str | None:

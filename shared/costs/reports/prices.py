@@ -20,6 +20,7 @@ from ..replacing import replacing
 from ..rollup import Query
 from ..workspace import PRICES_NAME
 from .common import plural
+from .derive import derive
 from .document import Column, Note, Report, Row, Table, Tone
 from .queries import named_model
 from .reader import Reader
@@ -273,10 +274,7 @@ def _price(price: DatedPrice) -> dict[str, object]:
         "since": price.since.isoformat() if price.since else None,
         "service_tier": price.tier,
         "minutes_of_day": list(price.hours) if price.hours else None,
-        "rates": [
-            {"part": rate.part, "usd": rate.usd, "per": rate.unit, "above_input_tokens": rate.above}
-            for rate in price.rates
-        ],
+        "rates": [derive(rate, unit="per", above="above_input_tokens") for rate in price.rates],
         "reference": price.reference,
         "unverified": price.unverified,
         "note": price.note,
@@ -312,10 +310,7 @@ def checked_prices_report(facts: CheckedPrices) -> Report:
         data={
             "models_in_use": facts.used,
             "compared_with": dict(facts.peers),
-            "findings": [
-                {"kind": one.kind, "model": one.name, "found": one.text, "remedy": one.remedy}
-                for one in facts.findings
-            ],
+            "findings": [derive(one, name="model", text="found") for one in facts.findings],
         },
     )
 
@@ -358,10 +353,7 @@ def price_update_report(facts: PriceUpdate) -> Report:
             "source": facts.source,
             "target": facts.target,
             "written": facts.written,
-            "changes": [
-                {"kind": c.kind, "model": c.name, "before": list(c.before), "after": list(c.after)}
-                for c in facts.changes
-            ],
+            "changes": [derive(change, name="model") for change in facts.changes],
         },
     )
 

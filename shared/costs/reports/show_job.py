@@ -29,6 +29,7 @@ from .common import (
     plural,
     totals_data,
 )
+from .derive import derive
 from .document import Column, Figure, Note, Ref, Report, Table
 from .jobs import find_job
 from .show_monthly import count_figures, money_figures
@@ -275,22 +276,10 @@ def _data(facts: JobFacts) -> dict[str, object]:
         "models": {name: _line(line) for name, line in receipt.by_model.items()},
         "corrections": receipt.corrections,
         "avoided": avoided_data(facts.avoided),
-        "month": _month(facts.month),
+        "month": derive(facts.month) if facts.month else None,
         "limits": [limit_row(spending) for spending in facts.spendings],
         "incomplete": len(facts.health.problems),
         "ledger": str(facts.ledger),
-    }
-
-
-def _month(month: MonthShare | None) -> dict[str, object] | None:
-    if month is None:
-        return None
-    return {
-        "user_id": month.user_id,
-        "month": month.month,
-        "part_usd": to_usd(month.part),
-        "spent_usd": to_usd(month.spent),
-        "limit_usd": None if month.limit is None else to_usd(month.limit),
     }
 
 

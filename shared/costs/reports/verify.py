@@ -24,6 +24,7 @@ from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
 from .common import plural
+from .derive import derive
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
 from .jobs import find_job
 from .progress import ProgressCallback
@@ -301,7 +302,7 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
     return {
         "sound": facts.exit_code == FINE,
         "ledgers": [_account(account) for account in facts.accounts],
-        "unread": [{"ledger": str(one.ledger), "why": one.why} for one in facts.unread],
+        "unread": [derive(one) for one in facts.unread],
         "index": {
             "compared_ledgers": facts.compared,
             "disagreements": [
@@ -331,20 +332,14 @@ def _account(account: Account) -> dict[str, object]:
         "bytes": {kind: account.bytes[kind] for kind in LINE_KINDS},
         "calls": account.totals.calls,
         "cost_usd": to_usd(account.totals.cost),
-        "findings": [
-            {"kind": one.kind, "offset": one.offset, "length": one.length, "why": one.why}
-            for one in account.findings
-        ],
+        "findings": [derive(one) for one in account.findings],
     }
 
 
 def _prices(audit: PriceAudit) -> dict[str, object]:
     return {
         "outcomes": dict(sorted(audit.outcomes.items())),
-        "findings": [
-            {"ledger": str(one.ledger), "entry": one.entry_id, "outcome": one.outcome, "why": one.why}
-            for one in audit.findings
-        ],
+        "findings": [derive(one, entry_id="entry") for one in audit.findings],
     }
 
 
