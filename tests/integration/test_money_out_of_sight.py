@@ -11,8 +11,6 @@ import pytest
 
 from scripts.faults.blackbox import LEDGER, MODEL, Answer, Place, cost_of, dashboard, month, storage_files
 
-AWAITED = pytest.mark.xfail(reason="holds once the store is there", strict=False)
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -45,7 +43,6 @@ def says_so(answer: Answer, name: str) -> bool:
     "where", ["job-c", "job-a/attempt-2", "job-c/attempt-2"], ids=["beside", "inside", "inside one beside"]
 )
 @pytest.mark.parametrize("command", ["verify", "doctor"])
-@AWAITED
 def test_a_ledger_that_nobody_knows_is_found(place: Place, where: str, command: str) -> None:
     assert dashboard(place.home, command).code == 0
     foreign(place, place.job(where))
@@ -82,7 +79,6 @@ def test_verify_reads_odd_folders_beside_jobs_without_following_links(place: Pla
 
 
 @pytest.mark.parametrize("command", ["verify", "doctor"])
-@AWAITED
 def test_a_storage_that_lost_any_one_file_is_mended_or_named(place: Place, command: str) -> None:
     for path in storage_files(place.home):
         saved = path.read_bytes()

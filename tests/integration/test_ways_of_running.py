@@ -315,7 +315,6 @@ print(len(os.listdir("/proc/self/fd")) - before)
 # --- notebooks, cron, folders that others keep
 
 
-@AWAITED
 def test_a_notebook_that_never_closes_its_trackers(place: Place) -> None:
     notebook = place.start(
         STAGE
@@ -363,7 +362,6 @@ with tracker.stage("sum", logger=__import__("logging").getLogger("x")) as stage:
     place.has(10)
 
 
-@AWAITED
 def test_a_mirror_is_laid_over_the_jobs_while_one_is_open(place: Place) -> None:
     jobs, mirror = place.folder / "jobs", place.folder / "mirror"
     stage = place.start(
@@ -452,7 +450,6 @@ def test_a_storage_on_a_small_disk_that_fills_up(place: Place) -> None:
         place.has(43)
 
 
-@AWAITED
 def test_a_storage_on_a_disk_that_cannot_be_written(place: Place) -> None:
     with mounted(place.home, "size=4m,mode=700"):
         place.run(STAGE + "log('known')")
