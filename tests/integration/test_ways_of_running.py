@@ -21,7 +21,6 @@ import pytest
 from scripts.faults.blackbox import LEDGER, NANOS, cost_of, paid, plain
 from scripts.faults.common import ROOT
 
-AWAITED = pytest.mark.xfail(reason="holds once the store is there", strict=False)
 ONE_CALL = cost_of(1000, 10)
 LIMITS = "budget: {monthly_limit_usd: 1000, block_at_limit: true}\n"
 
@@ -257,7 +256,7 @@ sys.stdin.read()
 )
 
 
-@pytest.mark.parametrize("modules", ["warm", pytest.param("cold", marks=AWAITED)])
+@pytest.mark.parametrize("modules", ["warm", "cold"])
 def test_a_soft_limit_interrupts_a_task_at_any_moment(place: Place, modules: str) -> None:
     """Where modules are ``cold``, the first interrupts come while they are imported."""
     worker, chance = place.start(SOFT_LIMIT, modules), random.Random(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,21 @@ def parse(
     return top
 
 
+def _pyyaml() -> Any:
+    """Import PyYAML: 20 ms that a process without configuration files need not pay.
+
+    An import that a signal handler interrupted leaves parts of a package behind, with which it can never be
+    imported again.
+    """
+    try:
+        import yaml
+    except (AttributeError, ImportError):
+        for name in [name for name in sys.modules if name.partition(".")[0] in {"yaml", "_yaml"}]:
+            del sys.modules[name]
+        import yaml
+    return yaml
+
+
 class _Builder:
     """Builds the tree from the parser's events, so that nothing is expanded or typed on the way."""
 
@@ -50,9 +66,7 @@ class _Builder:
         self._refuse = refuse
 
     def tree(self, text: str) -> Node:
-        # Imported here: 20 ms that a process without configuration files need not pay.
-        import yaml
-
+        yaml = _pyyaml()
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
             return self._document(iter(yaml.parse(text, Loader=loader)))
