@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from shared.costs.budgets.scopes import KINDS
 from shared.costs.errors import ProfileError
 from shared.costs.money import from_usd
 from shared.costs.profile import Budget, find_profile, load_profile
@@ -57,8 +58,8 @@ class UserProfile:
         """Set limits in US dollars, ``None`` for no limit: ``set_limits(daily_limit=5, monthly_limit=50)``.
 
         Names are those of :class:`Budget`: ``monthly_limit``, ``daily_limit``, ``weekly_limit``,
-        ``job_limit``, ``reserve_cap``, and with a map of names to amounts ``stage_limits`` and
-        ``model_limits``. Nothing is written before :meth:`save`.
+        ``job_limit``, ``reserve_cap``, and with a map of names to amounts ``stage_limits``,
+        ``model_limits``, ``project_limits`` and ``tag_limits``. Nothing is written before :meth:`save`.
 
         Raises:
             TypeError: a name or a value is of the wrong kind.
@@ -109,17 +110,7 @@ class UserProfile:
         return changes
 
 
-_AMOUNTS = frozenset(
-    (
-        "monthly_limit",
-        "daily_limit",
-        "weekly_limit",
-        "job_limit",
-        "stage_limits",
-        "model_limits",
-        "reserve_cap",
-    )
-)
+_AMOUNTS = frozenset({kind.field for kind in KINDS.values()} | {"reserve_cap"})
 
 
 def _nanos(value: float | str | Mapping[str, float | str | None] | None) -> object:

@@ -9,8 +9,9 @@ from typing import Final
 from ..errors import BudgetExceeded, Denial
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Budget, Profile
-from .limits import Limit, ModelName, Spending, is_model, tightness
+from .limits import Limit, Spending, tightness
 from .port import Held, Reservation
+from .scopes import ModelName
 
 OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
 
@@ -71,14 +72,7 @@ def _sum(holds: Iterable[Held]) -> Nanos:
 
 def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
     """Return whether what is held will be part of the spend that a limit bounds."""
-    query = limit.query
-    return (
-        query.user_id in (None, held.user_id)
-        and (query.ledger is None or query.ledger == held.ledger)
-        and (query.stage is None or query.stage == held.stage)
-        and (limit.period is None or held.period_at in limit.period)
-        and (limit.scope.kind != "model" or is_model(limit.scope.name or "", held.service, held.model, names))
-    )
+    return limit.covers(held.scope, names)
 
 
 def tightest(standing: Iterable[Standing]) -> Standing | None:

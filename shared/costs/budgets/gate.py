@@ -29,8 +29,9 @@ from ..rollup import JobRef
 from .deciding import OVERRIDE_VARIABLE, Policy, exceeded, standings, tightest, unbounded
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
-from .limits import ANY, Limit, ModelName, applying, limits_for
+from .limits import Limit, limits_for
 from .port import Decision, Held, Holds, HoldState, Reservation, SpendReader, Turn
+from .scopes import ANY, CallScope, ModelName
 from .spending import read_spendings
 
 log = logging.getLogger("shared.cost_tracker")
@@ -58,7 +59,7 @@ class Request:
     highest applicable price. ``None`` means that no such bound is known, and ``unknown`` says why in
     words (no price, no maximum output). ``free`` calls cost nothing whatever they use, and are never held.
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
-    model has ``limits.ANY`` as service and model, and counts against every limit on models.
+    model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
     ``override`` says by what a refusal is overridden. ``usage`` is the call's, without its output.
     """
@@ -72,6 +73,8 @@ class Request:
     free: bool = False
     job: JobRef | None = None
     stage: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
     one_call: bool = True
     expires_after: timedelta | None = None
     override: str | None = None
@@ -81,6 +84,20 @@ class Request:
     def submits(self) -> bool:
         """Whether its calls may wait for their provider after its block has ended."""
         return self.expires_after is not None
+
+    @property
+    def scope(self) -> CallScope:
+        """By what limits cover it, whenever it is made."""
+        ledger = self.job.ledger if self.job else None
+        return CallScope(
+            self.user_id,
+            ledger=ledger,
+            stage=self.stage,
+            service=self.service,
+            model=self.model,
+            project=self.project,
+            tags=self.tags,
+        )
 
     @property
     def name(self) -> str:
@@ -208,7 +225,7 @@ class Gate:
 
     def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
         limits = limits_for(profile, request.user_id, at, request.job)
-        return applying(limits, request.stage, request.name, self._names)
+        return [limit for limit in limits if limit.covers(request.scope, self._names)]
 
     def _reservation(self, request: Request, terms: Terms) -> Reservation:
         at = terms.period_at or self._clock()
@@ -221,6 +238,8 @@ class Gate:
             job_id=request.job.job_id if request.job else None,
             ledger=request.job.ledger if request.job else None,
             stage=request.stage,
+            project=request.project,
+            tags=request.tags,
             service=request.service,
             model=request.model,
             estimate=terms.estimate,

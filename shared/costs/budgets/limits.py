@@ -15,7 +15,7 @@ gate, a view) asks in the same way: see :mod:`.spending`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -24,37 +24,30 @@ from .. import periods
 from ..money import Nanos
 from ..periods import Period
 from ..profile.types import Budget, Profile
-from ..rollup import JobRef, Query
-
-ScopeKind = Literal["stage", "job", "day", "week", "model", "month"]
-"""What a limit bounds: a stage in a job, a job, or a stretch of time (``model``: of one model, per month)."""
+from ..rollup import Dimension, JobRef, Query
+from .scopes import KINDS, CallScope, LimitKind, ModelName, covers
 
 Level = Literal["ok", "warning", "critical"]
-
-ModelName = Callable[[str, str], str]
-"""Turns a service and a model as recorded into the catalogue's ``provider/model``."""
-
-ANY: Final = "any"
-"""Service and model of a reservation that stands for calls of whatever model."""
 
 FULL: Final = 100.0
 """The threshold, in percent, at which a limit is reached."""
 
-_NARROWEST_FIRST: Final[tuple[ScopeKind, ...]] = ("stage", "job", "day", "week", "model", "month")
+_NARROWEST_FIRST: Final = tuple(KINDS)
 _ADJECTIVES: Final = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
 class Scope(NamedTuple):
     """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
 
-    ``name`` is the job, stage or model, where the limit is on one.
+    ``kind`` is a key of :data:`.scopes.KINDS`; ``name`` is the job, stage, model, tag or project, where
+    the limit is on one.
 
     >>> str(Scope("2", "stage", "13_ai_summarization")), str(Scope(None, "day"))
     ('limit of user 2 for stage 13_ai_summarization', 'daily limit of the organization')
     """
 
     owner: str | None
-    kind: ScopeKind
+    kind: str
     name: str | None = None
 
     def __str__(self) -> str:
@@ -71,7 +64,7 @@ class Scope(NamedTuple):
     @property
     def title(self) -> str:
         """How alerts name it: ``Budget`` is the user's month, every other scope says more."""
-        if self.kind in ("job", "stage", "model"):
+        if self.kind not in _ADJECTIVES:
             words = f"{self.kind.capitalize()} budget of {self.name}"
         elif self.kind == "month":
             words = "Budget"
@@ -83,9 +76,9 @@ class Scope(NamedTuple):
 class Limit(NamedTuple):
     """An amount that a spend should stay within.
 
-    ``query`` selects that spend, but for ``scope.kind == "model"``, where of the query's sums only
-    those of the model ``scope.name`` count. ``period`` is ``None`` for jobs and stages, whose
-    whole life counts.
+    ``query`` selects that spend as far as a query can; where sums must be split to tell (``by``), those
+    groups count that the limit :meth:`covers`. ``period`` is ``None`` for jobs and stages, whose whole
+    life counts.
     """
 
     scope: Scope
@@ -94,6 +87,31 @@ class Limit(NamedTuple):
     query: Query
     thresholds: tuple[float, ...] = (80.0,)
     blocking: bool = False
+
+    def covers(self, call: CallScope, names: ModelName) -> bool:
+        """Return whether what a call costs is part of the spend that this limit bounds."""
+        query = self.query
+        return (
+            query.user_id in (None, call.user_id)
+            and (query.ledger is None or query.ledger == call.ledger)
+            and (self.period is None or call.at is None or call.at in self.period)
+            and covers(self.scope.kind, self.scope.name, call, names)
+        )
+
+    @property
+    def by(self) -> tuple[Dimension, ...]:
+        """The dimensions by which sums must be split to tell what counts; empty where the query tells."""
+        return KINDS[self.scope.kind].by
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it bounds all that its owner spends in a period."""
+        return self.period is not None and self.scope.name is None
+
+    @property
+    def is_month(self) -> bool:
+        """Whether it bounds all that its owner spends in a month."""
+        return self.is_whole and self.period is not None and self.period.kind == "month"
 
     @property
     def span(self) -> str:
@@ -201,37 +219,6 @@ def limits_for(profile: Profile, user_id: str, at: datetime, job: JobRef | None 
     return [limit for source in (mine, all_users) for limit in source.limits(at, job)]
 
 
-def applying(limits: Iterable[Limit], stage: str | None, model: str, names: ModelName) -> list[Limit]:
-    """Return the limits that a call in ``stage`` to ``model`` (``service/model``) counts against."""
-    return [limit for limit in limits if _applies(limit.scope, stage, model, names)]
-
-
-def _applies(scope: Scope, stage: str | None, model: str, names: ModelName) -> bool:
-    if scope.kind == "stage":
-        return scope.name == stage
-    if scope.kind == "model":
-        service, _, bare = model.partition("/")
-        return is_model(scope.name or "", service, bare, names)
-    return True
-
-
-def is_model(limited: str, service: str, model: str, names: ModelName) -> bool:
-    """Return whether a call to ``model`` of ``service`` counts against the limit on ``limited``.
-
-    ``limited`` is written ``service/model``, or as the bare model. Both sides are also compared by
-    the catalogue's names, so a dated name or an alias counts with its model. What is held for
-    :data:`ANY` model may be spent on this one, so it counts too.
-
-    >>> is_model("openai/gpt-4", "openai", "gpt-4-0613", lambda s, m: "openai/gpt-4")
-    True
-    """
-    if limited in (f"{service}/{model}", model) or service == model == ANY:
-        return True
-    head, slash, tail = limited.partition("/")
-    known = names(service, model)
-    return known in (limited, names(head, tail)) if slash else known.partition("/")[2] == limited
-
-
 class _Source(NamedTuple):
     """Whose budget it is, and the time zone of its periods."""
 
@@ -240,38 +227,25 @@ class _Source(NamedTuple):
     zone: ZoneInfo
 
     def limits(self, at: datetime, job: JobRef | None) -> Iterator[Limit]:
-        yield from self._periods(at)
-        yield from self._models(at)
-        if job is not None:
-            yield from self._jobs(job)
+        for kind in KINDS.values():
+            stated = getattr(self.budget, kind.field)
+            if kind.period is None and job is None:
+                continue
+            if isinstance(stated, Mapping):
+                yield from (self._limit(kind, name, amount, at, job) for name, amount in stated.items())
+            elif stated is not None:
+                yield self._limit(kind, None if kind.period else job and job.job_id, stated, at, job)
 
-    def _periods(self, at: datetime) -> Iterator[Limit]:
-        budget = self.budget
-        if budget.daily_limit is not None:
-            yield self._timed("day", budget.daily_limit, _period("day", at, self.zone))
-        if budget.weekly_limit is not None:
-            yield self._timed("week", budget.weekly_limit, _period("week", at, self.zone))
-        if budget.monthly_limit is not None:
-            yield self._timed("month", budget.monthly_limit, _period("month", at, self.zone))
-
-    def _models(self, at: datetime) -> Iterator[Limit]:
-        for model, amount in self.budget.model_limits.items():
-            yield self._timed("model", amount, _period("month", at, self.zone), model)
-
-    def _jobs(self, job: JobRef) -> Iterator[Limit]:
-        if self.budget.job_limit is not None:
-            scope = Scope(self.owner, "job", job.job_id)
-            yield self._limit(scope, self.budget.job_limit, None, Query(ledger=job.ledger))
-        for stage, amount in self.budget.stage_limits.items():
-            query = Query(ledger=job.ledger, stage=stage)
-            yield self._limit(Scope(self.owner, "stage", stage), amount, None, query)
-
-    def _timed(self, kind: ScopeKind, amount: Nanos, period: Period, name: str | None = None) -> Limit:
-        query = Query(start=period.start, end=period.end, user_id=self.owner)
-        return self._limit(Scope(self.owner, kind, name), amount, period, query)
-
-    def _limit(self, scope: Scope, amount: Nanos, period: Period | None, query: Query) -> Limit:
-        budget = self.budget
+    def _limit(
+        self, kind: LimitKind, name: str | None, amount: Nanos, at: datetime, job: JobRef | None
+    ) -> Limit:
+        if kind.period is None:
+            period, of_all = None, Query(ledger=job.ledger if job else None)
+        else:
+            period = _period(kind.period, at, self.zone)
+            of_all = Query(start=period.start, end=period.end, user_id=self.owner)
+        budget, scope = self.budget, Scope(self.owner, kind.name, name)
+        query = kind.selecting(name, of_all)
         return Limit(scope, amount, period, query, budget.thresholds, budget.block_at_limit)
 
 

@@ -27,6 +27,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from ..errors import BudgetExceeded
 from ..money import ZERO, Nanos
 from ..rollup import Dimension, Group, Query
+from .scopes import CallScope
 
 HoldState = Literal["live", "submitted", "orphaned"]
 
@@ -62,14 +63,26 @@ class Reservation:
     estimate: Nanos
     one_call: bool
     submits: bool = False
-    operation: str | None = None
-    workflow: str | None = None
     project: str | None = None
     tags: tuple[str, ...] = ()
     holder: str = ""
     state: HoldState = "live"
     block_ended: bool = False
     orphaned: str | None = None
+
+    @property
+    def scope(self) -> CallScope:
+        """By what limits cover it."""
+        return CallScope(
+            self.user_id,
+            self.period_at,
+            self.ledger,
+            self.stage,
+            self.service,
+            self.model,
+            self.project,
+            self.tags,
+        )
 
 
 class Logged(NamedTuple):

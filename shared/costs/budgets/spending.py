@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
 
 from ..money import Nanos
 from ..rollup import Dimension, Group, Query
-from .limits import Limit, ModelName, Spending, is_model
+from .limits import Limit, Spending
 from .port import SpendReader
+from .scopes import CallScope, ModelName
+
+Groups = Callable[[Sequence[Dimension], Query], Sequence[Group]]
+"""``SpendReader.groups``, or a function that asks it each question once."""
 
 
 def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelName) -> list[Spending]:
@@ -25,8 +32,7 @@ class Questions:
         self.limits = tuple(limits)
         numbers: dict[Query, int] = {}
         self._periods = [
-            numbers.setdefault(limit.query, len(numbers)) if _is_timed(limit) else None
-            for limit in self.limits
+            numbers.setdefault(limit.query, len(numbers)) if limit.is_whole else None for limit in self.limits
         ]
         self.periods = tuple(numbers)
         """The periods, of one user or of all, whose spends are asked for."""
@@ -45,36 +51,36 @@ class Questions:
 
 
 class _Others:
-    """Asks for what jobs, stages and models spent; each question once."""
+    """Asks for what some calls alone spent; each question once."""
 
     def __init__(self, reader: SpendReader, names: ModelName) -> None:
-        self._reader = reader
         self._names = names
-        self._groups: dict[tuple[bool, Query], list[Group]] = {}
+        self._groups = cache(reader.groups)
 
     def spent(self, limit: Limit) -> Nanos:
-        query, model = limit.query, limit.scope.name or ""
-        if limit.scope.kind != "model":
-            return _cost(self._asked(("ledger",), query))
-        groups = self._asked(("service", "model"), query)
-        return _cost(g for g in groups if is_model(model, *_names_of(g), self._names))
-
-    def _asked(self, by: Sequence[Dimension], query: Query) -> list[Group]:
-        key = len(by) == 1, query
-        if key not in self._groups:
-            self._groups[key] = self._reader.groups(by, query)
-        return self._groups[key]
+        groups = self._groups(limit.by or ("user_id",), limit.query)
+        return Nanos(sum(group.totals.cost for group in groups if _counts(limit, group, self._names)))
 
 
-def _is_timed(limit: Limit) -> bool:
-    """Tell whether a limit bounds all that was spent in a period."""
-    return limit.period is not None and limit.scope.kind != "model"
+def spend_by_bucket(
+    limit: Limit, groups: Groups, names: ModelName, start: datetime, end: datetime
+) -> dict[int, Nanos]:
+    """Return what was spent within a limit in each 15-minute bucket of a span, whatever its own period.
+
+    Keys are starts in seconds since 1970, as in ``rollup.bucket_of``. ``groups`` is that of a reader.
+    """
+    found: dict[int, Nanos] = {}
+    for group in groups((*limit.by, "bucket"), limit.query._replace(start=start, end=end)):
+        if _counts(limit, group, names):
+            bucket = int(group.key[-1] or 0)
+            found[bucket] = Nanos(found.get(bucket, 0) + group.totals.cost)
+    return found
 
 
-def _names_of(group: Group) -> tuple[str, str]:
-    service, model = group.key
-    return str(service), str(model)
-
-
-def _cost(groups: Iterable[Group]) -> Nanos:
-    return Nanos(sum(group.totals.cost for group in groups))
+def _counts(limit: Limit, group: Group, names: ModelName) -> bool:
+    """Tell whether a group of sums that the limit's query selects is part of its spend."""
+    if not limit.by:
+        return True
+    query = limit.query
+    values: dict[str, Any] = dict(zip(limit.by, group.key, strict=False))
+    return limit.covers(CallScope(query.user_id, ledger=query.ledger, **values), names)

@@ -172,6 +172,8 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[Node], object]]]] = {
     "job_limit_usd": ("job_limit", _limit),
     "stage_limits_usd": ("stage_limits", _limits),
     "model_limits_usd": ("model_limits", _limits),
+    "project_limits_usd": ("project_limits", _limits),
+    "tag_limits_usd": ("tag_limits", _limits),
     "alert_threshold_percent": ("thresholds", _thresholds),
     "block_at_limit": ("block_at_limit", _flag),
     "notification_email": ("notification_email", _email),

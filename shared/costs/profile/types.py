@@ -29,7 +29,8 @@ _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 class Budget(NamedTuple):
     """The limits of one user, or of the organisation, and what happens at them.
 
-    ``stage_limits`` are per job, by stage; ``model_limits`` are per month, by ``service/model``.
+    ``stage_limits`` are per job, by stage; ``model_limits`` (by ``service/model``), ``project_limits``
+    and ``tag_limits`` are per month.
     ``thresholds`` are percentages above 0 and up to 100, ascending; 100 is always alerted.
     ``reserve_cap`` is held for a call whose highest possible cost is not known.
     """
@@ -40,6 +41,8 @@ class Budget(NamedTuple):
     job_limit: Nanos | None = None
     stage_limits: Mapping[str, Nanos] = _NONE
     model_limits: Mapping[str, Nanos] = _NONE
+    project_limits: Mapping[str, Nanos] = _NONE
+    tag_limits: Mapping[str, Nanos] = _NONE
     thresholds: tuple[float, ...] = DEFAULT_THRESHOLDS
     block_at_limit: bool = False
     notification_email: str | None = None

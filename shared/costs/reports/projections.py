@@ -11,10 +11,9 @@ from ..analysis.forecast import Day, Forecast, forecast
 from ..analysis.history import days_before, days_of_buckets, history_of
 from ..analysis.pace import Pace, pace
 from ..analysis.sums import by_day
-from ..budgets.limits import Spending, is_model
-from ..money import Nanos
+from ..budgets.limits import Spending
+from ..budgets.spending import spend_by_bucket
 from ..periods import Period
-from ..rollup import Group, Query
 from .queries import days_of
 from .reader import Reader
 
@@ -70,24 +69,16 @@ def limit_forecasts(reader: Reader, spendings: Iterable[Spending]) -> list[Limit
 
 
 class _Histories:
-    """The days of what limits bound; a user's models are read once for all limits on models."""
+    """The days of what limits bound; what several limits ask is read once."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._models = cache(self._of_models)
+        self._groups = cache(reader.index.groups)
 
     def of(self, spending: Spending, period: Period) -> Sequence[Day]:
-        scope, now = spending.limit.scope, self._reader.now
-        if scope.kind != "model":
-            return history_of(self._reader.index, scope.owner, period, now)
-        span = days_before(period, now)
-        buckets: dict[int, Nanos] = {}
-        for group in self._models(spending.limit.query._replace(start=span.start, end=span.end)):
-            service, model, bucket = group.key
-            if is_model(scope.name or "", str(service), str(model), self._reader.catalogue_name):
-                at = int(bucket or 0)
-                buckets[at] = Nanos(buckets.get(at, 0) + group.totals.cost)
+        limit, reader = spending.limit, self._reader
+        if limit.is_whole:
+            return history_of(reader.index, limit.scope.owner, period, reader.now)
+        span = days_before(period, reader.now)
+        buckets = spend_by_bucket(limit, self._groups, reader.catalogue_name, span.start, span.end)
         return days_of_buckets(span, buckets)
-
-    def _of_models(self, query: Query) -> list[Group]:
-        return self._reader.index.groups(("service", "model", "bucket"), query)

@@ -57,13 +57,13 @@ def limits_in(reader: Reader, user_id: str, period: Period, job: JobRef | None =
     return [
         limit
         for limit in limits_for(reader.profile, user_id, middle, job)
-        if limit.scope.kind in ("month", "model")
+        if limit.period is not None and limit.period.kind == "month"
     ]
 
 
 def monthly(limits: Iterable[Spending], owner: str | None) -> Spending | None:
     """Return the monthly limit of a user, or with ``None`` the organisation's; ``None`` without one."""
-    found = (s for s in limits if s.limit.scope.kind == "month" and s.limit.scope.owner == owner)
+    found = (s for s in limits if s.limit.is_month and s.limit.scope.owner == owner)
     return next(found, None)
 
 

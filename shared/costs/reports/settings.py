@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..budgets.scopes import KINDS
 from ..money import Nanos, to_usd
 from ..profile.types import Budget, Profile
 from .document import Column, Note, Report, Row, Table
@@ -50,13 +51,10 @@ def _chosen(profile: Profile, user_id: str | None, organization: bool) -> tuple[
 
 def _limits(budget: Budget) -> Iterator[tuple[str, str, Nanos]]:
     """Return each limit that is set: its name, for what it holds, and the amount."""
-    for name, per, amount in (
-        ("all calls", "month", budget.monthly_limit),
-        ("all calls", "week", budget.weekly_limit),
-        ("all calls", "day", budget.daily_limit),
-        ("all calls", "job", budget.job_limit),
-    ):
-        if amount is not None:
-            yield name, per, amount
-    yield from ((f"stage {name}", "job", amount) for name, amount in budget.stage_limits.items())
-    yield from ((f"model {name}", "month", amount) for name, amount in budget.model_limits.items())
+    kinds = [(getattr(budget, kind.field), kind) for kind in KINDS.values()]
+    for amount, kind in reversed(kinds):
+        if kind.matches is None and amount is not None:
+            yield "all calls", kind.period or "job", amount
+    for amounts, kind in kinds:
+        if kind.matches is not None:
+            yield from ((f"{kind.name} {name}", kind.period or "job", each) for name, each in amounts.items())

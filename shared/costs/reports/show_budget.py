@@ -137,8 +137,7 @@ def _nearest(reader: Reader, user_id: str, query: Query) -> tuple[Spending, ...]
         for ledger, _ in sums.get(bounded, Counter[str]()).most_common(1):
             job = JobRef(Path(ledger).parent.name, Path(ledger))
             limits = limits_for(reader.profile, user_id, reader.now, job)
-            kind = ("job", job.job_id) if bounded is None else ("stage", bounded)
-            found += [limit for limit in limits if (limit.scope.kind, limit.scope.name) == kind]
+            found += [limit for limit in limits if limit.period is None and limit.query.stage == bounded]
     return spendings(reader, found)
 
 
@@ -201,7 +200,7 @@ def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:
 def _of_job(spending: Spending) -> str:
     """Say of which job a limit on a stage is."""
     ledger = spending.limit.query.ledger
-    return f" of {ledger.parent.name}" if spending.limit.scope.kind == "stage" and ledger else ""
+    return f" of {ledger.parent.name}" if spending.limit.query.stage and ledger else ""
 
 
 def _figures(facts: BudgetFacts) -> Iterator[Figure]:

@@ -130,7 +130,7 @@ def _read(ledger: Path) -> tuple[list[Entry], list[LedgerProblem]]:
 
 def _job_limits(reader: Reader, user_id: str | None, job: JobRef) -> tuple[Spending, ...]:
     limits = limits_for(reader.profile, user_id or "", reader.now, job)
-    return spendings(reader, [limit for limit in limits if limit.scope.kind in ("job", "stage")])
+    return spendings(reader, [limit for limit in limits if limit.period is None])
 
 
 def _month_share(reader: Reader, user_id: str | None, entries: Sequence[Entry]) -> MonthShare | None:

@@ -80,7 +80,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     found = pace(days, period, now)
     groups = reader.index.groups(DIMENSIONS, query)
     limits = limits_in(reader, user_id or "", period)
-    own = [x for x in limits if x.scope.kind == "month" and x.scope.owner == user_id]
+    own = [x for x in limits if x.is_month and x.scope.owner == user_id]
     summary = summarise(period.name, user_id, groups, jobs_in(reader, query))
     return MonthFacts(
         period=period,

@@ -182,7 +182,7 @@ def make_call(
         description=_description(details.get("description")),
         workflow=optional_name("workflow", details.get("workflow")),
         project=optional_name("project", details.get("project")),
-        tags=_tags(details.get("tags", ())),
+        tags=tag_names(details.get("tags", ())),
         attempt=positive("attempt", details.get("attempt")),
         service_tier=_service_tier(details),
         region=optional_name("region", details.get("region")),
@@ -350,7 +350,8 @@ def _description(value: object) -> str | None:
     return printable[:MAX_DESCRIPTION]
 
 
-def _tags(value: object) -> tuple[str, ...]:
+def tag_names(value: object) -> tuple[str, ...]:
+    """Check tags and return them sorted, each once."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"tags must be a list of texts, not {value!r}")
     tags = tuple(sorted({name("tags", tag) for tag in value}))

@@ -36,7 +36,7 @@ def _foreseen(index: Store, spending: Spending, period: Period | None, now: date
 def _likely(spending: Spending, now: datetime) -> bool:
     """Tell whether a look weeks back is worth its time: not below half an even pace."""
     period = spending.limit.period
-    if spending.limit.scope.kind != "month" or period is None or spending.remaining <= 0:
+    if not spending.limit.is_month or period is None or spending.remaining <= 0:
         return False
     gone = int((now - period.start).total_seconds())
     whole = int((period.end - period.start).total_seconds())

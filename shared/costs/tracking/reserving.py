@@ -6,6 +6,7 @@ Works with ``with`` and with ``async with``; what it gives is passed to ``log_us
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,8 +25,11 @@ from .innermost import current_stage
 from .labels import optional_name
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from ..pricing.catalogue import Catalogue
     from .session import Session
+    from .stage import StageOptions
 
 MAX_EXPIRY_S: Final = 7 * 86_400.0
 """The longest time a hold may count as live, in seconds."""
@@ -45,6 +49,8 @@ class Intent:
     max_tokens_output: int | None = None
     service_tier: str | None = None
     stage: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
     override: str | None = None
     expires_after: timedelta | None = None
 
@@ -53,6 +59,8 @@ class ReserveDetails(UsageCounts, total=False):
     """The keyword arguments of ``CostTracker.reserve`` besides the tokens."""
 
     stage: str | None
+    project: str | None
+    tags: Iterable[str]
     service_tier: str | None
     override: str | None
     expires_after_s: float | None
@@ -85,6 +93,8 @@ def make_intent(
         max_tokens_output=max_tokens_output,
         service_tier=call.service_tier,
         stage=call.stage,
+        project=call.project,
+        tags=call.tags,
         override=override,
         expires_after=None if expires_after_s is None else timedelta(seconds=expires_after_s),
     )
@@ -117,8 +127,9 @@ class Reserving:
     async def __aenter__(self) -> Hold:
         from asyncio import get_running_loop  # ordinary stage scripts do not pay for it
 
+        loop = get_running_loop()
         try:
-            return await get_running_loop().run_in_executor(None, copy_context().run, self._reserve)
+            return await loop.run_in_executor(None, copy_context().run, self._reserve, loop)
         except BaseException:
             self._give_up()
             raise
@@ -129,12 +140,12 @@ class Reserving:
         # Not handed to a thread: a task that is being cancelled could not wait for it.
         self.__exit__(kind, error, trace)
 
-    def _reserve(self) -> Hold:
+    def _reserve(self, loop: AbstractEventLoop) -> Hold:
         """Make the reservation in a thread, and give it back where nobody waits for it any more."""
         hold = self._session.hold(self._request)
         with self._lock:
             self._hold = hold
-            given_up = self._given_up
+            given_up = self._given_up or loop.is_closed()
         if given_up:
             hold.void()
         return hold
@@ -162,13 +173,15 @@ def call_request(session: Session, intent: Intent) -> Request:
         free=known.free,
         job=session.job_ref,
         stage=intent.stage or (stage.name if stage else session.job.work.stage),
+        project=intent.project or (stage.options.project if stage else None),
+        tags=intent.tags or (stage.options.tags if stage else ()),
         expires_after=intent.expires_after,
         override=_override(session, intent.override),
         usage=intent.usage,
     )
 
 
-def block_request(session: Session, stage: str, amount: Nanos, override: str | None) -> Request:
+def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Request:
     """Return what the gate is asked for all calls of a stage together."""
     return Request(
         user_id=session.job.user_id,
@@ -176,9 +189,11 @@ def block_request(session: Session, stage: str, amount: Nanos, override: str | N
         model="any",
         estimate=amount,
         job=session.job_ref,
-        stage=stage,
+        stage=stage.name,
+        project=stage.project,
+        tags=stage.tags,
         one_call=False,
-        override=_override(session, override),
+        override=_override(session, stage.override),
     )
 
 

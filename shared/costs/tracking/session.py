@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..budgets.scopes import CallScope
 from ..errors import (
     FAILURES,
     NOT_LOADED,
@@ -62,7 +62,7 @@ class Session:
         attempt = 1
         if stage is not None:
             attempt = stage.options.attempt
-            call = replace(call, stage=call.stage or stage.name, reservation=call.reservation or stage.hold)
+            call = stage.completed(call)
         try:
             with at_most(CALL_S):
                 return self._recorded(call, stage, attempt, progress)
@@ -80,7 +80,7 @@ class Session:
         # The alerts of a stage are told when it ends; those of a call alone at once.
         asked = None
         if stage is None:
-            asked = tried("the budgets", lambda: self.watch.questions(call.stage or self.job.work.stage))
+            asked = tried("the budgets", lambda: self.watch.questions(_scope(call, self.job.work.stage)))
         outcome = self.recording.record(call, attempt, asked.periods if asked else (), progress)
         if outcome.new:
             PROCESS_STATS.add(outcome.entry)
@@ -206,6 +206,11 @@ class Session:
         """Close the index; entries that wait in memory are tried once more."""
         self.recording.close()
         self.workspace.close()
+
+
+def _scope(call: Call, stage: str | None) -> CallScope:
+    """Return by what limits cover a call; whichever model it is, for they are cheap to ask together."""
+    return CallScope(stage=call.stage or stage, project=call.project, tags=call.tags)
 
 
 def _entries(number: int) -> str:

@@ -9,12 +9,13 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
 from ..forks import lock_of
 from ..money import Nanos, from_usd
-from .call import Call, make_call
+from .call import Call, make_call, tag_names
 from .costline import StageSums
 from .innermost import INNERMOST
 from .labels import name, optional_name, positive
@@ -33,7 +34,8 @@ R = TypeVar("R")
 class StageOptions(NamedTuple):
     """How a stage is run: its name, where its lines go, and the how-manieth attempt it is.
 
-    ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing.
+    ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing. ``project`` and
+    ``tags`` are those of its calls that name none, and of what is held.
     """
 
     name: str
@@ -41,6 +43,8 @@ class StageOptions(NamedTuple):
     attempt: int = 1
     reserve: Nanos | None = None
     override: str | None = None
+    project: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class StageArguments(TypedDict, total=False):
@@ -50,6 +54,8 @@ class StageArguments(TypedDict, total=False):
     attempt: int | None
     reserve: float | str | None
     override: str | None
+    project: str | None
+    tags: Iterable[str]
 
 
 def stage_options(stage: str, arguments: StageArguments) -> StageOptions:
@@ -69,6 +75,8 @@ def stage_options(stage: str, arguments: StageArguments) -> StageOptions:
         positive("attempt", arguments.get("attempt")) or 1,
         None if reserve is None else _amount(reserve),
         optional_name("override", arguments.get("override")),
+        optional_name("project", arguments.get("project")),
+        tag_names(arguments.get("tags", ())),
     )
 
 
@@ -113,6 +121,16 @@ class Stage:
         call = make_call(service, model, tokens_input, tokens_output, self.name, metadata, **details)
         return self.log(call)
 
+    def completed(self, call: Call) -> Call:
+        """Return a call of this stage with what the stage says of it, where the call itself does not."""
+        return replace(
+            call,
+            stage=call.stage or self.name,
+            reservation=call.reservation or self.hold,
+            project=call.project or self.options.project,
+            tags=call.tags or self.options.tags,
+        )
+
     def log(self, call: Call) -> float:
         """Record a checked call of this stage and return its USD."""
         return self.session.record(call, self)
@@ -135,8 +153,7 @@ class Stage:
             return None
         from .reserving import Reserving, block_request
 
-        wanted = block_request(self.session, self.name, self.options.reserve, self.options.override)
-        return Reserving(self.session, wanted)
+        return Reserving(self.session, block_request(self.session, self.options, self.options.reserve))
 
     def _entered(self, hold: Hold | None) -> Self:
         self.hold = hold

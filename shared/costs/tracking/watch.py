@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..budgets.limits import Crossing, Limit, Spending, crossings, limits_for, tightest_first
+from ..budgets.scopes import WHATEVER, CallScope
 from ..budgets.spending import Questions
 from ..budgets.wording import message
 from ..errors import StorageUnavailable
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from ..profile.types import Profile
 
 log = logging.getLogger("shared.cost_tracker")
+
+
+MOST_KEPT: Final = 256
+"""For how many kinds of calls the questions are kept: a tag for each customer makes many."""
 
 
 class Alert(NamedTuple):
@@ -49,7 +54,7 @@ class BudgetWatch:
         self._workspace = workspace
         self._job = job
         self._told_here: set[tuple[str, str, float]] = set()
-        self._held: dict[str | None, _Held] = {}
+        self._held: dict[CallScope, _Held] = {}
 
     def alerts(self, user_id: str | None = None) -> list[str]:
         """Return what is to be said about each limit whose threshold is crossed, tightest first."""
@@ -87,7 +92,8 @@ class BudgetWatch:
         Once the stage has ``ended``, also those of months that are on course to pass their limit:
         that looks weeks back, which is too much work for every call.
         """
-        return self.alerts_of(self.questions(stage), ended=ended)
+        calls = CallScope(stage=stage or WHATEVER, project=WHATEVER, tags=(WHATEVER,))
+        return self.alerts_of(self.questions(calls), ended=ended)
 
     def alerts_of(
         self, questions: Questions, spends: Sequence[Nanos] | None = None, *, ended: bool = False
@@ -101,17 +107,21 @@ class BudgetWatch:
             crossed += foreseen(self._workspace.index, tightest_first(spendings), self._workspace.clock())
         return [_alert(each) for each in self._untold(crossed)]
 
-    def questions(self, stage: str | None) -> Questions:
-        """Return what has to be asked to know how the limits stand that a call of ``stage`` counts against.
+    def questions(self, call: CallScope) -> Questions:
+        """Return what has to be asked to know how the limits stand that a call of this job counts against.
 
-        They are those of the last call while its limits still hold.
+        They are those of the last such call while its limits still hold.
         """
         profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
-        known = self._held.get(stage)
+        known = self._held.get(call)
         if known is None or known.profile is not profile or now not in known:
+            if len(self._held) >= MOST_KEPT:
+                self._held.clear()
+            mine = call._replace(user_id=self._job.user_id, ledger=self._job.ledger)
             limits = self._limits(profile, self._job.user_id, now)
-            own = (lim for lim in limits if lim.scope.kind != "stage" or stage in (None, lim.scope.name))
-            known = self._held[stage] = _Held(profile, Questions(own))
+            names = self._workspace.catalogue_name
+            own = Questions(limit for limit in limits if limit.covers(mine, names))
+            known = self._held[call] = _Held(profile, own)
         return known.questions
 
     def spendings(self, user_id: str | None) -> list[Spending]:

@@ -172,19 +172,29 @@ LIMITS = [
         "limit of user u for model openai/gpt-4o",
     ),
     ("organization: {block_at_limit: true, monthly_limit_usd: 3}", "monthly limit of the organization"),
+    (
+        "budget: {block_at_limit: true, project_limits_usd: {subtitles: 3}}",
+        "limit of user u for project subtitles",
+    ),
+    (
+        "organization: {block_at_limit: true, tag_limits_usd: {'customer:acme': 3}}",
+        "limit of the organization for tag customer:acme",
+    ),
 ]
+
+OF_CALL: dict[str, Any] = {"stage": "asr", "project": "subtitles", "tags": ("customer:acme", "night")}
 
 
 @pytest.mark.parametrize(("text", "scope"), LIMITS, ids=[scope for _, scope in LIMITS])
 def test_every_limit_holds(bench: Bench, text: str, scope: str) -> None:
-    bench.spend("1", stage="asr")
-    bench.reserve("1", text, stage="asr")
+    bench.spend("1", **OF_CALL)
+    bench.reserve("1", text, **OF_CALL)
     assert len(bench.held()) == 1
     with pytest.raises(BudgetExceeded) as denied:
-        bench.reserve("1.1", text, stage="asr")
+        bench.reserve("1.1", text, **OF_CALL)
     assert denied.value.denial.scope == scope
     assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(1), from_usd(1))
-    bench.reserve("1", text, stage="asr")
+    bench.reserve("1", text, **OF_CALL)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +203,13 @@ def test_every_limit_holds(bench: Bench, text: str, scope: str) -> None:
         ("budget: {block_at_limit: true, stage_limits_usd: {asr: 3}}", {"stage": "mt"}),
         ("budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4o: 3}}", {"model": "gpt-4"}),
         ("budget: {block_at_limit: true, daily_limit_usd: 3}", {"user_id": "v"}),
+        ("budget: {block_at_limit: true, project_limits_usd: {subtitles: 3}}", {"project": None}),
+        ("budget: {block_at_limit: true, tag_limits_usd: {night: 3}}", {"tags": ("customer:acme",)}),
     ],
 )
 def test_a_limit_does_not_hold_for_others(bench: Bench, text: str, other: dict[str, str]) -> None:
-    bench.reserve("3", text, stage="asr")
-    bench.reserve("3", text, **{"stage": "asr", **other})
+    bench.reserve("3", text, **OF_CALL)
+    bench.reserve("3", text, **{**OF_CALL, **other})
 
 
 def test_a_job_s_limit_counts_all_users_and_no_other_job(bench: Bench) -> None:

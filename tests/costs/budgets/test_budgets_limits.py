@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,15 +14,13 @@ from shared.costs.budgets.limits import (
     Crossing,
     Limit,
     Scope,
-    ScopeKind,
     Spending,
-    applying,
     crossing,
     crossings,
-    is_model,
     limits_for,
     tightest_first,
 )
+from shared.costs.budgets.scopes import KINDS, WHATEVER, CallScope, is_model
 from shared.costs.budgets.wording import message, percent_text, places_for
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Profile
@@ -147,6 +146,8 @@ budget:
   job_limit_usd: 4
   stage_limits_usd: {asr: 5}
   model_limits_usd: {openai/gpt-4: 6}
+  project_limits_usd: {subtitles: 8}
+  tag_limits_usd: {"customer:acme": 9}
 organization: {monthly_limit_usd: 7, block_at_limit: true, alert_threshold_percent: 90}
 users: {rpatel: {timezone: Asia/Kolkata}}
 """
@@ -159,6 +160,8 @@ def test_every_limit_holds_in_its_zone_and_carries_its_query() -> None:
         "weekly limit of user rpatel": "2026-W49",
         "monthly limit of user rpatel": "2026-12",
         "limit of user rpatel for model openai/gpt-4": "2026-12",
+        "limit of user rpatel for project subtitles": "2026-12",
+        "limit of user rpatel for tag customer:acme": "2026-12",
         "limit of user rpatel for job job-1": str(JOB.ledger),
         "limit of user rpatel for stage asr": str(JOB.ledger),
         "monthly limit of the organization": "2026-11",
@@ -176,7 +179,7 @@ def test_every_limit_holds_in_its_zone_and_carries_its_query() -> None:
 
 def test_without_a_job_no_limit_on_jobs_or_stages_holds() -> None:
     kinds = {x.scope.kind for x in limits_for(read(EVERYTHING), "rpatel", NOW)}
-    assert kinds == {"day", "week", "month", "model"}
+    assert kinds == {"day", "week", "month", "model", "project", "tag"}
 
 
 def test_null_is_no_limit() -> None:
@@ -185,22 +188,54 @@ def test_null_is_no_limit() -> None:
 
 def test_scopes_have_keys_of_their_own() -> None:
     limits = limits_for(read(EVERYTHING), "rpatel", NOW, JOB)
-    assert len({x.scope.key for x in limits}) == len(limits) == 7
+    assert len({x.scope.key for x in limits}) == len(limits) == 9 == len(KINDS) + 1
     assert Scope("a", "model", "x/month").key != Scope("a/model:x", "month").key
     assert Scope("organization", "month").key != Scope(None, "month").key
 
 
+ALWAYS = {"day", "week", "month", "job"}
+
+
 @pytest.mark.parametrize(
-    ("stage", "model", "kinds"),
+    ("values", "more"),
     [
-        ("asr", "openai/gpt-4", {"day", "week", "month", "job", "stage", "model"}),
-        ("mt", "openai/gpt-4o", {"day", "week", "month", "job"}),
-        (None, "anthropic/gpt-4", {"day", "week", "month", "job"}),
+        ({"stage": "asr", "service": "openai", "model": "gpt-4"}, {"stage", "model"}),
+        ({"stage": "mt", "service": "openai", "model": "gpt-4o"}, set()),
+        ({"service": "anthropic", "model": "gpt-4"}, set()),
+        ({}, {"model"}),  # whatever model
+        ({"model": "x", "project": "subtitles"}, {"project"}),
+        ({"model": "x", "project": "other", "tags": ("customer:acme", "x")}, {"tag"}),
+        ({"model": "x", "tags": ("customer:acme-2",)}, set()),
+        ({"stage": WHATEVER, "project": WHATEVER, "tags": (WHATEVER,)}, {"stage", "model", "project", "tag"}),
     ],
 )
-def test_a_call_counts_against_what_it_touches(stage: str | None, model: str, kinds: set[ScopeKind]) -> None:
+def test_a_call_counts_against_what_it_touches(values: dict[str, Any], more: set[str]) -> None:
     limits = limits_for(read(EVERYTHING), "rpatel", NOW, JOB)
-    assert {x.scope.kind for x in applying(limits, stage, model, as_is)} == kinds
+    call = CallScope("rpatel", NOW, JOB.ledger, **values)
+    assert {x.scope.kind for x in limits if x.covers(call, as_is)} == ALWAYS | more
+
+
+@pytest.mark.parametrize(
+    ("values", "left"),
+    [
+        ({"user_id": "v"}, {"month", "job", "stage"}),  # the organisation's month
+        ({"ledger": Path("/out/other/cost_ledger.jsonl")}, {"day", "week", "month", "model"}),
+        ({"at": datetime(2026, 11, 1, tzinfo=UTC)}, {"month", "job", "stage"}),
+    ],
+)
+def test_a_limit_is_of_its_user_its_job_and_its_period(values: dict[str, Any], left: set[str]) -> None:
+    limits = limits_for(read(EVERYTHING), "rpatel", NOW, JOB)
+    call = CallScope("rpatel", NOW, JOB.ledger, "asr", "openai", "gpt-4")._replace(**values)
+    assert {x.scope.kind for x in limits if x.covers(call, as_is)} == left
+
+
+def test_what_is_said_of_projects_and_tags() -> None:
+    assert said("9", limit("10", Scope("u", "tag", "customer:acme"))) == (
+        "⚠️  WARNING: Tag budget of customer:acme threshold reached! $9.00 / $10.00 (90.0%) | Remaining: $1.00"
+    )
+    assert said("10", limit("10", Scope(None, "project", "subtitles"))) == (
+        "🚨 CRITICAL: Organization project budget of subtitles limit reached! $10.00 / $10.00 (100.0%)"
+    )
 
 
 def by_catalogue(service: str, model: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.costs.budgets.limits import limits_for
-from shared.costs.budgets.spending import read_spendings
+from shared.costs.budgets.spending import read_spendings, spend_by_bucket
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
@@ -34,6 +34,8 @@ budget:
   job_limit_usd: 100
   stage_limits_usd: {asr: 100, mt: 100}
   model_limits_usd: {openai/gpt-4: 100, openai/gpt-4o: 100, gpt-5: 100}
+  project_limits_usd: {subtitles: 100, other: 100}
+  tag_limits_usd: {"customer:acme": 100, night: 100, "customer:ac": 100}
 organization: {monthly_limit_usd: 100}
 """
 
@@ -74,6 +76,8 @@ def index(tmp_path: Path) -> Iterator[Store]:
                 service="openai",
                 model=model,
                 charge=Charge({"input": from_usd(usd)}, PricedBy("catalogue", "1", f"openai/{model}")),
+                project="subtitles" if job == "a" else None,
+                tags=("customer:acme", "night") if stage == "asr" else ("day",),
             )
             descriptor = open_secure(ledger, append=True, create=True)
             os.write(descriptor, encode(entry))
@@ -96,6 +100,11 @@ def test_each_limit_bounds_its_own_spend(index: Store, tmp_path: Path) -> None:
         "limit of user u for model openai/gpt-4": 1 + 4,
         "limit of user u for model openai/gpt-4o": 2 + 8,
         "limit of user u for model gpt-5": 0,
+        "limit of user u for project subtitles": 1 + 2 + 4,
+        "limit of user u for project other": 0,
+        "limit of user u for tag customer:acme": 1 + 4 + 8,
+        "limit of user u for tag night": 1 + 4 + 8,
+        "limit of user u for tag customer:ac": 0,
         "limit of user u for job a": 1 + 2 + 4 + 16 + 32,
         "limit of user u for stage asr": 1 + 4 + 16 + 32,
         "limit of user u for stage mt": 2,
@@ -120,3 +129,13 @@ def test_a_question_that_several_limits_share_is_asked_once(index: Store, tmp_pa
     first, second = (read_spendings(twice, reader, names) for reader in (Counting(), index))
     assert first == second
     assert set(asked.values()) == {1}
+
+
+def test_each_limit_has_its_days(index: Store, tmp_path: Path) -> None:
+    """What forecasts read adds up to what the limit bounds, whichever limit it is."""
+    limits = [each for each in limits_for(read(), "u", NOW, job_of(tmp_path, "a")) if each.period]
+    for spending in read_spendings(limits, index, names):
+        period = spending.limit.period
+        assert period is not None
+        buckets = spend_by_bucket(spending.limit, index.groups, names, period.start, period.end)
+        assert sum(buckets.values()) == spending.spent

@@ -253,6 +253,8 @@ budget:
   job_limit_usd: 2
   stage_limits_usd: {asr: 0.25, mt: 3}
   model_limits_usd: {openai/gpt-4: 10}
+  project_limits_usd: {subtitles: 20}
+  tag_limits_usd: {"customer:acme": 15}
   alert_threshold_percent: [33.3, 50, 0.1]
   block_at_limit: true
   notification_email: costs@example.org

@@ -533,3 +533,47 @@ def test_a_call_that_uses_nothing_fits_into_a_limit_that_is_used_up(job: CostTra
         hold.void()
     with pytest.raises(BudgetExceeded), job.reserve(*MODEL, tokens_input=1, max_tokens_output=0):
         pytest.fail("it was admitted")
+
+
+# --- limits on projects and tags
+
+
+def test_limits_on_projects_and_tags_hold_alert_and_are_shown(
+    job: CostTracker, profile: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from shared.costs.apps.cli.program import run
+
+    limits = "project_limits_usd: {subtitles: 1}, tag_limits_usd: {'customer:acme': 0.5}"
+    profile.write_text(f"budget: {{monthly_limit_usd: 10, block_at_limit: true, {limits}}}\n")
+    job.log_usage(*MODEL, 100_000, 10_000, tags=["customer:other"])
+    assert "budget of" not in caplog.text
+    with job.reserve(*MODEL, **ASKED, project="subtitles", tags=["customer:acme"]) as hold:
+        with pytest.raises(BudgetExceeded, match="limit of user 1 for tag customer:acme"):
+            job.reserve(*MODEL, **ASKED, tags=["customer:acme"]).__enter__()
+        job.log_usage(*MODEL, 120_000, 10_000, project="subtitles", tags=["customer:acme"], reservation=hold)
+    assert "Tag budget of customer:acme threshold reached! $0.4000 / $0.5000 (80.0%)" in caplog.text
+    with job.stage("13", reserve=0.5, project="subtitles") as stage:
+        with pytest.raises(BudgetExceeded, match="limit of user 1 for project subtitles"):
+            job.stage("14", reserve=0.5, project="subtitles").__enter__()
+        log(job, stage.hold, 100)
+    assert job.get_stage_costs()["13"] == pytest.approx(0.00035)
+    capsys.readouterr()
+    run(["show-budget", "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert {one["scope"]: one["spent_usd"] for one in shown["limits"]} == {
+        "limit of user 1 for tag customer:acme": 0.4,
+        "limit of user 1 for project subtitles": 0.40035,
+        "monthly limit of user 1": 0.75035,
+    }
+
+
+def test_a_limit_on_a_project_is_set_from_the_command_line(profile: Path) -> None:
+    from shared.costs.apps.cli.program import run
+
+    assert run(["set-budget", "--project", "subtitles=20", "--tag", "customer:acme=1.5"]) == 0
+    with Workspace() as workspace:
+        budget = workspace.profile.budget
+    assert (budget.project_limits, budget.tag_limits) == (
+        {"subtitles": 20_000_000_000},
+        {"customer:acme": 1_500_000_000},
+    )

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from ....budgets.scopes import KINDS
 from ....errors import WrongUsage
 from ....money import Nanos
 from ....reports.settings import settings_report
 from ..app import App, dashboard_command
 from ..options import Parsed, limit, named_limit
+
+_NAMED: Final = [kind for kind in KINDS.values() if kind.matches is not None]
+"""The kinds of limits that are on something with a name."""
+
+
+def _named_limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each kind of limit on something with a name."""
+    for kind in reversed(_NAMED):
+        where = f"a {kind.name}, a {kind.period}" if kind.period else f"a {kind.name} in each job"
+        option = click.option(
+            f"--{kind.name}",
+            kind.field,
+            type=Parsed(named_limit),
+            multiple=True,
+            metavar="NAME=USD",
+            help=f"Limit {where}.",
+        )
+        command = option(command)
+    return command
 
 
 @dashboard_command(
@@ -19,6 +40,7 @@ from ..options import Parsed, limit, named_limit
     "set-budget --monthly 50 --daily 5",
     "set-budget --user rpatel --monthly 100 --block",
     "set-budget --model openai/gpt-4=10 --stage 13_ai_summarization=0.50 --alert-at 50 --alert-at 80",
+    "set-budget --project subtitles=20 --tag customer:acme=15",
     "set-budget --user rpatel --weekly none",
 )
 @click.option(
@@ -29,22 +51,7 @@ from ..options import Parsed, limit, named_limit
 @click.option("--weekly", type=Parsed(limit), metavar="USD", help="Limit a week, Monday to Sunday.")
 @click.option("--daily", type=Parsed(limit), metavar="USD", help="Limit a day.")
 @click.option("--job", type=Parsed(limit), metavar="USD", help="Limit a job, over its whole life.")
-@click.option(
-    "--stage",
-    "stages",
-    type=Parsed(named_limit),
-    multiple=True,
-    metavar="NAME=USD",
-    help="Limit a stage in each job.",
-)
-@click.option(
-    "--model",
-    "models",
-    type=Parsed(named_limit),
-    multiple=True,
-    metavar="NAME=USD",
-    help="Limit a model, a month.",
-)
+@_named_limits
 @click.option(
     "--alert-at",
     "thresholds",
@@ -81,9 +88,9 @@ def _changes(limits: dict[str, Any]) -> dict[str, Any]:
         for option in ("monthly", "weekly", "daily", "job")
         if limits[option] is not None
     }
-    for option, field in (("stages", "stage_limits"), ("models", "model_limits")):
-        if limits[option]:
-            found[field] = {name: _value(amount) for name, amount in limits[option]}
+    for kind in _NAMED:
+        if limits[kind.field]:
+            found[kind.field] = {name: _value(amount) for name, amount in limits[kind.field]}
     if limits["thresholds"]:
         found["thresholds"] = tuple(sorted(set(limits["thresholds"])))
     if limits["block"] is not None:
