@@ -141,7 +141,7 @@ class Recorder:
         if self._memory_of != os.getpid():
             self._memory_of = os.getpid()
             self._memory.clear()  # a forked child has its parent's lines too, who writes them itself
-            _at_exit(self.close)
+            at_exit(self.close)
         self._memory[entry_id] = kept
         if sys.stderr is not None:  # a process without a terminal may have none
             with suppress(OSError, ValueError):  # or a closed one
@@ -189,7 +189,7 @@ _DRAINS: Final[dict[CostStorage, Drain]] = {}
 """What this process knows of each spool, whichever trackers use it."""
 
 
-def _at_exit(action: Callable[[], None]) -> None:
+def at_exit(action: Callable[[], None]) -> None:
     """Have something done when this process ends, also where it is a worker of a pool.
 
     Workers end without what is registered with ``atexit``; what their own packages do instead is used

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 from .. import platform
-from ..errors import StorageUnavailable
+from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.batch import read_counted
 from ..ledger.line import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, SealedDatabase
-from .intake import fingerprint
+from .intake import Id, fingerprint, put_back, unreadable
 from .journal import SecureFile
 from .keys import keys_of
 from .presence import Presence
@@ -69,16 +69,22 @@ class Scanned(NamedTuple):
 
 @dataclass(slots=True)
 class Chunk:
-    """Some ledgers, added up; those that could not be read are left out."""
+    """Some ledgers, added up; those that could not be read are left out, and it is said why."""
 
     dims: dict[Dim, int] = field(default_factory=dict)
     ledgers: list[Scanned] = field(default_factory=list)
+    unread: list[tuple[int, Problem]] = field(default_factory=list)
 
     def scan(self, rows: Sequence[LedgerRow]) -> Chunk:
         """Read ledgers from their first byte to their last complete line. Ids are not compared."""
         for row in rows:
-            with suppress(OSError), SecureFile(row.path) as file:  # whoever looks at it next says why
-                self.ledgers.append(self._scanned(row, file))
+            try:
+                with SecureFile(row.path) as file:
+                    self.ledgers.append(self._scanned(row, file))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as fault:
+                self.unread.append((row.id, unreadable(fault)))
         return self
 
     def _scanned(self, row: LedgerRow, file: SecureFile) -> Scanned:
@@ -127,10 +133,36 @@ def rebuild(
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
+            # What changed or went away meanwhile is seen here, and kept.
+            with suppress(StorageUnavailable, UnsafePath):
+                catch_up.bring_up(present, None)
+                _carry_over(present, sums)
         finally:
             sums.close()
         present.replace(path)
     return rebuilt
+
+
+def _carry_over(present: Database, sums: Database) -> None:
+    """Put in what the present sums have of ledgers that could not be read now."""
+    unread = sums.read(
+        lambda db: {row.path: row.id for row in tables.ledgers(db, "gone IS NULL AND offset = 0")}
+    )
+
+    def counted(db: sqlite3.Connection) -> list[tuple[LedgerRow, Fold, list[Id]]]:
+        find = "SELECT key, more, offset FROM seen WHERE ledger = ?"
+        return [
+            (
+                row._replace(id=unread[row.path], is_read=0),
+                tables.fold_of(db, row.id),
+                db.execute(find, (row.id,)).fetchall(),
+            )
+            for row in tables.ledgers(db, "gone IS NULL AND offset > 0")
+            if row.path in unread
+        ]
+
+    for row, fold, ids in present.read(counted):
+        sums.write(partial(put_back, row=row, fold=fold, ids=ids))
 
 
 def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
@@ -170,6 +202,8 @@ def _put(db: sqlite3.Connection, chunk: Chunk) -> bool:
     ]
     if not tables.put_seen(db, sorted(seen)):
         return False
+    for number, problem in chunk.unread:
+        tables.put_problems(db, number, [problem])
     numbers = [tables.dim_number(db, dim) for dim in chunk.dims]
     width = 2 + len(SUM_COLUMNS)
     cells = [

@@ -36,6 +36,9 @@ LOOK_S: Final = 1.0
 TURN_S: Final = 0.005
 """How long each look may take over ledgers that nobody writes to, one after the other, in seconds."""
 
+AT_ONCE: Final = 2000
+"""How many of those one look takes at most."""
+
 STEP_S: Final = 0.02
 """How long one transaction may go on to the next ledger, in seconds."""
 
@@ -110,10 +113,9 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        journal, known = Journal(self._path), _position(db)
-        journal.go_on(*known)
-        records = journal.read()
-        if known[:2] != (0, 0) and journal.position[:2] != known[:2]:  # deleted or replaced
+        journal = Journal(self._path)
+        records, is_lost = journal.read_after(_position(db))
+        if is_lost:
             self.add(row.path for row in tables.ledgers(db, "gone IS NULL"))
             records += journal.read()
         records += [NOBODY + b" " + path for path in list(self._unnoted)]
@@ -129,11 +131,7 @@ class Known:
         """Tell whether there are notes that the sums do not have."""
         if any(not tables.ledgers(db, "path = ? AND gone IS NULL", path) for path in list(self._unnoted)):
             return True
-        try:
-            found = os.stat(self._path)
-        except (FileNotFoundError, NotADirectoryError):
-            return _position(db)[0] != 0
-        return (found.st_dev, found.st_ino, found.st_size) != _position(db)
+        return any(Journal(self._path).read_after(_position(db)))
 
 
 def _parts(record: bytes) -> tuple[bytes, bytes]:
@@ -213,12 +211,12 @@ class CatchUp:
 
     def _has_news(self, db: sqlite3.Connection) -> bool:
         begun = db.execute("SELECT is_begun FROM meta").fetchone()[0]
-        return not begun or self._known.has_news(db) or self._kept.is_lost(db)
+        return not begun or self._known.has_news(db) or self._kept.has_news(db)
 
     def _unread(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
         rows = tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
         found = [row.path for row in rows if not row.is_read or _changed(row)]
-        if also is not None and also not in found:
+        if also is not None and also not in found and tables.ledgers(db, "path = ? AND gone IS NULL", also):
             found.append(also)
         return found + (self._in_turn(db) if turn else [])
 
@@ -228,13 +226,13 @@ class CatchUp:
         [turn] = db.execute("SELECT turn FROM meta").fetchone()
         settled = f"gone IS NULL AND NOT {tables.MAY_CHANGE}"
         for where in (
-            f"{settled} AND id > ? ORDER BY id LIMIT 2000",
-            f"{settled} AND id <= ? ORDER BY id LIMIT 2000",
+            f"{settled} AND id > ? ORDER BY id LIMIT {AT_ONCE}",
+            f"{settled} AND id <= ? ORDER BY id LIMIT {AT_ONCE}",
         ):
-            for row in tables.ledgers(db, where, turn):
+            for number, row in enumerate(tables.ledgers(db, where, turn), 1):
                 if _changed(row):
                     found.append(row.path)
-                if time.monotonic() > until:
+                if number == AT_ONCE or time.monotonic() > until:
                     self._turn = row.id
                     return found
         return found
@@ -251,6 +249,7 @@ class CatchUp:
         while todo and time.monotonic() < until:
             if not self._intake.look(db, todo[0]):
                 del todo[0]
+        self._intake.finish(db)
         db.execute("UPDATE meta SET version = version + 1, turn = coalesce(?, turn)", (self._turn,))
         return todo
 
@@ -259,6 +258,7 @@ class CatchUp:
         for path in paths:
             while self._intake.look(db, path):
                 pass
+        self._intake.finish(db)
 
     def begin(self, db: sqlite3.Connection) -> None:
         """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
@@ -266,10 +266,8 @@ class CatchUp:
             from .upgrade import bring_over  # once in the life of a storage
 
             bring_over(self._storage, db, self._known, self._kept)
-            self._kept.restore(db)
             db.execute("UPDATE meta SET is_begun = 1")
-        elif self._kept.is_lost(db):
-            self._kept.write_again(db)
+        self._kept.learn(db)
         self._known.learn(db)
 
     # --- writers that are gone
@@ -287,12 +285,12 @@ def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:
     rows = tables.ledgers(
         db, f"is_read = 1 AND id IN (SELECT ledger FROM writers WHERE writer IN ({marks}))", *dead
     )
-    synced = [row.id for row in rows if _is_synced(row)]
-    db.executemany(
-        "DELETE FROM writers WHERE ledger = ? AND writer = ?",
-        [(number, writer) for number in synced for writer in dead],
-    )
-    db.execute("UPDATE meta SET version = version + 1")
+    if synced := [row.id for row in rows if _is_synced(row)]:
+        db.executemany(
+            "DELETE FROM writers WHERE ledger = ? AND writer = ?",
+            [(number, writer) for number in synced for writer in dead],
+        )
+        db.execute("UPDATE meta SET version = version + 1")
 
 
 def _changed(row: LedgerRow) -> bool:

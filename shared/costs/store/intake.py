@@ -13,7 +13,9 @@ import base64
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,7 +27,7 @@ from ..ledger.lines import line_at, split
 from ..storage import CostStorage, job_id_of
 from . import tables
 from .journal import Journal, SecureFile
-from .keys import keys_of
+from .keys import key_of, keys_of
 from .tables import Fold, LedgerRow, Problem
 
 BATCH_LINES: Final = 2000
@@ -65,13 +67,29 @@ class Intake:
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
 
-    def look(self, db: sqlite3.Connection, path: bytes) -> bool:
-        """Bring the sums nearer to a ledger, by one batch; return whether there is more to read.
+    def finish(self, db: sqlite3.Connection) -> None:
+        """See to ledgers that were found gone or replaced; to be called before the transaction is committed.
 
         Raises:
-            OSError: what was counted of a ledger that is gone cannot be kept; nothing was changed.
+            OSError: what was counted of them cannot be kept.
 
         """
+        changed = "gone IS NOT NULL AND is_kept = 0"
+        if not tables.ledgers(db, changed):
+            return
+        copies = "gone IS NULL AND id IN (SELECT ledger FROM problems WHERE kind = 'duplicate')"
+        for copy in tables.ledgers(db, copies):
+            self._take_over(db, copy)
+        rows = tables.ledgers(db, changed)
+        self._kept.add(db, rows)
+        self._kept.learn(db)
+        for row in rows:
+            if not db.execute("SELECT EXISTS (SELECT 1 FROM seen WHERE ledger = ?)", (row.id,)).fetchone()[0]:
+                tables.take_out(db, row.id)  # nothing is left of it
+                db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
+
+    def look(self, db: sqlite3.Connection, path: bytes) -> bool:
+        """Bring the sums nearer to a ledger, by one batch; return whether there is more to read."""
         row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None)
         try:
             file = SecureFile(path)
@@ -88,11 +106,9 @@ class Intake:
         self, db: sqlite3.Connection, path: bytes, row: LedgerRow | None, file: SecureFile
     ) -> bool:
         if row is not None and not recognised(row, file):
-            row = self._retire(db, row, REPLACED)
+            row = retire(db, row, REPLACED)
         found = os.fstat(file.fileno())
         row, more = self._read_on(db, row or new_row(db, path), file)
-        if not more:
-            self._keep_changed(db)
         db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (row.id, UNREADABLE))
         head, tail = fingerprint(file, row.offset)
         tables.put_ledger(
@@ -147,33 +163,22 @@ class Intake:
 
     def _missing(self, db: sqlite3.Connection, row: LedgerRow | None) -> None:
         if row is not None and row.offset:
-            row = self._retire(db, row, GONE)
+            row = retire(db, row, GONE)
         if row is not None:
             db.execute(
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
             )
 
-    def _retire(self, db: sqlite3.Connection, row: LedgerRow, why: str) -> LedgerRow:
-        """Keep what was counted of a ledger whose file is another now, or none; return its path's new row."""
-        db.execute("UPDATE ledgers SET gone = ?, is_read = 1 WHERE id = ?", (why, row.id))
-        there = new_row(db, row.path)
-        db.execute("UPDATE OR REPLACE writers SET ledger = ? WHERE ledger = ?", (there.id, row.id))
-        copies = "gone IS NULL AND id IN (SELECT ledger FROM problems WHERE kind = 'duplicate')"
-        for copy in tables.ledgers(db, copies):
-            self._take_over(db, copy)
-        self._keep_changed(db)
-        return there
-
     def _take_over(self, db: sqlite3.Connection, copy: LedgerRow) -> None:
         """Count lines of a copy now that they are gone elsewhere."""
         fold = Fold()
-        for offset, length in db.execute(
-            "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'", (copy.id,)
-        ).fetchall():
-            line = _line_at(copy, offset)
-            if line is not None and self._comes_over(db, copy, Read(offset, length, line)):
-                fold.add(line)
-                db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (copy.id, offset))
+        repeated = "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'"
+        with suppress(OSError), SecureFile(copy.path) as file:
+            for offset, length in db.execute(repeated, (copy.id,)).fetchall():
+                line = _line_in(file, offset)
+                if line is not None and self._comes_over(db, copy, Read(offset, length, line)):
+                    fold.add(line)
+                    db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (copy.id, offset))
         tables.put_fold(db, copy.id, fold)
 
     def _comes_over(self, db: sqlite3.Connection, row: LedgerRow, each: Read) -> bool:
@@ -181,7 +186,7 @@ class Intake:
         seen = tables.find_seen(db, each.line.id)
         owner = tables.ledgers(db, "id = ?", seen[0])[0] if seen else row
         if owner.gone is None and owner.id != row.id and not os.path.lexists(owner.path):
-            self._retire(db, owner, GONE)
+            retire(db, owner, GONE)
         elif owner.gone is None:
             return False
         out = Fold()
@@ -190,14 +195,6 @@ class Intake:
         tables.move_seen(db, each.line.id, row.id, each.offset)
         db.execute("UPDATE ledgers SET is_kept = 0 WHERE id = ?", (owner.id,))
         return True
-
-    def _keep_changed(self, db: sqlite3.Connection) -> None:
-        """Write down what is left of ledgers that are gone; forget those of which nothing is left."""
-        for row in tables.ledgers(db, "gone IS NOT NULL AND NOT is_kept"):
-            self._kept.add(db, row)
-            if not db.execute("SELECT EXISTS (SELECT 1 FROM seen WHERE ledger = ?)", (row.id,)).fetchone()[0]:
-                tables.take_out(db, row.id)
-                db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
 
 
 class Read(NamedTuple):
@@ -224,6 +221,14 @@ def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Count
             yield offset, length, damage
 
 
+def retire(db: sqlite3.Connection, row: LedgerRow, why: str) -> LedgerRow:
+    """Let what was counted of a ledger stay that is another one now, or none; return its path's new row."""
+    db.execute("UPDATE ledgers SET gone = ?, is_read = 1 WHERE id = ?", (why, row.id))
+    there = new_row(db, row.path)
+    db.execute("UPDATE OR REPLACE writers SET ledger = ? WHERE ledger = ?", (there.id, row.id))
+    return there
+
+
 def new_row(db: sqlite3.Connection, path: bytes) -> LedgerRow:
     """Add the row of a ledger of which nothing was read yet."""
     row = LedgerRow(next_number(db), path, job_of(path), uid())
@@ -244,9 +249,13 @@ def job_of(path: bytes) -> str:
 
 def _unreadable(db: sqlite3.Connection, row: LedgerRow | None, fault: OSError) -> None:
     if row is not None:
-        why = f"cannot be read: {fault.strerror or fault}"
-        tables.put_problems(db, row.id, [Problem(UNREADABLE, 0, "unreadable", why)])
+        tables.put_problems(db, row.id, [unreadable(fault)])
         db.execute("UPDATE ledgers SET is_read = 0 WHERE id = ?", (row.id,))
+
+
+def unreadable(fault: OSError) -> Problem:
+    """Return the problem of a ledger that cannot be read."""
+    return Problem(UNREADABLE, 0, "unreadable", f"cannot be read: {fault.strerror or fault}")
 
 
 def _repeated(db: sqlite3.Connection, row: LedgerRow, each: Read) -> Problem:
@@ -264,67 +273,136 @@ def _repeated(db: sqlite3.Connection, row: LedgerRow, each: Read) -> Problem:
 
 
 def _line_at(row: LedgerRow, offset: int) -> Counted | None:
-    try:
-        with SecureFile(row.path) as file:
-            return counted(decode(line_at(file.fileno(), offset)))
-    except (OSError, DamagedLine):
-        return None
+    with suppress(OSError), SecureFile(row.path) as file:
+        return _line_in(file, offset)
+    return None
+
+
+def _line_in(file: SecureFile, offset: int) -> Counted | None:
+    with suppress(OSError, DamagedLine):
+        return counted(decode(line_at(file.fileno(), offset)))
+    return None
+
+
+Id = tuple[int, int, int]
+"""An id that counts: its key, the rest of it, and where its line begins."""
+
+
+def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[Id]) -> None:
+    """Put in what other sums have of a ledger, as far as it does not count here already.
+
+    Lines that count in a ledger that is there are taken off one by one. What counts here of a ledger that is
+    gone, and is only a part of this, gives way to it.
+    """
+    owners = _owners(db, ids)
+    if len(owners) == len(ids):
+        return
+    for ledger, count in Counter(number for _, number, _ in owners).items():
+        [owner] = tables.ledgers(db, "id = ?", ledger)
+        is_gone = owner.gone is not None
+        if not is_gone and not _is_there(owner):
+            is_gone = bool(retire(db, owner, REPLACED))
+        [whole] = db.execute("SELECT count(*) FROM seen WHERE ledger = ?", (ledger,)).fetchone()
+        if is_gone and whole == count:
+            tables.take_out(db, ledger)
+            db.execute("DELETE FROM ledgers WHERE id = ?", (ledger,))
+    owners = _owners(db, ids)
+    known = {each for each, _, _ in owners}
+    if owners:
+        row = row._replace(uid=uid(), is_kept=0)
+    tables.put_ledger(db, row)
+    tables.put_fold(db, row.id, fold)
+    tables.put_seen(db, [(*each[:2], row.id, each[2]) for each in ids if each not in known])
+    for (key, more, _), number, offset in owners:
+        line = _line_at(tables.ledgers(db, "id = ?", number)[0], offset)
+        if line is not None and key_of(line.id) == (key, more):
+            off = Fold()
+            off.add(line)
+            tables.put_fold(db, row.id, off.negated())
+
+
+def _is_there(row: LedgerRow) -> bool:
+    with suppress(OSError), SecureFile(row.path) as file:
+        return recognised(row, file)
+    return False
+
+
+def _owners(db: sqlite3.Connection, ids: Sequence[Id]) -> list[tuple[Id, int, int]]:
+    """Return those ids that count already, each with its ledger and where it stands there."""
+    find = "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?"
+    return [(each, *found) for each in ids if (found := db.execute(find, each[:2]).fetchone())]
 
 
 class Kept:
-    """What was counted of ledgers that are gone, a second time: a journal that outlives ``sums.db``."""
+    """What was counted of ledgers that are gone, a second time: a journal that outlives ``sums.db``.
+
+    All sums of a storage read it, also those that a process keeps in memory: what one of them has
+    counted of a ledger that is gone now, the others count too.
+    """
 
     def __init__(self, storage: CostStorage) -> None:
-        self._journal = Journal(storage.root / "kept.journal")
+        self._path = storage.root / "kept.journal"
 
-    def add(self, db: sqlite3.Connection, row: LedgerRow) -> None:
-        """Write down the sums and the ids of a ledger, durably.
+    def add(self, db: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
+        """Write down the sums and the ids of ledgers, durably.
 
         Raises:
             OSError: they cannot be written.
 
         """
-        fold, row = tables.fold_of(db, row.id), row._replace(is_kept=1)
-        ids = db.execute("SELECT key, more, offset FROM seen WHERE ledger = ? ORDER BY offset", (row.id,))
-        record = {
-            "row": [base64.b64encode(row.path).decode(), *row[2:]],
-            "cells": [[bucket, dim, values] for (bucket, dim), values in fold.cells.items()],
-            "units": [[bucket, dim, unit, n] for (bucket, dim, unit), n in fold.units.items()],
-            "reserved": fold.reserved,
-            "seen": ids.fetchall(),
-        }
-        self._journal.append(json.dumps(record, separators=(",", ":")).encode())
-        db.execute("UPDATE ledgers SET is_kept = 1 WHERE id = ?", (row.id,))
+        Journal(self._path).append(*(_record(db, row) for row in rows))
+        db.executemany("UPDATE ledgers SET is_kept = 1 WHERE id = ?", [(row.id,) for row in rows])
 
-    def restore(self, db: sqlite3.Connection) -> None:
-        """Put everything that was ever kept into new, empty sums: of each ledger what was kept last."""
-        self._journal.forget()
-        latest: dict[int, dict[str, Any]] = {}
-        for text in self._journal.read():
-            record = json.loads(text)
+    def has_news(self, db: sqlite3.Connection) -> bool:
+        """Tell whether something was kept that these sums do not know, or what was kept is lost."""
+        return any(Journal(self._path).read_after(_position(db)))
+
+    def learn(self, db: sqlite3.Connection) -> None:
+        """Bring what was kept into the sums; write down again what was lost.
+
+        Raises:
+            OSError: it cannot be read or written.
+
+        """
+        journal = Journal(self._path)
+        records, is_lost = journal.read_after(_position(db))
+        gone = tables.ledgers(db, "gone IS NOT NULL")
+        ours, latest = {row.uid for row in gone}, dict[int, dict[str, Any]]()
+        for record in map(json.loads, records):
             latest.pop(record["row"][2], None)
             latest[record["row"][2]] = record
-        for record in latest.values():
-            if record["seen"]:
+        for number, record in latest.items():
+            if number not in ours:
                 _restore(db, record)
+        if is_lost and gone:
+            self.add(db, gone)
+            journal.read()
+        db.execute("UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?", journal.position)
 
-    def is_lost(self, db: sqlite3.Connection) -> bool:
-        """Tell whether the journal is not there although ledgers are gone."""
-        return not self._journal.path.exists() and bool(tables.ledgers(db, "gone IS NOT NULL LIMIT 1"))
 
-    def write_again(self, db: sqlite3.Connection) -> None:
-        """Write down anew what the sums have of ledgers that are gone."""
-        for row in tables.ledgers(db, "gone IS NOT NULL"):
-            self.add(db, row)
+def _position(db: sqlite3.Connection) -> tuple[int, int, int]:
+    row = db.execute("SELECT kept_device, kept_inode, kept_offset FROM meta").fetchone()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
+    fold, row = tables.fold_of(db, row.id), row._replace(is_kept=1)
+    ids = db.execute("SELECT key, more, offset FROM seen WHERE ledger = ? ORDER BY offset", (row.id,))
+    record = {
+        "row": [base64.b64encode(row.path).decode(), *row[2:]],
+        "cells": [[bucket, dim, values] for (bucket, dim), values in fold.cells.items()],
+        "units": [[bucket, dim, unit, n] for (bucket, dim, unit), n in fold.units.items()],
+        "reserved": fold.reserved,
+        "seen": ids.fetchall(),
+    }
+    return json.dumps(record, separators=(",", ":")).encode()
 
 
 def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:
     place, *rest = record["row"]
-    row = LedgerRow(next_number(db), base64.b64decode(place), *rest)
-    tables.put_ledger(db, row)
     fold = Fold()
     fold.cells = {(bucket, tuple(dim)): values for bucket, dim, values in record["cells"]}
     fold.units = {(bucket, tuple(dim), unit): amount for bucket, dim, unit, amount in record["units"]}
     fold.reserved = {name: tuple(sums) for name, sums in record["reserved"].items()}
-    tables.put_fold(db, row.id, fold)
-    tables.put_seen(db, [(key, more, row.id, offset) for key, more, offset in record["seen"]])
+    row = LedgerRow(next_number(db), base64.b64decode(place), *rest)
+    put_back(db, row, fold, [tuple(each) for each in record["seen"]])

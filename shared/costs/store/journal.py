@@ -85,6 +85,18 @@ class Journal:
         """Read from a position that another object had."""
         self._identity, self._read_to = (device, inode), read_to
 
+    def read_after(self, position: tuple[int, int, int]) -> tuple[list[bytes], bool]:
+        """Return the records after a position, and whether what stood before it is lost; then all again.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        self.go_on(*position)
+        records = self.read()
+        before = position[:2] == self._identity and position[2] <= self._read_to
+        return records, not before and position[:2] != (0, 0)
+
     def forget(self) -> None:
         """Read from the beginning the next time."""
         self._identity, self._read_to = (0, 0), 0
@@ -118,6 +130,7 @@ class SecureFile(io.FileIO):
             # or in this object.
             opened.extend(map(os.open, (name,), (flags,), (platform.FILE_MODE,)))
             super().__init__(opened[0], mode)
+            require_ours(name, os.fstat(self.fileno()))
         except BaseException as fault:
             if not self.closed:
                 self.close()
@@ -128,7 +141,6 @@ class SecureFile(io.FileIO):
             if fault.errno in _UNSAFE_ERRNOS:
                 raise UnsafePath(f"{name}: is not a regular file ({fault.strerror})") from fault
             raise
-        require_ours(name, os.fstat(self.fileno()))
 
     @property
     def identity(self) -> tuple[int, int]:

@@ -156,14 +156,19 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
     join = bool(_OF_LEDGER & set(by)) or (counted and not cheap)
     number = "count(DISTINCT l.path)" if counted and not cheap else "0"
     rows = _grouped(db, [*columns, _SUMMED, number], len(columns), source, where, join=join)
-    found = [_group(row, len(columns)) for row in rows if row[len(columns)] is not None]
-    found = [each for each in found if any(getattr(each.totals, name) for name in SUM_COLUMNS)]
+    found = largest_first(_group(row, len(columns)) for row in rows if row[len(columns)] is not None)
     if cheap:
         for each in found:
             user = str(each.key[0] or "") if by else query.user_id
             each.totals.jobs = _count_jobs(db, Span.of(query.start, query.end), user)
     _add_units(db, columns, query, {each.key: each.totals for each in found}, join=join)
-    return sorted(found, key=lambda group: (-group.totals.cost, tuple(map(str, group.key))))
+    return found
+
+
+def largest_first(groups: Iterable[Group]) -> list[Group]:
+    """Return groups by their cost, those left out whose sums are all zero."""
+    some = [group for group in groups if any(getattr(group.totals, name) for name in SUM_COLUMNS)]
+    return sorted(some, key=lambda group: (-group.totals.cost, tuple(map(str, group.key))))
 
 
 def only_of_user(query: Query) -> bool:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted, microseconds
 from ..ledger.line import DamagedLine
+from ..ledger.lines import line_at
 from ..money import Nanos
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals
 from . import queries, tables
@@ -35,6 +36,12 @@ class RecentLine(NamedTuple):
     dim: Dim
 
 
+Look = tuple[int, int, int, int]
+"""What a file was at a look: device, inode, size, time of the last change (0 where this process made it)."""
+
+_NEVER: Final = (0, 0, 0, 0)
+
+
 class Tail:
     """The end of one ledger, from where the sums have it."""
 
@@ -49,7 +56,7 @@ class Tail:
         self.row = row
         self.read_to = row.offset if row else 0
         self.lines: dict[int, RecentLine] = {}
-        self.look = (row.device, row.inode, row.size) if row and row.is_read else (0, 0, 0)
+        self.look = (row.device, row.inode, row.size, row.mtime) if row and row.is_read else _NEVER
         self.is_stale = False
 
     def go_on(self, row: LedgerRow | None) -> None:
@@ -60,6 +67,14 @@ class Tail:
             return
         self.row = row
         self.lines = {at: line for at, line in self.lines.items() if at >= row.offset}
+
+
+def _goes_on(tail: Tail, file: SecureFile) -> bool:
+    """Tell whether a file still is what was read: an inode is given again when a ledger was deleted."""
+    if not tail.lines:
+        return tail.row is None or recognised(tail.row, file)
+    offset, last = next(reversed(tail.lines.items()))
+    return last.line.id.encode() in line_at(file.fileno(), offset)
 
 
 class Recent:
@@ -107,12 +122,16 @@ class Recent:
     def appended(self, path: bytes, offset: int, length: int, line: Counted) -> None:
         """Add a line that this process has just appended, with an id that nobody else has."""
         tail = self.tails.get(path)
-        if tail is None or tail.is_stale or tail.read_to != offset:
+        if tail is None or tail.is_stale:
             return  # the next look reads it
+        if tail.read_to != offset:
+            known = tail.lines.get(offset)
+            tail.is_stale = offset < tail.read_to and (known is None or known.line.id != line.id)
+            return
         if tail.row is not None and tail.row.offset == offset and not tail.lines:
             return  # the first look at a file makes sure that it is the one that the sums have
-        device, inode, _ = tail.look
-        tail.look, tail.read_to = (device, inode, offset + length), offset + length
+        device, inode, *_ = tail.look
+        tail.look, tail.read_to = (device, inode, offset + length, 0), offset + length
         tail.lines[offset] = new = RecentLine(path, offset, line, self._dim_of(line))
         self._put(new)
 
@@ -132,8 +151,8 @@ class Recent:
         except OSError:
             tail.is_stale = tail.is_stale or tail.read_to > 0
             return []
-        look = found.st_dev, found.st_ino, found.st_size
-        if look == tail.look or tail.is_stale:
+        look = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        if tail.is_stale or (look[:3] == tail.look[:3] and tail.look[3] in (0, look[3])):
             return []
         is_other = tail.look[:2] != (0, 0) and look[:2] != tail.look[:2]
         if is_other or found.st_size < tail.read_to or found.st_size - tail.read_to > MAX_BYTES:
@@ -141,20 +160,20 @@ class Recent:
             return []
         return self._read(tail, look)
 
-    def _read(self, tail: Tail, look: tuple[int, int, int]) -> list[RecentLine]:
+    def _read(self, tail: Tail, look: Look) -> list[RecentLine]:
         lines = []
         try:
             with SecureFile(tail.path) as file:
-                if not tail.lines and tail.row is not None and not recognised(tail.row, file):
+                if not _goes_on(tail, file):
                     tail.is_stale = True
                     return []
                 for offset, length, line in read_counted(file, tail.read_to):
                     tail.read_to = offset + length
                     if not isinstance(line, DamagedLine):
                         lines.append(RecentLine(tail.path, offset, line, self._dim_of(line)))
-        except OSError:
-            tail.is_stale = True
-            return []
+        except OSError:  # the sums say so already where they could not read it
+            tail.is_stale = tail.row is None or bool(tail.row.is_read)
+            lines = []
         tail.look = look
         return lines
 
@@ -252,7 +271,7 @@ class _Groups:
 
     def __init__(self, by: tuple[Dimension, ...], query: Query, found: Sequence[Group]) -> None:
         self._by, self._matches, self._at = by, Matcher(query), 0
-        self._found = {group.key: group.totals for group in found}
+        self._found = {group.key: copied(group.totals) for group in found}
 
     def brought_up(self, lines: Sequence[RecentLine]) -> list[Group]:
         for each in lines[self._at :]:
@@ -261,7 +280,7 @@ class _Groups:
                 fold.add(each.line)
                 self._found.setdefault(self._key(each), Totals()).merge(totals_of(fold))
         self._at = len(lines)
-        return [Group(key, totals) for key, totals in self._found.items()]
+        return queries.largest_first(Group(key, copied(each)) for key, each in self._found.items())
 
     def _key(self, each: RecentLine) -> tuple[str | int | None, ...]:
         values: dict[str, str | int | None] = dict(zip(DIM_COLUMNS, each.dim, strict=True))
@@ -271,6 +290,13 @@ class _Groups:
             "bucket": each.line.at // BUCKET_MICROSECONDS * BUCKET_SECONDS,
         }
         return tuple(values[name] if name == "bucket" else values[name] or None for name in self._by)
+
+
+def copied(totals: Totals) -> Totals:
+    """Return sums that grow no more."""
+    copy = Totals()
+    copy.merge(totals)
+    return copy
 
 
 def totals_of(fold: Fold) -> Totals:

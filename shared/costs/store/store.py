@@ -35,14 +35,15 @@ from ..ledger.counted import Counted, counted
 from ..ledger.line import DamagedLine
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
+from ..ledger.recorder import at_exit
 from ..money import Nanos
-from ..patience import allowed, remaining
+from ..patience import allowed, at_most, remaining
 from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .intake import read_counted
+from .intake import read_counted, recognised
 from .journal import SecureFile
 from .presence import presence_in
 from .queries import Gone, Span
@@ -62,6 +63,9 @@ Missed = Callable[[Path, OSError], None]
 
 RECENT_LINES: Final = 256
 """How many lines this process keeps beside the sums before it takes them in."""
+
+TAKE_IN_S: Final = 1.0
+"""How old such lines may become, in seconds: what a ledger said that is deleted before is in no sum."""
 
 UNLEARNT: Final = 32
 """How many ledgers may be known beside the sums before they are taken in."""
@@ -98,11 +102,12 @@ class Store:
         self._known = Known(storage, self.presence)
         self._recent = Recent()
         self._version: int | None = None
-        self._look_again_at = self._turn_at = self._retry_at = 0.0
+        self._look_again_at = self._turn_at = self._retry_at = self._take_in_at = 0.0
         self._why: str | None = None
         self._unnoted: str | None = None
         self._behind: str | None = None
         self._state: StateDb | None = None
+        self._ends_in = 0
         self._last_path: tuple[Path | None, bytes] = (None, b"")
         self._lock = threading.RLock()
 
@@ -119,7 +124,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the files of this process; they open again at the next use."""
+        """Take in what is beside the sums, and close the files of this process; the next use opens them."""
+        self._take_in(WAIT_S)
         self._forget()
         self._leave_memory()
         self._file.close()
@@ -164,6 +170,9 @@ class Store:
         """
         path = self._encoded(ledger)
         try:
+            if self._ends_in != os.getpid():
+                self._ends_in = os.getpid()
+                at_exit(self._take_in_at_exit)
             if entry.request_id is None and entry.kind == "usage":  # else its id may be known already
                 line = counted(entry)
                 with self._lock:
@@ -237,10 +246,25 @@ class Store:
                 continue
             except (StorageUnavailable, UnsafePath):
                 break  # the sums are begun anew, or added up in memory
-            if len(self._recent) >= RECENT_LINES or self._recent.unlearnt >= UNLEARNT:
-                self._take_in()
+            if (
+                len(self._recent) >= RECENT_LINES
+                or self._recent.unlearnt >= UNLEARNT
+                or (self._recent and time.monotonic() >= self._take_in_at)
+            ):
+                self._take_in(0.0)  # somebody else may be at it: a later call tries again
             return answered
         return self._ask(lambda db: question(db, None))
+
+    def _take_in(self, wait_s: float) -> None:
+        """Take the lines that are beside the sums into them."""
+        if self._recent and self._memory is None:
+            with suppress(CostError, OSError, sqlite3.Error, OverflowError):
+                self._bring_up(self._file, wait_s=wait_s)
+            self._take_in_at = time.monotonic() + TAKE_IN_S
+
+    def _take_in_at_exit(self) -> None:
+        with at_most(TAKE_IN_S):
+            self._take_in(TAKE_IN_S)
 
     def _with_recent(self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool) -> T:
         def answer(db: sqlite3.Connection) -> T:
@@ -426,13 +450,20 @@ class Store:
         return rebuild(self._file, self.storage, self._known, self.presence, progress)
 
     def rebuild_ledger(self, ledger: Path) -> None:
-        """Take one ledger out and in again from its first byte. An unknown one is left alone."""
+        """Take one ledger out and in again from its first byte.
+
+        An unknown one is left alone, and one that cannot be read or is not what it was.
+        """
         path = os.fsencode(os.path.realpath(ledger))
+        intake = CatchUp(self.storage, self._known, self.presence)
 
         def anew(db: sqlite3.Connection) -> None:
             for row in tables.ledgers(db, "path = ? AND gone IS NULL", path):
-                tables.take_out(db, row.id)
-                tables.put_ledger(db, LedgerRow(row.id, row.path, row.job_id, row.uid))
+                with suppress(OSError), SecureFile(path) as file:
+                    if recognised(row, file):
+                        tables.take_out(db, row.id)
+                        tables.put_ledger(db, LedgerRow(row.id, row.path, row.job_id, row.uid))
+                        intake.take_in(db, [path])
             db.execute("UPDATE meta SET version = version + 1")
 
         self._use(lambda sums: sums.write(anew))
@@ -518,10 +549,8 @@ class Store:
             return self._memory
 
     def _leave_memory(self) -> None:
-        with self._lock:
-            memory, self._memory, self._why = self._memory, None, None
-        if memory is not None:
-            memory.close()
+        with self._lock:  # another thread may be reading them: they are closed with their last user
+            self._memory = self._why = None
 
 
 def _spent(db: sqlite3.Connection, recent: Recent | None, asked: Sequence[Query]) -> list[Nanos]:

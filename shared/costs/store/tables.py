@@ -17,7 +17,8 @@ stretch since 1970, a *day* that of a UTC day (96 buckets).
 ``reserved``  what the ledgers have under each reservation.
 ``problems``  lines that do not count, and why.
 ``meta``      a number that grows with every change, whether the sums were begun from what outlived others,
-              which ledger's turn to be looked at it is, and how far the notes of ledgers were read.
+              which ledger's turn to be looked at it is, and how far the notes of ledgers and what was kept
+              of those that are gone were read.
 """
 
 from __future__ import annotations
@@ -81,14 +82,16 @@ SEEN_BY_LEDGER: Final = "CREATE INDEX seen_by_ledger ON seen (ledger)"
 SCHEMA: Final = (
     f"PRAGMA user_version={FORMAT}",
     """CREATE TABLE meta (version INTEGER NOT NULL, is_begun INTEGER NOT NULL, turn INTEGER NOT NULL,
-        notes_device INTEGER NOT NULL, notes_inode INTEGER NOT NULL, notes_offset INTEGER NOT NULL) STRICT""",
-    "INSERT INTO meta VALUES (random() >> 24, 0, 0, 0, 0, 0)",
+        notes_device INTEGER NOT NULL, notes_inode INTEGER NOT NULL, notes_offset INTEGER NOT NULL,
+        kept_device INTEGER NOT NULL, kept_inode INTEGER NOT NULL, kept_offset INTEGER NOT NULL) STRICT""",
+    "INSERT INTO meta VALUES (random() >> 24, 0, 0, 0, 0, 0, 0, 0, 0)",
     """CREATE TABLE ledgers (id INTEGER PRIMARY KEY, path BLOB NOT NULL, job_id TEXT NOT NULL,
         uid INTEGER NOT NULL, gone TEXT, is_kept INTEGER NOT NULL, is_read INTEGER NOT NULL,
         device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
         offset INTEGER NOT NULL, head INTEGER NOT NULL, tail INTEGER NOT NULL) STRICT""",
     "CREATE UNIQUE INDEX ledgers_here ON ledgers (path) WHERE gone IS NULL",
     "CREATE INDEX ledgers_unread ON ledgers (id) WHERE is_read = 0",
+    "CREATE INDEX ledgers_unkept ON ledgers (id) WHERE gone IS NOT NULL AND is_kept = 0",
     "CREATE INDEX ledgers_by_job ON ledgers (job_id)",
     """CREATE TABLE writers (ledger INTEGER NOT NULL, writer TEXT NOT NULL,
         PRIMARY KEY (ledger, writer)) STRICT, WITHOUT ROWID""",
@@ -225,7 +228,7 @@ class LedgerRow(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A line that does not count: ``kind`` is damaged, duplicate or conflict."""
+    """A line that does not count: ``kind`` is damaged, duplicate or conflict; or a ledger: unreadable."""
 
     offset: int
     length: int
@@ -359,7 +362,8 @@ def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:
 
 def put_problems(db: sqlite3.Connection, ledger: int, problems: Iterable[Problem]) -> None:
     """Write down lines that do not count."""
-    db.executemany("REPLACE INTO problems VALUES (?, ?, ?, ?, ?)", [(ledger, *each) for each in problems])
+    rows = [(ledger, *each[:3], each.why.encode(errors="replace").decode()) for each in problems]
+    db.executemany("REPLACE INTO problems VALUES (?, ?, ?, ?, ?)", rows)  # a path may be no text
 
 
 def put_seen(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> bool:

@@ -88,7 +88,7 @@ def _keep(index: Path, number: int, path: bytes, db: sqlite3.Connection, kept: K
     tables.put_fold(db, row.id, fold)
     seen = _rows(index, "SELECT key, more, offset FROM seen WHERE ledger = ?", number)
     tables.put_seen(db, [(key, more, row.id, offset) for key, more, offset in seen])
-    kept.add(db, row)
+    kept.add(db, [row])
 
 
 def _add(fold: Fold, bucket: int, dim: tuple[str, ...], sums: dict[str, int]) -> None:

@@ -1,0 +1,561 @@
+"""What was counted counts on, whatever becomes of ledgers, of the files of the storage, or of both."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.costs.ledger.line import encode
+from shared.costs.rollup import Query
+from shared.costs.store import tables
+from shared.costs.store.database import Database
+from shared.costs.store.journal import Journal
+from shared.costs.store.store import Store
+from tests.costs.store.store_support import History, a_call, an_entry, month, spent
+
+# --- what becomes of a job
+
+
+def cleared(history: History, ledger: Path) -> None:
+    """The job's folder is removed."""
+    shutil.rmtree(ledger.parent)
+    ledger.parent.mkdir()
+
+
+def emptied(history: History, ledger: Path) -> None:
+    os.truncate(ledger, 0)
+
+
+def cut_after_a_line(history: History, ledger: Path) -> None:
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    os.truncate(ledger, len(b"".join(lines[: len(lines) // 2])))
+
+
+def cut_within_a_line(history: History, ledger: Path) -> None:
+    os.truncate(ledger, ledger.stat().st_size * 2 // 3)
+    history.append_bytes(ledger, b"\n")  # as the next writer heals it
+
+
+def cut_by_one_byte(history: History, ledger: Path) -> None:
+    os.truncate(ledger, max(ledger.stat().st_size - 1, 0))
+    history.append_bytes(ledger, b"\n")
+
+
+def replaced(history: History, ledger: Path) -> None:
+    """Another job's lines, in a new file."""
+    fresh = ledger.with_name("fresh")
+    fresh.write_bytes(b"")
+    fresh.chmod(0o600)
+    history.append(fresh, a_call(70_000))
+    fresh.replace(ledger)
+
+
+def overwritten(history: History, ledger: Path) -> None:
+    """Another job's lines, in the same file."""
+    ledger.write_bytes(b"")
+    history.append(ledger, a_call(80_000))
+
+
+def renamed(history: History, ledger: Path) -> None:
+    target = ledger.parent.with_name(f"{ledger.parent.name}-renamed")
+    shutil.rmtree(target, ignore_errors=True)
+    ledger.parent.rename(target)
+    ledger.parent.mkdir()
+
+
+def renamed_and_known(history: History, ledger: Path) -> None:
+    """The job goes on under its new name."""
+    renamed(history, ledger)
+    moved = history.job(f"{ledger.parent.name}-renamed")
+    history.log(history.open(), moved, a_call(90_000))
+
+
+def copied_then_deleted(history: History, ledger: Path) -> None:
+    copy = history.job(f"{ledger.parent.name}-copy")
+    shutil.copy2(ledger, copy)
+    history.log(history.open(), copy, a_call(60_000))
+    ledger.unlink()
+
+
+def reversed_lines(history: History, ledger: Path) -> None:
+    """The same lines in another order."""
+    ledger.write_bytes(b"".join(reversed(ledger.read_bytes().splitlines(keepends=True))))
+
+
+def cleared_and_restored(history: History, ledger: Path) -> None:
+    data = ledger.read_bytes()
+    ledger.unlink()
+    month(history.open())
+    ledger.write_bytes(data)
+    ledger.chmod(0o600)
+
+
+def swapped(history: History, ledger: Path) -> None:
+    """Two ledgers take each other's places."""
+    other = history.job("other")
+    if not other.exists():
+        history.log(history.open(), other, a_call(50_000))
+    aside = ledger.with_name("aside")
+    ledger.rename(aside)
+    other.rename(ledger)
+    aside.rename(other)
+
+
+def moved_over_another(history: History, ledger: Path) -> None:
+    other = history.job("target")
+    history.log(history.open(), other, a_call(40_000))
+    ledger.rename(other)
+
+
+def a_pipe(history: History, ledger: Path) -> None:
+    ledger.unlink()
+    os.mkfifo(ledger)
+    month(history.open())
+    ledger.unlink()
+
+
+def of_another_name(history: History, ledger: Path) -> None:
+    """It cannot be read for a while."""
+    other = ledger.with_name("second name")
+    other.hardlink_to(ledger)
+    month(history.open())
+    other.unlink()
+
+
+FATES = [
+    cleared,
+    emptied,
+    cut_after_a_line,
+    cut_within_a_line,
+    cut_by_one_byte,
+    replaced,
+    overwritten,
+    renamed,
+    renamed_and_known,
+    copied_then_deleted,
+    reversed_lines,
+    cleared_and_restored,
+    swapped,
+    moved_over_another,
+    a_pipe,
+    of_another_name,
+]
+
+
+def a_job(history: History, store: Store, calls: int = 4) -> Path:
+    """Return the ledger of a job with some calls that were counted."""
+    ledger = history.job("job")
+    for number in range(calls):
+        history.log(store, ledger, a_call(10**number))
+    assert month(store) == history.owed
+    return ledger
+
+
+def lose_sums(history: History) -> None:
+    """Close all stores and delete everything derived."""
+    history.close()
+    for path in history.storage.root.glob("sums.db*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_what_was_counted_counts(history: History, fate: Callable[[History, Path], None]) -> None:
+    store, other = history.open(), history.open()
+    ledger = a_job(history, store)
+    assert spent(other) == history.owed
+    fate(history, ledger)
+    assert spent(store) == spent(other) == month(store) == month(other) == history.owed
+    history.log(store, ledger, a_call(5_000_000))
+    assert spent(other) == spent(store) == month(store) == history.owed
+    store.rebuild()
+    assert spent(other) == month(store) == month(other) == history.owed
+    store.rebuild_ledger(ledger)
+    assert month(store) == history.owed
+    lose_sums(history)
+    assert month(store) == spent(other) == history.owed
+    assert sum(each.cost for each in store.gone()) <= history.owed
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), list(itertools.product(FATES, FATES)), ids=lambda fate: fate.__name__
+)
+def test_one_fate_after_the_other(
+    history: History,
+    first: Callable[[History, Path], None],
+    second: Callable[[History, Path], None],
+) -> None:
+    """With nothing lost, between and after them."""
+    store = history.open()
+    ledger = a_job(history, store)
+    first(history, ledger)
+    if not ledger.exists():
+        history.log(store, ledger, a_call(300_000))
+    assert month(store) == history.owed
+    second(history, ledger)
+    assert month(store) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
+
+
+# --- what becomes of the files of the storage
+
+
+def deleted(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def half_of_it(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(random.Random(4).randbytes(max(64, path.stat().st_size)))
+
+
+HURTS = [deleted, truncated, half_of_it, noise]
+
+
+@pytest.mark.parametrize("name", ["sums.db", "sums.db-seal", "kept.journal", "ledgers.journal"])
+@pytest.mark.parametrize("hurt", HURTS)
+@pytest.mark.parametrize("is_open", [True, False])
+def test_one_lost_file_loses_no_money(
+    history: History, name: str, hurt: Callable[[Path], None], is_open: bool
+) -> None:
+    store = history.open()
+    ledger = a_job(history, store)
+    history.log(store, history.job("kept"), a_call(20_000_000))
+    emptied(history, ledger)
+    assert month(store) == history.owed
+    if not is_open:
+        history.close()
+    hurt(history.storage.root / name)
+    assert month(store) == history.owed
+    assert spent(store) == history.owed
+    assert store.degraded is None
+    history.log(store, ledger, a_call(7))
+    assert spent(store) == month(history.open()) == history.owed
+
+
+@pytest.mark.parametrize("name", ["kept.journal", "ledgers.journal"])
+@pytest.mark.parametrize("hurt", [deleted, truncated, half_of_it])
+def test_what_was_lost_is_written_again(history: History, name: str, hurt: Callable[[Path], None]) -> None:
+    """First one file is lost and, after a look, the sums."""
+    store = history.open()
+    ledger = a_job(history, store)
+    history.log(store, history.job("there"), a_call(20_000_000))
+    emptied(history, ledger)
+    assert month(store) == history.owed
+    hurt(history.storage.root / name)
+    assert month(store) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
+
+
+def test_what_a_process_wrote_last_is_taken_in_before_it_ends(history: History) -> None:
+    """A job that was never looked at is cleared when its process has ended."""
+    month(history.open())
+    program = """
+import sys
+from shared.cost_tracker import CostTracker
+tracker = CostTracker(sys.argv[1], "1", cost_storage_path=sys.argv[2])
+for _ in range(3):
+    tracker.log_usage("openai", "gpt-4o", 1000, 100)
+"""
+    job = history.root / "jobs" / "short"
+    arguments = [sys.executable, "-c", program, str(job), str(history.storage.root)]
+    subprocess.run(arguments, check=True)
+    shutil.rmtree(job)
+    assert month(history.open()) == 3 * 3_500_000
+
+
+def test_a_file_of_the_same_inode_and_size_is_read_anew(history: History) -> None:
+    store, other = history.open(), history.open()
+    ledger = history.job("job")
+    for each in (store, other):
+        each.note(ledger)
+        month(each)
+    history.log(other, ledger, a_call(10))
+    other.close()
+    assert spent(store) == 10
+    time.sleep(0.02)  # the kernel's clock has to go on
+    ledger.unlink()
+    again = history.open()
+    history.log(again, ledger, a_call(10))
+    history.append(ledger, a_call(100))
+    assert spent(store) == month(store) == 120
+
+
+# --- several sums of one storage
+
+
+def in_memory(history: History) -> Store:
+    """Return a store that cannot use the file."""
+    store = history.open()
+    store._memory = Database(None, tables.SCHEMA, tables.FORMAT)
+    store._retry_at = time.monotonic() + 1_000
+    return store
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_ledger_that_two_sums_keep_counts_once(history: History, first: bool, more: int) -> None:
+    """One process adds up in memory, another in the file, and both keep what was counted of a ledger."""
+    store = history.open()
+    ledger = a_job(history, store)
+    memory = in_memory(history)
+    assert month(memory) == history.owed
+    for number in range(more):
+        history.append(ledger, a_call(3 + number))
+    assert month(memory) == history.owed
+    emptied(history, ledger)
+    for each in (memory, store) if first else (store, memory):
+        month(each)
+    assert month(memory) == month(store) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
+
+
+def test_what_only_sums_in_memory_have_seen_is_counted_in_the_file_too(history: History) -> None:
+    store = history.open()
+    a_job(history, store)
+    memory, ledger = in_memory(history), history.job("short")
+    memory.note(ledger)
+    history.append(ledger, a_call(9_000))
+    assert month(memory) == history.owed
+    ledger.unlink()
+    assert month(memory) == history.owed
+    assert month(store) == spent(store) == history.owed
+
+
+def test_what_was_kept_of_a_ledger_that_came_back_gives_way(history: History) -> None:
+    """Another process took it for gone, as on a disk that was not mounted for a moment."""
+    store = history.open()
+    ledger = a_job(history, store)
+    away = ledger.with_name("away")
+    ledger.rename(away)
+    memory = in_memory(history)
+    aside = history.open()
+    assert month(aside) == history.owed
+    away.rename(ledger)
+    history.append(ledger, a_call(70))
+    assert month(store) == month(memory) == month(aside) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
+
+
+def test_a_kept_ledger_that_is_there_in_part(history: History) -> None:
+    """The sums have read less of it than was kept, and the rest is read later."""
+    store = history.open()
+    ledger = a_job(history, store)
+    data = ledger.read_bytes()
+    memory = in_memory(history)
+    history.append(ledger, a_call(5_000))
+    assert month(memory) == history.owed
+    rest = ledger.read_bytes()[len(data) :]
+    ledger.unlink()
+    assert month(memory) == history.owed  # and keeps it
+    ledger.write_bytes(data)
+    ledger.chmod(0o600)
+    assert month(store) == history.owed
+    history.append_bytes(ledger, rest)
+    assert month(store) == month(memory) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
+
+
+# --- rebuilding
+
+
+def test_a_rebuild_keeps_what_cannot_be_read(history: History) -> None:
+    store = history.open()
+    ledger = a_job(history, store)
+    other = history.job("other")
+    history.log(store, other, a_call(5))
+    other.write_bytes(other.read_bytes() + ledger.read_bytes())
+    second = ledger.with_name("second name")
+    second.hardlink_to(ledger)
+    rebuilt = store.rebuild()
+    assert [path for path, _ in rebuilt.unread] == [ledger]
+    assert "second name" in rebuilt.unread[0][1]
+    assert month(store) == history.owed
+    assert [problem.path for problem in store.problems()] == [ledger]
+    second.unlink()
+    history.append(ledger, a_call(77))
+    assert month(store) == history.owed
+    assert store.problems() == []
+
+
+@pytest.mark.parametrize("fate", [cleared, emptied, cut_after_a_line, renamed, replaced])
+def test_what_changes_during_a_rebuild_counts(
+    history: History, fate: Callable[[History, Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = history.open(), history.open()
+    ledger = a_job(history, store)
+    history.log(store, history.job("more"), a_call(5))
+    assert spent(other) == history.owed
+    told = []
+
+    def change(_: int, __: int) -> None:
+        if not told:
+            fate(history, ledger)
+            month(other)
+        told.append(1)
+
+    store.rebuild(change)
+    assert told
+    assert month(store) == month(other) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
+
+
+def test_a_ledger_goes_between_the_look_and_the_reading(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = history.open()
+    ledger = a_job(history, store)
+    from shared.costs.store import build
+
+    real = build._chunks
+
+    def late(rows: list[tables.LedgerRow]) -> object:
+        os.truncate(ledger, 0)
+        return real(rows)
+
+    monkeypatch.setattr(build, "_chunks", late)
+    store.rebuild()
+    assert month(store) == history.owed
+
+
+@pytest.mark.parametrize("fate", [cleared, emptied, cut_after_a_line])
+def test_one_ledger_is_rebuilt_that_changed_unseen(
+    history: History, fate: Callable[[History, Path], None]
+) -> None:
+    store = history.open()
+    ledger = a_job(history, store)
+    fate(history, ledger)
+    store.rebuild_ledger(ledger)
+    assert month(store) == history.owed
+
+
+def test_an_unknown_ledger_is_left_alone(history: History) -> None:
+    store = history.open()
+    a_job(history, store)
+    ledger = history.job("unknown")
+    history.append(ledger, a_call(5), counts=False)
+    store.catch_up(ledger)
+    store.rebuild_ledger(ledger)
+    store.rebuild_ledger(Path("/not/there"))
+    assert month(store) == history.owed
+    assert ledger not in store.ledgers()
+
+
+# --- names and notes
+
+
+def test_paths_that_are_no_text(history: History) -> None:
+    store = history.open()
+    for name in (b"j\xff\n", b"\xc3(", b"tab\t and blank ", b"x" * 200):
+        ledger = Path(os.fsdecode(os.fsencode(history.root) + b"/jobs/" + name)) / "cost_ledger.jsonl"
+        ledger.parent.mkdir(parents=True)
+        history.ledgers.append(ledger)
+        call = a_call(10)
+        history.log(store, ledger, call)
+        history.append(history.job("repeats"), call)
+        history.append(history.job("repeats"), replace(call, model="another"))
+        store.note(history.job("repeats"))
+        assert month(store) == spent(store) == history.owed
+        second = ledger.with_name("second name")
+        second.hardlink_to(ledger)
+        history.append(ledger, a_call(3))
+        assert month(store) == spent(store) == history.owed - 3
+        assert len(store.problems()) == len(history.ledgers)
+        second.unlink()
+        assert month(store) == history.owed
+    assert set(store.ledgers()) == set(history.ledgers)
+    assert {job.ledger for job in store.jobs(Query())} == set(history.ledgers)
+    lose_sums(history)
+    assert month(store) == spent(store) == history.owed
+
+
+def test_a_torn_note_is_read_once(history: History) -> None:
+    store = history.open()
+    a_job(history, store)
+    store.close()
+    with (history.storage.root / "ledgers.journal").open("ab") as notes:
+        notes.write(b"\n0000")
+    store = history.open()
+    month(store)
+    assert store.version == store.version
+    history.log(store, history.job("next"), a_call(6))
+    assert month(history.open()) == history.owed
+
+
+def test_a_ledger_is_known_before_it_is_written_to(history: History) -> None:
+    store, ledger = history.open(), history.job("new")
+    assert store.note(ledger)
+    notes = Journal(history.storage.root / "ledgers.journal").read()
+    assert notes == [store.presence.name().encode() + b" " + os.fsencode(ledger)]
+    assert store.note(ledger)
+    assert len(Journal(history.storage.root / "ledgers.journal").read()) == 1
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "pipe"])
+def test_a_note_that_cannot_be_made_is_told(history: History, kind: str) -> None:
+    store, ledger = history.open(), history.job("new")
+    month(store)
+    path = history.storage.root / "ledgers.journal"
+    path.unlink(missing_ok=True)
+    history.storage.root.mkdir(exist_ok=True)
+    make = {
+        "directory": path.mkdir,
+        "link": lambda: path.symlink_to("/nowhere"),
+        "pipe": lambda: os.mkfifo(path),
+    }
+    make[kind]()
+    assert not store.note(ledger)
+    assert str(ledger) in str(store.degraded)
+    if kind == "directory":
+        path.rmdir()
+    else:
+        path.unlink()
+    assert store.note(ledger)
+    assert store.degraded is None
+
+
+def test_ten_thousand_small_changes_do_not_grow_the_storage(history: History) -> None:
+    """What is looked at again and again is written once."""
+    store = history.open()
+    ledger = a_job(history, store)
+    emptied(history, ledger)
+    month(store)
+    sizes = {path: path.stat().st_size for path in history.storage.root.glob("*.journal")}
+    for _ in range(50):
+        month(store)
+        store.rebuild()
+    assert {path: path.stat().st_size for path in history.storage.root.glob("*.journal")} == sizes
+
+
+def test_lines_of_others_and_ones_own_are_told_apart(history: History) -> None:
+    """A gone ledger's entries are passed over, and whoever asks is told."""
+    store = history.open()
+    ledger = a_job(history, store)
+    line = encode(an_entry(random.Random(1), id="later"))
+    ledger.write_bytes(line)
+    missed: list[Path] = []
+    entries = list(store.entries(Query(), lambda path, _: missed.append(path)))
+    assert [entry.id for entry in entries] == ["later"]
+    assert missed == [ledger]
