@@ -40,6 +40,8 @@ def transcribe(run: StageRun) -> None:
             except (BudgetExceeded, BudgetGateUnavailable) as denied:
                 engine = run.open_fallback(SPEECH, denied)
                 heard = recorded_call(calls, engine, audio)
+            what = f"{audio.seconds:.1f} s of audio, {len(heard.segments)} segments"
+            run.log.info("Transcribed by %s/%s: %s", engine.backend, engine.model, what)
     write(run, Transcript(heard.language, engine.backend, engine.model, audio.seconds, heard.segments))
 
 

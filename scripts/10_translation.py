@@ -71,8 +71,11 @@ def recorded_call(
 
 
 def write(run: StageRun, transcript: Transcript) -> None:
-    """Leave the translation in the job."""
+    """Leave the translation in the job, and say in its log what was translated."""
     language = transcript.language
+    run.log.info(
+        "Translated by %s: %d segments to %s", transcript.backend, len(transcript.segments), language
+    )
     run.job.write(run.job.path / f"transcript.{language}.txt", transcript.text + "\n")
     if run.options.subtitles:
         run.job.write(run.job.path / f"subtitles.{language}.srt", transcript.as_srt())

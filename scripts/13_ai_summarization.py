@@ -35,6 +35,8 @@ def summarize(run: StageRun) -> None:
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             engine = run.open_fallback(SUMMARY, denied)
             summary = recorded_call(tracker, engine, transcript, run)
+        points = len(summary.text.splitlines())
+        run.log.info("Summarised by %s/%s: %d key points", engine.service, engine.model, points)
     summary.spent.refuse_faulty()
     run.job.write(run.job.path / "summary.txt", summary.text + "\n")
 
