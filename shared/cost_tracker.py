@@ -361,18 +361,22 @@ class CostTracker:
         profile cannot be read. A look, not a hold: another process may spend in between. Use
         :meth:`reserve` where the limit must hold.
         """
-        return self._session.watch.fits(from_usd(estimated_cost))
+        return self._session.fits(from_usd(estimated_cost))
 
     def check_budget_alerts(self, user_id: int | str | None = None) -> list[str]:
         """Return what is to be said about the budgets now: per limit the highest threshold crossed.
 
-        Tightest limit first. Says the same at every call while it is true.
+        Tightest limit first. Says the same at every call while it is true. Where the budgets cannot be
+        checked, it says that.
         """
-        return self._session.watch.alerts(self._user(user_id))
+        return self._session.alerts(self._user(user_id))
 
     def is_over_budget(self, user_id: int | str | None = None) -> bool:
-        """Tell whether any limit of the user, or of the organisation, is reached."""
-        return self._session.watch.is_over(self._user(user_id))
+        """Tell whether any limit of the user, or of the organisation, is reached.
+
+        ``False``, with a warning in the log, where that cannot be checked: :meth:`reserve` would refuse.
+        """
+        return self._session.is_over(self._user(user_id))
 
     # --- what was spent
 

@@ -12,8 +12,9 @@ token, so charges are exact without fractions of cents getting lost on the way t
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Final, NewType
 
 if TYPE_CHECKING:
     from decimal import Context, Decimal
@@ -44,7 +45,11 @@ def from_usd(amount: str | int | float | Decimal) -> Nanos:
     >>> from_usd(50.0), from_usd("0.0000000015")
     (50000000000, 2)
     """
-    from decimal import Decimal, InvalidOperation  # 1 ms that a view, which has its amounts, does not pay
+    # As numbers are usually written; they need no import, which a call that is recorded may not get any more.
+    plain = _PLAIN(amount if isinstance(amount, str) else repr(amount))
+    if plain is not None:
+        return _exact(*plain.groups())
+    from decimal import Decimal, InvalidOperation  # 1 ms
 
     if isinstance(amount, bool) or not isinstance(amount, (str, int, float, Decimal)):
         raise TypeError(f"an amount in USD must be a number, not {amount!r}")
@@ -56,6 +61,16 @@ def from_usd(amount: str | int | float | Decimal) -> Nanos:
         raise ValueError(f"an amount in USD must be finite, not {amount!r}")
     nanos = _context().multiply(exact, Decimal(NANOS_PER_USD))
     return Nanos(int(_context().to_integral_value(nanos)))
+
+
+_PLAIN: Final = re.compile(r"(-?\d{1,400})(?:\.(\d{1,400}))?(?:[eE]([+-]\d{1,3}))?", re.ASCII).fullmatch
+
+
+def _exact(whole: str, fraction: str | None, exponent: str | None) -> Nanos:
+    """Return the nano-dollars of a number as ``repr`` writes it."""
+    fraction = fraction or ""
+    digits, scale = int(whole + fraction), 9 - len(fraction) + int(exponent or 0)
+    return Nanos(digits * 10**scale if scale >= 0 else divide(digits, 10**-scale))
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.costs import money
 from shared.costs.money import (
     MAX_ENTRY_NANOS,
     NANOS_PER_USD,
@@ -120,3 +121,15 @@ def test_what_is_shown_is_the_nearest_of_its_kind(amount: Nanos, places: int) ->
 )
 def test_percent(part: int, whole: int, expected: float) -> None:
     assert percent(Nanos(part), Nanos(whole)) == expected
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(10**30), 10**30)
+    | st.decimals(allow_nan=False, allow_infinity=False, places=12).map(str)
+    | st.from_regex(r"-?[0-9]{1,5}(\.[0-9]{1,14})?(e[+-][0-9]{1,2})?", fullmatch=True)
+)
+def test_amounts_are_read_without_an_import_as_decimal_reads_them(amount: float | int | str) -> None:
+    exact = Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
+    assert from_usd(amount) == round(Fraction(exact) * NANOS_PER_USD)
+    assert money._PLAIN(amount if isinstance(amount, str) else repr(amount)) is not None

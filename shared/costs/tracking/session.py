@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..budgets.scopes import CallScope
 from ..errors import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _TOLD: Final = set[str]()
 """Which loosened limits this process has reported."""
+
+T = TypeVar("T")
 
 CALL_S: Final = 2.2
 """How long recording one call may wait in all, in seconds: for its ledger, the index and the state."""
@@ -135,6 +138,37 @@ class Session:
         taken_back = reversal(corrected, reason, self.workspace.clock())
         self.recording.write(taken_back, location.ledger)
         return Nanos(-taken_back.cost)
+
+    # --- looks at the budgets: they answer in time, and raise nothing
+
+    def alerts(self, user_id: str | None) -> list[str]:
+        """Return what is to be said about the budgets now."""
+        return self._looked(partial(self.watch.alerts, user_id), lambda why: [why])
+
+    def is_over(self, user_id: str | None) -> bool:
+        """Tell whether any limit is reached; ``False`` where that cannot be told."""
+        return self._looked(partial(self.watch.is_over, user_id), lambda _: False)
+
+    def fits(self, estimate: Nanos) -> tuple[bool, list[str]]:
+        """Tell whether ``estimate`` fits; where that cannot be told, whether no limit may block it."""
+        return self._looked(partial(self.watch.fits, estimate), lambda why: (not self._may_block(), [why]))
+
+    def _looked(self, look: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+        with at_most(CALL_S):
+            try:
+                return look()
+            except FAILURES as fault:
+                reraise_foreign(fault)
+                why = f"the budgets cannot be checked: {type(fault).__name__}: {fault}"
+                log.warning("%s", why)
+                return otherwise(why)
+
+    def _may_block(self) -> bool:
+        loaded = self.recording.tried("the profile", self.workspace.loaded_profile)
+        if loaded is None or loaded.fault:
+            return True
+        budgets = (loaded.profile.for_user(self.job.user_id).budget, loaded.profile.organization)
+        return any(budget.block_at_limit for budget in budgets)
 
     def _tell(self, asked: Questions, outcome: Outcome) -> None:
         """Say which limits a call has crossed; it is recorded, whatever happens here."""

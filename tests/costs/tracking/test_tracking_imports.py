@@ -169,3 +169,21 @@ def test_without_threads_the_awaitable_form_records_here(
         assert asyncio.run(tracker.alog_usage("openai", "gpt-4o", 1000, 200)) == 0.0045
     tracker.close()
     assert len((tmp_path / "job" / "cost_ledger.jsonl").read_bytes().splitlines()) == 1
+
+
+@pytest.mark.parametrize("way", ["no descriptors", "package gone", "imports raise MemoryError()"])
+@pytest.mark.parametrize("warm", ["cold", "warm"])
+def test_looks_at_the_budgets_raise_nothing(
+    tmp_path: Path, environment: dict[str, str], way: str, warm: str
+) -> None:
+    looks = "print(t.is_over_budget(), t.can_make_api_call(0.5), t.check_budget_alerts())"
+    ran = subprocess.run(
+        [sys.executable, "-c", BEGIN + WAYS[way].replace("CALL", looks), "job", warm],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ran.stdout.startswith("False "), ran.stdout

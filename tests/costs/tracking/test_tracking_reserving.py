@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
+from shared.costs.errors import StorageUnavailable
 from shared.costs.workspace import Workspace
 
 
@@ -258,3 +259,25 @@ def test_stages_nest_and_local_work_says_so(tracker: CostTracker, capsys: pytest
         "💰 Stage cost: $0.0045 | job $0.0045 | month $0.00 of $50.00 (0.0%)",
         "💰 Stage cost: $0.0000 (no calls) | job $0.0045 | month $0.00 of $50.00 (0.0%)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "fits"), [("budget: {}\n", True), ("budget: {block_at_limit: true}\n", False)]
+)
+def test_a_look_that_fails_fits_only_where_nothing_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, fits: bool
+) -> None:
+    (tmp_path / "profile.yaml").write_text(profile)
+    tracker = CostTracker(
+        tmp_path / "job", cost_storage_path=tmp_path / "home", profile_path=tmp_path / "profile.yaml"
+    )
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailable("the disk is on fire")
+
+    monkeypatch.setattr(tracker._session.watch, "spendings", fail)
+    allowed, [said] = tracker.can_make_api_call(0.01)
+    assert allowed is fits
+    assert "on fire" in said
+    assert tracker.check_budget_alerts() == [said]
+    assert tracker.is_over_budget() is False
