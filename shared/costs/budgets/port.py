@@ -146,7 +146,7 @@ class SpendReader(Protocol):
     """Reads what was spent, from the entries of all ledgers."""
 
     def spends(self, asked: Sequence[Query]) -> list[Nanos]:
-        """Return what was spent in each period, by one user or by all; other conditions are not looked at."""
+        """Return what the entries that match each query cost, in nano-dollars."""
         ...
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:

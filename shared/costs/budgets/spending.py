@@ -26,40 +26,34 @@ def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelNam
 
 
 class Questions:
-    """What has to be asked to know how some limits stand: each question once, all periods together."""
+    """What has to be asked to know how some limits stand: each question once."""
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self.limits = tuple(limits)
         numbers: dict[Query, int] = {}
-        self._periods = [
-            numbers.setdefault(limit.query, len(numbers)) if limit.is_whole else None for limit in self.limits
+        self._numbers = [
+            None if limit.by else numbers.setdefault(limit.query, len(numbers)) for limit in self.limits
         ]
-        self.periods = tuple(numbers)
-        """The periods, of one user or of all, whose spends are asked for."""
+        self.queries = tuple(numbers)
+        """The queries that select what a limit bounds; models take more, since they have many names."""
 
     def answered(
         self, reader: SpendReader, names: ModelName, spends: Sequence[Nanos] | None = None
     ) -> list[Spending]:
-        """Return each limit with what was spent within it; ``spends`` answers :attr:`periods` already."""
+        """Return each limit with what was spent within it; ``spends`` answers :attr:`queries` already."""
         if spends is None:
-            spends = reader.spends(self.periods) if self.periods else ()
-        others = _Others(reader, names)
+            spends = reader.spends(self.queries) if self.queries else ()
+        groups = cache(reader.groups)
         return [
-            Spending(limit, others.spent(limit) if number is None else spends[number])
-            for limit, number in zip(self.limits, self._periods, strict=True)
+            Spending(limit, _covered(limit, groups, names) if number is None else spends[number])
+            for limit, number in zip(self.limits, self._numbers, strict=True)
         ]
 
 
-class _Others:
-    """Asks for what some calls alone spent; each question once."""
-
-    def __init__(self, reader: SpendReader, names: ModelName) -> None:
-        self._names = names
-        self._groups = cache(reader.groups)
-
-    def spent(self, limit: Limit) -> Nanos:
-        groups = self._groups(limit.by or ("user_id",), limit.query)
-        return Nanos(sum(group.totals.cost for group in groups if _counts(limit, group, self._names)))
+def _covered(limit: Limit, groups: Groups, names: ModelName) -> Nanos:
+    """Return what was spent within a limit for which sums must be split."""
+    found = groups(limit.by, limit.query)
+    return Nanos(sum(group.totals.cost for group in found if _counts(limit, group, names)))
 
 
 def spend_by_bucket(

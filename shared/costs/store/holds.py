@@ -99,10 +99,12 @@ class LocalHolds:
 
     def reserve(self, decide: Decide, wait_s: float) -> Decision:
         """Decide in one exclusive turn, and hold durably what is decided."""
-        self._prepare(wait_s)
+        self._lay_tables(wait_s)
         holder = self.presence.name()
 
         def turn(db: sqlite3.Connection) -> Decision:
+            if not _is_restored(db):
+                self._restore(db)
             mine = _LocalTurn(self._ledgers, db, self._mended)
             decision = decide(mine)
             if isinstance(decision, Reservation):
@@ -136,7 +138,7 @@ class LocalHolds:
         self._remove(reservation, wait_s)
 
     def _remove(self, reservation: str, wait_s: float) -> None:
-        self._prepare(wait_s)
+        self._lay_tables(wait_s)
         self._ledgers.state.write_unsynced(lambda db: _delete(db, [reservation]), wait_s)
         self._journal_ends([reservation])
 
@@ -227,22 +229,21 @@ class LocalHolds:
 
     # --- a database that is new
 
+    def _lay_tables(self, wait_s: float) -> None:
+        with at_most(wait_s):
+            self._ledgers.state.use(TABLES)
+
     def _prepare(self, wait_s: float = PREPARE_S) -> None:
         """See that the tables are there, and that they know what the journals know."""
-        state = self._ledgers.state
+        self._lay_tables(wait_s)
         with at_most(wait_s):
-            state.use(TABLES)
-            [restored] = state.read(lambda db: db.execute("SELECT restored FROM gate_clock").fetchone())
-            if not restored:
-                self._restore(state)
+            if not self._ledgers.state.read(_is_restored):
+                self._ledgers.state.write(self._restore)
 
-    def _restore(self, state: StateDb) -> None:
-        def restore(db: sqlite3.Connection) -> None:
-            for one in self._journaled():
-                db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
-            db.execute("UPDATE gate_clock SET restored = 1")
-
-        state.write(restore)
+    def _restore(self, db: sqlite3.Connection) -> None:
+        for one in self._journaled():
+            db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
+        db.execute("UPDATE gate_clock SET restored = 1")
 
     def _journaled(self) -> Iterator[Reservation]:
         """Give what the journals of all processes hold, as it was when it was last written down there."""
@@ -318,6 +319,10 @@ def _reservation(record: str) -> Reservation:
     known["ledger"] = Path(known["ledger"]) if known["ledger"] else None
     known["tags"] = tuple(known.get("tags", ()))
     return Reservation(**known)
+
+
+def _is_restored(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT restored FROM gate_clock").fetchone()[0])
 
 
 def _latest(db: sqlite3.Connection) -> datetime:

@@ -84,7 +84,7 @@ class Session:
         asked = None
         if stage is None:
             asked = tried("the budgets", lambda: self.watch.questions(_scope(call, self.job.work.stage)))
-        outcome = self.recording.record(call, attempt, asked.periods if asked else (), progress)
+        outcome = self.recording.record(call, attempt, asked.queries if asked else (), progress)
         if outcome.new:
             PROCESS_STATS.add(outcome.entry)
             if stage is not None:
