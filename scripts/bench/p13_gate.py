@@ -114,6 +114,7 @@ def main() -> None:
         subjects = {"floor": floor(folder), "log": caller.log, "whole": caller.whole}
         found = interleaved(subjects, options.rounds, options.calls)
         shares = together(folder, options.processes, options.seconds)
+        caller.tracker.close()
     show("P13: a reserved call", [*_alone(found), *_of_all(shares, options.seconds)])
 
 
