@@ -88,10 +88,14 @@ class Known:
         if records := [NOBODY + b" " + path for path in paths]:
             self._journal.append(*records)
 
-    @property
-    def is_begun(self) -> bool:
-        """Whether anything was ever noted here."""
-        return self._path.exists()
+    def all(self) -> set[bytes]:
+        """Return every ledger that was ever noted.
+
+        Raises:
+            OSError: the notes cannot be read.
+
+        """
+        return {path for _, path in map(_parts, Journal(self._path).read())}
 
     def go_on_from(self, db: sqlite3.Connection) -> None:
         """Read on where the sums have read to."""
@@ -262,12 +266,13 @@ class CatchUp:
 
     def begin(self, db: sqlite3.Connection) -> None:
         """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
-        if not db.execute("SELECT is_begun FROM meta").fetchone()[0]:
-            from .upgrade import bring_over  # once in the life of a storage
-
-            bring_over(self._storage, db, self._known, self._kept)
-            db.execute("UPDATE meta SET is_begun = 1")
         self._kept.learn(db)
+        if not db.execute("SELECT is_begun FROM meta").fetchone()[0]:
+            if self._storage.index_path.exists() or self._storage.state_path.exists():
+                from .upgrade import bring_over
+
+                bring_over(self._storage, db, self._known)
+            db.execute("UPDATE meta SET is_begun = 1")
         self._known.learn(db)
 
     # --- writers that are gone

@@ -15,9 +15,10 @@ from urllib.parse import quote
 from zlib import crc32
 
 from ..storage import CostStorage
-from . import tables
-from .intake import GONE, Kept, new_row
-from .tables import SUM_COLUMNS, Fold
+from .database import DatabaseBusy, code_of
+from .intake import GONE, fingerprint, job_of, next_number, put_back, uid
+from .journal import SecureFile
+from .tables import SUM_COLUMNS, Fold, LedgerRow
 
 if TYPE_CHECKING:
     from .catchup import Known
@@ -49,28 +50,37 @@ _OLD_DIMS: Final = (
 )
 
 
-def bring_over(storage: CostStorage, db: sqlite3.Connection, known: Known, kept: Kept) -> None:
+def bring_over(storage: CostStorage, db: sqlite3.Connection, known: Known) -> None:
     """Note the ledgers that ``state.db`` lists, and put the sums of those that are gone into new sums.
+
+    What was brought over before, and counts, is left as it is.
 
     Raises:
         OSError: what was found cannot be noted.
+        DatabaseBusy: an earlier version's process has one of its files.
 
     """
-    if known.is_begun:
-        return
-    for number, path in _rows(storage.root / "index.db", "SELECT id, path FROM ledgers ORDER BY id"):
-        if not os.path.lexists(path):
-            _keep(storage.root / "index.db", number, os.fsencode(path), db, kept)
-    paths = [
-        os.fsencode(path)
-        for (path,) in _rows(storage.root / "state.db", "SELECT path FROM ledgers ORDER BY id")
-    ]
+    index, paths = storage.index_path, dict[bytes, None]()
+    for number, path, *read in _rows(index, "SELECT id, path, offset, head_length, head, tail FROM ledgers"):
+        if not _is_there(os.fsencode(path), *read):
+            _keep(index, number, os.fsencode(path), db)
+    for file in (storage.state_path, index):
+        paths |= {os.fsencode(path): None for (path,) in _rows(file, "SELECT path FROM ledgers")}
     if storage.unassigned_ledger.exists():
-        paths.append(os.fsencode(storage.unassigned_ledger))
-    known.add(dict.fromkeys(paths))
+        paths[os.fsencode(storage.unassigned_ledger)] = None
+    before = known.all()
+    known.add(path for path in paths if path not in before)
 
 
-def _keep(index: Path, number: int, path: bytes, db: sqlite3.Connection, kept: Kept) -> None:
+def _is_there(path: bytes, offset: int, head_length: int, head: int, tail: int) -> bool:
+    """Tell whether a ledger still begins with what the index has of it."""
+    with suppress(OSError), SecureFile(path) as file:
+        first = crc32(os.pread(file.fileno(), head_length, 0))
+        return file.size >= offset and (first, fingerprint(file, offset)[1]) == (head, tail)
+    return False
+
+
+def _keep(index: Path, number: int, path: bytes, db: sqlite3.Connection) -> None:
     """Put what the index has of one ledger into the sums, as of one that is gone."""
     fold = Fold()
     names = ", ".join([*(f"d.{name}" for name in _OLD_DIMS), *(f"s.{name}" for name in _OLD_SUMS)])
@@ -80,15 +90,9 @@ def _keep(index: Path, number: int, path: bytes, db: sqlite3.Connection, kept: K
             dim = tuple(map(str, values[: len(_OLD_DIMS)]))
             sums = dict(zip(_OLD_SUMS, values[len(_OLD_DIMS) :], strict=True))
             _add(fold, bucket, dim, sums)
-    if not fold.cells:
-        return
-    # The same each time, should bringing over be interrupted: what is kept twice counts once.
-    row = new_row(db, path)._replace(uid=crc32(b"%d %b" % (number, path)), gone=GONE, is_read=1, offset=1)
-    tables.put_ledger(db, row)
-    tables.put_fold(db, row.id, fold)
-    seen = _rows(index, "SELECT key, more, offset FROM seen WHERE ledger = ?", number)
-    tables.put_seen(db, [(key, more, row.id, offset) for key, more, offset in seen])
-    kept.add(db, [row])
+    ids = _rows(index, "SELECT key, more, offset FROM seen WHERE ledger = ?", number)
+    row = LedgerRow(next_number(db), path, job_of(path), uid(), gone=GONE, is_read=1, offset=1)
+    put_back(db, row, fold, [(key, more, offset) for key, more, offset in ids])
 
 
 def _add(fold: Fold, bucket: int, dim: tuple[str, ...], sums: dict[str, int]) -> None:
@@ -102,12 +106,13 @@ def _add(fold: Fold, bucket: int, dim: tuple[str, ...], sums: dict[str, int]) ->
 
 
 def _rows(file: Path, query: str, *values: object) -> Sequence[tuple[Any, ...]]:
-    """Return what an earlier file says; nothing where it is not there or cannot be read."""
+    """Return what an earlier file says; nothing where it is not there, or is none of an earlier version."""
     if not file.exists():
         return []
-    with (
-        suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"file:{quote(os.fspath(file))}?mode=ro", uri=True)) as old,
-    ):
-        return old.execute(query, values).fetchall()
-    return []
+    try:
+        with closing(sqlite3.connect(f"file:{quote(os.fspath(file))}?mode=ro", uri=True)) as old:
+            return old.execute(query, values).fetchall()
+    except sqlite3.Error as fault:
+        if code_of(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise DatabaseBusy(f"{file}: an earlier version's process holds it; try again") from fault
+        return []

@@ -407,7 +407,7 @@ def test_what_changes_during_a_rebuild_counts(
     ledger = a_job(history, store)
     history.log(store, history.job("more"), a_call(5))
     assert spent(other) == history.owed
-    told = []
+    told: list[int] = []
 
     def change(_: int, __: int) -> None:
         if not told:
@@ -520,7 +520,7 @@ def test_a_note_that_cannot_be_made_is_told(history: History, kind: str) -> None
     path = history.storage.root / "ledgers.journal"
     path.unlink(missing_ok=True)
     history.storage.root.mkdir(exist_ok=True)
-    make = {
+    make: dict[str, Callable[[], None]] = {
         "directory": path.mkdir,
         "link": lambda: path.symlink_to("/nowhere"),
         "pipe": lambda: os.mkfifo(path),
