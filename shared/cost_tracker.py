@@ -275,7 +275,7 @@ class CostTracker:
         On leaving it, also by an exception, the stage's cost line goes to ``logger`` (else to
         standard error), and each budget alert that is new in its period. ``attempt`` counts from 1.
         ``reserve`` is an amount in USD that is held for all calls of the block together, as
-        :meth:`reserve` holds it for one.
+        :meth:`reserve` holds it for one. ``project`` and ``tags`` are those of its calls that name none.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.
@@ -296,9 +296,11 @@ class CostTracker:
         """Return a block that holds the highest cost of a call before it is sent.
 
         Pass what the block gives to ``log_usage`` as ``reservation``. Under ``block_at_limit`` no
-        set of parallel jobs that reserve can overrun a limit. A block that ends without an entry
-        leaves its amount counted, since the provider may have served the call; call ``void()`` on
-        the hold when it is certain that nothing was sent. Works with ``async with`` too.
+        set of parallel jobs that reserve can overrun a limit. It covers all calls that are logged under
+        it, together up to its amount; what they cost above it is recorded and warned about. A block
+        that ends without an entry leaves its amount counted, since the provider may have served the
+        call; call ``void()`` on the hold when it is certain that nothing was sent. Works with
+        ``async with`` too.
 
         Args:
             service: as in :meth:`log_usage`.
@@ -306,8 +308,10 @@ class CostTracker:
             tokens_input: the input that will be sent, in tokens.
             max_tokens_output: the maximum output that the request allows, in tokens.
             details: further counts (``audio_seconds``, ``images``, ...); ``stage`` and
-                ``service_tier``; ``override``, the reason for going over a limit, which the entry
-                keeps; ``expires_after_s``, after how many seconds the hold counts as an orphan.
+                ``service_tier``; ``project`` and ``tags``, where they have limits; ``override``, the
+                reason for going over a limit, which the entry keeps; ``expires_after_s``, for calls
+                that wait for their provider: the hold is submitted when its block has ended, until its
+                results are logged with its id, or so many seconds have passed.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.
