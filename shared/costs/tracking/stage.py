@@ -10,9 +10,11 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
+from ..errors import NOT_LOADED, BudgetGateUnavailable
 from ..forks import lock_of
 from ..money import Nanos, from_usd
 from .call import Call, make_call, tag_names
@@ -151,24 +153,39 @@ class Stage:
         """Return what holds money for all calls of the block; ``None`` where nothing is to be held."""
         if self.options.reserve is None:
             return None
-        from .reserving import Reserving, block_request
-
+        try:
+            from .reserving import Reserving, block_request
+        except NOT_LOADED as fault:
+            raise BudgetGateUnavailable(f"the budget gate cannot be loaded: {fault}; try again") from fault
         return Reserving(self.session, block_request(self.session, self.options, self.options.reserve))
 
     def _entered(self, hold: Hold | None) -> Self:
         self.hold = hold
         self.outer = INNERMOST.get()
-        INNERMOST.set(self)
-        self.session.open_stages.append(self)
+        try:
+            INNERMOST.set(self)
+            self.session.open_stages.append(self)
+        except BaseException:  # a signal handler's: the block is not entered, so nobody leaves it
+            self._left(failed=True)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self.hold is not None:
-            self.hold.close(failed=kind is not None)
-        if INNERMOST.get() is self:
-            INNERMOST.set(self.outer)
-        self.session.open_stages.remove(self)
+        self._left(failed=kind is not None)
         self.session.report(self)
+
+    def _left(self, *, failed: bool) -> None:
+        """Give up what entering took; an exception that comes meanwhile keeps none of it."""
+        try:
+            if INNERMOST.get() is self:
+                INNERMOST.set(self.outer)
+        finally:
+            try:
+                with suppress(ValueError):  # it did not get there, or has left already
+                    self.session.open_stages.remove(self)
+            finally:
+                if self.hold is not None:
+                    self.hold.close(failed=failed)
 
     async def __aenter__(self) -> Self:
         reserving = self._reserving()
