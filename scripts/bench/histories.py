@@ -18,6 +18,7 @@ from pathlib import Path
 from zlib import crc32
 
 from shared.costs.index.registry import Registry
+
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, json_number

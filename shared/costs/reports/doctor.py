@@ -172,6 +172,10 @@ def _ledgers(reader: Reader) -> Iterator[Finding]:
     for path in unknown[:10]:
         text = f"{path} is not known, and its calls are in no sum"
         yield Finding("ledgers", "wrong", text, f"cost-dashboard rebuild-index --root {path.parent}")
+    if damaged := reader.index.damaged_notes():
+        text = f"{plural(damaged, 'note of a ledger', 'notes of ledgers')} cannot be read"
+        remedy = "cost-dashboard rebuild-index --root DIR, the folder of your jobs, finds the ledgers"
+        yield Finding("ledgers", "note", text, remedy)
     if not found and not unknown and not gone:
         yield Finding("ledgers", "ok", "no damaged line")
 

@@ -23,12 +23,13 @@ from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.batch import read_counted
 from ..ledger.line import DamagedLine
+from ..platform import SecureFile
 from ..storage import CostStorage
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, SealedDatabase
 from .intake import Id, fingerprint, put_back, unreadable
-from .journal import SecureFile
+from .journal import opened
 from .keys import keys_of
 from .presence import Presence
 from .tables import DAY_BUCKETS, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem
@@ -79,7 +80,7 @@ class Chunk:
         """Read ledgers from their first byte to their last complete line. Ids are not compared."""
         for row in rows:
             try:
-                with SecureFile(row.path) as file:
+                with opened(row.path) as file:
                     self.ledgers.append(self._scanned(row, file))
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -254,11 +255,11 @@ class _Unshared(Database):
 def _reserved(path: Path) -> Iterator[None]:
     """Make the new file, and see that it goes if it is not put in its place; clear what others left."""
     for left in path.parent.glob(f"*{_NEW}*"):
-        with suppress(OSError), SecureFile(os.fsencode(left), write=True) as file:
+        with suppress(OSError), opened(os.fsencode(left), write=True) as file:
             if platform.lock(file.fileno(), 0):
                 left.unlink()
     try:
-        with SecureFile(path, write=True) as file:
+        with opened(path, write=True) as file:
             platform.lock(file.fileno(), 0)  # tells the next one that this file is being written
             yield
     except OSError as fault:

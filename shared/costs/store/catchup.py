@@ -23,7 +23,7 @@ from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
 from .intake import Intake, Kept, new_row
-from .journal import Journal, SecureFile
+from .journal import Journal, opened
 from .presence import Presence
 from .tables import LedgerRow
 
@@ -130,6 +130,13 @@ class Known:
             else:
                 db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (row.id, writer.decode()))
         db.execute("UPDATE meta SET notes_device = ?, notes_inode = ?, notes_offset = ?", journal.position)
+
+    def damaged(self) -> int:
+        """Return how many notes cannot be read."""
+        journal = Journal(self._path)
+        with suppress(OSError):
+            journal.read()
+        return journal.damaged
 
     def has_news(self, db: sqlite3.Connection) -> bool:
         """Tell whether there are notes that the sums do not have."""
@@ -314,7 +321,7 @@ def _changed(row: LedgerRow) -> bool:
 def _is_synced(row: LedgerRow) -> bool:
     """Bring a ledger to the disk: a process that died between its write and its sync did not."""
     try:
-        with SecureFile(row.path) as file:
+        with opened(row.path) as file:
             platform.sync(file.fileno())
     except FileNotFoundError:
         return True

@@ -17,7 +17,6 @@ another process with a lock between threads in hand.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sqlite3
 import stat
@@ -34,7 +33,8 @@ from zlib import crc32
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from ..patience import allowed
-from .journal import SecureFile, require_ours
+from ..platform import SecureFile
+from .journal import opened
 
 T = TypeVar("T")
 
@@ -80,6 +80,7 @@ class Database:
         self, path: Path | None, schema: Sequence[str], version: int, *, durable: bool = False
     ) -> None:
         self.path = path
+        self._named = path or "the sums in memory"
         self._schema, self._version, self._durable = schema, version, durable
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
@@ -129,7 +130,7 @@ class Database:
             except OSError as fault:
                 if isinstance(fault, UnsafePath):
                     raise
-                why = f"{self.path}: {fault.strerror or fault}; see cost-dashboard doctor"
+                why = f"{self._named}: {fault.strerror or fault}; see cost-dashboard doctor"
                 raise StorageUnavailable(why) from fault
             time.sleep(min(nap, max(end - now, 0)))
             nap = min(nap * 1.5, _LONGEST_NAP_S)
@@ -241,7 +242,7 @@ Stamp = tuple[int, int, int, int]
 """Inode, size, time of the last change and of the last change of anything, in nanoseconds."""
 
 _STAMP: Final = struct.Struct("<4qI")
-_WRITE_BACK_BYTES: Final = 16 << 20
+_WRITE_BACK_BYTES: Final = 4 << 20
 _COMMITS_BETWEEN: Final = 64
 
 
@@ -259,7 +260,9 @@ class SealedDatabase(Database):
         super().__init__(path, schema, version)
         self.file = path
         self._text = os.fspath(path)
+        self._seal_path = path.with_name(f"{path.name}-seal")
         self._stamp: Stamp | None = None
+        self._sides: tuple[int | None, int | None] = (None, None)
         self._commits = 0
         _KEPT.append(self)
 
@@ -313,9 +316,9 @@ class SealedDatabase(Database):
             time.sleep(_LONGEST_NAP_S / 10)
 
     def _sealing(self, action: Callable[[SecureFile], T]) -> T:
-        path = self.file.with_name(f"{self.file.name}-seal")
+        path = self._seal_path
         platform.secure_directory(path.parent)
-        with SecureFile(path, write=True) as seal:
+        with opened(path, write=True) as seal:
             if not platform.lock(seal.fileno(), 0) or not platform.same_file(seal.fileno(), path):
                 raise _OthersTurn
             try:
@@ -329,24 +332,52 @@ class SealedDatabase(Database):
             if connection is None or not _seal_holds(self.file, seal):
                 return
             os.ftruncate(seal.fileno(), 0)
-            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if closing:
-                self._close()  # the last one to close deletes the -wal file
-            if not busy:
+            try:
+                if closing:
+                    self._close()  # the last one to close writes back, and deletes the -wal file
+                else:
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
                 _set_seal(self.file, seal)
-                self._stamp = _stamp_of(self.file)
+            self._stamp = _stamp_of(self.file)
 
         self._sealing(back)
 
     def _ready(self) -> sqlite3.Connection:
         connection, stamp = self._connection, self._stamp
-        if (
-            connection is not None
-            and self._owner == os.getpid()
-            and stamp == _stamp_of(self._text) is not None
-        ):
+        now = _stamp_of(self._text)
+        mine = connection is not None and self._owner == os.getpid()
+        if connection is not None and mine and now is not None and stamp == now and self._has_its_sides():
             return connection
+        if connection is not None and mine and not self._has_its_sides():
+            # Somebody deleted a file that this connection still writes to, and that nobody else sees.
+            _LEFT_OPEN.append(connection)
+            connection = self._connection = None
+        # Whoever opens a file that is as it was sealed needs no turn; it is looked at again afterwards.
+        if connection is None and now is not None and self._is_sealed():
+            connection = self._open()
+            if _stamp_of(self._text) == now:
+                self._connection, self._owner = connection, os.getpid()
+                self._identity, self._stamp, self._sides = _identity(self.file), now, (None, None)
+                return connection
+            _LEFT_OPEN.append(connection)  # closed without the seal it might write back
         return self._sealing(self._admitted)
+
+    def _has_its_sides(self) -> bool:
+        """Tell whether the files beside the database are those that the connection opened."""
+        if None in self._sides:
+            self._sides = _inode(self._text + "-wal"), _inode(self._text + "-shm")
+            return True
+        return self._sides == (_inode(self._text + "-wal"), _inode(self._text + "-shm"))
+
+    def _close(self) -> None:
+        super()._close()
+        self._sides = (None, None)
+
+    def _is_sealed(self) -> bool:
+        with suppress(OSError), opened(self._seal_path) as seal:
+            return _seal_holds(self.file, seal)
+        return False
 
     def _admitted(self, seal: SecureFile) -> sqlite3.Connection:
         """Open the file, or go on with it, after a look at its seal."""
@@ -361,8 +392,9 @@ class SealedDatabase(Database):
         elif self._owner != os.getpid() or not self._is_same():
             self._close()
         if self._connection is None:
-            self._connection, self._owner = self._open(), os.getpid()
-            self._identity = _identity(self.file)
+            self._connection = self._open()
+            self._owner, self._identity = os.getpid(), _identity(self.file)
+            self._sides = (None, None)
         self._stamp = _stamp_of(self.file)
         return self._connection
 
@@ -408,6 +440,13 @@ def _stamp_of(path: Path | str) -> Stamp | None:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
+
+
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
@@ -415,17 +454,9 @@ def _size(path: str) -> int:
         return 0
 
 
+_LEFT_OPEN: Final[list[sqlite3.Connection]] = []
 _KEPT: Final[list[SealedDatabase]] = []
 """All of them, for as long as the process lives."""
-
-
-def _close_all() -> None:
-    for one in _KEPT:
-        with suppress(StorageUnavailable, OSError):
-            one.close()
-
-
-atexit.register(_close_all)
 
 
 def in_transaction(db: sqlite3.Connection, begin: str, action: Callable[[sqlite3.Connection], T]) -> T:
@@ -466,12 +497,12 @@ def secure(path: Path) -> None:
             found = os.lstat(file)
         except FileNotFoundError:
             continue
-        require_ours(file, found)
+        platform.require_ours(file, found)
         if stat.S_IMODE(found.st_mode) != platform.FILE_MODE:
             os.chmod(file, platform.FILE_MODE)
     if not os.path.lexists(path):
         platform.secure_directory(path.parent)
-        SecureFile(path, write=True).close()
+        opened(path, write=True).close()
 
 
 def _identity(path: Path | None) -> tuple[int, int]:

@@ -24,9 +24,10 @@ from zlib import crc32
 from ..ledger.counted import Counted, counted, same_call
 from ..ledger.line import DamagedLine, decode
 from ..ledger.lines import line_at, split
+from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
-from .journal import Journal, SecureFile
+from .journal import Journal, opened, size_of
 from .keys import key_of, keys_of
 from .tables import Fold, LedgerRow, Problem
 
@@ -58,7 +59,7 @@ def fingerprint(file: SecureFile, offset: int) -> tuple[int, int]:
 
 def recognised(row: LedgerRow, file: SecureFile) -> bool:
     """Tell whether a file still begins with what was read from it."""
-    return file.size >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
+    return size_of(file) >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
 
 
 class Intake:
@@ -92,7 +93,7 @@ class Intake:
         """Bring the sums nearer to a ledger, by one batch; return whether there is more to read."""
         row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None)
         try:
-            file = SecureFile(path)
+            file = opened(path)
         except (FileNotFoundError, NotADirectoryError):
             self._missing(db, row)
             return False
@@ -173,7 +174,7 @@ class Intake:
         """Count lines of a copy now that they are gone elsewhere."""
         fold = Fold()
         repeated = "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'"
-        with suppress(OSError), SecureFile(copy.path) as file:
+        with suppress(OSError), opened(copy.path) as file:
             for offset, length in db.execute(repeated, (copy.id,)).fetchall():
                 line = _line_in(file, offset)
                 if line is not None and self._comes_over(db, copy, Read(offset, length, line)):
@@ -207,7 +208,7 @@ class Read(NamedTuple):
 
 def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Counted | DamagedLine]]:
     """Return the complete lines from ``start`` on, as what they count as."""
-    if file.size - start > FAST_BYTES:
+    if size_of(file) - start > FAST_BYTES:
         from ..ledger.batch import read_counted as read_fast
 
         yield from read_fast(file.fileno(), start)
@@ -273,7 +274,7 @@ def _repeated(db: sqlite3.Connection, row: LedgerRow, each: Read) -> Problem:
 
 
 def _line_at(row: LedgerRow, offset: int) -> Counted | None:
-    with suppress(OSError), SecureFile(row.path) as file:
+    with suppress(OSError), opened(row.path) as file:
         return _line_in(file, offset)
     return None
 
@@ -322,7 +323,7 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
 
 
 def _is_there(row: LedgerRow) -> bool:
-    with suppress(OSError), SecureFile(row.path) as file:
+    with suppress(OSError), opened(row.path) as file:
         return recognised(row, file)
     return False
 

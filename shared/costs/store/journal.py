@@ -13,15 +13,11 @@ power cut tore spoils neither its neighbour before nor the one after: it fails i
 
 from __future__ import annotations
 
-import errno
-import io
 import os
-import stat
 from pathlib import Path
 from zlib import crc32
 
 from .. import platform
-from ..errors import UnsafePath
 
 _SEAL = 9  # eight hexadecimal digits and a blank
 
@@ -34,6 +30,8 @@ class Journal:
         self._text = os.fspath(path)
         self._identity = (0, 0)
         self._read_to = 0
+        self.damaged = 0
+        """How many records were skipped because their checksum does not match."""
 
     def append(self, *records: bytes) -> None:
         """Append records and bring them to the disk.
@@ -47,7 +45,7 @@ class Journal:
         if made:
             platform.secure_directory(self.path.parent)
         text = b"".join(map(_sealed, records))
-        with SecureFile(self.path, append=True) as file:
+        with opened(self.path, append=True) as file:
             if file.write(text) != len(text):
                 raise OSError(28, f"only a part of a record could be written to {self.path}")
             platform.sync(file.fileno())
@@ -56,7 +54,7 @@ class Journal:
 
     def sync(self) -> None:
         """Bring what other processes appended to the disk."""
-        with SecureFile(self.path, append=True) as file:
+        with opened(self.path, append=True) as file:
             platform.sync(file.fileno())
 
     def read(self) -> list[bytes]:
@@ -73,7 +71,7 @@ class Journal:
             return []
         if (found.st_dev, found.st_ino, found.st_size) == self.position:
             return []
-        with SecureFile(self.path) as file:
+        with opened(self.path) as file:
             return self._new_records(file)
 
     @property
@@ -101,76 +99,33 @@ class Journal:
         """Read from the beginning the next time."""
         self._identity, self._read_to = (0, 0), 0
 
-    def _new_records(self, file: SecureFile) -> list[bytes]:
-        if file.identity != self._identity or file.size < self._read_to:
-            self._identity, self._read_to = file.identity, 0
-        text = os.pread(file.fileno(), file.size - self._read_to, self._read_to)
+    def _new_records(self, file: platform.SecureFile) -> list[bytes]:
+        found = os.fstat(file.fileno())
+        if (found.st_dev, found.st_ino) != self._identity or found.st_size < self._read_to:
+            self._identity, self._read_to = (found.st_dev, found.st_ino), 0
+        text = os.pread(file.fileno(), found.st_size - self._read_to, self._read_to)
         whole = text.rfind(b"\n") + 1
         self._read_to += whole
-        return [record for line in text[:whole].split(b"\n") if (record := _opened(line)) is not None]
+        lines = [line for line in text[:whole].split(b"\n") if line]
+        records = [record for line in lines if (record := _unsealed(line)) is not None]
+        self.damaged += len(lines) - len(records)
+        return records
 
 
-class SecureFile(io.FileIO):
-    """A file that must be ours, closed when it is dropped: no interrupt leaves its descriptor open.
+def opened(path: Path | bytes, *, write: bool = False, append: bool = False) -> platform.SecureFile:
+    """Open a file that must be ours; with ``write`` or ``append`` it is made where it is missing.
 
     Raises:
         UnsafePath: it is a link, a pipe, a device, has a second name or another owner.
         OSError: it cannot be opened.
 
     """
-
-    def __init__(self, path: Path | bytes, *, write: bool = False, append: bool = False) -> None:
-        flags = _ALWAYS | (os.O_RDWR | os.O_CREAT if write or append else os.O_RDONLY)
-        flags |= os.O_APPEND if append else 0
-        mode = "rb+" if write or append else "rb"
-        name = os.fsdecode(path)
-        opened: list[int] = []
-        try:
-            # Each is one step of C code: an exception of a signal handler finds the descriptor in the list,
-            # or in this object.
-            opened.extend(map(os.open, (name,), (flags,), (platform.FILE_MODE,)))
-            super().__init__(opened[0], mode)
-            require_ours(name, os.fstat(self.fileno()))
-        except BaseException as fault:
-            if not self.closed:
-                self.close()
-            elif opened:
-                os.close(opened[0])
-            if not isinstance(fault, OSError):
-                raise
-            if fault.errno in _UNSAFE_ERRNOS:
-                raise UnsafePath(f"{name}: is not a regular file ({fault.strerror})") from fault
-            raise
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Device and inode."""
-        found = os.fstat(self.fileno())
-        return found.st_dev, found.st_ino
-
-    @property
-    def size(self) -> int:
-        """The length now: others may append while it is open."""
-        return os.fstat(self.fileno()).st_size
+    return platform.open_file(Path(os.fsdecode(path)), write=write, append=append, create=write or append)
 
 
-_ALWAYS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_UNSAFE_ERRNOS = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
-
-
-def require_ours(name: str | Path, found: os.stat_result) -> None:
-    """Refuse what is not one regular file of this account.
-
-    Raises:
-        UnsafePath: it is something else.
-
-    """
-    if not stat.S_ISREG(found.st_mode):
-        raise UnsafePath(f"{name}: is not a regular file; remove it")
-    if found.st_uid != os.geteuid():
-        raise UnsafePath(f"{name}: belongs to another account; remove it")
-    if found.st_nlink > 1:
-        raise UnsafePath(f"{name}: has a second name (a hard link); remove it")
+def size_of(file: platform.SecureFile) -> int:
+    """Return the length now: others may append while it is open."""
+    return os.fstat(file.fileno()).st_size
 
 
 def _sealed(record: bytes) -> bytes:
@@ -178,7 +133,7 @@ def _sealed(record: bytes) -> bytes:
     return b"\n%08x %b\n" % (crc32(line), line)
 
 
-def _opened(line: bytes) -> bytes | None:
+def _unsealed(line: bytes) -> bytes | None:
     if line[:_SEAL] != b"%08x " % crc32(line[_SEAL:]) or len(line) <= _SEAL:
         return None
     pieces = line[_SEAL:].split(b"\\\\")

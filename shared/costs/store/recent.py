@@ -16,10 +16,11 @@ from ..ledger.counted import Counted, microseconds
 from ..ledger.line import DamagedLine
 from ..ledger.lines import line_at
 from ..money import Nanos
+from ..platform import SecureFile
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals
 from . import queries, tables
 from .intake import job_of, read_counted, recognised
-from .journal import SecureFile
+from .journal import opened
 from .keys import key_of
 from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, LedgerRow, dim_of
 
@@ -163,7 +164,7 @@ class Recent:
     def _read(self, tail: Tail, look: Look) -> list[RecentLine]:
         lines = []
         try:
-            with SecureFile(tail.path) as file:
+            with opened(tail.path) as file:
                 if not _goes_on(tail, file):
                     tail.is_stale = True
                     return []

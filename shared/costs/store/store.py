@@ -44,7 +44,7 @@ from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
 from .intake import read_counted, recognised
-from .journal import SecureFile
+from .journal import opened
 from .presence import presence_in
 from .queries import Gone, Span
 from .recent import Matcher, Recent
@@ -394,7 +394,7 @@ class Store:
             try:
                 if why is not None:
                     raise FileNotFoundError(2, f"{why}; its sums are kept, its entries cannot be shown")
-                with SecureFile(os.fsencode(job.ledger)) as file:
+                with opened(os.fsencode(job.ledger)) as file:
                     skipped = self._ask(lambda db, number=number: queries.uncounted(db, number))  # type: ignore[misc]
                     for offset, _, raw in split(file.fileno()):
                         if offset not in skipped and raw[-1:] == b"\n":
@@ -403,6 +403,10 @@ class Store:
                 (missed or _warn)(job.ledger, fault)
 
     # --- upkeep
+
+    def damaged_notes(self) -> int:
+        """Return how many notes of ledgers cannot be read: of torn ones nothing was written to the ledger."""
+        return self._known.damaged()
 
     def add(self, ledgers: Iterable[Path]) -> None:
         """Make ledgers known that were found somewhere; those that are known already are looked at again.
@@ -459,7 +463,7 @@ class Store:
 
         def anew(db: sqlite3.Connection) -> None:
             for row in tables.ledgers(db, "path = ? AND gone IS NULL", path):
-                with suppress(OSError), SecureFile(path) as file:
+                with suppress(OSError), opened(path) as file:
                     if recognised(row, file):
                         tables.take_out(db, row.id)
                         tables.put_ledger(db, LedgerRow(row.id, row.path, row.job_id, row.uid))
@@ -603,7 +607,7 @@ def _ledgers_in(root: Path) -> list[Path]:
 
 
 def _counted_in(ledger: Path) -> Iterator[Counted]:
-    with suppress(OSError), SecureFile(ledger) as file:
+    with suppress(OSError), opened(ledger) as file:
         for _, _, line in read_counted(file, 0):
             if not isinstance(line, DamagedLine):
                 yield line
