@@ -29,9 +29,8 @@ class Mutant:
     tests: tuple[str, ...]
 
 
-HEALTHY_END = 'if end == 0 or os.pread(fd, 1, end - 1) == b"\\n":'
-FLOCK = "        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 LEDGER = ("tests/costs/ledger", "tests/costs/test_platform.py")
+RUNNING = ("tests/integration/test_money_out_of_sight.py", "tests/integration/test_ways_of_running.py")
 MUTANTS = (
     Mutant(
         "heal", "ledger/writer.py", 'if end == 0 or os.pread(fd, 1, end - 1) == b"\\n":', "if True:", LEDGER
@@ -56,10 +55,31 @@ MUTANTS = (
     ),
     Mutant(
         "orphan rule",
-        "budgets/book.py",
-        "        orphan(db, reasons)",
-        "        delete(db, reasons)",
+        "store/holds.py",
+        "WHERE NOT orphaned OR period_at >= ? OR ledger = ?",
+        "WHERE NOT orphaned AND (period_at >= ? OR ledger = ?)",
         ("tests/costs/budgets",),
+    ),
+    Mutant(
+        "the note before the write",
+        "tracking/recording.py",
+        'known = bool(self.tried("the cost storage", lambda: self._workspace.index.note(ledger)))',
+        "known = True",
+        RUNNING,
+    ),
+    Mutant(
+        "sums of a gone ledger",
+        "store/intake.py",
+        '        self._journal.append(json.dumps(record, separators=(",", ":")).encode())\n',
+        "",
+        RUNNING,
+    ),
+    Mutant(
+        "completeness",
+        "store/catchup.py",
+        "if end is not None and time.monotonic() > end:",
+        "if True:",
+        RUNNING,
     ),
 )
 

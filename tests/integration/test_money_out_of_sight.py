@@ -6,16 +6,33 @@ import json
 import os
 import shutil
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
-from scripts.faults.blackbox import LEDGER, MODEL, Answer, Place, cost_of, dashboard, month, storage_files
+from scripts.faults.blackbox import (
+    LEDGER,
+    MODEL,
+    NANOS,
+    Answer,
+    Month,
+    Place,
+    cost_of,
+    dashboard,
+    month,
+    storage_files,
+)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """A storage that knows two jobs."""
-    made = Place(tmp_path)
+    return two_jobs(tmp_path)
+
+
+def two_jobs(folder: Path) -> Place:
+    """Return a place with one call in each of two jobs."""
+    made = Place(folder)
     for job in ("job-a", "job-b"):
         with made.tracker(job) as tracker:
             tracker.log_usage(*MODEL, 1000, 10)
@@ -89,3 +106,36 @@ def test_a_storage_that_lost_any_one_file_is_mended_or_named(place: Place, comma
         if not path.exists():
             path.write_bytes(saved)
             path.chmod(0o600)
+
+
+def test_what_was_counted_of_a_cleared_job_outlives_any_one_file(tmp_path: Path) -> None:
+    number, files = 0, 1
+    while number < files:
+        place = two_jobs(tmp_path / str(number))
+        before = month(place.home)
+        shutil.rmtree(place.job("job-a"))
+        assert month(place.home) == before == Month(2 * cost_of(1000, 10), 2)
+        files = len(storage_files(place.home))
+        lost = storage_files(place.home)[number]
+        lost.unlink()
+        assert month(place.home) == before, lost.name
+        number += 1
+
+
+def test_a_sum_is_of_all_lines_however_many_are_new(place: Place) -> None:
+    """Lines that others appended are read to their end by who asks for a sum."""
+    number, added = 0, 40_000
+    for job in ("job-a", "job-b"):
+        ledger = place.job(job) / LEDGER
+        body, _, _ = ledger.read_bytes().rstrip(b"\n").rpartition(b',"crc":"')
+        entry = json.loads(body + b"}")["id"].encode()
+        lines = []
+        for _ in range(added // 2):
+            number += 1
+            fresh = body.replace(entry, b"%028x" % number)
+            lines.append(b'%b,"crc":"%08x"}\n' % (fresh, crc32(fresh)))
+        with ledger.open("ab") as file:
+            file.writelines(lines)
+    with place.tracker("job-a") as tracker:
+        assert round(tracker.get_monthly_cost() * NANOS) == (2 + added) * cost_of(1000, 10)
+    assert month(place.home).calls == 2 + added

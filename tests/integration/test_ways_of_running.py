@@ -361,6 +361,23 @@ with tracker.stage("sum", logger=__import__("logging").getLogger("x")) as stage:
     place.has(10)
 
 
+@pytest.mark.xfail(reason="a call that nobody has looked at is in its ledger alone", strict=False)
+@pytest.mark.parametrize("end", ["pass", "tracker.close()", "os.kill(os.getpid(), 9)"])
+def test_a_job_in_a_temporary_folder_that_goes_when_it_ends(place: Place, end: str) -> None:
+    job = place.start(
+        STAGE
+        + f"""
+tracker = CostTracker(f"{{sys.argv[1]}}/temporary")
+for _ in range(3):
+    tracker.log_usage("openai", "gpt-4o", 1000, 10)
+{end}
+"""
+    )
+    job.communicate(timeout=60)
+    shutil.rmtree(place.folder / "jobs")
+    assert place.month() == (3 * ONE_CALL, 3)
+
+
 def test_a_mirror_is_laid_over_the_jobs_while_one_is_open(place: Place) -> None:
     jobs, mirror = place.folder / "jobs", place.folder / "mirror"
     stage = place.start(
