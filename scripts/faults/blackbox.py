@@ -203,9 +203,13 @@ def storage_files(home: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def choose_file(home: Path, rng: random.Random) -> Path | None:
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database: one file with it, for who deletes it."""
+
+
+def choose_file(home: Path, rng: random.Random, side_files: bool = False) -> Path | None:
     """Return one of them; folders of many files have no more weight than a file beside them."""
-    files = storage_files(home)
+    files = [path for path in storage_files(home) if side_files or not path.name.endswith(SIDE_FILES)]
     tops = sorted({path.relative_to(home).parts[0] for path in files})
     if not tops:
         return None
@@ -214,8 +218,10 @@ def choose_file(home: Path, rng: random.Random) -> Path | None:
 
 
 def lose(path: Path, _: random.Random) -> None:
-    """Delete a file."""
+    """Delete a file; a database with what lies beside it."""
     path.unlink()
+    for suffix in SIDE_FILES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def garble(path: Path, rng: random.Random) -> None:

@@ -80,7 +80,7 @@ def reverse(place: Place, job: str, entry: str) -> bool:
         try:
             tracker.reverse(entry, "a step of the lifecycle")
         except CostError as fault:
-            if "no ledger of" not in str(fault):
+            if type(fault).__name__ != "UnknownEntry":
                 raise
             return False
     return True
@@ -118,6 +118,9 @@ class Wrong(Exception):
 
 class History:
     """One storage, some jobs, and what was paid for them."""
+
+    side_files = False
+    """Whether what SQLite keeps beside a database may be lost alone."""
 
     def __init__(self, place: Place, rng: random.Random, found: Found) -> None:
         self.place, self.rng, self.found = place, rng, found
@@ -258,14 +261,14 @@ class History:
 
     def lose_file(self, _: str) -> None:
         """Lose a file of the storage."""
-        if path := choose_file(self.place.home, self.rng):
+        if path := choose_file(self.place.home, self.rng, self.side_files):
             self.done[-1] += f" {path.relative_to(self.place.home)}"
             lose(path, self.rng)
 
     def damage_file(self, _: str) -> None:
         """Damage a file of the storage while nobody has it open."""
         self.kill_all(_)
-        if path := choose_file(self.place.home, self.rng):
+        if path := choose_file(self.place.home, self.rng, self.side_files):
             hurt = self.rng.choice(HURTS)
             self.done[-1] += f" {hurt.__name__} {path.relative_to(self.place.home)}"
             hurt(path, self.rng)
@@ -274,7 +277,7 @@ class History:
     def later_version(self, _: str) -> None:
         """Have a later version write a file of the storage, look, and go back to what was there."""
         self.kill_all(_)
-        path = choose_file(self.place.home, self.rng)
+        path = choose_file(self.place.home, self.rng, self.side_files)
         if path is None or path.read_bytes()[:15] != b"SQLite format 3":
             return
         before = {each: each.read_bytes() for each in path.parent.glob(f"{path.name}*")}
@@ -361,7 +364,7 @@ class History:
         self.kill_all("")
         self.look()
         jobs = self.with_ledger()
-        path = choose_file(self.place.home, self.rng)
+        path = choose_file(self.place.home, self.rng, self.side_files)
         if not jobs or path is None:
             return
         self.done.append(f"both lost: {path.relative_to(self.place.home)}")
@@ -468,7 +471,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the number of the first history")
     parser.add_argument("--only", help="names of steps, with commas")
+    parser.add_argument("--side-files", action="store_true", help="lose the -wal and -shm files alone too")
     options = parser.parse_args()
+    History.side_files = options.side_files
     warm_up()
     names: dict[str, Any] = {name: STEPS[name] for name in (options.only or ",".join(STEPS)).split(",")}
     kinds = [name for name, weight in names.items() for _ in range(weight)]

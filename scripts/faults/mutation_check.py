@@ -84,21 +84,28 @@ MUTANTS = (
 )
 
 
-def survives(mutant: Mutant, copy: Path) -> str | None:
+def failure(tests: tuple[str, ...], copy: Path) -> str | None:
+    """Run tests in the copy; return the first one that fails, ``None`` when all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(copy)}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return failed[1] if failed else f"exit code {done.returncode}"
+
+
+def noticed(mutant: Mutant, copy: Path) -> str | None:
     """Return the test that noticed, or ``None`` when the mutant survives."""
     path = copy / "shared" / "costs" / mutant.file
     original = path.read_text(encoding="utf-8")
     if original.count(mutant.old) != 1:
         raise SystemExit(f"{mutant.name}: {mutant.file} does not have the line {mutant.old!r} once")
     path.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
-    path.write_text(original, encoding="utf-8")
-    if done.returncode == 0:
-        return None
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return failed[1] if failed else f"exit code {done.returncode}"
+    try:
+        return failure(mutant.tests, copy)
+    finally:
+        path.write_text(original, encoding="utf-8")
 
 
 def main() -> int:
@@ -112,10 +119,15 @@ def main() -> int:
         copy = Path(name) / "project"
         ignore = shutil.ignore_patterns(".*", "__pycache__", "out")
         shutil.copytree(ROOT, copy, ignore=ignore)
+        for tests in dict.fromkeys(mutant.tests for mutant in chosen):
+            if failed := failure(tests, copy):
+                raise SystemExit(
+                    f"{failed} fails with all safeguards in place: what it notices means nothing"
+                )
         for mutant in chosen:
-            noticed = survives(mutant, copy)
-            survivors += noticed is None
-            print(f"without {mutant.name}: {noticed or 'NOBODY NOTICED'}", flush=True)
+            test = noticed(mutant, copy)
+            survivors += test is None
+            print(f"without {mutant.name}: {test or 'NOBODY NOTICED'}", flush=True)
     return conclude("mutation check", survivors == 0, mutants=len(chosen), survivors=survivors)
 
 

@@ -33,7 +33,13 @@ def corrected_entry(entry_id: str, ledger: Path) -> Corrected:
         UnknownEntry: the ledger has no such call.
 
     """
-    found = [e for located in read(ledger) if isinstance(e := located.content, Entry)]
+    try:
+        found = [e for located in read(ledger) if isinstance(e := located.content, Entry)]
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnknownEntry(
+            f"the ledger of entry {entry_id!r} is not at {ledger} any more: what it counted stays counted; "
+            f"put the ledger back to take the call back"
+        ) from None
     original = next((e for e in found if e.id == entry_id), None)
     if original is None or original.kind != "usage":
         raise UnknownEntry(f"no call has the id {entry_id!r} in {ledger}; show-job --json lists ids")
