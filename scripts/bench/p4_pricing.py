@@ -23,6 +23,7 @@ from shared.costs.model import Usage
 from shared.costs.pricing.catalogue import Catalogue
 
 MODEL, TOKENS_INPUT, TOKENS_OUTPUT = "gpt-4o-mini", 1_500, 300
+UPLIFTED = "claude-sonnet-4-6"
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TARGET_US, TARGET_TIMES = 3.0, 20.0
 
@@ -77,11 +78,16 @@ def _floor() -> Callable[[], object]:
 def _ours() -> dict[str, Callable[[], object]]:
     catalogue = Catalogue.load()
     plain = Usage(TOKENS_INPUT, TOKENS_OUTPUT)
+    tools = Usage(TOKENS_INPUT, TOKENS_OUTPUT, web_searches=2, file_searches=3, containers=1)
+    spoken = Usage(audio_seconds=61.3)
     rich = Usage(TOKENS_INPUT, TOKENS_OUTPUT, tokens_cached=1_000, tokens_reasoning=100)
     return {
         "ours": lambda: catalogue.charge("openai", MODEL, plain, AT),
         "ours, with cached tokens and reasoning": lambda: catalogue.charge("openai", MODEL, rich, AT),
         "ours, a batch call": lambda: catalogue.charge("openai", MODEL, plain, AT, "batch"),
+        "ours, with an uplift": lambda: catalogue.charge("anthropic", UPLIFTED, plain, AT, None, "us"),
+        "tokens and three hosted tools": lambda: catalogue.charge("openai", "gpt-5", tools, AT),
+        "ours, audio in increments": lambda: catalogue.charge("aws-transcribe", "standard", spoken, AT),
         "checking the counts, then ours": lambda: catalogue.charge(
             "openai", MODEL, Usage(TOKENS_INPUT, TOKENS_OUTPUT), AT
         ),

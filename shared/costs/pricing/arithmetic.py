@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
+from itertools import compress
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -97,8 +98,8 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
         return fault
     if usage.tokens_output and "output" not in included and (fault := _output(usage, apart, result)):
         return fault
-    if _counts_of(usage) != _NOTHING:
-        _counted(price, usage, result)
+    if (counts := _counts_of(usage)) != _NOTHING:
+        _counted(price, usage, counts, result)
     if "requests" in rates:
         # A fee per request is due for every call, whether or not the caller counted it.
         result["requests"] = usage.requests or 1
@@ -180,15 +181,19 @@ _counts_of: Final = attrgetter(*_COUNTED)
 _NOTHING: Final = (0,) * len(_COUNTED)
 
 
-def _counted(price: Price, usage: Usage, result: Quantities) -> None:
-    for part, count in zip(_COUNTED, _counts_of(usage), strict=True):
-        if not count or (part in price.included and part not in price.rates):
+def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quantities) -> None:
+    """Take the counts that are not of tokens, rounded up as the provider does."""
+    included, steps = price.included, price.steps
+    for part in compress(_COUNTED, counts):
+        if included and part in included and part not in price.rates:
             continue
+        count = getattr(usage, part)
         quantity = round(count * 1_000_000) if part in SECONDS_FIELDS else count
-        if part == "audio_seconds" and price.per_channel:
+        if price.per_channel and part == "audio_seconds":
             quantity *= usage.channels or 1
-        step = price.steps.get(part)
-        result[part] = quantity if step is None else step.billed(quantity, usage.requests or 1)
+        if steps and (step := steps.get(part)) is not None:
+            quantity = step.billed(quantity, usage.requests or 1)
+        result[part] = quantity
 
 
 def undiscounted(usage: Usage) -> Usage:

@@ -94,6 +94,11 @@ class Catalogue:
         catalogue.place = str(overrides) if overrides else catalogue.place
         return catalogue
 
+    def forgetful(self) -> Catalogue:
+        """Return the same prices without a memory: for asking about thousands of models that nobody used."""
+        genai = GenaiPrices(Memory(None), self.genai.version) if self.genai is not None else None
+        return Catalogue(self.own, self.overrides, genai, self._offers.aliases)
+
     # --- what a call costs
 
     def charge(

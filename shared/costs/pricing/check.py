@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from ..model import Entry, Unpriced
+from ..money import Nanos, format_usd
 from .book import TIERS
 from .catalogue import Catalogue
 from .genai import SOURCE as GENAI
@@ -20,18 +21,25 @@ from .rates import UNITS, Price, PriceList, Rate
 
 STALE_AFTER_DAYS: Final = 90
 
-FindingKind = Literal["unpriced", "repriceable", "differs", "stale", "unverified"]
+FindingKind = Literal["unpriced", "partial", "repriceable", "differs", "bill", "stale", "unverified"]
 
 
 @dataclass(frozen=True, slots=True)
 class UsedModel:
-    """A model in the ledgers: how many calls it has, how many of them unpriced, and one of those."""
+    """A model in the ledgers: its calls, how many have no price or only part of one, and examples.
+
+    ``billed`` is what its provider billed, ``computed`` what our own arithmetic makes of the same calls.
+    """
 
     service: str
     model: str
     calls: int
     unpriced_calls: int = 0
     example: Entry | None = None
+    partial_calls: int = 0
+    partial_example: Entry | None = None
+    billed: int = 0
+    computed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ def check(
     names = [catalogue.name(model.service, model.model) for model in models]
     return [
         *unpriced(catalogue, models),
+        *partial(catalogue, models),
+        *bills(catalogue, models),
         *unverified(catalogue, models, now),
         *differences(catalogue, dict.fromkeys([*names, *catalogue.models()]), now, peers),
         *stale(catalogue, now),
@@ -75,6 +85,40 @@ def unpriced(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Findin
         else:
             fault, _, remedy = reason.partition(": ")
             yield Finding("unpriced", name, f"{calls}: {fault}", remedy)
+
+
+def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding]:
+    """Yield the models with calls of which a unit had no price, and whether there is one by now."""
+    for model in used:
+        call = model.partial_example
+        if not model.partial_calls or call is None:
+            continue
+        name = catalogue.name(model.service, model.model)
+        calls = f"{model.partial_calls:,} of {model.calls:,} calls have units without a price"
+        found = catalogue.charge(
+            call.service, call.model, call.usage, call.timestamp, call.service_tier, call.region
+        )
+        missing = call.unpriced_units if isinstance(found, Unpriced) else found.missing
+        if missing:
+            units = ", ".join(sorted(missing))
+            yield Finding("partial", name, f"{calls}: {units}", "add their prices to config/prices.yaml")
+        else:
+            yield Finding("repriceable", name, f"{calls}; there are prices now", "run cost-dashboard reprice")
+
+
+def bills(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding]:
+    """Yield the models whose provider bills more than a cent and 1 % apart from our own arithmetic."""
+    for model in used:
+        apart = abs(model.billed - model.computed)
+        if not model.computed or apart <= _CENT or apart * 100 <= model.computed:
+            continue
+        name = catalogue.name(model.service, model.model)
+        billed, computed = (format_usd(Nanos(amount)) for amount in (model.billed, model.computed))
+        text = f"its provider billed {billed}, and our arithmetic makes {computed} of the same calls"
+        yield Finding("bill", name, text, f"see cost-dashboard prices show {name}")
+
+
+_CENT: Final = 10_000_000
 
 
 def _reason(catalogue: Catalogue, model: UsedModel) -> str | None:

@@ -70,11 +70,12 @@ class Offers:
         self._books = [book for book in (overrides, own) if book is not None]
         self._genai = genai
         self._services = KNOWN_SERVICES.union(*(book.services() for book in self._books))
-        self._aliases = {
+        self.aliases = {
             **own.aliases,
             **(overrides.aliases if overrides else {}),
             **{name.strip().lower(): target.strip().lower() for name, target in aliases.items()},
         }
+        """Names that stand for others: of the price files, and the user's own."""
         self._found: dict[tuple[str, str], tuple[Offer, ...]] = {}
 
     def of(self, service: str, model: str) -> Iterator[Offer]:
@@ -132,7 +133,7 @@ class Offers:
         """Return the service, and the names (service, model) to look for, the best first."""
         given = model.strip().lower()
         wanted = normalize_service(service)
-        target = self._aliases.get(f"{wanted}/{given}") or self._aliases.get(given)
+        target = self.aliases.get(f"{wanted}/{given}") or self.aliases.get(given)
         if target is not None:
             wanted, given = self._split(target, wanted)
         if wanted in _ROUTERS:
@@ -143,7 +144,7 @@ class Offers:
         spelled = spellings(wanted, given)
         names = [(wanted, name) for name in spelled.names]
         # A name that is spelled otherwise may be an alias too, such as a response's own name for a model.
-        others = (self._aliases.get(f"{wanted}/{name}") for name in spelled.names)
+        others = (self.aliases.get(f"{wanted}/{name}") for name in spelled.names)
         names += [self._split(target, wanted) for target in others if target is not None]
         for same in self._own.same_as.get(wanted, ()):
             names += [(same.service, name) for name in spelled.names if same.covers(name)]

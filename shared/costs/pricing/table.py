@@ -50,7 +50,8 @@ def _prices(name: str, row: Mapping[str, Any], source: str) -> PriceList:
         tier: (Price(_rates(usd), since, included=included, source=source),)
         for tier, usd in row.get("tiers", {}).items()
     }
-    price = Price(_rates(row["usd"]), since, above, included=included, source=source)
+    unknown = frozenset(row.get("unknown", ()))
+    price = Price(_rates(row["usd"]), since, above, included=included, unknown=unknown, source=source)
     return PriceList(name, (price,), tiers)
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import CostError, WrongUsage
-from ..model import Entry
+from ..model import CostState, Entry
 from ..pricing import update
 from ..pricing.check import Finding, UsedModel, check
+from ..pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from ..pricing.description import DatedPrice, PricedModel, RateLine, listing
+from ..pricing.names import normalize_service
 from ..pricing.peers import installed_peers
 from ..pricing.price_file import file_prices, merged_file
 from ..pricing.update import Change
 from ..replacing import replacing
-from ..rollup import Query
+from ..rollup import Query, Totals
 from ..workspace import PRICES_NAME
 from .common import plural
 from .derive import derive
@@ -95,16 +98,66 @@ def _used(reader: Reader) -> list[UsedModel]:
     found = []
     for group in reader.index.groups(("service", "model"), Query()):
         service, model = str(group.key[0]), str(group.key[1])
-        unpriced = group.totals.unpriced_calls
-        example = _example(reader, service, model) if unpriced else None
-        found.append(UsedModel(service, model, group.totals.calls, unpriced, example))
+        unpriced, partial = group.totals.unpriced_calls, group.totals.partial_calls
+        billed, computed = _billed(reader, service, model)
+        found.append(
+            UsedModel(
+                service,
+                model,
+                group.totals.calls,
+                unpriced,
+                _example(reader, service, model) if unpriced else None,
+                partial,
+                _example(reader, service, model, partial=True) if partial else None,
+                billed,
+                computed,
+            )
+        )
     return found
 
 
-def _example(reader: Reader, service: str, model: str) -> Entry | None:
-    """Return a call to a model that was logged without a price."""
+_BILLING: Final = frozenset({"openrouter", "perplexity", "x-ai"})
+"""Services that state what they bill, so that our own arithmetic can be held against it."""
+
+
+def _billed(reader: Reader, service: str, model: str) -> tuple[int, int]:
+    """Return what a provider billed for a model's calls, and what our arithmetic makes of the same calls."""
+    if normalize_service(service) not in _BILLING:
+        return 0, 0
+    billed = computed = 0
+    for entry in reader.index.entries(Query(service=service, model=model)):
+        if entry.kind == "usage" and entry.catalogue_cost is not None:
+            billed, computed = billed + entry.cost, computed + entry.catalogue_cost
+    return billed, computed
+
+
+def _example(reader: Reader, service: str, model: str, *, partial: bool = False) -> Entry | None:
+    """Return a call to a model that was logged without a price, or with the price of some of its units."""
+    state = "partial" if partial else "unknown"
     entries = reader.index.entries(Query(service=service, model=model))
-    return next((entry for entry in entries if entry.kind == "usage" and entry.charge is None), None)
+    return next((one for one in entries if one.kind == "usage" and one.cost_state == state), None)
+
+
+def covered(reader: Reader) -> CoveredPrices:
+    """Return of which models every unit has a price: of those in the ledgers, and of all that are known."""
+    reader.index.catch_up_all()
+    groups = reader.index.groups(("service", "model"), Query())
+    used = [
+        UsedUnits(str(group.key[0]), str(group.key[1]), group.totals.calls, _counts(group.totals))
+        for group in groups
+    ]
+    catalogue, peers = reader.catalogue, installed_peers()
+    known = of_known(catalogue, reader.now, peers)
+    versions = {peer.name: peer.version for peer in peers}
+    return CoveredPrices(of_used(catalogue, used, reader.now), known, versions)
+
+
+def _counts(totals: Totals) -> frozenset[str]:
+    """Return the counts of ``Usage`` that any call behind a sum used, as far as sums tell them."""
+    tokens = ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning")
+    named = {name for name in tokens if getattr(totals, name)}
+    named |= {"audio_seconds"} if totals.audio_microseconds else set()
+    return frozenset(named | {name for name, count in totals.units.items() if count})
 
 
 def updated(reader: Reader, source: Path, *, write: bool) -> PriceUpdate:
@@ -282,7 +335,79 @@ def _price(price: DatedPrice) -> dict[str, object]:
     }
 
 
+# --- coverage
+
+
+class CoveredPrices(NamedTuple):
+    """How far prices reach: the models of the ledgers, all known ones, and the tables that know them."""
+
+    used: Sequence[Coverage]
+    known: Sequence[Coverage]
+    peers: Mapping[str, str]
+
+
+_STATES: Final[tuple[CostState, ...]] = ("whole", "partial", "unknown")
+
+
+def coverage_report(facts: CoveredPrices) -> Report:
+    """Return of which models every unit has a price, some have, or none has."""
+    sums = Counter(one.state for one in facts.used)
+    services = counted(facts.known)
+    used = Table(
+        "Models of your ledgers",
+        (
+            Column("model", "Model"),
+            Column("state", "Price"),
+            Column("calls", "Calls", "count"),
+            Column("missing", "Without a price", rank=1, wraps=True),
+        ),
+        tuple((one.name, one.state, one.calls, ", ".join(one.missing)) for one in facts.used),
+        empty="There are no calls yet.",
+    )
+    known = Table(
+        f"{plural(len(facts.known), 'known model', 'known models')}, by service",
+        (Column("service", "Service"), *(Column(state, state.title(), "count") for state in _STATES)),
+        tuple((service, *(count[state] for state in _STATES)) for service, count in services.items()),
+    )
+    others = ", ".join(f"{name} {version}" for name, version in facts.peers.items())
+    told = ", ".join(f"{sums[state]} {state}" for state in _STATES)
+    return Report(
+        title=f"Prices of {plural(len(facts.used), 'model in use', 'models in use')}: {told}",
+        tables=(used, known),
+        notes=(
+            Note(f"Known from the catalogue, genai-prices and {others}." if others else _ALONE),
+            Note(
+                "Unknown is no price at all; partial is a unit without one. See cost-dashboard prices show."
+            ),
+        ),
+        data={
+            "used": [_covered(one) for one in facts.used],
+            "known": {
+                "models": len(facts.known),
+                "states": _by_state(sum(services.values(), Counter[CostState]())),
+                "by_service": {service: _by_state(count) for service, count in services.items()},
+                "not_whole": [_covered(one) for one in facts.known if one.state != "whole"],
+            },
+            "tables": dict(facts.peers),
+        },
+    )
+
+
+_ALONE: Final = "Known from the catalogue and genai-prices: no other price table is installed."
+
+
+def _by_state(count: Counter[CostState]) -> dict[str, int]:
+    return {state: count[state] for state in _STATES}
+
+
+def _covered(one: Coverage) -> dict[str, object]:
+    return {"model": one.name, "state": one.state, "missing": list(one.missing), "calls": one.calls}
+
+
 # --- check
+
+_MISSING: Final = frozenset({"unpriced", "partial", "repriceable"})
+"""The findings that say that money is missing from the sums."""
 
 
 class CheckedPrices(NamedTuple):
@@ -295,7 +420,7 @@ class CheckedPrices(NamedTuple):
     @property
     def exit_code(self) -> int:
         """1 when calls have no price."""
-        return int(any(finding.kind in ("unpriced", "repriceable") for finding in self.findings))
+        return int(any(finding.kind in _MISSING for finding in self.findings))
 
 
 def checked_prices_report(facts: CheckedPrices) -> Report:
@@ -317,7 +442,7 @@ def checked_prices_report(facts: CheckedPrices) -> Report:
 
 def _finding(one: Finding) -> Note:
     """Return a finding in whole sentences: a table would cut off what it is about."""
-    tone: Tone = "warning" if one.kind in ("unpriced", "repriceable") else "plain"
+    tone: Tone = "warning" if one.kind in _MISSING else "plain"
     return Note(f"{one.kind}: {one.name}: {one.text}. {one.remedy[:1].upper()}{one.remedy[1:]}.", tone)
 
 

@@ -31,6 +31,9 @@ log = logging.getLogger("shared.cost_tracker")
 
 T = TypeVar("T")
 
+_said: set[str] = set()
+"""What this process has said of a service's prices: each is said once, whatever the tracker."""
+
 
 class Outcome(NamedTuple):
     """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before.
@@ -241,6 +244,9 @@ class Recording:
         catalogue = self.catalogue()
         if catalogue is None:
             return None
+        if (notice := catalogue.notice(call.service)) is not None and notice not in _said:
+            _said.add(notice)
+            log.warning("%s", notice)
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
 
     def _is_local(self, entry: Entry) -> bool:

@@ -105,6 +105,19 @@ def test_check_finds_calls_without_a_price_until_they_are_repriced(
     assert not {"unpriced", "repriceable"} & set(found())
 
 
+def test_coverage_tells_of_the_models_in_use_and_of_all_known(jobs: Path, dashboard: Dashboard) -> None:
+    found = dashboard("prices", "coverage", "--json").json()
+    states = {one["model"]: one["state"] for one in found["used"]}
+    assert states["acme/unheard-of-1"] == "unknown"
+    assert states["openai/gpt-4o"] == "whole"
+    known = found["known"]
+    assert known["models"] == sum(known["states"].values()) > 3_000
+    assert known["by_service"]["openai"]["whole"] > 100
+    shown = dashboard("prices", "coverage")
+    assert shown.code == 0
+    assert "Models of your ledgers" in shown.out
+
+
 def test_a_price_file_is_taken_only_when_told(tmp_path: Path, prices: Path, dashboard: Dashboard) -> None:
     offer = tmp_path / "offer.yaml"
     offer.write_text(OFFER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from datetime import UTC, datetime, time, timedelta
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.model import Entry, Usage
+from shared.costs.model import Charge, Entry, PricedBy, Usage
+from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.check import UsedModel, check, differences, stale
+from shared.costs.pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from shared.costs.pricing.peers import Peer, installed_peers
 from shared.costs.pricing.rates import Rate
 from shared.costs.pricing.reading import read_book
@@ -165,3 +168,141 @@ def test_of_several_files_the_one_not_looked_at_for_longest_decides() -> None:
     files = [f"checked: {day}".encode() for day in ("2026-11-01", "2026-03-01", "2026-10-01")]
     plain = read_book(parse(text, Path("prices.yaml")) for text in files)
     assert plain["checked"] == "2026-03-01"
+
+
+RICH = Peer(
+    "othertable",
+    "1.2",
+    {
+        "gpt-4o": {
+            "litellm_provider": "openai",
+            "input_cost_per_token": 2.5e-06,
+            "output_cost_per_token": 1e-05,
+            "cache_read_input_token_cost": 1.1e-06,
+            "input_cost_per_token_batches": 1.3e-06,
+            "output_cost_per_token_batches": 5e-06,
+            "cache_creation_input_token_cost": 0,
+        },
+        "gpt-5.4": {
+            "litellm_provider": "openai",
+            "input_cost_per_token": 2.5e-06,
+            "output_cost_per_token": 1.5e-05,
+            "input_cost_per_token_above_272k_tokens": 5e-06,
+            "output_cost_per_token_above_272k_tokens": 2e-05,
+        },
+        "azure_ai/deepseek-v3.2": {
+            "litellm_provider": "azure_ai",
+            "input_cost_per_token": 6e-07,
+            "output_cost_per_token": 1.68e-06,
+        },
+        "perplexity/sonar": {
+            "litellm_provider": "perplexity",
+            "input_cost_per_token": 1e-06,
+            "output_cost_per_token": 1e-06,
+            "search_context_cost_per_query": {"search_context_size_medium": 0.008},
+        },
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [
+        (
+            "openai/gpt-4o",
+            "$1.25 per million cached input tokens, $1.25 per million input tokens (batch)",
+            "$1.1 per million cached input tokens, $1.3 per million input tokens (batch)",
+        ),
+        (
+            "openai/gpt-5.4",
+            "$22.5 per million output tokens above 272,000",
+            "$20 per million output tokens above 272,000",
+        ),
+        ("azure/deepseek-v3.2", "$0.58 per million input tokens", "$0.6 per million input tokens"),
+        ("perplexity/sonar", "per thousand", "$8 per thousand web searches"),
+    ],
+)
+def test_every_rate_is_compared_under_the_name_that_each_table_uses(
+    name: str, ours: str, theirs: str
+) -> None:
+    found = [one.text for one in differences(OWN, [name], NOW, [RICH]) if "othertable" in one.text]
+    assert len(found) == 1
+    before, _, after = found[0].partition(", othertable 1.2 says ")
+    assert ours in before
+    assert after == theirs
+
+
+def test_the_package_is_held_against_us_by_its_own_answer() -> None:
+    """genai-prices gives Azure's DeepSeek the maker's price, though we never ask it for one."""
+    (found,) = differences(OWN, ["azure/deepseek-v3.2"], NOW)
+    assert "(deepseek/deepseek-v3.2)" in found.text
+
+
+def test_partial_calls_are_told_until_their_units_have_a_price(tmp_path: Path) -> None:
+    made = call("acme", "finder", Usage(1_000, file_searches=4))
+    example = dataclasses.replace(
+        made,
+        charge=Charge({"input": Nanos(1_000_000)}, PricedBy("profile", "1", "acme/finder")),
+        unpriced_units={"file_searches": 4},
+    )
+    used = [UsedModel("acme", "finder", 9, partial_calls=2, partial_example=example)]
+    path = tmp_path / "prices.yaml"
+    price = "models: {acme/finder: {since: 2026-01-01, source: x, per_million_tokens: {input: 1}"
+    path.write_text(f"{price}}}}}\n")
+    found = [one for one in check(Catalogue.load(None, path), used, NOW) if one.kind == "partial"]
+    assert [(one.name, one.text) for one in found] == [
+        ("acme/finder", "2 of 9 calls have units without a price: file_searches")
+    ]
+    path.write_text(f"{price}, per_thousand_file_searches: 2}}}}\n")
+    found = [one for one in check(Catalogue.load(None, path), used, NOW) if one.kind == "repriceable"]
+    assert [one.text for one in found] == ["2 of 9 calls have units without a price; there are prices now"]
+
+
+@pytest.mark.parametrize(
+    ("billed", "computed", "told"),
+    [
+        ("1.02", "1", True),
+        ("1.005", "1", False),
+        ("0.02", "0.012", False),
+        ("0.03", "0.012", True),
+        ("5", "0", False),
+    ],
+)
+def test_a_bill_that_is_apart_from_our_arithmetic_is_told(billed: str, computed: str, told: bool) -> None:
+    used = [UsedModel("openrouter", "openai/gpt-4o", 3, billed=from_usd(billed), computed=from_usd(computed))]
+    assert bool([one for one in check(OWN, used, NOW) if one.kind == "bill"]) is told
+
+
+def test_coverage_of_what_the_ledgers_used() -> None:
+    used = [
+        UsedUnits("openai", "gpt-4o", 5, frozenset({"tokens_input", "tokens_output", "tokens_cached"})),
+        UsedUnits("openai", "gpt-9", 2, frozenset({"tokens_input"})),
+        UsedUnits("vertex_ai", "claude-sonnet-5-5", 1, frozenset({"tokens_input", "web_searches"})),
+        UsedUnits("deepgram", "nova-3", 4, frozenset({"audio_seconds"})),
+    ]
+    assert of_used(OWN, used, NOW) == [
+        Coverage("openai/gpt-9", "unknown", ("tokens_input",), 2),
+        Coverage("anthropic/claude-sonnet-5-5", "partial", ("web_searches",), 1),
+        Coverage("openai/gpt-4o", "whole", (), 5),
+        Coverage("deepgram/nova-3", "whole", (), 4),
+    ]
+
+
+def test_coverage_of_what_is_known() -> None:
+    table = Peer(
+        "othertable",
+        "1",
+        {
+            "gpt-9": {"litellm_provider": "openai", "input_cost_per_token": 1e-06},
+            "gpt-4o": {"litellm_provider": "openai", "input_cost_per_token": 1e-06},
+            "elevenlabs/scribe_v2": {"litellm_provider": "elevenlabs", "input_cost_per_character": 1e-06},
+            "gpt-10": {"litellm_provider": "openai"},
+        },
+    )
+    known = {one.name: one for one in of_known(OWN, NOW, [table])}
+    assert len(known) > 3_000
+    assert known["openai/gpt-9"].state == "unknown"
+    assert known["openai/gpt-4o"].state == "whole"
+    assert known["groq/gemma2-9b-it"].state == "whole"
+    assert "openai/gpt-10" not in known
+    assert sum(count.total() for count in counted(known.values()).values()) == len(known)

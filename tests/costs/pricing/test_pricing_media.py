@@ -6,10 +6,12 @@ A row is the service and model as a call names them, what it used, the tier, and
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.cost_tracker import CostTracker
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
@@ -358,3 +360,21 @@ def test_a_unit_that_is_not_billed_alone_is_unknown_and_never_zero(
     service: str, model: str, counts: dict[str, Any]
 ) -> None:
     assert isinstance(OWN.charge(service, model, Usage(**counts), NOW), Unpriced)
+
+
+def test_the_hosted_price_of_whisperx_is_said_once_in_a_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.costs.tracking.recording._said", set())
+    for job in ("one", "two"):
+        with CostTracker(tmp_path / job, cost_storage_path=tmp_path / "costs") as tracker:
+            assert tracker.log_usage("WhisperX", "large-v3", audio_seconds=60) == 0.006
+            assert tracker.log_usage("openai", "whisper-1", audio_seconds=60) == 0.006
+    said = [record.getMessage() for record in caplog.records if "whisperx-local" in record.getMessage()]
+    assert len(said) == 1
+    assert "priced as the hosted service" in said[0]
+    assert OWN.notice("whisperx-local") is None
+    described = OWN.describe("whisperx", "large-v3", NOW)
+    assert described is not None
+    assert described.current is not None
+    assert "your own machine" in described.current.note

@@ -11,6 +11,8 @@ from ....errors import WrongUsage
 from ....reports.prices import (
     checked,
     checked_prices_report,
+    coverage_report,
+    covered,
     listed,
     price_report,
     price_update_report,
@@ -29,10 +31,11 @@ from ..options import Parsed
     "prices show gpt-4o",
     "prices list gemini --format md",
     "prices check",
+    "prices coverage",
     "prices update genai_prices-0.2.9-py3-none-any.whl",
     "prices update offer.yaml --yes",
 )
-@click.argument("action", type=click.Choice(["list", "show", "check", "update"]), default="list")
+@click.argument("action", type=click.Choice(["list", "show", "check", "coverage", "update"]), default="list")
 @click.argument("what", required=False, metavar="[MODEL|FILE]")
 @click.option(
     "--on", "day", type=Parsed(parse_day), metavar="DATE", help="The prices of this day instead of today."
@@ -46,8 +49,10 @@ def command(
 
     `list` shows every model with a price, or those with MODEL in their name. `show` has all rates of
     a model and the arithmetic of an example. `check` finds calls without a price, stale sources and
-    sources that disagree (exit code 1: calls have no price). `update` takes a wheel of genai-prices
-    or a price file; without one it shows what the installed release changed since the one before.
+    sources that disagree (exit code 1: calls have no price, or only part of one). `coverage` tells of
+    which models every unit has a price: of those in the ledgers, and of all that are known. `update`
+    takes a wheel of genai-prices or a price file; without one it shows what the installed release
+    changed since the one before.
     """
     at = datetime.combine(day, time.min, tzinfo=UTC) if day else app.workspace.clock()
     if action == "list":
@@ -57,6 +62,8 @@ def command(
     elif action == "update":
         found = updated(app.reader, Path(what), write=yes) if what else upgraded(app.reader)
         app.show(price_update_report(found))
+    elif action == "coverage":
+        app.show(coverage_report(covered(app.reader)))
     else:
         if what:
             raise WrongUsage("check looks at all models in the ledgers; leave the name out")

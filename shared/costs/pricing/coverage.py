@@ -1,0 +1,136 @@
+"""How far prices reach: of which models every billed unit has a price, some have, or none has. Pure.
+
+A model of the ledgers is asked with the units that its calls used. A model that nobody used yet is asked
+with the units that any price table on this machine says it bills.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ..model import SECONDS_FIELDS, CostState, Unpriced, Usage
+from .catalogue import Catalogue
+from .peers import Peer
+from .rates import UNITS, Price
+
+_MAIN: Final = frozenset(
+    {
+        *(
+            "input",
+            "output",
+            "audio_seconds",
+            "characters",
+            "pages",
+            "images",
+            "video_seconds",
+            "search_units",
+        ),
+    }
+)
+"""The parts that a model can be billed by alone. A fee beside them makes no model partial."""
+
+
+class UsedUnits(NamedTuple):
+    """A model of the ledgers: how many calls it has, and which counts of ``Usage`` any of them used."""
+
+    service: str
+    model: str
+    calls: int
+    counts: frozenset[str]
+    service_tier: str | None = None
+
+
+class Coverage(NamedTuple):
+    """Whether a model's price is whole, partial or unknown; ``missing`` are the counts without a price."""
+
+    name: str
+    state: CostState
+    missing: tuple[str, ...] = ()
+    calls: int = 0
+
+
+def of_used(catalogue: Catalogue, used: Iterable[UsedUnits], now: datetime) -> list[Coverage]:
+    """Return how far today's prices cover what the calls of the ledgers used, the least covered first."""
+    found = []
+    for one in used:
+        name = catalogue.name(one.service, one.model)
+        charge = catalogue.charge(one.service, one.model, _usage(one.counts), now, one.service_tier)
+        if isinstance(charge, Unpriced):
+            found.append(Coverage(name, "unknown", tuple(sorted(one.counts)), one.calls))
+        else:
+            state: CostState = "partial" if charge.missing else "whole"
+            found.append(Coverage(name, state, tuple(sorted(charge.missing)), one.calls))
+    order: Mapping[CostState, int] = {"unknown": 0, "partial": 1, "whole": 2}
+    return sorted(found, key=lambda one: (order[one.state], -one.calls, one.name))
+
+
+def _usage(counts: frozenset[str]) -> Usage:
+    """Return a usage with a little of each count; subsets are smaller than what includes them."""
+    whole = {"tokens_input", "tokens_output"}
+    values: dict[str, int | float] = {
+        name: 60.0 if name in SECONDS_FIELDS else 100 if name in whole else 1 for name in counts
+    }
+    return Usage(**values)  # type: ignore[arg-type]  # names and kinds of counts are those of Usage
+
+
+def of_known(catalogue: Catalogue, now: datetime, peers: Sequence[Peer] = ()) -> list[Coverage]:
+    """Return how far today's prices cover every model that a source on this machine knows, by name.
+
+    Imports ``genai-prices`` and takes some seconds. Nothing of what is asked here is remembered.
+    """
+    asking = catalogue.forgetful()
+    listed = {prices.name: prices for prices in asking.genai.everything()} if asking.genai else {}
+    names = dict.fromkeys([*catalogue.models(), *listed])
+    for peer in peers:
+        names |= dict.fromkeys(name for name in peer.names() if _has_price(peer, name))
+    return [
+        Coverage(name, "whole")
+        if (prices := listed.get(name)) is not None and prices.at(now) is not None and not _told(peers, name)
+        else of_name(asking, name, now, peers)
+        for name in sorted(names)
+    ]
+
+
+def _told(peers: Sequence[Peer], name: str) -> bool:
+    """Whether any other table has a row for a model."""
+    return any(name in peer.known for peer in peers)
+
+
+def _has_price(peer: Peer, name: str) -> bool:
+    service, _, model = name.partition("/")
+    return peer.price(service, model) is not None
+
+
+def of_name(catalogue: Catalogue, name: str, now: datetime, peers: Sequence[Peer] = ()) -> Coverage:
+    """Return whether every unit that a model called ``provider/model`` is billed by has a price."""
+    service, _, model = name.partition("/")
+    quote = catalogue.quote(service, model, now)
+    if isinstance(quote, Unpriced):
+        return Coverage(name, "unknown")
+    missing = sorted(
+        {UNITS[part].field for part in _billed(peers, service, model) if _lacks(quote.price, part)}
+    )
+    return Coverage(name, "partial" if missing else "whole", tuple(missing))
+
+
+def _billed(peers: Sequence[Peer], service: str, model: str) -> Iterator[str]:
+    for peer in peers:
+        rates = peer.rates(service, model) or {}
+        # A table that states tokens and seconds states an estimate; zero is what it does not know.
+        positive = {part for part, rate in rates.items() if rate.nanos} & _MAIN
+        yield from positive & {"input", "output"} or positive
+
+
+def _lacks(price: Price, part: str) -> bool:
+    return not price.free and part not in price.rates and part not in price.included
+
+
+def counted(coverage: Iterable[Coverage]) -> dict[str, Counter[CostState]]:
+    """Return how many models of each service are in each state, the services with most models first."""
+    found: dict[str, Counter[CostState]] = {}
+    for one in coverage:
+        found.setdefault(one.name.partition("/")[0], Counter())[one.state] += 1
+    return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
