@@ -1,0 +1,240 @@
+"""Questions to the store: every sum is the one that a plain fold of the ledgers gives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.costs.model import Entry
+from shared.costs.rollup import Dimension, JobRef, Query, Totals
+from shared.costs.store.store import Store
+from tests.costs.store.store_support import (
+    BEGIN,
+    USERS,
+    VALUES,
+    WIDE,
+    History,
+    Placed,
+    adjusted_entry,
+    an_entry,
+    assert_is_fold,
+    means,
+    plain_groups,
+    reversed_entry,
+    total,
+)
+
+HOURS = st.integers(-60 * 96, 60 * 96)
+EDGES = [
+    datetime(2026, 11, day, tzinfo=ZoneInfo(zone))
+    for zone in ("UTC", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Eucla", "America/Havana", "Pacific/Apia")
+    for day in (1, 2, 14)
+]
+
+
+def a_history(root: Path, seed: int, jobs: int = 3, calls: int = 12) -> History:
+    """Return ledgers with calls, reversals, adjustments and repetitions, which nobody has looked at."""
+    chance, history = random.Random(seed), History(root)
+    for number in range(jobs):
+        ledger = history.job(f"job-{number}")
+        for _ in range(calls):
+            call = an_entry(chance, job_id=ledger.parent.name)
+            history.append(ledger, call)
+            if chance.random() < 0.1:
+                history.append(ledger, reversed_entry(call))
+            if chance.random() < 0.1:
+                history.append(ledger, adjusted_entry(call, chance.choice([-700, 900])))
+            if chance.random() < 0.1:
+                history.append(history.job(f"job-{chance.randrange(number + 1)}"), call)
+    return history
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A history that a store has read, whose tests change nothing."""
+    history = a_history(tmp_path_factory.mktemp("sums"), 1, jobs=4, calls=80)
+    history.open().add(history.ledgers)
+    return history
+
+
+@pytest.fixture
+def store(known: History) -> Store:
+    return known.opened[0]
+
+
+def assert_same_groups(
+    store: Store, entries: Sequence[Placed], by: Sequence[Dimension], query: Query
+) -> None:
+    expected = plain_groups(entries, by, query)
+    found = store.groups(by, query)
+    assert [g.totals.cost for g in found] == sorted((t.cost for t in expected.values()), reverse=True)
+    for group in found:
+        same = expected.pop(group.key)
+        if not set(by) <= {"user_id", "job_id", "ledger"}:
+            same.jobs = 0
+        assert group.totals == same, group.key
+    assert not expected
+
+
+def test_everything_is_the_plain_fold(store: Store, known: History) -> None:
+    assert_is_fold(store, known)
+
+
+@pytest.mark.parametrize("by", [(), *((name,) for name in VALUES), *combinations(sorted(VALUES), 2)], ids=str)
+def test_sums_by_dimensions(store: Store, known: History, by: tuple[Dimension, ...]) -> None:
+    span = Query(start=BEGIN + timedelta(days=3, hours=5), end=BEGIN + timedelta(days=20, minutes=45))
+    for query in (Query(), span):
+        assert_same_groups(store, known.there(), by, query)
+
+
+FILTERS = {
+    "stage": "06_asr",
+    "service": "openai",
+    "model": "gpt-4o",
+    "operation": "summarization",
+    "workflow": "transcribe",
+    "project": "alpha",
+    "tag": "a",
+    "user_id": "Zoë",
+    "job_id": "job-2",
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("by", [(), ("user_id",), ("stage", "model"), ("job_id",), ("bucket",)], ids=str)
+def test_filters(store: Store, known: History, name: str, bounded: bool, by: tuple[Dimension, ...]) -> None:
+    times = {"start": BEGIN + timedelta(hours=7), "end": BEGIN + timedelta(days=15)} if bounded else {}
+    query = Query(**{name: FILTERS[name], **times})  # type: ignore[arg-type]
+    entries = known.there()
+    assert_same_groups(store, entries, by, query)
+    assert store.spends([query]) == [total(entries, query).cost]
+    same = [(ledger, entry) for ledger, entry in entries if means(query, ledger, entry)]
+    assert {job.ledger for job in store.jobs(query)} == {ledger for ledger, _ in same}
+    assert sorted(e.id for e in store.entries(query)) == sorted(e.id for _, e in same)
+
+
+def test_one_ledger(store: Store, known: History) -> None:
+    for ledger in known.ledgers:
+        for by in ((), ("user_id",), ("stage", "bucket")):
+            assert_same_groups(store, known.there(), by, Query(ledger=ledger))
+
+
+@settings(max_examples=120)
+@given(
+    first=st.sampled_from(EDGES) | HOURS.map(lambda n: BEGIN + n * timedelta(minutes=15)),
+    length=st.sampled_from([1, 3, 95, 96, 97, 96 * 30, 96 * 31]) | st.integers(1, 4_000),
+    user=st.sampled_from([None, *USERS, "nobody"]),
+)
+def test_any_stretch_of_time_is_exact(known: History, first: datetime, length: int, user: str | None) -> None:
+    store, entries = known.opened[0], known.there()
+    end = first + length * timedelta(minutes=15)
+    query = Query(start=first, end=end, user_id=user)
+    expected = total(entries, query)
+    assert_same_groups(store, entries, (), query)
+    assert_same_groups(store, entries, ("user_id",), query)
+    assert store.spend(first, end, user_id=user) == expected.cost
+    by_bucket = store.spend_by_bucket(first, end, user_id=user)
+    assert sum(by_bucket.values()) == expected.cost
+    assert 0 not in by_bucket.values()
+    assert len(store.jobs(query)) == expected.jobs
+
+
+def test_a_part_of_a_tag_is_not_a_tag(store: Store) -> None:
+    assert store.groups((), Query(tag="A")) == []
+
+
+def test_jobs_of_an_empty_query_are_all_that_are_known(store: Store, known: History) -> None:
+    assert store.jobs(Query()) == [JobRef(f"job-{n}", known.job(f"job-{n}")) for n in range(4)]
+    assert store.jobs(Query(job_id="job-3")) == [JobRef("job-3", known.job("job-3"))]
+    assert store.jobs(Query(job_id="job")) == []
+    assert store.jobs(Query(ledger=Path("/nowhere"))) == []
+
+
+def test_an_entry_is_found_by_its_id(store: Store, known: History) -> None:
+    for ledger, entry in known.there()[::17]:
+        location = store.find(entry.id)
+        assert location is not None
+        assert location.ledger == ledger
+        assert entry.id.encode() in ledger.read_bytes()[location.offset :].split(b"\n")[0]
+    assert store.find("0" * 28) is None
+
+
+def test_sums_that_cancel_out_are_left_out(history: History) -> None:
+    store, ledger = history.open(), history.job("job-1")
+    call = an_entry(random.Random(2), charge=None, unpriced_units={})
+    history.log(store, ledger, call)
+    history.log(store, ledger, reversed_entry(call))
+    assert store.groups(("stage",), Query()) == []
+    assert [entry.kind for entry in store.entries(Query())] == ["usage", "reversal"]
+
+
+def test_a_ledger_that_lives_very_long(history: History) -> None:
+    store, ledger = history.open(), history.job("job")
+    for days in (0, 40_000, 4_000, -90_000):
+        history.log(
+            store, ledger, an_entry(random.Random(days), timestamp=BEGIN - timedelta(days=days), job_id="job")
+        )
+    assert_same_groups(store, history.there(), ("bucket",), Query())
+    assert_same_groups(
+        store, history.there(), (), Query(end=datetime(1960, 1, 1, 0, 15, tzinfo=BEGIN.tzinfo))
+    )
+    store.rebuild()
+    assert_same_groups(store, history.there(), ("bucket",), Query())
+    assert_same_groups(
+        store, history.there(), (), Query(end=datetime(1960, 1, 1, 0, 15, tzinfo=BEGIN.tzinfo))
+    )
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**9))
+def test_random_histories(seed: int) -> None:
+    """Read as they stand, rebuilt, and rebuilt one ledger after the other."""
+    with TemporaryDirectory() as folder:
+        history = a_history(Path(folder).resolve(), seed, calls=8)
+        store = history.open()
+        store.add(history.ledgers)
+        assert_is_fold(store, history)
+        store.rebuild()
+        assert_is_fold(store, history)
+        for ledger in history.ledgers:
+            store.rebuild_ledger(ledger)
+        assert_is_fold(store, history)
+        history.close()
+
+
+def test_answers_do_not_change_when_more_is_counted(history: History) -> None:
+    """Whoever was given sums can keep them."""
+    from shared.costs.patience import at_most
+
+    store, ledger = history.open(), history.job("job")
+    history.log(store, ledger, an_entry(random.Random(1)))
+    with at_most(5.0):
+        before = store.groups(("model",), WIDE)
+        copy = [(group.key, Totals(**_fields(group.totals))) for group in before]
+        for seed in range(5):
+            history.log(store, ledger, an_entry(random.Random(seed)))
+        store.groups(("model",), WIDE)
+    assert [(group.key, group.totals) for group in before] == copy
+
+
+def _fields(totals: Totals) -> dict[str, object]:
+    return {name: getattr(totals, name) for name in Totals.__dataclass_fields__} | {
+        "units": dict(totals.units)
+    }
+
+
+def test_entries_are_what_the_ledger_says(store: Store, known: History) -> None:
+    by_id = {entry.id: entry for _, entry in known.there()}
+    found: list[Entry] = list(store.entries(Query()))
+    assert {entry.id: entry for entry in found} == by_id
+    assert len(found) == len(by_id)
