@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
+from .. import platform
 from ..storage import CostStorage
 from .database import DatabaseBusy, code_of
 from .intake import GONE, fingerprint, job_of, next_number, put_back, uid
-from .journal import SecureFile
 from .tables import SUM_COLUMNS, Fold, LedgerRow
 
 if TYPE_CHECKING:
@@ -74,9 +74,12 @@ def bring_over(storage: CostStorage, db: sqlite3.Connection, known: Known) -> No
 
 def _is_there(path: bytes, offset: int, head_length: int, head: int, tail: int) -> bool:
     """Tell whether a ledger still begins with what the index has of it."""
-    with suppress(OSError), SecureFile(path) as file:
+    with suppress(OSError), platform.open_file(Path(os.fsdecode(path))) as file:
         first = crc32(os.pread(file.fileno(), head_length, 0))
-        return file.size >= offset and (first, fingerprint(file, offset)[1]) == (head, tail)
+        return os.fstat(file.fileno()).st_size >= offset and (first, fingerprint(file, offset)[1]) == (
+            head,
+            tail,
+        )
     return False
 
 
