@@ -141,6 +141,9 @@ class Endings:
             pauses = iter(_PAUSES_S)
             while True:
                 self._working = True
+                with suppress(Empty):  # what was noted until now is looked at now
+                    while True:
+                        self._woken.get_nowait()
                 self._collect()
                 self.flush()
                 pause = next(pauses, None)

@@ -100,21 +100,48 @@ def make_intent(
     )
 
 
+class _Handover:
+    """A reservation that is made in a thread for a task, which may be gone before it is there.
+
+    Whoever of the two comes last gives it back then: it was not used for any request.
+    """
+
+    def __init__(self) -> None:
+        self._hold: Hold | None = None
+        self._given_up = False
+        self._lock = lock_of(self, "_lock")
+
+    def made(self, hold: Hold, loop: AbstractEventLoop) -> Hold:
+        """Take what the thread has made, for a task of ``loop``."""
+        with self._lock:
+            self._hold = hold
+            given_up = self._given_up or loop.is_closed()
+        if given_up:
+            hold.void()
+        return hold
+
+    def give_up(self) -> None:
+        """Note that the task is gone."""
+        with self._lock:
+            self._given_up = True
+            hold = self._hold
+        if hold is not None:
+            hold.void()
+
+
 class Reserving:
     """A reservation that is made on entering its block, and ended on leaving it.
 
-    ``async with`` makes it in a thread. Where the task is cancelled meanwhile, or its loop ends, whoever
-    of thread and task comes last gives it back: it was not used for any request.
+    It may be used for one block after another, each with a hold of its own, not for two at once.
     """
 
     def __init__(self, session: Session, request: Request) -> None:
         self._session = session
         self._request = request
         self._hold: Hold | None = None
-        self._given_up = False
-        self._lock = lock_of(self, "_lock")
 
     def __enter__(self) -> Hold:
+        self._refuse_second()
         self._hold = self._session.hold(self._request)
         return self._hold
 
@@ -123,16 +150,23 @@ class Reserving:
     ) -> None:
         if self._hold is not None:
             self._hold.close(failed=kind is not None)
+            self._hold = None
 
     async def __aenter__(self) -> Hold:
         from asyncio import get_running_loop  # ordinary stage scripts do not pay for it
 
-        loop = get_running_loop()
+        self._refuse_second()
+        loop, handover = get_running_loop(), _Handover()
+
+        def reserve() -> Hold:
+            return handover.made(self._session.hold(self._request), loop)
+
         try:
-            return await loop.run_in_executor(None, copy_context().run, self._reserve, loop)
+            self._hold = await loop.run_in_executor(None, copy_context().run, reserve)
         except BaseException:
-            self._give_up()
+            handover.give_up()
             raise
+        return self._hold
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -140,22 +174,9 @@ class Reserving:
         # Not handed to a thread: a task that is being cancelled could not wait for it.
         self.__exit__(kind, error, trace)
 
-    def _reserve(self, loop: AbstractEventLoop) -> Hold:
-        """Make the reservation in a thread, and give it back where nobody waits for it any more."""
-        hold = self._session.hold(self._request)
-        with self._lock:
-            self._hold = hold
-            given_up = self._given_up or loop.is_closed()
-        if given_up:
-            hold.void()
-        return hold
-
-    def _give_up(self) -> None:
-        with self._lock:
-            self._given_up = True
-            hold = self._hold
-        if hold is not None:
-            hold.void()
+    def _refuse_second(self) -> None:
+        if self._hold is not None:
+            raise RuntimeError("this reservation is in use: call tracker.reserve() once for each block")
 
 
 def call_request(session: Session, intent: Intent) -> Request:

@@ -243,6 +243,28 @@ def test_a_child_that_leaves_the_block_by_itself_leaves_the_hold_alone(job: Cost
     assert states() == []
 
 
+def test_a_reservation_may_be_made_again_but_not_twice_at_once(job: CostTracker) -> None:
+    again = job.reserve(*MODEL, **ASKED)
+    for _ in range(2):
+        with again as hold:
+            log(job, hold, 100)
+            with pytest.raises(RuntimeError, match="once for each block"):
+                again.__enter__()
+    assert states() == []
+
+    async def retried() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                async with again:
+                    pytest.fail("it was entered")
+        async with again as hold:
+            log(job, hold, 100)
+
+    asyncio.run(retried())
+    assert states() == []
+    assert job.get_monthly_cost() == pytest.approx(3 * 0.00035)
+
+
 # --- dropped and interrupted
 
 
