@@ -195,6 +195,16 @@ def _opened(ledger: Path, kept: Kept | None) -> _Open:
 
 def _open_file(ledger: Path) -> platform.SecureFile:
     try:
+        return _made(ledger)
+    except OSError as fault:
+        if fault.errno not in (errno.EMFILE, errno.ENFILE) or not len(_kept):
+            raise
+        _forget_all()  # there are no descriptors left, and some are ours
+        return _made(ledger)
+
+
+def _made(ledger: Path) -> platform.SecureFile:
+    try:
         return platform.open_file(ledger, append=True, create=True, kind=_File)
     except FileNotFoundError:
         platform.secure_directory(ledger.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -10,9 +11,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.costs import platform
 from shared.costs.ledger import writer
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.reader import read
@@ -90,6 +93,24 @@ def test_a_second_name_is_noticed_while_a_ledger_is_open(tmp_path: Path) -> None
     with pytest.raises(OSError, match="has 2 names"):
         append(job(tmp_path, 1), b"y\n", 1, kept)
     assert job(tmp_path, 1).read_bytes() == b"x\n"
+
+
+def test_without_descriptors_those_that_are_kept_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: Kept = {}
+    append(job(tmp_path, 1), b"x\n", 1, kept)
+    real = platform.open_file
+
+    def open_file(path: Path, **how: Any) -> platform.SecureFile:
+        if open_here(tmp_path):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, **how)
+
+    monkeypatch.setattr(platform, "open_file", open_file)
+    append(job(tmp_path, 2), b"x\n", 1, kept)
+    append(job(tmp_path, 1), b"y\n", 1, kept)
+    assert job(tmp_path, 1).read_bytes() == b"x\ny\n"
 
 
 def test_threads_share_a_ledger(tmp_path: Path) -> None:
