@@ -20,7 +20,7 @@ import msgspec
 from ..model import MAX_COUNT, MAX_SECONDS, USAGE_FIELDS, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
-from .counted import EPOCH, MICROSECOND, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
+from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
 from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, DamagedLine, decode
 from .lines import split
 
@@ -152,7 +152,8 @@ def _usual(raw: bytes) -> Counted | None:
         entry_id, timestamp, attempt, total, parts, priced_by, estimated, reservation = _others_of(values)
         if timestamp[-1:] != "Z":
             return None
-        at = (datetime.fromisoformat(timestamp) - EPOCH) // MICROSECOND
+        since = datetime.fromisoformat(timestamp) - EPOCH
+        at = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         usage = values[_USAGE]
         if values[_FURTHER] != NO_FURTHER_USAGE:
             usage = usage_counts(Usage(*usage))
