@@ -17,6 +17,7 @@ another process with a lock between threads in hand.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 import stat
@@ -457,6 +458,16 @@ def _size(path: str) -> int:
 _LEFT_OPEN: Final[list[sqlite3.Connection]] = []
 _KEPT: Final[list[SealedDatabase]] = []
 """All of them, for as long as the process lives."""
+
+
+def _close_all() -> None:
+    for one in _KEPT:
+        with suppress(StorageUnavailable, OSError):
+            one.close()
+
+
+# What SQLite would do itself as the interpreter ends it would do without the seal.
+atexit.register(_close_all)
 
 
 def in_transaction(db: sqlite3.Connection, begin: str, action: Callable[[sqlite3.Connection], T]) -> T:
