@@ -75,9 +75,11 @@ class LocalNotices:
         self._prepare()
 
         def remember(db: sqlite3.Connection) -> list[int]:
-            new = [place for place, alarm in enumerate(alarms) if _is_new(db, alarm)]
-            for place in new:
-                _remember(db, alarms[place], at)
+            new = []
+            for place, alarm in enumerate(alarms):  # one may make the next no news
+                if _is_new(db, alarm):
+                    _remember(db, alarm, at)
+                    new.append(place)
             return new
 
         if not self._state.read(lambda db: any(_is_new(db, alarm) for alarm in alarms)):
