@@ -39,6 +39,7 @@ from scripts.faults import (
     mutation_check,
     new_jobs,
     power_cut,
+    sessions,
     signals,
     stopped_holder,
     store_clock,
@@ -48,7 +49,7 @@ from scripts.faults import (
     syscall_faults,
 )
 
-ELSEWHERE = (gate_storm,)
+ELSEWHERE = (gate_storm, sessions)
 """Programs that run in the tests of what they try."""
 
 SHORT: dict[str, tuple[ModuleType, str]] = {

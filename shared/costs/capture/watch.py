@@ -10,6 +10,7 @@ from typing import Final
 
 from ..model import Usage
 from .adapter import Adapter, Follower, SessionFollower
+from .agent_sessions import CURRENT, held_against
 from .captured import Captured
 from .fields import Fields
 from .reading import adapter_of_chunk, adapter_of_package, read_response
@@ -58,6 +59,7 @@ class Watch:
         self._names = names
         self._adapter: Adapter | None = adapter_of_package(stream)
         self._follower: Follower | None = None
+        self._sessions = CURRENT.get()
         self._unsure: list[Fields] = []
         self._done = False
         self._lock = threading.Lock()
@@ -84,7 +86,8 @@ class Watch:
             if adapter is None:
                 self._unsure = [*self._unsure[1 - _UNSURE_MAX :], Fields(chunk)]
                 return
-            self._adapter, self._follower = adapter, adapter.follow()
+            with held_against(self._sessions):
+                self._adapter, self._follower = adapter, adapter.follow()
             for earlier in self._unsure:
                 self._follower.add(earlier)
         self._follower.add(Fields(chunk))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from ..capture.agent_sessions import Sessions, held_against, sessions_in
 from ..capture.captured import Captured
 from ..capture.reading import all_adapters, read_response
 from ..capture.streams import track_stream
@@ -118,7 +119,8 @@ def log_response(session: Session, response: object, told: Told) -> float:
     """Record the calls in a response and return their USD together."""
     calls: list[Call] = []
     try:
-        captures = read_response(response, service=told.service, model=told.model)
+        with held_against(_agent_sessions(session)):
+            captures = read_response(response, service=told.service, model=told.model)
     except (ImportError, MemoryError) as fault:  # of an adapter, or of what a provider's object is made with
         return session.record(unread(response, told, fault))
     for captured in captures:
@@ -144,7 +146,13 @@ def log_stream(session: Session, stream: Stream, told: Told) -> Stream:
         waiting[0] = said.of_the_next()
         session.record(as_call(captured, said), block)
 
-    return cast("Stream", track_stream(stream, record, StreamNames(told.service, told.model)))
+    with held_against(_agent_sessions(session)):
+        return cast("Stream", track_stream(stream, record, StreamNames(told.service, told.model)))
+
+
+def _agent_sessions(session: Session) -> Sessions:
+    """Return the agents' sessions of the cost storage: another process may go on with one."""
+    return sessions_in(session.workspace.storage.root)
 
 
 _ANY_CALL: Final = Captured(service="any", model="any", usage=Usage())

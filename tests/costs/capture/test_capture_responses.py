@@ -11,7 +11,7 @@ from capture_cells.openai_chat import CHAT, batch_line, chat, response, response
 from capture_cells.openai_media import images, transcription
 from capture_sink import Broken, Calls
 
-from shared.costs.capture.adapters.claude_agent import SESSIONS
+from shared.costs.capture.agent_sessions import SESSIONS
 from shared.costs.capture.captured import Captured, usage_of
 from shared.costs.capture.fields import Fields
 from shared.costs.capture.hooks.litellm import record

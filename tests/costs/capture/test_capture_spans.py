@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -299,3 +300,129 @@ class TestProcessor:
 
     def test_flush_has_nothing_to_do(self, provider: Any) -> None:
         assert provider.force_flush()
+
+
+# --- agents: what their spans sum up counts once, whoever tells it
+
+CHAT_SPAN = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.response.model": "gpt-4o",
+    "gen_ai.usage.input_tokens": 100,
+    "gen_ai.usage.output_tokens": 10,
+}
+AGENT_SPAN = CHAT_SPAN | {
+    "gen_ai.operation.name": "invoke_agent",
+    "gen_ai.usage.input_tokens": 200,
+    "gen_ai.usage.output_tokens": 20,
+}
+
+
+class Told:
+    """Keeps what a processor records."""
+
+    def __init__(self) -> None:
+        self.tokens: list[tuple[int, int]] = []
+
+    def record_captured(self, captured: Any) -> float:
+        self.tokens.append((captured.usage.tokens_input, captured.usage.tokens_output))
+        return 0.0
+
+
+def traced(arrange: Callable[[Any], None]) -> list[tuple[int, int]]:
+    """What is recorded of spans that ``arrange`` makes with a tracer."""
+    sdk = pytest.importorskip("opentelemetry.sdk.trace")
+    from shared.costs.capture.hooks.opentelemetry import CostSpanProcessor
+
+    told = Told()
+    provider = sdk.TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(CostSpanProcessor(told))
+    arrange(provider.get_tracer("test"))
+    provider.shutdown()
+    return told.tokens
+
+
+def around(tracer: Any) -> None:
+    with tracer.start_as_current_span("agent", attributes=AGENT_SPAN):
+        for _ in range(2):
+            tracer.start_span("chat", attributes=CHAT_SPAN).end()
+
+
+def beside(tracer: Any) -> None:
+    with tracer.start_as_current_span("job"):
+        for _ in range(2):
+            tracer.start_span("chat", attributes=CHAT_SPAN).end()
+        tracer.start_span("agent", attributes=AGENT_SPAN).end()
+
+
+def ended_before_its_chats(tracer: Any) -> None:
+    with tracer.start_as_current_span("job"):
+        chats = [tracer.start_span("chat", attributes=CHAT_SPAN) for _ in range(2)]
+        tracer.start_span("agent", attributes=AGENT_SPAN).end()
+        for chat in chats:
+            chat.end()
+
+
+def before_its_chats_began(tracer: Any) -> None:
+    from opentelemetry import trace
+
+    agent = tracer.start_span("agent", attributes=AGENT_SPAN)
+    agent.end()
+    for _ in range(2):
+        tracer.start_span("chat", context=trace.set_span_in_context(agent), attributes=CHAT_SPAN).end()
+
+
+def nested(tracer: Any) -> None:
+    with tracer.start_as_current_span("outer", attributes=AGENT_SPAN):
+        with tracer.start_as_current_span("inner", attributes=AGENT_SPAN):
+            for _ in range(2):
+                tracer.start_span("chat", attributes=CHAT_SPAN).end()
+
+
+def alone(tracer: Any) -> None:
+    with tracer.start_as_current_span("outer", attributes=AGENT_SPAN):
+        tracer.start_span("inner", attributes=AGENT_SPAN).end()
+
+
+def two_agents(tracer: Any) -> None:
+    with tracer.start_as_current_span("job"):
+        around(tracer)
+        tracer.start_span("agent", attributes=AGENT_SPAN).end()
+
+
+@pytest.mark.parametrize(
+    ("arrange", "tokens"),
+    [
+        (around, (200, 20)),
+        (beside, (200, 20)),
+        (ended_before_its_chats, (200, 20)),
+        (before_its_chats_began, (200, 20)),
+        (nested, (200, 20)),
+        (alone, (200, 20)),
+        (two_agents, (400, 40)),
+    ],
+)
+def test_each_token_of_an_agent_counts_once(arrange: Callable[[Any], None], tokens: tuple[int, int]) -> None:
+    found = traced(arrange)
+    assert (sum(each[0] for each in found), sum(each[1] for each in found)) == tokens
+
+
+def test_a_span_that_tells_nothing_is_of_unknown_usage() -> None:
+    stream = {name: value for name, value in CHAT_SPAN.items() if "usage" not in name}
+    call = read_span(stream)
+    assert call is not None
+    assert not call.usage_known
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("eu.api.openai.com", "eu"),
+        ("api.openai.com", None),
+        ("us-east1-aiplatform.googleapis.com", "us-east1"),
+    ],
+)
+def test_where_a_call_ran_is_read_from_its_host(host: str, region: str | None) -> None:
+    call = read_span(CHAT_SPAN | {"server.address": host})
+    assert call is not None
+    assert call.region == region

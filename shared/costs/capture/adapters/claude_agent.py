@@ -8,21 +8,16 @@ Source: https://code.claude.com/docs/en/agent-sdk/cost-tracking and the types of
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from ...money import Nanos
 from ..adapter import Adapter
+from ..agent_sessions import CURRENT, BySpent, Figures, held_against
 from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
 from .anthropic import token_counts
-
-Figures = dict[str, int]
-BySpent = dict[str, Figures]
-
-_SESSIONS_MAX: Final = 1000
 
 _PROVIDERS: Final = {"bedrock": "bedrock", "vertex": "vertex", "foundry": "azure"}
 
@@ -36,7 +31,8 @@ def _read(fields: Fields) -> Iterable[Captured]:
     if not isinstance(by_model, Mapping) or not by_model:
         return [_as_sum(_of_turn(fields), fields)]
     spent = {str(name): _figures(Fields(usage)) for name, usage in by_model.items()}
-    turn = SESSIONS.turn(fields, spent)
+    own = {name: int(count) for name, count in token_counts(fields.part("usage")).items()}
+    turn = CURRENT.get().turn(fields.text("session_id") or "", fields.text("uuid"), own, spent)
     calls = [_of_model(fields, name, Fields(by_model[name]), figures) for name, figures in turn.items()]
     billed = [call for call in calls if not call.usage.is_zero] or calls[:1]
     return [_as_sum(call, fields) for call in billed]
@@ -62,50 +58,6 @@ def _figures(usage: Fields) -> Figures:
     }
     cost = usd_of(usage.get("costUSD"))
     return figures if cost is None else {**figures, "cost": cost}
-
-
-class Sessions:
-    """What the sessions of this process had spent at their last result.
-
-    In a session of several turns the usage by model and the costs of a result are those of the whole
-    session so far, though its ``usage`` is the turn's own (tried with claude-agent-sdk 0.2.187); a
-    session that is resumed by another ``query()`` begins again from zero.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last: dict[str, tuple[str | None, BySpent, BySpent]] = {}
-
-    def turn(self, fields: Fields, spent: BySpent) -> BySpent:
-        """Return what the turn of this result spent, by model. Reading a result again changes nothing."""
-        session, uuid = fields.text("session_id") or "", fields.text("uuid")
-        with self._lock:
-            known, before, after = self._last.pop(session, (None, {}, {}))
-            if uuid is None or uuid != known:
-                before = after if self._goes_on(fields, after, spent) else {}
-            self._last[session] = (uuid, before, spent)
-            while len(self._last) > _SESSIONS_MAX:
-                del self._last[next(iter(self._last))]
-        return {name: _less(figures, before.get(name, {})) for name, figures in spent.items()}
-
-    def _goes_on(self, fields: Fields, after: BySpent, spent: BySpent) -> bool:
-        """Tell whether ``spent`` includes ``after``: it only grew, and is more than this turn alone."""
-        grew = all(
-            figure <= spent.get(name, {}).get(key, -1)
-            for name, figures in after.items()
-            for key, figure in figures.items()
-        )
-        turn = token_counts(fields.part("usage"))
-        total = sum(figures["tokens_input"] + figures["tokens_output"] for figures in spent.values())
-        return bool(after) and grew and total != turn["tokens_input"] + turn["tokens_output"]
-
-
-SESSIONS: Final = Sessions()
-"""The one of this process."""
-
-
-def _less(figures: Figures, before: Figures) -> Figures:
-    return {key: figure - before.get(key, 0) for key, figure in figures.items()}
 
 
 def _of_model(fields: Fields, name: str, about: Fields, figures: Figures) -> Captured:
@@ -157,15 +109,19 @@ class ClaudeAgentFollower:
     def __init__(self) -> None:
         self._results: list[Captured] = []
         self._steps: dict[str, Captured] = {}
+        self._session = ""
+        self._sessions = CURRENT.get()
 
     def add(self, chunk: Fields) -> None:
         """Take in one message."""
         if _recognises(chunk):
-            self._results.extend(_read(chunk))
+            with held_against(self._sessions):
+                self._results.extend(_read(chunk))
             self._steps.clear()
         elif chunk.has("usage", "message_id"):
             usage, _ = usage_of(token_counts(chunk.part("usage")))
             step = chunk.text("message_id") or ""
+            self._session = chunk.text("session_id") or self._session
             self._steps[step] = Captured(
                 service="anthropic",
                 model=chunk.text("model") or "",
@@ -176,8 +132,19 @@ class ClaudeAgentFollower:
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the results, and the steps after the last of them, flagged."""
+        if self._steps:
+            self._sessions.told(self._session, _summed(self._steps.values()))
         why = f"the conversation {ending} before its result: this step's output may be a lower bound"
         return [*self._results, *(replace(step, incomplete=why) for step in self._steps.values())]
+
+
+def _summed(steps: Iterable[Captured]) -> BySpent:
+    spent: BySpent = {}
+    for step in steps:
+        figures = spent.setdefault(step.model, {})
+        for name in ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write"):
+            figures[name] = figures.get(name, 0) + getattr(step.usage, name)
+    return spent
 
 
 ADAPTER = Adapter(
