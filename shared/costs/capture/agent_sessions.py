@@ -52,11 +52,11 @@ class Sessions:
         with self._lock:
             self._catch_up()
             if uuid is not None and uuid in self._turns:
-                return self._turns[uuid]
-            turn = _less(spent, self._before(session, own, spent))
-            self._note(session, uuid, spent, turn)
-            self._write({"session": session, "uuid": uuid, "spent": spent, "turn": turn})
-            return turn
+                return _less(spent, self._turns[uuid])
+            before = self._before(session, own, spent)
+            self._note(session, uuid, spent, before)
+            self._write({"session": session, "uuid": uuid, "spent": spent, "before": before})
+            return _less(spent, before)
 
     def told(self, session: str, steps: BySpent) -> None:
         """Note steps that were recorded by themselves, since their turn was cut before its result."""
@@ -65,7 +65,7 @@ class Sessions:
             last = self._last.get(session)
             spent = steps if last is None else _plus(last, steps)
             self._note(session, None, spent, None, steps if last is None else None)
-            said = {"session": session, "uuid": None, "spent": spent, "turn": None}
+            said = {"session": session, "uuid": None, "spent": spent, "before": None}
             self._write(said if last is not None else {**said, "cut": steps})
 
     def _before(self, session: str, own: Mapping[str, int], spent: BySpent) -> BySpent:
@@ -121,13 +121,13 @@ class Sessions:
         session: str,
         uuid: str | None,
         spent: BySpent,
-        turn: BySpent | None,
+        before: BySpent | None,
         cut: BySpent | None = None,
     ) -> None:
         if cut is not None:
             self._cuts = [*self._cuts[1 - _SESSIONS_MAX :], cut]
-        if uuid is not None and turn is not None:
-            self._turns[uuid] = turn
+        if uuid is not None and before is not None:
+            self._turns[uuid] = before
         self._last.pop(session, None)
         self._last[session] = spent
         for model, figures in spent.items():
@@ -148,7 +148,7 @@ class Sessions:
         for line in self._new_lines(self._path):
             try:
                 said = json.loads(line)
-                self._note(said["session"], said["uuid"], said["spent"], said["turn"], said.get("cut"))
+                self._note(said["session"], said["uuid"], said["spent"], said["before"], said.get("cut"))
             except (ValueError, KeyError, TypeError):
                 continue  # half a line of a process that died in it
 
