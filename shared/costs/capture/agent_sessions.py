@@ -25,8 +25,8 @@ BySpent = dict[str, Figures]
 
 _SESSIONS_MAX: Final = 1_000
 _STATES_MAX: Final = 5_000
-_CUTS_MAX: Final = 30
-_CUTS_DEEP: Final = 3
+_CUTS_MAX: Final = (300, 60, 20)
+"""How many turns that were cut in sessions of unknown origin are tried, for one, two and three in a row."""
 _TOKENS: Final = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write")
 
 Place = tuple[str, tuple[int, ...]]
@@ -43,6 +43,7 @@ class Sessions:
         self._last: dict[str, BySpent] = {}
         self._states: dict[Place, list[BySpent]] = {}
         self._cuts: list[BySpent] = []
+        self._adrift: set[str] = set()
 
     def turn(self, session: str, uuid: str | None, own: Mapping[str, int], spent: BySpent) -> BySpent:
         """Return what the turn of a result spent, by model; of a result that is read again, the same.
@@ -63,10 +64,11 @@ class Sessions:
         with self._lock:
             self._catch_up()
             last = self._last.get(session)
-            spent = steps if last is None else _plus(last, steps)
-            self._note(session, None, spent, None, steps if last is None else None)
+            adrift = last is None or session in self._adrift
+            spent = _plus(last or {}, steps)
+            self._note(session, None, spent, None, spent if adrift else None)
             said = {"session": session, "uuid": None, "spent": spent, "before": None}
-            self._write(said if last is not None else {**said, "cut": steps})
+            self._write({**said, "cut": spent} if adrift else said)
 
     def _before(self, session: str, own: Mapping[str, int], spent: BySpent) -> BySpent:
         """Return the state that a turn began from: nothing where it is a session's first."""
@@ -93,9 +95,9 @@ class Sessions:
 
         A fork that is cut in its first turn has told its steps, but not what it began from.
         """
-        if depth == _CUTS_DEEP:
+        if depth == len(_CUTS_MAX):
             return None
-        for number in range(before - 1, max(before - _CUTS_MAX, 0) - 1, -1):
+        for number in range(before - 1, max(before - _CUTS_MAX[depth], 0) - 1, -1):
             cut = self._cuts[number]
             left = tuple(
                 count - cut.get(model, {}).get(name, 0) for name, count in zip(_TOKENS, rest, strict=True)
@@ -126,6 +128,9 @@ class Sessions:
     ) -> None:
         if cut is not None:
             self._cuts = [*self._cuts[1 - _SESSIONS_MAX :], cut]
+            self._adrift.add(session)
+        else:
+            self._adrift.discard(session)
         if uuid is not None and before is not None:
             self._turns[uuid] = before
         self._last.pop(session, None)
