@@ -16,7 +16,7 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.spool import put
 from shared.costs.storage import CostStorage
-from tests.costs.cli.cli_support import PROGRAM, ROOT, Dashboard, program
+from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
 GPT_4O = 0.00675
 WHISPER = 0.06
@@ -362,13 +362,9 @@ def test_doctor_finds_what_waits_and_what_was_left_behind(
     profile: Path, jobs: Path, cost_home: Path, dashboard: Dashboard
 ) -> None:
     dashboard("set-budget", "--monthly", "5", "--block")
-    left = (
-        "import os; from shared.cost_tracker import CostTracker;"
-        f"held = CostTracker({str(jobs / 'job-left')!r}, 'rpatel');"
-        "held.reserve('openai', 'gpt-4o', tokens_input=1_000, max_tokens_output=1_000).__enter__();"
-        "os._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", left], cwd=ROOT, check=True)  # the hold was never settled
+    tracker = CostTracker(jobs / "job-left", "rpatel")
+    tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=1_000).__enter__()
+    tracker.close()  # the hold was never settled
     spool = cost_home / "spool"
     waiting = CostStorage(cost_home)
     put(waiting, jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0001")
