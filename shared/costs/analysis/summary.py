@@ -48,6 +48,7 @@ class Summary(NamedTuple):
             "by_stage": costs(self.by_stage),
             "by_operation": costs(self.by_operation),
             "unpriced_calls": self.totals.unpriced_calls,
+            "partial_calls": self.totals.partial_calls,
         }
 
 

@@ -123,8 +123,9 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     if found.problems or found.degraded or found.waiting:
         checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
     totals = total(reader.index.groups((), query._replace(user_id=None) if asked.everyone else query))
-    if totals.unpriced_calls:
-        checks.append(Check("prices", None, None, "warning", "calls without a price"))
+    if totals.unpriced_calls or totals.partial_calls:
+        part = "" if totals.unpriced_calls else " for a part of them"
+        checks.append(Check("prices", None, None, "warning", f"calls without a price{part}"))
     return CheckFacts(
         user_id=None if asked.everyone else user_id,
         period=_month(reader, user_id),
@@ -245,6 +246,7 @@ def check_report(facts: CheckFacts) -> Report:
             "strict": facts.strict,
             "checks": [derive(check, name="check", verdict="result") for check in facts.checks],
             "unpriced_calls": facts.totals.unpriced_calls,
+            "partial_calls": facts.totals.partial_calls,
             "incomplete": len(facts.health.problems),
             "other_users": dict(facts.others),
         },

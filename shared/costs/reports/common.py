@@ -163,6 +163,12 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
         remedy = f"add the price to {health.prices_path}"
         text = f"{calls} no known price and cost nothing here{models}: {remedy}."
         yield Note(text, "warning", places=(health.prices_path,))
+    if totals.partial_calls:
+        calls = plural(totals.partial_calls, "call has", "calls have")
+        text = (
+            f"{calls} a price for a part alone, and cost more than is said here: cost-dashboard prices check"
+        )
+        yield Note(f"{text} names what is missing.", "warning", "cost-dashboard prices check")
     yield from incomplete(health)
     if totals.estimated_calls:
         calls = plural(totals.estimated_calls, "call has", "calls have")
@@ -251,6 +257,7 @@ def totals_data(totals: Totals) -> dict[str, object]:
     return {
         "calls": totals.calls,
         "unpriced_calls": totals.unpriced_calls,
+        "partial_calls": totals.partial_calls,
         "estimated_calls": totals.estimated_calls,
         "retried_calls": totals.retried_calls,
         "tokens_input": totals.tokens_input,

@@ -178,6 +178,7 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
         "expected": [derive(day) for day in found.expected],
         "limits": [_limit(each) for each in facts.limits],
         "unpriced_calls": facts.totals.unpriced_calls,
+        "partial_calls": facts.totals.partial_calls,
         "incomplete": len(facts.health.problems),
     }
 

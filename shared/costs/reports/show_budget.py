@@ -317,6 +317,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "status": worst(facts.spendings),
         "alerts": alerts,
         "unpriced_calls": facts.totals.unpriced_calls,
+        "partial_calls": facts.totals.partial_calls,
         "projected_low_usd": _usd(pace.low),
         "projected_high_usd": _usd(pace.high),
         "projected_by_weekday": facts.by_weekday,

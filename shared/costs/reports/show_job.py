@@ -268,6 +268,7 @@ def _data(facts: JobFacts) -> dict[str, object]:
         "by_model": {name: to_usd(line.totals.cost) for name, line in receipt.by_model.items()},
         "calls": receipt.totals.calls,
         "unpriced_calls": receipt.totals.unpriced_calls,
+        "partial_calls": receipt.totals.partial_calls,
         "users": list(receipt.users),
         "first_call": receipt.first.isoformat() if receipt.first else None,
         "last_call": receipt.last.isoformat() if receipt.last else None,

@@ -172,9 +172,11 @@ def count_figures(totals: Totals) -> Iterator[Figure]:
     remarks = []
     if totals.unpriced_calls:
         remarks.append(f"{totals.unpriced_calls:,} unpriced")
+    if totals.partial_calls:
+        remarks.append(f"{totals.partial_calls:,} priced in part")
     if totals.retried_calls:
         remarks.append(f"{totals.retried_calls:,} retried ({usd(totals.retried_cost)})")
-    tone: Tone = "warning" if totals.unpriced_calls else "plain"
+    tone: Tone = "warning" if totals.unpriced_calls or totals.partial_calls else "plain"
     yield Figure("calls", "Calls", totals.calls, "count", ", ".join(remarks), tone)
     if totals.tokens_total:
         note = f"{totals.tokens_input:,} in, {totals.tokens_output:,} out"

@@ -102,6 +102,7 @@ def recordings_report(facts: RecordingsFacts) -> Report:
                 for one in facts.recordings
             ],
             "unpriced_calls": facts.totals.unpriced_calls,
+            "partial_calls": facts.totals.partial_calls,
             "incomplete": len(facts.health.problems),
         },
     )

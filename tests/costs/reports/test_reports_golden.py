@@ -19,14 +19,14 @@ from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
-from shared.costs.reports.common import Breakdown, Health
+from shared.costs.reports.common import Breakdown, Health, doubts, totals_data
 from shared.costs.reports.document import Ref
 from shared.costs.reports.logged import logged_report
 from shared.costs.reports.report import PeriodFacts, Stretch, period_report
 from shared.costs.reports.show_budget import BudgetFacts, budget_report
 from shared.costs.reports.show_job import JobFacts, MonthShare, job_report
-from shared.costs.reports.show_monthly import MonthFacts, month_report
-from shared.costs.rollup import JobRef
+from shared.costs.reports.show_monthly import MonthFacts, count_figures, month_report
+from shared.costs.rollup import JobRef, Totals
 from tests.support.golden import check_report
 from tests.support.history import busy_month, entry, fold, spend
 
@@ -192,3 +192,12 @@ def test_logged(case: str, found: list[Entry], new: bool) -> None:
         ["⚠️  WARNING: Budget threshold reached! $40.25 / $50.00 (80.5%) | Remaining: $9.75"] if new else []
     )
     check_report(f"log-{case}", logged_report(found[0], new=new, alerts=alerts))
+
+
+def test_what_is_priced_in_part_is_said_beside_the_sum() -> None:
+    totals = Totals(calls=3, cost=from_usd("0.5"), partial_calls=2)
+    [note] = doubts(totals, Health())
+    assert note.text.startswith("2 calls have a price for a part alone, and cost more than this")
+    assert totals_data(totals)["partial_calls"] == 2
+    [calls] = count_figures(totals)
+    assert (calls.note, calls.tone) == ("2 priced in part", "warning")

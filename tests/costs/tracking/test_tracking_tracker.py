@@ -173,6 +173,7 @@ def test_sums_of_jobs_stages_and_months(tracker: CostTracker, tmp_path: Path) ->
         "by_stage": {"unassigned": 0.0045, "13": 0.0045, "06": 0.0},
         "by_operation": {"unassigned": 0.0045, "summary": 0.0045} | {"unassigned": 0.0045},
         "unpriced_calls": 0,
+        "partial_calls": 0,
     }
 
 
