@@ -95,3 +95,14 @@ def test_the_comparison_notices_a_wrong_price(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert "openai/gpt-4o" in json.loads(done.stdout)["differing"]
+
+
+def test_what_two_tables_price_alike_is_priced_alike_here_or_has_a_reason() -> None:
+    command = [sys.executable, "-m", "scripts.price_coverage", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["without_a_reason"] == []
+    if any(table.startswith("litellm 1.110") for table in found["tables"]):
+        assert found["agreed_by_two"] > 800
+        assert found["litellm"]["whole"] > 2_000
