@@ -165,9 +165,7 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
         yield Note(text, "warning", places=(health.prices_path,))
     if totals.partial_calls:
         calls = plural(totals.partial_calls, "call has", "calls have")
-        text = (
-            f"{calls} a price for a part alone, and cost more than is said here: cost-dashboard prices check"
-        )
+        text = f"{calls} a price for a part alone, and cost more than this: cost-dashboard prices check"
         yield Note(f"{text} names what is missing.", "warning", "cost-dashboard prices check")
     yield from incomplete(health)
     if totals.estimated_calls:
