@@ -1,0 +1,108 @@
+"""Holds as earlier versions left them, and holds whose record is damaged."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.costs.storage import CostStorage
+from shared.costs.store.holds import TABLES, LocalHolds
+from shared.costs.store.presence import Presence
+from shared.costs.store.state import Tables
+from shared.costs.store.store import Store
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MICROS = int(NOW.timestamp() * 1_000_000)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> CostStorage:
+    made = CostStorage(tmp_path / "costs")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def store(storage: CostStorage) -> Iterator[Store]:
+    made = Store.of(storage)
+    yield made
+    made.close()
+
+
+def opened(store: Store, storage: CostStorage) -> LocalHolds:
+    return LocalHolds(store, Presence(storage.writers_dir), lambda: NOW)
+
+
+BEFORE: list[tuple[str, str | None, tuple[str, bool]]] = [
+    ("1", None, ("orphaned", False)),  # its holder had its file elsewhere, so that it counts as gone
+    ("2", "it expired", ("orphaned", False)),
+    ("3", "its block ended without a ledger entry", ("orphaned", True)),
+    ("4", "its ledger entry waits outside the ledger", ("orphaned", True)),
+    ("5", "its process ended", ("orphaned", False)),
+]
+
+
+def test_holds_of_an_earlier_version_are_brought_over(store: Store, storage: CostStorage) -> None:
+    store.state.use(Tables(TABLES.topic, TABLES.steps[:1]))
+
+    def left(db: sqlite3.Connection) -> None:
+        for one, why, _ in BEFORE:
+            values = (
+                one,
+                MICROS,
+                MICROS + 3_600_000_000,
+                "u",
+                "job-1",
+                "/out/job-é/cost_ledger.jsonl",
+                "asr",
+            )
+            more = ("openai", "gpt-4o", 350_000_000, int(one != "2"), "4711-abc", why)
+            db.execute(f"INSERT INTO reservations VALUES ({', '.join('?' * 13)})", (*values, *more))
+        db.execute("UPDATE gate_clock SET latest = ?", (MICROS,))
+
+    store.state.write(left)
+    holds = opened(store, storage)
+    found = {held.reservation.id: held.reservation for held in holds.holds()}
+    assert {one: (each.state, each.block_ended) for one, each in found.items()} == {
+        one: expected for one, _, expected in BEFORE
+    }
+    one = found["1"]
+    assert (one.period_at, one.expires_at) == (NOW, NOW + timedelta(hours=1))
+    assert (one.ledger, one.stage, one.estimate) == (Path("/out/job-é/cost_ledger.jsonl"), "asr", 350_000_000)
+    assert (one.one_call, found["2"].one_call) == (True, False)
+    assert (one.project, one.tags, one.submits) == (None, (), False)
+    assert found["2"].orphaned == "it expired"
+    assert holds.latest() == NOW
+    holds.release(list(found))
+    assert opened(store, storage).holds() == []
+
+
+def test_a_damaged_line_of_a_journal_keeps_no_other_hold_from_coming_back(
+    store: Store, storage: CostStorage
+) -> None:
+    values: dict[str, object] = {
+        "id": "good",
+        "period_at": MICROS,
+        "expires_at": MICROS + 3_600_000_000,
+        "user_id": "u",
+    }
+    values |= {"job_id": None, "ledger": None, "stage": None, "service": "openai", "model": "gpt-4o"}
+    record = json.dumps({**values, "estimate": 5, "one_call": True, "some_day": "a later version"})
+    storage.writers_dir.mkdir(exist_ok=True)
+    lines = [
+        "H torn {",
+        "H bare {}",
+        'H odd {"period_at":"x"}',
+        f"H good {record}",
+        "H ended {}",
+        "E ended",
+        "",
+    ]
+    (storage.writers_dir / "1-gone").write_text("\n".join(lines))
+    [held] = opened(store, storage).holds()
+    assert (held.reservation.id, held.reservation.state, held.amount) == ("good", "orphaned", 5)
