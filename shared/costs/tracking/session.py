@@ -74,7 +74,7 @@ class Session:
         except BaseException:
             # A signal handler's: the call was made all the same.
             if not progress.is_safe:
-                self.recording.record(call, attempt, progress=progress)
+                self._count(self.recording.record(call, attempt, progress=progress), stage)
             raise
 
     def _recorded(self, call: Call, stage: Stage | None, attempt: int, progress: Progress) -> float:
@@ -85,15 +85,18 @@ class Session:
         if stage is None:
             asked = tried("the budgets", lambda: self.watch.questions(_scope(call, self.job.work.stage)))
         outcome = self.recording.record(call, attempt, asked.queries if asked else (), progress)
+        self._count(outcome, stage)
+        if outcome.new and asked is not None:
+            tried("the budgets", partial(self._tell, asked, outcome))
+        if call.reservation is not None:
+            tried("the reservation", partial(self._report, call.reservation, outcome))
+        return to_usd(outcome.entry.cost)
+
+    def _count(self, outcome: Outcome, stage: Stage | None) -> None:
         if outcome.new:
             PROCESS_STATS.add(outcome.entry)
             if stage is not None:
                 stage.count(outcome)
-            if asked is not None:
-                tried("the budgets", partial(self._tell, asked, outcome))
-        if call.reservation is not None:
-            tried("the reservation", partial(self._report, call.reservation, outcome))
-        return to_usd(outcome.entry.cost)
 
     def hold(self, request: Request) -> Hold:
         """Reserve money for what is about to be spent; see ``CostTracker.reserve``."""

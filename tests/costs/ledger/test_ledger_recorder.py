@@ -395,3 +395,52 @@ def test_eight_processes_write_eight_hundred_lines(ledger: Path, storage: CostSt
     assert len(set(ids(ledger))) == 800
     costs = [json.loads(line)["cost_usd"] for line in ledger.read_text().splitlines()]
     assert sum(round(cost * 10**9) for cost in costs) == 800 * 4_500_000
+
+
+class SoftLimit(Exception):
+    """As a task queue raises it in a signal handler."""
+
+
+HANDLED: list[BaseException] = [KeyboardInterrupt(), SoftLimit("too long"), TimeoutError("too slow")]
+
+
+@pytest.mark.parametrize("raised", HANDLED, ids=lambda raised: type(raised).__name__)
+@pytest.mark.parametrize("step", ["try_lock", "sync"])
+def test_what_a_signal_handler_raises_goes_on_and_the_line_is_kept(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, step: str
+) -> None:
+    recorder, one = Recorder(storage), entry()
+    real, turns = getattr(platform, step), [raised]
+
+    def interrupted(fd: int) -> object:
+        if turns:
+            raise turns.pop()
+        return real(fd)
+
+    monkeypatch.setattr(platform, step, interrupted)
+    with pytest.raises(type(raised)):
+        recorder.record(ledger, encode(one), one.id)
+    other = platform.open_secure(ledger, append=True)
+    assert platform.lock(other, 0)  # nobody has it any more
+    platform.close(other)
+    recorder.close()
+    assert set(ids(ledger)) == {one.id}
+    assert all(isinstance(each.content, Entry) for each in read(ledger))
+
+
+def test_an_interrupt_while_spooling_leaves_the_line_on_standard_error(
+    storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder, one = Recorder(storage), entry()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(platform, "try_lock", fail)
+        broken.setattr(spool, "put", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.record(ledger, encode(one), one.id)
+    assert encode(one).decode() in capsys.readouterr().err
+    recorder.close()
+    assert ids(ledger) == [one.id]
