@@ -66,6 +66,7 @@ class DatedPrice:
     note: str
     current: bool
     days: tuple[int, ...] = ()
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ def _dated(
                 tier=tier,
                 hours=price.hours,
                 days=tuple(sorted(price.days)),
+                when=price.when,
                 rates=rate_lines(quote.price if holds and quote else price),
                 reference=price.source,
                 unverified=price.unverified or offer.vague,

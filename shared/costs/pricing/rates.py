@@ -68,6 +68,9 @@ UNITS: Final[Mapping[str, Unit]] = {
 """The parts of a charge: keys of ``cost_parts`` on a ledger line."""
 
 
+WEEK: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
 class Rate(NamedTuple):
     """An exact price per unit: ``nanos`` nano-dollars for ``units`` units, in lowest terms."""
 
@@ -172,6 +175,19 @@ class Price(NamedTuple):
         minute = moment.hour * 60 + moment.minute
         start, end = self.hours
         return start <= minute < end if start <= end else minute >= start or minute < end
+
+    @property
+    def when(self) -> str:
+        """At which hours and on which days this price holds, in words; empty where it always does.
+
+        >>> Price(hours=(60, 240), days=frozenset({0, 1})).when
+        '01:00-04:00 UTC, Monday, Tuesday'
+        """
+        start, end = self.hours or (0, 0)
+        clock = f"{start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d} UTC" if self.hours else ""
+        days = ", ".join(WEEK[day] for day in sorted(self.days))
+        left_out = f"except {', '.join(sorted(self.holidays))}" if self.holidays else ""
+        return ", ".join(filter(None, (clock, days, left_out)))
 
     @property
     def timed(self) -> bool:

@@ -134,14 +134,18 @@ def in_words(prices: PriceList | None) -> tuple[str, ...]:
 
 def _sentence(tier: str | None, price: Price) -> str:
     when = f"since {price.since:%Y-%m-%d}" if price.since else "at any date"
-    start, end = price.hours or (0, 0)
-    hours = f", {start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d} UTC" if price.hours else ""
+    hours = f", {price.when}" if price.when else ""
     rates = [f"{part} ${rate.usd_per(UNITS[part].per)}" for part, rate in sorted(price.rates.items())]
     for threshold, larger in price.above:
         rates += [
             f"{part} ${rate.usd_per(UNITS[part].per)} above {threshold:,}"
             for part, rate in sorted(larger.items())
         ]
+    for part, step in sorted(price.steps.items()):
+        rates += [f"{part} in steps of {step.size}"] * bool(step.size) + [
+            f"{part} at least {step.least}"
+        ] * bool(step.least)
+    rates += ["each channel"] * price.per_channel
     what = "free" if price.free else ", ".join(rates) or "no rate"
     return f"{tier or 'standard'} {when}{hours}: {what}"
 

@@ -294,10 +294,7 @@ def _origin(price: DatedPrice) -> str:
 def _rates(price: DatedPrice, model: PricedModel) -> Table:
     """Return the rates of one price; its title tells whose it is, of which tier, since when, if it holds."""
     of = f"{price.model.partition('/')[2]}: " if price.model != model.name else ""
-    hours = ""
-    if price.hours:
-        begin, end = (f"{minute // 60:02d}:{minute % 60:02d}" for minute in price.hours)
-        hours = f", {begin} to {end} UTC"
+    hours = f", {price.when}" if price.when else ""
     since = f"since {price.since:%Y-%m-%d}" if price.since else "at any date"
     holds = ", holds" if price.current else ""
     title = f"{of}{price.tier or 'standard'} {since}{hours}, {price.source}{holds}"
@@ -327,6 +324,7 @@ def _price(price: DatedPrice) -> dict[str, object]:
         "since": price.since.isoformat() if price.since else None,
         "service_tier": price.tier,
         "minutes_of_day": list(price.hours) if price.hours else None,
+        "days_of_week": list(price.days),
         "rates": [derive(rate, unit="per", above="above_input_tokens") for rate in price.rates],
         "reference": price.reference,
         "unverified": price.unverified,

@@ -207,7 +207,15 @@ MODELS = [
         (
             dated("2.50", datetime(2026, 6, 1, tzinfo=UTC), current=True, note="it was halved"),
             dated("5", datetime(2026, 1, 1, tzinfo=UTC), model="acme/large-0"),
-            dated("1.25", None, tier="batch", hours=(30, 990), source="genai-prices", version="0.2.3"),
+            dated(
+                "1.25",
+                None,
+                tier="batch",
+                hours=(30, 990),
+                when="00:30-16:30 UTC",
+                source="genai-prices",
+                version="0.2.3",
+            ),
         ),
         ("1,500 input tokens x $2.50 per million = $0.00375", "total $0.00375"),
     ),
