@@ -36,6 +36,14 @@ _NARROWEST_FIRST: Final = tuple(KINDS)
 _ADJECTIVES: Final = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
+_WHOLE: Final = 100_000_000
+"""100 percent in millionths: whole numbers, because a float cannot tell two large amounts apart."""
+
+
+def _millionths(threshold: float) -> int:
+    return round(threshold * 1_000_000)
+
+
 class Scope(NamedTuple):
     """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
 
@@ -104,6 +112,12 @@ class Limit(NamedTuple):
         return KINDS[self.scope.kind].by
 
     @property
+    def first_crossing(self) -> Nanos:
+        """The least spend at which its first threshold is reached, in nano-dollars."""
+        millionths = _millionths(min(*self.thresholds, FULL))
+        return Nanos(max(1, -(-self.amount * millionths // _WHOLE)))
+
+    @property
     def is_whole(self) -> bool:
         """Whether it bounds all that its owner spends in a period."""
         return self.period is not None and self.scope.name is None
@@ -147,10 +161,8 @@ class Spending(NamedTuple):
         return "critical" if threshold >= FULL else "warning"
 
     def _reaches(self, threshold: float) -> bool:
-        # A limit of $0 is reached by the first cent, not by nothing. Whole numbers, because a float
-        # cannot tell two large amounts apart.
-        millionths = round(threshold * 1_000_000)
-        return self.spent > 0 and self.spent * 100_000_000 >= self.limit.amount * millionths
+        # A limit of $0 is reached by the first cent, not by nothing.
+        return self.spent > 0 and self.spent * _WHOLE >= self.limit.amount * _millionths(threshold)
 
 
 class Crossing(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from operator import lt
+from typing import Any, Final
 
 from ..money import Nanos
 from ..rollup import Dimension, Group, Query
@@ -15,6 +16,9 @@ from .scopes import CallScope, ModelName
 
 Groups = Callable[[Sequence[Dimension], Query], Sequence[Group]]
 """``SpendReader.groups``, or a function that asks it each question once."""
+
+
+_EVER: Final = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelName) -> list[Spending]:
@@ -36,6 +40,23 @@ class Questions:
         ]
         self.queries = tuple(numbers)
         """The queries that select what a limit bounds; models take more, since they have many names."""
+        first: dict[Query, Nanos] = {}
+        for limit in self.limits:
+            if not limit.by:
+                first[limit.query] = min(first.get(limit.query, limit.first_crossing), limit.first_crossing)
+        self._first = tuple(first.values())
+        self._is_split = None in self._numbers
+        periods = [limit.period for limit in self.limits if limit.period]
+        self._since = max((period.start for period in periods), default=_EVER[0])
+        self._until = min((period.end for period in periods), default=_EVER[1])
+
+    def hold_at(self, now: datetime) -> bool:
+        """Tell whether the periods of all limits have begun and none is over."""
+        return self._since <= now < self._until
+
+    def are_quiet(self, spends: Sequence[Nanos]) -> bool:
+        """Tell whether no limit has reached a threshold; ``spends`` answers :attr:`queries`."""
+        return not self._is_split and all(map(lt, spends, self._first))
 
     def answered(
         self, reader: SpendReader, names: ModelName, spends: Sequence[Nanos] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -36,15 +35,11 @@ class Alert(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Questions about the limits under one profile, which hold as long as all their periods last."""
+class _Held(NamedTuple):
+    """Questions about the limits under one profile."""
 
     profile: Profile
     questions: Questions
-
-    def __contains__(self, now: datetime) -> bool:
-        return all(limit.period is None or now in limit.period for limit in self.questions.limits)
 
 
 class BudgetWatch:
@@ -99,6 +94,8 @@ class BudgetWatch:
         self, questions: Questions, spends: Sequence[Nanos] | None = None, *, ended: bool = False
     ) -> list[Alert]:
         """As :meth:`new_alerts`; ``spends`` are the answers, where they are known already."""
+        if spends is not None and not ended and questions.are_quiet(spends):
+            return []  # nearly every call
         spendings = self._answered(questions, spends)
         crossed = crossings(spendings)
         if ended:
@@ -114,7 +111,7 @@ class BudgetWatch:
         """
         profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
         known = self._held.get(call)
-        if known is None or known.profile is not profile or now not in known:
+        if known is None or known.profile is not profile or not known.questions.hold_at(now):
             if len(self._held) >= MOST_KEPT:
                 self._held.clear()
             mine = call._replace(user_id=self._job.user_id, ledger=self._job.ledger)

@@ -21,6 +21,7 @@ from shared.costs.budgets.limits import (
     tightest_first,
 )
 from shared.costs.budgets.scopes import KINDS, WHATEVER, CallScope, is_model
+from shared.costs.budgets.spending import Questions
 from shared.costs.budgets.wording import message, percent_text, places_for
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Profile
@@ -133,6 +134,30 @@ def test_a_crossing_agrees_with_its_figures(spent: int, amount: int, threshold: 
     assert (percent_text(Nanos(spent), Nanos(amount)) == "100.0%") <= (spent >= amount)
     if found is None and spent:
         assert spending.remaining > 0
+
+
+@given(
+    st.integers(0, 10**18),
+    st.integers(-3, 3),
+    st.lists(st.floats(0.1, 100), min_size=1, max_size=3),
+)
+def test_the_first_crossing_is_the_least_spend_that_crosses(
+    amount: int, more: int, thresholds: list[float]
+) -> None:
+    limit = Limit(Scope("u", "month"), Nanos(amount), None, Query(), tuple(sorted(thresholds)))
+    spent = Nanos(max(0, limit.first_crossing + more))
+    assert (Spending(limit, spent).threshold is not None) == (spent >= limit.first_crossing)
+    assert Questions([limit]).are_quiet([spent]) == (spent < limit.first_crossing)
+
+
+def test_questions_hold_as_long_as_all_their_periods() -> None:
+    asked = Questions(limits_for(read(EVERYTHING), "rpatel", NOW, JOB))
+    assert asked.hold_at(NOW)
+    # In Kolkata the day and the month began at 18:30 UTC; in Berlin the organisation's month ends at 23:00.
+    edges = [(18, 29, False), (18, 30, True), (22, 59, True), (23, 0, False)]
+    assert [asked.hold_at(NOW.replace(hour=h, minute=m)) for h, m, _ in edges] == [e[2] for e in edges]
+    assert Questions([]).hold_at(NOW)
+    assert not asked.are_quiet([Nanos(0)] * len(asked.queries))  # models are to be asked for
 
 
 # --- which limits hold
