@@ -57,7 +57,9 @@ def hold(files: list[Path], ready: int) -> None:
             connection.execute("BEGIN EXCLUSIVE")
             held.append(connection)
         else:
-            platform.lock(platform.open_secure(file, write=True), 10)
+            opened = platform.open_file(file, write=True)
+            platform.lock(opened, 10)
+            held.append(opened)
     os.write(ready, b"1")
     signal.pause()
 

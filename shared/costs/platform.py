@@ -6,10 +6,10 @@ because importing it costs a stage process more than all its input and output.
 
 >>> import tempfile
 >>> path = Path(tempfile.mkdtemp()) / "notes"
->>> fd = open_secure(path, write=True, create=True)
->>> lock(fd, 1.0), same_file(fd, path), oct(os.fstat(fd).st_mode & 0o777)
+>>> file = open_file(path, write=True, create=True)
+>>> lock(file, 1.0), same_file(file.fileno(), path), oct(os.fstat(file.fileno()).st_mode & 0o777)
 (True, True, '0o600')
->>> close(fd)
+>>> close(file)
 """
 
 from __future__ import annotations
@@ -59,42 +59,6 @@ _POLL_LIMIT_SECONDS = 0.0005
 _POLL_SHARE = 0.1
 _POLL_LONGEST_SECONDS = 0.025
 
-_open_here: set[int] = set()
-
-
-def open_secure(path: Path, *, write: bool = False, append: bool = False, create: bool = False) -> int:
-    """Open a file that must be ours and return its descriptor, to be given to :func:`close`.
-
-    A link, pipe, device or directory, a file with a second name or with another owner is refused
-    without being touched and without waiting. A new file gets mode 0600 under any umask.
-
-    Args:
-        path: the file; only its last part must not be a link.
-        write: open for reading and writing instead of reading.
-        append: every write goes to the end of the file (implies ``write``).
-        create: make the file where it is missing.
-
-    Raises:
-        UnsafePath: the file is not one regular file of this account.
-        OSError: it cannot be opened.
-
-    """
-    flags = _ALWAYS | (os.O_RDWR if write or append else os.O_RDONLY)
-    flags |= os.O_APPEND if append else 0
-    flags |= os.O_CREAT if create else 0
-    return _opened(path, flags, fresh=create)
-
-
-def create_secure(path: Path) -> int:
-    """Make a new file, open for writing, mode 0600 under any umask; return its descriptor.
-
-    Raises:
-        FileExistsError: something has this name already, be it a dangling link.
-        OSError: it cannot be made.
-
-    """
-    return _opened(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
-
 
 class SecureFile(io.FileIO):
     """A file that must be ours, unbuffered; it is closed with its last reference at the latest.
@@ -102,6 +66,9 @@ class SecureFile(io.FileIO):
     Its lock ends with it. A forked child closes its copy at once.
     """
 
+
+Descriptor = int | SecureFile
+"""An open file, as an object or by its number."""
 
 _files: Final[WeakSet[SecureFile]] = WeakSet()
 
@@ -114,9 +81,22 @@ def open_file(
     create: bool = False,
     kind: type[SecureFile] = SecureFile,
 ) -> SecureFile:
-    """As :func:`open_secure`, for a file that no exception can leave open: also not a signal handler's.
+    """Open a file that must be ours; no exception can leave it open, also not a signal handler's.
 
-    ``kind`` is the class of the object.
+    A link, pipe, device or directory, a file with a second name or with another owner is refused
+    without being touched and without waiting. A new file gets mode 0600 under any umask.
+
+    Args:
+        path: the file; only its last part must not be a link.
+        write: open for reading and writing instead of reading.
+        append: every write goes to the end of the file (implies ``write``).
+        create: make the file where it is missing.
+        kind: the class of the object.
+
+    Raises:
+        UnsafePath: the file is not one regular file of this account.
+        OSError: it cannot be opened.
+
     """
     if not (write or append):
         require_ours(path, os.lstat(path))  # opening a directory for reading would work, and go no further
@@ -127,7 +107,13 @@ def open_file(
 
 
 def create_file(path: Path) -> SecureFile:
-    """As :func:`create_secure`, for a file that no exception can leave open."""
+    """Make a new file, open for reading and writing, mode 0600 under any umask.
+
+    Raises:
+        FileExistsError: something has this name already, be it a dangling link.
+        OSError: it cannot be made.
+
+    """
     return _opened_file(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
 
 
@@ -157,22 +143,6 @@ def _require_safe(path: Path, fd: int, *, fresh: bool) -> None:
         os.chmod(fd, FILE_MODE)  # the umask took away what the owner needs
 
 
-def _opened(path: Path, flags: int, *, fresh: bool) -> int:
-    try:
-        fd = os.open(path, flags, FILE_MODE)
-    except OSError as error:
-        if error.errno in _UNSAFE_ERRNOS:
-            raise UnsafePath(f"{path}: is not a regular file ({error.strerror})") from error
-        raise
-    _open_here.add(fd)
-    try:
-        _require_safe(path, fd, fresh=fresh)
-    except BaseException:
-        close(fd)
-        raise
-    return fd
-
-
 def require_ours(path: Path, found: os.stat_result) -> None:
     """Refuse what is not one regular file of this account, with one name.
 
@@ -192,25 +162,19 @@ def _require_own(path: Path, found: os.stat_result) -> None:
         raise UnsafePath(f"{path}: belongs to account {found.st_uid}, not to {os.geteuid()}")
 
 
-def close(fd: int) -> None:
-    """Close a descriptor of :func:`open_secure`, giving up its lock.
+def close(file: SecureFile) -> None:
+    """Close a file, giving up its lock first and by name.
 
-    The lock is given up first and by name: a child that was forked meanwhile holds a copy of the
-    descriptor, and would keep the lock of a descriptor that was only closed.
+    A child that is being forked meanwhile holds a copy of the descriptor, and would keep the lock of a
+    file that was only closed.
     """
-    _open_here.discard(fd)
-    with suppress(OSError):  # never locked, or a file system without locks: closing is what counts
-        unlock(fd)
-    os.close(fd)
+    with suppress(OSError, ValueError):  # never locked, a file system without locks, or closed already
+        unlock(file)
+    file.close()
 
 
 def _close_in_child() -> None:
-    """Close the parent's descriptors in a forked child, so that it cannot outlive the parent's lock."""
-    inherited = tuple(_open_here)
-    _open_here.clear()
-    for fd in inherited:
-        with suppress(OSError):  # the thread that forked had closed it already
-            os.close(fd)
+    """Close the parent's files in a forked child, so that it cannot outlive the parent's lock."""
     for file in tuple(_files):
         with suppress(OSError):
             file.close()
@@ -251,7 +215,7 @@ def _make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def lock(fd: int, timeout_s: float) -> bool:
+def lock(fd: Descriptor, timeout_s: float) -> bool:
     """Lock the file behind a descriptor against all other descriptors; ``False`` when it stays taken.
 
     Excludes other processes and, as long as each opens the file for itself, other threads. The
@@ -295,7 +259,7 @@ class Wait:
         return True
 
 
-def try_lock(fd: int) -> bool:
+def try_lock(fd: Descriptor) -> bool:
     """As :func:`lock`, without waiting."""
     if not _HAS_FLOCK:  # pragma: no cover - Windows
         return _try_filelock(fd)
@@ -306,13 +270,13 @@ def try_lock(fd: int) -> bool:
     return True
 
 
-def _try_filelock(fd: int) -> bool:  # pragma: no cover - Windows
+def _try_filelock(fd: Descriptor) -> bool:  # pragma: no cover - Windows
     from filelock import lock_descriptor
 
-    return bool(lock_descriptor(fd, blocking=False))
+    return bool(lock_descriptor(_number(fd), blocking=False))
 
 
-def is_locked(fd: int) -> bool:
+def is_locked(fd: Descriptor) -> bool:
     """Tell whether another descriptor has the lock of :func:`lock`. Many may look at once.
 
     Raises:
@@ -328,7 +292,11 @@ def is_locked(fd: int) -> bool:
     return False
 
 
-def unlock(fd: int) -> None:
+def _number(fd: Descriptor) -> int:  # pragma: no cover - Windows
+    return fd if isinstance(fd, int) else fd.fileno()
+
+
+def unlock(fd: Descriptor) -> None:
     """Give up the lock of :func:`lock`, for every copy of the descriptor."""
     change_lock(fd, UNLOCKED)
 
@@ -336,19 +304,19 @@ def unlock(fd: int) -> None:
 UNLOCKED: Final = fcntl.LOCK_UN if _HAS_FLOCK else 0
 
 if _HAS_FLOCK:
-    change_lock: Final[Callable[[int, int], None]] = fcntl.flock
+    change_lock: Final[Callable[[Descriptor, int], None]] = fcntl.flock
     """``change_lock(fd, UNLOCKED)`` is :func:`unlock` as one call of C code. In a ``finally`` it is made
     whatever signal handler raises an exception, where a Python function may be left at its first step."""
 else:  # pragma: no cover - Windows
 
-    def change_lock(fd: int, operation: int) -> None:  # noqa: ARG001  # as fcntl.flock takes it
+    def change_lock(fd: Descriptor, operation: int) -> None:  # noqa: ARG001  # as fcntl.flock takes it
         """Give up a lock."""
         from filelock import unlock_descriptor
 
-        unlock_descriptor(fd)
+        unlock_descriptor(_number(fd))
 
 
-def sync(fd: int) -> None:
+def sync(fd: Descriptor) -> None:
     """Bring a file's bytes to the disk itself; returns when they would survive a power cut.
 
     Raises:

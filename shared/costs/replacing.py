@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import CostError, UnsafePath
-from .platform import close, create_secure, sync, sync_directory
+from .platform import close, create_file, sync, sync_directory
 
 
 class CannotWrite(CostError):
@@ -41,7 +41,7 @@ def replacing(target: Path) -> Iterator[Path]:
     refuse_unsafe(target)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        fd = create_secure(draft)
+        fd = create_file(draft)
     except OSError as error:
         raise CannotWrite(f"{target}: cannot be written here: {error.strerror or error}") from error
     try:

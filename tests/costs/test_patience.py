@@ -50,7 +50,7 @@ def test_other_threads_wait_as_they_like() -> None:
 
 def test_a_lock_is_waited_for_no_longer_than_the_call_may_take(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
-    first, second = (platform.open_secure(path, write=True, create=True) for _ in range(2))
+    first, second = (platform.open_file(path, write=True, create=True) for _ in range(2))
     assert platform.lock(first, 0)
     with at_most(0.0):
         assert not platform.lock(second, 60.0)

@@ -12,7 +12,7 @@ from typing import Final
 from ..errors import WrongUsage
 from ..ledger.line import encode
 from ..money import ZERO, Nanos
-from ..platform import close, create_secure, secure_directory
+from ..platform import create_file, secure_directory
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
 from .history import History, Job, Window, corrected
@@ -86,12 +86,8 @@ def _write_text(path: Path, text: str) -> Path:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    fd = create_secure(path)
-    try:
-        with os.fdopen(os.dup(fd), "wb") as file:
-            file.write(content)
-    finally:
-        close(fd)
+    with create_file(path) as file, open(file.fileno(), "wb", closefd=False) as buffered:
+        buffered.write(content)
     return path
 
 

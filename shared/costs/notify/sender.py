@@ -16,7 +16,7 @@ from typing import Final
 
 from ..budgets.port import Notice, Notices, Queued
 from ..errors import FileRefused
-from ..platform import close, lock, open_secure
+from ..platform import close, lock, open_file
 from ..profile import load_profile
 from ..profile.types import Profile
 from ..storage import CostStorage
@@ -176,8 +176,8 @@ def _send_until_quiet(sender: Sender, clock: Clock, wait: Wait) -> None:
 @contextmanager
 def _alone(storage: CostStorage) -> Iterator[bool]:
     """Hold the one lock of senders of this storage, or say that another has it."""
-    fd = open_secure(storage.root / "notify.lock", write=True, create=True)
+    file = open_file(storage.root / "notify.lock", write=True, create=True)
     try:
-        yield lock(fd, 0.0)
+        yield lock(file, 0.0)
     finally:
-        close(fd)
+        close(file)

@@ -25,7 +25,7 @@ from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import Nanos, format_usd, from_usd
-from shared.costs.platform import close, open_secure
+from shared.costs.platform import close, open_file
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
@@ -107,8 +107,8 @@ class Bench:
             period_at=hold.period_at if hold else None,
             **values,
         )
-        descriptor = open_secure(job.ledger, append=True, create=True)
-        os.write(descriptor, encode(entry))
+        descriptor = open_file(job.ledger, append=True, create=True)
+        os.write(descriptor.fileno(), encode(entry))
         close(descriptor)
 
     def held(self) -> list[tuple[int, str | None]]:

@@ -16,7 +16,7 @@ from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import Nanos, from_usd
-from shared.costs.platform import close, open_secure
+from shared.costs.platform import close, open_file
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import Dimension, Group, JobRef, Query
@@ -79,8 +79,8 @@ def index(tmp_path: Path) -> Iterator[Store]:
                 project="subtitles" if job == "a" else None,
                 tags=("customer:acme", "night") if stage == "asr" else ("day",),
             )
-            descriptor = open_secure(ledger, append=True, create=True)
-            os.write(descriptor, encode(entry))
+            descriptor = open_file(ledger, append=True, create=True)
+            os.write(descriptor.fileno(), encode(entry))
             close(descriptor)
         yield index
 

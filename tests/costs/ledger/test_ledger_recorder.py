@@ -62,7 +62,7 @@ def test_a_locked_ledger_makes_its_lines_wait_in_the_spool(storage: CostStorage,
     recorder = Recorder(storage, announced.append)
     first, second, third = entry(), entry(), entry()
     recorder.record(ledger, encode(first), first.id)
-    fd = platform.open_secure(ledger, append=True)
+    fd = platform.open_file(ledger, append=True)
     assert platform.lock(fd, 1)
     recorded = recorder.record(ledger, encode(second), second.id)
     assert recorded.place is None
@@ -91,7 +91,7 @@ def test_a_lock_that_was_waited_for_in_vain_is_waited_for_briefly_for_a_while(
 
     recorder = Recorder(storage)
     recorder.record(ledger, encode(entry()), "0a")
-    fd = platform.open_secure(ledger, append=True)
+    fd = platform.open_file(ledger, append=True)
     assert platform.lock(fd, 1)
     monkeypatch.setattr(recorder_module, "append", append)
     elsewhere = ledger.parent.parent / "job-2" / "cost_ledger.jsonl"
@@ -420,7 +420,7 @@ def test_what_a_signal_handler_raises_goes_on_and_the_line_is_kept(
     monkeypatch.setattr(platform, step, interrupted)
     with pytest.raises(type(raised)):
         recorder.record(ledger, encode(one), one.id)
-    other = platform.open_secure(ledger, append=True)
+    other = platform.open_file(ledger, append=True)
     assert platform.lock(other, 0)  # nobody has it any more
     platform.close(other)
     recorder.close()

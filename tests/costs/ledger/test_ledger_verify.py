@@ -84,14 +84,14 @@ def test_a_line_that_is_being_written_is_no_damage(ledger: Path, monkeypatch: py
     monkeypatch.setattr(verify_module, "WRITER_S", 0.05)
     first, line = encode(entry()), encode(entry())
     written(ledger, first, line[:50])
-    fd = platform.open_secure(ledger, append=True)
+    fd = platform.open_file(ledger, append=True)
     assert platform.lock(fd, 1)
     at_work = Verifier().verify(ledger)
     assert (at_work.size, at_work.accounted, at_work.is_sound) == (len(first), len(first), True)
     monkeypatch.setattr(verify_module, "WRITER_S", 5.0)
 
     def finish() -> None:
-        os.write(fd, line[50:])
+        os.write(fd.fileno(), line[50:])
         platform.close(fd)
 
     writer = threading.Timer(0.05, finish)

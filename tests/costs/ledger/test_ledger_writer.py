@@ -36,10 +36,10 @@ def ledger(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def held(ledger: Path) -> Iterator[int]:
+def held(ledger: Path) -> Iterator[platform.SecureFile]:
     """The ledger's lock, in other hands."""
     append(ledger, encode(entry()), 1)
-    fd = platform.open_secure(ledger, append=True)
+    fd = platform.open_file(ledger, append=True)
     assert platform.lock(fd, 1)
     yield fd
     platform.close(fd)
@@ -88,14 +88,14 @@ def test_a_torn_line_of_a_killed_writer_does_not_swallow_the_next(ledger: Path) 
         assert entries(ledger) == [first, *whole, last], cut
 
 
-def test_a_lock_that_stays_taken_is_given_up(ledger: Path, held: int) -> None:
+def test_a_lock_that_stays_taken_is_given_up(ledger: Path, held: platform.SecureFile) -> None:
     with pytest.raises(LockTimeout, match="another process keeps it locked"):
         append(ledger, encode(entry()), 0.05)
     assert len(entries(ledger)) == 1
 
 
 def test_a_ledger_renamed_while_waiting_gets_no_line(
-    ledger: Path, held: int, monkeypatch: pytest.MonkeyPatch
+    ledger: Path, held: platform.SecureFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = ledger.with_name("archived.jsonl")
     asked, real = threading.Event(), platform.try_lock

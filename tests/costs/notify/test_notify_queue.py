@@ -26,7 +26,7 @@ from shared.costs.notify.digest import digest
 from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, status
 from shared.costs.notify.sender import LINGER, Sender, run
 from shared.costs.periods import parse_month
-from shared.costs.platform import close, lock, open_secure
+from shared.costs.platform import close, lock, open_file
 from shared.costs.profile.types import Budget, Profile
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
@@ -242,7 +242,7 @@ def test_a_sender_stays_for_early_retries_and_leaves_the_rest(
 
 def test_a_second_sender_leaves_at_once(storage: CostStorage, queue: LocalNotices, profile: str) -> None:
     queue.enqueue([notice(profile)])
-    fd = open_secure(storage.root / "notify.lock", write=True, create=True)
+    fd = open_file(storage.root / "notify.lock", write=True, create=True)
     try:
         assert lock(fd, 0.0)
         post = Post()
@@ -348,7 +348,7 @@ def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_threshol
 
 
 def _until_nobody_sends(storage: CostStorage) -> None:
-    fd = open_secure(storage.root / "notify.lock", write=True, create=True)
+    fd = open_file(storage.root / "notify.lock", write=True, create=True)
     try:
         assert lock(fd, 30.0)
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ....errors import WrongUsage
-from ....platform import close, create_secure, sync
+from ....platform import create_file, sync
 from ....profile.finding import PROFILE_NAME
 from ....reports.document import Column, Note, Report, Table
 from ....workspace import PRICES_NAME
@@ -44,13 +44,10 @@ def _copy(template: Path, target: Path) -> bool:
     """Write a template where nothing of its name is; return whether it was written."""
     if os.path.lexists(target):
         return False
-    descriptor = create_secure(target)
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(template.read_bytes())
-        sync(descriptor)
-    finally:
-        close(descriptor)
+    with create_file(target) as file:
+        with open(file.fileno(), "wb", closefd=False) as buffered:
+            buffered.write(template.read_bytes())
+        sync(file)
     return True
 
 
