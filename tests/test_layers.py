@@ -17,7 +17,6 @@ LAYERS: list[set[str]] = [
     {"replacing", "storage", "memory", "yaml_strict"},
     {"pricing", "ledger", "profile"},
     {"budgets"},
-    {"index"},
     {"store"},
     {"workspace"},
     {"capture", "analysis", "notify"},
@@ -26,7 +25,6 @@ LAYERS: list[set[str]] = [
     {"formats"},
     {"exchange", "demo", "run"},
     {"apps"},
-    {"cli"},
 ]
 """From the ground up. A room may use those of lower layers; rooms of one layer do not know each other
 (the pure types of the first one do)."""
@@ -55,7 +53,7 @@ def level(room: str) -> int:
 
 
 def room_of(module: str) -> str | None:
-    """The room a module is in: ``shared.costs.index.state`` is in ``index``."""
+    """The room a module is in: ``shared.costs.store.keys`` is in ``store``."""
     parts = module.split(".")
     return parts[2] if parts[:2] == ["shared", "costs"] and len(parts) > 2 else None
 
@@ -145,7 +143,7 @@ def test_reports_know_neither_the_command_line_nor_the_database() -> None:
 @pytest.mark.parametrize("room", ["budgets", "notify"])
 def test_budgets_know_what_is_shared_by_its_port_alone(room: str) -> None:
     """So that a database that several hosts share can take the place of the local files."""
-    kept = {"sqlite3", "shared.costs.index", "shared.costs.store"}
+    kept = {"sqlite3", "shared.costs.store"}
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {module}"
         for path in modules_of(f"shared/costs/{room}")
@@ -177,9 +175,9 @@ def test_the_test_itself_sees_a_wrong_arrow(tmp_path: Path, monkeypatch: pytest.
     wrong = tmp_path / "shared" / "costs" / "ledger" / "line.py"
     wrong.parent.mkdir(parents=True)
     wrong.write_text(
-        "def late():\n    from ..index.index import Index\n    from shared.cost_tracker import x\n"
+        "def late():\n    from ..store.store import Store\n    from shared.cost_tracker import x\n"
     )
     assert [fault.partition(": ")[2] for fault in against_the_arrows(wrong)] == [
-        "ledger uses index",
+        "ledger uses store",
         "ledger uses the façade shared.cost_tracker.x",
     ]

@@ -1,1 +1,0 @@
-"""The former place of the command line, which installed scripts still name."""
