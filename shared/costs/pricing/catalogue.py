@@ -144,9 +144,14 @@ class Catalogue:
         Every token counts at the highest rate that can apply to it, and where the price depends on
         the time of day, the dearest time counts. Units without a price are in ``missing``.
         """
-        quote = self.quote(service, model, at, tier, region)
-        if isinstance(quote, Unpriced):
-            return quote
+        known = self._known.get((service, model, tier, region))
+        quote: Quote | Unpriced
+        if known is not None and known.since <= at < known.until:
+            quote = known.quote
+        else:
+            quote = self.quote(service, model, at, tier, region)
+            if isinstance(quote, Unpriced):
+                return quote
         charges: list[Charge] = []
         for price in self._prices_of_the_week(service, model, at, tier, region) or (quote.price,):
             most = arithmetic.at_most(price, usage.tokens_input)
