@@ -104,6 +104,7 @@ def test_the_summary_has_exactly_the_contracts_keys() -> None:
         "by_stage",
         "by_operation",
         "unpriced_calls",
+        "partial_calls",
     ]
     assert found["total_cost"] == sum(e.cost for e in entries) / 1e9
     assert found["unique_jobs"] == 7
