@@ -17,13 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zlib import crc32
 
-from shared.costs.index.registry import Registry
-
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, json_number
 from shared.costs.storage import LEDGER_NAME, CostStorage
-from shared.costs.store.state import StateDb
+from shared.costs.store.store import Store
 
 END = datetime(2026, 11, 22, 12, tzinfo=UTC)
 """The last call of a history is made just before this."""
@@ -164,9 +162,10 @@ def _lines(
 
 def _register(storage: CostStorage, ledgers: list[tuple[Path, str]]) -> None:
     storage.prepare()
-    state = StateDb(storage.state_path)
-    Registry(storage, state).add(ledgers)
-    state.close()
+    store = Store.of(storage)
+    for ledger, _ in ledgers:
+        store.note(ledger)
+    store.close()
 
 
 def main() -> None:
