@@ -264,22 +264,6 @@ def test_sixty_services_and_models_and_more_have_a_price_of_their_own() -> None:
         ("azure-speech", "hd", (2026, 2, 28), None, {"characters": 1_000}, "0.03"),
         ("mistral", "mistral-ocr-latest", (2026, 6, 22), None, {"pages": 1_000}, "2"),
         ("mistral", "mistral-ocr-latest", (2025, 11, 1), "batch", {"pages": 1_000}, "0.50"),
-        (
-            "openai",
-            "gpt-4o-transcribe",
-            (2025, 12, 31),
-            None,
-            {"tokens_input": 1_000, "tokens_audio_input": 1_000},
-            "0.006",
-        ),
-        (
-            "openai",
-            "gpt-4o-transcribe",
-            (2026, 1, 1),
-            None,
-            {"tokens_input": 1_000, "tokens_audio_input": 1_000},
-            "0.0025",
-        ),
     ],
 )
 def test_media_prices_are_those_of_the_day(
