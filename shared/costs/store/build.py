@@ -32,7 +32,7 @@ from .intake import Id, fingerprint, put_back, unreadable
 from .journal import opened
 from .keys import keys_of
 from .presence import Presence
-from .tables import DAY_BUCKETS, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem
+from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem
 
 Progress = Callable[[int, int], None]
 """Called with how far a rebuild has come: bytes of ledgers that were read, and of all."""
@@ -223,24 +223,18 @@ def _put(db: sqlite3.Connection, chunk: Chunk) -> bool:
     return True
 
 
-# Whole days before 1970 too: SQLite's division rounds towards zero.
-_DAY: Final = f"(bucket - ((bucket % {DAY_BUCKETS}) + {DAY_BUCKETS}) % {DAY_BUCKETS}) / {DAY_BUCKETS}"
-
-
 def _derive(db: sqlite3.Connection) -> None:
     """Fill the tables whose rows are sums of cells."""
     summed = ", ".join(f"sum({name})" for name in SUM_COLUMNS)
     for table in ("days", "spend", "activity"):
         db.execute(f"DELETE FROM {table}")
     db.execute(tables.SEEN_BY_LEDGER)
-    db.execute(f"INSERT INTO days SELECT {_DAY}, dim, {summed} FROM cells GROUP BY 1, 2")
+    db.execute(f"INSERT INTO days SELECT {DAY_OF_BUCKET}, dim, {summed} FROM cells GROUP BY 1, 2")
     db.execute(
         """INSERT INTO spend SELECT user_id, bucket, sum(cost) AS spent
         FROM cells JOIN dims ON dims.id = dim GROUP BY 1, 2 HAVING spent != 0"""
     )
-    db.execute(
-        f"INSERT INTO activity SELECT DISTINCT {_DAY}, user_id, ledger FROM cells JOIN dims ON dims.id = dim"
-    )
+    db.execute(PUT_ACTIVITY)
 
 
 class _Unshared(Database):

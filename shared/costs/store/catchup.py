@@ -260,7 +260,7 @@ class CatchUp:
         while todo and time.monotonic() < until:
             if not self._intake.look(db, todo[0]):
                 del todo[0]
-        self._intake.finish(db)
+        self._intake.finish(db, is_whole=not todo)
         db.execute("UPDATE meta SET version = version + 1, turn = coalesce(?, turn)", (self._turn,))
         return todo
 

@@ -14,8 +14,8 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -38,6 +38,9 @@ FAST_BYTES: Final = 128 << 10
 """From how many bytes on the fast reader is worth its import, which takes 30 ms."""
 
 FINGERPRINT_BYTES: Final = 256
+
+NOT_KEPT, OUTDATED, KEPT = 0, 1, 2
+"""Whether what is counted of a ledger that is gone was written down (:class:`Kept`), or more than that."""
 
 GONE: Final = "deleted or moved away"
 REPLACED: Final = "cut or replaced"
@@ -68,20 +71,24 @@ class Intake:
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
 
-    def finish(self, db: sqlite3.Connection) -> None:
-        """See to ledgers that were found gone or replaced; to be called before the transaction is committed.
+    def finish(self, db: sqlite3.Connection, *, is_whole: bool = True) -> None:
+        """See to ledgers that are gone or replaced; to be called before the transaction is committed.
+
+        Those that lost lines to a ledger that is still being read can wait: more of them is kept than counts.
 
         Raises:
             OSError: what was counted of them cannot be kept.
 
         """
-        changed = "gone IS NOT NULL AND is_kept = 0"
+        changed = f"gone IS NOT NULL AND is_kept {'<' if is_whole else '='} {KEPT if is_whole else NOT_KEPT}"
         if not tables.ledgers(db, changed):
             return
         copies = "gone IS NULL AND id IN (SELECT ledger FROM problems WHERE kind = 'duplicate')"
         for copy in tables.ledgers(db, copies):
-            self._take_over(db, copy)
+            _take_over(db, copy)
         rows = tables.ledgers(db, changed)
+        for row in rows:
+            tables.clear_zeros(db, row.id)
         self._kept.add(db, rows)
         self._kept.learn(db)
         for row in rows:
@@ -152,12 +159,8 @@ class Intake:
         rows = [(key, rest, row.id, each.offset) for key, rest, each in zip(keys, more, lines, strict=True)]
         if tables.put_seen(db, rows):
             return list(lines)
-        counting = []
-        for one, each in zip(rows, lines, strict=True):
-            if tables.put_seen(db, [one]) or self._comes_over(db, row, each):
-                counting.append(each)
-            else:
-                problems.append(_repeated(db, row, each))
+        counting, others = _claimed(db, row, lines)
+        problems.extend(_repeated(db, row, others))
         return counting
 
     # --- ledgers that are no longer what they were
@@ -170,32 +173,53 @@ class Intake:
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
             )
 
-    def _take_over(self, db: sqlite3.Connection, copy: LedgerRow) -> None:
-        """Count lines of a copy now that they are gone elsewhere."""
+
+def _take_over(db: sqlite3.Connection, copy: LedgerRow) -> None:
+    """Count lines of a copy now that they are gone elsewhere."""
+    repeated = "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'"
+    with suppress(OSError), opened(copy.path) as file:
+        lines = [
+            Read(offset, length, line)
+            for offset, length in db.execute(repeated, (copy.id,)).fetchall()
+            if (line := _line_in(file, offset)) is not None
+        ]
         fold = Fold()
-        repeated = "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'"
-        with suppress(OSError), opened(copy.path) as file:
-            for offset, length in db.execute(repeated, (copy.id,)).fetchall():
-                line = _line_in(file, offset)
-                if line is not None and self._comes_over(db, copy, Read(offset, length, line)):
-                    fold.add(line)
-                    db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (copy.id, offset))
+        for each in _claimed(db, copy, lines)[0]:
+            fold.add(each.line)
+            db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (copy.id, each.offset))
         tables.put_fold(db, copy.id, fold)
 
-    def _comes_over(self, db: sqlite3.Connection, row: LedgerRow, each: Read) -> bool:
-        """Let a line that counted in a ledger that is gone count in this one from now on."""
-        seen = tables.find_seen(db, each.line.id)
-        owner = tables.ledgers(db, "id = ?", seen[0])[0] if seen else row
-        if owner.gone is None and owner.id != row.id and not os.path.lexists(owner.path):
-            retire(db, owner, GONE)
-        elif owner.gone is None:
-            return False
-        out = Fold()
-        out.add(each.line)
-        tables.put_fold(db, owner.id, out.negated())
-        tables.move_seen(db, each.line.id, row.id, each.offset)
-        db.execute("UPDATE ledgers SET is_kept = 0 WHERE id = ?", (owner.id,))
+
+def _claimed(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> tuple[list[Read], list[Read]]:
+    """Let lines count in a ledger that counted nowhere, or in one that is gone; return them, and the rest."""
+    counting, others, leaving = list[Read](), list[Read](), dict[int, Fold | None]()
+    for each in lines:
+        owner, _ = tables.find_seen(db, each.line.id) or (None, 0)
+        if owner is None:
+            tables.put_seen(db, [(*key_of(each.line.id), row.id, each.offset)])
+        else:
+            if owner not in leaving:
+                leaving[owner] = Fold() if owner != row.id and _is_gone(db, owner) else None
+            fold = leaving[owner]
+            if fold is None:
+                others.append(each)
+                continue
+            fold.add(each.line)
+            tables.move_seen(db, each.line.id, row.id, each.offset)
+        counting.append(each)
+    for owner, fold in leaving.items():
+        if fold is not None:
+            tables.put_fold(db, owner, fold.negated())
+            db.execute("UPDATE ledgers SET is_kept = ? WHERE id = ? AND is_kept = ?", (OUTDATED, owner, KEPT))
+    return counting, others
+
+
+def _is_gone(db: sqlite3.Connection, ledger: int) -> bool:
+    [owner] = tables.ledgers(db, "id = ?", ledger)
+    if owner.gone is None and not os.path.lexists(owner.path):
+        retire(db, owner, GONE)
         return True
+    return owner.gone is not None
 
 
 class Read(NamedTuple):
@@ -259,18 +283,26 @@ def unreadable(fault: OSError) -> Problem:
     return Problem(UNREADABLE, 0, "unreadable", f"cannot be read: {fault.strerror or fault}")
 
 
-def _repeated(db: sqlite3.Connection, row: LedgerRow, each: Read) -> Problem:
-    """Say of a line whose id was seen before where that was, and whether it says the same."""
-    offset, length, line = each
-    ledger, at = tables.find_seen(db, line.id) or (row.id, offset)
-    other = tables.ledgers(db, "id = ?", ledger)[0]
-    first = _line_at(other, at)
-    same = first is None or first.id != line.id or same_call(first, line)
-    kind, told = (
-        ("duplicate", "id seen before") if same else ("conflict", "id seen before with other content")
-    )
-    where = "" if ledger == row.id else f" in {os.fsdecode(other.path)}"
-    return Problem(offset, length, kind, f"{told}, at offset {at}{where}")
+def _repeated(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> Iterator[Problem]:
+    """Say of lines whose ids were seen before where that was, and whether they say the same."""
+    with ExitStack() as stack:
+        files = dict[int, tuple[bytes, SecureFile | None]]()
+        for offset, length, line in lines:
+            ledger, at = tables.find_seen(db, line.id) or (row.id, offset)
+            if ledger not in files:
+                path, file = tables.ledgers(db, "id = ?", ledger)[0].path, None
+                with suppress(OSError):
+                    file = stack.enter_context(opened(path))
+                files[ledger] = path, file
+            path, file = files[ledger]
+            first = _line_in(file, at) if file else None
+            same = first is None or first.id != line.id or same_call(first, line)
+            kind, why = ("duplicate", "id seen before") if same else ("conflict", _OTHER_CONTENT)
+            where = "" if ledger == row.id else f" in {os.fsdecode(path)}"
+            yield Problem(offset, length, kind, f"{why}, at offset {at}{where}")
+
+
+_OTHER_CONTENT: Final = "id seen before with other content"
 
 
 def _line_at(row: LedgerRow, offset: int) -> Counted | None:
@@ -310,7 +342,7 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
     owners = _owners(db, ids)
     known = {each for each, _, _ in owners}
     if owners:
-        row = row._replace(uid=uid(), is_kept=0)
+        row = row._replace(uid=uid(), is_kept=NOT_KEPT)
     tables.put_ledger(db, row)
     tables.put_fold(db, row.id, fold)
     tables.put_seen(db, [(*each[:2], row.id, each[2]) for each in ids if each not in known])
@@ -352,7 +384,7 @@ class Kept:
 
         """
         Journal(self._path).append(*(_record(db, row) for row in rows))
-        db.executemany("UPDATE ledgers SET is_kept = 1 WHERE id = ?", [(row.id,) for row in rows])
+        db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
 
     def has_news(self, db: sqlite3.Connection) -> bool:
         """Tell whether something was kept that these sums do not know, or what was kept is lost."""
@@ -387,7 +419,7 @@ def _position(db: sqlite3.Connection) -> tuple[int, int, int]:
 
 
 def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
-    fold, row = tables.fold_of(db, row.id), row._replace(is_kept=1)
+    fold, row = tables.fold_of(db, row.id), row._replace(is_kept=KEPT)
     ids = db.execute("SELECT key, more, offset FROM seen WHERE ledger = ? ORDER BY offset", (row.id,))
     record = {
         "row": [base64.b64encode(row.path).decode(), *row[2:]],

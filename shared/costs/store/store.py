@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
-from ..ledger.counted import Counted, counted
+from ..ledger.counted import counted
 from ..ledger.line import DamagedLine
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
@@ -438,7 +438,7 @@ class Store:
         beside = dict.fromkeys(each.parent.parent for each in known)
         inside = dict.fromkeys(folder for each in beside for folder in (each, *_folders(each)))
         found = dict.fromkeys(each for folder in inside for each in _ledgers_in(folder) if each not in known)
-        return [ledger for ledger in found if any(self.find(line.id) is None for line in _counted_in(ledger))]
+        return [path for path in found if self._ask(lambda db, path=path: _is_uncounted(db, path))]  # type: ignore[misc]
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
         """Add all ledgers up anew, beside the present sums, then put the new ones in their place.
@@ -606,11 +606,12 @@ def _ledgers_in(root: Path) -> list[Path]:
     return [path for path in ledgers if path.is_file() and not path.is_symlink()]
 
 
-def _counted_in(ledger: Path) -> Iterator[Counted]:
-    with suppress(OSError), opened(ledger) as file:
-        for _, _, line in read_counted(file, 0):
-            if not isinstance(line, DamagedLine):
-                yield line
+def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:
+    """Tell whether a ledger has a call that counts nowhere."""
+    with suppress(OSError), opened(os.fsencode(ledger)) as file:
+        lines = (line for _, _, line in read_counted(file, 0) if not isinstance(line, DamagedLine))
+        return any(tables.find_seen(db, line.id) is None for line in lines)
+    return False
 
 
 def _log() -> Logger:

@@ -37,6 +37,10 @@ FORMAT: Final = 1
 """Version of these tables. Sums of another version are read anew from the ledgers."""
 
 DAY_BUCKETS: Final = 96
+DAY_OF_BUCKET: Final = (
+    f"(bucket - ((bucket % {DAY_BUCKETS}) + {DAY_BUCKETS}) % {DAY_BUCKETS}) / {DAY_BUCKETS}"
+)
+"""The day of a bucket, in SQL; before 1970 too, although SQLite's division rounds towards zero."""
 BUCKET_MICROSECONDS: Final = BUCKET_SECONDS * 1_000_000
 
 SUM_COLUMNS: Final = (
@@ -91,7 +95,7 @@ SCHEMA: Final = (
         offset INTEGER NOT NULL, head INTEGER NOT NULL, tail INTEGER NOT NULL) STRICT""",
     "CREATE UNIQUE INDEX ledgers_here ON ledgers (path) WHERE gone IS NULL",
     "CREATE INDEX ledgers_unread ON ledgers (id) WHERE is_read = 0",
-    "CREATE INDEX ledgers_unkept ON ledgers (id) WHERE gone IS NOT NULL AND is_kept = 0",
+    "CREATE INDEX ledgers_unkept ON ledgers (id) WHERE gone IS NOT NULL AND is_kept < 2",
     "CREATE INDEX ledgers_by_job ON ledgers (job_id)",
     """CREATE TABLE writers (ledger INTEGER NOT NULL, writer TEXT NOT NULL,
         PRIMARY KEY (ledger, writer)) STRICT, WITHOUT ROWID""",
@@ -204,7 +208,7 @@ class Fold:
 class LedgerRow(NamedTuple):
     """One ledger: which file it is, how far it was read, and what became of it.
 
-    ``is_kept`` tells that what is counted of a ledger that is gone was written down (``intake.Kept``).
+    ``is_kept`` tells whether what is counted of a ledger that is gone was written down (``intake.KEPT``).
 
     ``path`` is in bytes, as the file system has it. ``uid`` names this very file for ever, also in a storage
     that was built anew. ``size`` and ``mtime`` (nanoseconds) are those at the last look. ``head`` and
@@ -334,6 +338,25 @@ def take_out(db: sqlite3.Connection, ledger: int) -> None:
     db.executemany("DELETE FROM units WHERE bucket = ? AND ledger = ?", {(row[0], ledger) for row in rows})
     for table in ("cells", "seen", "reserved", "problems"):
         db.execute(f"DELETE FROM {table} WHERE ledger = ?", (ledger,))
+
+
+PUT_ACTIVITY: Final = (
+    f"INSERT INTO activity SELECT DISTINCT {DAY_OF_BUCKET}, user_id, ledger "
+    "FROM cells JOIN dims ON dims.id = dim"
+)
+"""Fills the table from the cells; a condition may follow."""
+
+
+def clear_zeros(db: sqlite3.Connection, ledger: int) -> None:
+    """Remove the rows of a ledger that lost lines to another one where nothing is left."""
+    db.execute(f"DELETE FROM cells WHERE ledger = ? AND {_NOTHING}", (ledger,))
+    db.execute("DELETE FROM units WHERE ledger = ? AND amount = 0", (ledger,))
+    db.execute("DELETE FROM reserved WHERE ledger = ? AND calls = 0 AND cost = 0", (ledger,))
+    db.execute("DELETE FROM activity WHERE ledger = ?", (ledger,))
+    db.execute(
+        f"{PUT_ACTIVITY} WHERE ledger = ?",
+        (ledger,),
+    )
 
 
 def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:
