@@ -15,7 +15,6 @@ import pytest
 import scripts.bench
 import scripts.faults
 from scripts.bench import (
-    gate,
     histories,
     p1_log_usage,
     p3_writers,
@@ -25,6 +24,8 @@ from scripts.bench import (
     p8_p10_rebuild,
     p9_export,
     p12_new_jobs,
+    p13_gate,
+    p14_p15_reports,
     reprice,
     walk,
 )
@@ -95,7 +96,8 @@ LONG: dict[str, tuple[ModuleType, str]] = {
     "store clock": (store_clock, ""),
 }
 BENCHMARKS = (
-    gate,
+    p13_gate,
+    p14_p15_reports,
     histories,
     p1_log_usage,
     p3_writers,
