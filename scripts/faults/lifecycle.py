@@ -347,7 +347,11 @@ class History:
                 raise
             how = "get_monthly_cost"
         if cost != self.owed:
-            raise Wrong(f"{(cost - self.owed) / NANOS:+.9f} of {self.owed / NANOS:.9f} USD: {how}")
+            again = month(self.place.home)
+            raise Wrong(
+                f"{(cost - self.owed) / NANOS:+.9f} of {self.owed / NANOS:.9f} USD: {how}; "
+                f"show-monthly afterwards {(again.cost - self.owed) / NANOS:+.9f} {again.refused}"
+            )
         return True
 
     def look_at_damage(self, path: Path) -> None:
