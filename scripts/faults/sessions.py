@@ -2,7 +2,8 @@
 
     python -m faults.sessions [SESSIONS] [SEED]        from the folder scripts/; 1,000 sessions unless said
 
-What the sessions really used is kept beside what their events and results state, and held against the ledger.
+What the sessions really used is kept beside what their events and results state, and held against the
+ledger.
 """
 
 from __future__ import annotations
