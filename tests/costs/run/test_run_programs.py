@@ -147,7 +147,7 @@ def test_a_retry_of_the_sdk_is_one_call_and_a_rerun_is_a_second_attempt(
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.request_id != second.request_id
     assert first.metadata["run"] != second.metadata["run"]
-    assert "done again" in done.stderr
+    assert "repeated by a later attempt" in done.stderr
 
 
 @needs_openai
@@ -173,7 +173,7 @@ def test_a_workflow_engine_says_what_the_calls_are_for(
     again = dashboard_run("--", *command, **engine | {"AIRFLOW_CTX_TRY_NUMBER": "2"})
     assert again.returncode == 0, again.stderr
     assert [each.attempt for each in entries(job)] == [1, 2]
-    assert "done again" in again.stderr
+    assert "repeated by a later attempt" in again.stderr
 
 
 def test_the_attempt_can_be_said_and_needs_a_stage(job: Path) -> None:
