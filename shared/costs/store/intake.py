@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
+from ..errors import StorageUnavailable
 from ..ledger.counted import Counted, counted, same_call
 from ..ledger.line import DamagedLine, decode
 from ..ledger.lines import line_at, split
@@ -77,7 +78,7 @@ class Intake:
         Those that lost lines to a ledger that is still being read can wait: more of them is kept than counts.
 
         Raises:
-            OSError: what was counted of them cannot be kept.
+            NotKept: what was counted of them cannot be kept.
 
         """
         changed = f"gone IS NOT NULL AND is_kept {'<' if is_whole else '='} {KEPT if is_whole else NOT_KEPT}"
@@ -380,25 +381,35 @@ class Kept:
         """Write down the sums and the ids of ledgers, durably.
 
         Raises:
-            OSError: they cannot be written.
+            NotKept: they cannot be written.
 
         """
-        Journal(self._path).append(*(_record(db, row) for row in rows))
+        records = [_record(db, row) for row in rows]
+        try:
+            Journal(self._path).append(*records)
+        except OSError as fault:
+            raise NotKept(f"{self._path}: {fault}; see cost-dashboard doctor") from fault
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
 
     def has_news(self, db: sqlite3.Connection) -> bool:
         """Tell whether something was kept that these sums do not know, or what was kept is lost."""
-        return any(Journal(self._path).read_after(_position(db)))
+        return any(self._read(db, Journal(self._path)))
+
+    def _read(self, db: sqlite3.Connection, journal: Journal) -> tuple[list[bytes], bool]:
+        try:
+            return journal.read_after(_position(db))
+        except OSError as fault:
+            raise NotKept(f"{self._path}: {fault}; see cost-dashboard doctor") from fault
 
     def learn(self, db: sqlite3.Connection) -> None:
         """Bring what was kept into the sums; write down again what was lost.
 
         Raises:
-            OSError: it cannot be read or written.
+            NotKept: it cannot be read or written.
 
         """
         journal = Journal(self._path)
-        records, is_lost = journal.read_after(_position(db))
+        records, is_lost = self._read(db, journal)
         gone = tables.ledgers(db, "gone IS NOT NULL")
         ours, latest = {row.uid for row in gone}, dict[int, dict[str, Any]]()
         for record in map(json.loads, records):
@@ -411,6 +422,10 @@ class Kept:
             self.add(db, gone)
             journal.read()
         db.execute("UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?", journal.position)
+
+
+class NotKept(StorageUnavailable):
+    """What was counted of a ledger that is gone could not be written down or read: no sum is complete."""
 
 
 def _position(db: sqlite3.Connection) -> tuple[int, int, int]:

@@ -43,7 +43,7 @@ from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .intake import read_counted, recognised
+from .intake import NotKept, read_counted, recognised
 from .journal import opened
 from .presence import presence_in
 from .queries import Gone, Span
@@ -524,7 +524,9 @@ class Store:
             try:
                 return self._with_file(action)
             except (StorageUnavailable, UnsafePath) as fault:
-                if isinstance(fault, DatabaseBusy) and remaining() is not None:
+                if isinstance(fault, NotKept) or (
+                    isinstance(fault, DatabaseBusy) and remaining() is not None
+                ):
                     raise  # a call that has no time does not read everything
                 self._enter_memory(fault)
         return action(self._in_memory())
