@@ -168,7 +168,6 @@ def _agreed(
             continue
         others = [other] if other is not None else []
         others += _answers(catalogue, service, model) + _copies(litellm.table[key], first)
-        others += _of_size(service, model, first)
         for one in others:
             if merged := _merged(first, one.price):
                 row: dict[str, Any] = {"since": one.since, "by": f"litellm {litellm.version}, {one.by}"}
@@ -206,30 +205,6 @@ def _copies(row: Mapping[str, Any], price: PeerPrice) -> list[Row]:
     source = str(row.get("source", ""))
     found = next((place for place in LISTS if source.startswith(place)), None)
     return [Row(price, "2026-01-01", f"copied from {found}")] if found else []
-
-
-BRACKETS = ((4, "0.1"), (16, "0.2"), (1_000, "0.9"))
-MIXTURES = ((56, "0.5"), (176, "1.2"))
-"""Fireworks' list: USD per million tokens of models up to so many billion parameters, dense and mixtures."""
-
-
-def _of_size(service: str, model: str, price: PeerPrice) -> list[Row]:
-    """Return the price that Fireworks' page states for a model of the size that its name states."""
-    sizes = (
-        re.findall(r"(?<![a-z0-9])(?:(\d+)x)?(\d+(?:p\d+)?)b(?![a-z0-9])", model)
-        if service == "fireworks"
-        else []
-    )
-    if len(sizes) != 1 or price.rates.keys() - {"input", "output"}:
-        return []
-    experts, size = sizes[0]
-    billions = float(size.replace("p", ".")) * int(experts or 1)
-    brackets = MIXTURES if experts else BRACKETS
-    usd = next((usd for most, usd in brackets if billions <= most), None)
-    if usd is None:
-        return []
-    rate = Rate.of(usd, 1_000_000)
-    return [Row(PeerPrice({"input": rate, "output": rate}), "2025-01-01", "the page's price for its size")]
 
 
 def _found(second: Mapping[str, Row], service: str, model: str) -> Row | None:

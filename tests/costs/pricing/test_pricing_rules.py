@@ -86,11 +86,9 @@ def test_an_uplift_keeps_cache_rates_and_leaves_searches_alone() -> None:
 
 def test_a_latency_that_was_asked_for_is_a_tier_of_its_own() -> None:
     usual = charge("bedrock", "us.amazon.nova-pro-v1:0", Usage(100_000, 10_000))
-    quick = charge("bedrock", "us.amazon.nova-pro-v1:0", Usage(100_000, 10_000), "optimized")
-    assert (usual.total, quick.total) == (from_usd("0.112"), from_usd("0.14"))
-    assert quick.priced_by.unverified
-    other = OWN.charge("bedrock", "us.amazon.nova-lite-v1:0", BOTH, NOW, "optimized")
-    assert isinstance(other, Unpriced)
+    assert usual.total == from_usd("0.112")
+    for model in ("us.amazon.nova-pro-v1:0", "us.amazon.nova-lite-v1:0"):  # no source says what it costs
+        assert isinstance(OWN.charge("bedrock", model, BOTH, NOW, "optimized"), Unpriced)
 
 
 @pytest.mark.parametrize(
