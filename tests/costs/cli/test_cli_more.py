@@ -362,9 +362,12 @@ def test_doctor_finds_what_waits_and_what_was_left_behind(
     profile: Path, jobs: Path, cost_home: Path, dashboard: Dashboard
 ) -> None:
     dashboard("set-budget", "--monthly", "5", "--block")
-    tracker = CostTracker(jobs / "job-left", "rpatel")
-    tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=1_000).__enter__()
-    tracker.close()  # the hold was never settled
+    left = (
+        "import os, sys; from shared.cost_tracker import CostTracker; "
+        "hold = CostTracker(sys.argv[1], 'rpatel').reserve("
+        "'openai', 'gpt-4o', tokens_input=1000, max_tokens_output=1000); hold.__enter__(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", left, jobs / "job-left"], check=True)  # the hold was never settled
     spool = cost_home / "spool"
     waiting = CostStorage(cost_home)
     put(waiting, jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0001")
