@@ -10,6 +10,7 @@ sums were committed. Whatever of that is lost, the ledger is looked at again.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -95,7 +96,7 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        return {path for _, path in map(_parts, Journal(self._path).read())}
+        return {path for _, path in _parsed(Journal(self._path).read())}
 
     def go_on_from(self, db: sqlite3.Connection) -> None:
         """Read on where the sums have read to."""
@@ -108,7 +109,7 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        return [path for _, path in map(_parts, self._journal.read())] + list(self._unnoted)
+        return [path for _, path in _parsed(self._journal.read())] + list(self._unnoted)
 
     def learn(self, db: sqlite3.Connection) -> None:
         """Bring the notes into the sums, within a write transaction; put back what the notes have lost.
@@ -123,7 +124,7 @@ class Known:
             self.add(row.path for row in tables.ledgers(db, "gone IS NULL"))
             records += journal.read()
         records += [NOBODY + b" " + path for path in list(self._unnoted)]
-        for writer, path in dict.fromkeys(map(_parts, records)):
+        for writer, path in dict.fromkeys(_parsed(records)):
             row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
             if writer == NOBODY:
                 db.execute("UPDATE ledgers SET is_read = 0 WHERE id = ?", (row.id,))
@@ -145,9 +146,13 @@ class Known:
         return any(Journal(self._path).read_after(_position(db)))
 
 
-def _parts(record: bytes) -> tuple[bytes, bytes]:
-    writer, _, path = record.partition(b" ")
-    return writer, path
+def _parsed(records: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return writer and path of each note; what is none is passed over."""
+    matches = filter(None, map(_NOTE, records))
+    return [(match[1], match[2]) for match in matches if os.path.isabs(match[2])]
+
+
+_NOTE: Final = re.compile(rb"(-|\d+-[0-9a-f]+) ([^\0]+)", re.DOTALL).fullmatch
 
 
 def _position(db: sqlite3.Connection) -> tuple[int, int, int]:

@@ -412,12 +412,17 @@ class Kept:
         records, is_lost = self._read(db, journal)
         gone = tables.ledgers(db, "gone IS NOT NULL")
         ours, latest = {row.uid for row in gone}, dict[int, dict[str, Any]]()
-        for record in map(json.loads, records):
-            latest.pop(record["row"][2], None)
-            latest[record["row"][2]] = record
-        for number, record in latest.items():
-            if number not in ours:
-                _restore(db, record)
+        try:
+            for record in map(json.loads, records):
+                latest.pop(record["row"][2], None)
+                latest[record["row"][2]] = record
+            for number, record in latest.items():
+                if number not in ours:
+                    _restore(db, record)
+        except (ValueError, LookupError, TypeError) as fault:
+            raise NotKept(
+                f"{self._path}: was written by a newer version of this program ({fault!r})"
+            ) from fault
         if is_lost and gone:
             self.add(db, gone)
             journal.read()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.cost_tracker import CostTracker
+from shared.costs.errors import StorageUnavailable
 from shared.costs.ledger.line import encode
 from shared.costs.rollup import Query
 from shared.costs.store import tables
@@ -559,3 +561,45 @@ def test_lines_of_others_and_ones_own_are_told_apart(history: History) -> None:
     entries = list(store.entries(Query(), lambda path, _: missed.append(path)))
     assert [entry.id for entry in entries] == ["later"]
     assert missed == [ledger]
+
+
+def test_a_request_is_repeated_after_its_ledger_was_replaced(history: History) -> None:
+    """Another call stands where it stood; it counts once, and says what it costs itself."""
+    job = history.root / "jobs" / "again"
+    with CostTracker(job, "1", cost_storage_path=history.storage.root) as tracker:
+        cost = tracker.log_usage("openai", "gpt-4o", 1000, 100, request_id="first")
+        shutil.rmtree(job)
+        other = tracker.log_usage("openai", "gpt-4o", 7000, 100, request_id="second")
+        assert tracker.log_usage("openai", "gpt-4o", 1000, 100, request_id="first") == cost != other
+        assert tracker.get_monthly_cost() == cost + other
+
+
+def test_notes_that_are_none_are_passed_over(history: History) -> None:
+    """Whoever writes there has this account: a newer version, or a program that means no good."""
+    store = history.open()
+    a_job(history, store)
+    odd = (
+        b"no path",
+        b"- ",
+        b"- relative/path",
+        b"- /nul\0byte",
+        b"\xff\xfe /x",
+        b"../../passwd /y",
+        b"1-z /z",
+    )
+    Journal(history.storage.root / "ledgers.journal").append(*odd)
+    before = store.ledgers()
+    assert month(store) == spent(store) == history.owed
+    store.rebuild()
+    assert month(store) == history.owed
+    assert store.ledgers() == before
+
+
+@pytest.mark.parametrize("record", [b"no json", b"[]", b'{"row": []}', b'{"row": ["", "", "seven"]}'])
+def test_a_kept_record_that_is_not_understood_is_told(history: History, record: bytes) -> None:
+    store = history.open()
+    a_job(history, store)
+    Journal(history.storage.root / "kept.journal").append(record)
+    with pytest.raises(StorageUnavailable, match="newer version"):
+        month(store)
+    assert store.note(history.job("next"))
