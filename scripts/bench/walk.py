@@ -24,6 +24,7 @@ from unittest import mock
 
 from scripts.bench.harness import Row, show
 from shared.cost_tracker import CostTracker
+from shared.costs.apps.cli.main import main as dashboard
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = str(ROOT / "shared") + os.sep
@@ -106,7 +107,6 @@ def show_budget(folder: Path) -> Walk:
             sys.argv = ["cost-dashboard", "show-budget"]
             dashboard()
 
-    dashboard = _main()
     environment = {
         "COST_TRACKER_HOME": str(folder / "storage"),
         "COST_TRACKER_PROFILE": str(folder / "profile.yaml"),
@@ -126,15 +126,6 @@ class _Ended(BaseException):
 
 def _end(code: int) -> None:
     raise _Ended(code)
-
-
-def _main() -> Callable[[], object]:
-    """Return what the console script calls."""
-    from importlib.metadata import entry_points
-
-    [script] = entry_points(group="console_scripts", name="cost-dashboard")
-    main: Callable[[], object] = script.load()
-    return main
 
 
 def main() -> None:
