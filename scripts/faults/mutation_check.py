@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         "sums of a gone ledger",
         "store/intake.py",
-        '        self._journal.append(json.dumps(record, separators=(",", ":")).encode())\n',
-        "",
+        "            Journal(self._path).append(*records)",
+        "            pass",
         RUNNING,
     ),
     Mutant(
