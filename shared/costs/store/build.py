@@ -130,6 +130,8 @@ def rebuild(
         sums = _Unshared(path, tables.SCHEMA, tables.FORMAT)
         catch_up = CatchUp(storage, known, presence)
         try:
+            with suppress(StorageUnavailable, UnsafePath):
+                present.read(known.note_again)
             sums.write(catch_up.begin)
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)

@@ -89,6 +89,23 @@ class Known:
         if records := [NOBODY + b" " + path for path in paths]:
             self._journal.append(*records)
 
+    def note_again(self, db: sqlite3.Connection) -> None:
+        """Note again what sums know and the notes have lost, as when their bytes were damaged in place.
+
+        Raises:
+            OSError: the notes cannot be read or written.
+
+        """
+        noted = _parsed(Journal(self._path).read())
+        before = {*noted, *((NOBODY, path) for _, path in noted)}
+        rows = db.execute(
+            """SELECT coalesce(writer, '-'), path FROM ledgers LEFT JOIN writers ON ledger = id
+            WHERE gone IS NULL"""
+        )
+        lost = [(writer.encode(), path) for writer, path in rows if (writer.encode(), path) not in before]
+        if lost:
+            self._journal.append(*(writer + b" " + path for writer, path in lost))
+
     def all(self) -> set[bytes]:
         """Return every ledger that was ever noted.
 

@@ -603,3 +603,20 @@ def test_a_kept_record_that_is_not_understood_is_told(history: History, record: 
     with pytest.raises(StorageUnavailable, match="newer version"):
         month(store)
     assert store.note(history.job("next"))
+
+
+@pytest.mark.parametrize("hurt", [*HURTS, lambda path: path.write_bytes(b"x" * path.stat().st_size)])
+def test_a_rebuild_after_the_notes_were_lost(history: History, hurt: Callable[[Path], None]) -> None:
+    """What the sums know is noted again, and with it who writes there."""
+    store, writer = history.open(), history.open()
+    ledger = history.job("job")
+    history.log(writer, ledger, a_call(5))
+    history.log(store, history.job("other"), a_call(50))
+    assert month(store) == history.owed
+    hurt(history.storage.root / "ledgers.journal")
+    store.rebuild()
+    assert month(store) == history.owed
+    history.append(ledger, a_call(500))
+    assert spent(store) == month(store) == history.owed
+    lose_sums(history)
+    assert month(store) == history.owed
