@@ -91,7 +91,7 @@ class Intake:
         for row in rows:
             tables.clear_zeros(db, row.id)
         self._kept.add(db, rows)
-        self._kept.learn(db)
+        self._kept.learn(db, is_known=True)
         for row in rows:
             if not db.execute("SELECT EXISTS (SELECT 1 FROM seen WHERE ledger = ?)", (row.id,)).fetchone()[0]:
                 tables.take_out(db, row.id)  # nothing is left of it
@@ -393,7 +393,13 @@ class Kept:
 
     def has_news(self, db: sqlite3.Connection) -> bool:
         """Tell whether something was kept that these sums do not know, or what was kept is lost."""
-        return any(self._read(db, Journal(self._path)))
+        return any(self._read(db, Journal(self._path))) or self._mtime() != _kept_mtime(db)
+
+    def _mtime(self) -> int:
+        try:
+            return os.stat(self._path).st_mtime_ns
+        except OSError:
+            return 0
 
     def _read(self, db: sqlite3.Connection, journal: Journal) -> tuple[list[bytes], bool]:
         try:
@@ -401,8 +407,10 @@ class Kept:
         except OSError as fault:
             raise NotKept(f"{self._path}: {fault}; see cost-dashboard doctor") from fault
 
-    def learn(self, db: sqlite3.Connection) -> None:
+    def learn(self, db: sqlite3.Connection, *, is_known: bool = False) -> None:
         """Bring what was kept into the sums; write down again what was lost.
+
+        With ``is_known`` only these sums can have changed the journal, so that nothing is lost.
 
         Raises:
             NotKept: it cannot be read or written.
@@ -419,6 +427,7 @@ class Kept:
             for number, record in latest.items():
                 if number not in ours:
                     _restore(db, record)
+            is_lost = is_lost or not (is_known or self._has_all(db, gone))
         except (ValueError, LookupError, TypeError) as fault:
             raise NotKept(
                 f"{self._path}: was written by a newer version of this program ({fault!r})"
@@ -426,7 +435,16 @@ class Kept:
         if is_lost and gone:
             self.add(db, gone)
             journal.read()
-        db.execute("UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?", journal.position)
+        query = "UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?, kept_mtime = ?"
+        db.execute(query, (*journal.position, self._mtime()))
+
+    def _has_all(self, db: sqlite3.Connection, gone: Sequence[LedgerRow]) -> bool:
+        """Tell whether the journal has each ledger that is gone, with as many ids as count of it."""
+        kept = {}
+        for record in map(json.loads, Journal(self._path).read()):
+            kept[record["row"][2]] = len(record["seen"])
+        count = "SELECT count(*) FROM seen WHERE ledger = ?"
+        return all(kept.get(row.uid) == db.execute(count, (row.id,)).fetchone()[0] for row in gone)
 
 
 class NotKept(StorageUnavailable):
@@ -436,6 +454,10 @@ class NotKept(StorageUnavailable):
 def _position(db: sqlite3.Connection) -> tuple[int, int, int]:
     row = db.execute("SELECT kept_device, kept_inode, kept_offset FROM meta").fetchone()
     return int(row[0]), int(row[1]), int(row[2])
+
+
+def _kept_mtime(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT kept_mtime FROM meta").fetchone()[0])
 
 
 def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:

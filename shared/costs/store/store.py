@@ -76,7 +76,9 @@ RETRY_S: Final = 5.0
 TURN_EVERY_S: Final = 1.0
 """How often ledgers to which nobody writes have their turn to be looked at, in seconds."""
 
-_HOT_WAIT_S: Final = 0.1
+_HOT_WAIT_S: Final = 1.0
+"""How long a call waits for others that make or open the sums, within its own time."""
+
 _NAP_S: Final = 0.001
 _TRIES: Final = 3
 
