@@ -1,6 +1,6 @@
 """Random Realtime and agent sessions, cut, resumed, forked and replayed: each billed turn is recorded once.
 
-    python -m faults.sessions [SESSIONS] [SEED]        from the folder scripts/; 1,000 sessions unless said
+    python -m scripts.faults.sessions [SESSIONS] [SEED]        1,000 sessions unless said
 
 What the sessions really used is kept beside what their events and results state, and held against the
 ledger.

@@ -10,7 +10,7 @@ A unit that was used and has no rate is *missing*: the other parts stand, and th
 
 >>> price = Price({"input": Rate.of("2.50", per=1_000_000), "output": Rate.of("10", per=1_000_000)})
 >>> amounts(price, Usage(tokens_input=1_000, tokens_output=200))
-Amounts(parts={'input': 2500000, 'output': 2000000}, missing=mappingproxy({}), summed=False)
+Amounts(parts={'input': 2500000, 'output': 2000000}, missing={}, summed=False)
 >>> amounts(price, Usage(tokens_input=1_000, file_searches=4))
 Amounts(parts={'input': 2500000}, missing={'file_searches': 4}, summed=False)
 >>> amounts(price, Usage(audio_seconds=60))

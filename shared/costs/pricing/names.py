@@ -306,7 +306,7 @@ def spellings(service: str, name: str) -> Spellings:
     >>> spellings("aws", "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0")
     Spellings(names=('amazon.nova-lite-v1:0',), region='eu-west-1', routed=False)
     >>> spellings("anthropic", "claude-opus-4-8[1m]").names
-    ('claude-opus-4-8[1m]', 'claude-opus-4-8')
+    ('claude-opus-4-8[1m]', 'claude-opus-4-8', 'claude-4-8-opus')
     """
     text = name.strip().lower()
     names, text, region = _addressed(text)
