@@ -297,13 +297,16 @@ class CatchUp:
     def begin(self, db: sqlite3.Connection) -> None:
         """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
         self._kept.learn(db)
-        if not db.execute("SELECT is_begun FROM meta").fetchone()[0]:
+        is_new = not db.execute("SELECT is_begun FROM meta").fetchone()[0]
+        if is_new:
             if self._storage.index_path.exists() or self._storage.state_path.exists():
                 from .upgrade import bring_over
 
                 bring_over(self._storage, db, self._known)
             db.execute("UPDATE meta SET is_begun = 1")
         self._known.learn(db)
+        if is_new:
+            self._kept.say_what_is_lost(db)
 
     # --- writers that are gone
 

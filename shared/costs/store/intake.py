@@ -438,6 +438,14 @@ class Kept:
         query = "UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?, kept_mtime = ?"
         db.execute(query, (*journal.position, self._mtime()))
 
+    def say_what_is_lost(self, db: sqlite3.Connection) -> None:
+        """Note in new sums which ledgers were written to, are not there, and left nothing behind."""
+        left = {base64.b64decode(json.loads(text)["row"][0]) for text in Journal(self._path).read()}
+        why = "is not there, and what was counted of it is lost"
+        for row in tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)"):
+            if row.path not in left and not os.path.lexists(row.path):
+                tables.put_problems(db, row.id, [Problem(UNREADABLE, 0, "unreadable", why)])
+
     def _has_all(self, db: sqlite3.Connection, gone: Sequence[LedgerRow]) -> bool:
         """Tell whether the journal has each ledger that is gone, with as many ids as count of it."""
         kept = {}

@@ -530,6 +530,7 @@ def test_small_and_large_ledgers_are_read_alike(spread: History, monkeypatch: py
 def test_a_call_with_little_time_says_what_is_left(spread: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "BATCH_LINES", 3)
     monkeypatch.setattr("shared.costs.store.catchup.STEP_S", 0.0)
+    monkeypatch.setattr("shared.costs.patience.BRIEF_S", 0.0)
     store = spread.open()
     store.close()
     spread.storage.sums_path.unlink()

@@ -18,7 +18,9 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.errors import StorageUnavailable
 from shared.costs.ledger.line import encode
+from shared.costs.ledger.writer import append
 from shared.costs.rollup import Query
+from shared.costs.storage import CostStorage
 from shared.costs.store import tables
 from shared.costs.store.database import Database
 from shared.costs.store.journal import Journal
@@ -620,3 +622,24 @@ def test_a_rebuild_after_the_notes_were_lost(history: History, hurt: Callable[[P
     assert spent(store) == month(store) == history.owed
     lose_sums(history)
     assert month(store) == history.owed
+
+
+def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
+    """What neither the ledger nor the storage has any more cannot be counted: the answer says so."""
+    tmp_path = tmp_path.resolve()
+    home, ledger = CostStorage(tmp_path / "costs"), tmp_path / "job" / "cost_ledger.jsonl"
+    ledger.parent.mkdir()
+    with Store.of(home) as store:
+        store.note(ledger)
+        append(ledger, encode(a_call(5)), 1.0)
+        assert store.groups((), Query())[0].totals.calls == 1
+    shutil.rmtree(ledger.parent)
+    for file in home.root.glob("sums.db*"):
+        file.unlink()
+    with Store.of(home) as store:
+        assert store.groups((), Query()) == []
+        [problem] = store.problems()
+        assert (problem.path, "what was counted of it is lost" in problem.why) == (ledger, True)
+        ledger.parent.mkdir()
+        append(ledger, encode(a_call(5)), 1.0)  # it was put back
+        assert (store.groups((), Query())[0].totals.calls, store.problems()) == (1, [])
