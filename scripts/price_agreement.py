@@ -47,6 +47,13 @@ REASONS = {
         ),
         "every request searches, and the peers leave the search's fee out (OpenAI's page, 2026-11-28)",
     ),
+    **dict.fromkeys(
+        ("deepseek/deepseek-chat", "deepseek/deepseek-reasoner"),
+        "genai-prices keeps the prices of before September 2025; the names answered as V4 Flash from "
+        "2026-04-24 until they were retired on 2026-07-24 (DeepSeek's pricing page)",
+    ),
+    "novita/mistralai/mistral-nemo": "genai-prices keeps an older price than Novita's page",
+    "x-ai/grok-code-fast-1": "redirected to grok-build-0.1, at its price, on 2026-05-15 (xAI's page)",
 }
 """Why we differ from what all peers agree on, where we do."""
 

@@ -36,7 +36,7 @@ BATCH_LINES: Final = 2000
 """How many lines one transaction takes in: bounds how long others wait, and the memory."""
 
 FAST_BYTES: Final = 128 << 10
-"""From how many bytes on the fast reader is worth its import, which takes 30 ms."""
+"""From how many bytes on that a process reads the fast reader is worth its import, which takes 30 ms."""
 
 FINGERPRINT_BYTES: Final = 256
 
@@ -231,9 +231,14 @@ class Read(NamedTuple):
     line: Counted
 
 
+_read: Final = [0]
+"""How many bytes this process has read so far."""
+
+
 def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Counted | DamagedLine]]:
     """Return the complete lines from ``start`` on, as what they count as."""
-    if size_of(file) - start > FAST_BYTES:
+    _read[0] += size_of(file) - start
+    if _read[0] > FAST_BYTES:
         from ..ledger.batch import read_counted as read_fast
 
         yield from read_fast(file.fileno(), start)

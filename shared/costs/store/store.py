@@ -61,7 +61,7 @@ T = TypeVar("T")
 Missed = Callable[[Path, OSError], None]
 """Called with each ledger whose entries cannot be read, and the reason."""
 
-RECENT_LINES: Final = 256
+RECENT_LINES: Final = 1024
 """How many lines this process keeps beside the sums before it takes them in."""
 
 TAKE_IN_S: Final = 1.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from shared.costs.reports.doctor import doctor_facts
 from shared.costs.reports.reader import Reader
 from shared.costs.storage import CostStorage
 from shared.costs.workspace import Workspace
-from tests.costs.cli.cli_support import Dashboard
+from tests.costs.cli.cli_support import LEAVES_A_HOLD, Dashboard
 
 JOB = "job-20261006-rpatel-0001"
 
@@ -44,9 +46,7 @@ def test_doctor_changes_nothing(jobs: Path, cost_home: Path, dashboard: Dashboar
     with ledger.open("ab") as file:
         file.write(b"torn")
     put(CostStorage(cost_home), ledger, b'{"v":1}\n', "0001")
-    tracker = CostTracker(jobs / "job-left", "rpatel")
-    tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=1_000).__enter__()
-    tracker.close()
+    subprocess.run([sys.executable, "-c", LEAVES_A_HOLD, jobs / "job-left"], check=True)
 
     def seen() -> object:
         with sqlite3.connect(cost_home / "state.db") as db:

@@ -16,7 +16,7 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.spool import put
 from shared.costs.storage import CostStorage
-from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
+from tests.costs.cli.cli_support import LEAVES_A_HOLD, PROGRAM, Dashboard, program
 
 GPT_4O = 0.00675
 WHISPER = 0.06
@@ -362,12 +362,7 @@ def test_doctor_finds_what_waits_and_what_was_left_behind(
     profile: Path, jobs: Path, cost_home: Path, dashboard: Dashboard
 ) -> None:
     dashboard("set-budget", "--monthly", "5", "--block")
-    left = (
-        "import os, sys; from shared.cost_tracker import CostTracker; "
-        "hold = CostTracker(sys.argv[1], 'rpatel').reserve("
-        "'openai', 'gpt-4o', tokens_input=1000, max_tokens_output=1000); hold.__enter__(); os._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", left, jobs / "job-left"], check=True)  # the hold was never settled
+    subprocess.run([sys.executable, "-c", LEAVES_A_HOLD, jobs / "job-left"], check=True)
     spool = cost_home / "spool"
     waiting = CostStorage(cost_home)
     put(waiting, jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0001")

@@ -29,6 +29,10 @@ KNOWN_REASONS = {
     "openai/gpt-4o-mini-search-preview-2025-03-11",
     "openai/gpt-5-search-api",
     "openai/gpt-5-search-api-2025-10-14",
+    "deepseek/deepseek-chat",
+    "deepseek/deepseek-reasoner",
+    "novita/mistralai/mistral-nemo",
+    "x-ai/grok-code-fast-1",
 }
 KNOWN_BY_BEGINNING = {
     "deepseek/deepseek-v4-flash-vision-exp": "deepseek-v4-flash",

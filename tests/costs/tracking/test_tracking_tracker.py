@@ -18,7 +18,6 @@ import pytest
 from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
 from shared.costs import workspace
 from shared.costs.errors import StorageUnavailable
-from shared.costs.store.store import RECENT_LINES
 from shared.user_profile import UserProfile
 
 
@@ -294,18 +293,21 @@ def test_what_this_process_saves_is_in_force_at_once(
         assert not tracker.can_make_api_call(0.02)[0]
 
 
-def test_sums_too_large_for_the_store_do_not_stop_recording(job_dir: Path, cost_home: Path) -> None:
+def test_sums_too_large_for_the_store_do_not_stop_recording(
+    job_dir: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.costs.store.store.RECENT_LINES", 32)
     with CostTracker(job_dir) as tracker:
         tracker.log_usage("openai", "gpt-4o", 1000, 200)
         with sqlite3.connect(cost_home / "sums.db", isolation_level=None) as other:
             for table in ("cells", "days", "spend"):
                 other.execute(f"UPDATE {table} SET cost = ?", (2**63 - 1,))
         other.close()
-        for number in range(2 * RECENT_LINES):
+        for number in range(64):
             tracker.log_usage("openai", "gpt-4o", 1000, 200, request_id=f"call-{number}")
         with tracker.stage("06_asr"):
             tracker.log_usage("openai", "gpt-4o", 1000, 200)
-    assert len((job_dir / "cost_ledger.jsonl").read_bytes().splitlines()) == 2 + 2 * RECENT_LINES
+    assert len((job_dir / "cost_ledger.jsonl").read_bytes().splitlines()) == 2 + 64
     with CostTracker(job_dir) as later, pytest.raises(StorageUnavailable, match="the sums are too large"):
         later.get_monthly_summary()
 
