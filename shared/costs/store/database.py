@@ -277,8 +277,13 @@ class SealedDatabase(Database):
         return result
 
     def close(self) -> None:
-        """Write back and close; the next use opens the file again."""
+        """Write back and close; the next use opens the file again. One that was deleted stays so."""
         if self._connection is not None and self._owner == os.getpid():
+            if _stamp_of(self._text) is None:
+                with self._turn:
+                    _LEFT_OPEN.append(self._connection)
+                    self._connection = None
+                return
             with suppress(StorageUnavailable):
                 self._patiently(lambda _: self._written_back(closing=True), WAIT_S)
         super().close()

@@ -265,6 +265,8 @@ class Store:
             self._take_in_at = time.monotonic() + TAKE_IN_S
 
     def _take_in_at_exit(self) -> None:
+        if not self.storage.root.is_dir():
+            return  # a folder that was deleted does not come back as the process ends
         with at_most(TAKE_IN_S):
             self._take_in(TAKE_IN_S)
 

@@ -643,3 +643,25 @@ def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
         ledger.parent.mkdir()
         append(ledger, encode(a_call(5)), 1.0)  # it was put back
         assert (store.groups((), Query())[0].totals.calls, store.problems()) == (1, [])
+
+
+LOGS_AND_LOSES_ITS_STORAGE = """
+import shutil, sys
+from shared.cost_tracker import CostTracker
+tracker = CostTracker(sys.argv[1], "1", cost_storage_path=sys.argv[2])
+tracker.log_usage("openai", "gpt-4o", 1000, 100)
+shutil.rmtree(sys.argv[2])
+if sys.argv[3] == "closed":
+    tracker.close()
+"""
+
+
+@pytest.mark.parametrize("ends", ["closed", "open"])
+def test_a_storage_that_was_deleted_does_not_come_back_as_its_process_ends(
+    history: History, ends: str
+) -> None:
+    job, storage = history.root / "jobs" / "short", history.root / "its own storage"
+    arguments = [sys.executable, "-c", LOGS_AND_LOSES_ITS_STORAGE, str(job), str(storage), ends]
+    subprocess.run(arguments, check=True)
+    assert not storage.exists()
+    assert (job / "cost_ledger.jsonl").exists()
