@@ -297,7 +297,7 @@ class History:
         """Build what is derived anew."""
         answer = dashboard(self.place.home, "rebuild-index")
         if answer.code:
-            raise Wrong(f"rebuild-index ended with {answer.code}: {answer.err[-300:]}")
+            raise Wrong(f"rebuild-index ended with {answer.code}: {(answer.out + answer.err)[-300:]}")
 
     def take_back(self, job: str) -> None:
         """Reverse a call whose ledger is there."""

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ from ..storage import CostStorage
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, SealedDatabase
-from .intake import Id, fingerprint, put_back, unreadable
+from .intake import LOST, Id, fingerprint, put_back, unreadable
 from .journal import opened
 from .keys import keys_of
 from .presence import Presence
@@ -130,9 +130,11 @@ def rebuild(
         sums = _Unshared(path, tables.SCHEMA, tables.FORMAT)
         catch_up = CatchUp(storage, known, presence)
         try:
+            lost: Set[bytes] | None = None  # where nobody knows, it is found out
             with suppress(StorageUnavailable, UnsafePath):
                 present.read(known.note_again)
-            sums.write(catch_up.begin)
+                lost = present.read(_lost)
+            sums.write(partial(catch_up.begin, lost=lost))
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
@@ -144,6 +146,12 @@ def rebuild(
             sums.close()
         present.replace(path)
     return rebuilt
+
+
+def _lost(db: sqlite3.Connection) -> Set[bytes]:
+    """Return the ledgers of which sums say that they, and what was counted of them, are lost."""
+    found = "id IN (SELECT ledger FROM problems WHERE why = ?)"
+    return {row.path for row in tables.ledgers(db, found, LOST)}
 
 
 def _carry_over(present: Database, sums: Database) -> None:

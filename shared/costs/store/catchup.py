@@ -13,7 +13,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -294,8 +294,11 @@ class CatchUp:
                 pass
         self._intake.finish(db)
 
-    def begin(self, db: sqlite3.Connection) -> None:
-        """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
+    def begin(self, db: sqlite3.Connection, *, lost: Set[bytes] | None = None) -> None:
+        """Put what outlived older sums into new ones; learn what was noted; write again what was lost.
+
+        ``lost`` are the ledgers that the older sums knew to be lost, where those can be asked.
+        """
         self._kept.learn(db)
         is_new = not db.execute("SELECT is_begun FROM meta").fetchone()[0]
         if is_new:
@@ -306,7 +309,7 @@ class CatchUp:
             db.execute("UPDATE meta SET is_begun = 1")
         self._known.learn(db)
         if is_new:
-            self._kept.say_what_is_lost(db)
+            self._kept.say_what_is_lost(db, lost)
 
     # --- writers that are gone
 

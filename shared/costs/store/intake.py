@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -64,6 +64,16 @@ def fingerprint(file: SecureFile, offset: int) -> tuple[int, int]:
 def recognised(row: LedgerRow, file: SecureFile) -> bool:
     """Tell whether a file still begins with what was read from it."""
     return size_of(file) >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
+
+
+def _is_as_read(row: LedgerRow) -> bool:
+    try:
+        with opened(row.path) as file:
+            return recognised(row, file)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # it cannot be read now: it is looked at again
 
 
 class Intake:
@@ -389,12 +399,25 @@ class Kept:
             NotKept: they cannot be written.
 
         """
-        records = [_record(db, row) for row in rows]
+        self._append(_record(db, row) for row in rows)
+        db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
+
+    def save(self, db: sqlite3.Connection) -> None:
+        """Write down what sums that are about to be thrown away have of ledgers that are not as they were.
+
+        Raises:
+            NotKept: it cannot be written.
+
+        """
+        rows = [row for row in tables.ledgers(db, "gone IS NULL AND offset > 0") if not _is_as_read(row)]
+        self._append(_record(db, row._replace(gone=GONE)) for row in rows)
+
+    def _append(self, records: Iterable[bytes]) -> None:
         try:
-            Journal(self._path).append(*records)
+            if texts := list(records):
+                Journal(self._path).append(*texts)
         except OSError as fault:
             raise NotKept(f"{self._path}: {fault}; see cost-dashboard doctor") from fault
-        db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
 
     def has_news(self, db: sqlite3.Connection) -> bool:
         """Tell whether something was kept that these sums do not know, or what was kept is lost."""
@@ -437,19 +460,23 @@ class Kept:
             raise NotKept(
                 f"{self._path}: was written by a newer version of this program ({fault!r})"
             ) from fault
-        if is_lost and gone:
+        if is_lost:
             self.add(db, gone)
+            self._append(_record(db, row) for row in _moved(db))
             journal.read()
         query = "UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?, kept_mtime = ?"
         db.execute(query, (*journal.position, self._mtime()))
 
-    def say_what_is_lost(self, db: sqlite3.Connection) -> None:
-        """Note in new sums which ledgers were written to, are not there, and left nothing behind."""
+    def say_what_is_lost(self, db: sqlite3.Connection, lost: Set[bytes] | None) -> None:
+        """Note in new sums which ledgers were written to, are not there, and left nothing behind.
+
+        ``lost`` are those of which older sums say so: they know what was counted elsewhere since.
+        """
         left = {base64.b64decode(json.loads(text)["row"][0]) for text in Journal(self._path).read()}
-        why = "is not there, and what was counted of it is lost"
         for row in tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)"):
-            if row.path not in left and not os.path.lexists(row.path):
-                tables.put_problems(db, row.id, [Problem(UNREADABLE, 0, "unreadable", why)])
+            is_lost = row.path not in left if lost is None else row.path in lost
+            if is_lost and not os.path.lexists(row.path):
+                tables.put_problems(db, row.id, [Problem(UNREADABLE, 0, "unreadable", LOST)])
 
     def _has_all(self, db: sqlite3.Connection, gone: Sequence[LedgerRow]) -> bool:
         """Tell whether the journal has each ledger that is gone, with as many ids as count of it."""
@@ -458,6 +485,16 @@ class Kept:
             kept[record["row"][2]] = len(record["seen"])
         count = "SELECT count(*) FROM seen WHERE ledger = ?"
         return all(kept.get(row.uid) == db.execute(count, (row.id,)).fetchone()[0] for row in gone)
+
+
+def _moved(db: sqlite3.Connection) -> list[LedgerRow]:
+    """Return rows, with names of their own, for ledgers that are not there and of which nothing is lost."""
+    settled = "gone IS NULL AND offset = 0 AND id NOT IN (SELECT ledger FROM problems)"
+    rows = [row for row in tables.ledgers(db, settled) if not os.path.lexists(row.path)]
+    return [row._replace(gone=GONE, uid=uid()) for row in rows]
+
+
+LOST: Final = "is not there, and what was counted of it is lost"
 
 
 class NotKept(StorageUnavailable):

@@ -25,7 +25,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -43,7 +43,7 @@ from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .intake import NotKept, read_counted, recognised
+from .intake import Kept, NotKept, read_counted, recognised
 from .journal import opened
 from .presence import presence_in
 from .queries import Gone, Span
@@ -541,6 +541,9 @@ class Store:
         except DatabaseDamaged as fault:
             _log().warning("the sums are read anew from the ledgers: %s", fault)
             self._forget()
+            if (left := self._file.left_unsealed()) is not None:
+                with closing(left):
+                    Kept(self.storage).save(left)
             self._file.replace(None)
             result = action(self._file)
         self._leave_memory()

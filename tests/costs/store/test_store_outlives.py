@@ -640,6 +640,8 @@ def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
         assert store.groups((), Query()) == []
         [problem] = store.problems()
         assert (problem.path, "what was counted of it is lost" in problem.why) == (ledger, True)
+        assert [path for path, _ in store.rebuild().unread] == [ledger]
+        assert store.problems() == [problem]
         ledger.parent.mkdir()
         append(ledger, encode(a_call(5)), 1.0)  # it was put back
         assert (store.groups((), Query())[0].totals.calls, store.problems()) == (1, [])
@@ -665,3 +667,49 @@ def test_a_storage_that_was_deleted_does_not_come_back_as_its_process_ends(
     subprocess.run(arguments, check=True)
     assert not storage.exists()
     assert (job / "cost_ledger.jsonl").exists()
+
+
+def test_a_rebuild_tells_moved_ledgers_from_lost_ones(history: History) -> None:
+    """What was renamed counts elsewhere: it is not lost, also where the journal of gone ledgers was."""
+    store = history.open()
+    ledger = history.job("old name")
+    store.note(ledger)
+    history.log(store, ledger, a_call(10))
+    assert month(store) == 10
+    ledger.parent.rename(ledger.parent.with_name("new name"))
+    store.add([history.root / "jobs" / "new name" / ledger.name])
+    assert month(store) == 10
+    (history.storage.root / "kept.journal").unlink(missing_ok=True)
+    assert month(store) == 10
+    assert store.rebuild().unread == ()
+    assert month(store) == 10
+    lose_sums(history)
+    again = history.open()
+    assert (month(again), again.problems()) == (10, [])
+
+
+@pytest.mark.parametrize("seal", ["lost", "torn", "changed"])
+def test_a_ledger_that_goes_together_with_the_seal(history: History, seal: str) -> None:
+    """A writer killed as it writes back leaves no seal; a seal that tells of a change is believed."""
+    store = history.open()
+    ledger = history.job("job")
+    store.note(ledger)
+    history.log(store, ledger, a_call(10))
+    assert month(store) == 10
+    store.close()
+    shutil.rmtree(ledger.parent)
+    path = history.storage.root / "sums.db-seal"
+    if seal == "lost":
+        path.unlink()
+    elif seal == "torn":
+        path.write_bytes(path.read_bytes()[:20])
+    else:
+        os.utime(history.storage.root / "sums.db", ns=(1, 1))
+    again = history.open()
+    if seal == "changed":
+        assert month(again) == 0
+        [problem] = again.problems()
+        assert "what was counted of it is lost" in problem.why
+    else:
+        assert month(again) == month(history.open()) == 10
+        assert again.problems() == []
