@@ -11,7 +11,7 @@ storage was damaged, the product may refuse to say, but not say too little: then
 At the end of each history a ledger *and* one file of the storage are lost between two looks, which may
 cost money from sight: then the month must be right, or be refused, or say that it is incomplete.
 
-    python scripts/faults/lifecycle.py [--steps 5000] [--seconds 0] [--seed 1] [--only clear,log] [--verbose]
+    python scripts/faults/lifecycle.py [--steps 5000] [--seconds 0] [--seed 1] [--only clear,log]
 """
 
 from __future__ import annotations
@@ -404,7 +404,8 @@ class History:
                 self.done.append(f"{kind} {job}")
                 self.meanwhile(step, job)
             self.look()
-        self.beyond_the_promise()
+        if "lose_file" in kinds:
+            self.beyond_the_promise()
 
     def meanwhile(self, step: Callable[[str], None], job: str) -> None:
         """Take a step while others write to other jobs."""
@@ -440,6 +441,9 @@ STEPS = {
     "take_back": 1, "kill": 1, "kill_all": 1,
 }  # fmt: skip
 """Each step, and how often it comes beside the others."""
+
+ON_THE_STORAGE = {"lose_file", "damage_file", "later_version"}
+"""Steps that take away or change files of the storage."""
 
 QUIETLY = {"kill", "kill_all", "damage_file", "later_version", "rename", "copy", "restore", "replace"}
 """Steps that change other jobs than the one that is named, or processes."""

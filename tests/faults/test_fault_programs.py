@@ -53,6 +53,8 @@ from scripts.faults import (
 ELSEWHERE = (gate_storm, sessions)
 """Programs that run in the tests of what they try."""
 
+STORAGE_INTACT = ",".join(step for step in lifecycle.STEPS if step not in lifecycle.ON_THE_STORAGE)
+
 SHORT: dict[str, tuple[ModuleType, str]] = {
     "kill storm": (kill_storm, "--kills 40"),
     "truncation": (damage, "truncation --records 1"),
@@ -63,7 +65,8 @@ SHORT: dict[str, tuple[ModuleType, str]] = {
     "disk full": (disk_full, "--entries 150"),
     "stopped holder": (stopped_holder, "--calls 1 --only everything"),
     "new jobs": (new_jobs, "--rounds 1 --processes 20"),
-    "lifecycle": (lifecycle, "--steps 120"),
+    "lifecycle": (lifecycle, f"--steps 120 --only {STORAGE_INTACT}"),
+    "lost storage": (lifecycle, "--steps 120"),
     "signals": (signals, "--interrupts 300 --rounds 2"),
     "cancellation": (cancellation, "--rounds 60"),
     "power cut": (power_cut, "--states 24"),
@@ -72,7 +75,7 @@ SHORT: dict[str, tuple[ModuleType, str]] = {
     "store fuzz": (store_fuzz, "--files 15"),
     "store clock": (store_clock, "--months 1"),
 }
-AWAITED = {"lifecycle", "new jobs", "store model"}
+AWAITED = {"lost storage", "new jobs", "store model"}
 """What still finds faults, or measures time on machines that are busy."""
 
 LONG: dict[str, tuple[ModuleType, str]] = {
@@ -86,7 +89,8 @@ LONG: dict[str, tuple[ModuleType, str]] = {
     "stopped holder": (stopped_holder, "--calls 20"),
     "mutation check": (mutation_check, ""),
     "new jobs": (new_jobs, ""),
-    "lifecycle": (lifecycle, ""),
+    "lifecycle": (lifecycle, f"--only {STORAGE_INTACT}"),
+    "lost storage": (lifecycle, ""),
     "signals": (signals, ""),
     "cancellation": (cancellation, ""),
     "power cut": (power_cut, ""),

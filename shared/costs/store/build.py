@@ -140,7 +140,7 @@ def rebuild(
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
             # What changed or went away meanwhile is seen here, and kept.
             with suppress(StorageUnavailable, UnsafePath):
-                catch_up.bring_up(present, None)
+                catch_up.bring_up(present, None, everything=True)
                 _carry_over(present, sums)
         finally:
             sums.close()

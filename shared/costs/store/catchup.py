@@ -203,6 +203,7 @@ class CatchUp:
         *,
         also: bytes | None = None,
         turn: bool = True,
+        everything: bool = False,
         wait_s: float = WAIT_S,
     ) -> int:
         """Read what was appended to any ledger; return how many are left when the time is over.
@@ -212,6 +213,7 @@ class CatchUp:
             end: an instant of ``time.monotonic``; ``None`` for reading to the end.
             also: a ledger to look at whoever writes to it.
             turn: whether ledgers to which nobody writes have their turn too.
+            everything: whether all of those are looked at, however long it takes.
             wait_s: how long each transaction waits for another process's.
 
         Raises:
@@ -220,6 +222,8 @@ class CatchUp:
         """
         dead = self._dead(sums)
         left = sums.read(lambda db: self._to_read(db, also, turn=turn))
+        if everything:
+            left += sums.read(_changed_ledgers)
         if left:
             while left := sums.write(lambda db, left=left: self._step(db, left), wait_s):  # type: ignore[misc]
                 if end is not None and time.monotonic() > end:
@@ -332,6 +336,10 @@ def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:
             [(number, writer) for number in synced for writer in dead],
         )
         db.execute("UPDATE meta SET version = version + 1")
+
+
+def _changed_ledgers(db: sqlite3.Connection) -> list[bytes]:
+    return [row.path for row in tables.ledgers(db, "gone IS NULL") if _changed(row)]
 
 
 def _changed(row: LedgerRow) -> bool:

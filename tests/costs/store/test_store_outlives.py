@@ -21,7 +21,7 @@ from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
-from shared.costs.store import tables
+from shared.costs.store import catchup, tables
 from shared.costs.store.database import Database
 from shared.costs.store.journal import Journal
 from shared.costs.store.store import Store
@@ -713,3 +713,20 @@ def test_a_ledger_that_goes_together_with_the_seal(history: History, seal: str) 
     else:
         assert month(again) == month(history.open()) == 10
         assert again.problems() == []
+
+
+def test_a_rebuild_keeps_what_was_replaced_unseen(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ledgers to which nobody writes are looked at in turns: a rebuild looks at all of them first."""
+    store = history.open()
+    ledgers = [history.job(f"job-{number}") for number in range(5)]
+    for ledger in ledgers:
+        history.append(ledger, a_call(10))
+    store.add(ledgers)
+    assert month(store) == 50
+    monkeypatch.setattr(catchup, "AT_ONCE", 1)
+    monkeypatch.setattr(catchup, "TURN_S", -1.0)
+    for ledger in ledgers:
+        ledger.unlink()
+        history.append(ledger, a_call(100))
+    store.rebuild()
+    assert month(store) == month(history.open()) == 550
