@@ -32,7 +32,7 @@ VIEWS = {
 def prepared(root: Path, entries: int, jobs: int) -> History:
     """Write a history and build its index."""
     history = kept(root, entries, jobs)
-    if history.storage.index_path.exists():
+    if (history.storage.root / "sums.db").exists():
         return history
     with Store.of(history.storage) as index:
         index.rebuild(

@@ -98,7 +98,7 @@ def main() -> None:
             "rebuild": lambda: rebuild(history),
         }
         found = timed(subjects, given.rounds)
-        size = history.storage.index_path.stat().st_size
+        size = sum(path.stat().st_size for path in history.storage.root.glob("sums.db*"))
     peer = min((found[name] for name in subjects if name.startswith("DuckDB")), key=lambda took: took.clock)
     table = []
     for name, took in found.items():
@@ -112,8 +112,8 @@ def main() -> None:
         "P10: size",
         [
             Row("an entry of the history", f"{line:.0f} bytes", "", "450 bytes", line <= 450),
-            Row("the index", f"{size / 1e6:.1f} MB", f"{share:.1%} of its ledgers", "15 %", share <= 0.15),
-            Row("the index, for each entry", f"{size / history.entries:.1f} bytes"),
+            Row("the sums", f"{size / 1e6:.1f} MB", f"{share:.1%} of its ledgers", "15 %", share <= 0.15),
+            Row("the sums, for each entry", f"{size / history.entries:.1f} bytes"),
         ],
     )
 

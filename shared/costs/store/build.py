@@ -131,16 +131,20 @@ def rebuild(
         catch_up = CatchUp(storage, known, presence)
         try:
             lost: Set[bytes] | None = None  # where nobody knows, it is found out
+            is_begun = False
             with suppress(StorageUnavailable, UnsafePath):
-                present.read(known.note_again)
-                lost = present.read(_lost)
+                is_begun = present.read(tables.is_begun)
+                if is_begun:
+                    present.read(known.note_again)
+                    lost = present.read(_lost)
             sums.write(partial(catch_up.begin, lost=lost))
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
             # What changed or went away meanwhile is seen here, and kept.
             with suppress(StorageUnavailable, UnsafePath):
-                catch_up.bring_up(present, None, everything=True)
+                if is_begun:
+                    catch_up.bring_up(present, None, everything=True)
                 _carry_over(present, sums)
         finally:
             sums.close()

@@ -247,8 +247,7 @@ class CatchUp:
         return self._unread(db, also, turn=turn)
 
     def _has_news(self, db: sqlite3.Connection) -> bool:
-        begun = db.execute("SELECT is_begun FROM meta").fetchone()[0]
-        return not begun or self._known.has_news(db) or self._kept.has_news(db)
+        return not tables.is_begun(db) or self._known.has_news(db) or self._kept.has_news(db)
 
     def _unread(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
         rows = tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
@@ -304,7 +303,7 @@ class CatchUp:
         ``lost`` are the ledgers that the older sums knew to be lost, where those can be asked.
         """
         self._kept.learn(db)
-        is_new = not db.execute("SELECT is_begun FROM meta").fetchone()[0]
+        is_new = not tables.is_begun(db)
         if is_new:
             if self._storage.index_path.exists() or self._storage.state_path.exists():
                 from .upgrade import bring_over

@@ -454,7 +454,8 @@ class Store:
         from .build import rebuild  # what it needs takes long to import
 
         self._forget()
-        self._use(self._bring_up)
+        if self._use(lambda sums: sums.read(tables.is_begun)):
+            self._use(self._bring_up)
         return rebuild(self._file, self.storage, self._known, self.presence, progress)
 
     def rebuild_ledger(self, ledger: Path) -> None:

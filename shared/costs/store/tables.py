@@ -250,6 +250,11 @@ _FIND_DIM: Final = f"SELECT id FROM dims WHERE {' AND '.join(f'{name} = ?' for n
 _PUT_DIM: Final = f"INSERT INTO dims ({', '.join(DIM_COLUMNS)}) VALUES ({', '.join('?' * len(DIM_COLUMNS))})"
 
 
+def is_begun(db: sqlite3.Connection) -> bool:
+    """Tell whether these sums have learnt what was noted and kept: else they know nothing."""
+    return bool(db.execute("SELECT is_begun FROM meta").fetchone()[0])
+
+
 def ledgers(db: sqlite3.Connection, where: str, *values: object) -> list[LedgerRow]:
     """Return rows of ledgers by a condition of ours."""
     return [LedgerRow(*row) for row in db.execute(f"{_LEDGER} WHERE {where}", values)]
