@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 from ..captured import Captured, usage_of
@@ -41,6 +41,23 @@ def media_call(
         incomplete=fault if known else f"the answer does not state what is billed: {advice}",
         **more,  # type: ignore[arg-type]  # names and types are those of Captured
     )
+
+
+class Kinds:
+    """The answers of a service of several kinds: how each is told from the others, and how it is read."""
+
+    def __init__(
+        self, *kinds: tuple[Callable[[Fields], bool], Callable[[Fields], Iterable[Captured]]]
+    ) -> None:
+        self._kinds = kinds
+
+    def recognises(self, fields: Fields) -> bool:
+        """Tell whether an answer is one of these."""
+        return any(is_such(fields) for is_such, _ in self._kinds)
+
+    def read(self, fields: Fields) -> Iterable[Captured]:
+        """Return the calls of an answer that is recognised."""
+        return next(read(fields) for is_such, read in self._kinds if is_such(fields))
 
 
 def never_a_chunk(_: Fields) -> bool:

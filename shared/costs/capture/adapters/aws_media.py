@@ -9,13 +9,13 @@ Source: https://docs.aws.amazon.com/ (API references of the four) and the servic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk
+from ._media import Kinds, NoStream, media_call, never_a_chunk
 
 
 def _is_textract(fields: Fields) -> bool:
@@ -89,7 +89,7 @@ def _request_id(fields: Fields) -> str | None:
     return fields.part("ResponseMetadata").text("RequestId")
 
 
-_KINDS: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Iterable[Captured]]], ...]] = (
+_KINDS: Final = Kinds(
     (_is_textract, _textract),
     (lambda fields: fields.has("RequestCharacters"), _polly),
     (lambda fields: fields.part("TranscriptionJob").has("TranscriptionJobName"), _transcribe),
@@ -98,11 +98,7 @@ _KINDS: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Iterable[
 
 
 def _recognises(fields: Fields) -> bool:
-    return isinstance(fields.raw, dict) and any(is_such(fields) for is_such, _ in _KINDS)
-
-
-def _read(fields: Fields) -> Iterable[Captured]:
-    return next(read(fields) for is_such, read in _KINDS if is_such(fields))
+    return isinstance(fields.raw, dict) and _KINDS.recognises(fields)
 
 
 ADAPTER = Adapter(
@@ -110,7 +106,7 @@ ADAPTER = Adapter(
     knows="AWS (Textract, Polly, Transcribe, Translate)",
     packages=frozenset(),
     recognises=_recognises,
-    read=_read,
+    read=_KINDS.read,
     recognises_chunk=never_a_chunk,
     follow=lambda: NoStream("aws"),
 )

@@ -10,13 +10,12 @@ Sources: https://learn.microsoft.com/azure/ai-services/ and the types of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk
+from ._media import Kinds, NoStream, media_call, never_a_chunk
 
 _TICKS: Final = 10_000_000
 """Ticks of a second."""
@@ -26,24 +25,26 @@ def _is_recognition(fields: Fields) -> bool:
     return fields.has("result_id", "duration", "offset")
 
 
-def _recognition(fields: Fields) -> Captured:
-    return media_call(
-        "azure-speech",
-        "stt",
-        "transcription",
-        {"audio_seconds": fields.count("duration") / _TICKS},
-        "give audio_seconds to log_usage",
-        request_id=fields.text("result_id"),
-    )
+def _recognition(fields: Fields) -> list[Captured]:
+    return [
+        media_call(
+            "azure-speech",
+            "stt",
+            "transcription",
+            {"audio_seconds": fields.count("duration") / _TICKS},
+            "give audio_seconds to log_usage",
+            request_id=fields.text("result_id"),
+        )
+    ]
 
 
 def _is_synthesis(fields: Fields) -> bool:
     return fields.has("result_id") and fields.get("audio_duration") is not None
 
 
-def _synthesis(fields: Fields) -> Captured:
+def _synthesis(fields: Fields) -> list[Captured]:
     advice = "give the characters of the text to log_usage"
-    return media_call("azure-speech", "neural", "speech", {}, advice, request_id=fields.text("result_id"))
+    return [media_call("azure-speech", "neural", "speech", {}, advice, request_id=fields.text("result_id"))]
 
 
 def _texts(fields: Fields) -> list[Fields]:
@@ -56,23 +57,23 @@ def _is_translation(fields: Fields) -> bool:
     return any(made.get("source_characters") is not None for made in _texts(fields))
 
 
-def _translation(fields: Fields) -> Captured:
+def _translation(fields: Fields) -> list[Captured]:
     characters = sum(made.count("source_characters") for made in _texts(fields))
     advice = "give characters to log_usage"
-    return media_call("azure-translator", "standard", "translation", {"characters": characters}, advice)
+    return [media_call("azure-translator", "standard", "translation", {"characters": characters}, advice)]
 
 
 def _is_document(fields: Fields) -> bool:
     return fields.has("api_version", "model_id", "pages")
 
 
-def _document(fields: Fields) -> Captured:
+def _document(fields: Fields) -> list[Captured]:
     pages = len(fields.parts("pages"))
     model = fields.text("model_id") or ""
-    return media_call("azure-documents", model, "ocr", {"pages": pages}, "give pages to log_usage")
+    return [media_call("azure-documents", model, "ocr", {"pages": pages}, "give pages to log_usage")]
 
 
-_KINDS: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Captured]], ...]] = (
+_KINDS: Final = Kinds(
     (_is_translation, _translation),
     (_is_recognition, _recognition),
     (_is_synthesis, _synthesis),
@@ -80,20 +81,12 @@ _KINDS: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Captured]
 )
 
 
-def _recognises(fields: Fields) -> bool:
-    return any(is_such(fields) for is_such, _ in _KINDS)
-
-
-def _read(fields: Fields) -> Iterable[Captured]:
-    return [next(read(fields) for is_such, read in _KINDS if is_such(fields))]
-
-
 ADAPTER = Adapter(
     name="Azure",
     knows="Azure (speech, translated texts, Document Intelligence)",
     packages=frozenset({"azure"}),
-    recognises=_recognises,
-    read=_read,
+    recognises=_KINDS.recognises,
+    read=_KINDS.read,
     recognises_chunk=never_a_chunk,
     follow=lambda: NoStream("azure-speech"),
 )

@@ -9,13 +9,12 @@ and the types of ``google-cloud-speech`` 2.41, ``-translate`` 3.28 and ``-docume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk, seconds_of
+from ._media import Kinds, NoStream, media_call, never_a_chunk, seconds_of
 
 
 def _is_speech(fields: Fields) -> bool:
@@ -23,20 +22,22 @@ def _is_speech(fields: Fields) -> bool:
     return stated or fields.part("metadata").get("total_billed_duration") is not None
 
 
-def _speech(fields: Fields) -> Captured:
+def _speech(fields: Fields) -> list[Captured]:
     """Version 1 and batches state it on top (a batch the sum of its files), version 2 in the metadata."""
     metadata = fields.part("metadata")
     billed = fields.get("total_billed_time", "total_billed_duration")
     billed = metadata.get("total_billed_duration") if billed is None else billed
     known = metadata.text("request_id") or fields.get("request_id")
-    return media_call(
-        "google-speech",
-        "",
-        "transcription",
-        {"audio_seconds": seconds_of(billed)},
-        "give audio_seconds to log_usage",
-        request_id=str(known) if known else None,  # version 1 has a number, 0 for none
-    )
+    return [
+        media_call(
+            "google-speech",
+            "",
+            "transcription",
+            {"audio_seconds": seconds_of(billed)},
+            "give audio_seconds to log_usage",
+            request_id=str(known) if known else None,  # version 1 has a number, 0 for none
+        )
+    ]
 
 
 def _is_translation(fields: Fields) -> bool:
@@ -50,14 +51,14 @@ def _is_translated_text(fields: Fields) -> bool:
     )
 
 
-def _translation(fields: Fields) -> Captured:
+def _translation(fields: Fields) -> list[Captured]:
     characters = _whole(fields, "total_billable_characters") or _whole(fields, "translated_characters")
     first = next(iter(_listed(fields, "translations")), Fields(None))
     counts = {"pages": _whole(fields, "total_billable_pages"), "characters": characters}
     model = (first.text("model") or "").partition("/models/")[2]
-    return media_call(
-        "google-translate", model or "nmt", "translation", counts, "give characters to log_usage"
-    )
+    return [
+        media_call("google-translate", model or "nmt", "translation", counts, "give characters to log_usage")
+    ]
 
 
 def _whole(fields: Fields, name: str) -> int:
@@ -72,9 +73,9 @@ def _is_document(fields: Fields) -> bool:
     return any(page.has("page_number") for page in fields.part("document").parts("pages")[:1])
 
 
-def _document(fields: Fields) -> Captured:
+def _document(fields: Fields) -> list[Captured]:
     pages = len(_listed(fields.part("document"), "pages"))
-    return media_call("google-documentai", "", "ocr", {"pages": pages}, "give pages to log_usage")
+    return [media_call("google-documentai", "", "ocr", {"pages": pages}, "give pages to log_usage")]
 
 
 def _listed(fields: Fields, name: str) -> list[Fields]:
@@ -83,27 +84,19 @@ def _listed(fields: Fields, name: str) -> list[Fields]:
     return [Fields(item) for item in value] if hasattr(value, "__iter__") else []
 
 
-_KINDS: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Captured]], ...]] = (
+_KINDS: Final = Kinds(
     (_is_speech, _speech),
     (_is_translation, _translation),
     (_is_document, _document),
 )
 
 
-def _recognises(fields: Fields) -> bool:
-    return any(is_such(fields) for is_such, _ in _KINDS)
-
-
-def _read(fields: Fields) -> Iterable[Captured]:
-    return [next(read(fields) for is_such, read in _KINDS if is_such(fields))]
-
-
 ADAPTER = Adapter(
     name="Google Cloud",
     knows="Google Cloud (speech, batch translation, Document AI)",
     packages=frozenset({"google.cloud"}),
-    recognises=_recognises,
-    read=_read,
+    recognises=_KINDS.recognises,
+    read=_KINDS.read,
     recognises_chunk=never_a_chunk,
     follow=lambda: NoStream("google-speech"),
 )
