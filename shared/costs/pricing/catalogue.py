@@ -116,14 +116,9 @@ class Catalogue:
         ``region`` is where the call ran, where that is known: ``us``, ``eu-west-1``, ``global``.
         A charge of which a unit has no price is partial: the unit is in its ``missing``.
         """
-        known = self._known.get((service, model, tier, region))
-        quote: Quote | Unpriced
-        if known is not None and known.since <= at < known.until:
-            quote = known.quote
-        else:
-            quote = self.quote(service, model, at, tier, region)
-            if isinstance(quote, Unpriced):
-                return quote
+        quote = self.quote(service, model, at, tier, region)
+        if isinstance(quote, Unpriced):
+            return quote
         amounts = arithmetic.amounts(quote.price, usage)
         if isinstance(amounts, arithmetic.Shortfall):
             return self._unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
@@ -144,14 +139,9 @@ class Catalogue:
         Every token counts at the highest rate that can apply to it, and where the price depends on
         the time of day, the dearest time counts. Units without a price are in ``missing``.
         """
-        known = self._known.get((service, model, tier, region))
-        quote: Quote | Unpriced
-        if known is not None and known.since <= at < known.until:
-            quote = known.quote
-        else:
-            quote = self.quote(service, model, at, tier, region)
-            if isinstance(quote, Unpriced):
-                return quote
+        quote = self.quote(service, model, at, tier, region)
+        if isinstance(quote, Unpriced):
+            return quote
         charges: list[Charge] = []
         for price in self._prices_of_the_week(service, model, at, tier, region) or (quote.price,):
             most = arithmetic.at_most(price, usage.tokens_input)
@@ -165,6 +155,9 @@ class Catalogue:
         self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
     ) -> Quote | Unpriced:
         """Return the price that holds for a model, with its source, or why there is none."""
+        known = self._known.get((service, model, tier, region))
+        if known is not None and known.since <= at < known.until:
+            return known.quote
         wanted, where, fault = normal_tier(tier), normal_region(region), ""
         asked: list[Offer] = []
         for offer in self.offers(service, model):
