@@ -66,14 +66,15 @@ def recognised(row: LedgerRow, file: SecureFile) -> bool:
     return size_of(file) >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
 
 
-def _is_as_read(row: LedgerRow) -> bool:
+def _is_as_read(row: LedgerRow) -> bool | None:
+    """Tell whether what was read of a ledger is still there; ``None`` where it cannot be opened now."""
     try:
         with opened(row.path) as file:
             return recognised(row, file)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True  # it cannot be read now: it is looked at again
+        return None
 
 
 class Intake:
@@ -349,7 +350,7 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
     for ledger, count in Counter(number for _, number, _ in owners).items():
         [owner] = tables.ledgers(db, "id = ?", ledger)
         is_gone = owner.gone is not None
-        if not is_gone and not _is_there(owner):
+        if not is_gone and not _is_as_read(owner):
             is_gone = bool(retire(db, owner, REPLACED))
         [whole] = db.execute("SELECT count(*) FROM seen WHERE ledger = ?", (ledger,)).fetchone()
         if is_gone and whole == count:
@@ -368,12 +369,6 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
             off = Fold()
             off.add(line)
             tables.put_fold(db, row.id, off.negated())
-
-
-def _is_there(row: LedgerRow) -> bool:
-    with suppress(OSError), opened(row.path) as file:
-        return recognised(row, file)
-    return False
 
 
 def _owners(db: sqlite3.Connection, ids: Sequence[Id]) -> list[tuple[Id, int, int]]:
@@ -409,7 +404,7 @@ class Kept:
             NotKept: it cannot be written.
 
         """
-        rows = [row for row in tables.ledgers(db, "gone IS NULL AND offset > 0") if not _is_as_read(row)]
+        rows = [row for row in tables.ledgers(db, "gone IS NULL AND offset > 0") if _is_as_read(row) is False]
         self._append(_record(db, row._replace(gone=GONE)) for row in rows)
 
     def _append(self, records: Iterable[bytes]) -> None:
