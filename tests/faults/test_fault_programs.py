@@ -55,50 +55,32 @@ ELSEWHERE = (gate_storm, sessions)
 
 STORAGE_INTACT = ",".join(step for step in lifecycle.STEPS if step not in lifecycle.ON_THE_STORAGE)
 
-SHORT: dict[str, tuple[ModuleType, str]] = {
-    "kill storm": (kill_storm, "--kills 40"),
-    "truncation": (damage, "truncation --records 1"),
-    "bit flips": (damage, "flips --records 2"),
-    "mutations": (damage, "mutations --cases 3000"),
-    "lock hygiene": (lock_hygiene, "--holds 1600"),
-    "system calls": (syscall_faults, "--cases 60"),
-    "disk full": (disk_full, "--entries 150"),
-    "stopped holder": (stopped_holder, "--calls 1 --only everything"),
-    "new jobs": (new_jobs, "--rounds 1 --processes 20"),
-    "lifecycle": (lifecycle, f"--steps 120 --only {STORAGE_INTACT}"),
-    "lost storage": (lifecycle, "--steps 120"),
-    "signals": (signals, "--interrupts 300 --rounds 2"),
-    "cancellation": (cancellation, "--rounds 60"),
-    "power cut": (power_cut, "--states 24"),
-    "store model": (store_model, "--sequences 6 --steps 12 --raw"),
-    "store kills": (store_kills, "--kills 15"),
-    "store fuzz": (store_fuzz, "--files 15"),
-    "store clock": (store_clock, "--months 1"),
+PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
+    "kill storm": (kill_storm, "--kills 40", ""),
+    "truncation": (damage, "truncation --records 1", "truncation"),
+    "bit flips": (damage, "flips --records 2", "flips"),
+    "mutations": (damage, "mutations --cases 3000", "mutations"),
+    "lock hygiene": (lock_hygiene, "--holds 1600", ""),
+    "system calls": (syscall_faults, "--cases 60", ""),
+    "disk full": (disk_full, "--entries 150", "--entries 5000"),
+    "stopped holder": (stopped_holder, "--calls 1 --only everything", "--calls 20"),
+    "mutation check": (mutation_check, None, ""),
+    "new jobs": (new_jobs, "--rounds 1 --processes 20", ""),
+    "lifecycle": (lifecycle, f"--steps 120 --only {STORAGE_INTACT}", f"--only {STORAGE_INTACT}"),
+    "lost storage": (lifecycle, "--steps 120", ""),
+    "signals": (signals, "--interrupts 300 --rounds 2", ""),
+    "cancellation": (cancellation, "--rounds 60", ""),
+    "power cut": (power_cut, "--states 24", ""),
+    "store model": (store_model, "--sequences 6 --steps 12 --raw", ""),
+    "store kills": (store_kills, "--kills 15", ""),
+    "store fuzz": (store_fuzz, "--files 15", ""),
+    "store clock": (store_clock, "--months 1", ""),
 }
+"""Each with what it is given in the suite, where it runs there, and at its full length."""
+
 AWAITED = {"lost storage", "new jobs", "store model"}
 """What still finds faults, or measures time on machines that are busy."""
 
-LONG: dict[str, tuple[ModuleType, str]] = {
-    "kill storm": (kill_storm, ""),
-    "truncation": (damage, "truncation"),
-    "bit flips": (damage, "flips"),
-    "mutations": (damage, "mutations"),
-    "lock hygiene": (lock_hygiene, ""),
-    "system calls": (syscall_faults, ""),
-    "disk full": (disk_full, "--entries 5000"),
-    "stopped holder": (stopped_holder, "--calls 20"),
-    "mutation check": (mutation_check, ""),
-    "new jobs": (new_jobs, ""),
-    "lifecycle": (lifecycle, f"--only {STORAGE_INTACT}"),
-    "lost storage": (lifecycle, ""),
-    "signals": (signals, ""),
-    "cancellation": (cancellation, ""),
-    "power cut": (power_cut, ""),
-    "store model": (store_model, ""),
-    "store kills": (store_kills, ""),
-    "store fuzz": (store_fuzz, ""),
-    "store clock": (store_clock, ""),
-}
 BENCHMARKS = (
     p13_gate,
     p14_p15_reports,
@@ -131,15 +113,18 @@ def awaiting(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=mark if name in AWAITED else ()) for name in names]
 
 
-@pytest.mark.parametrize("name", awaiting(SHORT))
+@pytest.mark.parametrize("name", awaiting(name for name, (_, short, _) in PROGRAMS.items() if short))
 def test_it_holds(name: str) -> None:
-    assert "held: " in run(*SHORT[name])
+    program, short, _ = PROGRAMS[name]
+    assert short is not None
+    assert "held: " in run(program, short)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", awaiting(LONG))
+@pytest.mark.parametrize("name", awaiting(PROGRAMS))
 def test_it_holds_at_full_length(name: str) -> None:
-    assert "held: " in run(*LONG[name])
+    program, _, full = PROGRAMS[name]
+    assert "held: " in run(program, full)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace records the system calls")
@@ -152,7 +137,7 @@ def test_a_power_cut_without_syncs_loses_something() -> None:
 
 def test_each_program_is_run_by_a_test() -> None:
     """Types are checked of what a test imports, and of nothing else in these two packages."""
-    named = {*ELSEWHERE, *BENCHMARKS, *(module for module, _ in {**SHORT, **LONG}.values())}
+    named = {*ELSEWHERE, *BENCHMARKS, *(module for module, _, _ in PROGRAMS.values())}
     assert programs(scripts.faults) | programs(scripts.bench) <= {module.__name__ for module in named}
 
 
