@@ -52,11 +52,6 @@ class Journal:
         if made:
             platform.sync_directory(self.path.parent)
 
-    def sync(self) -> None:
-        """Bring what other processes appended to the disk."""
-        with opened(self.path, append=True) as file:
-            platform.sync(file.fileno())
-
     def read(self) -> list[bytes]:
         """Return the records since the last read; all again when the file was replaced or cut.
 
