@@ -195,6 +195,8 @@ class CatchUp:
         self._intake = Intake(self._kept)
         self._turn: int | None = None
         """Which ledger was looked at last in its turn, where the time did not last for all."""
+        self.turn_s = 0.0
+        """How long the look at those to which nobody writes took, in seconds."""
 
     def bring_up(
         self,
@@ -225,7 +227,7 @@ class CatchUp:
         if everything:
             left += sums.read(_changed_ledgers)
         if left:
-            while left := sums.write(lambda db, left=left: self._step(db, left), wait_s):  # type: ignore[misc]
+            while left := sums.write(lambda db, left=left: self._step(db, left, turn=turn), wait_s):  # type: ignore[misc]
                 if end is not None and time.monotonic() > end:
                     return len(left)
         elif self._turn is not None:
@@ -258,7 +260,7 @@ class CatchUp:
 
     def _in_turn(self, db: sqlite3.Connection) -> list[bytes]:
         """Look at ledgers to which nobody writes, for some milliseconds, from where the last look came to."""
-        until, found, self._turn = time.monotonic() + TURN_S, list[bytes](), None
+        began, found, self._turn = time.monotonic(), list[bytes](), None
         [turn] = db.execute("SELECT turn FROM meta").fetchone()
         settled = f"gone IS NULL AND NOT {tables.MAY_CHANGE}"
         for where in (
@@ -268,19 +270,20 @@ class CatchUp:
             for number, row in enumerate(tables.ledgers(db, where, turn), 1):
                 if _changed(row):
                     found.append(row.path)
-                if number == AT_ONCE or time.monotonic() > until:
+                self.turn_s = time.monotonic() - began
+                if number == AT_ONCE or self.turn_s > TURN_S:
                     self._turn = row.id
                     return found
         return found
 
     # --- reading
 
-    def _step(self, db: sqlite3.Connection, left: Sequence[bytes]) -> list[bytes]:
+    def _step(self, db: sqlite3.Connection, left: Sequence[bytes], *, turn: bool) -> list[bytes]:
         """Take in some ledgers in one transaction; return those that are left."""
         todo = list(left)
         if b"" in todo or self._has_news(db):
             self.begin(db)
-            todo = self._unread(db, None, turn=False) + [each for each in todo if each]
+            todo = self._unread(db, None, turn=turn) + [each for each in todo if each]
         until, is_over = time.monotonic() + STEP_S, False
         while todo and not is_over:  # once at least, however long it took to come here
             if not self._intake.look(db, todo[0]):

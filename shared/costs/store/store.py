@@ -73,9 +73,6 @@ UNLEARNT: Final = 32
 RETRY_S: Final = 5.0
 """After how long sums that could not be used are tried again."""
 
-TURN_EVERY_S: Final = 1.0
-"""How often ledgers to which nobody writes have their turn to be looked at, in seconds."""
-
 _HOT_WAIT_S: Final = 1.0
 """How long a call waits for others that make or open the sums, within its own time."""
 
@@ -83,7 +80,7 @@ _NAP_S: Final = 0.001
 _TRIES: Final = 3
 
 LOOK_SHARE: Final = 20
-"""A look at the ends of all ledgers is believed for so many times as long as it took."""
+"""A look at ledgers is believed for so many times as long as it took."""
 
 
 class Store:
@@ -502,17 +499,17 @@ class Store:
     def _bring_up(self, sums: Database, *, also: bytes | None = None, wait_s: float = WAIT_S) -> None:
         """Read what was appended, within the time of the call if there is one."""
         now, left_s = time.monotonic(), remaining()
-        turn, self._turn_at = now >= self._turn_at, max(now, self._turn_at)
+        turn = left_s is None and now >= self._turn_at
         catch_up = CatchUp(self.storage, self._known, self.presence)
         left = catch_up.bring_up(
             sums,
             None if left_s is None else now + left_s,
             also=also,
-            turn=turn and left_s is None,
+            turn=turn,
             wait_s=wait_s,
         )
-        if turn and left_s is None:
-            self._turn_at = now + TURN_EVERY_S
+        if turn:
+            self._turn_at = now + LOOK_SHARE * catch_up.turn_s
         self._behind = f"{left} ledgers are still to be read for the first time" if left else None
 
     def _use(self, action: Callable[[Database], T]) -> T:
