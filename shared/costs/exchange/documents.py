@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from .imports import CannotRead, Foreign, Item, NotUnderstood
+from .files import document_of
+from .rows import CannotRead, Foreign, Item, NotUnderstood
 
 _OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency", "project", "workflow")
 """What a document may say once for all of its rows."""
@@ -21,8 +20,8 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
         CannotRead: the file is no JSON object with such a list.
 
     """
-    document = _document(path)
-    rows = document.get(key)
+    document = document_of(path)
+    rows = document.get(key) if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise CannotRead(f"{path}: has no list {key!r}")
     common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
@@ -45,16 +44,3 @@ def _flat(row: Mapping[str, object]) -> dict[str, object]:
         else:
             flat[name] = value
     return flat
-
-
-def _document(path: Path) -> Mapping[str, object]:
-    try:
-        # Amounts are read as they are written: a float would round some before we could.
-        found = json.loads(path.read_bytes(), parse_float=Decimal)
-    except OSError as error:
-        raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CannotRead(f"{path}: is no JSON: {error}") from None
-    if not isinstance(found, Mapping):
-        raise CannotRead(f"{path}: is no JSON object")
-    return found

@@ -8,6 +8,8 @@ used and are reported. What else is done:
 * A total alone (``total_tokens``) is split 80/20 into input and output and flagged as estimated.
 * Known forms of keys and passwords in texts are not taken over.
 * A time without a zone is taken to be in the zone given, and counted in the report.
+* A date or a month alone is the time of a sum, not of a single call.
+* A row that states its cost needs no model: it counts under ``unknown``, unless one is given for all rows.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from ..ledger.redact import clean_text
-from ..model import MAX_COUNT
+from ..ledger.redact import clean_text, redact
+from ..model import MAX_COUNT, SECONDS_FIELDS, USAGE_FIELDS
 from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
+from .files import parsed
+from .rows import SumOf
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "service": ("service", "provider", "vendor", "api_provider", "platform"),
@@ -51,7 +55,10 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "images": ("images", "image_count"),
     "pages": ("pages", "page_count"),
     "requests": ("requests", "num_requests", "num_model_requests", "request_count"),
-    "cost": ("cost_usd", "cost", "total_cost", "total_cost_usd", "cost_total", "amount_usd", "usd", "spend"),
+    "cost": (
+        *("cost_usd", "cost", "total_cost", "total_cost_usd", "cost_total", "amount_usd", "usd", "spend"),
+        *("cost_estimate_usd", "estimated_cost_usd", "estimated_cost", "cost_estimate"),
+    ),
     "cost_input": ("cost_input_usd", "input_cost", "input_cost_usd", "prompt_cost", "cost_input"),
     "cost_output": ("cost_output_usd", "output_cost", "output_cost_usd", "completion_cost", "cost_output"),
     "currency": ("currency",),
@@ -66,12 +73,22 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "attempt": ("attempt",),
     "service_tier": ("service_tier", "tier"),
     "request_id": ("request_id", "response_id"),
+    "region": ("region",),
+    "metadata": ("metadata",),
     "estimated": ("estimated", "is_estimated"),
     "row_id": ("id", "uuid", "row_id", "call_id", "entry_id", "log_id"),
 }
 """Our fields, and what other tools call them. The first name that is there and says something counts."""
 
-_KNOWN: Final = frozenset(name for names in NAMES.values() for name in names)
+_COUNTS: Final = tuple(name for name in USAGE_FIELDS if name not in SECONDS_FIELDS)
+_DURATIONS: Final = tuple(sorted(SECONDS_FIELDS))
+
+_KNOWN: Final = frozenset(
+    [*(name for names in NAMES.values() for name in names), *USAGE_FIELDS],
+)
+
+UNKNOWN: Final = "unknown"
+"""The model, and the service, of rows that state a cost and nothing that tells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,7 @@ class Defaults:
     user_id: str = "1"
     job_id: str | None = None
     service: str | None = None
+    model: str | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
 
@@ -89,8 +107,9 @@ class Understood:
     """A foreign row as a call, with what it cost where it says so.
 
     ``parts`` is the stated cost by kind (input and output apart, or ``stated`` for the whole);
-    ``None`` when the row states none. ``sums_a_day`` tells that the row has a date and no time, so that it
-    is no single request. ``unused`` are the fields that mean nothing to us.
+    ``None`` when the row states none. ``sum_of`` tells that the row has a date and no time, so that it
+    is no single request. ``unused`` are the fields that mean nothing to us; ``names_model`` is false
+    where the row states a cost and no model, ``billed`` true where that cost is a bill.
     """
 
     call: Call
@@ -101,7 +120,9 @@ class Understood:
     row_id: str | None
     zone_assumed: bool
     unused: tuple[str, ...]
-    sums_a_day: bool = False
+    sum_of: SumOf | None = None
+    names_model: bool = True
+    billed: bool = False
 
 
 def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
@@ -117,21 +138,35 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
     stated = _Stated(_by_field(values))
-    at, zone_assumed = _instant(stated.required("timestamp"), defaults.zone)
+    when = stated.required("timestamp")
+    sum_of = _sum_of(when)
+    at, zone_assumed = _instant(f"{when}-01" if sum_of == "month" else when, defaults.zone)
+    parts = _parts(stated)
+    model = stated.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
     return Understood(
-        call=_call(stated, at, defaults),
+        call=_call(stated, model, at, defaults),
         at=at,
         user_id=user_name(stated.text("user_id") or defaults.user_id),
         job_id=optional_name("job_id", stated.text("job_id")) or defaults.job_id,
-        parts=_parts(stated),
+        parts=parts,
         row_id=stated.text("row_id"),
         zone_assumed=zone_assumed,
         unused=tuple(sorted(name for name in stated.values if name not in _KNOWN)),
-        sums_a_day=_DATE.fullmatch(str(stated.get("timestamp")).strip()) is not None,
+        sum_of=sum_of,
+        names_model=model != UNKNOWN,
     )
 
 
+def _sum_of(when: object) -> SumOf | None:
+    """Return whether a time is a whole day or month, so that its row is the sum of one."""
+    text = str(when).strip()
+    if _MONTH.fullmatch(text):
+        return "month"
+    return "day" if _DATE.fullmatch(text) else None
+
+
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
+_MONTH: Final = re.compile(r"\d{4}-\d{2}")
 
 
 def field_name(theirs: str) -> str:
@@ -143,6 +178,55 @@ def field_name(theirs: str) -> str:
     ('input_tokens', 'cost_usd', 'cost', 'cost_€')
     """
     return re.sub(r"[\s_$()\[\].,:;/-]+", "_", theirs.lower()).strip("_")
+
+
+def nested(value: object) -> Mapping[str, Any]:
+    """Return an object within a row, as such or as JSON text; an empty one where there is none.
+
+    >>> nested('{"cached_tokens": 5}'), nested(None)
+    ({'cached_tokens': 5}, {})
+    """
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = parsed(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def decimal_of(value: object) -> Decimal | None:
+    """Return a number as it is written, ``None`` where nothing is.
+
+    Raises:
+        ValueError: it is no number.
+
+    >>> decimal_of("$1,234.50"), decimal_of("0E-6176"), decimal_of("")
+    (Decimal('1234.50'), Decimal('0E-6176'), None)
+    """
+    if not _says_something(value):
+        return None
+    try:
+        return _number("the amount", value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def utc_text(value: object) -> object:
+    """Return a time of a format whose times are UTC: one without a zone gets it, a date stays one.
+
+    >>> utc_text("2026-11-01 10:00:00.5"), utc_text("2026-11-01"), utc_text("2026-11-01T10:00:00Z")
+    ('2026-11-01 10:00:00.5+00:00', '2026-11-01', '2026-11-01T10:00:00Z')
+    """
+    text = str(value).strip()
+    return f"{text}+00:00" if _NAIVE.fullmatch(text) else value
+
+
+_NAIVE: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}[\d:.,]*")
+
+
+def leftover(row: Mapping[str, object], used: frozenset[str]) -> dict[str, None]:
+    """Return the names of a row that its format's reader does not use, so that the report can list them."""
+    return {name: None for name in row if name not in used and field_name(name) not in _KNOWN}
 
 
 def _by_field(values: Mapping[str, object]) -> dict[str, object]:
@@ -167,7 +251,7 @@ class _Stated:
 
     def get(self, name: str) -> object:
         """Return the first value that says something, or ``None``."""
-        for theirs in NAMES[name]:
+        for theirs in NAMES.get(name, (name,)):
             value = self.values.get(theirs)
             if _says_something(value):
                 return value
@@ -216,15 +300,16 @@ def _number(name: str, value: object) -> Decimal:
     return number
 
 
-def _call(stated: _Stated, at: datetime, defaults: Defaults) -> Call:
-    model = stated.text("model")
+def _call(stated: _Stated, model: str | None, at: datetime, defaults: Defaults) -> Call:
     if not model:
-        raise ValueError(f"says no model (looked for {', '.join(NAMES['model'])})")
+        looked_for = ", ".join(NAMES["model"])
+        raise ValueError(f"says no model (looked for {looked_for}) and no cost; give a model with --model")
     labels = {name: stated.text(name) for name in _LABELS}
     return make_call(
         _service(stated, model, defaults),
         model,
         stage=stated.text("stage"),
+        metadata=_metadata(stated),
         timestamp=at,
         attempt=stated.count("attempt") or 1,
         tags=_tags(stated.get("tags")),
@@ -234,37 +319,46 @@ def _call(stated: _Stated, at: datetime, defaults: Defaults) -> Call:
     )
 
 
-_LABELS: Final = ("operation", "description", "workflow", "project", "service_tier", "request_id")
+_LABELS: Final = ("operation", "description", "workflow", "project", "service_tier", "request_id", "region")
+
+
+def _metadata(stated: _Stated) -> dict[str, object]:
+    """Return what a row keeps beside its fields, as it may be stored; a text is read as JSON."""
+    told = stated.get("metadata")
+    if isinstance(told, str):
+        try:
+            told = parsed(told)
+        except (ValueError, RecursionError):
+            told = {"note": told}
+    if not isinstance(told, Mapping):
+        return {} if told is None else redact({"note": told})
+    return redact({str(key): float(v) if isinstance(v, Decimal) else v for key, v in told.items()})
 
 
 def _service(stated: _Stated, model: str, defaults: Defaults) -> str:
     service = stated.text("service") or defaults.service or service_in_name(model) or infer_service(model)
+    if model == UNKNOWN:
+        return service or UNKNOWN
     if not service:
         raise ValueError(f"says no service, and {model!r} does not tell it; give one with --service")
     return service
 
 
 def _counts(stated: _Stated) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        name: count for name in _COUNTS if (count := stated.count(name)) is not None and count
-    }
+    counts: dict[str, Any] = {name: count for name in _COUNTS if (count := stated.count(name))}
     beside = {ours: stated.count(theirs) or 0 for ours, theirs in _BESIDE.items()}
     if sum(beside.values()):
         counts["tokens_input"] = counts.get("tokens_input", 0) + sum(beside.values())
         counts |= beside
-    seconds = stated.number("audio_seconds") or (stated.number("audio_minutes") or Decimal(0)) * 60
-    if seconds:
-        counts["audio_seconds"] = float(seconds)
+    counts |= {name: float(seconds) for name in _DURATIONS if (seconds := stated.number(name))}
+    if "audio_seconds" not in counts and (minutes := stated.number("audio_minutes")):
+        counts["audio_seconds"] = float(minutes * 60)
     total = stated.count("tokens_total")
     if total and not counts.get("tokens_input") and not counts.get("tokens_output"):
         counts["tokens_total"] = total
     return counts
 
 
-_COUNTS: Final = (
-    *("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"),
-    *("characters", "images", "pages", "requests"),
-)
 _BESIDE: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_creation"}
 
 

@@ -9,7 +9,7 @@ from .importing import Tally
 _MANY = 20
 """How many rows that were not understood are shown to people; JSON has all that are kept."""
 
-_ZERO = "import with --zero-is-unknown to price them"
+_ZERO = "tools that know no price write that, so they are priced here; if they were free: --zero-is-free"
 
 
 def import_report(tally: Tally, source: str, *, dry_run: bool) -> Report:
@@ -67,7 +67,11 @@ def _notes(tally: Tally) -> list[Note]:
             Note(f"{tally.unpriced:,} calls have no known price: they count as unpriced.", "warning")
         )
     if tally.zero_stated:
-        found.append(Note(f"{tally.zero_stated:,} calls are stated to cost $0, but have a price: {_ZERO}."))
+        found.append(Note(f"{tally.zero_stated:,} calls are stated to cost $0 beside usage: {_ZERO}."))
+    if tally.sums:
+        found.append(Note(f"{tally.sums:,} rows are sums of a day or a month: each counts as one call."))
+    if tally.unnamed:
+        found.append(Note(f"{tally.unnamed:,} rows name no model: they count as unknown; see --model."))
     if tally.zone_assumed:
         found.append(Note(f"{tally.zone_assumed:,} times said no zone: see --timezone."))
     return found
@@ -87,6 +91,8 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
         "unpriced_calls": tally.unpriced,
         "times_without_zone": tally.zone_assumed,
         "zero_stated_calls": tally.zero_stated,
+        "sum_rows": tally.sums,
+        "rows_without_model": tally.unnamed,
         "not_understood": [{"row": each.row, "why": each.why} for each in tally.refusals],
         "unused_fields": dict(sorted(tally.unused.items())),
     }

@@ -28,7 +28,8 @@ from ..platform import host_name
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
 from .foreign import Defaults, Understood, understand
-from .imports import Foreign, Import, NotUnderstood
+from .imports import Import
+from .rows import Foreign, NotUnderstood
 
 MAX_REFUSALS: Final = 100
 """How many rows that were not understood are kept with their reasons; the others are counted."""
@@ -41,14 +42,15 @@ _UNIQUE_FROM: Final = 16
 class Source:
     """What is imported: the file, its format, a name for where it comes from, and what rows leave out.
 
-    With ``zero_is_unknown``, a stated cost of zero for a model that has a price is not believed.
+    A stated cost of zero beside usage is not believed, unless the model is listed as free or
+    ``zero_is_free``: tools that know no price write that.
     """
 
     path: Path
     format: Import
     name: str
     defaults: Defaults = field(default_factory=Defaults)
-    zero_is_unknown: bool = False
+    zero_is_free: bool = False
 
 
 class _Costs(NamedTuple):
@@ -65,8 +67,8 @@ class _Costs(NamedTuple):
 class Tally:
     """What an import did, or with ``dry_run`` would do. ``cost`` is that of the added entries.
 
-    ``zero_stated`` counts rows that state a cost of zero although their model has a price: tools that
-    did not know a price often wrote that.
+    ``zero_stated`` counts rows that state a cost of zero beside usage although their model is not free;
+    ``sums`` those that are sums of a day or a month, ``unnamed`` those that name no model.
     """
 
     rows: int = 0
@@ -78,6 +80,8 @@ class Tally:
     unpriced: int = 0
     zone_assumed: int = 0
     zero_stated: int = 0
+    sums: int = 0
+    unnamed: int = 0
     cost: Nanos = ZERO
     first: datetime | None = None
     last: datetime | None = None
@@ -179,13 +183,16 @@ class Importer:
             encode(item)  # what the ledger would not take is refused here, before it counts as added
             return item
         found = understand(item.values, self.source.defaults)
-        content = content_of(item.values)
+        found = replace(found, sum_of=item.sum_of or found.sum_of, billed=item.billed)
+        content = content_of(item.values if item.said is None else item.said)
         copies[content] += 1
         entry = self._made(found, entry_id(found.row_id, content, copies[content]))
         encode(entry)
         tally.unused.update(found.unused)
         tally.zone_assumed += found.zone_assumed
         tally.zero_stated += self._is_doubtful_zero(found)
+        tally.sums += found.sum_of is not None
+        tally.unnamed += not found.names_model
         return entry
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
@@ -211,19 +218,20 @@ class Importer:
             project=call.project,
             tags=call.tags,
             service_tier=call.service_tier,
+            region=call.region,
             estimated=call.estimated or costs.estimated,
             host=host_name()[:64],
             metadata=self._metadata(found),
         )
 
     def _costs(self, found: Understood) -> _Costs:
-        """Return what a row costs: as its tool states, which is that tool's estimate, else by our prices."""
+        """Return what a row costs: as it states, by a bill or by its tool's estimate, else by our prices."""
         usage, priced = self._priced(found)
         summed = usage != found.call.usage
-        if found.parts is not None and not (self.source.zero_is_unknown and self._is_doubtful_zero(found)):
+        if found.parts is not None and (self.source.zero_is_free or not self._is_doubtful_zero(found)):
             call = found.call
             stated = Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
-            return _Costs(usage, stated, catalogue=priced.total if priced else None, estimated=True)
+            return _Costs(usage, stated, NO_UNITS, priced.total if priced else None, not found.billed)
         if found.call.usage.is_zero:
             raise ValueError("says neither what was used nor what it cost: no input_tokens, cost or the like")
         if priced is None:
@@ -233,12 +241,12 @@ class Importer:
     def _priced(self, found: Understood) -> tuple[Usage, Charge | None]:
         """Return our charge for a row's usage, and that usage.
 
-        A day's row is no single request, so none of it pays the rate of large ones. Where that makes a
+        A sum is no single request, so none of it pays the rate of large ones. Where that makes a
         difference, it counts as two requests: fewer cannot be, and how many there were it does not say.
         """
         usage = found.call.usage
         charge = self._charge(found, usage)
-        if found.sums_a_day and usage.requests <= 1:
+        if found.sum_of and usage.requests <= 1:
             several = replace(usage, requests=2)
             if (apart := self._charge(found, several)) != charge:
                 return several, apart
@@ -255,10 +263,12 @@ class Importer:
         if found.parts is None or any(found.parts.values()) or found.call.usage == Usage():
             return False
         _, charge = self._priced(found)
-        return charge is not None and charge.total > 0
+        return charge is None or charge.total > 0
 
     def _metadata(self, found: Understood) -> dict[str, object]:
-        told: dict[str, object] = {"imported_from": self.source.format.name}
+        told: dict[str, object] = {"imported_from": self.source.format.name, **found.call.metadata}
+        if found.sum_of:
+            told["sum_of"] = found.sum_of
         if found.job_id and found.job_id != folder_name(found.job_id):
             told["job"] = found.job_id
         return told

@@ -136,8 +136,10 @@ def test_a_doubtful_zero_is_told(
     path = tmp_path / "zeros.csv"
     path.write_text("time,model,tokens,cost\n2025-03-01,gpt-4o,1000,0\n")
     assert run(["import", str(path), "--dry-run"]) == 0
-    assert "--zero-is-unknown" in capsys.readouterr().out
-    _, told = asked(capsys, "import", path, "--zero-is-unknown")
+    assert "--zero-is-free" in capsys.readouterr().out
+    _, told = asked(capsys, "import", path, "--zero-is-free", "--dry-run")
+    assert (told["zero_stated_calls"], told["stated_calls"]) == (1, 1)
+    _, told = asked(capsys, "import", path)
     assert (told["zero_stated_calls"], told["priced_calls"]) == (1, 1)
 
 

@@ -146,7 +146,7 @@ def exported(name: str, given: list[Entry], folder: Path) -> Path:
 
 
 def test_every_import_is_registered_with_help_and_a_sample() -> None:
-    assert set(imports()) == {*SAMPLES, *OWN}
+    assert set(imports()) == {*SAMPLES, *OWN, "litellm", "openrouter", "langfuse", "helicone"}
     assert all(each.name == name and each.summary for name, each in imports().items())
 
 
@@ -238,9 +238,9 @@ def test_a_row_with_an_id_unique_in_the_world_is_the_same_row_when_it_changed(
     assert [one.cost for one in kept.entries.values()] == [500_000_000]
 
 
-@pytest.mark.parametrize(("believed", "cost"), [(True, 1), (False, 1 + 2_500_000)])
-def test_a_stated_zero_of_a_priced_model_is_counted_and_priced_on_demand(
-    believed: bool, cost: int, tmp_path: Path, catalogue: Catalogue
+@pytest.mark.parametrize(("free", "cost", "unpriced"), [(True, 1, 0), (False, 1 + 2_500_000, 1)])
+def test_a_stated_zero_beside_usage_is_priced_unless_it_is_said_to_be_free(
+    free: bool, cost: int, unpriced: int, tmp_path: Path, catalogue: Catalogue
 ) -> None:
     path, kept = tmp_path / "history.csv", Kept()
     path.write_text(
@@ -251,9 +251,9 @@ def test_a_stated_zero_of_a_priced_model_is_counted_and_priced_on_demand(
         "2025-03-01,mystery-1,1000,0,acme\n"
         "2025-03-01,gpt-4o,0,0,openai\n"
     )
-    source = Source(path, import_for(path), "old", zero_is_unknown=not believed)
+    source = Source(path, import_for(path), "old", zero_is_free=free)
     tally = Importer(source, CostStorage(tmp_path / "storage"), catalogue, kept).run()
-    assert (tally.added, tally.zero_stated, tally.cost, tally.unpriced) == (5, 1, cost, 0)
+    assert (tally.added, tally.zero_stated, tally.cost, tally.unpriced) == (5, 2, cost, unpriced)
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, catalogue: Catalogue) -> None:

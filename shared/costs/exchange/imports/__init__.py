@@ -7,50 +7,29 @@ by row, and never stops at a row that it does not understand.
 from __future__ import annotations
 
 import csv
-import json
 import pkgutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import CostError, WrongUsage
-from ...model import Entry
+from ...errors import WrongUsage
 from ..exports.json import FORMAT_NAME
+from ..files import document_of, opened, parsed, require_regular
 from ..foreign import field_name
+from ..rows import CannotRead as CannotRead
+from ..rows import Foreign as Foreign
+from ..rows import Item as Item
+from ..rows import NotUnderstood as NotUnderstood
 
 HEAD_BYTES: Final = 65_536
 
 OWN_DOCUMENT: Final = f'{{"format": "{FORMAT_NAME}"'
 """How our own export as JSON begins."""
-
-
-class CannotRead(CostError):
-    """A file cannot be imported at all: it is not there, damaged as a whole, or of no known format."""
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """A row of another tool's history, as it stands there. ``row`` tells people where it is."""
-
-    row: str
-    values: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class NotUnderstood:
-    """A row that cannot be imported, and why."""
-
-    row: str
-    why: str
-
-
-Item = Foreign | Entry | NotUnderstood
-"""What a reader finds: a foreign row, a complete entry of one of our own exports, or neither."""
 
 
 class Sample:
@@ -63,11 +42,11 @@ class Sample:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with path.open("rb") as file:
+        with opened(path) as file:
+            try:
                 self.head = file.read(HEAD_BYTES)
-        except OSError as error:
-            raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+            except OSError as error:
+                raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
 
     @cached_property
     def text(self) -> str:
@@ -88,9 +67,22 @@ class Sample:
         if self.text.lstrip()[:1] not in ("{", "[") or self.text.startswith(OWN_DOCUMENT):
             return None
         try:
-            return json.loads(self.path.read_bytes())
-        except (ValueError, RecursionError):
+            return document_of(self.path)
+        except CannotRead:
             return None
+
+    @cached_property
+    def row(self) -> Mapping[str, object]:
+        """The first row of a file of rows: an object of a JSON array or of JSON Lines, else nothing."""
+        rows: Any = None
+        if self.text[:1] == "{":
+            with suppress(ValueError, RecursionError):  # an object over several lines is no line of JSON
+                rows = parsed(self.text.partition("\n")[0])
+        rows = self.document if rows is None else rows
+        if isinstance(rows, dict):
+            rows = next((rows[key] for key in _LISTS if isinstance(rows.get(key), list)), [rows])
+        first = next(iter(rows), None) if isinstance(rows, list) else None
+        return first if isinstance(first, dict) else {}
 
     @cached_property
     def tables(self) -> Mapping[str, frozenset[str]]:
@@ -110,19 +102,28 @@ class Sample:
             }
 
 
+_LISTS: Final = ("data", "rows", "results", "observations", "requests")
+"""Under which keys documents list their rows."""
+
+
 def opened_database(path: Path) -> closing[sqlite3.Connection]:
     """Open another tool's SQLite database without changing anything in it."""
+    require_regular(path)
     return closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One format: its name on the command line, a sentence of help, how it is known, its reader."""
+    """One format: its name on the command line, a sentence of help, how it is known, its reader.
+
+    ``general`` formats are those of many tools: they are tried after those of one.
+    """
 
     name: str
     summary: str
     recognises: Callable[[Sample], bool]
     read: Callable[[Path], Iterator[Item]]
+    general: bool = False
 
 
 @cache
@@ -143,6 +144,7 @@ def import_for(path: Path, name: str | None = None) -> Import:
     if name is not None:
         if name not in imports():
             raise WrongUsage(f"no import is called {name!r}; there are {', '.join(imports())}")
+        require_regular(path)
         return imports()[name]
     sample = Sample(path)
     try:
@@ -152,4 +154,4 @@ def import_for(path: Path, name: str | None = None) -> Import:
     if not fitting:
         known = "\n".join(f"  {each.name}: {each.summary}" for each in imports().values())
         raise CannotRead(f"{path}: is of no format that can be imported:\n{known}")
-    return fitting[0]
+    return min(fitting, key=lambda each: each.general)

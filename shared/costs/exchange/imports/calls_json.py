@@ -19,4 +19,4 @@ def _read(path: Path) -> Iterator[Item]:
     return rows_of(path, "calls")
 
 
-IMPORT: Final = Import("calls-json", 'A JSON file with a list "calls".', _recognises, _read)
+IMPORT: Final = Import("calls-json", 'A JSON file with a list "calls".', _recognises, _read, general=True)

@@ -22,4 +22,6 @@ def _read(path: Path) -> Iterator[Item]:
     return rows_of(path, "entries")
 
 
-IMPORT: Final = Import("month-json", 'A month as JSON with a list "entries".', _recognises, _read)
+IMPORT: Final = Import(
+    "month-json", 'A month as JSON with a list "entries".', _recognises, _read, general=True
+)

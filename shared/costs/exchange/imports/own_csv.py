@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,9 @@ from ...model import Entry
 from ...money import from_usd
 from ..columns import COLUMN_KINDS, ColumnKind, Value, entry_of
 from ..exports.csv import unguarded
-from . import CannotRead, Import, Item, NotUnderstood, Sample
+from ..files import csv_rows
+from ..rows import Item, NotUnderstood
+from . import Import, Sample
 
 _MARKS: Final = frozenset({"id", "cost_usd", "cost_parts", "price_source"})
 
@@ -21,29 +22,24 @@ def _recognises(sample: Sample) -> bool:
 
 
 def _read(path: Path) -> Iterator[Item]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="(more)")
-            for row in reader:
-                yield _item(reader.line_num, row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CannotRead(f"{path}: cannot be read as CSV: {error}") from error
+    for found in csv_rows(path):
+        yield found if isinstance(found, NotUnderstood) else _item(*found)
 
 
-def _item(line: int, row: dict[str, str | None]) -> Item:
+def _item(line: int, row: dict[str, str]) -> Item:
     try:
         return _entry(row)
     except ValueError as error:
         return NotUnderstood(f"line {line}", str(error))
 
 
-def _entry(row: dict[str, str | None]) -> Entry:
+def _entry(row: dict[str, str]) -> Entry:
     return entry_of(
         {name: _value(COLUMN_KINDS[name], text) for name, text in row.items() if name in COLUMN_KINDS}
     )
 
 
-def _value(kind: ColumnKind, text: str | None) -> Value:
+def _value(kind: ColumnKind, text: str) -> Value:
     """Return a cell as the value it was written from.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Final
 
 from ...ledger.line import DamagedLine, decode
 from ...ledger.places import MAX_LINE
+from ..files import opened
 from . import OWN_DOCUMENT, CannotRead, Import, Item, NotUnderstood, Sample
 
 
@@ -17,7 +18,7 @@ def _recognises(sample: Sample) -> bool:
 
 def _read(path: Path) -> Iterator[Item]:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             for number, raw in enumerate(iter(lambda: file.readline(2 * MAX_LINE), b""), start=1):
                 if raw.startswith(b'{"v":'):
                     yield _item(f"line {number}", raw.rstrip(b",\r\n") + b"\n")

@@ -8,6 +8,7 @@ from typing import Final
 
 from ...ledger.line import DamagedLine, decode, is_sealed
 from ...ledger.places import MAX_LINE
+from ..files import opened
 from . import CannotRead, Import, Item, NotUnderstood, Sample
 
 
@@ -17,7 +18,7 @@ def _recognises(sample: Sample) -> bool:
 
 def _read(path: Path) -> Iterator[Item]:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             number = 0
             # A line that is too long comes in pieces, each of which is reported as damaged.
             while raw := file.readline(MAX_LINE + 1):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ...money import from_usd
 from ..columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
+from ..files import require_regular
 from ..warehouse import connect
 from . import CannotRead, Import, Item, NotUnderstood, Sample
 
@@ -26,6 +27,7 @@ def _read(path: Path) -> Iterator[Item]:
         CannotRead: the file is no Parquet export of ours.
 
     """
+    require_regular(path)
     with connect() as database:
         import duckdb  # there, since connect() succeeded
 

@@ -28,4 +28,6 @@ def _read(path: Path) -> Iterator[Item]:
         raise CannotRead(f"{path}: cannot be read as a database with a table {TABLE}: {error}") from error
 
 
-IMPORT: Final = Import("usage-sqlite", "An SQLite database with a table usage_log.", _recognises, _read)
+IMPORT: Final = Import(
+    "usage-sqlite", "An SQLite database with a table usage_log.", _recognises, _read, general=True
+)

@@ -38,11 +38,13 @@ from ..progress import progress_bar
 @click.option("--user", "--user-id", "user", metavar="ID", help="Who paid, for rows that do not say it.")
 @click.option("--job", metavar="ID", help="The job of rows that name none.")
 @click.option("--service", metavar="NAME", help="The provider of rows that do not say it.")
+@click.option("--model", metavar="NAME", help="The model of rows that do not name one.")
 @click.option(
     "--timezone", metavar="ZONE", help="Where times without a zone are from. Default: the profile's."
 )
 @click.option(
-    "--zero-is-unknown", is_flag=True, help="Do not believe a cost of $0 of a model that has a price."
+    "--zero-is-free/--zero-is-unknown",
+    help="Believe a cost of $0 beside usage, or, by default, price the row.",
 )
 @click.option("--dry-run", is_flag=True, help="Only tell what would be imported.")
 def command(app: App, file: Path, *, dry_run: bool, **given: Any) -> int | None:
@@ -70,7 +72,7 @@ def _source(app: App, file: Path, **given: Any) -> Source:
         import_for(file, given["format_from"]),
         source_name(given["source"] or file.stem),
         _defaults(app, given["user"] or app.default_user, **given),
-        given["zero_is_unknown"],
+        given["zero_is_free"],
     )
 
 
@@ -80,7 +82,7 @@ def _defaults(app: App, user_id: str, **given: Any) -> Defaults:
         where = zone(stated) if stated else app.workspace.profile.for_user(user_id).timezone
     except ValueError as fault:
         raise WrongUsage(str(fault)) from fault
-    return Defaults(user_id, given["job"], given["service"], where)
+    return Defaults(user_id, given["job"], given["service"], given["model"], where)
 
 
 def source_name(stated: str) -> str:

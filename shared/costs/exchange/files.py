@@ -1,0 +1,237 @@
+"""Files of other programs, read safely: regular ones alone, no further than they reached when opened.
+
+A pipe, a device or a directory is refused at once, without waiting for it. Lines and documents have a
+longest size, so that no file fills the memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from .rows import CannotRead, NotUnderstood
+
+MAX_LINE: Final = 1 << 24
+"""The longest line or cell, in characters: rows of proxies carry whole requests."""
+
+MAX_DOCUMENT: Final = 1 << 29
+"""The largest JSON document, in bytes; read whole, it takes some ten times as much memory."""
+
+MORE_CELLS: Final = "(more)"
+"""Under which name a row's cells beyond the header stand."""
+
+
+class _Bounded(io.RawIOBase):
+    """A file up to the size that it had when it was opened: one that grows has an end, too."""
+
+    def __init__(self, file: io.FileIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # any writable buffer
+        count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def opened(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading.
+
+    Raises:
+        CannotRead: it is not there, cannot be opened, or is a pipe, a device or a directory.
+
+    """
+    try:
+        file = io.FileIO(path, "r", opener=_without_waiting)
+    except OSError as error:
+        raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+    return io.BufferedReader(_Bounded(file, os.fstat(file.fileno()).st_size), 1 << 18)
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what :func:`opened` would refuse, for files that a library opens."""
+    opened(path).close()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A pipe would wait for somebody who writes; what is no file is closed unread.
+    fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise CannotRead(f"{path}: is no regular file (a pipe, a device or a directory); save it to a file first")
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file with their ends; bytes that are no UTF-8 become lone surrogates.
+
+    Raises:
+        CannotRead: it cannot be read, or a line is longer than :data:`MAX_LINE`.
+
+    """
+    text = io.TextIOWrapper(opened(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
+    with text:
+        try:
+            for number, line in enumerate(iter(lambda: text.readline(MAX_LINE), ""), start=1):
+                if len(line) == MAX_LINE:
+                    raise CannotRead(f"{path}: line {number} is longer than {MAX_LINE:,} characters")
+                yield line
+        except OSError as error:
+            raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
+    """Yield the rows under the header of a CSV, each with the number of its line.
+
+    A row with another number of cells than the header, with a broken quote or with bytes that are no UTF-8
+    is not understood; reading goes on.
+
+    Raises:
+        CannotRead: the file cannot be read.
+
+    """
+    before = csv.field_size_limit(MAX_LINE)
+    try:
+        reader = csv.reader(lines_of(path), delimiter=delimiter)
+        header = next(_records(reader), None)
+        if not isinstance(header, list):
+            return
+        for record in _records(reader):
+            if isinstance(record, NotUnderstood):
+                yield record
+            elif len(record) != len(header):
+                yield NotUnderstood(f"line {reader.line_num}", "has another number of cells than the header")
+            elif (fault := _undecoded(record)) is not None:
+                yield NotUnderstood(f"line {reader.line_num}", fault)
+            else:
+                yield reader.line_num, dict(zip(header, record, strict=True))
+    finally:
+        csv.field_size_limit(before)
+
+
+def _records(reader: Any) -> Iterator[list[str] | NotUnderstood]:  # csv has no name for its readers' type
+    while True:
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield NotUnderstood(f"line {reader.line_num}", f"is no row of a CSV: {error}")
+        else:
+            if record:
+                yield record
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def _undecoded(record: list[str]) -> str | None:
+    for cell in record:
+        if not cell.isascii() and _SURROGATE.search(cell):
+            return f"is not in UTF-8: {cell[:40].encode('ascii', 'backslashreplace').decode()}"
+    return None
+
+
+def document_of(path: Path) -> Any:  # whatever JSON holds
+    """Return a JSON file as a whole. Numbers with a fraction are decimals, so that amounts stay as written.
+
+    Raises:
+        CannotRead: it cannot be read, is too large, or is no JSON.
+
+    """
+    with opened(path) as file:
+        try:
+            text = file.read(MAX_DOCUMENT + 1)
+        except OSError as error:
+            raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(text) > MAX_DOCUMENT:
+        raise CannotRead(
+            f"{path}: is larger than {MAX_DOCUMENT:,} bytes; export it in parts, or as JSON Lines"
+        )
+    try:
+        return parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise CannotRead(f"{path}: is no JSON: {error}") from None
+
+
+def parsed(text: str | bytes) -> Any:
+    """Return JSON with decimals for numbers that have a fraction, or more digits than Python reads at once.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or nested too deep.
+
+    >>> parsed('{"cost": 0.10}'), len(str(parsed("9" * 5_000)))
+    ({'cost': Decimal('0.10')}, 5000)
+    """
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than sys.get_int_max_str_digits() (4,300)
+        return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def json_rows(path: Path, *keys: str) -> Iterator[tuple[str, Any]]:
+    """Yield what a JSON file lists, each with where it is: JSON Lines, an array, or a list under a key.
+
+    Raises:
+        CannotRead: it cannot be read, or lists nothing under these keys.
+
+    """
+    if _is_lines(path, keys):
+        yield from json_lines(path)
+        return
+    document = document_of(path)
+    rows, name = document, ""
+    if isinstance(document, dict):
+        name = next((key for key in keys if isinstance(document.get(key), list)), "")
+        rows = document.get(name, [document])
+    if not isinstance(rows, list):
+        raise CannotRead(f"{path}: has no list of rows (looked for {', '.join(keys) or 'an array'})")
+    for number, row in enumerate(rows, start=1):
+        yield f"{name}[{number}]", row
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the values of JSON Lines; a line that is none is a :class:`NotUnderstood` in its place."""
+    for number, line in enumerate(lines_of(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", parsed(line)
+        except (ValueError, RecursionError) as error:
+            yield f"line {number}", NotUnderstood(f"line {number}", f"is no JSON: {error}")
+
+
+def _is_lines(path: Path, keys: Sequence[str]) -> bool:
+    """Tell whether each line of a file is a JSON object by itself, by its first two lines."""
+    found = []
+    for line in lines_of(path):
+        if line.strip():
+            found.append(line)
+        if len(found) == 2:
+            break
+    if not found or not found[0].lstrip().startswith("{"):
+        return False
+    try:
+        first = parsed(found[0])
+    except (ValueError, RecursionError):
+        return False
+    if len(found) > 1:
+        return found[1].lstrip().startswith("{")
+    return not any(isinstance(first.get(key), list) for key in keys)

@@ -1,0 +1,116 @@
+"""Helicone's requests, as its API and its export tool write them: JSON, JSON Lines or CSV.
+
+Fields as its API documents them (https://docs.helicone.ai/rest/request/post-v1requestquery-clickhouse,
+November 2026). Cached tokens stand within ``prompt_tokens`` or beside them, which the total tells. An answer
+from its own cache names the request it repeats: nothing was sent. Bodies are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from ..files import csv_rows, json_rows
+from ..foreign import decimal_of, leftover, nested, utc_text
+from ..rows import Foreign, Item, NotUnderstood
+from . import Import, Sample
+
+_MARKS: Final = frozenset({"request_id", "request_created_at", "response_status"})
+_USED: Final = frozenset(
+    {
+        *(
+            "request_id",
+            "response_id",
+            "request_created_at",
+            "response_created_at",
+            "response_status",
+            "model",
+        ),
+        *("response_model", "request_model", "model_override", "provider", "prompt_tokens", "total_tokens"),
+        *("completion_tokens", "prompt_cache_read_tokens", "prompt_cache_write_tokens", "cost", "costUSD"),
+        *("prompt_audio_tokens", "completion_audio_tokens", "request_user_id", "cache_reference_id"),
+        *(
+            "request_body",
+            "response_body",
+            "request_properties",
+            "properties",
+            "llmSchema",
+            "signed_body_url",
+        ),
+    }
+)
+_NO_REQUEST: Final = "00000000-0000-0000-0000-000000000000"
+
+
+def _recognises(sample: Sample) -> bool:
+    return frozenset(sample.row) >= _MARKS or sample.header >= _MARKS
+
+
+def _read(path: Path) -> Iterator[Item]:
+    if Sample(path).text.lstrip()[:1] in ("{", "["):
+        for where, row in json_rows(path, "data"):
+            if isinstance(row, NotUnderstood):
+                yield row
+            else:
+                yield item_of(where, row) if isinstance(row, dict) else NotUnderstood(where, "is no object")
+    else:
+        for found in csv_rows(path):
+            yield found if isinstance(found, NotUnderstood) else item_of(f"line {found[0]}", found[1])
+
+
+def item_of(where: str, row: Mapping[str, Any]) -> Item:
+    """Return a request under our names."""
+    try:
+        counts = _counts(row)
+    except ValueError as error:
+        return NotUnderstood(where, str(error))
+    cached = str(row.get("cache_reference_id") or _NO_REQUEST) != _NO_REQUEST
+    kept: dict[str, object] = {"status": row.get("response_status")} if _failed(row) else {}
+    if cached:
+        kept |= {"answered_from": "cache"} | {f"cached_{name}": n for name, n in counts.items() if n}
+    properties = nested(row.get("request_properties")) or nested(row.get("properties"))
+    return Foreign(
+        where,
+        {
+            "id": row.get("request_id"),
+            "timestamp": utc_text(row.get("request_created_at")),
+            "service": str(row.get("provider") or "").lower(),
+            "model": next((row[name] for name in _MODELS if row.get(name)), None),
+            "cost": 0 if cached else row.get("costUSD") or row.get("cost"),
+            "user": row.get("request_user_id"),
+            "job": properties.get("Helicone-Session-Id"),
+            "metadata": kept,
+            **({} if cached else counts),
+            **leftover(row, _USED),
+        },
+        said={"id": row.get("request_id"), "at": row.get("request_created_at")},
+    )
+
+
+_MODELS: Final = ("response_model", "model", "model_override", "request_model")
+
+
+def _failed(row: Mapping[str, Any]) -> bool:
+    return str(row.get("response_status") or "200")[:1] != "2"
+
+
+def _counts(row: Mapping[str, Any]) -> dict[str, int]:
+    def count(name: str) -> int:
+        return int(decimal_of(row.get(name)) or Decimal(0))
+
+    read, written = count("prompt_cache_read_tokens"), count("prompt_cache_write_tokens")
+    prompt, completion = count("prompt_tokens"), count("completion_tokens")
+    beside = count("total_tokens") == prompt + completion + read + written or read + written > prompt
+    return {
+        "tokens_input": prompt + (read + written if beside else 0),
+        "tokens_output": completion,
+        "tokens_cached": read,
+        "tokens_cache_write": written,
+        "tokens_audio_input": count("prompt_audio_tokens"),
+        "tokens_audio_output": count("completion_audio_tokens"),
+    }
+
+
+IMPORT: Final = Import("helicone", "Helicone's requests, as CSV or JSON.", _recognises, _read)

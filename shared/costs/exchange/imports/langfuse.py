@@ -1,0 +1,131 @@
+"""Langfuse's export of observations, as CSV, JSON or JSON Lines.
+
+As its export of November 2026 writes them: kinds of tokens in ``usageDetails`` stand beside each other
+(``input`` without ``input_cached_tokens``), costs are USD, times UTC, in CSV without a zone.
+Spans and events are no calls and are passed over. What was asked and answered is not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..files import csv_rows, json_rows
+from ..foreign import decimal_of, field_name, leftover, nested, utc_text
+from ..rows import Foreign, Item, NotUnderstood
+from . import Import, Sample
+
+_MARKS: Final = frozenset({"traceid", "starttime", "model"})
+_USED: Final = frozenset(
+    {
+        *(
+            "id",
+            "traceid",
+            "type",
+            "name",
+            "starttime",
+            "model",
+            "providedmodelname",
+            "usagedetails",
+            "usage",
+        ),
+        *("costdetails", "totalcost", "calculatedtotalcost", "inputusage", "outputusage", "prompttokens"),
+        *("completiontokens", "userid", "sessionid", "tags", "tracetags", "input", "output", "metadata"),
+        *("totalusage", "totaltokens", "inputcost", "outputcost"),
+    }
+)
+_NO_CALLS: Final = frozenset({"SPAN", "EVENT"})
+
+
+def _recognises(sample: Sample) -> bool:
+    names = {field_name(name) for name in sample.row} or sample.header
+    return names >= _MARKS and not names.isdisjoint({"usagedetails", "inputusage", "prompttokens", "usage"})
+
+
+def _read(path: Path) -> Iterator[Item]:
+    rows: Iterator[Any]
+    if Sample(path).text.lstrip()[:1] in ("{", "["):
+        rows = json_rows(path, "data", "observations")
+    else:
+        rows = (
+            row if isinstance(row, NotUnderstood) else (f"line {row[0]}", row[1]) for row in csv_rows(path)
+        )
+    for found in rows:
+        if isinstance(found, NotUnderstood):
+            yield found
+        elif not isinstance(found[1], dict):
+            yield NotUnderstood(found[0], "is no object")
+        elif (item := item_of(*found)) is not None:
+            yield item
+
+
+def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
+    """Return an observation under our names; ``None`` where it is no call."""
+    named = {field_name(name): value for name, value in row.items()}
+    model = named.get("model") or named.get("providedmodelname")
+    if str(named.get("type") or "").upper() in _NO_CALLS and not model:
+        return None
+    try:
+        counts, cost = _counts(named), _cost(named)
+    except ValueError as error:
+        return NotUnderstood(where, str(error))
+    return Foreign(
+        where,
+        {
+            "id": named.get("id"),
+            "timestamp": utc_text(named.get("starttime")),
+            "model": model,
+            "cost": cost,
+            "operation": named.get("name"),
+            "user": named.get("userid"),
+            "job": named.get("sessionid"),
+            "tags": named.get("tags") or named.get("tracetags"),
+            **counts,
+            **leftover(named, _USED),
+        },
+        said={name: named.get(name) for name in ("id", "starttime", "model", "usagedetails")},
+    )
+
+
+def _counts(named: Mapping[str, Any]) -> dict[str, int]:
+    details = nested(named.get("usagedetails")) or nested(named.get("usage"))
+    counts = dict.fromkeys(_KINDS, 0)
+    for kind, stated in details.items():
+        side = _side(kind.lower())
+        count = int(decimal_of(stated) or 0) if side else 0
+        if side:
+            counts[side] += count
+        for name, marks in _PARTS.items():
+            counts[name] += count if any(mark in kind.lower() for mark in marks) else 0
+    if not any(counts.values()):  # versions before usageDetails
+        for name, theirs in _BEFORE.items():
+            counts[name] = int(next((decimal_of(named[key]) or 0 for key in theirs if named.get(key)), 0))
+    return counts
+
+
+_BEFORE: Final = {
+    "tokens_input": ("inputusage", "prompttokens"),
+    "tokens_output": ("outputusage", "completiontokens"),
+}
+_PARTS: Final = {
+    "tokens_cached": ("cached", "cache_read"),
+    "tokens_cache_write": ("cache_creation", "cache_write"),
+    "tokens_reasoning": ("reasoning",),
+}
+_KINDS: Final = ("tokens_input", "tokens_output", *_PARTS)
+
+
+def _side(kind: str) -> str | None:
+    if kind.startswith(("input", "cache", "prompt")) and "cost" not in kind:
+        return "tokens_input"
+    return "tokens_output" if kind.startswith(("output", "completion", "reasoning")) else None
+
+
+def _cost(named: Mapping[str, Any]) -> Any:
+    details = nested(named.get("costdetails"))
+    stated = (details.get("total"), named.get("totalcost"), named.get("calculatedtotalcost"))
+    return next((cost for each in stated if (cost := decimal_of(each)) is not None), None)
+
+
+IMPORT: Final = Import("langfuse", "Langfuse's export of observations, as CSV or JSON.", _recognises, _read)

@@ -1,0 +1,121 @@
+"""LiteLLM's spend logs: its table ``LiteLLM_SpendLogs`` as CSV, JSON or in a dump, and its sums by day.
+
+Seen in LiteLLM 1.110.2 (November 2026). ``spend`` is LiteLLM's own estimate, 0 where it knows no price.
+``prompt_tokens`` include cached ones. A row of its own cache repeats the tokens of the first answer under
+``ID_cache_hitTIME``: nothing was sent, so nothing was spent. Times are UTC, in CSV and dumps without a zone.
+Requests and answers that the table may hold are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from ..files import csv_rows, json_rows
+from ..foreign import leftover, nested, utc_text
+from ..rows import Foreign, Item, NotUnderstood
+from ..sqldump import rows_of_table
+from . import Import, Sample
+
+TABLE: Final = "LiteLLM_SpendLogs"
+_MARKS: Final = frozenset({"request_id", "spend", "prompt_tokens", "starttime"})
+_USED: Final = frozenset(
+    {
+        *("request_id", "startTime", "model", "custom_llm_provider", "prompt_tokens", "completion_tokens"),
+        *("total_tokens", "spend", "cache_hit", "call_type", "user", "end_user", "team_id", "request_tags"),
+        *("metadata", "status"),
+    }
+)
+
+
+def _recognises(sample: Sample) -> bool:
+    names = {name.lower() for name in sample.row} or sample.header
+    return names >= _MARKS or {"spend", "models", "starttime"} <= names or _is_dump(sample)
+
+
+def _is_dump(sample: Sample) -> bool:
+    return "PostgreSQL database dump" in sample.text or f'"{TABLE}"' in sample.text
+
+
+def _read(path: Path) -> Iterator[Item]:
+    sample = Sample(path)
+    if _is_dump(sample):
+        for where, cells in rows_of_table(path, TABLE):
+            yield item_of(where, cells)
+    elif sample.text.lstrip()[:1] in ("{", "["):
+        for where, row in json_rows(path, "data"):
+            yield from _of_json(where, row)
+    else:
+        for found in csv_rows(path):
+            yield found if isinstance(found, NotUnderstood) else item_of(f"line {found[0]}", found[1])
+
+
+def _of_json(where: str, row: Any) -> Iterator[Item]:
+    if isinstance(row, NotUnderstood):
+        yield row
+    elif not isinstance(row, dict):
+        yield NotUnderstood(where, f"is no object: {str(row)[:80]}")
+    elif isinstance(row.get("models"), dict):
+        yield from _sums_of_a_day(where, row)
+    else:
+        yield item_of(where, row)
+
+
+def _sums_of_a_day(where: str, row: Mapping[str, Any]) -> Iterator[Item]:
+    """Yield what ``/spend/logs`` sums by day: the spend of each model, without its tokens."""
+    for model, spend in (row["models"] or {"": row.get("spend")}).items():
+        values = {"timestamp": row.get("startTime"), "model": model, "cost": spend}
+        yield Foreign(f"{where} {model}", values, sum_of="day")
+
+
+def item_of(where: str, row: Mapping[str, Any]) -> Item:
+    """Return a row of the table under our names."""
+    metadata = nested(row.get("metadata"))
+    usage = nested(metadata.get("usage_object"))
+    prompt, completion = (
+        nested(usage.get("prompt_tokens_details")),
+        nested(usage.get("completion_tokens_details")),
+    )
+    request_id, cached = str(row.get("request_id") or ""), _from_cache(row)
+    model, service = str(row.get("model") or ""), str(row.get("custom_llm_provider") or "")
+    counts = {
+        "tokens_input": row.get("prompt_tokens"),
+        "tokens_output": row.get("completion_tokens"),
+        "tokens_cached": prompt.get("cached_tokens") or usage.get("cache_read_input_tokens"),
+        "tokens_cache_write": usage.get("cache_creation_input_tokens"),
+        "tokens_reasoning": completion.get("reasoning_tokens"),
+    }
+    kept: dict[str, object] = {"status": "failure"} if row.get("status") == "failure" else {}
+    if cached:
+        kept |= {"answered_from": "cache"} | {f"cached_{name}": n for name, n in counts.items() if n}
+    return Foreign(
+        where,
+        {
+            "id": request_id,
+            "request_id": f"{request_id.partition('_cache_hit')[0]}/cache" if cached else request_id,
+            "timestamp": utc_text(row.get("startTime")),
+            "service": service,
+            "model": model.removeprefix(f"{service}/") if service else model,
+            "cost": row.get("spend"),
+            "operation": row.get("call_type"),
+            "user": row.get("end_user") or row.get("user"),
+            "project": row.get("team_id"),
+            "tags": row.get("request_tags"),
+            "metadata": kept,
+            **({} if cached else counts),
+            **leftover(row, _USED),
+        },
+        said={name: value for name, value in row.items() if name in _USED},
+    )
+
+
+def _from_cache(row: Mapping[str, Any]) -> bool:
+    hit = str(row.get("cache_hit") or "").lower() == "true" or "_cache_hit" in str(row.get("request_id"))
+    return hit and not Decimal(str(row.get("spend") or 0))
+
+
+IMPORT: Final = Import(
+    "litellm", "LiteLLM's spend logs as CSV, JSON or a dump of its database.", _recognises, _read
+)

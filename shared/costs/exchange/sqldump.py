@@ -1,0 +1,109 @@
+"""The rows of one table in a PostgreSQL dump: as ``COPY ... FROM stdin`` or as ``INSERT`` statements.
+
+Formats as pg_dump writes them (https://www.postgresql.org/docs/17/sql-copy.html, "Text Format").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from .files import MAX_LINE, lines_of
+from .rows import CannotRead
+
+Cells = dict[str, str | None]
+
+
+def rows_of_table(path: Path, table: str) -> Iterator[tuple[str, Cells]]:
+    """Yield the rows of a table, each with the number of the line that it begins in.
+
+    Raises:
+        CannotRead: the file cannot be read, or has no such table.
+
+    """
+    name = rf'(?:"?\w+"?\.)?"?{re.escape(table)}"?'
+    copy = re.compile(rf"COPY {name} \((?P<columns>.*)\) FROM stdin;", re.IGNORECASE)
+    insert = re.compile(rf"INSERT INTO {name} (?:\((?P<columns>[^)]*)\) )?VALUES\s*", re.IGNORECASE)
+    create = re.compile(rf"CREATE TABLE (?:IF NOT EXISTS )?{name} \(", re.IGNORECASE)
+    lines, columns, known = enumerate(lines_of(path), start=1), list[str](), False
+    for number, line in lines:
+        if create.match(line):
+            known, columns = True, _created(lines)
+        elif match := copy.match(line):
+            known = True
+            yield from _copied(lines, _names(match["columns"]))
+        elif match := insert.match(line):
+            known = True
+            names = _names(match["columns"]) if match["columns"] else columns
+            for cells in _tuples(_statement(path, line[match.end() :], lines)):
+                yield f"line {number}", dict(zip(names, cells, strict=False))
+    if not known:
+        raise CannotRead(f"{path}: has no table {table}")
+
+
+def _names(columns: str) -> list[str]:
+    return [name.strip().strip('"') for name in columns.split(",")]
+
+
+def _created(lines: Iterator[tuple[int, str]]) -> list[str]:
+    columns = []
+    for _, line in lines:
+        if line.startswith(")"):
+            break
+        word = line.strip()
+        if not word.upper().startswith(("CONSTRAINT ", "PRIMARY ", "UNIQUE ", "CHECK ")):
+            columns.append(word.partition('" ')[0].strip('"') if word[:1] == '"' else word.partition(" ")[0])
+    return columns
+
+
+def _copied(lines: Iterator[tuple[int, str]], names: Sequence[str]) -> Iterator[tuple[str, Cells]]:
+    for number, line in lines:
+        text = line.rstrip("\r\n")
+        if text == "\\.":
+            return
+        cells = (None if cell == "\\N" else _unescaped(cell) for cell in text.split("\t"))
+        yield f"line {number}", dict(zip(names, cells, strict=False))
+
+
+_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def _unescaped(cell: str) -> str:
+    if "\\" not in cell:
+        return cell
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), cell)
+
+
+def _statement(path: Path, text: str, lines: Iterator[tuple[int, str]]) -> str:
+    """Return a statement up to the semicolon that ends it; texts within may go over several lines."""
+    pieces, size = [text], len(text)
+    quotes = text.count("'")
+    while quotes % 2 or not pieces[-1].rstrip().endswith(";"):
+        line = next(lines, (0, ""))[1]
+        if not line:
+            break
+        size += len(line)
+        if size > MAX_LINE:
+            raise CannotRead(f"{path}: a statement is longer than {MAX_LINE:,} characters")
+        pieces.append(line)
+        quotes += line.count("'")
+    return "".join(pieces)
+
+
+_VALUE: Final = re.compile(r"E?'((?:[^']|'')*)'(?:::[\w\" \[\]]+)?|([^,()'\s][^,()']*)|([()])")
+
+
+def _tuples(values: str) -> Iterator[list[str | None]]:
+    row: list[str | None] = []
+    for match in _VALUE.finditer(values):
+        text, word, bracket = match.groups()
+        if bracket == "(":
+            row = []
+        elif bracket:
+            yield row
+        elif text is not None:
+            row.append(text.replace("''", "'"))
+        elif word.strip() != ";":
+            row.append(None if word.strip().upper() == "NULL" else word.strip())
