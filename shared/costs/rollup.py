@@ -188,3 +188,28 @@ class JobRef(NamedTuple):
 
     job_id: str
     ledger: Path
+
+
+JobOrder = Literal["newest", "cost", "calls", "name"]
+"""How jobs are listed: the newest, the most expensive or the most called first, or by name."""
+
+
+class JobSums(NamedTuple):
+    """A job and the sums of its entries that were asked for.
+
+    ``first`` and ``last`` are the starts of the 15-minute stretches that hold the first and the last of
+    them, in seconds since 1970; ``users`` are whose they are.
+    """
+
+    job: JobRef
+    totals: Totals
+    first: int
+    last: int
+    users: tuple[str, ...]
+
+
+class JobPage(NamedTuple):
+    """Some jobs in the order that was asked for, and how many there are in all."""
+
+    jobs: tuple[JobSums, ...]
+    whole: int

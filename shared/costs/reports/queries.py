@@ -95,8 +95,8 @@ def own_prices(reader: Reader) -> Catalogue | None:
 def by_part(
     reader: Reader, by: Sequence[Dimension], query: Query, parts: Sequence[Period]
 ) -> list[list[Group]]:
-    """Return the sums of each part of a period; a range for each costs less than reading all buckets."""
-    return [reader.index.groups(by, query._replace(start=part.start, end=part.end)) for part in parts]
+    """Return the sums of each part of a period; jobs are not counted."""
+    return reader.index.groups_by_part(by, query, [(part.start, part.end) for part in parts])
 
 
 def counted(reader: Reader, query: Query) -> tuple[Iterator[Entry], int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,18 @@ from typing import Final, NamedTuple
 
 from ..ledger.places import LedgerProblem
 from ..money import Nanos
-from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Query, Totals, bucket_of
+from ..rollup import (
+    BUCKET_SECONDS,
+    Dimension,
+    Group,
+    JobOrder,
+    JobPage,
+    JobRef,
+    JobSums,
+    Query,
+    Totals,
+    bucket_of,
+)
 from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS
 
 REPEATED: Final = ("retried_calls", "retried_cost")
@@ -161,8 +173,51 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
         for each in found:
             user = str(each.key[0] or "") if by else query.user_id
             each.totals.jobs = _count_jobs(db, Span.of(query.start, query.end), user)
-    _add_units(db, columns, query, {each.key: each.totals for each in found}, join=join)
+    if _has_units(db):
+        _add_units(db, columns, _units(query), where, {each.key: each.totals for each in found}, join=join)
     return found
+
+
+def groups_by_part(
+    db: sqlite3.Connection, by: Sequence[Dimension], query: Query, parts: Sequence[tuple[datetime, datetime]]
+) -> list[list[Group]]:
+    """Return, for each part of a period, what :func:`groups` would; jobs are not counted.
+
+    One statement reads many parts, each in the ranges that suit it: the days of a month, the months of a
+    year.
+    """
+    found: list[list[Group]] = []
+    for start in range(0, len(parts), _PARTS_AT_ONCE):
+        queries = [query._replace(start=s, end=e) for s, e in parts[start : start + _PARTS_AT_ONCE]]
+        found += _groups_of(db, by, queries)
+    return found
+
+
+_PARTS_AT_ONCE: Final = 64
+"""How many parts one statement reads: each binds at most eight values, and older SQLite takes 999."""
+
+
+def _groups_of(
+    db: sqlite3.Connection, by: Sequence[Dimension], queries: Sequence[Query]
+) -> list[list[Group]]:
+    """Return the groups of each query; they differ in their time alone."""
+    columns = ["f.part", *(_COLUMN[name] for name in by)]
+    fine, join = bool(_FINE & set(by)), bool(_OF_LEDGER & set(by))
+    where = _conditions(queries[0])
+    source = _numbered(_source(query, fine=fine) for query in queries)
+    rows = _grouped(db, [*columns, _SUMMED, "0"], len(columns), source, where, join=join)
+    sums = {each.key: each.totals for each in (_group(row, len(columns)) for row in rows)}
+    if _has_units(db):
+        _add_units(db, columns, _numbered(map(_units, queries)), where, sums, join=join)
+    parts: list[list[Group]] = [[] for _ in queries]
+    for (part, *key), totals in sums.items():
+        parts[int(part or 0)].append(Group(tuple(key), totals))
+    return [largest_first(groups) for groups in parts]
+
+
+def _numbered(sources: Iterable[Sql]) -> Sql:
+    """Return the rows of several sources with the number of their source as ``part``."""
+    return _union(Sql(f"SELECT {n} AS part, * FROM ({s.text})", s.values) for n, s in enumerate(sources))
 
 
 def largest_first(groups: Iterable[Group]) -> list[Group]:
@@ -188,18 +243,24 @@ def _grouped(
     )
 
 
+def _has_units(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM units)").fetchone()[0])
+
+
+def _units(query: Query) -> Sql:
+    return _cells(query, "bucket, ledger, dim, unit, amount", "units")
+
+
 def _add_units(
     db: sqlite3.Connection,
     columns: Sequence[str],
-    query: Query,
+    source: Sql,
+    where: Sql,
     totals: dict[tuple[str | int | None, ...], Totals],
     *,
     join: bool,
 ) -> None:
     """Add the counts that are rare, by name, to sums by the same columns."""
-    if not db.execute("SELECT EXISTS (SELECT 1 FROM units)").fetchone()[0]:
-        return
-    source, where = _cells(query, "bucket, ledger, dim, unit, amount", "units"), _conditions(query)
     columns = [*columns, "f.unit"]
     rows = _grouped(db, [*columns, "sum(f.amount)"], len(columns), source, where, join=join)
     for *key, unit, amount in rows.fetchall():
@@ -317,6 +378,79 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[tuple[int, JobRef, str | 
         chosen.values,
     )
     return [(number, JobRef(job_id, Path(os.fsdecode(path))), why) for number, job_id, path, why in rows]
+
+
+_ORDERS: Final[dict[JobOrder, str]] = {
+    "newest": "max(f.bucket) DESC",
+    "cost": "sum(f.cost) DESC",
+    "calls": "sum(f.calls) DESC",
+    "name": "l.job_id",
+}
+
+
+def job_page(
+    db: sqlite3.Connection, query: Query, order: JobOrder, first: int, count: int, named: str
+) -> JobPage:
+    """Return jobs with entries that match from the ``first`` on, with their sums; see :class:`JobPage`.
+
+    Which jobs are on the page is decided by one sum of each; all sums are read of those alone.
+    """
+    source, where = _cells(query, "bucket, ledger, dim, calls, cost"), _conditions(query)
+    named_so = Sql("instr(lower(l.job_id), ?) > 0", (named.lower(),)) if named else Sql("1")
+    rows = db.execute(
+        f"""SELECT f.ledger, l.job_id, l.path, count(*) OVER () FROM ({source.text}) f
+        JOIN ledgers l ON l.id = f.ledger {"JOIN dims d ON d.id = f.dim" if len(where.text) > 1 else ""}
+        WHERE {where.text} AND {named_so.text}
+        GROUP BY f.ledger ORDER BY {_ORDERS[order]}, l.job_id, l.path, l.id LIMIT ? OFFSET ?""",
+        (*source.values, *where.values, *named_so.values, count, first),
+    ).fetchall()
+    sums = _sums_of_ledgers(db, query, [row[0] for row in rows])
+    if not rows and first:
+        return JobPage((), job_page(db, query, order, 0, 1, named).whole)
+    jobs = tuple(sums[ledger].of(JobRef(name, Path(os.fsdecode(path)))) for ledger, name, path, _ in rows)
+    return JobPage(jobs, rows[0][3] if rows else 0)
+
+
+@dataclass(slots=True)
+class _LedgerSums:
+    """Sums of a ledger's entries by user, and the buckets of the first and the last of them."""
+
+    first: int
+    last: int
+    by_user: dict[str, Totals] = field(default_factory=dict)
+
+    def of(self, job: JobRef) -> JobSums:
+        """Return the sums of this job."""
+        whole = Totals()
+        for totals in self.by_user.values():
+            whole.merge(totals)
+        times = self.first * BUCKET_SECONDS, self.last * BUCKET_SECONDS
+        return JobSums(job, whole, *times, tuple(sorted(self.by_user)))
+
+
+def _sums_of_ledgers(db: sqlite3.Connection, query: Query, ledgers: Sequence[int]) -> dict[int, _LedgerSums]:
+    """Return the sums of ledgers by their numbers."""
+    found: dict[int, _LedgerSums] = {}
+    where, columns = _conditions(query), ["f.ledger", "d.user_id"]
+    for start in range(0, len(ledgers), _AT_ONCE):
+        source = _cells_of(query, ledgers[start : start + _AT_ONCE], "cells")
+        ends = "min(f.bucket)", "max(f.bucket)"
+        rows = _grouped(db, [*columns, _SUMMED, "0", *ends], len(columns), source, where, join=False)
+        sums: dict[tuple[str | int | None, ...], Totals] = {}
+        for ledger, user, *values, first, last in rows:
+            mine = found.setdefault(ledger, _LedgerSums(first, last))
+            mine.first, mine.last = min(mine.first, first), max(mine.last, last)
+            mine.by_user[user] = sums[ledger, _shown(user)] = _totals(values)
+        if _has_units(db):
+            source = _cells_of(query, ledgers[start : start + _AT_ONCE], "units")
+            _add_units(db, columns, source, where, sums, join=False)
+    return found
+
+
+def _cells_of(query: Query, ledgers: Sequence[int], table: str) -> Sql:
+    span = Span.of(query.start, query.end).on("bucket")
+    chosen = f"ledger IN ({', '.join('?' * len(ledgers))}) AND +{span.text.replace('AND ', 'AND +')}"
+    return Sql(f"SELECT * FROM {table} WHERE {chosen}", (*ledgers, *span.values))
 
 
 def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:

@@ -38,7 +38,7 @@ from ..ledger.places import Appended, LedgerProblem, Location
 from ..ledger.recorder import at_exit
 from ..money import Nanos
 from ..patience import allowed, at_most, remaining
-from ..rollup import Dimension, Group, JobRef, Query
+from ..rollup import Dimension, Group, JobOrder, JobPage, JobRef, Query
 from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
@@ -342,6 +342,25 @@ class Store:
                 lambda db, recent: recent.groups(db, by, query) if recent else queries.groups(db, by, query)
             )
         return self._ask(lambda db: queries.groups(db, by, query))
+
+    def groups_by_part(
+        self, by: Sequence[Dimension], query: Query, parts: Sequence[tuple[datetime, datetime]]
+    ) -> list[list[Group]]:
+        """Return what :meth:`groups` would for each part of a period, from start to before end.
+
+        The days of a month or the months of a year come from one statement. Jobs are not counted.
+        """
+        return self._ask(lambda db: queries.groups_by_part(db, by, query, parts))
+
+    def job_page(
+        self, query: Query, order: JobOrder = "newest", first: int = 0, count: int = 100, named: str = ""
+    ) -> JobPage:
+        """Return ``count`` of the jobs with entries that match, in an order, from the ``first`` (0) on.
+
+        ``named`` is a text that their ids contain, in small or capital letters. Ledgers that are gone are
+        among them: what was counted of them counts.
+        """
+        return self._ask(lambda db: queries.job_page(db, query, order, first, count, named))
 
     def jobs(self, query: Query) -> list[JobRef]:
         """Return the jobs with entries that match, by id and path; every known one for an empty query."""

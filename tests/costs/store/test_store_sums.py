@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.model import Entry
-from shared.costs.rollup import Dimension, JobRef, Query
+from shared.costs.rollup import Dimension, JobOrder, JobPage, JobRef, JobSums, Query, bucket_of
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import (
     BEGIN,
@@ -25,6 +26,7 @@ from tests.costs.store.store_support import (
     WIDE,
     History,
     Placed,
+    a_call,
     adjusted_entry,
     an_entry,
     assert_is_fold,
@@ -122,6 +124,80 @@ def test_filters(store: Store, known: History, name: str, bounded: bool, by: tup
     same = [(ledger, entry) for ledger, entry in entries if means(query, ledger, entry)]
     assert {job.ledger for job in store.jobs(query)} == {ledger for ledger, _ in same}
     assert sorted(e.id for e in store.entries(query)) == sorted(e.id for _, e in same)
+
+
+PARTS = [
+    [(BEGIN + n * timedelta(days=1), BEGIN + (n + 1) * timedelta(days=1)) for n in range(100)],
+    [(BEGIN + n * timedelta(hours=5), BEGIN + (n + 2) * timedelta(hours=5)) for n in range(-3, 12)],
+    [(edge, edge + timedelta(days=30)) for edge in EDGES],
+    [],
+]
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=("days", "overlapping", "zones", "none"))
+@pytest.mark.parametrize("by", [(), ("service", "model"), ("user_id",), ("job_id", "stage")], ids=str)
+@pytest.mark.parametrize("only", [{}, {"stage": "06_asr"}, {"job_id": "job-2"}], ids=str)
+def test_parts_are_the_groups_of_each(
+    store: Store,
+    parts: Sequence[tuple[datetime, datetime]],
+    by: tuple[Dimension, ...],
+    only: dict[str, str],
+) -> None:
+    query = Query(**only)  # type: ignore[arg-type]
+    expected = [store.groups(by, query._replace(start=start, end=end)) for start, end in parts]
+    for group in chain.from_iterable(expected):
+        group.totals.jobs = 0
+    assert store.groups_by_part(by, query, parts) == expected
+
+
+ORDERS: dict[JobOrder, Callable[[JobSums], object]] = {
+    "newest": lambda each: -each.last,
+    "cost": lambda each: -each.totals.cost,
+    "calls": lambda each: -each.totals.calls,
+    "name": lambda each: each.job.job_id,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(),
+        Query(user_id=USERS[0]),
+        Query(tag="a", start=BEGIN + timedelta(days=2)),
+        Query(start=BEGIN + timedelta(days=3, hours=5), end=BEGIN + timedelta(days=5, minutes=45)),
+    ],
+    ids=str,
+)
+def test_a_page_of_jobs(store: Store, known: History, order: JobOrder, query: Query) -> None:
+    mine: dict[Path, list[Placed]] = {}
+    for ledger, entry in known.there():
+        if means(query, ledger, entry):
+            mine.setdefault(ledger, []).append((ledger, entry))
+    expected = []
+    for ledger, placed in mine.items():
+        buckets = [bucket_of(entry.counted_at) for _, entry in placed]
+        users = tuple(sorted({entry.user_id for _, entry in placed}))
+        sums = replace(total(placed), jobs=0)
+        expected.append(JobSums(JobRef(ledger.parent.name, ledger), sums, min(buckets), max(buckets), users))
+    expected.sort(key=lambda each: (ORDERS[order](each), each.job.job_id))
+    whole = len(expected)
+    assert store.job_page(query, order) == JobPage(tuple(expected), whole)
+    assert store.job_page(query, order, 1, 2) == JobPage(tuple(expected[1:3]), whole)
+    assert store.job_page(query, order, whole + 5) == JobPage((), whole)
+
+
+def test_jobs_are_found_by_a_part_of_their_name(store: Store) -> None:
+    assert [each.job.job_id for each in store.job_page(Query(), named="OB-3").jobs] == ["job-3"]
+    assert store.job_page(Query(), named="%") == JobPage((), 0)
+
+
+def test_a_deleted_ledger_is_still_a_job(history: History) -> None:
+    store, ledger = history.open(), history.job("job-1")
+    history.log(store, ledger, a_call(700))
+    ledger.unlink()
+    [job] = store.job_page(Query()).jobs
+    assert (job.job.job_id, job.totals.cost) == ("job-1", 700)
 
 
 def test_one_ledger(store: Store, known: History) -> None:
