@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from ..errors import WrongUsage
 from ..reports.document import Report
 
-_HELPERS = frozenset({"bars", "canvas", "drawing", "layout", "sending", "values"})
+_HELPERS = frozenset({"bars", "canvas", "drawing", "layout", "page", "sending", "values"})
 
 
 class Format(Protocol):

@@ -78,13 +78,13 @@ def sparkline(values: Sequence[float], room: int, unicode: bool) -> Spark:
     if len(values) > room:
         size = -(-len(values) // room)
         values = [sum(values[at : at + size]) for at in range(0, len(values), size)]
-    top = _top(values)
+    top = top_of(values)
     levels, mark = (_LEVELS, "▲") if unicode else (_ASCII_LEVELS, "^")
     drawn = "".join(mark if value > top else _level(value, top, levels) for value in values)
     return Spark(drawn, top, mark if mark in drawn else "")
 
 
-def _top(values: Sequence[float]) -> float:
+def top_of(values: Sequence[float]) -> float:
     """Return the largest value below a gap of ``_FAR`` times; a tenth of the values may lie above it."""
     falling = sorted(values, reverse=True)
     few = max(1, len(falling) // 10)

@@ -1,30 +1,76 @@
 """Charts as geometry: where bars, lines and gridlines lie, in percent of the plot.
 
-Knows nothing of a page: a format that draws takes the numbers and the names of the styles.
+Knows nothing of a page: a format that draws takes the numbers and the names of the styles. Everything is in
+percent of a plot without a coordinate system of its own, so that strokes and texts keep their size at every
+width; areas alone are points of a plot of 100 by 100, which may be stretched. A bar, its label and the points
+of lines over it have the same centre.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..reports.document import Chart, Kind, Layer, Series
+from .bars import top_of
 from .values import places_for, show, tame
 
 PALETTE: Final = 6
 """How many styles there are for parts of a stack, ``part-0`` to ``part-5``; the last is for the rest."""
 
+PAPER: Final = MappingProxyType(
+    {
+        "card": "#ffffff",
+        "ink": "#1b2026",
+        "soft": "#545e69",
+        "grid": "#dde1e6",
+        "track": "#e6e9ed",
+        "held": "#a9c5e3",
+        "bar": "#2f6fb2",
+        "good": "#1d7a4c",
+        "warning": "#8f5a00",
+        "critical": "#b3261e",
+        "part-0": "#2f6fb2",
+        "part-1": "#c2571a",
+        "part-2": "#1f8a70",
+        "part-3": "#8a4fa8",
+        "part-4": "#8f7300",
+        "part-5": "#76818c",
+        "expected": "#c3cad2",
+        "line": "#2f6fb2",
+        "course": "#2f6fb2",
+        "before": "#76818c",
+        "range": "#a9c5e3",
+        "limit": "#b3261e",
+    }
+)
+"""The colour of each style on paper: a page's own styles go over it, and a printer that has none takes it."""
+
 _MOST_LABELS: Final = 5
 _MOST_STEPS: Final = 4
 _GAP: Final = 0.08
+"""What is left free on each side of a bar, as a share of its column."""
+
+_CUT: Final = (11.0, 7.0)
+"""Where the gap of a cut bar begins on its left and ends on its right, in percent from the top."""
+
+_BESIDE: Final = 20.0
+"""Amounts over cut bars take turns in two rows where they are nearer than this, in percent of the plot."""
+
+_DASHES: Final = 36
+"""A course has about this many dashes, whatever its length: they are drawn, since a stroke's own would begin
+anew at every day."""
+
 _WHOLE: Final = ("money", "amount", "count", "tokens")
 _STACKED: Final = ("bar", "expected")
 _STROKES: Final = ("line", "before", "course", "limit")
 
 
 class Box(NamedTuple):
-    """A rectangle: x and width in labels, y and height in percent from the top."""
+    """A rectangle. ``title`` says what it stands for."""
 
     x: float
     y: float
@@ -34,8 +80,39 @@ class Box(NamedTuple):
     title: str
 
 
-class Path(NamedTuple):
-    """A line, or the area within it: points as SVG has them, in percent of the plot."""
+class Segment(NamedTuple):
+    """A straight line between two points."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    style: str
+
+
+class Bar(NamedTuple):
+    """The stack over one label, from the bottom up. ``name`` says what it comes to.
+
+    ``cut`` is the gap in a bar that is off the scale: such a bar fills the plot, and its parts keep their
+    shares of it.
+    """
+
+    label: str
+    name: str
+    boxes: tuple[Box, ...]
+    cut: Segment | None = None
+
+
+class Text(NamedTuple):
+    """A text at a place on an axis; ``row`` counts from the plot outwards."""
+
+    at: float
+    text: str
+    row: int = 0
+
+
+class Area(NamedTuple):
+    """An area: its corners as SVG has them, in a plot of 100 by 100."""
 
     points: str
     style: str
@@ -51,21 +128,22 @@ class Key(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A chart ready to be put on a page. ``ticks`` are from the top down, evenly spaced.
+    """A chart ready to be put on a page. ``ticks`` are from the top down.
 
-    ``caption`` says what stands out; ``described`` is the picture in words, for those who do not see it.
+    ``marks`` are the amounts over bars that are cut. ``caption`` says what stands out; ``described`` is the
+    picture in words, for those who do not see it.
     """
 
     title: str
     caption: str
     described: str
-    columns: int
-    ticks: tuple[str, ...]
-    boxes: tuple[Box, ...]
-    areas: tuple[Path, ...]
-    lines: tuple[Path, ...]
+    ticks: tuple[Text, ...]
+    labels: tuple[Text, ...]
+    bars: tuple[Bar, ...]
+    marks: tuple[Text, ...]
+    areas: tuple[Area, ...]
+    lines: tuple[Segment, ...]
     keys: tuple[Key, ...]
-    labels: tuple[str, ...]
 
 
 def draw(chart: Chart) -> Drawing:
@@ -77,18 +155,21 @@ def draw(chart: Chart) -> Drawing:
     top = steps[-1]
     labels = [tame(label) for label in chart.labels]
     styles = _styles(chart.layers)
-    caption = _caption(chart, labels)
+    caption = _caption(chart, labels, top)
     return Drawing(
         title=tame(chart.title),
         caption=caption,
         described=f"{labels[0]} to {labels[-1]}, {caption or _ends(chart)}",
-        columns=len(labels),
-        ticks=tuple(_shown(step, chart.kind, steps[1]) for step in reversed(steps)),
-        boxes=tuple(_boxes(chart, styles, labels, top)),
+        ticks=tuple(
+            Text(round(100 - step * 100 / top, 3), _shown(step, chart.kind, steps[1]))
+            for step in reversed(steps)
+        ),
+        labels=tuple(Text(_centre(at, len(labels)), labels[at]) for at in some(len(labels))),
+        bars=tuple(_bars(chart, styles, top)),
+        marks=tuple(_marks(chart, top)),
         areas=tuple(_area(layer, top) for layer in chart.layers if layer.look == "range"),
         lines=tuple(_lines(chart.layers, top)),
         keys=_keys(chart, styles),
-        labels=tuple(some(labels)),
     )
 
 
@@ -111,22 +192,26 @@ def scale(peak: float) -> list[float]:
     return [number * step for number in range(math.ceil(peak / step * (1 - 1e-9)) + 1)]
 
 
-def some(labels: Sequence[str]) -> list[str]:
-    """Return the first, the last, and evenly some between.
+def some(number: int) -> list[int]:
+    """Return the places of the first, the last, and evenly some between.
 
-    >>> some([str(day) for day in range(1, 31)])
-    ['1', '8', '15', '23', '30']
+    >>> some(30), some(2)
+    ([0, 7, 14, 22, 29], [0, 1])
     """
-    if len(labels) <= _MOST_LABELS:
-        return list(labels)
-    last = len(labels) - 1
-    return [labels[round(n * last / (_MOST_LABELS - 1))] for n in range(_MOST_LABELS)]
+    if number <= _MOST_LABELS:
+        return list(range(number))
+    return [round(n * (number - 1) / (_MOST_LABELS - 1)) for n in range(_MOST_LABELS)]
+
+
+def _centre(at: int, number: int) -> float:
+    return round((at + 0.5) * 100 / number, 3)
 
 
 def _peak(chart: Chart) -> float:
-    """Return the highest point: of the stacks, of a line, or of a range."""
-    others = [value or 0.0 for layer in chart.layers for value in (*layer.upper, *layer.values)]
-    return max([*_stacks(chart), *others], default=0.0)
+    """Return the highest point: of the stacks but those off the scale, of a line, or of a range."""
+    lines = [layer for layer in chart.layers if layer.look not in _STACKED]
+    others = [value or 0.0 for layer in lines for value in (*layer.upper, *layer.values)]
+    return max([top_of(_stacks(chart)), *others])
 
 
 def _stacks(chart: Chart) -> list[float]:
@@ -141,35 +226,84 @@ def _styles(layers: Sequence[Layer]) -> list[str]:
     return [f"part-{min(next(bars), PALETTE - 1)}" if layer.look == "bar" else layer.look for layer in layers]
 
 
-def _boxes(chart: Chart, styles: Sequence[str], labels: Sequence[str], top: float) -> Iterator[Box]:
-    for at, label in enumerate(labels):
-        under = 0.0
-        for layer, style in zip(chart.layers, styles, strict=True):
-            value = max(layer.values[at] or 0.0, 0.0)
-            if layer.look not in _STACKED or not value:
-                continue
-            title = f"{label}, {tame(layer.name)}: {_shown(value, chart.kind)}"
-            height = round(value * 100 / top, 3)
-            under += height
-            yield Box(round(at + _GAP, 2), round(100 - under, 3), 1 - 2 * _GAP, height, style, title)
+def _bars(chart: Chart, styles: Sequence[str], top: float) -> Iterator[Bar]:
+    for at, height in enumerate(_stacks(chart)):
+        if height <= 0:
+            continue
+        label = chart.labels[at]
+        x, width = _side(at, len(chart.labels)), round((1 - 2 * _GAP) * 100 / len(chart.labels), 3)
+        boxes = tuple(_boxes(chart, styles, at, max(top, height)))
+        cut = Segment(x, _CUT[0], round(x + width, 3), _CUT[1], "card") if height > top else None
+        yield Bar(label, f"{tame(label)}: {_shown(height, chart.kind)}", boxes, cut)
 
 
-def _lines(layers: Sequence[Layer], top: float) -> Iterator[Path]:
+def _boxes(chart: Chart, styles: Sequence[str], at: int, top: float) -> Iterator[Box]:
+    under, columns = 0.0, len(chart.labels)
+    for layer, style in zip(chart.layers, styles, strict=True):
+        value = max(layer.values[at] or 0.0, 0.0)
+        if layer.look not in _STACKED or not value:
+            continue
+        title = f"{tame(chart.labels[at])}, {tame(layer.name)}: {_shown(value, chart.kind)}"
+        height = round(value * 100 / top, 3)
+        under += height
+        width = round((1 - 2 * _GAP) * 100 / columns, 3)
+        yield Box(_side(at, columns), round(100 - under, 3), width, height, style, title)
+
+
+def _side(at: int, columns: int) -> float:
+    """Return where the bar of a column begins."""
+    return round((at + _GAP) * 100 / columns, 3)
+
+
+def _marks(chart: Chart, top: float) -> Iterator[Text]:
+    """Return the amounts over bars that are cut; those near each other in two rows."""
+    row, before = 0, -math.inf
+    for at, height in enumerate(_stacks(chart)):
+        if height > top:
+            centre = _centre(at, len(chart.labels))
+            row = 1 - row if centre - before < _BESIDE else 0
+            before = centre
+            yield Text(centre, _shown(height, chart.kind), row)
+
+
+def _lines(layers: Sequence[Layer], top: float) -> Iterator[Segment]:
     for layer in layers:
-        if layer.look in _STROKES:
-            yield Path(" ".join(_points(layer.values, top)), layer.look)
+        points = _points(layer.values, top)
+        if layer.look == "limit" and points:
+            yield Segment(0.0, points[0][1], 100.0, points[0][1], "limit")
+        elif layer.look == "course":
+            yield from _dashed(points)
+        elif layer.look in _STROKES:
+            for (x1, y1), (x2, y2) in pairwise(points):
+                yield Segment(x1, y1, x2, y2, layer.look)
 
 
-def _area(layer: Layer, top: float) -> Path:
-    there, back = list(_points(layer.values, top)), list(_points(layer.upper, top))
-    return Path(" ".join([*there, *reversed(back)]), layer.look)
+def _dashed(points: Sequence[tuple[float, float]]) -> Iterator[Segment]:
+    """Return a line as dashes: each has half of its place."""
+    dashes = max(1, round(_DASHES / max(len(points) - 1, 1)))
+    for (x1, y1), (x2, y2) in pairwise(points):
+        for number in range(dashes):
+            here, there = number / dashes, (number + 0.5) / dashes
+            yield Segment(
+                round(x1 + (x2 - x1) * here, 3),
+                round(y1 + (y2 - y1) * here, 3),
+                round(x1 + (x2 - x1) * there, 3),
+                round(y1 + (y2 - y1) * there, 3),
+                "course",
+            )
 
 
-def _points(values: Sequence[float | None], top: float) -> Iterator[str]:
-    for at, value in enumerate(values):
-        if value is not None:
-            x = at * 100 / max(len(values) - 1, 1)
-            yield f"{x:.2f},{100 - max(value, 0.0) * 100 / top:.2f}"
+def _area(layer: Layer, top: float) -> Area:
+    there, back = _points(layer.values, top), _points(layer.upper, top)
+    return Area(" ".join(f"{x:g},{y:g}" for x, y in [*there, *reversed(back)]), layer.look)
+
+
+def _points(values: Sequence[float | None], top: float) -> list[tuple[float, float]]:
+    return [
+        (_centre(at, len(values)), round(100 - max(value, 0.0) * 100 / top, 3))
+        for at, value in enumerate(values)
+        if value is not None
+    ]
 
 
 def _keys(chart: Chart, styles: Sequence[str]) -> tuple[Key, ...]:
@@ -191,13 +325,16 @@ def _sum(layer: Layer, kind: Kind) -> str:
     return _shown(sum(values) if layer.look in _STACKED else values[-1], kind)
 
 
-def _caption(chart: Chart, labels: Sequence[str]) -> str:
-    """Return what the highest stack is; nothing where no bars are."""
+def _caption(chart: Chart, labels: Sequence[str], top: float) -> str:
+    """Return what the highest stack is, and which bars are cut; nothing where no bars are."""
     stacks = _stacks(chart)
     if not stacks:
         return ""
-    top = stacks.index(max(stacks))
-    return f"most {_shown(stacks[top], chart.kind)} on {labels[top]}"
+    highest = stacks.index(max(stacks))
+    most = f"most {_shown(stacks[highest], chart.kind)} on {labels[highest]}"
+    if stacks[highest] <= top:
+        return most
+    return f"{most}; a bar with a gap is off the scale, which ends at {_shown(top, chart.kind)}"
 
 
 def _ends(chart: Chart) -> str:

@@ -110,7 +110,8 @@ class Table(NamedTuple):
     """Rows under typed columns.
 
     ``total`` is one more row, set apart. ``empty`` is said where there are no rows. ``key`` names the table
-    for programs; ``section`` is the question it belongs to, for pages that group by it.
+    for programs; ``section`` is the question it belongs to, for pages that group by it. Of tables that follow
+    each other and have a ``choice`` a page shows the one chosen; a ``folded`` one opens on a click.
     """
 
     title: str
@@ -120,6 +121,8 @@ class Table(NamedTuple):
     empty: str = ""
     key: str = ""
     section: Section = ""
+    choice: str = ""
+    folded: bool = False
 
 
 class Series(NamedTuple):
@@ -147,12 +150,16 @@ class Layer(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A picture of several layers over the same labels. Same ``kind`` for all values."""
+    """A picture of several layers over the same labels. Same ``kind`` for all values.
+
+    ``section`` is the question it belongs to, for pages that group by it.
+    """
 
     title: str
     labels: tuple[str, ...]
     layers: tuple[Layer, ...]
     kind: Kind = "money"
+    section: Section = ""
 
 
 class Note(NamedTuple):

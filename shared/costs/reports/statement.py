@@ -159,22 +159,30 @@ def _tables(facts: StatementFacts) -> Iterator[Table]:
     """Return the tables, those of one question after each other."""
     savings = facts.savings._replace(show="changes")
     by_name = {table.key: table for table in breakdown_tables(facts.month.summary)}
-    yield from _under("spend", [by_name.pop(key) for key in ("by_service", "by_stage") if key in by_name])
-    yield from _under("spend", by_name.values())
+    first = [by_name.pop(key) for key in ("by_service", "by_stage") if key in by_name]
+    for table in _under("spend", [*first, *by_name.values()]):
+        yield table._replace(choice=table.columns[0].title)
     if facts.explained is not None and facts.explained.explanation.parts:
         title = f"Why it differs from {facts.explained.before}"
         yield from _under("why", [reason_table(facts.explained)._replace(title=title)])
     yield from _under("why", [anomaly_table(facts.anomalies)._replace(title="What stands out"), _jobs(facts)])
-    yield from _under("change", changes_table(savings))
-    for make, title in _FOLDED:
-        yield from _under("details", (table._replace(title=title) for table in make(savings)))
+    best = changes_table(savings)
+    yield from _under("change", (table._replace(title="The best combination") for table in best))
+    for make, title in _ALSO_TO_CHANGE:
+        yield from _under("change", (table._replace(title=title, folded=True) for table in make(savings)))
     yield from _under("details", [_days(facts)])
+    for make, title in _DETAILS:
+        yield from _under("details", (table._replace(title=title) for table in make(savings)))
 
 
-_FOLDED: Final[tuple[tuple[Callable[[OptimizationFacts], Iterator[Table]], str], ...]] = (
+_MadeOfSavings = Callable[[OptimizationFacts], Iterator[Table]]
+
+_ALSO_TO_CHANGE: Final[tuple[tuple[_MadeOfSavings, str], ...]] = (
     (local_table, "The same work on your own machine"),
     (caching_table, "What caching might save, where inputs begin alike"),
     (waste_table, "Failed or repeated work"),
+)
+_DETAILS: Final[tuple[tuple[_MadeOfSavings, str], ...]] = (
     (outcome_table, "What an outcome cost"),
     (quality_table, "What quality cost"),
 )
@@ -241,7 +249,7 @@ def _charts(facts: StatementFacts) -> Iterator[Chart]:
 
 
 def _labels(period: Period) -> tuple[str, ...]:
-    return tuple(f"{day.day} {day:%b}" for day in period.dates())
+    return tuple(Ref(f"{day.day} {day:%b}", "day", day.isoformat()) for day in period.dates())
 
 
 def _by_day(facts: StatementFacts) -> Chart:
@@ -258,7 +266,7 @@ def _by_day(facts: StatementFacts) -> Chart:
         layers.append(
             Layer("expected", tuple(costs.get(day) for day in facts.month.period.dates()), "expected")
         )
-    return Chart("Spend by day and model", _labels(facts.month.period), tuple(layers))
+    return Chart("Spend by day and model", _labels(facts.month.period), tuple(layers), section="spend")
 
 
 def _course(facts: StatementFacts) -> Chart:
@@ -274,7 +282,7 @@ def _course(facts: StatementFacts) -> Chart:
     if month.limit is not None and 0 < month.limit.limit.amount <= _FAR * highest:
         layers.append(Layer("limit", (float(month.limit.limit.amount),) * days, "limit"))
     title = "The month so far" if month.pace.days_left else "The month as it went"
-    return Chart(title, _labels(month.period), tuple(layers))
+    return Chart(title, _labels(month.period), tuple(layers), section="standing")
 
 
 def _ahead(facts: StatementFacts) -> Iterator[Layer]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.formats.drawing import PALETTE, chart_of, draw, scale, some
+from shared.costs.formats.drawing import PALETTE, Segment, Text, chart_of, draw, scale, some
 from shared.costs.reports.document import Chart, Layer, Series
 
 LABELS = ("1 Nov", "2 Nov", "3 Nov")
@@ -24,17 +26,42 @@ def test_bars_stack_on_each_other() -> None:
             Layer("c", (None, None, 2e9), "expected"),
         )
     )
-    assert drawn.ticks == ("$4.00", "$3.00", "$2.00", "$1.00", "$0.00")
-    assert [(box.x, box.y, box.height, box.style) for box in drawn.boxes] == [
-        (0.08, 75.0, 25.0, "part-0"),
-        (0.08, 50.0, 25.0, "part-1"),
-        (1.08, 25.0, 75.0, "part-0"),
-        (2.08, 50.0, 50.0, "part-1"),
-        (2.08, 0.0, 50.0, "expected"),
+    assert drawn.ticks == (
+        Text(0.0, "$4.00"),
+        Text(25.0, "$3.00"),
+        Text(50.0, "$2.00"),
+        Text(75.0, "$1.00"),
+        Text(100.0, "$0.00"),
+    )
+    assert [[(box.x, box.y, box.height, box.style) for box in bar.boxes] for bar in drawn.bars] == [
+        [(2.667, 75.0, 25.0, "part-0"), (2.667, 50.0, 25.0, "part-1")],
+        [(36.0, 25.0, 75.0, "part-0")],
+        [(69.333, 50.0, 50.0, "part-1"), (69.333, 0.0, 50.0, "expected")],
     ]
-    assert drawn.boxes[0].title == "1 Nov, a: $1.00"
+    assert drawn.bars[0].boxes[0].title == "1 Nov, a: $1.00"
+    assert [bar.name for bar in drawn.bars] == ["1 Nov: $2.00", "2 Nov: $3.00", "3 Nov: $4.00"]
     assert drawn.caption == "most $4.00 on 3 Nov"
     assert drawn.described == "1 Nov to 3 Nov, most $4.00 on 3 Nov"
+    assert drawn.marks == ()
+
+
+def test_a_bar_that_is_off_the_scale_is_cut_keeps_its_parts_and_carries_its_amount() -> None:
+    drawn = draw(chart(Layer("a", (1e9, 15e9, 1e9)), Layer("b", (1e9, 5e9, 0.0))))
+    assert drawn.ticks[0] == Text(0.0, "$2.00")
+    low, cut, _ = drawn.bars
+    assert low.cut is None
+    assert [(box.y, box.height) for box in cut.boxes] == [(25.0, 75.0), (0.0, 25.0)]
+    assert cut.cut is not None
+    assert (cut.cut.x1, cut.cut.x2) == (cut.boxes[0].x, cut.boxes[0].x + cut.boxes[0].width)
+    assert drawn.marks == (Text(50.0, "$20.00"),)
+    assert drawn.caption == ("most $20.00 on 2 Nov; a bar with a gap is off the scale, which ends at $2.00")
+
+
+def test_amounts_over_cut_bars_that_are_close_take_turns_in_two_rows() -> None:
+    labels = tuple(str(day) for day in range(30))
+    values = [50e9 if day in (3, 4, 20) else 1e9 for day in range(30)]
+    drawn = draw(Chart("Spend", labels, (Layer("a", tuple(values)),)))
+    assert [mark.row for mark in drawn.marks] == [0, 1, 0]
 
 
 def test_lines_and_ranges() -> None:
@@ -46,11 +73,11 @@ def test_lines_and_ranges() -> None:
             Layer("nothing", (None,) * 3, "course"),
         )
     )
-    assert [area.points for area in drawn.areas] == ["50.00,75.00 100.00,50.00 100.00,0.00 50.00,75.00"]
-    assert [(line.points, line.style) for line in drawn.lines] == [
-        ("0.00,100.00 50.00,75.00", "line"),
-        ("0.00,50.00 50.00,50.00 100.00,50.00", "limit"),
-    ]
+    assert [area.points for area in drawn.areas] == ["50,75 83.333,50 83.333,0 50,75"]
+    assert drawn.lines == (
+        Segment(16.667, 100.0, 50.0, 75.0, "line"),
+        Segment(0.0, 50.0, 100.0, 50.0, "limit"),
+    )
     assert [(key.name, key.value, key.stroke) for key in drawn.keys] == [
         ("likely", "$2.00 to $4.00", False),
         ("so far", "$1.00", True),
@@ -60,6 +87,15 @@ def test_lines_and_ranges() -> None:
     assert drawn.described == "1 Nov to 3 Nov, likely $2.00 to $4.00, so far $1.00, limit $2.00"
 
 
+def test_a_course_is_drawn_in_dashes_that_lie_on_it() -> None:
+    drawn = draw(chart(Layer("course", (1e9, 2e9, 4e9), "course")))
+    assert len(drawn.lines) == 36
+    first, last = drawn.lines[0], drawn.lines[-1]
+    assert (first.x1, first.y1) == (16.667, 75.0)
+    assert last.x2 < 83.333
+    assert all(here.x2 < there.x1 for here, there in pairwise(drawn.lines))
+
+
 def test_a_plain_series_is_a_chart_without_a_legend() -> None:
     drawn = draw(chart_of(Series("Calls", LABELS, (1.0, 5.0, 2.0), "count")))
     assert drawn.keys == ()
@@ -67,7 +103,8 @@ def test_a_plain_series_is_a_chart_without_a_legend() -> None:
 
 
 def test_what_is_below_zero_is_no_bar() -> None:
-    assert [box.height for box in draw(chart(Layer("a", (-1e9, 1e9, 0.0)))).boxes] == [100.0]
+    drawn = draw(chart(Layer("a", (-1e9, 1e9, 0.0))))
+    assert [box.height for bar in drawn.bars for box in bar.boxes] == [100.0]
 
 
 def test_parts_beyond_the_palette_share_the_last_style() -> None:
@@ -76,7 +113,7 @@ def test_parts_beyond_the_palette_share_the_last_style() -> None:
 
 
 def test_small_amounts_have_as_many_decimals_as_they_need() -> None:
-    assert draw(chart(Layer("a", (0.0, 4_500_000.0, 0.0)))).ticks[0] == "$0.0060"
+    assert draw(chart(Layer("a", (0.0, 4_500_000.0, 0.0)))).ticks[0].text == "$0.0060"
 
 
 @given(st.floats(min_value=1e-9, max_value=1e18))
@@ -89,6 +126,31 @@ def test_a_scale_holds_the_peak_in_few_even_steps(peak: float) -> None:
     assert steps[-1] - steps[1] < peak
 
 
+@given(st.integers(min_value=1, max_value=400), st.data())
+def test_labels_lines_and_bars_of_a_day_have_one_centre(days: int, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.floats(1e6, 1e12), min_size=days, max_size=days))
+    labels = tuple(map(str, range(days)))
+    layers = (Layer("spent", tuple(values)), Layer("before", tuple(values), "before"))
+    drawn = draw(Chart("Spend", labels, layers))
+    bars = {bar.label: bar.boxes[0].x + bar.boxes[0].width / 2 for bar in drawn.bars}
+    assert len(bars) == days
+    for label in drawn.labels:
+        assert label.at == pytest.approx(bars[label.text], abs=0.002)
+    for at, segment in enumerate(drawn.lines):
+        assert segment.x1 == pytest.approx(bars[str(at)], abs=0.002)
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=1, max_size=60))
+def test_no_bar_leaves_the_plot_and_its_parts_keep_their_shares(values: list[float]) -> None:
+    halves = tuple(value / 2 for value in values)
+    chart = Chart("Spend", tuple(map(str, range(len(values)))), (Layer("a", halves), Layer("b", halves)))
+    for bar in draw(chart).bars:
+        low, high = bar.boxes
+        assert low.height == pytest.approx(high.height, abs=0.002)
+        assert high.y >= -0.002
+        assert (bar.cut is None) or (low.height + high.height == pytest.approx(100, abs=0.002))
+
+
 def test_some_labels() -> None:
-    assert some(["1", "2"]) == ["1", "2"]
-    assert len(some([str(n) for n in range(90)])) == 5
+    assert some(2) == [0, 1]
+    assert len(some(90)) == 5

@@ -122,7 +122,7 @@ def test_figures_and_cells_are_there() -> None:
         "most $29.00 on 30 Nov",
     ):
         assert text in page
-    assert page.count('<section class="chart">') == 1
+    assert page.count('<section class="card chart">') == 1
 
 
 @given(st.text(min_size=1, max_size=30))
@@ -143,5 +143,5 @@ def test_two_small_tables_that_follow_each_other_stand_side_by_side() -> None:
     small, wide = Table("Small", columns, (("a", 50.0),)), Table("Wide", columns, (("a" * 30, 50.0),))
     for tables, halves in (((small,), 0), ((small, small), 2), ((small, wide, small), 0), ((small,) * 3, 2)):
         page = render(Report("Tables", tables=tables))
-        assert page.count('<section class="half">') == halves
+        assert page.count('<div class="pair">') * 2 == halves
         assert page.count("<table") == len(tables)
