@@ -221,6 +221,20 @@ class Store:
 
         return self._on_the_way(look)
 
+    def find_many(self, entry_ids: Sequence[str]) -> dict[str, Location]:
+        """Return where those of many entries stand that a known ledger has, after one look at the ledgers."""
+
+        def look(db: sqlite3.Connection) -> dict[str, Location]:
+            seen = tables.find_all_seen(db, entry_ids)
+            paths = {
+                number: Path(os.fsdecode(row.path))
+                for number in {ledger for ledger, _ in seen.values()}
+                for row in tables.ledgers(db, "id = ?", number)
+            }
+            return {each: Location(paths[ledger], offset) for each, (ledger, offset) in seen.items()}
+
+        return self._ask(look)
+
     def _on_the_way(
         self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool = True
     ) -> T:

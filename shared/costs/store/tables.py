@@ -31,7 +31,7 @@ from typing import Final, NamedTuple
 from ..ledger.counted import Counted
 from ..model import SECONDS_FIELDS, USAGE_FIELDS
 from ..rollup import BUCKET_SECONDS
-from .keys import key_of
+from .keys import key_of, keys_of
 
 FORMAT: Final = 1
 """Version of these tables. Sums of another version are read anew from the ledgers."""
@@ -413,6 +413,15 @@ def find_seen(db: sqlite3.Connection, entry_id: str) -> tuple[int, int] | None:
         "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?", key_of(entry_id)
     ).fetchone()
     return (row[0], row[1]) if row else None
+
+
+def find_all_seen(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return ledger and offset of those entries that count, by id."""
+    if not entry_ids:
+        return {}
+    find = "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?"
+    rows = zip(entry_ids, *keys_of(entry_ids), strict=True)
+    return {each: row for each, *key in rows if (row := db.execute(find, key).fetchone())}
 
 
 def move_seen(db: sqlite3.Connection, entry_id: str, ledger: int, offset: int) -> None:

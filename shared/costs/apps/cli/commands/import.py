@@ -13,12 +13,14 @@ from ....exchange.foreign import Defaults
 from ....exchange.imported import import_report
 from ....exchange.importing import Importer, Source
 from ....exchange.imports import import_for, imports
+from ....exchange.sessions import programs
 from ....exchange.shelf import Shelf
 from ....exits import BAD_NEWS
 from ....periods import zone
 from ..app import App, dashboard_command
 from ..formatlist import with_formats
 from ..progress import progress_bar
+from ..sessions import import_sessions, sessions_meant
 
 
 @dashboard_command(
@@ -26,13 +28,25 @@ from ..progress import progress_bar
     "import usage.db --dry-run",
     "import calls.json --user ana --service openai",
     "import 2025-10.csv --source old-laptop --timezone Europe/Berlin",
+    "import --from claude-code --dry-run",
+    "import --watch",
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--from",
     "format_from",
-    type=click.Choice(sorted(imports())),
-    help="The file's format. Default: as it looks.",
+    type=click.Choice([*sorted(imports()), *programs()]),
+    help="The file's format, or the agent whose sessions these are. Default: as it looks.",
+)
+@click.option(
+    "--watch", is_flag=True, help="Go on with agents' sessions as they are written, until interrupted."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 86_400),
+    default=2.0,
+    metavar="SECONDS",
+    help="How often --watch looks. Default: 2.",
 )
 @click.option("--source", metavar="NAME", help="A name for where it comes from. Default: the file's name.")
 @click.option("--user", "--user-id", "user", metavar="ID", help="Who paid, for rows that do not say it.")
@@ -47,13 +61,21 @@ from ..progress import progress_bar
     help="Believe a cost of $0 beside usage, or, by default, price the row.",
 )
 @click.option("--dry-run", is_flag=True, help="Only tell what would be imported.")
-def command(app: App, file: Path, *, dry_run: bool, **given: Any) -> int | None:
-    """Bring in the history of another tool, or one of our own exports.
+def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int | None:
+    """Bring in the history of another tool, the sessions of command-line agents, or one of our own exports.
 
-    Rows keep the cost they state; the others are priced by the price list of their day. Importing a
-    file again adds only what is new. The answer tells every row that was not understood, and why;
-    then the exit code is 1.
+    Without a FILE, the sessions of all agents that are found in their usual places; a folder is looked
+    through for them. Rows keep the cost they state; the others are priced by the price list of their day.
+    Importing again adds only what is new. The answer tells every row that was not understood, and
+    why; then the exit code is 1.
     """
+    sessions = sessions_meant(file, given["format_from"])
+    if sessions is not None:
+        return import_sessions(app, sessions, dry_run=dry_run, **given)
+    if file is None:
+        raise WrongUsage(f"--from {given['format_from']} needs a FILE")
+    if given["watch"]:
+        raise WrongUsage(f"{file}: only sessions of agents can be watched; import it without --watch")
     source, workspace = _source(app, file, **given), app.workspace
     with progress_bar("rows", None) as progress:
         shelf = Shelf(workspace.index)
@@ -63,7 +85,7 @@ def command(app: App, file: Path, *, dry_run: bool, **given: Any) -> int | None:
     return BAD_NEWS if tally.refused else None
 
 
-command.help = with_formats(command.help, imports())
+command.help = with_formats(command.help, {**imports(), **programs()})
 
 
 def _source(app: App, file: Path, **given: Any) -> Source:

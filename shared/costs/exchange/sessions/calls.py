@@ -1,0 +1,142 @@
+"""What the log of an agent says of one call of a model, and what a program's module has to provide."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...ledger.redact import clean_text
+from ...model import Usage
+from ...money import Nanos
+from ..imports import NotUnderstood
+from .files import LogFile, Sample
+
+MAX_REFUSALS: Final = 100
+"""How many lines that were not understood are kept with their reasons; the others are counted."""
+
+
+class ModelCall(NamedTuple):
+    """One call, or where a log has no more than sums, several (``usage.requests`` says how many).
+
+    ``key`` is what makes it this call among all of its program: the same in every copy of a line. ``session``
+    is the conversation that paid for it. ``stated`` is what the program says it cost, in nano-dollars.
+    ``is_estimate`` tells that the counts are not those of the provider. ``agent`` names a sub-agent.
+    """
+
+    key: str
+    at: datetime
+    service: str
+    model: str
+    usage: Usage
+    session: str
+    request_id: str | None = None
+    tier: str | None = None
+    region: str | None = None
+    operation: str | None = None
+    project: str | None = None
+    version: str | None = None
+    agent: str | None = None
+    stated: Nanos | None = None
+    is_estimate: bool = False
+    incomplete: str | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """By what the largest of several accounts of one call is told: lines are written while it grows."""
+        return self.usage.tokens_output, self.usage.tokens_input
+
+
+Sums = dict[str, Counter[str]]
+"""Counts by model."""
+
+
+@dataclass(slots=True)
+class Remarks:
+    """What a reader noticed: how many lines it saw, and what it did not understand, by name."""
+
+    lines: int = 0
+    refused: int = 0
+    refusals: list[NotUnderstood] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    empty: Counter[str] = field(default_factory=Counter)
+    """Sessions of which the log has no usage, by the reason."""
+
+    def refuse(self, where: str, why: str) -> None:
+        """Count a line that should have been understood."""
+        self.refused += 1
+        if len(self.refusals) < MAX_REFUSALS:
+            self.refusals.append(NotUnderstood(where, clean_text(why)[:300]))
+
+
+class CrossCheck(NamedTuple):
+    """A program's own sums of a session, beside those of its log: by model, by the names of the counts."""
+
+    session: str
+    stated: Sums
+    found: Sums
+
+
+def _no_checks(_states: Mapping[Path, Mapping[str, object]]) -> list[CrossCheck]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program whose logs can be read.
+
+    Attributes:
+        name: what it is called on the command line, and in the ledgers.
+        title: what people call it.
+        summary: where its logs lie and what they are, in a sentence.
+        versions: the major versions that were looked at; others are taken as far as they are understood.
+        places: the folders in which its logs lie, from the home directory and the environment.
+        is_log: whether a file in such a folder is one of its logs, by its name.
+        recognises: whether a file is one of its logs, by what it says.
+        read: yields the calls of a file, from where ``file.offset`` and ``file.state`` say that the last
+            import came to; it leaves both where the next one goes on.
+        check: compares what the program itself summed up with what was found; ``states`` are those of all
+            files of one session.
+
+    """
+
+    name: str
+    title: str
+    summary: str
+    versions: tuple[str, ...]
+    places: Callable[[Path, Mapping[str, str]], list[Path]]
+    is_log: Callable[[Path], bool]
+    recognises: Callable[[Sample], bool]
+    read: Callable[[LogFile, Remarks], Iterator[ModelCall]]
+    check: Callable[[Mapping[Path, Mapping[str, object]]], list[CrossCheck]] = _no_checks
+
+
+def note_version(program_versions: tuple[str, ...], version: str | None, remarks: Remarks) -> None:
+    """Count a version that nobody looked at: what is understood of it is taken, and that is said.
+
+    >>> remarks = Remarks()
+    >>> note_version(("1", "2"), "2.1.332", remarks); note_version(("1", "2"), "3.0.1", remarks)
+    >>> dict(remarks.versions)
+    {'3.0.1': 1}
+    """
+    if version and version.partition(".")[0] not in program_versions:
+        remarks.versions[clean_text(version)[:40]] += 1
+
+
+def instant(text: str | None) -> datetime:
+    """Return an instant of a log.
+
+    Raises:
+        ValueError: it is none, or has no zone.
+
+    """
+    if not text:
+        raise ValueError("says no time")
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"a time without a zone: {text!r}")
+    return at

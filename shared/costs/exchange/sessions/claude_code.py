@@ -1,0 +1,323 @@
+"""Claude Code: a line for each block of an answer, all with the usage of the whole message.
+
+``~/.claude/projects/PROJECT/SESSION.jsonl``, sub-agents in ``SESSION/subagents/agent-ID.jsonl``. Seen on
+2026-11-29 with 2.1.332 (``npm install @anthropic-ai/claude-code``), run against a server of known usage:
+
+* Lines of one message share ``message.id``. Before 2.1 they were written while the answer came, so that
+  the first ones have fewer output tokens: the largest one counts.
+* A resumed session goes on in its file. A fork (``--fork-session``) copies the lines into a new file, with
+  the ids, times and request ids of the first one; ``requestSessionId`` names the session that paid. So does a
+  sub-agent that begins with its parent's context; its copies may have another ``requestId``: the message id
+  alone tells a call.
+* ``cost-state`` is the program's own sum of a session, its forks' beginnings and its sub-agents included, and
+  calls that stand on no line (titles, summaries): it is shown beside what was found, and never added.
+* Input tokens are without the cache; thinking is in the output.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ...capture.adapters.anthropic import ADAPTER
+from ...capture.fields import Fields
+from ...model import Usage
+from ...pricing.names import infer_service
+from .calls import CrossCheck, ModelCall, Program, Remarks, Sums, instant, note_version
+from .files import LogFile, Sample
+
+VERSIONS: Final = ("0", "1", "2")
+OPEN_MESSAGES: Final = 64
+"""So many messages wait for a larger account of themselves before they are given on."""
+
+LAST_MESSAGES: Final = 8
+"""So many messages are remembered from one import to the next: further lines of them may follow."""
+
+_COUNTS: Final = ("input", "output", "cache_read", "cache_write")
+_NOTHING: Final = (0, 0, 0, 0)
+
+
+class _Creation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = 0
+
+
+class _Searches(msgspec.Struct):
+    web_search_requests: int | None = 0
+
+
+class _Details(msgspec.Struct):
+    thinking_tokens: int | None = 0
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cache_read_input_tokens: int | None = 0
+    cache_creation_input_tokens: int | None = 0
+    cache_creation: _Creation | None = None
+    server_tool_use: _Searches | None = None
+    output_tokens_details: _Details | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    iterations: list[dict[str, Any]] | None = None
+    fallback_credit: Any = None
+
+
+class _Message(msgspec.Struct):
+    id: str = ""
+    model: str = ""
+    usage: _Usage | None = None
+    stop_reason: str | None = None
+
+
+class _Line(msgspec.Struct, rename="camel"):
+    type: str = ""
+    message: _Message | None = None
+    timestamp: str = ""
+    session_id: str = ""
+    request_session_id: str = ""
+    request_id: str | None = None
+    uuid: str = ""
+    cwd: str = ""
+    version: str | None = None
+    is_sidechain: bool | None = False
+    attribution_agent: str | None = None
+    model_usage: dict[str, dict[str, Any]] | None = None
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+_line: Final = msgspec.json.Decoder(_Line).decode
+_kind: Final = msgspec.json.Decoder(_Kind).decode
+_whole: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+_OTHER_KINDS: Final = frozenset(
+    (
+        *("user", "system", "attachment", "summary", "progress", "queue-operation", "file-history-snapshot"),
+        *("last-prompt", "mode", "atis-latch", "tools-used", "api-request", "api-request-blob"),
+        *("api-request-shape", "custom-title", "ai-title", "tag", "agent-name", "pr-link", "permission-mode"),
+    )
+)
+"""Kinds of lines that bill nothing, though a text or a tool's result in them may say ``"usage"``."""
+
+
+def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+    waiting: dict[str, ModelCall] = {}
+    sums = _Sums(file.state)
+    for line in file.lines_with(b'"usage"', b'"cost-state"'):
+        try:
+            calls = _calls(line, file, remarks)
+        except (msgspec.DecodeError, ValueError, TypeError) as fault:
+            remarks.refuse(f"{file.path}", f"a line of usage is not as expected: {fault}")
+            continue
+        for call in calls:
+            known = waiting.get(call.key)
+            if known is None:
+                if len(waiting) >= OPEN_MESSAGES:
+                    yield sums.counted(waiting.pop(next(iter(waiting))))
+                waiting[call.key] = call
+            elif call.size > known.size:
+                waiting[call.key] = call
+    for call in waiting.values():
+        yield sums.counted(call)
+    file.state |= sums.state
+
+
+class _Sums:
+    """What a log has of each model, each message once, for the cross-check; the last ones may grow."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self._sums: Sums = {model: Counter(counts) for model, counts in state.get("sums", {}).items()}
+        self._last: dict[str, list[int]] = dict(state.get("last", {}))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What has to be remembered."""
+        return {"sums": self._sums, "last": self._last}
+
+    def counted(self, call: ModelCall) -> ModelCall:
+        """Return a call whose account is whole, once it is counted."""
+        usage = call.usage
+        plain = usage.tokens_input - usage.tokens_cached - usage.tokens_cache_write
+        counts = [plain, usage.tokens_output, usage.tokens_cached, usage.tokens_cache_write]
+        before = self._last.pop(call.key, _NOTHING)
+        self._sums.setdefault(call.model, Counter()).update(
+            {name: new - old for name, new, old in zip(_COUNTS, counts, before, strict=True)}
+        )
+        self._last[call.key] = counts
+        if len(self._last) > LAST_MESSAGES:
+            del self._last[next(iter(self._last))]
+        return call
+
+
+def _calls(raw: bytes, file: LogFile, remarks: Remarks) -> Sequence[ModelCall]:
+    """Return the calls that a line tells of: mostly one, none for a line of another kind."""
+    if b'"assistant"' not in raw and b'"cost-state"' not in raw:
+        _note_kind(_kind(raw).type, remarks)
+        return ()
+    line = _line(raw)
+    if line.type == "cost-state":
+        file.state["stated"] = _stated(line)
+        file.state["session"] = line.session_id
+        return ()
+    message = line.message
+    if line.type != "assistant" or message is None or message.usage is None:
+        _note_kind(line.type, remarks)
+        return ()
+    if message.model == "<synthetic>" or not message.model:
+        return ()  # what the program itself says in the model's place, such as an error
+    file.state.setdefault("session", line.session_id)
+    note_version(VERSIONS, line.version, remarks)
+    usage = message.usage
+    special = usage.iterations or usage.fallback_credit or message.stop_reason == "refusal"
+    plain = _plain(line, message, usage)
+    return _special(plain, raw) if special else (plain,)
+
+
+def _plain(line: _Line, message: _Message, usage: _Usage) -> ModelCall:
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    hour = (usage.cache_creation.ephemeral_1h_input_tokens or 0) if usage.cache_creation else 0
+    counts = Usage(
+        tokens_input=(usage.input_tokens or 0) + read + written,
+        tokens_output=usage.output_tokens or 0,
+        tokens_cached=read,
+        tokens_cache_write=written,
+        tokens_cache_write_1h=min(hour, written),
+        tokens_reasoning=_thoughts(usage),
+        web_searches=(usage.server_tool_use.web_search_requests or 0) if usage.server_tool_use else 0,
+    )
+    tier = usage.service_tier if usage.service_tier != "standard" else None
+    geo = usage.inference_geo
+    return ModelCall(
+        key=_key(line, message),
+        at=instant(line.timestamp),
+        service=_service(message),
+        model=message.model,
+        usage=counts,
+        session=line.request_session_id or line.session_id,
+        request_id=message.id or None,
+        tier="fast" if usage.speed == "fast" and tier is None else tier,
+        region=geo if geo and geo not in ("global", "not_available") else None,
+        project=_project(line.cwd),
+        version=line.version,
+        agent=(line.attribution_agent or "subagent") if line.is_sidechain else None,
+    )
+
+
+def _thoughts(usage: _Usage) -> int:
+    thoughts = (usage.output_tokens_details.thinking_tokens or 0) if usage.output_tokens_details else 0
+    return min(thoughts, usage.output_tokens or 0)
+
+
+def _special(plain: ModelCall, raw: bytes) -> Sequence[ModelCall]:
+    """Return an answer with steps, credits or a refusal, read as such an answer is read anywhere.
+
+    Steps of other models (an adviser, one that declined) are calls of their own.
+    """
+    message = {**_whole(raw)["message"], "type": "message", "content": None}
+    return [
+        plain._replace(
+            key=plain.key if number == 0 else f"{plain.key}/{number}",
+            model=captured.model,
+            usage=captured.usage,
+            tier=captured.service_tier,
+            region=captured.region,
+            request_id=captured.request_id,
+            incomplete=captured.incomplete,
+        )
+        for number, captured in enumerate(ADAPTER.read(Fields(message)))
+    ]
+
+
+def _key(line: _Line, message: _Message) -> str:
+    """Return what tells a call: the message's id where it is unique in the world."""
+    if len(message.id) >= 16:
+        return message.id
+    return f"{message.id}/{line.request_id or line.uuid}"
+
+
+def _service(message: _Message) -> str:
+    kind = message.id.removeprefix("msg_").partition("_")[0]
+    if kind in ("bdrk", "vrtx"):
+        return {"bdrk": "bedrock", "vrtx": "vertex"}[kind]
+    return infer_service(message.model) or "anthropic"
+
+
+def _project(folder: str) -> str | None:
+    return folder.replace("\\", "/").rstrip("/").rpartition("/")[2][:60] or None
+
+
+def _note_kind(kind: str, remarks: Remarks) -> None:
+    if kind not in _OTHER_KINDS:
+        remarks.unknown[f'lines of type "{kind[:40]}" with a usage'] += 1
+
+
+# --- the program's own sums
+
+_STATED: Final = {
+    "input": "inputTokens",
+    "output": "outputTokens",
+    "cache_read": "cacheReadInputTokens",
+    "cache_write": "cacheCreationInputTokens",
+}
+
+
+def _stated(line: _Line) -> dict[str, dict[str, int]]:
+    return {
+        model: {ours: int(counts.get(theirs) or 0) for ours, theirs in _STATED.items()}
+        for model, counts in (line.model_usage or {}).items()
+    }
+
+
+def _check(states: Mapping[Path, Mapping[str, Any]]) -> list[CrossCheck]:
+    """Compare a session's last ``cost-state`` with the sums of its own log and those of its sub-agents."""
+    stated = [(state["session"], state["stated"]) for state in states.values() if state.get("stated")]
+    if not stated:
+        return []
+    found: Sums = {}
+    for state in states.values():
+        for model, counts in state.get("sums", {}).items():
+            found.setdefault(model, Counter()).update(counts)
+    session, sums = stated[-1]
+    return [CrossCheck(session, {model: Counter(counts) for model, counts in sums.items()}, found)]
+
+
+# --- where the logs are
+
+
+def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
+    named = [each.strip() for each in environ.get("CLAUDE_CONFIG_DIR", "").split(",")]
+    stated = [Path(each).expanduser() for each in named if each]
+    xdg = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return [folder / "projects" for folder in (stated or [home / ".claude", xdg / "claude"])]
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix == ".jsonl"
+
+
+def _recognises(sample: Sample) -> bool:
+    lines = sample.objects
+    return any("sessionId" in line and {"uuid", "operation", "mode"} & line.keys() for line in lines) and any(
+        {"isSidechain", "userType", "operation", "mode"} & line.keys() for line in lines
+    )
+
+
+PROGRAM: Final = Program(
+    name="claude-code",
+    title="Claude Code",
+    summary="Claude Code's sessions, ~/.claude/projects.",
+    versions=VERSIONS,
+    places=_places,
+    is_log=_is_log,
+    recognises=_recognises,
+    read=_read,
+    check=_check,
+)

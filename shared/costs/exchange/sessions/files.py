@@ -1,0 +1,178 @@
+"""Reading logs that others are writing: regular files, to the size they have now, whole lines only."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import FileIO
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+from ...small_file import opened
+from ..imports import CannotRead
+
+CHUNK: Final = 1 << 20
+HEAD_BYTES: Final = 65_536
+MARK_BYTES: Final = 256
+"""By so many first bytes, and last ones before where it was read to, a file that grew is known again."""
+
+MAX_LINE: Final = 256 << 20
+"""A longer line, in bytes, is passed over and said. Agents write whole files and pictures into one line."""
+
+MAX_DOCUMENT: Final = 256 << 20
+"""A longer document, in bytes, is refused: it has to be read as a whole."""
+
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@contextmanager
+def opened_log(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
+    """Open a regular file without waiting for anybody.
+
+    Raises:
+        CannotRead: it is not there, is a pipe, a device or a folder, or cannot be read.
+
+    """
+    try:
+        with opened(path, _FLAGS, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise CannotRead(f"{path}: is not a regular file; copy what it gives into one")
+            yield file, found
+    except OSError as error:
+        raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+class Sample:
+    """The beginning of a file, by which programs tell their logs.
+
+    Raises:
+        CannotRead: it is no regular file, or cannot be read.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with opened_log(path) as (file, _):
+            self.head = file.read(HEAD_BYTES) or b""
+
+    @cached_property
+    def first(self) -> dict[str, Any]:
+        """The first line as a JSON object; an empty one where it is none."""
+        line = self.head.partition(b"\n")[0]
+        return _object(line)
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        """The whole lines of the beginning that are JSON objects, at most fifty."""
+        lines = self.head.split(b"\n")[:-1] or [self.head]
+        return [found for line in lines[:50] if (found := _object(line))]
+
+    @cached_property
+    def is_database(self) -> bool:
+        """Whether this is an SQLite database."""
+        return self.head.startswith(b"SQLite format 3\0")
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@dataclass(slots=True)
+class LogFile:
+    """One log, read from ``offset`` to the ``size`` it had when it was opened.
+
+    ``state`` is what a reader remembers of the lines before: it is kept with the place. ``is_quiet`` tells
+    that nobody wrote to the file for a while, so that what is open in it stays as it is.
+    """
+
+    path: Path
+    file: FileIO
+    size: int
+    offset: int = 0
+    state: dict[str, Any] = field(default_factory=dict)
+    is_quiet: bool = True
+    lines: int = 0
+    too_long: int = 0
+
+    def lines_with(self, *needles: bytes) -> Iterator[bytes]:
+        """Yield every whole line that has one of ``needles`` in it; ``offset`` is behind what was given.
+
+        A last line without its end is left for the next time, unless nobody writes any more.
+        """
+        for chunk in self._whole_lines():
+            # Most lines have none of the needles: they are looked for in the chunk first.
+            wanted = [needle for needle in needles if needle in chunk]
+            if wanted:
+                for line in chunk.split(b"\n"):
+                    for needle in wanted:
+                        if needle in line:
+                            yield line
+                            break
+            self.lines += chunk.count(b"\n")
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        """Yield pieces of the file that end with a line; ``offset`` is behind a piece once it was used."""
+        self.file.seek(self.offset)
+        rest: list[bytes] = []
+        at = held = 0
+        at = self.offset
+        while at < self.size and (chunk := self.file.read(min(CHUNK, self.size - at))):
+            at += len(chunk)
+            end = chunk.rfind(b"\n") + 1
+            if not end:
+                held += len(chunk)
+                rest = [*rest, chunk] if held <= MAX_LINE else []
+                continue
+            if held > MAX_LINE:
+                self.too_long += 1
+                chunk = chunk[chunk.index(b"\n") + 1 :]
+                end = chunk.rfind(b"\n") + 1
+            piece = b"".join([*rest, chunk[:end]])
+            rest, held = ([chunk[end:]], len(chunk) - end) if end < len(chunk) else ([], 0)
+            if piece:
+                yield piece
+            self.offset = at - held
+        if rest and self.is_quiet and _object(last := b"".join(rest)):
+            yield last + b"\n"
+            self.lines -= 1  # it has no end of its own, and is read again if it gets one
+
+    def document(self) -> Any:  # whatever JSON holds
+        """Return the whole file as JSON.
+
+        Raises:
+            ValueError: it is none, or too large.
+
+        """
+        if self.size > MAX_DOCUMENT:
+            raise ValueError(f"is larger than {MAX_DOCUMENT >> 20} MiB")
+        self.file.seek(0)
+        content = self.file.readall() or b""
+        try:
+            found = json.loads(content)
+        except RecursionError:
+            raise ValueError("is nested too deeply") from None
+        self.offset = self.size
+        self.lines += content.count(b"\n") + 1
+        return found
+
+    def marks(self) -> tuple[int, int]:
+        """Return the CRC-32 of the first bytes and of the last ones that were read."""
+        return marks_of(self.file, self.offset)
+
+
+def marks_of(file: FileIO, offset: int) -> tuple[int, int]:
+    """Return the CRC-32 of the first bytes of a file, and of those before ``offset``."""
+    length = min(offset, MARK_BYTES)
+    head = os.pread(file.fileno(), length, 0)
+    return crc32(head), crc32(os.pread(file.fileno(), length, offset - length))

@@ -1,0 +1,194 @@
+"""The import of agents' logs: reads on where the last one came to, and says what it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ...errors import CostError
+from ...pricing.catalogue import Catalogue
+from ...storage import CostStorage
+from ...store.store import Store
+from ..imports import CannotRead
+from . import Found
+from .calls import CrossCheck, ModelCall, Program, Remarks
+from .files import LogFile, marks_of, opened_log
+from .positions import Position, Positions
+from .recording import Added, Recorder
+
+QUIET_S: Final = 60.0
+"""A log that nobody wrote to for so many seconds is taken as it is, with what is open in it."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an import did with the logs of one program."""
+
+    program: Program
+    added: Added
+    files: int = 0
+    read: int = 0
+    again: int = 0
+    """Logs that were shorter than before or other files, and so were read from their beginning."""
+    remarks: Remarks = field(default_factory=Remarks)
+    checks: list[CrossCheck] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SessionImport:
+    """Imports logs of agents into one cost storage.
+
+    Args:
+        storage, index, catalogue: where to, what is known there, and what a call costs.
+        user_id: who paid.
+        positions: how far each log was read before.
+        dry_run: whether nothing is written.
+        is_watching: whether the logs are being written: a last line without its end is then left for later.
+        progress: called with how many files were looked at.
+
+    """
+
+    storage: CostStorage
+    index: Store
+    catalogue: Catalogue
+    user_id: str
+    positions: Positions
+    dry_run: bool = False
+    is_watching: bool = False
+    progress: Callable[[int], None] = lambda _files: None
+    taken: dict[str, Taken] = field(default_factory=dict)
+    _recorders: dict[str, Recorder] = field(default_factory=dict)
+    _done: list[Position] = field(default_factory=list)
+    _sessions: dict[tuple[str, str], None] = field(default_factory=dict)
+    _looked_at: int = 0
+
+    def run(self, found: Iterable[Found]) -> list[Taken]:
+        """Import every log, and return what was done by program.
+
+        Interrupted or failing, it has imported a part of them; running it again adds the rest.
+
+        Raises:
+            NotWritten: a ledger cannot be written to.
+            StorageUnavailable: the cost storage cannot be used.
+
+        """
+        self.taken, self._recorders, self._sessions, self._looked_at = {}, {}, {}, 0
+        current: Program | None = None
+        for program, path in found:
+            if program is not current:
+                self._flush()
+                current = program
+            self._take(program, path)
+            self._looked_at += 1
+            if self._looked_at % 20 == 0:
+                self.progress(self._looked_at)
+        self._flush()
+        self._check()
+        self.progress(self._looked_at)
+        return [*self.taken.values()]
+
+    # --- one log
+
+    def _take(self, program: Program, path: Path) -> None:
+        taken = self._of(program)
+        taken.files += 1
+        name = os.path.realpath(path)
+        before = self.positions.of(name)
+        try:
+            if before is not None and _is_as_read(before, name):
+                return
+            with opened_log(path) as (file, found):
+                log = LogFile(path, file, found.st_size)
+                log.is_quiet = not self.is_watching or time.time() - found.st_mtime > QUIET_S
+                if before is not None and _goes_on(before, log, found):
+                    log.offset, log.state = before.offset, before.remembered
+                elif before is not None:
+                    taken.again += 1
+                self._read(program, log, taken)
+                head, tail = log.marks()
+        except CannotRead as fault:
+            taken.remarks.refuse(str(path), str(fault).removeprefix(f"{path}: "))
+            return
+        session = str(log.state.get("session") or "")
+        self._sessions[program.name, session] = None
+        file_facts = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        state = json.dumps(log.state, separators=(",", ":"))
+        self._done.append(Position(name, program.name, session, *file_facts, log.offset, head, tail, state))
+
+    def _read(self, program: Program, log: LogFile, taken: Taken) -> None:
+        recorder = self._recorders[program.name]
+        taken.read += 1
+        for call in self._understood(program, log, taken.remarks):
+            before = len(self._done)
+            recorder.take(call)
+            if not recorder.is_waiting and before:
+                self._keep_places()  # all calls of the logs before this one are on the disk
+        taken.remarks.lines += log.lines
+        if log.too_long:
+            taken.remarks.refuse(str(log.path), f"{log.too_long} lines are too long to be read")
+
+    def _understood(self, program: Program, log: LogFile, remarks: Remarks) -> Iterable[ModelCall]:
+        try:
+            yield from program.read(log, remarks)
+        except CostError:
+            raise
+        except (ValueError, TypeError, LookupError) as fault:
+            remarks.refuse(str(log.path), f"is not as expected: {fault}")
+
+    def _of(self, program: Program) -> Taken:
+        if program.name not in self.taken:
+            recorder = Recorder(
+                program, self.storage, self.index, self.catalogue, self.user_id, dry_run=self.dry_run
+            )
+            self._recorders[program.name] = recorder
+            self.taken[program.name] = Taken(program, recorder.added)
+        return self.taken[program.name]
+
+    # --- what is kept
+
+    def _flush(self) -> None:
+        """Bring all calls to the disk, then keep how far the logs were read: never the other way round."""
+        for recorder in self._recorders.values():
+            recorder.flush()
+        self._keep_places()
+
+    def _keep_places(self) -> None:
+        if not self.dry_run:
+            self.positions.save(self._done)
+            self._done.clear()
+
+    def _check(self) -> None:
+        for name, session in self._sessions:
+            taken = self.taken[name]
+            states = dict(self.positions.states(name, session)) if session else {}
+            if self.dry_run:
+                states |= {Path(each.path): each.remembered for each in self._done if each.session == session}
+            taken.checks += taken.program.check(states)
+
+
+def _is_as_read(before: Position, path: str) -> bool:
+    """Tell whether a log is as it was when it was read to its end."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) == (
+        before.device,
+        before.inode,
+        before.size,
+        before.mtime,
+    )
+
+
+def _goes_on(before: Position, log: LogFile, found: os.stat_result) -> bool:
+    """Tell whether a log is the one that was read, and has only grown."""
+    return (
+        (found.st_dev, found.st_ino) == (before.device, before.inode)
+        and found.st_size >= before.offset
+        and marks_of(log.file, before.offset) == (before.head, before.tail)
+    )
