@@ -1,14 +1,13 @@
-"""One module a rendering: each turns *any* report into text. Found by their file names.
+"""One module a rendering: each turns *any* report into text, or bytes. Found by their file names.
 
-A format module has ``SUFFIX`` (of files it writes) and ``render(report) -> str``. Adding one is
-adding one file.
+A format module has ``SUFFIX`` (of files it writes) and ``render(report)``. Adding one is adding one file.
 """
 
 from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast, overload
 
 from ..errors import WrongUsage
 from ..reports.document import Report
@@ -21,18 +20,48 @@ class Format(Protocol):
 
     SUFFIX: str
 
+    def render(self, report: Report) -> str | bytes:
+        """Return the whole report: as text that ends in a newline, or as the bytes of a file."""
+
+
+class TextFormat(Protocol):
+    """A format whose files are text."""
+
+    SUFFIX: str
+
     def render(self, report: Report) -> str:
         """Return the whole report as text that ends in a newline."""
+
+
+class BinaryFormat(Protocol):
+    """A format whose files are no text."""
+
+    SUFFIX: str
+
+    def render(self, report: Report) -> bytes:
+        """Return the whole report as the bytes of a file."""
 
 
 def names() -> list[str]:
     """Return the names of all formats, sorted.
 
     >>> names()
-    ['csv', 'html', 'json', 'markdown', 'text']
+    ['csv', 'html', 'json', 'markdown', 'pdf', 'text']
     """
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return sorted(name for name in found if name not in _HELPERS)
+
+
+@overload
+def load(name: Literal["csv", "html", "json", "markdown", "md", "text"]) -> TextFormat: ...
+
+
+@overload
+def load(name: Literal["pdf"]) -> BinaryFormat: ...
+
+
+@overload
+def load(name: str) -> Format: ...
 
 
 def load(name: str) -> Format:

@@ -145,6 +145,11 @@ class Drawing(NamedTuple):
     lines: tuple[Segment, ...]
     keys: tuple[Key, ...]
 
+    @property
+    def widest_tick(self) -> str:
+        """The tick that takes most room."""
+        return max((tick.text for tick in self.ticks), key=len)
+
 
 def draw(chart: Chart) -> Drawing:
     """Return the geometry of a chart that has at least one label; layers without a value are left out."""

@@ -18,20 +18,22 @@ SUFFIX = ".html"
 
 def render(report: Report) -> str:
     """Return the report as one HTML page to send: it names no local path."""
+    return page_to_send(report)
+
+
+def page_to_send(report: Report, *, on_paper: bool = False) -> str:
+    """Return the page, or with ``on_paper`` the same with what a tagged document needs besides."""
     from markupsafe import Markup  # comes with jinja2
 
     style, script = asset("report.css"), asset("report.js")
+    template = environment(on_paper=on_paper).get_template("report.html.j2")
     # Our own style and script are no data: only they go in unescaped.
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            page=page_of(sendable(report)),
-            style=Markup(style),  # noqa: S704  # a file of ours
-            script=Markup(script),  # noqa: S704  # a file of ours
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
+    return template.render(
+        page=page_of(sendable(report)),
+        style=Markup(style),  # noqa: S704  # a file of ours
+        script=Markup(script),  # noqa: S704  # a file of ours
+        style_hash=_hash(style),
+        script_hash=_hash(script),
     )
 
 

@@ -141,7 +141,7 @@ def page_of(report: Report, link: Link = unlinked) -> Page:
 
 
 @cache
-def environment() -> Environment:
+def environment(*, on_paper: bool = False) -> Environment:
     """Return what renders the templates of pages; every text is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # 40 ms that only pages pay for
 
@@ -153,7 +153,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["paper"] = PAPER
+    made.globals |= {"paper": PAPER, "on_paper": on_paper}
     return made
 
 

@@ -35,6 +35,8 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
     ('$0.0045', 'unpriced', '1.23M')
     >>> show(12345, "count"), show(80.53, "percent"), show(-12.34, "change"), show(93, "duration")
     ('12,345', '80.5%', '-12.3%', '1m 33s')
+    >>> show(202.46, "times"), show(0.8719, "score")
+    ('202.5x', '0.872')
     """
     if value is None:
         return NOT_KNOWN.get(kind, "-")
@@ -114,5 +116,7 @@ _PRINTERS: Final[dict[Kind, Callable[[int | float], str]]] = {
     "share": _percent,
     "change": lambda value: f"{value:+.1f}%",
     "duration": duration,
+    "times": lambda value: f"{value:.1f}x",
+    "score": lambda value: f"{value:.3g}",
     "text": str,
 }

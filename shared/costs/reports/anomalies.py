@@ -131,7 +131,7 @@ def anomaly_table(facts: AnomalyFacts) -> Table:
         Column("value", "Was", "amount"),
         Column("usual", "Usual", "amount", rank=2),
         Column("excess", "Above normal", "money"),
-        Column("times", "Times"),
+        Column("times", "Times", "times"),
     )
     return Table("Where", columns, tuple(map(_row, anomalies[:SHOWN])), empty="Nothing stands out.")
 
@@ -156,7 +156,7 @@ def _because(facts: AnomalyFacts) -> Iterator[Note]:
 
 def _row(anomaly: Anomaly) -> Row:
     sample = anomaly.sample
-    times = f"{anomaly.times:.1f}x"
+    times = round(anomaly.times, 1)
     return (sample.where, sample.group, sample.unit, sample.value, anomaly.usual, anomaly.excess, times)
 
 

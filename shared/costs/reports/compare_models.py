@@ -73,7 +73,7 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
     columns = (
         Column("model", "Model"),
         Column("cost", "Cost", "money", places=4),
-        Column("times", "Times the cheapest", rank=1),
+        Column("times", "Times the cheapest", "times", rank=1),
     )
     rows = tuple((one.name, one.cost, _times(one.cost, base)) for one in priced[:shown])
     notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
@@ -89,8 +89,8 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
     )
 
 
-def _times(cost: Nanos | None, base: Nanos | None) -> str:
-    return f"{cost / base:.1f}" if cost and base else ""
+def _times(cost: Nanos | None, base: Nanos | None) -> float | str:
+    return round(cost / base, 1) if cost and base else ""
 
 
 SPEC: Final = Spec(

@@ -12,13 +12,16 @@ from typing import Final, Literal, NamedTuple
 
 from ..money import ZERO, Nanos, to_usd
 
-Kind = Literal["money", "amount", "count", "tokens", "percent", "change", "share", "duration", "text"]
+Kind = Literal[
+    "money", "amount", "count", "tokens", "percent", "change", "share", "duration", "times", "score", "text"
+]
 """How a value is meant:
 
 ``money`` nano-dollars; ``amount`` the same, each with as many decimals as it needs rather than
 those of its column; ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
 ``percent`` 0 to 100; ``change`` a signed percentage; ``share`` a percentage drawn as a bar where
-the format can; ``duration`` seconds; ``text`` anything else."""
+the format can; ``duration`` seconds; ``times`` how many times as much; ``score`` a mark somebody gave;
+``text`` anything else."""
 
 Tone = Literal["plain", "good", "warning", "critical"]
 """How a line should strike the reader; a format may show it by colour, never by colour alone."""

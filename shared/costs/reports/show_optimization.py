@@ -274,11 +274,11 @@ def quality_table(facts: OptimizationFacts) -> Iterator[Table]:
         Column("stage", "Stage"),
         Column("model", "Model"),
         Column("calls", "Calls", "count", rank=1),
-        Column("quality", "Quality"),
+        Column("quality", "Quality", "score"),
         Column("per_point", "A point", "money", places=4),
     )
     rows = tuple(
-        (stage_of(w.slot), _model_of(w.slot), w.rated, f"{w.quality:.3g}", w.cost_per_point)
+        (stage_of(w.slot), _model_of(w.slot), w.rated, w.quality, w.cost_per_point)
         for w in facts.worths
         if w.cost_per_point is not None
     )

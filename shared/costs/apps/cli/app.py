@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TextIO
 
 import click
 
+from ...errors import WrongUsage
 from ...formats import load, names
 from ...formats.canvas import Canvas
 from ...reports.document import Report
@@ -54,20 +55,39 @@ class App(NamedTuple):
 
     def show(self, report: Report) -> None:
         """Print or write the report as the user asked."""
-        if self.output.path is not None:
-            self.pour([load(self.output.format_name).render(report)])
+        if self.output.path is None:
+            self.print(report, sys.stdout)
             return
-        self.print(report, sys.stdout)
+        made = load(self.output.format_name).render(report)
+        if isinstance(made, str):
+            self.pour([made])
+            return
+        from ...replacing import replacing  # the terminal does not pay for it
+
+        with replacing(self.output.path) as draft:
+            draft.write_bytes(made)
+        self.say(f"wrote {self.output.path}")
 
     def print(self, report: Report, stream: TextIO) -> None:
-        """Print the report to a stream in the format that was asked for."""
+        """Print the report to a stream in the format that was asked for.
+
+        Raises:
+            WrongUsage: the format is no text, and the stream is a terminal.
+        """
         canvas = Canvas.of(stream, self.workspace.environ)
         if self.output.format_name == "text":
             from ...formats import text as text_format  # other formats do not pay for it
 
             stream.write(text_format.render(report, canvas))
+            return
+        if self.output.format_name == "pdf" and stream.isatty():
+            raise WrongUsage("pdf is no text for a terminal; name a file: --output costs.pdf")
+        made = load(self.output.format_name).render(report)
+        if isinstance(made, str):
+            stream.write(canvas.fit(made))
         else:
-            stream.write(canvas.fit(load(self.output.format_name).render(report)))
+            stream.flush()
+            stream.buffer.write(made)
 
     def pour(self, pieces: Iterable[str]) -> None:
         """Print or write text that comes in pieces, and is never whole in memory."""
@@ -167,7 +187,7 @@ def _output(name: str | None, as_json: bool, file: str | None) -> Output:
     return Output("json" if as_json else name or guessed, path)
 
 
-_SUFFIXES = frozenset({"json", "csv", "md", "txt", "html"})
+_SUFFIXES = frozenset({"json", "csv", "md", "txt", "html", "pdf"})
 _SHARED_NAMES = ("as_json", "format_name", "output", "cost_storage", "profile", "debug")
 
 

@@ -1,8 +1,11 @@
 "use strict";
 // Sorts a table by the column whose heading was pressed; numbers by their value, texts by their words.
-for (const button of document.querySelectorAll("th button")) {
+for (const heading of document.querySelectorAll("th")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...heading.childNodes);
+  heading.append(button);
   button.addEventListener("click", () => {
-    const heading = button.parentElement;
     const table = heading.closest("table");
     const column = heading.cellIndex;
     const down = heading.getAttribute("aria-sort") === "descending" ||

@@ -28,6 +28,7 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
     "Record and share",
     "export-report --format html --output november.html",
     "export-report --format md --month 2026-10",
+    "export-report --format pdf --output november.pdf",
     "export-report --format json --job job-20261122-rpatel-0001",
     "export-report --format csv --entries --output entries.csv",
 )
@@ -35,7 +36,7 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
     "--format",
     "format_name",
     type=click.Choice([*_REPORTS, "focus", *_ENTRIES]),
-    help="A report as text, json, csv, md ...; or, in the other formats, the entries themselves.",
+    help="A report as text, json, csv, md, html, pdf; or, in the other formats, the entries themselves.",
 )
 @click.option(
     "--job", metavar="JOB", shell_complete=complete_job, help="The receipt of one job, not the month."
@@ -48,9 +49,10 @@ def command(
     """Write a month's report, a job's receipt, or all entries, in the format you need.
 
     A month's report has what show-monthly, forecast, explain, anomalies and show-optimization say of it;
-    as html it is one page to send or print. Without --month, entries are those of the whole history and
-    a report is of the present month. Without --output it goes to the terminal. The exit code is 3 where
-    entries are missing because a ledger could not be read.
+    as html it is one page to send or print, as pdf the same on paper (pip install '.[pdf]'). Without
+    --month, entries are those of the whole history and a report is of the present month. Without
+    --output it goes to the terminal. The exit code is 3 where entries are missing because a ledger could
+    not be read.
     """
     kind = app.output.format_name
     if all_entries or kind not in _REPORTS:

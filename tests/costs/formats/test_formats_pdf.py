@@ -1,0 +1,157 @@
+"""The reports as PDF: the page on paper, tagged, the same bytes each time, at every length."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from shared.costs.formats import load
+from shared.costs.formats.pdf import MissingPdfExtra, render
+from shared.costs.reports.document import Report
+from shared.costs.reports.receipt import receipt_report
+from shared.costs.reports.statement import statement_report
+from tests.costs.formats.test_formats_html import report
+from tests.support.history import busy_month, entry
+from tests.support.statement import receipt_facts, statement_facts
+
+POPPLER = shutil.which("pdftotext")
+needs_poppler = pytest.mark.skipif(POPPLER is None, reason="poppler-utils is not installed")
+
+
+def month() -> Report:
+    return statement_report(statement_facts(busy_month()))
+
+
+def receipt(calls: int) -> Report:
+    return receipt_report(receipt_facts([entry(id=f"e{n}", attempt=n % 2 + 1) for n in range(calls)]))
+
+
+def text_of(pdf: bytes, *options: str) -> str:
+    ran = subprocess.run(["pdftotext", *options, "-", "-"], input=pdf, capture_output=True, check=True)
+    return ran.stdout.decode()
+
+
+def test_a_file_is_a_tagged_document_with_a_language_and_a_title() -> None:
+    made = render(report())
+    assert made.startswith(b"%PDF-1.7")
+    objects = b"".join(_unpacked(made))
+    for part in (
+        b"/MarkInfo",
+        b"/Lang (en)",
+        b"/StructTreeRoot",
+        b"/S /H1",
+        b"/S /TH",
+        b"/Alt (",
+        b'pdfuaid:part="1"',
+    ):
+        assert part in objects, part
+
+
+def _unpacked(pdf: bytes) -> Iterator[bytes]:
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        try:
+            yield zlib.decompress(stream)
+        except zlib.error:
+            yield stream
+
+
+@needs_poppler
+def test_poppler_takes_it_for_a_tagged_document(tmp_path: Path) -> None:
+    file = tmp_path / "month.pdf"
+    file.write_bytes(render(month()))
+    info = subprocess.run(["pdfinfo", file], capture_output=True, text=True, check=True).stdout
+    assert "Tagged:          yes" in info
+    assert "Title:           November 2026, everyone" in info
+
+
+PROGRAM = """
+import sys
+from tests.costs.formats.test_formats_pdf import receipt, render
+sys.stdout.buffer.write(render(receipt(3)))
+"""
+
+
+def test_the_same_report_is_the_same_bytes_in_every_process() -> None:
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert elsewhere.startswith(b"%PDF")
+    assert elsewhere == render(receipt(3)) == render(receipt(3))
+
+
+@needs_poppler
+@pytest.mark.parametrize("calls", [1, 17, 31, 32, 33, 64])
+def test_a_receipt_of_any_length_has_all_its_calls_on_paper(calls: int) -> None:
+    text = text_of(render(receipt(calls)), "-layout")
+    assert text.count("$0.0") >= calls
+    assert text.count("2026-11-01 13:30:00") == calls
+
+
+@needs_poppler
+def test_paper_has_what_the_page_folds_and_chooses_and_no_path() -> None:
+    text = text_of(render(month()), "-layout")
+    for words in ("Where we stand", "By service", "By operation", "Day by day", "2026-11-21", "job-7"):
+        assert words in text
+    assert "/data/out" not in text
+
+
+class _Broken(MetaPathFinder):
+    """Fails to load WeasyPrint, as where the package or a library of the system is not installed."""
+
+    def __init__(self, fault: Exception) -> None:
+        self._fault = fault
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        if fullname.partition(".")[0] == "weasyprint":
+            raise self._fault
+        return None
+
+
+@pytest.fixture
+def without_weasyprint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
+        monkeypatch.delitem(sys.modules, name)
+    finder = _Broken(request.param)
+    sys.meta_path.insert(0, finder)
+    yield
+    sys.meta_path.remove(finder)
+
+
+PANGO = OSError(
+    "cannot load library 'libpango-1.0-0': no such file. Additionally, ctypes.util.find_library() did not"
+)
+
+
+@pytest.mark.parametrize(
+    ("without_weasyprint", "words"),
+    [
+        (ModuleNotFoundError("No module named 'weasyprint'"), r"pip install '\.\[pdf\]'; or write it with"),
+        (PANGO, r"Pango \(cannot load library 'libpango-1.0-0': no such file\): apt-get install"),
+    ],
+    indirect=["without_weasyprint"],
+)
+def test_without_it_the_message_says_how_to_get_it_and_what_does_without(
+    without_weasyprint: None, words: str
+) -> None:
+    with pytest.raises(MissingPdfExtra, match=words) as refused:
+        render(report())
+    assert "print the page from a browser" in str(refused.value)
+    assert refused.value.exit_code == 3
+
+
+def test_pdf_is_a_format_of_bytes() -> None:
+    assert load("pdf").SUFFIX == ".pdf"
+    assert load("pdf").render(Report("Empty")).startswith(b"%PDF")
