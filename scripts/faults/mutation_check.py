@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         "sums of a gone ledger",
         "store/intake.py",
-        "            Journal(self._path).append(*records)",
-        "            pass",
+        "        self._append(db, *(_record(db, row) for row in rows))",
+        "        pass",
         RUNNING,
     ),
     Mutant(

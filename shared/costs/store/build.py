@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ from ..storage import CostStorage
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, SealedDatabase
-from .intake import LOST, Id, fingerprint, put_back, unreadable
+from .intake import Id, fingerprint, put_back, unreadable
 from .journal import opened
 from .keys import keys_of
 from .presence import Presence
@@ -130,32 +130,22 @@ def rebuild(
         sums = _Unshared(path, tables.SCHEMA, tables.FORMAT)
         catch_up = CatchUp(storage, known, presence)
         try:
-            lost: Set[bytes] | None = None  # where nobody knows, it is found out
             is_begun = False
             with suppress(StorageUnavailable, UnsafePath):
                 is_begun = present.read(tables.is_begun)
-                if is_begun:
-                    present.read(known.note_again)
-                    lost = present.read(_lost)
-            sums.write(partial(catch_up.begin, lost=lost))
+            sums.write(catch_up.begin)
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
             # What changed or went away meanwhile is seen here, and kept.
             with suppress(StorageUnavailable, UnsafePath):
                 if is_begun:
-                    catch_up.bring_up(present, None, everything=True)
+                    catch_up.bring_up(present, None, settled="all")
                 _carry_over(present, sums)
         finally:
             sums.close()
         present.replace(path)
     return rebuilt
-
-
-def _lost(db: sqlite3.Connection) -> Set[bytes]:
-    """Return the ledgers of which sums say that they, and what was counted of them, are lost."""
-    found = "id IN (SELECT ledger FROM problems WHERE why = ?)"
-    return {row.path for row in tables.ledgers(db, found, LOST)}
 
 
 def _carry_over(present: Database, sums: Database) -> None:
@@ -191,10 +181,11 @@ def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
             size += sum(each.row.offset for each in chunk.ledgers)
             progress(min(size, whole), whole)
     sums.write(_derive)
+    sums.write(catch_up.write_down)
     unread = sums.read(
         lambda db: db.execute(
             """SELECT path, why FROM ledgers JOIN problems ON ledger = id
-            WHERE problems.offset = -1 AND gone IS NULL ORDER BY id"""
+            WHERE problems.offset < 0 AND gone IS NULL ORDER BY id"""
         ).fetchall()
     )
     missing = tuple((Path(os.fsdecode(path)), why) for path, why in unread)

@@ -13,18 +13,21 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from .. import platform
 from ..errors import CostError, StorageUnavailable
+from ..ledger.counted import counted
+from ..ledger.line import decode
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
-from .intake import Intake, Kept, new_row
-from .journal import Journal, opened
+from .feed import Fed, fed
+from .intake import Intake, Kept, Read, is_there, new_row
+from .journal import Journal, Position, opened
 from .presence import Presence
 from .tables import LedgerRow
 
@@ -89,23 +92,6 @@ class Known:
         if records := [NOBODY + b" " + path for path in paths]:
             self._journal.append(*records)
 
-    def note_again(self, db: sqlite3.Connection) -> None:
-        """Note again what sums know and the notes have lost, as when their bytes were damaged in place.
-
-        Raises:
-            OSError: the notes cannot be read or written.
-
-        """
-        noted = _parsed(Journal(self._path).read())
-        before = {*noted, *((NOBODY, path) for _, path in noted)}
-        rows = db.execute(
-            """SELECT coalesce(writer, '-'), path FROM ledgers LEFT JOIN writers ON ledger = id
-            WHERE gone IS NULL"""
-        )
-        lost = [(writer.encode(), path) for writer, path in rows if (writer.encode(), path) not in before]
-        if lost:
-            self._journal.append(*(writer + b" " + path for writer, path in lost))
-
     def all(self) -> set[bytes]:
         """Return every ledger that was ever noted.
 
@@ -113,11 +99,11 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        return {path for _, path in _parsed(Journal(self._path).read())}
+        return {path for _, path in _parsed(self._journal.all()[0])}
 
     def go_on_from(self, db: sqlite3.Connection) -> None:
         """Read on where the sums have read to."""
-        self._journal.go_on(*_position(db))
+        self._journal.go_on(tables.position(db, "notes"))
 
     def new_paths(self) -> list[bytes]:
         """Return the ledgers noted since the last time.
@@ -135,32 +121,41 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        journal = Journal(self._path)
-        records, is_lost = journal.read_after(_position(db))
-        if is_lost:
-            self.add(row.path for row in tables.ledgers(db, "gone IS NULL"))
-            records += journal.read()
-        records += [NOBODY + b" " + path for path in list(self._unnoted)]
+        news = self._journal.news(tables.position(db, "notes"))
+        if news.is_lost:
+            self._note_again(db, news.records)
+            news = self._journal.news(Position())
+        records = [*news.records, *(NOBODY + b" " + path for path in list(self._unnoted))]
         for writer, path in dict.fromkeys(_parsed(records)):
             row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
             if writer == NOBODY:
                 db.execute("UPDATE ledgers SET is_read = 0 WHERE id = ?", (row.id,))
             else:
                 db.execute("INSERT OR IGNORE INTO writers VALUES (?, ?)", (row.id, writer.decode()))
-        db.execute("UPDATE meta SET notes_device = ?, notes_inode = ?, notes_offset = ?", journal.position)
+        tables.set_position(db, "notes", news.position)
+
+    def _note_again(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
+        """Note again what the sums know and the notes have lost."""
+        noted = set(_parsed(records))
+        rows = db.execute(
+            """SELECT coalesce(writer, '-'), path FROM ledgers LEFT JOIN writers ON ledger = id
+            WHERE gone IS NULL"""
+        )
+        lost = [(writer.encode(), path) for writer, path in rows if (writer.encode(), path) not in noted]
+        if lost:
+            self._journal.append(*(writer + b" " + path for writer, path in lost))
 
     def damaged(self) -> int:
         """Return how many notes cannot be read."""
-        journal = Journal(self._path)
         with suppress(OSError):
-            journal.read()
-        return journal.damaged
+            return self._journal.all()[1]
+        return 0
 
     def has_news(self, db: sqlite3.Connection) -> bool:
-        """Tell whether there are notes that the sums do not have."""
+        """Tell whether the notes are not as the sums read them."""
         if any(not tables.ledgers(db, "path = ? AND gone IS NULL", path) for path in list(self._unnoted)):
             return True
-        return any(Journal(self._path).read_after(_position(db)))
+        return self._journal.is_changed(tables.position(db, "notes"))
 
 
 def _parsed(records: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
@@ -172,16 +167,14 @@ def _parsed(records: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
 _NOTE: Final = re.compile(rb"(-|\d+-[0-9a-f]+) ([^\0]+)", re.DOTALL).fullmatch
 
 
-def _position(db: sqlite3.Connection) -> tuple[int, int, int]:
-    row = db.execute("SELECT notes_device, notes_inode, notes_offset FROM meta").fetchone()
-    return int(row[0]), int(row[1]), int(row[2])
-
-
 def _inode(path: Path) -> int:
     try:
         return os.stat(path).st_ino
     except OSError:
         return 0
+
+
+Settled = Literal["none", "in turn", "all"]
 
 
 class CatchUp:
@@ -196,7 +189,7 @@ class CatchUp:
         self._turn: int | None = None
         """Which ledger was looked at last in its turn, where the time did not last for all."""
         self.turn_s = 0.0
-        """How long the look at those to which nobody writes took, in seconds."""
+        """How long the look at those to which nobody writes took, in seconds of CPU."""
 
     def bring_up(
         self,
@@ -204,8 +197,8 @@ class CatchUp:
         end: float | None,
         *,
         also: bytes | None = None,
-        turn: bool = True,
-        everything: bool = False,
+        settled: Settled = "in turn",
+        rescue: bool = False,
         wait_s: float = WAIT_S,
     ) -> int:
         """Read what was appended to any ledger; return how many are left when the time is over.
@@ -214,8 +207,8 @@ class CatchUp:
             sums: where it is added up.
             end: an instant of ``time.monotonic``; ``None`` for reading to the end.
             also: a ledger to look at whoever writes to it.
-            turn: whether ledgers to which nobody writes have their turn too.
-            everything: whether all of those are looked at, however long it takes.
+            settled: which of the ledgers are looked at to which nobody writes.
+            rescue: whether lines that processes keep beside their ledgers may have gone with those.
             wait_s: how long each transaction waits for another process's.
 
         Raises:
@@ -223,8 +216,9 @@ class CatchUp:
 
         """
         dead = self._dead(sums)
+        turn = settled == "in turn"
         left = sums.read(lambda db: self._to_read(db, also, turn=turn))
-        if everything:
+        if settled == "all":
             left += sums.read(_changed_ledgers)
         if left:
             while left := sums.write(lambda db, left=left: self._step(db, left, turn=turn), wait_s):  # type: ignore[misc]
@@ -233,6 +227,8 @@ class CatchUp:
         elif self._turn is not None:
             with suppress(StorageUnavailable):  # the next look begins where this one did
                 sums.write(lambda db: db.execute("UPDATE meta SET turn = ?", (self._turn,)))
+        if fed := self._fed(sums, everything=bool(dead) or end is None or rescue):
+            sums.write(lambda db: self._rescue(db, fed))
         for start in range(0, len(dead), 400):
             sums.write(lambda db, some=dead[start : start + 400]: _sweep(db, some))  # type: ignore[misc]
         for writer in dead:
@@ -260,7 +256,7 @@ class CatchUp:
 
     def _in_turn(self, db: sqlite3.Connection) -> list[bytes]:
         """Look at ledgers to which nobody writes, for some milliseconds, from where the last look came to."""
-        began, found, self._turn = time.monotonic(), list[bytes](), None
+        began, found, self._turn = time.thread_time(), list[bytes](), None
         [turn] = db.execute("SELECT turn FROM meta").fetchone()
         settled = f"gone IS NULL AND NOT {tables.MAY_CHANGE}"
         for where in (
@@ -270,7 +266,7 @@ class CatchUp:
             for number, row in enumerate(tables.ledgers(db, where, turn), 1):
                 if _changed(row):
                     found.append(row.path)
-                self.turn_s = time.monotonic() - began
+                self.turn_s = time.thread_time() - began
                 if number == AT_ONCE or self.turn_s > TURN_S:
                     self._turn = row.id
                     return found
@@ -300,11 +296,17 @@ class CatchUp:
                 pass
         self._intake.finish(db)
 
-    def begin(self, db: sqlite3.Connection, *, lost: Set[bytes] | None = None) -> None:
-        """Put what outlived older sums into new ones; learn what was noted; write again what was lost.
+    def write_down(self, db: sqlite3.Connection) -> None:
+        """Write down how far ledgers were read in some other way.
 
-        ``lost`` are the ledgers that the older sums knew to be lost, where those can be asked.
+        Raises:
+            NotKept: it cannot be written.
+
         """
+        self._kept.add_all_read(db)
+
+    def begin(self, db: sqlite3.Connection) -> None:
+        """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
         self._kept.learn(db)
         is_new = not tables.is_begun(db)
         if is_new:
@@ -315,7 +317,29 @@ class CatchUp:
             db.execute("UPDATE meta SET is_begun = 1")
         self._known.learn(db)
         if is_new:
-            self._kept.say_what_is_lost(db, lost)
+            self._kept.say_what_is_lost(db)
+
+    # --- lines that went with their ledgers
+
+    def _fed(self, sums: Database, *, everything: bool) -> list[tuple[bytes, Read]]:
+        """Return what processes keep of ledgers that have it no more, and that nobody counted."""
+        paths: list[bytes] | None = None
+        if not everything:
+            missing = f"gone IS NULL AND inode = 0 AND {tables.MAY_CHANGE}"
+            paths = [row.path for row in sums.read(lambda db: tables.ledgers(db, missing))]
+        lines = list[Fed]()
+        with suppress(OSError):  # they cannot be read now: the next look tries again
+            lines.extend(fed(self._presence.folder, paths))
+        if lines:
+            lines = sums.read(lambda db: [each for each in lines if not tables.find_seen(db, each.entry_id)])
+        gone = [each for each in lines if not is_there(each.path, each.offset, each.entry_id)]
+        return [(each.path, Read(each.offset, len(each.line), counted(decode(each.line)))) for each in gone]
+
+    def _rescue(self, db: sqlite3.Connection, lines: Sequence[tuple[bytes, Read]]) -> None:
+        for path in dict.fromkeys(path for path, _ in lines):
+            self._intake.count_gone(db, path, [read for its, read in lines if its == path])
+        self._intake.finish(db)
+        db.execute("UPDATE meta SET version = version + 1")
 
     # --- writers that are gone
 

@@ -14,8 +14,9 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,10 +26,11 @@ from ..errors import StorageUnavailable
 from ..ledger.counted import Counted, counted, same_call
 from ..ledger.line import DamagedLine, decode
 from ..ledger.lines import line_at, split
+from ..patience import remaining
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
-from .journal import Journal, opened, size_of
+from .journal import Journal, Position, opened, size_of
 from .keys import key_of, keys_of
 from .tables import Fold, LedgerRow, Problem
 
@@ -61,7 +63,7 @@ def fingerprint(file: SecureFile, offset: int) -> tuple[int, int]:
     return crc32(os.pread(descriptor, length, 0)), crc32(os.pread(descriptor, length, offset - length))
 
 
-def recognised(row: LedgerRow, file: SecureFile) -> bool:
+def recognised(row: LedgerRow | Extent, file: SecureFile) -> bool:
     """Tell whether a file still begins with what was read from it."""
     return size_of(file) >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
 
@@ -82,6 +84,8 @@ class Intake:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
+        self._read = dict[bytes, Extent]()
+        """How far ledgers were read that is not written down yet."""
 
     def finish(self, db: sqlite3.Connection, *, is_whole: bool = True) -> None:
         """See to ledgers that are gone or replaced; to be called before the transaction is committed.
@@ -93,20 +97,24 @@ class Intake:
 
         """
         changed = f"gone IS NOT NULL AND is_kept {'<' if is_whole else '='} {KEPT if is_whole else NOT_KEPT}"
-        if not tables.ledgers(db, changed):
-            return
-        copies = "gone IS NULL AND id IN (SELECT ledger FROM problems WHERE kind = 'duplicate')"
-        for copy in tables.ledgers(db, copies):
-            _take_over(db, copy)
-        rows = tables.ledgers(db, changed)
-        for row in rows:
-            tables.clear_zeros(db, row.id)
-        self._kept.add(db, rows)
-        self._kept.learn(db, is_known=True)
-        for row in rows:
-            if not db.execute("SELECT EXISTS (SELECT 1 FROM seen WHERE ledger = ?)", (row.id,)).fetchone()[0]:
-                tables.take_out(db, row.id)  # nothing is left of it
-                db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
+        if tables.ledgers(db, changed):
+            copies = "gone IS NULL AND id IN (SELECT ledger FROM problems WHERE kind = 'duplicate')"
+            for copy in tables.ledgers(db, copies):
+                _take_over(db, copy)
+            rows = tables.ledgers(db, changed)
+            for row in rows:
+                tables.clear_zeros(db, row.id)
+            self._kept.add(db, rows)
+            for row in rows:
+                if not db.execute("SELECT count(*) FROM seen WHERE ledger = ?", (row.id,)).fetchone()[0]:
+                    tables.take_out(db, row.id)  # nothing is left of it
+                    db.execute("DELETE FROM ledgers WHERE id = ?", (row.id,))
+        self._kept.add_read(db, self._read)
+        self._read.clear()
+        if self._kept.has_news(db):
+            self._kept.learn(db)
+        if is_whole and remaining() is None:
+            self._kept.shorten(db)
 
     def look(self, db: sqlite3.Connection, path: bytes) -> bool:
         """Bring the sums nearer to a ledger, by one batch; return whether there is more to read."""
@@ -128,9 +136,13 @@ class Intake:
         if row is not None and not recognised(row, file):
             row = retire(db, row, REPLACED)
         found = os.fstat(file.fileno())
-        row, more = self._read_on(db, row or new_row(db, path), file)
-        db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (row.id, UNREADABLE))
+        row = row or new_row(db, path)
+        before = row.offset
+        row, more = self._read_on(db, row, file)
+        self._sound_again(db, row, file)
         head, tail = fingerprint(file, row.offset)
+        if row.offset != before:
+            self._read[path] = Extent(row.offset, head, tail)
         tables.put_ledger(
             db,
             row._replace(
@@ -144,6 +156,14 @@ class Intake:
             ),
         )
         return more
+
+    def _sound_again(self, db: sqlite3.Connection, row: LedgerRow, file: SecureFile) -> None:
+        """Take back what was said of a ledger that can be read again, or was lost and is there."""
+        where = "problems WHERE ledger = ? AND offset"
+        db.execute(f"DELETE FROM {where} = ?", (row.id, UNREADABLE))
+        is_lost = db.execute(f"SELECT count(*) FROM {where} = ?", (row.id, LOST_AT)).fetchone()[0]
+        if is_lost and self._kept.is_found(row.path, file):
+            db.execute(f"DELETE FROM {where} = ?", (row.id, LOST_AT))
 
     # --- reading
 
@@ -177,9 +197,20 @@ class Intake:
 
     # --- ledgers that are no longer what they were
 
+    def count_gone(self, db: sqlite3.Connection, path: bytes, lines: Iterable[Read]) -> None:
+        """Count lines that a ledger had and has no more."""
+        row = LedgerRow(next_number(db), path, job_of(path), uid(), gone=GONE, is_read=1)
+        tables.put_ledger(db, row)
+        fold = Fold()
+        for each in _claimed(db, row, lines)[0]:
+            fold.add(each.line)
+        tables.put_fold(db, row.id, fold)
+
     def _missing(self, db: sqlite3.Connection, row: LedgerRow | None) -> None:
         if row is not None and row.offset:
             row = retire(db, row, GONE)
+        elif row is not None:
+            self._read[row.path] = Extent()  # nothing of it was counted, so nothing is lost
         if row is not None:
             db.execute(
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
@@ -268,6 +299,7 @@ def retire(db: sqlite3.Connection, row: LedgerRow, why: str) -> LedgerRow:
     db.execute("UPDATE ledgers SET gone = ?, is_read = 1 WHERE id = ?", (why, row.id))
     there = new_row(db, row.path)
     db.execute("UPDATE OR REPLACE writers SET ledger = ? WHERE ledger = ?", (there.id, row.id))
+    db.execute("UPDATE problems SET ledger = ? WHERE ledger = ? AND offset = ?", (there.id, row.id, LOST_AT))
     return there
 
 
@@ -322,10 +354,16 @@ def _repeated(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> 
 _OTHER_CONTENT: Final = "id seen before with other content"
 
 
-def _line_at(row: LedgerRow, offset: int) -> Counted | None:
-    with suppress(OSError), opened(row.path) as file:
+def _line_at(path: bytes, offset: int) -> Counted | None:
+    with suppress(OSError), opened(path) as file:
         return _line_in(file, offset)
     return None
+
+
+def is_there(path: bytes, offset: int, entry_id: str) -> bool:
+    """Tell whether a line still stands in a ledger where it was appended."""
+    line = _line_at(path, offset)
+    return line is not None and line.id == entry_id
 
 
 def _line_in(file: SecureFile, offset: int) -> Counted | None:
@@ -364,7 +402,7 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
     tables.put_fold(db, row.id, fold)
     tables.put_seen(db, [(*each[:2], row.id, each[2]) for each in ids if each not in known])
     for (key, more, _), number, offset in owners:
-        line = _line_at(tables.ledgers(db, "id = ?", number)[0], offset)
+        line = _line_at(tables.ledgers(db, "id = ?", number)[0].path, offset)
         if line is not None and key_of(line.id) == (key, more):
             off = Fold()
             off.add(line)
@@ -377,15 +415,55 @@ def _owners(db: sqlite3.Connection, ids: Sequence[Id]) -> list[tuple[Id, int, in
     return [(each, *found) for each in ids if (found := db.execute(find, each[:2]).fetchone())]
 
 
-class Kept:
-    """What was counted of ledgers that are gone, a second time: a journal that outlives ``sums.db``.
+class Extent(NamedTuple):
+    """How much of a ledger was counted, and by what that is known again."""
 
-    All sums of a storage read it, also those that a process keeps in memory: what one of them has
-    counted of a ledger that is gone now, the others count too.
+    offset: int = 0
+    head: int = 0
+    tail: int = 0
+
+
+@dataclass
+class Said:
+    """What a journal of ledgers that are gone says."""
+
+    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """What was counted of each ledger that is gone, by its uid."""
+    read: dict[bytes, Extent] = field(default_factory=dict)
+    """How much was counted of each ledger, by path; nothing where all of that is kept."""
+    lost: dict[bytes, Extent] = field(default_factory=dict)
+    """The same of ledgers that went together with their sums."""
+
+    @classmethod
+    def of(cls, records: Iterable[bytes]) -> Said:
+        """Return what records say, the later ones over the earlier."""
+        said = cls()
+        for record in map(json.loads, records):
+            if "row" in record:
+                path, _, uid = record["row"][:3]
+                said.kept.pop(uid, None)
+                said.kept[uid] = record
+                said.read[base64.b64decode(path)] = Extent()
+            for name, known in (("read", said.read), ("lost", said.lost)):
+                known |= {base64.b64decode(path): Extent(*rest) for path, *rest in record.get(name, ())}
+        return said
+
+    def records(self) -> list[bytes]:
+        """Return records that say the same."""
+        rows = [record for record in self.kept.values() if record["seen"]]
+        return [_json(each) for each in rows] + [_extents("read", self.read), _extents("lost", self.lost)]
+
+
+class Kept:
+    """What cannot be derived any more, a second time: a journal that outlives ``sums.db``.
+
+    It has what was counted of ledgers that are gone, and of all others how much was counted: so new sums
+    can tell whether anything is lost. All sums of a storage read it, also those that a process keeps in
+    memory: what one of them has counted of a ledger that is gone now, the others count too.
     """
 
     def __init__(self, storage: CostStorage) -> None:
-        self._path = storage.root / "kept.journal"
+        self._journal = Journal(storage.root / "kept.journal")
 
     def add(self, db: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
         """Write down the sums and the ids of ledgers, durably.
@@ -394,8 +472,30 @@ class Kept:
             NotKept: they cannot be written.
 
         """
-        self._append(_record(db, row) for row in rows)
+        self._append(db, *(_record(db, row) for row in rows))
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
+
+    def add_read(self, db: sqlite3.Connection, read: Mapping[bytes, Extent]) -> None:
+        """Write down how much of ledgers was counted. Not synced: where it is lost, a loss is not told."""
+        if read:
+            with suppress(NotKept):
+                self._append(db, _extents("read", read), durable=False)
+
+    def add_all_read(self, db: sqlite3.Connection) -> None:
+        """Write down how much of all ledgers was counted, and nothing twice.
+
+        Raises:
+            NotKept: it cannot be written.
+
+        """
+        with self._telling():
+            said = Said.of(self._journal.all()[0])
+        self._add_unsaid(db, said)
+        self.shorten(db)
+
+    def _add_unsaid(self, db: sqlite3.Connection, said: Said) -> None:
+        read = _read_of(tables.ledgers(db, "gone IS NULL"))
+        self.add_read(db, {path: extent for path, extent in read.items() if said.read.get(path) != extent})
 
     def save(self, db: sqlite3.Connection) -> None:
         """Write down what sums that are about to be thrown away have of ledgers that are not as they were.
@@ -404,105 +504,154 @@ class Kept:
             NotKept: it cannot be written.
 
         """
-        rows = [row for row in tables.ledgers(db, "gone IS NULL AND offset > 0") if _is_as_read(row) is False]
-        self._append(_record(db, row._replace(gone=GONE)) for row in rows)
+        rows = tables.ledgers(db, "gone IS NULL")
+        gone = [row._replace(gone=GONE) for row in rows if row.offset and _is_as_read(row) is False]
+        with self._telling():
+            self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in gone))
 
-    def _append(self, records: Iterable[bytes]) -> None:
+    def _append(self, db: sqlite3.Connection, *records: bytes, durable: bool = True) -> None:
+        """Append records; those are no news then to these sums."""
+        if not records:
+            return
+        position, is_known = tables.position(db, "kept"), not self.has_news(db)
+        with self._telling():
+            after = self._journal.after(position, self._journal.append(*records, durable=durable))
+        if is_known and after is not None:
+            tables.set_position(db, "kept", after)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        path = self._journal.path
         try:
-            if texts := list(records):
-                Journal(self._path).append(*texts)
+            yield
         except OSError as fault:
-            raise NotKept(f"{self._path}: {fault}; see cost-dashboard doctor") from fault
+            raise NotKept(f"{path}: {fault}; see cost-dashboard doctor") from fault
+        except (ValueError, LookupError, TypeError, AttributeError) as fault:
+            raise NotKept(f"{path}: was written by a newer version of this program ({fault!r})") from fault
 
     def has_news(self, db: sqlite3.Connection) -> bool:
-        """Tell whether something was kept that these sums do not know, or what was kept is lost."""
-        return any(self._read(db, Journal(self._path))) or self._mtime() != _kept_mtime(db)
+        """Tell whether the journal is not as these sums read it."""
+        return self._journal.is_changed(tables.position(db, "kept"))
 
-    def _mtime(self) -> int:
-        try:
-            return os.stat(self._path).st_mtime_ns
-        except OSError:
-            return 0
-
-    def _read(self, db: sqlite3.Connection, journal: Journal) -> tuple[list[bytes], bool]:
-        try:
-            return journal.read_after(_position(db))
-        except OSError as fault:
-            raise NotKept(f"{self._path}: {fault}; see cost-dashboard doctor") from fault
-
-    def learn(self, db: sqlite3.Connection, *, is_known: bool = False) -> None:
+    def learn(self, db: sqlite3.Connection) -> None:
         """Bring what was kept into the sums; write down again what was lost.
-
-        With ``is_known`` only these sums can have changed the journal, so that nothing is lost.
 
         Raises:
             NotKept: it cannot be read or written.
 
         """
-        journal = Journal(self._path)
-        records, is_lost = self._read(db, journal)
-        gone = tables.ledgers(db, "gone IS NOT NULL")
-        ours, latest = {row.uid for row in gone}, dict[int, dict[str, Any]]()
-        try:
-            for record in map(json.loads, records):
-                latest.pop(record["row"][2], None)
-                latest[record["row"][2]] = record
-            for number, record in latest.items():
+        with self._telling():
+            news = self._journal.news(tables.position(db, "kept"))
+            said, gone = Said.of(news.records), tables.ledgers(db, "gone IS NOT NULL")
+            ours = {row.uid for row in gone}
+            for number, record in said.kept.items():
                 if number not in ours:
                     _restore(db, record)
-            is_lost = is_lost or not (is_known or self._has_all(db, gone))
-        except (ValueError, LookupError, TypeError) as fault:
-            raise NotKept(
-                f"{self._path}: was written by a newer version of this program ({fault!r})"
-            ) from fault
-        if is_lost:
-            self.add(db, gone)
-            self._append(_record(db, row) for row in _moved(db))
-            journal.read()
-        query = "UPDATE meta SET kept_device = ?, kept_inode = ?, kept_offset = ?, kept_mtime = ?"
-        db.execute(query, (*journal.position, self._mtime()))
+            if news.is_lost:
+                self._write_again(db, said, gone)
+                news = self._journal.news(Position())
+            tables.set_position(db, "kept", news.position)
 
-    def say_what_is_lost(self, db: sqlite3.Connection, lost: Set[bytes] | None) -> None:
-        """Note in new sums which ledgers were written to, are not there, and left nothing behind.
-
-        ``lost`` are those of which older sums say so: they know what was counted elsewhere since.
-        """
-        left = {base64.b64decode(json.loads(text)["row"][0]) for text in Journal(self._path).read()}
-        for row in tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)"):
-            is_lost = row.path not in left if lost is None else row.path in lost
-            if is_lost and not os.path.lexists(row.path):
-                tables.put_problems(db, row.id, [Problem(UNREADABLE, 0, "unreadable", LOST)])
-
-    def _has_all(self, db: sqlite3.Connection, gone: Sequence[LedgerRow]) -> bool:
-        """Tell whether the journal has each ledger that is gone, with as many ids as count of it."""
-        kept = {}
-        for record in map(json.loads, Journal(self._path).read()):
-            kept[record["row"][2]] = len(record["seen"])
+    def _write_again(self, db: sqlite3.Connection, said: Said, gone: Sequence[LedgerRow]) -> None:
         count = "SELECT count(*) FROM seen WHERE ledger = ?"
-        return all(kept.get(row.uid) == db.execute(count, (row.id,)).fetchone()[0] for row in gone)
+        kept = {number: len(record["seen"]) for number, record in said.kept.items()}
+        lost = "id IN (SELECT ledger FROM problems WHERE offset = ?)"
+        missing = [row.path for row in tables.ledgers(db, lost, LOST_AT) if row.path not in said.lost]
+        self.add(db, [row for row in gone if kept.get(row.uid) != db.execute(count, (row.id,)).fetchone()[0]])
+        if missing:
+            self._append(db, _extents("lost", dict.fromkeys(missing, Extent(1, -1, -1))))
+        self._add_unsaid(db, said)
+
+    def shorten(self, db: sqlite3.Connection) -> None:
+        """Write the journal anew where most of it is over.
+
+        Raises:
+            NotKept: it cannot be read or written.
+
+        """
+        position, [size] = tables.position(db, "kept"), db.execute("SELECT kept_size FROM meta").fetchone()
+        if position.read_to > 2 * size + SHORTEN_BYTES:
+            with self._telling():
+                self._journal.rewrite(lambda records: Said.of(records).records())
+                tables.set_position(db, "kept", Position())
+                self.learn(db)
+                position = tables.position(db, "kept")
+            db.execute("UPDATE meta SET kept_size = ?", (position.read_to,))
+
+    def say_what_is_lost(self, db: sqlite3.Connection) -> None:
+        """Note in new sums which ledgers are not what was counted of them, and left nothing behind.
+
+        So are those that were written to and are not there, of which nobody ever counted anything.
+
+        Raises:
+            NotKept: the journal cannot be read or written.
+
+        """
+        with self._telling():
+            said = Said.of(self._journal.all()[0])
+        written = tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)")
+        unread = {row.path: Extent() for row in written if row.path not in said.read}
+        read = {path: extent for path, extent in said.read.items() if extent.offset}
+        known = unread | read | said.lost
+        lost = _not_moved(db, {path: extent for path, extent in known.items() if _is_lost(path, extent)})
+        for path in lost:
+            row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
+            tables.put_problems(db, row.id, [Problem(LOST_AT, 0, "lost", LOST)])
+        if new := {path: extent for path, extent in lost.items() if path not in said.lost}:
+            self._append(db, _extents("lost", new))
+
+    def is_found(self, path: bytes, file: SecureFile) -> bool:
+        """Tell whether a ledger that was lost is there again.
+
+        Raises:
+            NotKept: the journal cannot be read.
+
+        """
+        with self._telling():
+            extent = Said.of(self._journal.all()[0]).lost.get(path)
+        return extent is not None and recognised(extent, file)
 
 
-def _moved(db: sqlite3.Connection) -> list[LedgerRow]:
-    """Return rows, with names of their own, for ledgers that are not there and of which nothing is lost."""
-    settled = "gone IS NULL AND offset = 0 AND id NOT IN (SELECT ledger FROM problems)"
-    rows = [row for row in tables.ledgers(db, settled) if not os.path.lexists(row.path)]
-    return [row._replace(gone=GONE, uid=uid()) for row in rows]
+def _is_lost(path: bytes, extent: Extent) -> bool:
+    return _is_as_read(LedgerRow(0, path, "", 0)._replace(**extent._asdict())) is False
 
 
-LOST: Final = "is not there, and what was counted of it is lost"
+def _not_moved(db: sqlite3.Connection, lost: dict[bytes, Extent]) -> dict[bytes, Extent]:
+    """Return those of which no other known ledger begins with what was counted."""
+    heads = dict[int, list[bytes]]()
+    for row in tables.ledgers(db, "gone IS NULL") if any(extent.offset for extent in lost.values()) else ():
+        with suppress(OSError), opened(row.path) as file:
+            heads.setdefault(fingerprint(file, FINGERPRINT_BYTES)[0], []).append(row.path)
+    return {
+        path: extent
+        for path, extent in lost.items()
+        if not extent.offset or all(_is_lost(other, extent) for other in heads.get(extent.head, ()))
+    }
+
+
+def _read_of(rows: Iterable[LedgerRow]) -> dict[bytes, Extent]:
+    return {row.path: Extent(row.offset, row.head, row.tail) for row in rows}
+
+
+def _extents(name: str, extents: Mapping[bytes, Extent]) -> bytes:
+    return _json({name: [(base64.b64encode(path).decode(), *extent) for path, extent in extents.items()]})
+
+
+def _json(record: object) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+LOST: Final = "is not there, or not what it was, and what was counted of it is lost"
+
+LOST_AT: Final = -2
+"""The offset of the problem that says so."""
+
+SHORTEN_BYTES: Final = 256 << 10
+"""The journal is written anew when it is more than twice as long as after the last time, and this."""
 
 
 class NotKept(StorageUnavailable):
     """What was counted of a ledger that is gone could not be written down or read: no sum is complete."""
-
-
-def _position(db: sqlite3.Connection) -> tuple[int, int, int]:
-    row = db.execute("SELECT kept_device, kept_inode, kept_offset FROM meta").fetchone()
-    return int(row[0]), int(row[1]), int(row[2])
-
-
-def _kept_mtime(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT kept_mtime FROM meta").fetchone()[0])
 
 
 def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
@@ -515,7 +664,7 @@ def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
         "reserved": fold.reserved,
         "seen": ids.fetchall(),
     }
-    return json.dumps(record, separators=(",", ":")).encode()
+    return _json(record)
 
 
 def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:

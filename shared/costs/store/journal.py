@@ -14,7 +14,9 @@ power cut tore spoils neither its neighbour before nor the one after: it fails i
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from .. import platform
@@ -22,19 +24,45 @@ from .. import platform
 _SEAL = 9  # eight hexadecimal digits and a blank
 
 
+class Position(NamedTuple):
+    """How far a journal was read: a look at the file then, and the byte after the last record.
+
+    ``seal`` is the CRC-32 of all before it, which tells whether what was read is still there.
+    """
+
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    changed: int = 0
+    read_to: int = 0
+    seal: int = 0
+
+
+Look = tuple[int, int, int, int]
+"""Device, inode, size and time of the last change of a file, in nanoseconds."""
+
+_NO_FILE = (0, 0, 0, 0)
+
+
+class News(NamedTuple):
+    """What a journal says after a position; all of it where what was read before ``is_lost``."""
+
+    records: list[bytes]
+    is_lost: bool
+    position: Position
+
+
 class Journal:
-    """One such file. Reading goes on where the last :meth:`read` of this object ended."""
+    """One such file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._text = os.fspath(path)
         self._identity = (0, 0)
         self._read_to = 0
-        self.damaged = 0
-        """How many records were skipped because their checksum does not match."""
 
-    def append(self, *records: bytes) -> None:
-        """Append records and bring them to the disk.
+    def append(self, *records: bytes, durable: bool = True) -> bytes:
+        """Append records, and bring them to the disk unless they need not be ``durable``; return their bytes.
 
         Raises:
             UnsafePath: the file is a link, a pipe, has a second name or another owner.
@@ -44,13 +72,46 @@ class Journal:
         made = not os.path.lexists(self.path)
         if made:
             platform.secure_directory(self.path.parent)
-        text = b"".join(map(_sealed, records))
-        with opened(self.path, append=True) as file:
-            if file.write(text) != len(text):
-                raise OSError(28, f"only a part of a record could be written to {self.path}")
-            platform.sync(file.fileno())
+        text, is_there = b"".join(map(sealed, records)), False
+        while not is_there:  # as long as another process puts a new file in its place
+            with opened(self.path, append=True) as file:
+                self._write(file, text)
+                if durable:
+                    platform.sync(file.fileno())
+                is_there = platform.same_file(file.fileno(), self.path)
         if made:
             platform.sync_directory(self.path.parent)
+        return text
+
+    def rewrite(self, shorter: Callable[[list[bytes]], list[bytes]]) -> None:
+        """Put a file with what ``shorter`` makes of all records in the place of this one, durably.
+
+        Nothing is done where another process is at it; what others append meanwhile is kept.
+
+        Raises:
+            OSError: it cannot be read or written.
+
+        """
+        draft = self.path.with_name(f"{self.path.name}-new-{os.getpid()}")
+        with opened(self.path, append=True) as old:
+            if not platform.lock(old.fileno(), 0) or not platform.same_file(old.fileno(), self.path):
+                return
+            text = _whole(os.pread(old.fileno(), size_of(old), 0))
+            try:
+                with opened(draft, append=True) as new:
+                    self._write(new, b"".join(map(sealed, shorter(records_in(text)[0]))))
+                    platform.sync(new.fileno())
+                    os.replace(draft, self.path)
+                    self._write(new, os.pread(old.fileno(), size_of(old) - len(text), len(text)))
+                    platform.sync(new.fileno())
+            finally:
+                draft.unlink(missing_ok=True)
+                platform.unlock(old.fileno())
+        platform.sync_directory(self.path.parent)
+
+    def _write(self, file: platform.SecureFile, text: bytes) -> None:
+        if file.write(text) != len(text):
+            raise OSError(28, f"only a part of a record could be written to {self.path}")
 
     def read(self) -> list[bytes]:
         """Return the records since the last read; all again when the file was replaced or cut.
@@ -62,49 +123,74 @@ class Journal:
         try:
             found = os.stat(self._text)
         except (FileNotFoundError, NotADirectoryError):
-            self.forget()
+            self._identity, self._read_to = (0, 0), 0
             return []
-        if (found.st_dev, found.st_ino, found.st_size) == self.position:
+        if (found.st_dev, found.st_ino) == self._identity and found.st_size == self._read_to:
             return []
         with opened(self.path) as file:
-            return self._new_records(file)
+            found = os.fstat(file.fileno())
+            if (found.st_dev, found.st_ino) != self._identity or found.st_size < self._read_to:
+                self._identity, self._read_to = (found.st_dev, found.st_ino), 0
+            text = _whole(os.pread(file.fileno(), found.st_size - self._read_to, self._read_to))
+        self._read_to += len(text)
+        return records_in(text)[0]
 
-    @property
-    def position(self) -> tuple[int, int, int]:
-        """How far it was read: device and inode of the file, and the byte after the last record."""
-        return (*self._identity, self._read_to)
+    def go_on(self, position: Position) -> None:
+        """Read from a position."""
+        self._identity, self._read_to = position[:2], position.read_to
 
-    def go_on(self, device: int, inode: int, read_to: int) -> None:
-        """Read from a position that another object had."""
-        self._identity, self._read_to = (device, inode), read_to
-
-    def read_after(self, position: tuple[int, int, int]) -> tuple[list[bytes], bool]:
-        """Return the records after a position, and whether what stood before it is lost; then all again.
+    def all(self) -> tuple[list[bytes], int]:
+        """Return all records, and how many were skipped because their checksum does not match.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read. A file that is not there has no records.
 
         """
-        self.go_on(*position)
-        records = self.read()
-        before = position[:2] == self._identity and position[2] <= self._read_to
-        return records, not before and position[:2] != (0, 0)
+        return records_in(self._content()[1])
 
-    def forget(self) -> None:
-        """Read from the beginning the next time."""
-        self._identity, self._read_to = (0, 0), 0
+    def is_changed(self, position: Position) -> bool:
+        """Tell whether the file is not as it was at a position: one look, nothing is read."""
+        return self._look() != position[:4]
 
-    def _new_records(self, file: platform.SecureFile) -> list[bytes]:
-        found = os.fstat(file.fileno())
-        if (found.st_dev, found.st_ino) != self._identity or found.st_size < self._read_to:
-            self._identity, self._read_to = (found.st_dev, found.st_ino), 0
-        text = os.pread(file.fileno(), found.st_size - self._read_to, self._read_to)
-        whole = text.rfind(b"\n") + 1
-        self._read_to += whole
-        lines = [line for line in text[:whole].split(b"\n") if line]
-        records = [record for line in lines if (record := _unsealed(line)) is not None]
-        self.damaged += len(lines) - len(records)
-        return records
+    def after(self, position: Position, text: bytes) -> Position | None:
+        """Return the position after what was appended at one; ``None`` where others appended too."""
+        look = self._look()
+        end = position.read_to + len(text)
+        if position.size != position.read_to or look[2] != end:
+            return None
+        return Position(*look, end, crc32(text, position.seal))
+
+    def _look(self) -> Look:
+        try:
+            found = os.stat(self._text)
+        except OSError:
+            return _NO_FILE
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def news(self, position: Position) -> News:
+        """Return what it says after a position.
+
+        Raises:
+            OSError: it cannot be read. A file that is not there has no records.
+
+        """
+        file, text = self._content()
+        is_lost = crc32(text[: position.read_to]) != position.seal or len(text) < position.read_to
+        records, _ = records_in(text if is_lost else text[position.read_to :])
+        return News(records, is_lost, Position(*file, len(text), crc32(text)))
+
+    def _content(self) -> tuple[Look, bytes]:
+        try:
+            with opened(self.path) as file:
+                found = os.fstat(file.fileno())
+                text = _whole(os.pread(file.fileno(), found.st_size, 0))
+        except (FileNotFoundError, NotADirectoryError):
+            return _NO_FILE, b""
+        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns), text
+
+
+def _whole(text: bytes) -> bytes:
+    return text[: text.rfind(b"\n") + 1]
 
 
 def opened(path: Path | bytes, *, write: bool = False, append: bool = False) -> platform.SecureFile:
@@ -123,9 +209,17 @@ def size_of(file: platform.SecureFile) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def _sealed(record: bytes) -> bytes:
+def sealed(record: bytes) -> bytes:
+    """Return a record as it stands in a file."""
     line = record.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
     return b"\n%08x %b\n" % (crc32(line), line)
+
+
+def records_in(text: bytes) -> tuple[list[bytes], int]:
+    """Return the records in a piece of a file, and how many lines are none."""
+    lines = [line for line in text.split(b"\n") if line]
+    records = [record for line in lines if (record := _unsealed(line)) is not None]
+    return records, len(lines) - len(records)
 
 
 def _unsealed(line: bytes) -> bytes | None:

@@ -44,6 +44,9 @@ COMPACT_BYTES: Final = 64 << 10
 OLD_S: Final = 3600.0
 """How long the file of a dead process is kept at least, in seconds."""
 
+LINES: Final = ".lines"
+"""How the name of the file ends in which a process keeps its last lines (:mod:`.feed`)."""
+
 _DRAFT: Final = ".new-"
 """How a file's name begins until it is locked: nobody sees a file of a living process unlocked."""
 
@@ -58,7 +61,7 @@ class Journal(NamedTuple):
     ended: frozenset[str] = frozenset()
 
 
-class _File(io.FileIO):
+class OwnFile(io.FileIO):
     """A descriptor that is closed when nothing refers to it, whatever exception came in between."""
 
     def __init__(self, path: Path, mode: str) -> None:
@@ -70,7 +73,7 @@ class _File(io.FileIO):
         self.close()
 
 
-_FILES: Final[WeakSet[_File]] = WeakSet()
+_FILES: Final[WeakSet[OwnFile]] = WeakSet()
 
 
 class Presence:
@@ -88,7 +91,7 @@ class Presence:
 
     def _reset(self) -> None:
         self._name = ""
-        self._file: _File | None = None
+        self._file: OwnFile | None = None
         self._inode = (0, 0)
         self._open: dict[str, bytes] = {}
         self._ended: set[str] = set()
@@ -126,7 +129,7 @@ class Presence:
         draft = self.folder / f"{_DRAFT}{name}"
         with suppress(FileNotFoundError):
             os.unlink(draft)
-        file = _File(draft, "xb+")
+        file = OwnFile(draft, "xb+")
         try:
             os.fchmod(file.fileno(), platform.FILE_MODE)  # the umask took away what the owner needs
             platform.lock(file.fileno(), 0)
@@ -153,7 +156,7 @@ class Presence:
         if name == self._name and self._file is not None:
             return True
         try:
-            file = _File(self.folder / name, "rb+")  # a pipe would not be waited for when opened so
+            file = OwnFile(self.folder / name, "rb+")  # a pipe would not be waited for when opened so
         except FileNotFoundError:
             return False
         except (IsADirectoryError, NotADirectoryError):
@@ -173,7 +176,7 @@ class Presence:
             listed = os.listdir(self.folder)
         except FileNotFoundError:
             return []
-        return sorted(name for name in listed if not name.startswith("."))
+        return sorted({name.removesuffix(LINES) for name in listed if not name.startswith(".")})
 
     def leave(self) -> None:
         """Give the lock up: for others this process is gone, until :meth:`name` is asked again."""
@@ -223,7 +226,7 @@ class Presence:
 
         """
         try:
-            with _File(self.folder / name, "rb+") as file:
+            with OwnFile(self.folder / name, "rb+") as file:
                 data = file.readall()
         except FileNotFoundError:
             return Journal({})
@@ -239,8 +242,9 @@ class Presence:
             self._unlink(name)
 
     def _unlink(self, name: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self.folder / name)
+        for file in (name + LINES, name):
+            with suppress(FileNotFoundError):
+                os.unlink(self.folder / file)
 
     def tidy(self, held: Callable[[], Collection[str]]) -> None:
         """Delete files of dead processes that nothing depends on any more; once a process.

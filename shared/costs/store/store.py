@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..ledger.counted import counted
-from ..ledger.line import DamagedLine
+from ..ledger.line import DamagedLine, encode
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..ledger.recorder import at_exit
@@ -43,6 +43,7 @@ from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
+from .feed import Feed
 from .intake import Kept, NotKept, read_counted, recognised
 from .journal import opened
 from .presence import presence_in
@@ -73,6 +74,9 @@ UNLEARNT: Final = 32
 RETRY_S: Final = 5.0
 """After how long sums that could not be used are tried again."""
 
+TURN_AT_ONCE_S: Final = 0.000_5
+"""A look at ledgers to which nobody writes that takes no longer, of CPU, is made each time."""
+
 _HOT_WAIT_S: Final = 1.0
 """How long a call waits for others that make or open the sums, within its own time."""
 
@@ -100,6 +104,7 @@ class Store:
         self._memory: Database | None = None
         self._known = Known(storage, self.presence)
         self._recent = Recent()
+        self._feed = Feed(self.presence)
         self._version: int | None = None
         self._look_again_at = self._turn_at = self._retry_at = self._take_in_at = 0.0
         self._why: str | None = None
@@ -161,21 +166,29 @@ class Store:
         return path
 
     def appended(
-        self, ledger: Path, entry: Entry, place: Appended, asked: Sequence[Query] = ()
+        self,
+        ledger: Path,
+        entry: Entry,
+        place: Appended,
+        asked: Sequence[Query] = (),
+        line: bytes | None = None,
     ) -> list[Nanos] | None:
         """Count an entry that this process has just appended and synced, and answer what was asked of it.
 
-        ``None`` where the sums cannot be had now: the entry is counted at the next look.
+        ``line`` is what was appended, where that is at hand. ``None`` where the sums cannot be had now: the
+        entry is counted at the next look.
         """
         path = self._encoded(ledger)
         try:
             if self._ends_in != os.getpid():
                 self._ends_in = os.getpid()
                 at_exit(self._take_in_at_exit)
-            if entry.request_id is None and entry.kind == "usage":  # else its id may be known already
-                line = counted(entry)
-                with self._lock:
-                    self._recent.appended(path, place.offset, place.length, line)
+            is_new = entry.request_id is None and entry.kind == "usage"  # else its id may be known already
+            new = counted(entry) if is_new else None
+            with self._lock:
+                self._feed.add(path, place.offset, line or encode(entry), entry.id)
+                if new is not None:
+                    self._recent.appended(path, place.offset, place.length, new)
             return self._on_the_way(lambda db, recent: _spent(db, recent, asked), fresh=False)
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
@@ -262,7 +275,7 @@ class Store:
             if (
                 len(self._recent) >= RECENT_LINES
                 or self._recent.unlearnt >= UNLEARNT
-                or (self._recent and time.monotonic() >= self._take_in_at)
+                or ((self._recent or self._feed) and time.monotonic() >= self._take_in_at)
             ):
                 self._take_in(0.0)  # somebody else may be at it: a later call tries again
             return answered
@@ -270,10 +283,20 @@ class Store:
 
     def _take_in(self, wait_s: float) -> None:
         """Take the lines that are beside the sums into them."""
-        if self._recent and self._memory is None:
+        if (self._recent or self._feed) and self._memory is None:
             with suppress(CostError, OSError, sqlite3.Error, OverflowError):
-                self._bring_up(self._file, wait_s=wait_s)
+                self._take_in_all(wait_s)
             self._take_in_at = time.monotonic() + TAKE_IN_S
+
+    def _take_in_all(self, wait_s: float) -> None:
+        last = dict(self._feed.last)
+        self._bring_up(self._file, rescue=self._feed.went_back, wait_s=wait_s)
+        ids = [entry_id for _, entry_id in last.values()]
+        if not self._file.read(lambda db: all(tables.find_seen(db, each) for each in ids), wait_s):
+            self._bring_up(self._file, rescue=True, wait_s=wait_s)
+        with self._lock:
+            if self._behind is None and self._feed.last == last:
+                self._feed.clear()
 
     def _take_in_at_exit(self) -> None:
         if not self.storage.root.is_dir():
@@ -529,7 +552,9 @@ class Store:
 
         return self._use(answer)
 
-    def _bring_up(self, sums: Database, *, also: bytes | None = None, wait_s: float = WAIT_S) -> None:
+    def _bring_up(
+        self, sums: Database, *, also: bytes | None = None, rescue: bool = False, wait_s: float = WAIT_S
+    ) -> None:
         """Read what was appended, within the time of the call if there is one."""
         now, left_s = time.monotonic(), remaining()
         turn = left_s is None and now >= self._turn_at
@@ -538,10 +563,11 @@ class Store:
             sums,
             None if left_s is None else now + left_s,
             also=also,
-            turn=turn,
+            settled="in turn" if turn else "none",
+            rescue=rescue,
             wait_s=wait_s,
         )
-        if turn:
+        if turn and catch_up.turn_s > TURN_AT_ONCE_S:
             self._turn_at = now + LOOK_SHARE * catch_up.turn_s
         self._behind = f"{left} ledgers are still to be read for the first time" if left else None
 
@@ -572,7 +598,7 @@ class Store:
         except DatabaseDamaged as fault:
             _log().warning("the sums are read anew from the ledgers: %s", fault)
             self._forget()
-            if (left := self._file.left_unsealed()) is not None:
+            if (left := self._file.left_behind()) is not None:
                 with closing(left):
                     Kept(self.storage).save(left)
             self._file.replace(None)

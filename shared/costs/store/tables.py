@@ -18,11 +18,12 @@ stretch since 1970, a *day* that of a UTC day (96 buckets).
 ``problems``  lines that do not count, and why.
 ``meta``      a number that grows with every change, whether the sums were begun from what outlived others,
               which ledger's turn to be looked at it is, and how far the notes of ledgers and what was kept
-              of those that are gone were read.
+              of those that are gone were read (``kept_size``: its bytes when it was last written as a whole).
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -31,9 +32,10 @@ from typing import Final, NamedTuple
 from ..ledger.counted import Counted
 from ..model import SECONDS_FIELDS, USAGE_FIELDS
 from ..rollup import BUCKET_SECONDS
+from .journal import Position
 from .keys import key_of, keys_of
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of these tables. Sums of another version are read anew from the ledgers."""
 
 DAY_BUCKETS: Final = 96
@@ -86,10 +88,8 @@ SEEN_BY_LEDGER: Final = "CREATE INDEX seen_by_ledger ON seen (ledger)"
 SCHEMA: Final = (
     f"PRAGMA user_version={FORMAT}",
     """CREATE TABLE meta (version INTEGER NOT NULL, is_begun INTEGER NOT NULL, turn INTEGER NOT NULL,
-        notes_device INTEGER NOT NULL, notes_inode INTEGER NOT NULL, notes_offset INTEGER NOT NULL,
-        kept_device INTEGER NOT NULL, kept_inode INTEGER NOT NULL, kept_offset INTEGER NOT NULL,
-        kept_mtime INTEGER NOT NULL) STRICT""",
-    "INSERT INTO meta VALUES (random() >> 24, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        notes TEXT NOT NULL, kept TEXT NOT NULL, kept_size INTEGER NOT NULL) STRICT""",
+    "INSERT INTO meta VALUES (random() >> 24, 0, 0, '[]', '[]', 0)",
     """CREATE TABLE ledgers (id INTEGER PRIMARY KEY, path BLOB NOT NULL, job_id TEXT NOT NULL,
         uid INTEGER NOT NULL, gone TEXT, is_kept INTEGER NOT NULL, is_read INTEGER NOT NULL,
         device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
@@ -253,6 +253,16 @@ _PUT_DIM: Final = f"INSERT INTO dims ({', '.join(DIM_COLUMNS)}) VALUES ({', '.jo
 def is_begun(db: sqlite3.Connection) -> bool:
     """Tell whether these sums have learnt what was noted and kept: else they know nothing."""
     return bool(db.execute("SELECT is_begun FROM meta").fetchone()[0])
+
+
+def position(db: sqlite3.Connection, journal: str) -> Position:
+    """Return how far a journal was read: ``notes`` or ``kept``."""
+    return Position(*json.loads(db.execute(f"SELECT {journal} FROM meta").fetchone()[0]))
+
+
+def set_position(db: sqlite3.Connection, journal: str, position: Position) -> None:
+    """Write down how far a journal was read."""
+    db.execute(f"UPDATE meta SET {journal} = ?", (json.dumps(position),))
 
 
 def ledgers(db: sqlite3.Connection, where: str, *values: object) -> list[LedgerRow]:

@@ -127,7 +127,7 @@ class Recording:
         if not known:
             log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
         spends = self.tried(
-            "the cost storage", lambda: self._workspace.index.appended(ledger, entry, place, asked)
+            "the cost storage", lambda: self._workspace.index.appended(ledger, entry, place, asked, line)
         )
         return Written(True, spends, known)
 

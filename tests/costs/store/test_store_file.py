@@ -221,6 +221,7 @@ def test_kept_sums_that_cannot_be_written_stop_a_view_not_a_call(filled: History
     store = filled.open()
     owed = month(store)
     path = filled.storage.root / "kept.journal"
+    path.unlink()
     path.mkdir()
     os.truncate(filled.job("job-1"), 0)
     with pytest.raises(StorageUnavailable):

@@ -6,10 +6,12 @@ import itertools
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +23,9 @@ from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
-from shared.costs.store import catchup, tables
+from shared.costs.store import catchup, database, intake, tables
 from shared.costs.store.database import Database
-from shared.costs.store.journal import Journal
+from shared.costs.store.journal import Journal, opened
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, an_entry, month, spent
 
@@ -633,6 +635,7 @@ def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
         store.note(ledger)
         append(ledger, encode(a_call(5)), 1.0)
         assert store.groups((), Query())[0].totals.calls == 1
+    saved = ledger.read_bytes()
     shutil.rmtree(ledger.parent)
     for file in home.root.glob("sums.db*"):
         file.unlink()
@@ -643,8 +646,109 @@ def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
         assert [path for path, _ in store.rebuild().unread] == [ledger]
         assert store.problems() == [problem]
         ledger.parent.mkdir()
-        append(ledger, encode(a_call(5)), 1.0)  # it was put back
-        assert (store.groups((), Query())[0].totals.calls, store.problems()) == (1, [])
+        append(ledger, encode(a_call(5)), 1.0)
+        assert (store.groups((), Query())[0].totals.calls, store.problems()) == (1, [problem])
+        ledger.write_bytes(saved)  # it was put back
+        assert (store.groups((), Query())[0].totals.calls, store.problems()) == (2, [])
+
+
+@pytest.mark.parametrize("fate", [cleared, emptied, cut_after_a_line, replaced, overwritten])
+@pytest.mark.parametrize("again", ["lost again", "rebuilt", "its journal is lost", "gone again"])
+def test_a_ledger_that_was_cut_together_with_the_sums_is_told(
+    history: History, fate: Callable[[History, Path], None], again: str
+) -> None:
+    """Whatever stands in its place, and whatever is lost next."""
+    store = history.open()
+    ledger = a_job(history, store)
+    store.close()
+    saved = ledger.read_bytes()
+    fate(history, ledger)
+    lose_sums(history)
+    store = history.open()
+    said = month(store)
+    assert said < history.owed
+    [problem] = store.problems()
+    assert (problem.path, problem.why) == (ledger, intake.LOST)
+    if again == "lost again":
+        lose_sums(history)
+    elif again == "rebuilt":
+        store.rebuild()
+    elif again == "its journal is lost":
+        (history.storage.root / "kept.journal").unlink()
+    else:
+        history.log(store, ledger, a_call(3))
+        shutil.rmtree(ledger.parent)
+        said += 3
+    assert (month(store), store.problems()) == (said, [problem])
+    if again in ("lost again", "rebuilt"):
+        ledger.parent.mkdir(exist_ok=True)
+        ledger.write_bytes(saved)
+        assert (month(history.open()), history.open().problems()) == (history.owed, [])
+
+
+@pytest.mark.parametrize(
+    "hurt", [noise, half_of_it, lambda path: path.write_bytes(b"\n" * path.stat().st_size)]
+)
+def test_notes_that_were_damaged_in_place_are_noted_again(
+    history: History, hurt: Callable[[Path], None]
+) -> None:
+    """At the next look: the loss of the sums, at any time after, loses no ledger from sight."""
+    store = history.open()
+    for number in range(3):
+        history.log(store, history.job(f"job-{number}"), a_call(5))
+    assert month(store) == history.owed
+    hurt(history.storage.root / "ledgers.journal")
+    assert month(store) == history.owed
+    lose_sums(history)
+    assert month(history.open()) == history.owed
+
+
+def test_the_journal_of_gone_ledgers_is_shortened(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of what it says is over when ledgers go and come back, or grow."""
+    monkeypatch.setattr(intake, "SHORTEN_BYTES", 2_000)
+    store, sizes = history.open(), list[int]()
+    gone, coming, growing = a_job(history, store), history.job("coming"), history.job("growing")
+    cleared(history, gone)
+    history.log(store, coming, a_call(7))
+    for _ in range(30):
+        history.log(store, growing, a_call(1))
+        saved = coming.read_bytes()
+        coming.unlink()
+        assert month(store) == history.owed
+        coming.write_bytes(saved)
+        assert month(store) == history.owed
+        sizes.append((history.storage.root / "kept.journal").stat().st_size)
+    assert max(sizes) < 10_000
+    lose_sums(history)
+    assert (month(history.open()), history.open().problems()) == (history.owed, [])
+
+
+def test_what_is_appended_while_a_journal_is_shortened_stays(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.append(b"over", b"kept")
+
+    def shorter(records: list[bytes]) -> list[bytes]:
+        journal.append(b"meanwhile")
+        journal.rewrite(lambda _: [])  # another is at it: nothing is done
+        return records[1:]
+
+    journal.rewrite(shorter)
+    journal.append(b"later")
+    assert journal.all() == ([b"kept", b"meanwhile", b"later"], 0)
+    assert [path.name for path in tmp_path.glob("journal*")] == ["journal"]
+
+
+def test_sums_of_an_earlier_version_know_what_is_gone_since(history: History) -> None:
+    store = history.open()
+    ledger = a_job(history, store)
+    store.close()
+    with closing(sqlite3.connect(history.storage.sums_path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA user_version={tables.FORMAT - 1}")
+    with opened(history.storage.root / "sums.db-seal", write=True) as seal:
+        database._set_seal(history.storage.sums_path, seal)
+    shutil.rmtree(ledger.parent)
+    again = history.open()
+    assert (month(again), again.problems()) == (history.owed, [])
 
 
 LOGS_AND_LOSES_ITS_STORAGE = """

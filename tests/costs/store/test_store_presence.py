@@ -143,8 +143,8 @@ def test_after_a_line_that_was_cut_short_the_next_one_counts(
     here: Presence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.begin("a", b"1")
-    write = module._File.write
-    monkeypatch.setattr(module._File, "write", lambda file, data: write(file, data[:5]))
+    write = module.OwnFile.write
+    monkeypatch.setattr(module.OwnFile, "write", lambda file, data: write(file, data[:5]))
     with pytest.raises(OSError, match="disk full"):
         here.begin("lost", b"2")
     monkeypatch.undo()

@@ -1,0 +1,96 @@
+"""The lines of each process that no sums have yet, a second time: what was logged outlives its ledger.
+
+A line is in its ledger alone until somebody takes it into the sums, which may be a second later. So each
+process writes it to a file of its own too, beside the one by which others see that it lives
+(:mod:`.presence`). That file is not synced: it outlives a kill, and a power cut takes no ledger away. It is
+emptied when the sums have all of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .. import platform
+from .journal import records_in, sealed
+from .presence import LINES, OwnFile, Presence
+
+MOST_BYTES: Final = 4 << 20
+"""No more is kept: so much comes together only where the sums cannot be brought up for long."""
+
+
+class Fed(NamedTuple):
+    """A line, and where in which ledger it was appended."""
+
+    path: bytes
+    offset: int
+    entry_id: str
+    line: bytes
+
+
+class Feed:
+    """The file of this process. A forked child has one of its own."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._file: OwnFile | None = None
+        self._size = 0
+        self.last: dict[bytes, tuple[int, str]] = {}
+        """Of each ledger, where the last line that is here ends, and its id."""
+        self.went_back = False
+        """Whether a ledger was begun anew while lines of it were here."""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, path: bytes, offset: int, line: bytes, entry_id: str) -> None:
+        """Keep a line that was appended. Where that fails it is in its ledger alone."""
+        record = sealed(b"%d %b\0%b\0%b" % (offset, path, entry_id.encode(errors="surrogatepass"), line))
+        if self._size > MOST_BYTES:
+            return
+        with suppress(OSError):
+            file = self._opened()
+            self.went_back = self.went_back or offset < self.last.get(path, (0, ""))[0]
+            self.last[path] = offset + len(line), entry_id
+            self._size += file.write(record)
+
+    def _opened(self) -> OwnFile:
+        if self._file is None or self._file.closed:  # as in a child that was forked
+            self._file = OwnFile(self._presence.folder / (self._presence.name() + LINES), "ab")
+            os.fchmod(self._file.fileno(), platform.FILE_MODE)
+            self.last, self.went_back, self._size = {}, False, 0
+        return self._file
+
+    def clear(self) -> None:
+        """Empty the file: the sums have all of it."""
+        file = self._file
+        self.last, self.went_back, self._size = {}, False, 0
+        if file is not None and not file.closed:
+            with suppress(OSError):
+                file.truncate(0)
+                if not platform.same_file(file.fileno(), Path(os.fsdecode(file.name))):
+                    file.close()  # somebody deleted it
+
+
+def fed(folder: Path, paths: Iterable[bytes] | None = None) -> Iterator[Fed]:
+    """Return the lines that processes keep, those of some ledgers or of all.
+
+    Raises:
+        OSError: they cannot be read.
+
+    """
+    wanted = None if paths is None else [b" %b\0" % path for path in paths]
+    with suppress(FileNotFoundError):
+        for name in sorted(os.listdir(folder)):
+            data = b""
+            if name.endswith(LINES):
+                with suppress(FileNotFoundError):  # its process ended, and its ledgers were read
+                    data = (folder / name).read_bytes()
+            if data and (wanted is None or any(path in data for path in wanted)):
+                for record in records_in(data)[0]:
+                    place, entry_id, line = record.split(b"\0", 2)
+                    offset, _, path = place.partition(b" ")
+                    yield Fed(path, int(offset), entry_id.decode(errors="surrogatepass"), line)

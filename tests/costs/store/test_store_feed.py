@@ -1,0 +1,143 @@
+"""What a process logged last counts, whatever becomes of its ledger before anybody looked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.costs.patience import at_most
+from shared.costs.store import feed as module
+from shared.costs.store import store as store_module
+from shared.costs.store.feed import Fed, fed
+from shared.costs.store.journal import sealed
+from shared.costs.store.store import Store
+from tests.costs.store.store_support import History, a_call, month, spent
+from tests.costs.store.test_store_outlives import cleared, cut_after_a_line, emptied, overwritten, replaced
+
+
+@pytest.fixture(autouse=True)
+def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines stay beside the sums until a view is asked for."""
+    monkeypatch.setattr(store_module, "TAKE_IN_S", 1_000.0)
+
+
+def waiting(history: History) -> list[Fed]:
+    """What processes keep."""
+    return list(fed(history.storage.writers_dir))
+
+
+def logging(history: History, calls: int = 3) -> tuple[Store, Path]:
+    """Return a store, and a ledger to which it logged some calls that no sum has."""
+    store, ledger = history.open(), history.job("job")
+    month(store)
+    store._take_in_at = float("inf")
+    for number in range(calls):
+        history.log(store, ledger, a_call(10**number))
+    assert len(waiting(history)) == calls
+    return store, ledger
+
+
+FATES = [cleared, emptied, cut_after_a_line, replaced, overwritten]
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("who", ["itself", "another"])
+def test_a_ledger_goes_before_anybody_looked(
+    history: History, fate: Callable[[History, Path], None], who: str
+) -> None:
+    store, ledger = logging(history)
+    saved = ledger.read_bytes()
+    fate(history, ledger)
+    assert month(store if who == "itself" else history.open()) == history.owed
+    assert spent(store) == month(store) == month(history.open()) == history.owed
+    ledger.parent.mkdir(exist_ok=True)
+    ledger.write_bytes(saved)  # it comes back
+    assert month(store) == month(history.open()) == history.owed
+
+
+@pytest.mark.parametrize("fate", [cleared, replaced])
+@pytest.mark.parametrize("look", ["a call", "a view", "as it closes"])
+def test_a_ledger_goes_again_and_again(
+    history: History, fate: Callable[[History, Path], None], look: str
+) -> None:
+    """Its process notices by itself, also on the way of a call."""
+    store, ledger = logging(history)
+    for number in range(4):
+        fate(history, ledger)
+        for more in range(2):
+            history.log(store, ledger, a_call(10_000 * number + more))
+    cleared(history, ledger)
+    if look == "a call":
+        store._take_in_at = 0.0
+        with at_most(2.0):
+            history.log(store, ledger, a_call(5))
+        assert waiting(history) == []
+    elif look == "as it closes":
+        store.close()
+        assert waiting(history) == []
+    assert month(history.open()) == history.owed
+
+
+def test_what_the_sums_have_is_kept_no_longer(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, ledger = logging(history)
+    assert month(history.open()) == history.owed
+    assert len(waiting(history)) == 3
+    monkeypatch.setattr(store_module, "TAKE_IN_S", 0.0)
+    store._take_in_at = 0.0
+    history.log(store, ledger, a_call(7))
+    assert waiting(history) == []
+    assert month(store) == history.owed
+
+
+def test_a_child_that_was_forked_keeps_its_own(history: History) -> None:
+    store, ledger = logging(history)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            history.log(store, ledger, a_call(50))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    history.counted["the child's"] = (ledger, a_call(50))
+    assert sorted(each.path for each in waiting(history)) == [os.fsencode(ledger)] * 4
+    shutil.rmtree(ledger.parent)
+    assert month(history.open()) == history.owed
+    history.log(store, history.job("job"), a_call(7))
+    store.close()
+    assert waiting(history) == []  # the child is dead, and its file went with it
+
+
+def test_where_nothing_can_be_kept_the_call_is_in_its_ledger(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, ledger = logging(history, 1)
+    [file] = history.storage.writers_dir.glob("*.lines")
+    file.unlink()
+    store._feed.clear()
+    file.mkdir()
+    history.log(store, ledger, a_call(7))
+    file.rmdir()
+    monkeypatch.setattr(module, "MOST_BYTES", -1)
+    history.log(store, ledger, a_call(70))
+    assert waiting(history) == []
+    assert spent(store) == month(history.open()) == history.owed
+
+
+def test_odd_ids_paths_and_bytes(history: History) -> None:
+    """A record that was torn is passed over; paths and ids are what they were."""
+    store, _ = logging(history, 1)
+    ledger = history.job("a \\ b\nc\udcff")
+    history.log(store, ledger, a_call(7, id="an id \udc80"))
+    [file] = history.storage.writers_dir.glob("*.lines")
+    with file.open("ab") as torn:
+        torn.write(sealed(b"torn")[:-4])
+    found = waiting(history)[-1]
+    assert (found.path, found.entry_id) == (os.fsencode(ledger), "an id \udc80")
+    shutil.rmtree(ledger.parent)
+    assert month(history.open()) == history.owed
