@@ -105,21 +105,40 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, dict[str, 
         CannotRead: the file cannot be read.
 
     """
+    header, records = csv_records(path, delimiter)
+    for found in records:
+        yield (
+            found
+            if isinstance(found, NotUnderstood)
+            else (found[0], dict(zip(header, found[1], strict=True)))
+        )
+
+
+def csv_records(
+    path: Path, delimiter: str = ","
+) -> tuple[list[str], Iterator[tuple[int, list[str]] | NotUnderstood]]:
+    """Return the header of a CSV, and its records as :func:`csv_rows` has them, without the names."""
+    records = _records_of(path, delimiter)
+    header = next(records, (0, []))
+    return ([], iter((header,))) if isinstance(header, NotUnderstood) else (header[1], records)
+
+
+def _records_of(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | NotUnderstood]:
     before = csv.field_size_limit(MAX_LINE)
     try:
         reader = csv.reader(lines_of(path), delimiter=delimiter)
-        header = next(_records(reader), None)
-        if not isinstance(header, list):
-            return
+        width = 0
         for record in _records(reader):
             if isinstance(record, NotUnderstood):
                 yield record
-            elif len(record) != len(header):
+                continue
+            width = width or len(record)
+            if len(record) != width:
                 yield NotUnderstood(f"line {reader.line_num}", "has another number of cells than the header")
             elif (fault := _undecoded(record)) is not None:
                 yield NotUnderstood(f"line {reader.line_num}", fault)
             else:
-                yield reader.line_num, dict(zip(header, record, strict=True))
+                yield reader.line_num, record
     finally:
         csv.field_size_limit(before)
 

@@ -32,16 +32,17 @@ _USED: Final = frozenset(
 
 def _recognises(sample: Sample) -> bool:
     names = {name.lower() for name in sample.row} or sample.header
-    return names >= _MARKS or {"spend", "models", "starttime"} <= names or _is_dump(sample)
+    return names >= _MARKS or {"spend", "models", "starttime"} <= names or is_dump(sample)
 
 
-def _is_dump(sample: Sample) -> bool:
+def is_dump(sample: Sample) -> bool:
+    """Tell whether a file is a PostgreSQL dump, with this table or another."""
     return "PostgreSQL database dump" in sample.text or f'"{TABLE}"' in sample.text
 
 
 def _read(path: Path) -> Iterator[Item]:
     sample = Sample(path)
-    if _is_dump(sample):
+    if is_dump(sample):
         for where, cells in rows_of_table(path, TABLE):
             yield item_of(where, cells)
     elif sample.text.lstrip()[:1] in ("{", "["):

@@ -58,7 +58,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
     named = {field_name(name): value for name, value in row.items()}
     is_call = "generation_id" in named
     try:
-        cost = _cost(named)
+        cost = cost_of(named)
     except ValueError as error:
         return NotUnderstood(where, str(error))
     counts = {
@@ -90,7 +90,8 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
 _TOKENS: Final = {"input": "prompt", "output": "completion", "cached": "cached", "reasoning": "reasoning"}
 
 
-def _cost(named: Mapping[str, Any]) -> Decimal | None:
+def cost_of(named: Mapping[str, Any]) -> Decimal | None:
+    """Return what a row says was paid: to OpenRouter, and under own keys to the provider."""
     stated = decimal_of(named.get("cost_total", named.get("usage")))
     own = decimal_of(named.get("byok_usage_inference", named.get("byok_usage")))
     return stated if stated is None or own is None else stated + own

@@ -1,0 +1,58 @@
+"""Pages of OpenAI's and Anthropic's reports: buckets of time with results, on one page or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..files import json_rows
+from ..imports import Sample
+from . import Statement, days_between, instant
+
+
+class Result(NamedTuple):
+    """One result of a bucket: where it stands, when its bucket begins, and what it says."""
+
+    at: datetime
+    values: Mapping[str, Any]
+
+
+def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterator[tuple[str, Result]]:
+    """Yield the results of all pages of a file; what is missing between and after them is noted.
+
+    ``start`` and ``end`` name the members of a bucket that bound it.
+    """
+    reached: datetime | None = None
+    more = False
+    for where, page in json_rows(path):
+        if not isinstance(page, Mapping) or not isinstance(page.get("data"), list):
+            continue
+        more = bool(page.get("has_more"))
+        for number, bucket in enumerate(page["data"], start=1):
+            first, after = instant(bucket[start]), instant(bucket[end])
+            if reached is not None and first > reached:
+                statement.incomplete.append(f"{reached:%Y-%m-%d %H:%M} to {first:%Y-%m-%d %H:%M} is missing")
+                statement.missing |= days_between(reached, first)
+            reached = max(after, reached or after)
+            statement.cover(first, after)
+            for position, result in enumerate(bucket.get("results") or bucket.get("result") or (), start=1):
+                yield f"{where}.data[{number}].results[{position}]", Result(first, result)
+    if more:
+        until = f"{reached:%Y-%m-%d %H:%M}" if reached else "its beginning"
+        statement.incomplete.append(f"it ends at {until}, and says that there is more (has_more)")
+
+
+def first_result(sample: Sample, start: str) -> Mapping[str, Any] | None:
+    """Return the first result of a page, an empty one where its buckets are empty, ``None`` for no page."""
+    page: Any = sample.document
+    if page is None and sample.row:
+        page = sample.row
+    if isinstance(page, list):
+        page = page[0] if page else None
+    buckets = page.get("data") if isinstance(page, Mapping) else None
+    if not isinstance(buckets, list) or not all(isinstance(one, Mapping) and start in one for one in buckets):
+        return None
+    results = (one.get("results") or one.get("result") or () for one in buckets)
+    return next((each for group in results for each in group if isinstance(each, Mapping)), {})

@@ -1,0 +1,47 @@
+"""Rows of clouds' exports, whose names of columns differ in case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..files import csv_records, json_rows
+from ..imports import Sample
+from ..rows import NotUnderstood
+from . import BillLine, Statement, lowered, understood
+
+
+def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
+    """Yield rows under their names in lower case: of a CSV, a Parquet file by DuckDB, or JSON."""
+    sample = Sample(path)
+    if sample.text.lstrip()[:1] in ("{", "["):
+        for where, row in json_rows(path, "data"):
+            yield where, lowered(row) if isinstance(row, Mapping) else row
+        return
+    header, records = csv_records(path)
+    names = [name.strip().lower() for name in header]
+    for found in records:
+        if isinstance(found, NotUnderstood):
+            yield found
+        else:
+            yield f"line {found[0]}", dict(zip(names, found[1], strict=True))
+
+
+def reader_of(
+    line: Callable[[Statement, str, Mapping[str, Any]], BillLine | None],
+) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
+    def read(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+        yield from understood(named_rows(path), partial(line, statement))
+
+    return read
+
+
+def having(*names: str) -> Callable[[Sample], bool]:
+    wanted = frozenset(names)
+
+    def recognises(sample: Sample) -> bool:
+        return wanted <= {name.lower() for name in sample.row} or wanted <= sample.header
+
+    return recognises

@@ -1,0 +1,247 @@
+"""Anthropic's usage and cost reports: pages of its Admin API, and its Console's CSVs.
+
+As documented in November 2026. Input tokens stand beside cached and cache-written ones and are added here.
+The cost report's ``amount`` is a text in *cents* ("123.45" is $1.2345), which was taken for dollars elsewhere
+(langwatch#6977, claude-code#51198). The Console's cost CSV is in dollars, rounded to cents in each row, and
+calls models by their display names. The usage report has no number of requests. Days are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from ..files import csv_rows
+from ..foreign import decimal_of, nested
+from ..imports import Sample
+from ..rows import NotUnderstood
+from . import BillFormat, BillLine, Category, Statement, count_of, instant, understood
+from ._pages import Result, first_result, results_of
+
+_ONE_DAY: Final = timedelta(days=1)
+
+
+def _is_usage(sample: Sample) -> bool:
+    result = first_result(sample, "starting_at")
+    if result is not None:
+        return "uncached_input_tokens" in result
+    return sample.header >= {"usage_date_utc", "usage_output_tokens"}
+
+
+def _is_costs(sample: Sample) -> bool:
+    result = first_result(sample, "starting_at")
+    if result is not None:
+        return "amount" in result or not result
+    return sample.header >= {"usage_date_utc", "cost_usd"}
+
+
+def _is_agent(sample: Sample) -> bool:
+    return {"model_breakdown", "date"} <= sample.row.keys()
+
+
+def _usage(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    if Sample(path).text.lstrip()[:1] in ("{", "["):
+        rows: Iterator[Any] = results_of(path, statement, "starting_at", "ending_at")
+        yield from understood(rows, partial(_usage_line, statement))
+    else:
+        yield from understood(_console(path, statement), partial(_console_usage, statement))
+
+
+def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+    said = result.values
+    created = nested(said.get("cache_creation"))
+    written = sum(count_of(created.get(f"ephemeral_{ttl}_input_tokens")) for ttl in ("5m", "1h"))
+    read = count_of(said.get("cache_read_input_tokens"))
+    counts = (
+        count_of(said["uncached_input_tokens"]) + read + written,
+        count_of(said.get("output_tokens")),
+        read,
+        written,
+    )
+    if not any(counts):
+        return None
+    statement.has_tiers |= said.get("service_tier") is not None
+    return BillLine(
+        where,
+        "anthropic",
+        result.at,
+        said.get("model"),
+        tier=_tier(said.get("service_tier")),
+        key=said.get("api_key_id") or said.get("workspace_id"),
+        counts=counts,
+    )
+
+
+def _tier(stated: object) -> str | None:
+    text = str(stated or "").lower()
+    return text if text not in {"", "standard", "default"} else None
+
+
+def _console(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
+    for found in csv_rows(path):
+        if isinstance(found, NotUnderstood):
+            yield found
+            continue
+        number, row = found
+        try:
+            at = instant(row["usage_date_utc"])
+        except (KeyError, ValueError) as error:
+            yield NotUnderstood(f"line {number}", f"usage_date_utc {error}")
+            continue
+        statement.cover(at, at + _ONE_DAY)
+        yield f"line {number}", Result(at, row)
+
+
+def _console_usage(statement: Statement, where: str, result: Result) -> BillLine | None:
+    said = result.values
+    read = count_of(said.get("usage_input_tokens_cache_read"))
+    written = sum(count_of(said.get(f"usage_input_tokens_cache_write_{ttl}")) for ttl in ("5m", "1h"))
+    counts = (
+        count_of(said["usage_input_tokens_no_cache"]) + read + written,
+        count_of(said["usage_output_tokens"]),
+        read,
+        written,
+    )
+    statement.has_tiers = True
+    return BillLine(
+        where,
+        "anthropic",
+        result.at,
+        said.get("model_version") or None,
+        tier=_tier(said.get("usage_type")),
+        key=said.get("api_key") or None,
+        counts=counts,
+    )
+
+
+def _costs(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    if Sample(path).text.lstrip()[:1] in ("{", "["):
+        rows: Iterator[Any] = results_of(path, statement, "starting_at", "ending_at")
+        yield from understood(rows, partial(_cost_line, statement))
+    else:
+        statement.unit = _CENTS
+        yield from understood(_console(path, statement), partial(_console_cost, statement))
+
+
+_CENTS: Final = Decimal("0.01")
+
+
+def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+    said = result.values
+    amount = decimal_of(said["amount"])
+    if amount is None:
+        return None
+    statement.currency = str(said.get("currency") or "USD").upper()
+    statement.has_tiers |= said.get("service_tier") is not None
+    return _priced(where, result, said.get("model"), said.get("service_tier"), amount * _CENTS)
+
+
+def _console_cost(statement: Statement, where: str, result: Result) -> BillLine | None:
+    said = result.values
+    amount = decimal_of(said["cost_usd"])
+    if amount is None:
+        return None
+    statement.has_tiers = True
+    return _priced(where, result, said.get("model"), said.get("usage_type"), amount)
+
+
+def _priced(where: str, result: Result, model: Any, tier: Any, amount: Decimal) -> BillLine:
+    said: Mapping[str, Any] = result.values
+    kind = str(said.get("cost_type") or "tokens").lower()
+    category: Category = "model" if kind in {"tokens", "token", "usage"} else "tool"
+    if amount < 0 or "credit" in kind:
+        category = "credit"
+    key = said.get("api_key") or said.get("workspace_id") or said.get("workspace")
+    label = str(said.get("description") or said.get("token_type") or kind)
+    named = model if category == "model" else None
+    return BillLine(
+        where,
+        "anthropic",
+        result.at,
+        named or None,
+        category,
+        _tier(tier),
+        key or None,
+        amount=amount,
+        label=label,
+        kind=_kind(str(said.get("token_type") or "")),
+    )
+
+
+def _kind(token_type: str) -> int | None:
+    """Return the place among the kinds of tokens of what a line's type of token is.
+
+    >>> [_kind(name) for name in ("uncached_input_tokens", "output_tokens", "cache_read_input_tokens", "")]
+    [0, 1, 2, None]
+    """
+    text = token_type.lower()
+    marks = (("output", 1), ("read", 2), ("creation", 3), ("write", 3), ("input", 0))
+    return next((place for mark, place in marks if mark in text), None)
+
+
+def _agent(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    from ..files import json_rows
+
+    def flat() -> Iterator[tuple[str, Any]]:
+        for where, row in json_rows(path, "data"):
+            for number, part in enumerate(row.get("model_breakdown") or (), start=1):
+                yield f"{where}.model_breakdown[{number}]", (row, part)
+
+    yield from understood(flat(), partial(_agent_line, statement))
+
+
+def _agent_line(
+    statement: Statement, where: str, found: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> BillLine:
+    row, part = found
+    at, tokens, cost = instant(row["date"]), nested(part["tokens"]), nested(part.get("estimated_cost"))
+    statement.cover(at, at + _ONE_DAY)
+    read, written = count_of(tokens.get("cache_read")), count_of(tokens.get("cache_creation"))
+    amount = decimal_of(cost.get("amount"))
+    return BillLine(
+        where,
+        "anthropic",
+        at,
+        part["model"],
+        key=str(nested(row.get("actor")).get("email_address") or "") or None,
+        counts=(
+            count_of(tokens.get("input")) + read + written,
+            count_of(tokens.get("output")),
+            read,
+            written,
+        ),
+        amount=None if amount is None else amount * _CENTS,
+    )
+
+
+BILLS: Final = (
+    BillFormat(
+        "anthropic-usage",
+        "Anthropic's usage report, from its API or its Console.",
+        _is_usage,
+        _usage,
+        "anthropic",
+        lateness=timedelta(minutes=5),
+    ),
+    BillFormat(
+        "anthropic-costs",
+        "Anthropic's cost report, from its API (cents) or its Console (dollars).",
+        _is_costs,
+        _costs,
+        "anthropic",
+        lateness=timedelta(hours=24),
+    ),
+    BillFormat(
+        "anthropic-claude-code",
+        "Anthropic's report of Claude Code's usage by day.",
+        _is_agent,
+        _agent,
+        "anthropic",
+        lateness=timedelta(hours=1),
+        estimates=True,
+    ),
+)

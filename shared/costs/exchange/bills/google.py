@@ -1,0 +1,172 @@
+"""Google Cloud's billing export from BigQuery, as JSON, and the console's cost table as CSV.
+
+Rows are by hour, SKU and project; the unit ``requests`` or ``count`` means tokens. Credits stand within a row
+and bring the net near 0, so the gross is compared. The console's last rows repeat the sum, and its days are
+those of the Pacific coast (seen in November 2026). Up to two days late.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ..files import json_rows
+from ..foreign import decimal_of, nested
+from ..rows import NotUnderstood
+from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, understood
+from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, tier_of
+from ._tables import having, named_rows
+
+_GOOGLE_API: Final = re.compile(
+    r"generate content (?:input|output|cached input)?.*?token count (?P<model>gemini .+?)(?: (?:short|long))?"
+    r"(?: (?:input|output))?(?: (?:text|image|audio|video|multimodal))*"
+    r"(?: (?:batch|flex|priority|caching|flex caching))*",
+    re.IGNORECASE,
+)
+_GOOGLE_VERTEX: Final = re.compile(
+    r"(?P<model>Gemini [\d.]+ (?:Flash Lite|Flash|Pro|Ultra|Nano)).*", re.IGNORECASE
+)
+
+
+def google_meter(sku: str) -> Meter:
+    """Return what a SKU of the Gemini API or of Vertex AI counts.
+
+    >>> google_meter("Generate content cached input token count gemini 3.7 flash text batch").tier
+    'batch'
+    >>> google_meter("Gemini 2.5 Flash Lite GA Text Input - Predictions")
+    Meter(model='gemini-2.5-flash-lite', kind='input', tier=None, scale=1)
+    >>> google_meter("Gemini 2.5 Flash GA Thinking Text Output - Predictions").kind
+    'output'
+    """
+    match = _GOOGLE_API.fullmatch(sku) or _GOOGLE_VERTEX.fullmatch(sku)
+    if match is None:
+        return Meter(None, None, tier_of(sku), 1)
+    model = re.sub(r"\s+", "-", match["model"].strip().lower())
+    kind = kind_of(sku)
+    if re.search(r"\bcaching\b", sku, re.IGNORECASE) and kind == "input":
+        kind = "cached"
+    return Meter(model, kind, tier_of(sku), 1)
+
+
+class Sku(NamedTuple):
+    """What a row says of one SKU: its description, its type of cost, how much and what for."""
+
+    description: str
+    kind: str
+    quantity: Decimal | None
+    amount: Decimal | None
+    key: str | None
+
+
+def _google_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
+    usage = nested(row.get("usage"))
+    at = instant(row.get("usage_start_time"))
+    statement.cover(at, end_of_line(row.get("usage_end_time"), at, timedelta(hours=1)))
+    statement.currency = str(row.get("currency") or "USD").upper()
+    amount, rate = decimal_of(row.get("cost")), decimal_of(row.get("currency_conversion_rate"))
+    if statement.currency != "USD" and rate and amount is not None:
+        amount, statement.currency = amount / rate, "USD"
+    sku = Sku(
+        str(nested(row.get("sku")).get("description") or row.get("sku.description") or ""),
+        str(row.get("cost_type") or "regular").lower(),
+        decimal_of(usage.get("amount", row.get("usage.amount"))),
+        amount,
+        nested(row.get("project")).get("id"),
+    )
+    return _line_of(statement, where, at, sku)
+
+
+_COST_TYPES: Final[Mapping[str, Category]] = {
+    "tax": "tax",
+    "adjustment": "credit",
+    "rounding_error": "credit",
+}
+
+
+def _line_of(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLine | None:
+    meter = google_meter(sku.description)
+    category: Category = _COST_TYPES.get(sku.kind, "model")
+    if category == "model" and meter.model is None:
+        name = sku.description.lower()
+        if "gemini" not in name and "grounding" not in name:
+            return None
+        category = "storage" if "storage" in name else "tool"
+    statement.has_tiers = True
+    is_model = category == "model"
+    return BillLine(
+        where,
+        "google",
+        at,
+        meter.model if is_model else None,
+        category,
+        meter.tier,
+        sku.key,
+        counts=counts_of(meter.kind, sku.quantity, 1) if is_model else None,
+        amount=sku.amount,
+        label=sku.description,
+        kind=place_of(meter.kind),
+    )
+
+
+def _google_rows(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    """Yield the lines of the BigQuery export, and their credits as lines of their own."""
+    for where, row in json_rows(path):
+        yield from understood(iter([(where, row)]), partial(_google_line, statement))
+        for number, credit in enumerate(nested(row).get("credits") or (), start=1):
+            yield BillLine(
+                f"{where}.credits[{number}]",
+                "google",
+                instant(row["usage_start_time"]),
+                category="credit",
+                amount=decimal_of(nested(credit).get("amount")),
+                label=str(nested(credit).get("name") or "credit"),
+            )
+
+
+def _google_console(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    statement.zone = "America/Los_Angeles"
+
+    def line(where: str, row: Mapping[str, Any]) -> BillLine | None:
+        day = str(row.get("date") or row.get("usage start date") or "")
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", day):
+            return None  # the last rows repeat the sum
+        at = instant(day)
+        statement.cover(at, at + timedelta(days=1))
+        cost = next((value for name, value in row.items() if name.startswith("unrounded subtotal")), None)
+        if cost is None:
+            cost = next((value for name, value in row.items() if name.startswith(("subtotal", "cost"))), None)
+        currency = next((name for name in row if "subtotal" in name and "(" in name), "($)")
+        statement.currency = _SIGNS.get(currency.rpartition("(")[2].rstrip(")"), "USD")
+        quantity, key = decimal_of(row.get("usage amount")), row.get("project id") or None
+        sku = Sku(str(row.get("sku description") or ""), "regular", quantity, decimal_of(cost), key)
+        return _line_of(statement, where, at, sku)
+
+    yield from understood(named_rows(path), line)
+
+
+_SIGNS: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
+
+
+BILLS: Final = (
+    BillFormat(
+        "google-billing",
+        "Google Cloud's billing export from BigQuery, as JSON.",
+        having("usage_start_time", "sku", "cost"),
+        _google_rows,
+        unit=Decimal("0.000001"),
+        lateness=TWO_DAYS,
+    ),
+    BillFormat(
+        "google-console",
+        "Google Cloud's cost table as CSV.",
+        lambda sample: {"sku_description", "usage_amount"} <= sample.header,
+        _google_console,
+        unit=Decimal("0.000001"),
+        lateness=TWO_DAYS,
+    ),
+)

@@ -1,0 +1,198 @@
+"""OpenAI's usage and costs: pages of its API, and its dashboard's CSVs.
+
+``/organization/usage/*`` and ``/organization/costs`` as in openai 3.57.0; days are UTC. ``input_tokens``
+include cached and cache-written ones. ``amount.value`` is a number or a text of up to 36 decimals
+(``0E-6176`` occurs). Batches stand on the day that they completed. Of a CSV's empty buckets there are the
+times alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from ..files import csv_rows
+from ..foreign import decimal_of, nested
+from ..imports import Sample
+from ..rows import NotUnderstood
+from . import BillFormat, BillLine, Category, Statement, count_of, instant, understood
+from ._pages import Result, first_result, results_of
+
+_USAGE_MARKS: Final = (
+    "input_tokens",
+    "num_model_requests",
+    "num_sessions",
+    "usage_bytes",
+    "images",
+    "seconds",
+)
+
+
+def _is_usage(sample: Sample) -> bool:
+    result = first_result(sample, "start_time")
+    if result is not None:
+        return "usage" in str(result.get("object")) or any(mark in result for mark in _USAGE_MARKS)
+    return {"start_time", "end_time"} <= sample.header and not sample.header.isdisjoint(_USAGE_MARKS)
+
+
+def _is_costs(sample: Sample) -> bool:
+    result = first_result(sample, "start_time")
+    if result is not None:
+        return "costs" in str(result.get("object")) or "amount" in result or not result
+    return sample.header >= {"start_time", "end_time", "amount_value", "line_item"}
+
+
+def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
+    if Sample(path).text.lstrip()[:1] in ("{", "["):
+        yield from results_of(path, statement, "start_time", "end_time")
+        return
+    for found in csv_rows(path):
+        if isinstance(found, NotUnderstood):
+            yield found
+            continue
+        number, row = found
+        try:
+            start, end = instant(row["start_time"]), instant(row["end_time"])
+        except (KeyError, ValueError) as error:
+            yield NotUnderstood(f"line {number}", f"says no bucket: {error}")
+            continue
+        statement.cover(start, end)
+        if any(value for name, value in row.items() if not name.startswith(("start_time", "end_time"))):
+            yield f"line {number}", Result(start, row)
+
+
+def _usage(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    yield from understood(_rows(path, statement), partial(_usage_line, statement))
+
+
+def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+    said = result.values
+    if not any(said.get(name) for name in (*_USAGE_MARKS, "output_tokens", "characters")):
+        return None
+    kind = str(said.get("object") or "")
+    tier = _tier(said)
+    statement.has_tiers |= tier is not None or _is_set(said.get("batch")) or _is_set(said.get("service_tier"))
+    category, label = _category(kind, said)
+    return BillLine(
+        where,
+        "openai",
+        result.at,
+        said.get("model") or None,
+        category,
+        tier,
+        said.get("api_key_id") or said.get("project_id") or None,
+        counts=(
+            count_of(said.get("input_tokens")),
+            count_of(said.get("output_tokens")),
+            count_of(said.get("input_cached_tokens")),
+            count_of(said.get("input_cache_write_tokens")),
+        ),
+        requests=count_of(said.get("num_model_requests")) or None,
+        label=label,
+    )
+
+
+def _category(kind: str, said: Mapping[str, Any]) -> tuple[Category, str]:
+    if "vector_stores" in kind or said.get("usage_bytes"):
+        return "storage", "vector stores"
+    if "code_interpreter" in kind or said.get("num_sessions"):
+        return "tool", "code interpreter"
+    return "model", kind.removeprefix("organization.usage.").removesuffix(".result")
+
+
+def _is_set(value: object) -> bool:
+    return value not in (None, "")
+
+
+def _tier(said: Mapping[str, Any]) -> str | None:
+    if str(said.get("batch")).lower() == "true":
+        return "batch"
+    stated = str(said.get("service_tier") or "").lower()
+    return stated if stated not in {"", "default", "auto", "standard"} else None
+
+
+def _costs(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+    yield from understood(_rows(path, statement), partial(_cost_line, statement))
+
+
+_TIERS: Final = re.compile(r"(?:(priority|flex|batch)(?: api)?\s*\|\s*)?(.*)", re.IGNORECASE)
+_TOOLS: Final = ("tool call", "web search", "file search", "code interpreter", "container", "storage")
+_KINDS: Final[Mapping[str, tuple[int, ...]]] = {
+    "input": (0,),
+    "output": (1,),
+    "cached input": (0, 2),
+    "cache writes": (0, 3),
+}
+"""Into which counts a line's quantity goes: cached input is input, too."""
+
+
+def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+    said = result.values
+    amount = nested(said.get("amount"))
+    value = decimal_of(amount.get("value", said.get("amount_value")))
+    if value is None:
+        return None
+    currency = str(amount.get("currency") or said.get("amount_currency") or "usd").upper()
+    statement.currency = currency
+    item = str(said.get("line_item") or "")
+    match = _TIERS.fullmatch(item)
+    tier, rest = (match[1], match[2]) if match else (None, item)
+    statement.has_tiers |= bool(item)
+    model, comma, kind = rest.partition(", ")
+    is_tool = not comma or any(word in item.lower() for word in _TOOLS)
+    category: Category = "model" if not is_tool or not item else "tool"
+    if item and ("credit" in item.lower() or value < 0):
+        category = "credit"
+    kind = kind.removesuffix(", long context")
+    counts = _counts(kind, said) if category == "model" and comma else None
+    return BillLine(
+        where,
+        "openai",
+        result.at,
+        model if category == "model" and item else None,
+        category,
+        tier.lower() if tier else None,
+        said.get("project_id") or None,
+        counts=counts,
+        amount=value,
+        label=item,
+        kind=_KINDS[kind][-1] if kind in _KINDS else None,
+    )
+
+
+def _counts(kind: str, said: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    quantity = said.get("quantity")
+    unit = str(said.get("quantity_unit") or "tokens").lower()
+    places = _KINDS.get(kind)
+    if quantity in (None, "") or places is None or "token" not in unit:
+        return None
+    counts = [0, 0, 0, 0]
+    for place in places:
+        counts[place] = count_of(quantity)
+    return counts[0], counts[1], counts[2], counts[3]
+
+
+BILLS: Final = (
+    BillFormat(
+        "openai-usage",
+        "OpenAI's usage, from its API or its dashboard.",
+        _is_usage,
+        _usage,
+        "openai",
+        lateness=timedelta(hours=1),
+    ),
+    BillFormat(
+        "openai-costs",
+        "OpenAI's costs, from its API or its dashboard.",
+        _is_costs,
+        _costs,
+        "openai",
+        unit=Decimal(0),
+        lateness=timedelta(hours=24),
+    ),
+)

@@ -1,0 +1,176 @@
+"""Our calls as a comparison needs them, read straight from the ledgers' lines, corrections taken in.
+
+A typed decoder takes what is needed from a line, some 2 us each; what was undone by a reversal is no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from ...ledger.line import SEAL_LENGTH, DamagedLine, decode
+from ...money import NANOS_PER_USD
+from ...pricing.catalogue import normal_tier
+from ...pricing.names import normalize_service
+from ...rollup import Query
+from ...store.store import Store
+from ..columns import instant_text
+from .names import folded
+
+TOOL_PARTS: Final = frozenset(
+    {"web_searches", "preview_searches", "maps_searches", "file_searches", "containers", "session_seconds"}
+)
+"""Parts of a charge that providers bill as tools, not by model."""
+
+
+class OurCall(NamedTuple):
+    """A call as recorded. ``at`` is UTC text; ``cost`` (nano-dollars, or unpriced) is without ``tools``.
+
+    ``kinds`` is the cost of each kind of tokens, in their order.
+    """
+
+    entry_id: str
+    at: str
+    service: str
+    model: str
+    tier: str | None
+    request_id: str | None
+    counts: tuple[int, int, int, int]
+    cost: int | None
+    tools: int
+    kinds: tuple[int, int, int, int]
+    job_id: str
+    stage: str | None
+
+
+class _Line(msgspec.Struct, gc=False):
+    """What is needed of a line; its other members are passed over."""
+
+    id: str
+    kind: str
+    timestamp: str
+    service: str
+    model: str
+    job_id: str
+    cost_usd: float | None
+    stage: str | None = None
+    request_id: str | None = None
+    service_tier: str | None = None
+    corrects: str | None = None
+    tokens_input: int = 0
+    tokens_output: int = 0
+    tokens_cached: int = 0
+    tokens_cache_write: int = 0
+    cost_parts: dict[str, float] | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Line).decode
+
+
+class Corrections(NamedTuple):
+    """What corrects a call: the change of its cost, whether it had none before, and whether it was undone."""
+
+    change: int = 0
+    resolves: bool = False
+    undone: bool = False
+
+
+def calls_between(
+    index: Store,
+    first: datetime,
+    after: datetime,
+    services: frozenset[str],
+    advance: Callable[[int, int], None],
+) -> Iterator[OurCall]:
+    """Yield the calls of services in a stretch of time; ``advance`` is told of ledgers done and in all."""
+    index.catch_up_all()
+    # A call counts in the period of its reservation, which may have begun up to a day earlier.
+    query = Query(start=first - timedelta(days=1), end=after + timedelta(days=1))
+    bounds = instant_text(first), instant_text(after)
+    jobs = index.jobs(query)
+    for number, job in enumerate(jobs):
+        advance(number, len(jobs))
+        for call in _of_ledger(index, job.ledger):
+            if bounds[0] <= call.at < bounds[1] and call.service in services:
+                yield call
+    advance(len(jobs), len(jobs))
+
+
+def _of_ledger(index: Store, ledger: Path) -> Iterator[OurCall]:
+    query = Query(ledger=ledger)
+    corrections = _corrections(index, query)
+    for raw in index.lines(query):
+        line = _line(raw)
+        if line is None or line.kind != "usage":
+            continue
+        correction = corrections.get(line.id) if corrections else None
+        if correction is not None and correction.undone:
+            continue
+        yield _call(line, correction)
+
+
+def _corrections(index: Store, query: Query) -> dict[str, Corrections]:
+    found: dict[str, Corrections] = {}
+    for raw in index.lines(query):
+        if b'"corrects":' not in raw or (line := _line(raw)) is None or line.corrects is None:
+            continue
+        before = found.get(line.corrects, Corrections())
+        if line.kind == "reversal":
+            found[line.corrects] = before._replace(undone=True)
+        else:
+            change = before.change + round((line.cost_usd or 0) * NANOS_PER_USD)
+            found[line.corrects] = before._replace(change=change, resolves=True)
+    return found
+
+
+def _line(raw: bytes) -> _Line | None:
+    """Return a sealed line's members; ``None`` for a damaged one, which the sums leave out, too."""
+    if raw[-SEAL_LENGTH:] != b',"crc":"%08x"}\n' % crc32(raw[:-SEAL_LENGTH]):
+        try:
+            decode(raw)
+        except DamagedLine:
+            return None
+    try:
+        return _decode(raw)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _call(line: _Line, correction: Corrections | None) -> OurCall:
+    cost = None if line.cost_usd is None else round(line.cost_usd * NANOS_PER_USD)
+    parts = line.cost_parts or {}
+    tools = 0
+    if line.cost_parts and not TOOL_PARTS.isdisjoint(line.cost_parts):
+        tools = sum(
+            round(line.cost_parts[part] * NANOS_PER_USD) for part in TOOL_PARTS & line.cost_parts.keys()
+        )
+    if correction is not None and (cost is not None or correction.resolves):
+        cost = (cost or 0) + correction.change
+    return OurCall(
+        line.id,
+        line.timestamp,
+        normalize_service(line.service),
+        folded(line.model),
+        normal_tier(line.service_tier) if line.service_tier else None,
+        line.request_id,
+        (line.tokens_input, line.tokens_output, line.tokens_cached, line.tokens_cache_write),
+        None if cost is None else cost - tools,
+        tools,
+        (
+            _nanos(parts, "input"),
+            _nanos(parts, "output", "reasoning"),
+            _nanos(parts, "cached"),
+            _nanos(parts, "cache_write", "cache_write_1h"),
+        ),
+        line.job_id,
+        line.stage,
+    )
+
+
+def _nanos(parts: dict[str, float], *names: str) -> int:
+    return sum(round(parts[name] * NANOS_PER_USD) for name in names if name in parts)

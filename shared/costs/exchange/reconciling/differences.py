@@ -1,0 +1,171 @@
+"""What a comparison finds: sums that agree, and differences with their likely reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal, NamedTuple
+
+from ...money import ZERO, Nanos, from_usd
+from ..bills import Category
+from ..rows import NotUnderstood
+
+Kind = Literal["only_theirs", "only_ours", "priced_differently", "usage_differs", "moved"]
+"""``moved`` is the same usage and cost under another day or tier: nothing is missing over the whole range."""
+
+Reason = Literal[
+    "not_recorded",
+    "retry",
+    "recorded_twice",
+    "not_billed",
+    "late",
+    "tier",
+    "cache",
+    "reasoning",
+    "counts",
+    "tools",
+    "batch_day",
+    "day_boundary",
+    "time_zone",
+    "currency",
+    "unit",
+    "price",
+    "unpriced",
+    "margin",
+]
+
+TEXTS: Final[dict[Reason, str]] = {
+    "not_recorded": "no ledger has this usage: a stage that logs nothing, or another program or person",
+    "retry": "a recorded call was billed again: a retry of the client that was answered twice",
+    "recorded_twice": "a call was recorded twice and billed once",
+    "not_billed": "the bill has no such usage: another account or key, a free tier, a cache of the client",
+    "late": "too young to be on the bill: lines come later",
+    "tier": "the same usage was billed in another tier than it was recorded in",
+    "cache": "input tokens were cached, or written to a cache, otherwise than recorded",
+    "reasoning": "output tokens that were not recorded: reasoning, most likely",
+    "counts": "tokens were counted otherwise",
+    "tools": "fees of tools, such as web searches",
+    "batch_day": "a batch stands on the day that it completed",
+    "day_boundary": "calls around midnight stand on the next day",
+    "time_zone": "days begin elsewhere than in UTC",
+    "currency": "amounts are in another currency",
+    "unit": "amounts are in another unit",
+    "price": "the same usage at another price: a negotiated one, or one that changed",
+    "unpriced": "no price is known here",
+    "margin": "the router's own estimate, or its margin",
+}
+"""What each reason means, as people read it."""
+
+
+class Difference(NamedTuple):
+    """Usage or money that one side has and the other has not, or has otherwise.
+
+    ``theirs`` and ``ours`` are nano-dollars, ``None`` where a side states none; ``amount`` is theirs less
+    ours. ``theirs_tokens`` and ``ours_tokens`` are input and output together. ``settled`` is false where the
+    bill may yet change. ``lines`` are places in the bill, ``entries`` ids of ours, some of each.
+    """
+
+    kind: Kind
+    reason: Reason
+    service: str
+    model: str | None
+    tier: str | None
+    day: str | None
+    theirs: Nanos | None
+    ours: Nanos | None
+    amount: Nanos
+    theirs_tokens: int | None = None
+    ours_tokens: int | None = None
+    calls: int = 0
+    factor: float | None = None
+    settled: bool = True
+    note: str = ""
+    lines: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+    lacking: tuple[int, int] = (0, 0)
+    """Input and output tokens that we lack: theirs less ours."""
+    tiers: tuple[str | None, ...] = ()
+    """The tiers in which our calls of it stand."""
+    is_of_calls: bool = False
+    """Whether it is of single calls, which were adjusted one by one."""
+
+    @property
+    def text(self) -> str:
+        """The likely reason, in words."""
+        return f"{TEXTS[self.reason]} ({self.note})" if self.note else TEXTS[self.reason]
+
+
+@dataclass(slots=True)
+class Agreed:
+    """What agrees: how many sums or calls, and the amounts of both sides, nano-dollars."""
+
+    count: int = 0
+    theirs: int = 0
+    ours: int = 0
+    calls: int = 0
+
+    @property
+    def rounding(self) -> Nanos:
+        """What rounding alone makes of difference."""
+        return Nanos(self.theirs - self.ours)
+
+
+@dataclass(slots=True)
+class Apart:
+    """Lines that are compared with nothing: credits, taxes, storage."""
+
+    category: Category
+    service: str
+    label: str
+    rows: int = 0
+    amount: Decimal = Decimal(0)
+
+    @property
+    def nanos(self) -> Nanos:
+        """The amount in nano-dollars."""
+        return from_usd(self.amount)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """All that a comparison found. ``keys`` sums the bill by key or project, as far as it tells them."""
+
+    agreed: Agreed = field(default_factory=Agreed)
+    differences: list[Difference] = field(default_factory=list)
+    apart: list[Apart] = field(default_factory=list)
+    keys: Counter[str] = field(default_factory=Counter)
+    refused: list[NotUnderstood] = field(default_factory=list)
+    refused_count: int = 0
+    rows: int = 0
+    calls: int = 0
+    first: datetime | None = None
+    after: datetime | None = None
+    incomplete: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    zones: dict[str, str] = field(default_factory=dict)
+    currencies: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> list[Difference]:
+        """The differences that no later line of the bill will mend, and that change what is due."""
+        return [
+            each
+            for each in self.differences
+            if each.settled and each.kind != "moved" and (each.theirs is None or each.amount)
+        ]
+
+    def total(self, side: Literal["theirs", "ours"]) -> Nanos:
+        """Return what one side comes to, agreed and not."""
+        sums = (getattr(each, side) or ZERO for each in self.differences)
+        return Nanos(getattr(self.agreed, side) + sum(sums))
+
+    def refuse(self, found: NotUnderstood) -> None:
+        """Count a row that was not understood, and keep the first of them."""
+        self.refused_count += 1
+        if len(self.refused) < _KEPT:
+            self.refused.append(found)
+
+
+_KEPT: Final = 100

@@ -1,0 +1,337 @@
+"""Comparing lines that are single calls: by the response's id, else by model, tokens and time.
+
+What is left of both sides is looked at again: a call that was billed twice, one that was recorded twice, one
+that is too young. Memory does not grow with the rows (``partitions.py``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...money import NANOS_PER_USD, Nanos
+from ..bills import BillFormat, BillLine
+from .adjusting import Adjuster, Missing
+from .calls import OurCall
+from .differences import Comparison, Difference, Kind, Reason
+from .names import folded
+from .partitions import PARTS, Partitions, Row
+
+MINUTES: Final = 60
+NEAR_S: Final = 2 * MINUTES
+"""How far apart two records of one call may be, in seconds, where no id tells."""
+
+AGAIN_S: Final = 15 * MINUTES
+"""Within which time a client tries again."""
+
+_SLACK: Final = 2
+"""By how much an amount may be off through rounding, in nano-dollars, besides the bill's own unit."""
+
+_SAME_FACTOR: Final = 0.005
+
+_MOST_KEYS: Final = 100_000
+_EXAMPLES: Final = 5
+
+
+class Theirs(NamedTuple):
+    """A line as it is kept: ``amount`` in nano-dollars, ``at`` in seconds; -1 for counts not stated."""
+
+    id: str
+    where: str
+    service: str
+    model: str
+    at: float
+    tokens_input: int
+    tokens_output: int
+    tokens_cached: int
+    amount: int | None
+
+
+class Ours(NamedTuple):
+    """A call as it is kept: ``cost`` with the fees of tools, in nano-dollars, ``at`` in seconds."""
+
+    id: str
+    entry_id: str
+    service: str
+    model: str
+    at: float
+    tokens_input: int
+    tokens_output: int
+    tokens_cached: int
+    cost: int | None
+    cached_cost: int
+
+
+@dataclass(slots=True)
+class _Sum:
+    """A difference that grows: calls of one reason, model and service."""
+
+    calls: int = 0
+    theirs: int = 0
+    ours: int = 0
+    theirs_tokens: int = 0
+    ours_tokens: int = 0
+    lines: list[str] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
+    first: float = float("inf")
+    billed: bool = False
+
+
+class Joined:
+    """Joins the calls of one bill's lines with ours."""
+
+    def __init__(
+        self,
+        of: BillFormat,
+        folder: Path,
+        as_of: datetime,
+        into: Comparison,
+        adjuster: Adjuster | None = None,
+    ) -> None:
+        self._of = of
+        self._into = into
+        self._adjuster = adjuster
+        self._young_from = (as_of - of.lateness).timestamp()
+        self._theirs = Partitions(folder, f"{of.name}-theirs")
+        self._ours = Partitions(folder, f"{of.name}-ours")
+        self._left_theirs = Partitions(folder, f"{of.name}-left-theirs")
+        self._left_ours = Partitions(folder, f"{of.name}-left-ours")
+        self._sums = defaultdict[tuple[Kind, Reason, str, str, bool, str], _Sum](_Sum)
+        self._tolerance = _SLACK + round(of.unit * NANOS_PER_USD / 2)
+        self._twice = 0
+
+    def bill(self, line: BillLine, rate: Decimal | None) -> None:
+        """Take a line of the bill; without a rate for its currency only tokens are compared."""
+        amount = None if line.amount is None or rate is None else round(line.amount * rate * NANOS_PER_USD)
+        counts = line.counts or (-1, -1, -1, -1)
+        model = folded(line.model) if line.model else ""
+        key = line.response_id or ""
+        row = (key, line.where, line.service, model, line.at.timestamp(), *counts[:3], amount)
+        self._theirs.add(key, row)
+
+    def record(self, call: OurCall) -> None:
+        """Take a call of ours."""
+        cost = None if call.cost is None else call.cost + call.tools
+        at = datetime.fromisoformat(call.at).timestamp()
+        key = call.request_id or ""
+        cached = call.kinds[2]
+        self._ours.add(
+            key, (key, call.entry_id, call.service, call.model, at, *call.counts[:3], cost, cached)
+        )
+
+    def run(self) -> None:
+        """Compare, and put what was found into the comparison."""
+        for number in range(PARTS):
+            self._by_id(number)
+        again: dict[tuple[str, int, int], list[Theirs]] = {}
+        for number in range(PARTS):
+            for line in self._by_likeness(number):
+                if len(again) < _MOST_KEYS:
+                    again.setdefault(_likeness(line), []).append(line)
+                else:
+                    self._only_theirs(line, "not_recorded")
+        self._retried(again)
+        self._tell()
+        for side in (self._theirs, self._ours, self._left_theirs, self._left_ours):
+            side.__exit__(None, None, None)
+
+    def _by_id(self, number: int) -> None:
+        ours: dict[str, Ours] = {}
+        for row in self._ours.part(number):
+            call = Ours._make(row)
+            if not call.id:
+                self._left_ours.add(_likeness(call), row)
+            elif call.id in ours:
+                self._count("only_ours", "recorded_twice", ours=call)
+                if self._adjuster is not None and self._is_settled(call.at):
+                    self._adjuster.undo(call.entry_id, f"response {call.id}")
+            else:
+                ours[call.id] = call
+        found, seen = set[str](), set[str]()
+        for row in self._theirs.part(number):
+            line = Theirs._make(row)
+            if line.id and line.id in seen:
+                self._twice += 1
+            elif (match := ours.get(line.id)) is not None:
+                found.add(line.id)
+                self._pair(line, match)
+            else:
+                self._left_theirs.add(_likeness(line), row)
+            seen.add(line.id)
+        for call in ours.values():
+            if call.id not in found:
+                self._left_ours.add(_likeness(call), call)
+
+    def _by_likeness(self, number: int) -> Iterator[Theirs]:
+        """Match what has no common id by model, tokens and time; yield the lines that are left."""
+        ours = defaultdict[tuple[str, int, int], list[Ours]](list)
+        for row in self._left_ours.part(number):
+            call = Ours._make(row)
+            ours[_likeness(call)].append(call)
+        for row in self._left_theirs.part(number):
+            line = Theirs._make(row)
+            near = [call for call in ours[_likeness(line)] if self._may_be(line, call)]
+            if not near:
+                yield line
+                continue
+            call = min(near, key=lambda call: abs(call.at - line.at))
+            ours[_likeness(line)].remove(call)
+            self._pair(line, call)
+        for calls in ours.values():
+            for call in calls:
+                self._only_ours(call)
+
+    def _may_be(self, line: Theirs, call: Ours) -> bool:
+        if line.id and call.id and not self._of.loose_ids:
+            return False
+        return abs(line.at - call.at) <= NEAR_S and line.tokens_input >= 0
+
+    def _retried(self, again: dict[tuple[str, int, int], list[Theirs]]) -> None:
+        """Say of each line that is left whether it repeats a call that was recorded."""
+        like = defaultdict[tuple[str, int, int], list[float]](list)
+        for number in range(PARTS) if again else ():
+            for row in self._ours.part(number):
+                key = _likeness(Ours._make(row))
+                if key in again and len(like[key]) < _MOST_KEYS:
+                    like[key].append(row[4])
+        for key, lines in again.items():
+            for line in lines:
+                is_retry = any(abs(at - line.at) <= AGAIN_S for at in like.get(key, ()))
+                self._only_theirs(line, "retry" if is_retry else "not_recorded")
+
+    # --- pairs
+
+    def _pair(self, line: Theirs, call: Ours) -> None:
+        same_tokens = line.tokens_input < 0 or (line.tokens_input, line.tokens_output) == call[5:7]
+        if not same_tokens:
+            reason: Reason = "counts"
+            if line.tokens_input == call.tokens_input and line.tokens_output > call.tokens_output:
+                reason = "reasoning"
+            self._count("usage_differs", reason, line, call)
+        elif line.tokens_cached not in (-1, call.tokens_cached):
+            self._count("usage_differs", "cache", line, call)
+        elif line.amount is not None and call.cost is None:
+            self._count("priced_differently", "unpriced", line, call)
+        elif (
+            line.amount is not None
+            and call.cost is not None
+            and abs(line.amount - call.cost) > self._tolerance
+        ):
+            reason, note = self._why_priced(line.amount, call.cost, call.cached_cost)
+            self._count("priced_differently", reason, line, call, note)
+        else:
+            agreed = self._into.agreed
+            agreed.count += 1
+            agreed.calls += 1
+            agreed.theirs += line.amount if line.amount is not None else call.cost or 0
+            agreed.ours += call.cost or 0
+            return
+        if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
+            self._adjuster.correct(call.entry_id, line.amount - (call.cost or 0), line.where)
+
+    def _why_priced(self, theirs: int, ours: int, cached: int) -> tuple[Reason, str]:
+        if not ours:
+            return "price", ""
+        factor = theirs / ours
+        for known, reason, note in _FACTORS:
+            at_rate = abs(theirs - cached - (ours - cached) * known) <= self._tolerance
+            if at_rate or abs(factor / known - 1) <= _SAME_FACTOR:  # cached tokens may stay at their price
+                return reason, note
+        return ("margin" if self._of.estimates else "price"), ""
+
+    def _only_theirs(self, line: Theirs, reason: Reason) -> None:
+        self._count("only_theirs", reason, line)
+        if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
+            at = datetime.fromtimestamp(line.at, UTC)
+            tokens = line.tokens_input, line.tokens_output
+            missing = Missing(
+                line.service, line.model or None, at, *tokens, line.amount, line.where, line.id or None
+            )
+            self._adjuster.add(missing)
+
+    def _is_settled(self, at: float) -> bool:
+        """Tell whether a line is a bill's last word: no estimate, and too old to change."""
+        return not self._of.estimates and at <= self._young_from
+
+    def _only_ours(self, call: Ours) -> None:
+        if self._of.in_part:
+            return
+        reason: Reason = "late" if call.at > self._young_from else "not_billed"
+        self._count("only_ours", reason, ours=call)
+
+    def _count(
+        self,
+        kind: Kind,
+        reason: Reason,
+        theirs: Theirs | None = None,
+        ours: Ours | None = None,
+        note: str = "",
+    ) -> None:
+        of = ours or theirs
+        assert of is not None
+        at = theirs.at if theirs and theirs.at > 0 else of.at
+        found = self._sums[kind, reason, of.service, of.model, at > self._young_from, note]
+        found.calls += 1
+        found.first = min(found.first, at)
+        if theirs is not None:
+            found.theirs += theirs.amount or 0
+            found.billed |= theirs.amount is not None
+            found.theirs_tokens += max(theirs.tokens_input, 0) + max(theirs.tokens_output, 0)
+            if len(found.lines) < _EXAMPLES:
+                found.lines.append(theirs.where)
+        if ours is not None:
+            found.ours += ours.cost or 0
+            found.ours_tokens += ours.tokens_input + ours.tokens_output
+            if len(found.entries) < _EXAMPLES:
+                found.entries.append(ours.entry_id)
+
+    def _tell(self) -> None:
+        for (kind, reason, service, model, young, note), found in self._sums.items():
+            theirs = Nanos(found.theirs) if found.billed or kind == "only_ours" else None
+            amount = Nanos(0) if theirs is None else Nanos(theirs - found.ours)
+            day = f"{datetime.fromtimestamp(found.first, UTC):%Y-%m-%d}" if found.first > 0 else None
+            factor = found.theirs / found.ours if found.billed and found.ours else None
+            self._into.differences.append(
+                Difference(
+                    kind,
+                    reason,
+                    service,
+                    model or None,
+                    None,
+                    day,
+                    theirs,
+                    Nanos(found.ours),
+                    amount,
+                    found.theirs_tokens,
+                    found.ours_tokens,
+                    found.calls,
+                    factor,
+                    not young,
+                    note,
+                    tuple(found.lines),
+                    tuple(found.entries),
+                    is_of_calls=True,
+                )
+            )
+        if self._twice:
+            self._into.notes.append(
+                f"{self._twice:,} lines of {self._of.name} are there twice: each counts once"
+            )
+
+
+_FACTORS: Final[tuple[tuple[float, Reason, str], ...]] = (
+    (0.5, "tier", "half: the batch or flex tier"),
+    (2.0, "tier", "twice: the priority tier, or recorded as batch"),
+    (100.0, "unit", "cents read as dollars"),
+    (1_000.0, "unit", "a thousand times as much"),
+)
+
+
+def _likeness(row: Row) -> tuple[str, int, int]:
+    """Return by what a line and a call are taken for the same where no id tells."""
+    return row[3], row[5], row[6]

@@ -1,0 +1,42 @@
+"""One name for a model, whether a call, a bill or a display name writes it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final
+
+from ...pricing.names import normalize_model_name, without_version
+
+_DATE: Final = re.compile(r"-(?:20\d{2}-?\d{2}-?\d{2}|\d{4})$")
+_WORDS: Final = re.compile(r"[\s._:/-]+")
+_CLAUDE: Final = re.compile(
+    r"claude-?(\d+(?:-\d+)?)-?(opus|sonnet|haiku|fable|instant)|claude-?(opus|sonnet|haiku|fable)-?(\d+(?:-\d+)?)"
+)
+_MAKERS: Final = re.compile(
+    r"^(?:(?:us|eu|apac|global|au|jp)-)?(?:anthropic|amazon|meta|mistral|cohere|google|openai)-"
+)
+
+
+@cache
+def folded(model: str) -> str:
+    """Return a model's name without path, maker, date and version marks, in one spelling.
+
+    >>> [folded(name) for name in ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "Claude4.5Haiku")]
+    ['claude-haiku-4-5', 'claude-haiku-4-5', 'claude-haiku-4-5']
+    >>> folded("gpt-4o-2024-08-06"), folded("openai/gpt-4o"), folded("Gemini 2.5 Flash Lite")
+    ('gpt-4o', 'gpt-4o', 'gemini-2-5-flash-lite')
+    >>> folded("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
+    'claude-sonnet-4-5'
+    """
+    name = re.sub(r"-v\d+(?::\d+)?$", "", model.strip().lower())
+    name = re.sub(r"\[.*?\]$|:(?:nitro|online|free|beta|floor)$", "", name)
+    name = normalize_model_name(name)
+    name = name.rpartition("/")[2] if "/" in name else name
+    name = _WORDS.sub("-", without_version(name) or name).strip("-")
+    name = _MAKERS.sub("", _DATE.sub("", name) if _DATE.search(name) and "gpt-" in name else name)
+    name = re.sub(r"-(?:20\d{6})$", "", name)
+    if match := _CLAUDE.fullmatch(name):
+        number, family = (match[1], match[2]) if match[1] else (match[4], match[3])
+        return f"claude-{family}-{number}"
+    return name

@@ -1,0 +1,228 @@
+"""Runs a comparison: reads the bills, then our calls of that time, then says what differs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from ...store.store import Store
+from ..bills import BillFormat, BillLine, Statement, days_between
+from ..rows import NotUnderstood
+from .adjusting import Adjuster
+from .calls import OurCall, calls_between
+from .differences import Comparison, Difference
+from .joining import Joined
+from .reasons import Explained
+from .sums import Billed, Recorded, day_of
+
+Lines = Callable[[Statement], Iterator[BillLine | NotUnderstood]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A bill to compare: what it is called, its format, its lines, and when it was made (its file's time)."""
+
+    name: str
+    format: BillFormat
+    lines: Lines
+    made_at: datetime
+
+    @classmethod
+    def of_file(cls, path: Path, of: BillFormat) -> Bill:
+        """Return a file as a bill."""
+        made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return cls(str(path), of, lambda statement: of.read(path, statement), made)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to compare: rates of currencies in USD, only these keys of the bill, a time zone of its days."""
+
+    rates: Mapping[str, Decimal] = field(default_factory=dict)
+    keys: frozenset[str] = frozenset()
+    zone: str | None = None
+
+
+_FIRST_OF_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_NO_PROGRESS: Callable[[int, int], None] = lambda _done, _total: None  # noqa: E731 - a default that does nothing
+
+
+class Comparing:
+    """One comparison of bills with a cost storage."""
+
+    def __init__(
+        self,
+        index: Store,
+        now: datetime,
+        terms: Terms,
+        adjuster: Adjuster | None = None,
+        advance: Callable[[int, int], None] = _NO_PROGRESS,
+    ) -> None:
+        self._index = index
+        self._now = now
+        self._terms = terms
+        self._adjuster = adjuster
+        self._advance = advance
+        self._found = Comparison()
+        self._billed: dict[str, Billed] = {}
+        self._formats: dict[str, tuple[BillFormat, Statement]] = {}
+        self._joined: dict[str, Joined] = {}
+        self._joined_services: dict[str, set[str]] = {}
+        self._zones: dict[str, tzinfo] = {}
+        self._undated = False
+
+    def run(self, bills: Iterable[Bill]) -> Comparison:
+        """Compare bills with what was recorded.
+
+        Raises:
+            CannotRead: a file cannot be read.
+
+        """
+        bills = list(bills)
+        self._as_of = min([self._now, *(bill.made_at for bill in bills)], key=lambda at: at)
+        with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
+            for number, bill in enumerate(bills):
+                self._read(bill, number, Path(folder))
+            self._compare()
+            if self._adjuster is not None:
+                self._adjuster.settle(self._found, self._calls_like)
+        self._found.differences.sort(key=lambda one: (-abs(one.amount), one.day or "", one.model or ""))
+        return self._found
+
+    # --- theirs
+
+    def _read(self, bill: Bill, number: int, folder: Path) -> None:
+        statement, services = Statement(), set[str]()
+        for found in bill.lines(statement):
+            self._found.rows += 1
+            if isinstance(found, NotUnderstood):
+                self._found.refuse(NotUnderstood(f"{bill.name}: {found.row}", found.why))
+                continue
+            line = found._replace(where=f"{bill.name}: {found.where}")
+            if not self._is_meant(line):
+                continue
+            if bill.format.by_id and line.response_id:
+                self._joining(bill.format, folder, line).bill(line, self._rate(statement))
+            else:
+                services.add(line.service)
+                self._summing(line.service).add(line, bill.format, number, statement, self._terms.rates)
+            self._reach(line.at)
+            if bill.format.in_part:
+                self._undated = True  # found by their ids, whenever they were recorded
+        self._cover(bill, statement, services or {bill.format.service or ""} - {""})
+        self._merge(bill.format, statement)
+
+    def _summing(self, service: str) -> Billed:
+        return self._billed.setdefault(service, Billed(service))
+
+    def _cover(self, bill: Bill, statement: Statement, services: set[str]) -> None:
+        """Take in which time a file covers, and what is missing in it."""
+        if self._terms.zone:
+            statement.zone = self._terms.zone
+        self._found.incomplete += [f"{bill.name}: {why}" for why in statement.incomplete]
+        if statement.first is None or statement.after is None:
+            return
+        self._reach(statement.first, statement.after)
+        days = days_between(statement.first, statement.after) - statement.missing
+        for service in services:
+            self._summing(service).cover(days)
+
+    def _merge(self, of: BillFormat, statement: Statement) -> None:
+        """Keep what a format's files say of themselves; tiers count only where all files of it tell them."""
+        before = self._formats.get(of.name)
+        if before is not None:
+            statement.has_tiers &= before[1].has_tiers
+        self._formats[of.name] = (of, statement)
+
+    def _is_meant(self, line: BillLine) -> bool:
+        if line.key is not None:
+            self._found.keys[line.key] += 1
+        return not self._terms.keys or line.key in self._terms.keys
+
+    def _joining(self, of: BillFormat, folder: Path, line: BillLine) -> Joined:
+        self._joined_services.setdefault(of.name, set()).add(line.service)
+        joined = self._joined.get(of.name)
+        if joined is None:
+            joined = self._joined[of.name] = Joined(of, folder, self._as_of, self._found, self._adjuster)
+        return joined
+
+    def _rate(self, statement: Statement) -> Decimal | None:
+        return self._terms.rates.get(statement.currency, Decimal(1) if statement.currency == "USD" else None)
+
+    def _reach(self, at: datetime, after: datetime | None = None) -> None:
+        if at.year < _FIRST_OF_ALL.year:
+            self._undated = True  # results without a time are found by their ids, whenever they were
+            return
+        found = self._found
+        found.first = at if found.first is None else min(found.first, at)
+        end = after or at + timedelta(microseconds=1)
+        found.after = end if found.after is None else max(found.after, end)
+
+    # --- ours
+
+    def _compare(self) -> None:
+        services = frozenset(
+            {*self._billed, *(name for names in self._joined_services.values() for name in names)}
+        )
+        first, after = self._bounds()
+        recorded = {name: Recorded() for name in self._billed}
+        for call in calls_between(self._index, first, after, services, self._advance):
+            self._found.calls += 1
+            if (sums := recorded.get(call.service)) is not None:
+                sums.add(call)
+            for name, joined in self._joined.items():
+                if call.service in self._joined_services[name]:
+                    joined.record(call)
+        for joined in self._joined.values():
+            joined.run()
+        for name, billed in sorted(self._billed.items()):
+            billed.finish(self._formats)
+            calls_of = self._calls_of(name, first, after)
+            explained = Explained(billed, recorded[name], calls_of, self._as_of, self._found)
+            explained.run()
+            self._zones[name] = explained.zone
+            for format_name, day in sorted(billed.overlapping):
+                self._found.notes.append(f"several {format_name} files have {day}: the last one counts")
+
+    def _bounds(self) -> tuple[datetime, datetime]:
+        """Return the time to compare: whole days where the bill sums days, else what its calls span."""
+        found = self._found
+        if found.first is None or found.after is None or self._undated:
+            return _FIRST_OF_ALL, self._now + timedelta(days=1)
+        if self._billed:
+            first = found.first.replace(hour=0, minute=0, second=0, microsecond=0)
+            after = found.after
+            if after != after.replace(hour=0, minute=0, second=0, microsecond=0):
+                after = after.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            return first - _A_DAY, after + _A_DAY  # their days may begin elsewhere
+        return found.first - timedelta(seconds=_EDGE_S), found.after + timedelta(seconds=_EDGE_S)
+
+    def _calls_like(self, one: Difference) -> Iterator[OurCall]:
+        """Yield the calls that a difference of sums is about."""
+        zone = self._zones.get(one.service, UTC)
+        first, after = self._bounds()
+        for call in calls_between(self._index, first, after, frozenset({one.service}), _NO_PROGRESS):
+            is_of_tier = not self._billed[one.service].has_tiers or call.tier in one.tiers
+            if one.model in (None, call.model) and day_of(call.at[:15], zone) == one.day and is_of_tier:
+                yield call
+
+    def _calls_of(
+        self, service: str, first: datetime, after: datetime
+    ) -> Callable[[frozenset[tuple[str | None, str]], tzinfo], Iterator[OurCall]]:
+        def calls(wanted: frozenset[tuple[str | None, str]], zone: tzinfo) -> Iterator[OurCall]:
+            for call in calls_between(self._index, first, after, frozenset({service}), _NO_PROGRESS):
+                day = day_of(call.at[:15], zone)
+                if (call.model, day) in wanted or (None, day) in wanted:
+                    yield call
+
+        return calls
+
+
+_A_DAY: Final = timedelta(days=1)
+_EDGE_S: Final = 60
+"""How far a call's time may lie beyond the first and last line of a bill, in seconds: clocks differ."""

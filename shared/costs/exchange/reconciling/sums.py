@@ -1,0 +1,319 @@
+"""Both sides of a comparison as sums by model, tier and day: of the bill's lines, and of our calls.
+
+Our side is kept in steps of ten minutes, so that it can be summed by the days of any time zone. Memory grows
+with models, tiers and days, never with rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import cache
+from typing import Final, NamedTuple
+
+from ...money import Nanos, from_usd
+from ..bills import TOKENS, BillFormat, BillLine, Statement
+from .calls import OurCall
+from .differences import Apart
+from .names import folded
+
+UNSTATED: Final = -1
+"""In place of a count that a bill does not state."""
+
+
+class Key(NamedTuple):
+    """What is compared: a model's usage under a tier on a day, ``None`` where the bill does not tell it."""
+
+    model: str | None
+    tier: str | None
+    day: str
+
+
+@dataclass(slots=True)
+class Cell:
+    """Sums of one side. ``counts`` are by kind of token, ``None`` where not stated; ``cost`` in nano-dollars.
+
+    ``kinds`` is what each kind of tokens cost, where told. ``foreign`` is what is in a currency
+    without a rate. ``unpriced`` counts calls without a price.
+    """
+
+    rows: int = 0
+    calls: int = 0
+    counts: list[int | None] = field(default_factory=lambda: [None] * len(TOKENS))
+    cost: int | None = None
+    foreign: Decimal = Decimal(0)
+    kinds: list[int | None] = field(default_factory=lambda: [None] * len(TOKENS))
+    unpriced: int = 0
+    half_units: Decimal = Decimal(0)
+    lines: tuple[str, ...] = ()
+
+    def add_counts(self, counts: Iterable[int]) -> None:
+        """Add counts; one that is not stated leaves its kind not stated."""
+        for place, count in enumerate(counts):
+            if count != UNSTATED:
+                self.counts[place] = (self.counts[place] or 0) + count
+
+    @property
+    def tokens(self) -> int | None:
+        """Input and output tokens together."""
+        known = [count for count in self.counts[:2] if count is not None]
+        return sum(known) if known else None
+
+
+class _Source(NamedTuple):
+    """Where a sum comes from: one file of one format. Later files replace earlier ones day by day."""
+
+    format: str
+    number: int
+
+
+class Billed:
+    """The sums of a bill's lines for one service."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.has_tiers = True
+        self.has_models = True
+        self.currencies: set[str] = set()
+        self.overlapping: set[tuple[str, str]] = set()
+        self.lateness = timedelta(0)
+        self.zone = "UTC"
+        self._days: set[str] = set()
+        self._cells: dict[tuple[_Source, Key], Cell] = {}
+        self._amounts: dict[tuple[_Source, Key], Decimal] = {}
+        self._tools: dict[tuple[_Source, str], Decimal] = {}
+        self._tool_lines: dict[str, list[str]] = {}
+        self._apart: dict[tuple[_Source, str, str, str], Apart] = {}
+        self._kinds: dict[str, set[str]] = {}
+
+    def add(
+        self, line: BillLine, of: BillFormat, number: int, statement: Statement, rates: Mapping[str, Decimal]
+    ) -> None:
+        """Take a line of a file, the ``number``-th one; amounts are converted where there is a rate."""
+        source, day = _Source(of.name, number), f"{line.at:%Y-%m-%d}"
+        self.cover([day])
+        amount, rate = (
+            line.amount,
+            rates.get(statement.currency, None if statement.currency != "USD" else _ONE),
+        )
+        if line.category == "model":
+            cell = self._cells.setdefault((source, Key(_model(line), line.tier, day)), Cell())
+            self._add(cell, line, of, of.unit if statement.unit is None else statement.unit)
+            self.has_models &= line.model is not None
+            if amount is not None and rate is None:
+                cell.foreign += amount
+                self.currencies.add(statement.currency)
+            elif amount is not None and rate is not None:
+                if line.kind is not None:
+                    cell.kinds[line.kind] = (cell.kinds[line.kind] or 0) + from_usd(amount * rate)
+                place = source, Key(_model(line), line.tier, day)
+                self._amounts[place] = self._amounts.get(place, _ZERO) + amount * rate
+            return
+        amount = (amount or _ZERO) * (rate if rate is not None else _ZERO)
+        if line.category == "tool":
+            self._tools[source, day] = self._tools.get((source, day), _ZERO) + amount
+            self._tool_lines.setdefault(day, []).append(line.where)
+            return
+        apart = self._apart.setdefault(
+            (source, day, line.category, line.label), Apart(line.category, self.service, line.label)
+        )
+        apart.rows += 1
+        apart.amount += amount
+
+    def _add(self, cell: Cell, line: BillLine, of: BillFormat, unit: Decimal) -> None:
+        cell.rows += 1
+        cell.calls += line.requests or 0
+        if len(cell.lines) < _EXAMPLES:
+            cell.lines = (*cell.lines, line.where)
+        kinds = self._kinds.setdefault(of.name, set())
+        if line.counts is not None:
+            cell.add_counts(line.counts)
+            kinds.add("counts")
+        if line.amount is not None:
+            cell.half_units += unit / 2
+            kinds.add("cost")
+
+    def cover(self, days: Iterable[str]) -> None:
+        """Say which days the bill has, with lines or without."""
+        self._days.update(days)
+
+    def has(self, day: str) -> bool:
+        """Tell whether a day is one of the bill's."""
+        return day in self._days
+
+    def finish(self, formats: Mapping[str, tuple[BillFormat, Statement]]) -> None:
+        """Settle what depends on all files: which dimensions there are, how late lines come, the zone."""
+        for name in self._kinds:
+            of, statement = formats[name]
+            self.has_tiers &= statement.has_tiers
+            self.lateness = max(self.lateness, of.lateness)
+            self.zone = statement.zone if statement.zone != "UTC" else self.zone
+
+    def cells(self) -> dict[Key, Cell]:
+        """Return the sums: tokens of the format that states them best, amounts of the one that bills."""
+        by_counts, by_cost = self._chosen("counts"), self._chosen("cost")
+        found: dict[Key, Cell] = {}
+        for (source, key), cell in self._current(self._cells):
+            whole = found.setdefault(self.narrowed(key), Cell())
+            if source.format == by_counts:
+                whole.add_counts(UNSTATED if count is None else count for count in cell.counts)
+                whole.calls += cell.calls
+            if source.format == by_cost:
+                whole.foreign += cell.foreign
+                whole.half_units += cell.half_units
+                whole.kinds = [_plus(a, b) for a, b in zip(whole.kinds, cell.kinds, strict=True)]
+                if (amount := self._amounts.get((source, key))) is not None:
+                    whole.cost = (whole.cost or 0) + from_usd(amount)
+            whole.rows += cell.rows
+            whole.lines = (*whole.lines, *cell.lines)[:_EXAMPLES]
+        return found
+
+    def _chosen(self, kind: str) -> str | None:
+        """Return the format whose lines state this; one that states nothing else comes first."""
+        having = [name for name, kinds in self._kinds.items() if kind in kinds]
+        return min(having, key=lambda name: (len(self._kinds[name]), name), default=None)
+
+    def narrowed(self, key: Key) -> Key:
+        """Return a key without what the bill does not tell of all its lines."""
+        return Key(key.model if self.has_models else None, key.tier if self.has_tiers else None, key.day)
+
+    def tools(self) -> dict[str, tuple[Nanos, tuple[str, ...]]]:
+        """Return the fees of tools by day, and where they stand."""
+        sums: dict[str, Decimal] = {}
+        for (_, day), amount in self._current_days(self._tools):
+            sums[day] = sums.get(day, _ZERO) + amount
+        return {
+            day: (from_usd(amount), tuple(self._tool_lines[day][:_EXAMPLES])) for day, amount in sums.items()
+        }
+
+    def apart(self) -> list[Apart]:
+        """Return the lines that are compared with nothing, summed by what they are called."""
+        latest = self._latest((source, day) for source, day, _, _ in self._apart)
+        found: dict[tuple[str, str], Apart] = {}
+        for (source, day, category, label), apart in self._apart.items():
+            if latest[source.format, day] != source.number:
+                continue
+            whole = found.setdefault((category, label), Apart(apart.category, apart.service, label))
+            whole.rows += apart.rows
+            whole.amount += apart.amount
+        return list(found.values())
+
+    def _current(
+        self, sums: Mapping[tuple[_Source, Key], Cell]
+    ) -> Iterator[tuple[tuple[_Source, Key], Cell]]:
+        latest = self._latest((source, key.day) for source, key in sums)
+        for (source, key), cell in sums.items():
+            if latest[source.format, key.day] == source.number:
+                yield (source, key), cell
+            else:
+                self.overlapping.add((source.format, key.day))
+
+    def _current_days(
+        self, sums: Mapping[tuple[_Source, str], Decimal]
+    ) -> Iterator[tuple[tuple[_Source, str], Decimal]]:
+        latest = self._latest(iter(sums))
+        for (source, day), amount in sums.items():
+            if latest[source.format, day] == source.number:
+                yield (source, day), amount
+
+    @staticmethod
+    def _latest(places: Iterable[tuple[_Source, str]]) -> dict[tuple[str, str], int]:
+        latest: Counter[tuple[str, str]] = Counter()
+        for source, day in places:
+            latest[source.format, day] = max(latest[source.format, day], source.number)
+        return latest
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    return one if other is None else (one or 0) + other
+
+
+_ZERO: Final = Decimal(0)
+_ONE: Final = Decimal(1)
+_EXAMPLES: Final = 5
+
+
+def _model(line: BillLine) -> str | None:
+    return None if line.model is None else folded(line.model)
+
+
+class Recorded:
+    """The sums of our calls of one service, in steps of ten minutes."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[str, str | None, str], list[int]] = {}
+
+    def add(self, call: OurCall) -> None:
+        """Take a call."""
+        place = call.model, call.tier, call.at[:_STEP]
+        sums = self._steps.get(place)
+        if sums is None:
+            sums = self._steps[place] = [0] * _WIDTH
+        sums[0] += 1
+        for number, count in enumerate(call.counts, start=1):
+            sums[number] += count
+        if call.cost is None:
+            sums[6] += 1
+        else:
+            sums[5] += call.cost
+        sums[7] += call.tools
+        for number, cost in enumerate(call.kinds, start=8):
+            sums[number] += cost
+
+    def cells(self, billed: Billed, zone: tzinfo) -> dict[Key, Cell]:
+        """Return the sums by the days of a time zone, in the dimensions that the bill has."""
+        found: dict[Key, Cell] = {}
+        for (model, tier, step), sums in self._steps.items():
+            day = day_of(step, zone)
+            if not billed.has(day):
+                continue
+            key = billed.narrowed(Key(model, tier, day))
+            cell = found.setdefault(key, Cell(counts=[0] * len(TOKENS), cost=0))
+            cell.calls += sums[0]
+            cell.counts = [(had or 0) + more for had, more in zip(cell.counts, sums[1:5], strict=True)]
+            cell.cost = (cell.cost or 0) + sums[5]
+            cell.kinds = [(had or 0) + more for had, more in zip(cell.kinds, sums[8:12], strict=True)]
+            cell.unpriced += sums[6]
+        return found
+
+    def tools(self, billed: Billed, zone: tzinfo) -> Counter[str]:
+        """Return the recorded fees of tools by day, in nano-dollars."""
+        fees: Counter[str] = Counter()
+        for (_, _, step), sums in self._steps.items():
+            if sums[7] and billed.has(day_of(step, zone)):
+                fees[day_of(step, zone)] += sums[7]
+        return fees
+
+
+_STEP: Final = len("2026-11-22T09:3")
+_WIDTH: Final = 12
+
+
+@cache
+def day_of(step: str, zone: tzinfo) -> str:
+    """Return the day of a time zone that an instant, written to ten minutes, is in.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> day_of("2026-11-22T23:3", UTC), day_of("2026-11-22T23:3", ZoneInfo("Asia/Kolkata"))
+    ('2026-11-22', '2026-11-23')
+    """
+    return f"{datetime.fromisoformat(f'{step[:15]}0+00:00').astimezone(zone):%Y-%m-%d}"
+
+
+def day_after(day: str) -> str:
+    """Return the next day.
+
+    >>> day_after("2026-11-30")
+    '2026-12-01'
+    """
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def end_of(day: str, zone: tzinfo) -> datetime:
+    """Return the instant at which a day ends."""
+    return datetime.combine(
+        date.fromisoformat(day) + timedelta(days=1), datetime.min.time(), zone
+    ).astimezone(UTC)
