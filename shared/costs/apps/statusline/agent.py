@@ -1,0 +1,67 @@
+"""What an agent tells its status hook on standard input: Claude Code's JSON, whose fields may all be missing.
+
+Its fields: https://code.claude.com/docs/en/statusline, checked 2026-11-29. What it says of a session's cost
+is its own estimate, at list prices, whatever plan pays for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import time
+from typing import Any, Final, NamedTuple
+
+from ...money import Nanos, from_usd
+
+WAIT_S: Final = 0.2
+"""How long the agent's JSON is waited for: one that is slow costs its session's part of the line."""
+
+_MOST_BYTES: Final = 1_000_000
+_MOST_USD: Final = 1_000_000_000
+
+
+class Session(NamedTuple):
+    """An agent's session: the model's name as it is shown, and the agent's estimate of the cost."""
+
+    model: str = ""
+    cost: Nanos | None = None
+
+
+def session_on(fd: int) -> Session:
+    """Return the session that the JSON on a descriptor is about; an empty one where there is none.
+
+    A terminal is not read.
+    """
+    if os.isatty(fd):
+        return Session()
+    try:
+        told = json.loads(_read(fd))
+    except (ValueError, RecursionError):  # no JSON, or lists within lists without end
+        return Session()
+    model, cost = _at(told, "model", "display_name"), _at(told, "cost", "total_cost_usd")
+    return Session(model if isinstance(model, str) else "", _amount(cost))
+
+
+def _read(fd: int) -> bytes:
+    pieces, size, end = [], 0, time.monotonic() + WAIT_S
+    while size < _MOST_BYTES and select.select([fd], [], [], max(end - time.monotonic(), 0))[0]:
+        piece = os.read(fd, 65_536)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def _at(told: Any, *names: str) -> object:
+    for name in names:
+        told = told.get(name) if isinstance(told, dict) else None
+    return told
+
+
+def _amount(cost: object) -> Nanos | None:
+    if not isinstance(cost, int | float) or isinstance(cost, bool):
+        return None
+    return from_usd(cost) if math.isfinite(cost) and 0 <= cost < _MOST_USD else None

@@ -1,0 +1,108 @@
+"""Puts how things stand into one line, in the words and colours of where it is shown.
+
+>>> from shared.costs.money import from_usd
+>>> stood = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd("36"), level="warning")
+>>> line(stood, Look())
+'$3.75 today · $35.69/$36 99% ▲'
+>>> line(stood, Look(template="{percent} of {limit}, {nothing}"))
+'99% of $36, {nothing}'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
+
+from ...budgets.limits import Level
+from ...money import Nanos, format_usd, percent
+from .agent import Session
+from .standing import Standing
+
+Place = Literal["", "tmux", "claude"]
+PLACES: Final[dict[str, Place]] = {"": "", "tmux": "tmux", "claude": "claude"}
+
+NOT_KNOWN: Final = "costs not known"
+
+_FIELD: Final = re.compile(r"\{(\w+)\}", re.ASCII)
+_DOLLAR: Final = 1_000_000_000
+
+_ANSI: Final[dict[Level, str]] = {"ok": "\x1b[32m", "warning": "\x1b[33m", "critical": "\x1b[31m"}
+_TMUX: Final[dict[Level, str]] = {"ok": "#[fg=green]", "warning": "#[fg=yellow]", "critical": "#[fg=red]"}
+_ASCII: Final = str.maketrans({"·": "|", "▲": "!", "≥": "at least "})
+
+
+class Look(NamedTuple):
+    """Where the line is shown, what it is made of, and whether colours and more than ASCII can be shown."""
+
+    place: Place = ""
+    template: str | None = None
+    colour: bool = False
+    unicode: bool = True
+
+
+def line(stood: Standing, look: Look, session: Session | None = None) -> str:
+    """Return the line; it is never empty."""
+    fields = fields_of(stood, session or Session())
+    text = " · ".join(_parts(fields)) if look.template is None else _filled(look.template, fields)
+    return dressed(text, look, stood.level)
+
+
+def dressed(text: str, look: Look, level: Level) -> str:
+    """Return a text as its place takes it, coloured by a level."""
+    text = "".join(c if c.isprintable() else " " for c in text).strip() or NOT_KNOWN
+    if not look.unicode:
+        text = text.translate(_ASCII).encode("ascii", "replace").decode()
+    if look.place == "tmux":  # where a # begins a format
+        return (
+            f"{_TMUX[level]}{text.replace('#', '##')}#[default]" if look.colour else text.replace("#", "##")
+        )
+    return f"{_ANSI[level]}{text}\x1b[0m" if look.colour else text
+
+
+def fields_of(stood: Standing, session: Session) -> dict[str, str]:
+    """Return what a template may name; what is not known is empty."""
+    least = "≥" if stood.doubt else ""
+    job, limit = stood.job, stood.month_limit
+    return {
+        "user": stood.user,
+        "day": least + format_usd(stood.day),
+        "day_limit": _short(stood.day_limit),
+        "month": least + format_usd(stood.month),
+        "limit": _short(limit),
+        "percent": "" if limit is None else f"{_whole_percent(stood.month, limit)}%",
+        "remaining": "" if limit is None else format_usd(Nanos(limit - stood.month)),
+        "mark": "" if stood.level == "ok" else "▲",
+        "job": job.name if job else "",
+        "job_cost": format_usd(job.cost) if job and job.cost is not None else "",
+        "session": "" if session.cost is None else f"~{format_usd(session.cost)}",
+        "model": session.model,
+        "doubt": stood.doubt,
+    }
+
+
+def _parts(fields: dict[str, str]) -> Iterator[str]:
+    if fields["session"]:
+        yield f"{fields['session']} session"
+    day_limit = f"/{fields['day_limit']}" if fields["day_limit"] else ""
+    yield f"{fields['day']}{day_limit} today"
+    month = f"{fields['month']}/{fields['limit']} {fields['percent']}" if fields["limit"] else fields["month"]
+    yield f"{month} {fields['mark'] or ('' if fields['limit'] else 'this month')}".rstrip()
+    if fields["job"]:
+        yield f"{fields['job']} {fields['job_cost']}".rstrip()
+
+
+def _filled(template: str, fields: dict[str, str]) -> str:
+    return _FIELD.sub(lambda field: fields.get(field[1], field[0]), template)
+
+
+def _short(limit: Nanos | None) -> str:
+    """Return a limit, without cents where it has none."""
+    if limit is None:
+        return ""
+    return format_usd(limit, 0 if limit % _DOLLAR == 0 else 2)
+
+
+def _whole_percent(part: Nanos, whole: Nanos) -> int:
+    """Return whole percent; 100 for nothing less than all of it."""
+    return min(round(percent(part, whole)), 99) if part < whole else int(percent(part, whole))

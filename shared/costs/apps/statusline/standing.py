@@ -1,0 +1,103 @@
+"""How a user's day and month stand, in as few questions as it takes."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ... import periods
+from ...budgets.limits import Level, Limit, Spending, limits_for
+from ...money import ZERO, Nanos
+from ...patience import at_most
+from ...profile.types import Profile
+from ...rollup import Query
+from ...storage import LEDGER_NAME
+from ...workspace import Workspace
+
+WAIT_S: Final = 0.3
+"""How long the line waits for others that use the sums; then it says what it has."""
+
+RUNNING: Final = timedelta(minutes=15)
+"""A job runs if its last call is at most about this old: sums are kept by quarters of an hour."""
+
+JOB_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
+
+_LOUDNESS: Final[tuple[Level, ...]] = ("ok", "warning", "critical")
+
+
+class Job(NamedTuple):
+    """A running job and what it cost so far; several have one name together, and no cost."""
+
+    name: str
+    cost: Nanos | None
+
+
+class Standing(NamedTuple):
+    """What a user spent today and this month, and the limits on it, in nano-dollars.
+
+    ``level`` is that of the limit that is worst off: of a day, a week or a month, the user's or everyone's.
+    ``doubt`` says why sums may be incomplete or limits are not known.
+    """
+
+    user: str
+    day: Nanos
+    month: Nanos
+    day_limit: Nanos | None = None
+    month_limit: Nanos | None = None
+    level: Level = "ok"
+    job: Job | None = None
+    doubt: str = ""
+
+
+def standing(workspace: Workspace, user: str) -> Standing:
+    """Return how a user stands now. Waits at most ``WAIT_S`` for others."""
+    now, loaded = workspace.clock(), workspace.loaded_profile()
+    limits = [] if loaded.fault else _limits(loaded.profile, user, now)
+    zone = loaded.profile.for_user(user).timezone
+    spans = [
+        Query(start=each.start, end=each.end, user_id=user)
+        for each in (periods.day(now, zone), periods.month(now, zone))
+    ]
+    ledger = _own_ledger(workspace)
+    asked = [*spans, *(limit.query for limit in limits), *([Query(ledger=ledger)] if ledger else [])]
+    spends, job, doubt = [ZERO] * len(asked), None, ""
+    if workspace.storage.root.is_dir():
+        with at_most(WAIT_S):
+            spends = workspace.index.spends(asked)
+            job = Job(ledger.parent.name, spends[-1]) if ledger else _running(workspace, now)
+        doubt = workspace.index.degraded or ""
+    own = Standing(user, spends[0], spends[1], job=job, doubt=str(loaded.fault or doubt))
+    return _with_limits(own, [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)])
+
+
+def _limits(profile: Profile, user: str, now: datetime) -> list[Limit]:
+    """Return the limits on all that is spent in a period; those on models and tags take a longer look."""
+    return [limit for limit in limits_for(profile, user, now) if limit.is_whole]
+
+
+def _with_limits(stood: Standing, spendings: list[Spending]) -> Standing:
+    levels: list[Level] = ["ok", *(spending.level for spending in spendings)]
+    for limit, spent in spendings:
+        if limit.scope.owner is not None and limit.scope.kind == "day":
+            stood = stood._replace(day_limit=limit.amount, day=spent)
+        if limit.scope.owner is not None and limit.scope.kind == "month":
+            stood = stood._replace(month_limit=limit.amount, month=spent)
+    return stood._replace(level=max(levels, key=_LOUDNESS.index))
+
+
+def _own_ledger(workspace: Workspace) -> Path | None:
+    """Return the ledger of the job that the environment names."""
+    folder = workspace.environ.get(JOB_VARIABLE)
+    return Path(os.path.realpath(folder)) / LEDGER_NAME if folder else None
+
+
+def _running(workspace: Workspace, now: datetime) -> Job | None:
+    recent = workspace.index.groups(("ledger",), Query(start=now - RUNNING))
+    if len(recent) > 1:
+        return Job(f"{len(recent)} jobs", None)
+    for group in recent:
+        ledger = Path(str(group.key[0]))
+        return Job(ledger.parent.name, workspace.index.spends([Query(ledger=ledger)])[0])
+    return None
