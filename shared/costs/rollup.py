@@ -155,11 +155,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BUCKET: Final = timedelta(seconds=BUCKET_SECONDS)
 
 
+STANDARD: Final = "standard"
+"""The name of the service tier of calls that name none."""
+
+
 class Query(NamedTuple):
     """Which entries to sum. ``None`` means any; text matches exactly.
 
     ``start`` and ``end`` bound the entries' ``counted_at``, half-open. They should be edges of
-    periods: sums are kept by 15-minute bucket.
+    periods: sums are kept by 15-minute bucket. The tier ``standard`` is that of calls that name none, too.
     """
 
     start: datetime | None = None
@@ -174,6 +178,18 @@ class Query(NamedTuple):
     workflow: str | None = None
     project: str | None = None
     tag: str | None = None
+    service_tier: str | None = None
+
+    def values_of(self, dimension: str) -> tuple[str, ...] | None:
+        """Return the values of a dimension that are meant, as sums keep them; ``None`` for all.
+
+        >>> Query(service_tier="standard").values_of("service_tier"), Query().values_of("stage")
+        (('', 'standard'), None)
+        """
+        wanted = getattr(self, dimension, None)
+        if wanted is None:
+            return None
+        return ("", STANDARD) if dimension == "service_tier" and wanted == STANDARD else (wanted,)
 
 
 class Group(NamedTuple):

@@ -41,6 +41,12 @@ _THINGS: Final[Mapping[str, Thing]] = {
     "by_stage": "stage",
     "by_user": "user",
     "by_job": "job",
+    "by_category": "operation",
+    "by_operation": "operation",
+    "by_workflow": "workflow",
+    "by_project": "project",
+    "by_tag": "tag",
+    "by_tier": "tier",
 }
 """What the names of a breakdown are names of; ``3 more`` is the name of nothing."""
 

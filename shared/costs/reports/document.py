@@ -26,7 +26,24 @@ the format can; ``duration`` seconds; ``times`` how many times as much; ``score`
 Tone = Literal["plain", "good", "warning", "critical"]
 """How a line should strike the reader; a format may show it by colour, never by colour alone."""
 
-Thing = Literal["job", "day", "month", "model", "service", "stage", "user", "path", "call"]
+Thing = Literal[
+    "job",
+    "day",
+    "month",
+    "model",
+    "service",
+    "stage",
+    "user",
+    "operation",
+    "workflow",
+    "project",
+    "tag",
+    "tier",
+    "price",
+    "report",
+    "path",
+    "call",
+]
 """What a text can be the name of."""
 
 
@@ -50,6 +67,10 @@ class Ref(str):
         made.thing = thing
         made.target = text if target is None else target
         return made
+
+    def __reduce__(self) -> tuple[type[Ref], tuple[str, Thing, str]]:
+        """Let it be sent to another process."""
+        return Ref, (str(self), self.thing, self.target)
 
 
 Value = int | float | str | None

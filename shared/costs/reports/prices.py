@@ -70,6 +70,22 @@ def listed(reader: Reader, at: datetime, wanted: str, *, everything: bool) -> li
     return [model for model in models if wanted.lower() in model.name.lower()]
 
 
+def some_listed(
+    reader: Reader, at: datetime, wanted: str, first: int, most: int
+) -> tuple[list[PricedModel], int]:
+    """Return some of the models with ``wanted`` in their names, from the ``first`` on, and how many match.
+
+    Only those are looked at, which is quick; all that ``genai-prices`` knows only where no known one matches.
+    """
+    catalogue = reader.catalogue
+    names = [name for name in catalogue.models() if wanted.lower() in name.lower()]
+    if not names:
+        everything = listed(reader, at, wanted, everything=True)
+        return everything[first : first + most], len(everything)
+    found = (catalogue.describe(*named_model(name), at) for name in names[first : first + most])
+    return [model for model in found if model is not None], len(names)
+
+
 def shown(reader: Reader, name: str, at: datetime) -> PricedModel:
     """Return one model, named as ``provider/model`` or as calls name it.
 

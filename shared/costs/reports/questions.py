@@ -30,7 +30,7 @@ LABELS: Final[Mapping[Dimension, str]] = MappingProxyType(
 """What reports can be broken down by, and how people call it."""
 
 BY: Final[Mapping[str, Dimension]] = {label.lower(): dimension for dimension, label in LABELS.items()}
-_FIELDS: Final = {"category": "operation", "user": "user_id", "job": "job_id"}
+_FIELDS: Final = {"category": "operation", "user": "user_id", "job": "job_id", "tier": "service_tier"}
 
 
 class UserMonth(NamedTuple):

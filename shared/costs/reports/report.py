@@ -13,7 +13,7 @@ from ..analysis.sums import Step, by_each_tag, divide_period, share, split, spli
 from ..budgets.limits import Spending
 from ..money import to_usd
 from ..periods import Period
-from ..rollup import Dimension, Group, Query, Totals
+from ..rollup import STANDARD, Dimension, Group, Query, Totals
 from .common import (
     MANY_TAGS,
     Breakdown,
@@ -117,7 +117,7 @@ def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]
     if dimension == "tags":
         return by_each_tag(groups)
     if dimension == "service_tier":
-        return [group._replace(key=(group.key[0] or "standard", *group.key[1:])) for group in groups]
+        return [group._replace(key=(group.key[0] or STANDARD, *group.key[1:])) for group in groups]
     return groups
 
 

@@ -156,9 +156,13 @@ FILTERS: Final = Group(
         _name("--workflow", field="workflow", by="workflow", text="Only this workflow."),
         _name("--project", field="project", by="project", text="Only this project."),
         _name("--tag", field="tag", by="tags", text="Only calls with this tag."),
+        _name("--tier", field="tier", by="service_tier", text="Only this service tier, such as batch."),
     ),
     lambda **given: {name: value for name, value in given.items() if value is not None},
 )
+FILTERS_BUT_TIER: Final = FILTERS._replace(options=FILTERS.options[:-1])
+"""For reports in which a tier is something else."""
+
 BREAKDOWNS: Final = Option(
     ("--by",), "by", "Break down by this; may be repeated.", choices=tuple(sorted(BY)), many=True
 )

@@ -19,7 +19,7 @@ from .progress import in_turn
 from .queries import counted, health, zone_of
 from .questions import Question
 from .reader import Reader
-from .spec import FILTERS, SPAN, Option, Spec
+from .spec import FILTERS_BUT_TIER, SPAN, Option, Spec
 
 
 class WhatIfFacts(NamedTuple):
@@ -195,6 +195,6 @@ SPEC: Final = Spec(
         ),
         Option(("--tier",), "tier", "Also send the swapped calls with this service tier, such as batch."),
         SPAN,
-        FILTERS,
+        FILTERS_BUT_TIER,
     ),
 )

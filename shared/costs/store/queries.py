@@ -311,10 +311,11 @@ def ledgers_of(query: Query) -> Sql | None:
 def _conditions(query: Query) -> Sql:
     conditions = [Sql("1")]
     for name in DIM_COLUMNS:
-        wanted = query.tag if name == "tags" else getattr(query, name, None)
+        wanted = query.values_of(name)
         if wanted is not None:
-            text = "instr(',' || d.tags || ',', ',' || ? || ',') > 0" if name == "tags" else f"d.{name} = ?"
-            conditions.append(Sql(text, (wanted,)))
+            conditions.append(Sql(f"d.{name} IN ({', '.join('?' * len(wanted))})", wanted))
+    if query.tag is not None:
+        conditions.append(Sql("instr(',' || d.tags || ',', ',' || ? || ',') > 0", (query.tag,)))
     return _union(conditions, " AND ")
 
 

@@ -231,7 +231,7 @@ class Matcher:
         self._dims = [
             (at, wanted)
             for at, name in enumerate(DIM_COLUMNS)
-            if (wanted := getattr(query, name, None)) is not None
+            if (wanted := query.values_of(name)) is not None
         ]
 
     def __call__(self, each: RecentLine) -> bool:
@@ -250,7 +250,7 @@ class Matcher:
             return False
         if self._query.tag is not None and self._query.tag not in line.tags:
             return False
-        return all(dim[at] == wanted for at, wanted in self._dims)
+        return all(dim[at] in wanted for at, wanted in self._dims)
 
 
 class _Sum:

@@ -66,6 +66,7 @@ PRINT_NO_VIEW = {
     "export": "writes entries; each format has golden files of its own",
     "export-report": "writes the month's statement or a job's receipt, which have golden files",
     "run": "says at the end what a program cost, on stderr",
+    "serve": "answers browsers, with pages that have tests of their own",
 }
 
 

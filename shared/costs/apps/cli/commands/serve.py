@@ -1,0 +1,67 @@
+"""``cost-dashboard serve``."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+import click
+
+from ....errors import CostError
+from ..app import App, dashboard_command
+
+_NEEDED: Final = ("starlette", "uvicorn")
+
+
+class ExtraMissing(CostError):
+    """What this command needs is not installed."""
+
+
+@dashboard_command(
+    "Look",
+    "serve",
+    "serve --port 0",
+    "serve --host 0.0.0.0 --allow-host costs.lan:8765",
+    without=("as_json", "format_name", "output"),
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Another name that browsers may open; may be repeated.",
+)
+@click.option("--new-token", is_flag=True, help="End all sessions: the addresses of before let nobody in.")
+def command(app: App, port: int, host: str, allowed: tuple[str, ...], *, new_token: bool) -> None:
+    """Show the reports in a browser, for you alone, until Ctrl-C.
+
+    Opens nothing by itself: the address that is printed lets a browser in. Only this machine can reach it,
+    unless --host says otherwise. Nothing can be changed on its pages.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise ExtraMissing(
+            f"serve needs {' and '.join(missing)}: pip install '.[serve]', in a checkout of this"
+        )
+    from ...serve.access import access_of
+    from ...serve.hosts import Hosts
+    from ...serve.server import listening, run
+    from ...serve.site import Site
+
+    Hosts.of(host, port, allowed)  # wrong ones are refused before anything is opened
+    bound = listening(host, port)
+    try:
+        port = bound.getsockname()[1]
+        access = access_of(app.workspace.storage.root, new=new_token)
+        shown = host if ":" not in host else f"[{host}]"
+        name = allowed[0] if allowed else f"{shown}:{port}"
+        app.say(f"Open this address; Ctrl-C ends it:\n  http://{name}/?token={access.token}")
+        site = Site(app.workspace, access, Hosts.of(host, port, allowed))
+        run(site.application(), bound, site.end)
+    finally:
+        bound.close()
+    app.say("ended")

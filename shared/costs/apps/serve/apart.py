@@ -1,0 +1,161 @@
+"""Reports that read every call of a month are asked in a process of their own.
+
+In a thread they would slow every other page down, and what they needed would stay in this process's memory.
+An answer is kept as long as nothing changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ...errors import CostError, UnknownJob, WrongUsage
+from ...formats import load
+from ...reports.document import Report
+from ...reports.reader import Reader
+from ...workspace import Workspace
+from .questions import question_of, spec_named
+
+MOST_S: Final = 120
+"""How long a report may take, in seconds."""
+
+KEPT: Final = 16
+"""How many answers are kept."""
+
+_ROOT: Final = Path(__file__).parents[4]
+_START: Final = "from shared.costs.apps.serve.apart import main; main()"
+_FAULTS: Final[Mapping[str, type[CostError]]] = {"UnknownJob": UnknownJob, "WrongUsage": WrongUsage}
+
+
+class TookTooLong(CostError):
+    """A report was not ready in time."""
+
+
+class Ask(NamedTuple):
+    """A report by its name, and the values of its options as an address carries them."""
+
+    report: str
+    values: tuple[tuple[str, str], ...] = ()
+
+
+class Apart:
+    """Asks reports in other processes, for one cost storage. Thread-safe."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._kept: OrderedDict[tuple[object, ...], Sequence[Report]] = OrderedDict()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._ended = False
+
+    def reports(self, asks: Sequence[Ask], version: str) -> Sequence[Report]:
+        """Return the reports, those that are known for this version of all that they are about.
+
+        Raises:
+            CostError: as asking them here would.
+            TookTooLong: they were not ready in time.
+        """
+        key = (version, *asks)
+        with self._turn:  # one at a time: two would each take twice as long
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    return self._kept[key]
+            found = self._asked(asks)
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return found
+
+    def _asked(self, asks: Sequence[Ask]) -> Sequence[Report]:
+        workspace = self._workspace
+        question = {
+            "storage": str(workspace.storage.root),
+            "profile": str(workspace.profile_path) if workspace.profile_path else None,
+            "now": workspace.clock().isoformat(),
+            "environ": {k: v for k, v in workspace.environ.items() if k.startswith("COST_TRACKER_")},
+            "asks": asks,
+        }
+        answer = self._run(json.dumps(question).encode())
+        if not answer:
+            raise TookTooLong("the report could not be made; the server's terminal says why")
+        kind, value = pickle.loads(answer)  # noqa: S301  # our own process wrote it
+        if kind != "reports":
+            raise _FAULTS.get(kind, CostError)(value)
+        reports: Sequence[Report] = value
+        return reports
+
+    def _run(self, question: bytes) -> bytes:
+        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        child = subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # an interrupt of the terminal is for the server, which ends it
+        )
+        with self._lock:
+            self._running.add(child)
+        try:
+            if self._ended:
+                child.kill()
+            return child.communicate(question, timeout=MOST_S)[0]
+        except subprocess.TimeoutExpired:
+            raise TookTooLong(f"the report was not ready in {MOST_S} s; ask for fewer calls") from None
+        finally:
+            child.kill()
+            child.wait()
+            with self._lock:
+                self._running.discard(child)
+
+    def end(self) -> None:
+        """End what is running. May be called from a signal handler."""
+        self._ended = True
+        for child in tuple(self._running):
+            child.kill()
+
+
+def answer(question: Mapping[str, object]) -> tuple[str, object]:
+    """Return what a question comes to: the reports, or the name of a fault and its text."""
+    now = datetime.fromisoformat(str(question["now"]))
+    environ: Mapping[str, str] = dict(question["environ"])  # type: ignore[call-overload]  # from JSON
+    profile = question["profile"]
+    with Workspace(
+        str(question["storage"]),
+        None if profile is None else str(profile),
+        environ=environ,
+        clock=lambda: now,
+    ) as workspace:
+        try:
+            asks: Sequence[Sequence[object]] = question["asks"]  # type: ignore[assignment]  # from JSON
+            return "reports", [_report(workspace, str(name), values) for name, values in asks]
+        except CostError as fault:
+            return type(fault).__name__, str(fault)
+        except OSError as fault:
+            return "OSError", str(fault)
+
+
+def _report(workspace: Workspace, name: str, values: object) -> Report:
+    pairs = [(str(key), str(value)) for key, value in values]  # type: ignore[attr-defined]  # from JSON
+    spec = spec_named(name)
+    report = spec.report(spec.ask(Reader(workspace), question_of(spec, pairs)))
+    # What JSON has of it is plain data, and can be sent.
+    return report._replace(data=json.loads(load("json").render(report)))
+
+
+def main() -> None:
+    """Answer the question on standard input on standard output."""
+    found = answer(json.load(sys.stdin))
+    sys.stdout.buffer.write(pickle.dumps(found))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,95 @@
+"""Pages as HTML: the parts of a report, which files that are sent have too, within the frame of the site."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ...formats.page import FOLDER as SHARED
+from ...formats.page import environment, page_of
+from .addresses import FILTER_LABELS, Place
+from .assets import FOLDER, assets
+from .views import View, Way
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NO_VERSION: Final = 'data-version=""'
+"""Where the version of what a page shows is put in. A page's tag is that of all else."""
+
+_KEPT: Final = ("by", "period", "q", "sort")
+"""What a form of filters keeps of the address."""
+
+TABS: Final = (
+    ("months", "Month", "/", "m"),
+    ("jobs", "Jobs", "/jobs", "j"),
+    ("budgets", "Budgets", "/budgets", "b"),
+    ("prices", "Prices", "/prices", "p"),
+    ("reports", "Reports", "/reports", "r"),
+    ("health", "Health", "/health", "h"),
+)
+"""The parts of the site: the name of a view's part, the label, the path, and the key after ``g``."""
+
+
+class Tab(NamedTuple):
+    """A part of the site in its bar."""
+
+    label: str
+    href: str
+    key: str
+    is_here: bool
+
+
+_PAPER: Final = re.compile(r' (?:fill|stroke)="#[0-9a-f]{6}"| x="0" y="0"(?= width)')
+"""Colours of paper and places at the corner, in drawings: a browser has them from the style sheet."""
+
+
+def rendered(view: View, downloads: tuple[str, ...]) -> str:
+    """Return the page of a view. ``downloads`` are the kinds of files that it can be had as."""
+    place = view.place
+    query = place.to("", place.values)[len(place.base) :]
+    page = (
+        _environment()
+        .get_template("view.html.j2")
+        .render(
+            **_frame(place, view.tab),
+            view=view,
+            page=page_of(view.report, place.link),
+            chips=tuple(place.chips()),
+            filters=[(label, place.values.get(field, "")) for field, label in FILTER_LABELS.items()],
+            kept=[(name, value) for name, value in place.values.items() if name in _KEPT],
+            files=[Way(kind.upper(), f"{place.to(f'{place.path}.{kind}')}{query}") for kind in downloads],
+        )
+    )
+    return _PAPER.sub("", page)
+
+
+def message_page(place: Place, status: int, text: str) -> str:
+    """Return a page that says what could not be done."""
+    title = HTTPStatus(status).phrase
+    return _environment().get_template("message.html.j2").render(**_frame(place, ""), title=title, text=text)
+
+
+def digest(text: str) -> str:
+    """Return a short name of a text's content."""
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _frame(place: Place, tab: str) -> dict[str, object]:
+    return {
+        "place": place,
+        "tabs": [Tab(label, place.to(path), key, name == tab) for name, label, path, key in TABS],
+        "assets": {name: asset.path for name, asset in assets().items()},
+    }
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import FileSystemLoader
+
+    made = environment().overlay(loader=FileSystemLoader([FOLDER, SHARED]))
+    made.filters["digest"] = digest
+    return made

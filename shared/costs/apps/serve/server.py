@@ -1,0 +1,97 @@
+"""Runs the site until it is interrupted."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from ...errors import CostError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+PORT: Final = 8765
+_ENDING: Final = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+_GRACE_S: Final = 2
+"""How long answers that are on their way may take after an interrupt, in seconds."""
+
+
+class CannotListen(CostError):
+    """The address cannot be had."""
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address; port 0 is any free one.
+
+    Raises:
+        CannotListen: it is taken, is none of this machine's, or needs rights.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as fault:
+        raise CannotListen(f"--host {host}: no such address ({fault.strerror or fault})") from None
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as fault:
+        made.close()
+        if fault.errno == errno.EADDRINUSE:
+            raise CannotListen(
+                f"port {port} of {host} is taken, perhaps by another cost-dashboard serve: "
+                f"give another one, or --port 0 for any that is free"
+            ) from None
+        raise CannotListen(f"{host}, port {port}: cannot listen there: {fault.strerror or fault}") from None
+    return made
+
+
+def run(application: ASGIApp, bound: socket.socket, ending: Callable[[], None]) -> None:
+    """Answer requests until the process is told to end (Ctrl-C, SIGTERM, its terminal gone).
+
+    ``ending`` is called then, to end answers that would go on for ever.
+    """
+    config = uvicorn.Config(
+        application,
+        lifespan="off",
+        http="h11",
+        ws="none",
+        interface="asgi3",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        backlog=512,
+    )
+    _Server(config, ending).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends quietly: being interrupted is how it is meant to end."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take the signals that end the server, and give them back."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as uvicorn calls it
+        """End after the answers that are on their way; at once when told twice."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._ending()

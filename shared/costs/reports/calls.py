@@ -1,0 +1,175 @@
+"""The calls behind a sum, a page at a time; where they are too many, the jobs that made them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from ..analysis.sums import total
+from ..model import Entry
+from ..money import to_usd
+from ..periods import Period
+from ..rollup import JobOrder, JobSums, Totals
+from .common import Health, cost_or_unpriced, incomplete, named, plural, totals_data, usd
+from .document import Column, Note, Ref, Report, Row, Table
+from .job_list import A_PAGE, pages_of
+from .overview import period_named, users_cell
+from .queries import health, zone_of
+from .questions import query_of
+from .reader import Reader
+
+MOST: Final = 5_000
+"""Up to this many calls are read and put in order; more would take too long."""
+
+CallOrder = Literal["newest", "cost", "tokens"]
+"""What calls are listed by: the latest, the most expensive, or those with most tokens first."""
+
+
+class CallsQuestion(NamedTuple):
+    """Which calls: of a period (``None``: of all time), and of a ledger where a job's name is not enough."""
+
+    period_name: str | None = None
+    filters: Mapping[str, str] = {}
+    ledger: Path | None = None
+    order: CallOrder = "newest"
+    page: int = 1
+
+
+class CallsFacts(NamedTuple):
+    """What the report shows. ``jobs`` stand in for the entries where those are too many."""
+
+    question: CallsQuestion
+    zone: ZoneInfo
+    period: Period | None
+    totals: Totals
+    entries: Sequence[Entry] = ()
+    found: int = 0
+    jobs: Sequence[JobSums] = ()
+    health: Health = Health()
+
+
+def calls_facts(reader: Reader, asked: CallsQuestion) -> CallsFacts:
+    """Return one page of the calls that match, or the jobs that made them."""
+    query = query_of(asked.filters)._replace(ledger=asked.ledger)
+    zone = zone_of(reader, query.user_id)
+    period = period_named(asked.period_name, zone) if asked.period_name else None
+    if period is not None:
+        query = query._replace(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    totals = total(reader.index.groups((), query))
+    facts = CallsFacts(asked, zone, period, totals, health=health(reader))
+    if totals.calls > MOST:
+        order: JobOrder = "cost" if asked.order == "cost" else "newest"
+        page = reader.index.job_page(query, order, (asked.page - 1) * A_PAGE, A_PAGE)
+        return facts._replace(jobs=page.jobs, found=page.whole)
+    entries = list(reader.index.entries(query))
+    best = heapq.nlargest(asked.page * A_PAGE, entries, key=_KEYS[asked.order])
+    return facts._replace(entries=best[(asked.page - 1) * A_PAGE :], found=len(entries))
+
+
+_KEYS: Final = {
+    "newest": lambda entry: (entry.timestamp, entry.id),
+    "cost": lambda entry: (entry.cost, entry.timestamp, entry.id),
+    "tokens": lambda entry: (entry.usage.tokens_total, entry.timestamp, entry.id),
+}
+
+
+def calls_report(facts: CallsFacts) -> Report:
+    """Return one page of calls."""
+    asked = facts.question
+    said = [named(facts.period) if facts.period else "all time"]
+    said += [f"{name} {value}" for name, value in asked.filters.items()]
+    said += [usd(facts.totals.cost)] if facts.totals.calls else []
+    return Report(
+        title="Calls",
+        subtitle=", ".join([plural(facts.totals.calls, "call", "calls"), *said]),
+        tables=(_jobs(facts) if facts.jobs else _calls(facts),),
+        notes=(*_too_many(facts), *incomplete(facts.health)),
+        data={
+            "period": asked.period_name,
+            "filters": dict(asked.filters),
+            "order": asked.order,
+            "page": asked.page,
+            "pages": pages_of(facts.found),
+            "totals": totals_data(facts.totals),
+            "calls": [_data(entry) for entry in facts.entries],
+            "jobs": [{"job_id": job.job.job_id, **totals_data(job.totals)} for job in facts.jobs],
+        },
+    )
+
+
+def _too_many(facts: CallsFacts) -> tuple[Note, ...]:
+    if not facts.jobs:
+        return ()
+    return (Note(f"{facts.totals.calls:,} calls are too many to list: here are the jobs that made them."),)
+
+
+def _jobs(facts: CallsFacts) -> Table:
+    columns = (
+        Column("job", "Job"),
+        Column("user", "User", rank=1),
+        Column("calls", "Calls", "count", rank=1),
+        Column("cost", "Cost", "money", places=4),
+    )
+    rows = tuple(
+        (Ref(job.job.job_id, "job"), users_cell(job), job.totals.calls, cost_or_unpriced(job.totals))
+        for job in facts.jobs
+    )
+    return Table("Jobs with such calls", columns, rows, key="jobs")
+
+
+def _calls(facts: CallsFacts) -> Table:
+    return calls_table(facts.entries, facts.zone, with_job="job" not in facts.question.filters)
+
+
+def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, title: str = "Calls") -> Table:
+    """Return calls and corrections, in the order given."""
+    columns = (
+        Column("at", "At"),
+        *([Column("job", "Job", rank=2)] if with_job else []),
+        Column("stage", "Stage", rank=1),
+        Column("model", "Model", rank=1),
+        Column("kind", "Kind", rank=3),
+        Column("tokens", "Tokens", "tokens", rank=2),
+        Column("cost", "Cost", "money", places=4),
+    )
+    rows = tuple(_row(entry, zone, with_job=with_job) for entry in entries)
+    return Table(title, columns, rows, key="calls", empty="No call matches.")
+
+
+def _row(entry: Entry, zone: ZoneInfo, *, with_job: bool) -> Row:
+    return (
+        Ref(f"{entry.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}", "call", entry.id),
+        *([Ref(entry.job_id, "job")] if with_job else []),
+        entry.stage or "",
+        f"{entry.service}/{entry.model}",
+        kind_of(entry),
+        entry.usage.tokens_total,
+        entry.cost if entry.charge else None,
+    )
+
+
+def kind_of(entry: Entry) -> str:
+    """Return what a line is, in a word, where it is more than a call: a correction, or a later attempt."""
+    if entry.kind != "usage":
+        return entry.kind
+    return f"attempt {entry.attempt}" if entry.attempt > 1 else "call"
+
+
+def _data(entry: Entry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "timestamp": entry.timestamp.isoformat(),
+        "job_id": entry.job_id,
+        "user_id": entry.user_id,
+        "stage": entry.stage,
+        "service": entry.service,
+        "model": entry.model,
+        "kind": entry.kind,
+        "attempt": entry.attempt,
+        "usage": entry.usage.counts(),
+        "cost_usd": to_usd(entry.cost) if entry.charge else None,
+    }

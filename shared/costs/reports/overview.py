@@ -1,0 +1,447 @@
+"""A year, a month or a day at one look: what it cost, how the limits stand, what it went on, which jobs.
+
+Every name in it can be asked after more closely by one filter more, every bar by a shorter period.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from ..analysis.forecast import Forecast, forecast
+from ..analysis.history import history_of
+from ..analysis.pace import Pace, pace
+from ..analysis.sums import UNNAMED, divide_period, share, split, split_by, total
+from ..budgets.limits import Spending
+from ..errors import WrongUsage
+from ..money import ZERO, Nanos, format_usd, to_usd
+from ..periods import Period, between, day, parse_month
+from ..rollup import Dimension, Group, JobSums, Query, Totals
+from .common import (
+    MANY_TAGS,
+    NEWCOMER,
+    Breakdown,
+    Health,
+    breakdown_data,
+    breakdown_table,
+    cost_or_unpriced,
+    doubts,
+    gauge_of,
+    label_of,
+    limit_row,
+    named,
+    owner,
+    totals_data,
+    unpriced_models,
+)
+from .document import Chart, Column, Figure, Gauge, Layer, Note, Ref, Report, Table
+from .forecast import projected_figure
+from .queries import by_part, health, jobs_in, limits_in, spendings, zone_of
+from .questions import LABELS, query_of
+from .reader import Reader
+from .report import told_apart
+from .show_monthly import count_figures, money_figures, same_days_before
+
+JOBS: Final = 10
+"""How many jobs are named, the most expensive first."""
+
+LIMITS: Final = 6
+"""How many limits are drawn where everyone's are looked at, those used most first."""
+
+APART: Final = 5
+"""How many names a bar tells apart; the rest are one part."""
+
+_YEAR: Final = re.compile(r"(?!9999)[1-9]\d{3}", re.ASCII)
+_DAY: Final = re.compile(r"(?!9999)[1-9]\d{3}-\d\d-\d\d", re.ASCII)
+_HOURS: Final = 24
+
+
+class OverviewQuestion(NamedTuple):
+    """Which period: ``2026``, ``2026-11`` or ``2026-11-20``; of which calls; and how its bars are divided."""
+
+    period_name: str
+    filters: Mapping[str, str] = {}
+    by: Dimension = "model"
+
+
+class Part(NamedTuple):
+    """A part of the period, such as one of its days: its sums, and those by name.
+
+    A call with several tags is once in the first, and under each of them in the others.
+    """
+
+    label: str
+    totals: Totals
+    sums: Mapping[str, Totals]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewFacts:
+    """What the report shows.
+
+    ``parts`` are those that have begun; ``before`` is the cost of as long a stretch before. ``forecast`` is
+    there for the present month, where nothing but a user is asked after.
+    """
+
+    question: OverviewQuestion
+    period: Period
+    totals: Totals
+    breakdown: Breakdown
+    parts: Sequence[Part]
+    pace: Pace
+    jobs: Sequence[JobSums] = ()
+    before: tuple[Period, Nanos] | None = None
+    spendings: Sequence[Spending] = ()
+    forecast: Forecast | None = None
+    unpriced: Sequence[str] = ()
+    health: Health = field(default_factory=Health)
+
+
+def period_named(name: str, zone: ZoneInfo) -> Period:
+    """Return the year, month or day of this name.
+
+    Raises:
+        WrongUsage: it is none of them.
+
+    >>> from datetime import UTC
+    >>> period_named("2026", ZoneInfo("UTC")).name, period_named("2026-11-20", ZoneInfo("UTC")).kind
+    ('2026-01-01..2026-12-31', 'day')
+    """
+    try:
+        if _YEAR.fullmatch(name):
+            return between(date(int(name), 1, 1), date(int(name), 12, 31), zone)
+        if _DAY.fullmatch(name):
+            only = date.fromisoformat(name)
+            return day(between(only, only, zone).start, zone)
+        return parse_month(name, zone)
+    except ValueError as fault:
+        raise WrongUsage(f"{fault}; a year is written 2026, a day 2026-11-20") from None
+
+
+def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
+    """Return the sums of a period, by parts of it and by the names of one dimension."""
+    query = query_of(asked.filters)
+    period = period_named(asked.period_name, zone_of(reader, query.user_id))
+    query = query._replace(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    parts = [
+        Part(name, total(groups), _named_sums(groups, asked.by))
+        for name, groups in _by_part(reader, asked.by, period, query)
+    ]
+    whole = _sum(part.totals for part in parts)
+    whole.jobs = jobs_in(reader, query)
+    found = pace(_days(parts, period), period, reader.now)
+    label, by_name = LABELS[asked.by], _merged(parts)
+    return OverviewFacts(
+        question=asked,
+        period=period,
+        totals=whole,
+        breakdown=Breakdown(f"by_{label.lower()}", label, by_name),
+        parts=parts,
+        pace=found,
+        jobs=reader.index.job_page(query, "cost", count=JOBS).jobs,
+        before=_before(reader, query, period, found),
+        spendings=_standing(reader, asked, period),
+        forecast=_foreseen(reader, asked, period),
+        unpriced=unpriced_models(by_name) if asked.by == "model" else (),
+        health=health(reader),
+    )
+
+
+def _by_part(
+    reader: Reader, by: Dimension, period: Period, query: Query
+) -> Iterable[tuple[str, Sequence[Group]]]:
+    """Return the parts of a period that have begun, each with its sums."""
+    dimensions: tuple[Dimension, ...] = ("service", "model") if by == "model" else (by,)
+    if period.kind == "day":
+        return _by_hour(reader, dimensions, period, query)
+    is_month = period.kind == "month"
+    parts = period.days() if is_month else divide_period(period, "monthly")
+    begun = [part for part in parts if part.start <= reader.now]
+    return zip(map(_label, begun), by_part(reader, dimensions, query, begun), strict=True)
+
+
+def _by_hour(
+    reader: Reader, dimensions: tuple[Dimension, ...], period: Period, query: Query
+) -> Iterator[tuple[str, Sequence[Group]]]:
+    """Return a day by its hours on the clock; one that the clock shows twice is one here."""
+    hours: list[list[Group]] = [[] for _ in range(_HOURS)]
+    for group in reader.index.groups((*dimensions, "bucket"), query):
+        *key, bucket = group.key
+        begin = datetime.fromtimestamp(int(bucket or 0), period.zone)
+        hours[begin.hour].append(Group(tuple(key), group.totals))
+    return ((f"{hour:02d}:00", groups) for hour, groups in enumerate(hours))
+
+
+def _label(part: Period) -> Ref:
+    first = part.first_day
+    if part.kind == "day":
+        return Ref(f"{first.day} {first:%b}", "day", part.name)
+    return Ref(f"{first:%b}", "month", f"{first:%Y-%m}")
+
+
+def _named_sums(groups: Sequence[Group], by: Dimension) -> dict[str, Totals]:
+    if by == "model":
+        return split_by(groups, lambda key: f"{key[0]}/{key[1]}")
+    return split_by(told_apart(groups, by), lambda key: str(UNNAMED if key[0] is None else key[0]))
+
+
+def _merged(parts: Sequence[Part]) -> dict[str, Totals]:
+    return split((Group((name,), totals) for part in parts for name, totals in part.sums.items()), 0)
+
+
+def _days(parts: Sequence[Part], period: Period) -> tuple[Nanos, ...]:
+    """Return the cost of each day of a month; of other periods the pace is asked for its days alone."""
+    costs = [part.totals.cost for part in parts] if period.kind == "month" else []
+    return (*costs, *[ZERO] * (period.length_in_days - len(costs)))
+
+
+def _before(reader: Reader, query: Query, period: Period, found: Pace) -> tuple[Period, Nanos] | None:
+    """Return what as long a stretch before cost: of a period that is not over, as many days as have begun."""
+    if not found.days_begun:
+        return None
+    earlier = _stretch_before(period, found)
+    spent = reader.index.spends([query._replace(start=earlier.start, end=earlier.end)])[0]
+    return (earlier, spent) if spent else None
+
+
+def _stretch_before(period: Period, found: Pace) -> Period:
+    if period.kind == "month":
+        return same_days_before(period, found)
+    if period.kind == "day":
+        last = previous_day(period)
+        return between(last, last, period.zone)
+    first = period.first_day.replace(year=period.first_day.year - 1)
+    whole = between(first, first.replace(month=12, day=31), period.zone)
+    days = whole.dates()
+    return between(days[0], days[: found.days_begun][-1], period.zone) if found.days_left else whole
+
+
+def previous_day(period: Period) -> date:
+    """Return the date before the one on which a period begins."""
+    return date.fromordinal(period.first_day.toordinal() - 1)
+
+
+def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequence[Spending]:
+    """Return how limits stand: a user's, or the organisation's and everyone's on whole months."""
+    if asked.filters.keys() - {"user"} or period.kind == "range":
+        return ()
+    of = asked.filters.get("user")
+    if of is not None:
+        limits = limits_in(reader, of, period if period.kind == "month" else _month_of(period))
+        return spendings(reader, limits)
+    month = period if period.kind == "month" else _month_of(period)
+    users = reader.index.groups(("user_id",), Query(start=month.start, end=month.end))
+    found = {
+        (limit.scope, limit.span): limit
+        for user in users
+        for limit in limits_in(reader, str(user.key[0]), month)
+        if limit.is_month or limit.scope.owner is None
+    }
+    return spendings(reader, found.values())
+
+
+def _month_of(period: Period) -> Period:
+    return parse_month(f"{period.first_day:%Y-%m}", period.zone)
+
+
+def _foreseen(reader: Reader, asked: OverviewQuestion, period: Period) -> Forecast | None:
+    if asked.filters.keys() - {"user"} or period.kind != "month" or reader.now not in period:
+        return None
+    user = asked.filters.get("user")
+    return forecast(history_of(reader.index, user, period, reader.now), period, reader.now)
+
+
+def overview_report(facts: OverviewFacts) -> Report:
+    """Return a period at one look."""
+    empty = not facts.totals.calls
+    return Report(
+        title=title_of(facts.period),
+        subtitle=_subtitle(facts),
+        gauges=tuple(_gauges(facts)),
+        figures=() if empty else tuple(_figures(facts)),
+        tables=() if empty else tuple(_tables(facts)),
+        notes=tuple(_notes(facts)),
+        charts=() if empty else (_chart(facts),),
+        data=_data(facts),
+    )
+
+
+def title_of(period: Period) -> str:
+    """Return a period's name as a heading: ``2026``, ``November 2026``, ``Friday, 20 November 2026``."""
+    if period.kind == "day":
+        return f"{period.first_day:%A}, {named(period)}"
+    return f"{period.first_day:%Y}" if period.kind == "range" else named(period)
+
+
+def _subtitle(facts: OverviewFacts) -> str:
+    pace, said = facts.pace, []
+    if facts.period.kind == "month" and pace.days_left and pace.days_begun:
+        said.append(f"day {pace.days_begun} of {pace.days}")
+    if not facts.totals.calls:
+        said.append("no calls")
+    text = ", ".join([*said, f"by days of {facts.period.zone.key}"])
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def _gauges(facts: OverviewFacts) -> Iterator[Gauge]:
+    alone = "user" in facts.question.filters
+    used = sorted(facts.spendings, key=lambda one: -one.spent * 10**6 // max(one.limit.amount, 1))
+    for spending in used[:LIMITS]:
+        of = spending.limit.scope.owner
+        whose = "" if alone or of is None else f"{owner(of)}, "
+        yield gauge_of(spending, f"{whose}{label_of(spending)}{_state(spending)}")
+
+
+def _state(spending: Spending) -> str:
+    """Say what a limit's colour says."""
+    if spending.threshold is None:
+        return ""
+    return ": limit reached" if spending.level == "critical" else f": above {spending.threshold:g}%"
+
+
+def _figures(facts: OverviewFacts) -> Iterator[Figure]:
+    totals = facts.totals
+    yield Figure("cost", "Spent", cost_or_unpriced(totals), note=_compared(facts))
+    if facts.forecast is not None and (facts.forecast.seen or facts.forecast.spent):
+        yield projected_figure(facts.forecast)
+    yield from money_figures(totals)
+    yield Figure("jobs", "Jobs", totals.jobs, "count")
+    yield from count_figures(totals)
+
+
+def _compared(facts: OverviewFacts) -> str:
+    if facts.before is None:
+        return ""
+    earlier, spent = facts.before
+    change = (facts.totals.cost - spent) * 100 / spent
+    return f"{change:+.0f}% against {named(earlier)} ({format_usd(spent)})"
+
+
+def _chart(facts: OverviewFacts) -> Chart:
+    """Return the cost of each part by name, and what is expected of the days to come."""
+    names = [name for name, totals in facts.breakdown.sums.items() if totals.cost]
+    apart = names if len(names) <= APART + 1 else names[:APART]
+    rest = names[len(apart) :]
+    layers = [Layer(name, _costs(facts, [name])) for name in apart]
+    if rest:
+        layers.append(Layer(f"{len(rest)} more", _costs(facts, rest)))
+    labels = tuple(part.label for part in facts.parts)
+    if facts.forecast is not None:
+        expected = {each.date: float(each.cost) for each in facts.forecast.expected}
+        labels = tuple(Ref(f"{each.day} {each:%b}", "day", each.isoformat()) for each in facts.period.dates())
+        values = tuple(expected.get(each) for each in facts.period.dates())
+        layers = [each._replace(values=_padded(each.values, len(labels))) for each in layers]
+        layers += [Layer("expected", values, "expected")] if any(values) else []
+    unit = {"day": "hour", "month": "day"}.get(facts.period.kind, "month")
+    return Chart(f"Spend by {unit} and {facts.breakdown.label.lower()}", labels, tuple(layers))
+
+
+def _padded(values: Sequence[float | None], length: int) -> tuple[float | None, ...]:
+    return (*values, *[None] * (length - len(values)))
+
+
+def _costs(facts: OverviewFacts, names: Sequence[str]) -> tuple[float, ...]:
+    nothing = Totals()
+    return tuple(float(sum(part.sums.get(name, nothing).cost for name in names)) for part in facts.parts)
+
+
+def _tables(facts: OverviewFacts) -> Iterator[Table]:
+    yield breakdown_table(facts.breakdown, facts.totals)
+    yield jobs_table(facts.jobs, facts.totals)
+    yield _parts_table(facts)
+
+
+def jobs_table(jobs: Sequence[JobSums], whole: Totals) -> Table:
+    """Return the most expensive jobs."""
+    columns = (
+        Column("job", "Job"),
+        Column("user", "User", rank=2),
+        Column("calls", "Calls", "count", rank=1),
+        Column("cost", "Cost", "money"),
+        Column("share", "Share", "share"),
+    )
+    rows = tuple(
+        (
+            Ref(job.job.job_id, "job"),
+            users_cell(job),
+            job.totals.calls,
+            cost_or_unpriced(job.totals),
+            share(job.totals, whole),
+        )
+        for job in jobs
+    )
+    return Table("Most expensive jobs", columns, rows, key="jobs")
+
+
+def users_cell(job: JobSums) -> str:
+    """Return whose calls a job has, as one cell."""
+    first, *others = job.users
+    return f"{first} and {len(others)} more" if others else Ref(first, "user")
+
+
+def _parts_table(facts: OverviewFacts) -> Table:
+    columns = (
+        Column("period", {"day": "Hour", "month": "Day"}.get(facts.period.kind, "Month")),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens_input", "Input", "tokens", rank=2),
+        Column("tokens_output", "Output", "tokens", rank=2),
+        Column("cost", "Cost", "money"),
+    )
+    rows = []
+    for part in facts.parts:
+        sums = part.totals
+        if sums.calls or facts.period.kind != "day":
+            rows.append(
+                (
+                    part.label,
+                    sums.calls,
+                    sums.tokens_input,
+                    sums.tokens_output,
+                    sums.cost,
+                )
+            )
+    unit = {"day": "Hour by hour", "month": "Day by day"}.get(facts.period.kind, "Month by month")
+    return Table(unit, columns, tuple(rows), key="periods", folded=True)
+
+
+def _sum(parts: Iterable[Totals]) -> Totals:
+    return total(Group((), each) for each in parts)
+
+
+def _notes(facts: OverviewFacts) -> Iterator[Note]:
+    yield from doubts(facts.totals, facts.health, facts.unpriced)
+    if facts.question.by == "tags" and not facts.breakdown.is_empty:
+        yield Note(MANY_TAGS)
+    if not facts.totals.calls and not facts.question.filters and facts.pace.days_left:
+        yield Note(NEWCOMER)
+
+
+def _data(facts: OverviewFacts) -> dict[str, object]:
+    return {
+        "period": facts.question.period_name,
+        "start": facts.period.start.isoformat(),
+        "end": facts.period.end.isoformat(),
+        "timezone": facts.period.zone.key,
+        "filters": dict(facts.question.filters),
+        "total_cost": to_usd(facts.totals.cost),
+        "total_calls": facts.totals.calls,
+        "unique_jobs": facts.totals.jobs,
+        "totals": totals_data(facts.totals),
+        **breakdown_data([facts.breakdown]),
+        "periods": [{"period": _name(part), **totals_data(part.totals)} for part in facts.parts],
+        "jobs": [
+            {"job_id": job.job.job_id, "users": list(job.users), **totals_data(job.totals)}
+            for job in facts.jobs
+        ],
+        "limits": [limit_row(spending) for spending in facts.spendings],
+        "incomplete": len(facts.health.problems),
+    }
+
+
+def _name(part: Part) -> str:
+    return part.label.target if isinstance(part.label, Ref) else part.label

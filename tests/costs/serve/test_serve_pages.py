@@ -1,0 +1,227 @@
+"""What the pages show, where they lead, and what they are downloaded as."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import deque
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+
+from shared.costs.apps.serve.assets import assets
+from shared.costs.demo.writing import Sample
+from tests.costs.serve.serve_support import ACCESS, BASE, ORIGIN, Links
+
+TOKEN = {"Authorization": f"Bearer {ACCESS.token}"}
+MOST_PAGES = 80
+
+
+def test_the_first_page_is_the_present_month(browser: TestClient) -> None:
+    answer = browser.get(f"{BASE}/")
+    assert answer.url.path == f"{BASE}/months/2026-11"
+    assert "<h1>November 2026</h1>" in answer.text
+    assert "$43.61" in answer.text
+
+
+def test_every_link_of_every_kind_of_page_leads_to_a_page(browser: TestClient) -> None:
+    """Follow links from the first page on, a few of each kind, and load what they load."""
+    waiting, seen, kinds = deque([f"{BASE}/"]), set[str](), dict[str, int]()
+    while waiting and len(seen) < MOST_PAGES:
+        way = waiting.popleft()
+        kind = re.sub(r"=[^&]*|(?<=[a-z]/)[^/?]+", "", way.removeprefix(BASE))
+        if way in seen or kinds.get(kind, 0) >= 2:
+            continue
+        seen.add(way)
+        kinds[kind] = kinds.get(kind, 0) + 1
+        answer = browser.get(way)
+        assert answer.status_code == 200, way
+        if answer.headers["content-type"].startswith("text/html") and "attachment" not in str(answer.headers):
+            links = Links(answer.text)
+            assert {urlsplit(each).netloc for each in (*links.ways, *links.loaded)} == {""}, way
+            waiting += [urljoin(way, each) for each in links.ways if not each.startswith("#")]
+    assert {"months", "days", "years", "jobs", "calls", "budgets", "prices", "health"} <= {
+        way.split("/")[2].split("?")[0].split(".")[0] for way in seen if way.count("/") > 1
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/months/2026-11",
+        "/years/2026",
+        "/days/2026-11-14",
+        "/jobs",
+        "/calls",
+        "/budgets",
+        "/prices",
+        "/health",
+    ],
+)
+def test_any_view_is_had_as_a_file(path: str, anybody: TestClient) -> None:
+    for kind, begins in (("json", "{"), ("csv", ""), ("html", "<!DOCTYPE html>")):
+        answer = anybody.get(f"{path}.{kind}", headers=TOKEN)
+        assert answer.status_code == 200
+        assert answer.text.startswith(begins)
+        assert f'filename="costs{path.replace("/", "-")}.{kind}"' in answer.headers["content-disposition"]
+    assert json.loads(anybody.get(f"{path}.json", headers=TOKEN).text)
+
+
+def test_a_filter_is_a_chip_and_holds_for_the_file_too(anybody: TestClient) -> None:
+    page = anybody.get("/months/2026-11?user=rpatel&by=stage", headers=TOKEN).text
+    assert "<span>user</span> rpatel" in page
+    assert 'href="/months/2026-11?by=stage"' in page  # without the filter
+    assert 'href="/days/2026-11-14?user=rpatel&amp;by=stage"' in page
+    assert 'href="/months/2026-11.csv?user=rpatel&amp;by=stage"' in page
+    whole = anybody.get("/months/2026-11.json", headers=TOKEN).json()
+    mine = anybody.get("/months/2026-11.json?user=rpatel", headers=TOKEN).json()
+    others = [
+        anybody.get(f"/months/2026-11.json?user={user}", headers=TOKEN).json()["total_cost"]
+        for user in ("ana", "kim")
+    ]
+    assert mine["filters"] == {"user": "rpatel"}
+    assert round(mine["total_cost"] + sum(others), 9) == whole["total_cost"]
+
+
+FILTERS = ("user", "model", "service", "stage", "category", "workflow", "project", "tag", "tier", "job")
+
+
+@pytest.mark.parametrize("by", FILTERS)
+def test_every_dimension_divides_and_filters(by: str, anybody: TestClient) -> None:
+    """What a name of a breakdown costs is what the month costs with that name as a filter."""
+    found = anybody.get(f"/months/2026-11.json?by={by}", headers=TOKEN).json()[f"by_{by}"]
+    names = [name for name in found if name != "unassigned"][:2]
+    assert names
+    for name in names:
+        only = anybody.get("/months/2026-11.json", params={by: name}, headers=TOKEN).json()
+        assert only["totals"] == found[name]
+        calls = anybody.get("/calls.json", params={by: name, "month": "2026-11"}, headers=TOKEN).json()
+        assert calls["totals"] == found[name]
+
+
+def test_a_period_is_the_sum_of_its_parts(anybody: TestClient) -> None:
+    year, month = (
+        anybody.get(f"{path}.json", headers=TOKEN).json() for path in ("/years/2026", "/months/2026-11")
+    )
+    assert year["total_cost"] == pytest.approx(sum(part["cost_usd"] for part in year["periods"]))
+    assert {part["period"]: part["cost_usd"] for part in year["periods"]}["2026-11"] == month["total_cost"]
+    day = anybody.get("/days/2026-11-14.json", headers=TOKEN).json()
+    assert {part["period"]: part["cost_usd"] for part in month["periods"]}["2026-11-14"] == day["total_cost"]
+    assert day["total_cost"] == pytest.approx(sum(part["cost_usd"] for part in day["periods"]))
+
+
+def test_jobs_are_found_sorted_and_turned_over(anybody: TestClient, sample: Sample) -> None:
+    def listed(query: str) -> list[str]:
+        answer = anybody.get(f"/jobs.json?{query}", headers=TOKEN).json()
+        return [job["job_id"] for job in answer["jobs"]]
+
+    every = {name for _, name in sample.jobs}
+    pages = [listed(f"month=all&sort=name&page={page}") for page in range(1, len(every) // 100 + 2)]
+    assert [name for page in pages for name in page] == sorted(every)
+    assert all(len(page) == 100 for page in pages[:-1])
+    assert listed(f"month=all&page={len(pages) + 1}") == []
+    some = sample.jobs[17][1]
+    assert listed(f"q={some.upper()}") == [some]
+    costs = [job["cost_usd"] for job in anybody.get("/jobs.json?sort=cost", headers=TOKEN).json()["jobs"]]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_a_job_is_the_sum_of_its_calls_and_a_call_shows_its_parts(anybody: TestClient) -> None:
+    [job] = anybody.get("/jobs.json?sort=cost&page=1", headers=TOKEN).json()["jobs"][:1]
+    receipt = anybody.get(f"/jobs/{job['job_id']}.json", headers=TOKEN).json()
+    calls = anybody.get(f"/calls.json?job={job['job_id']}", headers=TOKEN).json()["calls"]
+    assert receipt["total_cost"] == pytest.approx(sum(call["cost_usd"] or 0 for call in calls))
+    call = anybody.get(f"/calls/{calls[0]['id']}.json", headers=TOKEN).json()
+    assert call["cost_usd"] == pytest.approx(sum(call["cost_parts"].values()))
+    page = anybody.get(f"/calls/{calls[0]['id']}", headers=TOKEN).text
+    assert f'href="/jobs/{job["job_id"]}"' in page
+    assert "Priced by" in page
+
+
+WRONG = {
+    "/months/2026-13": 400,
+    "/months/2026-1": 400,
+    "/months/0000-01": 400,
+    "/months/9999-12": 400,
+    "/days/2026-02-30": 400,
+    "/days/2026-11-2": 400,
+    "/years/99999": 400,
+    "/years/9999": 400,
+    "/months/2026-11?by=colour": 400,
+    "/months/2026-11?modle=x": 400,
+    "/months/2026-11?user=a&user=b": 400,
+    "/months/2026-11?user=%00": 400,
+    "/months/2026-11?user=%1b[31m": 400,
+    f"/months/2026-11?user={'x' * 501}": 400,
+    "/jobs?page=0": 400,
+    "/jobs?page=-1": 400,
+    "/jobs?page=1.5": 400,
+    "/jobs?page=٣": 400,
+    "/jobs?page=99999999": 400,
+    "/jobs?sort=random": 400,
+    "/jobs?month=yesterday": 400,
+    "/jobs/no-such-job": 404,
+    "/jobs/%2e%2e": 404,
+    "/jobs/..%2f..%2fetc": 404,
+    "/calls/no-such-call": 404,
+    "/calls/%00": 404,
+    "/prices/acme/unheard-of-9": 404,
+    "/budgets?month=2026-13": 400,
+    "/nowhere": 404,
+    "/assets/../serve.json": 404,
+    "/months/2026-11.exe": 400,
+    "//months/2026-11": 404,
+}
+
+
+@pytest.mark.parametrize(("path", "status"), WRONG.items(), ids=[path[:40] for path in WRONG])
+def test_wrong_addresses_get_a_clear_answer(path: str, status: int, browser: TestClient) -> None:
+    answer = browser.get(f"{ORIGIN}{BASE}{path}")
+    assert answer.status_code == status
+    assert "<h1>" in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_the_ledger_of_a_job_is_one_that_is_known(anybody: TestClient, sample: Sample) -> None:
+    """An address cannot make the server read any other file."""
+    ledger, name = sample.jobs[0]
+    here = {"ledger": str(ledger.parent)}
+    assert anybody.get(f"/jobs/{name}", params=here, headers=TOKEN).status_code == 200
+    for folder in (str(ledger.parent.parent), "/etc", str(sample.jobs[1][0].parent), "."):
+        assert anybody.get(f"/jobs/{name}", params={"ledger": folder}, headers=TOKEN).status_code == 404
+
+
+def test_a_page_that_did_not_change_is_not_sent_again(anybody: TestClient) -> None:
+    first = anybody.get("/months/2026-10", headers=TOKEN)
+    again = anybody.get("/months/2026-10", headers={**TOKEN, "If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_assets_have_names_of_their_content_and_sizes_that_suit_a_phone(anybody: TestClient) -> None:
+    for name, most in (
+        ("style.css", 12_000),
+        ("print.css", 4_000),
+        ("script.js", 8_000),
+        ("icon.svg", 1_000),
+    ):
+        asset = assets()[name]
+        assert len(asset.content) <= most
+        answer = anybody.get(asset.path)
+        assert answer.content == asset.content
+        assert answer.headers["cache-control"].endswith("immutable")
+    assert len(anybody.get("/months/2026-11", headers=TOKEN).content) <= 60_000
+
+
+def test_names_in_data_cannot_become_markup(tmp_path: object, anybody: TestClient) -> None:
+    page = anybody.get("/months/2026-11", params={"user": "<script>alert(1)</script>"}, headers=TOKEN).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_a_csv_is_a_table(anybody: TestClient) -> None:
+    rows = list(csv.reader(io.StringIO(anybody.get("/jobs.csv?month=2026-11", headers=TOKEN).text)))
+    assert len({len(row) for row in rows if row}) >= 1
+    assert any("job-202611" in cell for row in rows for cell in row)
