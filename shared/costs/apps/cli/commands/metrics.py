@@ -1,0 +1,30 @@
+"""``cost-dashboard metrics``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ....exchange.openmetrics import openmetrics
+from ..app import App, dashboard_command
+
+DASHBOARD = Path(__file__).parents[3] / "data" / "integrations" / "grafana-dashboard.json"
+
+
+@dashboard_command(
+    "Record and share",
+    "metrics",
+    "metrics --output /var/lib/node_exporter/textfile/costs.prom",
+    "metrics --grafana --output costs-dashboard.json",
+    without=("as_json", "format_name"),
+)
+@click.option("--grafana", is_flag=True, help="A dashboard for Grafana over these metrics, to import there.")
+def command(app: App, grafana: bool) -> None:
+    """What was spent and how limits stand, as OpenMetrics text, for Prometheus.
+
+    Written to a file from cron, it is read by the node exporter's textfile collector; `serve` answers the
+    same at /metrics. Gauges by user, stage, provider and model for today and this month, and one for each
+    limit; no job ids. A file is whole or not there.
+    """
+    app.pour([DASHBOARD.read_text(encoding="utf-8") if grafana else openmetrics(app.reader)])
