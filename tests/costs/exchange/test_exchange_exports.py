@@ -118,10 +118,21 @@ def read_parquet(target: Path) -> int:
     return from_usd(found[0] or 0)
 
 
+def read_journal(target: Path) -> int:
+    """Sum what goes to expenses; the programs themselves are asked in test_exchange_journals.py."""
+    lines = target.read_text(encoding="utf-8").splitlines()
+    posted = [
+        line for line in lines if line.startswith("  ") and line.strip().lower().startswith("expenses:")
+    ]
+    return decimal_sum([line.split()[-2] for line in posted])
+
+
 READ_BACK = {
+    "beancount": read_journal,
     "csv": read_csv,
     "focus-1.2": read_focus,
     "focus-1.4": read_focus,
+    "hledger": read_journal,
     "json": read_json,
     "jsonl": read_jsonl,
     "parquet": read_parquet,
