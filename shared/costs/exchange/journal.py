@@ -1,9 +1,9 @@
 """Entries as transactions of plain-text accounting: what both journals share.
 
-An entry is one transaction of the UTC day that it counts in: what it cost goes to an expense account of its
-service, model and stage, and is owed to the service. An adjustment or a reversal is a transaction of its own,
-with its sign. A call without a price is a comment, since it did not cost 0. Amounts have nine decimals, always,
-so that both programs keep and balance every nano-dollar.
+An entry is one transaction of the UTC day that it counts in: what it cost goes to an expense account of
+its service, model and stage, and is owed to the service. An adjustment or a reversal is a transaction of
+its own, with its sign. A call without a price is a comment, since it did not cost 0. Amounts have nine
+decimals, so that both programs keep and balance every nano-dollar.
 """
 
 from __future__ import annotations
