@@ -89,17 +89,7 @@ class Sample:
         """The tables of an SQLite database and their columns, in lower case."""
         if not self.head.startswith(b"SQLite format 3\0"):
             return {}
-        with opened_database(self.path) as database:
-            names = [
-                row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            ]
-            return {
-                name.lower(): frozenset(
-                    row[0].lower()
-                    for row in database.execute("SELECT name FROM pragma_table_info(?)", (name,))
-                )
-                for name in names
-            }
+        return tables_of(self.path)
 
 
 _LISTS: Final = ("data", "rows", "results", "observations", "requests")
@@ -110,6 +100,22 @@ def opened_database(path: Path) -> closing[sqlite3.Connection]:
     """Open another tool's SQLite database without changing anything in it."""
     require_regular(path)
     return closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+
+
+def tables_of(path: Path) -> Mapping[str, frozenset[str]]:
+    """Return the tables of an SQLite database and their columns, in lower case.
+
+    Raises:
+        sqlite3.Error: it is none, or damaged.
+
+    """
+    columns = "SELECT name FROM pragma_table_info(?)"
+    with opened_database(path) as database:
+        names = [row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {
+            name.lower(): frozenset(row[0].lower() for row in database.execute(columns, (name,)))
+            for name in names
+        }
 
 
 @dataclass(frozen=True, slots=True)

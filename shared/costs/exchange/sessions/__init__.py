@@ -18,7 +18,7 @@ from ..imports import CannotRead
 from .calls import Program
 from .files import Sample
 
-MODULES: Final = ("claude_code",)
+MODULES: Final = ("codex", "gemini_cli", "qwen_code", "opencode", "copilot_cli", "claude_code")
 """The programs, in the order in which a file is offered to them."""
 
 

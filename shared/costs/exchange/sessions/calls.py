@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ...capture.captured import usage_of
 from ...ledger.redact import clean_text
 from ...model import Usage
 from ...money import Nanos
@@ -101,6 +102,7 @@ class Program:
             import came to; it leaves both where the next one goes on.
         check: compares what the program itself summed up with what was found; ``states`` are those of all
             files of one session.
+        beside: suffixes of files in which a part of a log may stand, such as ``-wal`` of a database.
 
     """
 
@@ -113,6 +115,7 @@ class Program:
     recognises: Callable[[Sample], bool]
     read: Callable[[LogFile, Remarks], Iterator[ModelCall]]
     check: Callable[[Mapping[Path, Mapping[str, object]]], list[CrossCheck]] = _no_checks
+    beside: tuple[str, ...] = ()
 
 
 def note_version(program_versions: tuple[str, ...], version: str | None, remarks: Remarks) -> None:
@@ -125,6 +128,25 @@ def note_version(program_versions: tuple[str, ...], version: str | None, remarks
     """
     if version and version.partition(".")[0] not in program_versions:
         remarks.versions[clean_text(version)[:40]] += 1
+
+
+def counted(**counts: int | None) -> tuple[Usage, str | None]:
+    """Return counts as a usage, and what is wrong with them where a part exceeds its whole.
+
+    Raises:
+        ValueError: a count is negative or too large.
+
+    """
+    return usage_of({name: count for name, count in counts.items() if count})
+
+
+def last_part(folder: str | None) -> str | None:
+    r"""Return a folder's own name, by which a project is told; not where it lies.
+
+    >>> last_part("/home/ana/secret/app"), last_part("C:\\work\\app"), last_part("/")
+    ('app', 'app', None)
+    """
+    return (folder or "").replace("\\", "/").rstrip("/").rpartition("/")[2][:60] or None
 
 
 def instant(text: str | None) -> datetime:

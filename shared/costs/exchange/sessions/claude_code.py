@@ -12,6 +12,7 @@
 * ``cost-state`` is the program's own sum of a session, its forks' beginnings and its sub-agents included, and
   calls that stand on no line (titles, summaries): it is shown beside what was found, and never added.
 * Input tokens are without the cache; thinking is in the output.
+* An interrupted answer has its input, and one token of its output.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from ...capture.adapters.anthropic import ADAPTER
 from ...capture.fields import Fields
 from ...model import Usage
 from ...pricing.names import infer_service
-from .calls import CrossCheck, ModelCall, Program, Remarks, Sums, instant, note_version
+from .calls import CrossCheck, ModelCall, Program, Remarks, Sums, instant, last_part, note_version
 from .files import LogFile, Sample
 
 VERSIONS: Final = ("0", "1", "2")
 OPEN_MESSAGES: Final = 64
 """So many messages wait for a larger account of themselves before they are given on."""
+
+CUT: Final = "the answer has no end on record: its output is what was counted until then"
+"""Of an answer that was interrupted the log has the input, and of the output one token."""
 
 LAST_MESSAGES: Final = 8
 """So many messages are remembered from one import to the next: further lines of them may follow."""
@@ -205,9 +209,10 @@ def _plain(line: _Line, message: _Message, usage: _Usage) -> ModelCall:
         request_id=message.id or None,
         tier="fast" if usage.speed == "fast" and tier is None else tier,
         region=geo if geo and geo not in ("global", "not_available") else None,
-        project=_project(line.cwd),
+        project=last_part(line.cwd),
         version=line.version,
         agent=(line.attribution_agent or "subagent") if line.is_sidechain else None,
+        incomplete=None if message.stop_reason else CUT,
     )
 
 
@@ -248,10 +253,6 @@ def _service(message: _Message) -> str:
     if kind in ("bdrk", "vrtx"):
         return {"bdrk": "bedrock", "vrtx": "vertex"}[kind]
     return infer_service(message.model) or "anthropic"
-
-
-def _project(folder: str) -> str | None:
-    return folder.replace("\\", "/").rstrip("/").rpartition("/")[2][:60] or None
 
 
 def _note_kind(kind: str, remarks: Remarks) -> None:

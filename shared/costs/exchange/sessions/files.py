@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from ...small_file import opened
-from ..imports import CannotRead
+from ..imports import CannotRead, tables_of
 
 CHUNK: Final = 1 << 20
 HEAD_BYTES: Final = 65_536
@@ -75,9 +76,14 @@ class Sample:
         return [found for line in lines[:50] if (found := _object(line))]
 
     @cached_property
-    def is_database(self) -> bool:
-        """Whether this is an SQLite database."""
-        return self.head.startswith(b"SQLite format 3\0")
+    def tables(self) -> Mapping[str, frozenset[str]]:
+        """The tables of an SQLite database and their columns; nothing where the file is none."""
+        if not self.head.startswith(b"SQLite format 3\0"):
+            return {}
+        try:
+            return tables_of(self.path)
+        except sqlite3.Error as fault:
+            raise CannotRead(f"{self.path}: a damaged database: {fault}") from None
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -147,6 +153,20 @@ class LogFile:
             yield last + b"\n"
             self.lines -= 1  # it has no end of its own, and is read again if it gets one
 
+    def text(self) -> bytes:
+        """Return the whole file.
+
+        Raises:
+            ValueError: it is too large.
+
+        """
+        if self.size > MAX_DOCUMENT:
+            raise ValueError(f"is larger than {MAX_DOCUMENT >> 20} MiB")
+        self.file.seek(0)
+        content = self.file.readall() or b""
+        self.offset = min(self.size, len(content))
+        return content
+
     def document(self) -> Any:  # whatever JSON holds
         """Return the whole file as JSON.
 
@@ -154,17 +174,12 @@ class LogFile:
             ValueError: it is none, or too large.
 
         """
-        if self.size > MAX_DOCUMENT:
-            raise ValueError(f"is larger than {MAX_DOCUMENT >> 20} MiB")
-        self.file.seek(0)
-        content = self.file.readall() or b""
+        content = self.text()
+        self.lines += content.count(b"\n") + 1
         try:
-            found = json.loads(content)
+            return json.loads(content)
         except RecursionError:
             raise ValueError("is nested too deeply") from None
-        self.offset = self.size
-        self.lines += content.count(b"\n") + 1
-        return found
 
     def marks(self) -> tuple[int, int]:
         """Return the CRC-32 of the first bytes and of the last ones that were read."""

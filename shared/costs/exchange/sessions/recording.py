@@ -216,7 +216,9 @@ class Recorder:
             project=clean_text(call.project) if call.project else None,
             service_tier=call.tier,
             region=call.region,
-            estimated=call.is_estimate or bool(charge and charge.priced_by.source == "stated"),
+            estimated=bool(
+                call.is_estimate or call.incomplete or (charge and charge.priced_by.source == "stated")
+            ),
             host=host_name()[:64],
             metadata=metadata,
         )

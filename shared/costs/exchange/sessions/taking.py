@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -100,12 +101,13 @@ class SessionImport:
         name = os.path.realpath(path)
         before = self.positions.of(name)
         try:
-            if before is not None and _is_as_read(before, name):
+            facts = _facts(name, program.beside)
+            if before is not None and facts == _facts_of(before):
                 return
             with opened_log(path) as (file, found):
                 log = LogFile(path, file, found.st_size)
                 log.is_quiet = not self.is_watching or time.time() - found.st_mtime > QUIET_S
-                if before is not None and _goes_on(before, log, found):
+                if before is not None and _goes_on(program, before, log, found):
                     log.offset, log.state = before.offset, before.remembered
                 elif before is not None:
                     taken.again += 1
@@ -116,9 +118,8 @@ class SessionImport:
             return
         session = str(log.state.get("session") or "")
         self._sessions[program.name, session] = None
-        file_facts = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         state = json.dumps(log.state, separators=(",", ":"))
-        self._done.append(Position(name, program.name, session, *file_facts, log.offset, head, tail, state))
+        self._done.append(Position(name, program.name, session, *facts, log.offset, head, tail, state))
 
     def _read(self, program: Program, log: LogFile, taken: Taken) -> None:
         recorder = self._recorders[program.name]
@@ -171,24 +172,34 @@ class SessionImport:
             taken.checks += taken.program.check(states)
 
 
-def _is_as_read(before: Position, path: str) -> bool:
-    """Tell whether a log is as it was when it was read to its end."""
+def _facts(path: str, beside: Iterable[str]) -> tuple[int, int, int, int]:
+    """Return device, inode, size and time of change of a log; the size and time with what stands beside it.
+
+    Raises:
+        CannotRead: it is not there.
+
+    """
     try:
         found = os.stat(path)
-    except OSError:
+    except OSError as fault:
+        raise CannotRead(f"{path}: cannot be read: {fault.strerror or fault}") from fault
+    size, mtime = found.st_size, found.st_mtime_ns
+    for suffix in beside:
+        with suppress(OSError):
+            more = os.stat(path + suffix)
+            size, mtime = size + more.st_size, max(mtime, more.st_mtime_ns)
+    return found.st_dev, found.st_ino, size, mtime
+
+
+def _facts_of(before: Position) -> tuple[int, int, int, int]:
+    return before.device, before.inode, before.size, before.mtime
+
+
+def _goes_on(program: Program, before: Position, log: LogFile, found: os.stat_result) -> bool:
+    """Tell whether a log is the one that was read, and only grew; a database is, until it is replaced."""
+    if (found.st_dev, found.st_ino) != (before.device, before.inode):
         return False
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) == (
-        before.device,
-        before.inode,
-        before.size,
-        before.mtime,
-    )
-
-
-def _goes_on(before: Position, log: LogFile, found: os.stat_result) -> bool:
-    """Tell whether a log is the one that was read, and has only grown."""
-    return (
-        (found.st_dev, found.st_ino) == (before.device, before.inode)
-        and found.st_size >= before.offset
-        and marks_of(log.file, before.offset) == (before.head, before.tail)
-    )
+    if program.beside:
+        return True
+    marks = (before.head, before.tail)
+    return found.st_size >= before.offset and marks_of(log.file, before.offset) == marks

@@ -1,0 +1,206 @@
+"""GitHub Copilot CLI: a record for each answer, and its own sums when a session ends.
+
+``~/.copilot/session-state/SESSION/events.jsonl``. Seen on 2026-11-29 with 1.0.102 (``npm install
+@github/copilot``), run against a server of known usage:
+
+* ``session.usage_record`` has one answer and its id. Where a session has such events, only they count.
+* Older sessions have ``session.shutdown`` alone, whose ``modelMetrics`` are those of the *whole* session,
+  resumed runs included: the second one contains the first. The difference is what a run added; it is
+  recorded as a sum. A session that was killed has none, which is said.
+* Input includes the cache. What is sent to a provider of the user's own (``isByok``) is priced as that; what
+  GitHub serves is billed by a plan, and stays unpriced.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ...pricing.names import infer_service
+from .calls import CrossCheck, ModelCall, Program, Remarks, counted, instant, last_part, note_version
+from .files import LogFile, Sample
+
+VERSIONS: Final = ("0", "1")
+_FIELDS: Final = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_tokens",
+    "cache_write": "cache_write_tokens",
+}
+
+
+class _Usage(msgspec.Struct, rename="camel"):
+    model: str = ""
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cache_read_tokens: int | None = 0
+    cache_write_tokens: int | None = 0
+    reasoning_tokens: int | None = 0
+    is_byok: bool | None = False
+    api_call_id: str | None = None
+    agent_name: str | None = None
+
+
+class _Requests(msgspec.Struct):
+    count: int | None = 0
+
+
+class _Metrics(msgspec.Struct):
+    requests: _Requests | None = None
+    usage: _Usage | None = None
+
+
+class _Context(msgspec.Struct):
+    cwd: str | None = None
+
+
+class _Data(msgspec.Struct, rename="camel"):
+    session_id: str | None = None
+    copilot_version: str | None = None
+    context: _Context | None = None
+    usage: Any = None
+    model_metrics: dict[str, _Metrics] | None = None
+
+
+class _Line(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    timestamp: str = ""
+    data: _Data = msgspec.field(default_factory=_Data)
+
+
+_line: Final = msgspec.json.Decoder(_Line).decode
+
+
+def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+    state = file.state
+    state.setdefault("session", file.path.parent.name)
+    for raw in file.lines_with(b'"session.start"', b'"session.usage_record"', b'"session.shutdown"'):
+        try:
+            line = _line(raw)
+            calls = _calls(line, state)
+        except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError) as fault:
+            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            continue
+        for call in calls:
+            note_version(VERSIONS, state.get("version"), remarks)
+            yield call
+    if not state.get("has_records") and not state.get("sums"):
+        remarks.empty["sessions have no usage: they were not ended, or nothing was asked"] += 1
+
+
+def _calls(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
+    if line.type == "session.start":
+        state["session"] = line.data.session_id or state["session"]
+        state["version"] = line.data.copilot_version
+        state["project"] = last_part(line.data.context.cwd if line.data.context else None)
+        return []
+    if line.type == "session.usage_record":
+        usage = msgspec.convert(line.data.usage, _Usage)
+        state["has_records"] = True
+        found = state.setdefault("found", {})
+        counts = Counter(found.get(usage.model, {}))
+        counts.update({name: getattr(usage, _FIELDS[name]) or 0 for name in _FIELDS})
+        found[usage.model] = counts
+        return [_call(line, usage, usage.api_call_id or line.id, state)]
+    return _of_shutdown(line, state) if line.type == "session.shutdown" else []
+
+
+def _of_shutdown(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
+    """Return what a run added to the sums of its session; nothing where each answer has a record."""
+    before: dict[str, dict[str, int]] = state.get("sums", {})
+    sums = {
+        model: {
+            **{name: getattr(metrics.usage, _FIELDS[name]) or 0 for name in _FIELDS},
+            "reasoning": metrics.usage.reasoning_tokens or 0,
+            "requests": (metrics.requests.count or 0) if metrics.requests else 0,
+        }
+        for model, metrics in (line.data.model_metrics or {}).items()
+        if metrics.usage
+    }
+    state["sums"] = sums
+    if state.get("has_records"):
+        return []
+    return [_added(line, model, counts, before.get(model, {}), state) for model, counts in sums.items()]
+
+
+def _added(
+    line: _Line, model: str, counts: Mapping[str, int], before: Mapping[str, int], state: Mapping[str, Any]
+) -> ModelCall:
+    goes_on = all(counts[name] >= before.get(name, 0) for name in counts)
+    more = {name: count - before.get(name, 0) * goes_on for name, count in counts.items()}
+    usage = _Usage(
+        model, more["input"], more["output"], more["cache_read"], more["cache_write"], more["reasoning"]
+    )
+    return _call(line, usage, f"{line.id}/{model}", state, requests=max(more["requests"], 1))
+
+
+def _call(line: _Line, usage: _Usage, key: str, state: Mapping[str, Any], requests: int = 0) -> ModelCall:
+    counts, fault = counted(
+        tokens_input=usage.input_tokens,
+        tokens_output=usage.output_tokens,
+        tokens_cached=usage.cache_read_tokens,
+        tokens_cache_write=usage.cache_write_tokens,
+        tokens_reasoning=usage.reasoning_tokens,
+        requests=requests,
+    )
+    session = str(state["session"])
+    return ModelCall(
+        key=key if len(key) >= 16 else f"{session}/{line.id}",
+        at=instant(line.timestamp),
+        service=(infer_service(usage.model) or "openai") if usage.is_byok else "github-copilot",
+        model=usage.model or "unknown",
+        usage=counts,
+        session=session,
+        request_id=usage.api_call_id,
+        project=state.get("project"),
+        version=state.get("version"),
+        agent=usage.agent_name,
+        incomplete=fault,
+    )
+
+
+def _check(states: Mapping[Path, Mapping[str, Any]]) -> list[CrossCheck]:
+    """Compare the sums at a session's last end with its records."""
+    return [
+        CrossCheck(
+            state["session"],
+            {
+                model: Counter({name: counts[name] for name in _FIELDS})
+                for model, counts in state["sums"].items()
+            },
+            {model: Counter(counts) for model, counts in state["found"].items()},
+        )
+        for state in states.values()
+        if state.get("has_records") and state.get("sums")
+    ]
+
+
+def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
+    return [Path(environ.get("COPILOT_HOME") or home / ".copilot").expanduser() / "session-state"]
+
+
+def _is_log(path: Path) -> bool:
+    return path.name == "events.jsonl"
+
+
+def _recognises(sample: Sample) -> bool:
+    first = sample.first
+    return first.get("type") == "session.start" and "copilotVersion" in str(first.get("data"))
+
+
+PROGRAM: Final = Program(
+    name="copilot-cli",
+    title="Copilot CLI",
+    summary="GitHub Copilot CLI's sessions, ~/.copilot/session-state.",
+    versions=VERSIONS,
+    places=_places,
+    is_log=_is_log,
+    recognises=_recognises,
+    read=_read,
+    check=_check,
+)

@@ -1,0 +1,244 @@
+"""Qwen Code: a file of every billed request, and before there was one, the events in its sessions.
+
+``~/.qwen/usage/token-usage-YYYY-MM.jsonl`` and ``~/.qwen/projects/PROJECT/chats/SESSION.jsonl``. Seen on
+2026-11-29 with 0.24.4 (``npm install @qwen-code/qwen-code``), run against servers of known usage:
+
+* The usage file has a line for each billed request, also for those that stand on no answer of the session
+  (the extractor of memories). Where it has a session, it alone counts from its first line of that one on.
+* In a session, ``ui_telemetry`` events of ``qwen-code.api_response`` are all requests; older logs have the
+  usage on the answers (``usageMetadata``) alone.
+* Thoughts are *in* the output over an endpoint of OpenAI's format, and *beside* it over Gemini's: the total
+  says which. Input includes the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ...pricing.names import infer_service
+from .calls import ModelCall, Program, Remarks, counted, instant, last_part, note_version
+from .files import LogFile, Sample, opened_log
+
+VERSIONS: Final = ("0",)
+
+
+class _Event(msgspec.Struct):
+    name: str = msgspec.field(default="", name="event.name")
+    response_id: str | None = None
+    model: str = ""
+    input_token_count: int | None = 0
+    output_token_count: int | None = 0
+    cached_content_token_count: int | None = 0
+    thoughts_token_count: int | None = 0
+    total_token_count: int | None = 0
+    auth_type: str | None = None
+    subagent_name: str | None = None
+
+
+class _Telemetry(msgspec.Struct):
+    event: _Event | None = msgspec.field(default=None, name="uiEvent")
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    prompt_token_count: int | None = 0
+    candidates_token_count: int | None = 0
+    thoughts_token_count: int | None = 0
+    cached_content_token_count: int | None = 0
+    total_token_count: int | None = 0
+
+
+class _ChatLine(msgspec.Struct, rename="camel"):
+    type: str = ""
+    uuid: str = ""
+    session_id: str = ""
+    timestamp: str = ""
+    cwd: str = ""
+    version: str | None = None
+    model: str = ""
+    system_payload: _Telemetry | None = None
+    usage_metadata: _Metadata | None = None
+
+
+class _UsageLine(msgspec.Struct, rename="camel"):
+    schema_version: int = 0
+    id: str = ""
+    timestamp: str = ""
+    session_id: str = ""
+    model: str = ""
+    auth_type: str | None = None
+    source: str | None = None
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cached_tokens: int | None = 0
+    thoughts_tokens: int | None = 0
+    total_tokens: int | None = 0
+
+
+_chat_line: Final = msgspec.json.Decoder(_ChatLine).decode
+_usage_line: Final = msgspec.json.Decoder(_UsageLine).decode
+SCHEMA: Final = 1
+
+
+def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+    if _is_usage_file(file.path):
+        yield from _of_usage_file(file, remarks)
+    else:
+        yield from _of_session(file, remarks)
+
+
+def _of_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+    for raw in file.lines_with(b'"inputTokens"'):
+        try:
+            line = _usage_line(raw)
+            if line.schema_version != SCHEMA:
+                remarks.versions[f"usage schema {line.schema_version}"] += 1
+            counts = (
+                line.input_tokens,
+                line.output_tokens,
+                line.cached_tokens,
+                line.thoughts_tokens,
+                line.total_tokens,
+            )
+            call = _call(f"usage/{line.id}", line.timestamp, line.model, counts, line.auth_type)
+            agent = line.source if line.source not in (None, "main") else None
+            yield call._replace(session=line.session_id, agent=agent)
+        except (msgspec.DecodeError, ValueError, TypeError) as fault:
+            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+
+
+def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+    covered = _covered_since(file.path)
+    for raw in file.lines_with(b"qwen-code.api_response", b'"usageMetadata"'):
+        try:
+            line = _chat_line(raw)
+            file.state["session"] = line.session_id
+            since = covered.get(line.session_id)
+            if since is not None and line.timestamp >= since:
+                continue
+            call = _of_line(line, file.state)
+        except (msgspec.DecodeError, ValueError, TypeError) as fault:
+            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            continue
+        if call is not None:
+            note_version(VERSIONS, line.version, remarks)
+            yield call._replace(session=line.session_id, version=line.version, project=last_part(line.cwd))
+
+
+def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
+    event = line.system_payload.event if line.system_payload else None
+    metadata = line.usage_metadata
+    if event is not None and event.name == "qwen-code.api_response":
+        state["has_events"] = True
+        counts = (
+            event.input_token_count,
+            event.output_token_count,
+            event.cached_content_token_count,
+            event.thoughts_token_count,
+            event.total_token_count,
+        )
+        call = _call(line.uuid, line.timestamp, event.model, counts, event.auth_type)
+        return call._replace(request_id=event.response_id, agent=event.subagent_name)
+    if metadata is None or line.type != "assistant" or state.get("has_events"):
+        return None
+    counts = (
+        metadata.prompt_token_count,
+        metadata.candidates_token_count,
+        metadata.cached_content_token_count,
+        metadata.thoughts_token_count,
+        metadata.total_token_count,
+    )
+    return _call(line.uuid, line.timestamp, line.model, counts, None)
+
+
+Counts = tuple[int | None, int | None, int | None, int | None, int | None]
+"""Input, output, cached, thoughts and total."""
+
+
+def _call(key: str, at: str, model: str, counts: Counts, auth: str | None) -> ModelCall:
+    told, answered, cached, thoughts, total = (count or 0 for count in counts)
+    beside = total == told + answered + thoughts if total else auth in ("gemini", "vertex-ai")
+    usage, fault = counted(
+        tokens_input=told,
+        tokens_output=answered + (thoughts if beside else 0),
+        tokens_cached=cached,
+        tokens_reasoning=thoughts,
+    )
+    return ModelCall(
+        key=key,
+        at=instant(at),
+        service=_service(auth, model),
+        model=model or "unknown",
+        usage=usage,
+        session="",
+        incomplete=fault,
+    )
+
+
+_SERVICES: Final = {"gemini": "google", "vertex-ai": "vertex", "anthropic": "anthropic"}
+
+
+def _service(auth: str | None, model: str) -> str:
+    return _SERVICES.get(auth or "") or infer_service(model) or "alibaba"
+
+
+def _is_usage_file(path: Path) -> bool:
+    return path.name.startswith("token-usage-") and path.suffix == ".jsonl"
+
+
+def _covered_since(session: Path) -> dict[str, str]:
+    """Return since when the usage files beside a session have each session that they have."""
+    root = next((each for each in session.parents if (each / "usage").is_dir()), None)
+    since: dict[str, str] = {}
+    for path in sorted((root / "usage").glob("token-usage-*.jsonl")) if root else ():
+        found = path.stat()
+        for name, at in _first_lines(path, found.st_size, found.st_mtime_ns).items():
+            since.setdefault(name, at)
+    return since
+
+
+@lru_cache(maxsize=64)
+def _first_lines(path: Path, size: int, _mtime: int) -> dict[str, str]:
+    """Return when a usage file first has each session."""
+    first: dict[str, str] = {}
+    with opened_log(path) as (file, _):
+        for raw in LogFile(path, file, size).lines_with(b'"inputTokens"'):
+            try:
+                line = _usage_line(raw)
+            except msgspec.DecodeError:
+                continue  # told when the file itself is read
+            first.setdefault(line.session_id, line.timestamp)
+    return first
+
+
+def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
+    root = Path(environ.get("QWEN_HOME") or home / ".qwen").expanduser()
+    return [root / "usage", root / "projects"]
+
+
+def _is_log(path: Path) -> bool:
+    return _is_usage_file(path) or (path.suffix == ".jsonl" and path.parent.name == "chats")
+
+
+def _recognises(sample: Sample) -> bool:
+    if {"schemaVersion", "localDate", "authType", "inputTokens"} <= sample.first.keys():
+        return True
+    return any({"sessionId", "cwd", "provenance"} <= each.keys() for each in sample.objects) or any(
+        "qwen" in str(each.get("systemPayload"))[:200] for each in sample.objects if "sessionId" in each
+    )
+
+
+PROGRAM: Final = Program(
+    name="qwen-code",
+    title="Qwen Code",
+    summary="Qwen Code's usage files and sessions, ~/.qwen.",
+    versions=VERSIONS,
+    places=_places,
+    is_log=_is_log,
+    recognises=_recognises,
+    read=_read,
+)
