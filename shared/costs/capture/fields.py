@@ -7,12 +7,20 @@ are looked at, so no prompt and no completion passes through here.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
 _ABSENT_TYPES: Final = frozenset({"Unset", "NotGiven", "Omit"})
 """What generated SDKs put where a server sent nothing."""
+
+
+_DIGITS: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
+
+
+class UnreadableCount(ValueError):
+    """A count in a response is no number from 0 up. The text names it and what stands there."""
 
 
 class Fields:
@@ -81,26 +89,30 @@ class Fields:
         """Return the whole number in this field, 0 when there is none.
 
         Raises:
-            ValueError: it is no whole number from 0 up.
+            UnreadableCount: it is no whole number from 0 up.
 
         """
         value = self.number(*names)
         if value != int(value):
-            raise ValueError(f"{names[0]} must be a whole number, not {value!r}")
+            raise UnreadableCount(f"{names[0]} must be a whole number, not {value!r}")
         return int(value)
 
     def number(self, *names: str) -> int | float:
-        """Return the number in this field, 0 when there is none.
+        """Return the number in this field, 0 when there is none; digits as text are one.
 
         Raises:
-            ValueError: it is no finite number from 0 up.
+            UnreadableCount: it is no finite number from 0 up.
 
+        >>> Fields({"totalBillableCharacters": "1200"}).number("total_billable_characters")
+        1200
         """
         value = self.get(*names)
         if value is None:
             return 0
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
+            value = float(value) if "." in value else int(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-            raise ValueError(f"{names[0]} must be a number from 0 up, not {value!r}")
+            raise UnreadableCount(f"{names[0]} must be a number from 0 up, not {value!r}")
         return value
 
 

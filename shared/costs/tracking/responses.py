@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..capture.agent_sessions import Sessions, held_against, sessions_in
 from ..capture.captured import Captured
+from ..capture.fields import UnreadableCount
 from ..capture.reading import all_adapters, read_response
 from ..capture.streams import track_stream
 from ..capture.watch import StreamNames
@@ -19,6 +21,8 @@ from .labels import MAX_NAME
 
 if TYPE_CHECKING:
     from .session import Session
+
+log = logging.getLogger("shared.cost_tracker")
 
 Stream = TypeVar("Stream")
 
@@ -122,6 +126,9 @@ def log_response(session: Session, response: object, told: Told) -> float:
         with held_against(_agent_sessions(session)):
             captures = read_response(response, service=told.service, model=told.model)
     except (ImportError, MemoryError) as fault:  # of an adapter, or of what a provider's object is made with
+        return session.record(unread(response, told, fault))
+    except UnreadableCount as fault:  # the provider's fault, which must not end the stage, nor lose the call
+        log.warning("a response is recorded without its usage: %s; give the counts to log_usage", fault)
         return session.record(unread(response, told, fault))
     for captured in captures:
         calls.append(as_call(captured, told))

@@ -71,6 +71,7 @@ def _of(call: Captured) -> str:
     tokens = f"{call.usage.tokens_input:,} in, {call.usage.tokens_output:,} out"
     words = [tokens] if call.usage.tokens_total else []
     words += [form.format(counts[name]) for name, form in _PARTS.items() if counts.get(name)]
+    words += [f"{name}: {count:,} without a price" for name, count in call.unpriced_units.items()]
     words += [f"tier {call.service_tier}"] if call.service_tier else []
     words += [f"stated ${call.actual_cost / 1e9:.9f}".rstrip("0")] if call.actual_cost else []
     return ", ".join(words) or "nothing known"

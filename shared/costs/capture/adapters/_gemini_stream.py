@@ -15,6 +15,7 @@ from typing import Final
 from ..adapter import estimated_tokens, states_any, without_usage
 from ..captured import Captured
 from ..fields import Fields
+from ..unread import names_in
 
 _COUNTS: Final = (
     "prompt_token_count",
@@ -62,7 +63,7 @@ class _Answer:
 
     def state(self, metadata: Fields) -> None:
         """Take in a usage: of each count the latest value that is known."""
-        for name in _COUNTS:
+        for name in dict.fromkeys((*_COUNTS, *names_in(metadata))):
             value = metadata.get(name)
             known = value is not None and (not isinstance(value, (int, list)) or bool(value))
             if known or (value is not None and name not in self.usage):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
+from ...model import Usage
+from ...money import Nanos
 from ..captured import Captured, usage_of
 from ..fields import Fields
 
@@ -41,6 +43,35 @@ def media_call(
         incomplete=fault if known else f"the answer does not state what is billed: {advice}",
         **more,  # type: ignore[arg-type]  # names and types are those of Captured
     )
+
+
+def billed_call(
+    service: str, model: str, operation: str, cost: Nanos, metadata: Mapping[str, object], **more: object
+) -> Captured:
+    """Return the call of a service that states what it bills for it, and no count that is priced.
+
+    ``metadata`` says how the bill is stated, in credits as a rule; ``more`` are further fields of
+    :class:`Captured`.
+    """
+    return Captured(
+        service=service,
+        model=model,
+        usage=Usage(),
+        operation=operation,
+        actual_cost=cost,
+        stated_by="bill",
+        metadata=metadata,
+        **more,  # type: ignore[arg-type]  # names and types are those of Captured
+    )
+
+
+def credits_cost(number: float, per_credit: Nanos) -> Nanos:
+    """Return what a number of credits costs, in nano-dollars.
+
+    >>> credits_cost(12.5, Nanos(10_000_000))
+    125000000
+    """
+    return Nanos(round(number * per_credit))
 
 
 class Kinds:

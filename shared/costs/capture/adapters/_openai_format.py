@@ -11,6 +11,7 @@ from typing import Final
 from ...money import divide
 from ..adapter import characters, comes_again
 from ..fields import Fields
+from ..unread import unread_counts
 
 Counts = dict[str, int | float]
 
@@ -54,6 +55,100 @@ def token_counts(usage: Fields) -> Counts:
         "web_searches": usage.part("server_tool_use").count("web_search_requests")
         or inputs.count("web_search_requests"),
     }
+
+
+_TOP: Final = frozenset(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "input_tokens_details",
+        "input_token_details",
+        "completion_tokens_details",
+        "output_tokens_details",
+        "output_token_details",
+        "cached_tokens",
+        "cached_tokens_details",
+        "num_cached_tokens",
+        "prompt_cache_hit_tokens",
+        "prompt_cache_miss_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "cache_creation",
+        "seconds",
+        "num_server_side_tools_used",
+        "cost",
+        "cost_details",
+        "cost_in_usd_ticks",
+        "completion_time_info",
+        "time_info",
+    }
+)
+_INPUTS: Final = frozenset(
+    {
+        "text_tokens",
+        "audio_tokens",
+        "image_tokens",
+        "video_tokens",  # part of the input, at its rate
+        "file_tokens",
+        "cached_tokens",
+        "cached_tokens_details",
+        "cache_write_tokens",
+        "cache_creation_tokens",
+        "cache_creation_token_details",
+        "web_search_requests",
+    }
+)
+_OUTPUTS: Final = frozenset(
+    {
+        "text_tokens",
+        "reasoning_tokens",
+        "audio_tokens",
+        "image_tokens",
+        "accepted_prediction_tokens",
+        "rejected_prediction_tokens",
+    }
+)
+_TOOLS: Final = frozenset({"web_search_requests"})
+_X_TOOLS: Final = frozenset(
+    {"x_search_calls", "web_search_calls", "file_search_calls", "code_interpreter_calls", "mcp_calls"}
+)
+"""xAI's counts of tools: the first is read from here, the others from the items of the output."""
+
+
+def unread_units(usage: Fields) -> dict[str, int | float]:
+    """Return what a ``usage`` counts that :func:`token_counts` does not read.
+
+    >>> unread_units(Fields({"prompt_tokens": 9, "completion_tokens_details": {"video_tokens": 40}}))
+    {'video_tokens': 40}
+    """
+    parts = (
+        (_INPUTS, ("prompt_tokens_details", "input_tokens_details", "input_token_details")),
+        (_OUTPUTS, ("completion_tokens_details", "output_tokens_details", "output_token_details")),
+        (_TOOLS, ("server_tool_use",)),
+        (_X_TOOLS, ("server_side_tool_usage_details",)),
+    )
+    found = unread_counts(usage, _TOP | {name for _, names in parts for name in names})
+    for known, names in parts:
+        found.update(unread_counts(usage.part(*names), known))
+    if _includes_reasoning(usage):
+        found.pop("reasoning_tokens", None)
+    return found
+
+
+def _includes_reasoning(usage: Fields) -> bool:
+    """Tell whether reasoning that is stated on top is part of the output: details or the total say so.
+
+    Perplexity bills it apart: https://docs.perplexity.ai/getting-started/pricing (Sonar Deep Research),
+    2026-11-28.
+    """
+    if usage.part("completion_tokens_details", "output_tokens_details").has("reasoning_tokens"):
+        return True
+    tokens = usage.count("prompt_tokens", "input_tokens") + usage.count("completion_tokens", "output_tokens")
+    return usage.count("total_tokens") == tokens
 
 
 def response_id(fields: Fields) -> str | None:

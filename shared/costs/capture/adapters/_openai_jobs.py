@@ -9,24 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ..captured import Captured, usage_of
+from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
 from ._openai_format import token_counts
 
 
 def _video(fields: Fields) -> Iterable[Captured]:
-    """Videos are billed by the second, at a rate that depends on their size; failed ones are not."""
+    """Videos are billed by the second, at a rate that depends on their size; failed ones are not.
+
+    Together states in ``outputs.cost`` what it charged for one, in USD (``VideoJob`` of ``together`` 3.1).
+    """
     if fields.text("status") not in {None, "completed"}:
         return
     stated = fields.get("seconds")
     seconds = float(stated) if isinstance(stated, str) else fields.number("seconds")
     usage, fault = usage_of({"video_seconds": seconds})
+    charged = usd_of(fields.part("outputs").get("cost"))
     yield Captured(
         service="openai",
         model=fields.text("model") or "",
         usage=usage,
         request_id=fields.text("id"),
         operation="video",
+        actual_cost=charged,
+        stated_by="estimate" if charged is None else "bill",
         usage_known=bool(seconds),
         incomplete=fault or (None if seconds else "the video states no duration"),
         metadata={"size": size} if (size := fields.text("size")) else {},

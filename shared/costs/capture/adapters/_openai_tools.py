@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..fields import Fields
+from ..unread import unread_counts
 from ._openai_format import Counts
 
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-2"
@@ -55,6 +56,39 @@ def _containers(output: list[Fields]) -> int:
         or item.part("environment").text("type") == "container_reference"
     ]
     return len({name for name in ran if name}) or min(len(ran), 1)
+
+
+_KNOWN_CALLS: Final = frozenset(
+    {
+        "apply_patch_call",
+        "code_interpreter_call",
+        "computer_call",
+        "custom_tool_call",
+        "file_search_call",
+        "function_call",
+        "image_generation_call",
+        "local_shell_call",
+        "mcp_call",
+        "shell_call",
+        "tool_search_call",
+        "web_search_call",
+    }
+)
+"""The calls that a response of ``openai`` 3.57 may hold: counted here, or billed by their tokens alone."""
+
+
+def unread_tools(fields: Fields) -> dict[str, int | float]:
+    """Return the uses of hosted tools that have no count here: new kinds of calls, new tools of a usage.
+
+    >>> unread_tools(Fields({"output": [{"type": "video_generation_call"}, {"type": "function_call"}]}))
+    {'video_generation_calls': 1}
+    """
+    found: dict[str, int | float] = {}
+    for item in fields.parts("output"):
+        kind = item.text("type") or ""
+        if kind.endswith("_call") and kind not in _KNOWN_CALLS:
+            found[f"{kind}s"] = found.get(f"{kind}s", 0) + 1
+    return found | unread_counts(fields.part("tool_usage"), {"web_search", "image_gen"})
 
 
 def drawn(fields: Fields) -> int:

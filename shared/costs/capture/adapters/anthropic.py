@@ -15,6 +15,7 @@ from typing import Final
 from ..adapter import Adapter, estimated_tokens, states_any, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ..unread import names_in, unread_counts
 
 Counts = dict[str, int | float]
 
@@ -57,6 +58,59 @@ def token_counts(usage: Fields) -> Counts:
     }
 
 
+_FREE_TOOLS: Final = frozenset({"web_search_requests", "web_fetch_requests"})
+"""Counts of tools that are read, or that nothing is billed for beside the tokens."""
+
+_KNOWN_TOOLS: Final = frozenset(
+    {
+        "advisor",
+        "web_search",
+        "web_fetch",
+        "code_execution",
+        "bash_code_execution",
+        "text_editor_code_execution",
+        "tool_search_tool_regex",
+        "tool_search_tool_bm25",
+    }
+)
+"""The tools that Anthropic runs itself, as ``BetaServerToolUseBlock`` of ``anthropic`` 2.14 names them."""
+
+_ITERATIONS: Final = frozenset({"message", "fallback_message", "compaction", "advisor_message"})
+
+
+def unread_units(usage: Fields) -> dict[str, int | float]:
+    """Return what a ``usage`` counts that is not read here.
+
+    >>> unread_units(Fields({"input_tokens": 9, "server_tool_use": {"image_generation_requests": 2}}))
+    {'image_generation_requests': 2}
+    """
+    found = unread_counts(usage, frozenset(_USAGE))
+    found.update(unread_counts(usage.part("server_tool_use"), _FREE_TOOLS))
+    found.update(unread_counts(usage.part("output_tokens_details"), {"thinking_tokens"}))
+    found.update(
+        unread_counts(
+            usage.part("cache_creation"), {"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"}
+        )
+    )
+    for entry in usage.parts("iterations"):
+        kind = entry.text("type") or "iteration"
+        if kind not in _ITERATIONS:
+            for name, count in unread_counts(entry, ()).items():
+                found[f"{kind}_{name}"] = found.get(f"{kind}_{name}", 0) + count
+    return found
+
+
+def _unread(fields: Fields) -> dict[str, int | float]:
+    """Return what a message was billed for and nothing here reads: counts, and tools of new names."""
+    found = unread_units(fields.part("usage"))
+    for block in fields.parts("content"):
+        name = block.text("name") or ""
+        new = block.text("type") == "server_tool_use" and name not in {"", *_KNOWN_TOOLS}
+        if new and f"{name}_requests" not in found:
+            found[f"{name}_uses"] = found.get(f"{name}_uses", 0) + 1
+    return found
+
+
 def _recognises(fields: Fields) -> bool:
     return _is_message(fields) or _is_batch_result(fields)
 
@@ -97,6 +151,7 @@ def _message(fields: Fields) -> list[Captured]:
         service_tier=_tier(usage_fields),
         region=_region(usage_fields),
         operation="chat",
+        unpriced_units=_unread(fields),
         incomplete=first_reason((fault, _credited(usage_fields), _refused(fields))),
         metadata=_notes(usage_fields),
     )
@@ -171,6 +226,7 @@ def _attempt(call: Captured, entry: Fields, number: int, kind: str) -> Captured:
         call,
         model=entry.text("model") or call.model,
         usage=usage,
+        unpriced_units=unread_counts(entry, frozenset(_USAGE)),
         incomplete=fault,
         request_id=f"{call.request_id}/{kind}-{number}" if call.request_id else None,
         operation="chat" if kind == "declined" else kind,
@@ -262,7 +318,7 @@ class AnthropicFollower:
             names = ("stop_reason", "stop_details", "container")
             self._about.update({name: value for name in names if (value := delta.get(name)) is not None})
         elif kind == "content_block_start" and (name := chunk.part("content_block").text("name")):
-            self._tools.append({"name": name})
+            self._tools.append({"name": name, "type": chunk.part("content_block").text("type") or ""})
         elif kind == "content_block_delta":
             delta = chunk.part("delta")
             names = ("text", "partial_json", "thinking")
@@ -274,7 +330,7 @@ class AnthropicFollower:
         What was read, written and sent is one statement: an event that counts any of the three replaces all.
         """
         restated = any(usage.get(name) not in {None, 0} for name in _INPUT)
-        for name in _USAGE:
+        for name in dict.fromkeys((*_USAGE, *names_in(usage))):
             value = usage.get(name)
             if value is None:
                 continue

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from ..adapter import Adapter, tier, without_usage
 from ..captured import Captured, usage_of
 from ..fields import Fields
+from ..unread import unread_counts
 
 _EVENTS = (
     "messageStart",
@@ -19,6 +20,20 @@ _EVENTS = (
     "contentBlockStop",
     "messageStop",
     "metadata",
+)
+
+
+_READ = frozenset(
+    {
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "cache_read_input_tokens",
+        "cache_write_input_tokens",
+        "cache_read_input_token_count",  # the older names of the two
+        "cache_write_input_token_count",
+        "cache_details",
+    }
 )
 
 
@@ -53,6 +68,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
         request_id=fields.part("ResponseMetadata").text("RequestId"),
         service_tier=_tier(fields),
         operation="chat",
+        unpriced_units=unread_counts(usage_fields, _READ),
         incomplete=fault,
     )
 

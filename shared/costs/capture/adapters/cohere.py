@@ -14,6 +14,11 @@ from dataclasses import replace
 from ..adapter import Adapter, characters, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ..unread import every_number
+
+_BILLED = frozenset(
+    {"input_tokens", "output_tokens", "image_tokens", "images", "pages", "search_units", "classifications"}
+)
 
 
 def _usage_of(fields: Fields) -> Fields:
@@ -65,6 +70,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
         request_id=fields.text("id", "response_id", "generation_id"),
         operation=_operation(fields),
         usage_known=bool(usage_fields),
+        unpriced_units=every_number(billed, _BILLED),
         incomplete=first_reason((missing, fault, dropped)),
     )
 

@@ -16,6 +16,7 @@ from typing import Final
 from ..adapter import UNFINISHED, Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ..unread import unread_counts
 from ._gemini_jobs import cache_storage, is_cache, is_video_job, video_job
 from ._gemini_search import SEARCH_TOOLS, grounding_counts, interaction_searches
 from ._gemini_stream import GeminiFollower, recognises_chunk
@@ -52,6 +53,7 @@ def _generated(fields: Fields) -> Captured:
     searches = grounding_counts([each.part("grounding_metadata") for each in candidates], model)
     usage, fault = usage_of(_generate_counts(metadata) | searches)
     earlier = _earlier_requests(fields)
+    units: dict[str, int | float] = {"requests": earlier} if earlier else {}
     unseen = f"the usage of {earlier} earlier requests of automatic function calling" if earlier else None
     return Captured(
         service="google",
@@ -61,7 +63,7 @@ def _generated(fields: Fields) -> Captured:
         service_tier=served_tier(fields),
         operation="chat",
         usage_known=bool(metadata),
-        unpriced_units={"requests": earlier} if earlier else {},
+        unpriced_units=units | _unread(metadata),
         incomplete=first_reason(
             (None if metadata else _NO_USAGE, fault, f"not stated: {unseen}" if unseen else None)
         ),
@@ -105,6 +107,67 @@ def _generate_counts(metadata: Fields) -> Counts:
     }
 
 
+_METADATA: Final = frozenset(
+    {
+        "prompt_token_count",
+        "cached_content_token_count",
+        "candidates_token_count",
+        "response_token_count",
+        "tool_use_prompt_token_count",
+        "thoughts_token_count",
+        "total_token_count",
+        "prompt_tokens_details",
+        "cache_tokens_details",
+        "candidates_tokens_details",
+        "response_tokens_details",
+        "tool_use_prompt_tokens_details",
+    }
+)
+_INTERACTION: Final = frozenset(
+    {
+        "total_input_tokens",
+        "total_output_tokens",
+        "total_thought_tokens",
+        "total_tool_use_tokens",
+        "total_cached_tokens",
+        "total_tokens",
+        "input_tokens_by_modality",
+        "output_tokens_by_modality",
+        "cached_tokens_by_modality",
+        "tool_use_tokens_by_modality",
+        "grounding_tool_count",
+    }
+)
+_OUTPUT_MODALITIES: Final = frozenset({"", "modality_unspecified", "text", "image", "audio"})
+_INPUT_MODALITIES: Final = _OUTPUT_MODALITIES | {"video", "document"}
+
+
+def _unread(metadata: Fields) -> dict[str, int | float]:
+    """Return what a usage counts that is not read here: new counts, and new kinds of tokens."""
+    prompt = metadata.parts("prompt_tokens_details") + metadata.parts("tool_use_prompt_tokens_details")
+    candidates = metadata.parts("candidates_tokens_details", "response_tokens_details")
+    counts = unread_counts(metadata, _METADATA)
+    return counts | _other_modalities(prompt, _INPUT_MODALITIES) | _other_modalities(candidates)
+
+
+def _unread_of_interaction(usage: Fields) -> dict[str, int | float]:
+    prompt = usage.parts("input_tokens_by_modality") + usage.parts("tool_use_tokens_by_modality")
+    output = usage.parts("output_tokens_by_modality")
+    counts = unread_counts(usage, _INTERACTION)
+    return counts | _other_modalities(prompt, _INPUT_MODALITIES) | _other_modalities(output)
+
+
+def _other_modalities(
+    details: list[Fields], known: frozenset[str] = _OUTPUT_MODALITIES
+) -> dict[str, int | float]:
+    found: dict[str, int | float] = {}
+    for entry in details:
+        modality = (entry.text("modality") or "").lower()
+        if modality not in known and (count := entry.count("token_count", "tokens")):
+            found[f"{modality}_tokens"] = found.get(f"{modality}_tokens", 0) + count
+    return found
+
+
 def _of_modality(details: list[Fields], modality: str) -> int:
     return sum(
         entry.count("token_count", "tokens")
@@ -131,7 +194,9 @@ def _interaction(fields: Fields) -> Captured:
     model = fields.text("model", "agent") or ""
     tools = {each.text("type"): each.count("count") for each in usage_fields.parts("grounding_tool_count")}
     usage, fault = usage_of(_interaction_counts(usage_fields) | interaction_searches(tools))
-    others = {name: count for name, count in tools.items() if name and name not in SEARCH_TOOLS and count}
+    others: dict[str, int | float] = {
+        name: count for name, count in tools.items() if name and name not in SEARCH_TOOLS and count
+    }
     return Captured(
         service="google",
         model=model,
@@ -141,7 +206,7 @@ def _interaction(fields: Fields) -> Captured:
         service_tier=tier(fields.text("service_tier")),
         operation="chat",
         usage_known=bool(usage_fields) or fields.text("status") in UNFINISHED,
-        unpriced_units=others,
+        unpriced_units=others | _unread_of_interaction(usage_fields),
         incomplete=first_reason((None if usage_fields else _NO_USAGE, fault)),
     )
 

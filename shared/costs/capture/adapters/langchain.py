@@ -7,6 +7,7 @@ the ``langchain-core`` package.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -15,7 +16,11 @@ from ...pricing.names import infer_service
 from ..adapter import Adapter, characters, tier, without_usage
 from ..captured import Captured, answered_from_cache, first_reason, usage_of, usd_of
 from ..fields import Fields
-from ._openai_format import Counts, token_counts
+from ..unread import every_number, unread_counts
+from . import anthropic
+from ._gemini_search import grounding_counts
+from ._openai_format import Counts, token_counts, unread_units
+from ._openai_tools import tool_counts
 
 _ADVICE: Final = "; chat models send it with stream_usage=True"
 
@@ -53,7 +58,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
 def _message(fields: Fields) -> Captured:
     about = fields.part("response_metadata")
     counts = _counts(fields.part("usage_metadata")) or _older_counts(about)
-    usage, fault = usage_of(counts)
+    usage, fault = usage_of({**counts, **_tools(fields, about)})
     model = about.text("model_name", "model", "model_id") or ""
     missing = None if counts else "the message has no usage"
     cost = usd_of(fields.part("usage_metadata").get("total_cost"))
@@ -66,6 +71,7 @@ def _message(fields: Fields) -> Captured:
         operation="chat",
         actual_cost=cost or None,
         usage_known=bool(counts),
+        unpriced_units=_unread(fields.part("usage_metadata")) | _unread_there(about),
         incomplete=first_reason((missing, fault)),
     )
     # A cost of 0 marks what comes from its own cache (BaseChatModel._convert_cached_generations).
@@ -97,9 +103,53 @@ def _counts(usage: Fields) -> Counts:
         "tokens_cache_write": inputs.count("cache_creation") or by_age,
         "tokens_cache_write_1h": hour,
         "tokens_audio_input": inputs.count("audio"),
+        "tokens_image_input": inputs.count("image"),
         "tokens_audio_output": outputs.count("audio"),
+        "tokens_image_output": outputs.count("image"),
         "tokens_reasoning": _ending_in(outputs, "reasoning"),
     }
+
+
+_KNOWN: Final = frozenset({"audio", "image", "text", "cache_read", "cache_creation", "reasoning"})
+_INPUTS: Final = frozenset({"video", "document", "ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens"})
+_TIERED: Final = re.compile(r"(?:priority|flex)(?:_\w+)?")
+
+
+def _unread(usage: Fields) -> dict[str, int | float]:
+    """Return what a usage counts that is not read here, its details under the names that they have there."""
+    names = {"input_tokens", "output_tokens", "total_tokens", "input_token_details", "output_token_details"}
+    found = unread_counts(usage, names)
+    inputs = every_number(usage.part("input_token_details"), _KNOWN | _INPUTS)
+    outputs = every_number(usage.part("output_token_details"), _KNOWN)
+    for details in (inputs, outputs):
+        found.update(
+            {f"{name}_tokens": count for name, count in details.items() if not _TIERED.fullmatch(name)}
+        )
+    return found
+
+
+def _unread_there(about: Fields) -> dict[str, int | float]:
+    """Return what the provider's own usage, which some integrations keep, counts and nobody reads."""
+    usage = about.part("usage")
+    if usage.has("input_tokens"):
+        return anthropic.unread_units(usage)
+    return unread_units(_older_usage(about))
+
+
+def _tools(fields: Fields, about: Fields) -> Counts:
+    """Return what hosted tools used: it stands beside the usage, elsewhere in every integration.
+
+    Sources: ``langchain-anthropic`` (the usage in the metadata), ``langchain-openai`` (calls among the
+    blocks of the content, or in ``tool_outputs``), ``langchain-google-genai`` (grounding metadata);
+    2026-11-28.
+    """
+    stated = about.part("usage").part("server_tool_use")
+    if stated.has("web_search_requests"):
+        return {"web_searches": stated.count("web_search_requests")}
+    if grounding := about.part("grounding_metadata"):
+        return grounding_counts([grounding], about.text("model_name", "model") or "")
+    blocks = [*fields.parts("content"), *fields.part("additional_kwargs").parts("tool_outputs")]
+    return tool_counts(Fields({"output": [block.raw for block in blocks]}))
 
 
 def _ending_in(details: Fields, name: str) -> int:
@@ -109,8 +159,12 @@ def _ending_in(details: Fields, name: str) -> int:
 
 def _older_counts(about: Fields) -> Counts:
     """Return the counts of integrations that put the provider's own usage into the metadata."""
-    usage = about.part("token_usage", "usage")
+    usage = _older_usage(about)
     return token_counts(usage) if usage else {}
+
+
+def _older_usage(about: Fields) -> Fields:
+    return about.part("token_usage", "usage")
 
 
 def _result(fields: Fields) -> Iterable[Captured]:
@@ -137,6 +191,8 @@ class LangChainFollower:
     def __init__(self) -> None:
         self._about: dict[str, object] = {}
         self._counts: Counts = {}
+        self._tools: Counts = {}
+        self._unread: dict[str, int | float] = {}
         self._id: str | None = None
         self._characters = 0
 
@@ -146,14 +202,21 @@ class LangChainFollower:
         self._about.update({k: v for k, v in _plain(chunk.part("response_metadata")).items() if v})
         for name, count in _counts(chunk.part("usage_metadata")).items():
             self._counts[name] = self._counts.get(name, 0) + count
+        for found, total in (
+            (_unread(chunk.part("usage_metadata")), self._unread),
+            (_tools(chunk, chunk.part("response_metadata")), self._tools),
+        ):
+            for name, count in found.items():
+                total[name] = total.get(name, 0) + count
         self._characters += characters(chunk.get("content"))
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call: as the usage adds up to, else what arrived, flagged."""
         known = _message(Fields({"type": "ai", "id": self._id, "response_metadata": self._about}))
         if self._counts:
-            usage, fault = usage_of(self._counts)
-            return [replace(known, usage=usage, usage_known=True, incomplete=fault)]
+            usage, fault = usage_of({**self._counts, **self._tools})
+            units = {**known.unpriced_units, **self._unread}
+            return [replace(known, usage=usage, usage_known=True, unpriced_units=units, incomplete=fault)]
         cut = without_usage(ending, self._characters, service=known.service, advice=_ADVICE)
         return [replace(known, usage=cut.usage, incomplete=cut.incomplete)]
 

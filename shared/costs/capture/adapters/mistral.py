@@ -13,8 +13,9 @@ from ...pricing.names import infer_service
 from ..adapter import Adapter, characters, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
+from ..unread import every_number
 from ._batch_line import body_of, failed, read_line
-from ._openai_format import delta_characters, token_counts
+from ._openai_format import delta_characters, token_counts, unread_units
 
 
 def _is_mistral(fields: Fields) -> bool:
@@ -52,6 +53,8 @@ def _call(fields: Fields) -> Captured:
     counts["audio_seconds"] = usage_fields.number("prompt_audio_seconds")
     counts["pages"] = info.count("pages_processed")
     usage, fault = usage_of(counts)
+    unread = unread_units(usage_fields)
+    unread.pop("prompt_audio_seconds", None)  # read above
     missing = None if usage_fields or info else "the response has no usage"
     return Captured(
         service="mistral",
@@ -59,6 +62,7 @@ def _call(fields: Fields) -> Captured:
         usage=usage,
         request_id=fields.text("id"),
         operation=_operation(fields),
+        unpriced_units=unread | every_number(info, {"pages_processed", "doc_size_bytes"}),
         incomplete=first_reason((missing, fault)),
     )
 

@@ -6,7 +6,7 @@ batch), and the response types of the ``openai`` package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -16,16 +16,17 @@ from ..adapter import UNFINISHED, Adapter, tier
 from ..captured import Captured, first_reason, usage_of, usd_of
 from ..fields import Fields
 from ._batch_line import body_of, failed, read_line
-from ._openai_format import SPEECH, Counts, response_id, split_total, token_counts
+from ._openai_format import SPEECH, Counts, response_id, split_total, token_counts, unread_units
 from ._openai_jobs import JOBS
 from ._openai_stream import OpenAIFollower, recognises_chunk
-from ._openai_tools import drawn, image_model, searches_always, tool_counts
+from ._openai_tools import drawn, image_model, searches_always, tool_counts, unread_tools
 
 _OPERATIONS: Final = {
     "chat.completion": "chat",
     "text_completion": "chat",
     "response": "chat",
     "realtime.response": "chat",
+    "rerank": "rerank",
     SPEECH: "speech",
 }
 
@@ -33,7 +34,7 @@ _OPERATIONS: Final = {
 def _recognises(fields: Fields) -> bool:
     return (
         fields.text("object") in _OPERATIONS
-        or fields.text("object") in JOBS
+        or _job(fields) is not None
         or _is_embeddings(fields)
         or _is_transcription(fields)
         or _is_images(fields)
@@ -45,7 +46,7 @@ def _recognises(fields: Fields) -> bool:
 def _read(fields: Fields) -> Iterable[Captured]:
     if body_of(fields) or failed(fields):
         return read_line(fields, _read)
-    if (job := JOBS.get(fields.text("object") or "")) is not None:
+    if (job := _job(fields)) is not None:
         return job(fields)
     if _is_images(fields):
         return _images(fields)
@@ -56,6 +57,12 @@ def _read(fields: Fields) -> Iterable[Captured]:
     operation = _OPERATIONS[fields.text("object") or ""]
     call = _call(fields, operation)
     return [call, *_image_tool(fields, call)]
+
+
+def _job(fields: Fields) -> Callable[[Fields], Iterable[Captured]] | None:
+    """Return what reads a job; a video of Together need not say that it is one."""
+    video = fields.has("status", "seconds", "size", "model")
+    return JOBS.get(fields.text("object") or ("video" if video else ""))
 
 
 def _call(fields: Fields, operation: str) -> Captured:
@@ -92,9 +99,10 @@ def _call(fields: Fields, operation: str) -> Captured:
     )
 
 
-def _undetailed(fields: Fields) -> dict[str, int]:
-    """Return what is billed and stated without the units that it is billed by."""
-    usage, found = fields.part("usage"), {}
+def _undetailed(fields: Fields) -> dict[str, int | float]:
+    """Return what is billed and stated without its units, or in units that nobody reads."""
+    usage = fields.part("usage")
+    found = unread_units(usage) | unread_tools(fields)
     if not fields.part("tool_usage").has("image_gen") and (pictures := drawn(fields)):
         found["images"] = pictures
     # xAI's searches of X have a price of their own: https://docs.x.ai/docs/models (tools), 2026-11-28.
@@ -113,7 +121,7 @@ def _image_tool(fields: Fields, call: Captured) -> Iterable[Captured]:
             model=image_model(fields),
             usage=usage,
             usage_known=True,
-            unpriced_units={},
+            unpriced_units=unread_units(usage_fields),
             actual_cost=None,
             request_id=f"{call.request_id}/image" if call.request_id else None,
             operation="image",
@@ -146,6 +154,8 @@ def stated_cost(usage: Fields) -> Nanos | None:
     >>> stated_cost(Fields({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.02}}))
     20000000
     """
+    if (usage.text("currency") or "USD").upper() != "USD":
+        return None  # all that is written is USD
     if (ticks := usage.get("cost_in_usd_ticks")) is not None:
         return usd_of(Fields({"usd": ticks}).number("usd") / _TICKS)
     cost = usage.part("cost").get("total_cost") if usage.part("cost").has("total_cost") else usage.get("cost")
@@ -160,13 +170,14 @@ _TICKS: Final = 10**10
 
 
 def _is_embeddings(fields: Fields) -> bool:
-    return fields.text("object") == "list" and fields.has("usage", "model", "data")
+    vectors = fields.has("usage") or any(each.has("embedding") for each in fields.parts("data")[:1])
+    return fields.text("object") == "list" and fields.has("model", "data") and vectors
 
 
 def _is_transcription(fields: Fields) -> bool:
     if fields.has("object") or fields.get("text") is None or fields.has("segments", "model"):
         return False
-    named = type(fields.raw).__name__.startswith("Transcription")
+    named = "Transcription" in type(fields.raw).__name__
     return named or fields.part("usage").text("type") in {"tokens", "duration"} or fields.has("duration")
 
 
@@ -180,12 +191,13 @@ def _transcription(fields: Fields) -> Captured:
     known = not usage.is_zero
     missing = None if known else "the response has no usage: give the audio's duration to log_usage"
     return Captured(
-        service="openai",
+        service="groq" if fields.has("x_groq") else "openai",
         model=fields.text("model") or "",
         usage=usage,
         request_id=fields.text("_request_id") or fields.part("x_groq").text("id"),
         operation="transcription",
         usage_known=known,
+        unpriced_units=unread_units(usage_fields),
         incomplete=first_reason((missing, fault)),
     )
 
@@ -196,8 +208,10 @@ def _seconds(duration: object) -> float:
 
 
 def _is_images(fields: Fields) -> bool:
+    """Tell whether this holds pictures: OpenAI's name no model, Together's are a list that does."""
+    listed = fields.text("object") == "list" and fields.has("model")
     other = fields.has("object") or fields.has("model")
-    return fields.has("created") and not other and bool(_pictures(fields))
+    return (listed or (fields.has("created") and not other)) and bool(_pictures(fields))
 
 
 def _pictures(fields: Fields) -> list[Fields]:
@@ -205,17 +219,18 @@ def _pictures(fields: Fields) -> list[Fields]:
 
 
 def _images(fields: Fields) -> Iterable[Captured]:
-    """Billed by tokens where a usage is stated, else by the picture. The response names no model."""
+    """Billed by tokens where a usage is stated, else by the picture. OpenAI's response names no model."""
     usage_fields = fields.part("usage")
     counts = _image_tokens(usage_fields) if usage_fields else {"images": len(_pictures(fields))}
     usage, fault = usage_of(counts)
     look = {name: fields.text(name) for name in ("quality", "size") if fields.text(name)}
     picture = Captured(
         service="openai",
-        model="",
+        model=fields.text("model") or "",
         usage=usage,
-        request_id=fields.text("_request_id"),
+        request_id=fields.text("_request_id") or (fields.text("id") if fields.has("object") else None),
         operation="image",
+        unpriced_units=unread_units(usage_fields),
         incomplete=fault,
         metadata=look,
     )

@@ -50,18 +50,29 @@ def fields_of(value: Any) -> dict[str, Any]:
     """An SDK's object as a dict by Python's names, with LiteLLM's facts beside the response."""
     if isinstance(value, dict):
         return value
-    if dataclasses.is_dataclass(value):
-        return vars(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
     if hasattr(value, "as_dict"):  # Azure's
         plain: dict[str, Any] = value.as_dict()
         return plain
-    if not hasattr(value, "model_dump"):  # DeepL's
-        public = {name: getattr(value, name) for name in dir(value) if not name.startswith("_")}
-        stated = {name: getattr(each, "value", each) for name, each in public.items() if not callable(each)}
-        return {name: each for name, each in stated.items() if isinstance(each, (str, int, float))}
+    if not hasattr(value, "model_dump"):
+        return _public(value)
     fields: dict[str, Any] = value.model_dump(mode="json", warnings=False, serialize_as_any=True)
     hidden = getattr(value, "_hidden_params", None)
     return fields | ({"_hidden_params": dict(hidden)} if hidden else {})
+
+
+def _public(value: Any) -> dict[str, Any]:
+    """The public attributes of an ordinary object, as DeepL's and Voyage's, or of one of pydantic 1."""
+    names = getattr(value, "__fields__", None) or (name for name in dir(value) if not name.startswith("_"))
+    public = {name: getattr(value, name) for name in names}
+    stated = {name: getattr(each, "value", each) for name, each in public.items() if not callable(each)}
+    kept = {name: each for name, each in stated.items() if isinstance(each, (str, int, float, dict, list))}
+    return {name: _rows(each) if isinstance(each, list) else each for name, each in kept.items()}
+
+
+def _rows(values: list[Any]) -> list[Any]:
+    return [each._asdict() if hasattr(each, "_asdict") else each for each in values]
 
 
 def write(cells: list[Cell]) -> None:

@@ -1,0 +1,47 @@
+"""SDKs of other services whose objects have OpenAI's shapes, and do not say who served them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..adapter import Adapter, Follower
+from ..captured import Captured
+from ..fields import Fields
+from . import openai
+from ._openai_stream import OpenAIFollower, recognises_chunk
+
+
+def sdk_adapter(name: str, knows: str, package: str, service: str) -> Adapter:
+    """Return the adapter of such an SDK: OpenAI's, for objects of that package, and under that service."""
+
+    def is_its_own(fields: Fields) -> bool:
+        return any(cls.__module__.partition(".")[0] == package for cls in type(fields.raw).__mro__)
+
+    def read(fields: Fields) -> Iterable[Captured]:
+        return [replace(call, service=service) for call in openai.ADAPTER.read(fields)]
+
+    def follow() -> Follower:
+        return _ServiceFollower(service)
+
+    return Adapter(
+        name=name,
+        knows=knows,
+        packages=frozenset({package}),
+        recognises=lambda fields: is_its_own(fields) and openai.ADAPTER.recognises(fields),
+        read=read,
+        recognises_chunk=lambda chunk: is_its_own(chunk) and recognises_chunk(chunk),
+        follow=follow,
+    )
+
+
+class _ServiceFollower(OpenAIFollower):
+    """Follows a stream as OpenAI's, under the service whose SDK it is."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(openai.ADAPTER.read)
+        self._service = service
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call, as its service's."""
+        return [replace(call, service=self._service) for call in super().result(ending)]

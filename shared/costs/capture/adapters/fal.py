@@ -1,0 +1,62 @@
+"""fal: what it bills stands in a header alone, in units that mean something else for every endpoint.
+
+The client's answers are dicts of the output, without the header; the status of a finished request tells its
+time, which is billed of some endpoints only. So a response whose headers are at hand is recorded with its
+units, and a status as a call of unknown usage: neither is ever priced by guessing.
+Sources: https://docs.fal.ai/model-apis (queue, headers) and ``Completed`` of ``fal-client`` 1.0, 2026-11-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..adapter import Adapter
+from ..captured import Captured
+from ..fields import Fields
+from ._media import Kinds, NoStream, media_call, never_a_chunk, seconds_of
+
+_UNITS: Final = "x-fal-billable-units"
+_ADVICE: Final = f"give what the endpoint bills to log_usage; fal counts it in the header {_UNITS} alone"
+
+
+def _is_response(fields: Fields) -> bool:
+    return fields.header(_UNITS) is not None
+
+
+def _response(fields: Fields) -> Iterable[Captured]:
+    units = Fields({"units": float(fields.header(_UNITS) or 0)}).number("units")
+    yield media_call(
+        "fal",
+        "",
+        "prediction",
+        {},
+        _ADVICE,
+        request_id=fields.header("x-fal-request-id"),
+        unpriced_units={"billable_units": units} if units else {},
+    )
+
+
+def _is_status(fields: Fields) -> bool:
+    metrics = fields.part("metrics")
+    return type(fields.raw).__name__ == "Completed" or (metrics.has("inference_time") and fields.has("logs"))
+
+
+def _status(fields: Fields) -> Iterable[Captured]:
+    seconds = seconds_of(fields.part("metrics").get("inference_time"))
+    facts = {"inference_seconds": seconds} if seconds else {}
+    yield media_call("fal", "", "prediction", {}, _ADVICE, metadata=facts)
+
+
+_KINDS: Final = Kinds((_is_response, _response), (_is_status, _status))
+
+
+ADAPTER = Adapter(
+    name="fal",
+    knows="fal (responses with their headers, the status of a finished request)",
+    packages=frozenset({"fal_client"}),
+    recognises=_KINDS.recognises,
+    read=_KINDS.read,
+    recognises_chunk=never_a_chunk,
+    follow=lambda: NoStream("fal"),
+)

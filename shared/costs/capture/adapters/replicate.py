@@ -1,0 +1,73 @@
+"""Replicate: predictions by the second of hardware, official models by what they put out.
+
+A prediction that failed or was cancelled has used its hardware too: the SDK's ``ModelError`` carries it.
+Where output is counted, that is what the model bills, and the time is a fact beside it.
+Sources: https://replicate.com/docs/topics/predictions (metrics), https://replicate.com/pricing, and
+``Prediction`` of ``replicate`` 1.0, 2026-11-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..adapter import Adapter
+from ..captured import Captured
+from ..fields import Fields
+from ._media import NoStream, media_call, never_a_chunk, seconds_of
+
+_OVER: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
+_COUNTED: Final = {
+    "tokens_input": "input_token_count",
+    "tokens_output": "output_token_count",
+    "images": "image_count",
+}
+_VIDEO: Final = "video_output_duration_seconds"
+
+
+def _prediction(fields: Fields) -> Fields:
+    """Return the prediction: the object itself, or the one that an error carries."""
+    carried = fields.part("prediction")
+    return carried if carried.has("id", "status") else fields
+
+
+def _recognises(fields: Fields) -> bool:
+    prediction = _prediction(fields)
+    return prediction.has("id", "status", "urls") and prediction.has("version")
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    prediction = _prediction(fields)
+    if prediction.text("status") not in _OVER:
+        return
+    metrics = prediction.part("metrics")
+    counts: dict[str, int | float] = {name: metrics.count(stated) for name, stated in _COUNTED.items()}
+    counts["video_seconds"] = seconds_of(metrics.get(_VIDEO))
+    seconds = seconds_of(metrics.get("predict_time"))
+    facts: dict[str, object] = {}
+    if any(counts.values()):
+        facts = {"predict_seconds": seconds} if seconds else {}
+    else:
+        counts["gpu_seconds"] = seconds
+    if not any(counts.values()) and prediction.text("status") != "succeeded":
+        return  # it never ran
+    yield media_call(
+        "replicate",
+        prediction.text("model") or prediction.text("version") or "",
+        "prediction",
+        counts,
+        "give gpu_seconds, images or video_seconds to log_usage",
+        request_id=prediction.text("id"),
+        metadata=facts,
+    )
+
+
+ADAPTER = Adapter(
+    name="Replicate",
+    knows="Replicate (predictions, and those in a ModelError)",
+    packages=frozenset({"replicate"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=never_a_chunk,
+    follow=lambda: NoStream("replicate"),
+)

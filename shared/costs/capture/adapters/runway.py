@@ -1,0 +1,62 @@
+"""Runway: a task that is over states the credits that it was charged, one that failed too.
+
+What a task states when it is made, or while it runs, is the most that it may cost: no call yet. The SDK's
+``TaskFailedError`` carries the task. A credit costs one cent.
+Sources: https://docs.dev.runwayml.com/guides/pricing/ and ``TaskRetrieveResponse`` of ``runwayml`` 5.24,
+2026-11-28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ...money import Nanos
+from ..adapter import Adapter
+from ..captured import Captured
+from ..fields import Fields
+from ._media import NoStream, billed_call, credits_cost, never_a_chunk
+
+_CREDIT: Final = Nanos(10_000_000)
+"""A cent, in nano-dollars."""
+
+
+def _task(fields: Fields) -> Fields:
+    """Return the task: the object itself, or the one that an error carries."""
+    return fields.part("task_details") or fields
+
+
+def _recognises(fields: Fields) -> bool:
+    task = _task(fields)
+    stated = task.part("cost").has("credits") or task.part("estimated_cost").has("credits")
+    return stated and task.has("id")
+
+
+def _read(fields: Fields) -> Iterable[Captured]:
+    task = _task(fields)
+    charged = task.part("cost")
+    if not charged.has("credits"):
+        return
+    billed = charged.number("credits")
+    status = task.text("status")
+    if not billed and status != "SUCCEEDED":
+        return  # refunded in full
+    yield billed_call(
+        "runwayml",
+        "",
+        "video",
+        credits_cost(billed, _CREDIT),
+        {"credits": billed, **({} if status == "SUCCEEDED" else {"status": status})},
+        request_id=task.text("id"),
+    )
+
+
+ADAPTER = Adapter(
+    name="Runway",
+    knows="Runway (tasks, and those in a TaskFailedError)",
+    packages=frozenset({"runwayml"}),
+    recognises=_recognises,
+    read=_read,
+    recognises_chunk=never_a_chunk,
+    follow=lambda: NoStream("runwayml"),
+)
