@@ -90,9 +90,10 @@ class Usage:
                 continue
             object.__setattr__(self, name, _count(name, value))
         if any(values[2:]):  # all but input and output
-            self._require_subsets()
+            self.require_subsets()
 
-    def _require_subsets(self) -> None:
+    def require_subsets(self) -> None:
+        """Raise ``ValueError`` where a count exceeds what it is part of."""
         for part, whole in _SUBSETS:
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(

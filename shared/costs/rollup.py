@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -190,6 +190,29 @@ class Query(NamedTuple):
         if wanted is None:
             return None
         return ("", STANDARD) if dimension == "service_tier" and wanted == STANDARD else (wanted,)
+
+    def matcher(self) -> Callable[[Entry], bool]:
+        """Return what tells whether an entry matches, its job and its ledger apart.
+
+        >>> from shared.costs.model import Entry
+        >>> call = Entry(id="a", timestamp=_EPOCH, job_id="j", user_id="u", service="openai", model="gpt-4o")
+        >>> Query(user_id="u", end=_EPOCH + _BUCKET).matcher()(call), Query(tag="x").matcher()(call)
+        (True, False)
+        """
+        names = ("user_id", "stage", "service", "model", "operation", "workflow", "project")
+        wanted = [(name, value) for name in names if (value := getattr(self, name)) is not None]
+        start, end, tag = self.start, self.end, self.tag
+
+        def matches(entry: Entry) -> bool:
+            at = entry.period_at or entry.timestamp
+            return (
+                (start is None or start <= at)
+                and (end is None or at < end)
+                and (tag is None or tag in entry.tags)
+                and all((getattr(entry, name) or "") == value for name, value in wanted)
+            )
+
+        return matches
 
 
 class Group(NamedTuple):

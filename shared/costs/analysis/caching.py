@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from ..model import Charge, Entry, Usage
+from ..model import Charge, Usage
 from ..money import ZERO, Nanos, percent
-from .calls import NetCall, net_jobs
-from .options import Prices, Slot, slot_of
+from ..pricing.arithmetic import Amounts, amounts, is_additive
+from .calls import NetCall
+from .options import Prices, Slot, is_text, slot_of
 
 LEAST_TOKENS: Final = 1_024
 LIFETIME: Final = timedelta(minutes=5)
@@ -40,17 +41,6 @@ class Cacheable:
         return percent(self.saving, self.before) if self.before else 0.0
 
 
-def find_cacheable(entries: Iterable[Entry], prices: Prices) -> list[Cacheable]:
-    """Return the slots in which caching could save anything, the largest saving first.
-
-    ``entries`` come job by job; those of one job are kept until the next one begins.
-    """
-    finder = CachingFinder(prices)
-    for job in net_jobs(entries):
-        finder.add(job)
-    return finder.found()
-
-
 class CachingFinder:
     """Collects what could be cached job by job."""
 
@@ -68,8 +58,7 @@ class CachingFinder:
     def _count(self, run: list[NetCall], shared: int) -> None:
         first, *others = run
         after = _charged(first, replace(first.entry.usage, tokens_cache_write=shared), self._prices)
-        for call in others:
-            after += _charged(call, replace(call.entry.usage, tokens_cached=shared), self._prices)
+        after += self._read(others, shared)
         before = sum(call.cost or 0 for call in run)
         if after < before:
             slot = slot_of(first.entry)
@@ -78,17 +67,27 @@ class CachingFinder:
             found.before = Nanos(found.before + before)
             found.saving = Nanos(found.saving + before - after)
 
+    def _read(self, calls: Sequence[NetCall], shared: int) -> int:
+        """Return what calls would have cost with so much of the input of each read from a cache."""
+        together = _together(calls, shared, self._prices)
+        if together is not None:
+            return together
+        usages = (replace(call.entry.usage, tokens_cached=shared) for call in calls)
+        return sum(_charged(*each, self._prices) for each in zip(calls, usages, strict=True))
+
     def found(self) -> list[Cacheable]:
         """Return the slots in which caching could save anything, the largest saving first."""
         return sorted(self._found.values(), key=lambda each: -each.saving)
 
 
 def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
-    """Return the calls of one slot that follow each other before a cache would forget."""
+    """Return the calls of one slot that follow each other before a cache would forget, and use none."""
     slots: dict[Slot, list[NetCall]] = {}
     for call in job:
-        if call.entry.kind == "usage" and call.cost is not None and not call.entry.usage.tokens_cached:
-            slots.setdefault(slot_of(call.entry), []).append(call)
+        entry, usage = call.entry, call.entry.usage
+        uses_cache = usage.tokens_cached or usage.tokens_cache_write
+        if entry.kind == "usage" and call.cost is not None and not uses_cache:
+            slots.setdefault(slot_of(entry), []).append(call)
     for calls in slots.values():
         run: list[NetCall] = []
         for call in sorted(calls, key=lambda each: (each.entry.timestamp, each.entry.id)):
@@ -97,6 +96,26 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
                 run = []
             run.append(call)
         yield run
+
+
+def _together(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | None:
+    """Return what text calls of one slot come to at a price that is whole by the token; else ``None``."""
+    first, last = calls[0].entry, calls[-1].entry
+    usages = [call.entry.usage for call in calls]
+    alike = {(call.entry.service_tier, call.entry.region) for call in calls}
+    if len(alike) > 1 or not all(map(is_text, usages)):
+        return None
+    steady = prices.steady(first.service, first.model, first.timestamp, first.service_tier, first.region)
+    if steady.quote is None or last.timestamp >= steady.until or not is_additive(steady.quote.price):
+        return None
+    whole = Usage(
+        tokens_input=sum(usage.tokens_input for usage in usages),
+        tokens_output=sum(usage.tokens_output for usage in usages),
+        tokens_reasoning=sum(usage.tokens_reasoning for usage in usages),
+        tokens_cached=shared * len(usages),
+    )
+    found = amounts(steady.quote.price, whole)
+    return sum(found.parts.values()) if isinstance(found, Amounts) and not found.missing else None
 
 
 def _charged(call: NetCall, usage: Usage, prices: Prices) -> int:

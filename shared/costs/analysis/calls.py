@@ -17,11 +17,13 @@ from ..money import Nanos
 class NetCall(NamedTuple):
     """One call. ``cost`` is in nano-dollars, with all corrections; ``None`` where it has no price.
 
-    A correction whose call is not among the entries stands for itself: its ``entry`` is no usage.
+    ``is_partial`` says that units of it have no price even so, which the cost leaves out. A correction
+    whose call is not among the entries stands for itself: its ``entry`` is no usage.
     """
 
     entry: Entry
     cost: Nanos | None
+    is_partial: bool = False
 
 
 def net_jobs(entries: Iterable[Entry]) -> Iterator[list[NetCall]]:
@@ -50,7 +52,9 @@ def net_calls(entries: Iterable[Entry]) -> Iterator[NetCall]:
     corrections: list[Entry] = []
     for entry in entries:
         if entry.kind == "usage":
-            calls[entry.id] = NetCall(entry, entry.cost if entry.charge else None)
+            charge = entry.charge
+            partial = charge is not None and bool(entry.unpriced_units)
+            calls[entry.id] = NetCall(entry, charge.total if charge is not None else None, partial)
         else:
             corrections.append(entry)
     for correction in corrections:
@@ -65,4 +69,5 @@ def _correct(calls: dict[str, NetCall], correction: Entry) -> None:
     elif correction.kind == "reversal":
         del calls[call.entry.id]
     else:
-        calls[call.entry.id] = call._replace(cost=Nanos((call.cost or 0) + correction.cost))
+        cost, partial = Nanos((call.cost or 0) + correction.cost), call.is_partial + correction.partial_delta
+        calls[call.entry.id] = NetCall(call.entry, cost, partial > 0)

@@ -21,7 +21,7 @@ https://en.wikipedia.org/wiki/Price%E2%80%93volume%E2%80%93mix_analysis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -48,13 +48,14 @@ class Part(NamedTuple):
 class Explanation(NamedTuple):
     """Both sides and what lies between them; ``parts`` sum to ``after - before`` exactly.
 
-    ``calls`` are those of each side.
+    ``unpriced`` and ``partial`` are calls of both sides; ``calls`` are those of each.
     """
 
     before: Nanos
     after: Nanos
     parts: tuple[Part, ...]
     unpriced: int
+    partial: int = 0
     calls: tuple[int, int] = (0, 0)
 
     def by_reason(self) -> dict[str, Nanos]:
@@ -95,9 +96,12 @@ class _Cell:
         self.seconds += sign * usage.audio_microseconds
         for part, amount in entry.charge.parts.items() if entry.charge else ():
             self.cost += amount
-            self.cost_input += amount if part in _INPUT_PARTS else 0
-            self.cost_cached += amount if part in _CACHE_PARTS else 0
-            self.cost_output += amount if part in OUTPUT_PARTS else 0
+            if part in _INPUT_PARTS:
+                self.cost_input += amount
+            elif part in OUTPUT_PARTS:
+                self.cost_output += amount
+            elif part in _CACHE_PARTS:
+                self.cost_cached += amount
 
     def merge(self, other: _Cell) -> None:
         for name in self.__slots__:
@@ -109,25 +113,50 @@ class _Cell:
 
 
 @dataclass(slots=True)
-class _Side:
-    """One side: cells by stage, then by model and tier, and what retries cost by stage."""
+class Side:
+    """What is known of one of two sides that are compared, as its entries pass by."""
 
     cells: dict[str, dict[tuple[str, str], _Cell]] = field(default_factory=dict)
+    """Sums of first attempts by stage, then by model and tier."""
     retries: dict[str, int] = field(default_factory=dict)
+    """What later attempts cost, by stage."""
     cost: int = 0
     calls: int = 0
     unpriced: int = 0
+    partial: int = 0
+    _by_names: dict[tuple[str | None, ...], _Cell] = field(default_factory=dict)
+
+    def passing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Pass entries on, each counted on this side before."""
+        for entry in entries:
+            self.add(entry)
+            yield entry
+
+    def add_all(self, entries: Iterable[Entry]) -> None:
+        """Count entries."""
+        for entry in entries:
+            self.add(entry)
 
     def add(self, entry: Entry) -> None:
-        self.cost += entry.cost
+        """Count one entry."""
+        cost = entry.cost
+        self.cost += cost
         self.calls += entry.sign
         self.unpriced += entry.unpriced_delta
-        stage = entry.stage or UNNAMED
+        self.partial += entry.partial_delta
         if entry.attempt > 1:
-            self.retries[stage] = self.retries.get(stage, 0) + entry.cost
+            stage = entry.stage or UNNAMED
+            self.retries[stage] = self.retries.get(stage, 0) + cost
         elif entry.charge is not None:
-            key = (f"{entry.service}/{entry.model}", entry.service_tier or "standard")
-            self.cells.setdefault(stage, {}).setdefault(key, _Cell()).add(entry)
+            names = entry.stage, entry.service, entry.model, entry.service_tier
+            cell = self._by_names.get(names) or self._cell(names)
+            cell.add(entry)
+
+    def _cell(self, names: tuple[str | None, ...]) -> _Cell:
+        stage, service, model, tier = names
+        cells = self.cells.setdefault(stage or UNNAMED, {})
+        cell = self._by_names[names] = cells.setdefault((f"{service}/{model}", tier or "standard"), _Cell())
+        return cell
 
 
 def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
@@ -136,10 +165,14 @@ def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
     >>> explain([], []).parts
     ()
     """
-    first, second = _Side(), _Side()
-    for side, entries in ((first, before), (second, after)):
-        for entry in entries:
-            side.add(entry)
+    first, second = Side(), Side()
+    first.add_all(before)
+    second.add_all(after)
+    return difference(first, second)
+
+
+def difference(first: Side, second: Side) -> Explanation:
+    """Return why the second side cost more or less than the first."""
     stages = dict.fromkeys((*first.cells, *first.retries, *second.cells, *second.retries))
     parts = [part for stage in stages for part in _stage(stage, first, second) if part.amount]
     ordered = sorted(parts, key=lambda part: (-abs(part.amount), part.stage, part.reason))
@@ -148,11 +181,12 @@ def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
         Nanos(second.cost),
         tuple(ordered),
         first.unpriced + second.unpriced,
+        first.partial + second.partial,
         (first.calls, second.calls),
     )
 
 
-def _stage(stage: str, first: _Side, second: _Side) -> Iterable[Part]:
+def _stage(stage: str, first: Side, second: Side) -> Iterable[Part]:
     yield Part(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
     old, new = first.cells.get(stage, {}), second.cells.get(stage, {})
     scenarios = [_total(old), *(round_half_even(scenario(old, new)) for scenario in _SCENARIOS), _total(new)]

@@ -23,11 +23,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from ..model import Entry
 from ..money import NANOS_PER_USD, ZERO, Nanos, percent
 from .calls import NetCall, net_calls
-from .options import Change, OptionKind, Prices, Slot, changes, charged_with, slot_of
+from .like_calls import LikeCalls, Repriced
+from .options import (
+    BATCH,
+    PRIORITY,
+    STANDARD,
+    Change,
+    OptionKind,
+    Prices,
+    Slot,
+    changes,
+    in_pieces,
+    is_interactive,
+    slot_of,
+)
 
 
 @dataclass(slots=True)
@@ -80,7 +94,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What was found. ``spent`` and ``calls`` are all calls that were looked at.
+    """What was found. ``spent`` and ``calls`` are all calls that were looked at; ``unpriced_calls`` and
+    ``partial_calls`` of them, which have no price or not for all of their units, could not be compared.
 
     ``options`` holds for every slot the best option of each kind, largest saving first; ``best`` is
     the best combination, one option for each slot that has any; ``best_hosted`` is the best one that
@@ -96,6 +111,7 @@ class Savings:
     best_hosted: tuple[Option, ...]
     retried: Nanos = ZERO
     retried_after: Nanos = ZERO
+    partial_calls: int = 0
 
     @property
     def saving(self) -> Nanos:
@@ -124,14 +140,29 @@ def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
     return finder.found()
 
 
+class _Kind(NamedTuple):
+    """What decides how a call may be changed, beside its slot."""
+
+    slot: Slot
+    tier: str | None
+    region: str | None
+    is_interactive: bool
+    is_retry: bool
+
+
+_AT_ONCE: Final = 1_024
+"""How many calls of one kind are kept before they are priced together."""
+
+
 class SavingsFinder:
-    """Reprices calls as they come, job by job, and keeps sums alone."""
+    """Reprices calls as they come, job by job: many of one kind together."""
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._options: dict[Slot, list[Option]] = {}
+        self._kept: dict[_Kind, list[NetCall]] = {}
         self._retried: dict[Slot, int] = {}
-        self._spent = self._calls = self._unpriced = 0
+        self._spent = self._calls = self._unpriced = self._partial = 0
 
     def add(self, job: Iterable[NetCall]) -> None:
         """Look at the calls of one job."""
@@ -140,26 +171,55 @@ class SavingsFinder:
             self._spent += call.cost or 0
             if call.cost is None:
                 self._unpriced += 1
+            elif call.is_partial:
+                self._partial += 1
             elif call.entry.kind == "usage":
-                self._reprice(call.entry, call.cost)
+                self._keep(call)
 
-    def _reprice(self, entry: Entry, cost: Nanos) -> None:
+    def _keep(self, call: NetCall) -> None:
+        entry = call.entry
         slot = slot_of(entry)
-        options = self._options.get(slot)
-        if options is None:
-            options = self._options[slot] = [Option(slot, change) for change in changes(entry, self._prices)]
-        if entry.attempt > 1:
-            self._retried[slot] = self._retried.get(slot, 0) + cost
-        for option in options:
-            other = charged_with(option.change, entry, self._prices)
-            if other is not None:
-                _count(option, entry, cost, other)
-            if entry.attempt > 1:
-                option.before_retried = Nanos(option.before_retried + cost)
-                option.after_retried = Nanos(option.after_retried + (cost if other is None else other))
+        if slot not in self._options:
+            self._options[slot] = [Option(slot, change) for change in changes(entry, self._prices)]
+        kind = _Kind(slot, entry.service_tier, entry.region, is_interactive(entry), entry.attempt > 1)
+        kept = self._kept.setdefault(kind, [])
+        kept.append(call)
+        if len(kept) == _AT_ONCE:
+            self._reprice(kind, self._kept.pop(kind))
+
+    def _reprice(self, kind: _Kind, calls: Sequence[NetCall]) -> None:
+        alike = LikeCalls(calls)
+        if kind.is_retry:
+            self._retried[kind.slot] = self._retried.get(kind.slot, 0) + alike.cost
+        for option in self._options[kind.slot]:
+            repriced = self._changed(option.change, kind, alike, calls)
+            option.calls += repriced.calls
+            option.before = Nanos(option.before + repriced.before)
+            option.after = Nanos(option.after + repriced.after)
+            option.audio_microseconds += repriced.audio_microseconds
+            option.tokens += repriced.tokens
+            if kind.is_retry:
+                untouched = alike.cost - repriced.before
+                option.before_retried = Nanos(option.before_retried + alike.cost)
+                option.after_retried = Nanos(option.after_retried + repriced.after + untouched)
+
+    def _changed(self, change: Change, kind: _Kind, alike: LikeCalls, calls: Iterable[NetCall]) -> Repriced:
+        """Return what calls of one kind would cost with a change; those it does not touch are left out."""
+        if change.kind == "split":
+            return _split(calls, self._prices)
+        if (change.kind == STANDARD and kind.tier not in PRIORITY) or (
+            change.kind == BATCH and kind.is_interactive
+        ):
+            return Repriced()
+        tier = kind.tier if change.tier is None or kind.is_interactive else change.tier
+        region = kind.region if change.service == kind.slot.service else None
+        return alike.repriced(self._prices, change.service, change.model, tier, region)
 
     def found(self) -> Savings:
         """Return what was found so far."""
+        for kind, calls in self._kept.items():
+            self._reprice(kind, calls)
+        self._kept.clear()
         by_slot = [_best_by_kind(options) for options in self._options.values()]
         hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
         best_hosted = _best(hosted)
@@ -172,15 +232,21 @@ class SavingsFinder:
             best_hosted=best_hosted,
             retried=Nanos(sum(self._retried.values())),
             retried_after=_retried_after(self._retried, best_hosted),
+            partial_calls=self._partial,
         )
 
 
-def _count(option: Option, entry: Entry, cost: Nanos, other: int) -> None:
-    option.calls += 1
-    option.before = Nanos(option.before + cost)
-    option.after = Nanos(option.after + other)
-    option.audio_microseconds += entry.usage.audio_microseconds
-    option.tokens += entry.usage.tokens_total
+def _split(calls: Iterable[NetCall], prices: Prices) -> Repriced:
+    """Return what calls cost in pieces, where that is less; the others are left out."""
+    result = Repriced()
+    for call in calls:
+        other = in_pieces(call.entry, prices)
+        if other is not None:
+            result.calls += 1
+            result.before += call.cost or 0
+            result.after += other
+            result.tokens += call.entry.usage.tokens_total
+    return result
 
 
 def _retried_after(retried: Mapping[Slot, int], best: Iterable[Option]) -> Nanos:

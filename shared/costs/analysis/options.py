@@ -10,11 +10,12 @@ with ``interactive: true`` in their metadata.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from operator import attrgetter
+from typing import Final, Literal, NamedTuple, Protocol
 
-from ..model import Charge, Entry, Unpriced, Usage
+from ..model import USAGE_FIELDS, Charge, Entry, Unpriced, Usage
+from .like_calls import SteadyPrices
 
 OptionKind = Literal["model", "batch", "model and batch", "standard", "split", "local"]
 
@@ -42,7 +43,7 @@ class Alternative(Protocol):
         ...
 
 
-class Prices(Protocol):
+class Prices(SteadyPrices, Protocol):
     """What is asked of the price catalogue."""
 
     def charge(
@@ -62,8 +63,7 @@ class Prices(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """The calls that one setting of a pipeline decides."""
 
     stage: str | None
@@ -71,8 +71,7 @@ class Slot:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What to do instead. ``tier`` is ``None`` where each call keeps its own."""
 
     kind: OptionKind
@@ -91,37 +90,22 @@ class Change:
         return f"{model}, {BATCH}" if self.tier else model
 
 
-def charged_with(change: Change, entry: Entry, prices: Prices) -> int | None:
-    """Return what a call would have cost with a change, or ``None`` where that has no price."""
-    if change.kind == "split":
-        return _in_pieces(entry, prices) if _only_tokens(entry.usage) else None
-    if (change.kind == STANDARD and entry.service_tier not in PRIORITY) or (
-        change.kind == BATCH and is_interactive(entry)
-    ):
-        return None  # the change does not touch this call
-    tier = entry.service_tier if change.tier is None or is_interactive(entry) else change.tier
-    region = entry.region if change.service == entry.service else None
-    charge = prices.charge(change.service, change.model, entry.usage, entry.timestamp, tier, region)
-    # A charge of which a unit has no price is no saving.
-    return charge.total if isinstance(charge, Charge) and not charge.missing else None
+def in_pieces(entry: Entry, prices: Prices) -> int | None:
+    """Return what a call of text costs in the number of equal pieces that is cheapest, if that is not one.
+
+    A price that does not depend on the length of the input makes pieces as dear as the whole, so
+    this only saves where a longer context is dearer by the token.
+    """
+    if entry.usage.tokens_input < _LONG or not is_text(entry.usage):
+        return None
+    costs = [_as_pieces(entry, pieces, prices) for pieces in PIECES]
+    known = [cost for cost in costs if cost is not None]
+    return min(known) if len(known) == len(costs) and min(known) < known[0] else None
 
 
 def is_interactive(entry: Entry) -> bool:
     """Return whether somebody waits for the answer of a call."""
     return INTERACTIVE in entry.tags or entry.metadata.get(INTERACTIVE) is True
-
-
-def _in_pieces(entry: Entry, prices: Prices) -> int | None:
-    """Return what a call costs in the number of equal pieces that is cheapest, if that is not one.
-
-    A price that does not depend on the length of the input makes pieces as dear as the whole, so
-    this only saves where a longer context is dearer by the token.
-    """
-    if entry.usage.tokens_input < _LONG:
-        return None
-    costs = [_as_pieces(entry, pieces, prices) for pieces in PIECES]
-    known = [cost for cost in costs if cost is not None]
-    return min(known) if len(known) == len(costs) and min(known) < known[0] else None
 
 
 def _as_pieces(entry: Entry, pieces: int, prices: Prices) -> int | None:
@@ -146,7 +130,7 @@ def changes(entry: Entry, prices: Prices) -> list[Change]:
     """Return what could be done instead, in the slot whose first call is ``entry``."""
     service, model = entry.service, entry.model
     found = [Change("batch", service, model, BATCH), Change("standard", service, model, STANDARD)]
-    if _only_tokens(entry.usage):
+    if is_text(entry.usage):
         found.append(Change("split", service, model))
     for other in prices.alternatives(entry.service, entry.model, entry.timestamp):
         found.append(Change("model", other.service, other.model))
@@ -159,9 +143,13 @@ _LONG: Final = 100_000
 """Input tokens from which on some models' prices by the token rise (128,000 and 200,000 today)."""
 
 
-def _only_tokens(usage: Usage) -> bool:
+def is_text(usage: Usage) -> bool:
     """Return whether a call used nothing but text tokens, which can be divided."""
-    return set(usage.counts()) <= {"tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"}
+    return not any(_besides_text(usage))
+
+
+_TEXT: Final = frozenset({"tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"})
+_besides_text: Final = attrgetter(*(name for name in USAGE_FIELDS if name not in _TEXT))
 
 
 _LOCAL_WORK: Final = (

@@ -42,8 +42,9 @@ class Outcome:
     """What a swap does in one stage. Amounts in nano-dollars.
 
     ``calls`` are those that were swapped; ``unpriced`` of them have no price on the other side (or
-    had none before) and are in neither sum. ``kept`` calls could not be sent with the new tier: they
-    are swapped with their own, or not at all where nothing but the tier was to change.
+    had none before), ``partial`` of them have units without one, and both are in neither sum. ``kept``
+    calls could not be sent with the new tier: they are swapped with their own, or not at all where
+    nothing but the tier was to change.
     """
 
     stage: str
@@ -53,6 +54,12 @@ class Outcome:
     kept: int = 0
     before: Nanos = ZERO
     after: Nanos = ZERO
+    partial: int = 0
+
+    @property
+    def compared(self) -> int:
+        """How many calls have a whole price on both sides."""
+        return self.calls - self.unpriced - self.partial
 
     @property
     def difference(self) -> Nanos:
@@ -96,8 +103,11 @@ def _add(outcome: Outcome, call: NetCall, prices: Prices) -> None:
     region = entry.region if swap.to[0] == entry.service else None
     charge = prices.charge(*swap.to, entry.usage, entry.timestamp, tier, region)
     outcome.calls += 1
-    if not isinstance(charge, Charge) or charge.missing or call.cost is None:
+    if not isinstance(charge, Charge) or call.cost is None:
         outcome.unpriced += 1
+        return
+    if charge.missing or call.is_partial:
+        outcome.partial += 1
         return
     outcome.before = Nanos(outcome.before + call.cost)
     outcome.after = Nanos(outcome.after + charge.total)

@@ -67,17 +67,19 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
 """A duration as a usage takes it."""
 
 _MAX_USD: Final = MAX_ENTRY_NANOS // NANOS_PER_USD
-_Amount = Annotated[int, msgspec.Meta(ge=0, le=_MAX_USD)] | Annotated[float, msgspec.Meta(ge=0, le=_MAX_USD)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=_MAX_USD)] | Annotated[float, msgspec.Meta(ge=0, le=_MAX_USD)]
+"""An amount of a call in USD."""
+
 _Name = str | None
 
 
 class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """The usual parts of a charge, in USD."""
 
-    input: _Amount = 0
-    output: _Amount = 0
-    cached: _Amount = 0
-    cache_write: _Amount = 0
+    input: Amount = 0
+    output: Amount = 0
+    cached: Amount = 0
+    cache_write: Amount = 0
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -96,7 +98,7 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("service", str),
     ("model", str),
     *((unit, Seconds if unit.endswith("_seconds") else Count, 0) for unit in USAGE_FIELDS),
-    ("cost_usd", _Amount | None),
+    ("cost_usd", Amount | None),
     ("cost_parts", _Parts | None, None),
     ("priced_as", _Name, None),
     ("priced_by", _Name, None),

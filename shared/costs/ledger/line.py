@@ -89,7 +89,7 @@ def parse_sealed(raw: bytes) -> dict[str, Any]:
     if not is_sealed(raw):
         raise DamagedLine(_why_unsealed(raw))
     try:
-        found = _loads(_whole_text(raw.decode("ascii")))
+        found = parse_json(_whole_text(raw.decode("ascii")))
     except (ValueError, RecursionError) as error:
         raise DamagedLine(f"no JSON: {error}") from None
     if not isinstance(found, dict):
@@ -246,7 +246,8 @@ def _number(text: str) -> float | str:
     return text if isinf(value) else value
 
 
-_loads = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant).decode
+parse_json: Final = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant).decode
+"""Returns what a JSON text says; raises ``ValueError`` for NaN, infinities and what is no JSON."""
 
 
 def decode(raw: bytes) -> Entry:

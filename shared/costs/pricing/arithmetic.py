@@ -19,7 +19,7 @@ Shortfall(fault='has no price for audio_seconds')
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from dataclasses import replace
 from itertools import compress
 from operator import attrgetter
@@ -194,6 +194,33 @@ def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quan
         if steps and (step := steps.get(part)) is not None:
             quantity = step.billed(quantity, usage.requests or 1)
         result[part] = quantity
+
+
+def structure(price: Price, used: Container[str]) -> Hashable:
+    """Return all that decides how a price takes apart a usage of which no other counts than ``used`` are set.
+
+    Prices of one structure give the same :func:`quantities` for such a usage: their rates alone differ.
+    """
+    parts = (frozenset(part for part in of if _matters(part, used)) for of in (price.rates, price.unknown))
+    return *parts, price.included, price.per_channel, tuple(sorted(price.steps.items()))
+
+
+def _matters(part: str, used: Container[str]) -> bool:
+    written = part in ("cache_write", "cache_write_1h") and "tokens_cache_write" in used
+    return written or part == "requests" or UNITS[part].field in used
+
+
+def is_additive(price: Price) -> bool:
+    """Whether the charge of text tokens that several calls used together is the sum of their charges."""
+    rates = price.rates
+    return (
+        not price.above
+        and "requests" not in rates
+        and all(rates[part].units == 1 for part in rates if part in _TEXT)
+    )
+
+
+_TEXT: Final = frozenset({"input", "cached", "cache_write", "cache_write_1h", "output", "reasoning"})
 
 
 def undiscounted(usage: Usage) -> Usage:

@@ -14,9 +14,11 @@ day of the call holds; a source that has no price for that day passes the questi
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -41,12 +43,15 @@ _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-class _Known(NamedTuple):
-    """The quote for one name, tier and region, and the stretch of time for which it stays the same."""
+class Steady(NamedTuple):
+    """What holds for one name, tier and region from ``since`` to before ``until``.
+
+    ``quote`` is ``None`` where there is no price in all that time.
+    """
 
     since: datetime
     until: datetime
-    quote: Quote
+    quote: Quote | None
 
 
 _Key = tuple[str, str, str | None, str | None]
@@ -72,7 +77,8 @@ class Catalogue:
         self.genai = genai
         self.memory = memory or Memory(None)
         self._offers = Offers(own, overrides, genai, aliases or {})
-        self._known: dict[_Key, _Known] = {}
+        self._known: dict[_Key, Steady] = {}
+        self._stretches: dict[_Key, list[Steady]] = {}
         self.place = "prices.yaml beside your profile (cost-dashboard init writes both)"
         """Where a price that is missing would be added, for people."""
 
@@ -155,19 +161,43 @@ class Catalogue:
         self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
     ) -> Quote | Unpriced:
         """Return the price that holds for a model, with its source, or why there is none."""
-        known = self._known.get((service, model, tier, region))
-        if known is not None and known.since <= at < known.until:
+        key = (service, model, tier, region)
+        known = self._known.get(key)
+        if known is not None and known.since <= at < known.until and known.quote is not None:
             return known.quote
-        wanted, where, fault = normal_tier(tier), normal_region(region), ""
         asked: list[Offer] = []
+        found = self._search(key, at, asked)
+        self._remember(key, asked, at, found if isinstance(found, Quote) else None)
+        return found
+
+    def steady(
+        self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
+    ) -> Steady:
+        """Return the price that holds at the instant ``at``, and for how long before and after it holds."""
+        key = (service, model, tier, region)
+        known = self._known.get(key)
+        if known is not None and known.since <= at < known.until:
+            return known
+        # Prices of certain hours change twice a day: whoever goes through a month again finds its stretches.
+        stretches = self._stretches.setdefault(key, [])
+        after = bisect_right(stretches, at, key=attrgetter("since"))
+        if after and (found := stretches[after - 1]).since <= at < found.until:
+            return found
+        self.quote(service, model, at, tier, region)
+        insort(stretches, self._known[key], key=attrgetter("since"))
+        return self._known[key]
+
+    def _search(self, key: _Key, at: datetime, asked: list[Offer]) -> Quote | Unpriced:
+        """Return the price from the sources; what they said of the model is added to ``asked``."""
+        service, model, tier, region = key
+        wanted, where, fault = normal_tier(tier), normal_region(region), ""
         for offer in self.offers(service, model):
             if offer.source == GENAI and fault:
                 continue  # it has no dates where our own catalogue has them
-            asked.append(offer)
             base = self._base(offer, service, model)
+            asked += [offer] if base is None else [offer, base]
             quote = self._quote(offer, base, at, wanted, where)
             if quote is not None:
-                self._remember((service, model, tier, region), asked, base, at, quote)
                 return quote
             standard = offer.prices.at(at)
             if offer.source == PROFILE and standard is not None:
@@ -203,9 +233,8 @@ class Catalogue:
 
     def steady_until(self, service: str, model: str, at: datetime) -> datetime:
         """Return until when the price that holds at ``at`` stays the same."""
-        self.quote(service, model, at)
-        known = self._known.get((service, model, None, None))
-        return known.until if known is not None and known.since <= at else _NEVER
+        known = self.steady(service, model, at)
+        return known.until if known.quote is not None else _NEVER
 
     def name(self, service: str, model: str) -> str:
         """Return the catalogue's ``provider/model`` for a service and a model as a call names them."""
@@ -319,12 +348,10 @@ class Catalogue:
             offer.prices, offer.service, self.own, self.overrides, listed, offer.source == PROFILE
         )
 
-    def _remember(
-        self, key: _Key, asked: list[Offer], base: Offer | None, at: datetime, quote: Quote
-    ) -> None:
-        """Keep a quote for the stretch of time in which no price behind it begins or ends."""
+    def _remember(self, key: _Key, asked: list[Offer], at: datetime, quote: Quote | None) -> None:
+        """Keep what holds for the stretch of time in which no price behind it begins or ends."""
         edges: set[datetime] = set()
-        for offer in (*asked, *((base,) if base is not None else ())):
+        for offer in asked:
             tiers = (price for several in offer.prices.tiers.values() for price in several)
             for price in (*offer.prices.prices, *tiers):
                 edges.add(price.since or _EVER)
@@ -334,7 +361,7 @@ class Catalogue:
                 edges |= {rule.since or _EVER, rule.until or _NEVER}
         since = max((edge for edge in edges if edge <= at), default=_EVER)
         until = min((edge for edge in edges if edge > at), default=_NEVER)
-        self._known[key] = _Known(since, until, quote)
+        self._known[key] = Steady(since, until, quote)
 
     def _prices_of_the_week(
         self, service: str, model: str, at: datetime, tier: str | None, region: str | None

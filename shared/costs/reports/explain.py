@@ -201,6 +201,9 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
     if found.unpriced:
         calls = plural(found.unpriced, "call has", "calls have")
         yield Note(f"{calls} no known price and no part in this.", "warning")
+    if found.partial:
+        calls = plural(found.partial, "call has", "calls have")
+        yield Note(f"{calls} units without a price, which are in neither cost.", "warning")
     yield from incomplete(facts.health)
     if facts.alike:
         yield Note(f"One of them is not over. As many days of both: {facts.alike}")
@@ -219,6 +222,7 @@ def _data(facts: ExplainFacts) -> dict[str, object]:
         "calls_before": found.calls[0],
         "calls_after": found.calls[1],
         "unpriced_calls": found.unpriced,
+        "partial_calls": found.partial,
         "incomplete": len(facts.health.problems),
     }
 

@@ -9,7 +9,7 @@ quality in their metadata, it also shows what a result and a point of quality co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, Literal, NamedTuple, get_args
 
 from ..analysis.caching import Cacheable
@@ -19,6 +19,7 @@ from ..analysis.options import OptionKind, Slot
 from ..analysis.outcomes import Worth
 from ..analysis.sums import UNNAMED
 from ..analysis.waste import NOT_USED, Reason, Waste
+from ..model import Entry
 from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Query
@@ -75,9 +76,23 @@ def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFa
     query = Query(start=period.start, end=period.end, user_id=user_id)
     with reader.progress("Repricing") as advance:
         [entries] = in_turn([counted(reader, query)], advance)
-        found = find_improvements(entries, reader.catalogue)
+        return improvement_facts(reader, asked, period, entries)
+
+
+def improvement_facts(
+    reader: Reader, asked: SavingsQuestion, period: Period, entries: Iterable[Entry]
+) -> OptimizationFacts:
+    """Return what the entries of a period would have cost otherwise; they come job by job."""
+    found = find_improvements(entries, reader.catalogue)
     return OptimizationFacts(
-        user_id, period, found.savings, health(reader), found.cacheable, found.waste, found.worths, asked.show
+        asked.user,
+        period,
+        found.savings,
+        health(reader),
+        found.cacheable,
+        found.waste,
+        found.worths,
+        asked.show,
     )
 
 
@@ -295,6 +310,9 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     if savings.unpriced_calls:
         calls = plural(savings.unpriced_calls, "call has", "calls have")
         yield Note(f"{calls} no known price and could not be compared.", "warning")
+    if savings.partial_calls:
+        calls = plural(savings.partial_calls, "call has", "calls have")
+        yield Note(f"{calls} units without a price and could not be compared.", "warning")
     if facts.show == "changes":
         yield from saving_notes(facts)
     if facts.show == "all":
@@ -363,6 +381,7 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
         "end": facts.period.end.isoformat(),
         "calls": savings.calls,
         "unpriced_calls": savings.unpriced_calls,
+        "partial_calls": savings.partial_calls,
         "spent_usd": to_usd(savings.spent),
         "saving_usd": to_usd(savings.saving),
         "saving_hosted_usd": to_usd(savings.saving_hosted),

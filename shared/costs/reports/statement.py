@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from ..analysis.explain import explain
+from ..analysis.explain import Side, difference
 from ..analysis.sums import UNNAMED, share, total
 from ..money import Nanos
 from ..periods import Period, previous_month
@@ -31,8 +31,8 @@ from .show_optimization import (
     caching_table,
     cautions,
     changes_table,
+    improvement_facts,
     local_table,
-    optimization_facts,
     optimization_report,
     outcome_table,
     quality_table,
@@ -88,6 +88,7 @@ def statement_facts(reader: Reader, asked: UserMonth) -> StatementFacts:
     span = Span(asked.month_name)
     standing_out = Question("", span, {"user": user_id} if user_id else {})
     now = reader.now
+    savings, explained = _read_calls(reader, month, query, SavingsQuestion(user_id, span))
     return StatementFacts(
         month=month,
         days=[total(groups) for groups in days[: month.pace.days_begun]],
@@ -95,21 +96,32 @@ def statement_facts(reader: Reader, asked: UserMonth) -> StatementFacts:
         before=days_of(reader, user_id, previous_month(month.period)),
         jobs=_most_expensive_jobs(reader, query),
         anomalies=anomaly_facts(reader, standing_out),
-        savings=optimization_facts(reader, SavingsQuestion(user_id, span)),
+        savings=savings,
         forecast=forecast_facts(reader, asked) if now in month.period else None,
-        explained=_explained(reader, month, query),
+        explained=explained,
     )
 
 
-def _explained(reader: Reader, month: MonthFacts, query: Query) -> ExplainFacts | None:
-    """Return why the month differs from the one before, in as many days as have begun."""
-    if not month.before:
-        return None
+def _read_calls(
+    reader: Reader, month: MonthFacts, query: Query, asked: SavingsQuestion
+) -> tuple[OptimizationFacts, ExplainFacts | None]:
+    """Return what the calls of a month would have cost otherwise, and why it differs from the one before.
+
+    The month before is looked at for as many days as have begun, if it cost anything. The calls of both
+    are read once.
+    """
     earlier = same_days_before(month.period, month.pace)
-    before = query._replace(start=earlier.start, end=earlier.end)
-    with reader.progress("Comparing") as advance:
-        parts = explain(*in_turn([counted(reader, each) for each in (before, query)], advance))
-    return ExplainFacts(named(earlier), named(month.period), parts, health(reader))
+    before, after = Side(), Side()
+    stretches = [query._replace(start=earlier.start, end=earlier.end)] if month.before else []
+    with reader.progress("Repricing") as advance:
+        *others, entries = in_turn([counted(reader, each) for each in (*stretches, query)], advance)
+        for each in others:
+            before.add_all(each)
+        savings = improvement_facts(reader, asked, month.period, after.passing(entries))
+    if not month.before:
+        return savings, None
+    parts = difference(before, after)
+    return savings, ExplainFacts(named(earlier), named(month.period), parts, health(reader))
 
 
 def _most_expensive_jobs(reader: Reader, query: Query) -> tuple[JobSum, ...]:

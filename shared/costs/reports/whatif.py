@@ -102,7 +102,11 @@ def _tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
 
 def _row(outcome: Outcome) -> Row:
     change = percent(outcome.difference, outcome.before) if outcome.before else ""
-    before, after = (outcome.before, outcome.after) if outcome.calls > outcome.unpriced else (None, None)
+    before, after = (
+        (outcome.before, outcome.after)
+        if outcome.calls > outcome.unpriced + outcome.partial
+        else (None, None)
+    )
     return (
         _name(outcome.swap.model),
         target(outcome.swap),
@@ -128,10 +132,12 @@ def _notes(facts: WhatIfFacts) -> list[Note]:
         Note(f"No call to {_name(swap.model)} in this stretch of time.", "warning") for swap in facts.unused
     ]
     for outcome in facts.found.outcomes:
-        if outcome.unpriced:
-            calls = plural(outcome.unpriced, "call", "calls")
-            sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
-            notes.append(Note(f"{calls} cannot be compared: no price for one side of {sides}.", "warning"))
+        sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
+        for left_out, what in ((outcome.unpriced, "price"), (outcome.partial, "whole price")):
+            if left_out:
+                calls = plural(left_out, "call", "calls")
+                doubt = f"{calls} cannot be compared: no {what} for one side of {sides}."
+                notes.append(Note(doubt, "warning"))
     if kept := sum(outcome.kept for outcome in facts.found.outcomes):
         calls = plural(kept, "call keeps its tier", "calls keep their tier")
         notes.append(Note(f"{calls}: the tag interactive says that somebody waits for the answer."))
@@ -146,6 +152,7 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
         "to": target(outcome.swap),
         "calls": outcome.calls,
         "unpriced_calls": outcome.unpriced,
+        "partial_calls": outcome.partial,
         "kept_tier_calls": outcome.kept,
         "before_usd": to_usd(outcome.before),
         "after_usd": to_usd(outcome.after),

@@ -360,8 +360,21 @@ def _active(span: Span, user_id: str | None) -> Sql:
     return _union(pieces, " UNION ")
 
 
-def jobs(db: sqlite3.Connection, query: Query) -> list[tuple[int, JobRef, str | None]]:
-    """Return number, job, and why it is gone if it is, of each ledger with entries that match.
+class Readable(NamedTuple):
+    """A ledger whose lines are asked for.
+
+    ``read_to`` is how far the sums have read it, ``None`` where they have not yet; ``uncounted`` are the
+    first bytes of lines that do not count; ``gone`` says why it is not what it was, if so.
+    """
+
+    job: JobRef
+    read_to: int | None
+    uncounted: frozenset[int]
+    gone: str | None
+
+
+def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
+    """Return each ledger with entries that match.
 
     Where the query asks for nothing but a job or a ledger, those without entries are named too.
     """
@@ -374,11 +387,17 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[tuple[int, JobRef, str | 
         text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
         chosen = Sql(text, (*source.values, *where.values))
     rows = db.execute(
-        f"""SELECT id, job_id, path, gone FROM ledgers WHERE id IN ({chosen.text})
-        AND (inode != 0 OR is_read = 0) ORDER BY job_id, path, id""",
+        f"""SELECT id, job_id, path, iif(is_read, offset, NULL), gone FROM ledgers
+        WHERE id IN ({chosen.text}) AND (inode != 0 OR is_read = 0) ORDER BY job_id, path, id""",
         chosen.values,
-    )
-    return [(number, JobRef(job_id, Path(os.fsdecode(path))), why) for number, job_id, path, why in rows]
+    ).fetchall()
+    uncounted: dict[int, set[int]] = {}
+    for ledger, offset in db.execute("SELECT ledger, offset FROM problems"):
+        uncounted.setdefault(ledger, set()).add(offset)
+    return [
+        Readable(JobRef(job_id, Path(os.fsdecode(path))), read_to, frozenset(uncounted.get(ledger, ())), gone)
+        for ledger, job_id, path, read_to, gone in rows
+    ]
 
 
 _ORDERS: Final[dict[JobOrder, str]] = {
@@ -452,11 +471,6 @@ def _cells_of(query: Query, ledgers: Sequence[int], table: str) -> Sql:
     span = Span.of(query.start, query.end).on("bucket")
     chosen = f"ledger IN ({', '.join('?' * len(ledgers))}) AND +{span.text.replace('AND ', 'AND +')}"
     return Sql(f"SELECT * FROM {table} WHERE {chosen}", (*ledgers, *span.values))
-
-
-def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:
-    """Return where the lines of a ledger begin that do not count."""
-    return frozenset(row[0] for row in db.execute("SELECT offset FROM problems WHERE ledger = ?", (ledger,)))
 
 
 def problems(db: sqlite3.Connection) -> list[LedgerProblem]:

@@ -48,7 +48,7 @@ from .intake import Kept, NotKept, read_counted, recognised
 from .journal import opened
 from .presence import presence_in
 from .queries import Gone, Span
-from .recent import Matcher, Recent
+from .recent import Recent
 from .tables import LedgerRow
 
 if TYPE_CHECKING:
@@ -401,7 +401,7 @@ class Store:
 
     def jobs(self, query: Query) -> list[JobRef]:
         """Return the jobs with entries that match, by id and path; every known one for an empty query."""
-        return list(dict.fromkeys(job for _, job, _ in self._ask(lambda db: queries.jobs(db, query))))
+        return list(dict.fromkeys(each.job for each in self._ask(lambda db: queries.jobs(db, query))))
 
     def problems(self) -> list[LedgerProblem]:
         """Return lines that do not count and should, and ledgers that cannot be read."""
@@ -429,16 +429,16 @@ class Store:
         Ledgers that are gone are passed over, and ``missed`` is told: their sums are kept, their
         entries are not.
         """
-        from ..ledger.line import DamagedLine, decode
+        from ..ledger.entries import entry_of  # what it needs takes long to import
+        from ..ledger.line import DamagedLine
 
-        matches = Matcher(query._replace(ledger=None, job_id=None))
+        is_meant = query.matcher()
         for raw in self.lines(query, missed):
             try:
-                entry = decode(raw)
+                entry = entry_of(raw)
             except DamagedLine:
                 continue  # reported when it was read for the sums
-            line = counted(entry)
-            if matches.is_meant(line, tables.dim_of(line)):
+            if is_meant(entry):
                 yield entry
 
     def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
@@ -447,17 +447,18 @@ class Store:
         Its other conditions are not applied, and the seals are still to be checked: for those who
         need no entries, since a line is several times cheaper.
         """
-        for number, job, why in self._ask(lambda db: queries.jobs(db, query)):
+        for ledger in self._ask(lambda db: queries.jobs(db, query)):
             try:
-                if why is not None:
-                    raise FileNotFoundError(2, f"{why}; its sums are kept, its entries cannot be shown")
-                with opened(os.fsencode(job.ledger)) as file:
-                    skipped = self._ask(lambda db, number=number: queries.uncounted(db, number))  # type: ignore[misc]
-                    for offset, _, raw in split(file.fileno()):
-                        if offset not in skipped and raw[-1:] == b"\n":
+                if ledger.gone is not None:
+                    raise FileNotFoundError(
+                        2, f"{ledger.gone}; its sums are kept, its entries cannot be shown"
+                    )
+                with opened(os.fsencode(ledger.job.ledger)) as file:
+                    for offset, _, raw in split(file.fileno(), 0, ledger.read_to):
+                        if offset not in ledger.uncounted and raw[-1:] == b"\n":
                             yield raw
             except OSError as fault:
-                (missed or _warn)(job.ledger, fault)
+                (missed or _warn)(ledger.job.ledger, fault)
 
     # --- upkeep
 

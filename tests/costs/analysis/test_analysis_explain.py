@@ -104,6 +104,11 @@ def test_unpriced_calls_have_no_part() -> None:
     check(found, [], [call()])
 
 
+def test_calls_with_a_unit_without_a_price_are_told() -> None:
+    partial = replace(call(), unpriced_units={"file_searches": 4})
+    assert explain([partial], [partial, call()]).partial == 2
+
+
 def random_calls(chance: Random) -> list[Entry]:
     calls = []
     for _ in range(chance.randrange(0, 12)):

@@ -8,7 +8,6 @@ from itertools import count
 
 import pytest
 
-from shared.costs.analysis.caching import find_cacheable
 from shared.costs.analysis.calls import NetCall, net_calls, net_jobs
 from shared.costs.analysis.improvements import find_improvements
 from shared.costs.analysis.optimise import find_savings
@@ -137,7 +136,6 @@ def test_one_reading_finds_what_each_finds_alone() -> None:
     month = busy_month()
     found = find_improvements(iter(month), CATALOGUE)
     assert found.savings == find_savings(month, CATALOGUE)
-    assert list(found.cacheable) == find_cacheable(month, CATALOGUE)
     assert {w.reason for w in found.waste} == {"done again"}
     assert sum(w.cost for w in found.waste) == found.savings.retried
     assert found.worths == ()

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth.savings import least_cost
+from truth.savings import cost_with, least_cost
 
+from shared.costs.analysis import optimise
 from shared.costs.analysis.optimise import find_savings
 from shared.costs.analysis.options import BATCH
 from shared.costs.model import Charge, Entry, Usage
@@ -149,3 +150,41 @@ def test_work_done_again_is_counted_at_what_remains() -> None:
     assert found.retried_after == again.cost - best.saving // 2
     nothing = find_savings([replace(entry("1", id="x", service="acme", model="y"), attempt=2)], CATALOGUE)
     assert nothing.retried == nothing.retried_after == from_usd(1)
+
+
+def test_calls_of_which_a_unit_has_no_price_are_not_compared() -> None:
+    call = replace(priced(1, WORK[0], 10_000), unpriced_units={"file_searches": 4})
+    found = find_savings([call], CATALOGUE)
+    assert (found.partial_calls, found.options, found.spent) == (1, (), call.cost)
+    mended = replace(
+        call,
+        id="a",
+        kind="adjustment",
+        corrects="e1",
+        why="priced later",
+        usage=Usage(),
+        unpriced_units={},
+        resolves_partial=True,
+    )
+    later = find_savings([call, mended], CATALOGUE)
+    assert later.partial_calls == 0
+    assert later.options
+
+
+def test_many_calls_are_what_they_are_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are priced at once, of several tiers, with retries and calls that somebody waits for."""
+    monkeypatch.setattr(optimise, "_AT_ONCE", 3)
+    calls = []
+    for number in range(150):
+        tier = (None, "batch", "priority")[number % 3]
+        call = priced(number, WORK[number % 4], 1_000 + 997 * number, tier)
+        waited = ("interactive",) if number % 7 == 0 and tier != "priority" else ()
+        calls.append(replace(call, attempt=1 + (number % 5 == 0), tags=waited))
+    found = find_savings(calls, CATALOGUE)
+    assert found.after == least_cost(calls)
+    for option in found.options:
+        mine = [each for each in calls if (each.service, each.model) == option.slot[1:] and each.charge]
+        assert option.saving == sum(each.cost for each in mine) - cost_with(option.change, mine)
+        again = [each for each in mine if each.attempt > 1]
+        assert option.before_retried == sum(each.cost for each in again)
+        assert option.after_retried == cost_with(option.change, again)

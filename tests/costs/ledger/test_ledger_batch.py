@@ -1,4 +1,4 @@
-"""The fast reader of many lines gives what ``decode`` gives, line by line."""
+"""The fast readers of many lines give what ``decode`` gives, line by line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.ledger import batch
+from shared.costs.ledger import batch, entries
 from shared.costs.ledger.batch import counted_line, read_counted
 from shared.costs.ledger.counted import NAMES, Counted, counted, same_call
+from shared.costs.ledger.entries import entry_of
 from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, seal
 from shared.costs.ledger.lines import line_at, split
 from shared.costs.ledger.places import MAX_LINE
@@ -43,10 +44,21 @@ def _assert_same(line: bytes) -> None:
     except DamagedLine as damage:
         slow = str(damage)
     assert (str(fast) if isinstance(fast, DamagedLine) else fast) == slow
+    _assert_same_entry(line)
     if isinstance(fast, Counted):
         assert [type(value) for value in fast] == [type(value) for value in slow]
         assert len(fast.names) == len(NAMES)
         assert len(fast.usage) == len(USAGE_FIELDS)
+
+
+def _assert_same_entry(line: bytes) -> None:
+    found = []
+    for read in (entry_of, decode):
+        try:
+            found.append(repr(read(line)))
+        except DamagedLine as damage:
+            found.append(str(damage))
+    assert found[0] == found[1]
 
 
 def _sealed(line: bytes, change: Callable[[dict[str, object]], None]) -> bytes:
@@ -111,6 +123,16 @@ CHANGES = {
     "a user that is a number": _set(user_id=1),
     "no user": _drop("user_id"),
     "metadata that are none": _set(metadata=[]),
+    "metadata that are null": _set(metadata=None),
+    "metadata": _set(
+        metadata={"outcome": "ok", "score": 1.50, "many": 10**30, "huge": 1e22, "list": [1, {}]}
+    ),
+    "metadata with half a surrogate pair": _set(metadata={"a": "\udc00"}),
+    "metadata in another script": _set(metadata={"a": "\u00fc\U0001f600"}),
+    "a period that is empty": _set(period_at=""),
+    "a region": _set(region="eu", unverified=True, priced_as="openai/other"),
+    "no host": _set(host=None),
+    "many parts": _set(cost_usd=0.6, cost_parts={"web_searches": 0.5, "input": 0.1}),
     "attempt": _set(attempt=3),
     "a bad attempt": _set(attempt=-1),
     "estimated": _set(estimated=True),
@@ -137,6 +159,7 @@ def _usual_line(*, charged: bool = True) -> bytes:
     usage = Usage(tokens_input=5, tokens_output=4)
     line = encode(entry(usage=usage, charge=charge, tags=()))
     assert batch._usual(line) is not None
+    assert entries._usual(line) is not None
     return line
 
 
@@ -167,6 +190,22 @@ def test_usual_calls_with_further_counts_take_the_fast_way_too() -> None:
         entry(usage=Usage(audio_seconds=0.1 + 0.2), charge=None, tags=()),
     ):
         assert batch._usual(encode(one)) == counted(decode(encode(one)))
+
+
+def test_a_call_as_the_tracker_writes_it_takes_the_fast_way() -> None:
+    parts = {"input": Nanos(3), "web_searches": Nanos(10_000_000), "reasoning": Nanos(1)}
+    usage = Usage(
+        tokens_input=9, tokens_output=9, tokens_reasoning=1, web_searches=1, audio_seconds=0.1 + 0.2
+    )
+    one = entry(
+        usage=usage,
+        charge=Charge(parts, PRICED._replace(model="azure/gpt-4o", unverified=True)),
+        tags=("b", "a"),
+        metadata={"outcome": "accepted", "quality": 0.8},
+        region="eu",
+        period_at=AT + timedelta(days=40),
+    )
+    assert entries._usual(encode(one)) == one
 
 
 def test_a_line_that_hides_its_time() -> None:
@@ -209,6 +248,10 @@ ENTRIES = st.builds(
     period_at=st.none() | st.just(AT + timedelta(days=40)),
     reservation=st.none() | TEXTS,
     tags=st.lists(st.text("ab", min_size=1, max_size=2), max_size=2).map(tuple),
+    region=st.none() | TEXTS,
+    metadata=st.dictionaries(
+        TEXTS, st.none() | TEXTS | st.floats(allow_nan=False) | st.integers(), max_size=2
+    ),
 )
 
 

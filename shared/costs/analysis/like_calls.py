@@ -1,0 +1,170 @@
+"""Calls that differ in their counts and their instant alone, priced together.
+
+What a price does with a call has two steps: the call's counts are taken apart into quantities, and each
+quantity is multiplied by its rate and rounded. Many prices take calls apart alike and differ in their
+rates, so the first step is done once for all of those. Where a rate is a whole number of nano-dollars,
+nothing is rounded and one multiplication prices the sum of all calls; else the remainders that occur are
+counted and rounded once each. Both give what call by call would, to the nano-dollar. Calls that a price
+looks at one by one (a long context has rates of its own, a count has no price) are priced one by one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+from operator import attrgetter
+from typing import Final, Protocol
+
+from ..model import USAGE_FIELDS, Usage
+from ..money import divide
+from ..pricing import arithmetic
+from ..pricing.catalogue import Steady
+from ..pricing.rates import Price, Rate
+from .calls import NetCall
+
+Columns = Mapping[str, Sequence[int]]
+"""The quantities of many calls by part of a charge: each has a place in every column, 0 where it has none."""
+
+
+_counts_of: Final = attrgetter(*USAGE_FIELDS)
+
+
+class SteadyPrices(Protocol):
+    """Where it is known how long a price holds."""
+
+    def steady(
+        self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
+    ) -> Steady:
+        """Return the price that holds at an instant, and for how long."""
+        ...
+
+
+@dataclass(slots=True)
+class Repriced:
+    """What calls that have a whole price elsewhere cost, and would cost there, in nano-dollars.
+
+    ``calls`` is how many they are; ``audio_microseconds`` and ``tokens`` are what they used.
+    """
+
+    calls: int = 0
+    before: int = 0
+    after: int = 0
+    audio_microseconds: int = 0
+    tokens: int = 0
+
+
+class LikeCalls:
+    """Priced calls of one model, service tier and region, in the order of their instants."""
+
+    def __init__(self, calls: Iterable[NetCall]) -> None:
+        ordered = sorted(calls, key=lambda call: call.entry.timestamp)
+        self._usages = [call.entry.usage for call in ordered]
+        self._times = [call.entry.timestamp for call in ordered]
+        self._inputs = [usage.tokens_input for usage in self._usages]
+        self._costs = _running(call.cost or 0 for call in ordered)
+        self._audio = _running(usage.audio_microseconds for usage in self._usages)
+        self._tokens = _running(usage.tokens_total for usage in self._usages)
+        counts = zip(*map(_counts_of, self._usages), strict=True)
+        self._used = {name for name, each in zip(USAGE_FIELDS, counts, strict=False) if any(each)}
+        self._columns: dict[Hashable, Columns | None] = {}
+
+    @property
+    def cost(self) -> int:
+        """What all of them cost, in nano-dollars."""
+        return self._costs[-1]
+
+    def repriced(
+        self, prices: SteadyPrices, service: str, model: str, tier: str | None, region: str | None
+    ) -> Repriced:
+        """Return what the calls would cost elsewhere, each at the price of its own instant."""
+        result, start = Repriced(), 0
+        while start < len(self._times):
+            steady = prices.steady(service, model, self._times[start], tier, region)
+            end = max(bisect_left(self._times, steady.until, start), start + 1)
+            if steady.quote is not None:
+                self._add(result, steady.quote.price, start, end)
+            start = end
+        return result
+
+    def _add(self, result: Repriced, price: Price, start: int, end: int) -> None:
+        """Add calls, ``end`` not among them, at a price; those that it does not cover are left out."""
+        together = self._together(price, start, end)
+        if together is not None:
+            self._count(result, start, end, together)
+            return
+        for at in range(start, end):
+            found = arithmetic.amounts(price, self._usages[at])
+            if isinstance(found, arithmetic.Amounts) and not found.missing:
+                self._count(result, at, at + 1, sum(found.parts.values()))
+
+    def _count(self, result: Repriced, start: int, end: int, after: int) -> None:
+        result.calls += end - start
+        result.before += self._costs[end] - self._costs[start]
+        result.after += after
+        result.audio_microseconds += self._audio[end] - self._audio[start]
+        result.tokens += self._tokens[end] - self._tokens[start]
+
+    def _together(self, price: Price, start: int, end: int) -> int | None:
+        """Return what the calls come to at a price; ``None`` where it has to look at each of them."""
+        if price.free:
+            return 0
+        if price.above and max(self._inputs[start:end]) > price.above[0][0]:
+            return None
+        columns = self._taken_apart(price)
+        if columns is None:
+            return None
+        total = 0
+        for part, column in columns.items():
+            quantities = column[start:end]
+            rate = price.rates.get(part)
+            if rate is not None:
+                total += rounded_sum(quantities, rate)
+            elif any(quantities):
+                return None
+        return total
+
+    def _taken_apart(self, price: Price) -> Columns | None:
+        """Return the quantities of all calls; ``None`` where a price covers nothing of one of them."""
+        structure = arithmetic.structure(price, self._used)
+        if structure not in self._columns:
+            self._columns[structure] = _columns(price, self._usages)
+        return self._columns[structure]
+
+
+def _running(counts: Iterable[int]) -> list[int]:
+    return list(accumulate(counts, initial=0))
+
+
+def _columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
+    columns: dict[str, list[int]] = {}
+    for at, usage in enumerate(usages):
+        found = arithmetic.quantities(price, usage)
+        if isinstance(found, arithmetic.Shortfall) or (not found and not usage.is_zero):
+            return None
+        for part, quantity in found.items():
+            if part not in columns:
+                columns[part] = [0] * len(usages)
+            columns[part][at] = quantity
+    return columns
+
+
+def rounded_sum(quantities: Sequence[int], rate: Rate) -> int:
+    """Return the sum of quantities times a rate, each rounded half to even, in nano-dollars.
+
+    >>> rounded_sum([1, 3, 5], Rate(1, 2)), sum(divide(quantity, 2) for quantity in [1, 3, 5])
+    (4, 4)
+    """
+    nanos, units = rate
+    if units == 1:
+        return sum(quantities) * nanos
+    # A multiple of two units comes to an even number of nano-dollars, which rounding leaves as it is.
+    whole, remainders = 0, Counter[int]()
+    for quantity, count in Counter(quantities).items():
+        multiple, remainder = divmod(quantity, 2 * units)
+        whole += multiple * count
+        remainders[remainder] += count
+    return whole * 2 * nanos + sum(divide(r * nanos, units) * count for r, count in remainders.items())

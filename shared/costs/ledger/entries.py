@@ -1,0 +1,172 @@
+"""Reads many entries of ledgers fast: in some 7 us of CPU each, where :func:`.line.decode` takes 40.
+
+A line in the form in which calls are usually written is taken apart by one typed decoder; everything
+else, and whatever raises the least doubt, goes through :func:`.line.decode`. Both ways give the same
+entries, which a test holds against each other line by line.
+
+Only those who read whole ledgers import this: its decoder takes longer to import than a call to record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter, itemgetter
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from ..model import NO_UNITS, SECONDS_FIELDS, USAGE_FIELDS, Charge, Entry, PricedBy, Usage
+from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos
+from .batch import Amount, Count, Seconds
+from .line import decode, is_usual, parse_json
+
+_Name = str | None
+
+_MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
+    ("v", Literal[1]),
+    ("kind", Literal["usage"]),
+    ("id", Annotated[str, msgspec.Meta(min_length=1)]),
+    ("timestamp", str),
+    ("period_at", _Name, None),
+    ("job_id", str),
+    ("user_id", str),
+    ("stage", _Name, None),
+    ("attempt", Count, 1),
+    ("service", str),
+    ("model", str),
+    *((name, Seconds, 0.0) if name in SECONDS_FIELDS else (name, Count, 0) for name in USAGE_FIELDS),
+    ("cost_usd", Amount | None),
+    ("cost_parts", dict[str, Amount], msgspec.field(default_factory=dict)),
+    ("priced_as", _Name, None),
+    ("priced_by", _Name, None),
+    ("unverified", bool, False),
+    ("estimated", bool, False),
+    ("request_id", _Name, None),
+    ("service_tier", _Name, None),
+    ("region", _Name, None),
+    ("reservation", _Name, None),
+    ("operation", _Name, None),
+    ("description", _Name, None),
+    ("workflow", _Name, None),
+    ("project", _Name, None),
+    ("tags", list[str], msgspec.field(default_factory=list)),
+    ("host", _Name, None),
+    ("pid", Count, 0),
+    ("metadata", msgspec.Raw, msgspec.Raw(b"{}")),
+    ("crc", str),
+)
+"""The members of a usual line in the order in which they are written, which the decoder expects them in."""
+
+_decode: Final = msgspec.json.Decoder(
+    msgspec.defstruct("_UsualLine", _MEMBERS, gc=False, forbid_unknown_fields=True, kw_only=True)
+).decode
+_astuple: Final = msgspec.structs.astuple
+
+_AT: Final = {member[0]: number for number, member in enumerate(_MEMBERS)}
+_USAGE: Final = slice(_AT["tokens_input"], _AT["cost_usd"])
+_READ: Final = ("timestamp", "period_at", "cost_usd", "cost_parts", "tags", "host", "metadata")
+_read_of: Final = itemgetter(*(_AT[name] for name in _READ))
+_pricing_of: Final = itemgetter(
+    *(_AT[name] for name in ("priced_by", "priced_as", "service", "model", "unverified"))
+)
+
+_MADE: Final = ("timestamp", "period_at", "usage", "charge", "tags", "host", "metadata")
+_UNUSUAL: Final = {
+    "actual_cost": None,
+    "catalogue_cost": None,
+    "unpriced_units": NO_UNITS,
+    "corrects": None,
+    "why": None,
+    "resolves_unpriced": False,
+    "resolves_partial": False,
+}
+"""Fields that a usual line does not have."""
+_SAME: Final = tuple(each.name for each in fields(Entry) if each.name not in (*_MADE, *_UNUSUAL))
+_same_of: Final = itemgetter(*(_AT[name] for name in _SAME))
+
+# A frozen object of that many slots takes three times as long by its own `__init__`.
+_SET_ENTRY: Final = tuple(getattr(Entry, name).__set__ for name in (*_SAME, *_UNUSUAL, *_MADE))
+_SET_USAGE: Final = tuple(getattr(Usage, name).__set__ for name in USAGE_FIELDS)
+_NO_USAGE: Final[tuple[int | float, ...]] = attrgetter(*USAGE_FIELDS)(Usage())
+_NO_FURTHER: Final = _NO_USAGE[2:]
+_UNUSUAL_VALUES: Final = tuple(_UNUSUAL.values())
+
+
+def entry_of(raw: bytes) -> Entry:
+    """Return the entry of one line, its newline included, exactly as :func:`.line.decode` does.
+
+    Raises:
+        DamagedLine: the line cannot be trusted, or says something that no entry can be.
+
+    """
+    if is_usual(raw) and (usual := _usual(raw)) is not None:
+        return usual
+    return decode(raw)
+
+
+def _usual(raw: bytes) -> Entry | None:
+    """Return the entry of a sealed line in the usual form; ``None`` where it takes a closer look."""
+    try:
+        values = _astuple(_decode(raw))
+        timestamp, period_at, total, parts, tags, host, metadata = _read_of(values)
+        at = _instant(timestamp)
+        counted_at = None if period_at is None else _instant(period_at)
+        usage = _usage(values[_USAGE])
+        said = _metadata(bytes(metadata))
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    charge = None
+    if total is not None:
+        amounts, (priced_by, *names, unverified) = _amounts(total, parts), _pricing_of(values)
+        if amounts is None or priced_by is None:
+            return None
+        charge = Charge(amounts, _priced_by(priced_by, *names, unverified=unverified))
+    entry = object.__new__(Entry)
+    made = (at, counted_at, usage, charge, tuple(tags), host or "", said)
+    for set_, value in zip(_SET_ENTRY, (*_same_of(values), *_UNUSUAL_VALUES, *made), strict=True):
+        set_(entry, value)
+    return entry
+
+
+def _instant(text: str) -> datetime:
+    if text[-1:] != "Z":
+        raise ValueError("no UTC time")
+    return datetime.fromisoformat(text)
+
+
+def _usage(counts: tuple[Any, ...]) -> Usage:
+    """Return a usage whose counts are known to be in their bounds."""
+    usage = object.__new__(Usage)
+    for set_, value in zip(_SET_USAGE, counts, strict=True):
+        set_(usage, value)
+    if counts[2:] != _NO_FURTHER:
+        for name in SECONDS_FIELDS:
+            getattr(Usage, name).__set__(usage, round(getattr(usage, name), 6))
+        usage.require_subsets()
+    return usage
+
+
+def _metadata(text: bytes) -> dict[str, Any]:
+    if text == b"{}":
+        return {}
+    found = parse_json(text.decode("ascii"))
+    if not isinstance(found, dict) or b"\\ud" in text or b"\\uD" in text:  # perhaps half a character
+        raise ValueError("no usual metadata")
+    return found
+
+
+def _amounts(total: float, parts: dict[str, float]) -> dict[str, Nanos] | None:
+    """Return the parts of a charge in nano-dollars; ``None`` where they are not the whole."""
+    amounts = {part: Nanos(round(amount * NANOS_PER_USD)) for part, amount in parts.items()}
+    whole = round(total * NANOS_PER_USD)
+    return amounts if sum(amounts.values()) == whole <= MAX_ENTRY_NANOS else None
+
+
+@lru_cache(maxsize=256)
+def _priced_by(
+    priced_by: str, priced_as: str | None, service: str, model: str, *, unverified: bool
+) -> PricedBy:
+    source, _, version = priced_by.partition("@")
+    return PricedBy(source, version, priced_as or f"{service}/{model}", unverified)
