@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 from ..errors import PriceFileError
 from ..memory import Memory
@@ -36,7 +39,27 @@ def user_book(path: Path, memory: Memory) -> PriceBook | None:
     Raises:
         PriceFileError: it cannot be read or does not follow the format.
     """
-    return _book(PROFILE, [path], [read(path, PriceFileError)], memory) if path.exists() else None
+    if not path.exists():
+        return None
+    content = read(path, PriceFileError)
+    book = _book(PROFILE, [path], [content], memory)
+    _log_change(path, content, memory)
+    return book
+
+
+def _log_change(path: Path, content: bytes, memory: Memory) -> None:
+    """Remember when the user's prices are others than they were, for the audit trail."""
+    name = f"latest-{crc32(os.fsencode(os.path.abspath(path))):08x}"
+    known, text = memory.read(name), content.decode("utf-8", "replace")
+    if known is not None and known["text"] == text:
+        return
+    from ..trail import TRAIL, change_of  # only prices that changed pay for it
+
+    memory.log(
+        TRAIL,
+        change_of(os.path.abspath(path), None if known is None else str(known["text"]), text, time.time()),
+    )
+    memory.write(name, {"text": text})
 
 
 def remembered_book(source: str, version: str, memory: Memory) -> PriceBook | None:

@@ -123,9 +123,13 @@ def _blocking_of_earlier(known: Mapping[str, Any]) -> Blocking:
 
 def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before: Blocking) -> tuple[str, ...]:
     """Remember what was read; return what it loosened."""
-    from .blocking import blocking_limits, loosened  # only a profile that changed pays for it
+    from ..trail import TRAIL, change_of  # only a profile that changed pays for these
+    from .blocking import blocking_limits, loosened
 
     changes = loosened(before, profile)
+    memory.log(
+        TRAIL, change_of(os.path.abspath(path), _text_before(path, memory), data.decode(), time.time())
+    )
     known = {
         "by": __version__,
         "text": data.decode(),
@@ -137,6 +141,11 @@ def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before:
     _here[path] = known
     memory.write(_name(path), known)
     return tuple(changes)
+
+
+def _text_before(path: Path, memory: Memory) -> str | None:
+    known = _known(path, memory)
+    return None if known is None else str(known["text"])
 
 
 def _still_told(known: Mapping[str, Any]) -> tuple[str, ...]:

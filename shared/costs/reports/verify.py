@@ -23,6 +23,7 @@ from ..money import Nanos, to_usd
 from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
+from .closing import SealCheck, check_seal, seal_data, seal_notes, seal_tables
 from .common import plural
 from .derive import derive
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
@@ -86,12 +87,17 @@ class VerifyFacts(NamedTuple):
     waiting: int = 0
     prices: PriceAudit | None = None
     unknown: Sequence[Path] = ()
+    sealed: SealCheck | None = None
 
     @property
     def exit_code(self) -> int:
-        """1 for damage, an index or a charge that does not agree; else 3 when a ledger could not be read."""
+        """1 for damage, an index or a charge that does not agree, or what changed since a month was closed;
+        else 3 when a ledger could not be read.
+        """
         wrong = any(not account.is_sound for account in self.accounts) or self.disagreements or self.unknown
         if wrong or (self.prices and self.prices.outcomes["differs"]):
+            return BAD_NEWS
+        if self.sealed is not None and self.sealed.exit_code != FINE:
             return BAD_NEWS
         return FAILED if self.unread else FINE
 
@@ -100,11 +106,15 @@ _COMPARED = tuple(name for name in TOTALS_FIELDS if name != "jobs")
 
 
 class VerifyQuestion(NamedTuple):
-    """Which ledgers: those of ``paths`` or of one job, or all; with ``prices`` each charge is recomputed."""
+    """Which ledgers: those of ``paths`` or of one job, or all; with ``prices`` each charge is recomputed.
+
+    ``sealed`` is a file of ``close-month``: the month is compared with what it was.
+    """
 
     paths: Sequence[Path] = ()
     job: str | None = None
     prices: bool = False
+    sealed: Path | None = None
 
 
 def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
@@ -112,13 +122,15 @@ def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
 
     Raises:
         WrongUsage: both paths and a job were named.
+        CannotCheck: the file of a closed month is none.
     """
     if asked.paths and asked.job:
         raise WrongUsage("name ledgers or give --job, not both")
     named = [path / LEDGER_NAME if path.is_dir() else path for path in asked.paths]
     named += [find_job(reader, asked.job).ledger] if asked.job else []
     with reader.progress("Verifying") as advance:
-        return _verified(reader, named or None, advance, prices=asked.prices)
+        facts = _verified(reader, named or None, advance, prices=asked.prices)
+    return facts._replace(sealed=check_seal(reader, asked.sealed)) if asked.sealed else facts
 
 
 def _verified(
@@ -200,7 +212,7 @@ def verify_report(facts: VerifyFacts) -> Report:
         title=_title(facts),
         figures=tuple(_figures(facts)),
         tables=tuple(_tables(facts)),
-        notes=tuple(_notes(facts)),
+        notes=(*(seal_notes(facts.sealed) if facts.sealed else ()), *_notes(facts)),
         data=_data(facts),
     )
 
@@ -234,6 +246,8 @@ def _calls(facts: VerifyFacts, entries: int) -> str:
 def _tables(facts: VerifyFacts) -> Iterator[Table]:
     if found := list(_lines(facts)):
         yield Table("Lines to know about", _LINE_COLUMNS, tuple(found[:SHOWN]))
+    if facts.sealed:
+        yield from seal_tables(facts.sealed)
     if facts.unread:
         rows: tuple[Row, ...] = tuple((place_of(one.ledger), one.why) for one in facts.unread)
         yield Table("Could not be read", (Column("ledger", "Ledger"), Column("why", "Why", wraps=True)), rows)
@@ -319,6 +333,7 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
         "unknown_ledgers": [str(path) for path in facts.unknown],
         "spooled_lines": facts.waiting,
         "prices": None if facts.prices is None else _prices(facts.prices),
+        "sealed": None if facts.sealed is None else seal_data(facts.sealed),
     }
 
 
@@ -347,7 +362,12 @@ SPEC: Final = Spec(
     "verify",
     "Keep in order",
     __doc__,
-    ("verify", "verify out/2026-11-22/job-20261122-rpatel-0001", "verify --prices"),
+    (
+        "verify",
+        "verify out/2026-11-22/job-20261122-rpatel-0001",
+        "verify --prices",
+        "verify --sealed sealed-2026-10.json",
+    ),
     VerifyQuestion,
     verify_facts,
     verify_report,
@@ -356,6 +376,13 @@ SPEC: Final = Spec(
         Option(("--job",), "job", "Only the ledger of this job.", "JOB", completes="job"),
         Option(
             ("--prices",), "prices", "Also recompute every charge from the price that made it.", flag=True
+        ),
+        Option(
+            ("--sealed",),
+            "sealed",
+            "Also say what changed since close-month wrote FILE.",
+            "FILE",
+            parse=Path,
         ),
     ),
     exit_code=lambda facts: facts.exit_code,

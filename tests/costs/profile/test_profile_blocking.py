@@ -284,7 +284,7 @@ def test_a_profile_is_not_looked_for_at_each_call(tmp_path: Path, monkeypatch: p
 def test_the_memory_says_no_more_than_the_profile(path: Path, memory: Memory, tmp_path: Path) -> None:
     path.write_text(BLOCKS)
     load_remembered(path, memory)
-    [file] = (tmp_path / "memory").iterdir()
+    [file] = (tmp_path / "memory").glob("*.json")
     assert file.stat().st_mode & 0o777 == 0o600
     data = json.loads(file.read_bytes().partition(b"\n")[2])["data"]
     assert data["blocking"] == {"everyone": {"monthly_limit": 10**9}}

@@ -1,0 +1,27 @@
+"""``cost-dashboard close-month``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ....replacing import replacing
+from ....reports.closing import close_month, closed_report, document_of
+from ..app import App, dashboard_command
+
+
+@dashboard_command("Keep in order", "close-month 2026-10 sealed-2026-10.json")
+@click.argument("month", metavar="YYYY-MM")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def command(app: App, month: str, file: Path) -> None:
+    """Write the digests of a month that is over into one small file, to keep elsewhere.
+
+    They are of the ledgers that have calls of the month, of the profile and of your own prices. Later,
+    verify --sealed FILE says what of them changed, and in which line. Nothing is locked: corrections may
+    still be appended, and are told apart from changes.
+    """
+    closed = close_month(app.reader, month)
+    with replacing(file) as draft:
+        draft.write_text(document_of(closed), encoding="utf-8")
+    app.show(closed_report(closed, str(file)))

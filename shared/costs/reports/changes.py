@@ -1,0 +1,181 @@
+"""The audit trail: when the profile and your prices changed, and when a blocked call was let through.
+
+A change is recorded by the first process that reads the file after it, so that an editor's changes are there,
+too; values that look like keys or passwords are masked. Overrides stand in the ledgers, with the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from ..ledger.line import DamagedLine, decode
+from ..ledger.redact import clean_text
+from ..memory import Memory
+from ..money import Nanos
+from ..periods import Period
+from ..rollup import Query
+from ..trail import TRAIL
+from .common import named, plural
+from .derive import derive
+from .document import Column, Note, Ref, Report, Row, Table
+from .queries import zone_of
+from .questions import Span
+from .reader import Reader
+from .spec import SPAN, Spec
+
+SHOWN: Final = 50
+"""How many changes and overrides are listed; the JSON has all."""
+
+
+class SettingsChange(NamedTuple):
+    """A file that was read with other content than before, by line: ``-`` taken out, ``+`` put in."""
+
+    at: datetime
+    path: str
+    first: bool
+    lines: Sequence[str]
+    more: int
+    digest: str
+
+
+class Override(NamedTuple):
+    """A call that a budget would have denied: what it cost (nano-dollars), and why it was let through."""
+
+    at: datetime
+    user_id: str
+    job_id: str
+    stage: str | None
+    model: str
+    cost: Nanos
+    why: str
+    entry_id: str
+
+
+class ChangesQuestion(NamedTuple):
+    """Which stretch of time; without any the whole history."""
+
+    span: Span = Span()
+
+
+class ChangesFacts(NamedTuple):
+    """The changes and overrides of a period, or of the whole history, newest first."""
+
+    period: Period | None
+    changes: Sequence[SettingsChange]
+    overrides: Sequence[Override]
+
+
+def changes_facts(reader: Reader, asked: ChangesQuestion) -> ChangesFacts:
+    """Return what changed, and which refusals were overridden."""
+    zone = zone_of(reader, None)
+    period = None if asked.span == Span() else asked.span.period(reader.now, zone)
+    changes = [one for one in _settings(reader) if period is None or period.start <= one.at < period.end]
+    overrides = list(_overrides(reader, period))
+    return ChangesFacts(
+        period,
+        sorted(changes, key=lambda one: one.at, reverse=True),
+        sorted(overrides, key=lambda one: (one.at, one.entry_id), reverse=True),
+    )
+
+
+def _settings(reader: Reader) -> Iterator[SettingsChange]:
+    storage, seen = reader.storage, dict[str, str]()
+    records = [
+        *Memory(storage.profile_memory).logged(TRAIL),
+        *Memory(storage.prices_memory).logged(TRAIL),
+    ]
+    for one in sorted(records, key=lambda record: float(record["at"])):
+        # Several processes may see one change.
+        if seen.get(one["path"]) != one["digest"]:
+            seen[one["path"]] = one["digest"]
+            lines = tuple(clean_text(line) for line in one["lines"])
+            at = datetime.fromtimestamp(one["at"], UTC)
+            yield SettingsChange(at, one["path"], one["first"], lines, one["more"], one["digest"])
+
+
+def _overrides(reader: Reader, period: Period | None) -> Iterator[Override]:
+    query = Query() if period is None else Query(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    for job in reader.index.jobs(query):
+        for raw in reader.index.lines(Query(ledger=job.ledger)):
+            if b'"budget_override":' not in raw:
+                continue
+            try:
+                entry = decode(raw)
+            except DamagedLine:
+                continue  # verify reports it
+            why = entry.metadata.get("budget_override")
+            if why is None or (period and not period.start <= entry.counted_at < period.end):
+                continue
+            model = f"{entry.service}/{entry.model}"
+            yield Override(
+                entry.timestamp,
+                entry.user_id,
+                entry.job_id,
+                entry.stage,
+                model,
+                entry.cost,
+                str(why),
+                entry.id,
+            )
+
+
+def changes_report(facts: ChangesFacts) -> Report:
+    """Return the audit trail."""
+    files = Table(
+        "Changes of settings", _CHANGES, tuple(_change(one) for one in facts.changes[:SHOWN]), empty="None."
+    )
+    calls = Table(
+        "Overrides", _OVERRIDES, tuple(_override(one) for one in facts.overrides[:SHOWN]), empty="None."
+    )
+    more = max(0, len(facts.changes) - SHOWN) + max(0, len(facts.overrides) - SHOWN)
+    notes = (Note(f"{plural(more, 'more', 'more')}; --json has them all."),) if more else ()
+    return Report(
+        "Changes of settings, and overrides",
+        named(facts.period) if facts.period else "the whole history",
+        tables=(files, calls),
+        notes=notes,
+        data={
+            "changes": [derive(one) for one in facts.changes],
+            "overrides": [derive(one) for one in facts.overrides],
+        },
+    )
+
+
+_CHANGES: Final = (
+    Column("at", "When"),
+    Column("path", "File"),
+    Column("lines", "Lines", wraps=True),
+)
+_OVERRIDES: Final = (
+    Column("at", "When"),
+    Column("user", "User", rank=1),
+    Column("job", "Job", rank=2),
+    Column("model", "Model"),
+    Column("cost", "Cost", "money", places=4),
+    Column("why", "Why", wraps=True),
+)
+
+
+def _change(one: SettingsChange) -> Row:
+    lines = "; ".join(one.lines) or ("read for the first time" if one.first else "none but blanks")
+    more = f"; {one.more:,} more" if one.more else ""
+    return f"{one.at:%Y-%m-%d %H:%M}", Ref(one.path, "path"), lines + more
+
+
+def _override(one: Override) -> Row:
+    return f"{one.at:%Y-%m-%d %H:%M}", one.user_id, Ref(one.job_id, "job"), one.model, one.cost, one.why
+
+
+SPEC: Final = Spec(
+    "changes",
+    "Keep in order",
+    __doc__,
+    ("changes", "changes --month 2026-10 --json"),
+    ChangesQuestion,
+    changes_facts,
+    changes_report,
+    options=(SPAN,),
+)

@@ -1,0 +1,404 @@
+"""``close-month`` and ``verify --sealed``: digests of a month's files, and what changed since.
+
+The document that ``close-month`` writes is small and is to be kept elsewhere: whoever can change the ledgers
+could write it anew, too. It has a digest of itself, so that damage to it is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .. import __version__
+from ..errors import CostError, WrongUsage
+from ..exits import BAD_NEWS, FINE
+from ..ledger.digests import Change, Digest, appended_since, changes_since, digest_from, digest_of
+from ..ledger.reader import read
+from ..ledger.spool import waiting_paths
+from ..model import Entry
+from ..money import ZERO, Nanos, from_json_number, to_usd
+from ..periods import Period, parse_month
+from ..rollup import Query, Totals
+from ..small_file import MAX_BYTES
+from .common import plural, usd
+from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .queries import zone_of
+from .reader import Reader
+
+FORMAT: Final = "cost-ledger month"
+VERSION: Final = 1
+_ROLES: Final = ("profile", "prices")
+_MOST_BYTES: Final = 1 << 28
+
+
+class CannotCheck(CostError):
+    """A file is no digest of a month, or was damaged itself."""
+
+
+class Sealed(NamedTuple):
+    """One file as it was when the month was closed. ``role`` is ledger, profile or prices."""
+
+    role: str
+    path: Path
+    digest: Digest
+    job_id: str | None = None
+
+
+class ClosedMonth(NamedTuple):
+    """A month as it was closed: its sums (cost in nano-dollars), its files, and the version of its prices."""
+
+    month: str
+    zone: str
+    at: datetime
+    calls: int
+    cost: Nanos
+    unpriced_calls: int
+    files: Sequence[Sealed]
+    price_list: str
+    unread: Sequence[str] = ()
+
+
+class Found(NamedTuple):
+    """A change since the month was closed, and in which file."""
+
+    role: str
+    path: Path
+    change: Change
+
+
+class Later(NamedTuple):
+    """What was appended to a ledger since, and counts in the closed month."""
+
+    path: Path
+    entries: int
+    cost: Nanos
+
+
+class SealCheck(NamedTuple):
+    """What became of a closed month: changes of its files, later entries, ledgers that are new in it."""
+
+    closed: ClosedMonth
+    found: Sequence[Found]
+    later: Sequence[Later]
+    new: Sequence[Path]
+    calls: int
+    cost: Nanos
+    price_list: str
+
+    @property
+    def exit_code(self) -> int:
+        """1 when anything that was sealed changed, or the month has other sums than it had."""
+        same_sums = (self.calls, self.cost) == (self.closed.calls, self.closed.cost)
+        return FINE if not self.found and not self.new and same_sums else BAD_NEWS
+
+
+# --- closing
+
+
+def close_month(reader: Reader, name: str) -> ClosedMonth:
+    """Return the digests of a month that is over.
+
+    Raises:
+        WrongUsage: there is no such month, or it is not over.
+
+    """
+    period = _period(reader, name)
+    if period.end > reader.now:
+        raise WrongUsage(f"{name} is not over: it ends at {period.end:%Y-%m-%d %H:%M %Z}")
+    reader.index.catch_up_all()
+    totals, ledgers = _sums(reader, period)
+    files, unread = [], [f"a line waits in the spool: {path}" for path in waiting_paths(reader.storage)]
+    for ledger, job_id in ledgers.items():
+        try:
+            files.append(Sealed("ledger", ledger, digest_of(ledger), job_id))
+        except OSError as fault:
+            unread.append(f"{ledger}: {fault.strerror or fault}")
+    files += _settings(reader)
+    return ClosedMonth(
+        name,
+        str(zone_of(reader, None)),
+        reader.now,
+        totals.calls,
+        totals.cost,
+        totals.unpriced_calls,
+        files,
+        _price_list(),
+        tuple(unread),
+    )
+
+
+def _period(reader: Reader, name: str) -> Period:
+    try:
+        return parse_month(name, zone_of(reader, None))
+    except ValueError as fault:
+        raise WrongUsage(str(fault)) from fault
+
+
+def _sums(reader: Reader, period: Period) -> tuple[Totals, dict[Path, str]]:
+    query = Query(start=period.start, end=period.end)
+    totals = next((group.totals for group in reader.index.groups((), query)), Totals())
+    return totals, {job.ledger: job.job_id for job in reader.index.jobs(query)}
+
+
+def _settings(reader: Reader) -> Iterator[Sealed]:
+    for role, path in zip(_ROLES, (reader.profile_path, reader.prices_path), strict=True):
+        if path is not None and path.exists():
+            yield Sealed(role, path, digest_of(path, MAX_BYTES))
+
+
+def _price_list() -> str:
+    """Return a digest of the price list that comes with this version."""
+    whole = sha256(__version__.encode())
+    folder = Path(__file__).parents[1] / "data" / "prices"
+    for path in sorted(folder.iterdir()):
+        whole.update(path.name.encode() + path.read_bytes())
+    return f"{__version__} {whole.hexdigest()[:16]}"
+
+
+def document_of(closed: ClosedMonth) -> str:
+    """Return the document that ``close-month`` writes."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "month": closed.month,
+        "timezone": closed.zone,
+        "closed_at": closed.at.isoformat(),
+        "calls": closed.calls,
+        "cost_usd": to_usd(closed.cost),
+        "unpriced_calls": closed.unpriced_calls,
+        "price_list": closed.price_list,
+        "files": [
+            {"role": one.role, "path": str(one.path), "job": one.job_id, **one.digest._asdict()}
+            for one in closed.files
+        ],
+    }
+    return json.dumps({**content, "digest": _digest(content)}, indent=1) + "\n"
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+# --- checking
+
+
+def read_document(path: Path) -> ClosedMonth:
+    """Return a month as it was closed.
+
+    Raises:
+        CannotCheck: the file cannot be read, is no such document, or was changed itself.
+
+    """
+    try:
+        if os.path.isfile(path) and path.stat().st_size > _MOST_BYTES:
+            raise ValueError("it is too large")
+        content = json.loads(_bytes(path))
+        stated = content.pop("digest")
+        if content["format"] != FORMAT or content["version"] != VERSION:
+            raise ValueError(f"it is of another format: {content['format']!r}, {content['version']!r}")
+        if _digest(content) != stated:
+            raise CannotCheck(f"{path}: was changed since it was written: its own digest does not match")
+        return _closed(content)
+    except OSError as fault:
+        raise CannotCheck(f"{path}: cannot be read: {fault.strerror or fault}") from fault
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise CannotCheck(f"{path}: is no file of cost-dashboard close-month: {fault}") from None
+
+
+def _bytes(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with open(fd, "rb") as file:
+        return file.read(_MOST_BYTES)
+
+
+def _closed(content: Mapping[str, Any]) -> ClosedMonth:
+    files = [Sealed(one["role"], Path(one["path"]), digest_from(one), one["job"]) for one in content["files"]]
+    return ClosedMonth(
+        content["month"],
+        content["timezone"],
+        datetime.fromisoformat(content["closed_at"]),
+        content["calls"],
+        from_json_number(content["cost_usd"]),
+        content["unpriced_calls"],
+        files,
+        content["price_list"],
+    )
+
+
+def check_seal(reader: Reader, path: Path) -> SealCheck:
+    """Return what became of a month since it was closed.
+
+    Raises:
+        CannotCheck: the file is none that ``close-month`` wrote.
+
+    """
+    closed = read_document(path)
+    period = _period(reader, closed.month)
+    reader.index.catch_up_all()
+    totals, ledgers = _sums(reader, period)
+    found = [
+        Found(one.role, one.path, change)
+        for one in closed.files
+        for change in changes_since(one.digest, one.path)
+    ]
+    found += [
+        Found(one.role, one.path, Change("changed", "lines were added", one.digest.lines + 1))
+        for one in closed.files
+        if one.role != "ledger" and appended_since(one.digest, one.path)
+    ]
+    known = {one.path for one in closed.files}
+    changed = {one.path for one in found}
+    later = [
+        each
+        for one in closed.files
+        if one.role == "ledger" and one.path not in changed and (each := _later(one, period)) is not None
+    ]
+    new = sorted(ledger for ledger in ledgers if ledger not in known)
+    return SealCheck(closed, found, later, new, totals.calls, totals.cost, _price_list())
+
+
+def _later(one: Sealed, period: Period) -> Later | None:
+    """Return what was appended since and counts in the month; ``None`` where nothing does."""
+    if not appended_since(one.digest, one.path):
+        return None
+    entries, cost = 0, ZERO
+    for located in read(one.path, one.digest.size):
+        entry = located.content
+        if isinstance(entry, Entry) and period.start <= entry.counted_at < period.end:
+            entries, cost = entries + 1, Nanos(cost + entry.cost)
+    return Later(one.path, entries, cost) if entries else None
+
+
+# --- reports
+
+
+def closed_report(closed: ClosedMonth, file: str) -> Report:
+    """Return what was sealed, and where."""
+    ledgers = [one for one in closed.files if one.role == "ledger"]
+    figures = (
+        Figure(
+            "ledgers", "Ledgers", len(ledgers), "count", f"{sum(one.digest.size for one in ledgers):,} bytes"
+        ),
+        Figure("calls", "Calls", closed.calls, "count"),
+        Figure("cost", "Cost", closed.cost, places=4),
+    )
+    roles = [one.role for one in closed.files if one.role != "ledger"]
+    notes = [
+        Note(
+            f"Keep {file} elsewhere. What changed since: cost-dashboard verify --sealed {file}.",
+            places=(file,),
+        ),
+        Note(f"Sealed beside the ledgers: {', '.join(roles) or 'no profile, no prices of your own'}."),
+        *(Note(f"Not sealed: {why}.", "warning") for why in closed.unread),
+    ]
+    if closed.unpriced_calls:
+        notes.append(
+            Note(f"{plural(closed.unpriced_calls, 'call has', 'calls have')} no price yet.", "warning")
+        )
+    data = {
+        "month": closed.month,
+        "file": file,
+        "ledgers": len(ledgers),
+        "calls": closed.calls,
+        "cost_usd": to_usd(closed.cost),
+        "unpriced_calls": closed.unpriced_calls,
+        "not_sealed": list(closed.unread),
+    }
+    return Report(f"{closed.month} is closed", figures=figures, notes=tuple(notes), data=data)
+
+
+def seal_tables(check: SealCheck) -> Iterator[Table]:
+    """Yield what changed, and what came later."""
+    columns = (
+        Column("file", "File"),
+        Column("what", "Is"),
+        Column("where", "Where"),
+        Column("why", "Why", wraps=True),
+    )
+    rows: tuple[Row, ...] = tuple(
+        (Ref(str(one.path), "path"), one.role, _where(one.change), f"{one.change.what}: {one.change.why}")
+        for one in check.found
+    )
+    if rows:
+        yield Table("Changed since", columns, rows, key="sealed")
+    if check.later:
+        later = (
+            Column("file", "Ledger"),
+            Column("entries", "Entries", "count"),
+            Column("cost", "Cost", "money", places=4),
+        )
+        yield Table(
+            "Appended since, and counting in the month",
+            later,
+            tuple((Ref(str(one.path), "path"), one.entries, one.cost) for one in check.later),
+            key="later",
+        )
+
+
+def _where(change: Change) -> str:
+    if change.line is None:
+        return ""
+    if change.last is None or change.last == change.line:
+        return f"line {change.line:,}"
+    return f"lines {change.line:,} to {change.last:,}"
+
+
+def seal_notes(check: SealCheck) -> Iterator[Note]:
+    """Yield what a reader of ``verify --sealed`` should know."""
+    closed = check.closed
+    if check.exit_code == FINE:
+        yield Note(
+            f"{closed.month} is as it was closed at {closed.at:%Y-%m-%d %H:%M}: {len(closed.files):,} files."
+        )
+    difference = Nanos(check.cost - closed.cost)
+    if difference or check.calls != closed.calls:
+        sign = "+" if difference >= 0 else "-"
+        yield Note(
+            f"{closed.month} had {closed.calls:,} calls for {usd(closed.cost)} and has {check.calls:,} for "
+            f"{usd(check.cost)} now ({sign}{usd(Nanos(abs(difference)))}).",
+            "warning",
+        )
+    for path in check.new:
+        yield Note(
+            f"{path} has calls of {closed.month}, and was not known when it was closed.",
+            "warning",
+            places=(str(path),),
+        )
+    if check.price_list != closed.price_list:
+        yield Note(
+            f"Prices then were those of version {closed.price_list.partition(' ')[0]}; entries keep theirs."
+        )
+
+
+def seal_data(check: SealCheck) -> dict[str, object]:
+    """Return the check as JSON has it."""
+    return {
+        "month": check.closed.month,
+        "closed_at": check.closed.at.isoformat(),
+        "same": check.exit_code == FINE,
+        "files": len(check.closed.files),
+        "changed": [
+            {
+                "path": str(one.path),
+                "role": one.role,
+                "what": one.change.what,
+                "line": one.change.line,
+                "last_line": one.change.last,
+                "offset": one.change.offset,
+                "why": one.change.why,
+            }
+            for one in check.found
+        ],
+        "appended": [
+            {"path": str(one.path), "entries": one.entries, "cost_usd": to_usd(one.cost)}
+            for one in check.later
+        ],
+        "new_ledgers": [str(path) for path in check.new],
+        "calls": {"closed": check.closed.calls, "now": check.calls},
+        "cost_usd": {"closed": to_usd(check.closed.cost), "now": to_usd(check.cost)},
+    }
