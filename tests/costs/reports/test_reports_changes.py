@@ -26,7 +26,7 @@ def test_changes_of_profile_and_prices_and_overrides_are_there(
     monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
     profile.write_text("budget:\n  monthly_limit_usd: 0.001\n  block_at_limit: true\n")
     prices.write_text(
-        "models:\n  acme/one: {per_million_tokens: {input: 1, output: 2}, since: 2026-01-01, source: contract}\n"
+        "models:\n  acme/one: {per_million_tokens: {input: 1, output: 2}, since: 2026-01-01, source: us}\n"
     )
     with CostTracker(tmp_path / "job") as tracker:
         with tracker.reserve(
