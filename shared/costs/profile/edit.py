@@ -20,10 +20,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ..errors import Place, ProfileError, StorageUnavailable
+from ..errors import CostError, Place, ProfileError, StorageUnavailable
 from ..money import Nanos, json_number
 from ..platform import create_file, sync, sync_directory
 from ..small_file import note_edit
@@ -71,13 +72,29 @@ class Edit:
                 yield place, _percentages(value) if field == "thresholds" else _written(value)
 
 
-def edit_profile(path: Path, edit: Edit) -> Profile:
+class ProfileChanged(CostError):
+    """The profile is not what an edit was made for: somebody else changed it meanwhile."""
+
+    @classmethod
+    def of(cls, path: Path) -> ProfileChanged:
+        """Return the error that names the profile."""
+        return cls(f"{path}: somebody else changed it meanwhile; look at what holds now, and edit again")
+
+
+def digest_of(data: bytes | None) -> str:
+    """Return what tells one content of a profile from another; ``None`` is no file."""
+    return "none" if data is None else sha256(data).hexdigest()
+
+
+def edit_profile(path: Path, edit: Edit, expected: str | None = None) -> Profile:
     """Change the profile at ``path`` and return what it says now.
 
     Where there is no file, the commented example is written first. A link is followed, and the
-    file it leads to is replaced as a whole, with mode 0600.
+    file it leads to is replaced as a whole, with mode 0600. ``expected`` is the digest of the content
+    that the edit was made for, where it was made for one.
 
     Raises:
+        ProfileChanged: the file's digest is another one; it is unchanged.
         ProfileError: the file does not follow the contract, or would no longer; it is unchanged.
         StorageUnavailable: the file cannot be written, or another process edits it for too long.
     """
@@ -86,6 +103,8 @@ def edit_profile(path: Path, edit: Edit) -> Profile:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path):
             before = _bytes(path)
+            if expected is not None and digest_of(before) != expected:
+                raise ProfileChanged.of(path)
             after = template() if before is None else before
             after = edited(after, path, edit)
             if after != before:
@@ -94,6 +113,21 @@ def edit_profile(path: Path, edit: Edit) -> Profile:
             return parse_profile(after, path)
     except OSError as error:
         raise StorageUnavailable(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def preview(path: Path, edit: Edit) -> tuple[bytes | None, bytes]:
+    """Return the content of a profile, and what an edit would make of it; nothing is written.
+
+    Raises:
+        ProfileError: as :func:`edit_profile`.
+        StorageUnavailable: the file cannot be read.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        before = _bytes(path)
+    except OSError as error:
+        raise StorageUnavailable(f"{path}: cannot be read ({error.strerror or error})") from error
+    return before, edited(template() if before is None else before, path, edit)
 
 
 def edited(data: bytes, path: Path, edit: Edit) -> bytes:

@@ -178,7 +178,7 @@ def test_every_answer_carries_the_policy(path: str, headers: Mapping[str, str], 
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["cache-control"] == "no-store"

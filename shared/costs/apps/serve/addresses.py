@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
@@ -83,7 +83,7 @@ class Place(NamedTuple):
         """The filters in force."""
         return {name: value for name, value in self.values.items() if name in FILTER_LABELS}
 
-    def to(self, path: str, values: Mapping[str, str] = MappingProxyType({})) -> str:
+    def to(self, path: str, values: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> str:
         """Return the address of a page, by its path below the base."""
         query = urlencode(values, quote_via=quote, safe=_READABLE.replace("+", ""))
         return f"{quote(self.base + path, safe=_READABLE)}{'?' if query else ''}{query}"

@@ -12,6 +12,7 @@ from ...formats.page import FOLDER as SHARED
 from ...formats.page import environment, page_of
 from .addresses import FILTER_LABELS, Place
 from .assets import FOLDER, assets
+from .editing import AMOUNTS, NAMED, Form
 from .views import View, Way
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ TABS: Final = (
     ("health", "Health", "/health", "h"),
 )
 """The parts of the site: the name of a view's part, the label, the path, and the key after ``g``."""
+
+
+class Editing(NamedTuple):
+    """How far an edit is: what is wrong with it, or the lines that it changes and the values that make it."""
+
+    problem: str = ""
+    lines: tuple[str, ...] = ()
+    carried: tuple[tuple[str, str], ...] = ()
 
 
 class Tab(NamedTuple):
@@ -65,6 +74,29 @@ def rendered(view: View, downloads: tuple[str, ...]) -> str:
         )
     )
     return _PAPER.sub("", page)
+
+
+def edit_page(place: Place, form: Form, secret: str, profile: str, edit: Editing) -> str:
+    """Return the page on which limits are edited, or on which a change is shown before it is made."""
+    carried = [pair for pair in edit.carried if pair[0] not in ("secret", "confirmed")]
+    return (
+        _environment()
+        .get_template("edit.html.j2")
+        .render(
+            **_frame(place, "budgets"),
+            form=form,
+            secret=secret,
+            profile=profile,
+            problem=edit.problem,
+            lines=edit.lines,
+            carried=carried,
+            action=place.to("/budgets/edit"),
+            again=place.to("/budgets/edit", {"who": form.who}),
+            back=place.to("/budgets"),
+            amounts=AMOUNTS,
+            named=NAMED,
+        )
+    )
 
 
 def message_page(place: Place, status: int, text: str) -> str:

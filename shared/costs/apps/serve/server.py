@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PORT: Final = 8765
 _ENDING: Final = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+_BACKLOG: Final = 512
+"""How many connections may wait to be taken."""
+
 _GRACE_S: Final = 2
 """How long answers that are on their way may take after an interrupt, in seconds."""
 
@@ -41,6 +44,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
+        made.listen(_BACKLOG)  # before the address is printed: who opens it at once waits, and is not refused
     except OSError as fault:
         made.close()
         if fault.errno == errno.EADDRINUSE:
@@ -68,7 +72,7 @@ def run(application: ASGIApp, bound: socket.socket, ending: Callable[[], None]) 
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
-        backlog=512,
+        backlog=_BACKLOG,
     )
     _Server(config, ending).run(sockets=[bound])
 

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ...errors import CostError, WrongUsage
+from ...errors import CostError, ProfileError, WrongUsage
 from ...formats import load
 from ...formats import names as format_names
 from ...periods import month
+from ...profile.edit import ProfileChanged
 from ...reports.reader import Reader
 from ...rollup import Query
 from ...workspace import Workspace
@@ -26,10 +27,11 @@ from .access import Access
 from .addresses import Place
 from .apart import Apart
 from .assets import asset_named
+from .editing import EVERYONE, change_of, form_of, form_sent, make, profile_place
 from .guard import Guard, Visit
 from .hosts import Hosts
 from .live import Watcher, events
-from .rendering import NO_VERSION, digest, message_page, rendered
+from .rendering import NO_VERSION, Editing, digest, edit_page, message_page, rendered
 from .views import PAGES, Asked, Page, View, values_of
 
 THREADS: Final = 4
@@ -45,16 +47,21 @@ _TYPES: Final = {
     "pdf": "application/pdf",
 }
 DOWNLOADS: Final = tuple(kind for kind in _TYPES if kind in format_names())
+MAX_FORM: Final = 64 * 1024
+"""Larger forms are refused, in bytes."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
 _IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class Site:
     """Answers requests from one cost storage."""
 
-    def __init__(self, workspace: Workspace, access: Access, hosts: Hosts) -> None:
+    def __init__(self, workspace: Workspace, access: Access, hosts: Hosts, *, can_edit: bool = False) -> None:
         self._workspace = workspace
         self._access = access
         self._hosts = hosts
+        self._can_edit = can_edit
         self._threads = CapacityLimiter(THREADS)
         self._slowly = CapacityLimiter(SLOW_THREADS)
         self._apart = Apart(workspace)
@@ -77,6 +84,8 @@ class Site:
             Route("/assets/{name}", _asset),
             Route("/events", self._events),
         ]
+        if self._can_edit:
+            routes.append(Route("/budgets/edit", self._edit, methods=["GET", "POST"]))
         for page in PAGES:
             routes += [Route(f"{page.path}.{kind}", partial(self._page, page, kind)) for kind in DOWNLOADS]
             routes.append(Route(page.path, partial(self._page, page, None)))
@@ -108,10 +117,43 @@ class Site:
             kind, parts["job"] = None, f"{parts['job']}.{kind}"  # a name that ends like a format
         path = str(request.scope["path"])[len(visit.base) :]
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
+        if any(not value for _, value in pairs):  # of a form that was not filled whole
+            whole = Place(visit.base, path).to(path, [pair for pair in pairs if pair[1]])
+            return RedirectResponse(whole, HTTPStatus.SEE_OTHER)
         place = Place(visit.base, path.removesuffix(f".{kind}"), values_of(pairs, page))
         apart = partial(self._apart.reports, version=version)
-        view = page.view(Asked(Reader(self._workspace), place, parts, pairs, apart))
+        view = page.view(Asked(Reader(self._workspace), place, parts, pairs, apart, self._can_edit))
         return self._shown(view, version, request) if kind is None else _download(view, kind)
+
+    async def _edit(self, request: Request) -> Response:
+        pairs = await _form(request) if request.method == "POST" else parse_qsl(request.url.query)
+        return await to_thread.run_sync(self._edited, request, pairs, limiter=self._threads)
+
+    def _edited(self, request: Request, pairs: list[tuple[str, str]]) -> Response:
+        """Return the form of somebody's limits, what it would change, or the way on after it was done."""
+        visit, reader = _visit(request), Reader(self._workspace)
+        if not visit.session:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "limits are changed in a browser, or by set-budget")
+        place = Place(visit.base, "/budgets/edit")
+        secret, profile = self._access.form_secret(visit.session), str(profile_place(reader))
+        if request.method != "POST":
+            form = form_of(reader, dict(pairs).get("who", EVERYONE))
+            return _html(edit_page(place, form, secret, profile, Editing()))
+        if not self._access.is_form_secret(dict(pairs).get("secret", ""), visit.session):
+            raise HTTPException(HTTPStatus.FORBIDDEN, "this form is not of this session; open it again")
+        form = form_sent(pairs)
+        try:
+            if "confirmed" in dict(pairs):
+                make(reader, form)
+                return RedirectResponse(place.to("/budgets"), HTTPStatus.SEE_OTHER)
+            change = change_of(reader, form)
+        except ProfileChanged as fault:
+            fresh = form_of(reader, form.who)
+            return _html(edit_page(place, fresh, secret, profile, Editing(str(fault))), HTTPStatus.CONFLICT)
+        except (WrongUsage, ProfileError) as fault:
+            body = edit_page(place, form, secret, profile, Editing(str(fault)))
+            return _html(body, HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _html(edit_page(place, form, secret, profile, Editing("", change.lines, tuple(pairs))))
 
     def _shown(self, view: View, version: str, request: Request) -> Response:
         """Return the page, or that it is the one that the visitor has."""
@@ -142,6 +184,27 @@ def _status(fault: Exception) -> int:
     if isinstance(fault, LookupError):
         return HTTPStatus.NOT_FOUND
     return HTTPStatus.BAD_REQUEST if isinstance(fault, WrongUsage) else HTTPStatus.SERVICE_UNAVAILABLE
+
+
+async def _form(request: Request) -> list[tuple[str, str]]:
+    """Return the values of a form that was sent."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"forms are sent as {_FORM}")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_FORM:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the form is larger than {MAX_FORM} bytes"
+            )
+    try:
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except ValueError:  # not ASCII, not UTF-8 within, or too many
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
+
+
+def _html(body: str, status: int = HTTPStatus.OK) -> Response:
+    return Response(body, status, media_type=_TYPES["html"])
 
 
 def _visit(request: Request) -> Visit:

@@ -21,12 +21,14 @@ from ...reports.prices import price_report, prices_report, shown, some_listed
 from ...reports.queries import zone_of
 from ...reports.questions import BY, LABELS, UserMonth
 from ...reports.reader import Reader
+from ...reports.reservations import reservations_report
 from ...reports.show_budget import budget_facts, budget_report
 from ...reports.show_job import job_facts, job_report
 from ...reports.show_monthly import same_days_before
 from ...rollup import JobOrder, Query
 from .addresses import FILTER_LABELS, FILTER_NAMES, Place
 from .apart import Ask
+from .editing import EVERYONE, ORGANIZATION, who_of
 from .questions import Field, Incomplete, about, form_of, question_of, specs
 
 T = TypeVar("T")
@@ -46,6 +48,7 @@ class Asked(NamedTuple):
     parts: Mapping[str, str]
     pairs: Sequence[tuple[str, str]] = ()
     apart: Callable[[Sequence[Ask]], Sequence[Report]] | None = None
+    can_edit: bool = False
 
 
 class Way(NamedTuple):
@@ -369,11 +372,37 @@ def job(asked: Asked) -> View:
 
 
 def budgets(asked: Asked) -> View:
-    """Return how a user's limits stand."""
-    facts = budget_facts(
-        asked.reader, UserMonth(asked.place.values.get("user"), asked.place.values.get("month"))
-    )
-    return View(budget_report(facts), asked.place, "budgets")
+    """Return how a user's limits stand, and what is held for calls on their way."""
+    reader, place = asked.reader, asked.place
+    user = place.values.get("user", reader.default_user)
+    report = budget_report(budget_facts(reader, UserMonth(user, place.values.get("month"))))
+    holds = reader.gate.holds()
+    if holds:
+        held = reservations_report(holds, zone_of(reader, user))
+        report = report._replace(tables=(*report.tables, *held.tables), notes=(*report.notes, *held.notes))
+    switch = tuple(Way(each, place.here(user=each), each == user) for each in _users(reader, user))
+    return View(report, place, "budgets", periods=switch, more=tuple(_edits(asked, user)))
+
+
+def _users(reader: Reader, shown: str) -> list[str]:
+    """Return the users who have limits of their own or made calls this month."""
+    present = month(reader.now, zone_of(reader, None))
+    calling = reader.index.groups(("user_id",), Query(start=present.start, end=present.end))
+    return sorted({shown, *reader.profile.users, *(str(group.key[0]) for group in calling)})[:MOST_USERS]
+
+
+MOST_USERS: Final = 50
+"""How many users a page of budgets names."""
+
+
+def _edits(asked: Asked, user: str) -> Iterator[Way]:
+    if asked.can_edit:
+        for label, who in (
+            (f"Change {user}'s limits", who_of(user)),
+            ("Everyone's", EVERYONE),
+            ("The organization's", ORGANIZATION),
+        ):
+            yield Way(label, asked.place.to("/budgets/edit", {"who": who}))
 
 
 def health(asked: Asked) -> View:

@@ -74,6 +74,7 @@
         keep(old, part);
         old.replaceWith(part);
       } else if (before) before.after(part);
+      dress(part);
       before = part;
     }
     for (const part of document.querySelectorAll(".part")) if (!names.has(part.id) && !hasFocus(part)) part.remove();
@@ -100,6 +101,16 @@
   if (body.dataset.version) listen();
 
   // --- sorting: by the column whose heading was pressed, numbers by their value, texts by their words
+
+  function dress(root) {
+    for (const heading of root.querySelectorAll("thead th")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      heading.append(button);
+    }
+  }
+  dress(document);
 
   function sort(heading, down) {
     const table = heading.closest("table");

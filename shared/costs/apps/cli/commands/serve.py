@@ -35,12 +35,15 @@ class ExtraMissing(CostError):
     metavar="HOST[:PORT]",
     help="Another name that browsers may open; may be repeated.",
 )
+@click.option("--edit", "can_edit", is_flag=True, help="Let limits be changed on the page of budgets.")
 @click.option("--new-token", is_flag=True, help="End all sessions: the addresses of before let nobody in.")
-def command(app: App, port: int, host: str, allowed: tuple[str, ...], *, new_token: bool) -> None:
+def command(
+    app: App, port: int, host: str, allowed: tuple[str, ...], *, can_edit: bool, new_token: bool
+) -> None:
     """Show the reports in a browser, for you alone, until Ctrl-C.
 
     Opens nothing by itself: the address that is printed lets a browser in. Only this machine can reach it,
-    unless --host says otherwise. Nothing can be changed on its pages.
+    unless --host says otherwise. Nothing can be changed on its pages, but limits with --edit.
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -60,7 +63,7 @@ def command(app: App, port: int, host: str, allowed: tuple[str, ...], *, new_tok
         shown = host if ":" not in host else f"[{host}]"
         name = allowed[0] if allowed else f"{shown}:{port}"
         app.say(f"Open this address; Ctrl-C ends it:\n  http://{name}/?token={access.token}")
-        site = Site(app.workspace, access, Hosts.of(host, port, allowed))
+        site = Site(app.workspace, access, Hosts.of(host, port, allowed), can_edit=can_edit)
         run(site.application(), bound, site.end)
     finally:
         bound.close()

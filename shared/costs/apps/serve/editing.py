@@ -1,0 +1,281 @@
+"""Editing limits: what a form may change, and what that makes of the profile.
+
+As strict as ``set-budget``: the same parsers read the amounts, the same edit keeps comments and all else.
+A form carries the digest of the profile that it was filled from; what it changes is shown before it is done.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ...budgets.scopes import KINDS
+from ...errors import WrongUsage
+from ...money import Nanos, json_number
+from ...periods import zone
+from ...profile.edit import Edit, ProfileChanged, digest_of, edit_profile, preview
+from ...profile.finding import place_for_new
+from ...profile.types import Budget, Profile
+from ...reports.reader import Reader
+from ...reports.spec import parse_usd
+
+EVERYONE: Final = "defaults"
+ORGANIZATION: Final = "organization"
+NONE: Final = "none"
+"""What stands for no limit, as in ``set-budget``."""
+
+_BLANK: Final = 1
+"""How many rows for new names each kind of limit has in a form."""
+
+AMOUNTS: Final = {
+    kind.field: kind.field.removesuffix("_limit").capitalize()
+    for kind in reversed(KINDS.values())
+    if kind.field.endswith("_limit")
+}
+"""Limits on all calls: the field of a budget, and how a form calls it."""
+
+NAMED: Final = {kind.field: kind.name for kind in KINDS.values() if kind.field.endswith("_limits")}
+"""Limits on calls of something with a name: the field of a budget, and what the name is of."""
+
+
+class Row(NamedTuple):
+    """A limit on something with a name."""
+
+    name: str
+    amount: str
+
+
+class Form(NamedTuple):
+    """The fields of a form, as they stand in it. ``digest`` is of the profile that it was filled from."""
+
+    who: str
+    digest: str
+    amounts: Mapping[str, str]
+    named: Mapping[str, Sequence[Row]]
+    alerts: str
+    blocks: bool
+    timezone: str
+
+    @property
+    def title(self) -> str:
+        """Whose limits they are."""
+        return {EVERYONE: "every user, unless theirs differ", ORGANIZATION: "the organization"}.get(
+            self.who, f"user {self.who[len(_USER) :]}"
+        )
+
+
+_USER: Final = "user:"
+
+
+def who_of(user: str) -> str:
+    """Return how a form names a user."""
+    return f"{_USER}{user}"
+
+
+class Change(NamedTuple):
+    """What a form asks to change, and the profile's lines that it changes, as a difference."""
+
+    edit: Edit
+    lines: tuple[str, ...]
+
+
+def profile_place(reader: Reader) -> Path:
+    """Return where the profile is, or where a first one would be."""
+    return reader.profile_path or place_for_new(reader.environ, Path.cwd(), reader.storage.root)
+
+
+def form_of(reader: Reader, who: str) -> Form:
+    """Return the form of somebody's limits, filled with what holds now.
+
+    Raises:
+        ProfileError: the profile is refused: it is to be mended by hand.
+        WrongUsage: ``who`` is nobody.
+    """
+    before, _ = preview(profile_place(reader), Edit({}))
+    return _filled(reader.profile, who, digest_of(before))
+
+
+def _filled(profile: Profile, who: str, digest: str) -> Form:
+    budget, timezone = _budget(profile, who)
+    return Form(
+        who=who,
+        digest=digest,
+        amounts={field: _text(getattr(budget, field)) for field in AMOUNTS},
+        named={
+            field: [Row(name, _text(amount)) for name, amount in getattr(budget, field).items()]
+            + [Row("", "")] * _BLANK
+            for field in NAMED
+        },
+        alerts=", ".join(f"{threshold:g}" for threshold in budget.thresholds),
+        blocks=budget.block_at_limit,
+        timezone=timezone,
+    )
+
+
+def _budget(profile: Profile, who: str) -> tuple[Budget, str]:
+    if who == ORGANIZATION:
+        return profile.organization, ""
+    if who == EVERYONE:
+        return profile.budget, profile.timezone.key
+    if not who.startswith(_USER) or not who[len(_USER) :].strip():
+        raise WrongUsage(f"{who!r} is nobody who has limits")
+    user = profile.for_user(who[len(_USER) :])
+    return user.budget, user.timezone.key
+
+
+def _text(amount: Nanos | None) -> str:
+    if amount is None:
+        return NONE
+    dollars, _, decimals = json_number(amount).partition(".")
+    return f"{dollars}.{decimals:0<2}"
+
+
+def form_sent(pairs: Sequence[tuple[str, str]]) -> Form:
+    """Return a form as it was sent.
+
+    Raises:
+        WrongUsage: it is none of ours.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        given.setdefault(name, []).append(value.strip())
+    named = {
+        field: [
+            Row(*pair)
+            for pair in zip(given.get(f"{field}.name", []), given.get(f"{field}.amount", []), strict=True)
+        ]
+        for field in NAMED
+        if _evenly(given, field)
+    }
+    amounts = {field: _only(given, field) for field in AMOUNTS}
+    blocks = _only(given, "block_at_limit", otherwise="no") == "yes"
+    return Form(
+        _only(given, "who"),
+        _only(given, "digest"),
+        amounts,
+        named,
+        _only(given, "alerts"),
+        blocks,
+        _only(given, "timezone", otherwise=""),
+    )
+
+
+def _evenly(given: Mapping[str, Sequence[str]], field: str) -> bool:
+    names, amounts = given.get(f"{field}.name", []), given.get(f"{field}.amount", [])
+    if len(names) != len(amounts):
+        raise WrongUsage(f"{field}: {len(names)} names for {len(amounts)} amounts")
+    return True
+
+
+def _only(given: Mapping[str, Sequence[str]], name: str, otherwise: str | None = None) -> str:
+    values = given.get(name, [] if otherwise is None else [otherwise])
+    if len(values) != 1:
+        raise WrongUsage(f"the form has {len(values)} values of {name}; open it again")
+    return values[0]
+
+
+def change_of(reader: Reader, form: Form) -> Change:
+    """Return what a form changes.
+
+    Raises:
+        ProfileChanged: the profile is another one than the form was filled from.
+        WrongUsage: an amount, a threshold or a zone cannot be read, or nothing would change.
+        ProfileError: the profile would no longer follow the contract.
+    """
+    place = profile_place(reader)
+    if digest_of(preview(place, Edit({}))[0]) != form.digest:
+        raise ProfileChanged.of(place)
+    profile = reader.profile
+    now = _filled(profile, form.who, form.digest)
+    changes = dict(_changes(form, now))
+    timezone = form.timezone if form.timezone != now.timezone else None
+    if timezone is not None:
+        _require_zone(timezone)
+    if not changes and timezone is None:
+        raise WrongUsage("nothing was changed in the form")
+    user = form.who[len(_USER) :] if form.who.startswith(_USER) else None
+    edit = Edit(changes, user, form.who == ORGANIZATION, timezone)
+    before, after = preview(place, edit)
+    return Change(edit, tuple(_difference(before or b"", after)))
+
+
+def _changes(form: Form, now: Form) -> Iterator[tuple[str, Any]]:
+    for field, text in form.amounts.items():
+        if text != now.amounts[field]:
+            yield field, _amount(text, AMOUNTS[field])
+    for field, rows in form.named.items():
+        known = {row.name: row.amount for row in now.named[field] if row.name}
+        if changed := dict(_named(rows, known, NAMED[field])):
+            yield field, changed
+    if form.alerts != now.alerts:
+        yield "thresholds", _thresholds(form.alerts)
+    if form.blocks != now.blocks:
+        yield "block_at_limit", form.blocks
+
+
+def _named(rows: Sequence[Row], known: Mapping[str, str], what: str) -> Iterator[tuple[str, Nanos | None]]:
+    seen: set[str] = set()
+    for name, amount in rows:
+        if not name and not amount:
+            continue
+        if not name:
+            raise WrongUsage(f"{what}: {amount} is for nobody: name the {what}")
+        if name in seen:
+            raise WrongUsage(f"{what}: {name!r} comes twice")
+        seen.add(name)
+        if amount != known.get(name):
+            yield name, _amount(amount, f"{what} {name}")
+
+
+def _amount(text: str, what: str) -> Nanos | None:
+    if text in ("", NONE):
+        return None
+    try:
+        return parse_usd(text, f", or {NONE}")
+    except ValueError as fault:
+        raise WrongUsage(f"{what}: {fault}") from fault
+
+
+def _thresholds(text: str) -> tuple[float, ...]:
+    found = []
+    for part in filter(None, (part.strip().removesuffix("%") for part in text.split(","))):
+        try:
+            percent = float(part)
+        except ValueError:
+            percent = 0.0
+        if not 0 < percent <= 100:
+            raise WrongUsage(f"alerts: {part!r} is not a percentage above 0 and up to 100; write 50, 80")
+        found.append(percent)
+    if not found:
+        raise WrongUsage("alerts: give at least one percentage, such as 80")
+    return tuple(sorted(set(found)))
+
+
+def _require_zone(name: str) -> None:
+    try:
+        zone(name)
+    except ValueError as fault:
+        raise WrongUsage(f"time zone: {fault}") from fault
+
+
+def _difference(before: bytes, after: bytes) -> Iterator[str]:
+    """Return the lines that change, with some around them."""
+    old, new = (data.decode("utf-8-sig").splitlines() for data in (before, after))
+    lines = difflib.unified_diff(old, new, lineterm="", n=2)
+    return (line for number, line in enumerate(lines) if number >= _HEADER)
+
+
+_HEADER: Final = 2
+"""How many lines a difference begins with that name files."""
+
+
+def make(reader: Reader, form: Form) -> None:
+    """Change the profile as a form asks.
+
+    Raises:
+        ProfileChanged: it is another one than the form was filled from.
+        WrongUsage, ProfileError, StorageUnavailable: as set-budget would refuse it.
+    """
+    edit_profile(profile_place(reader), change_of(reader, form).edit, expected=form.digest)

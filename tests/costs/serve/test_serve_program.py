@@ -1,0 +1,115 @@
+"""The command itself: what it prints, what it refuses, how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from shared.costs.apps.cli.commands import serve
+from tests.costs.cli.cli_support import PROGRAM, Dashboard, Ran, program
+
+
+@pytest.fixture
+def dashboard(capsys: pytest.CaptureFixture[str]) -> Dashboard:
+    return Dashboard(capsys)
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the server as a process; give it, and the address that it printed."""
+    command = [sys.executable, str(PROGRAM), "serve", "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stderr is not None
+        try:
+            assert "Open this address" in process.stderr.readline()
+            yield process, process.stderr.readline().strip()
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str], by: int) -> Ran:
+    process.send_signal(by)
+    _, err = process.communicate(timeout=20)
+    return Ran(process.returncode, "", err)
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_quietly_also_while_a_page_listens(by: int) -> None:
+    with serving() as (process, address):
+        place = urlsplit(address)
+        connection = http.client.HTTPConnection(place.netloc)
+        connection.request(
+            "GET", "/events", headers={"Authorization": f"Bearer {place.query.partition('=')[2]}"}
+        )
+        events = connection.getresponse()
+        assert events.headers["content-type"].startswith("text/event-stream")
+        assert events.readline() == b"retry: 2000\n"
+        assert ended(process, by) == Ran(0, "", "ended\n")
+        connection.close()
+
+
+def test_a_port_that_is_taken_is_named(dashboard: Dashboard) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = dashboard("serve", "--port", str(port))
+    assert ran.code == 3
+    assert f"port {port} of 127.0.0.1 is taken" in ran.err
+    assert "--port 0" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--host", "0.0.0.0"], 2, "--allow-host costs.example:8765"),
+        (["--host", "203.0.113.7", "--allow-host", "costs.example"], 3, "cannot listen there"),
+        (["--host", "no such host", "--allow-host", "costs.example"], 3, "no such address"),
+        (["--allow-host", "a b"], 2, "is no host"),
+        (["--port", "70000"], 2, "70000"),
+    ],
+)
+def test_what_cannot_be_served_is_said(
+    options: list[str], code: int, said: str, dashboard: Dashboard
+) -> None:
+    ran = dashboard("serve", *options)
+    assert ran.code == code
+    assert said in ran.err
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, dashboard: Dashboard) -> None:
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else object())
+    ran = dashboard("serve")
+    assert ran.code == 3
+    assert "serve needs uvicorn: pip install '.[serve]'" in ran.err
+
+
+def test_it_makes_a_storage_that_shows_how_to_begin(cost_home: Path) -> None:
+    with serving() as (_, address):
+        place = urlsplit(address)
+        token = {"Authorization": f"Bearer {place.query.partition('=')[2]}"}
+        connection = http.client.HTTPConnection(place.netloc)
+        connection.request("GET", "/", headers=token)
+        first = connection.getresponse()
+        first.read()
+        assert first.status == 303
+        connection.request("GET", first.headers["location"], headers=token)
+        assert b"cost-dashboard demo" in connection.getresponse().read()
+        connection.close()
+    assert (cost_home / "serve.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_help_says_what_it_does() -> None:
+    ran = program("serve", "--help")
+    assert ran.code == 0
+    assert "--new-token" in ran.out
