@@ -93,13 +93,14 @@ class Segment(NamedTuple):
 class Bar(NamedTuple):
     """The stack over one label, from the bottom up. ``name`` says what it comes to.
 
-    ``cut`` is the gap in a bar that is off the scale: such a bar fills the plot, and its parts keep their
-    shares of it.
+    ``column`` counts the labels from 0. ``cut`` is the gap in a bar that is off the scale: such a bar fills
+    the plot, and its parts keep their shares of it.
     """
 
     label: str
     name: str
     boxes: tuple[Box, ...]
+    column: int
     cut: Segment | None = None
 
 
@@ -128,7 +129,8 @@ class Key(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A chart ready to be put on a page. ``ticks`` are from the top down.
+    """A chart ready to be put on a page. ``ticks`` are from the top down; ``columns`` is how
+    many labels there are, of which ``labels`` are some.
 
     ``marks`` are the amounts over bars that are cut. ``caption`` says what stands out; ``described`` is the
     picture in words, for those who do not see it.
@@ -139,6 +141,7 @@ class Drawing(NamedTuple):
     described: str
     ticks: tuple[Text, ...]
     labels: tuple[Text, ...]
+    columns: int
     bars: tuple[Bar, ...]
     marks: tuple[Text, ...]
     areas: tuple[Area, ...]
@@ -170,6 +173,7 @@ def draw(chart: Chart) -> Drawing:
             for step in reversed(steps)
         ),
         labels=tuple(Text(_centre(at, len(labels)), labels[at]) for at in some(len(labels))),
+        columns=len(labels),
         bars=tuple(_bars(chart, styles, top)),
         marks=tuple(_marks(chart, top)),
         areas=tuple(_area(layer, top) for layer in chart.layers if layer.look == "range"),
@@ -239,7 +243,7 @@ def _bars(chart: Chart, styles: Sequence[str], top: float) -> Iterator[Bar]:
         x, width = _side(at, len(chart.labels)), round((1 - 2 * _GAP) * 100 / len(chart.labels), 3)
         boxes = tuple(_boxes(chart, styles, at, max(top, height)))
         cut = Segment(x, _CUT[0], round(x + width, 3), _CUT[1], "card") if height > top else None
-        yield Bar(label, f"{tame(label)}: {_shown(height, chart.kind)}", boxes, cut)
+        yield Bar(label, f"{tame(label)}: {_shown(height, chart.kind)}", boxes, at, cut)
 
 
 def _boxes(chart: Chart, styles: Sequence[str], at: int, top: float) -> Iterator[Box]:

@@ -8,14 +8,18 @@ from pathlib import Path
 
 from ..errors import CostError
 from ..workspace import Workspace
-from .sender import Sender, run
+from .letters import Letters
+from .sender import Sender, deliver_from, run
 
 
 def main(arguments: list[str]) -> int:
     """Send what is queued in the cost storage named; return an exit code."""
     with Workspace(Path(arguments[0])) as workspace:
         try:
-            run(workspace.storage, Sender(workspace.notices, os.environ), workspace.clock)
+            letters = Letters(workspace.storage)
+            sender = Sender(workspace.notices, os.environ, deliver_from(letters))
+            run(workspace.storage, sender, workspace.clock)
+            letters.tidy({queued.notice.key for queued in workspace.notices.waiting()}, workspace.clock())
         except CostError as fault:
             sys.stderr.write(f"{fault}\n")
             return fault.exit_code

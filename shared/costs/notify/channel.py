@@ -13,16 +13,20 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..budgets.port import Level
 from ..errors import CostError
 from .addresses import Address
+from .message import Attachment, Message
 
 if TYPE_CHECKING:
-    from apprise import NotifyBase
+    from apprise import AppriseAttachment, NotifyBase
 
 TIMEOUT_SECONDS: Final = 5.0
+
+_PAGE: Final = 20_000
+"""A service that takes fewer characters than this is a chat."""
 
 _TYPES: Final[dict[Level, str]] = {"info": "info", "warning": "warning", "critical": "failure"}
 
@@ -31,8 +35,10 @@ class MissingNotifyExtra(CostError):
     """Apprise is not installed. The message says how to get it."""
 
 
-def send(address: Address, subject: str, text: str, level: Level) -> str:
+def send(address: Address, message: Message) -> str:
     """Send one message; return an empty text when it was accepted, else why it was not.
+
+    A mail gets the message's page and words, everything else its text.
 
     Raises:
         MissingNotifyExtra: Apprise is not installed.
@@ -44,8 +50,60 @@ def send(address: Address, subject: str, text: str, level: Level) -> str:
     if isinstance(plugin, str):
         return plugin
     with _overheard() as said:
-        accepted = plugin.notify(title=subject, body=text, notify_type=_TYPES[level])
+        accepted = _notify(plugin, message)
     return "" if accepted else _reason(said)
+
+
+def _notify(plugin: NotifyBase, message: Message) -> bool:
+    from apprise import NotifyFormat
+
+    file = message.attachment if plugin.attachment_support else None
+    given = {
+        "title": message.subject,
+        "notify_type": _TYPES[message.level],
+        "attach": _attached(file) if file else None,
+    }
+    if message.mail is None or not _takes_pages(plugin):
+        return bool(plugin.notify(body=message.text, body_format=NotifyFormat.TEXT, **given))
+    with _in_words(message.mail.text):
+        return bool(plugin.notify(body=message.mail.html, body_format=NotifyFormat.HTML, **given))
+
+
+def _takes_pages(plugin: NotifyBase) -> bool:
+    """Tell whether a service shows HTML as mails do; chats that know some of it take short texts alone."""
+    from apprise import NotifyFormat
+
+    formats: object = plugin.notify_format  # one, or since Apprise 2.3 several, the preferred one first
+    preferred = formats[0] if isinstance(formats, tuple) else formats
+    return preferred == NotifyFormat.HTML and plugin.body_maxlen >= _PAGE
+
+
+def _attached(file: Attachment) -> AppriseAttachment:
+    from apprise import AppriseAttachment
+    from apprise.attachment import memory
+
+    make: Any = memory.AttachMemory  # which has no types
+    attachments = AppriseAttachment()
+    attachments.add(make(file.content, name=file.name, mimetype=file.media_type))
+    return attachments
+
+
+@contextmanager
+def _in_words(text: str) -> Iterator[None]:
+    """Make these the words of a mail.
+
+    Apprise has no way to say them: it makes them of the HTML, in which each cell of a table becomes a line.
+    Nobody else sends within a sender's process.
+    """
+    from apprise.plugins.email import base
+
+    names = vars(base)
+    before = names["convert_between"]
+    names["convert_between"] = lambda *_, **__: text
+    try:
+        yield
+    finally:
+        names["convert_between"] = before
 
 
 def _plugin(address: Address) -> NotifyBase | str:

@@ -24,6 +24,7 @@ from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
 from .digest import digest
+from .letters import Letters, is_letter
 from .queue import KEPT, Attempt, due_at, note
 
 LINGER: Final = timedelta(minutes=3)
@@ -41,8 +42,19 @@ Wait = Callable[[float], object]
 
 def deliver_digest(address: Address, notices: Sequence[Notice]) -> str:
     """Send notices to an address through Apprise, as one message."""
-    message = digest(notices)
-    return send(address, message.subject, message.text, message.level)
+    return send(address, digest(notices))
+
+
+def deliver_from(letters: Letters) -> Deliver:
+    """Return what sends alerts as one message, and a report, which is alone, as it is kept."""
+
+    def deliver(address: Address, notices: Sequence[Notice]) -> str:
+        if not is_letter(notices[0].key):
+            return deliver_digest(address, notices)
+        kept = letters.read(notices[0].key)
+        return kept if isinstance(kept, str) else send(address, kept)
+
+    return deliver
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ class Sender:
     deliver: Deliver = deliver_digest
 
     def deliver_due(self, now: datetime, *, at_once: bool = False) -> Pass:
-        """Send everything that is due, each address getting one message.
+        """Send everything that is due, each address getting one message of all alerts, and its reports.
 
         With ``at_once``, what waits for a later retry is sent too.
 
@@ -96,10 +108,12 @@ class Sender:
         return min((due for _, _, due in self._open()), default=None)
 
     def _due(self, now: datetime, *, at_once: bool) -> list[_Batch]:
-        batches: dict[str, _Batch] = {}
+        batches: dict[tuple[str, str], _Batch] = {}
         for queued, address, due in self._open():
             if at_once or due <= now:
-                batches.setdefault(address.fingerprint, _Batch(address)).due.append(queued)
+                key = queued.notice.key
+                apart = key if is_letter(key) else ""
+                batches.setdefault((address.fingerprint, apart), _Batch(address)).due.append(queued)
         return list(batches.values())
 
     def _tidy(self, now: datetime) -> datetime | None:

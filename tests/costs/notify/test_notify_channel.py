@@ -15,6 +15,7 @@ from notify_servers import mail_server, tls_proxy, web_server
 from shared.costs.notify import channel
 from shared.costs.notify.addresses import Address, addresses_of
 from shared.costs.notify.channel import MissingNotifyExtra, send
+from shared.costs.notify.message import Message
 from shared.costs.profile.types import Budget
 
 pytest.importorskip("apprise")
@@ -23,7 +24,7 @@ TEXT = "🚨 CRITICAL: Budget limit reached! $50.00 / $50.00 (100.0%)"
 
 
 def sent(url: str) -> str:
-    return send(Address("test", url), "AI costs", TEXT, "critical")
+    return send(Address("test", url), Message("AI costs", TEXT, "critical"))
 
 
 def test_a_webhook_gets_the_text() -> None:
@@ -73,7 +74,7 @@ def test_an_email_arrives() -> None:
     with mail_server() as mail:
         environ = {"COST_TRACKER_SMTP": f"mailto://127.0.0.1:{mail.port}?mode=insecure"}
         (address,) = addresses_of(Budget(notification_email="ana@example.org"), environ)
-        assert send(address, "AI costs", TEXT, "warning") == ""
+        assert send(address, Message("AI costs", TEXT, "warning")) == ""
         taken = mail.taken.get(timeout=10)
     parsed = message_from_string(taken.body)
     assert taken.host == "ana@example.org"
@@ -147,7 +148,7 @@ def test_secrets_of_an_address_appear_nowhere(caplog: pytest.LogCaptureFixture) 
     with web_server() as web:
         web.answers = [500]
         address = Address("json://...", f"json://user:hunter2secret@127.0.0.1:{web.port}/tok3n-path")
-        fault = send(address, "AI costs", TEXT, "info")
+        fault = send(address, Message("AI costs", TEXT, "info"))
     for said in (caplog.text, fault, repr(address), str(address), address.fingerprint):
         assert "hunter2secret" not in said
         assert "tok3n-path" not in said
@@ -157,7 +158,7 @@ def test_without_apprise_the_message_says_how_to_get_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(MissingNotifyExtra, match=r"pip install '\.\[notify\]'"):
         sent("json://127.0.0.1/x")
-    assert send(Address("env:X", fault="is not set"), "", "", "info") == "is not set"
+    assert send(Address("env:X", fault="is not set"), Message("", "", "info")) == "is not set"
 
 
 @pytest.mark.parametrize(

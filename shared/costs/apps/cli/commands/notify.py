@@ -9,29 +9,46 @@ import click
 from ....budgets.port import Notice
 from ....exits import BAD_NEWS, FINE
 from ....notify.addresses import Address, addresses_of, budget_for
+from ....notify.letters import Letters
 from ....notify.queue import QueueStatus, status
-from ....notify.sender import Pass, Sender, deliver_digest
+from ....notify.sender import Pass, Sender, deliver_digest, deliver_from
+from ....notify.telling import wake
 from ....reports.document import Column, Figure, Note, Report, Table
-from ....reports.spec import USER
+from ....reports.spec import MONTH, USER
 from ..app import App, dashboard_command
+from ..mailing import QueuedReport, queue_report
 from ..options import asked_with
 
 SENT, NOT_SENT = "sent", "not sent"
 
 
-@dashboard_command("Budgets", "notify test", "notify test --user rpatel", "notify status", "notify send")
-@click.argument("action", type=click.Choice(["test", "status", "send"]))
-@asked_with(USER)
-def command(app: App, action: str, user: str | None) -> int:
-    """Try where budget alerts are sent to, see what waits, or send it now.
+@dashboard_command(
+    "Budgets",
+    "notify test",
+    "notify test --user rpatel",
+    "notify report",
+    "notify report --month 2026-10 --user rpatel",
+    "notify status",
+    "notify send",
+)
+@click.argument("action", type=click.Choice(["test", "report", "status", "send"]))
+@click.option("--again", is_flag=True, help="Send a month's report although it was sent.")
+@asked_with(MONTH, USER)
+def command(app: App, action: str, user: str | None, month_name: str | None, again: bool) -> int:
+    """Try where budget alerts are sent to, send a month's report, see what waits, or send it now.
 
     `test` sends one message to each address of the profile's `notify` and `notification_email` and
     says which were accepted; addresses themselves are not shown, since they can hold a password.
+    `report` sends a month, by default the last whole one, to the addresses of a user, or without --user
+    everyone's to those of the organization: as a mail with the page attached, on paper where the extra
+    `pdf` is there, and to chats in a few lines. Once a month and user, so cron may run it every day.
     `status` tells what waits in the queue and what was given up; `send` sends all that waits.
     Needs Apprise: pip install '.[notify]'. The exit code is 1 where something was not sent.
     """
     if action == "test":
         return _test(app, user or app.default_user)
+    if action == "report":
+        return _report(app, user, month_name, again=again)
     if action == "send":
         return _send(app)
     app.show(_status_report(status(app.workspace.notices, app.workspace.clock())))
@@ -85,9 +102,43 @@ def _told_apart(names: Sequence[str]) -> list[str]:
     ]
 
 
+def _report(app: App, user: str | None, month_name: str | None, *, again: bool) -> int:
+    """Queue a month's report and send what waits: it, and what could not be sent before."""
+    whose = f"of user {user}" if user else "of the organization, or the default ones"
+    if not addresses_of(budget_for(app.workspace.profile, user or ""), app.workspace.environ):
+        remedy = "Name one under budget: notify: in the profile, or as notification_email."
+        note = Note(f"No address {whose}. {remedy}", "warning")
+        app.show(Report("Report", notes=(note,), data={"user_id": user, "queued": False, "sent": 0}))
+        return BAD_NEWS
+    queued = queue_report(app, user, month_name, again=again)
+    sent = _deliver(app)
+    if sent.faults:
+        wake(app.workspace.storage)
+    app.show(_sent_report(queued, user, sent))
+    return BAD_NEWS if sent.faults else FINE
+
+
+def _sent_report(queued: QueuedReport, user: str | None, sent: Pass) -> Report:
+    shown = _send_report(sent)
+    notes = []
+    if not queued.is_new:
+        notes.append(Note(f"{queued.title} was sent before, or waits; --again sends it once more."))
+    if sent.faults:
+        notes.append(Note("It stays queued and is tried again for three days.", "warning"))
+    data = {"month": queued.month, "user_id": user, "queued": queued.is_new, **shown.data}
+    return shown._replace(title=f"Report: {queued.title}", notes=tuple(notes), data=data)
+
+
+def _deliver(app: App) -> Pass:
+    letters, now = Letters(app.workspace.storage), app.workspace.clock()
+    sender = Sender(app.workspace.notices, app.workspace.environ, deliver_from(letters))
+    sent = sender.deliver_due(now, at_once=True)
+    letters.tidy({queued.notice.key for queued in app.workspace.notices.waiting()}, now)
+    return sent
+
+
 def _send(app: App) -> int:
-    sender = Sender(app.workspace.notices, app.workspace.environ)
-    sent = sender.deliver_due(app.workspace.clock(), at_once=True)
+    sent = _deliver(app)
     app.show(_send_report(sent))
     return BAD_NEWS if sent.faults else FINE
 

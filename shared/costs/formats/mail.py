@@ -1,0 +1,142 @@
+"""A report as a mail: one page of tables that every reader of mails shows, and the same in words.
+
+What a page folds is left out: the page itself, or the same on paper, goes with the mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ..notify.look import filled
+from ..notify.message import Mail
+from ..reports.document import Report
+from . import text
+from .canvas import Canvas
+from .drawing import Bar, Drawing
+from .page import Cell, Page, PageTable, page_of
+from .sending import sendable
+
+WIDTH: Final = 72
+"""How many columns the words of a mail have: quoted, they still fit into 80."""
+
+ROWS: Final = 8
+"""How many rows of a table are shown."""
+
+_HEIGHT: Final = 90
+"""How high a chart is, in pixels."""
+
+
+_GAP: Final = 13
+"""What the top and the gap of a bar that is cut take of that."""
+
+
+class _Row(NamedTuple):
+    name: str
+    more: str
+    amount: str
+    percent: float | None
+    total: bool
+
+
+class _Table(NamedTuple):
+    title: str
+    rows: tuple[_Row, ...]
+    bars: bool
+    empty: str
+
+
+class _Column(NamedTuple):
+    name: str
+    height: int
+    cut: bool
+
+
+class _Chart(NamedTuple):
+    title: str
+    columns: tuple[_Column, ...]
+    first: str
+    last: str
+    caption: str
+
+
+def mail_of(report: Report, foot: str) -> Mail:
+    """Return a report as a mail that names no local path; ``foot`` is its last line."""
+    report = _without_folded(sendable(report))
+    page = page_of(report)
+    html = filled(
+        "report.html.j2",
+        page=page,
+        charts=tuple(_charts(page)),
+        tables=tuple(_tables(page)),
+        height=_HEIGHT,
+        foot=foot,
+    )
+    words = text.render(report, Canvas(WIDTH))
+    return Mail(html, f"{words}\n{foot}\n")
+
+
+def brief(report: Report) -> str:
+    """Return a report in a few lines, for a chat."""
+    page = page_of(sendable(report))
+    figures = [each for each in (page.hero, *page.figures[:3]) if each]
+    lines = [page.title]
+    lines += [f"{each.label}: {each.value}{f' ({each.note})' if each.note else ''}" for each in figures]
+    lines += [f"{each.label}: {each.amounts} ({each.percent})" for each in page.gauges]
+    lines += [note.text for note in page.loud]
+    return "\n".join(lines)
+
+
+def _without_folded(report: Report) -> Report:
+    shown = (table for table in report.tables if table.section != "details" and not table.folded)
+    return report._replace(tables=tuple(shown))
+
+
+def _charts(page: Page) -> Iterator[_Chart]:
+    """Return the charts of bars; a mail has no lines."""
+    for group in page.groups:
+        for chart in group.charts:
+            if chart.drawing.bars:
+                yield _chart(chart.drawing)
+
+
+def _chart(drawing: Drawing) -> _Chart:
+    bars = {bar.column: bar for bar in drawing.bars}
+    columns = tuple(_column(bars.get(at)) for at in range(drawing.columns))
+    first, last = drawing.labels[0].text, drawing.labels[-1].text
+    return _Chart(drawing.title, columns, first, last, drawing.caption)
+
+
+def _column(bar: Bar | None) -> _Column:
+    if bar is None:
+        return _Column("", 0, False)
+    height = round(sum(box.height for box in bar.boxes) * _HEIGHT / 100)
+    return _Column(bar.name, max(height - (_GAP if bar.cut else 0), 1), bar.cut is not None)
+
+
+def _tables(page: Page) -> Iterator[_Table]:
+    for group in page.groups:
+        for block in group.blocks:
+            yield from map(_table, block.tables)
+
+
+def _table(table: PageTable) -> _Table:
+    rows = [_row(row, table) for row in table.rows[:ROWS]]
+    if len(table.rows) > ROWS:
+        rows.append(_Row(f"{len(table.rows) - ROWS} more", "", "", None, False))
+    if table.total:
+        rows.append(_row(table.total, table)._replace(total=True))
+    bars = any(row.percent is not None for row in rows)
+    return _Table(table.title, tuple(rows), bars, table.empty)
+
+
+def _row(cells: tuple[Cell, ...], table: PageTable) -> _Row:
+    name, *rest = cells
+    amount = next((cell.text for cell in rest if "lead" in cell.style.split()), "")
+    percent = next((cell.width for cell in rest if cell.width is not None), None)
+    more = [
+        cell.text if "number" not in cell.style.split() else f"{heading.title} {cell.text}"
+        for heading, cell in zip(table.headings[1:], rest, strict=True)
+        if cell.text and "lead" not in cell.style.split()
+    ]
+    return _Row(name.text, ", ".join(more), amount, percent, False)
