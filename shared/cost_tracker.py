@@ -275,7 +275,8 @@ class CostTracker:
         On leaving it, also by an exception, the stage's cost line goes to ``logger`` (else to
         standard error), and each budget alert that is new in its period. ``attempt`` counts from 1.
         ``reserve`` is an amount in USD that is held for all calls of the block together, as
-        :meth:`reserve` holds it for one. ``project`` and ``tags`` are those of its calls that name none.
+        :meth:`reserve` holds it for one; ``reserve_calls`` and ``reserve_tokens`` go with it where a limit on
+        calls or tokens blocks. ``project`` and ``tags`` are those of its calls that name none.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.
@@ -308,10 +309,10 @@ class CostTracker:
             tokens_input: the input that will be sent, in tokens.
             max_tokens_output: the maximum output that the request allows, in tokens.
             details: further counts (``audio_seconds``, ``images``, ...); ``stage`` and
-                ``service_tier``; ``project`` and ``tags``, where they have limits; ``override``, the
-                reason for going over a limit, which the entry keeps; ``expires_after_s``, for calls
-                that wait for their provider: the hold is submitted when its block has ended, until its
-                results are logged with its id, or so many seconds have passed.
+                ``service_tier``; ``project``, ``tags``, ``workflow`` and ``operation``, where they have
+                limits; ``override``, the reason for going over a limit, which the entry keeps;
+                ``expires_after_s``, for calls that wait for their provider: the hold is submitted when its
+                block has ended, until its results are logged with its id, or so many seconds have passed.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.

@@ -18,7 +18,7 @@ from shared.costs.errors import ProfileError
 from shared.costs.money import from_usd
 from shared.costs.profile import Budget, find_profile, load_profile
 from shared.costs.profile.finding import place_for_new
-from shared.costs.profile.types import BUDGET_FIELDS, Profile
+from shared.costs.profile.types import BUDGET_FIELDS, COUNT_FIELDS, Profile
 from shared.costs.storage import CostStorage
 
 __all__ = ["Budget", "ProfileError", "UserProfile"]
@@ -58,8 +58,10 @@ class UserProfile:
         """Set limits in US dollars, ``None`` for no limit: ``set_limits(daily_limit=5, monthly_limit=50)``.
 
         Names are those of :class:`Budget`: ``monthly_limit``, ``daily_limit``, ``weekly_limit``,
-        ``job_limit``, ``reserve_cap``, and with a map of names to amounts ``stage_limits``,
-        ``model_limits``, ``project_limits`` and ``tag_limits``. Nothing is written before :meth:`save`.
+        ``yearly_limit``, ``job_limit``, ``reserve_cap``, and with a map of names to amounts ``stage_limits``,
+        ``model_limits``, ``project_limits``, ``tag_limits``, ``workflow_limits``, ``operation_limits`` and
+        ``service_limits``. ``daily_calls``, ``monthly_calls``, ``daily_tokens`` and ``monthly_tokens`` are
+        numbers. Nothing is written before :meth:`save`.
 
         Raises:
             TypeError: a name or a value is of the wrong kind.
@@ -72,7 +74,7 @@ class UserProfile:
         """
         for name in usd.keys() - _AMOUNTS:
             raise TypeError(f"{name!r} is no limit; known are {', '.join(sorted(_AMOUNTS))}")
-        self.budget = self.budget.merged({name: _nanos(value) for name, value in usd.items()})
+        self.budget = self.budget.merged({name: _limit(name, value) for name, value in usd.items()})
 
     def save(self) -> Path:
         """Write what was changed since :meth:`load` into the profile and return its path.
@@ -110,7 +112,15 @@ class UserProfile:
         return changes
 
 
-_AMOUNTS = frozenset({kind.field for kind in KINDS.values()} | {"reserve_cap"})
+_AMOUNTS = frozenset({kind.field for kind in KINDS.values() if kind.period != "rolling"} | {"reserve_cap"})
+
+
+def _limit(name: str, value: float | str | Mapping[str, float | str | None] | None) -> object:
+    if name not in COUNT_FIELDS or value is None:
+        return _nanos(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is a whole number from 0, not {value!r}")
+    return value
 
 
 def _nanos(value: float | str | Mapping[str, float | str | None] | None) -> object:

@@ -7,12 +7,9 @@ can be refused is a :class:`CostError`, whose ``exit_code`` the command line ret
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from .exits import BAD_NEWS, FAILED, WRONG_USAGE
-
-if TYPE_CHECKING:
-    from .money import Nanos
 
 
 class CostError(Exception):
@@ -111,17 +108,18 @@ class UnknownEntry(CostError, LookupError):
 
 
 class Denial(NamedTuple):
-    """Why a reservation was denied. Amounts in nano-dollars.
+    """Why a reservation was denied. Amounts in nano-dollars, or in calls or tokens as ``measure`` says.
 
     ``scope`` is the tightest limit as people call it (``monthly limit of user rpatel``);
     ``reserved`` counts live holds and orphaned ones.
     """
 
     scope: str
-    limit: Nanos
-    spent: Nanos
-    reserved: Nanos
-    requested: Nanos
+    limit: int
+    spent: int
+    reserved: int
+    requested: int
+    measure: str = "cost"
 
 
 class BudgetExceeded(CostError):

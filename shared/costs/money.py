@@ -144,7 +144,7 @@ def format_usd(amount: Nanos, places: int = 2) -> str:
     return f"{sign}${dollars:,}.{rest:0{places}d}" if places else f"{sign}${dollars:,}"
 
 
-def percent(part: Nanos, whole: Nanos) -> float:
+def percent(part: int, whole: int) -> float:
     """Return ``part`` in percent of ``whole``; of nothing, 0.0 when nothing was spent, else 100.0.
 
     >>> percent(from_usd("40.25"), from_usd(50))

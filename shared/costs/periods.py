@@ -1,29 +1,37 @@
-"""Days, weeks and months as half-open instants ``[start, end)`` in a user's time zone.
+"""Days, weeks, months and years as half-open instants ``[start, end)`` in a user's time zone.
 
 A period's edges are local midnights, found through the zone's own rules, so a day may have 23 or
-25 hours and a month need not begin on the hour in UTC.
+25 hours and a month need not begin on the hour in UTC. A month may begin on another day than the first
+(``billing_day``): then ``2026-11`` is the one that begins in November. In a month that is too short for
+that day it begins on its last one, so that each instant lies in exactly one month.
 
 >>> from datetime import UTC, datetime
 >>> p = month(datetime(2026, 10, 31, 18, 30, tzinfo=UTC), zone("Asia/Kolkata"))
 >>> p.name, p.start.isoformat()
 ('2026-11', '2026-10-31T18:30:00+00:00')
+>>> month(datetime(2026, 3, 10, tzinfo=UTC), zone("UTC"), billing_day=31).first_day.isoformat()
+'2026-02-28'
 """
 
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-PeriodKind = Literal["day", "week", "month", "range"]
+PeriodKind = Literal["day", "week", "month", "year", "rolling", "range"]
+
+LATEST_BILLING_DAY: Final = 31
 
 
 class Period(NamedTuple):
     """A stretch of time. ``start`` is in it, ``end`` is not; both are in UTC.
 
-    ``name`` is ``2026-11``, ``2026-W47`` or ``2026-11-22``, or ``first..last`` for a range of days.
+    ``name`` is ``2026``, ``2026-11``, ``2026-W47`` or ``2026-11-22``, ``first..last`` for a range of days, or
+    ``5h`` for a window that moves on with the clock. ``billing_day`` is the day on which its months begin.
     """
 
     kind: PeriodKind
@@ -31,6 +39,7 @@ class Period(NamedTuple):
     start: datetime
     end: datetime
     zone: ZoneInfo
+    billing_day: int = 1
 
     def __contains__(self, at: object) -> bool:
         return isinstance(at, datetime) and self.start <= at < self.end
@@ -88,20 +97,43 @@ def week(at: datetime, tz: ZoneInfo) -> Period:
     return _period("week", f"{year}-W{number:02d}", monday, monday + timedelta(days=7), tz)
 
 
-def month(at: datetime, tz: ZoneInfo) -> Period:
-    """Return the local calendar month that holds ``at``."""
-    return _month(at.astimezone(tz).date(), tz)
+def month(at: datetime, tz: ZoneInfo, billing_day: int = 1) -> Period:
+    """Return the local month that holds ``at``: a calendar month, or one that begins on ``billing_day``."""
+    local = at.astimezone(tz).date()
+    if local < _first_day(local.year, local.month, billing_day):
+        local = local.replace(day=1) - timedelta(days=1)
+    return _month(local.year, local.month, tz, billing_day)
 
 
-def parse_month(text: str, tz: ZoneInfo) -> Period:
+def year(at: datetime, tz: ZoneInfo) -> Period:
+    """Return the local calendar year that holds ``at``."""
+    number = at.astimezone(tz).year
+    return _period("year", f"{number}", date(number, 1, 1), date(number + 1, 1, 1), tz)
+
+
+def rolling(at: datetime, tz: ZoneInfo, length: timedelta) -> Period:
+    """Return the window of a length that ends with ``at``, to the second.
+
+    It holds for one second: all that has been counted within ``length`` before the second that has begun.
+
+    >>> window = rolling(datetime(2026, 11, 22, 12, 0, 0, 500, tzinfo=UTC), zone("UTC"), timedelta(hours=5))
+    >>> window.name, window.start.isoformat(), window.end.isoformat()
+    ('5h', '2026-11-22T07:00:00+00:00', '2026-11-22T12:00:01+00:00')
+    """
+    second = at.astimezone(UTC).replace(microsecond=0)
+    name = f"{length / timedelta(hours=1):g}h"
+    return Period("rolling", name, second - length, second + timedelta(seconds=1), tz)
+
+
+def parse_month(text: str, tz: ZoneInfo, billing_day: int = 1) -> Period:
     """Return the month written ``2026-11``; raise ``ValueError`` for anything else."""
     # Four-digit years; 9999 has no following month that Python could name.
     if not re.fullmatch(r"(?!9999)[1-9]\d{3}-(0[1-9]|1[0-2])", text, re.ASCII):
         raise ValueError(f"not a month: {text!r}; write it as 2026-11")
-    return _month(date(int(text[:4]), int(text[5:]), 1), tz)
+    return _month(int(text[:4]), int(text[5:]), tz, billing_day)
 
 
-def between(first: date, last: date, tz: ZoneInfo) -> Period:
+def between(first: date, last: date, tz: ZoneInfo, billing_day: int = 1) -> Period:
     """Return the local days from ``first`` to ``last``, both included.
 
     Raises:
@@ -109,22 +141,31 @@ def between(first: date, last: date, tz: ZoneInfo) -> Period:
     """
     if last < first:
         raise ValueError(f"the period ends on {last}, before it begins on {first}")
-    return _period("range", f"{first}..{last}", first, last + timedelta(days=1), tz)
+    return _period("range", f"{first}..{last}", first, last + timedelta(days=1), tz, billing_day)
 
 
 def previous_month(of: Period) -> Period:
-    """Return the calendar month before the one in which ``of`` begins."""
-    return _month(of.first_day.replace(day=1) - timedelta(days=1), of.zone)
+    """Return the month before the one in which ``of`` begins."""
+    return month(of.start - timedelta(microseconds=1), of.zone, of.billing_day)
 
 
-def _month(local: date, tz: ZoneInfo) -> Period:
-    first = local.replace(day=1)
-    following = (first + timedelta(days=32)).replace(day=1)
-    return _period("month", f"{first:%Y-%m}", first, following, tz)
+def _month(year: int, number: int, tz: ZoneInfo, billing_day: int) -> Period:
+    first = _first_day(year, number, billing_day)
+    following = _first_day(year + number // 12, number % 12 + 1, billing_day)
+    return _period("month", f"{first:%Y-%m}", first, following, tz, billing_day)
 
 
-def _period(kind: PeriodKind, name: str, first: date, end: date, tz: ZoneInfo) -> Period:
-    return Period(kind, name, _midnight(first, tz), _midnight(end, tz), tz)
+def _first_day(year: int, number: int, billing_day: int) -> date:
+    """Return the day on which a month begins: in a shorter month its last one."""
+    if billing_day == 1:
+        return date(year, number, 1)
+    return date(year, number, min(billing_day, monthrange(year, number)[1]))
+
+
+def _period(
+    kind: PeriodKind, name: str, first: date, end: date, tz: ZoneInfo, billing_day: int = 1
+) -> Period:
+    return Period(kind, name, _midnight(first, tz), _midnight(end, tz), tz, billing_day)
 
 
 def _midnight(local: date, tz: ZoneInfo) -> datetime:

@@ -33,6 +33,9 @@ Dimension = Literal[
 ``tags`` is the sorted tags joined by commas; ``bucket`` is the start of a 15-minute stretch of UTC
 in seconds since 1970, from which local days and months are exact in every time zone."""
 
+Measure = Literal["cost", "calls", "tokens"]
+"""What of calls a limit bounds: their cost (nano-dollars), their number, or their input and output tokens."""
+
 BUCKET_SECONDS: Final = 900
 
 OUTPUT_PARTS: Final = frozenset({"output", "reasoning", "audio_output", "image_output"})
@@ -74,6 +77,10 @@ class Totals:
     def tokens_total(self) -> int:
         """Input and output tokens together."""
         return self.tokens_input + self.tokens_output
+
+    def measured(self, measure: Measure) -> int:
+        """Return the cost in nano-dollars, the number of calls, or their tokens."""
+        return self.cost if measure == "cost" else self.calls if measure == "calls" else self.tokens_total
 
     def add(self, entry: Entry) -> None:
         """Fold one entry into the sums."""
@@ -163,7 +170,8 @@ class Query(NamedTuple):
     """Which entries to sum. ``None`` means any; text matches exactly.
 
     ``start`` and ``end`` bound the entries' ``counted_at``, half-open. They should be edges of
-    periods: sums are kept by 15-minute bucket. The tier ``standard`` is that of calls that name none, too.
+    periods: sums are kept by 15-minute bucket. Where one number is asked for, ``measure`` says which, and
+    ``start`` may be any instant. The tier ``standard`` is that of calls that name none, too.
     """
 
     start: datetime | None = None
@@ -179,6 +187,7 @@ class Query(NamedTuple):
     project: str | None = None
     tag: str | None = None
     service_tier: str | None = None
+    measure: Measure = "cost"
 
     def values_of(self, dimension: str) -> tuple[str, ...] | None:
         """Return the values of a dimension that are meant, as sums keep them; ``None`` for all.

@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from ..exits import BAD_NEWS, FAILED, FINE
 from ..money import Nanos, divide, percent
+from ..rollup import Measure
 from .forecast import Forecast
 from .jobs import JobCost
 from .pace import Pace
@@ -24,22 +25,26 @@ FEWEST_JOBS: Final = 3
 
 
 class Check(NamedTuple):
-    """One question and its answer; amounts in nano-dollars. ``note`` says what stands behind it."""
+    """One question and its answer; ``note`` says what stands behind it.
+
+    Amounts are in nano-dollars, or calls or tokens as ``measure`` says.
+    """
 
     name: str
-    value: Nanos | None
-    allowed: Nanos | None
+    value: int | None
+    allowed: int | None
     verdict: Verdict
     note: str = ""
+    measure: Measure = "cost"
 
 
-def limit_check(name: str, spent: Nanos, limit: Nanos, level: str) -> Check:
+def limit_check(name: str, spent: int, limit: int, level: str, measure: Measure = "cost") -> Check:
     """Return whether a limit holds; ``level`` is its state: ok, warning or critical."""
     verdict: Verdict = "over" if level == "critical" else "warning" if level == "warning" else "ok"
-    return Check(name, spent, limit, verdict, f"{percent(spent, limit):.1f}% used")
+    return Check(name, spent, limit, verdict, f"{percent(spent, limit):.1f}% used", measure)
 
 
-def forecast_check(name: str, found: Pace | Forecast, limit: Nanos) -> Check:
+def forecast_check(name: str, found: Pace | Forecast, limit: int) -> Check:
     """Return whether the projection stays within the limit; above it only at the range's end, it warns.
 
     From fewer days than a range needs nobody can be accused: what looks over is not known yet.

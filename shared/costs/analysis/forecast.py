@@ -85,7 +85,7 @@ class Forecast(NamedTuple):
         """What one of them costs on average; zero on the last day, which has none after it."""
         return mean(Nanos(sum(day.cost for day in self.whole_days)), len(self.whole_days))
 
-    def reaches(self, limit: Nanos) -> date | None:
+    def reaches(self, limit: int) -> date | None:
         """Return the day on which the spend of the period is expected to reach ``limit``, or ``None``."""
         so_far: int = self.spent
         if so_far >= limit and self.expected:

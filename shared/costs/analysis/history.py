@@ -35,7 +35,7 @@ def days_before(period: Period, now: datetime) -> Period:
     return between(min(today - timedelta(days=HISTORY_DAYS), period.first_day), today, period.zone)
 
 
-def days_of_buckets(span: Period, buckets: Mapping[int, Nanos]) -> list[Day]:
+def days_of_buckets(span: Period, buckets: Mapping[int, int]) -> list[Day]:
     """Return every local day of a stretch with what it cost, from its 15-minute buckets."""
     costs: dict[date, Nanos] = dict(zip(span.dates(), by_day(buckets, span), strict=True))
     return days_between(span.dates()[0], span.dates()[-1], costs)

@@ -125,7 +125,7 @@ def _range(
     return Nanos(max(spent, round(projected - half))), Nanos(round(projected + half))
 
 
-def outlook(found: Pace, limit: Nanos, reached: date | None = None) -> Outlook:
+def outlook(found: Pace, limit: int, reached: date | None = None) -> Outlook:
     """Return what the pace means for a limit on the same period.
 
     ``reached`` is the day on which a better forecast sees the limit reached; without it, it is the

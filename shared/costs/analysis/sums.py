@@ -72,7 +72,7 @@ def share(totals: Totals, whole: Totals) -> float:
     return percent(totals.cost, whole.cost) if whole.cost else 0.0
 
 
-def by_day(spend: Mapping[int, Nanos], period: Period) -> tuple[Nanos, ...]:
+def by_day(spend: Mapping[int, int], period: Period) -> tuple[Nanos, ...]:
     """Return the cost of each local day of ``period``, from the cost of its 15-minute buckets.
 
     ``spend`` has the buckets' starts in seconds since 1970; what lies outside is left out.
@@ -103,9 +103,9 @@ def totals_by(buckets: Iterable[Group], stretches: Sequence[Period]) -> tuple[To
 
 Step = Literal["daily", "weekly", "monthly"]
 
-_STEPS: Final[dict[Step, Callable[[datetime, ZoneInfo], Period]]] = {
-    "daily": day,
-    "weekly": week,
+_STEPS: Final[dict[Step, Callable[[datetime, ZoneInfo, int], Period]]] = {
+    "daily": lambda at, tz, _: day(at, tz),
+    "weekly": lambda at, tz, _: week(at, tz),
     "monthly": month,
 }
 
@@ -120,8 +120,8 @@ def divide_period(period: Period, step: Step) -> list[Period]:
     parts: list[Period] = []
     at = period.start
     while at < period.end:
-        part = _STEPS[step](at, period.zone)
-        parts.append(part._replace(start=at, end=min(part.end, period.end)))
+        part = _STEPS[step](at, period.zone, period.billing_day)
+        parts.append(part._replace(start=at, end=min(part.end, period.end), billing_day=period.billing_day))
         at = part.end
     return parts
 
@@ -135,21 +135,21 @@ def is_whole(part: Period, step: Step, now: datetime) -> bool:
     >>> [is_whole(part, "weekly", datetime(2026, 11, 22, 12, tzinfo=UTC)) for part in weeks[:4]]
     [False, True, True, False]
     """
-    natural = _STEPS[step](part.start, part.zone)
+    natural = _STEPS[step](part.start, part.zone, part.billing_day)
     return (natural.start, natural.end) == (part.start, part.end) and part.end <= now
 
 
-def last_stretches(now: datetime, zone: ZoneInfo, step: Step, count: int) -> Period:
+def last_stretches(now: datetime, zone: ZoneInfo, step: Step, count: int, billing_day: int = 1) -> Period:
     """Return the last ``count`` whole days, weeks or months as one period; the present one is the last.
 
     >>> from datetime import UTC
     >>> last_stretches(datetime(2026, 11, 22, tzinfo=UTC), ZoneInfo("UTC"), "monthly", 12).name
     '2025-12-01..2026-11-30'
     """
-    last = first = _STEPS[step](now, zone)
+    last = first = _STEPS[step](now, zone, billing_day)
     for _ in range(count - 1):
-        first = _STEPS[step](first.start - timedelta(hours=1), zone)
-    return between(first.first_day, last.end_day - timedelta(days=1), zone)
+        first = _STEPS[step](first.start - timedelta(hours=1), zone, billing_day)
+    return between(first.first_day, last.end_day - timedelta(days=1), zone, billing_day)
 
 
 def mean(whole: Nanos, parts: int) -> Nanos:

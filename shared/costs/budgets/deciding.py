@@ -4,33 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import BudgetExceeded, Denial
-from ..money import ZERO, Nanos, format_usd
+from ..money import Nanos
 from ..profile.types import Budget, Profile
+from ..rollup import Measure
 from .limits import Limit, Spending, tightness
 from .port import Held, Reservation
-from .scopes import ModelName
+from .scopes import ModelName, amount_text
 
 OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
 
 
+class Need(NamedTuple):
+    """The most that a call, or a block of calls, can take. ``None`` where no bound is known.
+
+    ``unknown`` says in words why its cost is not known.
+    """
+
+    cost: Nanos | None
+    calls: int | None = 1
+    tokens: int | None = None
+    unknown: str = ""
+
+    def of(self, measure: Measure) -> int | None:
+        """Return the most in one measure."""
+        return self.cost if measure == "cost" else self.calls if measure == "calls" else self.tokens
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A limit with what is spent and what is held within it, in nano-dollars.
+    """A limit with what is spent and what is held within it, in its measure.
 
     ``orphaned`` is the part of ``held`` whose calls never reported.
     """
 
     spending: Spending
-    held: Nanos = ZERO
-    orphaned: Nanos = ZERO
+    held: int = 0
+    orphaned: int = 0
 
     @property
-    def room(self) -> Nanos:
+    def room(self) -> int:
         """What may still be reserved; negative when the limit is overrun."""
-        return Nanos(self.spending.remaining - self.held)
+        return self.spending.remaining - self.held
+
+    def allows(self, need: Need) -> bool:
+        """Tell whether what is needed fits; what can take nothing fits however much is spent."""
+        most = need.of(self.spending.limit.measure)
+        return most is not None and most <= max(self.room, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +84,14 @@ def standings(spendings: Iterable[Spending], holds: Sequence[Held], names: Model
 
 
 def _standing(spending: Spending, holds: Sequence[Held], names: ModelName) -> Standing:
-    mine = [held for held in holds if counts_against(held.reservation, spending.limit, names)]
-    return Standing(spending, _sum(mine), _sum(h for h in mine if h.reservation.state == "orphaned"))
+    limit = spending.limit
+    mine = [held for held in holds if counts_against(held.reservation, limit, names)]
+    orphans = (held for held in mine if held.reservation.state == "orphaned")
+    return Standing(spending, _sum(mine, limit.measure), _sum(orphans, limit.measure))
 
 
-def _sum(holds: Iterable[Held]) -> Nanos:
-    return Nanos(sum(held.amount for held in holds))
+def _sum(holds: Iterable[Held], measure: Measure) -> int:
+    return sum(held.left(measure) for held in holds)
 
 
 def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
@@ -78,43 +102,70 @@ def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
 def tightest(standing: Iterable[Standing]) -> Standing | None:
     """Return the blocking limit that leaves the least room; ``None`` when none blocks."""
     blocking = (s for s in standing if s.spending.limit.blocking)
-    return min(blocking, key=lambda s: (s.room, tightness(s.spending)), default=None)
+    return min(blocking, key=lambda s: tightness(s.spending, s.room), default=None)
 
 
-def exceeded(standing: Standing, requested: Nanos, what: str) -> BudgetExceeded:
+def refusal(standing: Iterable[Standing], need: Need, what: str) -> BudgetExceeded | None:
+    """Return the error for a call (``what``) that a blocking limit does not allow; the tightest one's."""
+    stand = tightest(each for each in standing if not each.allows(need))
+    if stand is None:
+        return None
+    most = need.of(stand.spending.limit.measure)
+    return _unbounded(stand, need, what) if most is None else exceeded(stand, most, what)
+
+
+def exceeded(standing: Standing, requested: int, what: str) -> BudgetExceeded:
     """Return the error for a call (``what``) that the limit has no room for."""
-    limit, spent = standing.spending.limit, standing.spending.spent
-    dollars: Callable[[Nanos], str] = lambda amount: format_usd(amount, 4)  # noqa: E731  # a short name for four uses
+    limit = standing.spending.limit
+    amount: Callable[[int], str] = lambda n: amount_text(n, limit.measure, 4)  # noqa: E731  # a short name for four uses
+    where = "in the profile" if limit.scope.kind == "rolling" else "with cost-dashboard set-budget"
     message = (
-        f"up to {dollars(requested)} for {what} does not fit into the {limit.scope}: of "
-        f"{dollars(limit.amount)}, {dollars(spent)} is spent{_held(standing)}; raise the limit with "
-        f"cost-dashboard set-budget, or set {OVERRIDE_VARIABLE}=1 to go over it once, which is recorded"
+        f"up to {amount(requested)} for {what} does not fit into the {limit.scope}: of "
+        f"{amount(limit.amount)}, {amount(standing.spending.spent)} is spent{_held(standing)}; raise the "
+        f"limit {where}, or set {OVERRIDE_VARIABLE}=1 to go over it once, which is recorded"
     )
     return BudgetExceeded(message, denial(standing, requested))
 
 
-def unbounded(standing: Standing, reason: str) -> BudgetExceeded:
-    """Return the error for a call whose highest cost is not known."""
+_UNKNOWN: Final = {"calls": "how many calls", "tokens": "how many tokens"}
+_STATE: Final = {
+    "calls": "say it with reserve_calls",
+    "tokens": "give max_tokens_output, or reserve_tokens for a block",
+}
+
+
+def _unbounded(standing: Standing, need: Need, what: str) -> BudgetExceeded:
+    """Return the error for a call whose highest cost, number or tokens are not known."""
+    measure = standing.spending.limit.measure
+    if measure == "cost":
+        reason, remedy = (
+            need.unknown,
+            "set reserve_cap_usd in the profile to hold a fixed amount for such calls",
+        )
+    else:
+        reason, remedy = f"{_UNKNOWN[measure]} {what} can take is not known", _STATE[measure]
     message = (
-        f"{reason}, and the {standing.spending.limit.scope} blocks; set reserve_cap_usd in the "
-        f"profile to hold a fixed amount for such calls, or {OVERRIDE_VARIABLE}=1 to make this one"
+        f"{reason}, and the {standing.spending.limit.scope} blocks; {remedy}, or {OVERRIDE_VARIABLE}=1 to "
+        f"make this one"
     )
-    return BudgetExceeded(message, denial(standing, ZERO))
+    return BudgetExceeded(message, denial(standing, 0))
 
 
-def denial(standing: Standing, requested: Nanos) -> Denial:
+def denial(standing: Standing, requested: int) -> Denial:
     """Return the figures of a refusal."""
     limit = standing.spending.limit
-    return Denial(str(limit.scope), limit.amount, standing.spending.spent, standing.held, requested)
+    spent = standing.spending.spent
+    return Denial(str(limit.scope), limit.amount, spent, standing.held, requested, limit.measure)
 
 
 def _held(standing: Standing) -> str:
     if not standing.held:
         return ""
-    text = f" and {format_usd(standing.held, 4)} held for other calls"
+    measure = standing.spending.limit.measure
+    text = f" and {amount_text(standing.held, measure, 4)} held for other calls"
     if not standing.orphaned:
         return text
     return (
-        f"{text} ({format_usd(standing.orphaned, 4)} of it for calls that never reported: see "
+        f"{text} ({amount_text(standing.orphaned, measure, 4)} of it for calls that never reported: see "
         f"cost-dashboard reservations list)"
     )

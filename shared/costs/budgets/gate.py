@@ -26,10 +26,10 @@ from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
 from ..rollup import JobRef
-from .deciding import OVERRIDE_VARIABLE, Policy, exceeded, standings, tightest, unbounded
+from .deciding import OVERRIDE_VARIABLE, Need, Policy, refusal, standings
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
-from .limits import Limit, limits_for
+from .limits import Limit, LimitIndex
 from .port import Decision, Held, Holds, HoldState, Reservation, SpendReader, Turn
 from .scopes import ANY, CallScope, ModelName
 from .spending import read_spendings
@@ -57,7 +57,9 @@ class Request:
 
     ``estimate`` is the most that it can cost: the known input plus the maximum output at the
     highest applicable price. ``None`` means that no such bound is known, and ``unknown`` says why in
-    words (no price, no maximum output). ``free`` calls cost nothing whatever they use, and are never held.
+    words (no price, no maximum output). ``free`` calls cost nothing whatever they use; those that are
+    ``local`` are never held, the others only where a limit on calls or tokens is on them. ``calls`` and
+    ``tokens`` are how many they can be and take; ``None`` where that is not known.
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
     model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
@@ -71,10 +73,15 @@ class Request:
     unknown: str = ""
     unpriced: bool = False
     free: bool = False
+    local: bool = False
+    calls: int | None = 1
+    tokens: int | None = None
     job: JobRef | None = None
     stage: str | None = None
     project: str | None = None
     tags: tuple[str, ...] = ()
+    workflow: str | None = None
+    operation: str | None = None
     one_call: bool = True
     expires_after: timedelta | None = None
     override: str | None = None
@@ -97,6 +104,8 @@ class Request:
             model=self.model,
             project=self.project,
             tags=self.tags,
+            workflow=self.workflow,
+            operation=self.operation,
         )
 
     @property
@@ -125,6 +134,7 @@ class Gate:
         self._clock = clock
         self._names = names
         self._endings = Endings(holds)
+        self._index: LimitIndex | None = None
 
     # --- reserving
 
@@ -141,7 +151,9 @@ class Gate:
             BudgetGateUnavailable: a blocking limit may hold and cannot be checked.
 
         """
-        if request.free:
+        if request.local:
+            return Hold(self._endings, Terms(id=None))
+        if request.free and not any(map(_is_count, self._limits(request, profile, self._clock()))):
             return Hold(self._endings, Terms(id=None))
         if fault is not None and request.override is None:
             raise BudgetGateUnavailable(
@@ -210,22 +222,20 @@ class Gate:
         if not policy.blocking:
             return estimate or ZERO, warnings
         # Holds were read before spends: an entry that comes in between counts twice, never not at all.
-        stand = tightest(standings(read_spendings(limits, reader, self._names), holds, self._names))
-        # What can cost nothing overruns nothing, however much is spent.
-        if stand is None or (estimate is not None and estimate <= max(stand.room, 0)):
+        stands = standings(read_spendings(limits, reader, self._names), holds, self._names)
+        need = Need(estimate, request.calls, request.tokens, request.unknown)
+        denied = refusal(stands, need, request.described)
+        if denied is None:
             return estimate or ZERO, warnings
-        refusal = (
-            unbounded(stand, request.unknown)
-            if estimate is None
-            else exceeded(stand, estimate, request.described)
-        )
         if request.override is None:
-            raise refusal
-        return estimate or ZERO, (*warnings, f"budget check overridden by {request.override}: {refusal}")
+            raise denied
+        return estimate or ZERO, (*warnings, f"budget check overridden by {request.override}: {denied}")
 
     def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
-        limits = limits_for(profile, request.user_id, at, request.job)
-        return [limit for limit in limits if limit.covers(request.scope, self._names)]
+        index = self._index
+        if index is None or index.profile is not profile:
+            index = self._index = LimitIndex(profile, self._names)
+        return index.of_call(request.scope, at, request.job)
 
     def _reservation(self, request: Request, terms: Terms) -> Reservation:
         at = terms.period_at or self._clock()
@@ -240,6 +250,10 @@ class Gate:
             stage=request.stage,
             project=request.project,
             tags=request.tags,
+            workflow=request.workflow,
+            operation=request.operation,
+            calls=request.calls or 0,
+            tokens=request.tokens or 0,
             service=request.service,
             model=request.model,
             estimate=terms.estimate,
@@ -332,6 +346,11 @@ class Gate:
         if ahead:
             self._holds.set_latest(now)
         return ahead
+
+
+def _is_count(limit: Limit) -> bool:
+    """Tell whether a limit is on what free calls have too."""
+    return limit.measure != "cost"
 
 
 def _tried(action: Callable[[], T], patience_s: float) -> T:

@@ -15,16 +15,17 @@ gate, a view) asks in the same way: see :mod:`.spending`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from .. import periods
 from ..money import Nanos
 from ..periods import Period
-from ..profile.types import Budget, Profile
-from ..rollup import Dimension, JobRef, Query
+from ..profile.types import Budget, Profile, Rolling
+from ..rollup import Dimension, JobRef, Measure, Query
 from .scopes import KINDS, CallScope, LimitKind, ModelName, covers
 
 Level = Literal["ok", "warning", "critical"]
@@ -33,9 +34,6 @@ FULL: Final = 100.0
 """The threshold, in percent, at which a limit is reached."""
 
 _NARROWEST_FIRST: Final = tuple(KINDS)
-_ADJECTIVES: Final = {"day": "daily", "week": "weekly", "month": "monthly"}
-
-
 _WHOLE: Final = 100_000_000
 """100 percent in millionths: whole numbers, because a float cannot tell two large amounts apart."""
 
@@ -48,10 +46,12 @@ class Scope(NamedTuple):
     """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
 
     ``kind`` is a key of :data:`.scopes.KINDS`; ``name`` is the job, stage, model, tag or project, where
-    the limit is on one.
+    the limit is on one, or the length of a window.
 
     >>> str(Scope("2", "stage", "13_ai_summarization")), str(Scope(None, "day"))
     ('limit of user 2 for stage 13_ai_summarization', 'daily limit of the organization')
+    >>> str(Scope("2", "day_calls")), str(Scope("2", "rolling", "5h"))
+    ('daily call limit of user 2', 'rolling 5h limit of user 2')
     """
 
     owner: str | None
@@ -60,9 +60,25 @@ class Scope(NamedTuple):
 
     def __str__(self) -> str:
         owner = "the organization" if self.owner is None else f"user {self.owner}"
-        if self.kind in _ADJECTIVES:
-            return f"{_ADJECTIVES[self.kind]} limit of {owner}"
+        if self._called:
+            return f"{self._called} limit of {owner}"
         return f"limit of {owner} for {self.kind} {self.name}"
+
+    @property
+    def _called(self) -> str:
+        """What it is called as an adjective; empty where it is on something with a name."""
+        return " ".join(filter(None, (KINDS[self.kind].called, self.name))) if KINDS[self.kind].called else ""
+
+    @property
+    def measure(self) -> Measure:
+        """What it bounds: cost, calls or tokens."""
+        return KINDS[self.kind].measure
+
+    @property
+    def label(self) -> str:
+        """Its short name in tables: ``month``, ``stage asr``, ``daily call``, ``organization month``."""
+        words = self._called if self.measure != "cost" else " ".join(filter(None, (self.kind, self.name)))
+        return f"organization {words}" if self.owner is None else words
 
     @property
     def key(self) -> str:
@@ -72,17 +88,17 @@ class Scope(NamedTuple):
     @property
     def title(self) -> str:
         """How alerts name it: ``Budget`` is the user's month, every other scope says more."""
-        if self.kind not in _ADJECTIVES:
+        if not self._called:
             words = f"{self.kind.capitalize()} budget of {self.name}"
         elif self.kind == "month":
             words = "Budget"
         else:
-            words = f"{_ADJECTIVES[self.kind].capitalize()} budget"
+            words = f"{self._called.capitalize()} budget"
         return f"Organization {words[0].lower()}{words[1:]}" if self.owner is None else words
 
 
 class Limit(NamedTuple):
-    """An amount that a spend should stay within.
+    """An amount that a spend should stay within: nano-dollars, or a number of calls or tokens.
 
     ``query`` selects that spend as far as a query can; where sums must be split to tell (``by``), those
     groups count that the limit :meth:`covers`. ``period`` is ``None`` for jobs and stages, whose whole
@@ -90,7 +106,7 @@ class Limit(NamedTuple):
     """
 
     scope: Scope
-    amount: Nanos
+    amount: int
     period: Period | None
     query: Query
     thresholds: tuple[float, ...] = (80.0,)
@@ -107,42 +123,55 @@ class Limit(NamedTuple):
         )
 
     @property
+    def measure(self) -> Measure:
+        """What it bounds: cost, calls or tokens."""
+        return self.query.measure
+
+    @property
     def by(self) -> tuple[Dimension, ...]:
         """The dimensions by which sums must be split to tell what counts; empty where the query tells."""
         return KINDS[self.scope.kind].by
 
     @property
-    def first_crossing(self) -> Nanos:
-        """The least spend at which its first threshold is reached, in nano-dollars."""
+    def first_crossing(self) -> int:
+        """The least spend at which its first threshold is reached."""
         millionths = _millionths(min(*self.thresholds, FULL))
-        return Nanos(max(1, -(-self.amount * millionths // _WHOLE)))
+        return max(1, -(-self.amount * millionths // _WHOLE))
 
     @property
     def is_whole(self) -> bool:
-        """Whether it bounds all that its owner spends in a period."""
-        return self.period is not None and self.scope.name is None
+        """Whether it bounds all dollars that its owner spends in a period."""
+        return self.period is not None and self.scope.name is None and self.measure == "cost"
 
     @property
     def is_month(self) -> bool:
-        """Whether it bounds all that its owner spends in a month."""
+        """Whether it bounds all dollars that its owner spends in a month."""
         return self.is_whole and self.period is not None and self.period.kind == "month"
 
     @property
     def span(self) -> str:
-        """The name of the stretch it holds for: a period's name, or the ledger of its job."""
-        return self.period.name if self.period else str(self.query.ledger)
+        """The name of the stretch it holds for: a period's name, or the ledger of its job.
+
+        A window moves with every second: what is told of it is told once in as long as it is.
+        """
+        if self.period is None:
+            return str(self.query.ledger)
+        if self.period.kind != "rolling":
+            return self.period.name
+        start, second = int(self.period.start.timestamp()), int(self.period.end.timestamp()) - 1
+        return f"{self.period.name} {second // (second - start)}"
 
 
 class Spending(NamedTuple):
-    """A limit and what was spent within it, in nano-dollars."""
+    """A limit and what was spent within it, in nano-dollars, calls or tokens."""
 
     limit: Limit
-    spent: Nanos
+    spent: int
 
     @property
-    def remaining(self) -> Nanos:
+    def remaining(self) -> int:
         """What may still be spent; negative when the limit is overrun."""
-        return Nanos(self.limit.amount - self.spent)
+        return self.limit.amount - self.spent
 
     @property
     def threshold(self) -> float | None:
@@ -173,9 +202,9 @@ class Crossing(NamedTuple):
     """
 
     limit: Limit
-    spent: Nanos
+    spent: int
     threshold: float
-    projected: Nanos | None = None
+    projected: int | None = None
 
     @property
     def critical(self) -> bool:
@@ -206,13 +235,19 @@ def tightest_first(spendings: Iterable[Spending]) -> list[Spending]:
     return sorted(spendings, key=tightness)
 
 
-def tightness(spending: Spending) -> tuple[int, int, bool]:
-    """Order limits by room left, then from stage to month, then the user's before the organisation's."""
+def tightness(spending: Spending, room: int | None = None) -> tuple[bool, bool, int, int, bool]:
+    """Order limits by room left, then from stage to month, then the user's before the organisation's.
+
+    Dollars come before counts, which cannot be compared with them, except that what is used up comes
+    first of all. ``room`` is what is left where not all that remains is.
+    """
     scope = spending.limit.scope
-    return spending.remaining, _NARROWEST_FIRST.index(scope.kind), scope.owner is None
+    left = spending.remaining if room is None else room
+    counts = scope.measure != "cost"
+    return left > 0, counts, left, _NARROWEST_FIRST.index(scope.kind), scope.owner is None
 
 
-def foresee(spending: Spending, projected: Nanos) -> Crossing | None:
+def foresee(spending: Spending, projected: int) -> Crossing | None:
     """Return the alert of a limit that is not reached yet but will be, or ``None`` where it holds."""
     if spending.remaining <= 0 or projected <= spending.limit.amount:
         return None
@@ -225,49 +260,123 @@ def limits_for(profile: Profile, user_id: str, at: datetime, job: JobRef | None 
     Periods are in the user's time zone, the organisation's in the profile's. Limits on jobs and
     stages are there when ``job`` is given; a call without a job counts against none.
     """
+    return [limit for owner in _owners(profile, user_id) for limit in owner.limits(at, job)]
+
+
+class LimitIndex:
+    """The limits of one profile, looked up by what a call is: its time does not grow with their number."""
+
+    def __init__(self, profile: Profile, names: ModelName) -> None:
+        self.profile = profile
+        self._names = names
+        self._known: dict[tuple[str | None, str], dict[str, list[str]]] = {}
+
+    def of_call(self, call: CallScope, at: datetime, job: JobRef | None = None) -> list[Limit]:
+        """Return every limit that a call made at an instant counts against, as :func:`limits_for` does."""
+        return [
+            limit
+            for owner in _owners(self.profile, call.user_id or "")
+            for limit in owner.limits(at, job, partial(self._on, owner, call))
+            if limit.covers(call, self._names)
+        ]
+
+    def _on(
+        self, owner: _Owner, call: CallScope, kind: LimitKind, stated: Mapping[str, Nanos]
+    ) -> Iterable[str]:
+        """Return the names under which a profile may have limits on a call."""
+        by = None if kind.names is None else kind.names(call, self._names)
+        if by is None:
+            return stated
+        own = [name for name in by if name in stated]
+        if kind.known_as is None:
+            return own
+        known = self._known_names(owner, kind, stated)
+        return dict.fromkeys([*own, *(name for each in by for name in known.get(each, ()))])
+
+    def _known_names(
+        self, owner: _Owner, kind: LimitKind, stated: Mapping[str, Nanos]
+    ) -> dict[str, list[str]]:
+        """Return the names in a profile by the catalogue's names for them."""
+        place = (owner.user_id, kind.name)
+        if place not in self._known:
+            found = self._known[place] = {}
+            for name in stated:
+                found.setdefault(kind.known_as(name, self._names) if kind.known_as else name, []).append(name)
+        return self._known[place]
+
+
+def _owners(profile: Profile, user_id: str) -> tuple[_Owner, _Owner]:
     user = profile.for_user(user_id)
-    mine = _Source(user.user_id, user.budget, user.timezone)
-    all_users = _Source(None, profile.organization, profile.timezone)
-    return [limit for source in (mine, all_users) for limit in source.limits(at, job)]
+    return (
+        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day),
+        _Owner(None, profile.organization, profile.timezone, profile.billing_day),
+    )
 
 
-class _Source(NamedTuple):
-    """Whose budget it is, and the time zone of its periods."""
+Choose = Callable[[LimitKind, Mapping[str, Nanos]], Iterable[str]]
+"""Chooses, of limits on something with a name, the names that matter."""
 
-    owner: str | None
+
+def _all(_: LimitKind, stated: Mapping[str, Nanos]) -> Iterable[str]:
+    return stated
+
+
+class _Owner(NamedTuple):
+    """Whose budget it is, and the time zone and first day of its periods."""
+
+    user_id: str | None
     budget: Budget
     zone: ZoneInfo
+    billing_day: int
 
-    def limits(self, at: datetime, job: JobRef | None) -> Iterator[Limit]:
+    def limits(self, at: datetime, job: JobRef | None, chosen: Choose = _all) -> Iterator[Limit]:
         for kind in KINDS.values():
             stated = getattr(self.budget, kind.field)
+            if not stated and not isinstance(stated, int):
+                continue
             if kind.period is None and job is None:
                 continue
             if isinstance(stated, Mapping):
-                yield from (self._limit(kind, name, amount, at, job) for name, amount in stated.items())
-            elif stated is not None:
+                yield from (self._limit(kind, name, stated[name], at, job) for name in chosen(kind, stated))
+            elif isinstance(stated, tuple):
+                yield from (self._window(kind, window, at) for window in stated)
+            else:
                 yield self._limit(kind, None if kind.period else job and job.job_id, stated, at, job)
 
     def _limit(
-        self, kind: LimitKind, name: str | None, amount: Nanos, at: datetime, job: JobRef | None
+        self, kind: LimitKind, name: str | None, amount: int, at: datetime, job: JobRef | None
     ) -> Limit:
-        if kind.period is None:
+        if kind.period is None or kind.period == "rolling":
             period, of_all = None, Query(ledger=job.ledger if job else None)
         else:
-            period = _period(kind.period, at, self.zone)
-            of_all = Query(start=period.start, end=period.end, user_id=self.owner)
-        budget, scope = self.budget, Scope(self.owner, kind.name, name)
+            period = _period(kind.period, at, self.zone, self.billing_day)
+            of_all = Query(start=period.start, end=period.end, user_id=self.user_id)
+        return self._made(kind, name, amount, period, of_all)
+
+    def _window(self, kind: LimitKind, window: Rolling, at: datetime) -> Limit:
+        period = periods.rolling(at, self.zone, window.length)
+        # What is dated later than now, by a clock that is ahead, counts too.
+        of_all = Query(start=period.start, user_id=self.user_id)
+        return self._made(kind, window.name, window.limit, period, of_all)
+
+    def _made(
+        self, kind: LimitKind, name: str | None, amount: int, period: Period | None, of_all: Query
+    ) -> Limit:
+        budget, scope = self.budget, Scope(self.user_id, kind.name, name)
         query = kind.selecting(name, of_all)
         return Limit(scope, amount, period, query, budget.thresholds, budget.block_at_limit)
 
 
-_latest: Final[dict[tuple[str, ZoneInfo], Period]] = {}
-"""The period that was asked for last, by kind and zone: finding one's edges takes 10 us, and every
-call asks."""
+_latest: Final[dict[tuple[str, ZoneInfo, int], Period]] = {}
+"""The period that was asked for last, by kind, zone and first day: finding one's edges takes 10 us, and
+every call asks."""
 
 
-def _period(kind: Literal["day", "week", "month"], at: datetime, zone: ZoneInfo) -> Period:
-    known = _latest.get((kind, zone))
+def _period(
+    kind: Literal["day", "week", "month", "year"], at: datetime, zone: ZoneInfo, first: int
+) -> Period:
+    known = _latest.get((kind, zone, first))
     if known is None or at not in known:
-        known = _latest[kind, zone] = getattr(periods, kind)(at, zone)
+        known = periods.month(at, zone, first) if kind == "month" else getattr(periods, kind)(at, zone)
+        _latest[kind, zone, first] = known
     return known

@@ -26,7 +26,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from ..errors import BudgetExceeded
 from ..money import ZERO, Nanos
-from ..rollup import Dimension, Group, Query
+from ..rollup import Dimension, Group, Measure, Query
 from .scopes import CallScope
 
 HoldState = Literal["live", "submitted", "orphaned"]
@@ -42,7 +42,8 @@ DeliveryState = Literal["waiting", "sent", "given up"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """What is held. ``estimate`` is the most that its calls can cost together, in nano-dollars.
+    """What is held. ``estimate`` is the most that its calls can cost together, in nano-dollars;
+    ``calls`` and ``tokens`` are how many they can be at most, and how many tokens they can take.
 
     ``period_at`` is the instant that decides which day and month its calls belong to. ``one_call``
     tells that one entry is all that is missing once its block has ended; otherwise it stands for all
@@ -65,6 +66,10 @@ class Reservation:
     submits: bool = False
     project: str | None = None
     tags: tuple[str, ...] = ()
+    workflow: str | None = None
+    operation: str | None = None
+    calls: int = 1
+    tokens: int = 0
     holder: str = ""
     state: HoldState = "live"
     block_ended: bool = False
@@ -82,6 +87,8 @@ class Reservation:
             self.model,
             self.project,
             self.tags,
+            self.workflow,
+            self.operation,
         )
 
 
@@ -103,6 +110,17 @@ class Held(NamedTuple):
         """What still counts as held, in nano-dollars: what was logged counts as spent already."""
         return Nanos(max(0, self.reservation.estimate - self.logged.cost))
 
+    def left(self, measure: Measure) -> int:
+        """Return what still counts as held in a measure.
+
+        Tokens of calls that were logged are not kept by reservation: they count as held too, until all
+        calls of the hold are in a ledger or it ends.
+        """
+        if measure == "cost":
+            return self.amount
+        calls = max(0, self.reservation.calls - self.logged.calls)
+        return calls if measure == "calls" or not calls else self.reservation.tokens
+
     @property
     def excess(self) -> Nanos:
         """How much more its calls cost than it said, in nano-dollars."""
@@ -115,7 +133,7 @@ class Held(NamedTuple):
         if one.state == "live" or not self.logged.calls:
             return False
         reported = one.one_call and (one.block_ended or one.state == "submitted")
-        return reported or self.amount == 0
+        return reported or not (self.amount or self.left("calls"))
 
 
 ENDED: Final = "its process ended"
@@ -145,8 +163,8 @@ def as_it_stands(held: Held, now: datetime, dead: Collection[str]) -> Held:
 class SpendReader(Protocol):
     """Reads what was spent, from the entries of all ledgers."""
 
-    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
-        """Return what the entries that match each query cost, in nano-dollars."""
+    def spends(self, asked: Sequence[Query]) -> Sequence[int]:
+        """Return what the entries that match each query come to, in the measure that it asks for."""
         ...
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:

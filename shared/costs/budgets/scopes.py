@@ -1,7 +1,8 @@
 """What a limit can be on, as one table. Pure; no I/O, no clock.
 
 A new kind of limit is a row of :data:`KINDS`, the field of ``profile.types.Budget`` that it names, and that
-field's key in ``profile.reading``.
+field's key in ``profile.reading``. A call says by which names limits may be on it, so that those that cover
+it are looked up, however many a profile has.
 
 >>> covers("tag", "customer:acme", CallScope(tags=("customer:acme", "night")), lambda s, m: f"{s}/{m}")
 True
@@ -9,18 +10,22 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from ..rollup import Dimension, Query
+from ..money import Nanos, format_usd
+from ..rollup import Dimension, Measure, Query
 
 ModelName = Callable[[str, str], str]
 """Turns a service and a model as recorded into the catalogue's ``provider/model``."""
 
 ANY: Final = "any"
 """Service and model of a reservation that stands for calls of whatever model."""
+
+LimitPeriod = Literal["rolling", "day", "week", "month", "year"]
+"""The stretches of time that a limit can be on."""
 
 WHATEVER: Final = "\0"
 """Stands for whatever value, in the dimensions of calls that are not made yet."""
@@ -40,6 +45,12 @@ class CallScope(NamedTuple):
     model: str = ANY
     project: str | None = None
     tags: tuple[str, ...] = ()
+    workflow: str | None = None
+    operation: str | None = None
+
+
+Names = Callable[[CallScope, ModelName], Collection[str] | None]
+"""Gives the names by which limits of a kind may be on a call; ``None`` where they may be on it by any."""
 
 
 class LimitKind(NamedTuple):
@@ -48,80 +59,148 @@ class LimitKind(NamedTuple):
     Args:
         name: what a scope of this kind calls it; alerts that were told are remembered by it.
         field: the field of a budget that holds its amount, or its amounts by name.
-        period: the stretch of time whose spend it bounds; ``None`` for the whole life of a job.
-        matches: tells whether a call counts against the limit on a name; ``None`` where all calls do.
-        query: the field of ``rollup.Query`` that selects its spend by that name.
+        period: the stretch of time that it bounds; ``None`` for the whole life of a job.
+        measure: what it bounds of the calls in it: their cost, their number, or their tokens.
+        called: how people call it, as an adjective; ``None`` where it is on something with a name.
+        names: gives the names by which such a limit may be on a call; ``None`` where it is on every call.
+        known_as: gives the catalogue's name for one that a profile has, where it has one.
+        query: the field of ``rollup.Query`` that selects its calls by that name.
         by: the dimensions by which sums must be split to tell what counts, where no query selects it.
+        leaves_local: whether calls of local models are none of its.
 
     """
 
     name: str
     field: str
-    period: Literal["day", "week", "month"] | None
-    matches: Callable[[str, CallScope, ModelName], bool] | None = None
+    period: LimitPeriod | None
+    measure: Measure = "cost"
+    called: str | None = None
+    names: Names | None = None
+    known_as: Callable[[str, ModelName], str] | None = None
     query: str | None = None
     by: tuple[Dimension, ...] = ()
+    leaves_local: bool = False
 
     def selecting(self, name: str | None, of_all: Query) -> Query:
         """Return the query of what a limit on ``name`` bounds, as far as a query can select it."""
-        changes: dict[str, Any] = {} if self.query is None else {self.query: name}
+        changes: dict[str, Any] = {"measure": self.measure}
+        if self.query is not None:
+            changes[self.query] = name
         return of_all._replace(**changes)
 
 
-def is_model(limited: str, service: str, model: str, names: ModelName) -> bool:
-    """Return whether a call to ``model`` of ``service`` counts against the limit on ``limited``.
+def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
+    """Return how a limit may call a model: as recorded, or by the catalogue's name; with or without service.
 
-    ``limited`` is written ``service/model``, or as the bare model. Both sides are also compared by
-    the catalogue's names, so a dated name or an alias counts with its model. What is held for
-    :data:`ANY` model may be spent on this one, so it counts too.
-
-    >>> is_model("openai/gpt-4", "openai", "gpt-4-0613", lambda s, m: "openai/gpt-4")
-    True
+    What is held for :data:`ANY` model may be spent on any, so it counts against each.
     """
-    if limited in (f"{service}/{model}", model) or service == model == ANY:
-        return True
-    head, slash, tail = limited.partition("/")
-    known = names(service, model)
-    return known in (limited, names(head, tail)) if slash else known.partition("/")[2] == limited
+    if call.service == call.model == ANY:
+        return None
+    known = names(call.service, call.model)
+    return {f"{call.service}/{call.model}", call.model, known, known.partition("/")[2]}
+
+
+def _known_model(limited: str, names: ModelName) -> str:
+    service, slash, model = limited.partition("/")
+    return names(service, model) if slash else limited
+
+
+def _service_names(call: CallScope, names: ModelName) -> Collection[str] | None:
+    return None if call.service == ANY else {call.service, _known_service(call.service, names)}
+
+
+def _known_service(service: str, names: ModelName) -> str:
+    """Return a service as the catalogue calls it: ``gemini`` is ``google``."""
+    return names(service, "*").partition("/")[0]
+
+
+def _named(value: Callable[[CallScope], str | None]) -> Names:
+    """Return the names of a call in one dimension; any, where it is not known yet."""
+
+    def names(call: CallScope, _: ModelName) -> Collection[str] | None:
+        name = value(call)
+        return None if name == WHATEVER else () if name is None else (name,)
+
+    return names
+
+
+def _tag_names(call: CallScope, _: ModelName) -> Collection[str] | None:
+    return None if WHATEVER in call.tags else call.tags
+
+
+_OF_MODELS: Final[tuple[Dimension, ...]] = ("service", "model")
+
+
+def _of_counts(period: LimitPeriod, measure: Measure, called: str) -> LimitKind:
+    """Return the kind of a limit on a count: ``daily call`` is ``daily_calls`` in a profile."""
+    field = f"{called.replace(' ', '_')}s"
+    return LimitKind(f"{period}_{measure}", field, period, measure, called, by=_OF_MODELS, leaves_local=True)
 
 
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        LimitKind(
-            "stage", "stage_limits", None, lambda name, call, _: call.stage in (name, WHATEVER), "stage"
-        ),
+        LimitKind("stage", "stage_limits", None, names=_named(lambda call: call.stage), query="stage"),
         LimitKind("job", "job_limit", None),
-        LimitKind("day", "daily_limit", "day"),
-        LimitKind("week", "weekly_limit", "week"),
+        LimitKind("rolling", "rolling", "rolling", called="rolling"),
+        LimitKind("day", "daily_limit", "day", called="daily"),
+        LimitKind("week", "weekly_limit", "week", called="weekly"),
+        LimitKind("model", "model_limits", "month", names=_model_names, known_as=_known_model, by=_OF_MODELS),
+        LimitKind("tag", "tag_limits", "month", names=_tag_names, query="tag"),
         LimitKind(
-            "model",
-            "model_limits",
-            "month",
-            lambda name, call, names: is_model(name, call.service, call.model, names),
-            by=("service", "model"),
+            "project", "project_limits", "month", names=_named(lambda call: call.project), query="project"
         ),
         LimitKind(
-            "tag",
-            "tag_limits",
+            "operation",
+            "operation_limits",
             "month",
-            lambda name, call, _: name in call.tags or WHATEVER in call.tags,
-            "tag",
+            names=_named(lambda call: call.operation),
+            query="operation",
         ),
         LimitKind(
-            "project",
-            "project_limits",
-            "month",
-            lambda name, call, _: call.project in (name, WHATEVER),
-            "project",
+            "workflow", "workflow_limits", "month", names=_named(lambda call: call.workflow), query="workflow"
         ),
-        LimitKind("month", "monthly_limit", "month"),
+        LimitKind(
+            "service",
+            "service_limits",
+            "month",
+            names=_service_names,
+            known_as=_known_service,
+            by=("service",),
+        ),
+        LimitKind("month", "monthly_limit", "month", called="monthly"),
+        LimitKind("year", "yearly_limit", "year", called="yearly"),
+        _of_counts("day", "calls", "daily call"),
+        _of_counts("month", "calls", "monthly call"),
+        _of_counts("day", "tokens", "daily token"),
+        _of_counts("month", "tokens", "monthly token"),
     )
 }
 """All kinds by name, the narrowest first: of limits that leave equally little, that one is named."""
 
+_LOCAL: Final = "local/"
+"""How the catalogue's names of models begin that run on the user's own machine."""
+
+
+def amount_text(amount: int, measure: Measure, places: int = 2) -> str:
+    """Return an amount in the unit of its measure; dollars with so many decimals.
+
+    >>> amount_text(4_500_000_000, "cost"), amount_text(1, "calls"), amount_text(12_000, "tokens")
+    ('$4.50', '1 call', '12,000 tokens')
+    """
+    if measure == "cost":
+        return format_usd(Nanos(amount), places)
+    return f"{amount:,} {measure[:-1] if amount == 1 else measure}"
+
 
 def covers(kind: str, name: str | None, call: CallScope, names: ModelName) -> bool:
     """Return whether a call counts against a limit of this kind on ``name``, whoever makes it and when."""
-    matches = KINDS[kind].matches
-    return matches is None or matches(name or "", call, names)
+    of = KINDS[kind]
+    if of.leaves_local and names(call.service, call.model).startswith(_LOCAL):
+        return False
+    if of.names is None:
+        return True
+    by = of.names(call, names)
+    if by is None or name in by:
+        return True
+    return of.known_as is not None and name is not None and of.known_as(name, names) in by

@@ -8,7 +8,6 @@ from functools import cache
 from operator import lt
 from typing import Any, Final
 
-from ..money import Nanos
 from ..rollup import Dimension, Group, Query
 from .limits import Limit, Spending
 from .port import SpendReader
@@ -40,7 +39,7 @@ class Questions:
         ]
         self.queries = tuple(numbers)
         """The queries that select what a limit bounds; models take more, since they have many names."""
-        first: dict[Query, Nanos] = {}
+        first: dict[Query, int] = {}
         for limit in self.limits:
             if not limit.by:
                 first[limit.query] = min(first.get(limit.query, limit.first_crossing), limit.first_crossing)
@@ -54,12 +53,12 @@ class Questions:
         """Tell whether the periods of all limits have begun and none is over."""
         return self._since <= now < self._until
 
-    def are_quiet(self, spends: Sequence[Nanos]) -> bool:
+    def are_quiet(self, spends: Sequence[int]) -> bool:
         """Tell whether no limit has reached a threshold; ``spends`` answers :attr:`queries`."""
         return not self._is_split and all(map(lt, spends, self._first))
 
     def answered(
-        self, reader: SpendReader, names: ModelName, spends: Sequence[Nanos] | None = None
+        self, reader: SpendReader, names: ModelName, spends: Sequence[int] | None = None
     ) -> list[Spending]:
         """Return each limit with what was spent within it; ``spends`` answers :attr:`queries` already."""
         if spends is None:
@@ -71,24 +70,24 @@ class Questions:
         ]
 
 
-def _covered(limit: Limit, groups: Groups, names: ModelName) -> Nanos:
+def _covered(limit: Limit, groups: Groups, names: ModelName) -> int:
     """Return what was spent within a limit for which sums must be split."""
     found = groups(limit.by, limit.query)
-    return Nanos(sum(group.totals.cost for group in found if _counts(limit, group, names)))
+    return sum(group.totals.measured(limit.measure) for group in found if _counts(limit, group, names))
 
 
 def spend_by_bucket(
     limit: Limit, groups: Groups, names: ModelName, start: datetime, end: datetime
-) -> dict[int, Nanos]:
+) -> dict[int, int]:
     """Return what was spent within a limit in each 15-minute bucket of a span, whatever its own period.
 
     Keys are starts in seconds since 1970, as in ``rollup.bucket_of``. ``groups`` is that of a reader.
     """
-    found: dict[int, Nanos] = {}
+    found: dict[int, int] = {}
     for group in groups((*limit.by, "bucket"), limit.query._replace(start=start, end=end)):
         if _counts(limit, group, names):
             bucket = int(group.key[-1] or 0)
-            found[bucket] = Nanos(found.get(bucket, 0) + group.totals.cost)
+            found[bucket] = found.get(bucket, 0) + group.totals.measured(limit.measure)
     return found
 
 

@@ -9,8 +9,8 @@
 
 from __future__ import annotations
 
-from ..money import Nanos, format_usd
-from .limits import Crossing
+from .limits import Crossing, Limit
+from .scopes import amount_text
 
 
 def message(crossed: Crossing) -> str:
@@ -18,34 +18,41 @@ def message(crossed: Crossing) -> str:
     if crossed.projected is not None:
         return _foreseen(crossed, crossed.projected)
     limit, title = crossed.limit, crossed.limit.scope.title
-    places = places_for(limit.amount)
     figures = (
-        f"{format_usd(crossed.spent, places)} / {format_usd(limit.amount, places)} "
+        f"{_bare(crossed.spent, limit)} / {shown(limit.amount, limit)} "
         f"({percent_text(crossed.spent, limit.amount)})"
     )
     if crossed.critical:
         return f"🚨 CRITICAL: {title} limit reached! {figures}"
-    remaining = format_usd(Nanos(limit.amount - crossed.spent), places)
+    remaining = shown(limit.amount - crossed.spent, limit)
     return f"⚠️  WARNING: {title} threshold reached! {figures} | Remaining: {remaining}"
 
 
-def _foreseen(crossed: Crossing, projected: Nanos) -> str:
+def _foreseen(crossed: Crossing, projected: int) -> str:
     limit = crossed.limit
-    places = places_for(limit.amount)
     end = f"by {limit.period.kind} end" if limit.period else "in the end"
     return (
-        f"⚠️  WARNING: {limit.scope.title} on course for {format_usd(projected, places)} {end}! "
-        f"Limit: {format_usd(limit.amount, places)} | "
-        f"Over by: {format_usd(Nanos(projected - limit.amount), places)}"
+        f"⚠️  WARNING: {limit.scope.title} on course for {shown(projected, limit)} {end}! "
+        f"Limit: {shown(limit.amount, limit)} | Over by: {shown(projected - limit.amount, limit)}"
     )
 
 
-def places_for(limit: Nanos) -> int:
+def shown(amount: int, limit: Limit) -> str:
+    """Return an amount in the unit of a limit, with the decimals that figures beside it need."""
+    return amount_text(amount, limit.measure, places_for(limit.amount))
+
+
+def _bare(amount: int, limit: Limit) -> str:
+    """Return an amount that stands before another one, whose unit it shares."""
+    return shown(amount, limit) if limit.measure == "cost" else f"{amount:,}"
+
+
+def places_for(limit: int) -> int:
     """Return how many decimals figures beside a limit need: two, or four below one dollar."""
     return 2 if limit >= 1_000_000_000 or limit == 0 else 4
 
 
-def percent_text(spent: Nanos, limit: Nanos) -> str:
+def percent_text(spent: int, limit: int) -> str:
     """Return ``spent`` in percent of ``limit`` with one decimal; ``100.0%`` only when it is reached.
 
     >>> percent_text(Nanos(40_250), Nanos(50_000)), percent_text(Nanos(49_999), Nanos(50_000))

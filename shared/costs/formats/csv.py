@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from ..money import Nanos, json_number
-from ..reports.document import Kind, Report, Table, Value, json_key
+from ..reports.document import Gauge, Kind, Report, Table, Value, json_key
 from .values import tame
 
 SUFFIX = ".csv"
@@ -43,12 +43,16 @@ class _Block:
 
 def _figures(report: Report) -> list[_Block]:
     limits = [
-        [json_key(f"{gauge.label}: {part}", "money"), json_number(amount), ""]
+        [json_key(f"{gauge.label}: {part}", kind := _kind(gauge)), cell(amount, kind), ""]
         for gauge in report.gauges
         for part, amount in (("spent", gauge.part), ("limit", gauge.whole))
     ]
     lines = [[json_key(f.key, f.kind), cell(f.value, f.kind), safe_text(f.note)] for f in report.figures]
     return [_Block(_FIGURES, [["name", "value", "note"], *limits, *lines])] if limits or lines else []
+
+
+def _kind(gauge: Gauge) -> Kind:
+    return "money" if gauge.measure == "cost" else "count"
 
 
 def _block(table: Table) -> _Block:

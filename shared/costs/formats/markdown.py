@@ -7,7 +7,7 @@ import re
 from ..reports.document import Column, Figure, Gauge, Note, Report, Row, Series, Table
 from .bars import legend, sparkline
 from .sending import sendable
-from .values import places_for, show, tame
+from .values import gauge_amounts, places_for, show, tame
 
 SUFFIX = ".md"
 
@@ -49,7 +49,7 @@ def _figures(gauges: tuple[Gauge, ...], figures: tuple[Figure, ...]) -> str:
     rows = [
         [
             escape(g.label),
-            f"**{show(g.part, 'money')}** of {show(g.whole, 'money')}",
+            "**{}** of {}".format(*gauge_amounts(g).split(" of ")),
             show(g.percent, "percent"),
         ]
         for g in gauges

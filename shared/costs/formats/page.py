@@ -12,10 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..money import format_usd
 from ..reports.document import Chart, Column, Figure, Gauge, Note, Ref, Report, Row, Section, Table, Value
 from .drawing import PAPER, Drawing, chart_of, draw
-from .values import places_for, show, tame
+from .values import gauge_amounts, places_for, show, tame
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -173,7 +172,7 @@ def gauge_bar(gauge: Gauge) -> GaugeBar:
     held = gauge.held * 100 / gauge.whole if gauge.whole > 0 else 0.0
     return GaugeBar(
         label=tame(gauge.label),
-        amounts=f"{format_usd(gauge.part)} of {format_usd(gauge.whole)}",
+        amounts=gauge_amounts(gauge),
         percent=show(gauge.percent, "percent"),
         width=round(width, 2),
         held=round(min(width + held, 100.0), 2),

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..money import format_usd
 from ..reports.document import Figure, Gauge, Note, Report, Series, Table
 from .bars import as_read, gauge_bar, legend, sparkline
 from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap
-from .values import places_for, show, tame
+from .values import gauge_amounts, places_for, show, tame
 
 SUFFIX = ".txt"
 
@@ -55,7 +54,7 @@ def _heading(report: Report, canvas: Canvas) -> Iterator[str]:
 
 def _gauges(gauges: tuple[Gauge, ...], canvas: Canvas) -> Iterator[str]:
     labels = [tame(gauge.label) for gauge in gauges]
-    amounts = [f"{format_usd(g.part)} of {format_usd(g.whole)}" for g in gauges]
+    amounts = [gauge_amounts(gauge) for gauge in gauges]
     percents = [show(gauge.percent, "percent") for gauge in gauges]
     name_width, amount_width = max(map(width_of, labels), default=0), max(map(len, amounts), default=0)
     percent_width = max(map(len, percents), default=0)

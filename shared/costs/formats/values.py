@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..money import Nanos, format_usd
-from ..reports.document import Kind, Value
+from ..reports.document import Gauge, Kind, Value
 
 NOT_KNOWN = {"money": "unpriced", "amount": "unpriced"}
 """What stands for ``None``; a dash for every other kind."""
@@ -45,6 +45,20 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
     if kind in ("money", "amount"):
         return format_usd(Nanos(int(value)), places if kind == "money" else places_for([value]))
     return _PRINTERS[kind](value)
+
+
+def gauge_amounts(gauge: Gauge) -> str:
+    """Return how much of a limit is used, in its unit.
+
+    >>> gauge_amounts(Gauge("month", 4_500_000_000, 50_000_000_000, 9.0))
+    '$4.50 of $50.00'
+    >>> gauge_amounts(Gauge("daily token", 12_345, 1_000_000, 1.2, measure="tokens"))
+    '12.3K of 1.00M tokens'
+    """
+    if gauge.measure == "cost":
+        return f"{format_usd(Nanos(gauge.part))} of {format_usd(Nanos(gauge.whole))}"
+    kind: Kind = "count" if gauge.measure == "calls" else "tokens"
+    return f"{show(gauge.part, kind)} of {show(gauge.whole, kind)} {gauge.measure}"
 
 
 def _percent(value: float) -> str:

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from ..model import SIGNS, USAGE_FIELDS, Entry, Kind, Usage
-from ..rollup import output_part
+from ..rollup import Measure, output_part
 
 NAMES: Final = (
     "user_id",
@@ -73,6 +73,16 @@ class Counted(NamedTuple):
     def sign(self) -> int:
         """By what the counts are multiplied in a sum: 1, 0 or -1."""
         return SIGNS[self.kind]
+
+    def measured(self, measure: Measure) -> int:
+        """Return by how much this line changes a sum of cost (nano-dollars), calls or tokens."""
+        if measure == "cost":
+            return self.cost
+        return self.sign * (1 if measure == "calls" else int(self.usage[_INPUT] + self.usage[_OUTPUT]))
+
+
+_INPUT: Final = USAGE_FIELDS.index("tokens_input")
+_OUTPUT: Final = USAGE_FIELDS.index("tokens_output")
 
 
 def counted(entry: Entry) -> Counted:

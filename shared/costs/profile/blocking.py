@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..money import Nanos, format_usd
-from .types import Budget, Profile
+from .types import COUNT_FIELDS, Budget, Profile
 
 Blocking = Mapping[str, Mapping[str, int]]
-"""Limits in nano-dollars by whom they are for and which they are (``stage_limits/13_asr``). JSON-ready."""
+"""Limits by whom they are for and which they are (``stage_limits/13_asr``), JSON-ready: in nano-dollars, or
+in calls or tokens."""
 
 EVERYONE = "everyone"
 ORGANIZATION = "the organization"
@@ -43,7 +44,7 @@ def loosened(before: Blocking, profile: Profile) -> list[str]:
 def described(before: Blocking) -> str:
     """Return the limits in words, three of them at most."""
     texts = [
-        f"the {_name(name)} of {scope}, {format_usd(Nanos(nanos))}"
+        f"the {_name(name)} of {scope}, {_amount(name, nanos)}"
         for scope, limits in before.items()
         for name, nanos in limits.items()
     ]
@@ -53,8 +54,14 @@ def described(before: Blocking) -> str:
 
 def _limits(budget: Budget) -> Iterator[tuple[str, int]]:
     for name, value in budget._asdict().items():
-        if name.endswith("_limit") and isinstance(value, int) and name != "block_at_limit":
+        if (
+            (name.endswith("_limit") or name in COUNT_FIELDS)
+            and isinstance(value, int)
+            and not isinstance(value, bool)
+        ):
             yield name, value
+        elif name == "rolling":
+            yield from ((f"rolling/{window.name}", window.limit) for window in budget.rolling)
         elif name.endswith("_limits") and isinstance(value, Mapping):
             yield from ((f"{name}/{key}", amount) for key, amount in value.items())
 
@@ -70,15 +77,25 @@ def _now(profile: Profile, scope: str, name: str) -> int | None:
 
 
 def _text(scope: str, name: str, before: int, now: int | None) -> str:
-    limit = f"the {_name(name)} of {scope}, {format_usd(Nanos(before))},"
-    return f"{limit} does not block any more" if now is None else f"{limit} is {format_usd(Nanos(now))} now"
+    limit = f"the {_name(name)} of {scope}, {_amount(name, before)},"
+    return f"{limit} does not block any more" if now is None else f"{limit} is {_amount(name, now)} now"
+
+
+def _amount(name: str, amount: int) -> str:
+    if name not in COUNT_FIELDS:
+        return format_usd(Nanos(amount))
+    return f"{amount:,} {name.partition('_')[2]}"
 
 
 def _name(name: str) -> str:
     """Return a limit as people call it.
 
-    >>> _name("monthly_limit"), _name("stage_limits/13_asr")
-    ('monthly limit', 'limit of stage 13_asr')
+    >>> _name("monthly_limit"), _name("stage_limits/13_asr"), _name("daily_calls"), _name("rolling/5h")
+    ('monthly limit', 'limit of stage 13_asr', 'daily call limit', 'rolling 5h limit')
     """
     kind, _, of = name.partition("/")
+    if kind == "rolling":
+        return f"rolling {of} limit"
+    if kind in COUNT_FIELDS:
+        return f"{kind.removesuffix('s').replace('_', ' ')} limit"
     return f"limit of {kind.removesuffix('_limits')} {of}" if of else kind.replace("_", " ")

@@ -32,7 +32,7 @@ from ..yaml_strict import Node, Scalar, load, parse
 from ..yaml_strict.splice import put, scalar
 from .reading import BUDGET_KEYS, parse_profile
 from .template import template
-from .types import BudgetChanges, Profile
+from .types import COUNT_FIELDS, BudgetChanges, Profile
 
 LOCK_WAIT_S: Final = 5.0
 
@@ -69,7 +69,7 @@ class Edit:
                 for name, amount in value.items():
                     yield (*place, name), _written(amount)
             else:
-                yield place, _percentages(value) if field == "thresholds" else _written(value)
+                yield place, _percentages(value) if field == "thresholds" else _written(value, field)
 
 
 class ProfileChanged(CostError):
@@ -151,13 +151,13 @@ def edited(data: bytes, path: Path, edit: Edit) -> bytes:
 # --- values as YAML writes them
 
 
-def _written(value: object) -> str:
+def _written(value: object, field: str = "") -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
-        return _amount(Nanos(value))
+        return f"{value}" if field in COUNT_FIELDS else _amount(Nanos(value))
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(scalar(str(item)) for item in value)}]"
     return scalar(str(value))

@@ -1,6 +1,7 @@
 """A profile as JSON-ready data, to remember it by: nothing of it is lost.
 
->>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), Budget(daily_limit=5))}
+>>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
+>>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
 >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]})
 >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
 True
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..periods import zone
-from .types import Budget, Profile, UserSettings
+from .types import Budget, Guard, Profile, Rolling, UserSettings
 
 
 def to_plain(profile: Profile) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def to_plain(profile: Profile) -> dict[str, Any]:
         },
         "aliases": dict(profile.aliases),
         "extras": dict(profile.extras),
+        "billing_day": profile.billing_day,
     }
 
 
@@ -48,6 +50,7 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         },
         aliases=plain["aliases"],
         extras=plain["extras"],
+        billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
     )
 
 
@@ -61,4 +64,7 @@ def _budget_from_plain(plain: Mapping[str, Any]) -> Budget:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
     }
+    if "rolling" in values:  # an earlier version knew of none
+        values["rolling"] = tuple(Rolling(*window) for window in plain["rolling"])
+        values["guard"] = Guard(*plain["guard"])
     return Budget(**values)

@@ -16,12 +16,15 @@ from zoneinfo import ZoneInfo
 from .. import periods
 from ..errors import ProfileError
 from ..money import Nanos
+from ..periods import LATEST_BILLING_DAY
 from ..yaml_strict import Node, Scalar, parse
-from .types import Budget, BudgetChanges, OnGateError, OnUnpriced, Profile, UserSettings
+from .types import Budget, BudgetChanges, Guard, OnGateError, OnUnpriced, Profile, Rolling, UserSettings
 
-_TOP: Final = ("timezone", "budget", "organization", "users", "aliases")
+_TOP: Final = ("timezone", "billing_day", "budget", "organization", "users", "aliases")
 _USER: Final = ("timezone", "budget")
 _UTC: Final = "UTC"
+_MOST_HOURS: Final = 366 * 24
+_MOST_COUNT: Final = 10**15
 
 _SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
@@ -50,7 +53,13 @@ def _profile(top: Node, path: Path) -> Profile:
         users=_users(top, zone, defaults),
         aliases=_aliases(top),
         extras={key: plain(node) for key, node in keys.items() if _is_extra(key)},
+        billing_day=_billing_day(top),
     )
+
+
+def _billing_day(top: Node) -> int:
+    node = top.get("billing_day")
+    return 1 if node is None else node.integer(1, LATEST_BILLING_DAY)
 
 
 def _is_extra(key: str) -> bool:
@@ -118,6 +127,37 @@ def _limits(node: Node) -> dict[str, Nanos | None]:
     return limits
 
 
+def _count(node: Node) -> int | None:
+    return None if node.is_null else node.integer(0, _MOST_COUNT)
+
+
+def _rolling(node: Node) -> tuple[Rolling, ...]:
+    found: dict[int, Rolling] = {}
+    for item in node.items() if node.is_list or node.is_null else (node,):
+        window = _window(item)
+        if window.seconds in found:
+            raise item.refused(f"a second window of {window.name}", "keep the lower limit")
+        found[window.seconds] = window
+    return tuple(found[seconds] for seconds in sorted(found))
+
+
+def _window(node: Node) -> Rolling:
+    node.only(("hours", "limit_usd"))
+    hours = node.required("hours")
+    seconds = hours.number(maximum=_MOST_HOURS) * 3600
+    if seconds < 1 or seconds != int(seconds):
+        raise hours.refused(f"{hours.shown} is no window", "write hours such as 5 or 0.5, in whole seconds")
+    return Rolling(int(seconds), node.required("limit_usd").amount())
+
+
+def _guard(node: Node) -> Guard:
+    node.only(("usd_per_minute", "same_request"))
+    rate, same = node.get("usd_per_minute"), node.get("same_request")
+    return Guard(
+        None if rate is None else rate.amount(), None if same is None else same.integer(1, _MOST_COUNT)
+    )
+
+
 def _thresholds(node: Node) -> tuple[float, ...]:
     found = [_threshold(item) for item in (node.items() if node.is_list else (node,))]
     if not found:
@@ -174,6 +214,16 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[Node], object]]]] = {
     "model_limits_usd": ("model_limits", _limits),
     "project_limits_usd": ("project_limits", _limits),
     "tag_limits_usd": ("tag_limits", _limits),
+    "workflow_limits_usd": ("workflow_limits", _limits),
+    "operation_limits_usd": ("operation_limits", _limits),
+    "service_limits_usd": ("service_limits", _limits),
+    "yearly_limit_usd": ("yearly_limit", _limit),
+    "rolling": ("rolling", _rolling),
+    "daily_calls": ("daily_calls", _count),
+    "monthly_calls": ("monthly_calls", _count),
+    "daily_tokens": ("daily_tokens", _count),
+    "monthly_tokens": ("monthly_tokens", _count),
+    "guard": ("guard", _guard),
     "alert_threshold_percent": ("thresholds", _thresholds),
     "block_at_limit": ("block_at_limit", _flag),
     "notification_email": ("notification_email", _email),

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -26,11 +27,44 @@ DEFAULT_THRESHOLDS: Final = (80.0,)
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+class Rolling(NamedTuple):
+    """What may be spent within any ``seconds`` that end now.
+
+    >>> Rolling(18_000, Nanos(3_000_000_000)).name
+    '5h'
+    """
+
+    seconds: int
+    limit: Nanos
+
+    @property
+    def length(self) -> timedelta:
+        """How long the window is."""
+        return timedelta(seconds=self.seconds)
+
+    @property
+    def name(self) -> str:
+        """The window's length in hours."""
+        return f"{self.seconds / 3600:g}h"
+
+
+class Guard(NamedTuple):
+    """From where on calls that come too fast, or again and again, are denied; ``None`` guards nothing.
+
+    ``usd_per_minute`` is in nano-dollars; ``same_request`` is how often one request may be sent in ten
+    minutes.
+    """
+
+    usd_per_minute: Nanos | None = None
+    same_request: int | None = None
+
+
 class Budget(NamedTuple):
     """The limits of one user, or of the organisation, and what happens at them.
 
-    ``stage_limits`` are per job, by stage; ``model_limits`` (by ``service/model``), ``project_limits``
-    and ``tag_limits`` are per month.
+    ``stage_limits`` are per job, by stage; the other maps (``model_limits`` by ``service/model``) are per
+    month. ``rolling`` are windows that end now. Limits on calls and tokens are counts; calls of local
+    models are none of them.
     ``thresholds`` are percentages above 0 and up to 100, ascending; 100 is always alerted.
     ``reserve_cap`` is held for a call whose highest possible cost is not known.
     """
@@ -50,6 +84,16 @@ class Budget(NamedTuple):
     on_gate_error: OnGateError = "block"
     on_unpriced: OnUnpriced = "block"
     reserve_cap: Nanos | None = None
+    workflow_limits: Mapping[str, Nanos] = _NONE
+    operation_limits: Mapping[str, Nanos] = _NONE
+    service_limits: Mapping[str, Nanos] = _NONE
+    yearly_limit: Nanos | None = None
+    rolling: tuple[Rolling, ...] = ()
+    daily_calls: int | None = None
+    monthly_calls: int | None = None
+    daily_tokens: int | None = None
+    monthly_tokens: int | None = None
+    guard: Guard = Guard()
 
     def merged(self, changes: BudgetChanges) -> Budget:
         """Return this budget with ``changes`` over it, key by key, maps included.
@@ -79,6 +123,9 @@ NO_BUDGET: Final = Budget(monthly_limit=None)
 
 BUDGET_FIELDS: Final = Budget._fields
 
+COUNT_FIELDS: Final = frozenset({"daily_calls", "monthly_calls", "daily_tokens", "monthly_tokens"})
+"""The limits that are numbers, not dollars."""
+
 
 class UserSettings(NamedTuple):
     """What holds for one user: own settings merged over the defaults."""
@@ -92,7 +139,8 @@ class Profile(NamedTuple):
     """A whole profile. ``path`` is ``None`` for the defaults without a file.
 
     ``aliases`` maps the user's own model names (an Azure deployment, say) to catalogue names.
-    ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own.
+    ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own. ``billing_day`` is
+    the day on which months begin, for everybody: in a shorter month its last one.
     """
 
     path: Path | None = None
@@ -102,6 +150,7 @@ class Profile(NamedTuple):
     users: Mapping[str, UserSettings] = _NONE
     aliases: Mapping[str, str] = _NONE
     extras: Mapping[str, object] = _NONE
+    billing_day: int = 1
 
     def for_user(self, user_id: str | int) -> UserSettings:
         """Return the settings of a user; one who is not in the profile has the defaults.

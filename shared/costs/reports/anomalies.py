@@ -53,7 +53,7 @@ class AnomalyFacts(NamedTuple):
 
 def anomaly_facts(reader: Reader, asked: Question) -> AnomalyFacts:
     """Return what stands out among jobs, stages and days."""
-    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id), reader.billing_day)
     query = asked.query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     groups = reader.index.groups(("job_id", "stage", "service", "model", "service_tier"), query)

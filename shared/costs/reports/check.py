@@ -30,9 +30,8 @@ from ..exits import BAD_NEWS, FAILED, FINE
 from ..money import Nanos
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
-from .common import Health, doubts, label_of, named, owner
-from .derive import derive
-from .document import Column, Note, Report, Table, Tone
+from .common import UNITS, Health, cell_of, doubts, in_unit, label_of, named, owner
+from .document import Column, Note, Report, Table, Tone, Value
 from .jobs import find_job
 from .projections import limit_forecasts, projected
 from .queries import health, limits_in, monthly, others, spendings
@@ -138,7 +137,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
 
 
 def _month(reader: Reader, user_id: str) -> Period:
-    return Span().period(reader.now, reader.profile.for_user(user_id).timezone)
+    return Span().period(reader.now, reader.profile.for_user(user_id).timezone, reader.billing_day)
 
 
 def _month_query(reader: Reader, user_id: str) -> Query:
@@ -156,7 +155,8 @@ def _of_user(
         mine = spending.limit.scope.owner is not None
         if mine or shared:
             name = f"{whose if mine else ''}{label_of(spending)}"
-            yield limit_check(name, spending.spent, spending.limit.amount, spending.level)
+            limit = spending.limit
+            yield limit_check(name, spending.spent, limit.amount, spending.level, limit.measure)
     if bounds.forecast:
         yield from _forecasts(reader, user_id, standing, whose, shared=shared)
     for check in _jobs(reader, _month_query(reader, user_id), bounds):
@@ -174,7 +174,8 @@ def _forecasts(
         mine = other.spending.limit.scope.owner is not None
         if mine or shared:
             name = f"{whose if mine else ''}{label_of(other.spending)}, forecast"
-            yield forecast_check(name, other.forecast, other.spending.limit.amount)
+            limit = other.spending.limit
+            yield forecast_check(name, other.forecast, limit.amount)._replace(measure=limit.measure)
 
 
 def _worst(reader: Reader, user_id: str) -> Verdict:
@@ -225,7 +226,7 @@ def check_report(facts: CheckFacts) -> Report:
         Column("note", "Note", rank=1),
     )
     rows = tuple(
-        (c.name, _shown(c.value), _shown(c.allowed), _WORDS[c.verdict], c.note) for c in facts.checks
+        (c.name, _shown(c.value, c), _shown(c.allowed, c), _WORDS[c.verdict], c.note) for c in facts.checks
     )
     bad = [check for check in facts.checks if check.verdict != "ok"]
     notes = [
@@ -244,7 +245,7 @@ def check_report(facts: CheckFacts) -> Report:
             "result": answer,
             "exit_code": facts.exit_code,
             "strict": facts.strict,
-            "checks": [derive(check, name="check", verdict="result") for check in facts.checks],
+            "checks": [_plain(check) for check in facts.checks],
             "unpriced_calls": facts.totals.unpriced_calls,
             "partial_calls": facts.totals.partial_calls,
             "incomplete": len(facts.health.problems),
@@ -264,8 +265,22 @@ def _not_asked(facts: CheckFacts) -> Iterator[Note]:
         yield Note(f"Not looked at, and within their limits: {', '.join(fine)}.")
 
 
-def _shown(amount: Nanos | None) -> Nanos | str:
-    return "" if amount is None else amount
+def _plain(check: Check) -> dict[str, object]:
+    """Return a check as JSON has it: in its unit, and under the names of dollars where it is in those."""
+    amounts = {"value": check.value, "allowed": check.allowed}
+    units = {name: None if n is None else in_unit(n, check.measure) for name, n in amounts.items()}
+    return {
+        "check": check.name,
+        **{f"{name}_usd": n if check.measure == "cost" else None for name, n in units.items()},
+        "result": check.verdict,
+        "note": check.note,
+        "unit": UNITS[check.measure],
+        **units,
+    }
+
+
+def _shown(amount: int | None, check: Check) -> Value:
+    return "" if amount is None else cell_of(amount, check.measure)
 
 
 def _question(

@@ -7,10 +7,11 @@ from typing import Final, NamedTuple
 
 from ..analysis.sums import UNNAMED, share, total
 from ..budgets.limits import Spending
+from ..budgets.scopes import amount_text
 from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
-from ..rollup import Group, Totals
-from .document import Column, Gauge, Note, Ref, Row, Table, Thing, Tone
+from ..rollup import Group, Measure, Totals
+from .document import Column, Gauge, Note, Ref, Row, Table, Thing, Tone, Value
 
 NEWCOMER: Final = "To look around before you have costs of your own: cost-dashboard demo"
 MANY_TAGS: Final = "A call with several tags counts under each of them."
@@ -101,7 +102,7 @@ def _sum(parts: Iterator[Totals]) -> Totals:
     return total(Group((), part) for part in parts)
 
 
-def gauge_of(spending: Spending, label: str, held: Nanos = ZERO) -> Gauge:
+def gauge_of(spending: Spending, label: str, held: int = 0) -> Gauge:
     """Return a limit as a gauge."""
     limit = spending.limit
     return Gauge(
@@ -111,6 +112,7 @@ def gauge_of(spending: Spending, label: str, held: Nanos = ZERO) -> Gauge:
         percent=percent(spending.spent, limit.amount),
         held=held,
         tone=tone_of(spending),
+        measure=limit.measure,
     )
 
 
@@ -121,23 +123,45 @@ def tone_of(spending: Spending) -> Tone:
 
 def label_of(spending: Spending) -> str:
     """Return a limit's short name: ``month``, ``day``, ``stage asr``, ``organization month``."""
-    scope = spending.limit.scope
-    name = f"{scope.kind} {scope.name}" if scope.name else scope.kind
-    return f"organization {name}" if scope.owner is None else name
+    return spending.limit.scope.label
 
 
-def limit_row(spending: Spending) -> dict[str, object]:
-    """Return one limit as JSON has it."""
+def in_unit(amount: int, measure: Measure) -> int | float:
+    """Return an amount as JSON has it: dollars, or a count."""
+    return to_usd(Nanos(amount)) if measure == "cost" else amount
+
+
+def cell_of(amount: int, measure: Measure) -> Value:
+    """Return an amount for a column of money: as a number, or a count with its unit."""
+    return amount if measure == "cost" else amount_text(amount, measure)
+
+
+UNITS: Final[Mapping[Measure, str]] = {"cost": "usd", "calls": "calls", "tokens": "tokens"}
+
+
+def limit_row(spending: Spending, held: int = 0) -> dict[str, object]:
+    """Return one limit as JSON has it: in its unit, and under the names of dollars where it is in those."""
     limit = spending.limit
+    amounts = {
+        "limit": limit.amount,
+        "spent": spending.spent,
+        "remaining": spending.remaining,
+        "reserved": held,
+    }
+    usd = limit.measure == "cost"
     return {
         "scope": str(limit.scope),
         "period": limit.period.name if limit.period else None,
-        "limit_usd": to_usd(limit.amount),
-        "spent_usd": to_usd(spending.spent),
-        "remaining_usd": to_usd(spending.remaining),
+        **{
+            f"{name}_usd": to_usd(Nanos(n)) if usd else None
+            for name, n in amounts.items()
+            if name != "reserved"
+        },
         "percent_used": round(percent(spending.spent, limit.amount), 4),
         "status": spending.level,
         "blocking": limit.blocking,
+        "unit": UNITS[limit.measure],
+        **{name: in_unit(n, limit.measure) for name, n in amounts.items()},
     }
 
 
@@ -245,7 +269,9 @@ def named(period: Period) -> str:
     '30 October to 2 November 2026'
     """
     first, last = period.dates()[0], period.dates()[-1]
-    if period.kind == "month":
+    if period.kind == "year":
+        return period.name
+    if period.kind == "month" and first.day == 1:
         return f"{first:%B %Y}"
     if first == last:
         return f"{first.day} {first:%B %Y}"

@@ -254,7 +254,7 @@ def _unreserved(reader: Reader) -> Iterator[Finding]:
         user = profile.for_user(str(group.key[0]))
         if not user.budget.block_at_limit:
             continue
-        period = month(now, user.timezone)
+        period = month(now, user.timezone, profile.billing_day)
         entries = reader.index.entries(Query(start=period.start, end=period.end, user_id=user.user_id))
         count = sum(1 for e in entries if e.kind == "usage" and e.cost > 0 and e.reservation is None)
         if count:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
-from ..money import ZERO, Nanos, to_usd
+from ..money import Nanos, to_usd
+from ..rollup import Measure
 
 Kind = Literal[
     "money", "amount", "count", "tokens", "percent", "change", "share", "duration", "times", "score", "text"
@@ -95,18 +96,19 @@ class Figure(NamedTuple):
 
 
 class Gauge(NamedTuple):
-    """How far a limit is used: ``part`` of ``whole``, both in nano-dollars.
+    """How far a limit is used: ``part`` of ``whole``, in nano-dollars, calls or tokens as ``measure`` says.
 
     ``held`` is reserved on top of ``part``. ``percent`` of a limit of zero is 100 once anything
     is spent.
     """
 
     label: str
-    part: Nanos
-    whole: Nanos
+    part: int
+    whole: int
     percent: float
-    held: Nanos = ZERO
+    held: int = 0
     tone: Tone = "good"
+    measure: Measure = "cost"
 
 
 class Column(NamedTuple):

@@ -124,9 +124,9 @@ def by_history(reader: Reader, user_id: str, stage: str | None, work: Work) -> l
 
 def left_of(reader: Reader, user_id: str) -> Left:
     """Return what a user has left this month."""
-    period = Span().period(reader.now, reader.profile.for_user(user_id).timezone)
+    period = Span().period(reader.now, reader.profile.for_user(user_id).timezone, reader.billing_day)
     own = monthly(spendings(reader, limits_in(reader, user_id, period)), user_id)
-    return Left(user_id, own.remaining if own else None)
+    return Left(user_id, Nanos(own.remaining) if own else None)
 
 
 class EstimateQuestion(NamedTuple):

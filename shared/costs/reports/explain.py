@@ -77,7 +77,8 @@ def explain_facts(reader: Reader, asked: ExplainQuestion) -> ExplainFacts:
     first, second = (_side(reader, name, query, zone) for name in (before, after))
     with reader.progress("Comparing") as advance:
         parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], advance))
-    alike = _alike(period_named(before, zone), period_named(after, zone), reader.now)
+    one, other = (period_named(name, zone, reader.billing_day) for name in (before, after))
+    alike = _alike(one, other, reader.now)
     doubts = health(reader)
     if first.problems is not None and second.problems is not None:
         doubts = doubts._replace(problems=first.problems + second.problems)
@@ -110,7 +111,7 @@ class _Side(NamedTuple):
 
 
 def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
-    period = period_named(name, zone)
+    period = period_named(name, zone, reader.billing_day)
     if period is not None:
         within = query._replace(start=period.start, end=period.end)
         return _Side(named(period), *counted(reader, within))
@@ -120,7 +121,7 @@ def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
     return _Side(job.job_id, mine, len(mine), tuple(map(problem_ref, problems)))
 
 
-def period_named(name: str, zone: ZoneInfo) -> Period | None:
+def period_named(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period | None:
     """Return the period a name means: ``2026-10``, ``2026-W41``, ``2026-10-05`` or ``FIRST..LAST``.
 
     Raises:
@@ -136,7 +137,7 @@ def period_named(name: str, zone: ZoneInfo) -> Period | None:
             monday = date.fromisocalendar(int(name[:4]), int(name[6:]), 1)
             return week(datetime(monday.year, monday.month, monday.day, 12, tzinfo=zone), zone)
         if len(name) == len("2026-10"):
-            return parse_month(name, zone)
+            return parse_month(name, zone, billing_day)
         first, _, last = name.partition("..")
         return between(date.fromisoformat(first), date.fromisoformat(last or first), zone)
     except ValueError as fault:

@@ -15,10 +15,10 @@ from ..analysis.pace import Pace, pace
 from ..analysis.sums import total
 from ..budgets.limits import Crossing, foresee
 from ..budgets.wording import message
-from ..money import to_usd
+from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
-from .common import Health, doubts, gauge_of, label_of, named, plural, usd
+from .common import UNITS, Health, cell_of, doubts, gauge_of, in_unit, label_of, named, plural, usd
 from .derive import derive
 from .document import Column, Figure, Note, Report, Row, Series, Table
 from .projections import LimitForecast, limit_forecasts
@@ -43,7 +43,7 @@ class ForecastFacts(NamedTuple):
 def forecast_facts(reader: Reader, asked: UserMonth) -> ForecastFacts:
     """Return where the present month of a user (``None``: everyone) will end."""
     now, user_id = reader.now, asked.user
-    period = Span().period(now, zone_of(reader, user_id))
+    period = Span().period(now, zone_of(reader, user_id), reader.billing_day)
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     limits = limits_in(reader, user_id or "", period)
@@ -121,7 +121,8 @@ def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
 def _limit_line(found: LimitForecast) -> Row:
     spending = found.spending
     amounts = spending.limit.amount, spending.remaining, found.forecast.projected
-    return (label_of(spending), *amounts, _reached(found))
+    cells = (cell_of(amount, spending.limit.measure) for amount in amounts)
+    return (label_of(spending), *cells, _reached(found))
 
 
 def _reached(found: LimitForecast) -> str:
@@ -185,12 +186,19 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
 
 def _limit(found: LimitForecast) -> dict[str, object]:
     spending = found.spending
+    measure = spending.limit.measure
+    amounts = {
+        "limit": spending.limit.amount,
+        "spent": spending.spent,
+        "projected": found.forecast.projected,
+    }
+    usd = measure == "cost"
     return {
         "scope": str(spending.limit.scope),
         "period": spending.limit.span,
-        "limit_usd": to_usd(spending.limit.amount),
-        "spent_usd": to_usd(spending.spent),
-        "projected_usd": to_usd(found.forecast.projected),
+        **{f"{name}_usd": to_usd(Nanos(amount)) if usd else None for name, amount in amounts.items()},
+        "unit": UNITS[measure],
+        **{name: in_unit(amount, measure) for name, amount in amounts.items()},
         "reached_on": _iso(found.reached),
         "days_until_reached": found.days_until_reached,
     }

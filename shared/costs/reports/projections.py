@@ -53,7 +53,7 @@ def projected(reader: Reader, user_id: str, period: Period) -> tuple[Pace, Forec
 
 
 def limit_forecasts(reader: Reader, spendings: Iterable[Spending]) -> list[LimitForecast]:
-    """Return where what each limit bounds will stand at the end of its month or week.
+    """Return where what each limit bounds will stand at the end of its year, month or week.
 
     A day is over before days tell anything, and jobs have no end that is known: their limits are
     left out.
@@ -63,7 +63,7 @@ def limit_forecasts(reader: Reader, spendings: Iterable[Spending]) -> list[Limit
     found = []
     for spending in spendings:
         period = spending.limit.period
-        if period is not None and period.kind in ("month", "week"):
+        if period is not None and period.kind in ("year", "month", "week"):
             found.append(LimitForecast(spending, forecast(histories.of(spending, period), period, now)))
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -52,8 +52,8 @@ class Span(NamedTuple):
     until: date | None = None
     last: tuple[Step, int] | None = None
 
-    def period(self, now: datetime, zone: ZoneInfo) -> Period:
-        """Return it as a period in a time zone.
+    def period(self, now: datetime, zone: ZoneInfo, billing_day: int = 1) -> Period:
+        """Return it as a period in a time zone, where months begin on a day.
 
         Raises:
             WrongUsage: the options contradict each other, or name no month.
@@ -66,22 +66,23 @@ class Span(NamedTuple):
         if sum(ways) > 1:
             raise WrongUsage("give one of --month, --days, or --since with --until; not several of them")
         try:
-            return self._period(now, zone)
+            return self._period(now, zone, billing_day)
         except ValueError as fault:
             raise WrongUsage(str(fault)) from fault
 
-    def _period(self, now: datetime, zone: ZoneInfo) -> Period:
+    def _period(self, now: datetime, zone: ZoneInfo, billing_day: int) -> Period:
         today = now.astimezone(zone).date()
         if self.last is not None:
-            return last_stretches(now, zone, *self.last)
+            return last_stretches(now, zone, *self.last, billing_day)
         if self.month_name is not None:
-            return parse_month(self.month_name, zone)
+            return parse_month(self.month_name, zone, billing_day)
         if self.days is not None:
-            return between(today - timedelta(days=self.days - 1), today, zone)
+            return between(today - timedelta(days=self.days - 1), today, zone, billing_day)
         if self.since is not None or self.until is not None:
             last = self.until or today
-            return between(self.since or last.replace(day=1), last, zone)
-        return month(now, zone)
+            of_last = month(datetime.combine(last, time(12), zone), zone, billing_day)
+            return between(self.since or of_last.first_day, last, zone, billing_day)
+        return month(now, zone, billing_day)
 
 
 class Question(NamedTuple):

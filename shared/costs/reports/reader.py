@@ -77,6 +77,11 @@ class Reader:
         """The profile in force; raises ``ProfileError`` where the user's own is refused."""
         return self._workspace.profile
 
+    @property
+    def billing_day(self) -> int:
+        """The day on which months begin; raises as :attr:`profile` does."""
+        return self.profile.billing_day
+
     def loaded_profile(self) -> LoadedProfile:
         """Return the profile in force, and why it is not the user's own if it is not."""
         return self._workspace.loaded_profile()

@@ -84,7 +84,7 @@ class PeriodFacts:
 def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
     """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
     zone = zone_of(reader, asked.query.user_id)
-    period = asked.span.period(reader.now, zone)
+    period = asked.span.period(reader.now, zone, reader.billing_day)
     query = asked.query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     whole = total(reader.index.groups((), query))

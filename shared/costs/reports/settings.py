@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ..budgets.scopes import KINDS
 from ..money import Nanos, to_usd
 from ..profile.types import Budget, Profile
+from ..rollup import Measure
+from .common import UNITS, cell_of, in_unit
 from .document import Column, Note, Report, Row, Table
 
 
@@ -16,7 +19,7 @@ def settings_report(
 ) -> Report:
     """Return the limits of a user, of everyone (``user_id`` is ``None``), or of the organisation."""
     budget, who = _chosen(profile, user_id, organization)
-    rows: tuple[Row, ...] = tuple(_limits(budget))
+    rows: tuple[Row, ...] = tuple((x.name, x.per, cell_of(x.amount, x.measure)) for x in _limits(budget))
     columns = (Column("limit", "Limit"), Column("per", "Per"), Column("amount", "Amount", "money"))
     alerts = ", ".join(f"{threshold:g}%" for threshold in budget.thresholds)
     blocking = "refuses reserved calls" if budget.block_at_limit else "warns, and blocks nothing"
@@ -31,8 +34,14 @@ def settings_report(
             "user_id": user_id,
             "organization": organization,
             "limits": [
-                {"limit": name, "per": per, "amount_usd": to_usd(amount)}
-                for name, per, amount in _limits(budget)
+                {
+                    "limit": one.name,
+                    "per": one.per,
+                    "amount_usd": to_usd(Nanos(one.amount)) if one.measure == "cost" else None,
+                    "unit": UNITS[one.measure],
+                    "amount": in_unit(one.amount, one.measure),
+                }
+                for one in _limits(budget)
             ],
             "alert_threshold_percent": list(budget.thresholds),
             "block_at_limit": budget.block_at_limit,
@@ -49,12 +58,24 @@ def _chosen(profile: Profile, user_id: str | None, organization: bool) -> tuple[
     return profile.budget, "every user, unless theirs differ"
 
 
-def _limits(budget: Budget) -> Iterator[tuple[str, str, Nanos]]:
-    """Return each limit that is set: its name, for what it holds, and the amount."""
+class _Set(NamedTuple):
+    """A limit that is set."""
+
+    name: str
+    per: str
+    amount: int
+    measure: Measure = "cost"
+
+
+def _limits(budget: Budget) -> Iterator[_Set]:
+    """Return each limit that is set: those on all calls first."""
     kinds = [(getattr(budget, kind.field), kind) for kind in KINDS.values()]
     for amount, kind in reversed(kinds):
-        if kind.matches is None and amount is not None:
-            yield "all calls", kind.period or "job", amount
+        if isinstance(amount, tuple):
+            yield from (_Set("all calls", f"any {each.name}", each.limit) for each in amount)
+        elif kind.names is None and amount is not None:
+            yield _Set("all calls", kind.period or "job", amount, kind.measure)
     for amounts, kind in kinds:
-        if kind.matches is not None:
-            yield from ((f"{kind.name} {name}", kind.period or "job", each) for name, each in amounts.items())
+        if kind.names is not None:
+            per = kind.period or "job"
+            yield from (_Set(f"{kind.name} {name}", per, each) for name, each in amounts.items())

@@ -6,15 +6,16 @@ Without --user: the default user (COST_TRACKER_USER, else 1).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.forecast import Forecast
 from ..analysis.pace import Outlook, Pace, outlook
 from ..analysis.sums import total
-from ..budgets.limits import Crossing, Level, Spending, crossings, foresee, limits_for
+from ..budgets.limits import Crossing, Level, Scope, Spending, crossings, foresee, limits_for
 from ..budgets.wording import message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
@@ -52,6 +53,7 @@ class BudgetFacts(NamedTuple):
     projection tells weekdays apart where ``by_weekday``.
     ``foreseen`` are the limits that are on course to be passed.
     ``reserved`` is the sum of ``holds`` of calls on their way and of ``orphans``, whose process is gone;
+    ``held`` is what they hold of each limit, in its unit;
     ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
@@ -69,6 +71,7 @@ class BudgetFacts(NamedTuple):
     reserved: Nanos = ZERO
     holds: int = 0
     orphans: int = 0
+    held: Mapping[Scope, int] = MappingProxyType({})
     unreserved_calls: int = 0
     others: tuple[str, ...] = ()
     nearest: tuple[Spending, ...] = ()
@@ -84,14 +87,14 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     """Return where a user's month stands."""
     user_id = asked.user or reader.default_user
     settings = reader.profile.for_user(user_id)
-    period = Span(asked.month_name).period(reader.now, settings.timezone)
+    period = Span(asked.month_name).period(reader.now, settings.timezone, reader.billing_day)
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     totals = total(reader.index.groups((), query))
     found, better = projected(reader, user_id, period)
     limits = spendings(reader, limits_in(reader, user_id, period))
     own = monthly(limits, user_id)
-    reserved, holds = _held(reader, limits, own)
+    held = _held(reader, limits)
     return BudgetFacts(
         user_id=user_id,
         period=period,
@@ -102,9 +105,10 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
         by_weekday=better is not None and better.by_weekday,
         foreseen=tuple(_foreseen(reader, limits, own, found)),
-        reserved=reserved,
-        holds=holds.total() - holds["orphaned"],
-        orphans=holds["orphaned"],
+        reserved=held.amount,
+        holds=held.states.total() - held.states["orphaned"],
+        orphans=held.states["orphaned"],
+        held=held.by_scope,
         unreserved_calls=_unreserved(reader, query, totals) if _blocks(own) else 0,
         others=() if totals.calls else others(reader, query),
         nearest=_nearest(reader, user_id, query) if reader.now in period else (),
@@ -116,10 +120,11 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
 def _foreseen(
     reader: Reader, limits: tuple[Spending, ...], own: Spending | None, found: Pace
 ) -> Iterator[Crossing]:
-    """Return the alerts of the user's month, by the projection that is shown, and of everyone's."""
+    """Return the alerts of the user's month, by the projection that is shown, and of the other limits."""
     if own and found.days_left and found.low is not None and (mine := foresee(own, found.projected)):
         yield mine
-    yield from foreseen(reader.index, [each for each in limits if each.limit.scope.owner is None], reader.now)
+    others = [each for each in limits if each is not own]
+    yield from foreseen(reader.index, others, reader.now, reader.catalogue_name)
 
 
 def _nearest(reader: Reader, user_id: str, query: Query) -> tuple[Spending, ...]:
@@ -149,21 +154,29 @@ def _blocks(spending: Spending | None) -> bool:
     return spending is not None and spending.limit.blocking
 
 
-def _held(
-    reader: Reader, limits: tuple[Spending, ...], month: Spending | None
-) -> tuple[Nanos, Counter[HoldState]]:
-    """Return what is reserved against the month, and by how many holds of each state.
+class _Reserved(NamedTuple):
+    """What is reserved: dollars in all, by how many holds of each state, and in its unit by limit."""
 
-    Only blocking limits have holds.
-    """
-    if month is None or not any(map(_blocks, limits)):
-        return ZERO, Counter()
-    from ..budgets.deciding import counts_against  # 5 ms that few profiles need
+    amount: Nanos
+    states: Counter[HoldState]
+    by_scope: Mapping[Scope, int]
 
-    names = reader.catalogue_name
-    mine = [held for held in reader.gate.holds() if counts_against(held.reservation, month.limit, names)]
-    states = Counter(held.reservation.state for held in mine)
-    return Nanos(sum(held.amount for held in mine)), states
+
+def _held(reader: Reader, limits: tuple[Spending, ...]) -> _Reserved:
+    """Return what is reserved against any of the limits. Only blocking limits have holds."""
+    if not any(map(_blocks, limits)):
+        return _Reserved(ZERO, Counter(), {})
+    from ..budgets.deciding import counts_against, standings  # 5 ms that few profiles need
+
+    names, holds = reader.catalogue_name, reader.gate.holds()
+    mine = [
+        held for held in holds if any(counts_against(held.reservation, each.limit, names) for each in limits)
+    ]
+    return _Reserved(
+        Nanos(sum(held.amount for held in mine)),
+        Counter(held.reservation.state for held in mine),
+        {stand.spending.limit.scope: stand.held for stand in standings(limits, mine, names)},
+    )
 
 
 def _unreserved(reader: Reader, query: Query, totals: Totals) -> int:
@@ -191,8 +204,7 @@ def budget_report(facts: BudgetFacts) -> Report:
 
 def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:
     for spending in facts.spendings:
-        held = facts.reserved if spending is facts.month else ZERO
-        yield gauge_of(spending, label_of(spending), held)
+        yield gauge_of(spending, label_of(spending), facts.held.get(spending.limit.scope, 0))
     for spending in facts.nearest:
         yield gauge_of(spending, f"{label_of(spending)}{_of_job(spending)}")
 
@@ -307,10 +319,10 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
     return {
         "user_id": facts.user_id,
         "month": facts.period.name,
-        "limit_usd": _usd(month.limit.amount if month else None),
+        "limit_usd": _usd(Nanos(month.limit.amount) if month else None),
         "spent_usd": to_usd(facts.totals.cost),
         "reserved_usd": to_usd(facts.reserved),
-        "remaining_usd": _usd(month.remaining if month else None),
+        "remaining_usd": _usd(Nanos(month.remaining) if month else None),
         "percent_used": round(percent(month.spent, month.limit.amount), 4) if month else None,
         "daily_average_usd": to_usd(pace.daily_average),
         "projected_usd": to_usd(pace.projected),
@@ -330,7 +342,10 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "orphaned_reservations": facts.orphans,
         "unreserved_calls": facts.unreserved_calls,
         "incomplete": len(facts.health.problems),
-        "limits": [limit_row(spending) for spending in (*facts.spendings, *facts.nearest)],
+        "limits": [
+            limit_row(spending, facts.held.get(spending.limit.scope, 0))
+            for spending in (*facts.spendings, *facts.nearest)
+        ],
         "profile": facts.profile,
         "timezone": facts.period.zone.key,
     }

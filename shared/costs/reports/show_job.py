@@ -139,7 +139,7 @@ def _month_share(reader: Reader, user_id: str | None, entries: Sequence[Entry]) 
         return None
     mine = [entry for entry in entries if entry.user_id == user_id]
     settings = reader.profile.for_user(user_id)
-    period = month(max(entry.counted_at for entry in mine), settings.timezone)
+    period = month(max(entry.counted_at for entry in mine), settings.timezone, reader.billing_day)
     part = Nanos(sum(entry.cost for entry in mine if entry.counted_at in period))
     spent = reader.index.spend(period.start, period.end, user_id=user_id)
     return MonthShare(user_id, period.name, part, spent, settings.budget.monthly_limit)

@@ -73,7 +73,7 @@ class MonthFacts(NamedTuple):
 def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     """Return what a month cost one user, or with ``None`` everyone."""
     now, user_id = reader.now, asked.user
-    period = Span(asked.month_name).period(now, zone_of(reader, user_id))
+    period = Span(asked.month_name).period(now, zone_of(reader, user_id), reader.billing_day)
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     days = days_of(reader, user_id, period)

@@ -71,7 +71,7 @@ class SavingsQuestion(NamedTuple):
 def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFacts:
     """Return what a user's calls (``None``: everyone's) would have cost otherwise."""
     user_id = asked.user
-    period = asked.span.period(reader.now, zone_of(reader, user_id))
+    period = asked.span.period(reader.now, zone_of(reader, user_id), reader.billing_day)
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=user_id)
     with reader.progress("Repricing") as advance:

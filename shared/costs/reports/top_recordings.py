@@ -47,7 +47,7 @@ class RecordingsFacts(NamedTuple):
 
 def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
     """Return what a minute of each recording cost in a month."""
-    period = Span(asked.month_name).period(reader.now, zone_of(reader, asked.user))
+    period = Span(asked.month_name).period(reader.now, zone_of(reader, asked.user), reader.billing_day)
     reader.index.catch_up_all()
     query = Query(start=period.start, end=period.end, user_id=asked.user)
     found, whole = [], Totals()

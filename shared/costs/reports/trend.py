@@ -48,7 +48,7 @@ _UNITS: Mapping[Step, str] = MappingProxyType({"daily": "day", "weekly": "week",
 
 def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
     """Return spend by stretch, and by the first dimension that was asked for."""
-    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id), reader.billing_day)
     step = asked.step or "daily"
     parts = divide_period(period, step)
     query = asked.query._replace(start=period.start, end=period.end)

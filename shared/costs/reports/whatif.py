@@ -44,7 +44,7 @@ def whatif_facts(reader: Reader, question: WhatIfQuestion) -> WhatIfFacts:
     """Return what the calls that were asked about would have cost with the swaps."""
     asked = question.calls
     swaps = [swap._replace(tier=question.tier) for swap in question.swaps]
-    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id))
+    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id), reader.billing_day)
     reader.index.catch_up_all()
     query = asked.query._replace(start=period.start, end=period.end)
     with reader.progress("Repricing") as advance:

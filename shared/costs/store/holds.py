@@ -86,6 +86,10 @@ class Ledgers(SpendReader, Protocol):
         """Return calls and cost that the ledgers have under each of these reservations, if any."""
         ...
 
+    def groups(self, by: Sequence[Dimension], query: Query, *, at_once: bool = False) -> list[Group]:
+        """Return sums by dimensions; ``at_once`` without waiting for anybody."""
+        ...
+
 
 class LocalHolds:
     """The holds of one cost storage. Safe to use from threads and after a fork."""
@@ -273,11 +277,11 @@ class _LocalTurn:
     def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
         return self._mended(self._db, since, ledger)
 
-    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+    def spends(self, asked: Sequence[Query]) -> Sequence[int]:
         return self._ledgers.spends(asked)
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
-        return self._ledgers.groups(by, query)
+        return self._ledgers.groups(by, query, at_once=True)
 
 
 # --- rows

@@ -124,10 +124,25 @@ def _union(pieces: Iterable[Sql], joint: str = " UNION ALL ") -> Sql:
 # --- what users spent
 
 
+_MEASURED: Final = {"cost": "cost", "calls": "calls", "tokens": "tokens_input + tokens_output"}
+
+
 def spent(db: sqlite3.Connection, query: Query) -> int:
-    """Return what entries that match cost, in nano-dollars; cheap where only time and user are asked for."""
+    """Return what entries that match come to; cheap where only the cost of a user in a time is asked for.
+
+    Of a bucket in which the query begins, all counts.
+    """
     if not only_of_user(query):
-        return sum(group.totals.cost for group in groups(db, (), query))
+        source, conditions = (
+            _source(query, fine=False, names="cost, calls, tokens_input, tokens_output"),
+            _conditions(query),
+        )
+        row = db.execute(
+            f"SELECT coalesce(sum({_MEASURED[query.measure]}), 0) "
+            f"FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {conditions.text}",
+            (*source.values, *conditions.values),
+        ).fetchone()
+        return int(row[0])
     where = Span.of(query.start, query.end).on("bucket")
     if query.user_id is not None:
         where = Sql(f"user_id = ? AND {where.text}", (query.user_id, *where.values))
@@ -269,17 +284,19 @@ def _add_units(
             owner.units[str(unit)] = int(amount)
 
 
-def _source(query: Query, *, fine: bool) -> Sql:
+def _source(query: Query, *, fine: bool, names: str = _NAMES) -> Sql:
     """Return the rows to sum: by day where that is fine enough, else by bucket and ledger."""
     if fine or query.job_id is not None or query.ledger is not None:
-        return _cells(query, f"bucket, ledger, dim, {_NAMES}")
+        return _cells(query, f"bucket, ledger, dim, {names}")
     span = Span.of(query.start, query.end)
     days = span.whole_days()
-    pieces = [Sql(f"SELECT dim, {_NAMES} FROM days WHERE {days.text}", days.values)] if days else []
+    pieces = [Sql(f"SELECT dim, {names} FROM days WHERE {days.text}", days.values)] if days else []
     for edge in span.edges():
         where = edge.on("bucket")
-        pieces.append(Sql(f"SELECT dim, {_NAMES} FROM cells WHERE {where.text}", where.values))
+        pieces.append(Sql(f"SELECT dim, {names} FROM cells WHERE {where.text}", where.values))
     rows = _union(pieces)
+    if names != _NAMES:
+        return rows  # one number is wanted: it needs no sums by dimensions
     summed = ", ".join(f"sum({name}) AS {name}" for name in SUM_COLUMNS)
     return Sql(f"SELECT dim, {summed} FROM ({rows.text}) GROUP BY dim", rows.values)
 
@@ -306,6 +323,19 @@ def ledgers_of(query: Query) -> Sql | None:
         return None
     where = _union(conditions, " AND ")
     return Sql(f"SELECT id FROM ledgers WHERE {where.text}", where.values)
+
+
+def ledgers_with(db: sqlite3.Connection, query: Query, bucket: int) -> list[int]:
+    """Return the numbers of the ledgers that have entries that match in one bucket."""
+    where, chosen = _conditions(query), ledgers_of(query)
+    if chosen is not None:
+        where = _union([where, Sql(f"c.ledger IN ({chosen.text})", chosen.values)], " AND ")
+    rows = db.execute(
+        f"""SELECT DISTINCT c.ledger FROM cells c JOIN dims d ON d.id = c.dim
+        WHERE c.bucket = ? AND {where.text}""",
+        (bucket, *where.values),
+    )
+    return [row[0] for row in rows]
 
 
 def _conditions(query: Query) -> Sql:
@@ -471,6 +501,11 @@ def _cells_of(query: Query, ledgers: Sequence[int], table: str) -> Sql:
     span = Span.of(query.start, query.end).on("bucket")
     chosen = f"ledger IN ({', '.join('?' * len(ledgers))}) AND +{span.text.replace('AND ', 'AND +')}"
     return Sql(f"SELECT * FROM {table} WHERE {chosen}", (*ledgers, *span.values))
+
+
+def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:
+    """Return where the lines of a ledger begin that do not count."""
+    return frozenset(row[0] for row in db.execute("SELECT offset FROM problems WHERE ledger = ?", (ledger,)))
 
 
 def problems(db: sqlite3.Connection) -> list[LedgerProblem]:

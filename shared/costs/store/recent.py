@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted, microseconds
@@ -26,6 +26,10 @@ from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, Le
 
 MAX_BYTES: Final = 512 << 10
 """A ledger with more that is new is taken into the sums at once."""
+
+
+MOST_KEPT: Final = 1024
+"""How many answers are kept, to be brought up by what is appended."""
 
 
 class RecentLine(NamedTuple):
@@ -196,11 +200,13 @@ class Recent:
         """Return the line with an id."""
         return self._keys.get(key_of(entry_id))
 
-    def spent(self, db: sqlite3.Connection, query: Query) -> Nanos:
-        """Return what entries that match cost, in nano-dollars: those of the sums, and these."""
+    def spent(self, query: Query, in_sums: Callable[[Query], int]) -> int:
+        """Return what entries that match come to: those of the sums, which ``in_sums`` tells, and these."""
         known = self._spent.get(query)
         if known is None:
-            known = self._spent[query] = _Sum(query, queries.spent(db, query))
+            if len(self._spent) >= MOST_KEPT:
+                self._spent.clear()  # windows that move ask for another sum each second
+            known = self._spent[query] = _Sum(query, in_sums(query))
         return known.brought_up(self._lines)
 
     def groups(self, db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
@@ -256,15 +262,15 @@ class Matcher:
 class _Sum:
     """A sum that grows by the lines that come."""
 
-    def __init__(self, query: Query, cost: int) -> None:
-        self._matches, self._cost, self._at = Matcher(query), cost, 0
+    def __init__(self, query: Query, amount: int) -> None:
+        self._matches, self._measure, self._amount, self._at = Matcher(query), query.measure, amount, 0
 
-    def brought_up(self, lines: Sequence[RecentLine]) -> Nanos:
+    def brought_up(self, lines: Sequence[RecentLine]) -> int:
         for each in lines[self._at :]:
             if self._matches(each):
-                self._cost += each.line.cost
+                self._amount += each.line.measured(self._measure)
         self._at = len(lines)
-        return Nanos(self._cost)
+        return self._amount
 
 
 class _Groups:

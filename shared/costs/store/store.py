@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -50,6 +51,7 @@ from .presence import presence_in
 from .queries import Gone, Span
 from .recent import Recent
 from .tables import LedgerRow
+from .windows import Windows
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -105,6 +107,7 @@ class Store:
         self._known = Known(storage, self.presence)
         self._recent = Recent()
         self._feed = Feed(self.presence)
+        self._windows = Windows()
         self._version: int | None = None
         self._look_again_at = self._turn_at = self._retry_at = self._take_in_at = 0.0
         self._why: str | None = None
@@ -172,7 +175,7 @@ class Store:
         place: Appended,
         asked: Sequence[Query] = (),
         line: bytes | None = None,
-    ) -> list[Nanos] | None:
+    ) -> list[int] | None:
         """Count an entry that this process has just appended and synced, and answer what was asked of it.
 
         ``line`` is what was appended, where that is at hand. ``None`` where the sums cannot be had now: the
@@ -189,25 +192,29 @@ class Store:
                 self._feed.add(path, place.offset, line or encode(entry), entry.id)
                 if new is not None:
                     self._recent.appended(path, place.offset, place.length, new)
-            return self._on_the_way(lambda db, recent: _spent(db, recent, asked), fresh=False)
+            return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=False)
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
             return None
 
     # --- what a call asks on its way
 
-    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
-        """Return what was spent by the entries that match each query, in nano-dollars.
+    def spends(self, asked: Sequence[Query]) -> list[int]:
+        """Return what the entries that match each query come to, in nano-dollars or what it measures.
 
         Raises:
             StorageUnavailable: the sums cannot be had now.
 
         """
-        return self._on_the_way(lambda db, recent: _spent(db, recent, asked))
+        return self._on_the_way(lambda db, recent: self._spent(db, recent, asked))
+
+    def _spent(self, db: sqlite3.Connection, recent: Recent | None, asked: Sequence[Query]) -> list[int]:
+        in_sums = partial(self._windows.spent, db)
+        return [recent.spent(query, in_sums) if recent else in_sums(query) for query in asked]
 
     def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
         """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
-        return self.spends([Query(start=start, end=end, user_id=user_id)])[0]
+        return Nanos(self.spends([Query(start=start, end=end, user_id=user_id)])[0])
 
     def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos]]:
         """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
@@ -341,6 +348,7 @@ class Store:
     def _begin_in_child(self) -> None:
         self._known = Known(self.storage, self.presence)
         self._memory = None
+        self._windows = Windows()
         self._forget()
 
     def _forget(self) -> None:
@@ -368,13 +376,15 @@ class Store:
         """
         return self._ask(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
 
-    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+    def groups(self, by: Sequence[Dimension], query: Query, *, at_once: bool = False) -> list[Group]:
         """Return the sums of the entries that match, by the dimensions asked for; largest cost first.
 
         The number of jobs is counted where nothing or only the user is asked by. Groups whose sums
-        are all zero are left out.
+        are all zero are left out. ``at_once`` takes nothing into the sums first, as on the way of a call.
         """
-        if remaining() is not None:  # on the way of a call: beside the sums, which stay as they are
+        if (
+            at_once or remaining() is not None
+        ):  # on the way of a call: beside the sums, which stay as they are
             return self._on_the_way(
                 lambda db, recent: recent.groups(db, by, query) if recent else queries.groups(db, by, query)
             )
@@ -622,12 +632,6 @@ class Store:
     def _leave_memory(self) -> None:
         with self._lock:  # another thread may be reading them: they are closed with their last user
             self._memory = self._why = None
-
-
-def _spent(db: sqlite3.Connection, recent: Recent | None, asked: Sequence[Query]) -> list[Nanos]:
-    if recent is None:
-        return [Nanos(queries.spent(db, query)) for query in asked]
-    return [recent.spent(db, query) for query in asked]
 
 
 def _too_large(fault: Exception) -> StorageUnavailable:

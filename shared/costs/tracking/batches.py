@@ -163,6 +163,8 @@ def submit(
             job=session.job_ref,
             stage=stage,
             one_call=False,
+            calls=len(requests),
+            tokens=_most_tokens(requests, max_output),
             expires_after=EXPIRES_AFTER,
         )
     )
@@ -203,6 +205,17 @@ def _most(
             return None, verdict.reason
         total += verdict.total
     return Nanos(total), ""
+
+
+def _most_tokens(requests: Iterable[BatchRequest], max_output: int | None) -> int | None:
+    """Return the most tokens that requests can take together; ``None`` where one states no maximum."""
+    total = 0
+    for request in requests:
+        most = request.max_output or max_output
+        if most is None:
+            return None
+        total += request.tokens_input + most
+    return total
 
 
 def collect(

@@ -60,8 +60,9 @@ class Figures:
     def _month_of(self, user_id: str | None) -> tuple[str, Period]:
         user = user_id or self._job.user_id
         self._workspace.index.catch_up_all()
-        settings = self._workspace.loaded_profile().profile.for_user(user)
-        return user, month(self._workspace.clock(), settings.timezone)
+        profile = self._workspace.loaded_profile().profile
+        settings = profile.for_user(user)
+        return user, month(self._workspace.clock(), settings.timezone, profile.billing_day)
 
     def _groups_of(self, ledger: Path, by: Sequence[Dimension]) -> list[Group]:
         self._workspace.index.catch_up(ledger)

@@ -1,4 +1,4 @@
-"""Months that are on course to pass their limit, looked at when a stage ends."""
+"""Months and years that are on course to pass a limit, looked at when a stage ends."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..analysis.forecast import forecast
-from ..analysis.history import history_of
+from ..analysis.history import days_before, days_of_buckets, history_of
 from ..budgets.limits import Crossing, Spending, foresee
-from ..periods import Period
+from ..budgets.spending import spend_by_bucket
 
 if TYPE_CHECKING:
+    from ..budgets.scopes import ModelName
     from ..store.store import Store
 
 
-def foreseen(index: Store, spendings: Iterable[Spending], now: datetime) -> list[Crossing]:
-    """Return the alerts of monthly limits that will be passed as days have been going.
+def foreseen(index: Store, spendings: Iterable[Spending], now: datetime, names: ModelName) -> list[Crossing]:
+    """Return the alerts of limits on months and years that will be passed as days have been going.
 
     Nothing is foreseen before two weeks of days tell weekdays apart: an alert is told once, and must
     not be used up by a busy first morning.
     """
-    found = (_foreseen(index, each, each.limit.period, now) for each in spendings if _likely(each, now))
+    found = (_foreseen(index, each, now, names) for each in spendings if _likely(each, now))
     return [crossed for crossed in found if crossed is not None]
 
 
-def _foreseen(index: Store, spending: Spending, period: Period | None, now: datetime) -> Crossing | None:
+def _foreseen(index: Store, spending: Spending, now: datetime, names: ModelName) -> Crossing | None:
+    limit, period = spending.limit, spending.limit.period
     if period is None:
         return None
-    days = history_of(index, spending.limit.scope.owner, period, now)
+    if limit.is_whole:
+        days = history_of(index, limit.scope.owner, period, now)
+    else:
+        span = days_before(period, now)
+        days = days_of_buckets(span, spend_by_bucket(limit, index.groups, names, span.start, span.end))
     expected = forecast(days, period, now)
     return foresee(spending, expected.projected) if expected.by_weekday else None
 
@@ -36,7 +42,7 @@ def _foreseen(index: Store, spending: Spending, period: Period | None, now: date
 def _likely(spending: Spending, now: datetime) -> bool:
     """Tell whether a look weeks back is worth its time: not below half an even pace."""
     period = spending.limit.period
-    if not spending.limit.is_month or period is None or spending.remaining <= 0:
+    if period is None or period.kind not in ("month", "year") or spending.remaining <= 0:
         return False
     gone = int((now - period.start).total_seconds())
     whole = int((period.end - period.start).total_seconds())

@@ -16,7 +16,7 @@ from ..ledger.line import encode
 from ..ledger.reader import read_at
 from ..ledger.recorder import Recorder
 from ..model import Charge, Entry, Unpriced
-from ..money import MAX_ENTRY_NANOS, Nanos, format_usd
+from ..money import MAX_ENTRY_NANOS, format_usd
 from ..platform import host_name
 from ..rollup import Query
 from ..workspace import Workspace
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
     new: bool
     local: bool = False
     in_ledger: bool = True
-    spends: Sequence[Nanos] | None = None
+    spends: Sequence[int] | None = None
     known: bool = True
 
 
@@ -57,7 +57,7 @@ class Written(NamedTuple):
     """
 
     in_ledger: bool
-    spends: Sequence[Nanos] | None = None
+    spends: Sequence[int] | None = None
     known: bool = True
 
 

@@ -51,6 +51,8 @@ class Intent:
     stage: str | None = None
     project: str | None = None
     tags: tuple[str, ...] = ()
+    workflow: str | None = None
+    operation: str | None = None
     override: str | None = None
     expires_after: timedelta | None = None
 
@@ -61,6 +63,8 @@ class ReserveDetails(UsageCounts, total=False):
     stage: str | None
     project: str | None
     tags: Iterable[str]
+    workflow: str | None
+    operation: str | None
     service_tier: str | None
     override: str | None
     expires_after_s: float | None
@@ -95,6 +99,8 @@ def make_intent(
         stage=call.stage,
         project=call.project,
         tags=call.tags,
+        workflow=call.workflow,
+        operation=call.operation,
         override=override,
         expires_after=None if expires_after_s is None else timedelta(seconds=expires_after_s),
     )
@@ -192,10 +198,14 @@ def call_request(session: Session, intent: Intent) -> Request:
         unknown=known.unknown,
         unpriced=known.unpriced,
         free=known.free,
+        local=known.local,
+        tokens=_most_tokens(intent, known),
         job=session.job_ref,
         stage=intent.stage or (stage.name if stage else session.job.work.stage),
         project=intent.project or (stage.options.project if stage else None),
         tags=intent.tags or (stage.options.tags if stage else ()),
+        workflow=intent.workflow or session.job.work.workflow,
+        operation=intent.operation,
         expires_after=intent.expires_after,
         override=_override(session, intent.override),
         usage=intent.usage,
@@ -213,6 +223,9 @@ def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Reque
         stage=stage.name,
         project=stage.project,
         tags=stage.tags,
+        workflow=session.job.work.workflow,
+        calls=stage.reserve_calls,
+        tokens=stage.reserve_tokens,
         one_call=False,
         override=_override(session, stage.override),
     )
@@ -221,20 +234,32 @@ def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Reque
 class _Highest(NamedTuple):
     """The most that a call can cost, in nano-dollars; else ``None``, and why in words.
 
-    ``unpriced`` where a price is missing; ``free`` where whatever is used costs nothing.
+    ``unpriced`` where a price is missing; ``free`` where whatever is used costs nothing, ``local`` where
+    that is because it runs here.
     """
 
     estimate: Nanos | None
     unknown: str = ""
     unpriced: bool = False
     free: bool = False
+    local: bool = False
+
+
+def _most_tokens(intent: Intent, known: _Highest) -> int | None:
+    """Return the most tokens that a call can take; ``None`` where its output has no maximum.
+
+    A call whose cost is known without one, such as an embedding, has no output that is counted.
+    """
+    if intent.max_tokens_output is None and (known.estimate is None or known.free):
+        return None
+    return intent.usage.tokens_input + (intent.max_tokens_output or 0)
 
 
 def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) -> _Highest:
     if catalogue is None:
         return _Highest(None, f"the price of {intent.service}/{intent.model} cannot be read now", True)
     if catalogue.is_local(intent.service, intent.model):
-        return _Highest(ZERO, free=True)
+        return _Highest(ZERO, free=True, local=True)
     # One token of output shows whether output is charged where no maximum is given.
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)

@@ -83,7 +83,7 @@ class Session:
         # The alerts of a stage are told when it ends; those of a call alone at once.
         asked = None
         if stage is None:
-            asked = tried("the budgets", lambda: self.watch.questions(_scope(call, self.job.work.stage)))
+            asked = tried("the budgets", lambda: self.watch.questions(_scope(call, self)))
         outcome = self.recording.record(call, attempt, asked.queries if asked else (), progress)
         self._count(outcome, stage)
         if outcome.new and asked is not None:
@@ -245,9 +245,16 @@ class Session:
         self.workspace.close()
 
 
-def _scope(call: Call, stage: str | None) -> CallScope:
+def _scope(call: Call, session: Session) -> CallScope:
     """Return by what limits cover a call; whichever model it is, for they are cheap to ask together."""
-    return CallScope(stage=call.stage or stage, project=call.project, tags=call.tags)
+    work = session.job.work
+    return CallScope(
+        stage=call.stage or work.stage,
+        project=call.project,
+        tags=call.tags,
+        workflow=call.workflow or work.workflow,
+        operation=call.operation,
+    )
 
 
 def _entries(number: int) -> str:

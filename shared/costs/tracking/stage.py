@@ -36,7 +36,8 @@ R = TypeVar("R")
 class StageOptions(NamedTuple):
     """How a stage is run: its name, where its lines go, and the how-manieth attempt it is.
 
-    ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing. ``project`` and
+    ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing. ``reserve_calls``
+    and ``reserve_tokens`` are held with it, where limits are on them. ``project`` and
     ``tags`` are those of its calls that name none, and of what is held.
     """
 
@@ -47,6 +48,8 @@ class StageOptions(NamedTuple):
     override: str | None = None
     project: str | None = None
     tags: tuple[str, ...] = ()
+    reserve_calls: int | None = None
+    reserve_tokens: int | None = None
 
 
 class StageArguments(TypedDict, total=False):
@@ -55,6 +58,8 @@ class StageArguments(TypedDict, total=False):
     logger: logging.Logger | None
     attempt: int | None
     reserve: float | str | None
+    reserve_calls: int | None
+    reserve_tokens: int | None
     override: str | None
     project: str | None
     tags: Iterable[str]
@@ -79,6 +84,8 @@ def stage_options(stage: str, arguments: StageArguments) -> StageOptions:
         optional_name("override", arguments.get("override")),
         optional_name("project", arguments.get("project")),
         tag_names(arguments.get("tags", ())),
+        positive("reserve_calls", arguments.get("reserve_calls")),
+        positive("reserve_tokens", arguments.get("reserve_tokens")),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..budgets.limits import Crossing, Limit, Spending, crossings, limits_for, tightest_first
+from ..budgets.limits import Crossing, Limit, LimitIndex, Spending, crossings, limits_for, tightest_first
 from ..budgets.scopes import WHATEVER, CallScope
 from ..budgets.spending import Questions
 from ..budgets.wording import message
@@ -50,6 +50,7 @@ class BudgetWatch:
         self._job = job
         self._told_here: set[tuple[str, str, float]] = set()
         self._held: dict[CallScope, _Held] = {}
+        self._index: LimitIndex | None = None
 
     def alerts(self, user_id: str | None = None) -> list[str]:
         """Return what is to be said about each limit whose threshold is crossed, tightest first."""
@@ -61,7 +62,7 @@ class BudgetWatch:
 
     def fits(self, estimate: Nanos) -> tuple[bool, list[str]]:
         """Tell whether ``estimate`` may be spent, and what is to be said about the budgets."""
-        from ..budgets.deciding import exceeded, standings, tightest  # only those who reserve pay for it
+        from ..budgets.deciding import Need, refusal, standings  # only those who reserve pay for it
 
         loaded = self._workspace.loaded_profile()
         if loaded.fault:
@@ -69,10 +70,10 @@ class BudgetWatch:
         spendings = self.spendings(None)
         said = [message(crossed) for crossed in crossings(spendings)]
         names = self._workspace.catalogue_name
-        stand = tightest(standings(spendings, self._holds(), names))
-        if stand is None or estimate <= max(stand.room, 0):
-            return True, said
-        return False, [str(exceeded(stand, estimate, "this call")), *said]
+        # How many tokens it takes nobody said: one at least, so that a limit that is used up says no.
+        need = Need(estimate, 1, 1)
+        denied = refusal(standings(spendings, self._holds(), names), need, "this call")
+        return denied is None, said if denied is None else [str(denied), *said]
 
     def _holds(self) -> list[Held]:
         try:
@@ -87,11 +88,17 @@ class BudgetWatch:
         Once the stage has ``ended``, also those of months that are on course to pass their limit:
         that looks weeks back, which is too much work for every call.
         """
-        calls = CallScope(stage=stage or WHATEVER, project=WHATEVER, tags=(WHATEVER,))
+        calls = CallScope(
+            stage=stage or WHATEVER,
+            project=WHATEVER,
+            tags=(WHATEVER,),
+            workflow=WHATEVER,
+            operation=WHATEVER,
+        )
         return self.alerts_of(self.questions(calls), ended=ended)
 
     def alerts_of(
-        self, questions: Questions, spends: Sequence[Nanos] | None = None, *, ended: bool = False
+        self, questions: Questions, spends: Sequence[int] | None = None, *, ended: bool = False
     ) -> list[Alert]:
         """As :meth:`new_alerts`; ``spends`` are the answers, where they are known already."""
         if spends is not None and not ended and questions.are_quiet(spends):
@@ -101,7 +108,9 @@ class BudgetWatch:
         if ended:
             from .foresight import foreseen  # no call pays for it
 
-            crossed += foreseen(self._workspace.index, tightest_first(spendings), self._workspace.clock())
+            workspace = self._workspace
+            standing = tightest_first(spendings)
+            crossed += foreseen(workspace.index, standing, workspace.clock(), workspace.catalogue_name)
         return [_alert(each) for each in self._untold(crossed)]
 
     def questions(self, call: CallScope) -> Questions:
@@ -115,9 +124,10 @@ class BudgetWatch:
             if len(self._held) >= MOST_KEPT:
                 self._held.clear()
             mine = call._replace(user_id=self._job.user_id, ledger=self._job.ledger)
-            limits = self._limits(profile, self._job.user_id, now)
-            names = self._workspace.catalogue_name
-            own = Questions(limit for limit in limits if limit.covers(mine, names))
+            index = self._index
+            if index is None or index.profile is not profile:
+                index = self._index = LimitIndex(profile, self._workspace.catalogue_name)
+            own = Questions(index.of_call(mine, now, self._job_ref))
             known = self._held[call] = _Held(profile, own)
         return known.questions
 
@@ -128,10 +138,13 @@ class BudgetWatch:
         return tightest_first(self._answered(Questions(limits)))
 
     def _limits(self, profile: Profile, user_id: str, now: datetime) -> list[Limit]:
-        job = None if self._job.is_unassigned else JobRef(self._job.job_id, self._job.ledger)
-        return limits_for(profile, user_id, now, job)
+        return limits_for(profile, user_id, now, self._job_ref)
 
-    def _answered(self, questions: Questions, spends: Sequence[Nanos] | None = None) -> list[Spending]:
+    @property
+    def _job_ref(self) -> JobRef | None:
+        return None if self._job.is_unassigned else JobRef(self._job.job_id, self._job.ledger)
+
+    def _answered(self, questions: Questions, spends: Sequence[int] | None = None) -> list[Spending]:
         """Return what was spent; what others append reaches the index by them, or by a look each second."""
         return questions.answered(self._workspace.index, self._workspace.catalogue_name, spends)
 

@@ -20,7 +20,7 @@ from shared.costs.budgets.limits import (
     limits_for,
     tightest_first,
 )
-from shared.costs.budgets.scopes import KINDS, WHATEVER, CallScope, is_model
+from shared.costs.budgets.scopes import KINDS, WHATEVER, CallScope, covers
 from shared.costs.budgets.spending import Questions
 from shared.costs.budgets.wording import message, percent_text, places_for
 from shared.costs.money import Nanos, from_usd
@@ -151,7 +151,7 @@ def test_the_first_crossing_is_the_least_spend_that_crosses(
 
 
 def test_questions_hold_as_long_as_all_their_periods() -> None:
-    asked = Questions(limits_for(read(EVERYTHING), "rpatel", NOW, JOB))
+    asked = Questions(limits_for(read(EVERYTHING.replace(WINDOW, "")), "rpatel", NOW, JOB))
     assert asked.hold_at(NOW)
     # In Kolkata the day and the month began at 18:30 UTC; in Berlin the organisation's month ends at 23:00.
     edges = [(18, 29, False), (18, 30, True), (22, 59, True), (23, 0, False)]
@@ -161,6 +161,8 @@ def test_questions_hold_as_long_as_all_their_periods() -> None:
 
 
 # --- which limits hold
+
+WINDOW = "  rolling: {hours: 5, limit_usd: 14}\n"
 
 EVERYTHING = """
 timezone: Europe/Berlin
@@ -173,6 +175,15 @@ budget:
   model_limits_usd: {openai/gpt-4: 6}
   project_limits_usd: {subtitles: 8}
   tag_limits_usd: {"customer:acme": 9}
+  workflow_limits_usd: {nightly: 10}
+  operation_limits_usd: {summary: 11}
+  service_limits_usd: {openai: 12}
+  yearly_limit_usd: 13
+  rolling: {hours: 5, limit_usd: 14}
+  daily_calls: 15
+  monthly_calls: 16
+  daily_tokens: 17
+  monthly_tokens: 18
 organization: {monthly_limit_usd: 7, block_at_limit: true, alert_threshold_percent: 90}
 users: {rpatel: {timezone: Asia/Kolkata}}
 """
@@ -187,6 +198,15 @@ def test_every_limit_holds_in_its_zone_and_carries_its_query() -> None:
         "limit of user rpatel for model openai/gpt-4": "2026-12",
         "limit of user rpatel for project subtitles": "2026-12",
         "limit of user rpatel for tag customer:acme": "2026-12",
+        "limit of user rpatel for workflow nightly": "2026-12",
+        "limit of user rpatel for operation summary": "2026-12",
+        "limit of user rpatel for service openai": "2026-12",
+        "yearly limit of user rpatel": "2026",
+        "rolling 5h limit of user rpatel": f"5h {int(NOW.timestamp()) // 18_000}",
+        "daily call limit of user rpatel": "2026-12-01",
+        "monthly call limit of user rpatel": "2026-12",
+        "daily token limit of user rpatel": "2026-12-01",
+        "monthly token limit of user rpatel": "2026-12",
         "limit of user rpatel for job job-1": str(JOB.ledger),
         "limit of user rpatel for stage asr": str(JOB.ledger),
         "monthly limit of the organization": "2026-11",
@@ -204,7 +224,7 @@ def test_every_limit_holds_in_its_zone_and_carries_its_query() -> None:
 
 def test_without_a_job_no_limit_on_jobs_or_stages_holds() -> None:
     kinds = {x.scope.kind for x in limits_for(read(EVERYTHING), "rpatel", NOW)}
-    assert kinds == {"day", "week", "month", "model", "project", "tag"}
+    assert kinds == KINDS.keys() - {"job", "stage"}
 
 
 def test_null_is_no_limit() -> None:
@@ -213,25 +233,30 @@ def test_null_is_no_limit() -> None:
 
 def test_scopes_have_keys_of_their_own() -> None:
     limits = limits_for(read(EVERYTHING), "rpatel", NOW, JOB)
-    assert len({x.scope.key for x in limits}) == len(limits) == 9 == len(KINDS) + 1
+    assert len({x.scope.key for x in limits}) == len(limits) == len(KINDS) + 1
     assert Scope("a", "model", "x/month").key != Scope("a/model:x", "month").key
     assert Scope("organization", "month").key != Scope(None, "month").key
 
 
-ALWAYS = {"day", "week", "month", "job"}
+COUNTS = {"day_calls", "month_calls", "day_tokens", "month_tokens"}
+ALWAYS = {"rolling", "day", "week", "month", "year", "job", *COUNTS}
 
 
 @pytest.mark.parametrize(
     ("values", "more"),
     [
-        ({"stage": "asr", "service": "openai", "model": "gpt-4"}, {"stage", "model"}),
-        ({"stage": "mt", "service": "openai", "model": "gpt-4o"}, set()),
+        ({"stage": "asr", "service": "openai", "model": "gpt-4"}, {"stage", "model", "service"}),
+        ({"stage": "mt", "service": "openai", "model": "gpt-4o"}, {"service"}),
+        ({"service": "x", "workflow": "nightly", "operation": "summary"}, {"workflow", "operation"}),
         ({"service": "anthropic", "model": "gpt-4"}, set()),
-        ({}, {"model"}),  # whatever model
-        ({"model": "x", "project": "subtitles"}, {"project"}),
-        ({"model": "x", "project": "other", "tags": ("customer:acme", "x")}, {"tag"}),
-        ({"model": "x", "tags": ("customer:acme-2",)}, set()),
-        ({"stage": WHATEVER, "project": WHATEVER, "tags": (WHATEVER,)}, {"stage", "model", "project", "tag"}),
+        ({}, {"model", "service"}),  # whatever model
+        ({"service": "s", "model": "x", "project": "subtitles"}, {"project"}),
+        ({"service": "s", "model": "x", "project": "other", "tags": ("customer:acme", "x")}, {"tag"}),
+        ({"service": "s", "model": "x", "tags": ("customer:acme-2",)}, set()),
+        (
+            {"stage": WHATEVER, "project": WHATEVER, "tags": (WHATEVER,), "workflow": WHATEVER},
+            {"stage", "model", "project", "tag", "workflow", "service"},
+        ),
     ],
 )
 def test_a_call_counts_against_what_it_touches(values: dict[str, Any], more: set[str]) -> None:
@@ -244,8 +269,11 @@ def test_a_call_counts_against_what_it_touches(values: dict[str, Any], more: set
     ("values", "left"),
     [
         ({"user_id": "v"}, {"month", "job", "stage"}),  # the organisation's month
-        ({"ledger": Path("/out/other/cost_ledger.jsonl")}, {"day", "week", "month", "model"}),
-        ({"at": datetime(2026, 11, 1, tzinfo=UTC)}, {"month", "job", "stage"}),
+        (
+            {"ledger": Path("/out/other/cost_ledger.jsonl")},
+            {"model", "service", *ALWAYS} - {"job"},
+        ),
+        ({"at": datetime(2026, 11, 1, tzinfo=UTC)}, {"month", "year", "job", "stage"}),
     ],
 )
 def test_a_limit_is_of_its_user_its_job_and_its_period(values: dict[str, Any], left: set[str]) -> None:
@@ -284,7 +312,7 @@ def by_catalogue(service: str, model: str) -> str:
     ],
 )
 def test_a_model_is_known_by_every_name(limited: str, service: str, model: str, same: bool) -> None:
-    assert is_model(limited, service, model, by_catalogue) is same
+    assert covers("model", limited, CallScope(service=service, model=model), by_catalogue) is same
 
 
 # --- the tightest first

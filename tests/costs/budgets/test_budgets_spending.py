@@ -15,7 +15,7 @@ from shared.costs.budgets.spending import read_spendings, spend_by_bucket
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
-from shared.costs.money import Nanos, from_usd
+from shared.costs.money import from_usd
 from shared.costs.platform import close, open_file
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
@@ -116,7 +116,7 @@ def test_a_question_that_several_limits_share_is_asked_once(index: Store, tmp_pa
     asked: Counter[object] = Counter()
 
     class Counting:
-        def spends(self, queries: Sequence[Query]) -> list[Nanos]:
+        def spends(self, queries: Sequence[Query]) -> list[int]:
             asked.update(queries)
             return index.spends(queries)
 

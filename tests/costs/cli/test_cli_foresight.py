@@ -72,7 +72,9 @@ def test_days_to_a_limit_are_counted_in_the_limits_own_zone(tmp_path: Path, dash
 
 def test_the_budget_warns_of_what_is_coming(dashboard: Dashboard) -> None:
     found = dashboard("show-budget", "--user", "rpatel", "--json").json()
-    assert "Budget on course for $30.50 by month end! Limit: $28.00 | Over by: $2.50" in found["alerts"][-1]
+    own, of_model = found["alerts"][-2:]
+    assert "Budget on course for $30.50 by month end! Limit: $28.00 | Over by: $2.50" in own
+    assert "Model budget of openai/gpt-4o on course for $30.50 by month end!" in of_model
     assert found["days_until_exhausted"] == 6
 
 

@@ -165,6 +165,22 @@ REFUSED = [
     ("budget: {notify: [SLACK]}", 1, "budget.notify[0]", "or env:NAME"),
     ("budget: {on_gate_error: maybe}", 1, "budget.on_gate_error", "write one of allow, block"),
     ("budget: {on_unpriced: allow}", 1, "budget.on_unpriced", "write one of block, warn"),
+    ("budget: {daily_calls: 1.5}", 1, "budget.daily_calls", "write it without decimals"),
+    ("budget: {monthly_tokens: -1}", 1, "budget.monthly_tokens", "-1 is too small"),
+    ("budget: {rolling: {hours: 0, limit_usd: 3}}", 1, "budget.rolling.hours", "0 is no window"),
+    ("budget: {rolling: {hours: 0.0001, limit_usd: 3}}", 1, "budget.rolling.hours", "in whole seconds"),
+    ("budget: {rolling: {hours: 9999, limit_usd: 3}}", 1, "budget.rolling.hours", "is too large"),
+    ("budget: {rolling: {hours: 5}}", 1, "budget.rolling", "the key 'limit_usd' is missing"),
+    ("budget: {rolling: {days: 5, limit_usd: 3}}", 1, "budget.rolling.days", "unknown key 'days'"),
+    (
+        "budget: {rolling: [{hours: 1, limit_usd: 3}, {hours: 1.0, limit_usd: 4}]}",
+        1,
+        "budget.rolling[1]",
+        "a second window of 1h; keep the lower limit",
+    ),
+    ("budget: {guard: {same_request: 0}}", 1, "budget.guard.same_request", "0 is too small"),
+    ("billing_day: 32", 1, "billing_day", "32 is too large; write a number of at most 31"),
+    ("users: {u: {billing_day: 3}}", 1, "users.u.billing_day", "unknown key 'billing_day'"),
     ("timezone: Mars/Olympus", 1, "timezone", "no time zone is called Mars/Olympus; use an IANA name"),
     ("timezone: ../etc/passwd", 1, "timezone", "no time zone is called"),
     ("timezone: 5", 1, "timezone", "no time zone is called 5"),
@@ -246,6 +262,7 @@ def test_any_bytes_are_a_profile_or_are_refused(data: bytes) -> None:
 
 EVERY_KEY = """
 timezone: Asia/Kathmandu
+billing_day: 15
 budget:
   monthly_limit_usd: 0.000000001
   daily_limit_usd: 5
@@ -255,6 +272,16 @@ budget:
   model_limits_usd: {openai/gpt-4: 10}
   project_limits_usd: {subtitles: 20}
   tag_limits_usd: {"customer:acme": 15}
+  workflow_limits_usd: {nightly: 1}
+  operation_limits_usd: {summary: 2}
+  service_limits_usd: {openai: 3}
+  yearly_limit_usd: 400
+  rolling: [{hours: 5, limit_usd: 3}, {hours: 0.5, limit_usd: 1}]
+  daily_calls: 5
+  monthly_calls: 60
+  daily_tokens: 7000
+  monthly_tokens: 80000
+  guard: {usd_per_minute: 2, same_request: 20}
   alert_threshold_percent: [33.3, 50, 0.1]
   block_at_limit: true
   notification_email: costs@example.org

@@ -74,7 +74,9 @@ def test_budget(case: str) -> None:
 def test_budget_that_runs_out(case: str, limit: str) -> None:
     budget = Budget(monthly_limit=from_usd(limit), weekly_limit=from_usd("200"), block_at_limit=True)
     facts = budget_facts(busy_month(), budget, DAMAGED)
-    facts = facts._replace(reserved=from_usd("1.25"), holds=2, unreserved_calls=5)
+    assert facts.month is not None
+    held = {facts.month.limit.scope: from_usd("1.25")}
+    facts = facts._replace(reserved=from_usd("1.25"), holds=2, held=held, unreserved_calls=5)
     check_report(f"show-budget-{case}", budget_report(facts))
 
 

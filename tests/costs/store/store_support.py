@@ -152,9 +152,7 @@ class History:
         ledger.chmod(0o600)
         return Appended(offset, len(line))
 
-    def log(
-        self, store: Store, ledger: Path, entry: Entry, asked: Sequence[Query] = ()
-    ) -> list[Nanos] | None:
+    def log(self, store: Store, ledger: Path, entry: Entry, asked: Sequence[Query] = ()) -> list[int] | None:
         """Note, append and tell, as a tracker does."""
         assert store.note(ledger)
         return store.appended(ledger, entry, self.append(ledger, entry), asked)

@@ -63,7 +63,7 @@ def _bounded(app: App, query: Query, span: Span) -> Query:
     """Return the query within the dates that were given; without any, over the whole history."""
     if span == Span():
         return query
-    period = span.period(app.workspace.clock(), zone_of(app.reader, query.user_id))
+    period = span.period(app.workspace.clock(), zone_of(app.reader, query.user_id), app.reader.billing_day)
     return query._replace(start=period.start, end=period.end)
 
 
@@ -71,7 +71,7 @@ def _about(app: App, query: Query) -> dict[str, object]:
     """Return what an export may say beside its entries: when, of what, and how the budgets stand."""
     now = app.workspace.clock()
     user = query.user_id or app.default_user
-    period = Span().period(now, zone_of(app.reader, user))
+    period = Span().period(now, zone_of(app.reader, user), app.reader.billing_day)
     standing = spendings(app.reader, limits_in(app.reader, user, period))
     return {
         "exported_at": now.isoformat(),

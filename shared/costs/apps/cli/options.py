@@ -99,6 +99,15 @@ def limit(text: str) -> Nanos | str:
     return NO_LIMIT if text == NO_LIMIT else parse_usd(text, f", or {NO_LIMIT}")
 
 
+def count_limit(text: str) -> int | str:
+    """Return a whole number, or ``none`` for no limit, which stays as it is."""
+    if text == NO_LIMIT:
+        return NO_LIMIT
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise ValueError(f"{text!r} is no whole number; write it as 500, or {NO_LIMIT}")
+    return int(text)
+
+
 def named_limit(text: str) -> tuple[str, Nanos | str]:
     """Return both sides of ``NAME=AMOUNT``."""
     name, sign, amount = text.rpartition("=")

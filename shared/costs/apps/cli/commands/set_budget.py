@@ -10,13 +10,15 @@ import click
 
 from ....budgets.scopes import KINDS
 from ....errors import WrongUsage
-from ....money import Nanos
 from ....reports.settings import settings_report
 from ..app import App, dashboard_command
-from ..options import Parsed, limit, named_limit
+from ..options import Parsed, count_limit, limit, named_limit
 
-_NAMED: Final = [kind for kind in KINDS.values() if kind.matches is not None]
+_NAMED: Final = [kind for kind in KINDS.values() if kind.names is not None]
 """The kinds of limits that are on something with a name."""
+
+_COUNTS: Final = [kind for kind in KINDS.values() if kind.measure != "cost"]
+"""The kinds of limits that are on a number of calls or tokens."""
 
 
 def _named_limits(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,22 +37,39 @@ def _named_limits(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _count_limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each kind of limit on a count."""
+    for kind in reversed(_COUNTS):
+        option = click.option(
+            f"--{kind.field.replace('_', '-')}",
+            kind.field,
+            type=Parsed(count_limit),
+            metavar="NUMBER",
+            help=f"Limit the {kind.measure} of a {kind.period}; those of local models are none.",
+        )
+        command = option(command)
+    return command
+
+
 @dashboard_command(
     "Budgets",
     "set-budget --monthly 50 --daily 5",
     "set-budget --user rpatel --monthly 100 --block",
     "set-budget --model openai/gpt-4=10 --stage 13_ai_summarization=0.50 --alert-at 50 --alert-at 80",
     "set-budget --project subtitles=20 --tag customer:acme=15",
+    "set-budget --yearly 400 --daily-calls 500 --service openai=30",
     "set-budget --user rpatel --weekly none",
 )
 @click.option(
     "--user", "--user-id", "user", metavar="ID", help="Only this user. Without it: everyone's default."
 )
 @click.option("--organization", is_flag=True, help="The limits over all users together.")
+@click.option("--yearly", type=Parsed(limit), metavar="USD", help="Limit a calendar year.")
 @click.option("--monthly", type=Parsed(limit), metavar="USD", help="Limit a month; none takes it away.")
 @click.option("--weekly", type=Parsed(limit), metavar="USD", help="Limit a week, Monday to Sunday.")
 @click.option("--daily", type=Parsed(limit), metavar="USD", help="Limit a day.")
 @click.option("--job", type=Parsed(limit), metavar="USD", help="Limit a job, over its whole life.")
+@_count_limits
 @_named_limits
 @click.option(
     "--alert-at",
@@ -85,9 +104,10 @@ def _changes(limits: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given, as fields of a budget."""
     found: dict[str, Any] = {
         f"{option}_limit": _value(limits[option])
-        for option in ("monthly", "weekly", "daily", "job")
+        for option in ("yearly", "monthly", "weekly", "daily", "job")
         if limits[option] is not None
     }
+    found |= {kind.field: _value(limits[kind.field]) for kind in _COUNTS if limits[kind.field] is not None}
     for kind in _NAMED:
         if limits[kind.field]:
             found[kind.field] = {name: _value(amount) for name, amount in limits[kind.field]}
@@ -98,7 +118,7 @@ def _changes(limits: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _value(amount: Nanos | str) -> Nanos | None:
+def _value(amount: int | str) -> int | None:
     return None if isinstance(amount, str) else amount
 
 
