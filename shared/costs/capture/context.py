@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 STAGE_VARIABLE: Final = "COST_TRACKER_STAGE"
 ATTEMPT_VARIABLE: Final = "COST_TRACKER_ATTEMPT"
 RUN_VARIABLE: Final = "COST_TRACKER_RUN"
+PURSE_VARIABLE: Final = "COST_TRACKER_RUN_PURSE"
+"""Where the file is that says what a run may spend."""
 
 _STAGES: Final = (STAGE_VARIABLE, "AIRFLOW_CTX_TASK_ID", "DVC_STAGE")
 _WORKFLOWS: Final = ("AIRFLOW_CTX_DAG_ID",)

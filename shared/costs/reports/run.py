@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..model import Entry
-from ..money import to_usd
+from ..money import Nanos, format_usd, percent, to_usd
 from ..rollup import Totals
 from .common import plural
-from .document import Column, Figure, Note, Report, Table
+from .document import Column, Figure, Gauge, Note, Report, Table, Tone
 
 _LONGEST: Final = 100
 
 
-def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int) -> Report:
+class RunBudget(NamedTuple):
+    """What a run could spend, in nano-dollars, and how many of its calls were held back."""
+
+    amount: Nanos
+    denied: int = 0
+
+
+def run_report(
+    command: Sequence[str], entries: Iterable[Entry], exit_code: int, budget: RunBudget | None = None
+) -> Report:
     """Return what a program's calls cost, by model, and what is not known about them."""
     entries = list(entries)
     total, by_model = Totals(), dict[str, Totals]()
@@ -33,8 +42,9 @@ def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int)
             else Figure("cost", "Cost", "unknown", "text"),
             Figure("calls", "AI calls", total.calls, "count"),
         ),
+        gauges=(_gauge(budget, total),) if budget else (),
         tables=(_table(ranked),) if ranked else (),
-        notes=tuple(_notes(entries, total)),
+        notes=(*_held_back(budget), *_notes(entries, total)),
         data={
             "command": list(command),
             "exit_code": exit_code,
@@ -45,8 +55,22 @@ def run_report(command: Sequence[str], entries: Iterable[Entry], exit_code: int)
             "estimated_calls": total.estimated_calls,
             "retried_calls": total.retried_calls,
             "by_model": {model: to_usd(sums.cost) for model, sums in ranked},
+            "budget_usd": to_usd(budget.amount) if budget else None,
+            "denied_calls": budget.denied if budget else 0,
         },
     )
+
+
+def _gauge(budget: RunBudget, total: Totals) -> Gauge:
+    used = percent(total.cost, budget.amount)
+    tone: Tone = "critical" if total.cost > budget.amount else "good"
+    return Gauge("budget", total.cost, budget.amount, used, tone=tone)
+
+
+def _held_back(budget: RunBudget | None) -> Iterator[Note]:
+    if budget is not None and budget.denied:
+        calls = plural(budget.denied, "call was", "calls were")
+        yield Note(f"{calls} not sent: the budget of {format_usd(budget.amount)} had no room.", "warning")
 
 
 def _shortened(text: str) -> str:

@@ -7,16 +7,25 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from ..capture.captured import Captured
+from ..capture.context import PURSE_VARIABLE
 from ..capture.watch import STILL_OPEN
+from ..errors import BudgetExceeded, BudgetGateUnavailable
+from ..money import from_usd
+from .holding import Holding, Ticket
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
-from .wrapping import METHODS, SERVICES, Wrapper
+from .wrapping import METHODS, SERVICES, Call, Wrapper
 
 STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
 """``off`` leaves chat streams of OpenAI as the program asks for them."""
+
+if TYPE_CHECKING:
+    from ..budgets.hold import Hold
+    from .purse import Purse
 
 _NEEDED: Final = "opentelemetry-sdk opentelemetry-instrumentation"
 
@@ -47,6 +56,7 @@ class Reporter:
         self._processor: Any = None
         self._session: Any = None
         self._wrapping: Wrapper | None = None
+        self._holds: Holding | None = None
         self._watches: WeakSet[Any] = WeakSet()
 
     def attacher(self, library: Library) -> Callable[[object], None]:
@@ -73,7 +83,7 @@ class Reporter:
         """Return what wraps the methods of the SDKs that are known."""
         if self._wrapping is None:
             ask = os.environ.get(STREAM_USAGE_VARIABLE) != "off"
-            self._wrapping = Wrapper(self._record_quietly, self._keep, ask_for_usage=ask)
+            self._wrapping = Wrapper(self._before, self._keep, ask_for_usage=ask)
             atexit.register(self._finish)
         return self._wrapping
 
@@ -82,24 +92,64 @@ class Reporter:
         watch = getattr(stream, "_cost_watch", stream)
         self._watches.add(watch)
 
-    def _record_quietly(self, captured: Captured) -> None:
-        """Record one call that a wrapped method made. Raises nothing: the program must go on."""
+    def _before(self, about: Call) -> Ticket:
+        """Decide on a call that a wrapped method is about to send.
+
+        Raises:
+            BudgetExceeded, BudgetGateUnavailable: it is held back. Nothing else: the program must go on.
+        """
         try:
-            self._record(captured)
+            return self._holding().before(about)
+        except (BudgetExceeded, BudgetGateUnavailable):
+            raise
+        except Exception as fault:
+            if os.environ.get(PURSE_VARIABLE):
+                raise BudgetGateUnavailable(f"the budget of this run cannot be checked: {fault}") from fault
+            _say(f"a call is not looked at before it is sent: {fault}")
+            return Ticket(self._record_quietly)
+
+    def _holding(self) -> Holding:
+        with self._lock:
+            if self._holds is None:
+                purse = self._purse()
+                self._holds = Holding(self._open_session, purse, self._record_quietly)
+            return self._holds
+
+    @staticmethod
+    def _purse() -> Purse | None:
+        path = os.environ.get(PURSE_VARIABLE)
+        if not path:
+            return None
+        from .purse import Purse
+
+        return Purse(Path(path))
+
+    def _record_quietly(self, captured: Captured, hold: Hold | None = None) -> float:
+        """Record one call that a wrapped method made; return its USD.
+
+        Raises nothing: the program must go on.
+        """
+        try:
+            return self._record(captured, hold)
         except Exception as fault:
             _say(f"a call of {captured.service}/{captured.model} could not be recorded: {fault}")
+            return 0.0
 
     def record_captured(self, captured: Captured) -> float:
         """Record a call that a span tells of; return its USD. One that is read better elsewhere is not."""
         if self._wrapping is not None and captured.service in SERVICES:
             return 0.0
-        return self._record(captured)
+        usd = self._record(captured)
+        if (purse := self._purse()) is not None:  # it could not be held: later calls are stopped by it
+            purse.settle("", from_usd(usd))
+        return usd
 
-    def _record(self, captured: Captured) -> float:
+    def _record(self, captured: Captured, hold: Hold | None = None) -> float:
         """Record one call for the job that the environment names; return its USD."""
-        from ..tracking.responses import as_call
+        from ..tracking.responses import Told, as_call
 
-        return float(self._open_session().record(as_call(captured)))
+        told = Told(details={"reservation": hold}) if hold is not None and hold.id else None
+        return float(self._open_session().record(as_call(captured, told)))
 
     def _open_session(self) -> Any:
         with self._lock:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from ..capture.context import ATTEMPT_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE
+from ..capture.context import ATTEMPT_VARIABLE, PURSE_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE
 from ..errors import WrongUsage
 from ..ledger.ids import new_id
 from ..model import Entry
@@ -31,13 +31,17 @@ _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the calls of a program are recorded for. ``None`` leaves it to the environment."""
+    """What the calls of a program are recorded for. ``None`` leaves it to the environment.
+
+    ``purse`` is the file that says what they may cost together; ``None`` for no such limit.
+    """
 
     job_dir: Path | None = None
     stage: str | None = None
     user: str | None = None
     attempt: int | None = None
     stream_usage: bool = True
+    purse: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def environment(
         USER_VARIABLE: given.user,
         ATTEMPT_VARIABLE: str(given.attempt) if given.attempt else None,
         RUN_VARIABLE: run.id,
+        PURSE_VARIABLE: str(given.purse.absolute()) if given.purse else None,
         "COST_TRACKER_STREAM_USAGE": None if given.stream_usage else "off",
         # Some instrumentations copy prompts and answers into their spans; nobody reads them here.
         "TRACELOOP_TRACE_CONTENT": "false",

@@ -11,9 +11,10 @@ Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from ..capture.captured import Captured
@@ -26,6 +27,22 @@ from .raw_responses import is_raw, watched_raw
 from .stream_usage import asking, quiet
 
 Report = Callable[[Captured], object]
+
+
+class Ticket(Protocol):
+    """What is given for a call before it is sent."""
+
+    def report(self, captured: Captured) -> None:
+        """Take a call that was read from what came back."""
+        ...
+
+    def failed(self, fault: BaseException) -> None:
+        """Take note that nothing came back."""
+        ...
+
+
+Before = Callable[["Call"], Ticket]
+"""Decides on a call before it is sent; what it raises, the program gets in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +118,10 @@ SERVICES: Final = frozenset({"openai", "anthropic", "google", "azure", "bedrock"
 
 
 class Wrapper:
-    """Wraps the methods of SDKs, and sends each call that passes through them to ``report``."""
+    """Wraps the methods of SDKs: asks ``before`` each call, and tells what it gives of what came of it."""
 
-    def __init__(self, report: Report, tracked: Callable[[object], object], *, ask_for_usage: bool) -> None:
-        self._report = report
+    def __init__(self, before: Before, tracked: Callable[[object], object], *, ask_for_usage: bool) -> None:
+        self._before = before
         self._tracked = tracked
         self._ask = ask_for_usage
         self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -125,8 +142,10 @@ class Wrapper:
     def _around(self, method: Method) -> Callable[..., Any]:
         def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
             about = Call(method, instance, args, given)
+            about = replace(about, ticket=self._before(about))
             question = asking(given) if method.asks_for_usage and self._ask else None
-            result = question.ask(wrapped, args) if question else wrapped(*args, **given)
+            with about.failing():
+                result = question.ask(wrapped, args) if question else wrapped(*args, **given)
             if inspect.iscoroutine(result):
                 later = question.ask_async(result, wrapped, args) if question else result
                 return self._later(later, about, asked=question is not None)
@@ -135,7 +154,9 @@ class Wrapper:
         return around
 
     async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
-        return self._seen(await later, about, asked=asked)
+        with about.failing():
+            result = await later
+        return self._seen(result, about, asked=asked)
 
     def _seen(self, result: Any, about: Call, *, asked: bool) -> Any:
         """Return what the program gets: the response itself, or a stream that is followed."""
@@ -143,7 +164,7 @@ class Wrapper:
             return self._followed(result, about, asked=asked)
         except Exception as fault:
             # Whatever is wrong with reading it, the program must have its answer; the call is not lost.
-            self._report(about.unread(fault))
+            about.tell(about.unread(fault))
             return result
 
     def _followed(self, result: Any, about: Call, *, asked: bool) -> Any:
@@ -151,7 +172,7 @@ class Wrapper:
             self._message(about, result)
             return result
         if about.method.reads == "characters":
-            about.report_speech(self._report)
+            about.report_speech(about.tell)
             return result
         if is_raw(result):
             return watched_raw(result, lambda parsed: self._parsed(parsed, about, asked=asked))
@@ -160,10 +181,10 @@ class Wrapper:
     def _parsed(self, result: Any, about: Call, *, asked: bool) -> Any:
         if _is_stream(result):
             names = StreamNames(about.service, about.stream_model)
-            stream = track_stream(result, lambda call: self._report(about.named(call)), names)
+            stream = track_stream(result, lambda call: about.tell(about.named(call)), names)
             self._tracked(stream)
             return quiet(stream) if asked else stream
-        about.report(result, self._report)
+        about.report(result, about.tell)
         return result
 
     def _message(self, about: Call, message: Any) -> None:
@@ -171,7 +192,7 @@ class Wrapper:
         watch = self._sessions.get(about.instance)
         if watch is None:
             names = StreamNames(about.service, about.stream_model)
-            watch = follow(about.instance, lambda call: self._report(about.named(call)), names)
+            watch = follow(about.instance, lambda call: about.tell(about.named(call)), names)
             self._sessions[about.instance] = watch
             self._tracked(watch)
         watch.see(message)
@@ -193,6 +214,27 @@ class Call:
     instance: Any
     args: tuple[Any, ...]
     given: dict[str, Any]
+    ticket: Ticket | None = None
+
+    @property
+    def maker(self) -> str:
+        """Whose SDK it is, which serves the call where nothing says otherwise."""
+        return self.method.module.partition(".")[0]
+
+    def tell(self, captured: Captured) -> None:
+        """Tell whoever was asked before of a call that came of it."""
+        if self.ticket is not None:
+            self.ticket.report(captured)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Tell whoever was asked before where the call fails."""
+        try:
+            yield
+        except BaseException as fault:
+            if self.ticket is not None:
+                self.ticket.failed(fault)
+            raise
 
     @property
     def _client(self) -> Any:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ....money import Nanos
+from ....reports.spec import parse_usd
 from ..app import App, dashboard_command
+from ..options import Parsed
 
 if TYPE_CHECKING:
     from ....reports.document import Report
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     "run -- python any_script.py",
     "run --job-dir out/job-1 --stage 13_summary -- python summarize.py talk.txt",
     "run --output cost.json -- make summaries",
+    "run --budget 5 -- python agent.py",
 )
 @click.option("--job-dir", metavar="DIR", help="The job's directory; made if need be. Without it: no job.")
 @click.option("--stage", help="The stage that the program is.")
@@ -32,6 +37,12 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     metavar="N",
     help="Which attempt at the stage this is, from 1. Default: one more than in the job's ledger.",
+)
+@click.option(
+    "--budget",
+    type=Parsed(parse_usd),
+    metavar="USD",
+    help="What all calls may cost together: one that could pass it is not sent.",
 )
 @click.option(
     "--no-stream-usage",
@@ -46,15 +57,28 @@ def command(app: App, program: tuple[str, ...], job_dir: str | None, **given: An
     Gemini, and those of Mistral, Cohere, Ollama or Bedrock with an OpenTelemetry instrumentation
     installed (Mistral's brings its own). Streams count too. At the end the cost is printed to stderr,
     with --json to stdout, or written to --output; the exit code is the program's own.
-    """
-    from ....reports.run import run_report
-    from ....run.program import Run, entries_of, environment, start
 
-    run = Run.begin()
+    With --budget each call holds what it can cost at most before it is sent, in this run and against the
+    limits of the profile that block; what does not fit is not sent, and the program gets BudgetExceeded
+    in its place. A call that sets no maximum of output is let through while anything is left.
+    """
+    from ....reports.run import RunBudget, run_report
+    from ....run.program import Run, entries_of, environment, start
+    from ....run.purse import Purse
+
+    run, budget = Run.begin(), given.pop("budget")
     assignment = _assignment(app, Path(job_dir) if job_dir else None, **given)
+    purse = None if budget is None else Purse.filled(app.workspace.storage.root / "runs" / run.id, budget)
+    if purse is not None:
+        assignment = replace(assignment, purse=purse.path)
     env = environment(os.environ, run, assignment, app.workspace.storage, app.workspace.profile_path)
-    code = start(program, env)
-    _tell(app, run_report(program, entries_of(app.workspace.index, run), code))
+    try:
+        code = start(program, env)
+        limits = None if purse is None else RunBudget(Nanos(purse.state.budget), purse.state.denied)
+    finally:
+        if purse is not None:
+            purse.remove()
+    _tell(app, run_report(program, entries_of(app.workspace.index, run), code, limits))
     return code
 
 

@@ -1,0 +1,134 @@
+"""The most that a request can use, read from the arguments of the method that sends it.
+
+A token is at least one byte of text, so a text has at most as many tokens as bytes. What is not text
+(pictures, sound, files), what the provider keeps (an earlier response) and what it looks up by itself
+(searches) has no bound that stands in the request.
+
+>>> request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
+>>> bounds_of("openai.resources.chat.completions.completions", "Completions.create", request)
+Bounds(tokens_input=130, max_tokens_output=9, characters=0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+PER_ITEM: Final = 16
+"""How many tokens frame a message, a part of one or a tool, at most."""
+
+FRAME: Final = 64
+TOOLS: Final = 1024
+"""What a provider adds to the input where tools are given: 313 to 804 tokens at Anthropic.
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview (2026-11-28)"""
+
+_INPUTS: Final = (
+    "messages", "prompt", "input", "instructions", "system", "tools", "functions", "response_format",
+    "text_format", "text", "output_format", "contents", "suffix", "tool_choice",
+)  # fmt: skip
+_MAXIMA: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_KEPT: Final = ("previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container")
+_LEFT_OUT: Final = frozenset({"NotGiven", "Omit"})
+_OWN_TOOLS: Final = frozenset({"function", "custom", "", "NoneType"})
+_MEDIA: Final = (
+    "image", "audio", "file", "document", "video", "blob", "inline_data", "search_result", "item_reference",
+)  # fmt: skip
+
+
+class Bounds(NamedTuple):
+    """What a request can use at most; ``None`` where nothing in it says so."""
+
+    tokens_input: int | None = None
+    max_tokens_output: int | None = None
+    characters: int = 0
+
+
+class _Unbounded(Exception):
+    """Something in a request has no bound."""
+
+
+def bounds_of(module: str, method: str, given: Mapping[str, Any]) -> Bounds:
+    """Return the most that the request of a wrapped method can use."""
+    config = _plain(given.get("config")) if module.startswith("google.") else None
+    said = {**given, **(_google(config) if isinstance(config, Mapping) else {})}
+    if method.endswith("Speech.create"):
+        return Bounds(0, 0, len(said["input"]) if isinstance(said.get("input"), str) else 0)
+    if "images" in module or "audio" in module or "videos" in module or "image" in method:
+        return Bounds()
+    return Bounds(_input(said), _output(said) if "mbed" not in method else 0)
+
+
+def _google(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Gemini's configuration in the words of the others."""
+    renamed = {"system_instruction": "system", "candidate_count": "n"}
+    return {renamed.get(name, name): value for name, value in config.items() if value is not None}
+
+
+def _input(said: Mapping[str, Any]) -> int | None:
+    try:
+        if any(_is_given(said.get(name)) for name in _KEPT) or _looks_up(said.get("tools")):
+            return None
+        found = sum(_size(said[name]) for name in _INPUTS if _is_given(said.get(name)))
+    except _Unbounded:
+        return None
+    return FRAME + found + (TOOLS if _is_given(said.get("tools")) else 0)
+
+
+def _output(said: Mapping[str, Any]) -> int | None:
+    stated = [said[name] for name in _MAXIMA if isinstance(said.get(name), int)]
+    number = said.get("n") if isinstance(said.get("n"), int) else said.get("best_of", 1)
+    return max(stated) * (number if isinstance(number, int) else 1) if stated else None
+
+
+def _looks_up(tools: Any) -> bool:
+    """Tell whether a tool is run by the provider, whose results are input too, and may cost a fee."""
+    if not _is_given(tools):
+        return False
+    listed = tools if isinstance(tools, (list, tuple)) else [tools]
+    return any(not _is_own(_plain(tool)) for tool in listed)
+
+
+def _is_own(tool: Any) -> bool:
+    if not isinstance(tool, Mapping):
+        return callable(tool)
+    if (names := {name for name, value in tool.items() if value is not None}) <= {"function_declarations"}:
+        return bool(names)  # Gemini's
+    return str(tool.get("type") or "") in _OWN_TOOLS and not {"google_search", "url_context"} & names
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and type(value).__name__ not in _LEFT_OUT
+
+
+def _size(value: Any) -> int:
+    """Return how many tokens a part of a request has at most."""
+    if isinstance(value, str):
+        return len(value.encode(errors="surrogatepass"))
+    if value is None or isinstance(value, (bool, int, float)) or type(value).__name__ in _LEFT_OUT:
+        return PER_ITEM
+    if isinstance(value, Mapping):
+        return PER_ITEM + _sum_of(value)
+    if isinstance(value, (list, tuple)):
+        return PER_ITEM + sum(map(_size, value))
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        return _size(value.model_json_schema())
+    plain = _plain(value)
+    if plain is value:
+        raise _Unbounded
+    return _size(plain)
+
+
+def _sum_of(value: Mapping[Any, Any]) -> int:
+    if any(mark in str(value.get("type") or "") for mark in _MEDIA) or _has_media(value):
+        raise _Unbounded
+    return sum(_size(str(name)) + _size(each) for name, each in value.items() if each is not None)
+
+
+def _has_media(names: Iterable[Any]) -> bool:
+    return bool({"inline_data", "file_data", "image_url"} & set(names))
+
+
+def _plain(value: Any) -> Any:
+    """Return an object of an SDK as the map that it stands for; anything else as it is."""
+    dump = getattr(value, "model_dump", None)
+    return dump() if callable(dump) and not isinstance(value, type) else value

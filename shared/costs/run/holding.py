@@ -1,0 +1,124 @@
+"""Holds what a call can cost before a wrapped method sends it, and settles it with what it did cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from ..budgets.guard import Repetitions
+from ..capture.captured import Captured
+from ..money import Nanos, from_usd
+from .bounds import bounds_of
+
+if TYPE_CHECKING:
+    from ..budgets.hold import Hold
+    from ..tracking.session import Session
+    from .purse import Purse
+    from .wrapping import Call
+
+_FREE_METHODS: Final = ("retrieve",)
+"""Methods that ask for what was made before: nothing is billed for the question."""
+
+Record = Callable[[Captured, "Hold | None"], float]
+"""Records a call under a hold, if there is one; returns its USD."""
+
+
+class Ticket:
+    """One call that may be sent: tell it of what was read of the call, or of what went wrong."""
+
+    def __init__(self, record: Record, purse: Purse | None = None, place: str = "", hold: Hold | None = None):
+        self._record = record
+        self._purse = purse
+        self._place = place
+        self._hold = hold
+
+    def report(self, captured: Captured) -> None:
+        """Record one call that was made with it; of several, the first ends the hold."""
+        hold, self._hold = self._hold, None
+        usd = 0.0
+        try:
+            usd = self._record(captured, hold)
+        finally:
+            if self._purse is not None:
+                self._purse.settle(self._place, from_usd(usd))
+            if hold is not None:
+                hold.close()
+
+    def failed(self, fault: BaseException) -> None:
+        """Give back what was held where the provider refused the request; else it goes on counting."""
+        status = getattr(fault, "status_code", None) or getattr(fault, "code", None)
+        refused = isinstance(status, int) and 400 <= status < 500
+        if refused and self._purse is not None:
+            self._purse.settle(self._place, Nanos(0))
+        if self._hold is not None:
+            if refused:
+                self._hold.void()
+            self._hold.close(failed=True)
+
+
+class Holding:
+    """Decides on each call of a program before it is sent.
+
+    Args:
+        session: opens the session that calls are recorded in.
+        purse: what the run may spend; without one, only repetitions are looked at.
+        record: records a call.
+
+    """
+
+    def __init__(self, session: Callable[[], Session], purse: Purse | None, record: Record) -> None:
+        self._session = session
+        self._purse = purse
+        self._record = record
+        self._repetitions = Repetitions()
+
+    def before(self, about: Call) -> Ticket:
+        """Hold what a call can cost at most.
+
+        Raises:
+            BudgetExceeded: a limit has no room for it, or the same request was sent too often.
+            BudgetGateUnavailable: that cannot be told.
+        """
+        if about.method.name.endswith(_FREE_METHODS):
+            return Ticket(self._record)
+        self._refuse_repetition(about)
+        if self._purse is None:
+            return Ticket(self._record)
+        return self._held(about, self._purse)
+
+    def _held(self, about: Call, purse: Purse) -> Ticket:
+        from ..tracking.reserving import call_request, make_intent
+
+        session, bounds = self._session(), bounds_of(about.method.module, about.method.name, about.given)
+        service, model = about.service or about.maker, about.model or "unknown"
+        extra: dict[str, Any] = {"characters": bounds.characters} if bounds.characters else {}
+        intent = make_intent(service, model, bounds.tokens_input or 0, bounds.max_tokens_output, **extra)
+        request = call_request(session, intent)
+        most = request.estimate if bounds.tokens_input is not None else None
+        place = purse.hold(None if about.method.reads == "messages" else most, request.name)
+        if about.method.reads == "messages":
+            return Ticket(self._record, purse, place)
+        try:
+            hold = session.hold(request)
+        except BaseException:
+            purse.settle(place, Nanos(0))
+            raise
+        hold.intended = None  # the bounds of a request are no usage
+        return Ticket(self._record, purse, place, hold)
+
+    def _refuse_repetition(self, about: Call) -> None:
+        session = self._session()
+        profile = session.workspace.loaded_profile().profile
+        user = session.job.user_id
+        guards = {user: profile.for_user(user).budget.guard, None: profile.organization.guard}
+        name = f"{about.service or about.maker}/{about.model or 'unknown'}"
+        for owner, guard in guards.items():
+            if guard.same_request is not None and about.method.reads != "messages":
+                self._repetitions.add(owner, _fingerprint(about), guard.same_request, name)
+
+
+def _fingerprint(about: Call) -> str:
+    """Return what tells one request from another; nothing can be read back from it."""
+    given = sorted((name, repr(value)) for name, value in about.given.items())
+    return sha256(repr((about.method.name, about.args, given)).encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,223 @@
+"""``run --budget``: the request that could pass the limit is never sent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.costs.budgets.guard import Repetitions
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
+from shared.costs.money import Nanos, from_usd, to_usd
+from shared.costs.run.bounds import Bounds, bounds_of
+from shared.costs.run.purse import Purse
+from tests.costs.run.run_support import (
+    UNMEASURED,
+    dashboard_run,
+    entries,
+    needs_anthropic,
+    needs_openai,
+    written,
+)
+from tests.support.provider import ProviderServer, Reply
+
+OPENAI = """
+import asyncio, openai, sys
+ask = [{"role": "user", "content": "Say it."}]
+client = openai.OpenAI(api_key="k", base_url=sys.argv[1], max_retries=0)
+try:
+    client.chat.completions.create(model="gpt-4o", messages=ask, max_tokens=400)
+except openai.AuthenticationError:
+    print("refused by the provider")
+client.chat.completions.create(model="gpt-4o", messages=ask, max_tokens=400)
+for chunk in client.chat.completions.create(model="gpt-4o", messages=ask, max_tokens=400, stream=True):
+    pass
+client.responses.create(model="gpt-4o", input="Say it.", max_output_tokens=400)
+
+async def tried():
+    async def one():
+        client = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1], max_retries=0)
+        return await client.chat.completions.create(model="gpt-4o", messages=ask, max_tokens=400)
+    return await asyncio.gather(*(one() for _ in range(9)), return_exceptions=True)
+
+for answer in asyncio.run(tried()):
+    print(type(answer).__name__)
+client.chat.completions.create(model="gpt-4o", messages=ask, max_tokens=4000)
+"""
+
+ANTHROPIC = """
+import anthropic, sys
+client = anthropic.Anthropic(api_key="k", base_url=sys.argv[1], max_retries=0)
+number = 0
+while True:
+    ask = [{"role": "user", "content": "Hi"}]
+    client.messages.create(model="claude-sonnet-4-6", max_tokens=500, messages=ask)
+    number += 1
+    print(number, flush=True)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[ProviderServer]:
+    with ProviderServer() as running:
+        yield running
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    return tmp_path / "job-20261122-rpatel-0001"
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "any_script.py"
+    path.write_text(text)
+    return path
+
+
+@needs_openai
+def test_an_openai_script_is_stopped_before_the_request(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    server.next_replies(Reply("refuse"))
+    program, report = script(tmp_path, OPENAI), tmp_path / "run.json"
+    options = ("--budget", "0.0200", "--job-dir", job, "--format", "json", "--output", report)
+    done = dashboard_run(*options, "--", sys.executable, program, server.url("openai"), **UNMEASURED)
+    assert done.returncode == 1
+    said = done.stdout.split()
+    assert said[:4] == ["refused", "by", "the", "provider"]
+    answered, denied = said.count("ChatCompletion"), said.count("BudgetExceeded")
+    assert (answered + denied, answered >= 2, denied >= 1) == (9, True, True)
+    [last] = [line for line in done.stderr.splitlines() if "BudgetExceeded: up to $0.04" in line]
+    assert "does not fit into the budget of this run: of $0.0200" in last
+    assert len(server.served) == 1 + 3 + answered  # what was denied never came
+    found = written(report)
+    assert (found["budget_usd"], found["denied_calls"], found["calls"]) == (0.02, denied + 1, 3 + answered)
+    assert sum(entry.cost for entry in entries(job)) <= from_usd("0.02")
+    assert not list(tmp_path.glob("**/runs/*"))
+
+
+@needs_anthropic
+def test_an_anthropic_script_spends_what_it_may_and_no_more(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    command = (sys.executable, script(tmp_path, ANTHROPIC), server.url("anthropic"))
+    done = dashboard_run("--budget", "0.009", "--job-dir", job, "--", *command, **UNMEASURED)
+    assert done.returncode == 1
+    assert "1 call was not sent: the budget of $0.01 had no room." in done.stderr
+    spent = sum(entry.cost for entry in entries(job))
+    assert len(server.served) == len(entries(job)) == len(done.stdout.split()) > 0
+    one = 15e-6 * 500  # the output alone of the call that was not sent
+    assert to_usd(Nanos(spent)) <= 0.009 < to_usd(Nanos(spent)) + one + 3e-6 * 200
+
+
+@needs_openai
+def test_the_same_request_again_and_again_is_denied(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("budget: {guard: {same_request: 4}}\n")
+    loop = """
+import openai, sys
+client = openai.OpenAI(api_key="k", base_url=sys.argv[1])
+for _ in range(9):
+    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Say it."}])
+"""
+    command = (sys.executable, script(tmp_path, loop), server.url("openai"))
+    environ = {**UNMEASURED, "COST_TRACKER_PROFILE": str(profile)}
+    done = dashboard_run("--job-dir", job, "--", *command, **environ)
+    assert "the same request to openai/gpt-4o was sent 4 times within 10 minutes" in done.stderr
+    assert len(server.served) == 4
+
+
+# --- the parts
+
+
+def test_a_warning_comes_before_the_denial(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    repetitions = Repetitions(lambda: now[0])
+    for _ in range(6):
+        repetitions.add("ana", "x", 6, "m")
+    assert [record.message for record in caplog.records] == [
+        "the same request to m was sent 4 times within 10 minutes; from 7 on it is denied"
+    ]
+    with pytest.raises(BudgetExceeded, match="guard of user ana against repetition"):
+        repetitions.add("ana", "x", 6, "m")
+    repetitions.add(None, "x", 6, "m")
+    repetitions.add("ana", "y", 6, "m")
+    now[0] = 600.0
+    repetitions.add("ana", "x", 6, "m")
+
+
+CHAT = ("openai.resources.chat.completions.completions", "Completions.create")
+RESPONSES = ("openai.resources.responses.responses", "Responses.create")
+CLAUDE = ("anthropic.resources.messages.messages", "Messages.create")
+GEMINI = ("google.genai.models", "Models._generate_content")
+SAY = [{"role": "user", "content": "Grüße " * 50}]
+PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}]
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "at_least", "most"),
+    [
+        (CHAT, {"messages": SAY, "max_tokens": 9}, 400, 9),
+        (CHAT, {"messages": SAY, "max_completion_tokens": 9, "n": 3}, 400, 27),
+        (CHAT, {"messages": SAY}, 400, None),
+        (CHAT, {"messages": PICTURE, "max_tokens": 9}, None, 9),
+        (CHAT, {"messages": SAY, "tools": [{"type": "function", "function": {"name": "f"}}]}, 1424, None),
+        (CHAT, {"messages": iter(SAY), "max_tokens": 9}, None, 9),
+        (RESPONSES, {"input": "Hi", "max_output_tokens": 9}, 2, 9),
+        (RESPONSES, {"input": "Hi", "previous_response_id": "r", "max_output_tokens": 9}, None, 9),
+        (RESPONSES, {"input": "Hi", "tools": [{"type": "web_search"}], "max_output_tokens": 9}, None, 9),
+        (CLAUDE, {"messages": SAY, "system": "Be " * 100, "max_tokens": 9}, 700, 9),
+        (CLAUDE, {"messages": SAY, "tools": [{"name": "f", "input_schema": {}}], "max_tokens": 9}, 1424, 9),
+        (CLAUDE, {"messages": SAY, "tools": [{"type": "web_search_20250305"}], "max_tokens": 9}, None, 9),
+        (GEMINI, {"contents": "Hi " * 99, "config": {"max_output_tokens": 9, "candidate_count": 2}}, 297, 18),
+        (GEMINI, {"contents": "Hi", "config": {"tools": [{"google_search": {}}]}}, None, None),
+        (GEMINI, {"contents": [{"inline_data": {"data": b"x"}}]}, None, None),
+        (("openai.resources.embeddings", "Embeddings.create"), {"input": ["Hi"] * 9}, 18, 0),
+        (("openai.resources.images", "Images.generate"), {"prompt": "x"}, None, None),
+    ],
+)
+def test_what_a_request_can_use_at_most(
+    method: tuple[str, str], given: dict[str, Any], at_least: int | None, most: int | None
+) -> None:
+    found = bounds_of(*method, given)
+    assert found.max_tokens_output == most
+    assert (found.tokens_input is None) == (at_least is None)
+    if at_least is not None:
+        assert at_least <= (found.tokens_input or 0) <= at_least + 400
+
+
+def test_speech_is_bounded_by_its_characters() -> None:
+    given = {"input": "Hello", "model": "tts-1", "voice": "alloy"}
+    assert bounds_of("openai.resources.audio.speech", "Speech.create", given) == Bounds(0, 0, 5)
+
+
+def test_a_purse_gives_out_what_it_has_and_no_more(tmp_path: Path) -> None:
+    purse = Purse.filled(tmp_path / "runs" / "one", Nanos(1000))
+
+    def spend(number: int) -> int:
+        mine = Purse(purse.path)
+        try:
+            hold = mine.hold(Nanos(60), "m")
+        except BudgetExceeded:
+            return 0
+        mine.settle(hold, Nanos(60 - number % 2))
+        return 60 - number % 2
+
+    with ThreadPoolExecutor(8) as pool:
+        spent = sum(pool.map(spend, range(40)))
+    state = purse.state
+    assert (state.spent, state.held) == (spent, {})
+    assert 940 < spent <= 1000
+    purse.hold(None, "m")  # nobody knows what it costs, and something is left
+    purse.settle("", Nanos(100))
+    with pytest.raises(BudgetExceeded, match="a call of m may not fit"):
+        purse.hold(None, "m")
+    purse.remove()
+    with pytest.raises(BudgetGateUnavailable, match="the budget of this run cannot be used"):
+        purse.hold(Nanos(1), "m")
