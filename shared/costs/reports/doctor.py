@@ -159,13 +159,19 @@ def _index(reader: Reader) -> Iterator[Finding]:
 
 
 def _ledgers(reader: Reader) -> Iterator[Finding]:
-    found = reader.index.problems()
+    every = reader.index.problems()
+    found = reader.acknowledged.left(every)
     gone, unknown = reader.index.gone(), reader.index.unknown()
-    remedy = "cost-dashboard verify; the line stays, its call can be logged again"
+    remedy = (
+        "cost-dashboard verify; the line stays, its call can be logged again; "
+        "verify --acknowledge once you have looked at it"
+    )
     for problem in found[:10]:
         yield Finding("ledger", "wrong", str(problem), remedy)
     if len(found) > 10:
         yield Finding("ledger", "wrong", f"{len(found) - 10} more lines", "cost-dashboard verify")
+    for problem in [each for each in every if each not in found][:10]:
+        yield Finding("ledger", "note", f"acknowledged: {problem}")
     for ledger in gone[:10]:
         text = f"{ledger.path} was {ledger.why}; its {format_usd(ledger.cost)} counts"
         yield Finding("ledgers", "note", text, "put it back, if its entries are to be shown")
@@ -176,7 +182,7 @@ def _ledgers(reader: Reader) -> Iterator[Finding]:
         text = f"{plural(damaged, 'note of a ledger', 'notes of ledgers')} cannot be read"
         remedy = "cost-dashboard rebuild-index --root DIR, the folder of your jobs, finds the ledgers"
         yield Finding("ledgers", "note", text, remedy)
-    if not found and not unknown and not gone:
+    if not every and not unknown and not gone:
         yield Finding("ledgers", "ok", "no damaged line")
 
 

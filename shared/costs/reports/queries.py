@@ -29,7 +29,7 @@ def health(reader: Reader) -> Health:
     """Return what makes sums of this reader doubtful."""
     index = reader.index
     return Health(
-        problems=tuple(map(problem_ref, index.problems())),
+        problems=tuple(map(problem_ref, reader.problems())),
         degraded=index.degraded,
         prices_path=str(reader.prices_path or "prices.yaml"),
         waiting=len(waiting_paths(reader.storage)),

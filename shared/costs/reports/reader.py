@@ -15,8 +15,10 @@ from .progress import ProgressCallback
 if TYPE_CHECKING:
     from ..budgets.gate import Gate
     from ..budgets.port import Notices
+    from ..ledger.places import LedgerProblem
     from ..pricing.catalogue import Catalogue
     from ..profile.types import Profile
+    from ..store.acknowledged import Acknowledged
     from ..store.store import Store
 
 Progress = Callable[[str], AbstractContextManager[ProgressCallback]]
@@ -76,6 +78,18 @@ class Reader:
     def profile(self) -> Profile:
         """The profile in force; raises ``ProfileError`` where the user's own is refused."""
         return self._workspace.profile
+
+    @property
+    def acknowledged(self) -> Acknowledged:
+        """The damaged lines that somebody has looked at."""
+        from ..store.acknowledged import Acknowledged
+
+        return Acknowledged(self._workspace.storage)
+
+    def problems(self) -> list[LedgerProblem]:
+        """Return what is wrong in the ledgers, and was not acknowledged."""
+        found = self.index.problems()
+        return self.acknowledged.left(found) if found else []
 
     @property
     def billing_day(self) -> int:

@@ -116,7 +116,7 @@ def entries_of_job(reader: Reader, job: JobRef) -> tuple[list[Entry], list[Ledge
     if job not in reader.index.jobs(Query(job_id=job.job_id)):
         return _read(job.ledger)
     reader.index.catch_up(job.ledger)
-    here = [problem for problem in reader.index.problems() if problem.path == job.ledger]
+    here = [problem for problem in reader.problems() if problem.path == job.ledger]
     return list(reader.index.entries(Query(ledger=job.ledger))), here
 
 

@@ -26,7 +26,8 @@ class Option(NamedTuple):
 
     ``field`` names it for the program. Its value is text, or what ``parse`` makes of the text (it raises
     ``ValueError`` with the reason), a number of the type of ``least``, one of ``choices``, or a flag.
-    ``completes`` says which names the shell may offer.
+    ``completes`` says which names the shell may offer. One that ``changes`` something is for the command
+    line alone: a page that only shows must not offer it.
     """
 
     names: tuple[str, ...]
@@ -43,6 +44,7 @@ class Option(NamedTuple):
     default: object = None
     shows_default: bool = False
     completes: Dimension | Literal["job", "side"] | None = None
+    changes: bool = False
 
     @property
     def is_argument(self) -> bool:

@@ -1,7 +1,9 @@
 """Account for every byte of every known ledger, or of those named.
 
-Nothing is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
-index or a charge does not agree with the lines; 3 when a ledger could not be read.
+No ledger is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
+index or a charge does not agree with the lines; 3 when a ledger could not be read. With --acknowledge the
+damage that is found is written down as known: it stays out of the sums and is named here, and no longer
+fails a check.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from typing import Final, NamedTuple
 
 from ..errors import WrongUsage
 from ..exits import BAD_NEWS, FAILED, FINE
+from ..ledger.places import Location
 from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
-from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineKind, Verifier
+from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineFinding, LineKind, Verifier
 from ..model import Entry
 from ..money import Nanos, to_usd
 from ..pricing.history import PriceHistory, recompute, with_corrections
@@ -88,13 +91,26 @@ class VerifyFacts(NamedTuple):
     prices: PriceAudit | None = None
     unknown: Sequence[Path] = ()
     sealed: SealCheck | None = None
+    acknowledged: frozenset[Location] = frozenset()
+
+    def is_known(self, account: Account, found: LineFinding) -> bool:
+        """Tell whether damage was acknowledged."""
+        return Location(account.ledger, found.offset) in self.acknowledged
+
+    def is_sound(self, account: Account) -> bool:
+        """Tell whether all bytes of a ledger were there, and none of them damage that is news."""
+        damage = sum(account.lines[kind] for kind in DAMAGE)
+        known = sum(self.is_known(account, found) for found in account.findings)
+        return account.accounted >= account.size and damage <= known
 
     @property
     def exit_code(self) -> int:
         """1 for damage, an index or a charge that does not agree, or what changed since a month was closed;
         else 3 when a ledger could not be read.
         """
-        wrong = any(not account.is_sound for account in self.accounts) or self.disagreements or self.unknown
+        wrong = (
+            any(not self.is_sound(account) for account in self.accounts) or self.disagreements or self.unknown
+        )
         if wrong or (self.prices and self.prices.outcomes["differs"]):
             return BAD_NEWS
         if self.sealed is not None and self.sealed.exit_code != FINE:
@@ -109,12 +125,14 @@ class VerifyQuestion(NamedTuple):
     """Which ledgers: those of ``paths`` or of one job, or all; with ``prices`` each charge is recomputed.
 
     ``sealed`` is a file of ``close-month``: the month is compared with what it was.
+    With ``acknowledge`` the damage that is found is written down as known.
     """
 
     paths: Sequence[Path] = ()
     job: str | None = None
     prices: bool = False
     sealed: Path | None = None
+    acknowledge: bool = False
 
 
 def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
@@ -130,7 +148,18 @@ def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
     named += [find_job(reader, asked.job).ledger] if asked.job else []
     with reader.progress("Verifying") as advance:
         facts = _verified(reader, named or None, advance, prices=asked.prices)
-    return facts._replace(sealed=check_seal(reader, asked.sealed)) if asked.sealed else facts
+    if asked.sealed:
+        facts = facts._replace(sealed=check_seal(reader, asked.sealed))
+    acknowledged = reader.acknowledged
+    damage = [
+        Location(account.ledger, found.offset)
+        for account in facts.accounts
+        for found in account.findings
+        if found.kind in DAMAGE
+    ]
+    if asked.acknowledge:
+        acknowledged.add(damage, reader.now)
+    return facts._replace(acknowledged=frozenset(filter(acknowledged.has, damage)))
 
 
 def _verified(
@@ -274,7 +303,8 @@ def place_of(ledger: Path) -> Ref:
 def _lines(facts: VerifyFacts) -> Iterator[Row]:
     for account in facts.accounts:
         for found in account.findings:
-            yield (place_of(account.ledger), found.offset, found.length, found.kind, found.why)
+            kind = f"{found.kind}, acknowledged" if facts.is_known(account, found) else found.kind
+            yield (place_of(account.ledger), found.offset, found.length, kind, found.why)
 
 
 def _notes(facts: VerifyFacts) -> Iterator[Note]:
@@ -306,16 +336,25 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
     if facts.waiting:
         waits = plural(facts.waiting, "line waits", "lines wait")
         yield Note(f"{waits} in the spool; the next call writes them.", "warning")
-    if any(account.damaged_lines for account in facts.accounts):
-        yield Note("A damaged line stays where it is; log its call again if you know what it was.", "warning")
+    yield from _damage(facts)
     if facts.prices and facts.prices.outcomes["differs"]:
         yield Note("A wrong charge is corrected by cost-dashboard reprice --all.", "warning")
+
+
+def _damage(facts: VerifyFacts) -> Iterator[Note]:
+    if facts.acknowledged:
+        lines_known = plural(len(facts.acknowledged), "damaged line is", "damaged lines are")
+        yield Note(f"{lines_known} acknowledged, and in no sum.")
+    if any(not facts.is_sound(account) for account in facts.accounts):
+        remedy = "cost-dashboard verify --acknowledge"
+        text = "A damaged line stays where it is; log its call again if you know what it was. Then"
+        yield Note(f"{text} {remedy} lets checks pass again.", "warning", remedy)
 
 
 def _data(facts: VerifyFacts) -> dict[str, object]:
     return {
         "sound": facts.exit_code == FINE,
-        "ledgers": [_account(account) for account in facts.accounts],
+        "ledgers": [_account(account, facts) for account in facts.accounts],
         "unread": [derive(one) for one in facts.unread],
         "index": {
             "compared_ledgers": facts.compared,
@@ -337,17 +376,19 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
     }
 
 
-def _account(account: Account) -> dict[str, object]:
+def _account(account: Account, facts: VerifyFacts) -> dict[str, object]:
     return {
         "ledger": str(account.ledger),
         "size_bytes": account.size,
         "accounted_bytes": account.accounted,
-        "sound": account.is_sound,
+        "sound": facts.is_sound(account),
         "lines": {kind: account.lines[kind] for kind in LINE_KINDS},
         "bytes": {kind: account.bytes[kind] for kind in LINE_KINDS},
         "calls": account.totals.calls,
         "cost_usd": to_usd(account.totals.cost),
-        "findings": [derive(one) for one in account.findings],
+        "findings": [
+            {**derive(one), "acknowledged": facts.is_known(account, one)} for one in account.findings
+        ],
     }
 
 
@@ -367,6 +408,7 @@ SPEC: Final = Spec(
         "verify out/2026-11-22/job-20261122-rpatel-0001",
         "verify --prices",
         "verify --sealed sealed-2026-10.json",
+        "verify --acknowledge",
     ),
     VerifyQuestion,
     verify_facts,
@@ -383,6 +425,13 @@ SPEC: Final = Spec(
             "Also say what changed since close-month wrote FILE.",
             "FILE",
             parse=Path,
+        ),
+        Option(
+            ("--acknowledge",),
+            "acknowledge",
+            "Take the damage that is found as known from now on.",
+            flag=True,
+            changes=True,
         ),
     ),
     exit_code=lambda facts: facts.exit_code,

@@ -92,6 +92,33 @@ def test_verify_says_whether_every_byte_is_sound(tmp_path: Path, dashboard: Dash
     assert dashboard("verify", tmp_path / "nothing").code == 3
 
 
+def test_damage_that_was_acknowledged_is_named_and_fails_no_check(
+    tmp_path: Path, dashboard: Dashboard
+) -> None:
+    write_october(tmp_path / "jobs")
+    ledger = min((tmp_path / "jobs").glob(f"*/{LEDGER_NAME}"))
+    sound = ledger.read_bytes()
+    ledger.write_bytes(sound + b'{"v":1,"half a li\n')
+    assert dashboard("check").code == 3
+    assert dashboard("verify").code == 1
+    acknowledged = dashboard("verify", "--acknowledge", "--json")
+    assert (acknowledged.code, acknowledged.json()["sound"]) == (0, True)
+    [finding] = acknowledged.json()["ledgers"][0]["findings"]
+    assert (finding["kind"], finding["acknowledged"]) == ("damaged", True)
+    assert dashboard("check").code == 0
+    assert "1 damaged line is acknowledged, and in no sum." in dashboard("verify").out
+    looked = dashboard("doctor", "--json").json()["findings"]
+    assert [one["state"] for one in looked if f"acknowledged: {ledger}, byte" in one["found"]] == ["note"]
+    assert "incomplete" not in dashboard("show-monthly").out
+    # Other bytes at the same place are other damage, and so is a line that comes later.
+    ledger.write_bytes(sound + b'{"v":1,"half a LI\n')
+    assert (dashboard("check").code, dashboard("verify").code) == (3, 1)
+    dashboard("verify", "--acknowledge")
+    with ledger.open("ab") as file:
+        file.write(b"nonsense\n")
+    assert dashboard("check").code == 3
+
+
 def test_charges_are_recomputed(tmp_path: Path, dashboard: Dashboard) -> None:
     with CostTracker(tmp_path / "jobs" / "job-1", "1") as tracker:
         tracker.log_usage("openai", "gpt-4o", 1_500, 300)
