@@ -26,6 +26,7 @@ from scripts.bench import (
     p12_new_jobs,
     p13_gate,
     p14_p15_reports,
+    p16_limits,
     reprice,
     walk,
 )
@@ -36,6 +37,7 @@ from scripts.faults import (
     gate_storm,
     kill_storm,
     lifecycle,
+    limit_storm,
     lock_hygiene,
     mutation_check,
     new_jobs,
@@ -65,6 +67,7 @@ PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "disk full": (disk_full, "--entries 150", "--entries 5000"),
     "stopped holder": (stopped_holder, "--calls 1 --only everything", "--calls 20"),
     "mutation check": (mutation_check, None, ""),
+    "limit storm": (limit_storm, "--processes 6 --kills 6", ""),
     "new jobs": (new_jobs, "--rounds 1 --processes 20", ""),
     "lifecycle": (lifecycle, f"--steps 120 --only {STORAGE_INTACT}", f"--only {STORAGE_INTACT}"),
     "lost storage": (lifecycle, "--steps 120", ""),
