@@ -96,6 +96,7 @@ BENCHMARKS = (
     p8_p10_rebuild,
     p9_export,
     p12_new_jobs,
+    p16_limits,
     reprice,
     walk,
 )

@@ -19,7 +19,7 @@ from ..analysis.sums import UNNAMED, divide_period, share, split, split_by, tota
 from ..budgets.limits import Spending
 from ..errors import WrongUsage
 from ..money import ZERO, Nanos, format_usd, to_usd
-from ..periods import Period, between, day, parse_month
+from ..periods import Period, between, day, month, parse_month
 from ..rollup import Dimension, Group, JobSums, Query, Totals
 from .common import (
     MANY_TAGS,
@@ -101,7 +101,7 @@ class OverviewFacts:
     health: Health = field(default_factory=Health)
 
 
-def period_named(name: str, zone: ZoneInfo) -> Period:
+def period_named(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period:
     """Return the year, month or day of this name.
 
     Raises:
@@ -113,11 +113,11 @@ def period_named(name: str, zone: ZoneInfo) -> Period:
     """
     try:
         if _YEAR.fullmatch(name):
-            return between(date(int(name), 1, 1), date(int(name), 12, 31), zone)
+            return between(date(int(name), 1, 1), date(int(name), 12, 31), zone, billing_day)
         if _DAY.fullmatch(name):
             only = date.fromisoformat(name)
-            return day(between(only, only, zone).start, zone)
-        return parse_month(name, zone)
+            return day(between(only, only, zone).start, zone)._replace(billing_day=billing_day)
+        return parse_month(name, zone, billing_day)
     except ValueError as fault:
         raise WrongUsage(f"{fault}; a year is written 2026, a day 2026-11-20") from None
 
@@ -125,7 +125,7 @@ def period_named(name: str, zone: ZoneInfo) -> Period:
 def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
     """Return the sums of a period, by parts of it and by the names of one dimension."""
     query = query_of(asked.filters)
-    period = period_named(asked.period_name, zone_of(reader, query.user_id))
+    period = period_named(asked.period_name, zone_of(reader, query.user_id), reader.billing_day)
     query = query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     parts = [
@@ -206,7 +206,7 @@ def _before(reader: Reader, query: Query, period: Period, found: Pace) -> tuple[
         return None
     earlier = _stretch_before(period, found)
     spent = reader.index.spends([query._replace(start=earlier.start, end=earlier.end)])[0]
-    return (earlier, spent) if spent else None
+    return (earlier, Nanos(spent)) if spent else None
 
 
 def _stretch_before(period: Period, found: Pace) -> Period:
@@ -234,19 +234,19 @@ def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequen
     if of is not None:
         limits = limits_in(reader, of, period if period.kind == "month" else _month_of(period))
         return spendings(reader, limits)
-    month = period if period.kind == "month" else _month_of(period)
-    users = reader.index.groups(("user_id",), Query(start=month.start, end=month.end))
+    whole = period if period.kind == "month" else _month_of(period)
+    users = reader.index.groups(("user_id",), Query(start=whole.start, end=whole.end))
     found = {
         (limit.scope, limit.span): limit
         for user in users
-        for limit in limits_in(reader, str(user.key[0]), month)
+        for limit in limits_in(reader, str(user.key[0]), whole)
         if limit.is_month or limit.scope.owner is None
     }
     return spendings(reader, found.values())
 
 
 def _month_of(period: Period) -> Period:
-    return parse_month(f"{period.first_day:%Y-%m}", period.zone)
+    return month(period.start, period.zone, period.billing_day)
 
 
 def _foreseen(reader: Reader, asked: OverviewQuestion, period: Period) -> Forecast | None:

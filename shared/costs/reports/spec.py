@@ -85,6 +85,8 @@ class Spec(NamedTuple, Generic[Q, F]):
         fields = {
             each.field: each.make(**{option.field: values[option.field] for option in each.options})
             if isinstance(each, Group)
+            else values.get(each.field, False)
+            if each.changes
             else values[each.field]
             for each in self.options
         }

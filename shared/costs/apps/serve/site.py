@@ -93,7 +93,7 @@ class Site:
 
     async def _home(self, request: Request) -> Response:
         profile = await to_thread.run_sync(lambda: self._workspace.profile, limiter=self._threads)
-        present = month(self._workspace.clock(), profile.timezone).name
+        present = month(self._workspace.clock(), profile.timezone, profile.billing_day).name
         return RedirectResponse(f"{_visit(request).base}/months/{present}", HTTPStatus.SEE_OTHER)
 
     async def _events(self, _: Request) -> Response:

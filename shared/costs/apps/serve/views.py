@@ -132,7 +132,7 @@ def overview(asked: Asked) -> View:
     by = place.values.get("by", "model")
     if by not in BY:
         raise WrongUsage(f"by is one of {', '.join(sorted(BY))}, not {by!r}")
-    period = period_named(name, zone_of(asked.reader, place.filters.get("user")))
+    period = period_named(name, zone_of(asked.reader, place.filters.get("user")), asked.reader.billing_day)
     facts = overview_facts(asked.reader, OverviewQuestion(name, place.filters, BY[by]))
     earlier, later = _neighbours(period, place, asked.reader)
     return View(
@@ -192,7 +192,7 @@ def savings(asked: Asked) -> View:
 
 def _month_asked(asked: Asked) -> tuple[Period, tuple[tuple[str, str], ...]]:
     user = asked.place.values.get("user")
-    period = period_named(asked.parts["period"], zone_of(asked.reader, user))
+    period = period_named(asked.parts["period"], zone_of(asked.reader, user), asked.reader.billing_day)
     if period.kind != "month":
         raise WrongUsage(f"not a month: {asked.parts['period']!r}; write it as 2026-11")
     return period, (("user", user),) if user else ()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from ... import periods
 from ...budgets.limits import Level, Limit, Spending, limits_for
-from ...money import ZERO, Nanos
+from ...money import Nanos
 from ...patience import at_most
 from ...profile.types import Profile
 from ...rollup import Query
@@ -58,17 +58,17 @@ def standing(workspace: Workspace, user: str) -> Standing:
     zone = loaded.profile.for_user(user).timezone
     spans = [
         Query(start=each.start, end=each.end, user_id=user)
-        for each in (periods.day(now, zone), periods.month(now, zone))
+        for each in (periods.day(now, zone), periods.month(now, zone, loaded.profile.billing_day))
     ]
     ledger = _own_ledger(workspace)
     asked = [*spans, *(limit.query for limit in limits), *([Query(ledger=ledger)] if ledger else [])]
-    spends, job, doubt = [ZERO] * len(asked), None, ""
+    spends, job, doubt = [0] * len(asked), None, ""
     if workspace.storage.root.is_dir():
         with at_most(WAIT_S):
             spends = workspace.index.spends(asked)
-            job = Job(ledger.parent.name, spends[-1]) if ledger else _running(workspace, now)
+            job = Job(ledger.parent.name, Nanos(spends[-1])) if ledger else _running(workspace, now)
         doubt = workspace.index.degraded or ""
-    own = Standing(user, spends[0], spends[1], job=job, doubt=str(loaded.fault or doubt))
+    own = Standing(user, Nanos(spends[0]), Nanos(spends[1]), job=job, doubt=str(loaded.fault or doubt))
     return _with_limits(own, [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)])
 
 
@@ -81,9 +81,9 @@ def _with_limits(stood: Standing, spendings: list[Spending]) -> Standing:
     levels: list[Level] = ["ok", *(spending.level for spending in spendings)]
     for limit, spent in spendings:
         if limit.scope.owner is not None and limit.scope.kind == "day":
-            stood = stood._replace(day_limit=limit.amount, day=spent)
+            stood = stood._replace(day_limit=Nanos(limit.amount), day=Nanos(spent))
         if limit.scope.owner is not None and limit.scope.kind == "month":
-            stood = stood._replace(month_limit=limit.amount, month=spent)
+            stood = stood._replace(month_limit=Nanos(limit.amount), month=Nanos(spent))
     return stood._replace(level=max(levels, key=_LOUDNESS.index))
 
 
@@ -99,5 +99,5 @@ def _running(workspace: Workspace, now: datetime) -> Job | None:
         return Job(f"{len(recent)} jobs", None)
     for group in recent:
         ledger = Path(str(group.key[0]))
-        return Job(ledger.parent.name, workspace.index.spends([Query(ledger=ledger)])[0])
+        return Job(ledger.parent.name, Nanos(workspace.index.spends([Query(ledger=ledger)])[0]))
     return None
