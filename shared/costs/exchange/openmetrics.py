@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from .. import periods
 from ..budgets.limits import Spending
-from ..money import json_number
+from ..money import Nanos, json_number
 from ..reports.queries import health, others
 from ..reports.questions import UserMonth
 from ..reports.reader import Reader
@@ -102,7 +102,7 @@ def _users(reader: Reader) -> list[str]:
 
 def _add_spend(samples: Samples, reader: Reader, user: str) -> None:
     zone = reader.profile.for_user(user).timezone
-    for period in (periods.day(reader.now, zone), periods.month(reader.now, zone)):
+    for period in (periods.day(reader.now, zone), periods.month(reader.now, zone, reader.billing_day)):
         for group in reader.index.groups(PARTS, Query(start=period.start, end=period.end, user_id=user)):
             _add_group(samples, (period.kind, user, *(str(key or "") for key in group.key)), group)
 
@@ -123,8 +123,9 @@ def _add_budget(samples: Samples, facts: BudgetFacts, *, is_first: bool) -> None
         if scope.owner is None and not is_first:
             continue
         labels = (scope.owner or "", scope.kind, scope.name or "")
-        samples["cost_ledger_budget_limit_usd"][labels] = json_number(spending.limit.amount)
-        samples["cost_ledger_budget_spent_usd"][labels] = json_number(spending.spent)
+        if spending.limit.measure == "cost":
+            samples["cost_ledger_budget_limit_usd"][labels] = json_number(Nanos(spending.limit.amount))
+            samples["cost_ledger_budget_spent_usd"][labels] = json_number(Nanos(spending.spent))
         samples["cost_ledger_budget_used_ratio"][labels] = _ratio(spending)
         if spending is facts.month:
             samples["cost_ledger_budget_reserved_usd"][labels] = json_number(facts.reserved)

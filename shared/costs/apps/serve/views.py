@@ -298,14 +298,14 @@ _MOST_PAGES: Final = 1_000_000
 def _list_period(asked: Asked, otherwise: str | None) -> str | None:
     """Return the name of the period of a list; ``None`` for all time."""
     zone = zone_of(asked.reader, asked.place.filters.get("user"))
-    present = otherwise or month(asked.reader.now, zone).name
+    present = otherwise or month(asked.reader.now, zone, asked.reader.billing_day).name
     name = asked.place.values.get("period", present)
     return None if name == ALL else name
 
 
 def _periods(asked: Asked, shown: str | None) -> Iterator[Way]:
     zone = zone_of(asked.reader, asked.place.filters.get("user"))
-    present = month(asked.reader.now, zone)
+    present = month(asked.reader.now, zone, asked.reader.billing_day)
     known = {
         present.name: "This month",
         previous_month(present).name: "Last month",
@@ -463,7 +463,7 @@ def any_report(asked: Asked) -> View:
     spec = specs().get(name)
     if spec is None:
         raise UnknownReport(f"no report is called {name}")
-    present = month(asked.reader.now, zone_of(asked.reader, None)).name
+    present = month(asked.reader.now, zone_of(asked.reader, None), asked.reader.billing_day).name
     place = asked.place._replace(filtering=f"/months/{present}")
     form = form_of(spec, asked.pairs)
     try:
