@@ -39,6 +39,7 @@ from scripts.faults import (
     lifecycle,
     limit_storm,
     lock_hygiene,
+    malformed_requests,
     mutation_check,
     new_jobs,
     power_cut,
@@ -59,6 +60,7 @@ STORAGE_INTACT = ",".join(step for step in lifecycle.STEPS if step not in lifecy
 
 PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "kill storm": (kill_storm, "--kills 40", ""),
+    "malformed requests": (malformed_requests, "--requests 150 --crowd 20", ""),
     "truncation": (damage, "truncation --records 1", "truncation"),
     "bit flips": (damage, "flips --records 2", "flips"),
     "mutations": (damage, "mutations --cases 3000", "mutations"),

@@ -70,6 +70,22 @@ def test_any_view_is_had_as_a_file(path: str, anybody: TestClient) -> None:
     assert json.loads(anybody.get(f"{path}.json", headers=TOKEN).text)
 
 
+def test_a_page_is_had_on_paper(anybody: TestClient) -> None:
+    answer = anybody.get("/days/2026-11-14.pdf?user=rpatel", headers=TOKEN)
+    assert answer.content.startswith(b"%PDF-")
+    assert answer.headers["content-type"] == "application/pdf"
+
+
+def test_metrics_are_read_by_what_reads_metrics(anybody: TestClient) -> None:
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    answer = anybody.get("/metrics", headers=TOKEN)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    names = {family.name for family in text_string_to_metric_families(answer.text)}  # type: ignore[no-untyped-call]  # as it is shipped
+    assert "cost_ledger_spend_usd" in names
+    assert anybody.get("/metrics").status_code == 401
+
+
 def test_a_filter_is_a_chip_and_holds_for_the_file_too(anybody: TestClient) -> None:
     page = anybody.get("/months/2026-11?user=rpatel&by=stage", headers=TOKEN).text
     assert "<span>user</span> rpatel" in page
@@ -219,6 +235,42 @@ def test_names_in_data_cannot_become_markup(tmp_path: object, anybody: TestClien
     page = anybody.get("/months/2026-11", params={"user": "<script>alert(1)</script>"}, headers=TOKEN).text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_fields_that_were_left_empty_are_left_out(anybody: TestClient) -> None:
+    answer = anybody.get("/months/2026-11?service=&user=rpatel&model=&by=stage", headers=TOKEN)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/months/2026-11?user=rpatel&by=stage")
+
+
+def test_a_report_is_asked_by_its_form(anybody: TestClient) -> None:
+    form = anybody.get("/reports/explain", headers=TOKEN).text
+    assert 'name="before"' in form
+    assert " required" in form
+    asked = {"before": "2026-10", "after": "2026-11", "user": "rpatel"}
+    found = anybody.get("/reports/explain.json", params=asked, headers=TOKEN).json()
+    assert found["before_usd"] < found["after_usd"]
+    again = anybody.get("/reports/explain", params=asked, headers=TOKEN)
+    assert 'value="2026-10"' in again.text
+    for wrong in (
+        {"days": "0"},
+        {"days": "x"},
+        {"colour": "red"},
+        {"by": "colour"},
+        {"days": "1", "since": "2026-11-01"},
+    ):
+        assert anybody.get("/reports/report", params=wrong, headers=TOKEN).status_code == 400
+    assert anybody.get("/reports/no-such", headers=TOKEN).status_code == 404
+    assert (
+        anybody.get("/reports/compare-models", headers=TOKEN).status_code == 200
+    )  # its form, and what it needs
+
+
+def test_why_a_month_cost_more_adds_up(anybody: TestClient) -> None:
+    found = anybody.get("/months/2026-11/why.json", headers=TOKEN).json()
+    month = anybody.get("/months/2026-11.json", headers=TOKEN).json()
+    assert found["difference"]["after_usd"] == month["total_cost"]
+    assert anybody.get("/months/2027-01/why", headers=TOKEN).status_code == 400
+    assert anybody.get("/months/2026/savings", headers=TOKEN).status_code == 400
 
 
 def test_a_csv_is_a_table(anybody: TestClient) -> None:

@@ -12,11 +12,10 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...errors import CostError, UnknownJob, WrongUsage
 from ...formats import load
@@ -24,6 +23,7 @@ from ...reports.document import Report
 from ...reports.reader import Reader
 from ...workspace import Workspace
 from .questions import question_of, spec_named
+from .recently import Recently
 
 MOST_S: Final = 120
 """How long a report may take, in seconds."""
@@ -33,6 +33,7 @@ KEPT: Final = 16
 
 _ROOT: Final = Path(__file__).parents[4]
 _START: Final = "from shared.costs.apps.serve.apart import main; main()"
+_PRINT: Final = "from shared.costs.apps.serve.apart import print_main; print_main()"
 _FAULTS: Final[Mapping[str, type[CostError]]] = {"UnknownJob": UnknownJob, "WrongUsage": WrongUsage}
 
 
@@ -52,7 +53,7 @@ class Apart:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._kept: OrderedDict[tuple[object, ...], Sequence[Report]] = OrderedDict()
+        self._kept = Recently[Sequence[Report]](KEPT)
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
@@ -67,15 +68,10 @@ class Apart:
         """
         key = (version, *asks)
         with self._turn:  # one at a time: two would each take twice as long
-            with self._lock:
-                if key in self._kept:
-                    self._kept.move_to_end(key)
-                    return self._kept[key]
-            found = self._asked(asks)
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
+            found = self._kept.get(key)
+            if found is None:
+                found = self._asked(asks)
+                self._kept.put(key, found)
         return found
 
     def _asked(self, asks: Sequence[Ask]) -> Sequence[Report]:
@@ -87,19 +83,24 @@ class Apart:
             "environ": {k: v for k, v in workspace.environ.items() if k.startswith("COST_TRACKER_")},
             "asks": asks,
         }
-        answer = self._run(json.dumps(question).encode())
-        if not answer:
-            raise TookTooLong("the report could not be made; the server's terminal says why")
-        kind, value = pickle.loads(answer)  # noqa: S301  # our own process wrote it
-        if kind != "reports":
-            raise _FAULTS.get(kind, CostError)(value)
-        reports: Sequence[Report] = value
+        reports: Sequence[Report] = _opened(self._run(_START, json.dumps(question).encode()))
         return reports
 
-    def _run(self, question: bytes) -> bytes:
+    def printed(self, report: Report) -> bytes:
+        """Return a report as PDF: what makes one takes more memory than all pages.
+
+        Raises:
+            CostError: as making it here would.
+        """
+        plain = report._replace(data={})
+        with self._turn:
+            paper: bytes = _opened(self._run(_PRINT, pickle.dumps(plain)))
+        return paper
+
+    def _run(self, program: str, question: bytes) -> bytes:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         child = subprocess.Popen(
-            [sys.executable, "-c", _START],
+            [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -126,6 +127,23 @@ class Apart:
             child.kill()
 
 
+def _opened(answer: bytes) -> Any:
+    """Return what another process of ours answered.
+
+    Raises:
+        CostError: it could not do what it was asked.
+    """
+    if not answer:
+        raise TookTooLong("the report could not be made; the server's terminal says why")
+    kind, value = pickle.loads(answer)  # noqa: S301  # our own process wrote it
+    if kind != _DONE:
+        raise _FAULTS.get(kind, CostError)(value)
+    return value
+
+
+_DONE: Final = "done"
+
+
 def answer(question: Mapping[str, object]) -> tuple[str, object]:
     """Return what a question comes to: the reports, or the name of a fault and its text."""
     now = datetime.fromisoformat(str(question["now"]))
@@ -139,7 +157,7 @@ def answer(question: Mapping[str, object]) -> tuple[str, object]:
     ) as workspace:
         try:
             asks: Sequence[Sequence[object]] = question["asks"]  # type: ignore[assignment]  # from JSON
-            return "reports", [_report(workspace, str(name), values) for name, values in asks]
+            return _DONE, [_report(workspace, str(name), values) for name, values in asks]
         except CostError as fault:
             return type(fault).__name__, str(fault)
         except OSError as fault:
@@ -152,6 +170,17 @@ def _report(workspace: Workspace, name: str, values: object) -> Report:
     report = spec.report(spec.ask(Reader(workspace), question_of(spec, pairs)))
     # What JSON has of it is plain data, and can be sent.
     return report._replace(data=json.loads(load("json").render(report)))
+
+
+def print_main() -> None:
+    """Write the report on standard input as PDF on standard output."""
+    report = pickle.load(sys.stdin.buffer)  # noqa: S301  # the server wrote it
+    try:
+        found: tuple[str, object] = (_DONE, load("pdf").render(report))
+    except CostError as fault:
+        found = (type(fault).__name__, str(fault))
+    sys.stdout.buffer.write(pickle.dumps(found))
+    sys.stdout.buffer.flush()
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ _CSS: Final = "text/css; charset=utf-8"
 _SOURCES: Final = {
     "style.css": (_STYLES, _CSS),
     "print.css": (_STYLES, _CSS),
+    "edit.css": ((FOLDER / "edit.css",), _CSS),
     "script.js": ((FOLDER / "serve.js",), "text/javascript; charset=utf-8"),
     "icon.svg": ((FOLDER / "icon.svg",), "image/svg+xml"),
 }

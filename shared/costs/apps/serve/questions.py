@@ -57,7 +57,7 @@ def spec_named(name: str) -> Spec[Any, Any]:
 
 
 def options_of(spec: Spec[Any, Any]) -> Iterator[Option]:
-    """Return the options of a report, those of groups one by one; a page offers none that changes anything."""
+    """Return the options of a report, those of groups one by one; none that changes anything."""
     for each in spec.options:
         options = each.options if isinstance(each, Group) else (each,)
         yield from (option for option in options if not option.changes)

@@ -67,7 +67,7 @@ def run(application: ASGIApp, bound: socket.socket, ending: Callable[[], None]) 
         http="h11",
         ws="none",
         interface="asgi3",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,

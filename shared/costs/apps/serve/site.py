@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,8 +18,8 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ...errors import CostError, ProfileError, WrongUsage
+from ...exchange.openmetrics import openmetrics
 from ...formats import load
-from ...formats import names as format_names
 from ...periods import month
 from ...profile.edit import ProfileChanged
 from ...reports.reader import Reader
@@ -31,6 +33,7 @@ from .editing import EVERYONE, change_of, form_of, form_sent, make, profile_plac
 from .guard import Guard, Visit
 from .hosts import Hosts
 from .live import Watcher, events
+from .recently import Recently
 from .rendering import NO_VERSION, Editing, digest, edit_page, message_page, rendered
 from .views import PAGES, Asked, Page, View, values_of
 
@@ -40,13 +43,22 @@ THREADS: Final = 4
 SLOW_THREADS: Final = 4
 """How many wait for reports of other processes, beside those."""
 
+KEPT_PAGES: Final = 32
+"""How many pages are kept as they were made, as long as nothing changes: tabs ask for the same ones."""
+
+MadePage = tuple[str, str]
+"""A page and its tag."""
+
 _TYPES: Final = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "pdf": "application/pdf",
 }
-DOWNLOADS: Final = tuple(kind for kind in _TYPES if kind in format_names())
+DOWNLOADS: Final = tuple(kind for kind in _TYPES if kind != "pdf" or find_spec("weasyprint"))
+"""What a page can be had as; as PDF where the extra ``pdf`` is installed."""
+
+METRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 MAX_FORM: Final = 64 * 1024
 """Larger forms are refused, in bytes."""
 
@@ -65,6 +77,7 @@ class Site:
         self._threads = CapacityLimiter(THREADS)
         self._slowly = CapacityLimiter(SLOW_THREADS)
         self._apart = Apart(workspace)
+        self._made = Recently[MadePage](KEPT_PAGES)
         self.watcher = Watcher(self._version)
 
     def end(self) -> None:
@@ -76,6 +89,7 @@ class Site:
         """Return what a server runs."""
         faults = (CostError, OSError, HTTPException)
         pages = Starlette(routes=self._routes(), exception_handlers=dict.fromkeys(faults, self._failed))
+        pages.router.redirect_slashes = False
         return Guard(pages, self._access, self._hosts)
 
     def _routes(self) -> list[Route]:
@@ -83,6 +97,7 @@ class Site:
             Route("/", self._home),
             Route("/assets/{name}", _asset),
             Route("/events", self._events),
+            Route("/metrics", self._metrics),
         ]
         if self._can_edit:
             routes.append(Route("/budgets/edit", self._edit, methods=["GET", "POST"]))
@@ -99,6 +114,11 @@ class Site:
     async def _events(self, _: Request) -> Response:
         return StreamingResponse(events(self.watcher), media_type="text/event-stream")
 
+    async def _metrics(self, _: Request) -> Response:
+        reader = Reader(self._workspace)
+        text = await to_thread.run_sync(openmetrics, reader, limiter=self._threads)
+        return Response(text, headers={"Content-Type": METRICS_TYPE})
+
     def _version(self) -> str:
         """Return what changes with the sums, the profile, the prices, and with each hour of the clock."""
         workspace = self._workspace
@@ -107,7 +127,7 @@ class Site:
         return digest(repr((workspace.index.version, files, hour)))
 
     async def _page(self, page: Page, kind: str | None, request: Request) -> Response:
-        limiter = self._slowly if page.asks_apart else self._threads
+        limiter = self._slowly if page.asks_apart or kind == "pdf" else self._threads
         return await to_thread.run_sync(self._answer, page, kind, request, limiter=limiter)
 
     def _answer(self, page: Page, kind: str | None, request: Request) -> Response:
@@ -120,10 +140,23 @@ class Site:
         if any(not value for _, value in pairs):  # of a form that was not filled whole
             whole = Place(visit.base, path).to(path, [pair for pair in pairs if pair[1]])
             return RedirectResponse(whole, HTTPStatus.SEE_OTHER)
+        key = (
+            visit.base,
+            path,
+            tuple(pairs),
+            version,
+            self._workspace.clock().replace(second=0, microsecond=0),
+        )
+        if kind is None and (made := self._made.get(key)):
+            return _unless_known(made, version, request)
         place = Place(visit.base, path.removesuffix(f".{kind}"), values_of(pairs, page))
         apart = partial(self._apart.reports, version=version)
         view = page.view(Asked(Reader(self._workspace), place, parts, pairs, apart, self._can_edit))
-        return self._shown(view, version, request) if kind is None else _download(view, kind)
+        if kind is not None:
+            return self._download(view, kind)
+        body = rendered(view, DOWNLOADS)
+        self._made.put(key, (body, f'"{digest(body)}"'))
+        return _unless_known(self._made.get(key) or (body, ""), version, request)
 
     async def _edit(self, request: Request) -> Response:
         pairs = await _form(request) if request.method == "POST" else parse_qsl(request.url.query)
@@ -155,14 +188,12 @@ class Site:
             return _html(body, HTTPStatus.UNPROCESSABLE_ENTITY)
         return _html(edit_page(place, form, secret, profile, Editing("", change.lines, tuple(pairs))))
 
-    def _shown(self, view: View, version: str, request: Request) -> Response:
-        """Return the page, or that it is the one that the visitor has."""
-        body = rendered(view, DOWNLOADS)
-        tag = f'"{digest(body)}"'
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-        body = body.replace(NO_VERSION, f'data-version="{version}"', 1)
-        return Response(body, headers={"ETag": tag}, media_type=_TYPES["html"])
+    def _download(self, view: View, kind: str) -> Response:
+        name = "-".join(part for part in view.place.path.split("/") if part)
+        plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+        headers = {"Content-Disposition": f'attachment; filename="costs-{plain}.{kind}"'}
+        content = self._apart.printed(view.report) if kind == "pdf" else load(kind).render(view.report)
+        return Response(content, headers=headers, media_type=_TYPES[kind])
 
     def _is_job(self, name: str) -> bool:
         return bool(self._workspace.index.jobs(Query(job_id=name)))
@@ -203,13 +234,21 @@ async def _form(request: Request) -> list[tuple[str, str]]:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the form cannot be read") from None
 
 
-def _html(body: str, status: int = HTTPStatus.OK) -> Response:
-    return Response(body, status, media_type=_TYPES["html"])
+def _html(body: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status, headers, _TYPES["html"])
 
 
 def _visit(request: Request) -> Visit:
     visit: Visit = request.scope["cost_visit"]
     return visit
+
+
+def _unless_known(made: MadePage, version: str, request: Request) -> Response:
+    """Return a page, or that it is the one that the visitor has."""
+    body, tag = made
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    return _html(body.replace(NO_VERSION, f'data-version="{version}"', 1), headers={"ETag": tag})
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
@@ -219,13 +258,6 @@ def _stamp(path: Path | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_mtime_ns, found.st_size) if found else None
-
-
-def _download(view: View, kind: str) -> Response:
-    name = "-".join(part for part in view.place.path.split("/") if part)
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
-    headers = {"Content-Disposition": f'attachment; filename="costs-{plain}.{kind}"'}
-    return Response(load(kind).render(view.report), headers=headers, media_type=_TYPES[kind])
 
 
 async def _asset(request: Request) -> Response:
