@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.formats.drawing import PALETTE, Segment, Text, chart_of, draw, scale, some
+from shared.costs.formats.drawing import PALETTE, PAPER, Segment, Text, chart_of, draw, scale, some
+from shared.costs.formats.page import asset
 from shared.costs.reports.document import Chart, Layer, Series
 
 LABELS = ("1 Nov", "2 Nov", "3 Nov")
@@ -154,3 +156,11 @@ def test_no_bar_leaves_the_plot_and_its_parts_keep_their_shares(values: list[flo
 def test_some_labels() -> None:
     assert some(2) == [0, 1]
     assert len(some(90)) == 5
+
+
+def test_the_colours_of_paper_are_those_of_a_light_page() -> None:
+    light = asset("report.css").partition("@media")[0]
+    named = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light))
+    same = {style: colour for style, colour in PAPER.items() if style in named}
+    assert len(same) >= 16
+    assert {style: named[style] for style in same} == same
