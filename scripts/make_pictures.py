@@ -44,7 +44,7 @@ README = ROOT / "README.md"
 DAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 WIDTH = 90
 PAGE = ROOT / "scripts" / "pictures" / "november.png"
-PAGE_SIZE = "1280,1180"
+PAGE_SIZE = "1280,1640"
 
 PICTURES: dict[str, Callable[[Reader], Report]] = {
     "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, UserMonth("rpatel"))),
@@ -87,8 +87,8 @@ def drawn(text: str) -> str:
 
 def photograph(browser: str) -> None:
     """Take a picture of the top of the month's report in a browser."""
-    with history() as (workspace, folder), TemporaryDirectory() as private:
-        report = _without(folder, statement_report(statement_facts(Reader(workspace), UserMonth())))
+    with history() as (workspace, _), TemporaryDirectory() as private:
+        report = statement_report(statement_facts(Reader(workspace), UserMonth()))
         page = Path(private) / "november.html"
         page.write_text(load("html").render(report), encoding="utf-8")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
