@@ -475,7 +475,8 @@ def test_the_command_tells_scripts_by_its_exit_code(bill: Path, capsys: pytest.C
     ("words", "code", "complaint"),
     [
         (["nowhere.json"], 3, "cannot be read"),
-        ([], 2, "Missing argument"),
+        ([], 2, "name a bill"),
+        (["{bill}", "--days", "3"], 2, "dates are for --fetch"),
         (["{bill}", "--rate", "EUR"], 2, "is no rate"),
         (["{bill}", "--timezone", "Mars/Olympus"], 2, "no time zone is called"),
         (["{storage}/jobs/job-01/cost_ledger.jsonl"], 3, "is no bill or usage report"),

@@ -29,7 +29,7 @@ def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterat
     for where, page in json_rows(path):
         if not isinstance(page, Mapping) or not isinstance(page.get("data"), list):
             continue
-        more = bool(page.get("has_more"))
+        more = bool(page.get("has_more"))  # of the last page: those before are followed by others
         for number, bucket in enumerate(page["data"], start=1):
             first, after = instant(bucket[start]), instant(bucket[end])
             if reached is not None and first > reached:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,10 +18,15 @@ from ....exchange.reconciling.adjusting import Adjuster
 from ....exchange.reconciling.run import Bill, Comparing, Terms
 from ....exchange.shelf import Shelf
 from ....periods import zone
+from ....reports.questions import Span
+from ....reports.spec import SPAN
 from ..app import App, dashboard_command
 from ..formatlist import with_formats
-from ..options import Parsed
+from ..options import Parsed, asked_with
 from ..progress import share_bar
+
+SERVICES: Final = ("anthropic", "openai")
+"""The services whose reports can be fetched."""
 
 
 def parse_rate(text: str) -> tuple[str, Decimal]:
@@ -47,10 +54,9 @@ def parse_rate(text: str) -> tuple[str, Decimal]:
     "reconcile usage.json costs.json --json",
     "reconcile bill.csv --rate EUR=1.16 --format html --output bill.html",
     "reconcile spend-logs.csv --adjust",
+    "reconcile --fetch openai --month 2026-10",
 )
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, dir_okay=False)
-)
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--from",
     "format_from",
@@ -69,21 +75,48 @@ def parse_rate(text: str) -> tuple[str, Decimal]:
     help="What one of a currency is in USD.",
 )
 @click.option("--timezone", metavar="ZONE", help="Where the bill's days begin. Default: as its format says.")
+@click.option(
+    "--fetch",
+    "services",
+    type=click.Choice(SERVICES),
+    multiple=True,
+    help="Ask the service for its own reports, with an admin key from the environment.",
+)
+@asked_with(SPAN)
 @click.option("--adjust", is_flag=True, help="Append adjustments that carry the bill's lines.")
-def command(app: App, files: Sequence[Path], format_from: str | None, *, adjust: bool, **given: Any) -> int:
+def command(app: App, files: Sequence[Path], services: Sequence[str], span: Span, **given: Any) -> int:
     """Compare a provider's bill or usage report with the ledgers, and say why they differ.
 
-    Nothing is sent anywhere. Calls are matched by the response's id where the file has one, else summed by
-    model, day and tier. The exit code is 1 where differences are left that no later line of the bill will
-    mend; with --adjust each of them that can be told is appended to the ledgers, once.
+    Nothing is sent anywhere without --fetch. Calls are matched by the response's id where the file has one,
+    else summed by model, day and tier. The exit code is 1 where differences are left that no later line of
+    the bill will mend; with --adjust each of them that can be told is appended to the ledgers, once.
+    --fetch asks OpenAI (OPENAI_ADMIN_KEY) or Anthropic (ANTHROPIC_ADMIN_KEY) for the days that --month,
+    --days, or --since and --until name.
     """
-    bills = [Bill.of_file(path, bill_format_for(path, format_from)) for path in files]
+    if not files and not services:
+        raise WrongUsage("name a bill: cost-dashboard reconcile FILE, or --fetch openai; see --help")
+    if span != Span() and not services:
+        raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
     terms = Terms(dict(given["rates"]), frozenset(given["keys"]), _zone(given["timezone"]))
-    app.show(reconciled_report(facts := reconcile(app, bills, terms, adjust=adjust)))
+    bills = [Bill.of_file(path, bill_format_for(path, given["format_from"])) for path in files]
+    with TemporaryDirectory(prefix="reconcile-") as folder:
+        bills += _fetched(app, services, span, by_key=bool(terms.keys), folder=Path(folder))
+        facts = reconcile(app, bills, terms, adjust=given["adjust"])
+    app.show(reconciled_report(facts))
     return facts.exit_code
 
 
 command.help = with_formats(command.help, bill_formats())
+
+
+def _fetched(app: App, services: Sequence[str], span: Span, *, by_key: bool, folder: Path) -> list[Bill]:
+    if not services:
+        return []
+    from ....exchange.reconciling.fetching import fetched, request_of
+
+    request = request_of(span.period(app.workspace.clock(), ZoneInfo("UTC")), by_key=by_key)
+    environ = app.workspace.environ
+    return [bill for service in services for bill in fetched(service, request, environ, folder)]
 
 
 def _zone(name: str | None) -> str | None:
