@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,11 +16,11 @@ from shared.costs.analysis.optimise import Option, Savings
 from shared.costs.analysis.options import Change, Slot
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
-from shared.costs.analysis.sums import by_day, total, totals_by
+from shared.costs.analysis.sums import by_day, total
 from shared.costs.budgets.limits import Spending, limits_for
 from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
-from shared.costs.periods import parse_month
+from shared.costs.periods import Period, parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.reports.anomalies import AnomalyFacts
 from shared.costs.reports.common import Health
@@ -32,6 +33,7 @@ from shared.costs.reports.show_job import JobFacts, MonthShare
 from shared.costs.reports.show_monthly import MonthFacts
 from shared.costs.reports.show_optimization import OptimizationFacts
 from shared.costs.reports.statement import JobSum, StatementFacts
+from shared.costs.rollup import Group, Totals
 from tests.support.history import fold, spend
 
 NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
@@ -48,6 +50,17 @@ SAVED = Option(
 )
 
 
+def sums_by_part(groups: Iterable[Group], parts: Sequence[Period]) -> list[Totals]:
+    """Return sums by part of a period, from groups whose last key is ``bucket``."""
+    sums = [Totals() for _ in parts]
+    for group in groups:
+        at = datetime.fromtimestamp(int(group.key[-1] or 0), UTC)
+        for part, totals in zip(parts, sums, strict=True):
+            if at in part:
+                totals.merge(group.totals)
+    return sums
+
+
 def statement_facts(entries: list[Entry], now: datetime = DAY_22, limit: str = "40") -> StatementFacts:
     """Return the facts of November; the month before is its first days again, at half the price."""
     month = _month(entries, now, limit)
@@ -56,10 +69,10 @@ def statement_facts(entries: list[Entry], now: datetime = DAY_22, limit: str = "
     models = {(g.key[0], g.key[1]) for g in groups}
     return StatementFacts(
         month=month,
-        days=totals_by(groups, NOVEMBER.days()[: month.pace.days_begun]),
+        days=sums_by_part(groups, NOVEMBER.days()[: month.pace.days_begun]),
         by_model={
             f"{service}/{model}": [
-                t.cost for t in totals_by([g for g in groups if g.key[1] == model], NOVEMBER.days())
+                t.cost for t in sums_by_part([g for g in groups if g.key[1] == model], NOVEMBER.days())
             ]
             for service, model in sorted(models, key=str)
         },

@@ -86,21 +86,6 @@ def by_day(spend: Mapping[int, int], period: Period) -> tuple[Nanos, ...]:
     return tuple(Nanos(cost) for cost in costs)
 
 
-def totals_by(buckets: Iterable[Group], stretches: Sequence[Period]) -> tuple[Totals, ...]:
-    """Return sums by stretch of time, from groups whose last key is ``bucket``.
-
-    ``stretches`` follow each other; what lies outside them is left out.
-    """
-    starts = [int(stretch.start.timestamp()) for stretch in stretches]
-    end = int(stretches[-1].end.timestamp()) if stretches else 0
-    sums = tuple(Totals() for _ in stretches)
-    for group in buckets:
-        bucket = int(group.key[-1] or 0)
-        if starts and starts[0] <= bucket < end:
-            sums[bisect_right(starts, bucket) - 1].merge(group.totals)
-    return sums
-
-
 Step = Literal["daily", "weekly", "monthly"]
 
 _STEPS: Final[dict[Step, Callable[[datetime, ZoneInfo, int], Period]]] = {

@@ -76,11 +76,6 @@ class Recorder:
         """How many lines of this process could not go straight into their ledgers."""
 
     @property
-    def in_memory(self) -> int:
-        """How many lines are kept in memory alone, and would be lost with a kill of this process."""
-        return len(self._memory)
-
-    @property
     def waiting(self) -> int:
         """How many lines of this process are not in their ledgers yet, as far as is known."""
         self._spooled = {path for path in self._spooled if path.exists()}

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model import Charge, PricedBy, Unpriced, Usage
-from ..money import Nanos, format_usd, json_number
+from ..money import Nanos, json_number
 from . import arithmetic
 from .genai import SOURCE as GENAI
 from .offers import Offer, Quote
@@ -271,14 +271,3 @@ def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -
 
 def _counts(catalogue: Catalogue, kind: str) -> dict[str, Any]:
     return dict(catalogue.reference(kind) or {"tokens_input": 3_000, "tokens_output": 1_000})
-
-
-def describe_charge(charge: Charge) -> str:
-    """Return a charge in one line: its parts, its sum and what priced it."""
-    parts = (
-        " + ".join(f"{part} ${json_number(amount)}" for part, amount in charge.parts.items())
-        or "nothing billed"
-    )
-    by = charge.priced_by
-    doubt = ", not verified" if by.unverified else ""
-    return f"{parts} = {format_usd(charge.total, 9)} ({by.model}, {by.source} {by.version}{doubt})"

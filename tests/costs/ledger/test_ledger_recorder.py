@@ -139,13 +139,13 @@ def test_with_nowhere_to_write_a_line_is_kept_and_shown(
         broken.setattr(os, "write", fail)
         recorded = recorder.record(ledger, encode(one), one.id)
         assert "in memory" in recorded.explained
-        assert recorder.in_memory == 1
+        assert recorder.waiting == 1
         recorder.close()
-        assert recorder.in_memory == 1
+        assert recorder.waiting == 1
     assert encode(one).decode() in capsys.readouterr().err
     recorder.record(ledger, encode(two), two.id)
     assert sorted(ids(ledger)) == sorted([one.id, two.id])
-    assert recorder.in_memory == 0
+    assert recorder.waiting == 0
 
 
 def test_what_is_in_memory_goes_to_the_spool_where_its_ledger_stays_locked(
@@ -158,7 +158,7 @@ def test_what_is_in_memory_goes_to_the_spool_where_its_ledger_stays_locked(
     monkeypatch.setattr(recorder_module, "append", fail)
     monkeypatch.setattr(drain, "append", fail)
     recorder.close()
-    assert recorder.in_memory == 0
+    assert recorder.waiting == 1
     assert [found.line for found in spool.waiting(storage)] == [encode(one)]
 
 
@@ -174,10 +174,10 @@ def test_a_call_is_not_held_up_by_all_that_is_kept(
     monkeypatch.setattr(recorder_module, "DRAIN_S", -1.0)
     last = entry()
     recorder.record(ledger, encode(last), last.id)
-    assert recorder.in_memory == 5
+    assert recorder.waiting == 5
     assert ids(ledger) == [last.id]
     recorder.close()
-    assert recorder.in_memory == 0
+    assert recorder.waiting == 0
     assert sorted(ids(ledger)) == sorted(one.id for one in [last, *kept])
 
 

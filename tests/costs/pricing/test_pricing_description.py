@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from shared.costs.model import Charge, Usage
-from shared.costs.money import Nanos
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.description import describe_charge, explain, listing
+from shared.costs.pricing.description import explain, listing
 from shared.costs.pricing.rates import Price, Rate
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -175,18 +174,6 @@ def test_every_member_of_a_class_has_a_price() -> None:
         assert reference
         found = OWN.charge(*_named(name), Usage(**{key: int(value) for key, value in reference.items()}), NOW)
         assert isinstance(found, Charge), found
-
-
-def test_a_charge_in_one_line() -> None:
-    found = OWN.charge("openai", "gpt-4o", Usage(1_500, 300), NOW)
-    assert isinstance(found, Charge)
-    assert describe_charge(found) == (
-        f"input $0.00375 + output $0.003 = $0.006750000 (openai/gpt-4o, catalogue {found.priced_by.version})"
-    )
-    local = OWN.charge("local", "x", Usage(5), NOW)
-    assert isinstance(local, Charge)
-    assert describe_charge(local).startswith("nothing billed = $0")
-    assert local.total == Nanos(0)
 
 
 def test_the_list_of_all_models() -> None:
