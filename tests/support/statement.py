@@ -12,7 +12,7 @@ from shared.costs.analysis.anomalies import find_anomalies, job_samples
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.job import receipt
-from shared.costs.analysis.optimise import Option, Savings
+from shared.costs.analysis.optimise import Proposal, Savings
 from shared.costs.analysis.options import Change, Slot
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
@@ -41,7 +41,7 @@ DAY_22 = datetime(2026, 11, 22, 15, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 3, 15, tzinfo=UTC)
 LEDGER = "/data/out/job-7/cost_ledger.jsonl"
 DAMAGED = Health(problems=(Ref(f"{LEDGER}, byte 1024: its checksum does not match", "path", LEDGER),))
-SAVED = Option(
+SAVED = Proposal(
     Slot("13_ai_summarization", "openai", "gpt-4o"),
     Change("model", "openai", "gpt-4o-mini"),
     30,

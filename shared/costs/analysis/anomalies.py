@@ -36,7 +36,7 @@ _TO_SIGMA: Final = 0.6745
 _MEAN_TO_SIGMA: Final = 1.2533
 
 
-class Sample(NamedTuple):
+class Observation(NamedTuple):
     """One value: ``group`` is what it is compared within, ``unit`` what it is the price of.
 
     ``where`` is the job or the day; ``value`` the cost of one unit and ``cost`` the whole amount
@@ -56,7 +56,7 @@ class Anomaly(NamedTuple):
     ``excess`` is what it cost beyond the usual, in nano-dollars; negative where it cost less.
     """
 
-    sample: Sample
+    sample: Observation
     usual: Nanos
     score: float
     excess: Nanos
@@ -67,22 +67,22 @@ class Anomaly(NamedTuple):
         return self.sample.value / self.usual
 
 
-def find_anomalies(samples: Iterable[Sample]) -> list[Anomaly]:
+def find_anomalies(samples: Iterable[Observation]) -> list[Anomaly]:
     """Return the samples that stand out, the largest excess first.
 
-    >>> usual = [Sample("asr", "job", f"job-{n}", Nanos(10**8 + n), Nanos(10**8)) for n in range(9)]
-    >>> odd = Sample("asr", "job", "job-9", Nanos(5 * 10**8), Nanos(5 * 10**8))
+    >>> usual = [Observation("asr", "job", f"job-{n}", Nanos(10**8 + n), Nanos(10**8)) for n in range(9)]
+    >>> odd = Observation("asr", "job", "job-9", Nanos(5 * 10**8), Nanos(5 * 10**8))
     >>> [(a.sample.where, round(a.times, 1)) for a in find_anomalies([*usual, odd])]
     [('job-9', 5.0)]
     """
-    groups: dict[tuple[str, str], list[Sample]] = {}
+    groups: dict[tuple[str, str], list[Observation]] = {}
     for sample in samples:
         groups.setdefault((sample.group, sample.unit), []).append(sample)
     found = [anomaly for group in groups.values() for anomaly in _in_group(group)]
     return sorted(found, key=lambda anomaly: (-abs(anomaly.excess), anomaly.sample))
 
 
-def _in_group(group: Sequence[Sample]) -> Iterable[Anomaly]:
+def _in_group(group: Sequence[Observation]) -> Iterable[Anomaly]:
     if len(group) < FEWEST:
         return
     usual = median([sample.value for sample in group])
@@ -97,13 +97,13 @@ def _in_group(group: Sequence[Sample]) -> Iterable[Anomaly]:
             yield Anomaly(sample, usual, score, excess)
 
 
-def _matters(sample: Sample, usual: Nanos) -> bool:
+def _matters(sample: Observation, usual: Nanos) -> bool:
     if sample.value > usual:
         return sample.value >= (1 + LEAST_SHARE) * usual
     return sample.unit not in WHOLES and 2 * sample.value < usual
 
 
-def job_samples(groups: Iterable[Group]) -> list[Sample]:
+def job_samples(groups: Iterable[Group]) -> list[Observation]:
     """Return samples of groups keyed by job id, stage, service, model and tier, one for each job in each.
 
     The unit is a minute of audio where there is any, else 1,000 tokens, else a call. What was free
@@ -118,8 +118,12 @@ def job_samples(groups: Iterable[Group]) -> list[Sample]:
         priced = per_unit(group.totals)
         if priced is not None:
             unit, value = priced
-            found.append(Sample(f"{stage}, {service}/{model}{tier}", unit, job_id, value, group.totals.cost))
-    whole = [Sample("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost > 0]
+            found.append(
+                Observation(f"{stage}, {service}/{model}{tier}", unit, job_id, value, group.totals.cost)
+            )
+    whole = [
+        Observation("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost > 0
+    ]
     return [*found, *whole]
 
 
@@ -139,6 +143,6 @@ def _unit(totals: Totals) -> tuple[str, Nanos] | None:
     return ("a call", Nanos(divide(totals.cost, totals.calls))) if totals.calls > 0 else None
 
 
-def day_samples(costs: Mapping[str, Nanos]) -> list[Sample]:
+def day_samples(costs: Mapping[str, Nanos]) -> list[Observation]:
     """Return days with any cost as samples, by their names."""
-    return [Sample("all jobs", "a day", name, cost, cost) for name, cost in costs.items() if cost > 0]
+    return [Observation("all jobs", "a day", name, cost, cost) for name, cost in costs.items() if cost > 0]

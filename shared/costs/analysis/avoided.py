@@ -2,7 +2,7 @@
 
 >>> from datetime import UTC
 >>> prices = Catalogue.load()
->>> work = Work("local", "pocketsphinx", Usage(audio_seconds=600), datetime(2026, 11, 22, tzinfo=UTC))
+>>> work = LocalWork("local", "pocketsphinx", Usage(audio_seconds=600), datetime(2026, 11, 22, tzinfo=UTC))
 >>> saving(work, "openai/whisper-1", prices)
 Saving(local='local/pocketsphinx', cloud='openai/whisper-1', cost=60000000, unverified=False)
 """
@@ -21,7 +21,7 @@ from ..pricing.rates import UNITS
 from ..rollup import Query, Totals
 
 
-class Work(NamedTuple):
+class LocalWork(NamedTuple):
     """What a local model did at an instant: one call, or the sum of several."""
 
     service: str
@@ -60,7 +60,7 @@ _COUNTS: Final = (
 )
 
 
-def saving(work: Work, cloud: str, prices: Catalogue) -> Saving:
+def saving(work: LocalWork, cloud: str, prices: Catalogue) -> Saving:
     """Return what work would have cost at ``cloud`` (``service/model``) on its own date.
 
     Only what the cloud model bills counts: an engine that counts minutes and tokens is valued by the
@@ -100,15 +100,15 @@ def of_period(
     return _by_model(found)
 
 
-def _work(entries: Iterable[Entry]) -> Iterator[Work]:
+def _work(entries: Iterable[Entry]) -> Iterator[LocalWork]:
     made = list(entries)
     undone = {entry.corrects for entry in made if entry.kind == "reversal"}
     for entry in made:
         if entry.kind == "usage" and entry.id not in undone:
-            yield Work(entry.service, entry.model, entry.usage, entry.timestamp)
+            yield LocalWork(entry.service, entry.model, entry.usage, entry.timestamp)
 
 
-def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Iterator[Work]:
+def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Iterator[LocalWork]:
     """Yield the work of each stretch of time in which the cloud price stays the same: its sum where that
     is as good as call by call, which is how prices by the size or length of one call are looked at.
     """
@@ -126,7 +126,7 @@ def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Ite
         start = until
 
 
-def _summed(query: Query, totals: Totals) -> Work:
+def _summed(query: Query, totals: Totals) -> LocalWork:
     usage = Usage(
         tokens_input=totals.tokens_input,
         tokens_output=totals.tokens_output,
@@ -136,7 +136,7 @@ def _summed(query: Query, totals: Totals) -> Work:
     assert query.service is not None
     assert query.model is not None
     assert query.start is not None
-    return Work(query.service, query.model, usage, query.start)
+    return LocalWork(query.service, query.model, usage, query.start)
 
 
 def _by_model(savings: Iterable[Saving]) -> list[Saving]:

@@ -55,7 +55,7 @@ class ModelCost(NamedTuple):
     unverified: bool = False
 
 
-class Asked(NamedTuple):
+class PlannedCalls(NamedTuple):
     """The work: ``calls`` times a usage, at an instant, with a service tier."""
 
     usage: Usage
@@ -64,7 +64,7 @@ class Asked(NamedTuple):
     tier: str | None = None
 
 
-def cost_on(model: tuple[str, str], asked: Asked, prices: Catalogue) -> ModelCost:
+def cost_on(model: tuple[str, str], asked: PlannedCalls, prices: Catalogue) -> ModelCost:
     """Return what the work costs on a model, given as service and name.
 
     A model that is not free and bills nothing of what is known, such as tokens where only minutes
@@ -83,7 +83,7 @@ def cost_on(model: tuple[str, str], asked: Asked, prices: Catalogue) -> ModelCos
     return ModelCost(by.model, Nanos(found.total * asked.calls), unverified=by.unverified)
 
 
-def compare(models: Iterable[tuple[str, str]], asked: Asked, prices: Catalogue) -> list[ModelCost]:
+def compare(models: Iterable[tuple[str, str]], asked: PlannedCalls, prices: Catalogue) -> list[ModelCost]:
     """Return what the work costs on each of several models, the cheapest first, unpriced ones last."""
     found = {cost.name: cost for model in models for cost in (cost_on(model, asked, prices),)}
     return sorted(found.values(), key=lambda one: (one.cost is None, one.cost or 0, one.name))

@@ -37,7 +37,7 @@ _CACHE_PARTS: Final = frozenset({"cached", "cache_write", "cache_write_1h", "aud
 _INPUT_PARTS: Final = frozenset({"input", "audio_input", "image_input"})
 
 
-class Part(NamedTuple):
+class Effect(NamedTuple):
     """One reason and what it did, in nano-dollars, in one stage."""
 
     stage: str
@@ -53,7 +53,7 @@ class Explanation(NamedTuple):
 
     before: Nanos
     after: Nanos
-    parts: tuple[Part, ...]
+    parts: tuple[Effect, ...]
     unpriced: int
     partial: int = 0
     calls: tuple[int, int] = (0, 0)
@@ -186,12 +186,12 @@ def difference(first: Side, second: Side) -> Explanation:
     )
 
 
-def _stage(stage: str, first: Side, second: Side) -> Iterable[Part]:
-    yield Part(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
+def _stage(stage: str, first: Side, second: Side) -> Iterable[Effect]:
+    yield Effect(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
     old, new = first.cells.get(stage, {}), second.cells.get(stage, {})
     scenarios = [_total(old), *(round_half_even(scenario(old, new)) for scenario in _SCENARIOS), _total(new)]
     for reason, start, end in zip(PARTS[1:], scenarios, scenarios[1:], strict=False):
-        yield Part(stage, reason, Nanos(end - start))
+        yield Effect(stage, reason, Nanos(end - start))
 
 
 _Cells = Mapping[tuple[str, str], _Cell]

@@ -45,7 +45,7 @@ from .options import (
 
 
 @dataclass(slots=True)
-class Option:
+class Proposal:
     """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for.
 
     ``before_retried`` and ``after_retried`` are what second and later attempts of the slot cost and would;
@@ -106,9 +106,9 @@ class Savings:
     spent: Nanos
     calls: int
     unpriced_calls: int
-    options: tuple[Option, ...]
-    best: tuple[Option, ...]
-    best_hosted: tuple[Option, ...]
+    options: tuple[Proposal, ...]
+    best: tuple[Proposal, ...]
+    best_hosted: tuple[Proposal, ...]
     retried: Nanos = ZERO
     retried_after: Nanos = ZERO
     partial_calls: int = 0
@@ -129,7 +129,7 @@ class Savings:
         return _sum(self.best_hosted)
 
 
-def _sum(options: Iterable[Option]) -> Nanos:
+def _sum(options: Iterable[Proposal]) -> Nanos:
     return Nanos(sum(option.saving for option in options))
 
 
@@ -159,7 +159,7 @@ class SavingsFinder:
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
-        self._options: dict[Slot, list[Option]] = {}
+        self._options: dict[Slot, list[Proposal]] = {}
         self._kept: dict[_Kind, list[NetCall]] = {}
         self._retried: dict[Slot, int] = {}
         self._spent = self._calls = self._unpriced = self._partial = 0
@@ -180,7 +180,7 @@ class SavingsFinder:
         entry = call.entry
         slot = slot_of(entry)
         if slot not in self._options:
-            self._options[slot] = [Option(slot, change) for change in changes(entry, self._prices)]
+            self._options[slot] = [Proposal(slot, change) for change in changes(entry, self._prices)]
         kind = _Kind(slot, entry.service_tier, entry.region, is_interactive(entry), entry.attempt > 1)
         kept = self._kept.setdefault(kind, [])
         kept.append(call)
@@ -249,24 +249,24 @@ def _split(calls: Iterable[NetCall], prices: Prices) -> Repriced:
     return result
 
 
-def _retried_after(retried: Mapping[Slot, int], best: Iterable[Option]) -> Nanos:
+def _retried_after(retried: Mapping[Slot, int], best: Iterable[Proposal]) -> Nanos:
     """Return what second and later attempts still cost with the best options in place."""
     changed = {option.slot: option.after_retried for option in best}
     return Nanos(sum(changed.get(slot, cost) for slot, cost in retried.items()))
 
 
-def _best(by_slot: Iterable[Sequence[Option]]) -> tuple[Option, ...]:
+def _best(by_slot: Iterable[Sequence[Proposal]]) -> tuple[Proposal, ...]:
     """Return the best option of every slot that has any, largest saving first."""
     best = [max(options, key=_rank) for options in by_slot if options]
     return tuple(sorted(best, key=_rank, reverse=True))
 
 
-def _rank(option: Option) -> tuple[int, str, str]:
+def _rank(option: Proposal) -> tuple[int, str, str]:
     return option.saving, option.slot.stage or "", option.change.name
 
 
-def _best_by_kind(options: Iterable[Option]) -> list[Option]:
-    best: dict[OptionKind, Option] = {}
+def _best_by_kind(options: Iterable[Proposal]) -> list[Proposal]:
+    best: dict[OptionKind, Proposal] = {}
     for option in options:
         current = best.get(option.change.kind)
         if option.saving > 0 and (current is None or _rank(option) > _rank(current)):

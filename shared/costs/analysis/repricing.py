@@ -27,7 +27,7 @@ from ..pricing.catalogue import Catalogue
 from ..pricing.repricing import Identify, adjustment
 
 
-class Change(NamedTuple):
+class NewPrice(NamedTuple):
     """Calls to one model that get the same price: what they are called, and who prices them now."""
 
     name: str
@@ -58,7 +58,7 @@ class Repricing:
     identify: Identify
     wrong_too: bool = False
     examined: int = 0
-    changes: dict[Change, Sums] = field(default_factory=dict)
+    changes: dict[NewPrice, Sums] = field(default_factory=dict)
     unpriced: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -92,7 +92,7 @@ class Repricing:
     def _count(self, call: Entry, made: Sequence[Entry], correction: Entry) -> None:
         assert correction.charge is not None  # an adjustment always carries the price it was made by
         by = correction.charge.priced_by
-        sums = self.changes.setdefault(Change(by.model, by.source, by.version), Sums())
+        sums = self.changes.setdefault(NewPrice(by.model, by.source, by.version), Sums())
         before = call.cost + sum(each.cost for each in made)
         sums.calls += 1
         sums.resolved += correction.resolves_unpriced

@@ -38,7 +38,7 @@ class Swap(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outcome:
+class SwapEffect:
     """What a swap does in one stage. Amounts in nano-dollars.
 
     ``calls`` are those that were swapped; ``unpriced`` of them have no price on the other side (or
@@ -72,7 +72,7 @@ class WhatIf(NamedTuple):
 
     before: Nanos
     after: Nanos
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[SwapEffect, ...]
 
 
 def what_if(entries: Iterable[Entry], swaps: Sequence[Swap], prices: Prices) -> WhatIf:
@@ -81,19 +81,19 @@ def what_if(entries: Iterable[Entry], swaps: Sequence[Swap], prices: Prices) -> 
     ``entries`` come job by job.
     """
     whole = 0
-    outcomes: dict[tuple[str, Swap], Outcome] = {}
+    outcomes: dict[tuple[str, Swap], SwapEffect] = {}
     for call in chain.from_iterable(net_jobs(entries)):
         whole += call.cost or 0
         swap = next((each for each in swaps if each.covers(call.entry)), None)
         if swap is not None and call.entry.kind == "usage":
             stage = call.entry.stage or UNNAMED
-            _add(outcomes.setdefault((stage, swap), Outcome(stage, swap)), call, prices)
+            _add(outcomes.setdefault((stage, swap), SwapEffect(stage, swap)), call, prices)
     found = sorted(outcomes.values(), key=lambda o: (o.difference, o.stage))
     changed = sum(outcome.difference for outcome in found)
     return WhatIf(Nanos(whole), Nanos(whole + changed), tuple(found))
 
 
-def _add(outcome: Outcome, call: NetCall, prices: Prices) -> None:
+def _add(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
     swap, entry = outcome.swap, call.entry
     kept = swap.keeps_tier(entry)
     outcome.kept += kept

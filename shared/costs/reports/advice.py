@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..analysis.caching import Cacheable
-from ..analysis.optimise import Option
+from ..analysis.optimise import Proposal
 from ..analysis.options import OptionKind, Slot
 from ..analysis.sums import UNNAMED
 from ..analysis.waste import Reason, Waste
@@ -68,7 +68,7 @@ _CAUSES: Final[Mapping[Reason, str]] = {
 WASTE: Final = "Failed or repeated work is saved by mending its cause, not by a setting; it is in no total."
 
 
-def target(option: Option) -> str:
+def target(option: Proposal) -> str:
     """Return the model that is used instead, without its tier."""
     return f"{option.change.service}/{option.change.model}"
 
@@ -78,19 +78,19 @@ def model_of(slot: Slot) -> str:
     return f"{slot.service}/{slot.model}"
 
 
-def change(option: Option) -> str:
+def change(option: Proposal) -> str:
     """Return the exact change to make, as a phrase."""
     return _CHANGES[option.change.kind].format(to=target(option), old=model_of(option.slot))
 
 
-def step(number: int, option: Option) -> str:
+def step(number: int, option: Proposal) -> str:
     """Return a numbered sentence: where, what to change, what it saves and over how many calls."""
     calls = plural(option.calls, "call", "calls")
     saved = f"{usd(option.saving)} of {usd(option.before)} ({percent_words(option.percent)}), by {calls}"
     return f"{number}. {option.slot.stage or UNNAMED}: {change(option)}. Saves {saved}."
 
 
-def command(option: Option, period: Period, user_id: str | None) -> str | None:
+def command(option: Proposal, period: Period, user_id: str | None) -> str | None:
     """Return the command that reprices these calls again, or ``None`` where ``whatif`` cannot.
 
     ``user_id`` is whose calls they are, ``None`` for everyone's.
@@ -108,7 +108,7 @@ def command(option: Option, period: Period, user_id: str | None) -> str | None:
     return shlex.join(words)
 
 
-def break_even(option: Option) -> str:
+def break_even(option: Proposal) -> str:
     """Return what a dollar of running a machine of one's own must get done to be cheaper; may be empty."""
     if option.change.kind != "local":
         return ""
@@ -131,6 +131,6 @@ def cause(waste: Waste) -> str:
     return _CAUSES[waste.reason]
 
 
-def amount_of(options: tuple[Option, ...]) -> Nanos:
+def amount_of(options: tuple[Proposal, ...]) -> Nanos:
     """Return what options of different slots save together."""
     return Nanos(sum(option.saving for option in options))

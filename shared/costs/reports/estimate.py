@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 from ..analysis.estimates import (
     INPUT_SHARE,
     WHOLE,
-    Asked,
     ModelCost,
+    PlannedCalls,
     StageEstimate,
     cost_on,
     estimate_stages,
@@ -34,7 +34,7 @@ from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings
 from .questions import Span
 from .reader import Reader
-from .spec import USER, Group, Option, Spec
+from .spec import USER, Option, OptionGroup, Spec
 
 _COUNTS = {
     "tokens_input": "input tokens",
@@ -48,7 +48,7 @@ _COUNTS = {
 class Work(NamedTuple):
     """What is asked about, and in words what was assumed about it."""
 
-    asked: Asked
+    asked: PlannedCalls
     assumed: Sequence[str] = ()
 
 
@@ -96,7 +96,7 @@ def work_of(reader: Reader, given: Given) -> Work:
         usage = Usage(**counts)
     except ValueError as fault:
         raise WrongUsage(str(fault)) from fault
-    return Work(Asked(usage, reader.now, given.calls, given.tier), assumed)
+    return Work(PlannedCalls(usage, reader.now, given.calls, given.tier), assumed)
 
 
 def _measured(file: Path, counts: dict[str, Any]) -> list[str]:
@@ -291,7 +291,7 @@ def _existing_file(text: str) -> Path:
     return path
 
 
-WORK: Final = Group(
+WORK: Final = OptionGroup(
     "work",
     (
         Option(("--input-tokens",), "tokens_input", "Input of one call.", "N", least=0, most=MAX_COUNT),

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..analysis.explain import Explanation, Part, explain
+from ..analysis.explain import Effect, Explanation, explain
 from ..errors import WrongUsage
 from ..model import Entry
 from ..money import Nanos, json_number, percent, to_usd
@@ -228,7 +228,7 @@ def _data(facts: ExplainFacts) -> dict[str, object]:
     }
 
 
-def _part(part: Part) -> dict[str, object]:
+def _part(part: Effect) -> dict[str, object]:
     return {
         "stage": part.stage,
         "reason": part.reason,

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from ..analysis.caching import Cacheable
 from ..analysis.improvements import find_improvements
-from ..analysis.optimise import Option, Savings
+from ..analysis.optimise import Proposal, Savings
 from ..analysis.options import OptionKind, Slot
 from ..analysis.outcomes import Worth
 from ..analysis.sums import UNNAMED
@@ -30,8 +30,7 @@ from .progress import in_turn
 from .queries import counted, health, zone_of
 from .questions import Span
 from .reader import Reader
-from .spec import SPAN, USER, Spec
-from .spec import Option as Word
+from .spec import SPAN, USER, Option, Spec
 
 BEST: Final = 5
 """How many changes the report shows at first; ``--show all`` has all of them."""
@@ -163,7 +162,7 @@ def changes_table(facts: OptimizationFacts) -> Iterator[Table]:
         yield Table("What to change", columns, rows)
 
 
-def _by_lasting(facts: OptimizationFacts) -> list[Option]:
+def _by_lasting(facts: OptimizationFacts) -> list[Proposal]:
     """Return the best combination, the largest lasting saving first."""
     return sorted(facts.savings.best_hosted, key=lambda option: -option.lasting)
 
@@ -177,7 +176,7 @@ def _model_of(slot: Slot) -> Ref:
     return Ref(advice.model_of(slot), "model")
 
 
-def _briefly(option: Option) -> str:
+def _briefly(option: Proposal) -> str:
     """Return a change in a few words: ``gpt-4 to gpt-5.1, batch``; another service is named."""
     slot, change = option.slot, option.change
     words = {"batch": "in batches", "standard": "without priority", "split": "in shorter calls"}
@@ -197,7 +196,7 @@ def _others_table(facts: OptimizationFacts) -> Iterator[Table]:
     yield from _options("Other ways", rest[:OTHERS])
 
 
-def _options(title: str, options: Sequence[Option]) -> Iterator[Table]:
+def _options(title: str, options: Sequence[Proposal]) -> Iterator[Table]:
     columns = [
         Column("stage", "Stage"),
         Column("from", "From"),
@@ -438,7 +437,7 @@ def _worth(worth: Worth) -> dict[str, object]:
     }
 
 
-def _option(option: Option, facts: OptimizationFacts) -> dict[str, object]:
+def _option(option: Proposal, facts: OptimizationFacts) -> dict[str, object]:
     return {
         "kind": option.change.kind,
         "stage": option.slot.stage,
@@ -468,6 +467,6 @@ SPEC: Final = Spec(
     options=(
         USER,
         SPAN,
-        Word(("--show",), "show", "Another part of it, or all.", choices=SECTIONS, default="changes"),
+        Option(("--show",), "show", "Another part of it, or all.", choices=SECTIONS, default="changes"),
     ),
 )

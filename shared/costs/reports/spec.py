@@ -52,7 +52,7 @@ class Option(NamedTuple):
         return not self.names
 
 
-class Group(NamedTuple):
+class OptionGroup(NamedTuple):
     """Options that are one field of the question together: ``make`` gets their values by field."""
 
     field: str
@@ -75,7 +75,7 @@ class Spec(NamedTuple, Generic[Q, F]):
     question: Callable[..., Q]
     ask: Callable[[Reader, Q], F]
     report: Callable[[F], Report]
-    options: Sequence[Option | Group] = ()
+    options: Sequence[Option | OptionGroup] = ()
     exit_code: Callable[[F], int] = lambda _: FINE
     watch: bool = False
     prepares: bool = True
@@ -84,7 +84,7 @@ class Spec(NamedTuple, Generic[Q, F]):
         """Return the question that these values of the options put."""
         fields = {
             each.field: each.make(**{option.field: values[option.field] for option in each.options})
-            if isinstance(each, Group)
+            if isinstance(each, OptionGroup)
             else values.get(each.field, False)
             if each.changes
             else values[each.field]
@@ -132,7 +132,7 @@ def _name(*names: str, field: str, by: Dimension, text: str) -> Option:
 
 USER: Final = Option(("--user", "--user-id"), "user", "Only this user.", "ID", completes="user_id")
 MONTH: Final = Option(("--month",), "month_name", "This month instead of the present one.", "YYYY-MM")
-SPAN: Final = Group(
+SPAN: Final = OptionGroup(
     "span",
     (
         MONTH,
@@ -142,7 +142,7 @@ SPAN: Final = Group(
     ),
     Span,
 )
-FILTERS: Final = Group(
+FILTERS: Final = OptionGroup(
     "filters",
     (
         _name("--service", field="service", by="service", text="Only this provider, such as openai."),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from ..analysis.whatif import Outcome, Swap, WhatIf, what_if
+from ..analysis.whatif import Swap, SwapEffect, WhatIf, what_if
 from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from .common import Health, incomplete, named, plural
@@ -85,7 +85,7 @@ def whatif_report(facts: WhatIfFacts) -> Report:
     )
 
 
-def _tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
+def _tables(outcomes: Sequence[SwapEffect]) -> Iterator[Table]:
     if not outcomes:
         return
     columns = (
@@ -100,7 +100,7 @@ def _tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     yield Table("Instead of", columns, tuple(map(_row, outcomes)))
 
 
-def _row(outcome: Outcome) -> Row:
+def _row(outcome: SwapEffect) -> Row:
     change = percent(outcome.difference, outcome.before) if outcome.before else ""
     before, after = (
         (outcome.before, outcome.after)
@@ -145,7 +145,7 @@ def _notes(facts: WhatIfFacts) -> list[Note]:
     return [*notes, Note("Whether the answers would be as good is not known: compare a few jobs.")]
 
 
-def _outcome(outcome: Outcome) -> dict[str, object]:
+def _outcome(outcome: SwapEffect) -> dict[str, object]:
     return {
         "stage": outcome.stage,
         "from": _name(outcome.swap.model),

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from shared.costs.analysis.anomalies import FEWEST, Sample, day_samples, find_anomalies, job_samples, per_unit
+from shared.costs.analysis.anomalies import (
+    FEWEST,
+    Observation,
+    day_samples,
+    find_anomalies,
+    job_samples,
+    per_unit,
+)
 from shared.costs.analysis.sums import median
 from shared.costs.money import Nanos
 from shared.costs.rollup import Group, Totals
 
 
-def samples(values: list[int], unit: str = "a job") -> list[Sample]:
-    return [Sample("asr", unit, f"job-{n}", Nanos(v), Nanos(v)) for n, v in enumerate(values)]
+def samples(values: list[int], unit: str = "a job") -> list[Observation]:
+    return [Observation("asr", unit, f"job-{n}", Nanos(v), Nanos(v)) for n, v in enumerate(values)]
 
 
 def test_cheaper_ones_stand_out_too() -> None:

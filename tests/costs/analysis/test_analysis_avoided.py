@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.analysis.avoided import Calls, Saving, Work, of_calls, of_period, saving
+from shared.costs.analysis.avoided import Calls, LocalWork, Saving, of_calls, of_period, saving
 from shared.costs.errors import PriceFileError
 from shared.costs.model import Entry, Usage
 from shared.costs.money import from_usd
@@ -58,7 +58,7 @@ def call(service: str, model: str, usage: Usage, at: datetime = NOW, **more: obj
 def test_work_is_valued_by_what_the_cloud_bills_on_that_date(
     usage: Usage, cloud: str, at: datetime, usd: str | None
 ) -> None:
-    found = saving(Work("local", "engine", usage, at), cloud, Catalogue.load())
+    found = saving(LocalWork("local", "engine", usage, at), cloud, Catalogue.load())
     assert found.cost == (None if usd is None else from_usd(usd))
     assert found.unverified is (cloud == "indictrans2/api")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.costs.analysis.estimates import (
     WHOLE,
-    Asked,
+    PlannedCalls,
     Quantiles,
     compare,
     cost_on,
@@ -25,7 +25,7 @@ from shared.costs.rollup import Group, Totals
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 CATALOGUE = Catalogue.load()
-CHAT = Asked(Usage(tokens_input=1_500, tokens_output=300), AT)
+CHAT = PlannedCalls(Usage(tokens_input=1_500, tokens_output=300), AT)
 
 
 def test_a_price_times_calls() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.analysis.estimates import WHOLE, Asked, ModelCost, StageEstimate
+from shared.costs.analysis.estimates import WHOLE, ModelCost, PlannedCalls, StageEstimate
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.reports.compare_models import ComparisonFacts, comparison_report
@@ -26,7 +26,7 @@ from tests.support.golden import check_report
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 WORK = Work(
-    Asked(Usage(tokens_input=1_500, tokens_output=375), AT, 200, "batch"), ["Output is taken for 375."]
+    PlannedCalls(Usage(tokens_input=1_500, tokens_output=375), AT, 200, "batch"), ["Output is taken for 375."]
 )
 
 
@@ -151,7 +151,7 @@ def test_what_they_look_like() -> None:
         StageEstimate("06_asr", from_usd("0.54"), from_usd("0.61"), 12, "audio minute"),
         StageEstimate(WHOLE, from_usd("0.60"), from_usd("0.80"), 12, "audio minute"),
     ]
-    audio = Work(Asked(Usage(audio_seconds=5_400), AT))
+    audio = Work(PlannedCalls(Usage(audio_seconds=5_400), AT))
     check_report("estimate-history", history_estimate_report(audio, stages, Left("rpatel", from_usd("0.7"))))
     check_report("estimate-nothing", history_estimate_report(audio, [], Left("rpatel", None)))
     several = [ModelCost("local/tiny", from_usd(0)), ModelCost("acme/two", from_usd("0.002")), cost, none]
@@ -167,7 +167,7 @@ def test_free_models_of_a_service_do_not_seem_to_do_any_work(dashboard: Dashboar
 
 
 def test_one_stage_is_held_against_the_budget_too() -> None:
-    work = Work(Asked(Usage(audio_seconds=600), AT))
+    work = Work(PlannedCalls(Usage(audio_seconds=600), AT))
     stage = StageEstimate("06_asr", from_usd("0.2"), from_usd("0.3"), 9, "audio minute")
     report = history_estimate_report(work, [stage], Left("rpatel", from_usd("0.6")))
     assert [note.text for note in report.notes] == [

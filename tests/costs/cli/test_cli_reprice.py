@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.analysis.repricing import Change, Repricing, Sums
+from shared.costs.analysis.repricing import NewPrice, Repricing, Sums
 from shared.costs.ledger.ids import id_for_request
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
@@ -112,8 +112,8 @@ def test_what_it_looks_like() -> None:
     check_report("reprice-nothing", repricing_report(found, written=True))
     found.examined = 1_240
     found.changes = {
-        Change("openai/gpt-4o", "catalogue", "f7623856"): Sums(12, 0, from_usd("0.81"), from_usd("0.405")),
-        Change("acme/unheard-of-1", "profile", "1b2c"): Sums(3, 3, from_usd(0), from_usd("0.00009")),
+        NewPrice("openai/gpt-4o", "catalogue", "f7623856"): Sums(12, 0, from_usd("0.81"), from_usd("0.405")),
+        NewPrice("acme/unheard-of-1", "profile", "1b2c"): Sums(3, 3, from_usd(0), from_usd("0.00009")),
     }
     found.unpriced.update({"acme/other-1": 2, "acme/other-2": 1})
     check_report("reprice-dry", repricing_report(found, written=False))

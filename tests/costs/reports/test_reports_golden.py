@@ -13,7 +13,7 @@ from shared.costs.analysis.avoided import Saving
 from shared.costs.analysis.job import receipt
 from shared.costs.analysis.pace import outlook, pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
-from shared.costs.analysis.sums import by_day, divide_period, split, split_by, total, totals_by
+from shared.costs.analysis.sums import by_day, divide_period, split, split_by, total
 from shared.costs.budgets.limits import Spending, foresee, limits_for, tightest_first
 from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
@@ -29,6 +29,7 @@ from shared.costs.reports.show_monthly import MonthFacts, count_figures, month_r
 from shared.costs.rollup import JobRef, Totals
 from tests.support.golden import check_report
 from tests.support.history import busy_month, entry, fold, spend
+from tests.support.statement import sums_by_part
 
 UTC_ZONE = ZoneInfo("UTC")
 NOVEMBER = parse_month("2026-11", UTC_ZONE)
@@ -167,7 +168,7 @@ def test_job_with_limits_and_damage() -> None:
 def test_report(case: str) -> None:
     entries = HISTORIES[case]
     weeks = divide_period(NOVEMBER, "weekly")
-    sums = totals_by(fold(entries, ("bucket",)), weeks)
+    sums = sums_by_part(fold(entries, ("bucket",)), weeks)
     whole = total(fold(entries, ()))
     whole.jobs = len({e.job_id for e in entries})
     by_model = split_by(fold(entries, ("service", "model")), lambda key: f"{key[0]}/{key[1]}")

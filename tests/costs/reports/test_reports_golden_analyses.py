@@ -10,18 +10,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.costs.analysis.anomalies import Anomaly, Sample
+from shared.costs.analysis.anomalies import Anomaly, Observation
 from shared.costs.analysis.caching import Cacheable
 from shared.costs.analysis.checks import Check
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
-from shared.costs.analysis.optimise import Option, Savings
+from shared.costs.analysis.optimise import Proposal, Savings
 from shared.costs.analysis.options import Change, Slot
 from shared.costs.analysis.outcomes import Worth
 from shared.costs.analysis.pace import pace
-from shared.costs.analysis.sums import by_day, divide_period, is_whole, total, totals_by
+from shared.costs.analysis.sums import by_day, divide_period, is_whole, total
 from shared.costs.analysis.waste import Waste
-from shared.costs.analysis.whatif import Outcome, Swap, WhatIf
+from shared.costs.analysis.whatif import Swap, SwapEffect, WhatIf
 from shared.costs.budgets.limits import Spending, limits_for
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
@@ -41,6 +41,7 @@ from shared.costs.reports.whatif import WhatIfFacts, whatif_report
 from shared.costs.rollup import Totals
 from tests.support.golden import check_report
 from tests.support.history import busy_month, entry, fold, spend
+from tests.support.statement import sums_by_part
 
 NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
 NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
@@ -48,8 +49,8 @@ BUSY = busy_month()
 DAMAGED = Health(problems=("/data/out/job-7/cost_ledger.jsonl, byte 1024: its checksum does not match",) * 2)
 
 
-def option(stage: str | None, model: str, change: Change, before: str, after: str) -> Option:
-    return Option(Slot(stage, "openai", model), change, 30, from_usd(before), from_usd(after))
+def option(stage: str | None, model: str, change: Change, before: str, after: str) -> Proposal:
+    return Proposal(Slot(stage, "openai", model), change, 30, from_usd(before), from_usd(after))
 
 
 MINI = option("13_ai_summarization", "gpt-4o", Change("model", "openai", "gpt-4o-mini"), "12.30", "0.74")
@@ -142,9 +143,11 @@ def test_forecast(case: str, first: date | None) -> None:
 def test_trend(case: str) -> None:
     entries = BUSY if case == "busy" else []
     weeks = divide_period(NOVEMBER, "weekly")
-    sums = totals_by(fold(entries, ("bucket",)), weeks)
+    sums = sums_by_part(fold(entries, ("bucket",)), weeks)
     lines = {
-        user: [t.cost for t in totals_by(fold([e for e in entries if e.user_id == user], ("bucket",)), weeks)]
+        user: [
+            t.cost for t in sums_by_part(fold([e for e in entries if e.user_id == user], ("bucket",)), weeks)
+        ]
         for user in ("rpatel", "2")
     }
     facts = TrendFacts(
@@ -167,7 +170,7 @@ def test_anomalies(count: int) -> None:
     names = [f"job-202611{n:02d}-rpatel-0001" for n in range(1, count + 1)]
     group = "06_whisperx_asr, openai/whisper-1"
     costs = from_usd("0.06"), from_usd("3.10")
-    samples = [Sample(group, "a minute of audio", name, *costs) for name in names]
+    samples = [Observation(group, "a minute of audio", name, *costs) for name in names]
     found = [Anomaly(sample, from_usd("0.006"), 12.5, from_usd("2.79")) for sample in samples]
     causes = [(), (Cause("13_ai_summarization, openai/gpt-4", from_usd("2.05")),)] if count == 2 else []
     facts = AnomalyFacts(NOVEMBER, found, 210, total(fold(BUSY, ())), {"user": "rpatel"}, DAMAGED, causes)
@@ -194,13 +197,13 @@ def test_whatif() -> None:
     swap = Swap(("openai", "gpt-4"), ("openai", "gpt-4o"), "batch")
     unknown = Swap(("openai", "gpt-9"), ("openai", "gpt-4o"))
     outcomes = (
-        Outcome("13_ai_summarization", swap, 24, 0, 5, from_usd("21.69"), from_usd("1.01")),
-        Outcome("10_translation", unknown, 3, 3),
+        SwapEffect("13_ai_summarization", swap, 24, 0, 5, from_usd("21.69"), from_usd("1.01")),
+        SwapEffect("10_translation", unknown, 3, 3),
     )
     found = WhatIf(from_usd("43.21"), from_usd("22.53"), outcomes)
     facts = WhatIfFacts(NOVEMBER, found, [Swap(("x", "y"), ("a", "b"))], {"user": "rpatel"}, DAMAGED)
     check_report("whatif-busy", whatif_report(facts))
-    kept = Outcome("13_ai_summarization", Swap(swap.model, swap.model, "batch"), kept=2)
+    kept = SwapEffect("13_ai_summarization", Swap(swap.model, swap.model, "batch"), kept=2)
     nothing = whatif_report(WhatIfFacts(NOVEMBER, WhatIf(Nanos(5), Nanos(5), (kept,))))
     assert nothing.tables == ()
     assert nothing.notes[0].text.startswith("2 calls keep their tier")

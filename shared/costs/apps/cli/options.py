@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from ...money import Nanos
-from ...reports.spec import Group, Option, parse_usd
+from ...reports.spec import Option, OptionGroup, parse_usd
 from .completing import completion_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,13 +57,13 @@ def parameter(option: Option) -> click.Parameter:
     )
 
 
-def parameters(*options: Option | Group) -> Iterator[click.Parameter]:
+def parameters(*options: Option | OptionGroup) -> Iterator[click.Parameter]:
     """Return options as click has them, those of groups one by one."""
     for each in options:
-        yield from map(parameter, each.options if isinstance(each, Group) else (each,))
+        yield from map(parameter, each.options if isinstance(each, OptionGroup) else (each,))
 
 
-def asked_with(*options: Option | Group) -> Callable[[F], F]:
+def asked_with(*options: Option | OptionGroup) -> Callable[[F], F]:
     """Add options to a command; it gets one value for each group."""
 
     def decorate(function: F) -> F:
@@ -78,7 +78,7 @@ def asked_with(*options: Option | Group) -> Callable[[F], F]:
         call.__click_params__ = [*params, *reversed(list(parameters(*options)))]  # type: ignore[attr-defined]  # as click.option does
         return call  # type: ignore[return-value]  # the wrapper takes click's options in place of the groups
 
-    groups = [each for each in options if isinstance(each, Group)]
+    groups = [each for each in options if isinstance(each, OptionGroup)]
     return decorate
 
 

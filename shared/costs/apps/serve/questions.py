@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ... import reports
 from ...errors import WrongUsage
-from ...reports.spec import Group, Option, Spec
+from ...reports.spec import Option, OptionGroup, Spec
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "doctor": "/health",
@@ -59,7 +59,7 @@ def spec_named(name: str) -> Spec[Any, Any]:
 def options_of(spec: Spec[Any, Any]) -> Iterator[Option]:
     """Return the options of a report, those of groups one by one; none that changes anything."""
     for each in spec.options:
-        options = each.options if isinstance(each, Group) else (each,)
+        options = each.options if isinstance(each, OptionGroup) else (each,)
         yield from (option for option in options if not option.changes)
 
 
