@@ -287,7 +287,7 @@ class Gate:
         if held is None:
             return None
         one = held.reservation
-        if one.state != "live" and one.one_call:
+        if one.state != "live" and one.one_call and not held.logged.unpriced:
             self._endings.end(Ending(reservation, "settle"))
         return overrun(reservation, held.logged.cost, one.estimate) if held.excess else None
 

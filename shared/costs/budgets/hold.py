@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -17,6 +18,7 @@ NEVER_REPORTED: Final = "its block ended without a ledger entry"
 FAILED: Final = "its block failed before all of its calls were in the ledger"
 WAITING: Final = "its ledger entry waits outside the ledger"
 UNKNOWN: Final = "its ledger could not be made known to the cost storage"
+UNPRICED: Final = "a call under it has no whole price yet: cost-dashboard reprice, once there is one"
 DROPPED: Final = "its block was dropped before it ended"
 
 
@@ -66,7 +68,7 @@ class Hold:
     which counts at its estimate until somebody releases it: the provider may have served the call. Only
     :meth:`void` gives the money back, for a caller that is certain that nothing was sent. ``intended`` is
     the usage that was reserved for, without output: what a stream that is cut before it states its usage
-    has used at least.
+    has used at least; ``named`` are the project and the tags whose limits were asked.
 
     In a process that was forked in its block it does nothing: it is its parent's.
     """
@@ -77,11 +79,14 @@ class Hold:
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
         self.intended: Usage | None = None
+        self.named: tuple[str | None, tuple[str, ...]] = (None, ())
+        self._strayed = set[str]()
         self._keeper = keeper
         self._lock = lock_of(self, "_lock")
         self._spent = ZERO
         self._calls = 0
         self._missing = ""
+        self._unpriced = False
         self._touched = False
         self._open = terms.id is not None
         self._ending: Ending | None = None
@@ -109,12 +114,15 @@ class Hold:
         """By what the budget check was overridden, if it was."""
         return self.terms.override
 
-    def recorded(self, cost: Nanos, *, in_ledger: bool = True, known: bool = True) -> str | None:
+    def recorded(
+        self, cost: Nanos, *, in_ledger: bool = True, known: bool = True, priced: bool = True
+    ) -> str | None:
         """Note that a call was recorded at ``cost``, in nano-dollars.
 
         ``in_ledger`` is ``False`` for an entry that is spooled, ``known`` for one in a ledger that the
         cost storage was not told of: the hold then counts on after its block, at what the calls did
-        cost, until the entries are seen in a known ledger.
+        cost, until the entries are seen in a known ledger. Where a call has no price, or one for a part of it
+        (``priced`` is false), it may have cost all that is held, which counts until the call is priced.
 
         Returns an alert when the calls cost more than is held: the only overshoot there can be.
         """
@@ -122,10 +130,25 @@ class Hold:
             self._touched = True
             self._calls += 1
             self._spent = Nanos(self._spent + cost)
+            self._unpriced = self._unpriced or not priced
             if not in_ledger or not known:
                 self._missing = UNKNOWN if in_ledger else WAITING
             over = self._spent > self.terms.estimate and self._open
         return overrun(str(self.terms.id), self._spent, self.terms.estimate) if over else None
+
+    def strayed(self, project: str | None, tags: Sequence[str]) -> str | None:
+        """Return a warning, once a name, where limits cover a call that were not asked for the hold."""
+        known, known_tags = self.named
+        names = [f"project {project}"] if project not in (None, known) else []
+        names += [f"tag {tag}" for tag in tags if tag not in known_tags]
+        new = [name for name in names if name not in self._strayed]
+        if self.terms.id is None or not new:
+            return None
+        self._strayed.update(new)
+        return (
+            f"{', '.join(new)}: was not named to reserve, so limits on it did not hold back a call under "
+            f"reservation {self.terms.id}; name it there too"
+        )
 
     def void(self) -> None:
         """Give everything back. Only for a caller that is certain that no request was sent."""
@@ -185,6 +208,8 @@ class Hold:
             return Ending(one, "orphan", failure or NEVER_REPORTED, most)
         if failure and not self.terms.one_call:
             return Ending(one, "orphan", failure, most)
+        if self._unpriced and most > self._spent:
+            return Ending(one, "orphan", UNPRICED, most)
         if self._missing:  # all is known: it only has to arrive
             return Ending(one, "orphan", self._missing, self._spent)
         return Ending(one, "settle")

@@ -93,10 +93,14 @@ class Reservation:
 
 
 class Logged(NamedTuple):
-    """What the ledgers already have under a reservation."""
+    """What the ledgers already have under a reservation.
+
+    ``unpriced`` is how many of the calls have no price, or one for a part of what they used.
+    """
 
     calls: int = 0
     cost: Nanos = ZERO
+    unpriced: int = 0
 
 
 class Held(NamedTuple):
@@ -128,11 +132,14 @@ class Held(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can count: the results are in a ledger, or as much as it said."""
+        """Whether nothing more can count: the results are in a ledger, or as much as it said.
+
+        Where one of them has no price, it may have cost all that is held.
+        """
         one = self.reservation
         if one.state == "live" or not self.logged.calls:
             return False
-        reported = one.one_call and (one.block_ended or one.state == "submitted")
+        reported = one.one_call and not self.logged.unpriced and (one.block_ended or one.state == "submitted")
         return reported or not (self.amount or self.left("calls"))
 
 

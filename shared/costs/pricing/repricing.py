@@ -70,6 +70,7 @@ def adjustment(
         tags=entry.tags,
         service_tier=entry.service_tier,
         period_at=entry.counted_at,
+        reservation=entry.reservation,
         corrects=entry.id,
         why=f"priced by {by.source} {by.version}; {was}",
         unpriced_units=found.missing if unpriced or completed else NO_UNITS,

@@ -32,7 +32,7 @@ from .intake import Id, fingerprint, put_back, unreadable
 from .journal import opened
 from .keys import keys_of
 from .presence import Presence
-from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem
+from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved
 
 Progress = Callable[[int, int], None]
 """Called with how far a rebuild has come: bytes of ledgers that were read, and of all."""
@@ -61,7 +61,7 @@ class Scanned(NamedTuple):
     row: LedgerRow
     cells: array[int]
     units: list[tuple[int, int, str, int]]
-    reserved: dict[str, tuple[int, int]]
+    reserved: dict[str, Reserved]
     keys: array[int]
     more: array[int]
     offsets: array[int]

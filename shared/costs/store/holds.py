@@ -82,8 +82,8 @@ class Ledgers(SpendReader, Protocol):
         """Gives transactions at the durable state."""
         ...
 
-    def logged(self, reservations: Collection[str]) -> Mapping[str, tuple[int, Nanos]]:
-        """Return calls and cost that the ledgers have under each of these reservations, if any."""
+    def logged(self, reservations: Collection[str]) -> Mapping[str, tuple[int, Nanos, int]]:
+        """Return what the ledgers have under each of these reservations, if anything: see ``Logged``."""
         ...
 
     def groups(self, by: Sequence[Dimension], query: Query, *, at_once: bool = False) -> list[Group]:

@@ -30,7 +30,7 @@ from ..rollup import (
     Totals,
     bucket_of,
 )
-from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS
+from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS, Reserved
 
 REPEATED: Final = ("retried_calls", "retried_cost")
 """Sums of ``rollup.Totals`` that follow from the dimension ``repeated``."""
@@ -535,17 +535,17 @@ def gone(db: sqlite3.Connection) -> list[Gone]:
     return [Gone(Path(os.fsdecode(path)), why, calls, Nanos(cost)) for path, why, calls, cost in rows]
 
 
-def reserved(db: sqlite3.Connection, reservations: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return the calls, and their cost, that all ledgers have under each reservation that has any."""
-    answers: dict[str, tuple[int, int]] = {}
+def reserved(db: sqlite3.Connection, reservations: Sequence[str]) -> dict[str, Reserved]:
+    """Return what all ledgers have under each reservation that has anything."""
+    answers: dict[str, Reserved] = {}
     for start in range(0, len(reservations), _AT_ONCE):
         asked = reservations[start : start + _AT_ONCE]
         rows = db.execute(
-            f"""SELECT reservation, sum(calls), sum(cost) FROM reserved
+            f"""SELECT reservation, sum(calls), sum(cost), sum(unpriced) FROM reserved
             WHERE reservation IN ({", ".join("?" * len(asked))}) GROUP BY 1""",
             asked,
         )
-        answers |= {name: (calls, cost) for name, calls, cost in rows}
+        answers |= {name: (calls, cost, unpriced) for name, calls, cost, unpriced in rows}
     return answers
 
 

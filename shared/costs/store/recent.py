@@ -22,7 +22,7 @@ from . import queries, tables
 from .intake import job_of, read_counted, recognised
 from .journal import opened
 from .keys import key_of
-from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, LedgerRow, dim_of
+from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, LedgerRow, Reserved, dim_of
 
 MAX_BYTES: Final = 512 << 10
 """A ledger with more that is new is taken into the sums at once."""
@@ -217,8 +217,8 @@ class Recent:
             known = self._groups[key] = _Groups(key[0], query, queries.groups(db, by, query))
         return known.brought_up(self._lines)
 
-    def reserved(self, reservations: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Return calls and cost of these lines by reservation."""
+    def reserved(self, reservations: Sequence[str]) -> dict[str, Reserved]:
+        """Return what these lines are under each reservation."""
         fold, wanted = Fold(), set(reservations)
         for each in self._lines:
             if each.line.reservation in wanted:

@@ -216,17 +216,23 @@ class Store:
         """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
         return Nanos(self.spends([Query(start=start, end=end, user_id=user_id)])[0])
 
-    def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos]]:
-        """Return how many calls, at what cost, the ledgers have under each reservation that has any."""
+    def logged(self, reservations: Collection[str]) -> dict[str, tuple[int, Nanos, int]]:
+        """Return what the ledgers have under each reservation: calls, cost, calls without a whole price."""
         asked = list(reservations)
 
-        def sums(db: sqlite3.Connection, recent: Recent | None) -> dict[str, tuple[int, Nanos]]:
-            known, new = queries.reserved(db, asked), recent.reserved(asked) if recent else {}
-            both = {name: (known.get(name, (0, 0)), new.get(name, (0, 0))) for name in {*known, *new}}
-            return {name: (one[0] + two[0], Nanos(one[1] + two[1])) for name, (one, two) in both.items()}
+        def sums(db: sqlite3.Connection, recent: Recent | None) -> dict[str, tuple[int, Nanos, int]]:
+            both = [queries.reserved(db, asked), recent.reserved(asked) if recent else {}]
+            found = {name: [each[name] for each in both if name in each] for name in asked}
+            return {
+                name: (
+                    sum(n for n, _, _ in each),
+                    Nanos(sum(c for _, c, _ in each)),
+                    sum(u for *_, u in each),
+                )
+                for name, each in found.items()
+            }
 
-        found = self._on_the_way(sums)
-        return {name: (calls, cost) for name, (calls, cost) in found.items() if calls or cost}
+        return {name: each for name, each in self._on_the_way(sums).items() if any(each)}
 
     def find(self, entry_id: str) -> Location | None:
         """Return where the entry with this id stands; ``None`` when no known ledger has it."""

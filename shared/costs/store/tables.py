@@ -35,7 +35,7 @@ from ..rollup import BUCKET_SECONDS
 from .journal import Position
 from .keys import key_of, keys_of
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of these tables. Sums of another version are read anew from the ledgers."""
 
 DAY_BUCKETS: Final = 96
@@ -77,6 +77,8 @@ a second or later attempt."""
 
 Dim = tuple[str, ...]
 Sums = list[int]
+Reserved = tuple[int, int, int]
+"""What there is under a reservation: calls, cost, and how many calls have no price, or a partial one."""
 Place = tuple[int, Dim]
 """A bucket and its dimensions."""
 
@@ -117,7 +119,8 @@ SCHEMA: Final = (
         offset INTEGER NOT NULL, PRIMARY KEY (key, more)) STRICT, WITHOUT ROWID""",
     SEEN_BY_LEDGER,
     """CREATE TABLE reserved (reservation TEXT NOT NULL, ledger INTEGER NOT NULL, calls INTEGER NOT NULL,
-        cost INTEGER NOT NULL, PRIMARY KEY (reservation, ledger)) STRICT, WITHOUT ROWID""",
+        cost INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+        PRIMARY KEY (reservation, ledger)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE problems (ledger INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
         kind TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (ledger, offset)) STRICT, WITHOUT ROWID""",
 )
@@ -153,7 +156,7 @@ class Fold:
     def __init__(self) -> None:
         self.cells: dict[Place, Sums] = {}
         self.units: dict[tuple[int, Dim, str], int] = {}
-        self.reserved: dict[str, tuple[int, int]] = {}
+        self.reserved: dict[str, Reserved] = {}
         self._dims: dict[object, Dim] = {}
 
     def add(self, line: Counted) -> None:
@@ -179,15 +182,16 @@ class Fold:
         if any(usage[_REST]):
             self._add_further(values, bucket, dim, sign, usage)
         if line.reservation:
-            calls, cost = self.reserved.get(line.reservation, (0, 0))
-            self.reserved[line.reservation] = (calls + sign, cost + line.cost)
+            calls, cost, unpriced = self.reserved.get(line.reservation, (0, 0, 0))
+            unpriced += line.unpriced + line.partial
+            self.reserved[line.reservation] = (calls + sign, cost + line.cost, unpriced)
 
     def negated(self) -> Fold:
         """Return what takes out what this adds."""
         out = Fold()
         out.cells = {place: [-value for value in values] for place, values in self.cells.items()}
         out.units = {place: -amount for place, amount in self.units.items()}
-        out.reserved = {name: (-calls, -cost) for name, (calls, cost) in self.reserved.items()}
+        out.reserved = {name: (-n, -cost, -unpriced) for name, (n, cost, unpriced) in self.reserved.items()}
         return out
 
     def _add_further(
@@ -201,6 +205,12 @@ class Fold:
                 whole = round(amount * 1_000_000) if name in SECONDS_FIELDS else int(amount)
                 unit = (bucket, dim, name)
                 self.units[unit] = self.units.get(unit, 0) + sign * whole
+
+
+def reserved_of(sums: Sequence[int]) -> Reserved:
+    """Return what there is under a reservation; earlier versions did not count what has no price."""
+    calls, cost, unpriced = (*sums, 0)[:3]
+    return calls, cost, unpriced
 
 
 # --- rows
@@ -296,8 +306,9 @@ def put_fold(db: sqlite3.Connection, ledger: int, fold: Fold) -> None:
         [(bucket, ledger, numbers[dim], unit, amount) for (bucket, dim, unit), amount in fold.units.items()],
     )
     db.executemany(
-        """INSERT INTO reserved VALUES (?, ?, ?, ?) ON CONFLICT (reservation, ledger)
-        DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost""",
+        """INSERT INTO reserved VALUES (?, ?, ?, ?, ?) ON CONFLICT (reservation, ledger)
+        DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost,
+        unpriced = unpriced + excluded.unpriced""",
         [(name, ledger, *sums) for name, sums in fold.reserved.items()],
     )
     db.executemany(
@@ -367,7 +378,7 @@ def clear_zeros(db: sqlite3.Connection, ledger: int) -> None:
     """Remove the rows of a ledger that lost lines to another one where nothing is left."""
     db.execute(f"DELETE FROM cells WHERE ledger = ? AND {_NOTHING}", (ledger,))
     db.execute("DELETE FROM units WHERE ledger = ? AND amount = 0", (ledger,))
-    db.execute("DELETE FROM reserved WHERE ledger = ? AND calls = 0 AND cost = 0", (ledger,))
+    db.execute("DELETE FROM reserved WHERE ledger = ? AND calls = 0 AND cost = 0 AND unpriced = 0", (ledger,))
     db.execute("DELETE FROM activity WHERE ledger = ?", (ledger,))
     db.execute(
         f"{PUT_ACTIVITY} WHERE ledger = ?",
@@ -392,10 +403,8 @@ def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:
         (ledger,),
     ):
         fold.units[bucket, tuple(dim), unit] = amount
-    for name, calls, cost in db.execute(
-        "SELECT reservation, calls, cost FROM reserved WHERE ledger = ?", (ledger,)
-    ):
-        fold.reserved[name] = (calls, cost)
+    for name, _, *sums in db.execute("SELECT * FROM reserved WHERE ledger = ?", (ledger,)):
+        fold.reserved[name] = reserved_of(sums)
     return fold
 
 

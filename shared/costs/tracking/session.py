@@ -108,6 +108,7 @@ class Session:
             reraise_foreign(fault)
             raise BudgetGateUnavailable(f"the budget gate cannot be used: {fault}; try again") from fault
         hold.intended = request.usage
+        hold.named = request.project, request.tags
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
         return hold
@@ -117,7 +118,14 @@ class Session:
         alert = None
         if not isinstance(reservation, str):
             cost = outcome.entry.cost if outcome.new else ZERO  # logged again it costs no more
-            alert = reservation.recorded(cost, in_ledger=outcome.in_ledger, known=outcome.known)
+            alert = reservation.recorded(
+                cost,
+                in_ledger=outcome.in_ledger,
+                known=outcome.known,
+                priced=outcome.entry.cost_state == "whole",
+            )
+            if strayed := reservation.strayed(outcome.entry.project, outcome.entry.tags):
+                log.warning("%s", strayed)
         elif outcome.in_ledger and outcome.known:
             try:
                 alert = self.workspace.gate.reported(reservation)

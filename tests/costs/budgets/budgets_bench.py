@@ -83,6 +83,7 @@ class Bench:
     def spend(self, usd: str, hold: Hold | None = None, user_id: str = "u", **values: Any) -> None:
         """Append an entry to the job's ledger, as the tracker does."""
         job = values.pop("job", None) or self.job()
+        priced = Charge({"input": from_usd(usd)}, PricedBy("catalogue", "1", "openai/gpt-4o"))
         entry = Entry(
             id=new_id(),
             timestamp=self.now,
@@ -90,7 +91,7 @@ class Bench:
             user_id=user_id,
             service=values.pop("service", "openai"),
             model=values.pop("model", "gpt-4o"),
-            charge=Charge({"input": from_usd(usd)}, PricedBy("catalogue", "1", "openai/gpt-4o")),
+            charge=values.pop("charge", priced),
             reservation=hold.id if hold else None,
             period_at=hold.period_at if hold else None,
             **values,

@@ -19,6 +19,7 @@ from budgets_bench import BLOCKING, NOVEMBER, Bench, profile
 from shared.costs.budgets import endings as endings_module
 from shared.costs.budgets import gate as gate_module
 from shared.costs.budgets.gate import Gate
+from shared.costs.budgets.hold import UNPRICED as KEPT_UNPRICED
 from shared.costs.budgets.hold import Hold
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
@@ -698,3 +699,60 @@ def test_an_index_that_cannot_be_used_only_costs_time(bench: Bench) -> None:
     assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(4), from_usd(5))
     bench.spend("5", hold)
     assert bench.held() == [(0, None)]
+
+
+def unpriced(bench: Bench, hold: Hold, usd: str = "0") -> None:
+    """Log a call under a hold of which nobody knows the price, or the whole of it."""
+    if from_usd(usd):
+        bench.spend(usd, hold, unpriced_units={"file_searches": 40})
+    else:
+        bench.spend(usd, hold, charge=None)
+    hold.recorded(from_usd(usd), priced=False)
+
+
+@pytest.mark.parametrize("one_call", [True, False])
+@pytest.mark.parametrize("known", ["0", "2"])
+def test_a_call_without_a_price_frees_nothing(bench: Bench, one_call: bool, known: str) -> None:
+    """It may have cost all that was held, until it is priced or somebody releases it."""
+    with bench.reserve("6", one_call=one_call) as hold:
+        unpriced(bench, hold, known)
+    left = from_usd(6) - from_usd(known)
+    assert bench.held() == [(left, KEPT_UNPRICED)]
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("5")
+    assert bench.new_gate().reported(str(hold.id)) is None
+    assert bench.held() == [(left, KEPT_UNPRICED)]
+    bench.new_gate().release([str(hold.id)])
+    assert bench.held() == []
+
+
+def test_a_call_without_a_price_is_priced_later(bench: Bench) -> None:
+    with bench.reserve("6") as hold:
+        unpriced(bench, hold)
+    bench.spend("2", hold, kind="adjustment", corrects="it", resolves_unpriced=True, why="priced")
+    assert bench.held() == []
+    bench.reserve("8")
+
+
+def test_a_process_dies_after_a_call_without_a_price(bench: Bench) -> None:
+    die(bench, lambda hold: bench.spend("0", hold, charge=None))
+    assert bench.held() == [(from_usd(6), "its process ended")]
+
+
+def test_nothing_is_kept_for_a_call_without_a_price_where_nothing_was_held(bench: Bench) -> None:
+    text = "budget: {monthly_limit_usd: 10, block_at_limit: true, on_unpriced: warn}\n"
+    with bench.reserve(None, text, unpriced=True) as hold:
+        unpriced(bench, hold)
+    assert bench.held() == []
+
+
+def test_a_call_for_another_project_is_told_once(bench: Bench) -> None:
+    hold = bench.reserve("6", project="a", tags=("x",))
+    hold.named = "a", ("x",)
+    assert hold.strayed("a", ("x",)) is None
+    assert hold.strayed(None, ()) is None
+    told = hold.strayed("b", ("x", "y"))
+    assert told is not None
+    assert "project b, tag y: was not named to reserve" in told
+    assert hold.strayed("b", ("y",)) is None
+    hold.void()

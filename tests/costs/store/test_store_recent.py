@@ -198,9 +198,9 @@ def test_a_ledger_changes_beside_lines_of_another(history: History, change: str)
         second.unlink()
         second.mkdir()
     assert store.spends([Query(user_id="1"), WIDE]) == [history.owed, history.owed]
-    assert store.logged(["hold-9"]) == {"hold-9": (1, 7)}
+    assert store.logged(["hold-9"]) == {"hold-9": (1, 7, 0)}
     history.log(store, first, a_call(8, reservation="hold-9"))
-    assert store.logged(["hold-9"]) == {"hold-9": (2, 15)}
+    assert store.logged(["hold-9"]) == {"hold-9": (2, 15, 0)}
     assert spent(store) == month(store) == history.owed
 
 
