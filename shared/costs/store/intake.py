@@ -448,6 +448,17 @@ class Said:
                 known |= {base64.b64decode(path): Extent(*rest) for path, *rest in record.get(name, ())}
         return said
 
+    def has(self, other: Said) -> bool:
+        """Tell whether this says all that another says, and of ledgers that are gone nothing else."""
+        mine, theirs = (
+            {n: len(r["seen"]) for n, r in each.kept.items() if r["seen"]} for each in (self, other)
+        )
+        return (
+            mine == theirs
+            and self.read.items() >= other.read.items()
+            and self.lost.keys() >= other.lost.keys()
+        )
+
     def records(self) -> list[bytes]:
         """Return records that say the same."""
         rows = [record for record in self.kept.values() if record["seen"]]
@@ -489,13 +500,10 @@ class Kept:
 
         """
         with self._telling():
-            said = Said.of(self._journal.all()[0])
-        self._add_unsaid(db, said)
-        self.shorten(db)
-
-    def _add_unsaid(self, db: sqlite3.Connection, said: Said) -> None:
+            said = Said.of(self._journal.all()[0]).read
         read = _read_of(tables.ledgers(db, "gone IS NULL"))
-        self.add_read(db, {path: extent for path, extent in read.items() if said.read.get(path) != extent})
+        self.add_read(db, {path: extent for path, extent in read.items() if said.get(path) != extent})
+        self.shorten(db)
 
     def save(self, db: sqlite3.Connection) -> None:
         """Write down what sums that are about to be thrown away have of ledgers that are not as they were.
@@ -542,25 +550,22 @@ class Kept:
         """
         with self._telling():
             news = self._journal.news(tables.position(db, "kept"))
-            said, gone = Said.of(news.records), tables.ledgers(db, "gone IS NOT NULL")
-            ours = {row.uid for row in gone}
-            for number, record in said.kept.items():
-                if number not in ours:
-                    _restore(db, record)
-            if news.is_lost:
-                self._write_again(db, said, gone)
+            _restore_all(db, Said.of(news.records))
+            if news.is_lost and not Said.of(news.records).has(Said.of(self._known_to(db, news.records))):
+                self._journal.rewrite(lambda records: self._known_to(db, records))
                 news = self._journal.news(Position())
             tables.set_position(db, "kept", news.position)
 
-    def _write_again(self, db: sqlite3.Connection, said: Said, gone: Sequence[LedgerRow]) -> None:
-        count = "SELECT count(*) FROM seen WHERE ledger = ?"
-        kept = {number: len(record["seen"]) for number, record in said.kept.items()}
-        lost = "id IN (SELECT ledger FROM problems WHERE offset = ?)"
-        missing = [row.path for row in tables.ledgers(db, lost, LOST_AT) if row.path not in said.lost]
-        self.add(db, [row for row in gone if kept.get(row.uid) != db.execute(count, (row.id,)).fetchone()[0]])
-        if missing:
-            self._append(db, _extents("lost", dict.fromkeys(missing, Extent(1, -1, -1))))
-        self._add_unsaid(db, said)
+    def _known_to(self, db: sqlite3.Connection, records: Sequence[bytes]) -> list[bytes]:
+        """Return all that these sums know: what is left of a damaged journal may be over since."""
+        said = Said.of(records)
+        _restore_all(db, said)
+        lost = tables.ledgers(db, "id IN (SELECT ledger FROM problems WHERE offset = ?)", LOST_AT)
+        said.lost = dict.fromkeys((row.path for row in lost), Extent(1, -1, -1)) | said.lost
+        gone = tables.ledgers(db, "gone IS NOT NULL")
+        db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
+        read = _read_of(tables.ledgers(db, "gone IS NULL"))
+        return [*(_record(db, row) for row in gone), _extents("read", read), _extents("lost", said.lost)]
 
     def shorten(self, db: sqlite3.Connection) -> None:
         """Write the journal anew where most of it is over.
@@ -665,6 +670,14 @@ def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
         "seen": ids.fetchall(),
     }
     return _json(record)
+
+
+def _restore_all(db: sqlite3.Connection, said: Said) -> None:
+    """Put what was kept of ledgers that these sums do not know into them."""
+    known = {row.uid for row in tables.ledgers(db, "gone IS NOT NULL")}
+    for number, record in said.kept.items():
+        if number not in known:
+            _restore(db, record)
 
 
 def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:
