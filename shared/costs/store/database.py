@@ -32,7 +32,7 @@ from weakref import WeakSet
 from zlib import crc32
 
 from .. import platform
-from ..errors import StorageUnavailable, UnsafePath
+from ..errors import StorageBusy, StorageUnavailable, UnsafePath
 from ..patience import allowed
 from ..platform import SecureFile
 from .journal import opened
@@ -53,7 +53,7 @@ _DAMAGED: Final = frozenset(
 )
 
 
-class DatabaseBusy(StorageUnavailable):
+class DatabaseBusy(StorageBusy):
     """Another process held the database for longer than this one may wait."""
 
 

@@ -12,6 +12,7 @@ from ..errors import (
     FAILURES,
     NOT_LOADED,
     BudgetGateUnavailable,
+    StorageBusy,
     StorageUnavailable,
     UnknownEntry,
     reraise_foreign,
@@ -56,6 +57,8 @@ class Session:
         self.watch = BudgetWatch(workspace, job)
         self.figures = Figures(workspace, job)
         self.open_stages: list[Stage] = []
+        self._unchecked = 0
+        """How many calls one after the other could not be held against the budgets."""
         self._introduced = False
 
     def record(self, call: Call, stage: Stage | None = None) -> float:
@@ -186,8 +189,12 @@ class Session:
         try:
             for alert in self.watch.alerts_of(asked, outcome.spends):
                 log.log(alert.level, "%s", alert.text)
+            self._unchecked = 0
         except StorageUnavailable as fault:
-            log.warning("the budgets cannot be checked: %s", fault)
+            # What was missed once, as when many jobs begin together, the next call of anybody tells.
+            self._unchecked += 1
+            is_news = self._unchecked > 1 or not isinstance(fault, StorageBusy)
+            log.log(logging.WARNING if is_news else logging.INFO, "the budgets cannot be checked: %s", fault)
 
     @property
     def job_ref(self) -> JobRef | None:

@@ -256,7 +256,7 @@ def assert_is_fold(store: Store, history: History) -> None:
     logged = store.logged(["hold-1", "hold-2", "hold-3"])
     for hold in ("hold-1", "hold-2", "hold-3"):
         own = total((p, e) for p, e in entries if e.reservation == hold)
-        assert logged.get(hold, (0, 0)) == (own.calls, own.cost)
+        assert logged.get(hold, (0, 0, 0)) == (own.calls, own.cost, own.unpriced_calls + own.partial_calls)
 
 
 def spent(store: Store) -> int:

@@ -18,6 +18,8 @@ import pytest
 from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
 from shared.costs import workspace
 from shared.costs.errors import StorageUnavailable
+from shared.costs.platform import lock, open_file
+from shared.costs.store import store
 from shared.user_profile import UserProfile
 
 
@@ -408,3 +410,34 @@ def test_threads_of_ones_own_count_to_the_only_open_stage(tracker: CostTracker) 
         worker.join()
     assert stage.sums.calls == 1
     assert tracker.get_stage_costs() == {"13": 0.0045}
+
+
+def test_budgets_that_others_keep_busy_once_are_no_warning(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next call tells what was missed; where that cannot look either, the user is told."""
+    profile.write_text("budget: {monthly_limit_usd: 0.001}\n")
+    monkeypatch.setattr(store, "_HOT_WAIT_S", 0.01)
+    with CostTracker(tmp_path / "jobs" / "job-1", cost_storage_path=tmp_path / "costs") as tracker:
+        (tmp_path / "costs").mkdir(mode=0o700)
+        with open_file(tmp_path / "costs" / "sums.db-seal", write=True, create=True) as seal:
+            assert lock(seal.fileno(), 0)
+            tracker.log_usage("openai", "gpt-4o", tokens_input=1500, tokens_output=300)
+            assert "cannot be checked" not in caplog.text
+            tracker.log_usage("openai", "gpt-4o", tokens_input=1500, tokens_output=300)
+            assert caplog.text.count("the budgets cannot be checked") == 1
+        caplog.clear()
+        tracker.log_usage("openai", "gpt-4o", tokens_input=1500, tokens_output=300)
+        assert "cannot be checked" not in caplog.text
+        assert "$0.0202 / $0.0010" in caplog.text
+
+
+def test_a_call_for_a_project_that_was_not_reserved_for_is_told(
+    tracker: CostTracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tracker.reserve("openai", "gpt-4o", tokens_input=2000, max_tokens_output=300, project="a") as hold:
+        tracker.log_usage("openai", "gpt-4o", 10, 5, reservation=hold, project="a")
+        assert "not named" not in caplog.text
+        for _ in range(2):
+            tracker.log_usage("openai", "gpt-4o", 10, 5, reservation=hold, project="b", tags=["x"])
+    assert caplog.text.count("project b, tag x: was not named to reserve") == 1
