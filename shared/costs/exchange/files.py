@@ -160,6 +160,8 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def _undecoded(record: list[str]) -> str | None:
+    if "".join(record).isascii():
+        return None
     for cell in record:
         if not cell.isascii() and _SURROGATE.search(cell):
             return f"is not in UTF-8: {cell[:40].encode('ascii', 'backslashreplace').decode()}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +92,7 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
         name = name[len(service) + 1 :]
     return BillLine(
         where,
-        normalize_service(service) if service else "",
+        _service(service) if service else "",
         _utc(str(start)),
         name or None,
         "model",
@@ -102,6 +103,9 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
         1,
         amount or None,
     )
+
+
+_service: Final = cache(normalize_service)
 
 
 class _Details(msgspec.Struct, gc=False):

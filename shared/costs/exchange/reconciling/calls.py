@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -141,6 +142,9 @@ def _line(raw: bytes) -> _Line | None:
         return None
 
 
+_service: Final = cache(normalize_service)
+
+
 def _call(line: _Line, correction: Corrections | None) -> OurCall:
     cost = None if line.cost_usd is None else round(line.cost_usd * NANOS_PER_USD)
     parts = line.cost_parts or {}
@@ -154,23 +158,28 @@ def _call(line: _Line, correction: Corrections | None) -> OurCall:
     return OurCall(
         line.id,
         line.timestamp,
-        normalize_service(line.service),
+        _service(line.service),
         folded(line.model),
         normal_tier(line.service_tier) if line.service_tier else None,
         line.request_id,
         (line.tokens_input, line.tokens_output, line.tokens_cached, line.tokens_cache_write),
         None if cost is None else cost - tools,
         tools,
-        (
-            _nanos(parts, "input"),
-            _nanos(parts, "output", "reasoning"),
-            _nanos(parts, "cached"),
-            _nanos(parts, "cache_write", "cache_write_1h"),
-        ),
+        _kinds(parts) if parts else _NO_KINDS,
         line.job_id,
         line.stage,
     )
 
 
-def _nanos(parts: dict[str, float], *names: str) -> int:
-    return sum(round(parts[name] * NANOS_PER_USD) for name in names if name in parts)
+_NO_KINDS: Final = (0, 0, 0, 0)
+
+
+def _kinds(parts: dict[str, float]) -> tuple[int, int, int, int]:
+    """Return the cost of each kind of tokens in nano-dollars."""
+    get = parts.get
+    return (
+        round(get("input", 0) * NANOS_PER_USD),
+        round((get("output", 0) + get("reasoning", 0)) * NANOS_PER_USD),
+        round(get("cached", 0) * NANOS_PER_USD) if "cached" in parts else 0,
+        round((get("cache_write", 0) + get("cache_write_1h", 0)) * NANOS_PER_USD) if len(parts) > 2 else 0,
+    )

@@ -34,6 +34,9 @@ _SLACK: Final = 2
 
 _SAME_FACTOR: Final = 0.005
 
+_AMOUNT: Final = 8
+"""The place of the amount in a line, and of the cost in a call."""
+
 _MOST_KEYS: Final = 100_000
 _EXAMPLES: Final = 5
 
@@ -42,7 +45,7 @@ class Theirs(NamedTuple):
     """A line as it is kept: ``amount`` in nano-dollars, ``at`` in seconds; -1 for counts not stated."""
 
     id: str
-    where: str
+    where: tuple[int, str]
     service: str
     model: str
     at: float
@@ -104,15 +107,18 @@ class Joined:
         self._sums = defaultdict[tuple[Kind, Reason, str, str, bool, str], _Sum](_Sum)
         self._tolerance = _SLACK + round(of.unit * NANOS_PER_USD / 2)
         self._twice = 0
+        self.files: list[str] = []
+        """The names of the bills that lines were taken from."""
 
     def bill(self, line: BillLine, rate: Decimal | None) -> None:
-        """Take a line of the bill; without a rate for its currency only tokens are compared."""
-        amount = None if line.amount is None or rate is None else round(line.amount * rate * NANOS_PER_USD)
+        """Take a line of the last of ``files``; without a rate for its currency only tokens are compared."""
+        amount = line.amount
+        nanos = None if amount is None or rate is None else round(amount * rate * NANOS_PER_USD)
         counts = line.counts or (-1, -1, -1, -1)
         model = folded(line.model) if line.model else ""
         key = line.response_id or ""
-        row = (key, line.where, line.service, model, line.at.timestamp(), *counts[:3], amount)
-        self._theirs.add(key, row)
+        where = len(self.files) - 1, line.where
+        self._theirs.add(key, (key, where, line.service, model, line.at.timestamp(), *counts[:3], nanos))
 
     def record(self, call: OurCall) -> None:
         """Take a call of ours."""
@@ -141,31 +147,49 @@ class Joined:
             side.__exit__(None, None, None)
 
     def _by_id(self, number: int) -> None:
-        ours: dict[str, Ours] = {}
+        ours: dict[str, Row] = {}
         for row in self._ours.part(number):
-            call = Ours._make(row)
-            if not call.id:
-                self._left_ours.add(_likeness(call), row)
-            elif call.id in ours:
-                self._count("only_ours", "recorded_twice", ours=call)
-                if self._adjuster is not None and self._is_settled(call.at):
-                    self._adjuster.undo(call.entry_id, f"response {call.id}")
+            if not row[0]:
+                self._left_ours.add(_likeness(row), row)
+            elif row[0] in ours:
+                self._recorded_twice(Ours._make(row))
             else:
-                ours[call.id] = call
-        found, seen = set[str](), set[str]()
+                ours[row[0]] = row
+        seen, agreed = set[str](), self._into.agreed
         for row in self._theirs.part(number):
-            line = Theirs._make(row)
-            if line.id and line.id in seen:
+            key = row[0]
+            if key in seen and key:
                 self._twice += 1
-            elif (match := ours.get(line.id)) is not None:
-                found.add(line.id)
-                self._pair(line, match)
+                continue
+            seen.add(key)
+            match = ours.get(key)
+            if match is None:
+                self._left_theirs.add(_likeness(row), row)
+            elif self._agree(row, match):
+                cost = match[_AMOUNT] or 0
+                agreed.count += 1
+                agreed.calls += 1
+                agreed.theirs += cost if row[_AMOUNT] is None else row[_AMOUNT]
+                agreed.ours += cost
             else:
-                self._left_theirs.add(_likeness(line), row)
-            seen.add(line.id)
-        for call in ours.values():
-            if call.id not in found:
-                self._left_ours.add(_likeness(call), call)
+                self._pair(Theirs._make(row), Ours._make(match))
+        for key, row in ours.items():
+            if key not in seen:
+                self._left_ours.add(_likeness(row), row)
+
+    def _agree(self, line: Row, call: Row) -> bool:
+        """Tell whether a line and a call say the same, which most do: without making records of them."""
+        if line[5] != call[5] or line[6] != call[6] or (line[7] != call[7] and line[7] >= 0):
+            return False
+        amount, cost = line[_AMOUNT], call[_AMOUNT]
+        if amount is None:
+            return True
+        return cost is not None and -self._tolerance <= amount - cost <= self._tolerance
+
+    def _recorded_twice(self, call: Ours) -> None:
+        self._count("only_ours", "recorded_twice", ours=call)
+        if self._adjuster is not None and self._is_settled(call.at):
+            self._adjuster.undo(call.entry_id, f"response {call.id}")
 
     def _by_likeness(self, number: int) -> Iterator[Theirs]:
         """Match what has no common id by model, tokens and time; yield the lines that are left."""
@@ -232,7 +256,7 @@ class Joined:
             agreed.ours += call.cost or 0
             return
         if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
-            self._adjuster.correct(call.entry_id, line.amount - (call.cost or 0), line.where)
+            self._adjuster.correct(call.entry_id, line.amount - (call.cost or 0), self._place(line))
 
     def _why_priced(self, theirs: int, ours: int, cached: int) -> tuple[Reason, str]:
         if not ours:
@@ -250,7 +274,7 @@ class Joined:
             at = datetime.fromtimestamp(line.at, UTC)
             tokens = line.tokens_input, line.tokens_output
             missing = Missing(
-                line.service, line.model or None, at, *tokens, line.amount, line.where, line.id or None
+                line.service, line.model or None, at, *tokens, line.amount, self._place(line), line.id or None
             )
             self._adjuster.add(missing)
 
@@ -263,6 +287,11 @@ class Joined:
             return
         reason: Reason = "late" if call.at > self._young_from else "not_billed"
         self._count("only_ours", reason, ours=call)
+
+    def _place(self, line: Theirs) -> str:
+        """Return where a line stands, for people: its file and its place in it."""
+        number, where = line.where
+        return f"{self.files[number]}: {where}"
 
     def _count(
         self,
@@ -283,7 +312,7 @@ class Joined:
             found.billed |= theirs.amount is not None
             found.theirs_tokens += max(theirs.tokens_input, 0) + max(theirs.tokens_output, 0)
             if len(found.lines) < _EXAMPLES:
-                found.lines.append(theirs.where)
+                found.lines.append(self._place(theirs))
         if ours is not None:
             found.ours += ours.cost or 0
             found.ours_tokens += ours.tokens_input + ours.tokens_output

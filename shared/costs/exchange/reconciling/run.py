@@ -98,22 +98,27 @@ class Comparing:
 
     def _read(self, bill: Bill, number: int, folder: Path) -> None:
         statement, services = Statement(), set[str]()
-        for found in bill.lines(statement):
+        first = last = None
+        for line in bill.lines(statement):
             self._found.rows += 1
-            if isinstance(found, NotUnderstood):
-                self._found.refuse(NotUnderstood(f"{bill.name}: {found.row}", found.why))
+            if isinstance(line, NotUnderstood):
+                self._found.refuse(NotUnderstood(f"{bill.name}: {line.row}", line.why))
                 continue
-            line = found._replace(where=f"{bill.name}: {found.where}")
             if not self._is_meant(line):
                 continue
             if bill.format.by_id and line.response_id:
-                self._joining(bill.format, folder, line).bill(line, self._rate(statement))
+                self._joining(bill, folder, line).bill(line, self._rate(statement))
             else:
                 services.add(line.service)
-                self._summing(line.service).add(line, bill.format, number, statement, self._terms.rates)
-            self._reach(line.at)
-            if bill.format.in_part:
-                self._undated = True  # found by their ids, whenever they were recorded
+                placed = line._replace(where=f"{bill.name}: {line.where}")
+                self._summing(line.service).add(placed, bill.format, number, statement, self._terms.rates)
+            first = line.at if first is None or line.at < first else first
+            last = line.at if last is None or line.at > last else last
+        for at in (first, last):
+            if at is not None:
+                self._reach(at)
+        # Parts of an account are found by their ids, whenever they were recorded.
+        self._undated |= bill.format.in_part
         self._cover(bill, statement, services or {bill.format.service or ""} - {""})
         self._merge(bill.format, statement)
 
@@ -144,11 +149,16 @@ class Comparing:
             self._found.keys[line.key] += 1
         return not self._terms.keys or line.key in self._terms.keys
 
-    def _joining(self, of: BillFormat, folder: Path, line: BillLine) -> Joined:
-        self._joined_services.setdefault(of.name, set()).add(line.service)
-        joined = self._joined.get(of.name)
+    def _joining(self, bill: Bill, folder: Path, line: BillLine) -> Joined:
+        name = bill.format.name
+        self._joined_services.setdefault(name, set()).add(line.service)
+        joined = self._joined.get(name)
         if joined is None:
-            joined = self._joined[of.name] = Joined(of, folder, self._as_of, self._found, self._adjuster)
+            joined = self._joined[name] = Joined(
+                bill.format, folder, self._as_of, self._found, self._adjuster
+            )
+        if joined.files[-1:] != [bill.name]:
+            joined.files.append(bill.name)
         return joined
 
     def _rate(self, statement: Statement) -> Decimal | None:
@@ -171,13 +181,21 @@ class Comparing:
         )
         first, after = self._bounds()
         recorded = {name: Recorded() for name in self._billed}
+        takers: dict[str, list[Callable[[OurCall], None]]] = {
+            name: [
+                *([recorded[name].add] if name in recorded else []),
+                *(
+                    one.record
+                    for format_, one in self._joined.items()
+                    if name in self._joined_services[format_]
+                ),
+            ]
+            for name in services
+        }
         for call in calls_between(self._index, first, after, services, self._advance):
             self._found.calls += 1
-            if (sums := recorded.get(call.service)) is not None:
-                sums.add(call)
-            for name, joined in self._joined.items():
-                if call.service in self._joined_services[name]:
-                    joined.record(call)
+            for take in takers[call.service]:
+                take(call)
         for joined in self._joined.values():
             joined.run()
         for name, billed in sorted(self._billed.items()):
