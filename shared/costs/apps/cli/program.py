@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -66,9 +65,9 @@ class Commands(click.Group):
 
 @cache
 def _names() -> list[str]:
-    found = (
-        _command(module.name) for module in pkgutil.iter_modules([*commands.__path__, *reports.__path__])
-    )
+    from pkgutil import iter_modules  # only to list all of them
+
+    found = (_command(module.name) for module in iter_modules([*commands.__path__, *reports.__path__]))
     return sorted(str(command.name) for command in found if command)
 
 
