@@ -17,8 +17,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,9 +117,12 @@ _OTHER_KINDS: Final = frozenset(
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     waiting: dict[str, ModelCall] = {}
     sums = _Sums(file.state)
+    blocks = _Blocks()
     for line in file.lines_with(b'"usage"', b'"cost-state"'):
+        if blocks.repeats(line):
+            continue
         try:
-            calls = _calls(line, file, remarks)
+            calls = _calls(line, file, remarks, waiting)
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
             remarks.refuse(f"{file.path}", f"a line of usage is not as expected: {fault}")
             continue
@@ -132,6 +137,29 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for call in waiting.values():
         yield sums.counted(call)
     file.state |= sums.state
+
+
+class _Blocks:
+    """Tells a further block of the answer that was last read: nearly half of the lines, undecoded."""
+
+    def __init__(self) -> None:
+        self._message = self._usage = b""
+
+    def repeats(self, line: bytes) -> bool:
+        """Tell whether a line has the message and counts of the last one; if not, it is the next last one."""
+        at = line.rfind(b'"usage"')
+        usage = line[at : at + _COUNTS_LENGTH]
+        if self._usage == usage and self._message in line:
+            return True
+        found = _MESSAGE_ID(line) if b'"output_tokens":' in usage else None
+        self._message, self._usage = (found[0], usage) if found else (b"", b"\0")
+        return False
+
+
+_COUNTS_LENGTH: Final = 200
+"""In so many bytes of a usage all of its counts are."""
+
+_MESSAGE_ID: Final = re.compile(rb'"id":"msg_[^"\\]{12,}"').search
 
 
 class _Sums:
@@ -152,17 +180,19 @@ class _Sums:
         plain = usage.tokens_input - usage.tokens_cached - usage.tokens_cache_write
         counts = [plain, usage.tokens_output, usage.tokens_cached, usage.tokens_cache_write]
         before = self._last.pop(call.key, _NOTHING)
-        self._sums.setdefault(call.model, Counter()).update(
-            {name: new - old for name, new, old in zip(_COUNTS, counts, before, strict=True)}
-        )
+        sums = self._sums.setdefault(call.model, Counter())
+        for name, new, old in zip(_COUNTS, counts, before, strict=True):
+            sums[name] += new - old
         self._last[call.key] = counts
         if len(self._last) > LAST_MESSAGES:
             del self._last[next(iter(self._last))]
         return call
 
 
-def _calls(raw: bytes, file: LogFile, remarks: Remarks) -> Sequence[ModelCall]:
-    """Return the calls that a line tells of: mostly one, none for a line of another kind."""
+def _calls(
+    raw: bytes, file: LogFile, remarks: Remarks, waiting: Mapping[str, ModelCall]
+) -> Sequence[ModelCall]:
+    """Return the calls that a line tells of: none for a line of another kind, or that says nothing new."""
     if b'"assistant"' not in raw and b'"cost-state"' not in raw:
         _note_kind(_kind(raw).type, remarks)
         return ()
@@ -177,6 +207,9 @@ def _calls(raw: bytes, file: LogFile, remarks: Remarks) -> Sequence[ModelCall]:
         return ()
     if message.model == "<synthetic>" or not message.model:
         return ()  # what the program itself says in the model's place, such as an error
+    known = waiting.get(_key(line, message))
+    if known is not None and (message.usage.output_tokens or 0) <= known.usage.tokens_output:
+        return ()  # a further block of the same answer
     file.state.setdefault("session", line.session_id)
     note_version(VERSIONS, line.version, remarks)
     usage = message.usage
@@ -249,10 +282,16 @@ def _key(line: _Line, message: _Message) -> str:
 
 
 def _service(message: _Message) -> str:
-    kind = message.id.removeprefix("msg_").partition("_")[0]
-    if kind in ("bdrk", "vrtx"):
-        return {"bdrk": "bedrock", "vrtx": "vertex"}[kind]
-    return infer_service(message.model) or "anthropic"
+    start = message.id[:9]
+    return _SERVED_BY.get(start) or _maker(message.model)
+
+
+_SERVED_BY: Final = {"msg_bdrk_": "bedrock", "msg_vrtx_": "vertex"}
+
+
+@lru_cache(maxsize=256)
+def _maker(model: str) -> str:
+    return infer_service(model) or "anthropic"
 
 
 def _note_kind(kind: str, remarks: Remarks) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -34,7 +35,7 @@ from ..importing import folder_name
 from ..shelf import LOCK_TIMEOUT_S, NotWritten
 from .calls import ModelCall, Program
 
-BATCH: Final = 4_000
+BATCH: Final = 2_000
 """So many calls wait in memory before they are looked up, priced and written together."""
 
 LOCK_WAIT_S: Final = 60.0
@@ -99,6 +100,8 @@ class Recorder:
     added: Added = field(default_factory=Added)
     _waiting: dict[str, ModelCall] = field(default_factory=dict)
     _fresh: set[str] = field(default_factory=set)
+    _ledgers: dict[str, Path] = field(default_factory=dict)
+    _host: str = field(default_factory=lambda: host_name()[:64])
 
     def take(self, call: ModelCall) -> None:
         """Take a call; it is on the disk after the next :meth:`flush` at the latest.
@@ -194,18 +197,18 @@ class Recorder:
         charge, catalogue_cost, units = self._costs(call)
         metadata: dict[str, object] = {"imported_from": self.program.name}
         if call.version:
-            metadata["version"] = clean_text(call.version)[:40]
+            metadata["version"] = _name(call.version)[:40]
         if call.agent:
-            metadata["agent"] = clean_text(call.agent)[:60]
+            metadata["agent"] = _name(call.agent)[:60]
         if call.incomplete:
             metadata["incomplete"] = clean_text(call.incomplete)[:200]
         return Entry(
             id=placed.entry_id,
             timestamp=call.at,
-            job_id=folder_name(call.session or "no-session"),
+            job_id=_job(call.session),
             user_id=self.user_id,
             service=call.service,
-            model=clean_text(call.model),
+            model=_name(call.model),
             usage=call.usage,
             charge=charge,
             unpriced_units=units,
@@ -213,13 +216,13 @@ class Recorder:
             request_id=call.request_id,
             operation=call.operation or ("subagent" if call.agent else None),
             workflow=self.program.name,
-            project=clean_text(call.project) if call.project else None,
+            project=_name(call.project) if call.project else None,
             service_tier=call.tier,
             region=call.region,
             estimated=bool(
                 call.is_estimate or call.incomplete or (charge and charge.priced_by.source == "stated")
             ),
-            host=host_name()[:64],
+            host=self._host,
             metadata=metadata,
         )
 
@@ -256,7 +259,22 @@ class Recorder:
         self.index.catch_up_all()
 
     def _ledger(self, entry: Entry) -> Path:
-        return self.storage.root / "imported" / self.program.name / entry.job_id / LEDGER_NAME
+        ledger = self._ledgers.get(entry.job_id)
+        if ledger is None:
+            ledger = self.storage.root / "imported" / self.program.name / entry.job_id / LEDGER_NAME
+            self._ledgers[entry.job_id] = ledger
+        return ledger
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str) -> str:
+    """Return a name, of which logs have few, without what must not be in a ledger."""
+    return clean_text(text)
+
+
+@lru_cache(maxsize=1024)
+def _job(session: str) -> str:
+    return folder_name(session or "no-session")
 
 
 def call_id(program: str, key: str, number: int = 0) -> str:
