@@ -15,6 +15,7 @@ from ...exchange.sessions.taking import SessionImport, Taken
 from ...exchange.sessions.telling import sessions_report
 from ...exits import BAD_NEWS
 from ...money import format_usd
+from ...reports.common import plural
 from .app import App
 from .progress import progress_bar
 
@@ -110,5 +111,8 @@ def _came_in(taken: Taken) -> str:
     added = taken.added
     if not (added.calls or added.grown or taken.remarks.refused):
         return ""
-    refused = f", {taken.remarks.refused:,} lines not understood" if taken.remarks.refused else ""
-    return f"{taken.program.title}: {added.calls:,} calls, {format_usd(added.cost)}{refused}"
+    refused = (
+        f", {plural(taken.remarks.refused, 'line', 'lines')} not understood" if taken.remarks.refused else ""
+    )
+    calls = plural(added.calls, "call", "calls")
+    return f"{taken.program.title}: {calls}, {format_usd(added.cost)}{refused}"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ...money import Nanos, to_usd
+from ...reports.common import plural
 from ...reports.document import Column, Figure, Note, Report, Table
 from .calls import CrossCheck
 from .taking import Taken
@@ -147,33 +148,34 @@ def _note_of_checks(checked: Sequence[CrossCheck]) -> Note:
 def _notes_of(taken: Taken) -> Iterator[Note]:
     title, remarks, added = taken.program.title, taken.remarks, taken.added
     for name, count in sorted(added.unpriced_models.items()):
-        text = f"{title}: no price for {name}: {count:,} calls count as unpriced."
+        text = f"{title}: no price for {name}: {_calls(count)} unpriced."
         yield Note(text, "warning")
     for version, count in sorted(remarks.versions.items()):
         known = ", ".join(taken.program.versions)
         yield Note(
             f"{title} {version} is not one of the versions that are known ({known}.x): "
-            f"{count:,} lines were taken as far as they are understood.",
+            f"{plural(count, 'line was', 'lines were')} taken as far as understood.",
             "warning",
         )
     for what, count in sorted(remarks.unknown.items()):
-        yield Note(f"{title}: {count:,} {what} were passed over.", "warning")
+        yield Note(f"{title}: passed over: {count:,} {what}.", "warning")
     for why, count in sorted(remarks.empty.items()):
         yield Note(f"{title}: {count:,} {why}.")
     if added.grown:
-        yield Note(
-            f"{title}: {added.grown:,} calls were recorded anew, since a later line counts more for them."
-        )
+        anew = plural(added.grown, "call was", "calls were")
+        yield Note(f"{title}: {anew} recorded anew, since a later line counts more.")
     if added.zero_stated:
-        yield Note(
-            f"{title}: {added.zero_stated:,} calls are stated to cost $0 beside a usage: priced by the list."
-        )
+        zero = plural(added.zero_stated, "call is", "calls are")
+        yield Note(f"{title}: {zero} stated to cost $0 beside a usage: priced by the list.")
     if taken.again:
-        yield Note(
-            f"{title}: {taken.again:,} logs were not those of before and were read from their beginning."
-        )
+        again = plural(taken.again, "log was another one than before and was", "logs were others and were")
+        yield Note(f"{title}: {again} read from the beginning.")
     if remarks.refused > _MANY:
         yield Note(f"{title}: {remarks.refused:,} lines in all were not understood.", "warning")
+
+
+def _calls(count: int) -> str:
+    return plural(count, "call counts as", "calls count as")
 
 
 # --- JSON
