@@ -77,7 +77,8 @@ def fields_of(stood: Standing, session: Session) -> dict[str, str]:
         "job_cost": format_usd(job.cost) if job and job.cost is not None else "",
         "session": "" if session.cost is None else f"~{format_usd(session.cost)}",
         "model": session.model,
-        "doubt": stood.doubt,
+        "doubt": stood.refused or stood.doubt,
+        "limits": "limits not known" if stood.refused else "",
     }
 
 
@@ -90,6 +91,8 @@ def _parts(fields: dict[str, str]) -> Iterator[str]:
     yield f"{month} {fields['mark'] or ('' if fields['limit'] else 'this month')}".rstrip()
     if fields["job"]:
         yield f"{fields['job']} {fields['job_cost']}".rstrip()
+    if fields["limits"]:
+        yield fields["limits"]
 
 
 def _filled(template: str, fields: dict[str, str]) -> str:

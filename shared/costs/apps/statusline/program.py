@@ -89,8 +89,8 @@ def print_line(question: Asked, environ: Mapping[str, str]) -> None:
         with Workspace(question.storage, question.profile, environ=environ) as workspace:
             stood = standing(workspace, question.user or environ.get("COST_TRACKER_USER") or "1")
         text = line(stood, look, session)
-        if stood.doubt:
-            _say(stood.doubt)
+        if why := stood.refused or stood.doubt:
+            _say(why)
     except Exception as fault:  # a status line that fails takes the prompt or the agent's display with it
         _say(f"{type(fault).__name__}: {fault}")
         text = dressed(NOT_KNOWN, look._replace(colour=False), "ok")

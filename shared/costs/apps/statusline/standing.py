@@ -38,7 +38,7 @@ class Standing(NamedTuple):
     """What a user spent today and this month, and the limits on it, in nano-dollars.
 
     ``level`` is that of the limit that is worst off: of a day, a week or a month, the user's or everyone's.
-    ``doubt`` says why sums may be incomplete or limits are not known.
+    ``doubt`` says why sums may be incomplete, ``refused`` why the profile is, so that no limit is known.
     """
 
     user: str
@@ -49,6 +49,7 @@ class Standing(NamedTuple):
     level: Level = "ok"
     job: Job | None = None
     doubt: str = ""
+    refused: str = ""
 
 
 def standing(workspace: Workspace, user: str) -> Standing:
@@ -68,7 +69,9 @@ def standing(workspace: Workspace, user: str) -> Standing:
             spends = workspace.index.spends(asked)
             job = Job(ledger.parent.name, Nanos(spends[-1])) if ledger else _running(workspace, now)
         doubt = workspace.index.degraded or ""
-    own = Standing(user, Nanos(spends[0]), Nanos(spends[1]), job=job, doubt=str(loaded.fault or doubt))
+    own = Standing(
+        user, Nanos(spends[0]), Nanos(spends[1]), job=job, doubt=doubt, refused=str(loaded.fault or "")
+    )
     return _with_limits(own, [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)])
 
 
