@@ -65,8 +65,10 @@ PRINT_NO_VIEW = {
     "demo": "writes the sample history, and lists what to try with it",
     "export": "writes entries; each format has golden files of its own",
     "export-report": "writes the month's statement or a job's receipt, which have golden files",
+    "metrics": "prints samples for Prometheus, held against its parsers in tests of their own",
     "run": "says at the end what a program cost, on stderr",
     "serve": "answers browsers, with pages that have tests of their own",
+    "statusline": "prints one line for a prompt, with tests of its own",
 }
 
 
