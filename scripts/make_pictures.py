@@ -6,7 +6,7 @@ A picture is a ``text`` block after a comment that names its command:
     <!-- picture: cost-dashboard show-budget --user rpatel -->
     <!-- picture: cost-dashboard show-monthly | head -n 20 -->
 
-    python scripts/make_pictures.py          # writes README.md and pictures/november.png anew
+    python scripts/make_pictures.py          # writes README.md and the pictures anew
     python scripts/make_pictures.py --check  # exit code 1 when README.md would change
 """
 
@@ -26,6 +26,12 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from starlette.testclient import TestClient
+
+from shared.costs.apps.serve.access import Access
+from shared.costs.apps.serve.assets import assets
+from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.site import Site
 from shared.costs.demo.writing import write_sample
 from shared.costs.formats import load
 from shared.costs.formats.canvas import Canvas
@@ -45,6 +51,11 @@ DAY = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 WIDTH = 90
 PAGE = ROOT / "scripts" / "pictures" / "november.png"
 PAGE_SIZE = "1280,1640"
+SITE = {
+    "site.png": ("/months/2026-11", "1280,1120", False),
+    "site-day.png": ("/days/2026-11-20?by=stage", "500,1000", True),
+}
+"""Pictures of pages of ``serve``: the path, the window's size, and whether it is dark."""
 
 PICTURES: dict[str, Callable[[Reader], Report]] = {
     "show-budget --user rpatel": lambda sample: budget_report(budget_facts(sample, UserMonth("rpatel"))),
@@ -91,10 +102,34 @@ def photograph(browser: str) -> None:
         report = statement_report(statement_facts(Reader(workspace), UserMonth()))
         page = Path(private) / "november.html"
         page.write_text(load("html").render(report), encoding="utf-8")
+        _shoot(browser, page, PAGE, PAGE_SIZE)
+
+
+def photograph_site(browser: str) -> None:
+    """Take pictures of pages of ``serve``, at a desk and on a phone."""
+    with history() as (workspace, folder), TemporaryDirectory() as private:
+        access = Access("token", "pages")
+        site = Site(workspace, access, Hosts.of("127.0.0.1", 8765, ())).application()
+        (Path(private) / "assets").mkdir()
+        for asset in assets().values():
+            (Path(private) / asset.path.lstrip("/")).write_bytes(asset.content)
+        with TestClient(site, base_url="http://127.0.0.1:8765") as client:
+            for picture, (path, size, is_dark) in SITE.items():
+                answer = client.get(path, headers={"Authorization": f"Bearer {access.token}"})
+                answer.raise_for_status()
+                text = answer.text.replace('"/assets/', '"assets/').replace(f"{folder}/", "")
+                # No version: nothing is to be followed in a picture.
+                page = Path(private) / "page.html"
+                page.write_text(re.sub('data-version="[^"]*"', "", text), encoding="utf-8")
+                _shoot(browser, page, PAGE.with_name(picture), size, is_dark=is_dark)
+
+
+def _shoot(browser: str, page: Path, picture: Path, size: str, *, is_dark: bool = False) -> None:
+    with TemporaryDirectory() as private:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
         flags += ["--disable-quic", "--disable-background-networking", "--disable-component-update"]
-        flags += [f"--window-size={PAGE_SIZE}", "--blink-settings=preferredColorScheme=1"]
-        flags += [f"--user-data-dir={private}/browser", f"--screenshot={PAGE}"]
+        flags += [f"--window-size={size}", f"--blink-settings=preferredColorScheme={int(not is_dark)}"]
+        flags += [f"--user-data-dir={private}", f"--screenshot={picture}"]
         subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
 
 
@@ -117,6 +152,7 @@ def main() -> int:
     if browser := shutil.which("chromium") or shutil.which("google-chrome"):
         PAGE.parent.mkdir(exist_ok=True)
         photograph(browser)
+        photograph_site(browser)
     return 0
 
 

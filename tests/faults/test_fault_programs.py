@@ -28,6 +28,7 @@ from scripts.bench import (
     p14_p15_reports,
     p16_limits,
     reprice,
+    serve_reach,
     walk,
 )
 from scripts.faults import (
@@ -100,6 +101,7 @@ BENCHMARKS = (
     p12_new_jobs,
     p16_limits,
     reprice,
+    serve_reach,
     walk,
 )
 

@@ -19,7 +19,7 @@
   }
 
   function listen() {
-    if (stream || document.hidden) return;
+    if (stream || document.hidden || !body.dataset.version) return;
     stream = new EventSource(body.dataset.events);
     stream.onmessage = (event) => {
       say("Live", false);
@@ -98,7 +98,7 @@
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : listen()));
   addEventListener("pagehide", stop);
   addEventListener("pageshow", listen);
-  if (body.dataset.version) listen();
+  listen();
 
   // --- sorting: by the column whose heading was pressed, numbers by their value, texts by their words
 

@@ -1,0 +1,167 @@
+"""The site over a large history: how soon it is there, how quick its pages are, how large they and it become.
+
+Each page is asked for the first time, so that none is one that was kept: eleven months, thirty days, thirty
+receipts. The floor is an asset, which is ready. Memory is what the process has resident after its start, and
+after many more requests. Last, the same month is asked for by 200 connections at once.
+
+    python3 scripts/bench/serve_reach.py [--entries 1000000] [--jobs 10000] [--requests 10000] [--keep DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from scripts.bench.harness import Row, show
+from scripts.bench.histories import END, History
+from scripts.bench.p6_p7_views import TOOL, prepared
+
+CROWD = 200
+
+
+class Site(NamedTuple):
+    """A running server: its process, where it listens, and its token."""
+
+    pid: int
+    host: str
+    token: str
+
+    def get(self, path: str, connection: http.client.HTTPConnection) -> tuple[float, bytes]:
+        """Return how long an answer took, in seconds, and its body."""
+        begin = time.perf_counter()
+        connection.request("GET", path, headers={"Authorization": f"Bearer {self.token}"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"{path} was answered {answer.status}: {body[:200]!r}")
+        return time.perf_counter() - begin, body
+
+    @property
+    def resident_mb(self) -> float:
+        """How much memory the process has resident, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1000
+
+
+@contextmanager
+def served(history: History) -> Iterator[Site]:
+    """Run the server over a history with a profile of two limits."""
+    profile = history.storage.root / "profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: 1000000, daily_limit_usd: 100000}\n")
+    options = ["--port", "0", "--cost-storage", str(history.storage.root), "--profile", str(profile)]
+    # Without written bytecode Python compiles every module anew: no user's machine does that.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(
+        [sys.executable, str(TOOL), "serve", *options], stderr=subprocess.PIPE, text=True, env=environ
+    )
+    if process.stderr is None:
+        raise SystemExit("no stderr")
+    try:
+        process.stderr.readline()
+        address = urlsplit(process.stderr.readline().strip())
+        yield Site(process.pid, address.netloc, address.query.partition("=")[2])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def paths(history: History) -> dict[str, list[str]]:
+    """Return addresses of each kind, all different."""
+    days = [END - timedelta(days=n) for n in range(1, 31)]
+    months = [f"/months/{END:%Y}-{number:02d}" for number in range(1, END.month + 1)]
+    folders = sorted((history.root / "jobs" / f"{END:%Y-%m}").iterdir())[:30]
+    return {
+        "month": months,
+        "day": [f"/days/{day:%Y-%m-%d}" for day in days],
+        "receipt": [f"/jobs/{folder.name}" for folder in folders],
+    }
+
+
+def start_to_page(history: History) -> float:
+    """Return how long it takes from the command to the first month's page, in seconds."""
+    begin = time.perf_counter()
+    with served(history) as site:
+        site.get(f"/months/{END:%Y-%m}", http.client.HTTPConnection(site.host))
+        return time.perf_counter() - begin
+
+
+def rows(history: History, requests: int) -> list[Row]:
+    """Return the table."""
+    starts = [start_to_page(history) for _ in range(3)]
+    table = [_row("start to the first month's page", min(starts) * 1000, "ms", 1000)]
+    with served(history) as site:
+        connection = http.client.HTTPConnection(site.host)
+        kinds = paths(history)
+        _, page = site.get(kinds["month"][-1], connection)
+        first = site.resident_mb
+        asset = re.findall(rb'"(/assets/[^"]+)"', page)[0].decode()
+        floor = statistics.median(site.get(asset, connection)[0] for _ in range(50))
+        table.append(Row("an asset (the floor)", f"{floor * 1000:.1f} ms"))
+        for kind, most in (("month", 60), ("day", 20), ("receipt", 100)):
+            ms = statistics.median(site.get(path, connection)[0] for path in kinds[kind]) * 1000
+            table.append(_row(f"{kind}, asked for the first time", ms, "ms", most))
+        table.append(_row("month page", len(page) / 1000, "KB", 60))
+        for name, most in (("script", 8), ("style", 12)):
+            path = re.findall(rf'"(/assets/{name}-[^"]+)"'.encode(), page)[0].decode()
+            table.append(_row(name, len(site.get(path, connection)[1]) / 1000, "KB", most))
+        table.append(_row("memory after the first page", first, "MB", 80))
+        table.append(_row(f"memory after {requests:,} requests", _after(site, kinds, requests), "MB", 80))
+        table.append(Row(f"{CROWD} at once", f"{_crowd(site, kinds['month'][-1]):.1f} s"))
+    return table
+
+
+def _after(site: Site, kinds: dict[str, Sequence[str]] | dict[str, list[str]], requests: int) -> float:
+    every = [path for some in kinds.values() for path in some]
+    connection = http.client.HTTPConnection(site.host)
+    for number in range(requests):
+        site.get(every[number % len(every)], connection)
+    return site.resident_mb
+
+
+def _crowd(site: Site, path: str) -> float:
+    begin = time.perf_counter()
+    connections = [http.client.HTTPConnection(site.host, timeout=120) for _ in range(CROWD)]
+    for connection in connections:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {site.token}"})
+    if {connection.getresponse().status for connection in connections} != {200}:
+        raise SystemExit("not all were answered")
+    return time.perf_counter() - begin
+
+
+def _row(what: str, figure: float, unit: str, most: float) -> Row:
+    return Row(what, f"{figure:.1f} {unit}", "", f"{most:g} {unit}", figure <= most)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--keep", type=Path, help="where the history is, or is to be kept")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        history = prepared(given.keep or Path(folder) / "history", given.entries, given.jobs)
+        show(
+            f"serve over {history.entries:,} entries in {history.jobs:,} jobs", rows(history, given.requests)
+        )
+
+
+if __name__ == "__main__":
+    main()
