@@ -188,6 +188,8 @@ class CatchUp:
         self._intake = Intake(self._kept)
         self._turn: int | None = None
         """Which ledger was looked at last in its turn, where the time did not last for all."""
+        self._unknown = list[bytes]()
+        """Ledgers of living writers whose notes were lost before anybody read them."""
         self.turn_s = 0.0
         """How long the look at those to which nobody writes took, in seconds of CPU."""
 
@@ -227,8 +229,13 @@ class CatchUp:
         elif self._turn is not None:
             with suppress(StorageUnavailable):  # the next look begins where this one did
                 sums.write(lambda db: db.execute("UPDATE meta SET turn = ?", (self._turn,)))
+        self._unknown.clear()
         if fed := self._fed(sums, everything=bool(dead) or end is None or rescue):
             sums.write(lambda db: self._rescue(db, fed))
+        if self._unknown:
+            with suppress(OSError):
+                self._known.add(self._unknown)
+                return self.bring_up(sums, end, settled="none", rescue=rescue, wait_s=wait_s)
         for start in range(0, len(dead), 400):
             sums.write(lambda db, some=dead[start : start + 400]: _sweep(db, some))  # type: ignore[misc]
         for writer in dead:
@@ -333,6 +340,9 @@ class CatchUp:
         if lines:
             lines = sums.read(lambda db: [each for each in lines if not tables.find_seen(db, each.entry_id)])
         gone = [each for each in lines if not is_there(each.path, each.offset, each.entry_id)]
+        if there := {each.path for each in lines} - {each.path for each in gone}:
+            known = sums.read(lambda db: {row.path for row in tables.ledgers(db, "gone IS NULL")})
+            self._unknown = sorted(there - known)
         return [(each.path, Read(each.offset, len(each.line), counted(decode(each.line)))) for each in gone]
 
     def _rescue(self, db: sqlite3.Connection, lines: Sequence[tuple[bytes, Read]]) -> None:

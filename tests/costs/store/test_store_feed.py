@@ -129,6 +129,17 @@ def test_where_nothing_can_be_kept_the_call_is_in_its_ledger(
     assert spent(store) == month(history.open()) == history.owed
 
 
+def test_a_note_is_lost_before_anybody_read_it(history: History) -> None:
+    """What its process logged says that there is the ledger."""
+    store, _ = logging(history)
+    history.log(store, history.job("new"), a_call(5))
+    (history.storage.root / "ledgers.journal").unlink()
+    assert month(history.open()) == month(store) == history.owed
+    assert history.job("new") in history.open().ledgers()
+    history.close()
+    assert month(history.open()) == history.owed
+
+
 def test_odd_ids_paths_and_bytes(history: History) -> None:
     """A record that was torn is passed over; paths and ids are what they were."""
     store, _ = logging(history, 1)
