@@ -207,6 +207,14 @@ def test_what_is_not_understood_is_told(tmp_path: Path, take: Take) -> None:
     assert dict(found.taken.remarks.unknown) == {'lines of type "surprise" with a usage': 1}
 
 
+def test_a_folder_whose_name_is_no_text_is_read_and_read_on(tmp_path: Path, take: Take) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/logs-\xff"))
+    for number in (1, 2):
+        write(folder, line(number), mode="a")
+        found = take("claude-code", folder)
+    assert (len(found.entries), found.taken.remarks.lines, found.taken.again) == (2, 1, 0)
+
+
 def test_its_own_sums_are_shown_beside_and_never_added(tmp_path: Path, take: Take) -> None:
     counts = {
         "inputTokens": 10,

@@ -98,10 +98,11 @@ class SessionImport:
     def _take(self, program: Program, path: Path) -> None:
         taken = self._of(program)
         taken.files += 1
-        name = os.path.realpath(path)
+        real = os.path.realpath(path)
+        name = _text(real)
         before = self.positions.of(name)
         try:
-            facts = _facts(name, program.beside)
+            facts = _facts(real, program.beside)
             if before is not None and facts == _facts_of(before):
                 return
             with opened_log(path) as (file, found):
@@ -116,7 +117,7 @@ class SessionImport:
         except CannotRead as fault:
             taken.remarks.refuse(str(path), str(fault).removeprefix(f"{path}: "))
             return
-        session = str(log.state.get("session") or "")
+        session = _text(str(log.state.get("session") or ""))
         self._sessions[program.name, session] = None
         state = json.dumps(log.state, separators=(",", ":"))
         self._done.append(Position(name, program.name, session, *facts, log.offset, head, tail, state))
@@ -170,6 +171,11 @@ class SessionImport:
             if self.dry_run:
                 states |= {Path(each.path): each.remembered for each in self._done if each.session == session}
             taken.checks += taken.program.check(states)
+
+
+def _text(name: str) -> str:
+    """Return a name as text that a database takes, whatever bytes it has; other names stay others."""
+    return name.encode("utf-8", "surrogatepass").decode("utf-8", "backslashreplace")
 
 
 def _facts(path: str, beside: Iterable[str]) -> tuple[int, int, int, int]:
