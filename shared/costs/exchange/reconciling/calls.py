@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -71,6 +70,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_Line).decode
+_TELL_EVERY: Final = 1_000
 
 
 class Corrections(NamedTuple):
@@ -88,31 +88,23 @@ def calls_between(
     services: frozenset[str],
     advance: Callable[[int, int], None],
 ) -> Iterator[OurCall]:
-    """Yield the calls of services in a stretch of time; ``advance`` is told of ledgers done and in all."""
+    """Yield the calls of services in a stretch of time; ``advance`` is told of calls done and in all."""
     index.catch_up_all()
     # A call counts in the period of its reservation, which may have begun up to a day earlier.
     query = Query(start=first - timedelta(days=1), end=after + timedelta(days=1))
     bounds = instant_text(first), instant_text(after)
-    jobs = index.jobs(query)
-    for number, job in enumerate(jobs):
-        advance(number, len(jobs))
-        for call in _of_ledger(index, job.ledger):
-            if bounds[0] <= call.at < bounds[1] and call.service in services:
-                yield call
-    advance(len(jobs), len(jobs))
-
-
-def _of_ledger(index: Store, ledger: Path) -> Iterator[OurCall]:
-    query = Query(ledger=ledger)
+    whole = sum(group.totals.calls for group in index.groups((), query))
     corrections = _corrections(index, query)
-    for raw in index.lines(query):
+    for number, raw in enumerate(index.lines(query)):
+        if number % _TELL_EVERY == 0:
+            advance(min(number, whole), whole)
         line = _line(raw)
-        if line is None or line.kind != "usage":
+        if line is None or line.kind != "usage" or not bounds[0] <= line.timestamp < bounds[1]:
             continue
         correction = corrections.get(line.id) if corrections else None
-        if correction is not None and correction.undone:
-            continue
-        yield _call(line, correction)
+        if _service(line.service) in services and (correction is None or not correction.undone):
+            yield _call(line, correction)
+    advance(whole, whole)
 
 
 def _corrections(index: Store, query: Query) -> dict[str, Corrections]:
