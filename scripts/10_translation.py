@@ -4,7 +4,7 @@
 Writes transcript.LANGUAGE.json and .txt and, with --subtitles, subtitles.LANGUAGE.srt.
 
     python scripts/10_translation.py out/latest --to es
-    python scripts/10_translation.py out/latest --to es hi --engine openai --model gpt-4o-mini
+    python scripts/10_translation.py out/latest --to es hi --engine openai --model gpt-4o --or gpt-4o-mini
 """
 
 from __future__ import annotations
@@ -47,27 +47,33 @@ def translate(run: StageRun) -> None:
 def translate_into(target: str, transcript: Transcript, run: StageRun, calls: StageCalls) -> None:
     """Translate the transcript into one language, in as many calls as the engine needs, and write it."""
     languages = {"language": transcript.language, "target": target}
-    engine: TranslationEngine = run.open_engine(TRANSLATION, **languages)
+    engines: list[TranslationEngine] = run.open_engines(TRANSLATION, **languages)
+    wanted = engine = engines[0]
     texts: list[str] = []
     for part in parts([segment.text for segment in transcript.segments], engine.segments_per_call):
         try:
-            translated = recorded_call(calls, engine, part, target)
+            engine, translated = recorded_call(calls, engines, part, target, wanted)
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
-            engine = run.open_fallback(TRANSLATION, denied, **languages)  # for the parts that follow, too
-            translated = recorded_call(calls, engine, part, target)
+            engines = [run.open_fallback(TRANSLATION, denied, **languages)]
+            engine, translated = recorded_call(calls, engines, part, target, wanted)
+        engines = engines[engines.index(engine) :]  # for the parts that follow, too
         translated.spent.refuse_faulty()
         texts += translated.texts
     write(run, transcript.translated(target, engine.backend, engine.model, texts))
 
 
 def recorded_call(
-    calls: StageCalls, engine: TranslationEngine, texts: Sequence[str], target: str
-) -> Translated:
-    """Translate, with the money reserved before and the use recorded after."""
-    with calls.reserved(engine, engine.needs(texts)) as record:
+    calls: StageCalls,
+    engines: Sequence[TranslationEngine],
+    texts: Sequence[str],
+    target: str,
+    wanted: TranslationEngine,
+) -> tuple[TranslationEngine, Translated]:
+    """Translate by the first engine that the budget allows, and record what it used."""
+    with calls.chosen(engines, engines[0].needs(texts), wanted) as (engine, record):
         translated = engine.translate(texts)
         record(translated.spent, segments=len(texts), target_languages=[target])
-    return translated
+    return engine, translated
 
 
 def write(run: StageRun, transcript: Transcript) -> None:

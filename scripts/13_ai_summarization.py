@@ -4,14 +4,15 @@
 Writes summary.txt. The default engine is local and costs nothing; a provider is used when named.
 
     python scripts/13_ai_summarization.py out/latest
-    python scripts/13_ai_summarization.py out/latest --engine openai --model gpt-4o-mini
+    python scripts/13_ai_summarization.py out/latest --engine openai --model gpt-4o --or gpt-4o-mini
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from pipeline.calls import StageCalls
+from pipeline.calls import StageCalls, name_of
 from pipeline.documents import Transcript, read_transcript
 from pipeline.engines import SUMMARY
 from pipeline.engines.summary import Summary, SummaryEngine
@@ -25,16 +26,16 @@ STAGE = "13_ai_summarization"
 def summarize(run: StageRun) -> None:
     """Summarise the job's transcript; without room in the budget, do what ``--on-budget`` says."""
     transcript = read_transcript(run.job.transcript_path)
-    engine: SummaryEngine = run.open_engine(SUMMARY)
+    engines: list[SummaryEngine] = run.open_engines(SUMMARY)
     with (
         CostTracker(run.job.path, run.job.user_id) as tracker,
         tracker.stage(STAGE, logger=run.log, attempt=run.attempt),
     ):
         try:
-            summary = recorded_call(tracker, engine, transcript, run)
+            engine, summary = recorded_call(tracker, engines, transcript, run)
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
-            engine = run.open_fallback(SUMMARY, denied)
-            summary = recorded_call(tracker, engine, transcript, run)
+            local = run.open_fallback(SUMMARY, denied)
+            engine, summary = recorded_call(tracker, [local], transcript, run, instead_of=engines[0])
         points = len(summary.text.splitlines())
         run.log.info("Summarised by %s/%s: %d key points", engine.service, engine.model, points)
     summary.spent.refuse_faulty()
@@ -42,20 +43,26 @@ def summarize(run: StageRun) -> None:
 
 
 def recorded_call(
-    tracker: CostTracker, engine: SummaryEngine, transcript: Transcript, run: StageRun
-) -> Summary:
-    """Estimate, reserve, call, record: the four steps of every call that may cost money."""
-    needs = engine.needs(transcript)
+    tracker: CostTracker,
+    engines: Sequence[SummaryEngine],
+    transcript: Transcript,
+    run: StageRun,
+    instead_of: SummaryEngine | None = None,
+) -> tuple[SummaryEngine, Summary]:
+    """Estimate, choose and reserve, call, record: the four steps of every call that may cost money."""
+    first, needs = engines[0], engines[0].needs(transcript)
     estimate = tracker.estimate_cost(
-        engine.service, engine.model, tokens_input=needs.tokens_input, tokens_output=needs.max_tokens_output
+        first.service, first.model, tokens_input=needs.tokens_input, tokens_output=needs.max_tokens_output
     )
     if estimate:
-        run.log.info("%s/%s: at most $%.4f", engine.service, engine.model, estimate)
+        run.log.info("%s/%s: at most $%.4f", first.service, first.model, estimate)
     calls = StageCalls(tracker, "summarization", run.override)
-    with calls.reserved(engine, needs) as record:
+    with calls.chosen(engines, needs, instead_of) as (engine, record):
+        if engine is not first:
+            run.log.warning("The budget does not allow %s: %s is used.", name_of(first), name_of(engine))
         summary = engine.summarize(transcript)
         record(summary.spent)
-    return summary
+    return engine, summary
 
 
 def main() -> int:

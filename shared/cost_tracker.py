@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack
@@ -37,6 +37,7 @@ from .costs.workspace import Workspace
 if TYPE_CHECKING:
     from .costs.capture.captured import Captured
     from .costs.tracking.call import Call
+    from .costs.tracking.choosing import Choosing
     from .costs.tracking.reserving import ReserveDetails, Reserving
     from .costs.tracking.responses import Told
 
@@ -358,6 +359,52 @@ class CostTracker:
         """
         call = estimated_call(service, model, tokens_estimate, **details)
         return to_usd(estimate(self._session.workspace, call))
+
+    def choose(
+        self,
+        models: Sequence[str],
+        *,
+        tokens_input: int = 0,
+        max_tokens_output: int | None = None,
+        instead_of: str | None = None,
+        **details: Unpack[ReserveDetails],
+    ) -> Choosing:
+        """Return a block for the first of several models that the budget still allows.
+
+        Names are ``service/model``, or a bare model. On entering, each is reserved for as with
+        :meth:`reserve`, the first that is not denied is held, and the block is given it: call
+        ``choice.service`` and ``choice.model``, and log with ``reservation=choice.hold``. Models that run
+        here come last, since no budget denies them. Where another one than the first is chosen, the entry
+        keeps ``degraded_from`` in its metadata. Works with ``async with`` too.
+
+        Args:
+            models: what may be called, the best first.
+            tokens_input: as in :meth:`reserve`.
+            max_tokens_output: as in :meth:`reserve`.
+            instead_of: the model that was wanted, where it is not the first of these.
+            details: as in :meth:`reserve`.
+
+        Raises:
+            TypeError, ValueError: an argument makes no sense, or no model is given.
+            BudgetExceeded, BudgetGateUnavailable: on entering, when all are denied.
+
+        Example:
+            >>> tracker = getfixture("tracker")
+            >>> models = ["openai/gpt-4o", "openai/gpt-4o-mini", "local/sumy"]
+            >>> with tracker.choose(models, tokens_input=1000, max_tokens_output=400) as choice:
+            ...     tracker.log_usage(choice.service, choice.model, 1000, 200, reservation=choice.hold)
+            0.0045
+
+        """
+        try:
+            from .costs.tracking.choosing import Choosing, candidates, named
+            from .costs.tracking.reserving import make_intent
+        except NOT_LOADED as fault:
+            raise BudgetGateUnavailable(f"the budget gate cannot be loaded: {fault}; try again") from fault
+        intents = [
+            (name, make_intent(*named(name), tokens_input, max_tokens_output, **details)) for name in models
+        ]
+        return Choosing(self._session, candidates(self._session, intents), instead_of)
 
     def can_make_api_call(self, estimated_cost: float) -> tuple[bool, list[str]]:
         """Tell whether a call of ``estimated_cost`` USD fits, and what is to be said about the budgets.

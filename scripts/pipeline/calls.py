@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pipeline.engines import Needs, Spent
 from pipeline.engines.chat.refusals import Voidable, void_if_refused
@@ -19,8 +19,24 @@ class Tracker(Protocol):
         """Sets money aside for a call that is about to be sent."""
 
     @property
+    def choose(self) -> Callable[..., AbstractContextManager[Choice]]:
+        """Sets money aside for the first of several models that the budget allows."""
+
+    @property
     def log_usage(self) -> Callable[..., float]:
         """Records a call with what it did use."""
+
+
+class Choice(Protocol):
+    """A model that the budget allows, by the name that was given, and what is held for it."""
+
+    @property
+    def name(self) -> str:
+        """The model as it was given."""
+
+    @property
+    def hold(self) -> Voidable:
+        """What is held for its call."""
 
 
 class Engine(Protocol):
@@ -29,6 +45,9 @@ class Engine(Protocol):
     backend: str
     service: str
     model: str
+
+
+E = TypeVar("E", bound=Engine)
 
 
 class Record(Protocol):
@@ -45,6 +64,34 @@ class StageCalls:
     tracker: Tracker
     operation: str
     override: str | None
+
+    @contextmanager
+    def chosen(
+        self, engines: Sequence[E], needs: Needs, instead_of: Engine | None = None
+    ) -> Iterator[tuple[E, Record]]:
+        """Choose the first engine that the budget still allows; give it, and what records its call.
+
+        ``instead_of`` is the engine that was wanted: the entry of another one keeps its name.
+
+        Raises:
+            BudgetExceeded, BudgetGateUnavailable: all are denied, before anything is sent.
+        """
+        by_name = {name_of(engine): engine for engine in engines}
+        with (
+            self.tracker.choose(
+                list(by_name),
+                tokens_input=needs.tokens_input,
+                max_tokens_output=needs.max_tokens_output,
+                tokens_audio_input=needs.tokens_audio_input,
+                audio_seconds=needs.audio_seconds,
+                operation=self.operation,
+                override=self.override,
+                instead_of=None if instead_of is None else name_of(instead_of),
+            ) as choice,
+            void_if_refused(choice.hold),
+        ):
+            engine = by_name[choice.name]
+            yield engine, self._recorder(engine, choice.hold)
 
     @contextmanager
     def reserved(self, engine: Engine, needs: Needs) -> Iterator[Record]:
@@ -74,16 +121,23 @@ class StageCalls:
             ) as hold,
             void_if_refused(hold),
         ):
+            yield self._recorder(engine, hold)
 
-            def record(spent: Spent, **about: object) -> None:
-                self.tracker.log_usage(
-                    engine.service,
-                    engine.model,
-                    request_id=spent.request_id,
-                    operation=self.operation,
-                    reservation=hold,
-                    metadata={"backend": engine.backend, **about, **spent.details},
-                    **spent.usage,
-                )
+    def _recorder(self, engine: Engine, hold: Voidable) -> Record:
+        def record(spent: Spent, **about: object) -> None:
+            self.tracker.log_usage(
+                engine.service,
+                engine.model,
+                request_id=spent.request_id,
+                operation=self.operation,
+                reservation=hold,
+                metadata={"backend": engine.backend, **about, **spent.details},
+                **spent.usage,
+            )
 
-            yield record
+        return record
+
+
+def name_of(engine: Engine) -> str:
+    """Return how an engine's model is called where one is chosen."""
+    return f"{engine.service}/{engine.model}"

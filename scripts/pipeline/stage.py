@@ -50,6 +50,16 @@ class StageRun:
         """
         return kind.open(self.options.engine, self._engine_options(more))
 
+    def open_engines(self, kind: EngineKind, **more: str) -> list[Any]:
+        """Return the engine that the options name, and it with each model of ``--or``, in that order.
+
+        Raises:
+            StageFailed, StageSkipped: one cannot be used here.
+        """
+        options = self._engine_options(more)
+        others = [replace(options, model=model) for model in self.options.alternatives or ()]
+        return [self.open_engine(kind, **more), *(kind.open(self.options.engine, each) for each in others)]
+
     def open_fallback(self, kind: EngineKind, denied: Exception, **more: str) -> Any:
         """Return what ``--on-budget`` says to use after a reservation was denied: a local engine.
 
@@ -91,6 +101,13 @@ def stage_parser(description: str | None, kind: EngineKind) -> argparse.Argument
         help=f"default: the first local one at hand. {_remote(kind)}",
     )
     parser.add_argument("--model", help="a model of the engine")
+    parser.add_argument(
+        "--or",
+        dest="alternatives",
+        nargs="+",
+        metavar="MODEL",
+        help="models to use, the first that fits, when a blocking budget denies the one that is named",
+    )
     parser.add_argument("--download", action="store_true", help="let a local engine fetch its weights")
     parser.add_argument("--base-url", metavar="URL", help="address of an OpenAI-compatible server")
     parser.add_argument(

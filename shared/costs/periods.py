@@ -121,8 +121,17 @@ def rolling(at: datetime, tz: ZoneInfo, length: timedelta) -> Period:
     ('5h', '2026-11-22T07:00:00+00:00', '2026-11-22T12:00:01+00:00')
     """
     second = at.astimezone(UTC).replace(microsecond=0)
-    name = f"{length / timedelta(hours=1):g}h"
-    return Period("rolling", name, second - length, second + timedelta(seconds=1), tz)
+    return Period("rolling", window_name(length), second - length, second + timedelta(seconds=1), tz)
+
+
+def window_name(length: timedelta) -> str:
+    """Return the length of a window as it is called: in hours, or in minutes below one.
+
+    >>> window_name(timedelta(hours=5)), window_name(timedelta(seconds=90))
+    ('5h', '1.5min')
+    """
+    hour, minute = timedelta(hours=1), timedelta(minutes=1)
+    return f"{length / hour:g}h" if length >= hour else f"{length / minute:g}min"
 
 
 def parse_month(text: str, tz: ZoneInfo, billing_day: int = 1) -> Period:

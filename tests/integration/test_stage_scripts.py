@@ -317,8 +317,20 @@ class TestBudget:
         assert (done.code, server.served) == (code, []), done.err
         assert status(job)[0] == ended
         assert [entry["model"] for entry in entries(job.path)] == calls
+        assert all(entry["metadata"]["degraded_from"] == "openai/gpt-4o" for entry in entries(job.path))
         assert "monthly" in done.err.lower()
         assert (job.path / "summary.txt").exists() == bool(calls)
+
+    def test_a_cheaper_model_is_used_where_the_budget_allows_that(
+        self, programs: Programs, server: ProviderServer
+    ) -> None:
+        programs.profile("budget: {monthly_limit_usd: 0.004, block_at_limit: true}")
+        job = programs.job()
+        done = summarize(programs, job, server, "--or", "gpt-4", "gpt-4o-mini")
+        assert done.code == 0, done.err
+        assert "The budget does not allow openai/gpt-4o: openai/gpt-4o-mini is used." in done.err
+        [entry] = entries(job.path)
+        assert (entry["model"], entry["metadata"]["degraded_from"]) == ("gpt-4o-mini", "openai/gpt-4o")
 
     def test_an_override_sends_it_and_is_recorded(self, programs: Programs, server: ProviderServer) -> None:
         programs.profile("budget: {monthly_limit_usd: 0, block_at_limit: true}")

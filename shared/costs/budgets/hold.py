@@ -81,6 +81,8 @@ class Hold:
         self.intended: Usage | None = None
         self.named: tuple[str | None, tuple[str, ...]] = (None, ())
         self._strayed = set[str]()
+        self.degraded_from: str | None = None
+        """The model that was wanted, where another one is called for want of budget: its entries keep it."""
         self._keeper = keeper
         self._lock = lock_of(self, "_lock")
         self._spent = ZERO

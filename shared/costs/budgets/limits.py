@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from .. import periods
 from ..money import Nanos
 from ..periods import Period
-from ..profile.types import Budget, Profile, Rolling
+from ..profile.types import Budget, Guard, Profile, Rolling
 from ..rollup import Dimension, JobRef, Measure, Query
 from .scopes import KINDS, CallScope, LimitKind, ModelName, covers
 
@@ -338,8 +338,9 @@ class _Owner(NamedTuple):
                 continue
             if isinstance(stated, Mapping):
                 yield from (self._limit(kind, name, stated[name], at, job) for name in chosen(kind, stated))
-            elif isinstance(stated, tuple):
-                yield from (self._window(kind, window, at) for window in stated)
+            elif kind.period == "rolling":
+                windows = stated.windows if isinstance(stated, Guard) else stated
+                yield from (self._window(kind, window, at) for window in windows)
             else:
                 yield self._limit(kind, None if kind.period else job and job.job_id, stated, at, job)
 
@@ -364,7 +365,8 @@ class _Owner(NamedTuple):
     ) -> Limit:
         budget, scope = self.budget, Scope(self.user_id, kind.name, name)
         query = kind.selecting(name, of_all)
-        return Limit(scope, amount, period, query, budget.thresholds, budget.block_at_limit)
+        blocking = budget.block_at_limit or kind.name == "guard"
+        return Limit(scope, amount, period, query, budget.thresholds, blocking)
 
 
 _latest: Final[dict[tuple[str, ZoneInfo, int], Period]] = {}

@@ -142,6 +142,7 @@ KINDS: Final = {
     for kind in (
         LimitKind("stage", "stage_limits", None, names=_named(lambda call: call.stage), query="stage"),
         LimitKind("job", "job_limit", None),
+        LimitKind("guard", "guard", "rolling", called="guard"),
         LimitKind("rolling", "rolling", "rolling", called="rolling"),
         LimitKind("day", "daily_limit", "day", called="daily"),
         LimitKind("week", "weekly_limit", "week", called="weekly"),

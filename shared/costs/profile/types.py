@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..money import NANOS_PER_USD, Nanos
+from ..periods import window_name
 
 OnGateError = Literal["block", "allow"]
 """What a caller with a blocking limit gets when the gate cannot be read."""
@@ -45,11 +46,13 @@ class Rolling(NamedTuple):
     @property
     def name(self) -> str:
         """The window's length in hours."""
-        return f"{self.seconds / 3600:g}h"
+        return window_name(self.length)
 
 
 class Guard(NamedTuple):
     """From where on calls that come too fast, or again and again, are denied; ``None`` guards nothing.
+
+    It denies by itself, whether the limits beside it block or not.
 
     ``usd_per_minute`` is in nano-dollars; ``same_request`` is how often one request may be sent in ten
     minutes.
@@ -57,6 +60,11 @@ class Guard(NamedTuple):
 
     usd_per_minute: Nanos | None = None
     same_request: int | None = None
+
+    @property
+    def windows(self) -> tuple[Rolling, ...]:
+        """What may be spent within a minute, as a window."""
+        return () if self.usd_per_minute is None else (Rolling(60, self.usd_per_minute),)
 
 
 class Budget(NamedTuple):

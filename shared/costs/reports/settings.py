@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..budgets.scopes import KINDS
 from ..money import Nanos, to_usd
-from ..profile.types import Budget, Profile
+from ..profile.types import Budget, Guard, Profile
 from ..rollup import Measure
 from .common import UNITS, cell_of, in_unit
 from .document import Column, Note, Report, Row, Table
@@ -71,8 +71,9 @@ def _limits(budget: Budget) -> Iterator[_Set]:
     """Return each limit that is set: those on all calls first."""
     kinds = [(getattr(budget, kind.field), kind) for kind in KINDS.values()]
     for amount, kind in reversed(kinds):
-        if isinstance(amount, tuple):
-            yield from (_Set("all calls", f"any {each.name}", each.limit) for each in amount)
+        if kind.period == "rolling":
+            windows = amount.windows if isinstance(amount, Guard) else amount
+            yield from (_Set("all calls", f"any {each.name}", each.limit) for each in windows)
         elif kind.names is None and amount is not None:
             yield _Set("all calls", kind.period or "job", amount, kind.measure)
     for amounts, kind in kinds:

@@ -282,10 +282,12 @@ class Recording:
 
 
 def _with_override(call: Call) -> Mapping[str, object]:
-    """Return the metadata, with what overrode the budget check where something did."""
-    if call.hold is None or call.hold.override is None:
+    """Return the metadata, with what overrode the budget check, or what the budget did not allow."""
+    if call.hold is None:
         return call.metadata
-    return {"budget_override": call.hold.override, **call.metadata}
+    notes = {"budget_override": call.hold.override, "degraded_from": call.hold.degraded_from}
+    said = {name: note for name, note in notes.items() if note is not None}
+    return {**said, **call.metadata} if said else call.metadata
 
 
 class _Texts(NamedTuple):

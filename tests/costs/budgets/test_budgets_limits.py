@@ -151,7 +151,7 @@ def test_the_first_crossing_is_the_least_spend_that_crosses(
 
 
 def test_questions_hold_as_long_as_all_their_periods() -> None:
-    asked = Questions(limits_for(read(EVERYTHING.replace(WINDOW, "")), "rpatel", NOW, JOB))
+    asked = Questions(limits_for(read(EVERYTHING.replace(WINDOWS, "")), "rpatel", NOW, JOB))
     assert asked.hold_at(NOW)
     # In Kolkata the day and the month began at 18:30 UTC; in Berlin the organisation's month ends at 23:00.
     edges = [(18, 29, False), (18, 30, True), (22, 59, True), (23, 0, False)]
@@ -162,7 +162,7 @@ def test_questions_hold_as_long_as_all_their_periods() -> None:
 
 # --- which limits hold
 
-WINDOW = "  rolling: {hours: 5, limit_usd: 14}\n"
+WINDOWS = "  rolling: {hours: 5, limit_usd: 14}\n  guard: {usd_per_minute: 19}\n"
 
 EVERYTHING = """
 timezone: Europe/Berlin
@@ -180,6 +180,7 @@ budget:
   service_limits_usd: {openai: 12}
   yearly_limit_usd: 13
   rolling: {hours: 5, limit_usd: 14}
+  guard: {usd_per_minute: 19}
   daily_calls: 15
   monthly_calls: 16
   daily_tokens: 17
@@ -203,6 +204,7 @@ def test_every_limit_holds_in_its_zone_and_carries_its_query() -> None:
         "limit of user rpatel for service openai": "2026-12",
         "yearly limit of user rpatel": "2026",
         "rolling 5h limit of user rpatel": f"5h {int(NOW.timestamp()) // 18_000}",
+        "guard 1min limit of user rpatel": f"1min {int(NOW.timestamp()) // 60}",
         "daily call limit of user rpatel": "2026-12-01",
         "monthly call limit of user rpatel": "2026-12",
         "daily token limit of user rpatel": "2026-12-01",
@@ -239,7 +241,7 @@ def test_scopes_have_keys_of_their_own() -> None:
 
 
 COUNTS = {"day_calls", "month_calls", "day_tokens", "month_tokens"}
-ALWAYS = {"rolling", "day", "week", "month", "year", "job", *COUNTS}
+ALWAYS = {"guard", "rolling", "day", "week", "month", "year", "job", *COUNTS}
 
 
 @pytest.mark.parametrize(
