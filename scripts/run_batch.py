@@ -9,8 +9,11 @@ A recording becomes a new job, OUT/<date>/<job-id>/. With --resume a recording w
 already has a job of this user continues that job, and completed stages are not run again, so the
 same command twice costs nothing twice. A job directory continues in place.
 
-Exit codes: 0 all stages done (or skipped with a reason), 1 a stage failed, 2 wrong usage,
-130 interrupted.
+Under a budget that blocks, those jobs alone are started that it can finish, by what earlier ones cost
+per minute of audio; the others wait for room, and are named where there is none.
+
+Exit codes: 0 all stages done (or skipped with a reason), 1 a stage failed or a job was not started,
+2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
+from pipeline.admission import Admissions, Kept, NoRoom
+from pipeline.audio import length_of
 from pipeline.batch import Batch, StageCommand, run_batch
 from pipeline.config import config_path, load_config
 from pipeline.documents import read_transcript
@@ -33,7 +38,7 @@ from pipeline.jobs import JobFolder, as_media
 from pipeline.progress import LineProgress
 from pipeline.table import cost_table
 
-from shared.cost_tracker import CostTracker
+from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 from shared.user_profile import ProfileError, UserProfile
 
 SPEECH, TRANSLATION, SUMMARY = "06_whisperx_asr", "10_translation", "13_ai_summarization"
@@ -94,7 +99,41 @@ def _batch(options: argparse.Namespace) -> Batch:
     if not isinstance(parallel, int) or isinstance(parallel, bool) or parallel < 1:
         raise WrongUsage(f"jobs must be a whole number from 1, not {parallel!r}")
     stages = _stages(options, config.get("workflow"), path)
-    return Batch(_jobs(options, Path(config.get("out") or "out")), stages, parallel, options.resume)
+    jobs = _jobs(options, Path(config.get("out") or "out"))
+    admissions = None if options.skip_budget_check else Admissions(TrackedBudget)
+    return Batch(jobs, stages, parallel, options.resume, admissions=admissions)
+
+
+class TrackedBudget:
+    """What the budget says of one job, by what its user's earlier jobs cost per minute of audio."""
+
+    def __init__(self, job: Job) -> None:
+        self._tracker = CostTracker(job.path, job.user_id)
+        heard = job.transcript_path.exists()
+        self._seconds = (
+            read_transcript(job.transcript_path).audio_seconds
+            if heard
+            else length_of(Path(job.record.media.path))
+        )
+
+    def most(self, stages: Sequence[str]) -> float | None:
+        """Return what to keep for these stages, in USD; ``None`` where no earlier job tells."""
+        estimate = self._tracker.estimate_job(stages, audio_seconds=self._seconds) if self._seconds else None
+        return estimate.most if estimate else None
+
+    def keep(self, stages: Sequence[str]) -> Kept:
+        """Keep room for these stages, or raise ``NoRoom``."""
+        estimate = self._tracker.estimate_job(stages, audio_seconds=self._seconds)
+        assert estimate is not None, "asked for what nobody knows"
+        try:
+            return self._tracker.admit(estimate.most)
+        except (BudgetExceeded, BudgetGateUnavailable) as denied:
+            likely = f"about ${estimate.median:.4f}, nine times in ten below ${estimate.ninety:.4f}"
+            raise NoRoom(f"it will cost {likely}; {denied}") from denied
+
+    def close(self) -> None:
+        """Close the tracker."""
+        self._tracker.close()
 
 
 def _set_environment(options: argparse.Namespace) -> None:
@@ -185,6 +224,8 @@ def _show_costs(batch: Batch) -> None:
         print(f"On this machine at no cost; {HOSTED[0]}/{HOSTED[1]} would have cost ${cloud:,.4f}.")
     for user in sorted({job.user_id for job in batch.jobs}):
         print(_budget_line(user))
+    if batch.admissions and (refused := batch.admissions.refused):
+        print(f"Not started, since the budget cannot finish them: {', '.join(sorted(refused))}")
 
 
 def _shown(path: Path) -> Path:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack
@@ -36,6 +36,7 @@ from .costs.workspace import Workspace
 
 if TYPE_CHECKING:
     from .costs.capture.captured import Captured
+    from .costs.tracking.admitting import Admission, JobEstimate
     from .costs.tracking.call import Call
     from .costs.tracking.choosing import Choosing
     from .costs.tracking.reserving import ReserveDetails, Reserving
@@ -334,6 +335,42 @@ class CostTracker:
             raise BudgetGateUnavailable(f"the budget gate cannot be loaded: {fault}; try again") from fault
         intent = make_intent(service, model, tokens_input, max_tokens_output, **details)
         return Reserving(self._session, call_request(self._session, intent))
+
+    # --- before a job
+
+    def estimate_job(
+        self, stages: Iterable[str], *, audio_seconds: float = 0.0, tokens_input: int = 0
+    ) -> JobEstimate | None:
+        """Return what these stages of a job will cost, in USD, by what they cost this user before.
+
+        Per minute of audio, or where none is given per input token: ``median``, ``ninety`` (nine of ten
+        jobs cost less) and ``most`` (what to keep for it). ``None`` where no earlier job tells.
+
+        Raises:
+            TypeError, ValueError: a count makes no sense.
+            StorageUnavailable: the sums cannot be read.
+
+        """
+        from .costs.model import Usage  # stage scripts do not pay for it
+        from .costs.tracking.admitting import estimate_job
+
+        usage = Usage(tokens_input=tokens_input, audio_seconds=audio_seconds)
+        return estimate_job(self._session, tuple(stages), usage)
+
+    def admit(self, usd: float) -> Admission:
+        """Keep room in the budget for a whole job, and return what keeps it.
+
+        Others see the room as held; the calls of processes that have ``environ`` of it in their environment
+        are made within it. Lower it as the job goes on, and close it at its end.
+
+        Raises:
+            BudgetExceeded: a limit that blocks has no room for the job.
+            BudgetGateUnavailable: that cannot be told.
+
+        """
+        from .costs.tracking.admitting import admit
+
+        return admit(self._session, from_usd(usd))
 
     # --- before a call
 

@@ -57,6 +57,25 @@ def prepare(media: Path, folder: Path) -> Audio:
     return Audio(target, frames / SAMPLE_RATE, media)
 
 
+def length_of(media: Path) -> float:
+    """Return the length of a recording in seconds; 0.0 where it is not known before it is decoded."""
+    if media.suffix.lower() in EMBEDDED:
+        try:
+            import miniaudio
+
+            return float(miniaudio.get_file_info(str(media)).duration)
+        except (ImportError, OSError, miniaudio.MiniaudioError):
+            return 0.0
+    if shutil.which("ffprobe") is None:
+        return 0.0
+    asked = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(media)]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    try:
+        return float(said.stdout)
+    except ValueError:
+        return 0.0
+
+
 def _decode(media: Path) -> Iterator[bytes]:
     if media.suffix.lower() in EMBEDDED:
         return _decode_embedded(media)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from .admission import Admissions, Room
 from .job import Job
 
 SCRIPTS: Final = Path(__file__).resolve().parents[1]
@@ -40,13 +41,17 @@ class StageCommand:
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs, the stages to run on each, and how: ``parallel`` jobs at a time, in ``environ``."""
+    """Jobs, the stages to run on each, and how: ``parallel`` jobs at a time, in ``environ``.
+
+    With ``admissions`` those jobs alone that the budget can finish.
+    """
 
     jobs: Sequence[Job]
     stages: Sequence[StageCommand]
     parallel: int
     resume: bool
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    admissions: Admissions | None = None
 
 
 class Progress(Protocol):
@@ -61,6 +66,9 @@ class Progress(Protocol):
     def passed_over(self, job: Job, stage: str) -> None:
         """Say that the stage will not run: it is completed, or has nothing to work on."""
 
+    def not_started(self, job: Job, stages: int, why: str) -> None:
+        """Say that a job with so many stages is not started, since the budget cannot finish it."""
+
 
 async def run_batch(batch: Batch, progress: Progress) -> None:
     """Run every stage of every job. Cancelled, it ends the running stages before it leaves."""
@@ -72,15 +80,34 @@ async def run_batch(batch: Batch, progress: Progress) -> None:
 
 async def _run_job(job: Job, batch: Batch, progress: Progress, turn: asyncio.Semaphore) -> None:
     async with turn:
-        stuck = False
-        for stage in batch.stages:
-            if stuck or (batch.resume and job.completed(stage.name)):
-                progress.passed_over(job, stage.name)
-                continue
-            progress.started(job, stage.name)
-            said = await _run_stage(job, stage, batch.environ)
-            progress.ended(job, stage.name, said)
-            stuck = stage.required and not job.completed(stage.name)
+        admissions = batch.admissions
+        if admissions is None:
+            await _run_stages(job, batch, progress)
+            return
+        to_do = [s.name for s in batch.stages if not (batch.resume and job.completed(s.name))]
+        room = await admissions.admitted(job, to_do)
+        if room is None:
+            progress.not_started(job, len(batch.stages), admissions.refused[job.id])
+            return
+        try:
+            await _run_stages(job, batch, progress, room)
+        finally:
+            await admissions.ended(room)
+
+
+async def _run_stages(job: Job, batch: Batch, progress: Progress, room: Room | None = None) -> None:
+    stuck = False
+    environ = {**batch.environ, **room.environ} if room else batch.environ
+    for stage in batch.stages:
+        if stuck or (batch.resume and job.completed(stage.name)):
+            progress.passed_over(job, stage.name)
+            continue
+        progress.started(job, stage.name)
+        said = await _run_stage(job, stage, environ)
+        progress.ended(job, stage.name, said)
+        if room and batch.admissions:
+            await batch.admissions.done(room, stage.name)
+        stuck = stage.required and not job.completed(stage.name)
 
 
 async def _run_stage(job: Job, stage: StageCommand, environ: Mapping[str, str]) -> str:

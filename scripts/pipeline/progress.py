@@ -46,6 +46,11 @@ class LineProgress:
         what = "completed before" if job.completed(stage) else "not run, the stage before it has no result"
         self._line(f"{job.id} {stage}: {what}")
 
+    def not_started(self, job: Job, stages: int, why: str) -> None:
+        """Print that a job is not started."""
+        self.done += stages
+        self._line(f"{job.id}: not started, the budget cannot finish it: {why}", counts=False)
+
     def close(self) -> None:
         """Take the line of state away."""
         if self.stream.isatty():

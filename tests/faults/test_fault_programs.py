@@ -33,6 +33,7 @@ from scripts.bench import (
     walk,
 )
 from scripts.faults import (
+    admission,
     cancellation,
     damage,
     disk_full,
@@ -61,6 +62,7 @@ ELSEWHERE = (gate_storm, sessions)
 STORAGE_INTACT = ",".join(step for step in lifecycle.STEPS if step not in lifecycle.ON_THE_STORAGE)
 
 PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
+    "admission": (admission, "--batches 2", ""),
     "kill storm": (kill_storm, "--kills 40", ""),
     "malformed requests": (malformed_requests, "--requests 150 --crowd 20", ""),
     "truncation": (damage, "truncation --records 1", "truncation"),

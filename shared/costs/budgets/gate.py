@@ -63,7 +63,8 @@ class Request:
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
     model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
-    ``override`` says by what a refusal is overridden. ``usage`` is the call's, without its output.
+    ``admits`` keeps room for calls that hold for themselves ``within`` it. ``override`` says by what a
+    refusal is overridden. ``usage`` is the call's, without its output.
     """
 
     user_id: str
@@ -84,6 +85,8 @@ class Request:
     operation: str | None = None
     one_call: bool = True
     expires_after: timedelta | None = None
+    admits: bool = False
+    within: str | None = None
     override: str | None = None
     usage: Usage | None = None
 
@@ -221,6 +224,8 @@ class Gate:
         estimate, warnings = _to_hold(request, policy)
         if not policy.blocking:
             return estimate or ZERO, warnings
+        # What is kept for a job is there for its own calls.
+        holds = [held for held in holds if held.reservation.id != request.within]
         # Holds were read before spends: an entry that comes in between counts twice, never not at all.
         stands = standings(read_spendings(limits, reader, self._names), holds, self._names)
         need = Need(estimate, request.calls, request.tokens, request.unknown)
@@ -244,6 +249,7 @@ class Gate:
             period_at=at,
             expires_at=self._clock() + (request.expires_after or EXPIRY),
             submits=request.submits,
+            admits=request.admits,
             user_id=request.user_id,
             job_id=request.job.job_id if request.job else None,
             ledger=request.job.ledger if request.job else None,
@@ -270,6 +276,13 @@ class Gate:
         warning = f"the call goes on without a reservation: {failure}"
         log.warning("%s", warning)
         return Hold(self._endings, Terms(id=None, override=request.override, warnings=(warning,)))
+
+    def lower(self, reservation: str, amount: Nanos) -> None:
+        """Let a hold count at no more than ``amount``; where that cannot be written it counts as before."""
+        try:
+            self._holds.lower(reservation, amount, TURN_S)
+        except (StorageUnavailable, OSError) as failure:
+            log.info("reservation %s keeps more than it needs: %s", reservation, failure)
 
     def reported(self, reservation: str) -> str | None:
         """Note that an entry under a reservation is in a known ledger, where its hold is not at hand.

@@ -47,9 +47,11 @@ class Reservation:
 
     ``period_at`` is the instant that decides which day and month its calls belong to. ``one_call``
     tells that one entry is all that is missing once its block has ended; otherwise it stands for all
-    calls of a block. ``submits`` tells that it has an expiry of its own. ``holder`` names the process;
-    the port fills it in. ``block_ended`` is true once its block is over. ``orphaned`` says why it is an
-    orphan, where it is one. Dimensions that are ``None`` were not named: the calls have none.
+    calls of a block. ``submits`` tells that it has an expiry of its own; ``admits`` that it only keeps room
+    for calls that hold for themselves, so that nothing of it will be billed: it ends with its holder.
+    ``holder`` names the process; the port fills it in. ``block_ended`` is true once its block is over.
+    ``orphaned`` says why it is an orphan, where it is one. Dimensions that are ``None`` were not named: the
+    calls have none.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Reservation:
     estimate: Nanos
     one_call: bool
     submits: bool = False
+    admits: bool = False
     project: str | None = None
     tags: tuple[str, ...] = ()
     workflow: str | None = None
@@ -137,6 +140,8 @@ class Held(NamedTuple):
         Where one of them has no price, it may have cost all that is held.
         """
         one = self.reservation
+        if one.admits:
+            return one.state != "live"
         if one.state == "live" or not self.logged.calls:
             return False
         reported = one.one_call and not self.logged.unpriced and (one.block_ended or one.state == "submitted")
@@ -238,6 +243,10 @@ class Holds(Protocol):
 
     def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
         """Let a hold whose block has ended count at ``amount`` until somebody releases it, and say why."""
+        ...
+
+    def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
+        """Let a hold count at no more than ``amount``."""
         ...
 
     def release(self, reservations: Collection[str]) -> None:

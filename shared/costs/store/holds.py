@@ -158,6 +158,14 @@ class LocalHolds:
 
         self._change(reservation, wait_s, orphaned)
 
+    def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
+        """Let a hold count at no more than ``amount``."""
+
+        def lowered(one: Reservation) -> Reservation:
+            return replace(one, estimate=min(one.estimate, amount))
+
+        self._change(reservation, wait_s, lowered)
+
     def _change(self, reservation: str, wait_s: float, changed: Callable[[Reservation], Reservation]) -> None:
         self._prepare(wait_s)
 

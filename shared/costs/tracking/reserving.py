@@ -206,6 +206,7 @@ def call_request(session: Session, intent: Intent) -> Request:
         tags=intent.tags or (stage.options.tags if stage else ()),
         workflow=intent.workflow or session.job.work.workflow,
         operation=intent.operation,
+        within=_within(session),
         expires_after=intent.expires_after,
         override=_override(session, intent.override),
         usage=intent.usage,
@@ -227,8 +228,17 @@ def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Reque
         calls=stage.reserve_calls,
         tokens=stage.reserve_tokens,
         one_call=False,
+        within=_within(session),
         override=_override(session, stage.override),
     )
+
+
+WITHIN_VARIABLE: Final = "COST_TRACKER_WITHIN"
+"""Names the reservation that keeps room for the calls of this process, where there is one."""
+
+
+def _within(session: Session) -> str | None:
+    return session.workspace.environ.get(WITHIN_VARIABLE) or None
 
 
 class _Highest(NamedTuple):

@@ -120,6 +120,10 @@ class MemoryHolds:
                 one, state="orphaned", orphaned=why, estimate=amount, block_ended=True
             )
 
+    def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
+        if one := self._shared.rows.get(reservation):
+            self._shared.rows[reservation] = replace(one, estimate=min(one.estimate, amount))
+
     def release(self, reservations: Collection[str]) -> None:
         for one in reservations:
             self._shared.rows.pop(one, None)
@@ -127,7 +131,8 @@ class MemoryHolds:
     def holds(self) -> list[Held]:
         rows = sorted(self._shared.rows.values(), key=lambda one: (one.period_at, one.id))
         dead = {one.holder for one in rows} - self._shared.leases
-        return [as_it_stands(Held(one, Logged()), self._clock(), dead) for one in rows]
+        found = [as_it_stands(Held(one, Logged()), self._clock(), dead) for one in rows]
+        return [held for held in found if not held.is_over]
 
     def find(self, reservation: str) -> Held | None:
         return next((held for held in self.holds() if held.reservation.id == reservation), None)

@@ -1,0 +1,198 @@
+"""Simulates batches under a budget, and compares the jobs that were started with those an oracle would start.
+
+Each batch has a month and a limit of its own. Its jobs have three stages whose cost per minute of audio is
+drawn anew for every job; what they will cost is estimated by the jobs of earlier batches. Several run at a
+time, in turns; every call is held and logged as stages do it. The oracle knows what each job will cost, and
+takes them in the same order.
+
+    no job that was started ends unfinished for lack of budget
+    started >= 90 % of what the oracle starts, over all batches
+    what is spent never exceeds a limit
+
+    python scripts/faults/admission.py [--batches 200] [--seed 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from scripts.faults.common import conclude, fast_folder
+from shared.cost_tracker import BudgetExceeded, CostTracker
+from shared.costs.tracking.admitting import Admission
+
+STAGES: Final = ("06_asr", "10_translation", "13_summary")
+TOKENS_A_MINUTE: Final = {"06_asr": 4_000, "10_translation": 9_000, "13_summary": 2_000}
+SPREAD: Final = 0.4
+"""How far the cost of a minute lies from the mean, at most; by half of it, the stages of a job together."""
+
+USD_A_TOKEN: Final = 2.5e-6
+PARALLEL: Final = 3
+EARLIER: Final = 30
+"""How many jobs were run before the first batch."""
+
+LEAST: Final = 0.9
+
+
+@dataclass
+class SimulatedJob:
+    """A job: its minutes, and the tokens of each stage, which nobody knows before."""
+
+    name: str
+    minutes: float
+    tokens: dict[str, int]
+    left: list[str] = field(default_factory=lambda: list(STAGES))
+    admission: Admission | None = None
+
+    @property
+    def usd(self) -> float:
+        """What it will cost in all."""
+        return sum(self.tokens.values()) * USD_A_TOKEN
+
+
+def drawn(chance: random.Random, name: str) -> SimulatedJob:
+    """Return a random job."""
+    minutes = chance.uniform(2, 30)
+    common = chance.uniform(-SPREAD / 2, SPREAD / 2)
+    tokens = {
+        stage: round(minutes * mean * (1 + common + chance.uniform(-SPREAD / 2, SPREAD / 2)))
+        for stage, mean in TOKENS_A_MINUTE.items()
+    }
+    return SimulatedJob(name, minutes, tokens)
+
+
+@dataclass
+class Batch:
+    """One batch in a month of its own."""
+
+    folder: Path
+    number: int
+    chance: random.Random
+    unfinished: int = 0
+    started: int = 0
+
+    def run(self) -> int:
+        """Run it; return how many jobs the oracle starts."""
+        jobs = [drawn(self.chance, f"job-{self.number}-{n}") for n in range(self.chance.randint(8, 16))]
+        limit = self.chance.uniform(0.2, 0.9) * sum(job.usd for job in jobs)
+        self.profile = self.folder / f"profile-{self.number}.yaml"
+        self.profile.write_text(f"budget: {{monthly_limit_usd: {limit:.6f}, block_at_limit: true}}\n")
+        waiting, running = deque(jobs), list[SimulatedJob]()
+        while waiting or running:
+            self._admit(waiting, running)
+            if not running:
+                break
+            job = self.chance.choice(running)
+            if not self._advance(job):
+                running.remove(job)
+        self.spent = self._spent()
+        self.limit = limit
+        return _oracle(jobs, limit)
+
+    def tracker(self, job: str, within: Admission | None = None) -> CostTracker:
+        """Return a tracker of one job, in the month of this batch."""
+        made = CostTracker(self.folder / job, "ana", self.folder / "storage", profile_path=self.profile)
+        now = datetime(2026 + self.number // 12, 1 + self.number % 12, 15, tzinfo=UTC)
+        made._session.workspace.clock = lambda: now
+        made._session.workspace.environ = within.environ if within else {}
+        return made
+
+    def _admit(self, waiting: deque[SimulatedJob], running: list[SimulatedJob]) -> None:
+        """Start what has room. Each job that waits is looked at again whenever something was done."""
+        for job in list(waiting):
+            if len(running) >= PARALLEL:
+                return
+            tracker = self.tracker(job.name)
+            estimate = tracker.estimate_job(STAGES, audio_seconds=job.minutes * 60)
+            assert estimate is not None
+            try:
+                job.admission = tracker.admit(estimate.most)
+            except BudgetExceeded:
+                continue
+            waiting.remove(job)
+            running.append(job)
+            self.started += 1
+
+    def _advance(self, job: SimulatedJob) -> bool:
+        """Run the next stage of a job; tell whether it goes on."""
+        stage = job.left.pop(0)
+        assert job.admission is not None
+        tracker, tokens = self.tracker(job.name, job.admission), job.tokens[stage]
+        details = {"audio_seconds": job.minutes * 60} if stage == STAGES[0] else {}
+        try:
+            with tracker.reserve("openai", "gpt-4o", tokens_input=tokens, max_tokens_output=0) as hold:
+                tracker.log_usage("openai", "gpt-4o", tokens, 0, stage, reservation=hold, **details)
+        except BudgetExceeded:
+            self.unfinished += 1
+            job.left.clear()
+        left = tracker.estimate_job(job.left, audio_seconds=job.minutes * 60)
+        job.admission.lower(left.most if left else 0.0)
+        if not job.left:
+            job.admission.close()
+        return bool(job.left)
+
+    def _spent(self) -> float:
+        return self.tracker("look").get_monthly_cost()
+
+
+def _oracle(jobs: list[SimulatedJob], limit: float) -> int:
+    """Return how many jobs fit, in the order given, for somebody who knows what each costs."""
+    started, left = 0, limit
+    for job in jobs:
+        if job.usd <= left:
+            started, left = started + 1, left - job.usd
+    return started
+
+
+def _earlier(folder: Path, chance: random.Random) -> None:
+    """Let some jobs have been run before."""
+    at = datetime(2025, 12, 1, tzinfo=UTC)
+    for number in range(EARLIER):
+        job = drawn(chance, f"earlier-{number}")
+        with CostTracker(folder / job.name, "ana", folder / "storage") as tracker:
+            for stage, tokens in job.tokens.items():
+                heard = job.minutes * 60 if stage == STAGES[0] else 0.0
+                tracker.log_usage("openai", "gpt-4o", tokens, 0, stage, timestamp=at, audio_seconds=heard)
+
+
+def main() -> int:
+    """Run the batches and print the summary; return 1 when something did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--batches", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    chance, began = random.Random(options.seed), time.monotonic()
+    started = possible = unfinished = over = 0
+    with tempfile.TemporaryDirectory(dir=fast_folder()) as name:
+        _earlier(Path(name), chance)
+        for number in range(options.batches):
+            batch = Batch(Path(name), number, chance)
+            possible += batch.run()
+            started, unfinished = started + batch.started, unfinished + batch.unfinished
+            over += batch.spent > batch.limit + 1e-9
+    good = not unfinished and not over and started >= LEAST * possible
+    return conclude(
+        "admission",
+        good,
+        batches=options.batches,
+        jobs_started=started,
+        that_an_oracle_starts=possible,
+        unfinished=unfinished,
+        limits_overrun=over,
+        percent_of_the_oracle=f"{100 * started / possible:.1f}",
+        seconds=round(time.monotonic() - began),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
