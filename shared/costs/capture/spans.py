@@ -10,6 +10,7 @@ includes cache), https://github.com/Arize-ai/openinference/blob/main/spec/semant
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -19,6 +20,7 @@ from .adapter import comes_again, tier
 from .captured import Captured, first_reason, usage_of
 from .fields import Fields
 from .hosts import region_of
+from .unread import unread_counts
 
 Attributes = Mapping[str, object]
 Counts = dict[str, int | float]
@@ -41,6 +43,7 @@ _COUNTS: Final[dict[str, tuple[str, ...]]] = {
         "gen_ai.usage.cache_read_input_tokens",
         "gen_ai.usage.details.cache_read_tokens",
         "gen_ai.usage.details.cached_tokens",
+        "gen_ai.usage.cached_tokens",
         "llm.token_count.prompt_details.cache_read",
     ),
     "tokens_cache_write": (
@@ -78,6 +81,10 @@ _COUNTS: Final[dict[str, tuple[str, ...]]] = {
 }
 _COMPACTION: Final = "anthropic.usage.compaction."
 """Compactions of the context: billed, and no part of the call's own counts."""
+
+_USAGE: Final = re.compile(r"(?:gen_ai\.usage|anthropic\.usage\.server_tool_use)\.(\w+)")
+_FACTS: Final = frozenset({"web_fetch_requests"})
+"""Counts beside what is billed: fetching costs its tokens alone."""
 
 _TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
 _MODEL: Final = (
@@ -136,9 +143,17 @@ def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = Tru
         service_tier=tier(_text(attributes, _TIER)),
         region=region_of(_text(attributes, ("server.address",)) or ""),
         usage_known=not usage.is_zero or (stated and ended),
+        unpriced_units=_unread(attributes),
         operation=_OPERATIONS.get(_text(attributes, ("gen_ai.operation.name",)) or "chat", "chat"),
         incomplete=first_reason((_missing(attributes, ended=ended), fault)),
     )
+
+
+def _unread(attributes: Attributes) -> dict[str, int | float]:
+    """Return what a span counts of its usage that is not read here. Details are as each library has them."""
+    known = {name for names in _COUNTS.values() for name in names} | set(_TOTAL)
+    named = {name: found for name in attributes.keys() - known if (found := _USAGE.fullmatch(name))}
+    return unread_counts(Fields({found[1]: attributes[name] for name, found in named.items()}), _FACTS)
 
 
 _AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "invoke_workflow", "create_agent"})

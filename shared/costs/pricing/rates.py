@@ -68,6 +68,9 @@ UNITS: Final[Mapping[str, Unit]] = {
 """The parts of a charge: keys of ``cost_parts`` on a ledger line."""
 
 
+SINCE_ESTIMATED: Final = "Since when it holds is an estimate: the source does not say."
+"""The note of a price whose ``since`` is a guess: an early one, so that no call of today is unpriced."""
+
 WEEK: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 

@@ -14,7 +14,7 @@ from ..model import SECONDS_FIELDS, USAGE_FIELDS
 from ..yaml_strict import Node
 from .book import TIERS
 from .names import normalize_service
-from .rates import UNITS, Price, PriceList, Rate, Rates, Step, rates_to_plain, to_plain
+from .rates import SINCE_ESTIMATED, UNITS, Price, PriceList, Rate, Rates, Step, rates_to_plain, to_plain
 
 _PER_TOKENS: Final = frozenset(part for part, unit in UNITS.items() if unit.field.startswith("tokens_"))
 _PER_UNIT: Final = {
@@ -39,6 +39,7 @@ _PER_OTHER: Final = {"per_audio_hour": ("audio_seconds", 3_600_000_000)}
 _RATE_KEYS: Final = frozenset({"per_million_tokens", *_PER_UNIT, *_PER_OTHER})
 _PRICE_KEYS: Final = _RATE_KEYS | {
     "since",
+    "since_estimated",
     "source",
     "above_input_tokens",
     "context_tokens",
@@ -182,8 +183,15 @@ def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
         if "except_days" in fields
         else frozenset(),
         source=node.required("source").text(),
-        note=fields["note"].text() if "note" in fields else "",
+        note=_note(fields),
     )
+
+
+def _note(fields: Mapping[str, Node]) -> str:
+    """Return what a price's entry says about it, and that nobody states since when it holds."""
+    note = fields["note"].text() if "note" in fields else ""
+    estimated = "since_estimated" in fields and fields["since_estimated"].boolean()
+    return f"{note} {SINCE_ESTIMATED}".lstrip() if estimated else note
 
 
 _WEEK: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

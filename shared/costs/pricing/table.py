@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .rates import UNITS, Price, PriceList, Rate, Rates, to_plain
+from .rates import SINCE_ESTIMATED, UNITS, Price, PriceList, Rate, Rates, to_plain
 
 
 def add_names(plain: dict[str, Any], content: bytes) -> None:
@@ -51,7 +51,10 @@ def _prices(name: str, row: Mapping[str, Any], source: str) -> PriceList:
         for tier, usd in row.get("tiers", {}).items()
     }
     unknown = frozenset(row.get("unknown", ()))
-    price = Price(_rates(row["usd"]), since, above, included=included, unknown=unknown, source=source)
+    note = SINCE_ESTIMATED if row.get("since_estimated") else ""
+    price = Price(
+        _rates(row["usd"]), since, above, included=included, unknown=unknown, source=source, note=note
+    )
     return PriceList(name, (price,), tiers)
 
 

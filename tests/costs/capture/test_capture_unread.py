@@ -15,6 +15,7 @@ from test_capture_charges import chat, followed, gemini, message, response
 from shared.cost_tracker import CostTracker
 from shared.costs.capture.fields import Fields
 from shared.costs.capture.reading import read_response
+from shared.costs.capture.spans import read_span
 from shared.costs.capture.unread import every_number, names_in, unread_counts
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
@@ -163,6 +164,45 @@ def test_streams_keep_counts_that_nobody_reads() -> None:
     chunk = gemini() | {"usage_metadata": {"prompt_token_count": 9, "map_tile_count": 4}}
     [drawn] = followed([chunk])
     assert (spoken.unpriced_units, drawn.unpriced_units) == ({"browser_requests": 3}, {"map_tile_count": 4})
+
+
+def test_a_span_keeps_counts_that_nobody_reads() -> None:
+    span = {"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 9}
+    more = {"gen_ai.usage.video_tokens": 40, "anthropic.usage.server_tool_use.browser_requests": 2}
+    facts = {"gen_ai.usage.cost": 0.2, "anthropic.usage.server_tool_use.web_fetch_requests": 3}
+    call = read_span({**span, **more, **facts})
+    assert call is not None
+    assert call.unpriced_units == {"video_tokens": 40, "browser_requests": 2}
+
+
+def test_an_agents_result_keeps_counts_that_nobody_reads() -> None:
+    used = {"inputTokens": 9, "outputTokens": 3, "maxOutputTokens": 64_000, "imageGenerationRequests": 2}
+    result = {
+        "session_id": "s",
+        "num_turns": 1,
+        "usage": {"input_tokens": 9},
+        "model_usage": {"claude-opus-5": used},
+    }
+    [call] = read_response(result)
+    assert call.unpriced_units == {"image_generation_requests": 2}
+
+
+def test_tools_behind_langchain_are_billed() -> None:
+    about = {
+        "model_name": "claude-opus-5",
+        "usage": {"input_tokens": 9, "server_tool_use": {"web_search_requests": 2}},
+    }
+    [anthropic] = read_response({"type": "ai", "response_metadata": about, "usage_metadata": USED})
+    about = {"model_name": "gpt-5"}
+    searched = [{"type": "web_search_call", "action": {"type": "search"}}, {"type": "code_interpreter_call"}]
+    [openai] = read_response(
+        {"type": "ai", "response_metadata": about, "usage_metadata": USED, "content": searched}
+    )
+    about = {"model_name": "gemini-3-flash-preview", "grounding_metadata": {"web_search_queries": ["a", "b"]}}
+    [google] = read_response({"type": "ai", "response_metadata": about, "usage_metadata": USED})
+    counts = [call.usage for call in (anthropic, openai, google)]
+    assert [usage.web_searches for usage in counts] == [2, 1, 2]
+    assert counts[1].containers == 1
 
 
 def test_the_charge_is_partial_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -17,7 +17,24 @@ from ..adapter import Adapter
 from ..agent_sessions import CURRENT, BySpent, Figures, held_against
 from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
+from ..unread import unread_counts
 from .anthropic import token_counts
+
+_READ: Final = frozenset(
+    {
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "cache_creation_ephemeral1h_input_tokens",
+        "cache_creation_ephemeral5m_input_tokens",
+        "thinking_tokens",
+        "web_search_requests",
+        "web_fetch_requests",
+        "max_output_tokens",
+    }
+)
+"""What a model's usage states and is read here, or no count of what was used."""
 
 _PROVIDERS: Final = {"bedrock": "bedrock", "vertex": "vertex", "foundry": "azure"}
 
@@ -70,6 +87,7 @@ def _of_model(fields: Fields, name: str, about: Fields, figures: Figures) -> Cap
         request_id=f"{uuid}/{name}" if uuid else None,
         operation="agent",
         actual_cost=Nanos(figures["cost"]) if "cost" in figures else None,
+        unpriced_units=unread_counts(about, _READ),
         incomplete=fault,
         metadata=_about(fields),
     )
