@@ -25,7 +25,7 @@ from shared.costs.exchange.columns import COLUMNS
 from shared.costs.model import USAGE_FIELDS
 from shared.costs.store.store import Store
 
-TARGET = 2.0
+TARGET = 1.5
 PROGRAM = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"
 
 # Fields of a ledger line that the export has as they are; the rest of its columns come from priced_by.
@@ -43,9 +43,10 @@ duckdb.execute(f\"\"\"COPY (FROM read_json('{root}/jobs/*/*/cost_ledger.jsonl', 
 
 @dataclass(frozen=True)
 class Ran:
-    """Seconds and peak memory in MB of one process."""
+    """Seconds, seconds of processor time and peak memory in MB of one process."""
 
     seconds: float
+    processor: float
     megabytes: float
 
 
@@ -72,7 +73,7 @@ def run(command: list[str], home: Path) -> Ran:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command} failed: {said.decode()}")
-    return Ran(seconds, usage.ru_maxrss / 1024)
+    return Ran(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def compare(history: History, kind: str, options: str, rounds: int) -> list[Row]:
@@ -87,15 +88,21 @@ def compare(history: History, kind: str, options: str, rounds: int) -> list[Row]
         exports.append(run(ours, home))
     base, export = (median(ran.seconds for ran in each) for each in (floors, exports))
     return [
-        Row(f"DuckDB: {kind}", f"{base:.1f} s, {max(ran.megabytes for ran in floors):.0f} MB", "1.00"),
+        Row(f"DuckDB: {kind}", _told(floors), "1.00"),
         Row(
             f"export {kind}",
-            f"{export:.1f} s, {max(ran.megabytes for ran in exports):.0f} MB",
+            _told(exports),
             f"{export / base:.2f}",
             f"<= {TARGET:g}",
             export <= TARGET * base,
         ),
     ]
+
+
+def _told(runs: list[Ran]) -> str:
+    """Return the median times of some runs, and the most memory that one of them took."""
+    seconds, processor = (median(getattr(ran, name) for ran in runs) for name in ("seconds", "processor"))
+    return f"{seconds:.1f} s ({processor:.1f} s of processor), {max(ran.megabytes for ran in runs):.0f} MB"
 
 
 def main() -> None:
