@@ -14,6 +14,7 @@ import pytest
 
 import scripts.bench
 import scripts.faults
+from scripts.agents import __main__ as real_agents
 from scripts.bench import (
     histories,
     p1_log_usage,
@@ -23,6 +24,7 @@ from scripts.bench import (
     p6_p7_views,
     p8_p10_rebuild,
     p9_export,
+    p11_sessions,
     p12_new_jobs,
     p13_gate,
     p14_p15_reports,
@@ -91,9 +93,6 @@ AWAITED = {"new jobs"}
 """What measures time on machines that are busy."""
 
 BENCHMARKS = (
-    p13_gate,
-    p14_p15_reports,
-    p17_reconcile,
     histories,
     p1_log_usage,
     p3_writers,
@@ -102,12 +101,18 @@ BENCHMARKS = (
     p6_p7_views,
     p8_p10_rebuild,
     p9_export,
+    p11_sessions,
     p12_new_jobs,
+    p13_gate,
+    p14_p15_reports,
     p16_limits,
+    p17_reconcile,
+    real_agents,
     reprice,
     serve_reach,
     walk,
 )
+"""Programs that measure and compare: they are imported here, so that their types are checked."""
 
 
 def run(program: ModuleType, arguments: str) -> str:
