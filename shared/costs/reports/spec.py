@@ -27,7 +27,7 @@ class Option(NamedTuple):
     ``field`` names it for the program. Its value is text, or what ``parse`` makes of the text (it raises
     ``ValueError`` with the reason), a number of the type of ``least``, one of ``choices``, or a flag.
     ``completes`` says which names the shell may offer. One that ``changes`` something is for the command
-    line alone: a page that only shows must not offer it.
+    line alone: a page that only shows must not offer it; nor one ``at_terminal``, which names a file there.
     """
 
     names: tuple[str, ...]
@@ -45,6 +45,12 @@ class Option(NamedTuple):
     shows_default: bool = False
     completes: Dimension | Literal["job", "side"] | None = None
     changes: bool = False
+    at_terminal: bool = False
+
+    @property
+    def is_for_pages(self) -> bool:
+        """Whether a page may offer it."""
+        return not (self.changes or self.at_terminal)
 
     @property
     def is_argument(self) -> bool:
@@ -85,9 +91,9 @@ class Spec(NamedTuple, Generic[Q, F]):
         fields = {
             each.field: each.make(**{option.field: values[option.field] for option in each.options})
             if isinstance(each, OptionGroup)
-            else values.get(each.field, False)
-            if each.changes
             else values[each.field]
+            if each.is_for_pages
+            else values.get(each.field, False if each.flag else None)
             for each in self.options
         }
         return self.question(**fields)

@@ -1,23 +1,31 @@
-"""The same work on other models: your own calls, repriced with their own tokens.
+"""The same work on other models, or under other limits: your own calls, with what would have changed.
 
-Without dates: the present month. Filters choose the calls; all others stay as they were. Calls with
-the tag interactive are not sent with a tier that answers late: batch, flex.
+With --swap they are repriced with their own tokens. Filters choose the calls; all others stay as they
+were. Calls with the tag interactive are not sent with a tier that answers late: batch, flex. Without
+dates: the present month.
+
+With --budget all calls are tried on the limits of a profile: when each would have warned, and which calls
+it would have denied. Those are not spent, so they take no room from later ones. Without dates: the last 3
+months, the present one included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ..analysis.whatif import Swap, SwapEffect, WhatIf, what_if
+from ..errors import WrongUsage
 from ..money import Nanos, percent, to_usd
 from ..periods import Period
+from .backtest import MONTHS, BackTestFacts, BackTestQuestion, back_test_facts, back_test_report
 from .common import Health, incomplete, named, plural
 from .document import Column, Figure, Note, Report, Row, Table
 from .progress import in_turn
 from .queries import counted, health, zone_of
-from .questions import Question
+from .questions import Question, Span
 from .reader import Reader
 from .spec import FILTERS_BUT_TIER, SPAN, Option, Spec
 
@@ -174,8 +182,35 @@ def parse_swap(text: str) -> Swap:
     return Swap((service, model), (other_service, other))
 
 
-def _question(swaps: Sequence[Swap], tier: str | None, **given: Any) -> WhatIfQuestion:
-    return WhatIfQuestion(Question("What if", **given), swaps, tier)
+def _question(
+    swaps: Sequence[Swap], tier: str | None, budget: Path | None, months: int | None, **given: Any
+) -> WhatIfQuestion | BackTestQuestion:
+    """Return the question that the options put.
+
+    Raises:
+        WrongUsage: they contradict each other, or there is nothing to try.
+    """
+    if months is not None and given["span"] != Span():
+        raise WrongUsage("give --months or another stretch of time, not both")
+    span = given["span"] if months is None else Span(last=("monthly", months))
+    if swaps and not budget:
+        return WhatIfQuestion(Question("What if", span=span, filters=given["filters"]), swaps, tier)
+    if swaps or not budget:
+        raise WrongUsage("give --swap FROM=TO to try a model, or --budget FILE to try limits; one of them")
+    words = [f"--{name}" for name in given["filters"]] + ["--tier"] * bool(tier)
+    if words:
+        raise WrongUsage(f"--budget tries all calls, since limits count all; leave out {', '.join(words)}")
+    return BackTestQuestion(budget, Span(last=("monthly", MONTHS)) if span == Span() else span)
+
+
+def _facts(reader: Reader, question: WhatIfQuestion | BackTestQuestion) -> WhatIfFacts | BackTestFacts:
+    if isinstance(question, BackTestQuestion):
+        return back_test_facts(reader, question)
+    return whatif_facts(reader, question)
+
+
+def _report(facts: WhatIfFacts | BackTestFacts) -> Report:
+    return back_test_report(facts) if isinstance(facts, BackTestFacts) else whatif_report(facts)
 
 
 SPEC: Final = Spec(
@@ -186,10 +221,11 @@ SPEC: Final = Spec(
         "whatif --swap openai/gpt-4=openai/gpt-4o",
         "whatif --swap openai/gpt-4o=openai/gpt-4o-mini --stage 13_ai_summarization --days 90",
         "whatif --swap openai/gpt-4o=openai/gpt-4o --tier batch",
+        "whatif --budget stricter.yaml --months 3",
     ),
     _question,
-    whatif_facts,
-    whatif_report,
+    _facts,
+    _report,
     options=(
         Option(
             ("--swap",),
@@ -198,9 +234,19 @@ SPEC: Final = Spec(
             "FROM=TO",
             parse_swap,
             many=True,
-            required=True,
         ),
         Option(("--tier",), "tier", "Also send the swapped calls with this service tier, such as batch."),
+        Option(
+            ("--budget",),
+            "budget",
+            "Try the limits of this profile.",
+            "FILE",
+            Path,
+            at_terminal=True,
+        ),
+        Option(
+            ("--months",), "months", "The last N months, the present one included.", "N", least=1, most=1_200
+        ),
         SPAN,
         FILTERS_BUT_TIER,
     ),

@@ -48,7 +48,7 @@ from .feed import Feed
 from .intake import Kept, NotKept, read_counted, recognised
 from .journal import opened
 from .presence import presence_in
-from .queries import Gone, Span
+from .queries import Gone, Readable, Span
 from .recent import Recent
 from .tables import LedgerRow
 from .windows import Windows
@@ -445,17 +445,19 @@ class Store:
         Ledgers that are gone are passed over, and ``missed`` is told: their sums are kept, their
         entries are not.
         """
-        from ..ledger.entries import entry_of  # what it needs takes long to import
-        from ..ledger.line import DamagedLine
+        for _, entries in self.entries_by_job(query, missed):
+            yield from entries
 
-        is_meant = query.matcher()
-        for raw in self.lines(query, missed):
-            try:
-                entry = entry_of(raw)
-            except DamagedLine:
-                continue  # reported when it was read for the sums
-            if is_meant(entry):
-                yield entry
+    def entries_by_job(
+        self, query: Query, missed: Missed | None = None, *, whole: bool = False
+    ) -> Iterator[tuple[JobRef, Iterator[Entry]]]:
+        """As :meth:`entries`, with the job that each ledger is of; read each job before the next one.
+
+        ``whole`` gives also what jobs that match have from before ``query.start``.
+        """
+        is_meant = (query._replace(start=None) if whole else query).matcher()
+        for ledger in self._ask(lambda db: queries.jobs(db, query)):
+            yield ledger.job, _entries_in(_lines_in(ledger, missed or _warn), is_meant)
 
     def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
         """Return every line that counts, of the ledgers that a query means.
@@ -464,17 +466,7 @@ class Store:
         need no entries, since a line is several times cheaper.
         """
         for ledger in self._ask(lambda db: queries.jobs(db, query)):
-            try:
-                if ledger.gone is not None:
-                    raise FileNotFoundError(
-                        2, f"{ledger.gone}; its sums are kept, its entries cannot be shown"
-                    )
-                with opened(os.fsencode(ledger.job.ledger)) as file:
-                    for offset, _, raw in split(file.fileno(), 0, ledger.read_to):
-                        if offset not in ledger.uncounted and raw[-1:] == b"\n":
-                            yield raw
-            except OSError as fault:
-                (missed or _warn)(ledger.job.ledger, fault)
+            yield from _lines_in(ledger, missed or _warn)
 
     # --- upkeep
 
@@ -695,6 +687,32 @@ def _log() -> Logger:
     import logging  # 3 ms that a view without a fault to tell does not pay
 
     return logging.getLogger("shared.cost_tracker")
+
+
+def _lines_in(ledger: Readable, missed: Missed) -> Iterator[bytes]:
+    """Return every line of a ledger that counts; ``missed`` is told of one that cannot be read."""
+    try:
+        if ledger.gone is not None:
+            raise FileNotFoundError(2, f"{ledger.gone}; its sums are kept, its entries cannot be shown")
+        with opened(os.fsencode(ledger.job.ledger)) as file:
+            for offset, _, raw in split(file.fileno(), 0, ledger.read_to):
+                if offset not in ledger.uncounted and raw[-1:] == b"\n":
+                    yield raw
+    except OSError as fault:
+        missed(ledger.job.ledger, fault)
+
+
+def _entries_in(lines: Iterable[bytes], is_meant: Callable[[Entry], bool]) -> Iterator[Entry]:
+    """Return the entries that are meant; damaged lines were reported when they were read for the sums."""
+    from ..ledger.entries import entry_of  # what it needs takes long to import
+
+    for raw in lines:
+        try:
+            entry = entry_of(raw)
+        except DamagedLine:
+            continue
+        if is_meant(entry):
+            yield entry
 
 
 def _warn(ledger: Path, fault: OSError) -> None:

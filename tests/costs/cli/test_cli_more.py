@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
+from shared.costs.apps.serve.questions import names_of, question_of
+from shared.costs.errors import WrongUsage
 from shared.costs.ledger.spool import put
+from shared.costs.reports.whatif import SPEC as WHATIF
 from shared.costs.storage import CostStorage
 from tests.costs.cli.cli_support import LEAVES_A_HOLD, PROGRAM, Dashboard, program
 
@@ -241,6 +244,67 @@ def test_whatif(jobs: Path, dashboard: Dashboard) -> None:
     assert dashboard("whatif", "--swap", "gpt-4o=gpt-4").code == 2
     nothing = dashboard("whatif", "--swap", "x/y=openai/gpt-4o", "--month", "2026-10")
     assert "No call to x/y" in nothing.out
+
+
+def test_whatif_tries_a_budget(jobs: Path, profile: Path, tmp_path: Path, dashboard: Dashboard) -> None:
+    file = tmp_path / "stricter.yaml"
+    file.write_text("budget: {monthly_limit_usd: 0.07, block_at_limit: true}\n")
+    ask = ["whatif", "--budget", str(file), "--json"]
+    ran = dashboard(*ask, "--month", "2026-10")
+    found = ran.json()
+    assert (ran.code, found["denied_calls"], found["denied_usd"]) == (
+        0,
+        4,
+        pytest.approx(WHISPER + 2 * GPT_4O),
+    )
+    assert [limit["owner"] for limit in found["limits"] if limit["denied_calls"]] == ["rpatel"]
+    wider = dashboard(*ask, "--months", "1200").json()
+    assert wider["calls"] >= found["calls"]
+    assert dashboard(*ask, "--month", "2020-01").json()["limits"] == []
+    text = dashboard("whatif", "--budget", file, "--month", "2020-01").out
+    assert "No call counts against a limit" in text
+    profile.parent.mkdir()
+    profile.write_text("nonsense: 1\n")  # the profile in force does not matter, unless prices lie beside it
+    assert dashboard(*ask, "--month", "2026-10").json()["denied_calls"] == 4
+
+
+def test_whatif_says_what_a_budget_cannot_be_tried_on(
+    jobs: Path, tmp_path: Path, dashboard: Dashboard
+) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text("budget:\n  guard: {same_request: 3}\n  daily_limit_usd: 0.01\n")
+    out = dashboard("whatif", "--budget", file, "--month", "2026-10").out
+    assert "No limit blocks" in out
+    assert "guard.same_request cannot be tried" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "give --swap FROM=TO to try a model, or --budget FILE"),
+        (["--budget", "FILE", "--swap", "a/b=c/d"], 2, "one of them"),
+        (["--budget", "FILE", "--months", "2", "--days", "3"], 2, "give --months or another stretch"),
+        (["--budget", "FILE", "--stage", "asr", "--tier", "batch"], 2, "leave out --stage, --tier"),
+        (["--budget", "nowhere.yaml"], 3, "nowhere.yaml: the file cannot be read"),
+        (["--budget", "FILE"], 3, "odd.yaml:2: budget.monthly_limit_usd: lots is not"),
+    ],
+)
+def test_whatif_refuses_what_it_cannot_try(
+    arguments: list[str], code: int, message: str, tmp_path: Path, dashboard: Dashboard
+) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text("budget:\n  monthly_limit_usd: lots\n")
+    ran = dashboard("whatif", *(str(file) if each == "FILE" else each for each in arguments))
+    assert (ran.code, ran.out) == (code, "")
+    assert message in ran.err
+
+
+def test_no_page_reads_a_file_that_an_address_names() -> None:
+    assert "months" in names_of(WHATIF)
+    assert "budget" not in names_of(WHATIF)
+    with pytest.raises(WrongUsage, match="'budget' is not a value"):
+        question_of(WHATIF, [("budget", "/etc/passwd")])
+    assert question_of(WHATIF, [("swap", "a/b=c/d"), ("months", "2")]).calls.span.last == ("monthly", 2)
 
 
 # --- upkeep

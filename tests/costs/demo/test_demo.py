@@ -17,8 +17,12 @@ from shared.costs.demo.writing import Sample, write_sample
 from shared.costs.errors import WrongUsage
 from shared.costs.ledger.line import DamagedLine, decode
 from shared.costs.model import Entry
+from shared.costs.reports.backtest import BackTestQuestion, back_test_facts, back_test_report
+from shared.costs.reports.common import Health
+from shared.costs.reports.reader import Reader
 from shared.costs.rollup import Query
 from shared.costs.workspace import Workspace
+from tests.support.golden import check_report
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -139,3 +143,31 @@ def _runs(line: str, told: dict[str, str], capsys: pytest.CaptureFixture[str]) -
         pytest.importorskip("duckdb")
     assert run([*shlex.split(line)[1:], *place]) == 0, line
     assert capsys.readouterr().out or "--output" in line
+
+
+STRICTER = """\
+budget:
+  monthly_limit_usd: 15
+  weekly_limit_usd: 6
+  job_limit_usd: 2
+  rolling: {hours: 5, limit_usd: 3}
+  monthly_calls: 700
+  alert_threshold_percent: [50, 80]
+  block_at_limit: true
+organization: {monthly_limit_usd: 30}
+users:
+  rpatel: {timezone: Asia/Kolkata, budget: {on_unpriced: warn}}
+"""
+
+
+def test_a_stricter_budget_is_tried_on_it(sample: Sample, tmp_path: Path) -> None:
+    file = tmp_path / "stricter.yaml"
+    file.write_text(STRICTER)
+    with Workspace(sample.storage.root, sample.profile, clock=lambda: NOW) as workspace:
+        workspace.index.add(path for path, _ in sample.jobs)
+        facts = back_test_facts(Reader(workspace), BackTestQuestion(file))
+    report = back_test_report(facts._replace(file=Path("stricter.yaml"), health=Health()))
+    folder = str(sample.jobs[0][0].parents[3])
+    data = json.loads(json.dumps(dict(report.data)).replace(folder, "/home/rpatel"))
+    check_report("whatif-budget", report._replace(data=data))
+    assert data["denied_calls"] == sum(limit["denied_calls"] for limit in data["limits"]) > 0

@@ -57,10 +57,10 @@ def spec_named(name: str) -> Spec[Any, Any]:
 
 
 def options_of(spec: Spec[Any, Any]) -> Iterator[Option]:
-    """Return the options of a report, those of groups one by one; none that changes anything."""
+    """Return the options of a report, those of groups one by one; none for the command line alone."""
     for each in spec.options:
         options = each.options if isinstance(each, OptionGroup) else (each,)
-        yield from (option for option in options if not option.changes)
+        yield from (option for option in options if option.is_for_pages)
 
 
 def name_of(option: Option) -> str:

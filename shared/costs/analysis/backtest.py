@@ -1,0 +1,334 @@
+"""A budget tried on calls that were made: when it would have warned, and which calls it would have denied.
+
+One pass over the calls in time order. Each is judged as the gate would have, at what it cost in the end; a
+call that is denied is not spent, so it takes no room from later ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from ..budgets.deciding import Need, Policy, Standing, tightest
+from ..budgets.limits import FULL, Limit, LimitIndex, Scope, Spending
+from ..budgets.scopes import CallScope, ModelName
+from ..money import ZERO, Nanos, percent
+from ..periods import Period
+from ..profile.types import Profile
+from ..rollup import JobRef, Measure
+from .calls import NetCall
+
+
+class TrialCall(NamedTuple):
+    """What a budget has to know of a call.
+
+    ``cost`` is in nano-dollars, ``None`` where the model has no price. ``calls`` is 1; a correction whose
+    call is not known has 0 or -1, counts, and is never denied. ``job`` is ``None`` for calls without one.
+    """
+
+    at: datetime
+    scope: CallScope
+    cost: Nanos | None = ZERO
+    tokens: int = 0
+    calls: int = 1
+    job: JobRef | None = None
+    local: bool = False
+
+    def measured(self, measure: Measure) -> int:
+        """Return its cost in nano-dollars, how many calls it is, or its tokens."""
+        return (self.cost or 0) if measure == "cost" else self.calls if measure == "calls" else self.tokens
+
+
+def trial_call(net: NetCall, job: JobRef | None, *, is_local: Callable[[str, str], bool]) -> TrialCall:
+    """Return a call as a budget sees it; ``is_local`` tells whether a service and model cost nothing.
+
+    A call whose model has a price and whose usage nobody stated costs nothing here: the gate would have
+    known what to hold for it.
+    """
+    entry = net.entry
+    scope = CallScope(
+        entry.user_id,
+        ledger=job.ledger if job else None,
+        stage=entry.stage,
+        service=entry.service,
+        model=entry.model,
+        project=entry.project,
+        tags=entry.tags,
+        workflow=entry.workflow,
+        operation=entry.operation,
+    )
+    return TrialCall(
+        entry.counted_at,
+        scope,
+        ZERO if net.cost is None and entry.unpriced_units else net.cost,
+        entry.sign * entry.usage.tokens_total,
+        entry.sign,
+        job,
+        is_local(entry.service, entry.model),
+    )
+
+
+@dataclass(slots=True)
+class PeriodTrial:
+    """A stretch of time in which a limit would have warned or denied.
+
+    ``name`` is the period's, or the path of the job's ledger, which has no ``period``. ``reached`` has the
+    first instant of each threshold, in percent. ``denied`` is in the limit's measure, ``denied_cost`` in
+    nano-dollars; ``denied_unpriced`` of the denied calls have no price.
+    """
+
+    name: str
+    period: Period | None
+    job: JobRef | None = None
+    reached: dict[float, datetime] = field(default_factory=dict)
+    denied_from: datetime | None = None
+    denied_calls: int = 0
+    denied_unpriced: int = 0
+    denied: int = 0
+    denied_cost: Nanos = ZERO
+
+    @property
+    def first(self) -> datetime:
+        """The instant of its first warning or denial."""
+        instants = [*self.reached.values(), *filter(None, [self.denied_from])]
+        return min(instants)
+
+    def deny(self, call: TrialCall, measure: Measure) -> None:
+        """Count a call that this limit denies."""
+        self.denied_from = self.denied_from or call.at
+        self.denied_calls += 1
+        self.denied_unpriced += call.cost is None
+        self.denied += call.measured(measure)
+        self.denied_cost = Nanos(self.denied_cost + (call.cost or 0))
+
+
+@dataclass(slots=True)
+class LimitTrial:
+    """One limit over the whole trial; the limit on jobs is one for all jobs.
+
+    ``peak`` is the most that was spent within it at once, denied calls left out. ``periods`` are those in
+    which it warned or denied, in the order of their first instants. A denied call counts for the tightest
+    of the limits that deny it, and for no other.
+    """
+
+    scope: Scope
+    amount: int
+    blocking: bool
+    peak: int = 0
+    periods: list[PeriodTrial] = field(default_factory=list)
+
+    @property
+    def peak_percent(self) -> float:
+        """The most that was used of it, in percent."""
+        return percent(self.peak, self.amount)
+
+    @property
+    def warned(self) -> Sequence[PeriodTrial]:
+        """The periods in which a threshold was reached."""
+        return [each for each in self.periods if each.reached]
+
+    @property
+    def denying(self) -> Sequence[PeriodTrial]:
+        """The periods in which it denied calls."""
+        return [each for each in self.periods if each.denied_calls]
+
+    @property
+    def denied_calls(self) -> int:
+        """How many calls it denied."""
+        return sum(each.denied_calls for each in self.periods)
+
+    @property
+    def denied_unpriced(self) -> int:
+        """How many calls it denied because nothing bounds their cost."""
+        return sum(each.denied_unpriced for each in self.periods)
+
+    @property
+    def denied(self) -> int:
+        """How much it denied, in its measure."""
+        return sum(each.denied for each in self.periods)
+
+    @property
+    def denied_cost(self) -> Nanos:
+        """What the calls that it denied cost, in nano-dollars."""
+        return Nanos(sum(each.denied_cost for each in self.periods))
+
+
+@dataclass(slots=True)
+class UserTrial:
+    """The calls of one user that were tried, and those of them that were denied. Costs in nano-dollars."""
+
+    calls: int = 0
+    unpriced: int = 0
+    cost: Nanos = ZERO
+    denied_calls: int = 0
+    denied_unpriced: int = 0
+    denied_cost: Nanos = ZERO
+
+
+class BackTest(NamedTuple):
+    """What a budget would have done. ``limits`` are those that calls counted against, the tightest first:
+    the one that denied most, then the one of which most was used.
+    """
+
+    limits: tuple[LimitTrial, ...]
+    users: dict[str, UserTrial]
+
+    @property
+    def tightest(self) -> LimitTrial | None:
+        """The limit that decides; ``None`` where none warned or denied."""
+        first = self.limits[0] if self.limits else None
+        return first if first is not None and first.periods else None
+
+
+def back_test(calls: Iterable[TrialCall], profile: Profile, names: ModelName, start: datetime) -> BackTest:
+    """Return what the limits of a profile would have done to calls that come in the order of their time.
+
+    Calls before ``start`` are spent already: none of them is denied. ``names`` gives the catalogue's name
+    of a service and model.
+    """
+    trial = _Trial(profile, names)
+    for call in calls:
+        if call.cost or not call.local:  # local calls that cost nothing touch no budget
+            trial.add(call, is_tried=call.at >= start)
+    return BackTest(tuple(sorted(trial.limits.values(), key=_tightness)), dict(sorted(trial.users.items())))
+
+
+def _tightness(limit: LimitTrial) -> tuple[int, int, float, str]:
+    return -limit.denied_cost, -limit.denied_calls, -limit.peak_percent, limit.scope.key
+
+
+class _Tally:
+    """What is spent within a limit so far; of a window, only what has not left it."""
+
+    __slots__ = ("_parts", "spent")
+
+    def __init__(self) -> None:
+        self.spent = 0
+        self._parts: deque[tuple[datetime, int]] = deque()
+
+    def leave(self, before: datetime) -> None:
+        """Leave out what was spent before the window begins."""
+        while self._parts and self._parts[0][0] < before:
+            self.spent -= self._parts.popleft()[1]
+
+    def add(self, at: datetime, amount: int, moves: bool) -> None:
+        """Add an amount; in a window that ``moves`` it leaves again."""
+        self.spent += amount
+        if moves:
+            self._parts.append((at, amount))
+
+
+class _Standing(NamedTuple):
+    """A limit with the sums that it is judged by."""
+
+    spending: Spending
+    tally: _Tally
+
+
+class _Trial:
+    """The state between one call and the next."""
+
+    def __init__(self, profile: Profile, names: ModelName) -> None:
+        self.limits: dict[Scope, LimitTrial] = {}
+        self.users: dict[str, UserTrial] = {}
+        self._profile = profile
+        self._index = LimitIndex(profile, names)
+        self._tallies: dict[tuple[object, ...], _Tally] = {}
+        self._periods: dict[tuple[Scope, str], PeriodTrial] = {}
+
+    def add(self, call: TrialCall, *, is_tried: bool) -> None:
+        """Deny a call, or count it."""
+        standings = [self._standing(limit) for limit in self._index.of_call(call.scope, call.at, call.job)]
+        decider = self._decider(call, [each.spending for each in standings]) if is_tried else None
+        if is_tried:
+            self._count_user(call, is_denied=decider is not None)
+        if decider is not None:
+            self._period(decider, call).deny(call, decider.measure)
+            return
+        self._count_job(call)
+        for (limit, _), tally in standings:
+            if limit.period is not None:
+                tally.add(call.at, call.measured(limit.measure), _moves(limit))
+            if is_tried:
+                self._note(Spending(limit, tally.spent), call)
+
+    def _standing(self, limit: Limit) -> _Standing:
+        tally = self._tallies.setdefault(_tally_key(limit), _Tally())
+        if _moves(limit) and limit.period is not None:
+            tally.leave(limit.period.start)
+        return _Standing(Spending(limit, tally.spent), tally)
+
+    def _count_job(self, call: TrialCall) -> None:
+        """Count a call for its job and stage, whose limits bound what all users spend in them."""
+        if call.job is not None:
+            for key in ((call.job.ledger, "job"), (call.job.ledger, "stage", call.scope.stage)):
+                self._tallies.setdefault(key, _Tally()).add(call.at, call.cost or 0, moves=False)
+
+    def _decider(self, call: TrialCall, spendings: Sequence[Spending]) -> Limit | None:
+        """Return the tightest of the blocking limits that do not allow a call; ``None`` where all do."""
+        blocking = [Standing(each) for each in spendings if each.limit.blocking]
+        if call.calls < 1 or call.local or not blocking:
+            return None
+        need = Need(self._to_hold(call, spendings), call.calls, call.tokens)
+        stand = tightest(each for each in blocking if not each.allows(need))
+        return None if stand is None else stand.spending.limit
+
+    def _to_hold(self, call: TrialCall, spendings: Sequence[Spending]) -> Nanos | None:
+        """Return what the gate holds for a call; for a model without a price what the profile says."""
+        if call.cost is not None:
+            return call.cost
+        limits = [each.limit for each in spendings]
+        policy = Policy.of(self._profile, call.scope.user_id or "", limits)
+        return ZERO if policy.reserve_cap is None and policy.allow_unpriced else policy.reserve_cap
+
+    def _note(self, spending: Spending, call: TrialCall) -> None:
+        """Note the thresholds that are reached for the first time in their period."""
+        limit = spending.limit
+        known = self._limit(limit)
+        known.peak = max(known.peak, spending.spent)
+        highest = spending.threshold
+        if highest is not None:
+            reached = self._period(limit, call).reached
+            for threshold in sorted({*limit.thresholds, FULL}):
+                if threshold <= highest:
+                    reached.setdefault(threshold, call.at)
+
+    def _limit(self, limit: Limit) -> LimitTrial:
+        scope = limit.scope._replace(name=None) if limit.scope.kind == "job" else limit.scope
+        return self.limits.setdefault(scope, LimitTrial(scope, limit.amount, limit.blocking))
+
+    def _period(self, limit: Limit, call: TrialCall) -> PeriodTrial:
+        key = (limit.scope, limit.span)
+        if key not in self._periods:
+            job = call.job if limit.period is None else None
+            period = self._periods[key] = PeriodTrial(limit.span, limit.period, job)
+            self._limit(limit).periods.append(period)
+        return self._periods[key]
+
+    def _count_user(self, call: TrialCall, *, is_denied: bool) -> None:
+        user = self.users.setdefault(call.scope.user_id or "", UserTrial())
+        cost = call.cost or 0
+        user.calls += call.calls
+        user.unpriced += call.cost is None
+        user.cost = Nanos(user.cost + cost)
+        if is_denied:
+            user.denied_calls += 1
+            user.denied_unpriced += call.cost is None
+            user.denied_cost = Nanos(user.denied_cost + cost)
+
+
+def _moves(limit: Limit) -> bool:
+    return limit.period is not None and limit.period.kind == "rolling"
+
+
+def _tally_key(limit: Limit) -> tuple[object, ...]:
+    """Return what is the same for all limits, of whatever call, that bound the same sum."""
+    if limit.period is None:
+        return (
+            limit.query.ledger,
+            *(("stage", limit.scope.name) if limit.scope.kind == "stage" else ("job",)),
+        )
+    return (limit.scope, None if _moves(limit) else limit.period.start)
