@@ -99,7 +99,10 @@ def test_verify_reads_odd_folders_beside_jobs_without_following_links(place: Pla
 @pytest.mark.parametrize("command", ["verify", "doctor"])
 def test_a_storage_that_lost_any_one_file_is_mended_or_named(place: Place, command: str) -> None:
     for path in storage_files(place.home):
-        saved = path.read_bytes()
+        try:
+            saved = path.read_bytes()
+        except FileNotFoundError:
+            continue  # the last lines of a process go as soon as the sums have them
         path.unlink()
         answer = dashboard(place.home, command)
         after = month(place.home)

@@ -27,7 +27,7 @@ def test_every_command_is_explained(name: str, dashboard: Dashboard) -> None:
     assert isinstance(command, DashboardCommand)
     shown = dashboard(name, "--help")
     assert shown.code == 0
-    assert ("--json" in shown.out) == (name not in ("completion", "metrics", "statusline"))
+    assert ("--json" in shown.out) == (name not in ("completion", "metrics", "serve", "statusline"))
     assert command.get_short_help_str()
     assert all(param.help for param in command.params if isinstance(param, click.Option))
     assert command.examples

@@ -217,6 +217,7 @@ def test_a_line_that_hides_its_time() -> None:
 
 
 TEXTS = st.text(max_size=4)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 ENTRIES = st.builds(
     Entry,
     id=st.sampled_from(["a" * 28, "f" * 27 + "0", "other"]),
@@ -249,9 +250,7 @@ ENTRIES = st.builds(
     reservation=st.none() | TEXTS,
     tags=st.lists(st.text("ab", min_size=1, max_size=2), max_size=2).map(tuple),
     region=st.none() | TEXTS,
-    metadata=st.dictionaries(
-        TEXTS, st.none() | TEXTS | st.floats(allow_nan=False) | st.integers(), max_size=2
-    ),
+    metadata=st.dictionaries(TEXTS, st.none() | TEXTS | NUMBERS | st.integers(), max_size=2),
 )
 
 

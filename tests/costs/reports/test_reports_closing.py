@@ -167,7 +167,10 @@ def test_what_cannot_be_sealed_is_said(reader: Reader, jobs: list[Path]) -> None
 
 
 def test_the_report_of_a_closed_month(reader: Reader) -> None:
-    check_report("close-month", closed_report(close_month(reader, "2026-10"), "sealed-2026-10.json"))
+    closed = close_month(reader, "2026-10")
+    # The names of the host and the process are in each line, and are as long as they are.
+    files = [one._replace(digest=one.digest._replace(size=1_592)) for one in closed.files]
+    check_report("close-month", closed_report(closed._replace(files=files), "sealed-2026-10.json"))
 
 
 def test_the_commands(jobs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

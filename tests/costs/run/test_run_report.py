@@ -47,6 +47,8 @@ def test_all_that_is_to_be_known() -> None:
         "partial_calls": 0,
         "estimated_calls": 1,
         "retried_calls": 1,
+        "budget_usd": None,
+        "denied_calls": 0,
         "by_model": {"openai/gpt-4o": 0.0135, "openai/unheard-of-1": 0.0},
     }
     assert len(report.subtitle) == 100
