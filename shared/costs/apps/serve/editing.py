@@ -17,6 +17,7 @@ from ...money import Nanos, json_number
 from ...periods import zone
 from ...profile.edit import Edit, ProfileChanged, digest_of, edit_profile, preview
 from ...profile.finding import place_for_new
+from ...profile.reading import parse_profile
 from ...profile.types import Budget, Profile
 from ...reports.reader import Reader
 from ...reports.spec import parse_usd
@@ -93,8 +94,20 @@ def form_of(reader: Reader, who: str) -> Form:
         ProfileError: the profile is refused: it is to be mended by hand.
         WrongUsage: ``who`` is nobody.
     """
-    before, _ = preview(profile_place(reader), Edit({}))
-    return _filled(reader.profile, who, digest_of(before))
+    profile, digest = _as_it_is(reader)
+    return _filled(profile, who, digest)
+
+
+def _as_it_is(reader: Reader) -> tuple[Profile, str]:
+    """Return the profile and the digest of the very bytes that it was read from.
+
+    The reader's own may be half a second older: a form with its values and a newer digest would take back
+    what somebody else has just changed.
+    """
+    place = profile_place(reader)
+    content, _ = preview(place, Edit({}))
+    profile = reader.profile if content is None else parse_profile(content, place)
+    return profile, digest_of(content)
 
 
 def _filled(profile: Profile, who: str, digest: str) -> Form:
@@ -185,9 +198,9 @@ def change_of(reader: Reader, form: Form) -> Change:
         ProfileError: the profile would no longer follow the contract.
     """
     place = profile_place(reader)
-    if digest_of(preview(place, Edit({}))[0]) != form.digest:
+    profile, digest = _as_it_is(reader)
+    if digest != form.digest:
         raise ProfileChanged.of(place)
-    profile = reader.profile
     now = _filled(profile, form.who, form.digest)
     changes = dict(_changes(form, now))
     timezone = form.timezone if form.timezone != now.timezone else None
