@@ -17,7 +17,7 @@ from ..captured import Captured
 from ..fields import Fields
 from ..unread import names_in
 
-_COUNTS: Final = (
+COUNTS: Final = (
     "prompt_token_count",
     "cached_content_token_count",
     "candidates_token_count",
@@ -30,9 +30,10 @@ _COUNTS: Final = (
     "candidates_tokens_details",
     "response_tokens_details",
     "tool_use_prompt_tokens_details",
-    "traffic_type",
-    "service_tier",
 )
+"""What the metadata of usage counts, alone and by modality."""
+
+_HOW_IT_RAN: Final = ("traffic_type", "service_tier")
 
 Read = Callable[[Fields], Iterable[Captured]]
 
@@ -63,7 +64,7 @@ class _Answer:
 
     def state(self, metadata: Fields) -> None:
         """Take in a usage: of each count the latest value that is known."""
-        for name in dict.fromkeys((*_COUNTS, *names_in(metadata))):
+        for name in dict.fromkeys((*COUNTS, *_HOW_IT_RAN, *names_in(metadata))):
             value = metadata.get(name)
             known = value is not None and (not isinstance(value, (int, list)) or bool(value))
             if known or (value is not None and name not in self.usage):

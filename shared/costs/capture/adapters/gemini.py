@@ -19,7 +19,7 @@ from ..fields import Fields
 from ..unread import unread_counts
 from ._gemini_jobs import cache_storage, is_cache, is_video_job, video_job
 from ._gemini_search import SEARCH_TOOLS, grounding_counts, interaction_searches
-from ._gemini_stream import GeminiFollower, recognises_chunk
+from ._gemini_stream import COUNTS, GeminiFollower, recognises_chunk
 
 Counts = dict[str, int | float]
 
@@ -107,22 +107,7 @@ def _generate_counts(metadata: Fields) -> Counts:
     }
 
 
-_METADATA: Final = frozenset(
-    {
-        "prompt_token_count",
-        "cached_content_token_count",
-        "candidates_token_count",
-        "response_token_count",
-        "tool_use_prompt_token_count",
-        "thoughts_token_count",
-        "total_token_count",
-        "prompt_tokens_details",
-        "cache_tokens_details",
-        "candidates_tokens_details",
-        "response_tokens_details",
-        "tool_use_prompt_tokens_details",
-    }
-)
+_METADATA: Final = frozenset(COUNTS)
 _INTERACTION: Final = frozenset(
     {
         "total_input_tokens",
