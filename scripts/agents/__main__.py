@@ -1,4 +1,4 @@
-"""Run the agents that are asked for, and print the table."""
+"""Run the agents that are asked for, and print what each recorded beside what was billed."""
 
 from __future__ import annotations
 

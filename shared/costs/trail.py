@@ -17,7 +17,7 @@ MOST_LINES: Final = 40
 def change_of(path: str, before: str | None, after: str, at: float) -> dict[str, Any]:
     r"""Return the record of a file's change; ``before`` is ``None`` when it was read for the first time.
 
-    >>> change_of("p.yaml", "a: 1\\nb: 2\\n", "a: 1\\nb: 3\\n", 0.0)["lines"]
+    >>> change_of("p.yaml", "a: 1\nb: 2\n", "a: 1\nb: 3\n", 0.0)["lines"]
     ['- 2: b: 2', '+ 2: b: 3']
     """
     lines = [] if before is None else list(changed_lines(before, after))

@@ -2,8 +2,8 @@
 
 >>> from shared.costs.budgets.limits import Limit, Scope
 >>> from shared.costs.rollup import Query
->>> limit = Limit(Scope("rpatel", "month"), Nanos(50 * 10**9), None, Query())
->>> print(message(Crossing(limit, Nanos(40_250_000_000), 80.0)))
+>>> limit = Limit(Scope("rpatel", "month"), 50 * 10**9, None, Query())
+>>> print(message(Crossing(limit, 40_250_000_000, 80.0)))
 ⚠️  WARNING: Budget threshold reached! $40.25 / $50.00 (80.5%) | Remaining: $9.75
 """
 
@@ -55,7 +55,7 @@ def places_for(limit: int) -> int:
 def percent_text(spent: int, limit: int) -> str:
     """Return ``spent`` in percent of ``limit`` with one decimal; ``100.0%`` only when it is reached.
 
-    >>> percent_text(Nanos(40_250), Nanos(50_000)), percent_text(Nanos(49_999), Nanos(50_000))
+    >>> percent_text(40_250, 50_000), percent_text(49_999, 50_000)
     ('80.5%', '99.9%')
     """
     if limit <= 0:

@@ -6,7 +6,7 @@ A token is at least one byte of text, so a text has at most as many tokens as by
 
 >>> request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
 >>> bounds_of("openai.resources.chat.completions.completions", "Completions.create", request)
-Bounds(tokens_input=130, max_tokens_output=9, characters=0)
+Bounds(tokens_input=113, max_tokens_output=9, characters=0)
 """
 
 from __future__ import annotations

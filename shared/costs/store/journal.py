@@ -6,7 +6,7 @@ power cut tore spoils neither its neighbour before nor the one after: it fails i
 
 >>> import tempfile
 >>> journal = Journal(Path(tempfile.mkdtemp()) / "notes")
->>> journal.append(b"first"); journal.append(b"second\nline")
+>>> written = [journal.append(b"first"), journal.append(b"second\nline")]
 >>> [record for record in journal.read()], journal.read()
 ([b'first', b'second\nline'], [])
 """
