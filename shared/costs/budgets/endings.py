@@ -42,12 +42,16 @@ MOMENT_S: Final = 0.05
 
 
 class Ending(NamedTuple):
-    """How one reservation ends. ``why`` and ``amount`` (nano-dollars) are those of an orphan."""
+    """How one reservation ends.
+
+    ``why``, ``amount`` (nano-dollars) and ``recorded`` are those of an orphan: see ``Holds.orphan``.
+    """
 
     reservation: str
     how: Literal["settle", "void", "submit", "orphan"]
     why: str = ""
     amount: Nanos = ZERO
+    recorded: int = 0
 
 
 class Forgotten(Protocol):
@@ -118,7 +122,7 @@ class Endings:
         elif ending.how == "submit":
             holds.submit(one, wait_s)
         else:
-            holds.orphan(one, ending.why, ending.amount, wait_s)
+            holds.orphan(one, ending.why, ending.amount, ending.recorded, wait_s)
         self._waiting.pop(one, None)
 
     def _start(self) -> None:

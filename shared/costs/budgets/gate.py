@@ -300,7 +300,8 @@ class Gate:
         if held is None:
             return None
         one = held.reservation
-        if one.state != "live" and one.one_call and not held.logged.unpriced:
+        is_all = one.state != "live" and one.one_call and not (one.recorded or held.logged.unpriced)
+        if is_all or held.is_over:
             self._endings.end(Ending(reservation, "settle"))
         return overrun(reservation, held.logged.cost, one.estimate) if held.excess else None
 

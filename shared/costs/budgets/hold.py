@@ -87,6 +87,7 @@ class Hold:
         self._lock = lock_of(self, "_lock")
         self._spent = ZERO
         self._calls = 0
+        self._entries = 0
         self._missing = ""
         self._unpriced = False
         self._touched = False
@@ -117,9 +118,15 @@ class Hold:
         return self.terms.override
 
     def recorded(
-        self, cost: Nanos, *, in_ledger: bool = True, known: bool = True, priced: bool = True
+        self,
+        cost: Nanos,
+        *,
+        new: bool = True,
+        in_ledger: bool = True,
+        known: bool = True,
+        priced: bool = True,
     ) -> str | None:
-        """Note that a call was recorded at ``cost``, in nano-dollars.
+        """Note that a call was recorded at ``cost``, in nano-dollars; one that is not ``new`` costs no more.
 
         ``in_ledger`` is ``False`` for an entry that is spooled, ``known`` for one in a ledger that the
         cost storage was not told of: the hold then counts on after its block, at what the calls did
@@ -131,7 +138,9 @@ class Hold:
         with self._lock:
             self._touched = True
             self._calls += 1
-            self._spent = Nanos(self._spent + cost)
+            if new:
+                self._entries += 1
+                self._spent = Nanos(self._spent + cost)
             self._unpriced = self._unpriced or not priced
             if not in_ledger or not known:
                 self._missing = UNKNOWN if in_ledger else WAITING
@@ -211,9 +220,9 @@ class Hold:
         if failure and not self.terms.one_call:
             return Ending(one, "orphan", failure, most)
         if self._unpriced and most > self._spent:
-            return Ending(one, "orphan", UNPRICED, most)
+            return Ending(one, "orphan", UNPRICED, most, self._entries)
         if self._missing:  # all is known: it only has to arrive
-            return Ending(one, "orphan", self._missing, self._spent)
+            return Ending(one, "orphan", self._missing, self._spent, self._entries)
         return Ending(one, "settle")
 
 

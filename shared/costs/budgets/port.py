@@ -49,7 +49,8 @@ class Reservation:
     tells that one entry is all that is missing once its block has ended; otherwise it stands for all
     calls of a block. ``submits`` tells that it has an expiry of its own; ``admits`` that it only keeps room
     for calls that hold for themselves, so that nothing of it will be billed: it ends with its holder.
-    ``holder`` names the process; the port fills it in. ``block_ended`` is true once its block is over.
+    ``holder`` names the process; the port fills it in. ``block_ended`` is true once its block is over, and
+    ``recorded`` is how many calls it had recorded then, where it ended as it should: no more will come.
     ``orphaned`` says why it is an orphan, where it is one. Dimensions that are ``None`` were not named: the
     calls have none.
     """
@@ -76,6 +77,7 @@ class Reservation:
     holder: str = ""
     state: HoldState = "live"
     block_ended: bool = False
+    recorded: int = 0
     orphaned: str | None = None
 
     @property
@@ -125,7 +127,8 @@ class Held(NamedTuple):
         """
         if measure == "cost":
             return self.amount
-        calls = max(0, self.reservation.calls - self.logged.calls)
+        most = self.reservation.recorded or self.reservation.calls
+        calls = max(0, most - self.logged.calls)
         return calls if measure == "calls" or not calls else self.reservation.tokens
 
     @property
@@ -144,8 +147,11 @@ class Held(NamedTuple):
             return one.state != "live"
         if one.state == "live" or not self.logged.calls:
             return False
-        reported = one.one_call and not self.logged.unpriced and (one.block_ended or one.state == "submitted")
-        return reported or not (self.amount or self.left("calls"))
+        if not (self.amount or self.left("calls")):
+            return True
+        has_ended = one.block_ended or one.state == "submitted"
+        is_all = self.logged.calls >= one.recorded if one.recorded else one.one_call and has_ended
+        return is_all and not self.logged.unpriced
 
 
 ENDED: Final = "its process ended"
@@ -241,8 +247,12 @@ class Holds(Protocol):
         """Note that a block has ended whose calls wait for their provider."""
         ...
 
-    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold whose block has ended count at ``amount`` until somebody releases it, and say why."""
+    def orphan(self, reservation: str, why: str, amount: Nanos, recorded: int, wait_s: float) -> None:
+        """Let a hold whose block has ended count at ``amount`` until somebody releases it, and say why.
+
+        Where its block had ``recorded`` all of its calls, it is over once so many are in a ledger and priced;
+        0 where more may come.
+        """
         ...
 
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:

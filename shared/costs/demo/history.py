@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
+from ..corrections import Corrected
 from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos
 from ..periods import month, previous_month
@@ -221,41 +222,15 @@ def corrected(jobs: Sequence[Job], now: datetime) -> None:
 
 
 def _reversal(entry: Entry, now: datetime) -> Entry:
-    charge = entry.charge
-    negative = (
-        Charge({part: Nanos(-amount) for part, amount in charge.parts.items()}, charge.priced_by)
-        if charge
-        else None
-    )
-    return replace(
-        entry,
-        id=_after(entry, 1),
-        kind="reversal",
-        timestamp=min(entry.timestamp + timedelta(days=1), now),
-        period_at=entry.timestamp,
-        charge=negative,
-        corrects=entry.id,
-        why="logged twice by hand",
-        request_id=None,
-    )
+    at = min(entry.timestamp + timedelta(days=1), now)
+    return Corrected.of(entry, ()).taken_back(_after(entry, 1), "logged twice by hand", at)
 
 
 def _adjustment(entry: Entry, now: datetime) -> Entry:
-    return replace(
-        entry,
-        id=_after(entry, 2),
-        kind="adjustment",
-        timestamp=min(entry.timestamp + timedelta(days=1), now),
-        period_at=entry.timestamp,
-        usage=Usage(),
-        charge=Charge(
-            {"stated": Nanos(42_000_000)}, PricedBy("stated", "1", f"{entry.service}/{entry.model}")
-        ),
-        corrects=entry.id,
-        why="the lab told its price",
-        resolves_unpriced=True,
-        request_id=None,
-    )
+    stated = PricedBy("stated", "1", f"{entry.service}/{entry.model}")
+    charge = Charge({"stated": Nanos(42_000_000)}, stated)
+    at = min(entry.timestamp + timedelta(days=1), now)
+    return Corrected.of(entry, ()).adjustment(_after(entry, 2), charge, "the lab told its price", at)
 
 
 def _after(entry: Entry, number: int) -> str:

@@ -150,11 +150,13 @@ class LocalHolds:
         """Note that a block has ended whose calls wait for their provider."""
         self._change(reservation, wait_s, lambda one: replace(one, state="submitted", block_ended=True))
 
-    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold whose block has ended count until somebody releases it."""
+    def orphan(self, reservation: str, why: str, amount: Nanos, recorded: int, wait_s: float) -> None:
+        """Let a hold whose block has ended count until it is released, or all ``recorded`` calls came."""
 
         def orphaned(one: Reservation) -> Reservation:
-            return replace(one, state="orphaned", orphaned=why, estimate=amount, block_ended=True)
+            return replace(
+                one, state="orphaned", orphaned=why, estimate=amount, block_ended=True, recorded=recorded
+            )
 
         self._change(reservation, wait_s, orphaned)
 

@@ -182,9 +182,17 @@ class Fold:
         if any(usage[_REST]):
             self._add_further(values, bucket, dim, sign, usage)
         if line.reservation:
-            calls, cost, unpriced = self.reserved.get(line.reservation, (0, 0, 0))
-            unpriced += line.unpriced + line.partial
-            self.reserved[line.reservation] = (calls + sign, cost + line.cost, unpriced)
+            self._add_reserved(line, self.reserved.get(line.reservation, (0, 0, 0)))
+
+    def _add_reserved(self, line: Counted, before: Reserved) -> None:
+        """Count a line under its reservation: a call that is taken back was reported all the same.
+
+        So it gives nothing back to the hold, and one without a price keeps nothing of it any more.
+        """
+        calls, cost, unpriced = before
+        if line.sign >= 0:
+            calls, cost = calls + line.sign, cost + line.cost
+        self.reserved[line.reservation or ""] = (calls, cost, unpriced + line.unpriced + line.partial)
 
     def negated(self) -> Fold:
         """Return what takes out what this adds."""

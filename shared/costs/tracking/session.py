@@ -17,7 +17,7 @@ from ..errors import (
     UnknownEntry,
     reraise_foreign,
 )
-from ..money import ZERO, Nanos, to_usd
+from ..money import Nanos, to_usd
 from ..patience import at_most
 from ..rollup import JobRef
 from ..workspace import Workspace
@@ -120,9 +120,9 @@ class Session:
         """Tell a reservation, in hand or by its id alone, of a call that was recorded under it."""
         alert = None
         if not isinstance(reservation, str):
-            cost = outcome.entry.cost if outcome.new else ZERO  # logged again it costs no more
             alert = reservation.recorded(
-                cost,
+                outcome.entry.cost,
+                new=outcome.new,
                 in_ledger=outcome.in_ledger,
                 known=outcome.known,
                 priced=outcome.entry.cost_state == "whole",

@@ -726,12 +726,66 @@ def test_a_call_without_a_price_frees_nothing(bench: Bench, one_call: bool, know
     assert bench.held() == []
 
 
-def test_a_call_without_a_price_is_priced_later(bench: Bench) -> None:
-    with bench.reserve("6") as hold:
+@pytest.mark.parametrize("one_call", [True, False])
+@pytest.mark.parametrize(("known", "resolves"), [("0", "resolves_unpriced"), ("2", "resolves_partial")])
+def test_a_call_without_a_price_is_priced_later(
+    bench: Bench, one_call: bool, known: str, resolves: str
+) -> None:
+    """What is left of the hold is free then: its block has ended, and all of its calls are known."""
+    with bench.reserve("6", one_call=one_call, calls=4) as hold:
+        unpriced(bench, hold, known)
+    bench.spend("2", hold, kind="adjustment", corrects="it", why="priced", **{resolves: True})
+    assert bench.held() == []
+    bench.reserve("6")
+
+
+@pytest.mark.parametrize("one_call", [True, False])
+def test_only_the_last_call_without_a_price_frees_the_hold(bench: Bench, one_call: bool) -> None:
+    with bench.reserve("6", one_call=one_call, calls=4) as hold:
+        unpriced(bench, hold)
         unpriced(bench, hold)
     bench.spend("2", hold, kind="adjustment", corrects="it", resolves_unpriced=True, why="priced")
+    assert bench.held() == [(from_usd(4), KEPT_UNPRICED)]
+    bench.spend("3", hold, kind="adjustment", corrects="other", resolves_unpriced=True, why="priced")
     assert bench.held() == []
-    bench.reserve("8")
+
+
+@pytest.mark.parametrize("one_call", [True, False])
+def test_a_hold_whose_calls_wait_is_over_when_all_of_them_have_come(bench: Bench, one_call: bool) -> None:
+    with bench.reserve("6", one_call=one_call, calls=4) as hold:
+        hold.recorded(from_usd(1))
+        hold.recorded(from_usd(2), in_ledger=False)
+        hold.recorded(from_usd(2), in_ledger=False, new=False)
+    bench.spend("1", hold)
+    assert bench.held() == [(from_usd(2), "its ledger entry waits outside the ledger")]
+    assert bench.gate.reported(str(hold.id)) is None
+    assert bench.held() != []
+    bench.spend("2", hold)
+    assert bench.held() == []
+    assert bench.gate.reported(str(hold.id)) is None
+
+
+@pytest.mark.parametrize("one_call", [True, False])
+@pytest.mark.parametrize("known", ["0", "2"])
+def test_taking_a_call_back_frees_what_was_kept_for_its_price(
+    bench: Bench, one_call: bool, known: str
+) -> None:
+    with bench.reserve("6", one_call=one_call) as hold:
+        unpriced(bench, hold, known)
+    resolves = "resolves_partial" if from_usd(known) else "resolves_unpriced"
+    bench.spend(f"-{known}", hold, kind="reversal", corrects="it", why="not sent", **{resolves: True})
+    assert bench.held() == []
+    bench.reserve("10")
+
+
+def test_taking_a_call_back_gives_nothing_back_to_the_hold(bench: Bench) -> None:
+    """What it cost is free; what was not used of the hold stays with it until its block ends."""
+    with bench.reserve("6", one_call=False) as hold:
+        bench.spend("4", hold)
+        hold.recorded(from_usd(4))
+        bench.spend("-4", hold, kind="reversal", corrects="it", why="not billed")
+        assert bench.held() == [(from_usd(2), None)]
+        bench.reserve("8")
 
 
 def test_a_process_dies_after_a_call_without_a_price(bench: Bench) -> None:

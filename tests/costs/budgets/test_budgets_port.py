@@ -114,10 +114,10 @@ class MemoryHolds:
         if one := self._shared.rows.get(reservation):
             self._shared.rows[reservation] = replace(one, state="submitted", block_ended=True)
 
-    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
+    def orphan(self, reservation: str, why: str, amount: Nanos, recorded: int, wait_s: float) -> None:
         if one := self._shared.rows.get(reservation):
             self._shared.rows[reservation] = replace(
-                one, state="orphaned", orphaned=why, estimate=amount, block_ended=True
+                one, state="orphaned", orphaned=why, estimate=amount, block_ended=True, recorded=recorded
             )
 
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
@@ -286,7 +286,7 @@ def test_each_end(place: Place) -> None:
         holds.settle("settled", 1.0)
         holds.void("void", 1.0)
         holds.submit("submitted", 1.0)
-        holds.orphan("orphaned", "it was lost", from_usd(3), 1.0)
+        holds.orphan("orphaned", "it was lost", from_usd(3), 0, 1.0)
         holds.release(["released", "nobody"])
     assert states(holds) == {
         "live": ("live", None, from_usd(1)),
@@ -295,7 +295,7 @@ def test_each_end(place: Place) -> None:
     }
     for end in (holds.settle, holds.void, holds.submit):
         end("nobody", 1.0)
-    holds.orphan("nobody", "x", Nanos(1), 1.0)
+    holds.orphan("nobody", "x", Nanos(1), 0, 1.0)
     assert len(states(holds)) == 3
 
 

@@ -29,6 +29,7 @@ from tests.costs.store.store_support import (
     assert_is_fold,
     month,
     plain_groups,
+    plain_logged,
     reversed_entry,
     spent,
     total,
@@ -83,8 +84,7 @@ def assert_same_beside(store: Store, history: History) -> None:
                 assert found == expected
     logged = store.logged(["hold-1", "hold-2", "hold-3"])
     for hold in ("hold-1", "hold-2"):
-        own = total((p, e) for p, e in entries if e.reservation == hold)
-        assert logged.get(hold, (0, 0, 0)) == (own.calls, own.cost, own.unpriced_calls + own.partial_calls)
+        assert logged.get(hold, (0, 0, 0)) == plain_logged(entries, hold)
     for ledger, entry in entries[-3:]:
         location = store.find(entry.id)
         assert location is not None

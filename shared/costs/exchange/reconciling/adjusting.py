@@ -8,17 +8,17 @@ and what may still change are never written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...ledger.line import DamagedLine, decode
-from ...ledger.lines import line_at
+from ...corrections import Corrected
+from ...ledger.reader import read_at
 from ...model import Charge, Entry, PricedBy, Usage
 from ...money import MAX_ENTRY_NANOS, Nanos, divide, json_number
-from ...platform import close, host_name, open_file
+from ...platform import host_name
 from ...storage import LEDGER_NAME, CostStorage
 from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
@@ -58,38 +58,33 @@ class Adjuster:
     written: int = 0
     cost: Nanos = field(default=Nanos(0))
 
-    def correct(self, entry_id: str, change: int, where: str) -> None:
-        """Append an adjustment of a call's cost by ``change`` nano-dollars."""
-        found = self._entry(entry_id)
-        if found is None or not change:
+    def correct(self, entry_id: str, change: int, where: str, *, whole: bool = False) -> None:
+        """Append an adjustment of a call's cost by ``change`` nano-dollars.
+
+        A call without a price has one after it, also where it was billed at nothing. ``whole`` says that
+        the bill states all that the call costs, so that no unit of it is left without a price.
+        """
+        location = self.index.find(entry_id)
+        entry = read_at(location) if location else None
+        if location is None or entry is None:
             return
-        entry, ledger = found
+        if entry.cost_state == "whole":  # what corrects it so far is not asked for: that takes a whole ledger
+            call = Corrected.of(entry, ())
+        else:
+            call = corrected_entry(entry_id, location.ledger)
+        if not (change or call.unpriced or (whole and call.missing)):
+            return
         stated = PricedBy("stated", BILL, f"{entry.service}/{entry.model}")
+        adjustment = call.adjustment(
+            _id("adjust", entry_id, str(change), where),
+            Charge({"stated": Nanos(change)}, stated),
+            f"billed otherwise: {where}"[:_LONGEST],
+            self.now,
+            whole=whole,
+        )
         self._write(
-            ledger,
-            Entry(
-                id=_id("adjust", entry_id, str(change), where),
-                kind="adjustment",
-                timestamp=self.now,
-                job_id=entry.job_id,
-                user_id=entry.user_id,
-                service=entry.service,
-                model=entry.model,
-                charge=Charge({"stated": Nanos(change)}, stated),
-                stage=entry.stage,
-                attempt=entry.attempt,
-                operation=entry.operation,
-                workflow=entry.workflow,
-                project=entry.project,
-                tags=entry.tags,
-                service_tier=entry.service_tier,
-                period_at=entry.counted_at,
-                corrects=entry.id,
-                why=f"billed otherwise: {where}"[:_LONGEST],
-                resolves_unpriced=entry.charge is None and not self._was_priced(entry_id, ledger),
-                host=host_name()[:64],
-                metadata={"bill_line": where[:_LONGEST]},
-            ),
+            location.ledger,
+            replace(adjustment, host=host_name()[:64], metadata={"bill_line": where[:_LONGEST]}),
         )
 
     def undo(self, entry_id: str, where: str) -> None:
@@ -155,21 +150,6 @@ class Adjuster:
             share = divide(left * weight, whole)
             self.correct(call.entry_id, share, _where(one))
             left, whole = left - share, whole - weight
-
-    def _entry(self, entry_id: str) -> tuple[Entry, Path] | None:
-        location = self.index.find(entry_id)
-        if location is None:
-            return None
-        file = open_file(location.ledger)
-        try:
-            return decode(line_at(file.fileno(), location.offset)), location.ledger
-        except DamagedLine:
-            return None
-        finally:
-            close(file)
-
-    def _was_priced(self, entry_id: str, ledger: Path) -> bool:
-        return not corrected_entry(entry_id, ledger).unpriced
 
     def _write(self, ledger: Path, entry: Entry) -> None:
         if self.shelf.knows(entry.id):

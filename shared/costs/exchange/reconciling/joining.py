@@ -256,7 +256,9 @@ class Joined:
             agreed.ours += call.cost or 0
             return
         if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
-            self._adjuster.correct(call.entry_id, line.amount - (call.cost or 0), self._place(line))
+            self._adjuster.correct(
+                call.entry_id, line.amount - (call.cost or 0), self._place(line), whole=True
+            )
 
     def _why_priced(self, theirs: int, ours: int, cached: int) -> tuple[Reason, str]:
         if not ours:
