@@ -24,12 +24,19 @@ class Location(NamedTuple):
 
 
 class LedgerProblem(NamedTuple):
-    """Something in a ledger that does not count, or a ledger that cannot be read (offset 0)."""
+    """Something in a ledger that does not count, or a ledger that cannot be read (offset 0).
+
+    ``is_lost`` tells that the ledger went together with its sums: of ``length`` bytes that were counted once
+    nobody knows any more what they said.
+    """
 
     path: Path
     offset: int
     why: str
     length: int = 0
+    is_lost: bool = False
 
     def __str__(self) -> str:
+        if self.is_lost:
+            return f"{self.path} {self.why}"
         return f"{self.path}, byte {self.offset}: {self.why}"

@@ -305,3 +305,12 @@ def totals_data(totals: Totals) -> dict[str, object]:
 def breakdown_data(breakdowns: Sequence[Breakdown]) -> dict[str, object]:
     """Return every breakdown by its key: name, then sums."""
     return {b.key: {name: totals_data(totals) for name, totals in b.sums.items()} for b in breakdowns}
+
+
+def counted_before(size: int) -> str:
+    """Say what is known of a ledger that is lost.
+
+    >>> counted_before(4470), counted_before(0)
+    ('4,470 bytes of it had been counted', 'nothing of it had been counted')
+    """
+    return f"{size:,} bytes of it had been counted" if size else "nothing of it had been counted"

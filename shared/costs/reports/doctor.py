@@ -22,7 +22,7 @@ from ..platform import loose_modes, runtime
 from ..pricing.check import stale
 from ..rollup import Query
 from ..workspace import Workspace
-from .common import plural
+from .common import counted_before, plural
 from .derive import derive
 from .document import Column, Note, Report, Table
 from .reader import Reader
@@ -159,19 +159,23 @@ def _index(reader: Reader) -> Iterator[Finding]:
 
 
 def _ledgers(reader: Reader) -> Iterator[Finding]:
-    every = reader.index.problems()
-    found = reader.acknowledged.left(every)
+    every, acknowledged = reader.index.problems(), reader.acknowledged
+    found = acknowledged.left(every)
     gone, unknown = reader.index.gone(), reader.index.unknown()
+    lost = "put it back; or accept the loss: cost-dashboard verify --acknowledge"
     remedy = (
         "cost-dashboard verify; the line stays, its call can be logged again; "
         "verify --acknowledge once you have looked at it"
     )
     for problem in found[:10]:
-        yield Finding("ledger", "wrong", str(problem), remedy)
+        yield Finding("ledger", "wrong", str(problem), lost if problem.is_lost else remedy)
     if len(found) > 10:
         yield Finding("ledger", "wrong", f"{len(found) - 10} more lines", "cost-dashboard verify")
     for problem in [each for each in every if each not in found][:10]:
-        yield Finding("ledger", "note", f"acknowledged: {problem}")
+        text = f"acknowledged: {problem}"
+        if since := acknowledged.lost_since(problem):
+            text = f"acknowledged on {since[:10]}: {problem}; {counted_before(problem.length)}"
+        yield Finding("ledger", "note", text)
     for ledger in gone[:10]:
         text = f"{ledger.path} was {ledger.why}; its {format_usd(ledger.cost)} counts"
         yield Finding("ledgers", "note", text, "put it back, if its entries are to be shown")

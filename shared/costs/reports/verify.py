@@ -1,15 +1,16 @@
 """Account for every byte of every known ledger, or of those named.
 
-No ledger is changed. Exit code 1 when a line is damaged, torn or contradicts another, or when the
-index or a charge does not agree with the lines; 3 when a ledger could not be read. With --acknowledge the
-damage that is found is written down as known: it stays out of the sums and is named here, and no longer
-fails a check.
+No ledger is changed. Exit code 1 when a line is damaged, torn or contradicts another, when the
+index or a charge does not agree with the lines, or when a ledger went together with its sums; 3 when a
+ledger could not be read. With --acknowledge the damage and the losses that are found are written down as
+known: they stay out of the sums and are named here, and no longer fail a check. A lost ledger that is put
+back counts again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
 from .closing import SealCheck, check_seal, seal_data, seal_notes, seal_tables
-from .common import plural
+from .common import counted_before, plural
 from .derive import derive
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
 from .jobs import find_job
@@ -53,6 +54,17 @@ class Unread(NamedTuple):
 
     ledger: Path
     why: str
+
+
+class Lost(NamedTuple):
+    """A ledger that went together with its sums, of which ``counted`` bytes had been counted.
+
+    ``acknowledged`` is when that was acknowledged, as ISO 8601 text, if it was.
+    """
+
+    ledger: Path
+    counted: int
+    acknowledged: str | None = None
 
 
 class Disagreement(NamedTuple):
@@ -92,6 +104,7 @@ class VerifyFacts(NamedTuple):
     unknown: Sequence[Path] = ()
     sealed: SealCheck | None = None
     acknowledged: frozenset[Location] = frozenset()
+    lost: Sequence[Lost] = ()
 
     def is_known(self, account: Account, found: LineFinding) -> bool:
         """Tell whether damage was acknowledged."""
@@ -105,11 +118,14 @@ class VerifyFacts(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 for damage, an index or a charge that does not agree, or what changed since a month was closed;
-        else 3 when a ledger could not be read.
+        """1 for damage, a ledger that is lost, an index or a charge that does not agree, or what changed
+        since a month was closed; else 3 when a ledger could not be read.
         """
         wrong = (
-            any(not self.is_sound(account) for account in self.accounts) or self.disagreements or self.unknown
+            any(not self.is_sound(account) for account in self.accounts)
+            or self.disagreements
+            or self.unknown
+            or any(each.acknowledged is None for each in self.lost)
         )
         if wrong or (self.prices and self.prices.outcomes["differs"]):
             return BAD_NEWS
@@ -125,7 +141,7 @@ class VerifyQuestion(NamedTuple):
     """Which ledgers: those of ``paths`` or of one job, or all; with ``prices`` each charge is recomputed.
 
     ``sealed`` is a file of ``close-month``: the month is compared with what it was.
-    With ``acknowledge`` the damage that is found is written down as known.
+    With ``acknowledge`` the damage and the losses that are found are written down as known.
     """
 
     paths: Sequence[Path] = ()
@@ -157,9 +173,21 @@ def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
         for found in account.findings
         if found.kind in DAMAGE
     ]
+    real = _real(named)
+    lost = [each for each in reader.index.problems() if each.is_lost and (not named or each.path in real)]
+    lost_paths = {each.path for each in lost}
     if asked.acknowledge:
-        acknowledged.add(damage, reader.now)
-    return facts._replace(acknowledged=frozenset(filter(acknowledged.has, damage)))
+        acknowledged.add(damage, reader.now, lost)
+    return facts._replace(
+        acknowledged=frozenset(filter(acknowledged.has, damage)),
+        lost=[Lost(each.path, each.length, acknowledged.lost_since(each)) for each in lost],
+        unread=[each for each in facts.unread if each.ledger.resolve() not in lost_paths],
+    )
+
+
+def _real(paths: Iterable[Path]) -> set[Path]:
+    """Return paths as they are known by: absolute, and without links."""
+    return {path.resolve() for path in paths}
 
 
 def _verified(
@@ -249,7 +277,9 @@ def verify_report(facts: VerifyFacts) -> Report:
 def _title(facts: VerifyFacts) -> str:
     if facts.exit_code == BAD_NEWS:
         return "Something is wrong"
-    return "Could not read every ledger" if facts.unread else "Every byte is accounted for"
+    if facts.unread:
+        return "Could not read every ledger"
+    return "Every byte is accounted for" + (", but for ledgers that are lost" if facts.lost else "")
 
 
 def _figures(facts: VerifyFacts) -> Iterator[Figure]:
@@ -342,6 +372,8 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
 
 
 def _damage(facts: VerifyFacts) -> Iterator[Note]:
+    for lost in facts.lost:
+        yield _loss(lost)
     if facts.acknowledged:
         lines_known = plural(len(facts.acknowledged), "damaged line is", "damaged lines are")
         yield Note(f"{lines_known} acknowledged, and in no sum.")
@@ -349,6 +381,15 @@ def _damage(facts: VerifyFacts) -> Iterator[Note]:
         remedy = "cost-dashboard verify --acknowledge"
         text = "A damaged line stays where it is; log its call again if you know what it was. Then"
         yield Note(f"{text} {remedy} lets checks pass again.", "warning", remedy)
+
+
+def _loss(lost: Lost) -> Note:
+    text = f"{lost.ledger} went together with its sums: {counted_before(lost.counted)}"
+    places = (str(lost.ledger),)
+    if lost.acknowledged:
+        return Note(f"{text}. Acknowledged on {lost.acknowledged[:10]}; put back, it counts.", places=places)
+    remedy = "cost-dashboard verify --acknowledge"
+    return Note(f"{text}. Put it back, or accept the loss: {remedy}.", "critical", remedy, places)
 
 
 def _data(facts: VerifyFacts) -> dict[str, object]:
@@ -369,6 +410,7 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
                 for one in facts.disagreements
             ],
         },
+        "lost_ledgers": [derive(one, counted="counted_bytes") for one in facts.lost],
         "unknown_ledgers": [str(path) for path in facts.unknown],
         "spooled_lines": facts.waiting,
         "prices": None if facts.prices is None else _prices(facts.prices),
@@ -429,7 +471,7 @@ SPEC: Final = Spec(
         Option(
             ("--acknowledge",),
             "acknowledge",
-            "Take the damage that is found as known from now on.",
+            "Take the damage and the losses that are found as known from now on.",
             flag=True,
             changes=True,
         ),

@@ -162,7 +162,7 @@ class Intake:
         where = "problems WHERE ledger = ? AND offset"
         db.execute(f"DELETE FROM {where} = ?", (row.id, UNREADABLE))
         is_lost = db.execute(f"SELECT count(*) FROM {where} = ?", (row.id, LOST_AT)).fetchone()[0]
-        if is_lost and self._kept.is_found(row.path, file):
+        if is_lost and self._kept.is_found(db, row.path, file):
             db.execute(f"DELETE FROM {where} = ?", (row.id, LOST_AT))
 
     # --- reading
@@ -446,6 +446,8 @@ class Said:
                 said.read[base64.b64decode(path)] = Extent()
             for name, known in (("read", said.read), ("lost", said.lost)):
                 known |= {base64.b64decode(path): Extent(*rest) for path, *rest in record.get(name, ())}
+            for path in record.get("found", ()):
+                said.lost.pop(base64.b64decode(path), None)
         return said
 
     def has(self, other: Said) -> bool:
@@ -560,8 +562,11 @@ class Kept:
         """Return all that these sums know: what is left of a damaged journal may be over since."""
         said = Said.of(records)
         _restore_all(db, said)
-        lost = tables.ledgers(db, "id IN (SELECT ledger FROM problems WHERE offset = ?)", LOST_AT)
-        said.lost = dict.fromkeys((row.path for row in lost), Extent(1, -1, -1)) | said.lost
+        lost = db.execute(
+            "SELECT path, length FROM problems JOIN ledgers ON id = ledger WHERE problems.offset = ?",
+            (LOST_AT,),
+        )
+        said.lost = {path: Extent(max(length, 1), -1, -1) for path, length in lost} | said.lost
         gone = tables.ledgers(db, "gone IS NOT NULL")
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
         read = _read_of(tables.ledgers(db, "gone IS NULL"))
@@ -599,22 +604,25 @@ class Kept:
         read = {path: extent for path, extent in said.read.items() if extent.offset}
         known = unread | read | said.lost
         lost = _not_moved(db, {path: extent for path, extent in known.items() if _is_lost(path, extent)})
-        for path in lost:
+        for path, extent in lost.items():
             row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
-            tables.put_problems(db, row.id, [Problem(LOST_AT, 0, "lost", LOST)])
+            tables.put_problems(db, row.id, [Problem(LOST_AT, extent.offset, "lost", LOST)])
         if new := {path: extent for path, extent in lost.items() if path not in said.lost}:
             self._append(db, _extents("lost", new))
 
-    def is_found(self, path: bytes, file: SecureFile) -> bool:
-        """Tell whether a ledger that was lost is there again.
+    def is_found(self, db: sqlite3.Connection, path: bytes, file: SecureFile) -> bool:
+        """Tell whether a ledger that was lost is there again, and write down then that it is not lost.
 
         Raises:
-            NotKept: the journal cannot be read.
+            NotKept: the journal cannot be read or written.
 
         """
         with self._telling():
             extent = Said.of(self._journal.all()[0]).lost.get(path)
-        return extent is not None and recognised(extent, file)
+        found = extent is not None and recognised(extent, file)
+        if found:
+            self._append(db, _json({"found": [base64.b64encode(path).decode()]}))
+        return found
 
 
 def _is_lost(path: bytes, extent: Extent) -> bool:

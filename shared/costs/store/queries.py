@@ -511,10 +511,14 @@ def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:
 def problems(db: sqlite3.Connection) -> list[LedgerProblem]:
     """Return damaged lines, lines in conflict, and ledgers that could not be read."""
     rows = db.execute(
-        """SELECT l.path, max(p.offset, 0), p.why, p.length FROM problems p JOIN ledgers l ON l.id = p.ledger
+        """SELECT l.path, max(p.offset, 0), p.why, p.length, p.kind = 'lost' FROM problems p
+        JOIN ledgers l ON l.id = p.ledger
         WHERE p.kind != 'duplicate' AND l.gone IS NULL ORDER BY l.path, p.offset"""
     )
-    return [LedgerProblem(Path(os.fsdecode(path)), offset, why, length) for path, offset, why, length in rows]
+    return [
+        LedgerProblem(Path(os.fsdecode(path)), offset, why, length, bool(is_lost))
+        for path, offset, why, length, is_lost in rows
+    ]
 
 
 class Gone(NamedTuple):

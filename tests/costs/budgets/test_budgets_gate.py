@@ -734,7 +734,8 @@ def test_a_call_without_a_price_is_priced_later(
     """What is left of the hold is free then: its block has ended, and all of its calls are known."""
     with bench.reserve("6", one_call=one_call, calls=4) as hold:
         unpriced(bench, hold, known)
-    bench.spend("2", hold, kind="adjustment", corrects="it", why="priced", **{resolves: True})
+    corrects: dict[str, Any] = {"corrects": "it", resolves: True}
+    bench.spend("2", hold, kind="adjustment", why="priced", **corrects)
     assert bench.held() == []
     bench.reserve("6")
 
@@ -773,7 +774,8 @@ def test_taking_a_call_back_frees_what_was_kept_for_its_price(
     with bench.reserve("6", one_call=one_call) as hold:
         unpriced(bench, hold, known)
     resolves = "resolves_partial" if from_usd(known) else "resolves_unpriced"
-    bench.spend(f"-{known}", hold, kind="reversal", corrects="it", why="not sent", **{resolves: True})
+    corrects: dict[str, Any] = {"corrects": "it", resolves: True}
+    bench.spend(f"-{known}", hold, kind="reversal", why="not sent", **corrects)
     assert bench.held() == []
     bench.reserve("10")
 

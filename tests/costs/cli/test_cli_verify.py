@@ -10,6 +10,7 @@ from shared.costs.ledger.verify import LINE_KINDS, Account, LineFinding, LineKin
 from shared.costs.money import Nanos
 from shared.costs.reports.verify import (
     Disagreement,
+    Lost,
     PriceAudit,
     PriceFinding,
     Unread,
@@ -18,6 +19,7 @@ from shared.costs.reports.verify import (
 )
 from shared.costs.rollup import Totals
 from shared.costs.storage import LEDGER_NAME
+from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import Dashboard, write_october
 from tests.support.golden import check_report
 
@@ -54,6 +56,11 @@ CASES = {
         waiting=2,
     ),
     "unread": VerifyFacts([], unread=[Unread(OTHER, "[Errno 2] No such file or directory")]),
+    "lost": VerifyFacts(
+        [SOUND],
+        compared=1,
+        lost=[Lost(OTHER, 4_470), Lost(LEDGER, 0, "2026-11-29T09:30:00+00:00")],
+    ),
     "prices": VerifyFacts(
         [SOUND],
         prices=PriceAudit(
@@ -61,7 +68,7 @@ CASES = {
         ),
     ),
 }
-EXIT_CODES = {"sound": 0, "damaged": 1, "unread": 3, "prices": 1}
+EXIT_CODES = {"sound": 0, "damaged": 1, "unread": 3, "lost": 1, "prices": 1}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -117,6 +124,77 @@ def test_damage_that_was_acknowledged_is_named_and_fails_no_check(
     with ledger.open("ab") as file:
         file.write(b"nonsense\n")
     assert dashboard("check").code == 3
+
+
+def lost_together(tmp_path: Path, cost_home: Path) -> tuple[Path, bytes]:
+    """Lose a ledger and the sums between two looks; return where it was, and what it said."""
+    write_october(tmp_path / "jobs")
+    ledger = min((tmp_path / "jobs").glob(f"*/{LEDGER_NAME}"))
+    saved = ledger.read_bytes()
+    with Workspace(cost_home) as workspace:
+        assert workspace.index.catch_up_all()
+    ledger.unlink()
+    for file in cost_home.glob("sums.db*"):
+        file.unlink()
+    return ledger, saved
+
+
+def test_a_ledger_that_is_lost_is_told_until_that_is_acknowledged(
+    tmp_path: Path, cost_home: Path, dashboard: Dashboard
+) -> None:
+    ledger, saved = lost_together(tmp_path, cost_home)
+    shown = ("show-monthly", "--month", "2026-10")
+    assert "incomplete" in dashboard(*shown).out
+    assert dashboard("check").code == 3
+    found = dashboard("verify", "--json")
+    assert (found.code, found.json()["sound"]) == (1, False)
+    lost = {"ledger": str(ledger), "counted_bytes": len(saved), "acknowledged": None}
+    assert found.json()["lost_ledgers"] == [lost]
+    assert "accept the loss: cost-dashboard verify --acknowledge" in flat(dashboard("verify").out)
+    other = max((tmp_path / "jobs").glob(f"*/{LEDGER_NAME}"))
+    assert dashboard("verify", "--acknowledge", other.parent).code == 0
+    assert dashboard("verify", ledger).code == 1
+
+    assert dashboard("verify", "--acknowledge", ledger, "--json").json()["lost_ledgers"][0]["acknowledged"]
+    assert "incomplete" not in dashboard(*shown).out
+    assert (dashboard("check").code, dashboard("verify").code) == (0, 0)
+    assert "but for ledgers that are lost" in dashboard("verify").out
+    [told] = [one for one in dashboard("doctor", "--json").json()["findings"] if str(ledger) in one["found"]]
+    assert (told["state"], f"{len(saved):,} bytes of it had been counted" in told["found"]) == ("note", True)
+    assert told["found"].startswith("acknowledged on 2026-")
+    dashboard("rebuild-index")
+    assert dashboard("check").code == 0
+
+
+def test_a_lost_ledger_that_comes_back_counts_again(
+    tmp_path: Path, cost_home: Path, dashboard: Dashboard
+) -> None:
+    ledger, saved = lost_together(tmp_path, cost_home)
+    whole = 11
+    dashboard("verify", "--acknowledge")
+    assert month_calls(dashboard) < whole
+    ledger.write_bytes(saved)
+    ledger.chmod(0o600)
+    assert month_calls(dashboard) == whole
+    found = dashboard("verify", "--json")
+    assert (found.code, found.json()["lost_ledgers"]) == (0, [])
+    with CostTracker(ledger.parent, "1") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1_500, 300)
+    assert dashboard("verify").code == 0
+    ledger.unlink()  # and goes once more, with the sums, after more of it was counted: that is news
+    for file in cost_home.glob("sums.db*"):
+        file.unlink()
+    assert dashboard("check").code == 3
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def month_calls(dashboard: Dashboard) -> int:
+    calls = dashboard("show-monthly", "--month", "2026-10", "--json").json()["total_calls"]
+    assert isinstance(calls, int)
+    return calls
 
 
 def test_charges_are_recomputed(tmp_path: Path, dashboard: Dashboard) -> None:

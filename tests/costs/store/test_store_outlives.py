@@ -650,6 +650,12 @@ def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
         assert (store.groups((), Query())[0].totals.calls, store.problems()) == (1, [problem])
         ledger.write_bytes(saved)  # it was put back
         assert (store.groups((), Query())[0].totals.calls, store.problems()) == (2, [])
+        shutil.rmtree(ledger.parent)  # and went as any other: what it said is kept
+        assert (store.groups((), Query())[0].totals.calls, store.problems()) == (2, [])
+    for file in home.root.glob("sums.db*"):
+        file.unlink()
+    with Store.of(home) as store:
+        assert (store.groups((), Query())[0].totals.calls, store.problems()) == (2, [])
 
 
 @pytest.mark.parametrize("fate", [cleared, emptied, cut_after_a_line, replaced, overwritten])
