@@ -16,7 +16,18 @@ import time
 
 from environment import ROOT, SetUpFailed, program, say, set_up
 
-EXTRAS = ("dev", "dev-browser", "capture", "local", "notify", "pdf", "providers", "serve", "warehouse")
+EXTRAS = (
+    "dev",
+    "dev-browser",
+    "capture",
+    "local",
+    "notify",
+    "pdf",
+    "providers",
+    "serve",
+    "shared",
+    "warehouse",
+)
 CHECKS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],

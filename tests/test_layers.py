@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"pricing", "ledger", "profile"},
     {"budgets"},
     {"store"},
+    {"fleet"},
     {"workspace"},
     {"capture", "analysis", "notify"},
     {"tracking"},

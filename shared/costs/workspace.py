@@ -22,6 +22,7 @@ from .storage import CostStorage
 if TYPE_CHECKING:
     from .budgets.gate import Gate
     from .budgets.port import Holds, Notices
+    from .fleet.fleet import Fleet
     from .pricing.catalogue import Catalogue
     from .profile.types import Profile
     from .store.store import Store
@@ -104,6 +105,7 @@ class Workspace:
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
         self._index: Store | None = None
         self._gate: Gate | None = None
+        self._fleet: Fleet | None = None
         self._lock = lock_of(self, "_lock")
 
     def __enter__(self) -> Workspace:
@@ -217,6 +219,21 @@ class Workspace:
         return LocalHolds(self.index, presence_in(self.storage.writers_dir), self.clock)
 
     @property
+    def fleet(self) -> Fleet | None:
+        """The hosts that share these budgets; ``None`` where they are of this host alone."""
+        profile = self.loaded_profile().profile
+        settings = profile.shared
+        if settings is None:
+            return None
+        with self._lock:
+            if self._fleet is None or self._fleet.settings != settings:
+                from .fleet.fleet import Fleet
+
+                beside = profile.path.parent if profile.path else None
+                self._fleet = Fleet(settings, self.environ, beside, self.clock)
+            return self._fleet
+
+    @property
     def notices(self) -> Notices:
         """The alerts that were told, and the queue of notices, of this storage."""
         from .store.notices import LocalNotices
@@ -249,6 +266,9 @@ class Workspace:
         """Close what was opened; the workspace may be used again and opens it anew."""
         with self._lock:
             self._gate = None
+            if self._fleet is not None:
+                self._fleet.close()
+                self._fleet = None
             if self._index is not None:
                 self._index.close()
                 self._index = None

@@ -2,7 +2,8 @@
 
 >>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
 >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
->>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]})
+>>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
+...                   shared=SharedBudget("env:COSTS", 60))
 >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
 True
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..periods import zone
-from .types import Budget, Guard, Profile, Rolling, UserSettings
+from .types import Budget, Guard, Profile, Rolling, SharedBudget, UserSettings
 
 
 def to_plain(profile: Profile) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def to_plain(profile: Profile) -> dict[str, Any]:
         "aliases": dict(profile.aliases),
         "extras": dict(profile.extras),
         "billing_day": profile.billing_day,
+        "shared": profile.shared,
     }
 
 
@@ -51,6 +53,7 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         aliases=plain["aliases"],
         extras=plain["extras"],
         billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
+        shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
     )
 
 

@@ -18,15 +18,28 @@ from ..errors import ProfileError
 from ..money import Nanos
 from ..periods import LATEST_BILLING_DAY
 from ..yaml_strict import Node, Scalar, parse
-from .types import Budget, BudgetChanges, Guard, OnGateError, OnUnpriced, Profile, Rolling, UserSettings
+from .types import (
+    Budget,
+    BudgetChanges,
+    Guard,
+    OnGateError,
+    OnUnpriced,
+    Profile,
+    Rolling,
+    SharedBudget,
+    UserSettings,
+)
 
-_TOP: Final = ("timezone", "billing_day", "budget", "organization", "users", "aliases")
+_TOP: Final = ("timezone", "billing_day", "budget", "organization", "users", "aliases", "shared")
 _USER: Final = ("timezone", "budget")
 _UTC: Final = "UTC"
 _MOST_HOURS: Final = 366 * 24
 _MOST_COUNT: Final = 10**15
+LEASE_S: Final = (2, 3600)
+"""The shortest and the longest lease of a shared limit, in seconds."""
 
 _SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ADDRESS_ELSEWHERE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*", re.ASCII)
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -54,12 +67,28 @@ def _profile(top: Node, path: Path) -> Profile:
         aliases=_aliases(top),
         extras={key: plain(node) for key, node in keys.items() if _is_extra(key)},
         billing_day=_billing_day(top),
+        shared=_shared(top),
     )
 
 
 def _billing_day(top: Node) -> int:
     node = top.get("billing_day")
     return 1 if node is None else node.integer(1, LATEST_BILLING_DAY)
+
+
+def _shared(top: Node) -> SharedBudget | None:
+    node = top.get("shared")
+    if node is None or node.is_null:
+        return None
+    node.only(("url", "lease_s"))
+    url, lease = node.required("url"), node.get("lease_s")
+    if not _ADDRESS_ELSEWHERE.fullmatch(url.text()):
+        # The value may hold a password: it is not repeated in the message.
+        remedy = (
+            "write env:NAME for an environment variable that has it, or file:PATH for a file of mode 0600"
+        )
+        raise url.refused("the address of the shared database does not belong here", remedy)
+    return SharedBudget(url.text(), 120 if lease is None else lease.integer(*LEASE_S))
 
 
 def _is_extra(key: str) -> bool:

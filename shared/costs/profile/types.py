@@ -143,12 +143,24 @@ class UserSettings(NamedTuple):
     budget: Budget
 
 
+class SharedBudget(NamedTuple):
+    """Where several hosts share these budgets: a PostgreSQL database.
+
+    ``url`` says where its address is, never the address itself: ``env:NAME`` or ``file:PATH``. ``lease_s`` is
+    for how many seconds a host may go on with what it has of a limit when the database is gone.
+    """
+
+    url: str
+    lease_s: int = 120
+
+
 class Profile(NamedTuple):
     """A whole profile. ``path`` is ``None`` for the defaults without a file.
 
     ``aliases`` maps the user's own model names (an Azure deployment, say) to catalogue names.
     ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own. ``billing_day`` is
-    the day on which months begin, for everybody: in a shorter month its last one.
+    the day on which months begin, for everybody: in a shorter month its last one. ``shared`` is ``None``
+    where the budgets are of this host alone.
     """
 
     path: Path | None = None
@@ -159,6 +171,7 @@ class Profile(NamedTuple):
     aliases: Mapping[str, str] = _NONE
     extras: Mapping[str, object] = _NONE
     billing_day: int = 1
+    shared: SharedBudget | None = None
 
     def for_user(self, user_id: str | int) -> UserSettings:
         """Return the settings of a user; one who is not in the profile has the defaults.

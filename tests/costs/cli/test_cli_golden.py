@@ -63,6 +63,7 @@ WRITERS = {
 PRINT_NO_VIEW = {
     "completion": "prints a program for the shell",
     "demo": "writes the sample history, and lists what to try with it",
+    "shared": "is run with a real database by tests/costs/fleet",
     "export": "writes entries; each format has golden files of its own",
     "export-report": "writes the month's statement or a job's receipt, which have golden files",
     "metrics": "prints samples for Prometheus, held against its parsers in tests of their own",

@@ -179,6 +179,13 @@ REFUSED = [
         "a second window of 1h; keep the lower limit",
     ),
     ("budget: {guard: {same_request: 0}}", 1, "budget.guard.same_request", "0 is too small"),
+    (
+        "shared: {url: postgresql://ana:secret@db/costs}",
+        1,
+        "shared.url",
+        "the address of the shared database does not belong here",
+    ),
+    ("shared: {url: env:X, lease_s: 1}", 1, "shared.lease_s", "1 is too small; write a number of at least 2"),
     ("billing_day: 32", 1, "billing_day", "32 is too large; write a number of at most 31"),
     ("users: {u: {billing_day: 3}}", 1, "users.u.billing_day", "unknown key 'billing_day'"),
     ("timezone: Mars/Olympus", 1, "timezone", "no time zone is called Mars/Olympus; use an IANA name"),
@@ -294,6 +301,7 @@ users:
   ana: {timezone: America/St_Johns, budget: {stage_limits_usd: {asr: null}, alert_threshold_percent: 95}}
   "2": {budget: {monthly_limit_usd: null}}
 aliases: {my-deployment: openai/gpt-4o}
+shared: {url: env:COSTS, lease_s: 60}
 x-team: {names: [ana, "true", [~, 1e3]], "": {}}
 """
 

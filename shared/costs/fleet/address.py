@@ -1,0 +1,135 @@
+"""Where the shared database is: read from the environment or a file of mode 0600, and never shown.
+
+>>> address = read_address(SharedBudget("env:COSTS"), {"COSTS": "postgresql://ana:secret@db.example.org/costs"})
+>>> address.source, address.parameters["sslmode"]
+('env:COSTS', 'require')
+>>> address.without_secrets("connection to db.example.org failed for user ana")
+'connection to ... failed for user ...'
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .. import platform
+from ..errors import CostError, StorageUnavailable
+from ..profile.types import SharedBudget
+
+INSTALL: Final = "the shared budget needs psycopg: pip install '.[shared]'"
+
+_NO_TLS: Final = frozenset({"disable", "allow", "prefer"})
+_SECRET: Final = ("password", "user", "host", "hostaddr", "dbname", "service")
+_MOST_BYTES: Final = 4096
+
+
+class AddressRefused(StorageUnavailable):
+    """The shared database has no address that may be used."""
+
+
+class Address(NamedTuple):
+    """How to reach the database. ``source`` is what may be shown of it: ``env:NAME`` or ``file:PATH``."""
+
+    source: str
+    parameters: Mapping[str, Any]
+
+    def without_secrets(self, text: str) -> str:
+        """Return a message without anything that the address says."""
+        hidden = {str(self.parameters[name]) for name in _SECRET if self.parameters.get(name)}
+        for value in sorted(hidden, key=len, reverse=True):
+            text = text.replace(f'"{value}"', "...").replace(value, "...")
+        return text
+
+
+def read_address(settings: SharedBudget, environ: Mapping[str, str], beside: Path | None = None) -> Address:
+    """Return the address that a profile points to; a relative file lies ``beside`` it.
+
+    Without a mode of its own, a connection that leaves this machine is made with ``sslmode=require``.
+
+    Raises:
+        AddressRefused: there is none, it is no address, its file is open to others, or it would leave
+            this machine without TLS. The message never has the address.
+
+    """
+    kind, _, name = settings.url.partition(":")
+    text = _from_environment(name, environ) if kind == "env" else _from_file(name, beside)
+    return Address(settings.url, _with_tls(_parsed(text, settings.url), settings.url, environ))
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> str:
+    text = environ.get(name, "").strip()
+    if not text:
+        raise AddressRefused(
+            f"the address of the shared database is to be in {name}, which is not set: "
+            f"export {name}=postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
+    return text
+
+
+def _from_file(name: str, beside: Path | None) -> str:
+    path = Path(name).expanduser()
+    if beside is not None:
+        path = beside / path
+    try:
+        with platform.open_file(path) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise AddressRefused(f"{path} is open to others ({mode:o}): chmod 600 {path}")
+            text = (file.read(_MOST_BYTES) or b"").decode()
+    except (OSError, CostError, UnicodeDecodeError) as fault:
+        if isinstance(fault, AddressRefused):
+            raise
+        raise AddressRefused(
+            f"the address of the shared database cannot be read from {path}: {fault}"
+        ) from None
+    if not text.strip():
+        raise AddressRefused(f"{path} is to hold the address of the shared database, and is empty")
+    return text.strip()
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    try:
+        from psycopg import ProgrammingError  # an extra: only who shares a budget pays for it
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError:
+        raise AddressRefused(INSTALL) from None
+    try:
+        return dict(conninfo_to_dict(text))
+    except ProgrammingError:
+        raise AddressRefused(
+            f"what {source} holds is no address of PostgreSQL: write postgresql://USER:PASSWORD@HOST/DATABASE"
+        ) from None
+
+
+def _with_tls(parameters: dict[str, Any], source: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parameters with TLS required, where a connection could leave this machine."""
+    if _stays_here(parameters, environ):
+        return parameters
+    mode = parameters.get("sslmode")
+    if mode in _NO_TLS:
+        raise AddressRefused(
+            f"the address in {source} leaves this machine with sslmode={mode}: use sslmode=verify-full, "
+            f"or at least require"
+        )
+    return {**parameters, "sslmode": mode or "require"}
+
+
+def _stays_here(parameters: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    if parameters.get("service") or environ.get("PGSERVICE"):
+        return False  # who knows what it says
+    stated = parameters.get("hostaddr") or parameters.get("host")
+    named = stated or environ.get("PGHOSTADDR") or environ.get("PGHOST") or ""
+    return all(_is_here(host.strip()) for host in str(named).split(","))
+
+
+def _is_here(host: str) -> bool:
+    if host[:1] in {"", "/", "@"} or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name, which somebody else may answer for

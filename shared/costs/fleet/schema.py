@@ -1,0 +1,123 @@
+"""The tables of the shared database, how they are made, and whether they are those of this version.
+
+They lie in the schema ``cost_ledger``. Amounts are nano-dollars, times microseconds since 1970, and the
+tables of sums are called as those of a cost storage (``../store/tables.py``): one text of SQL asks either.
+
+``fleet``     one row: which database this is, and whether its server was started anew or went back in time.
+``hosts``     each cost storage that takes part, and until when it may use its leases.
+``scopes``    one row a limit: who grants a lease of it locks it first.
+``leases``    what each host may have spent and hold of a limit in a period, all in all.
+``ledgers``   each ledger of each host, and how far it was published: the outbox is the ledger itself.
+``entries``   the figures of each entry, once.
+``dims``      each combination of dimensions once.
+``cells`` ``units`` ``days`` ``spend`` ``activity``  the sums, by host.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from ..store.tables import DIM_COLUMNS, SUM_COLUMNS
+from .database import SCHEMA, Db, SharedUnavailable
+
+_SUMS: Final = ", ".join(f"{name} bigint NOT NULL" for name in SUM_COLUMNS)
+_DIMS: Final = ", ".join(f"{name} text NOT NULL" for name in DIM_COLUMNS)
+
+STEPS: Final = (
+    (
+        """CREATE TABLE fleet (one boolean PRIMARY KEY DEFAULT true CHECK (one), uid text NOT NULL,
+            server text NOT NULL, epoch integer NOT NULL, since timestamptz NOT NULL,
+            went_back text NOT NULL)""",
+        """CREATE TABLE hosts (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY, uid text UNIQUE NOT NULL,
+            name text NOT NULL, token text NOT NULL, version bigint NOT NULL, epoch integer NOT NULL,
+            lease_s integer NOT NULL, joined timestamptz NOT NULL, seen timestamptz NOT NULL,
+            lease_until timestamptz NOT NULL, rests boolean NOT NULL, waiting bigint NOT NULL,
+            published timestamptz)""",
+        "CREATE TABLE scopes (scope text PRIMARY KEY)",
+        """CREATE TABLE leases (scope text NOT NULL, starts bigint NOT NULL, ends bigint NOT NULL,
+            host integer NOT NULL REFERENCES hosts, period text NOT NULL, granted bigint NOT NULL,
+            amount bigint NOT NULL, PRIMARY KEY (scope, starts, ends, host))""",
+        "CREATE INDEX leases_by_host ON leases (host)",
+        """CREATE TABLE ledgers (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+            host integer NOT NULL REFERENCES hosts, place bytea NOT NULL, path bytea NOT NULL,
+            job_id text NOT NULL, gone text, "offset" bigint NOT NULL, look text NOT NULL)""",
+        "CREATE UNIQUE INDEX ledgers_here ON ledgers (host, place) WHERE gone IS NULL",
+        "CREATE INDEX ledgers_by_job ON ledgers (job_id)",
+        f"""CREATE TABLE dims (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY, key text UNIQUE NOT NULL,
+            {_DIMS})""",
+        """CREATE TABLE entries (id text PRIMARY KEY, ledger integer NOT NULL, dim integer NOT NULL,
+            at bigint NOT NULL, calls integer NOT NULL, cost bigint NOT NULL, tokens_input bigint NOT NULL,
+            tokens_output bigint NOT NULL)""",
+        f"""CREATE TABLE cells (bucket bigint NOT NULL, ledger integer NOT NULL, dim integer NOT NULL,
+            host integer NOT NULL, {_SUMS}, PRIMARY KEY (bucket, ledger, dim))""",
+        "CREATE INDEX cells_by_ledger ON cells (ledger)",
+        """CREATE TABLE units (bucket bigint NOT NULL, ledger integer NOT NULL, dim integer NOT NULL,
+            unit text NOT NULL, amount bigint NOT NULL, PRIMARY KEY (bucket, ledger, dim, unit))""",
+        f"""CREATE TABLE days (day bigint NOT NULL, host integer NOT NULL, dim integer NOT NULL, {_SUMS},
+            PRIMARY KEY (day, host, dim))""",
+        """CREATE TABLE spend (user_id text NOT NULL, bucket bigint NOT NULL, host integer NOT NULL,
+            cost bigint NOT NULL, PRIMARY KEY (user_id, bucket, host))""",
+        """CREATE TABLE activity (day bigint NOT NULL, user_id text NOT NULL, ledger integer NOT NULL,
+            PRIMARY KEY (day, user_id, ledger))""",
+    ),
+)
+"""What leads from each version of the schema to the next one. A step that was released is never changed."""
+
+VERSION: Final = len(STEPS)
+
+SERVER: Final = "pg_postmaster_start_time()::text || ' ' || 'cost_ledger.fleet'::regclass::oid"
+"""Tells one start of the server, and one making of the tables, from another: after a restart, a failover or a
+restored backup it is another one. The tables cannot know which of them it was."""
+
+
+def init(db: Db) -> int:
+    """Make the tables, or bring them to this version; return the version that was there, 0 for none.
+
+    May run at several hosts at once.
+
+    Raises:
+        SharedUnavailable: the tables were made by a newer version.
+
+    """
+    db.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (SCHEMA,))
+    db.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    db.execute("CREATE TABLE IF NOT EXISTS versions (version integer NOT NULL)")
+    row = db.execute("SELECT max(version) FROM versions").fetchone()
+    before = int(row[0] or 0) if row else 0
+    if before > VERSION:
+        raise SharedUnavailable(_newer(before))
+    for version, statements in enumerate(STEPS[before:], before + 1):
+        for statement in statements:
+            db.execute(statement)
+        db.execute("INSERT INTO versions VALUES (?)", (version,))
+    if before == 0:
+        db.execute(
+            f"INSERT INTO fleet (uid, server, epoch, since, went_back) VALUES (?, {SERVER}, 0, now(), '')",
+            (secrets.token_hex(16),),
+        )
+    return before
+
+
+def check(db: Db) -> str:
+    """Return which database this is, where its tables are those of this version.
+
+    Raises:
+        SharedUnavailable: they are of another version.
+
+    """
+    row = db.execute("SELECT max(version) FROM versions").fetchone()
+    version = int(row[0] or 0) if row else 0
+    if version > VERSION:
+        raise SharedUnavailable(_newer(version))
+    if version < VERSION:
+        raise SharedUnavailable(
+            "the shared database has tables of an older version: cost-dashboard shared init"
+        )
+    row = db.execute("SELECT uid FROM fleet").fetchone()
+    assert row is not None  # it is made with the tables
+    return str(row[0])
+
+
+def _newer(version: int) -> str:
+    return f"the shared database has tables of version {version}, this program of {VERSION}: upgrade it"

@@ -1,0 +1,134 @@
+"""Transactions at a real PostgreSQL: each ends within its bound, whatever happens to the server."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.costs.errors import StorageBusy
+from shared.costs.fleet import schema
+from shared.costs.fleet.address import Address, read_address
+from shared.costs.fleet.database import DOWN_S, Db, SharedDatabase, SharedUnavailable
+from shared.costs.profile.types import SharedBudget
+from tests.support.postgres import Server, require, running
+
+
+def opened(url: str) -> SharedDatabase:
+    return SharedDatabase(read_address(SharedBudget("env:COSTS"), {"COSTS": url}))
+
+
+def number(db: Db) -> int:
+    row = db.execute("SELECT ?::int", (7,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_tables_are_made_once_whoever_comes_first(database_url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        before = list(pool.map(lambda _: opened(database_url).run(schema.init, 30), range(4)))
+    assert sorted(before) == [0, 1, 1, 1]
+    uids = {opened(database_url).run(schema.check, 10) for _ in range(2)}
+    assert len(uids) == 1
+
+
+def test_a_database_without_the_tables_says_what_to_do(database_url: str) -> None:
+    with pytest.raises(SharedUnavailable, match="cost-dashboard shared init"):
+        opened(database_url).run(schema.check, 10)
+
+
+def test_tables_of_a_newer_version_are_left_alone(database_url: str) -> None:
+    database = opened(database_url)
+    database.run(schema.init, 30)
+    database.run(lambda db: db.execute("INSERT INTO versions VALUES (99)"), 10)
+    for action in (schema.init, schema.check):
+        with pytest.raises(SharedUnavailable, match="version 99"):
+            database.run(action, 10)
+
+
+def test_a_transaction_that_fails_changes_nothing(database_url: str) -> None:
+    database = opened(database_url)
+    database.run(schema.init, 30)
+
+    def half(db: Db) -> None:
+        db.execute("INSERT INTO scopes VALUES ('a')")
+        raise KeyError("on purpose")
+
+    with pytest.raises(KeyError):
+        database.run(half, 10)
+    assert database.run(lambda db: db.execute("SELECT count(*) FROM scopes").fetchone(), 10) == (0,)
+
+
+def test_who_waits_for_a_lock_is_told_so_and_can_go_on(database_url: str) -> None:
+    one, other = opened(database_url), opened(database_url)
+    one.run(schema.init, 30)
+
+    def locked(db: Db) -> None:
+        db.execute("SELECT pg_advisory_xact_lock(1)")
+        with pytest.raises(StorageBusy, match="busy"):
+            other.run(impatient, 10)
+
+    def impatient(inner: Db) -> None:
+        inner.execute("SET LOCAL lock_timeout = '50ms'")
+        inner.execute("SELECT pg_advisory_xact_lock(1)")
+
+    one.run(locked, 20)
+    assert other.run(number, 10) == 7
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(database_url: str) -> None:
+    database = opened(database_url)
+    began = time.monotonic()
+    with pytest.raises(SharedUnavailable, match=r"no answer within 0\.2 s"):
+        database.run(lambda db: db.execute("SELECT pg_sleep(3)"), 0.2)
+    assert time.monotonic() - began < 2
+    with pytest.raises(SharedUnavailable, match="no answer"):
+        database.run(number, 5)  # it is not tried again at once
+    time.sleep(DOWN_S)
+    assert database.run(number, 10) == 7
+
+
+def test_a_connection_that_was_cut_is_made_again(database_url: str, postgres: Server) -> None:
+    database = opened(database_url)
+    pid = database.run(lambda db: db.execute("SELECT pg_backend_pid()").fetchone(), 10)
+    opened(postgres.url()).run(lambda db: db.execute("SELECT pg_terminate_backend(?, 5000)", pid or ()), 10)
+    assert database.run(number, 10) == 7
+
+
+def test_a_child_that_was_forked_has_a_connection_of_its_own(database_url: str) -> None:
+    database = opened(database_url)
+    mine = database.run(lambda db: db.execute("SELECT pg_backend_pid()").fetchone(), 10)
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:  # pragma: no cover - another process
+        row = database.run(lambda db: db.execute("SELECT pg_backend_pid()").fetchone(), 10)
+        os.write(write_end, b"other" if row != mine else b"the same")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read_end, 100) == b"other"
+    assert database.run(lambda db: db.execute("SELECT pg_backend_pid()").fetchone(), 10) == mine
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_a_server_that_is_gone_is_named_without_its_address() -> None:
+    require()
+    with running(fsync="off") as server:
+        database = opened(server.url())
+        assert database.run(number, 10) == 7
+        server.kill()
+        with pytest.raises(SharedUnavailable) as gone:
+            database.run(number, 5)
+        assert "env:COSTS" in str(gone.value)
+        assert "127.0.0.1" not in str(gone.value)
+        server.start(fsync="off")
+        time.sleep(DOWN_S)
+        assert database.run(number, 10) == 7
+
+
+def test_a_message_leaves_out_what_an_address_says() -> None:
+    address = Address("env:COSTS", {"host": "db.example.org", "user": "ana", "password": "s3cret"})
+    said = address.without_secrets('password "s3cret" of user "ana" at db.example.org is wrong')
+    assert said == "password ... of user ... at ... is wrong"
