@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from time import monotonic
+from typing import Final, Protocol, TypeVar
 
 from pipeline.engines import Needs, Spent
 from pipeline.engines.chat.refusals import Voidable, void_if_refused
+
+LOCAL: Final = "local"
+"""The service of engines on this machine, whose time tells what it cost."""
 
 
 class Tracker(Protocol):
@@ -124,7 +128,10 @@ class StageCalls:
             yield self._recorder(engine, hold)
 
     def _recorder(self, engine: Engine, hold: Voidable) -> Record:
+        began = monotonic()
+
         def record(spent: Spent, **about: object) -> None:
+            took = {"gpu_seconds": round(monotonic() - began, 3)} if engine.service == LOCAL else {}
             self.tracker.log_usage(
                 engine.service,
                 engine.model,
@@ -133,6 +140,7 @@ class StageCalls:
                 reservation=hold,
                 metadata={"backend": engine.backend, **about, **spent.details},
                 **spent.usage,
+                **took,
             )
 
         return record

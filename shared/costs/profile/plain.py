@@ -3,7 +3,7 @@
 >>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
 >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
 >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
-...                   shared=SharedBudget("env:COSTS", 60))
+...                   shared=SharedBudget("env:COSTS", 60), machines={"desk": Machine(45, stages=("asr",))})
 >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
 True
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..periods import zone
+from .machines import Machine
 from .types import Budget, Guard, Profile, Rolling, SharedBudget, UserSettings
 
 
@@ -32,6 +33,7 @@ def to_plain(profile: Profile) -> dict[str, Any]:
         "extras": dict(profile.extras),
         "billing_day": profile.billing_day,
         "shared": profile.shared,
+        "machines": dict(profile.machines),
     }
 
 
@@ -54,7 +56,18 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         extras=plain["extras"],
         billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
         shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
+        machines=_typed(plain, "machines", dict[str, Machine]),
     )
+
+
+def _typed(plain: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """Return what the profile has under ``name`` as it was before; nothing where it has none."""
+    values = plain.get(name)
+    if not values:
+        return kind()
+    import msgspec  # only for who has any: the others do not pay for it
+
+    return msgspec.convert(values, kind)
 
 
 def _budget_to_plain(budget: Budget) -> dict[str, Any]:

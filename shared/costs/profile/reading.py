@@ -18,6 +18,8 @@ from ..errors import ProfileError
 from ..money import Nanos
 from ..periods import LATEST_BILLING_DAY
 from ..yaml_strict import Node, Scalar, parse
+from .machines import read_machines
+from .naming import check_name, read_name
 from .types import (
     Budget,
     BudgetChanges,
@@ -30,7 +32,16 @@ from .types import (
     UserSettings,
 )
 
-_TOP: Final = ("timezone", "billing_day", "budget", "organization", "users", "aliases", "shared")
+_TOP: Final = (
+    "timezone",
+    "billing_day",
+    "budget",
+    "organization",
+    "users",
+    "aliases",
+    "shared",
+    "machines",
+)
 _USER: Final = ("timezone", "budget")
 _UTC: Final = "UTC"
 _MOST_HOURS: Final = 366 * 24
@@ -68,6 +79,7 @@ def _profile(top: Node, path: Path) -> Profile:
         extras={key: plain(node) for key, node in keys.items() if _is_extra(key)},
         billing_day=_billing_day(top),
         shared=_shared(top),
+        machines=read_machines(top),
     )
 
 
@@ -98,7 +110,7 @@ def _is_extra(key: str) -> bool:
 def _users(top: Node, zone: ZoneInfo, defaults: Budget) -> dict[str, UserSettings]:
     found = {}
     for user_id, node in _children(top, "users"):
-        _check_name(user_id, node)
+        check_name(user_id, node)
         node.only(_USER)
         budget = defaults.merged(_budget(node, "budget"))
         found[user_id] = UserSettings(user_id, _zone(node, zone), budget)
@@ -108,8 +120,8 @@ def _users(top: Node, zone: ZoneInfo, defaults: Budget) -> dict[str, UserSetting
 def _aliases(top: Node) -> dict[str, str]:
     found = {}
     for alias, node in _children(top, "aliases"):
-        _check_name(alias, node)
-        found[alias] = _name(node)
+        check_name(alias, node)
+        found[alias] = read_name(node)
     return found
 
 
@@ -151,7 +163,7 @@ def _limit(node: Node) -> Nanos | None:
 def _limits(node: Node) -> dict[str, Nanos | None]:
     limits = {}
     for name, value in node.map().items():
-        _check_name(name, value)
+        check_name(name, value)
         limits[name] = _limit(value)
     return limits
 
@@ -208,7 +220,7 @@ def _flag(node: Node) -> bool:
 def _email(node: Node) -> str | None:
     if node.is_null:
         return None
-    if not _EMAIL.fullmatch(_name(node)):
+    if not _EMAIL.fullmatch(read_name(node)):
         raise node.wrong("an e-mail address", "write it as name@example.org, or null")
     return node.text()
 
@@ -218,7 +230,7 @@ def _notify(node: Node) -> tuple[str, ...]:
 
 
 def _notify_address(node: Node) -> str:
-    text = _name(node)
+    text = read_name(node)
     if _SECRET_REFERENCE.fullmatch(text) or _ADDRESS.fullmatch(text):
         return text
     # The value may hold a token: it is not repeated in the message.
@@ -267,20 +279,7 @@ BUDGET_KEYS: Final = {field: key for key, (field, _) in _READERS.items()}
 """The key in the YAML of each field of a :class:`Budget`."""
 
 
-# --- names and free values
-
-
-def _name(node: Node) -> str:
-    text = node.text()
-    _check_name(text, node)
-    return text
-
-
-def _check_name(text: str, node: Node) -> None:
-    if not text.strip():
-        raise node.refused("an empty name", "write a name")
-    if not text.isprintable():
-        raise node.refused(f"{text!r} has control characters", "remove them")
+# --- free values
 
 
 def plain(node: Node) -> object:

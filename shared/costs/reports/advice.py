@@ -112,9 +112,17 @@ def break_even(option: Proposal) -> str:
     """Return what a dollar of running a machine of one's own must get done to be cheaper; may be empty."""
     if option.change.kind != "local":
         return ""
-    if option.audio_minutes_per_dollar is not None:
-        return f"{option.audio_minutes_per_dollar:,.0f} min/$"
-    tokens = option.tokens_per_dollar
+    return pace(option.audio_minutes_per_dollar, option.tokens_per_dollar)
+
+
+def pace(audio_minutes: float | None, tokens: int | None) -> str:
+    """Return what was done for a dollar; empty where that is not known.
+
+    >>> pace(933.3, None), pace(None, 4_100_000)
+    ('933 min/$', '4.10M tokens/$')
+    """
+    if audio_minutes is not None:
+        return f"{audio_minutes:,.0f} min/$"
     return "" if tokens is None else f"{tokens / 1_000_000:,.2f}M tokens/$"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from ..analysis.job import Line, Receipt, per_audio_minute
+from ..analysis.machines import MachineWork
 from ..analysis.sums import share
 from ..budgets.limits import Spending, crossings
 from ..budgets.wording import message
@@ -32,6 +33,7 @@ from .common import (
 from .derive import derive
 from .document import Column, Figure, Note, Ref, Report, Table
 from .jobs import find_job
+from .machines import machine_data, machine_doubts, machine_figure, work_of_calls
 from .show_monthly import count_figures, money_figures
 from .spec import Option, Spec, only
 
@@ -80,6 +82,7 @@ class JobFacts:
     month: MonthShare | None = None
     health: Health = field(default_factory=Health)
     avoided: Sequence[Saving] = ()
+    machines: Sequence[MachineWork] = ()
 
 
 def job_facts(reader: Reader, name: str) -> JobFacts:
@@ -96,6 +99,7 @@ def job_facts(reader: Reader, name: str) -> JobFacts:
         month=_month_share(reader, user_id, entries),
         health=health(reader)._replace(problems=tuple(map(problem_ref, problems))),
         avoided=_avoided(reader, entries),
+        machines=work_of_calls(reader, entries),
     )
 
 
@@ -176,6 +180,7 @@ def _figures(facts: JobFacts) -> Iterator[Figure]:
     yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts), places=4)
     yield from money_figures(totals, places=4)
     yield from avoided_figure(facts.avoided, places=4)
+    yield from machine_figure(facts.machines, places=4)
     yield from count_figures(totals)
     if (minute := per_audio_minute(totals)) is not None and totals.cost:
         yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together", places=4)
@@ -254,6 +259,7 @@ def _notes(facts: JobFacts) -> Iterator[Note]:
     for crossed in crossings(facts.spendings):
         yield Note(message(crossed), "critical" if crossed.critical else "warning")
     yield from doubts(receipt.totals, facts.health, tuple(receipt.unpriced))
+    yield from machine_doubts(facts.machines)
     if receipt.corrections:
         yield Note(f"The sums include {plural(receipt.corrections, 'correction', 'corrections')}.")
     yield Note(f"Ledger: {facts.ledger}", places=(str(facts.ledger),))
@@ -277,6 +283,7 @@ def _data(facts: JobFacts) -> dict[str, object]:
         "models": {name: _line(line) for name, line in receipt.by_model.items()},
         "corrections": receipt.corrections,
         "avoided": avoided_data(facts.avoided),
+        **({"machines": machine_data(facts.machines)} if facts.machines else {}),
         "month": derive(facts.month) if facts.month else None,
         "limits": [limit_row(spending) for spending in facts.spendings],
         "incomplete": len(facts.health.problems),

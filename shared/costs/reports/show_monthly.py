@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..analysis.machines import MachineWork
 from ..analysis.pace import Pace
 from ..analysis.summary import Summary, costs
 from ..budgets.limits import Spending
@@ -31,6 +32,7 @@ from .common import (
     usd,
 )
 from .document import Figure, Note, Report, Series, Table, Tone
+from .machines import machine_data, machine_doubts, machine_figure, machine_work
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
@@ -68,6 +70,7 @@ class MonthFacts(NamedTuple):
     limit: Spending | None = None
     health: Health = Health()
     avoided: Sequence[Saving] = ()
+    machines: Sequence[MachineWork] = ()
 
 
 def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
@@ -91,6 +94,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
         limit=monthly(spendings(reader, own), user_id),
         health=health(reader),
         avoided=_avoided(reader, query, summary),
+        machines=machine_work(reader, query),
     )
 
 
@@ -140,6 +144,7 @@ def month_report(facts: MonthFacts) -> Report:
 def _notes(facts: MonthFacts) -> Iterator[Note]:
     summary = facts.summary
     yield from doubts(summary.totals, facts.health, unpriced_models(summary.by_model))
+    yield from machine_doubts(facts.machines)
     if not summary.totals.calls and summary.user_id is None and facts.pace.days_left:
         yield Note(NEWCOMER)
 
@@ -149,6 +154,7 @@ def _figures(facts: MonthFacts) -> Iterator[Figure]:
     yield Figure("cost", "Spent", totals.cost, note=_compared(facts))
     yield from money_figures(totals)
     yield from avoided_figure(facts.avoided)
+    yield from machine_figure(facts.machines)
     yield Figure("jobs", "Jobs", totals.jobs, "count", _per_job(facts.summary))
     yield from count_figures(totals)
 
@@ -239,6 +245,7 @@ def _data(facts: MonthFacts) -> dict[str, object]:
         "totals": totals_data(summary.totals),
         "details": details,
         "avoided": avoided_data(facts.avoided),
+        **({"machines": machine_data(facts.machines)} if facts.machines else {}),
         "incomplete": len(facts.health.problems),
     }
 

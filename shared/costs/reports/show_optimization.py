@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from ..analysis.caching import Cacheable
 from ..analysis.improvements import find_improvements
+from ..analysis.machines import MachineWork
 from ..analysis.optimise import Proposal, Savings
 from ..analysis.options import OptionKind, Slot
 from ..analysis.outcomes import Worth
@@ -26,6 +27,7 @@ from ..rollup import Query
 from . import advice
 from .common import Health, named, percent_words, plural, usd
 from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .machines import machine_data, machine_doubts, machine_work
 from .progress import in_turn
 from .queries import counted, health, zone_of
 from .questions import Span
@@ -57,6 +59,7 @@ class OptimizationFacts(NamedTuple):
     waste: Sequence[Waste] = ()
     worths: Sequence[Worth] = ()
     show: Section = "changes"
+    machines: Sequence[MachineWork] = ()
 
 
 class SavingsQuestion(NamedTuple):
@@ -82,6 +85,7 @@ def improvement_facts(
     reader: Reader, asked: SavingsQuestion, period: Period, entries: Iterable[Entry]
 ) -> OptimizationFacts:
     """Return what the entries of a period would have cost otherwise; they come job by job."""
+    query = Query(start=period.start, end=period.end, user_id=asked.user)
     found = find_improvements(entries, reader.catalogue)
     return OptimizationFacts(
         asked.user,
@@ -92,6 +96,7 @@ def improvement_facts(
         found.waste,
         found.worths,
         asked.show,
+        machine_work(reader, query),
     )
 
 
@@ -186,8 +191,30 @@ def _briefly(option: Proposal) -> str:
 
 
 def local_table(facts: OptimizationFacts) -> Iterator[Table]:
-    """Return what engines on a machine of one's own would save."""
+    """Return what engines on a machine of one's own would save, and how much the machines get done."""
     yield from _options("Or locally", [o for o in facts.savings.options if o.change.kind == "local"])
+    columns = (
+        Column("machine", "Machine"),
+        Column("stage", "Stage"),
+        Column("model", "Model", rank=1),
+        Column("cost", "Cost", "money", rank=2, places=4),
+        Column("pace", "Did"),
+        Column("break_even", "Break-even"),
+    )
+    needed = _needed(facts)
+    rows = tuple(
+        (row.machine, Ref(row.stage, "stage"), row.model, row.cost, pace, needed.get(row.stage, ""))
+        for row in facts.machines
+        if (pace := advice.pace(row.audio_minutes_per_dollar, row.tokens_per_dollar))
+    )
+    if rows:
+        yield Table("Your machines, for each dollar they cost", columns, rows)
+
+
+def _needed(facts: OptimizationFacts) -> Mapping[str, str]:
+    """Return what a machine must get done for each dollar to be cheaper than what a stage pays now."""
+    local = (option for option in facts.savings.options if option.change.kind == "local")
+    return {option.slot.stage or "": advice.break_even(option) for option in local}
 
 
 def _others_table(facts: OptimizationFacts) -> Iterator[Table]:
@@ -361,6 +388,8 @@ def cautions(facts: OptimizationFacts) -> Iterator[Note]:
     yield from (Note(caution) for kind, caution in advice.CAUTIONS.items() if kind in shown)
     if "local" in shown and any(map(advice.break_even, facts.savings.options)):
         yield Note(advice.BREAK_EVEN)
+    if facts.show in ("local", "all"):
+        yield from machine_doubts(facts.machines)
     if facts.show in ("caching", "all") and facts.cacheable:
         yield Note(advice.CACHING)
     if facts.show in ("waste", "all") and facts.waste:
@@ -393,6 +422,7 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
         "best": [_option(option, facts) for option in savings.best],
         "best_hosted": [_option(option, facts) for option in savings.best_hosted],
         "options": [_option(option, facts) for option in savings.options],
+        **({"machines": machine_data(facts.machines)} if facts.machines else {}),
     }
 
 

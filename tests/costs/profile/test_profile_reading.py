@@ -302,6 +302,9 @@ users:
   "2": {budget: {monthly_limit_usd: null}}
 aliases: {my-deployment: openai/gpt-4o}
 shared: {url: env:COSTS, lease_s: 60}
+machines:
+  desk: {watts: 350, usd_per_kwh: 0.32}
+  lab: {usd_per_hour: 0.45, stages: [06_asr], services: [whisperx-local]}
 x-team: {names: [ana, "true", [~, 1e3]], "": {}}
 """
 

@@ -1,0 +1,243 @@
+"""What your own machines cost at work, beside what the cloud would have charged for it.
+
+A machine stands under machines: in the profile, with usd_per_hour, or watts and usd_per_kwh. Calls of
+local models run on the one that names their stage or service, or that their tag machine:NAME names.
+How long they took is their gpu_seconds; calls without are counted, and cost nothing here. Without --user:
+everyone. Without dates: the present month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ..analysis.machines import BY, MachineWork, total_cost, work_on
+from ..model import Entry
+from ..money import Nanos, to_usd
+from ..periods import Period
+from ..profile.machines import Machine, machine_of
+from ..rollup import Group, Query, Totals
+from .common import named, plural
+from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .progress import in_turn
+from .queries import counted, own_prices, zone_of
+from .questions import Span
+from .reader import Reader
+from .spec import SPAN, USER, Spec
+
+if TYPE_CHECKING:
+    from ..pricing.catalogue import Catalogue
+
+_RowKey = tuple[str, str, str, str]
+
+HOW: Final = "machines: {desk: {watts: 350, usd_per_kwh: 0.32}}"
+"""A machine as a profile has it."""
+
+
+class MachinesFacts(NamedTuple):
+    """The machines of the profile, their work in a period, and what the cloud would have charged for it.
+
+    ``avoided`` is by the first four fields of a row, in nano-dollars; it has those that a cloud price is
+    named for.
+    """
+
+    user_id: str | None
+    period: Period
+    machines: Mapping[str, Machine]
+    work: Sequence[MachineWork] = ()
+    avoided: Mapping[_RowKey, Nanos] = {}
+    profile: str = "profile.yaml"
+
+
+class MachinesQuestion(NamedTuple):
+    """Whose calls (``None``: everyone's), and of when."""
+
+    user: str | None = None
+    span: Span = Span()
+
+
+def machines_facts(reader: Reader, asked: MachinesQuestion) -> MachinesFacts:
+    """Return the work on each machine, call by call."""
+    machines = reader.profile.machines
+    period = asked.span.period(reader.now, zone_of(reader, asked.user), reader.billing_day)
+    facts = MachinesFacts(asked.user, period, machines, profile=str(reader.profile_path or "profile.yaml"))
+    if not machines:
+        return facts
+    reader.index.catch_up_all()
+    query = Query(start=period.start, end=period.end, user_id=asked.user)
+    avoided: dict[_RowKey, Nanos] = {}
+    with reader.progress("Reading") as advance:
+        [entries] = in_turn([counted(reader, query)], advance)
+        work = work_of_calls(reader, _noting_cloud_cost(entries, machines, reader, avoided))
+    return facts._replace(work=work, avoided=avoided)
+
+
+def _noting_cloud_cost(
+    entries: Iterable[Entry], machines: Mapping[str, Machine], reader: Reader, avoided: dict[_RowKey, Nanos]
+) -> Iterator[Entry]:
+    """Pass entries on, and add up in ``avoided`` what the cloud would have charged for those on a machine."""
+    prices, is_local = own_prices(reader), reader.catalogue.is_local
+    for entry in entries:
+        yield entry
+        cost = None if prices is None else _cloud_cost(entry, prices)
+        if cost is None:
+            continue
+        local = is_local(entry.service, entry.model)
+        name = machine_of(machines, entry.stage, entry.service, entry.tags, is_local=local)
+        if name is not None:
+            key = (name, entry.stage or "", entry.service, entry.model)
+            avoided[key] = Nanos(avoided.get(key, 0) + entry.sign * cost)
+
+
+def _cloud_cost(entry: Entry, prices: Catalogue) -> Nanos | None:
+    from ..analysis.avoided import LocalWork, saving  # only with prices that it can be told by
+
+    cloud = prices.cloud_for(entry.service, entry.model)
+    if cloud is None:
+        return None
+    return saving(LocalWork(entry.service, entry.model, entry.usage, entry.timestamp), cloud, prices).cost
+
+
+def machine_work(reader: Reader, query: Query) -> tuple[MachineWork, ...]:
+    """Return the work on the machines of the profile, from sums; nothing where it has none."""
+    machines = reader.profile.machines
+    if not machines:
+        return ()
+    return work_on(machines, reader.index.groups(BY, query), reader.catalogue.is_local)
+
+
+def work_of_calls(reader: Reader, entries: Iterable[Entry]) -> tuple[MachineWork, ...]:
+    """As :func:`machine_work`, call by call."""
+    machines = reader.profile.machines
+    if not machines:
+        return ()
+    return work_on(machines, map(_as_sum, entries), reader.catalogue.is_local)
+
+
+def _as_sum(entry: Entry) -> Group:
+    totals = Totals()
+    totals.add(entry)
+    return Group((entry.stage, entry.service, entry.model, ",".join(entry.tags)), totals)
+
+
+def machines_report(facts: MachinesFacts) -> Report:
+    """Return the cost of each machine, stage by stage."""
+    return Report(
+        title=f"Own machines, {'everyone' if facts.user_id is None else f'user {facts.user_id}'}",
+        subtitle=named(facts.period),
+        figures=tuple(_figures(facts)),
+        tables=tuple(_tables(facts)),
+        notes=tuple(_notes(facts)),
+        data=_data(facts),
+    )
+
+
+def _figures(facts: MachinesFacts) -> Iterator[Figure]:
+    if not facts.work:
+        return
+    cost = total_cost(facts.work)
+    seconds = sum(row.microseconds for row in facts.work) / 1_000_000
+    yield Figure("cost", "Cost", cost, note="rent and power while they worked")
+    yield Figure("busy", "Busy", seconds, "duration")
+    if facts.avoided:
+        avoided = Nanos(sum(facts.avoided.values()))
+        yield Figure("avoided", "Avoided", avoided, note="at the cloud prices that prices.yaml names")
+        yield Figure("kept", "Kept", Nanos(avoided - cost), tone="good" if avoided > cost else "warning")
+
+
+def machine_figure(work: Sequence[MachineWork], places: int = 2) -> Iterator[Figure]:
+    """Return what machines of one's own cost, as one figure, where a call says how long it took."""
+    if any(row.microseconds for row in work):
+        names = ", ".join(dict.fromkeys(row.machine for row in work))
+        yield Figure(
+            "machines",
+            "Own machines",
+            total_cost(work),
+            note=f"{names}; not in what was spent",
+            places=places,
+        )
+
+
+def _tables(facts: MachinesFacts) -> Iterator[Table]:
+    columns = [
+        Column("machine", "Machine"),
+        Column("stage", "Stage"),
+        Column("model", "Model", rank=2),
+        Column("calls", "Calls", "count", rank=3),
+        Column("busy", "Busy", "duration", rank=1),
+        Column("cost", "Cost", "money", places=4),
+    ]
+    if facts.avoided:
+        columns.append(Column("avoided", "Cloud", "money", places=4))
+    rows: list[Row] = []
+    for row in facts.work:
+        cost = row.cost if row.microseconds else None
+        cells: Row = (row.machine, Ref(row.stage, "stage"), row.model, row.calls, row.seconds, cost)
+        rows.append((*cells, facts.avoided.get(row[:4])) if facts.avoided else cells)
+    if facts.machines:
+        empty = "No call ran on a machine of the profile in this stretch of time."
+        yield Table("By machine", tuple(columns), tuple(rows), empty=empty)
+
+
+def _notes(facts: MachinesFacts) -> Iterator[Note]:
+    if not facts.machines:
+        yield Note(f"No machine has a price: add {HOW} to {facts.profile}.", places=(facts.profile,))
+    yield from (Note(f"{name}: {machine.terms}.") for name, machine in facts.machines.items())
+    yield from machine_doubts(facts.work)
+
+
+def machine_doubts(work: Iterable[MachineWork]) -> Iterator[Note]:
+    """Return how many calls do not say how long they took."""
+    if untimed := sum(row.untimed_calls for row in work):
+        one = "call does not say how long it took and costs"
+        many = "calls do not say how long they took and cost"
+        yield Note(f"{plural(untimed, one, many)} nothing here: log gpu_seconds.", "warning")
+
+
+def _data(facts: MachinesFacts) -> dict[str, object]:
+    return {
+        "user_id": facts.user_id,
+        "start": facts.period.start.isoformat(),
+        "end": facts.period.end.isoformat(),
+        "cost_usd": to_usd(total_cost(facts.work)),
+        "avoided_usd": to_usd(Nanos(sum(facts.avoided.values()))) if facts.avoided else None,
+        "untimed_calls": sum(row.untimed_calls for row in facts.work),
+        "machines": {
+            name: {"usd_per_hour": to_usd(machine.usd_per_hour), "terms": machine.terms}
+            for name, machine in facts.machines.items()
+        },
+        "work": machine_data(facts.work, facts.avoided),
+    }
+
+
+def machine_data(
+    work: Iterable[MachineWork], avoided: Mapping[_RowKey, Nanos] | None = None
+) -> list[dict[str, object]]:
+    """Return the work on machines as JSON has it; the cost is null where no call says how long it took."""
+    known = avoided or {}
+    return [
+        {
+            "machine": row.machine,
+            "stage": row.stage or None,
+            "service": row.service,
+            "model": row.model,
+            "calls": row.calls,
+            "untimed_calls": row.untimed_calls,
+            "busy_seconds": row.seconds,
+            "cost_usd": to_usd(row.cost) if row.microseconds else None,
+            "avoided_usd": to_usd(known[row[:4]]) if row[:4] in known else None,
+        }
+        for row in work
+    ]
+
+
+SPEC: Final = Spec(
+    "machines",
+    "Save",
+    __doc__,
+    ("machines", "machines --month 2026-10 --user rpatel --json"),
+    MachinesQuestion,
+    machines_facts,
+    machines_report,
+    options=(USER, SPAN),
+)
