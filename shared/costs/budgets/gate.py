@@ -25,11 +25,11 @@ from ..ledger.ids import new_id
 from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
-from ..rollup import JobRef
+from ..rollup import JobRef, Query
 from .deciding import OVERRIDE_VARIABLE, Need, Policy, refusal, standings
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
-from .limits import Limit, LimitIndex
+from .limits import Limit, LimitIndex, Spending
 from .port import Decision, Held, Holds, HoldState, Reservation, SpendReader, Turn
 from .scopes import ANY, CallScope, ModelName
 from .spending import read_spendings
@@ -47,7 +47,12 @@ GATE_WAIT_S: Final = 10.0
 EXPIRY: Final = timedelta(hours=1)
 """After this long a hold that was not settled counts as an orphan."""
 
+ROOM_EXPIRY: Final = timedelta(days=30)
+"""Likewise for room that is kept for a job, which may run for long: its process ends it."""
+
 _PAUSES_S: Final = (0.01, 0.1)
+_MOST_LOOKS: Final = 5
+"""How often a refusal is looked at again while others spend."""
 _CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 
 
@@ -178,7 +183,7 @@ class Gate:
             if isinstance(terms, BudgetExceeded):
                 return terms
             made[:] = [Hold(self._endings, terms)]
-            return self._reservation(request, terms)
+            return self._reservation(request, terms, turn)
 
         self._endings.flush()
         try:
@@ -196,9 +201,11 @@ class Gate:
         at = max(now, turn.latest)  # a clock that was set back does not reopen a closed month
         limits = self._limits(request, profile, at)
         since = min((limit.period.start for limit in limits if limit.period), default=at)
-        holds = turn.holds(since, request.job.ledger if request.job else None)
+        ledger = request.job.ledger if request.job else None
         try:
-            estimate, warnings = self._decided(request, profile, limits, holds, turn)
+            estimate, warnings = self._decided(
+                request, profile, limits, lambda: turn.holds(since, ledger), turn
+            )
         except BudgetExceeded as refusal:
             return refusal
         return Terms(
@@ -216,25 +223,46 @@ class Gate:
         request: Request,
         profile: Profile,
         limits: Sequence[Limit],
-        holds: Sequence[Held],
+        holds: Callable[[], Sequence[Held]],
         reader: SpendReader,
     ) -> tuple[Nanos, tuple[str, ...]]:
         """Return what to hold, and what to warn of; raise when it is denied."""
         policy = Policy.of(profile, request.user_id, limits)
         estimate, warnings = _to_hold(request, policy)
         if not policy.blocking:
+            holds()  # which writes down what has become of them
             return estimate or ZERO, warnings
-        # What is kept for a job is there for its own calls.
-        holds = [held for held in holds if held.reservation.id != request.within]
-        # Holds were read before spends: an entry that comes in between counts twice, never not at all.
-        stands = standings(read_spendings(limits, reader, self._names), holds, self._names)
         need = Need(estimate, request.calls, request.tokens, request.unknown)
-        denied = refusal(stands, need, request.described)
+        denied = self._denial(request, need, limits, holds, reader)
         if denied is None:
             return estimate or ZERO, warnings
         if request.override is None:
             raise denied
         return estimate or ZERO, (*warnings, f"budget check overridden by {request.override}: {denied}")
+
+    def _denial(
+        self,
+        request: Request,
+        need: Need,
+        limits: Sequence[Limit],
+        holds: Callable[[], Sequence[Held]],
+        reader: SpendReader,
+    ) -> BudgetExceeded | None:
+        """Return why what is needed is denied, if it is.
+
+        Holds are read before spends: an entry that comes in between counts twice, never not at all. So
+        what denies is looked at again until nothing was spent between two looks.
+        """
+        before: list[Spending] = []
+        for _ in range(_MOST_LOOKS):
+            # What is kept for a job is there for its own calls.
+            others = [held for held in holds() if held.reservation.id != request.within]
+            spendings = read_spendings(limits, reader, self._names)
+            denied = refusal(standings(spendings, others, self._names), need, request.described)
+            if denied is None or spendings == before:
+                break
+            before = spendings
+        return denied
 
     def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
         index = self._index
@@ -242,14 +270,17 @@ class Gate:
             index = self._index = LimitIndex(profile, self._names)
         return index.of_call(request.scope, at, request.job)
 
-    def _reservation(self, request: Request, terms: Terms) -> Reservation:
+    def _reservation(self, request: Request, terms: Terms, turn: Turn) -> Reservation:
+        room_of = request.job.ledger if request.job and request.admits else None
         at = terms.period_at or self._clock()
         return Reservation(
             id=terms.id or "",
             period_at=at,
-            expires_at=self._clock() + (request.expires_after or EXPIRY),
+            expires_at=self._clock() + (request.expires_after or (ROOM_EXPIRY if request.admits else EXPIRY)),
             submits=request.submits,
             admits=request.admits,
+            within=request.within,
+            spent_before=turn.spends([Query(ledger=room_of)])[0] if room_of else 0,
             user_id=request.user_id,
             job_id=request.job.job_id if request.job else None,
             ledger=request.job.ledger if request.job else None,

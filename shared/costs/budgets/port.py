@@ -68,6 +68,8 @@ class Reservation:
     one_call: bool
     submits: bool = False
     admits: bool = False
+    within: str | None = None
+    spent_before: int = 0
     project: str | None = None
     tags: tuple[str, ...] = ()
     workflow: str | None = None
@@ -109,15 +111,19 @@ class Logged(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A reservation and what was logged under it so far."""
+    """A reservation and what was logged under it so far.
+
+    ``used`` is what room that is kept for a job is less by: see :func:`less_what_is_used`.
+    """
 
     reservation: Reservation
     logged: Logged = Logged()
+    used: int = 0
 
     @property
     def amount(self) -> Nanos:
         """What still counts as held, in nano-dollars: what was logged counts as spent already."""
-        return Nanos(max(0, self.reservation.estimate - self.logged.cost))
+        return Nanos(max(0, self.reservation.estimate - self.logged.cost - self.used))
 
     def left(self, measure: Measure) -> int:
         """Return what still counts as held in a measure.
@@ -176,6 +182,35 @@ def as_it_stands(held: Held, now: datetime, dead: Collection[str]) -> Held:
     elif died and not one.submits:
         one = replace(one, state="orphaned", orphaned=ENDED)
     return Held(one, held.logged)
+
+
+def less_what_is_used(
+    holds: Sequence[Held], spends: Callable[[Sequence[Query]], Sequence[int]]
+) -> list[Held]:
+    """Return holds in which room that is kept for a job is less by what is held and was spent within it.
+
+    So a call of the job counts once, from when it is held until it is spent. ``spends`` is that of a
+    :class:`SpendReader`.
+    """
+    rooms = [held.reservation for held in holds if held.reservation.admits]
+    if not rooms:
+        return list(holds)
+    used = dict(zip([one.id for one in rooms], spent_within(rooms, spends), strict=True))
+    for held in holds:
+        if held.reservation.within in used:
+            used[held.reservation.within] += held.amount
+    return [held._replace(used=used.get(held.reservation.id, 0)) for held in holds]
+
+
+def spent_within(
+    rooms: Sequence[Reservation], spends: Callable[[Sequence[Query]], Sequence[int]]
+) -> list[int]:
+    """Return what the job of each has spent since room was made for it, in nano-dollars."""
+    known = [one for one in rooms if one.ledger is not None]
+    spent = dict(
+        zip([one.id for one in known], spends([Query(ledger=one.ledger) for one in known]), strict=True)
+    )
+    return [max(0, spent.get(one.id, one.spent_before) - one.spent_before) for one in rooms]
 
 
 class SpendReader(Protocol):
@@ -256,7 +291,7 @@ class Holds(Protocol):
         ...
 
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold count at no more than ``amount``."""
+        """Let a hold count at no more than ``amount``; room that is kept for a job, from now on."""
         ...
 
     def release(self, reservations: Collection[str]) -> None:

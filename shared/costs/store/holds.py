@@ -18,7 +18,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from ..budgets.port import Decide, Decision, Held, Logged, Reservation, SpendReader, as_it_stands
+from ..budgets.port import (
+    Decide,
+    Decision,
+    Held,
+    Logged,
+    Reservation,
+    SpendReader,
+    as_it_stands,
+    less_what_is_used,
+    spent_within,
+)
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
@@ -161,10 +171,14 @@ class LocalHolds:
         self._change(reservation, wait_s, orphaned)
 
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold count at no more than ``amount``."""
+        """Let a hold count at no more than ``amount``; room that is kept for a job, from now on."""
 
         def lowered(one: Reservation) -> Reservation:
-            return replace(one, estimate=min(one.estimate, amount))
+            if not one.admits:
+                return replace(one, estimate=min(one.estimate, amount))
+            [spent] = spent_within([one], self._ledgers.spends)
+            left = Nanos(max(0, one.estimate - spent))
+            return replace(one, estimate=min(left, amount), spent_before=one.spent_before + spent)
 
         self._change(reservation, wait_s, lowered)
 
@@ -220,7 +234,8 @@ class LocalHolds:
         logged = self._ledgers.logged([one.id for one in rows]) if rows else {}
         dead = self.presence.dead({one.holder for one in rows if one.state == "live"})
         now = self._clock()
-        return [as_it_stands(Held(one, Logged(*logged.get(one.id, ()))), now, dead) for one in rows]
+        found = [as_it_stands(Held(one, Logged(*logged.get(one.id, ()))), now, dead) for one in rows]
+        return less_what_is_used(found, self._ledgers.spends)
 
     def _mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[Held]:
         """Return what counts, and write down what has become of it: so a clock set back changes nothing.

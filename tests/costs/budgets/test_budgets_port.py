@@ -409,3 +409,32 @@ def test_an_alert_and_its_notice_are_told_once(place: Place) -> None:
     assert place.notices.given_up(NOW - timedelta(days=1)) == [("80 %", "gone")]
     place.notices.finish([queued.id], NOW - timedelta(days=90))
     assert queued.id not in [each.id for each in place.notices.waiting()]
+
+
+class SettlingTurn(MemoryTurn):
+    """A turn in which the entry of a hold arrives after the first look at the holds."""
+
+    looks = 0
+
+    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+        self.looks += 1
+        held = super().holds(since, ledger)
+        return (
+            held if self.looks == 1 else [one._replace(logged=Logged(1, Nanos(one.amount))) for one in held]
+        )
+
+    def spends(self, asked: Sequence[Query]) -> list[Nanos]:
+        return [from_usd(6)] * len(asked)
+
+
+def test_an_entry_that_comes_between_two_looks_denies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = MemoryPlace(Path())
+    holds, _ = place.join()
+    request = Request(user_id="1", service="openai", model="gpt-4o", estimate=from_usd(6))
+    held = place.gate(holds).reserve(request, BLOCKING)
+    monkeypatch.setattr(f"{__name__}.MemoryTurn", SettlingTurn)
+    gate = place.gate(holds)
+    gate.reserve(replace(request, estimate=from_usd(4)), BLOCKING).void()
+    with pytest.raises(BudgetExceeded):
+        gate.reserve(replace(request, estimate=from_usd("4.01")), BLOCKING)
+    held.void()

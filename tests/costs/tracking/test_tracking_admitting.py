@@ -82,6 +82,32 @@ def test_a_job_spends_within_what_is_kept_for_it(
         assert other.can_make_api_call(3.0)[0]
 
 
+def test_what_is_kept_is_less_by_what_is_held_and_spent_within_it(
+    limit: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with CostTracker(tmp_path / "job") as tracker, CostTracker(tmp_path / "other") as other:
+        room = tracker.admit(3.0)
+        for name, value in room.environ.items():
+            monkeypatch.setenv(name, value)
+        with CostTracker(tmp_path / "job") as stage:
+            monkeypatch.delenv(WITHIN_VARIABLE)
+
+            def others_have_the_rest() -> bool:
+                return other.can_make_api_call(0.6)[0] and not other.can_make_api_call(0.61)[0]
+
+            assert others_have_the_rest()
+            monkeypatch.setenv(WITHIN_VARIABLE, room.environ[WITHIN_VARIABLE])
+            with stage.reserve("openai", "gpt-4o", tokens_input=TOKENS, max_tokens_output=0) as hold:
+                assert others_have_the_rest()  # while it is held,
+                stage.log_usage("openai", "gpt-4o", TOKENS // 2, stage=STAGES[0], reservation=hold)
+                assert others_have_the_rest()  # once a part is spent,
+            assert others_have_the_rest()  # and once the rest was given back
+        room.lower(1.0)
+        assert other.can_make_api_call(2.35)[0]
+        assert not other.can_make_api_call(2.36)[0]
+        room.close()
+
+
 def test_what_is_kept_ends_with_its_process(limit: None, tmp_path: Path) -> None:
     program = (
         "import os; from shared.cost_tracker import CostTracker\n"
@@ -113,11 +139,6 @@ class TrackedBudget:
         self.tracker.close()
 
 
-@pytest.mark.xfail(
-    raises=ExceptionGroup,
-    strict=False,
-    reason="what a stage that still runs has spent counts beside its job's room, until the stage is done",
-)
 def test_of_eight_jobs_three_have_room_and_three_run(
     limit: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
