@@ -16,6 +16,7 @@ LAYERS: list[set[str]] = [
     {"platform", "small_file"},
     {"replacing", "storage", "memory", "yaml_strict"},
     {"pricing", "ledger", "profile"},
+    {"archive"},
     {"budgets"},
     {"store"},
     {"fleet"},

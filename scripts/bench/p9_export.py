@@ -21,7 +21,7 @@ from statistics import median
 
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import History, make
-from shared.costs.exchange.columns import COLUMNS
+from shared.costs.ledger.columns import COLUMNS
 from shared.costs.model import USAGE_FIELDS
 from shared.costs.store.store import Store
 

@@ -74,6 +74,11 @@ class CostStorage(NamedTuple):
         return self.root / "writers"
 
     @property
+    def archives_dir(self) -> Path:
+        """What is known of the archives of closed months: the last manifest of each."""
+        return self.root / "archives"
+
+    @property
     def unassigned_ledger(self) -> Path:
         """The ledger of calls that belong to no job."""
         return self.root / "unassigned" / LEDGER_NAME

@@ -30,10 +30,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+from ..ledger.cells import seconds_text
+from ..ledger.columns import dumps, instant_text
 from ..model import SECONDS_FIELDS, USAGE_FIELDS, Entry
 from ..money import ZERO, Nanos, json_number
-from .cells import seconds_text
-from .columns import dumps, instant_text
 from .exports import Context, counted
 from .exports.csv import guarded
 from .meters import METERS, WHOLE_CALL, Meter, quantity

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from ..ledger.cells import Cells, cells_of, cells_of_line
 from ..ledger.line import DamagedLine
 from ..model import Entry
 from ..rollup import Query
 from ..store.store import Store
-from .cells import Cells, cells_of, cells_of_line
 
 
 class Source(Protocol):

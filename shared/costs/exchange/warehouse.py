@@ -9,78 +9,29 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import CostError, WrongUsage
-from .cells import Cells
-from .columns import COLUMN_NAMES, COLUMNS, ColumnKind
+from ..archive.duck import TYPES, connect, quoted, run
+from ..errors import WrongUsage
+from ..ledger.cells import Cells
+from ..ledger.columns import COLUMN_NAMES, COLUMNS, ColumnKind
 from .exports import Context, counted
 from .source import Source
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-T = TypeVar("T")
-
-_TYPES: Final[dict[ColumnKind, str]] = {
-    "text": "VARCHAR",
-    "json": "VARCHAR",
-    "instant": "TIMESTAMPTZ",
-    "count": "BIGINT",
-    "flag": "BOOLEAN",
-    "usd": "DECIMAL(18,9)",
-    "seconds": "DOUBLE",
-}
-MEMORY_LIMIT: Final = "512MB"
 _BATCH: Final = 1_000
-
-
-class MissingExtra(CostError):
-    """A library that only some commands need is not installed. The message says how to get it."""
 
 
 class BadQuery(WrongUsage):
     """SQL that DuckDB does not understand, or that is no single SELECT."""
-
-
-def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConnection:
-    """Open a DuckDB database with bounded memory.
-
-    Raises:
-        MissingExtra: DuckDB is not installed.
-
-    """
-    try:
-        import duckdb  # 100 ms, and an extra: only these commands pay for it
-    except ImportError:
-        raise MissingExtra("DuckDB is needed here: pip install '.[warehouse]'") from None
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
-        "autoload_known_extensions": False,
-    }
-    return duckdb.connect(path, read_only, settings)
-
-
-def run(database: DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Return what DuckDB gives for ``work``, and stop it where Ctrl-C is pressed meanwhile.
-
-    DuckDB looks for no signal while it computes; so it does that in a thread of its own, and this one
-    waits where signals are taken.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(work)
-        try:
-            return running.result()
-        except KeyboardInterrupt:
-            database.interrupt()
-            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +53,8 @@ def staged(source: Source, folder: Path, context: Context) -> Iterator[Warehouse
     with tempfile.TemporaryDirectory(prefix=".entries-", dir=folder) as private, connect() as database:
         copy = Path(private) / "entries.csv"
         rows = _stage(counted(source.cells(), context), copy)
-        database.execute(f"SET temp_directory = '{_quoted(private)}'")
-        database.execute(f"CREATE VIEW entries AS FROM {_scan(copy, _TYPES)}")
+        database.execute(f"SET temp_directory = '{quoted(private)}'")
+        database.execute(f"CREATE VIEW entries AS FROM {_scan(copy, TYPES)}")
         yield Warehouse(database, rows)
 
 
@@ -120,13 +71,9 @@ def _scan(copy: Path, types: dict[ColumnKind, str]) -> str:
     """Return the table function that reads the private copy, with every type stated."""
     columns = ", ".join(f"'{column.name}': '{types[column.kind]}'" for column in COLUMNS)
     return (
-        f"read_csv('{_quoted(copy)}', columns = {{{columns}}}, auto_detect = false, header = false, "
+        f"read_csv('{quoted(copy)}', columns = {{{columns}}}, auto_detect = false, header = false, "
         "delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\r\\n')"
     )
-
-
-def _quoted(path: object) -> str:
-    return str(path).replace("'", "''")
 
 
 # --- query ---------------------------------------------------------------------------------------
@@ -166,8 +113,8 @@ def ask(sql: str, source: Source, context: Context) -> Iterator[Answer]:
         with connect(file) as database:
             _require_select(database, sql)
             _stage(counted(source.cells(), context), copy)
-            types = _TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
-            database.execute(f"SET temp_directory = '{_quoted(private)}'")
+            types = TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
+            database.execute(f"SET temp_directory = '{quoted(private)}'")
             run(database, partial(database.execute, f"CREATE TABLE entries AS FROM {_scan(copy, types)}"))
         copy.unlink()
         # Opened anew for reading alone: a SELECT may hold a DELETE.
@@ -189,7 +136,7 @@ def _require_select(database: DuckDBPyConnection, sql: str) -> None:
 
 def _shut(database: DuckDBPyConnection, private: str) -> None:
     """Take from the connection what reaches beyond the table, for good."""
-    database.execute(f"SET temp_directory = '{_quoted(private)}'")
+    database.execute(f"SET temp_directory = '{quoted(private)}'")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
 

@@ -419,6 +419,10 @@ class Store:
         """Return the jobs with entries that match, by id and path; every known one for an empty query."""
         return list(dict.fromkeys(each.job for each in self._ask(lambda db: queries.jobs(db, query))))
 
+    def readable(self, query: Query) -> list[Readable]:
+        """Return each ledger with entries that match, in a fixed order, and which of its lines count."""
+        return self._ask(lambda db: queries.jobs(db, query))
+
     def problems(self) -> list[LedgerProblem]:
         """Return lines that do not count and should, and ledgers that cannot be read."""
         return self._ask(queries.problems)

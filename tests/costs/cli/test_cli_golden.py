@@ -61,6 +61,7 @@ WRITERS = {
 """What writes a file of its own, or tells how things stand beside the history."""
 
 PRINT_NO_VIEW = {
+    "archive": "says how many bytes its files have, with tests of its own",
     "completion": "prints a program for the shell",
     "demo": "writes the sample history, and lists what to try with it",
     "shared": "is run with a real database by tests/costs/fleet",

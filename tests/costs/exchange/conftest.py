@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from archive_support import World
 from sessions_support import Imported
 
 from shared.costs.storage import CostStorage
@@ -20,6 +21,14 @@ def storage(tmp_path: Path) -> Iterator[CostStorage]:
     found.prepare()
     yield found
     Store.of(found).close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return ledgers, their storage and the place of an archive."""
+    found = World(tmp_path.resolve())
+    yield found
+    found.store.close()
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.errors import UnsafePath, WrongUsage
-from shared.costs.exchange.cells import cells_of, cells_of_line
-from shared.costs.exchange.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
 from shared.costs.exchange.source import Indexed, Listed
+from shared.costs.ledger.cells import cells_of, cells_of_line
+from shared.costs.ledger.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, seal
 from shared.costs.ledger.writer import append
 from shared.costs.model import Entry, Usage

@@ -20,12 +20,13 @@ from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.costs.archive.duck import MissingExtra
 from shared.costs.exchange import warehouse
 from shared.costs.exchange.answer import answer_report, csv_pieces, json_pieces
-from shared.costs.exchange.columns import COLUMN_NAMES
 from shared.costs.exchange.exports import Context
 from shared.costs.exchange.source import Listed, Source
-from shared.costs.exchange.warehouse import Answer, BadQuery, MissingExtra
+from shared.costs.exchange.warehouse import Answer, BadQuery
+from shared.costs.ledger.columns import COLUMN_NAMES
 from shared.costs.model import Entry
 from shared.costs.money import from_usd
 

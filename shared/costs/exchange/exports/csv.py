@@ -16,8 +16,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from ..cells import Cells
-from ..columns import COLUMN_NAMES, COLUMNS
+from ...ledger.cells import Cells
+from ...ledger.columns import COLUMN_NAMES, COLUMNS
 from ..source import Source
 from . import Context, Export, counted
 

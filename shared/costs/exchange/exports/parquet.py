@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from ...archive.duck import quoted, run
 from ...replacing import CannotWrite
 from ..source import Source
-from ..warehouse import run, staged
+from ..warehouse import staged
 from . import Context, Export
 
 _ROW_GROUP: Final = "ROW_GROUP_SIZE 20480, ROW_GROUP_SIZE_BYTES '16MB'"
@@ -34,13 +35,11 @@ def write(source: Source, target: Path, context: Context) -> int:
     with staged(source, target.parent, context) as warehouse:
         import duckdb  # there, since something is staged in it
 
-        # DuckDB takes no parameter for the name of a file it writes.
-        name = str(target).replace("'", "''")
         options = f"FORMAT parquet, COMPRESSION zstd, {_ROW_GROUP}, {_IN_PLACE}"
         try:
             for setting in _SETTINGS:
                 warehouse.database.execute(setting)
-            copy = f"COPY (FROM entries) TO '{name}' ({options})"
+            copy = f"COPY (FROM entries) TO '{quoted(target)}' ({options})"
             run(warehouse.database, partial(warehouse.database.execute, copy))
         except duckdb.Error as error:
             raise CannotWrite(f"the file cannot be written: {error}") from error

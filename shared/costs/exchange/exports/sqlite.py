@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from ...ledger.columns import COLUMNS, Column, ColumnKind, Row, row_of
 from ...replacing import CannotWrite
-from ..columns import COLUMNS, Column, ColumnKind, Row, row_of
 from ..source import Source
 from . import Context, Export, counted
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ...ledger.columns import COLUMN_KINDS, ColumnKind, Value, entry_of
 from ...model import Entry
 from ...money import from_usd
-from ..columns import COLUMN_KINDS, ColumnKind, Value, entry_of
 from ..exports.csv import unguarded
 from ..files import csv_rows
 from ..rows import Item, NotUnderstood

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from ...money import from_usd
-from ..columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
+from ...archive.duck import connect
+from ...archive.restoring import plain_columns, values_of
+from ...ledger.columns import entry_of
 from ..files import require_regular
-from ..warehouse import connect
 from . import CannotRead, Import, Item, NotUnderstood, Sample
 
 _BATCH: Final = 1_000
@@ -32,7 +32,7 @@ def _read(path: Path) -> Iterator[Item]:
         import duckdb  # there, since connect() succeeded
 
         try:
-            sql = f"SELECT {_columns()} FROM read_parquet(?)"  # noqa: S608 - our own column names
+            sql = f"SELECT {plain_columns()} FROM read_parquet(?)"  # noqa: S608 - our own column names
             result = database.execute(sql, [str(path)])
             number = 0
             while rows := result.fetchmany(_BATCH):
@@ -43,25 +43,11 @@ def _read(path: Path) -> Iterator[Item]:
             raise CannotRead(f"{path}: cannot be read as a Parquet export: {error}") from None
 
 
-def _columns() -> str:
-    # Times as text: Python objects with zones would need a library that DuckDB does not bring.
-    return ", ".join(
-        f"strftime({name}::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ') AS {name}" if kind == "instant" else name
-        for name, kind in COLUMN_KINDS.items()
-    )
-
-
 def _item(number: int, row: tuple[Any, ...]) -> Item:
     try:
-        return entry_of({name: _value(name, value) for name, value in zip(COLUMN_NAMES, row, strict=True)})
+        return entry_of(values_of(row))
     except ValueError as error:
         return NotUnderstood(f"row {number}", str(error))
-
-
-def _value(name: str, value: Any) -> Value:  # whatever a Parquet column holds
-    if value is not None and COLUMN_KINDS[name] == "usd":
-        return from_usd(value)
-    return value if isinstance(value, (str, int, float)) else None
 
 
 IMPORT: Final = Import("parquet", "Our own export as Parquet.", _recognises, _read)

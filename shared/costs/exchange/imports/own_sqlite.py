@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ..columns import COLUMNS, entry_of
+from ...ledger.columns import COLUMNS, entry_of
 from ..exports.sqlite import column_name
 from . import CannotRead, Import, Item, NotUnderstood, Sample, opened_database
 

@@ -13,13 +13,13 @@ from zlib import crc32
 
 import msgspec
 
+from ...ledger.columns import instant_text
 from ...ledger.line import SEAL_LENGTH, DamagedLine, decode
 from ...money import NANOS_PER_USD
 from ...pricing.catalogue import normal_tier
 from ...pricing.names import normalize_service
 from ...rollup import Query
 from ...store.store import Store
-from ..columns import instant_text
 from .names import folded
 
 TOOL_PARTS: Final = frozenset(

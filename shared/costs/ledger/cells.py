@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ..ledger.batch import Count, Seconds
-from ..ledger.line import decode, is_usual
 from ..model import SECONDS_FIELDS, USAGE_FIELDS, Entry
 from ..money import NANOS_PER_USD, Nanos, json_number
+from .batch import Count, Seconds
 from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
+from .line import decode, is_usual
 
 Cells = list[Value]
 
@@ -41,7 +41,7 @@ def cells_of_line(raw: bytes) -> Cells:
         DamagedLine: its seal is broken, or it is no entry.
 
     """
-    return _usual(raw) or cells_of(decode(raw))
+    return usual_cells(raw) or cells_of(decode(raw))
 
 
 def seconds_text(seconds: float) -> str:
@@ -117,7 +117,7 @@ _parts_of: Final = msgspec.json.Decoder(dict[str, float]).decode
 _plain: Final = msgspec.json.Decoder().decode
 
 
-def _usual(raw: bytes) -> Cells | None:
+def usual_cells(raw: bytes) -> Cells | None:
     """Return the cells of a line in the form in which lines are written; ``None`` for any other."""
     if not is_usual(raw):
         return None

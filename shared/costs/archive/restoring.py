@@ -1,0 +1,109 @@
+"""Reads ledgers back from Parquet: the very lines that were archived, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+from zlib import crc32
+
+from ..ledger.columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
+from ..ledger.line import encode
+from .duck import connect
+from .known import Fingerprint, KnownArchive
+from .manifest import DamagedArchive, HeldLedger
+
+BATCH_BYTES: Final = 8 << 20
+"""How many bytes of ledgers are read back in one go."""
+
+FINGERPRINT_BYTES: Final = 256
+_ROWS: Final = 1_000
+
+
+def plain_columns() -> str:
+    """Return the columns of an entry as SQL gives them plainly: times as text, amounts in nano-dollars.
+
+    Python objects for times with a zone would need a library that DuckDB does not bring.
+    """
+    return ", ".join(_PLAIN.get(kind, "{0}").format(name) for name, kind in COLUMN_KINDS.items())
+
+
+_PLAIN: Final = {
+    "instant": "strftime(make_timestamp(epoch_us({0})), '%Y-%m-%dT%H:%M:%S.%fZ') AS {0}",
+    "usd": "CAST(CAST({0} AS DECIMAL(38,9)) * 1000000000 AS BIGINT) AS {0}",
+}
+
+
+def values_of(row: Sequence[Any]) -> dict[str, Value]:  # what DuckDB gives for plain_columns()
+    """Return the values of a row by column, for :func:`entry_of`."""
+    return dict(zip(COLUMN_NAMES, row, strict=True))
+
+
+def fingerprint_of(content: bytes) -> Fingerprint:
+    """Return by what a ledger of this content is known again."""
+    tail = content[-FINGERPRINT_BYTES:]
+    return len(content), crc32(content[:FINGERPRINT_BYTES]), crc32(tail)
+
+
+def restored(archive: KnownArchive, ledgers: Sequence[HeldLedger]) -> Iterator[tuple[HeldLedger, bytes]]:
+    """Return the content of ledgers that an archive holds whole, one after the other.
+
+    Some megabytes of ledgers are read at a time.
+
+    Raises:
+        DamagedArchive: the archive does not give back what it says that it holds.
+        MissingExtra: DuckDB is not installed.
+
+    """
+    for batch in _batches(ledgers):
+        found = dict(_contents(archive, batch))
+        for held in batch:
+            content = found.get(held.number, b"")
+            if fingerprint_of(content) != (held.size, held.head, held.tail):
+                raise DamagedArchive(
+                    f"{archive.place.location}: {held.path} cannot be read back from it; "
+                    f"see cost-dashboard archive verify --to {archive.place.location}"
+                )
+            yield held, content
+
+
+def _batches(ledgers: Iterable[HeldLedger]) -> Iterator[list[HeldLedger]]:
+    batch, size = list[HeldLedger](), 0
+    for held in ledgers:
+        if batch and size + held.size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(held)
+        size += held.size
+    if batch:
+        yield batch
+
+
+def _contents(archive: KnownArchive, ledgers: Sequence[HeldLedger]) -> Iterator[tuple[int, bytes]]:
+    numbers = [held.number for held in ledgers]
+    parts = [part for part in archive.manifest.parts if any(map(part.may_have, numbers))]
+    if not parts:
+        return
+    files = [str(archive.place.file(part.name)) for part in parts]
+    with connect() as database:
+        import duckdb  # there, since connect() succeeded
+
+        sql = f"""SELECT ledger, original, {plain_columns()} FROM read_parquet(?, hive_partitioning = false)
+            WHERE ledger IN ({", ".join(map(str, numbers))}) ORDER BY ledger, ledger_offset"""  # noqa: S608
+        try:
+            result = database.execute(sql, [files])
+            for number, lines in groupby(_until_end(result), key=itemgetter(0)):
+                yield number, b"".join(map(_line, lines))
+        except (duckdb.Error, ValueError) as fault:
+            raise DamagedArchive(f"{archive.place.location}: cannot be read: {fault}") from fault
+
+
+def _until_end(result: Any) -> Iterator[tuple[Any, ...]]:  # DuckDB's connection
+    while rows := result.fetchmany(_ROWS):
+        yield from rows
+
+
+def _line(row: tuple[Any, ...]) -> bytes:
+    _, original, *values = row
+    return original.encode("ascii") if original is not None else encode(entry_of(values_of(values)))

@@ -1,0 +1,233 @@
+"""Puts closed months into an archive, each entry once, whatever happens in between.
+
+Ledgers are read from where the archive has them on; of their lines those of closed months are written to
+Parquet, unless the archive has their ids already (a ledger that was copied, a run that was cut off). Parts
+are stored first, then the manifest that names them takes the place of the one that was read. What is stored
+and not named by it is not in the archive; the next run of the same storage takes it away.
+
+>>> import tempfile
+>>> from ..profile.types import Profile
+>>> from ..storage import CostStorage
+>>> with tempfile.TemporaryDirectory() as folder, Store.of(CostStorage(Path(folder).resolve())) as store:
+...     known = KnownArchives(store.storage)
+...     archive(store, Calendar(Profile()), known, known.place(f"{folder}/archive"), "2026-09").written
+()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .. import platform
+from ..archive.known import KnownArchives
+from ..archive.manifest import HeldLedger, Manifest, Part
+from ..archive.places import OtherManifest, Place, Stored
+from ..ledger.lines import split
+from ..replacing import replacing
+from ..rollup import Query
+from ..store.intake import Extent, fingerprint, recognised
+from ..store.journal import opened
+from ..store.queries import Readable
+from ..store.store import Store
+from .calendar import Calendar
+from .staging import PartWriter, Staging
+
+TRIES: Final = 5
+"""How often archiving begins again where another host wrote to the archive meanwhile."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of ledgers that were read, and of all."""
+
+
+class Archived(NamedTuple):
+    """What a run came to: the archive as it is now, the new parts, and the ledgers that could not be read.
+
+    ``known`` is the number of entries that were read and that the archive had already.
+    """
+
+    manifest: Manifest
+    written: tuple[Part, ...] = ()
+    known: int = 0
+    unread: tuple[tuple[Path, str], ...] = ()
+
+
+def archive(
+    index: Store,
+    calendar: Calendar,
+    known: KnownArchives,
+    place: Place,
+    before: str,
+    progress: Progress = lambda _done, _all: None,
+) -> Archived:
+    """Bring an archive up to the ledgers, with all entries of months before ``before``.
+
+    Raises:
+        MissingExtra: DuckDB is not installed.
+        ArchiveBusy: another process of this storage is at it.
+        DamagedArchive: its manifest, or a part that is needed, cannot be read.
+        OtherManifest: other hosts wrote to it again and again.
+        NotArchived: what was written is not what was read.
+        CannotWrite: it cannot be written.
+
+    """
+    index.catch_up_all()
+    with known.writing(place) as pending:
+        for left in reversed(range(TRIES)):
+            stored = place.manifest()
+            manifest = Manifest.parsed(stored.document, place.location) if stored else Manifest()
+            clear(place, manifest, pending)
+            run = _Run(index, calendar, place, before, manifest)
+            try:
+                archived = run.bring_up(stored, pending, progress)
+            except OtherManifest:
+                if not left:
+                    raise
+            else:
+                known.remember(place, archived.manifest.document())
+                return archived
+    raise AssertionError("the last try returns or raises")
+
+
+def clear(place: Place, manifest: Manifest, pending: Path) -> None:
+    """Take away what a run stored or drafted that ended before its manifest was written."""
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        left = json.loads(pending.read_bytes())
+        shutil.rmtree(left["drafts"], ignore_errors=True)
+        for name in set(left["names"]) - {part.name for part in manifest.parts}:
+            place.remove(name)
+    pending.unlink(missing_ok=True)
+
+
+class _Source(NamedTuple):
+    """A ledger to be read from ``start`` on, and its number in the archive."""
+
+    ledger: Readable
+    number: int
+    start: int
+
+
+class _HeldBy:
+    """The ledgers of an archive, to be found by the files that are there now."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._by_path: dict[str, list[HeldLedger]] = {}
+        self._by_head: dict[int, list[HeldLedger]] = {}
+        for held in manifest.ledgers:
+            self._by_path.setdefault(held.path, []).append(held)
+            self._by_head.setdefault(held.head, []).append(held)
+
+    def file_of(self, ledger: Readable) -> HeldLedger | None:
+        """Return what the archive has of a file, be it that this lay elsewhere before."""
+        path = str(ledger.job.ledger)
+        with suppress(OSError), opened(os.fsencode(path)) as file:
+            for held in self._by_path.get(path, ()):
+                if recognised(Extent(held.size, held.head, held.tail), file):
+                    return held
+            head, _ = fingerprint(file, ledger.read_to or 0)
+            for held in self._by_head.get(head, ()):
+                is_moved = not os.path.lexists(held.path)
+                if is_moved and recognised(Extent(held.size, held.head, held.tail), file):
+                    return held
+        return None
+
+
+class _Run:
+    """One try of archiving."""
+
+    def __init__(
+        self, index: Store, calendar: Calendar, place: Place, before: str, manifest: Manifest
+    ) -> None:
+        self._index, self._calendar, self._place = index, calendar, place
+        self._before, self._manifest = before, manifest
+        self._unread: list[tuple[Path, str]] = []
+
+    def bring_up(self, stored: Stored | None, pending: Path, progress: Progress) -> Archived:
+        """Write what is missing, and then the manifest that names it."""
+        sources = list(self._sources())
+        if not sources:
+            return Archived(self._manifest)
+        with _drafts(self._place, pending) as folder:
+            staging = Staging(folder, self._calendar, self._before)
+            held = list(self._staged(staging, sources, progress))
+            staging.close()
+            writer = PartWriter(staging, self._parts_with(staging))
+            drafts = list(writer.drafts())
+            first = dict(writer.elsewhere)
+            held = [each._replace(rest=min(each.rest, first.get(each.number, each.rest))) for each in held]
+            changed = self._manifest.with_more((draft.part for draft in drafts), held)
+            if changed != self._manifest:
+                _note(pending, folder, [draft.part.name for draft in drafts])
+                for draft in drafts:
+                    self._place.put(draft.part.name, draft.path)
+                self._place.commit(changed.document(), stored)
+            pending.unlink()
+        written = tuple(draft.part for draft in drafts)
+        return Archived(changed, written, writer.skipped, tuple(self._unread))
+
+    # --- which ledgers, and from where on
+
+    def _sources(self) -> Iterator[_Source]:
+        """Yield the ledgers that may have lines that are not in the archive, by their numbers."""
+        number = max((held.number for held in self._manifest.ledgers), default=0)
+        held_by = _HeldBy(self._manifest)
+        new = list[_Source]()
+        for ledger in self._index.readable(Query(end=self._calendar.begun_everywhere(self._before))):
+            if ledger.gone is not None or not ledger.read_to:
+                continue
+            held = held_by.file_of(ledger)
+            if held is None:
+                number += 1
+                new.append(_Source(ledger, number, 0))
+            elif held.size < ledger.read_to or (not held.is_whole and held.before < self._before):
+                yield _Source(ledger, held.number, held.rest)
+        yield from new
+
+    # --- reading
+
+    def _staged(
+        self, staging: Staging, sources: Sequence[_Source], progress: Progress
+    ) -> Iterator[HeldLedger]:
+        for done, (ledger, number, start) in enumerate(sources):
+            progress(done, len(sources))
+            path, size = ledger.job.ledger, ledger.read_to or 0
+            try:
+                with opened(os.fsencode(path)) as file:
+                    lines = split(file.fileno(), start, size)
+                    rest = staging.take(number, lines, ledger.uncounted, size)
+                    head, tail = fingerprint(file, size)
+            except OSError as fault:
+                self._unread.append((path, fault.strerror or str(fault)))
+                continue
+            yield HeldLedger(number, str(path), size, rest, head, tail, self._before)
+        progress(len(sources), len(sources))
+
+    def _parts_with(self, staging: Staging) -> list[Path]:
+        """Return the parts of the archive that may have entries of a staging."""
+        if not staging.rows:
+            return []
+        return [self._place.file(part.name) for part in self._manifest.overlapping(*staging.times)]
+
+
+@contextmanager
+def _drafts(place: Place, pending: Path) -> Iterator[Path]:
+    """Give a private folder; it goes with what is in it, at the next run at the latest."""
+    folder = place.drafts / f"_drafts-{secrets.token_hex(8)}"
+    _note(pending, folder, [])
+    platform.secure_directory(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _note(pending: Path, folder: Path, names: Sequence[str]) -> None:
+    """Write down, durably, what a run that is cut off may leave behind."""
+    with replacing(pending) as draft:
+        draft.write_text(json.dumps({"drafts": str(folder), "names": names}), encoding="utf-8")

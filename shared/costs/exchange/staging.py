@@ -1,0 +1,286 @@
+"""Lines of ledgers on their way into Parquet: tables of text by month, then one file or more for each.
+
+What is written is read back, and must be what was staged: as many rows, and the same cost to the nano-dollar.
+"""
+
+from __future__ import annotations
+
+import csv
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
+
+from ..archive.duck import TYPES, connect, quoted, run
+from ..archive.manifest import Part, Sums
+from ..archive.places import digest_of
+from ..errors import CostError
+from ..ledger.cells import Cells, cells_of, usual_cells
+from ..ledger.columns import COLUMN_NAMES, COLUMNS
+from ..ledger.counted import microseconds
+from ..ledger.line import DamagedLine, decode, encode
+from ..ledger.lines import Line
+from ..money import NANOS_PER_USD, Nanos
+from ..replacing import CannotWrite
+from .calendar import Calendar
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PART_BYTES: Final = 128 << 20
+"""How large one Parquet file may become."""
+
+TABLE_BYTES: Final = 4 * PART_BYTES
+"""How much text goes into one file: Parquet takes a tenth of it, a quarter where it hardly shrinks."""
+
+SPLIT_ROWS: Final = 20_480
+"""After how many rows a file that was too large may end."""
+
+FURTHER: Final = (
+    ("billing_day", "DATE"),
+    ("billing_month", "VARCHAR"),
+    ("ledger", "BIGINT"),
+    ("ledger_offset", "BIGINT"),
+    ("original", "VARCHAR"),
+)
+"""The columns of a part after those of the export. ``original`` is a line that its cells do not give back."""
+
+SUMS: Final = """count(*),
+    coalesce(sum(CASE kind WHEN 'usage' THEN 1 WHEN 'reversal' THEN -1 ELSE 0 END), 0),
+    coalesce(sum(CASE WHEN kind = 'usage' THEN CASE WHEN cost_usd IS NULL THEN 1 ELSE 0 END
+                      WHEN resolves_unpriced THEN -1 ELSE 0 END), 0),
+    coalesce(sum(cost_usd) * 1000000000, 0)"""
+"""The columns of :class:`Sums` over rows of a part, as SQL."""
+
+_AT: Final = {name: number for number, name in enumerate(COLUMN_NAMES)}
+_USER, _TIMESTAMP, _PERIOD, _COST = (_AT[name] for name in ("user_id", "timestamp", "period_at", "cost_usd"))
+
+
+class NotArchived(CostError):
+    """What was written is not what was read. Nothing was added to the archive."""
+
+
+@dataclass(slots=True)
+class _Table:
+    """Rows of one month, as text in a file."""
+
+    month: str
+    path: Path
+    file: TextIO
+    rows: int = 0
+    cost: int = 0
+
+    @property
+    def write(self) -> Any:
+        """What writes a row."""
+        return csv.writer(self.file).writerow
+
+
+class Staging:
+    """Takes the lines of closed months into tables of text in a private folder."""
+
+    def __init__(self, folder: Path, calendar: Calendar, before: str) -> None:
+        self.folder = folder
+        self.tables: list[_Table] = []
+        self._calendar, self._before = calendar, before
+        self._open: dict[str, tuple[_Table, Any]] = {}
+        self._earliest, self._latest = "~", ""
+
+    @property
+    def times(self) -> tuple[int, int]:
+        """The first and the last timestamp, in microseconds since 1970; there must be one."""
+        first, last = map(datetime.fromisoformat, (self._earliest, self._latest))
+        return microseconds(first), microseconds(last)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(table.rows for table in self.tables)
+
+    def take(self, number: int, lines: Iterable[Line], uncounted: frozenset[int], size: int) -> int:
+        """Take the lines of a ledger; return where the first begins that does not go into the archive.
+
+        ``size`` where all of them do. Lines that do not count, that are damaged, or of months that are
+        not over, stay out.
+        """
+        rest, months = size, self._calendar.day_and_month
+        for offset, _, raw in lines:
+            found = None if offset in uncounted or raw[-1:] != b"\n" else _cells_and_original(raw)
+            if found is None:
+                rest = min(rest, offset)
+                continue
+            cells, original = found
+            day, month = months(str(cells[_USER]), str(cells[_PERIOD] or cells[_TIMESTAMP]))
+            if month >= self._before:
+                rest = min(rest, offset)
+                continue
+            at = str(cells[_TIMESTAMP])
+            self._earliest, self._latest = min(self._earliest, at), max(self._latest, at)
+            table, write = self._open.get(month) or self._new(month)
+            cost = cells[_COST]
+            if cost is not None:
+                table.cost += round(float(cost) * NANOS_PER_USD)
+            table.rows += 1
+            cells += (day, month, number, offset, original)
+            write(cells)
+            if not table.rows & 0xFFFF and table.file.tell() > TABLE_BYTES:
+                del self._open[month]
+        return rest
+
+    def _new(self, month: str) -> tuple[_Table, Any]:
+        path = self.folder / f"{len(self.tables)}.csv"
+        table = _Table(month, path, path.open("w", encoding="utf-8", newline=""))
+        self.tables.append(table)
+        self._open[month] = table, table.write
+        return self._open[month]
+
+    def close(self) -> None:
+        """Bring all rows into the files."""
+        for table in self.tables:
+            table.file.close()
+
+
+def _cells_and_original(raw: bytes) -> tuple[Cells, str | None] | None:
+    """Return the cells of a line, and the line itself where they do not give it back; ``None`` if damaged."""
+    if (cells := usual_cells(raw)) is not None:
+        return cells, None
+    try:
+        entry = decode(raw)
+    except DamagedLine:
+        return None
+    try:
+        is_given_back = encode(entry) == raw
+    except (ValueError, TypeError):
+        is_given_back = False
+    return cells_of(entry), None if is_given_back else raw.decode("ascii")
+
+
+# --- Parquet
+
+
+class Draft(NamedTuple):
+    """A part that is written, and where it lies."""
+
+    part: Part
+    path: Path
+
+
+class Elsewhere(NamedTuple):
+    """A ledger with a line that the archive has of another ledger: the first one begins at ``offset``."""
+
+    ledger: int
+    offset: int
+
+
+class PartWriter:
+    """Writes the tables of a staging as Parquet, without the entries that the archive has already."""
+
+    def __init__(self, staging: Staging, known: Sequence[Path]) -> None:
+        self._staging = staging
+        self._known = [str(path) for path in known]
+        self.elsewhere: list[Elsewhere] = []
+        self.skipped = 0
+
+    def drafts(self) -> Iterator[Draft]:
+        """Write the parts, month by month, and yield each.
+
+        Raises:
+            MissingExtra: DuckDB is not installed.
+            NotArchived: what stands in them is not what was staged.
+            CannotWrite: the disk is full or fails.
+
+        """
+        with connect() as database:
+            import duckdb  # there, since connect() succeeded
+
+            database.execute(f"SET temp_directory = '{quoted(self._staging.folder)}'")
+            try:
+                self._load_known(database)
+                for table in sorted(self._staging.tables, key=lambda table: table.month):
+                    yield from self._written(database, table)
+            except duckdb.Error as fault:
+                raise CannotWrite(f"the archive's files cannot be written: {fault}") from fault
+
+    def _load_known(self, database: DuckDBPyConnection) -> None:
+        database.execute("CREATE TABLE known (id VARCHAR, ledger BIGINT)")
+        if self._known:
+            load = "INSERT INTO known SELECT id, ledger FROM read_parquet(?, hive_partitioning = false)"
+            run(database, partial(database.execute, load, [self._known]))
+
+    def _written(self, database: DuckDBPyConnection, table: _Table) -> Iterator[Draft]:
+        database.execute(f"CREATE OR REPLACE VIEW staged AS FROM {_scan(table.path)}")
+        skipped = self._skipped(database) if self._known else Sums()
+        if skipped.rows < table.rows:
+            paths = self._copied(database, table.path)
+            drafts = [Draft(_part(database, path, table.month), path) for path in paths]
+            table.path.unlink()
+            written = [draft.part.sums for draft in drafts]
+        else:
+            drafts, written = [], []
+        rows = skipped.rows + sum(sums.rows for sums in written)
+        cost = skipped.cost + sum(sums.cost for sums in written)
+        if (rows, cost) != (table.rows, table.cost):
+            raise NotArchived(
+                f"{table.month}: {table.rows:,} entries for {table.cost} nano-dollars were read, and "
+                f"{rows:,} for {cost} stand in the new files; nothing was archived; please report this"
+            )
+        self.skipped += skipped.rows
+        yield from drafts
+
+    def _skipped(self, database: DuckDBPyConnection) -> Sums:
+        """Return the sums of the rows that the archive has, and note those that it has of other ledgers."""
+        of_others = """SELECT s.ledger, min(s.ledger_offset) FROM staged s JOIN known k ON k.id = s.id
+            WHERE k.ledger != s.ledger GROUP BY 1"""
+        self.elsewhere += [Elsewhere(*row) for row in run(database, database.execute(of_others).fetchall)]
+        rows = "staged s SEMI JOIN known k ON k.id = s.id"
+        return sums_of(database.execute(f"SELECT {SUMS} FROM {rows}").fetchone() or ())  # noqa: S608 - our own text
+
+    def _copied(self, database: DuckDBPyConnection, table: Path) -> list[Path]:
+        """Write one Parquet file, or several where it would be too large."""
+        rows = "FROM staged s ANTI JOIN known k ON k.id = s.id" if self._known else "FROM staged"
+        options = "FORMAT parquet, COMPRESSION zstd"
+        whole = table.with_suffix(".parquet")
+        run(
+            database,
+            partial(database.execute, f"COPY ({rows}) TO '{quoted(whole)}' ({options}, USE_TMP_FILE false)"),
+        )
+        if whole.stat().st_size <= PART_BYTES:
+            return [whole]
+        folder = table.with_suffix(".parts")
+        # One thread: each would begin a file of its own, and the rows would not keep their order.
+        pieces = f"ROW_GROUP_SIZE {SPLIT_ROWS}, FILE_SIZE_BYTES {PART_BYTES * 7 // 8}"
+        database.execute("SET threads = 1")
+        copy = f"COPY (FROM read_parquet('{quoted(whole)}')) TO '{quoted(folder)}' ({options}, {pieces})"
+        run(database, partial(database.execute, copy))
+        database.execute("RESET threads")
+        whole.unlink()
+        return sorted(folder.iterdir())
+
+
+def _scan(path: Path) -> str:
+    """Return the table function that reads a table of text, with every type stated."""
+    types = {**{column.name: TYPES[column.kind] for column in COLUMNS}, **dict(FURTHER)}
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
+    return (
+        f"read_csv('{quoted(path)}', columns = {{{columns}}}, auto_detect = false, header = false, "
+        "delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\r\\n')"
+    )
+
+
+def _part(database: DuckDBPyConnection, path: Path, month: str) -> Part:
+    """Return what stands in a file that was written, as it is read back."""
+    ends = "min(epoch_us(timestamp)), max(epoch_us(timestamp)), min(ledger), max(ledger)"
+    sql = f"SELECT {SUMS}, {ends} FROM read_parquet(?, hive_partitioning = false)"  # noqa: S608 - our own text
+    row = run(database, database.execute(sql, [str(path)]).fetchone) or ()
+    path.chmod(0o600)
+    size, sha256 = digest_of(path)
+    name = f"month={month}/part-{secrets.token_hex(12)}.parquet"
+    return Part(name, month, row[0], size, sha256, sums_of(row), *row[4:])
+
+
+def sums_of(row: Sequence[Any]) -> Sums:
+    """Return the sums that a query of :data:`SUMS` gave."""
+    return Sums(int(row[0]), int(row[1]), int(row[2]), Nanos(int(row[3])))
