@@ -4,7 +4,7 @@ For every model that all installed peers know, random usages are put to each of 
 peers agree with each other, we must agree with them to the nano-dollar; every model where we do not
 is listed with the reason. genai-prices always takes part, the others where they are installed.
 
-    python scripts/price_agreement.py [--usages 1000] [--json]
+    python scripts/price_agreement.py [--usages 1000] [--peers PEER ...] [--json]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -95,7 +95,7 @@ class Agreement:
 def main() -> int:
     """Compare, print, and return 1 when there is a difference without a reason."""
     options = _options()
-    found = compare(options.usages)
+    found = compare(options.usages, options.peers)
     if options.json:
         print(json.dumps(asdict(found), indent=1))
     else:
@@ -108,13 +108,16 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--usages", type=int, default=1_000, help="random usages for each model")
+    parser.add_argument(
+        "--peers", nargs="+", default=[], choices=PEERS, help="without it: all that are installed"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def compare(usages: int) -> Agreement:
+def compare(usages: int, named: Sequence[str] = ()) -> Agreement:
     """Put ``usages`` random usages of every model that all peers know to all of them and to us."""
-    peers = _peers()
+    peers = _peers(named)
     catalogue, dice = Catalogue.load(), random.Random(SEED)
     found = Agreement(list(peers))
     for provider, model in _models(set(peers)):
@@ -177,9 +180,13 @@ def _usages(dice: random.Random, number: int) -> list[tuple[int, int]]:
 # --- the peers
 
 
-def _peers() -> dict[str, Ask]:
-    makers = {"genai-prices": _genai, "litellm": _litellm, "tokencost": _tokencost}
-    return {name: make() for name, make in makers.items() if importlib.util.find_spec(name.replace("-", "_"))}
+def _peers(named: Sequence[str]) -> dict[str, Ask]:
+    """Return those that are installed; of ``named`` ones, where any are."""
+    return {
+        name: make()
+        for name, make in PEERS.items()
+        if name in (named or PEERS) and importlib.util.find_spec(name.replace("-", "_"))
+    }
 
 
 def _models(peers: set[str]) -> Iterator[tuple[str, str]]:
@@ -269,6 +276,13 @@ def _show(found: Agreement) -> None:
         print(f"\n{title}: {len(lines)}")
         for line in lines:
             print(f"  {line}")
+
+
+PEERS: Mapping[str, Callable[[], Ask]] = {
+    "genai-prices": _genai,
+    "litellm": _litellm,
+    "tokencost": _tokencost,
+}
 
 
 if __name__ == "__main__":

@@ -396,6 +396,8 @@ def try_states(
     for promised in moments(calls, disk, base / "marks"):
         result.moments += 1
         owed += each
+        if owed < 1:
+            continue
         found = {digest(state, promised): state for state in disk.states(rng, by_chance)}
         fresh = [(key, state) for key, state in found.items() if key not in seen]
         rng.shuffle(fresh)

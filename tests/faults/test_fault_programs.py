@@ -6,9 +6,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -65,32 +63,29 @@ STORAGE_INTACT = ",".join(step for step in lifecycle.STEPS if step not in lifecy
 
 PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "admission": (admission, "--batches 2", ""),
-    "kill storm": (kill_storm, "--kills 40", ""),
-    "malformed requests": (malformed_requests, "--requests 150 --crowd 20", ""),
+    "kill storm": (kill_storm, "--kills 20", ""),
+    "malformed requests": (malformed_requests, "--requests 60 --crowd 10", ""),
     "truncation": (damage, "truncation --records 1", "truncation"),
     "bit flips": (damage, "flips --records 2", "flips"),
     "mutations": (damage, "mutations --cases 3000", "mutations"),
     "lock hygiene": (lock_hygiene, "--holds 1600", ""),
-    "system calls": (syscall_faults, "--cases 60", ""),
+    "system calls": (syscall_faults, "--cases 24", ""),
     "disk full": (disk_full, "--entries 150", "--entries 5000"),
     "stopped holder": (stopped_holder, "--calls 1 --only everything", "--calls 20"),
     "mutation check": (mutation_check, None, ""),
-    "limit storm": (limit_storm, "--processes 6 --kills 6", ""),
-    "new jobs": (new_jobs, "--rounds 1 --processes 20", ""),
-    "lifecycle": (lifecycle, f"--steps 120 --only {STORAGE_INTACT}", f"--only {STORAGE_INTACT}"),
-    "lost storage": (lifecycle, "--steps 120", ""),
-    "signals": (signals, "--interrupts 300 --rounds 2", ""),
-    "cancellation": (cancellation, "--rounds 60", ""),
+    "limit storm": (limit_storm, "--processes 4 --kills 4", ""),
+    "new jobs": (new_jobs, "--rounds 1 --processes 8", ""),
+    "lifecycle": (lifecycle, f"--steps 60 --only {STORAGE_INTACT}", f"--only {STORAGE_INTACT}"),
+    "lost storage": (lifecycle, "--steps 60", ""),
+    "signals": (signals, "--interrupts 120 --rounds 2", ""),
+    "cancellation": (cancellation, "--rounds 30", ""),
     "power cut": (power_cut, "--states 24", ""),
-    "store model": (store_model, "--sequences 6 --steps 12 --raw", ""),
-    "store kills": (store_kills, "--kills 15", ""),
-    "store fuzz": (store_fuzz, "--files 15", ""),
+    "store model": (store_model, "--sequences 4 --steps 10 --raw", ""),
+    "store kills": (store_kills, "--kills 8", ""),
+    "store fuzz": (store_fuzz, "--files 8", ""),
     "store clock": (store_clock, "--months 1", ""),
 }
 """Each with what it is given in the suite, where it runs there, and at its full length."""
-
-AWAITED = {"new jobs"}
-"""What measures time on machines that are busy."""
 
 BENCHMARKS = (
     histories,
@@ -124,13 +119,7 @@ def run(program: ModuleType, arguments: str) -> str:
     return done.stdout
 
 
-def awaiting(names: Iterable[str]) -> list[Any]:
-    """Mark what does not hold everywhere."""
-    mark = pytest.mark.xfail(reason="processors that others have make calls slow", strict=False)
-    return [pytest.param(name, marks=mark if name in AWAITED else ()) for name in names]
-
-
-@pytest.mark.parametrize("name", awaiting(name for name, (_, short, _) in PROGRAMS.items() if short))
+@pytest.mark.parametrize("name", [name for name, (_, short, _) in PROGRAMS.items() if short])
 def test_it_holds(name: str) -> None:
     program, short, _ = PROGRAMS[name]
     assert short is not None
@@ -138,7 +127,7 @@ def test_it_holds(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", awaiting(PROGRAMS))
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_it_holds_at_full_length(name: str) -> None:
     program, _, full = PROGRAMS[name]
     assert "held: " in run(program, full)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scripts.faults.sessions import run
 
 
-@settings(max_examples=12)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32))
 def test_each_billed_turn_of_random_sessions_is_recorded_once(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -105,8 +105,10 @@ def test_nothing_overflows_nothing_is_requested_and_bars_can_be_seen(
     scheme: Scheme, colour: str, shown: Show
 ) -> None:
     for name in PAGES:
+        page = shown(name, DESK, scheme)
         for width in WIDTHS:
-            page, which = shown(name, width, scheme), f"{name} at {width}"
+            page.set_viewport_size({"width": width, "height": 900})
+            which = f"{name} at {width}"
             assert page.evaluate("document.documentElement.scrollWidth") <= width, which
             assert page.evaluate("performance.getEntriesByType('resource').length") == 0, which
             assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour, which
@@ -115,8 +117,7 @@ def test_nothing_overflows_nothing_is_requested_and_bars_can_be_seen(
             assert page.evaluate(FAINTEST, "svg text") >= 4.5, which
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(PHONE, "light"), (DESK, "dark")])
 @pytest.mark.parametrize("name", ["month", "any"])
 def test_axe_finds_no_violation_and_nothing_that_it_cannot_judge(
     name: str, width: int, scheme: Scheme, shown: Show

@@ -96,6 +96,7 @@ def test_the_comparison_notices_a_wrong_price(tmp_path: Path) -> None:
     path = tmp_path / "shared" / "costs" / "data" / "prices" / "openai.yaml"
     path.write_text(path.read_text().replace("input: 2.50, cached: 1.25", "input: 2.51, cached: 1.25"))
     command = [sys.executable, str(tmp_path / "scripts" / "price_agreement.py"), "--usages", "2", "--json"]
+    command += ["--peers", "genai-prices"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert "openai/gpt-4o" in json.loads(done.stdout)["differing"]

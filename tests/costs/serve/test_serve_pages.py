@@ -28,15 +28,15 @@ def test_the_first_page_is_the_present_month(browser: TestClient) -> None:
 
 
 def test_every_link_of_every_kind_of_page_leads_to_a_page(browser: TestClient) -> None:
-    """Follow links from the first page on, a few of each kind, and load what they load."""
-    waiting, seen, kinds = deque([f"{BASE}/"]), set[str](), dict[str, int]()
+    """Follow links from the first page on, one of each kind; a page on paper has a test of its own."""
+    waiting, seen, kinds = deque([f"{BASE}/"]), set[str](), set[str]()
     while waiting and len(seen) < MOST_PAGES:
         way = waiting.popleft()
         kind = re.sub(r"=[^&]*|(?<=[a-z]/)[^/?]+", "", way.removeprefix(BASE))
-        if way in seen or kinds.get(kind, 0) >= 2:
+        if way in seen or kind in kinds or ".pdf" in way:
             continue
         seen.add(way)
-        kinds[kind] = kinds.get(kind, 0) + 1
+        kinds.add(kind)
         answer = browser.get(way)
         assert answer.status_code == 200, way
         if answer.headers["content-type"].startswith("text/html") and "attachment" not in str(answer.headers):

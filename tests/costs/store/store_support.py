@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from shared.costs.ledger.ids import new_id
@@ -171,15 +172,20 @@ class History:
         """Return what counts by a full fold: the first entry of each id, in the order of the jobs."""
         seen: dict[str, Placed] = {}
         for ledger in self.ledgers:
-            for found in read(ledger) if ledger.exists() else ():
-                if isinstance(found.content, Entry):
-                    seen.setdefault(found.content.id, (ledger, found.content))
+            for entry in entries_of(ledger, ledger.read_bytes()) if ledger.exists() else ():
+                seen.setdefault(entry.id, (ledger, entry))
         return list(seen.values())
 
     @property
     def owed(self) -> int:
         """What all that was ever counted costs, in nano-dollars."""
         return sum(entry.cost for _, entry in self.counted.values())
+
+
+@lru_cache(maxsize=64)
+def entries_of(ledger: Path, data: bytes) -> list[Entry]:
+    """Return the entries of a ledger, which holds ``data``: read once, however often it is asked."""
+    return [found.content for found in read(ledger) if isinstance(found.content, Entry)]
 
 
 VALUES: dict[Dimension, Callable[[Path, Entry], object]] = {
