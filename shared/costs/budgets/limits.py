@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from .. import periods
 from ..money import Nanos
 from ..periods import Period
+from ..profile.plans import FlatRate, flat_rates
 from ..profile.types import Budget, Guard, Profile, Rolling
 from ..rollup import Dimension, JobRef, Measure, Query
 from .scopes import KINDS, CallScope, LimitKind, ModelName, covers
@@ -102,7 +103,7 @@ class Limit(NamedTuple):
 
     ``query`` selects that spend as far as a query can; where sums must be split to tell (``by``), those
     groups count that the limit :meth:`covers`. ``period`` is ``None`` for jobs and stages, whose whole
-    life counts.
+    life counts. ``flat`` are the flat rates whose calls are no part of it.
     """
 
     scope: Scope
@@ -111,6 +112,7 @@ class Limit(NamedTuple):
     query: Query
     thresholds: tuple[float, ...] = (80.0,)
     blocking: bool = False
+    flat: tuple[FlatRate, ...] = ()
 
     def covers(self, call: CallScope, names: ModelName) -> bool:
         """Return whether what a call costs is part of the spend that this limit bounds."""
@@ -120,6 +122,14 @@ class Limit(NamedTuple):
             and (query.ledger is None or query.ledger == call.ledger)
             and (self.period is None or call.at is None or call.at in self.period)
             and covers(self.scope.kind, self.scope.name, call, names)
+            and not (call.at is not None and self.leaves(call, call.at, names))
+        )
+
+    def leaves(self, call: CallScope, at: datetime, names: ModelName) -> bool:
+        """Return whether a flat rate covers a call made at an instant, so that it costs nothing here."""
+        return any(
+            rate.holds_at(at) and rate.covers(call.user_id, call.service, call.model, names)
+            for rate in self.flat
         )
 
     @property
@@ -277,7 +287,7 @@ class LimitIndex:
             limit
             for owner in _owners(self.profile, call.user_id or "")
             for limit in owner.limits(at, job, partial(self._on, owner, call))
-            if limit.covers(call, self._names)
+            if limit.covers(call, self._names) and not limit.leaves(call, at, self._names)
         ]
 
     def _on(
@@ -307,9 +317,11 @@ class LimitIndex:
 
 def _owners(profile: Profile, user_id: str) -> tuple[_Owner, _Owner]:
     user = profile.for_user(user_id)
+    rates = flat_rates(profile.plans, profile.timezone) if profile.plans else ()
+    own = tuple(rate for rate in rates if rate.plan.is_for(user.user_id))
     return (
-        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day),
-        _Owner(None, profile.organization, profile.timezone, profile.billing_day),
+        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day, own),
+        _Owner(None, profile.organization, profile.timezone, profile.billing_day, rates),
     )
 
 
@@ -322,12 +334,13 @@ def _all(_: LimitKind, stated: Mapping[str, Nanos]) -> Iterable[str]:
 
 
 class _Owner(NamedTuple):
-    """Whose budget it is, and the time zone and first day of its periods."""
+    """Whose budget it is, the time zone and first day of its periods, and the flat rates that spare it."""
 
     user_id: str | None
     budget: Budget
     zone: ZoneInfo
     billing_day: int
+    flat: tuple[FlatRate, ...] = ()
 
     def limits(self, at: datetime, job: JobRef | None, chosen: Choose = _all) -> Iterator[Limit]:
         for kind in KINDS.values():
@@ -366,7 +379,9 @@ class _Owner(NamedTuple):
         budget, scope = self.budget, Scope(self.user_id, kind.name, name)
         query = kind.selecting(name, of_all)
         blocking = budget.block_at_limit or kind.name == "guard"
-        return Limit(scope, amount, period, query, budget.thresholds, blocking)
+        # Counts and the guard look at calls, whoever pays for them.
+        flat = self.flat if kind.measure == "cost" and kind.name != "guard" else ()
+        return Limit(scope, amount, period, query, budget.thresholds, blocking, flat)
 
 
 _latest: Final[dict[tuple[str, ZoneInfo, int], Period]] = {}

@@ -8,10 +8,12 @@ from functools import cache
 from operator import lt
 from typing import Any, Final
 
+from ..money import Nanos
+from ..profile.plans import FlatRate
 from ..rollup import Dimension, Group, Query
 from .limits import Limit, Spending
 from .port import SpendReader
-from .scopes import CallScope, ModelName
+from .scopes import CallScope, ModelName, covers
 
 Groups = Callable[[Sequence[Dimension], Query], Sequence[Group]]
 """``SpendReader.groups``, or a function that asks it each question once."""
@@ -44,7 +46,7 @@ class Questions:
             if not limit.by:
                 first[limit.query] = min(first.get(limit.query, limit.first_crossing), limit.first_crossing)
         self._first = tuple(first.values())
-        self._is_split = None in self._numbers
+        self._is_split = None in self._numbers or any(limit.flat for limit in self.limits)
         periods = [limit.period for limit in self.limits if limit.period]
         self._since = max((period.start for period in periods), default=_EVER[0])
         self._until = min((period.end for period in periods), default=_EVER[1])
@@ -65,9 +67,67 @@ class Questions:
             spends = reader.spends(self.queries) if self.queries else ()
         groups = cache(reader.groups)
         return [
-            Spending(limit, _covered(limit, groups, names) if number is None else spends[number])
+            Spending(
+                limit,
+                (_covered(limit, groups, names) if number is None else spends[number])
+                - spared(limit, reader, names),
+            )
             for limit, number in zip(self.limits, self._numbers, strict=True)
         ]
+
+
+def spared(limit: Limit, reader: SpendReader, names: ModelName) -> int:
+    """Return what of the calls within a limit flat rates cover, at list price."""
+    if not limit.flat:
+        return 0
+
+    def counts(user: str, service: str, model: str) -> bool:
+        call = CallScope(user, service=service, model=model)
+        return not limit.by or covers(limit.scope.kind, limit.scope.name, call, names)
+
+    return flat_cost(limit.flat, limit.query, reader, names, counts)
+
+
+Counts = Callable[[str, str, str], bool]
+"""Tells whether calls of a user to a service's model count."""
+
+
+def _all(_user: str, _service: str, _model: str) -> bool:
+    return True
+
+
+def flat_cost(
+    rates: Sequence[FlatRate],
+    query: Query,
+    reader: SpendReader,
+    names: ModelName,
+    counts: Counts = _all,
+) -> int:
+    """Return what the calls that match cost at list price, of those that flat rates cover.
+
+    ``query`` may begin at any instant. Calls that several rates cover count once.
+    """
+    parts = []
+    for group in reader.groups(("user_id", "service", "model"), query):
+        user, service, model = (str(value or "") for value in group.key)
+        mine = [rate for rate in rates if rate.covers(user, service, model, names)]
+        if mine and counts(user, service, model):
+            one = query._replace(user_id=user, service=service, model=model)
+            parts += [one._replace(start=start, end=end) for start, end in _spans(mine, query)]
+    return sum(reader.spends(parts)) if parts else 0
+
+
+def _spans(rates: Iterable[FlatRate], query: Query) -> list[tuple[datetime | None, datetime | None]]:
+    """Return when any of the rates holds within the time of a query, in stretches that do not overlap."""
+    first, last = query.start or _EVER[0], query.end or _EVER[1]
+    edges = sorted((max(rate.start or _EVER[0], first), min(rate.end or _EVER[1], last)) for rate in rates)
+    merged: list[tuple[datetime, datetime]] = []
+    for start, end in edges:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        elif start < end:
+            merged.append((start, end))
+    return [(None if start == _EVER[0] else start, None if end == _EVER[1] else end) for start, end in merged]
 
 
 def _covered(limit: Limit, groups: Groups, names: ModelName) -> int:
@@ -83,18 +143,46 @@ def spend_by_bucket(
 
     Keys are starts in seconds since 1970, as in ``rollup.bucket_of``. ``groups`` is that of a reader.
     """
+    by: tuple[Dimension, ...] = _WITH_USER if limit.flat else limit.by
     found: dict[int, int] = {}
-    for group in groups((*limit.by, "bucket"), limit.query._replace(start=start, end=end)):
-        if _counts(limit, group, names):
-            bucket = int(group.key[-1] or 0)
+    for group in groups((*by, "bucket"), limit.query._replace(start=start, end=end)):
+        bucket = int(group.key[-1] or 0)
+        if _counts(limit, group, names, by) and not is_flat(limit.flat, group, names):
             found[bucket] = found.get(bucket, 0) + group.totals.measured(limit.measure)
     return found
 
 
-def _counts(limit: Limit, group: Group, names: ModelName) -> bool:
+def paid_by_bucket(
+    rates: Sequence[FlatRate], groups: Groups, names: ModelName, query: Query
+) -> dict[int, Nanos]:
+    """Return what calls that match cost in each 15-minute bucket, but for those that flat rates cover."""
+    found: dict[int, Nanos] = {}
+    for group in groups((*_WITH_USER, "bucket"), query):
+        bucket = int(group.key[-1] or 0)
+        if not is_flat(rates, group, names):
+            found[bucket] = Nanos(found.get(bucket, 0) + group.totals.cost)
+    return found
+
+
+_WITH_USER: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
+
+
+def is_flat(rates: Sequence[FlatRate], group: Group, names: ModelName) -> bool:
+    """Tell whether a flat rate covers the sums of a user, a service's model and one bucket."""
+    if not rates:
+        return False
+    user, service, model, bucket = group.key
+    at = datetime.fromtimestamp(int(bucket or 0), UTC)
+    return any(
+        rate.holds_at(at) and rate.covers(str(user), str(service), str(model), names) for rate in rates
+    )
+
+
+def _counts(limit: Limit, group: Group, names: ModelName, by: Sequence[Dimension] = ()) -> bool:
     """Tell whether a group of sums that the limit's query selects is part of its spend."""
     if not limit.by:
         return True
     query = limit.query
-    values: dict[str, Any] = dict(zip(limit.by, group.key, strict=False))
-    return limit.covers(CallScope(query.user_id, ledger=query.ledger, **values), names)
+    values: dict[str, Any] = {"user_id": query.user_id, "ledger": query.ledger}
+    values |= dict(zip(by or limit.by, group.key, strict=False))
+    return limit.covers(CallScope(**values), names)

@@ -3,7 +3,8 @@
 >>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
 >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
 >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
-...                   shared=SharedBudget("env:COSTS", 60), machines={"desk": Machine(45, stages=("asr",))})
+...                   shared=SharedBudget("env:COSTS", 60), machines={"desk": Machine(45, stages=("asr",))},
+...                   plans={"max": Plan(("*",), 100, since=date(2026, 11, 1))})
 >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
 True
 """
@@ -11,11 +12,13 @@ True
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ..periods import zone
 from .machines import Machine
+from .plans import Plan
 from .types import Budget, Guard, Profile, Rolling, SharedBudget, UserSettings
 
 
@@ -34,6 +37,7 @@ def to_plain(profile: Profile) -> dict[str, Any]:
         "billing_day": profile.billing_day,
         "shared": profile.shared,
         "machines": dict(profile.machines),
+        "plans": {name: _plan_to_plain(plan) for name, plan in profile.plans.items()},
     }
 
 
@@ -57,6 +61,7 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
         shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
         machines=_typed(plain, "machines", dict[str, Machine]),
+        plans=_typed(plain, "plans", dict[str, Plan]),
     )
 
 
@@ -68,6 +73,10 @@ def _typed(plain: Mapping[str, Any], name: str, kind: Any) -> Any:
     import msgspec  # only for who has any: the others do not pay for it
 
     return msgspec.convert(values, kind)
+
+
+def _plan_to_plain(plan: Plan) -> list[Any]:
+    return [value.isoformat() if isinstance(value, date) else value for value in plan]
 
 
 def _budget_to_plain(budget: Budget) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ..periods import LATEST_BILLING_DAY
 from ..yaml_strict import Node, Scalar, parse
 from .machines import read_machines
 from .naming import check_name, read_name
+from .plans import read_plans
 from .types import (
     Budget,
     BudgetChanges,
@@ -41,6 +42,7 @@ _TOP: Final = (
     "aliases",
     "shared",
     "machines",
+    "plans",
 )
 _USER: Final = ("timezone", "budget")
 _UTC: Final = "UTC"
@@ -80,6 +82,7 @@ def _profile(top: Node, path: Path) -> Profile:
         billing_day=_billing_day(top),
         shared=_shared(top),
         machines=read_machines(top),
+        plans=read_plans(top),
     )
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from ..money import NANOS_PER_USD, Nanos
 from ..periods import window_name
 from .machines import Machine
+from .plans import Plan
 
 OnGateError = Literal["block", "allow"]
 """What a caller with a blocking limit gets when the gate cannot be read."""
@@ -161,7 +162,7 @@ class Profile(NamedTuple):
     ``aliases`` maps the user's own model names (an Azure deployment, say) to catalogue names.
     ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own. ``billing_day`` is
     the day on which months begin, for everybody: in a shorter month its last one. ``shared`` is ``None``
-    where the budgets are of this host alone. ``machines`` are the user's own, by name.
+    where the budgets are of this host alone. ``machines`` and ``plans`` are by name.
     """
 
     path: Path | None = None
@@ -174,6 +175,7 @@ class Profile(NamedTuple):
     billing_day: int = 1
     shared: SharedBudget | None = None
     machines: Mapping[str, Machine] = _NONE
+    plans: Mapping[str, Plan] = _NONE
 
     def for_user(self, user_id: str | int) -> UserSettings:
         """Return the settings of a user; one who is not in the profile has the defaults.

@@ -14,7 +14,7 @@ from ..analysis.sums import by_day
 from ..budgets.limits import Spending
 from ..budgets.spending import spend_by_bucket
 from ..periods import Period
-from .queries import days_of
+from .plans import paid_of
 from .reader import Reader
 
 
@@ -43,10 +43,11 @@ def projected(reader: Reader, user_id: str, period: Period) -> tuple[Pace, Forec
     """
     now = reader.now
     if now not in period:
-        return pace(days_of(reader, user_id, period), period, now), None
+        buckets = paid_of(reader, user_id, period.start, period.end)
+        return pace(by_day(buckets, period), period, now), None
     span = days_before(period, now)
     # Asked once, for the weeks before and to the period's end: most of the days are in both.
-    buckets = reader.index.spend_by_bucket(span.start, period.end, user_id=user_id)
+    buckets = paid_of(reader, user_id, span.start, period.end)
     found = pace(by_day(buckets, period), period, now)
     better = forecast(days_of_buckets(span, buckets), period, now)
     return found._replace(projected=better.projected, low=better.low, high=better.high), better
@@ -77,7 +78,7 @@ class _Histories:
 
     def of(self, spending: Spending, period: Period) -> Sequence[Day]:
         limit, reader = spending.limit, self._reader
-        if limit.is_whole:
+        if limit.is_whole and not limit.flat:
             return history_of(reader.index, limit.scope.owner, period, reader.now)
         span = days_before(period, reader.now)
         buckets = spend_by_bucket(limit, self._groups, reader.catalogue_name, span.start, span.end)

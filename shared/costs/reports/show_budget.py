@@ -35,6 +35,7 @@ from .common import (
     usd,
 )
 from .document import Figure, Gauge, Note, Report, Tone
+from .plans import Covered, covered, covered_data, covered_figure
 from .projections import projected
 from .queries import health, limits_in, monthly, others, spendings
 from .questions import Span, UserMonth
@@ -57,6 +58,7 @@ class BudgetFacts(NamedTuple):
     ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
+    ``covered`` is what of ``totals`` flat rates pay for, which is no part of what is spent.
     """
 
     user_id: str
@@ -77,6 +79,7 @@ class BudgetFacts(NamedTuple):
     nearest: tuple[Spending, ...] = ()
     profile: str = "defaults, no file"
     health: Health = Health()
+    covered: Covered = Covered()
 
 
 FEW_CALLS: Final = 5_000
@@ -114,6 +117,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         nearest=_nearest(reader, user_id, query) if reader.now in period else (),
         profile=reader.loaded_profile().described,
         health=health(reader),
+        covered=covered(reader, query),
     )
 
 
@@ -218,13 +222,15 @@ def _of_job(spending: Spending) -> str:
 def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     pace, month = facts.pace, facts.month
     calls = plural(facts.totals.calls, "call", "calls")
-    yield Figure("spent", "Spent", facts.totals.cost, note=calls if facts.totals.calls else "no calls yet")
+    spent = Nanos(facts.totals.cost - facts.covered.cost)
+    yield Figure("spent", "Spent", spent, note=calls if facts.totals.calls else "no calls yet")
+    yield from covered_figure(facts.covered)
     if month:
         note = "the limit is used up" if month.remaining <= 0 else ""
         yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
     if facts.holds or facts.orphans:
         yield Figure("reserved", "Reserved", facts.reserved, note=", ".join(_states(facts)))
-    if not facts.totals.cost:
+    if not spent:
         return
     yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
     if pace.days_left:
@@ -320,7 +326,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "user_id": facts.user_id,
         "month": facts.period.name,
         "limit_usd": _usd(Nanos(month.limit.amount) if month else None),
-        "spent_usd": to_usd(facts.totals.cost),
+        "spent_usd": to_usd(Nanos(facts.totals.cost - facts.covered.cost)),
         "reserved_usd": to_usd(facts.reserved),
         "remaining_usd": _usd(Nanos(month.remaining) if month else None),
         "percent_used": round(percent(month.spent, month.limit.amount), 4) if month else None,
@@ -348,6 +354,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         ],
         "profile": facts.profile,
         "timezone": facts.period.zone.key,
+        **covered_data(facts.covered),
     }
 
 

@@ -33,6 +33,7 @@ from .common import (
 )
 from .document import Figure, Note, Report, Series, Table, Tone
 from .machines import machine_data, machine_doubts, machine_figure, machine_work
+from .plans import Covered, covered, covered_data, covered_figure
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
@@ -71,6 +72,7 @@ class MonthFacts(NamedTuple):
     health: Health = Health()
     avoided: Sequence[Saving] = ()
     machines: Sequence[MachineWork] = ()
+    covered: Covered = Covered()
 
 
 def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
@@ -95,6 +97,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
         health=health(reader),
         avoided=_avoided(reader, query, summary),
         machines=machine_work(reader, query),
+        covered=covered(reader, query),
     )
 
 
@@ -155,6 +158,7 @@ def _figures(facts: MonthFacts) -> Iterator[Figure]:
     yield from money_figures(totals)
     yield from avoided_figure(facts.avoided)
     yield from machine_figure(facts.machines)
+    yield from covered_figure(facts.covered)
     yield Figure("jobs", "Jobs", totals.jobs, "count", _per_job(facts.summary))
     yield from count_figures(totals)
 
@@ -246,6 +250,7 @@ def _data(facts: MonthFacts) -> dict[str, object]:
         "details": details,
         "avoided": avoided_data(facts.avoided),
         **({"machines": machine_data(facts.machines)} if facts.machines else {}),
+        **covered_data(facts.covered),
         "incomplete": len(facts.health.problems),
     }
 

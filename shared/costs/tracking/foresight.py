@@ -30,7 +30,7 @@ def _foreseen(index: Store, spending: Spending, now: datetime, names: ModelName)
     limit, period = spending.limit, spending.limit.period
     if period is None:
         return None
-    if limit.is_whole:
+    if limit.is_whole and not limit.flat:
         days = history_of(index, limit.scope.owner, period, now)
     else:
         span = days_before(period, now)

@@ -1,4 +1,4 @@
-"""Machines of one's own in a profile: what is read, and how each fault is refused."""
+"""Machines and plans in a profile: what is read, and how each fault is refused."""
 
 from __future__ import annotations
 
@@ -63,9 +63,37 @@ def test_a_call_finds_its_machine(
             3,
             "'b' and 'a' both name neither stages nor services",
         ),
+        ("plans:\n  max: {usd_per_month: 9}", 2, "the key 'covers' is missing"),
+        ("plans:\n  max: {usd_per_month: 9, covers: []}", 2, "a plan that covers nothing"),
+        ("plans:\n  max: {usd_per_month: 9, covers: [gpt-4o]}", 2, "'gpt-4o' names no service"),
+        ("plans:\n  max: {covers: ['*']}", 2, "a plan that says nothing of what is paid; add usd_per_month"),
+        ("plans:\n  max: {covers: ['*'], usd_per_month: 1, price: 2}", 2, "unknown key 'price'"),
+        (
+            "plans:\n  max: {covers: ['*'], free: {pages: 1, images: 2}}",
+            2,
+            "2 units; write one unit, such as",
+        ),
+        ("plans:\n  max: {covers: ['*'], free: {page: 1}}", 2, "did you mean 'pages'?"),
+        ("plans:\n  max: {covers: ['*'], free: {pages: 0}}", 2, "0 is too small"),
+        (
+            "plans:\n  max: {covers: ['*'], usd_per_month: 1,\n   since: 2026-11-02,\n   until: 2026-11-01}",
+            4,
+            "it ends on 2026-11-01, before it begins on 2026-11-02",
+        ),
+        (
+            "plans:\n  max:\n    covers: ['*']\n    volume_discounts:\n"
+            "      - {above_usd: 5, percent: 1}\n      - {above_usd: 5, percent: 2}",
+            6,
+            "5 is not above the amount before it; write amounts that rise",
+        ),
+        (
+            "plans:\n  max:\n    covers: ['*']\n    volume_discounts:\n      - {above_usd: 5, percent: 101}",
+            5,
+            "101 is too large",
+        ),
     ],
 )
-def test_a_faulty_machine_is_refused_with_its_place(text: str, line: int, said: str) -> None:
+def test_a_faulty_machine_or_plan_is_refused_with_its_place(text: str, line: int, said: str) -> None:
     with pytest.raises(ProfileError) as refused:
         read(text)
     assert refused.value.place.line == line

@@ -305,6 +305,10 @@ shared: {url: env:COSTS, lease_s: 60}
 machines:
   desk: {watts: 350, usd_per_kwh: 0.32}
   lab: {usd_per_hour: 0.45, stages: [06_asr], services: [whisperx-local]}
+plans:
+  max: {usd_per_month: 100, covers: [anthropic/*], users: [ana], since: 2026-11-01, until: 2026-12-31}
+  deepl: {covers: [deepl/*], free: {characters: 500000}, monthly_limit_usd: 20}
+  stt: {covers: [google/*], volume_discounts: [{above_usd: 100, percent: 12.5}]}
 x-team: {names: [ana, "true", [~, 1e3]], "": {}}
 """
 

@@ -67,12 +67,22 @@ def standing(workspace: Workspace, user: str) -> Standing:
     if workspace.storage.root.is_dir():
         with at_most(WAIT_S):
             spends = workspace.index.spends(asked)
+            if any(limit.flat for limit in limits):
+                _spare(workspace, limits, spends, len(spans))
             job = Job(ledger.parent.name, Nanos(spends[-1])) if ledger else _running(workspace, now)
         doubt = workspace.index.degraded or ""
     own = Standing(
         user, Nanos(spends[0]), Nanos(spends[1]), job=job, doubt=doubt, refused=str(loaded.fault or "")
     )
     return _with_limits(own, [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)])
+
+
+def _spare(workspace: Workspace, limits: list[Limit], spends: list[int], first: int) -> None:
+    """Take off what flat rates cover of the spends of limits, which begin at ``first``."""
+    from ...budgets.spending import spared  # only with a plan; the prompt waits for it
+
+    for number, limit in enumerate(limits, first):
+        spends[number] -= spared(limit, workspace.index, workspace.catalogue_name)
 
 
 def _limits(profile: Profile, user: str, now: datetime) -> list[Limit]:

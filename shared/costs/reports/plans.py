@@ -1,0 +1,213 @@
+"""What your plans cost a month, beside what their calls would have cost at list price.
+
+A plan stands under plans: in the profile, with the models that it covers. Calls under a flat rate cost
+nothing in budgets and are shown as covered; free units and volume discounts are drawn down here, in the
+order of the calls. Ledgers keep the list price of every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ..analysis.plans import PlanMonth, plan_months
+from ..budgets.spending import flat_cost, paid_by_bucket
+from ..money import ZERO, Nanos, percent, to_usd
+from ..periods import Period
+from ..profile.plans import FlatRate, Plan, flat_rates, names_of
+from ..rollup import Query
+from .common import named, percent_words, usd
+from .document import Column, Figure, Gauge, Note, Report, Row, Table, Tone
+from .progress import in_turn
+from .queries import counted
+from .questions import Span
+from .reader import Reader
+from .spec import MONTH, Spec, only
+
+HOW: Final = "plans: {claude-max: {usd_per_month: 100, covers: [anthropic/claude-*]}}"
+"""A plan as a profile has it."""
+
+
+class PlansFacts(NamedTuple):
+    """The plans that held in a month, and what they came to."""
+
+    period: Period
+    plans: Mapping[str, Plan]
+    months: Sequence[PlanMonth] = ()
+    profile: str = "profile.yaml"
+
+
+def plans_facts(reader: Reader, month_name: str | None) -> PlansFacts:
+    """Return what each plan came to in a month (``None``: the present one)."""
+    profile = reader.profile
+    period = Span(month_name).period(reader.now, profile.timezone, reader.billing_day)
+    facts = PlansFacts(period, profile.plans, profile=str(reader.profile_path or "profile.yaml"))
+    if not profile.plans:
+        return facts
+    reader.index.catch_up_all()
+    with reader.progress("Reading") as advance:
+        [entries] = in_turn([counted(reader, Query(start=period.start, end=period.end))], advance)
+        months = plan_months(profile.plans, entries, period, reader.catalogue_name)
+    return facts._replace(months=months)
+
+
+# --- what other reports show of plans
+
+
+class Covered(NamedTuple):
+    """What calls cost at list price that flat rates cover, and the names of those in words."""
+
+    cost: Nanos = ZERO
+    plans: str = ""
+
+
+def rates_of(reader: Reader, user_id: str | None) -> tuple[FlatRate, ...]:
+    """Return the flat rates that cover a user's calls; with ``None`` all of them."""
+    profile = reader.profile
+    rates = flat_rates(profile.plans, profile.timezone) if profile.plans else ()
+    return tuple(rate for rate in rates if rate.plan.is_for(user_id))
+
+
+def covered(reader: Reader, query: Query) -> Covered:
+    """Return what of the calls that match flat rates cover."""
+    index, names = reader.index, reader.catalogue_name
+    rates = [rate for rate in rates_of(reader, query.user_id) if flat_cost([rate], query, index, names)]
+    return Covered(Nanos(flat_cost(rates, query, index, names)), names_of(rates)) if rates else Covered()
+
+
+def paid_of(reader: Reader, user_id: str | None, start: datetime, end: datetime) -> dict[int, Nanos]:
+    """Return what a user's calls cost in each 15-minute bucket, but for those that flat rates cover."""
+    rates = rates_of(reader, user_id)
+    if not rates:
+        return reader.index.spend_by_bucket(start, end, user_id=user_id)
+    query = Query(start=start, end=end, user_id=user_id)
+    return paid_by_bucket(rates, reader.index.groups, reader.catalogue_name, query)
+
+
+def covered_figure(found: Covered) -> Iterator[Figure]:
+    """Return what flat rates cover, as one figure, where they cover anything."""
+    if found.cost:
+        yield Figure("covered", "Covered", found.cost, note=f"at list price, by {found.plans}", tone="good")
+
+
+def covered_data(found: Covered) -> dict[str, object]:
+    """Return what flat rates cover as JSON has it; nothing where no plan covers anything."""
+    return {"covered_usd": to_usd(found.cost), "covered_by": found.plans} if found.plans else {}
+
+
+# --- the report
+
+
+def plans_report(facts: PlansFacts) -> Report:
+    """Return each plan's price beside what its calls would have cost."""
+    return Report(
+        title="Plans",
+        subtitle=named(facts.period),
+        gauges=tuple(_gauges(facts)),
+        figures=tuple(_figures(facts)),
+        tables=tuple(_tables(facts)),
+        notes=tuple(_notes(facts)),
+        data={
+            "month": facts.period.name,
+            "due_usd": to_usd(_due(facts)),
+            "list_usd": to_usd(_listed(facts)),
+            "plans": {month.name: _data(month) for month in facts.months},
+        },
+    )
+
+
+def _gauges(facts: PlansFacts) -> Iterator[Gauge]:
+    for month in facts.months:
+        if (limit := month.plan.limit) is not None:
+            used = percent(month.due, limit)
+            tone: Tone = "critical" if month.due > limit else "good"
+            yield Gauge(month.name, month.due, limit, used, tone=tone)
+
+
+def _due(facts: PlansFacts) -> Nanos:
+    return Nanos(sum(month.due for month in facts.months))
+
+
+def _listed(facts: PlansFacts) -> Nanos:
+    return Nanos(sum(month.listed for month in facts.months))
+
+
+def _figures(facts: PlansFacts) -> Iterator[Figure]:
+    if facts.months:
+        due, listed = _due(facts), _listed(facts)
+        yield Figure("due", "You pay", due, note="prices a month, and calls beyond what is free")
+        yield Figure("listed", "List price", listed, note="what ledgers have for the same calls")
+        saved = Nanos(listed - due)
+        yield Figure("saved", "Saved", saved, tone="good" if saved >= 0 else "warning")
+
+
+def _tables(facts: PlansFacts) -> Iterator[Table]:
+    columns = (
+        Column("plan", "Plan"),
+        Column("calls", "Calls", "count", rank=2),
+        Column("free", "Free", rank=1, wraps=True),
+        Column("listed", "List price", "money"),
+        Column("due", "You pay", "money"),
+        Column("saved", "Saved", "money"),
+    )
+    rows: list[Row] = [
+        (month.name, month.calls, _free(month), month.listed, month.due, month.listed - month.due)
+        for month in facts.months
+    ]
+    if facts.plans:
+        yield Table("Plan", columns, tuple(rows), empty="No plan of the profile held in this month.")
+
+
+def _free(month: PlanMonth) -> str:
+    plan = month.plan
+    if plan.unit is None:
+        return "all" if plan.is_flat else ""
+    used = percent_words(percent(month.free_used, plan.free))
+    return f"{month.free_used:,} of {plan.free:,} {plan.unit} ({used})"
+
+
+def _notes(facts: PlansFacts) -> Iterator[Note]:
+    if not facts.plans:
+        yield Note(f"No plan is known: add {HOW} to {facts.profile}.", places=(facts.profile,))
+    for month in facts.months:
+        if month.discount:
+            yield Note(f"{month.name}: {usd(month.discount)} less for volume.")
+        if month.unpriced_calls:
+            calls = month.unpriced_calls
+            yield Note(f"{month.name}: {calls:,} of its calls have no list price.", "warning")
+        if month.plan.is_flat and month.listed < month.plan.price and month.calls:
+            yield Note(f"{month.name}: its calls would have cost less at list price.", "warning")
+
+
+def _data(month: PlanMonth) -> dict[str, object]:
+    plan = month.plan
+    return {
+        "covers": list(plan.models),
+        "users": list(plan.users),
+        "flat_rate": plan.is_flat,
+        "calls": month.calls,
+        "unpriced_calls": month.unpriced_calls,
+        "price_usd": to_usd(plan.price),
+        "list_usd": to_usd(month.listed),
+        "beyond_usd": to_usd(month.beyond),
+        "discount_usd": to_usd(month.discount),
+        "due_usd": to_usd(month.due),
+        "saved_usd": to_usd(Nanos(month.listed - month.due)),
+        "free_unit": plan.unit,
+        "free_units": plan.free or None,
+        "free_used": month.free_used,
+        "limit_usd": None if plan.limit is None else to_usd(plan.limit),
+    }
+
+
+SPEC: Final = Spec(
+    "plans",
+    "Save",
+    __doc__,
+    ("plans", "plans --month 2026-10 --json"),
+    only,
+    plans_facts,
+    plans_report,
+    options=(MONTH,),
+)

@@ -1,0 +1,172 @@
+"""Calls under a flat rate cost nothing in budgets, to the second, and keep their list price in ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.cost_tracker import BudgetExceeded, CostTracker
+from shared.costs.budgets.limits import limits_for
+from shared.costs.budgets.scopes import CallScope
+from shared.costs.budgets.spending import read_spendings, spend_by_bucket
+from shared.costs.model import Entry, Usage
+from shared.costs.profile.reading import parse_profile
+from shared.costs.rollup import JobRef
+from shared.costs.storage import LEDGER_NAME
+from shared.costs.workspace import Workspace
+from tests.support.history import entry
+from tests.support.saved import save
+
+NOW = datetime(2026, 11, 22, 15, 7, 31, tzinfo=UTC)
+ZONE = "Asia/Kathmandu"
+PROFILE = f"""
+timezone: {ZONE}
+organization: {{monthly_limit_usd: 500}}
+budget:
+  monthly_limit_usd: 100
+  daily_limit_usd: 10
+  weekly_limit_usd: 50
+  yearly_limit_usd: 900
+  job_limit_usd: 9
+  rolling: [{{hours: 5, limit_usd: 3}}, {{hours: 120, limit_usd: 30}}]
+  stage_limits_usd: {{asr: 4}}
+  model_limits_usd: {{openai/gpt-4o: 7, claude-sonnet-4-5: 7}}
+  service_limits_usd: {{openai: 8, anthropic: 8}}
+  tag_limits_usd: {{night: 5}}
+  guard: {{usd_per_minute: 2}}
+  monthly_calls: 1000
+plans:
+  pro: {{usd_per_month: 20, covers: [anthropic/*], since: 2026-11-03, until: 2026-11-19, users: [ana]}}
+  max: {{usd_per_month: 100, covers: [anthropic/claude-sonnet*], since: 2026-11-17, users: [ana]}}
+  team: {{usd_per_month: 9, covers: [openai/gpt-4o], until: 2026-11-20}}
+"""
+MODELS = (("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), ("anthropic", "claude-3-haiku"))
+
+
+def history(seed: int) -> list[Entry]:
+    chance, found = Random(seed), []
+    for number in range(160):
+        age = chance.choice([timedelta(days=chance.uniform(0, 40)), timedelta(hours=chance.uniform(0, 11))])
+        service, model = chance.choice(MODELS)
+        found.append(
+            entry(
+                f"{chance.uniform(0, 0.2):.9f}",
+                id=f"e{number}",
+                job_id=f"job-{chance.randrange(3)}",
+                user_id=chance.choice(["ana", "kim"]),
+                timestamp=NOW - age,
+                service=service,
+                model=model,
+                stage=chance.choice(["asr", "sum"]),
+                tags=chance.choice([(), ("night",)]),
+                usage=Usage(tokens_input=10),
+            )
+        )
+    return found
+
+
+def covered(call: Entry) -> bool:
+    """Tell whether a plan of the profile covers a call, by its text."""
+    day = call.timestamp.astimezone(ZoneInfo(ZONE)).date().isoformat()
+    own = call.user_id == "ana"
+    return (
+        (own and call.service == "anthropic" and "2026-11-03" <= day <= "2026-11-19")
+        or (own and "sonnet" in call.model and day >= "2026-11-17")
+        or (call.model == "gpt-4o" and day <= "2026-11-20")
+    )
+
+
+@pytest.fixture(params=[1, 2, 3])
+def told(
+    request: pytest.FixtureRequest, tmp_path: Path, cost_home: Path
+) -> Iterator[tuple[Workspace, list[Entry]]]:
+    calls = history(request.param)
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    with Workspace(cost_home, tmp_path / "profile.yaml", clock=lambda: NOW) as workspace:
+        workspace.storage.prepare()
+        save(calls, tmp_path / "out", workspace)
+        yield workspace, calls
+
+
+def test_every_limit_leaves_out_what_a_flat_rate_covers(
+    told: tuple[Workspace, list[Entry]], tmp_path: Path
+) -> None:
+    workspace, calls = told
+    names, job = workspace.catalogue_name, JobRef("job-1", tmp_path / "out" / "job-1" / LEDGER_NAME)
+    limits = limits_for(workspace.profile, "ana", NOW, job)
+    assert {limit.scope.kind for limit in limits} >= {
+        "stage",
+        "job",
+        "rolling",
+        "day",
+        "model",
+        "tag",
+        "year",
+    }
+    for limit, spent in read_spendings(limits, workspace.index, names):
+        mine = [call for call in calls if _is_of(call, limit, job, names)]
+        paid = [call for call in mine if not (limit.flat and covered(call))]
+        assert spent == sum(1 if limit.measure == "calls" else call.cost for call in paid), str(limit.scope)
+        assert bool(limit.flat) == (limit.measure == "cost" and limit.scope.kind != "guard")
+        if limit.period is not None and limit.period.kind == "month" and limit.measure == "cost":
+            buckets = spend_by_bucket(
+                limit, workspace.index.groups, names, limit.period.start, limit.period.end
+            )
+            assert sum(buckets.values()) == spent
+
+
+def _is_of(call: Entry, limit: object, job: JobRef, names: object) -> bool:
+    """Tell whether a limit without plans would count a call."""
+    bare = limit._replace(flat=())  # type: ignore[attr-defined]  # a Limit
+    start = bare.query.start
+    scope = CallScope(
+        call.user_id,
+        ledger=job.ledger if call.job_id == "job-1" else None,
+        stage=call.stage,
+        service=call.service,
+        model=call.model,
+        tags=call.tags,
+    )
+    in_time = (start is None or start <= call.timestamp) and (
+        bare.query.end is None or call.timestamp < bare.query.end
+    )
+    stage = bare.query.stage
+    return in_time and bool(bare.covers(scope, names)) and stage in (None, call.stage)
+
+
+def test_a_covered_call_is_never_denied_and_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "profile.yaml"
+    path.write_text(
+        "budget: {monthly_limit_usd: 1, block_at_limit: true}\n"
+        "plans: {max: {usd_per_month: 100, covers: [anthropic/*, 'openai/*'], users: [ana]}}\n"
+    )
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    with CostTracker(tmp_path / "job", "ana") as tracker:
+        for _ in range(2):
+            with tracker.reserve("openai", "gpt-4o", tokens_input=400_000, max_tokens_output=0) as hold:
+                assert tracker.log_usage("openai", "gpt-4o", 400_000, 0, reservation=hold) == 1.0
+        assert not tracker.is_over_budget()
+        assert tracker.get_monthly_cost() == 2.0  # the ledger keeps the list price
+        with (
+            pytest.raises(BudgetExceeded),
+            tracker.reserve("google", "gemini-2.5-pro", tokens_input=10**6, max_tokens_output=0),
+        ):
+            pass
+    with CostTracker(tmp_path / "other", "kim") as other, pytest.raises(BudgetExceeded):
+        other.reserve("openai", "gpt-4o", tokens_input=800_000, max_tokens_output=0).__enter__()
+
+
+def test_a_plan_says_who_and_when() -> None:
+    plans = parse_profile(PROFILE.encode(), Path("profile.yaml")).plans
+    assert plans["pro"].is_for("ana")
+    assert not plans["pro"].is_for("kim")
+    assert plans["team"].is_for("kim")
+    start, end = plans["pro"].span(ZoneInfo("UTC"))
+    assert (start, end) == (datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))

@@ -1,0 +1,125 @@
+"""``plans``: what is paid by the month beside the list price, and how free units are drawn down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.costs.analysis.plans import PlanMonth, plan_months
+from shared.costs.model import Entry, Usage
+from shared.costs.money import Nanos
+from shared.costs.periods import parse_month
+from shared.costs.profile.plans import Plan, VolumeDiscount
+from shared.costs.reports.common import Health
+from shared.costs.reports.plans import plans_facts, plans_report
+from shared.costs.reports.questions import UserMonth
+from shared.costs.reports.reader import Reader
+from shared.costs.reports.show_budget import budget_facts, budget_report
+from shared.costs.reports.show_monthly import month_facts, month_report
+from shared.costs.workspace import Workspace
+from tests.support.golden import check_report
+from tests.support.history import START, busy_month, entry
+from tests.support.saved import save
+
+NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
+NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
+PROFILE = """
+budget: {monthly_limit_usd: 12}
+plans:
+  claude-pro: {usd_per_month: 20, covers: [anthropic/*], since: 2026-11-05}
+  speech: {covers: [openai/whisper-1], free: {audio_seconds: 30000}, monthly_limit_usd: 3}
+  volume: {covers: [google/*], volume_discounts: [{above_usd: 1, percent: 10}, {above_usd: 2, percent: 25}]}
+  ended: {usd_per_month: 5, covers: [cohere/*], until: 2026-10-31}
+"""
+
+
+@pytest.fixture
+def reader(tmp_path: Path, cost_home: Path) -> Iterator[Reader]:
+    (tmp_path / "profile.yaml").write_text(PROFILE)
+    with Workspace(cost_home, tmp_path / "profile.yaml", clock=lambda: NOW) as workspace:
+        workspace.storage.prepare()
+        save(busy_month(), tmp_path / "out", workspace)
+        yield Reader(workspace)
+
+
+def test_what_it_shows(reader: Reader) -> None:
+    check_report("plans", plans_report(plans_facts(reader, None)))
+
+
+def test_without_a_plan_it_says_how_to_add_one(cost_home: Path) -> None:
+    with Workspace(cost_home, clock=lambda: NOW) as workspace:
+        facts = plans_facts(Reader(workspace), "2026-10")
+    check_report("plans-none", plans_report(facts._replace(profile="config/profile.yaml")))
+
+
+def test_the_budget_leaves_out_what_is_covered_and_shows_it(reader: Reader) -> None:
+    user = UserMonth("rpatel")
+    calls = [call for call in busy_month() if call.user_id == "rpatel"]
+    free = sum(c.cost for c in calls if c.service == "anthropic" and c.timestamp.day >= 5)
+    budget = budget_report(
+        budget_facts(reader, user)._replace(profile="config/profile.yaml", health=Health())
+    )
+    assert budget.gauges[0].part == sum(call.cost for call in calls) - free
+    check_report("show-budget-covered", budget)
+    month = month_report(month_facts(reader, user))
+    figures = {figure.key: figure.value for figure in month.figures}
+    assert (figures["cost"], figures["covered"]) == (sum(call.cost for call in calls), free)
+    assert month.data["covered_by"] == "claude-pro"
+
+
+def of_month(plan: Plan, calls: Iterable[Entry]) -> PlanMonth:
+    [found] = plan_months({"p": plan}, calls, NOVEMBER, lambda service, model: f"{service}/{model}")
+    return found
+
+
+FREE = Plan(("deepl/*",), Nanos(5), unit="characters", free=1_000)
+
+
+def translated(number: int, characters: int, cost: str, **more: object) -> Entry:
+    at = START + timedelta(minutes=number)
+    usage = Usage(characters=characters)
+    return entry(cost, id=f"t{number}", service="deepl", model="v2", usage=usage, timestamp=at, **more)
+
+
+def test_free_units_go_to_the_first_calls_and_back_where_one_is_undone() -> None:
+    calls = [translated(3, 600, "0.60"), translated(1, 600, "0.30"), translated(2, 600, "0.90")]
+    month = of_month(FREE, calls)
+    assert (month.free_used, month.beyond) == (1_000, 900_000_000 // 3 + 600_000_000)
+    undone = translated(4, 600, "-0.30", kind="reversal", corrects="t1")
+    month = of_month(FREE, [translated(1, 600, "0.30"), undone])
+    assert (month.calls, month.free_used, month.beyond, month.due) == (0, 0, 0, 5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 10**9)), max_size=8), st.integers(1, 4_000))
+def test_what_is_drawn_down_is_what_was_used_up_to_what_is_free(
+    calls: list[tuple[int, int]], free: int
+) -> None:
+    made = [translated(number, units, f"{cost / 10**9:.9f}") for number, (units, cost) in enumerate(calls)]
+    month = of_month(FREE._replace(free=free), made)
+    assert month.free_used == min(free, sum(units for units, _ in calls))
+    assert 0 <= month.beyond <= month.listed
+    if free >= sum(units for units, _ in calls):
+        assert month.beyond == sum(cost for units, cost in calls if not units)
+
+
+@pytest.mark.parametrize("unit", ["calls", "tokens", "audio_seconds"])
+def test_other_units_are_drawn_down(unit: str) -> None:
+    usage = Usage(tokens_input=1, audio_seconds=1)
+    calls = [entry("0.10", id=f"e{n}", service="deepl", usage=usage) for n in range(4)]
+    month = of_month(FREE._replace(unit=unit, free=3), calls)
+    assert (month.free_used, month.beyond) == (3, 100_000_000)
+
+
+def test_a_call_is_of_the_first_plan_that_covers_it_while_it_holds() -> None:
+    first = Plan(("deepl/*",), Nanos(1), users=("ana",))
+    plans = {"own": first, "all": Plan(("*",), discounts=(VolumeDiscount(Nanos(0), 500_000),))}
+    calls = [translated(1, 1, "0.30", user_id="ana"), translated(2, 1, "0.40", user_id="kim")]
+    own, everyone = plan_months(plans, calls, NOVEMBER, lambda service, model: f"{service}/{model}")
+    assert (own.listed, own.due) == (300_000_000, 1)
+    assert (everyone.listed, everyone.due) == (400_000_000, 200_000_000)
