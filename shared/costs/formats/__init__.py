@@ -12,7 +12,7 @@ from typing import Literal, Protocol, cast, overload
 from ..errors import WrongUsage
 from ..reports.document import Report
 
-_HELPERS = frozenset({"bars", "canvas", "drawing", "layout", "mail", "page", "sending", "values"})
+_HELPERS = frozenset({"bars", "canvas", "currency", "drawing", "layout", "mail", "page", "sending", "values"})
 
 
 class Format(Protocol):

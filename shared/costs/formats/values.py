@@ -44,6 +44,8 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
         return tame(value)
     if kind in ("money", "amount"):
         return format_usd(Nanos(int(value)), places if kind == "money" else places_for([value]))
+    if kind == "units":
+        return format_usd(Nanos(int(value)), places).replace("$", "")
     return _PRINTERS[kind](value)
 
 
@@ -55,6 +57,8 @@ def gauge_amounts(gauge: Gauge) -> str:
     >>> gauge_amounts(Gauge("daily token", 12_345, 1_000_000, 1.2, measure="tokens"))
     '12.3K of 1.00M tokens'
     """
+    if gauge.amounts:
+        return gauge.amounts
     if gauge.measure == "cost":
         return f"{format_usd(Nanos(gauge.part))} of {format_usd(Nanos(gauge.whole))}"
     kind: Kind = "count" if gauge.measure == "calls" else "tokens"

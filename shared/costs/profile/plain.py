@@ -4,7 +4,8 @@
 >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
 >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
 ...                   shared=SharedBudget("env:COSTS", 60), machines={"desk": Machine(45, stages=("asr",))},
-...                   plans={"max": Plan(("*",), 100, since=date(2026, 11, 1))})
+...                   plans={"max": Plan(("*",), 100, since=date(2026, 11, 1))},
+...                   currency=Currency("EUR", (("2026-11-01", 86),)))
 >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
 True
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..periods import zone
+from .currency import Currency
 from .machines import Machine
 from .plans import Plan
 from .types import Budget, Guard, Profile, Rolling, SharedBudget, UserSettings
@@ -37,6 +39,7 @@ def to_plain(profile: Profile) -> dict[str, Any]:
         "billing_day": profile.billing_day,
         "shared": profile.shared,
         "machines": dict(profile.machines),
+        "currency": profile.currency,
         "plans": {name: _plan_to_plain(plan) for name, plan in profile.plans.items()},
     }
 
@@ -61,6 +64,7 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
         shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
         machines=_typed(plain, "machines", dict[str, Machine]),
+        currency=_typed(plain, "currency", Currency),
         plans=_typed(plain, "plans", dict[str, Plan]),
     )
 
@@ -69,7 +73,7 @@ def _typed(plain: Mapping[str, Any], name: str, kind: Any) -> Any:
     """Return what the profile has under ``name`` as it was before; nothing where it has none."""
     values = plain.get(name)
     if not values:
-        return kind()
+        return None if kind is Currency else {}
     import msgspec  # only for who has any: the others do not pay for it
 
     return msgspec.convert(values, kind)

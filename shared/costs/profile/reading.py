@@ -18,6 +18,7 @@ from ..errors import ProfileError
 from ..money import Nanos
 from ..periods import LATEST_BILLING_DAY
 from ..yaml_strict import Node, Scalar, parse
+from .currency import read_currency
 from .machines import read_machines
 from .naming import check_name, read_name
 from .plans import read_plans
@@ -43,6 +44,7 @@ _TOP: Final = (
     "shared",
     "machines",
     "plans",
+    "currency",
 )
 _USER: Final = ("timezone", "budget")
 _UTC: Final = "UTC"
@@ -83,6 +85,7 @@ def _profile(top: Node, path: Path) -> Profile:
         shared=_shared(top),
         machines=read_machines(top),
         plans=read_plans(top),
+        currency=read_currency(top),
     )
 
 

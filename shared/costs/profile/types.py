@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from ..money import NANOS_PER_USD, Nanos
 from ..periods import window_name
+from .currency import Currency
 from .machines import Machine
 from .plans import Plan
 
@@ -163,6 +164,7 @@ class Profile(NamedTuple):
     ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own. ``billing_day`` is
     the day on which months begin, for everybody: in a shorter month its last one. ``shared`` is ``None``
     where the budgets are of this host alone. ``machines`` and ``plans`` are by name.
+    ``currency`` is what reports show amounts in, if not in US dollars.
     """
 
     path: Path | None = None
@@ -176,6 +178,7 @@ class Profile(NamedTuple):
     shared: SharedBudget | None = None
     machines: Mapping[str, Machine] = _NONE
     plans: Mapping[str, Plan] = _NONE
+    currency: Currency | None = None
 
     def for_user(self, user_id: str | int) -> UserSettings:
         """Return the settings of a user; one who is not in the profile has the defaults.

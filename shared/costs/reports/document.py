@@ -14,12 +14,24 @@ from ..money import Nanos, to_usd
 from ..rollup import Measure
 
 Kind = Literal[
-    "money", "amount", "count", "tokens", "percent", "change", "share", "duration", "times", "score", "text"
+    "money",
+    "amount",
+    "units",
+    "count",
+    "tokens",
+    "percent",
+    "change",
+    "share",
+    "duration",
+    "times",
+    "score",
+    "text",
 ]
 """How a value is meant:
 
 ``money`` nano-dollars; ``amount`` the same, each with as many decimals as it needs rather than
-those of its column; ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
+those of its column; ``units`` billionths of another currency, which the title names;
+``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
 ``percent`` 0 to 100; ``change`` a signed percentage; ``share`` a percentage drawn as a bar where
 the format can; ``duration`` seconds; ``times`` how many times as much; ``score`` a mark somebody gave;
 ``text`` anything else."""
@@ -99,7 +111,7 @@ class Gauge(NamedTuple):
     """How far a limit is used: ``part`` of ``whole``, in nano-dollars, calls or tokens as ``measure`` says.
 
     ``held`` is reserved on top of ``part``. ``percent`` of a limit of zero is 100 once anything
-    is spent.
+    is spent. ``amounts`` says both in words, where that is not in US dollars.
     """
 
     label: str
@@ -109,6 +121,7 @@ class Gauge(NamedTuple):
     held: int = 0
     tone: Tone = "good"
     measure: Measure = "cost"
+    amounts: str = ""
 
 
 class Column(NamedTuple):

@@ -91,6 +91,18 @@ def test_a_call_finds_its_machine(
             5,
             "101 is too large",
         ),
+        ("currency: EUR", 1, "EUR is not a map"),
+        ("currency: {rates: {2026-11-01: 1}}", 1, "the key 'show' is missing"),
+        ("currency: {show: euro, rates: {2026-11-01: 1}}", 1, "euro is not a currency; write its ISO 4217"),
+        ("currency: {show: EUR}", 1, "the key 'rates' is missing"),
+        ("currency: {show: EUR, rates: {}}", 1, "a currency without a rate"),
+        (
+            "currency:\n  show: EUR\n  rates:\n    1 Nov: 0.86",
+            4,
+            "'1 Nov' is not a date; write rates by date",
+        ),
+        ("currency:\n  show: EUR\n  rates:\n    2026-11-31: 1", 4, "'2026-11-31' is not a date"),
+        ("currency: {show: EUR, rates: {2026-11-01: 0}}", 1, "0 is too small"),
     ],
 )
 def test_a_faulty_machine_or_plan_is_refused_with_its_place(text: str, line: int, said: str) -> None:

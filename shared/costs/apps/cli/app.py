@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -53,8 +54,12 @@ class App(NamedTuple):
         """The user whom a command without ``--user`` is about."""
         return self.reader.default_user
 
-    def show(self, report: Report) -> None:
-        """Print or write the report as the user asked."""
+    def show(self, report: Report, day: date | None = None) -> None:
+        """Print or write the report as the user asked, in the currency of the profile.
+
+        ``day`` is the last one that its amounts are of, in which case that day's rate converts them.
+        """
+        report = self._converted(report, day)
         if self.output.path is None:
             self.print(report, sys.stdout)
             return
@@ -67,6 +72,16 @@ class App(NamedTuple):
         with replacing(self.output.path) as draft:
             draft.write_bytes(made)
         self.say(f"wrote {self.output.path}")
+
+    def _converted(self, report: Report, day: date | None) -> Report:
+        currency = self.workspace.loaded_profile().profile.currency
+        if currency is None:
+            return report
+        from ...formats.currency import EXACT, in_currency  # only with a currency
+
+        today = self.workspace.clock().date()
+        exact = self.output.format_name in EXACT
+        return report if exact else in_currency(report, currency, min(day or today, today))
 
     def print(self, report: Report, stream: TextIO) -> None:
         """Print the report to a stream in the format that was asked for.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Final
 
 import click
 
+from ...periods import Period
 from ...reports.spec import Spec
 from .app import App, DashboardCommand, in_app
 from .options import parameters
@@ -22,7 +24,7 @@ def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
 
         def show() -> int:
             facts = spec.ask(app.reader, question)
-            app.show(spec.report(facts))
+            app.show(spec.report(facts), last_day(facts))
             return spec.exit_code(facts)
 
         return app.repeat(show, every_s)
@@ -35,6 +37,12 @@ def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
         params=[*parameters(*spec.options), *([_watch()] if spec.watch else [])],
         callback=in_app(call, spec.prepares),
     )
+
+
+def last_day(facts: object) -> date | None:
+    """Return the last day that the amounts of a report's facts are of; ``None`` where they are of now."""
+    period = getattr(facts, "period", None)
+    return period.dates()[-1] if isinstance(period, Period) else None
 
 
 def _watch() -> click.Option:

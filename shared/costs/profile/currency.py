@@ -1,0 +1,91 @@
+"""The currency in which reports show amounts, by a table of dated rates. Ledgers stay in US dollars.
+
+>>> euro = Currency("EUR", (("2026-10-01", 850_000_000), ("2026-11-01", 860_000_000)))
+>>> euro.rate_on(date(2026, 10, 31)), euro.rate_on(date(2026, 9, 30))
+(Rate(since='2026-10-01', billionths=850000000), None)
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ..money import NANOS_PER_USD, divide
+
+if TYPE_CHECKING:
+    from ..yaml_strict import Node
+
+_CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+_LEAST: Final = 0.000001
+_MOST: Final = 1_000_000
+
+
+class Rate(NamedTuple):
+    """What a US dollar is worth from a day on (ISO 8601), in billionths of the other currency's unit."""
+
+    since: str
+    billionths: int
+
+    def convert(self, nanos: int) -> int:
+        """Return an amount of nano-dollars in billionths of the unit, rounded half to even.
+
+        >>> Rate("2026-11-01", 860_000_000).convert(1_500_000_000)
+        1290000000
+        """
+        return divide(nanos * self.billionths, NANOS_PER_USD)
+
+    @property
+    def text(self) -> str:
+        """The rate as people write it.
+
+        >>> Rate("2026-11-01", 860_000_000).text
+        '0.86'
+        """
+        whole, rest = divmod(self.billionths, NANOS_PER_USD)
+        return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+class Currency(NamedTuple):
+    """A currency by its ISO 4217 code, and its rates, oldest first, as pairs of :class:`Rate`."""
+
+    show: str
+    rates: tuple[tuple[str, int], ...]
+
+    def rate_on(self, day: date) -> Rate | None:
+        """Return the rate that holds on a day, the latest until then; ``None`` before the first."""
+        known = [Rate(*rate) for rate in self.rates if rate[0] <= day.isoformat()]
+        return known[-1] if known else None
+
+
+def read_currency(top: Node) -> Currency | None:
+    """Return the currency under ``currency:``; ``None`` where reports show US dollars.
+
+    Raises:
+        FileRefused: it has no code, or no rate; or a date or a rate makes no sense.
+    """
+    node = top.get("currency")
+    if node is None:
+        return None
+    node.only(("show", "rates"))
+    code = node.required("show")
+    if not _CODE.fullmatch(code.text()):
+        raise code.wrong("a currency", "write its ISO 4217 code, such as EUR")
+    rates = node.required("rates")
+    found = {
+        _day(key, each): int(each.number(_LEAST, _MOST) * NANOS_PER_USD) for key, each in rates.map().items()
+    }
+    if not found:
+        raise rates.refused("a currency without a rate", "write dated rates, such as {2026-11-01: 0.86}")
+    return Currency(code.text(), tuple(sorted(found.items())))
+
+
+def _day(text: str, node: Node) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if len(text) == 10 else _refuse(text, node)
+    except ValueError:
+        return _refuse(text, node)
+
+
+def _refuse(text: str, node: Node) -> str:
+    raise node.refused(f"{text!r} is not a date", "write rates by date, such as 2026-11-01: 0.86") from None
