@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -110,17 +110,22 @@ ANSWERS = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the providers do; a chat stream states its usage only where it was asked for."""
+    """Answers as the providers do; a chat stream states its usage only where it was asked for.
+
+    A chat that names a user is answered under that name as its id.
+    """
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if asked.get("stream"):
             usage = [HEAD | {"choices": [], "usage": CHAT["usage"]}] if asked.get("stream_options") else []
-            lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in [*CHUNKS, *usage]]
+            known = {"id": asked.get("user", HEAD["id"])}
+            lines = [f"data: {json.dumps(chunk | known)}\n\n" for chunk in [*CHUNKS, *usage]]
             self._answer("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]))
         else:
+            answer = next(answer for part, answer in ANSWERS.items() if part in self.path)
             self._answer(
-                "application/json", json.dumps(next(a for part, a in ANSWERS.items() if part in self.path))
+                "application/json", json.dumps(answer | ({"id": asked["user"]} if "user" in asked else {}))
             )
 
     def _answer(self, kind: str, text: str) -> None:
@@ -205,23 +210,28 @@ ask = dict(model="gpt-4o", messages=[dict(role="user", content="x")])
 """
 
 
-@needs_openai
-@pytest.mark.parametrize("name", RAW)
-def test_each_way_of_reading_a_raw_response_is_captured(name: str, url: str, tmp_path: Path) -> None:
-    done = ran(OPENAI + RAW[name], url, tmp_path / "run")
-    assert done.returncode == 0, done.stderr
-    assert [told(entry) for entry in entries(tmp_path / "run")] == logged(tmp_path, CHAT)
+def all_of(ways: Mapping[str, str]) -> str:
+    """Return a program that goes every way, and says which with each request."""
+    return OPENAI + "\n".join(f"ask['user'] = {name!r}\n{way}" for name, way in ways.items())
 
 
 @needs_openai
-@pytest.mark.parametrize("name", STREAMS)
-def test_streams_are_asked_for_their_usage_however_they_are_opened(
-    name: str, url: str, tmp_path: Path
-) -> None:
-    done = ran(OPENAI + STREAMS[name], url, tmp_path / "run")
+def test_each_way_of_reading_a_raw_response_is_captured(url: str, tmp_path: Path) -> None:
+    done = ran(all_of(RAW), url, tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    [entry] = entries(tmp_path / "run")
-    assert (entry.usage.tokens_input, entry.usage.tokens_output, entry.cost_state) == (1000, 200, "whole")
+    expected = logged(tmp_path, *(CHAT | {"id": way} for way in RAW))
+    assert [told(entry) for entry in entries(tmp_path / "run")] == expected
+
+
+@needs_openai
+def test_streams_are_asked_for_their_usage_however_they_are_opened(url: str, tmp_path: Path) -> None:
+    done = ran(all_of(STREAMS), url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    found = {entry.request_id: entry for entry in entries(tmp_path / "run")}
+    assert list(found) == list(STREAMS)
+    for way, entry in found.items():
+        usage = (entry.usage.tokens_input, entry.usage.tokens_output, entry.cost_state)
+        assert usage == (1000, 200, "whole"), way
 
 
 def test_a_run_that_captured_nothing_says_unknown(tmp_path: Path) -> None:

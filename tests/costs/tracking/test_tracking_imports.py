@@ -36,6 +36,25 @@ job, warm = sys.argv[1:]
 t = CostTracker(job, cost_storage_path="home")
 if warm == "warm": t.log_usage("openai", "gpt-4o", 1, 1)
 """
+IN_CHILDREN = """
+import logging, os, resource, sys
+logging.disable(50)
+from shared.cost_tracker import CostTracker
+warm, *calls = sys.argv[1:]
+for number, call in enumerate(calls):
+    call = compile(call, "a call", "exec")
+    child = os.fork()
+    if child == 0: break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+else:
+    sys.exit()
+for stream, name in ((1, "out"), (2, "err")):
+    os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT, 0o600), stream)
+t = CostTracker(f"job-{number}", cost_storage_path=f"home-{number}")
+if warm == "warm": t.log_usage("openai", "gpt-4o", 1, 1)
+"""
+"""Goes on in a child for each call, one after the other; says how each of them ended."""
+
 WAYS = {
     "no descriptors": """
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
@@ -91,10 +110,10 @@ def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     }
 
 
-def recorded(tmp_path: Path, said: str) -> list[dict[str, object]]:
+def recorded(tmp_path: Path, said: str, number: str = "") -> list[dict[str, object]]:
     lines = [line.partition("{")[2] for line in said.splitlines() if '"kind":"usage"' in line]
     found = [json.loads("{" + line) for line in lines]
-    for path in [*tmp_path.glob("job/*.jsonl"), *tmp_path.glob("home/spool/*.spooled")]:
+    for path in [*tmp_path.glob(f"job{number}/*.jsonl"), *tmp_path.glob(f"home{number}/spool/*.spooled")]:
         found += [json.loads(line) for line in path.read_bytes().splitlines() if line.startswith(b"{")]
     return found
 
@@ -106,25 +125,22 @@ def recorded(tmp_path: Path, said: str) -> list[dict[str, object]]:
 def test_calls_are_recorded_once_and_raise_nothing(
     tmp_path: Path, environment: dict[str, str], way: str, warm: str
 ) -> None:
-    for name, call in CALLS.items():
-        code = BEGIN + WAYS[way].replace("CALL", call)
-        ran = subprocess.run(
-            [sys.executable, "-c", code, "job", warm],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert "raised" not in ran.stdout, (name, ran.stdout)
-        assert "Exception ignored" not in ran.stderr, (name, ran.stderr)
-        assert ran.returncode == 0, (name, ran.stderr)
-        found = recorded(tmp_path, ran.stderr)
-        ids = {entry["id"] for entry in found}
-        assert len(ids) == 1 + (warm == "warm"), (name, ran.stderr)
-        for left in [*tmp_path.glob("job/*"), *tmp_path.glob("home/*")]:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    ran = subprocess.run(
+        [sys.executable, "-c", IN_CHILDREN + WAYS[way].replace("CALL", "exec(call)"), warm, *CALLS.values()],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert ran.stdout.split() == ["0"] * len(CALLS), ran.stdout
+    for number, name in enumerate(CALLS):
+        out, err = ((tmp_path / f"{number}.{stream}").read_text() for stream in ("out", "err"))
+        assert "raised" not in out, (name, out)
+        assert "Exception ignored" not in err, (name, err)
+        ids = {entry["id"] for entry in recorded(tmp_path, err, f"-{number}")}
+        assert len(ids) == 1 + (warm == "warm"), (name, err)
 
 
 def test_what_could_not_be_read_says_so(tmp_path: Path, environment: dict[str, str]) -> None:
