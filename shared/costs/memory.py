@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -58,7 +59,7 @@ class Memory:
             return []  # nothing remembered yet
         return [name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != "."]
 
-    def write(self, name: str, data: dict[str, Any]) -> bool:
+    def write(self, name: str, data: Mapping[str, Any]) -> bool:
         """Remember ``data``; return whether that worked. Readers see the old content or the new."""
         path = self._path(name)
         if path is None:

@@ -67,7 +67,7 @@ def check(
         *partial(catalogue, models),
         *bills(catalogue, models),
         *unverified(catalogue, models, now),
-        *differences(catalogue, dict.fromkeys([*names, *catalogue.models()]), now, peers),
+        *differences(catalogue.forgetful(), dict.fromkeys([*names, *catalogue.models()]), now, peers),
         *stale(catalogue, now),
     ]
 

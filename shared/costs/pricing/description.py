@@ -116,18 +116,24 @@ def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> Pr
     )
 
 
-def listing(catalogue: Catalogue, at: datetime, *, everything: bool = False) -> list[PricedModel]:
-    """Return all models with a price, by name; with ``everything`` also those nobody asked for yet.
+def listing(
+    catalogue: Catalogue, at: datetime, wanted: str = "", *, everything: bool = False
+) -> list[PricedModel]:
+    """Return the models with a price whose names have ``wanted`` in them, in any case, by name.
 
-    ``everything`` imports ``genai-prices`` and takes about a second.
+    With ``everything`` also those that nobody asked for yet: it imports ``genai-prices``, which takes about a
+    second.
     """
     found: dict[str, PricedModel] = {}
+    asking, wanted = catalogue.forgetful(), wanted.lower()
     for name in catalogue.models():
         service, _, model = name.partition("/")
-        if (priced := describe(catalogue, service, model, at)) is not None:
+        if wanted in name.lower() and (priced := describe(asking, service, model, at)) is not None:
             found.setdefault(priced.name, priced)
     if everything and catalogue.genai is not None:
         for prices in catalogue.genai.everything():
+            if wanted not in prices.name.lower():
+                continue
             offer = Offer(GENAI, catalogue.genai.version, prices, prices.name.partition("/")[0], prices.name)
             if offer.name not in found:
                 found[offer.name] = _described_alone(catalogue, offer, at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
@@ -91,7 +92,7 @@ def _book(
 
             memory.write(f"{source}-{name}{_FURTHER}", models_of(table))
 
-    def further() -> dict[str, Any]:
+    def further() -> Mapping[str, Any]:
         from .table import models_of
 
         return models_of(table) if table else {}

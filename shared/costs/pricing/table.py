@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from .rates import SINCE_ESTIMATED, UNITS, Price, PriceList, Rate, Rates, to_plain
@@ -32,8 +33,9 @@ def add_names(plain: dict[str, Any], content: bytes) -> None:
         plain["aliases"].setdefault(alias, name)
 
 
-def models_of(content: bytes) -> dict[str, Any]:
-    """Return the models of a table in plain form, by name."""
+@lru_cache(maxsize=1)
+def models_of(content: bytes) -> Mapping[str, Any]:
+    """Return the models of a table in plain form, by name: converted once, for all trackers of a process."""
     table = json.loads(content)
     pages = table["pages"]
     return {

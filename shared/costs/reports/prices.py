@@ -66,8 +66,7 @@ class NoPrice(CostError, LookupError):
 
 def listed(reader: Reader, at: datetime, wanted: str, *, everything: bool) -> list[PricedModel]:
     """Return the models with a price whose name has ``wanted`` in it."""
-    models = listing(reader.catalogue, at, everything=everything)
-    return [model for model in models if wanted.lower() in model.name.lower()]
+    return listing(reader.catalogue, at, wanted, everything=everything)
 
 
 def some_listed(
