@@ -101,7 +101,7 @@ CHUNKS = [
     HEAD | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "abcd"}}]},
     HEAD | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
 ]
-ANSWERS = {
+ANSWERS: dict[str, dict[str, Any]] = {
     "/responses": RESPONSE,
     "/messages": MESSAGE,
     "generateContent": GENERATED,
@@ -123,10 +123,9 @@ class Handler(BaseHTTPRequestHandler):
             lines = [f"data: {json.dumps(chunk | known)}\n\n" for chunk in [*CHUNKS, *usage]]
             self._answer("text/event-stream", "".join([*lines, "data: [DONE]\n\n"]))
         else:
-            answer = next(answer for part, answer in ANSWERS.items() if part in self.path)
-            self._answer(
-                "application/json", json.dumps(answer | ({"id": asked["user"]} if "user" in asked else {}))
-            )
+            answer = dict(next(each for part, each in ANSWERS.items() if part in self.path))
+            answer.update({"id": asked["user"]} if "user" in asked else {})
+            self._answer("application/json", json.dumps(answer))
 
     def _answer(self, kind: str, text: str) -> None:
         self.send_response(200)
