@@ -2,8 +2,8 @@
 
 A line is in its ledger alone until somebody takes it into the sums, which may be a second later. So each
 process writes it to a file of its own too, beside the one by which others see that it lives
-(:mod:`.presence`). That file is not synced: it outlives a kill, and a power cut takes no ledger away. It is
-emptied when the sums have all of it.
+(:mod:`.presence`), and keeps it locked. That file is not synced: it outlives a kill, and a power cut takes
+no ledger away. It is emptied when the sums have all of it.
 """
 
 from __future__ import annotations
@@ -49,18 +49,20 @@ class Feed:
     def add(self, path: bytes, offset: int, line: bytes, entry_id: str) -> None:
         """Keep a line that was appended. Where that fails it is in its ledger alone."""
         record = sealed(b"%d %b\0%b\0%b" % (offset, path, entry_id.encode(errors="surrogatepass"), line))
-        if self._size > MOST_BYTES:
-            return
         with suppress(OSError):
             file = self._opened()
+            if self._size > MOST_BYTES:
+                return
             self.went_back = self.went_back or offset < self.last.get(path, (0, ""))[0]
             self.last[path] = offset + len(line), entry_id
             self._size += file.write(record)
 
     def _opened(self) -> OwnFile:
-        if self._file is None or self._file.closed:  # as in a child that was forked
+        """Return the file; a new one in a child that was forked, or where somebody deleted it."""
+        if self._file is None or self._file.closed or not os.fstat(self._file.fileno()).st_nlink:
             self._file = OwnFile(self._presence.folder / (self._presence.name() + LINES), "ab")
             os.fchmod(self._file.fileno(), platform.FILE_MODE)
+            platform.lock(self._file.fileno(), 0)
             self.last, self.went_back, self._size = {}, False, 0
         return self._file
 

@@ -1,8 +1,8 @@
 r"""Which processes are alive, and what each of them holds: one locked file a process and storage.
 
 The file lies in ``writers/`` of the cost storage and is named ``<pid>-<random>``. Its process keeps
-it locked, and the kernel unlocks it when the process ends in whatever way: so a name whose file is
-unlocked or missing belongs to a process that is gone.
+it locked, as it does the file of its last lines (:mod:`.feed`), and the kernel unlocks both when the process
+ends in whatever way: so a name whose files are unlocked or missing belongs to a process that is gone.
 
 The file is also a journal of what its process holds: ``H <key> <record>`` when something begins to be
 held, ``E <key>`` when that ends. It is not synced: it outlives the death of a process, and the loss of
@@ -155,6 +155,9 @@ class Presence:
         """
         if name == self._name and self._file is not None:
             return True
+        return self._is_locked(name) or self._is_locked(name + LINES)  # one of them may have been lost
+
+    def _is_locked(self, name: str) -> bool:
         try:
             file = OwnFile(self.folder / name, "rb+")  # a pipe would not be waited for when opened so
         except FileNotFoundError:

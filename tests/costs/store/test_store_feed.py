@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from shared.costs.patience import at_most
+from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import feed as module
 from shared.costs.store import store as store_module
 from shared.costs.store.feed import Fed, fed
@@ -138,6 +141,52 @@ def test_a_note_is_lost_before_anybody_read_it(history: History) -> None:
     assert history.job("new") in history.open().ledgers()
     history.close()
     assert month(history.open()) == history.owed
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from shared.cost_tracker import CostTracker
+tracker = CostTracker(sys.argv[1])
+for _ in sys.stdin:
+    tracker.log_usage("openai", "gpt-4o", 1_000, 200)
+    print(flush=True)
+"""
+
+
+def have_logged(writer: subprocess.Popen[str]) -> None:
+    """Have a process log a call."""
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    print(file=writer.stdin, flush=True)
+    assert writer.stdout.readline()
+
+
+@pytest.mark.parametrize("lost", ["", ".lines"])
+def test_a_file_of_a_living_process_is_lost_before_its_ledger_is(
+    tmp_path: Path, cost_home: Path, lost: str
+) -> None:
+    """It is not taken for dead, and what it logs afterwards is kept in a new file."""
+    ledger = tmp_path / "jobs" / "job" / LEDGER_NAME
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, os.fspath(ledger.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        for _ in range(2):
+            have_logged(writer)
+        storage = CostStorage(cost_home)
+        [file] = storage.writers_dir.glob(f"{writer.pid}-*.lines")
+        file.with_suffix(lost).unlink()
+        store = Store(storage)
+        assert month(store) == 2 * 4_500_000
+        have_logged(writer)
+        lines = ledger.read_bytes().splitlines(keepends=True)
+        ledger.write_bytes(b"".join(lines[:2]))
+        assert month(store) == 3 * 4_500_000
+        store.close()
+        writer.communicate()
 
 
 def test_odd_ids_paths_and_bytes(history: History) -> None:
