@@ -96,7 +96,7 @@ def _sum(holds: Iterable[Held], measure: Measure) -> int:
 
 def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
     """Return whether what is held will be part of the spend that a limit bounds."""
-    return limit.covers(held.scope, names)
+    return any(limit.covers(scope, names) for scope in held.scopes)
 
 
 def tightest(standing: Iterable[Standing]) -> Standing | None:

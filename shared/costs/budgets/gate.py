@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -31,7 +32,7 @@ from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
 from .limits import Limit, LimitIndex, Spending
 from .port import Decision, Held, Holds, HoldState, Reservation, SpendReader, Turn
-from .scopes import ANY, CallScope, ModelName
+from .scopes import ANY, CallScope, Labels, ModelName
 from .spending import read_spendings
 
 log = logging.getLogger("shared.cost_tracker")
@@ -49,6 +50,12 @@ EXPIRY: Final = timedelta(hours=1)
 
 ROOM_EXPIRY: Final = timedelta(days=30)
 """Likewise for room that is kept for a job, which may run for long: its process ends it."""
+
+MOST_STRAYED: Final = 1_000
+"""For how many scopes this process remembers with which other labels their calls were recorded."""
+
+MOST_LABELS: Final = 20
+"""How many combinations of labels it remembers for each."""
 
 _PAUSES_S: Final = (0.01, 0.1)
 _MOST_LOOKS: Final = 5
@@ -143,6 +150,8 @@ class Gate:
         self._names = names
         self._endings = Endings(holds)
         self._index: LimitIndex | None = None
+        self._strayed: dict[CallScope, tuple[Labels, ...]] = {}
+        """Labels of blocking limits that calls were recorded with, by the scope reserved for them."""
 
     # --- reserving
 
@@ -182,7 +191,8 @@ class Gate:
             terms = self._terms(turn, request, profile)
             if isinstance(terms, BudgetExceeded):
                 return terms
-            made[:] = [Hold(self._endings, terms)]
+            made[:] = [hold := Hold(self._endings, terms)]
+            hold.scope, hold.job = request.scope, request.job
             return self._reservation(request, terms, turn)
 
         self._endings.flush()
@@ -253,22 +263,59 @@ class Gate:
         Holds are read before spends: an entry that comes in between counts twice, never not at all. So
         what denies is looked at again until nothing was spent between two looks.
         """
+        what = request.described + _as_recorded(self._strays(request.scope))
         before: list[Spending] = []
         for _ in range(_MOST_LOOKS):
             # What is kept for a job is there for its own calls.
             others = [held for held in holds() if held.reservation.id != request.within]
             spendings = read_spendings(limits, reader, self._names)
-            denied = refusal(standings(spendings, others, self._names), need, request.described)
+            denied = refusal(standings(spendings, others, self._names), need, what)
             if denied is None or spendings == before:
                 break
             before = spendings
         return denied
 
     def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
+        index, own = self._limit_index(profile), request.scope
+        scopes = [own, *(labels.on(own) for labels in self._strays(own))]
+        return list(dict.fromkeys(each for scope in scopes for each in index.of_call(scope, at, request.job)))
+
+    def _limit_index(self, profile: Profile) -> LimitIndex:
         index = self._index
         if index is None or index.profile is not profile:
             index = self._index = LimitIndex(profile, self._names)
-        return index.of_call(request.scope, at, request.job)
+        return index
+
+    def _strays(self, scope: CallScope) -> tuple[Labels, ...]:
+        return self._strayed.get(scope._replace(ledger=None), ()) if self._strayed else ()
+
+    def strayed(self, hold: Hold, labels: Labels, profile: Profile) -> str | None:
+        """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
+
+        The call is made and recorded. What is left of the hold counts against limits on its project and its
+        tags from now on, and where one of them blocks, the next reservations of this process for the same
+        are checked against it too.
+
+        Returns a warning where there are such limits.
+        """
+        index, own, at = self._limit_index(profile), hold.scope, hold.period_at or self._clock()
+        asked = index.of_call(own, at, hold.job)
+        new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]
+        if not new:
+            return None
+        if blocks := any(limit.blocking for limit in new):
+            if len(self._strayed) >= MOST_STRAYED:
+                self._strayed.clear()
+            kept = dict.fromkeys((*self._strays(own), labels))
+            self._strayed[own._replace(ledger=None)] = tuple(kept)[-MOST_LABELS:]
+        with suppress(StorageUnavailable, OSError):  # what is left of it is held, if against fewer limits
+            self._holds.widen(str(hold.id), [labels], TURN_S)
+        names = ", ".join(f"{limit.scope.kind} {limit.scope.name}" for limit in new)
+        again = "; the next ones of this process like it are checked against it" if blocks else ""
+        return (
+            f"{names}: was not named to reserve, so its limit did not hold back a call under reservation "
+            f"{hold.id}{again}; name it there too"
+        )
 
     def _reservation(self, request: Request, terms: Terms, turn: Turn) -> Reservation:
         room_of = request.job.ledger if request.job and request.admits else None
@@ -295,6 +342,7 @@ class Gate:
             model=request.model,
             estimate=terms.estimate,
             one_call=request.one_call,
+            strayed=self._strays(request.scope),
         )
 
     def _without_gate(self, request: Request, policy: Policy, failure: Exception) -> Hold:
@@ -425,6 +473,13 @@ def _to_hold(request: Request, policy: Policy) -> tuple[Nanos | None, tuple[str,
     if held is None:
         return None, ()
     return held, (f"{request.unknown}; {format_usd(held, 4)} is held for it",)
+
+
+def _as_recorded(strayed: Sequence[Labels]) -> str:
+    """Say with what calls like the one that is refused were recorded, where that was not named for them."""
+    names = [f"project {each.project}" for each in strayed if each.project]
+    names += [f"tag {tag}" for each in strayed for tag in each.tags]
+    return f" (others like it were recorded with {', '.join(dict.fromkeys(names))})" if names else ""
 
 
 def _clock_warning(now: datetime, at: datetime) -> tuple[str, ...]:

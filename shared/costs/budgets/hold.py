@@ -12,7 +12,9 @@ from typing import Final, Protocol, Self
 from ..forks import lock_of
 from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
+from ..rollup import JobRef
 from .endings import Ending
+from .scopes import CallScope, Labels
 
 NEVER_REPORTED: Final = "its block ended without a ledger entry"
 FAILED: Final = "its block failed before all of its calls were in the ledger"
@@ -68,7 +70,7 @@ class Hold:
     which counts at its estimate until somebody releases it: the provider may have served the call. Only
     :meth:`void` gives the money back, for a caller that is certain that nothing was sent. ``intended`` is
     the usage that was reserved for, without output: what a stream that is cut before it states its usage
-    has used at least; ``named`` are the project and the tags whose limits were asked.
+    has used at least; ``scope`` and ``job`` are what limits were asked for.
 
     In a process that was forked in its block it does nothing: it is its parent's.
     """
@@ -79,8 +81,9 @@ class Hold:
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
         self.intended: Usage | None = None
-        self.named: tuple[str | None, tuple[str, ...]] = (None, ())
-        self._strayed = set[str]()
+        self.scope = CallScope()
+        self.job: JobRef | None = None
+        self._strayed = set[Labels]()
         self.degraded_from: str | None = None
         """The model that was wanted, where another one is called for want of budget: its entries keep it."""
         self._keeper = keeper
@@ -147,19 +150,16 @@ class Hold:
             over = self._spent > self.terms.estimate and self._open
         return overrun(str(self.terms.id), self._spent, self.terms.estimate) if over else None
 
-    def strayed(self, project: str | None, tags: Sequence[str]) -> str | None:
-        """Return a warning, once a name, where limits cover a call that were not asked for the hold."""
-        known, known_tags = self.named
-        names = [f"project {project}"] if project not in (None, known) else []
-        names += [f"tag {tag}" for tag in tags if tag not in known_tags]
-        new = [name for name in names if name not in self._strayed]
-        if self.terms.id is None or not new:
+    def strayed(self, project: str | None, tags: Sequence[str]) -> Labels | None:
+        """Return the labels of a call under it, once, where some of them were not named for the hold."""
+        named = self.scope
+        if self.terms.id is None or (project in (None, named.project) and set(tags).issubset(named.tags)):
             return None
-        self._strayed.update(new)
-        return (
-            f"{', '.join(new)}: was not named to reserve, so limits on it did not hold back a call under "
-            f"reservation {self.terms.id}; name it there too"
-        )
+        labels = Labels(project or named.project, tuple(tags))
+        if labels in self._strayed:
+            return None
+        self._strayed.add(labels)
+        return labels
 
     def void(self) -> None:
         """Give everything back. Only for a caller that is certain that no request was sent."""

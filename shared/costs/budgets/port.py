@@ -27,7 +27,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 from ..errors import BudgetExceeded
 from ..money import ZERO, Nanos
 from ..rollup import Dimension, Group, Measure, Query
-from .scopes import CallScope
+from .scopes import CallScope, Labels
 
 HoldState = Literal["live", "submitted", "orphaned"]
 
@@ -52,7 +52,8 @@ class Reservation:
     ``holder`` names the process; the port fills it in. ``block_ended`` is true once its block is over, and
     ``recorded`` is how many calls it had recorded then, where it ended as it should: no more will come.
     ``orphaned`` says why it is an orphan, where it is one. Dimensions that are ``None`` were not named: the
-    calls have none.
+    calls have none. ``strayed`` are labels that calls like these were recorded with though they were not
+    named: the hold counts against limits on those too.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Reservation:
     block_ended: bool = False
     recorded: int = 0
     orphaned: str | None = None
+    strayed: tuple[Labels, ...] = ()
 
     @property
     def scope(self) -> CallScope:
@@ -97,6 +99,12 @@ class Reservation:
             self.workflow,
             self.operation,
         )
+
+    @property
+    def scopes(self) -> tuple[CallScope, ...]:
+        """Its own scope, and those of the labels that calls strayed to."""
+        own = self.scope
+        return own, *(labels.on(own) for labels in self.strayed)
 
 
 class Logged(NamedTuple):
@@ -292,6 +300,10 @@ class Holds(Protocol):
 
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
         """Let a hold count at no more than ``amount``; room that is kept for a job, from now on."""
+        ...
+
+    def widen(self, reservation: str, strayed: Sequence[Labels], wait_s: float) -> None:
+        """Let a hold count against limits on labels that were not named for it, too."""
         ...
 
     def release(self, reservations: Collection[str]) -> None:

@@ -49,6 +49,17 @@ class CallScope(NamedTuple):
     operation: str | None = None
 
 
+class Labels(NamedTuple):
+    """The project and the tags of calls."""
+
+    project: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def on(self, call: CallScope) -> CallScope:
+        """Return the scope of a call with these in place of its own."""
+        return call._replace(project=self.project, tags=self.tags)
+
+
 Names = Callable[[CallScope, ModelName], Collection[str] | None]
 """Gives the names by which limits of a kind may be on a call; ``None`` where they may be on it by any."""
 

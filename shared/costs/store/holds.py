@@ -29,6 +29,7 @@ from ..budgets.port import (
     less_what_is_used,
     spent_within,
 )
+from ..budgets.scopes import Labels
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
@@ -181,6 +182,14 @@ class LocalHolds:
             return replace(one, estimate=min(left, amount), spent_before=one.spent_before + spent)
 
         self._change(reservation, wait_s, lowered)
+
+    def widen(self, reservation: str, strayed: Sequence[Labels], wait_s: float) -> None:
+        """Let a hold count against limits on labels that were not named for it, too."""
+
+        def widened(one: Reservation) -> Reservation:
+            return replace(one, strayed=tuple(dict.fromkeys((*one.strayed, *strayed))))
+
+        self._change(reservation, wait_s, widened)
 
     def _change(self, reservation: str, wait_s: float, changed: Callable[[Reservation], Reservation]) -> None:
         self._prepare(wait_s)
@@ -347,6 +356,7 @@ def _reservation(record: str) -> Reservation:
     known |= {name: _EPOCH + timedelta(microseconds=known[name]) for name in ("period_at", "expires_at")}
     known["ledger"] = Path(known["ledger"]) if known["ledger"] else None
     known["tags"] = tuple(known.get("tags", ()))
+    known["strayed"] = tuple(Labels(project, tuple(tags)) for project, tags in known.get("strayed", ()))
     return Reservation(**known)
 
 

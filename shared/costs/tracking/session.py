@@ -111,7 +111,6 @@ class Session:
             reraise_foreign(fault)
             raise BudgetGateUnavailable(f"the budget gate cannot be used: {fault}; try again") from fault
         hold.intended = request.usage
-        hold.named = request.project, request.tags
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
         return hold
@@ -127,8 +126,10 @@ class Session:
                 known=outcome.known,
                 priced=outcome.entry.cost_state == "whole",
             )
-            if strayed := reservation.strayed(outcome.entry.project, outcome.entry.tags):
-                log.warning("%s", strayed)
+            if (labels := reservation.strayed(outcome.entry.project, outcome.entry.tags)) is not None:
+                profile = self.workspace.loaded_profile().profile
+                if warning := self.workspace.gate.strayed(reservation, labels, profile):
+                    log.warning("%s", warning)
         elif outcome.in_ledger and outcome.known:
             try:
                 alert = self.workspace.gate.reported(reservation)

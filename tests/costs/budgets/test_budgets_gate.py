@@ -802,13 +802,87 @@ def test_nothing_is_kept_for_a_call_without_a_price_where_nothing_was_held(bench
     assert bench.held() == []
 
 
-def test_a_call_for_another_project_is_told_once(bench: Bench) -> None:
-    hold = bench.reserve("6", project="a", tags=("x",))
-    hold.named = "a", ("x",)
-    assert hold.strayed("a", ("x",)) is None
-    assert hold.strayed(None, ()) is None
-    told = hold.strayed("b", ("x", "y"))
+STRAY = """
+budget:
+  block_at_limit: true
+  project_limits_usd: {a: 5, b: 4}
+  tag_limits_usd: {'customer:acme': 3, night: 50}
+"""
+
+
+def strayed(bench: Bench, hold: Hold, text: str = STRAY, usd: str = "1", **labels: Any) -> str | None:
+    """Log a call under a hold with labels of its own; return what is said of that."""
+    bench.spend(usd, hold, **labels)
+    hold.recorded(from_usd(usd))
+    found = hold.strayed(labels.get("project"), labels.get("tags", ()))
+    return None if found is None else bench.gate.strayed(hold, found, profile(text))
+
+
+def test_labels_that_were_not_named_are_told_once_where_a_limit_is_on_them(bench: Bench) -> None:
+    hold = bench.reserve("3", STRAY, project="a", tags=("night",), one_call=False)
+    for labels in ({}, {"project": "a"}, {"tags": ("night",)}, {"project": "z", "tags": ("z",)}):
+        assert strayed(bench, hold, usd="0.1", **labels) is None
+    told = strayed(bench, hold, project="b", tags=("customer:acme",))
     assert told is not None
-    assert "project b, tag y: was not named to reserve" in told
-    assert hold.strayed("b", ("y",)) is None
-    hold.void()
+    assert "tag customer:acme, project b: was not named to reserve" in told
+    assert strayed(bench, hold, project="b", tags=("customer:acme",)) is None
+    plain = STRAY.replace("block_at_limit: true", "block_at_limit: false")
+    soft = bench.reserve("1", plain)
+    assert "the next ones" not in str(strayed(bench, soft, plain, project="b"))
+    bench.reserve("9", STRAY)
+    for each in (hold, soft):
+        each.void()
+
+
+@pytest.mark.parametrize(
+    ("labels", "scope"),
+    [
+        ({"project": "b"}, "limit of user u for project b"),
+        ({"tags": ("night", "customer:acme")}, "limit of user u for tag customer:acme"),
+    ],
+)
+def test_the_next_reservation_like_it_is_checked_against_what_was_logged(
+    bench: Bench, labels: dict[str, Any], scope: str
+) -> None:
+    """The call that strays is recorded whatever it costs; then the limit that it is on holds."""
+    with bench.reserve("3", STRAY) as hold:
+        assert strayed(bench, hold, usd="3", **labels) is not None
+    with pytest.raises(BudgetExceeded, match="others like it were recorded with") as denied:
+        bench.reserve("1.5", STRAY)
+    assert denied.value.denial.scope == scope
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("1.5", STRAY, job=bench.job("job-2"))
+    bench.reserve("1.5", STRAY, project="a")  # which is something else
+    bench.reserve("1.5", STRAY, override="asked Ana")
+    bench.reserve("1.5", STRAY.replace("a: 5, b: 4", "a: 5, b: 14").replace("acme': 3", "acme': 13"))
+
+
+def test_what_is_left_of_a_hold_counts_against_what_was_logged_under_it(bench: Bench) -> None:
+    hold = bench.reserve("3", STRAY, one_call=False)
+    strayed(bench, hold, usd="1", tags=("customer:acme",))
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.new_gate().reserve(bench.request("1", tags=("customer:acme",)), profile(STRAY))
+    assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(1), from_usd(2))
+    hold.close()
+    following = bench.reserve("2", STRAY)
+    with pytest.raises(BudgetExceeded) as denied:
+        bench.new_gate().reserve(bench.request("1", tags=("customer:acme",)), profile(STRAY))
+    assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(1), from_usd(2))
+    following.void()
+
+
+def test_what_a_process_remembers_of_labels_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "MOST_STRAYED", 1)
+    for stage in ("one", "two"):
+        strayed(bench, bench.reserve("1", STRAY, stage=stage), usd="3", tags=("customer:acme",))
+    bench.reserve("1", STRAY, stage="one")
+    with pytest.raises(BudgetExceeded):
+        bench.reserve("1", STRAY, stage="two")
+
+
+def test_a_storage_that_cannot_be_written_keeps_no_call_from_straying(bench: Bench) -> None:
+    hold = bench.reserve("1", STRAY)
+    bench.index.state.close()
+    bench.storage.state_path.unlink()
+    bench.storage.state_path.mkdir()
+    assert "tag customer:acme" in str(strayed(bench, hold, tags=("customer:acme",)))

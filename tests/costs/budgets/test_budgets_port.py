@@ -34,6 +34,7 @@ from shared.costs.budgets.port import (
     Turn,
     as_it_stands,
 )
+from shared.costs.budgets.scopes import Labels
 from shared.costs.errors import BudgetExceeded, Denial, StorageBusy
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import month, zone
@@ -123,6 +124,12 @@ class MemoryHolds:
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
         if one := self._shared.rows.get(reservation):
             self._shared.rows[reservation] = replace(one, estimate=min(one.estimate, amount))
+
+    def widen(self, reservation: str, strayed: Sequence[Labels], wait_s: float) -> None:
+        if one := self._shared.rows.get(reservation):
+            self._shared.rows[reservation] = replace(
+                one, strayed=tuple(dict.fromkeys((*one.strayed, *strayed)))
+            )
 
     def release(self, reservations: Collection[str]) -> None:
         for one in reservations:
@@ -297,6 +304,19 @@ def test_each_end(place: Place) -> None:
         end("nobody", 1.0)
     holds.orphan("nobody", "x", Nanos(1), 0, 1.0)
     assert len(states(holds)) == 3
+
+
+def test_a_hold_is_widened_by_labels_each_once(place: Place) -> None:
+    (holds, _), (other, _) = place.join(), place.join()
+    hold(holds, "r")
+    labels = [Labels("p", ("a", "j\udce9")), Labels(None, ("b",))]
+    for some in (labels[:1], labels):
+        holds.widen("r", some, 1.0)
+    holds.widen("nobody", labels, 1.0)
+    found = other.find("r")
+    assert found is not None
+    assert found.reservation.strayed == tuple(labels)
+    assert [scope.tags for scope in found.reservation.scopes][1:] == [("a", "j\udce9"), ("b",)]
 
 
 def test_what_a_holder_leaves_behind(place: Place) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from shared.cost_tracker import CostTracker, calculate_cost, normalize_model_name
+from shared.cost_tracker import BudgetExceeded, CostTracker, calculate_cost, normalize_model_name
 from shared.costs import workspace
 from shared.costs.errors import StorageUnavailable
 from shared.costs.platform import lock, open_file
@@ -433,11 +433,15 @@ def test_budgets_that_others_keep_busy_once_are_no_warning(
 
 
 def test_a_call_for_a_project_that_was_not_reserved_for_is_told(
-    tracker: CostTracker, caplog: pytest.LogCaptureFixture
+    tracker: CostTracker, profile: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    limits = "project_limits_usd: {b: 0.0001}, tag_limits_usd: {x: 1}"
+    profile.write_text(f"budget: {{block_at_limit: true, {limits}}}\n")
     with tracker.reserve("openai", "gpt-4o", tokens_input=2000, max_tokens_output=300, project="a") as hold:
         tracker.log_usage("openai", "gpt-4o", 10, 5, reservation=hold, project="a")
         assert "not named" not in caplog.text
         for _ in range(2):
             tracker.log_usage("openai", "gpt-4o", 10, 5, reservation=hold, project="b", tags=["x"])
-    assert caplog.text.count("project b, tag x: was not named to reserve") == 1
+    assert caplog.text.count("tag x, project b: was not named to reserve") == 1
+    with pytest.raises(BudgetExceeded, match="project b"):
+        tracker.reserve("openai", "gpt-4o", tokens_input=2000, max_tokens_output=300, project="a").__enter__()
