@@ -5,7 +5,8 @@
 >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
 ...                   shared=SharedBudget("env:COSTS", 60), machines={"desk": Machine(45, stages=("asr",))},
 ...                   plans={"max": Plan(("*",), 100, since=date(2026, 11, 1))},
-...                   currency=Currency("EUR", (("2026-11-01", 86),)))
+...                   currency=Currency("EUR", (("2026-11-01", 86),)),
+...                   tag_rules=(TagRule("customer:acme", (("job_id", "acme-*"),)),))
 >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
 True
 """
@@ -21,6 +22,7 @@ from ..periods import zone
 from .currency import Currency
 from .machines import Machine
 from .plans import Plan
+from .tag_rules import TagRule
 from .types import Budget, Guard, Profile, Rolling, SharedBudget, UserSettings
 
 
@@ -40,6 +42,7 @@ def to_plain(profile: Profile) -> dict[str, Any]:
         "shared": profile.shared,
         "machines": dict(profile.machines),
         "currency": profile.currency,
+        "tag_rules": profile.tag_rules,
         "plans": {name: _plan_to_plain(plan) for name, plan in profile.plans.items()},
     }
 
@@ -63,17 +66,18 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         extras=plain["extras"],
         billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
         shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
-        machines=_typed(plain, "machines", dict[str, Machine]),
-        currency=_typed(plain, "currency", Currency),
-        plans=_typed(plain, "plans", dict[str, Plan]),
+        machines=_typed(plain, "machines", dict[str, Machine], {}),
+        tag_rules=_typed(plain, "tag_rules", tuple[TagRule, ...], ()),
+        currency=_typed(plain, "currency", Currency, None),
+        plans=_typed(plain, "plans", dict[str, Plan], {}),
     )
 
 
-def _typed(plain: Mapping[str, Any], name: str, kind: Any) -> Any:
-    """Return what the profile has under ``name`` as it was before; nothing where it has none."""
+def _typed(plain: Mapping[str, Any], name: str, kind: Any, nothing: object) -> Any:
+    """Return what the profile has under ``name`` as it was before; ``nothing`` where it has none."""
     values = plain.get(name)
     if not values:
-        return None if kind is Currency else {}
+        return nothing
     import msgspec  # only for who has any: the others do not pay for it
 
     return msgspec.convert(values, kind)

@@ -22,6 +22,7 @@ from .currency import read_currency
 from .machines import read_machines
 from .naming import check_name, read_name
 from .plans import read_plans
+from .tag_rules import read_tag_rules
 from .types import (
     Budget,
     BudgetChanges,
@@ -45,6 +46,7 @@ _TOP: Final = (
     "machines",
     "plans",
     "currency",
+    "tag_rules",
 )
 _USER: Final = ("timezone", "budget")
 _UTC: Final = "UTC"
@@ -86,6 +88,7 @@ def _profile(top: Node, path: Path) -> Profile:
         machines=read_machines(top),
         plans=read_plans(top),
         currency=read_currency(top),
+        tag_rules=read_tag_rules(top),
     )
 
 

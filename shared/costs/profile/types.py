@@ -19,6 +19,7 @@ from ..periods import window_name
 from .currency import Currency
 from .machines import Machine
 from .plans import Plan
+from .tag_rules import TagRule
 
 OnGateError = Literal["block", "allow"]
 """What a caller with a blocking limit gets when the gate cannot be read."""
@@ -164,7 +165,8 @@ class Profile(NamedTuple):
     ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own. ``billing_day`` is
     the day on which months begin, for everybody: in a shorter month its last one. ``shared`` is ``None``
     where the budgets are of this host alone. ``machines`` and ``plans`` are by name.
-    ``currency`` is what reports show amounts in, if not in US dollars.
+    ``currency`` is what reports show amounts in, if not in US dollars. ``tag_rules`` are
+    in their order.
     """
 
     path: Path | None = None
@@ -179,6 +181,7 @@ class Profile(NamedTuple):
     machines: Mapping[str, Machine] = _NONE
     plans: Mapping[str, Plan] = _NONE
     currency: Currency | None = None
+    tag_rules: tuple[TagRule, ...] = ()
 
     def for_user(self, user_id: str | int) -> UserSettings:
         """Return the settings of a user; one who is not in the profile has the defaults.

@@ -89,7 +89,9 @@ class Question(NamedTuple):
     """What a report over a stretch of time is asked.
 
     ``filters`` are conditions as people name them (``model``: ``openai/gpt-4o``); ``by`` and ``step`` say
-    what the sums are broken down by; ``shows_present`` sets the last of these steps apart.
+    what the sums are broken down by;
+    ``shows_present`` sets the last of these steps apart; ``by_customer`` also breaks down by what tags like
+    ``customer:acme`` name.
     """
 
     title: str
@@ -99,6 +101,7 @@ class Question(NamedTuple):
     step: Step | None = None
     show_limits: bool = False
     shows_present: bool = False
+    by_customer: bool = False
 
     @property
     def query(self) -> Query:

@@ -1,6 +1,7 @@
 """Any stretch of time, filtered and broken down as you ask.
 
-Without dates: the present month. Without --by: by model and by category.
+Without dates: the present month. Without --by: by model and by category. --by customer is by what tags
+like customer:acme name; tag_rules: in the profile give such tags to calls that were made without.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..analysis.sums import Step, by_each_tag, divide_period, share, split, spli
 from ..budgets.limits import Spending
 from ..money import to_usd
 from ..periods import Period
+from ..profile.tag_rules import CUSTOMER, dimensions_of, tagged
 from ..rollup import STANDARD, Dimension, Group, Query, Totals
 from .common import (
     MANY_TAGS,
@@ -94,7 +96,7 @@ def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
         period=period,
         totals=whole,
         filters=asked.filters,
-        breakdowns=[_breakdown(reader, dimension, query) for dimension in asked.by],
+        breakdowns=list(_breakdowns(reader, asked, query)),
         stretches=_stretches(reader, asked.step, period, query),
         spendings=_standing(reader, asked, period),
         others=() if whole.calls or query.user_id is None else others(reader, query),
@@ -103,13 +105,36 @@ def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
     )
 
 
+def _breakdowns(reader: Reader, asked: Question, query: Query) -> Iterator[Breakdown]:
+    yield from (_breakdown(reader, dimension, query) for dimension in asked.by)
+    if asked.by_customer:
+        yield _by_tags(reader, query, only_customers=True)
+
+
 def _breakdown(reader: Reader, dimension: Dimension, query: Query) -> Breakdown:
+    if dimension == "tags" and reader.profile.tag_rules:
+        return _by_tags(reader, query)
     label = LABELS[dimension]
     if dimension == "model":
         groups = reader.index.groups(("service", "model"), query)
         return Breakdown("by_model", label, split_by(groups, lambda key: f"{key[0]}/{key[1]}"))
     named = told_apart(reader.index.groups((dimension,), query), dimension)
     return Breakdown(f"by_{label.lower()}", label, split(named, 0))
+
+
+def _by_tags(reader: Reader, query: Query, *, only_customers: bool = False) -> Breakdown:
+    """Return sums by tag, or by what the tag ``customer:`` names, with the tags that rules give."""
+    rules = reader.profile.tag_rules
+    by = dimensions_of(rules)
+    groups = []
+    for group in reader.index.groups(("tags", *by), query):
+        own, *values = (str(value or "") for value in group.key)
+        tags = tagged(rules, own.split(",") if own else (), dict(zip(by, values, strict=True)))
+        if only_customers:
+            tags = tuple(tag.partition(":")[2] for tag in tags if tag.startswith(f"{CUSTOMER}:"))
+        groups.append(Group((",".join(tags),), group.totals))
+    label = "Customer" if only_customers else LABELS["tags"]
+    return Breakdown(f"by_{label.lower()}", label, split(by_each_tag(groups), 0))
 
 
 def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]:
@@ -242,10 +267,10 @@ _ROWS: Final[dict[Step, Step | None]] = {"daily": None, "weekly": "daily", "mont
 
 
 def _question(by: Sequence[str], step: Step | None, span: Span, filters: Mapping[str, str]) -> Question:
-    dimensions = [BY[name] for name in by] or [BY["model"], BY["category"]]
+    dimensions = [BY[name] for name in by or ("model", "category") if name != CUSTOMER]
     if step is not None and span == Span():
         span, step = Span(last=(step, 1)), _ROWS[step]
-    return Question("Report", span, filters, dimensions, step)
+    return Question("Report", span, filters, dimensions, step, by_customer=CUSTOMER in by)
 
 
 SPEC: Final = Spec(

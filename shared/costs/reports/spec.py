@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from ..exits import FINE
 from ..money import Nanos, from_usd
+from ..profile.tag_rules import CUSTOMER
 from ..rollup import Dimension
 from .document import Report
 from .questions import BY, Question, Span
@@ -174,7 +175,7 @@ FILTERS_BUT_TIER: Final = FILTERS._replace(options=FILTERS.options[:-1])
 """For reports in which a tier is something else."""
 
 BREAKDOWNS: Final = Option(
-    ("--by",), "by", "Break down by this; may be repeated.", choices=tuple(sorted(BY)), many=True
+    ("--by",), "by", "Break down by this; may be repeated.", choices=tuple(sorted((*BY, CUSTOMER))), many=True
 )
 STEPS: Final = ("daily", "weekly", "monthly")
 

@@ -309,6 +309,7 @@ plans:
   max: {usd_per_month: 100, covers: [anthropic/*], users: [ana], since: 2026-11-01, until: 2026-12-31}
   deepl: {covers: [deepl/*], free: {characters: 500000}, monthly_limit_usd: 20}
   stt: {covers: [google/*], volume_discounts: [{above_usd: 100, percent: 12.5}]}
+tag_rules: [{tag: "customer:acme", project: "acme-*", user: ana}, {tag: night, workflow: nightly}]
 currency: {show: EUR, rates: {2026-11-01: 0.86, 2026-10-01: 0.85}}
 x-team: {names: [ana, "true", [~, 1e3]], "": {}}
 """
