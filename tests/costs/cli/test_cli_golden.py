@@ -113,7 +113,7 @@ def saved(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.mark.parametrize("name", [*CASES, *WRITERS])
 def test_what_a_command_prints(name: str, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Report] = []
-    monkeypatch.setattr(App, "show", lambda _, report: shown.append(report))
+    monkeypatch.setattr(App, "show", lambda _, report, day=None: shown.append(report))
     words = {**CASES, **WRITERS}[name].replace("DIR", str(saved))
     code = run([name, *shlex.split(words)])
     assert code == (1 if name == "check" else 0)
