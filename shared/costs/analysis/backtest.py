@@ -36,6 +36,7 @@ class TrialCall(NamedTuple):
     calls: int = 1
     job: JobRef | None = None
     local: bool = False
+    is_partial: bool = False
 
     def measured(self, measure: Measure) -> int:
         """Return its cost in nano-dollars, how many calls it is, or its tokens."""
@@ -68,6 +69,7 @@ def trial_call(net: NetCall, job: JobRef | None, *, is_local: Callable[[str, str
         entry.sign,
         job,
         is_local(entry.service, entry.model),
+        net.is_partial,
     )
 
 
@@ -162,6 +164,7 @@ class UserTrial:
 
     calls: int = 0
     unpriced: int = 0
+    partial: int = 0
     cost: Nanos = ZERO
     denied_calls: int = 0
     denied_unpriced: int = 0
@@ -313,6 +316,7 @@ class _Trial:
         cost = call.cost or 0
         user.calls += call.calls
         user.unpriced += call.cost is None
+        user.partial += call.is_partial
         user.cost = Nanos(user.cost + cost)
         if is_denied:
             user.denied_calls += 1

@@ -26,6 +26,7 @@ class PlanMonth(NamedTuple):
     plan: Plan
     calls: int = 0
     unpriced_calls: int = 0
+    partial_calls: int = 0
     listed: Nanos = ZERO
     free_used: int = 0
     beyond: Nanos = ZERO
@@ -57,12 +58,14 @@ class _Sum:
     plan: Plan
     calls: int = 0
     unpriced: int = 0
+    partial: int = 0
     listed: int = 0
     drawing: list[_Call] = field(default_factory=list)
 
     def add(self, entry: Entry) -> None:
         self.calls += entry.sign
         self.unpriced += entry.unpriced_delta
+        self.partial += entry.partial_delta
         self.listed += entry.cost
         if self.plan.unit is not None:
             units = entry.sign * _units(entry, self.plan.unit)
@@ -72,7 +75,9 @@ class _Sum:
         used, beyond = self._drawn() if self.plan.unit is not None else (0, self.listed)
         if self.plan.is_flat:
             beyond = 0
-        return PlanMonth(name, self.plan, self.calls, self.unpriced, Nanos(self.listed), used, Nanos(beyond))
+        return PlanMonth(
+            name, self.plan, self.calls, self.unpriced, self.partial, Nanos(self.listed), used, Nanos(beyond)
+        )
 
     def _drawn(self) -> tuple[int, int]:
         """Return how many free units were used, and what the calls cost beyond them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..money import to_usd
+from ..reports.common import priced_in_part
 from ..reports.document import Column, Figure, Note, Report, Table
 from .importing import Tally
 
@@ -66,6 +67,8 @@ def _notes(tally: Tally) -> list[Note]:
         found.append(
             Note(f"{tally.unpriced:,} calls have no known price: they count as unpriced.", "warning")
         )
+    if tally.partial:
+        found.append(priced_in_part(tally.partial))
     if tally.zero_stated:
         found.append(Note(f"{tally.zero_stated:,} calls are stated to cost $0 beside usage: {_ZERO}."))
     if tally.sums:
@@ -89,6 +92,7 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
         "stated_calls": tally.stated,
         "priced_calls": tally.priced,
         "unpriced_calls": tally.unpriced,
+        "partial_calls": tally.partial,
         "times_without_zone": tally.zone_assumed,
         "zero_stated_calls": tally.zero_stated,
         "sum_rows": tally.sums,

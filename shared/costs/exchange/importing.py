@@ -78,6 +78,7 @@ class Tally:
     stated: int = 0
     priced: int = 0
     unpriced: int = 0
+    partial: int = 0
     zone_assumed: int = 0
     zero_stated: int = 0
     sums: int = 0
@@ -100,6 +101,7 @@ class Tally:
         self.cost = Nanos(self.cost + entry.cost)
         self.first = min(self.first or entry.timestamp, entry.timestamp)
         self.last = max(self.last or entry.timestamp, entry.timestamp)
+        self.partial += entry.kind == "usage" and entry.partial_delta
         if entry.charge is None:
             self.unpriced += entry.kind == "usage"
         elif entry.charge.priced_by.source == "stated":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..money import to_usd
-from .common import plural
+from .common import plural, priced_in_part
 from .document import Figure, Note, Report
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def collected_report(collected: Collected) -> Report:
     if collected.unpriced:
         calls = plural(collected.unpriced, "call has no price and is", "calls have no price and are")
         notes.append(Note(f"{calls} not in the cost.", "warning"))
+    if collected.partial:
+        notes.append(priced_in_part(collected.partial))
     return Report(
         title="Batch results collected",
         figures=(
@@ -61,6 +63,7 @@ def collected_report(collected: Collected) -> Report:
             "recorded_before": collected.known,
             "unbilled": collected.unbilled,
             "unpriced_calls": collected.unpriced,
+            "partial_calls": collected.partial,
             "waiting": collected.waiting,
             "released": collected.released,
         },

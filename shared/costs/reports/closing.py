@@ -25,7 +25,7 @@ from ..money import ZERO, Nanos, from_json_number, to_usd
 from ..periods import Period, parse_month
 from ..rollup import Query, Totals
 from ..small_file import MAX_BYTES
-from .common import plural, usd
+from .common import plural, priced_in_part, usd
 from .document import Column, Figure, Note, Ref, Report, Row, Table
 from .queries import zone_of
 from .reader import Reader
@@ -58,6 +58,7 @@ class ClosedMonth(NamedTuple):
     calls: int
     cost: Nanos
     unpriced_calls: int
+    partial_calls: int
     files: Sequence[Sealed]
     price_list: str
     unread: Sequence[str] = ()
@@ -126,6 +127,7 @@ def close_month(reader: Reader, name: str) -> ClosedMonth:
         totals.calls,
         totals.cost,
         totals.unpriced_calls,
+        totals.partial_calls,
         files,
         _price_list(),
         tuple(unread),
@@ -171,6 +173,7 @@ def document_of(closed: ClosedMonth) -> str:
         "calls": closed.calls,
         "cost_usd": to_usd(closed.cost),
         "unpriced_calls": closed.unpriced_calls,
+        "partial_calls": closed.partial_calls,
         "price_list": closed.price_list,
         "files": [
             {"role": one.role, "path": str(one.path), "job": one.job_id, **one.digest._asdict()}
@@ -225,6 +228,7 @@ def _closed(content: Mapping[str, Any]) -> ClosedMonth:
         content["calls"],
         from_json_number(content["cost_usd"]),
         content["unpriced_calls"],
+        content.get("partial_calls", 0),  # files of before do not say
         files,
         content["price_list"],
     )
@@ -300,6 +304,8 @@ def closed_report(closed: ClosedMonth, file: str) -> Report:
         notes.append(
             Note(f"{plural(closed.unpriced_calls, 'call has', 'calls have')} no price yet.", "warning")
         )
+    if closed.partial_calls:
+        notes.append(priced_in_part(closed.partial_calls))
     data = {
         "month": closed.month,
         "file": file,
@@ -307,6 +313,7 @@ def closed_report(closed: ClosedMonth, file: str) -> Report:
         "calls": closed.calls,
         "cost_usd": to_usd(closed.cost),
         "unpriced_calls": closed.unpriced_calls,
+        "partial_calls": closed.partial_calls,
         "not_sealed": list(closed.unread),
     }
     return Report(f"{closed.month} is closed", figures=figures, notes=tuple(notes), data=data)

@@ -185,6 +185,17 @@ def unpriced_models(by_model: Mapping[str, Totals]) -> tuple[str, ...]:
     return tuple(name for name, totals in by_model.items() if totals.unpriced_calls)
 
 
+CHECK: Final = "cost-dashboard prices check"
+"""Names what has no price."""
+
+
+def priced_in_part(number: int) -> Note:
+    """Return what is said of calls whose price leaves something out."""
+    calls = plural(number, "call has", "calls have")
+    text = f"{calls} a price for a part alone, and cost more than this: {CHECK} names what is missing."
+    return Note(text, "warning", CHECK)
+
+
 def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator[Note]:
     if totals.unpriced_calls:
         calls = plural(totals.unpriced_calls, "call has", "calls have")
@@ -194,9 +205,7 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
         text = f"{calls} no known price and cost nothing here{models}: {remedy}."
         yield Note(text, "warning", places=(health.prices_path,))
     if totals.partial_calls:
-        calls = plural(totals.partial_calls, "call has", "calls have")
-        text = f"{calls} a price for a part alone, and cost more than this: cost-dashboard prices check"
-        yield Note(f"{text} names what is missing.", "warning", "cost-dashboard prices check")
+        yield priced_in_part(totals.partial_calls)
     yield from incomplete(health)
     if totals.estimated_calls:
         calls = plural(totals.estimated_calls, "call has", "calls have")

@@ -176,6 +176,8 @@ def _notes(facts: PlansFacts) -> Iterator[Note]:
         if month.unpriced_calls:
             calls = month.unpriced_calls
             yield Note(f"{month.name}: {calls:,} of its calls have no list price.", "warning")
+        if month.partial_calls:
+            yield Note(f"{month.name}: {month.partial_calls:,} of its calls are priced in part.", "warning")
         if month.plan.is_flat and month.listed < month.plan.price and month.calls:
             yield Note(f"{month.name}: its calls would have cost less at list price.", "warning")
 
@@ -188,6 +190,7 @@ def _data(month: PlanMonth) -> dict[str, object]:
         "flat_rate": plan.is_flat,
         "calls": month.calls,
         "unpriced_calls": month.unpriced_calls,
+        "partial_calls": month.partial_calls,
         "price_usd": to_usd(plan.price),
         "list_usd": to_usd(month.listed),
         "beyond_usd": to_usd(month.beyond),

@@ -90,6 +90,7 @@ class Collected:
     unbilled: int = 0
     cost: Nanos = ZERO
     unpriced: int = 0
+    partial: int = 0
     released: list[str] = field(default_factory=list)
     waiting: int = 0
 
@@ -326,7 +327,8 @@ def _record(result: BatchResult, batch: Batch | None, session: Session, collecte
             continue
         collected.recorded += 1
         collected.cost = Nanos(collected.cost + outcome.entry.cost)
-        collected.unpriced += outcome.entry.charge is None
+        collected.unpriced += outcome.entry.unpriced_delta
+        collected.partial += outcome.entry.partial_delta
     return again
 
 

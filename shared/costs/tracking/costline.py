@@ -15,6 +15,7 @@ class StageSums:
 
     calls: int = 0
     unpriced: int = 0
+    partial: int = 0
     local: int = 0
     cost: Nanos = ZERO
 
@@ -43,6 +44,8 @@ def cost_line(sums: StageSums, standing: Standing) -> str:
     ...     Standing(from_usd("0.0045"), from_usd("40.25"), from_usd(50)),
     ... )
     '💰 Stage cost: $0.0045 | job $0.0045 | month $40.25 of $50.00 (80.5%)'
+    >>> cost_line(StageSums(calls=2, partial=1), Standing(ZERO, ZERO, None))
+    '💰 Stage cost: $0.0000 (1 of 2 calls priced in part) | job $0.0000 | month $0.00'
     """
     start = f"💰 Stage cost: {format_usd(sums.cost, 4)}"
     if sums.only_local:
@@ -53,9 +56,9 @@ def cost_line(sums: StageSums, standing: Standing) -> str:
 def _remark(sums: StageSums) -> str:
     if not sums.calls:
         return " (no calls)"
-    if sums.unpriced:
-        return f" ({sums.unpriced} of {sums.calls} calls unpriced)"
-    return ""
+    doubts = ((sums.unpriced, "unpriced"), (sums.partial, "priced in part"))
+    said = [f"{count} of {sums.calls} calls {what}" for count, what in doubts if count]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _month(standing: Standing) -> str:

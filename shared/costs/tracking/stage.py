@@ -149,7 +149,8 @@ class Stage:
         with self._lock:
             self.sums.calls += 1
             self.sums.local += outcome.local
-            self.sums.unpriced += outcome.entry.charge is None
+            self.sums.unpriced += outcome.entry.unpriced_delta
+            self.sums.partial += outcome.entry.partial_delta
             self.sums.cost = type(self.sums.cost)(self.sums.cost + outcome.entry.cost)
 
     def __enter__(self) -> Self:

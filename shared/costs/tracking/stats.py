@@ -78,6 +78,7 @@ def _figures(total: Totals) -> dict[str, object]:
         "tokens_output": total.tokens_output,
         "total_tokens": total.tokens_total,
         "unpriced_calls": total.unpriced_calls,
+        "partial_calls": total.partial_calls,
         "average_cost_per_call": to_usd(total.cost) / total.calls if total.calls else 0.0,
         "average_tokens_per_call": total.tokens_total / total.calls if total.calls else 0.0,
     }

@@ -139,7 +139,7 @@ def test_what_is_written_while_it_watches_comes_in(storage: CostStorage, tmp_pat
 def test_the_report_as_it_was() -> None:
     at = datetime(2026, 11, 20, 10, tzinfo=UTC)
     claude, codex = programs()["claude-code"], programs()["codex"]
-    added = Added(3_400, 3_280, 120, 2, 0, 1, 1, Nanos(98_765_432_100), 48_000_000, 910_000, at, at)
+    added = Added(3_400, 3_280, 120, 2, 0, 1, 0, 1, Nanos(98_765_432_100), 48_000_000, 910_000, at, at)
     added.unpriced_models = {"anthropic/claude-next": 1}
     remarks = Remarks(lines=12_345, refused=23)
     for number in range(23):

@@ -207,7 +207,7 @@ def test_what_this_process_spent_by_request_operation_and_model(tracker: CostTra
     tracker.record_api_call("gpt-4o", 1000, 200, "summary")
     tracker.log_usage("openai", "gpt-4o", 3000, 600, operation="chat")
     small = {"total_calls": 1, "total_cost": 0.0045, "tokens_input": 1000, "tokens_output": 200}
-    small |= {"total_tokens": 1200, "unpriced_calls": 0}
+    small |= {"total_tokens": 1200, "unpriced_calls": 0, "partial_calls": 0}
     small |= {"average_cost_per_call": 0.0045, "average_tokens_per_call": 1200.0}
     large = {name: round(3 * figure, 4) for name, figure in small.items()} | {"total_calls": 1}
     both = {name: 4 * figure for name, figure in small.items()} | {"total_calls": 2}
@@ -445,3 +445,16 @@ def test_a_call_for_a_project_that_was_not_reserved_for_is_told(
     assert caplog.text.count("tag x, project b: was not named to reserve") == 1
     with pytest.raises(BudgetExceeded, match="project b"):
         tracker.reserve("openai", "gpt-4o", tokens_input=2000, max_tokens_output=300, project="a").__enter__()
+
+    assert caplog.text.count("project b, tag x: was not named to reserve") == 1
+
+
+def test_a_call_priced_in_part_is_said_in_the_line_and_in_the_figures(
+    tracker: CostTracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("stage")
+    with caplog.at_level(logging.INFO), tracker.stage("13_summary", logger=log) as stage:
+        stage.log_usage("openai", "gpt-4o", 1000, 200, gpu_seconds=3)
+        stage.log_usage("openai", "gpt-4o", 1000, 200)
+    assert "💰 Stage cost: $0.0090 (1 of 2 calls priced in part) | job $0.0090" in caplog.text
+    assert tracker.get_usage_stats()["partial_calls"] == 1

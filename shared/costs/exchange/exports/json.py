@@ -50,6 +50,7 @@ def _summary(written: int, totals: Totals) -> str:
         "entries": str(written),
         "calls": str(totals.calls),
         "unpriced_calls": str(totals.unpriced_calls),
+        "partial_calls": str(totals.partial_calls),
         "tokens_input": str(totals.tokens_input),
         "tokens_output": str(totals.tokens_output),
         "cost_usd": json_number(totals.cost),

@@ -54,6 +54,7 @@ class Added:
     grown: int = 0
     stated: int = 0
     unpriced: int = 0
+    partial: int = 0
     zero_stated: int = 0
     cost: Nanos = ZERO
     tokens_input: int = 0
@@ -72,6 +73,7 @@ class Added:
         at = entry.timestamp
         self.first = at if self.first is None or at < self.first else self.first
         self.last = at if self.last is None or at > self.last else self.last
+        self.partial += entry.partial_delta
         if entry.charge is None:
             self.unpriced += 1
             name = f"{entry.service}/{entry.model}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ...money import Nanos, to_usd
-from ...reports.common import plural
+from ...reports.common import plural, priced_in_part
 from ...reports.document import Column, Figure, Note, Report, Table
 from .calls import CrossCheck
 from .taking import Taken
@@ -150,6 +150,8 @@ def _notes_of(taken: Taken) -> Iterator[Note]:
     for name, count in sorted(added.unpriced_models.items()):
         text = f"{title}: no price for {name}: {_calls(count)} unpriced."
         yield Note(text, "warning")
+    if added.partial:
+        yield priced_in_part(added.partial)
     for version, count in sorted(remarks.versions.items()):
         known = ", ".join(taken.program.versions)
         yield Note(
@@ -210,6 +212,7 @@ def _data_of(taken: Taken) -> dict[str, object]:
         "cost_usd": to_usd(added.cost),
         "stated_calls": added.stated,
         "unpriced_calls": added.unpriced,
+        "partial_calls": added.partial,
         "unpriced_models": dict(sorted(added.unpriced_models.items())),
         "refused": remarks.refused,
         "not_understood": [{"row": each.row, "why": each.why} for each in remarks.refusals],
