@@ -446,8 +446,6 @@ def test_a_call_for_a_project_that_was_not_reserved_for_is_told(
     with pytest.raises(BudgetExceeded, match="project b"):
         tracker.reserve("openai", "gpt-4o", tokens_input=2000, max_tokens_output=300, project="a").__enter__()
 
-    assert caplog.text.count("project b, tag x: was not named to reserve") == 1
-
 
 def test_a_call_priced_in_part_is_said_in_the_line_and_in_the_figures(
     tracker: CostTracker, caplog: pytest.LogCaptureFixture
