@@ -8,8 +8,10 @@ from operator import itemgetter
 from typing import Any, Final
 from zlib import crc32
 
+from ..errors import CostError
 from ..ledger.columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
 from ..ledger.line import encode
+from ..model import SECONDS_FIELDS
 from .duck import connect
 from .known import Fingerprint, KnownArchive
 from .manifest import DamagedArchive, HeldLedger
@@ -46,26 +48,32 @@ def fingerprint_of(content: bytes) -> Fingerprint:
     return len(content), crc32(content[:FINGERPRINT_BYTES]), crc32(tail)
 
 
-def restored(archive: KnownArchive, ledgers: Sequence[HeldLedger]) -> Iterator[tuple[HeldLedger, bytes]]:
+Content = bytes | CostError
+"""The content of a ledger, or why it cannot be read back."""
+
+
+def restored(archive: KnownArchive, ledgers: Iterable[HeldLedger]) -> Iterator[tuple[HeldLedger, Content]]:
     """Return the content of ledgers that an archive holds whole, one after the other.
 
-    Some megabytes of ledgers are read at a time.
-
-    Raises:
-        DamagedArchive: the archive does not give back what it says that it holds.
-        MissingExtra: DuckDB is not installed.
-
+    Some megabytes of ledgers are read at a time. What is not, to the byte, what was archived is not given.
     """
     for batch in _batches(ledgers):
-        found = dict(_contents(archive, batch))
+        try:
+            found = dict(_contents(archive, batch))
+        except CostError as fault:
+            yield from ((held, fault) for held in batch)
+            continue
         for held in batch:
             content = found.get(held.number, b"")
-            if fingerprint_of(content) != (held.size, held.head, held.tail):
-                raise DamagedArchive(
-                    f"{archive.place.location}: {held.path} cannot be read back from it; "
-                    f"see cost-dashboard archive verify --to {archive.place.location}"
-                )
-            yield held, content
+            is_same = fingerprint_of(content) == (held.size, held.head, held.tail)
+            yield held, content if is_same else _not_given_back(archive, held)
+
+
+def _not_given_back(archive: KnownArchive, held: HeldLedger) -> DamagedArchive:
+    place = archive.place.location
+    return DamagedArchive(
+        f"{held.path} cannot be read back from {place}; cost-dashboard archive verify --to {place} says why"
+    )
 
 
 def _batches(ledgers: Iterable[HeldLedger]) -> Iterator[list[HeldLedger]]:
@@ -89,7 +97,8 @@ def _contents(archive: KnownArchive, ledgers: Sequence[HeldLedger]) -> Iterator[
     with connect() as database:
         import duckdb  # there, since connect() succeeded
 
-        sql = f"""SELECT ledger, original, {plain_columns()} FROM read_parquet(?, hive_partitioning = false)
+        sql = f"""SELECT ledger, original, whole_seconds, {plain_columns()}
+            FROM read_parquet(?, hive_partitioning = false)
             WHERE ledger IN ({", ".join(map(str, numbers))}) ORDER BY ledger, ledger_offset"""  # noqa: S608
         try:
             result = database.execute(sql, [files])
@@ -105,5 +114,14 @@ def _until_end(result: Any) -> Iterator[tuple[Any, ...]]:  # DuckDB's connection
 
 
 def _line(row: tuple[Any, ...]) -> bytes:
-    _, original, *values = row
-    return original.encode("ascii") if original is not None else encode(entry_of(values_of(values)))
+    _, original, whole_seconds, *cells = row
+    if original is not None:
+        return str(original).encode("ascii")
+    values = values_of(cells)
+    if whole_seconds:
+        values |= {name: _whole(values[name]) for name in SECONDS_FIELDS}
+    return encode(entry_of(values))
+
+
+def _whole(seconds: Value) -> Value:
+    return int(seconds) if isinstance(seconds, float) and seconds.is_integer() else seconds

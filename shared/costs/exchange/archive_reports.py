@@ -11,6 +11,10 @@ from ..reports.common import plural
 from ..reports.document import Column, Figure, Note, Ref, Report, Row, Table
 from .archive_check import ArchiveCheck
 from .archiving import Archived
+from .packing import PackingResult
+
+SHOWN: Final = 10
+"""How many ledgers that stay are named."""
 
 _MONTHS: Final = (
     Column("month", "Month"),
@@ -23,16 +27,21 @@ _MONTHS: Final = (
 )
 
 
-def archived_report(archived: Archived, location: str, before: str) -> Report:
-    """Return what a run added to an archive, and what this holds now."""
+def archived_report(
+    archived: Archived, location: str, before: str, packed: PackingResult | None = None
+) -> Report:
+    """Return what a run added to an archive, what this holds now, and what was packed away then."""
     manifest, written = archived.manifest, archived.written
     added = sum(part.rows for part in written)
-    figures = (
+    figures: tuple[Figure, ...] = (
         Figure("added", "Entries added", added, "count"),
         Figure("files", "New files", len(written), "count", f"{sum(part.size for part in written):,} bytes"),
         Figure("whole", "Ledgers held whole", _whole(manifest), "count", f"of {len(manifest.ledgers):,}"),
     )
+    if packed is not None:
+        figures += (_packing("packed", "Ledgers packed away", packed),)
     notes = [Note(f"Months before {before} are in {location}.", places=(location,))]
+    notes += _stayed(packed) if packed else []
     notes += [
         Note(f"{path} could not be read: {why}.", "warning", places=(str(path),))
         for path, why in archived.unread
@@ -49,9 +58,42 @@ def archived_report(archived: Archived, location: str, before: str) -> Report:
             "known": archived.known,
             "files": [part.name for part in written],
             "unread": [{"ledger": str(path), "why": why} for path, why in archived.unread],
+            **({"packed": _packing_data(packed)} if packed else {}),
             **_data(manifest),
         },
     )
+
+
+def unpacked_report(result: PackingResult) -> Report:
+    """Return which ledgers are back where they were."""
+    return Report(
+        "Unpacked",
+        figures=(_packing("unpacked", "Ledgers put back", result),),
+        notes=tuple(_stayed(result)),
+        data={"unpacked": _packing_data(result)},
+    )
+
+
+def _packing(name: str, title: str, result: PackingResult) -> Figure:
+    return Figure(name, title, len(result.ledgers), "count", f"{result.size:,} bytes")
+
+
+def _stayed(result: PackingResult) -> list[Note]:
+    notes = [
+        Note(f"{each.ledger} stays as it is: {each.why}.", "warning", places=(str(each.ledger),))
+        for each in result.stayed[:SHOWN]
+    ]
+    if len(result.stayed) > SHOWN:
+        notes.append(Note(f"So do {len(result.stayed) - SHOWN:,} more; --json names them.", "warning"))
+    return notes
+
+
+def _packing_data(result: PackingResult) -> dict[str, object]:
+    return {
+        "ledgers": [str(path) for path in result.ledgers],
+        "bytes": result.size,
+        "stayed": [{"ledger": str(each.ledger), "why": each.why} for each in result.stayed],
+    }
 
 
 def checked_report(check: ArchiveCheck, location: str) -> Report:

@@ -6,6 +6,7 @@ What is written is read back, and must be what was staged: as many rows, and the
 from __future__ import annotations
 
 import csv
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,9 +45,14 @@ FURTHER: Final = (
     ("billing_month", "VARCHAR"),
     ("ledger", "BIGINT"),
     ("ledger_offset", "BIGINT"),
+    ("whole_seconds", "BOOLEAN"),
     ("original", "VARCHAR"),
 )
-"""The columns of a part after those of the export. ``original`` is a line that its cells do not give back."""
+"""The columns of a part after those of the export.
+
+``whole_seconds`` says that durations which are whole stand without decimals in the line; ``original`` is a
+line that its cells do not give back.
+"""
 
 SUMS: Final = """count(*),
     coalesce(sum(CASE kind WHEN 'usage' THEN 1 WHEN 'reversal' THEN -1 ELSE 0 END), 0),
@@ -108,11 +114,11 @@ class Staging:
         """
         rest, months = size, self._calendar.day_and_month
         for offset, _, raw in lines:
-            found = None if offset in uncounted or raw[-1:] != b"\n" else _cells_and_original(raw)
+            found = None if offset in uncounted or raw[-1:] != b"\n" else _cells_and_form(raw)
             if found is None:
                 rest = min(rest, offset)
                 continue
-            cells, original = found
+            cells, form = found
             day, month = months(str(cells[_USER]), str(cells[_PERIOD] or cells[_TIMESTAMP]))
             if month >= self._before:
                 rest = min(rest, offset)
@@ -124,7 +130,7 @@ class Staging:
             if cost is not None:
                 table.cost += round(float(cost) * NANOS_PER_USD)
             table.rows += 1
-            cells += (day, month, number, offset, original)
+            cells += (day, month, number, offset, *form)
             write(cells)
             if not table.rows & 0xFFFF and table.file.tell() > TABLE_BYTES:
                 del self._open[month]
@@ -143,19 +149,35 @@ class Staging:
             table.file.close()
 
 
-def _cells_and_original(raw: bytes) -> tuple[Cells, str | None] | None:
-    """Return the cells of a line, and the line itself where they do not give it back; ``None`` if damaged."""
+Form = tuple[int, str | None]
+"""How a line is written, where its cells do not say it: the columns ``whole_seconds`` and ``original``."""
+
+
+def _cells_and_form(raw: bytes) -> tuple[Cells, Form] | None:
+    """Return the cells of a line, and how it is written; ``None`` for one that is damaged."""
     if (cells := usual_cells(raw)) is not None:
-        return cells, None
+        return cells, (_form(raw, is_usual=True) if b'_seconds":' in raw else (0, None))
     try:
         entry = decode(raw)
     except DamagedLine:
         return None
     try:
-        is_given_back = encode(entry) == raw
+        is_usual = encode(entry) == raw
     except (ValueError, TypeError):
-        is_given_back = False
-    return cells_of(entry), None if is_given_back else raw.decode("ascii")
+        is_usual = False
+    return cells_of(entry), _form(raw, is_usual=is_usual)
+
+
+def _form(raw: bytes, *, is_usual: bool) -> Form:
+    """Return how a line is written: a column has 600 seconds alike, be they written 600 or 600.0."""
+    written = _SECONDS(raw)
+    whole = any(text.isdigit() for text in written)
+    if not is_usual or (whole and any(text.endswith(b".0") for text in written)):
+        return 0, raw.decode("ascii")
+    return int(whole), None
+
+
+_SECONDS: Final = re.compile(rb'_seconds":([0-9.]+)').findall
 
 
 # --- Parquet

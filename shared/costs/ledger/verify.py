@@ -13,8 +13,9 @@ r"""Accounts for every byte of ledgers: an entry, a repetition of one, or damage
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -103,16 +104,30 @@ class Verifier:
 
         """
         account = Account(ledger, size=ledger.lstat().st_size)
+        end = self._add(account, _settled(ledger))
+        account.size = _settled_size(ledger, account.size, end)
+        return account
+
+    def verify_content(self, ledger: Path, content: bytes) -> Account:
+        """Verify what was read back of a ledger that is not there any more."""
+        account, offset, lines = Account(ledger, size=len(content)), 0, list[Line]()
+        for raw in BytesIO(content):
+            lines.append((offset, len(raw), raw))
+            offset += len(raw)
+        self._add(account, lines)
+        return account
+
+    def _add(self, account: Account, lines: Iterable[Line]) -> int:
+        """Account for lines; return where the last one ends."""
         end = 0
-        for offset, length, raw in _settled(ledger):
+        for offset, length, raw in lines:
             kind, why = self._kind(account, offset, raw)
             end = offset + length
             account.lines[kind] += 1
             account.bytes[kind] += length
             if kind != "entry":
                 account.findings.append(LineFinding(kind, offset, length, why))
-        account.size = _settled_size(ledger, account.size, end)
-        return account
+        return end
 
     def _kind(self, account: Account, offset: int, raw: bytes) -> tuple[LineKind, str]:
         if not raw.endswith(b"\n"):

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..errors import CostError
-from ..ledger.reader import read_at
 from ..model import Entry
 from ..money import Nanos, percent, to_usd
 from ..pricing.description import DatedPrice, PricedModel
@@ -65,7 +64,9 @@ def call_facts(reader: Reader, entry_id: str) -> CallFacts:
     location = reader.index.find(entry_id)
     if location is None:
         raise UnknownCall(f"no call has the id {entry_id}")
-    entry = read_at(location)
+    entry = reader.index.entry(entry_id)
+    if entry is None:
+        raise UnknownCall(f"the call {entry_id} is not in {location.ledger} any more")
     beside = reader.index.entries(Query(ledger=location.ledger))
     return CallFacts(
         entry,

@@ -27,6 +27,7 @@ from ..rollup import Query, Totals
 from ..small_file import MAX_BYTES
 from .common import plural, priced_in_part, usd
 from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .packed import at_hand
 from .queries import zone_of
 from .reader import Reader
 
@@ -114,9 +115,9 @@ def close_month(reader: Reader, name: str) -> ClosedMonth:
     reader.index.catch_up_all()
     totals, ledgers = _sums(reader, period)
     files, unread = [], [f"a line waits in the spool: {path}" for path in waiting_paths(reader.storage)]
-    for ledger, job_id in ledgers.items():
+    for (ledger, job_id), there in zip(ledgers.items(), at_hand(reader, list(ledgers)), strict=True):
         try:
-            files.append(Sealed("ledger", ledger, digest_of(ledger), job_id))
+            files.append(Sealed("ledger", ledger, digest_of(there), job_id))
         except OSError as fault:
             unread.append(f"{ledger}: {fault.strerror or fault}")
     files += _settings(reader)
@@ -245,37 +246,31 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
     period = _period(reader, closed.month)
     reader.index.catch_up_all()
     totals, ledgers = _sums(reader, period)
-    found = [
-        Found(one.role, one.path, change)
-        for one in closed.files
-        for change in changes_since(one.digest, one.path)
-    ]
-    found += [
-        Found(one.role, one.path, Change("changed", "lines were added", one.digest.lines + 1))
-        for one in closed.files
-        if one.role != "ledger" and appended_since(one.digest, one.path)
-    ]
+    found, grown, later = list[Found](), list[Found](), list[Later]()
+    for one, there in zip(closed.files, at_hand(reader, [one.path for one in closed.files]), strict=True):
+        changes = changes_since(one.digest, there)
+        found += [Found(one.role, one.path, change) for change in changes]
+        if one.role == "ledger" and not changes:
+            later += _later(one, there, period)
+        elif one.role != "ledger" and appended_since(one.digest, there):
+            change = Change("changed", "lines were added", one.digest.lines + 1)
+            grown.append(Found(one.role, one.path, change))
     known = {one.path for one in closed.files}
-    changed = {one.path for one in found}
-    later = [
-        each
-        for one in closed.files
-        if one.role == "ledger" and one.path not in changed and (each := _later(one, period)) is not None
-    ]
     new = sorted(ledger for ledger in ledgers if ledger not in known)
-    return SealCheck(closed, found, later, new, totals.calls, totals.cost, _price_list())
+    return SealCheck(closed, [*found, *grown], later, new, totals.calls, totals.cost, _price_list())
 
 
-def _later(one: Sealed, period: Period) -> Later | None:
-    """Return what was appended since and counts in the month; ``None`` where nothing does."""
-    if not appended_since(one.digest, one.path):
-        return None
+def _later(one: Sealed, there: Path, period: Period) -> Iterator[Later]:
+    """Yield what was appended since and counts in the month, where anything does."""
+    if not appended_since(one.digest, there):
+        return
     entries, cost = 0, ZERO
-    for located in read(one.path, one.digest.size):
+    for located in read(there, one.digest.size):
         entry = located.content
         if isinstance(entry, Entry) and period.start <= entry.counted_at < period.end:
             entries, cost = entries + 1, Nanos(cost + entry.cost)
-    return Later(one.path, entries, cost) if entries else None
+    if entries:
+        yield Later(one.path, entries, cost)
 
 
 # --- reports

@@ -19,7 +19,6 @@ from typing import Final, NamedTuple
 from ..errors import WrongUsage
 from ..exits import BAD_NEWS, FAILED, FINE
 from ..ledger.places import Location
-from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
 from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineFinding, LineKind, Verifier
 from ..model import Entry
@@ -32,6 +31,7 @@ from .common import counted_before, plural
 from .derive import derive
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
 from .jobs import find_job
+from .packed import with_packed
 from .progress import ProgressCallback
 from .reader import Reader
 from .spec import Option, Spec
@@ -195,11 +195,17 @@ def _verified(
 ) -> VerifyFacts:
     chosen = list(ledgers) if ledgers is not None else _registered(reader)
     verifier, accounts, unread = Verifier(), list[Account](), list[Unread]()
-    for number, ledger in enumerate(chosen):
+    for number, (ledger, contents) in enumerate(with_packed(reader, chosen)):
+        for content in contents:
+            if isinstance(content, bytes):
+                accounts.append(verifier.verify_content(ledger, content))
+            else:
+                unread.append(Unread(ledger, str(content)))
         try:
             accounts.append(verifier.verify(ledger))
         except FileNotFoundError:
-            unread.append(Unread(ledger, "there is no such file"))
+            if not contents:
+                unread.append(Unread(ledger, "there is no such file"))
         except OSError as fault:
             unread.append(Unread(ledger, str(fault)))
         advance(number + 1, len(chosen))
@@ -224,43 +230,59 @@ def _registered(reader: Reader) -> list[Path]:
 def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Disagreement], int]:
     reader.index.catch_up_all()
     sums = {Path(str(g.key[0])): g.totals for g in reader.index.groups(("ledger",), Query())}
-    moved = bool(reader.index.gone())
-    still = [account for account in accounts if account.ledger.lstat().st_size == account.accounted]
+    moved = bool(reader.index.gone()) or not all(account.ledger.exists() for account in accounts)
+    still = _still(accounts)
     found = []
-    for account in still:  # what was appended to since it was read says nothing
-        indexed = sums.get(account.ledger, Totals())
-        differs = any(getattr(indexed, name) != getattr(account.totals, name) for name in _COMPARED)
-        if differs and not (moved and _all_counted(reader, account.ledger)):
-            calls, cost = (indexed.calls, account.totals.calls), (indexed.cost, account.totals.cost)
-            found.append(Disagreement(account.ledger, calls, cost))
+    for ledger, totals in still.items():
+        indexed = sums.get(ledger, Totals())
+        differs = any(getattr(indexed, name) != getattr(totals, name) for name in _COMPARED)
+        if differs and not (moved and _all_counted(reader, ledger)):
+            calls, cost = (indexed.calls, totals.calls), (indexed.cost, totals.cost)
+            found.append(Disagreement(ledger, calls, cost))
     return found, len(still)
+
+
+def _still(accounts: Sequence[Account]) -> dict[Path, Totals]:
+    """Return the sums by ledger: what was appended to since it was read says nothing."""
+    sums: dict[Path, Totals] = {}
+    for account in accounts:
+        sums.setdefault(account.ledger, Totals()).merge(account.totals)
+    read = Counter[Path]()
+    for account in accounts:
+        read[account.ledger] = account.accounted  # the last one is of the file that is there, if one is
+    return {ledger: sums[ledger] for ledger, size in read.items() if _size(ledger, size) == size}
+
+
+def _size(ledger: Path, otherwise: int) -> int:
+    try:
+        return ledger.lstat().st_size
+    except FileNotFoundError:
+        return otherwise  # it was packed away
 
 
 def _all_counted(reader: Reader, ledger: Path) -> bool:
     """Tell whether every call of a ledger counts, be it under what the ledger was before."""
-    return all(reader.index.find(entry.id) is not None for entry in _distinct(ledger))
+    return all(reader.index.find(entry.id) is not None for entry in _distinct(reader, ledger))
 
 
 def _audit(reader: Reader, accounts: Sequence[Account]) -> PriceAudit:
     audit, history = PriceAudit(), PriceHistory(reader.catalogue)
-    for account in accounts:
-        for call, corrections in with_corrections(partial(_distinct, account.ledger)):
+    for ledger in dict.fromkeys(account.ledger for account in accounts):
+        for call, corrections in with_corrections(partial(_distinct, reader, ledger)):
             for verdict in recompute(call, history, corrections):
                 audit.outcomes[verdict.outcome] += 1
                 if verdict.outcome in ("differs", "unknown"):
-                    finding = PriceFinding(account.ledger, verdict.entry_id, verdict.outcome, verdict.text)
+                    finding = PriceFinding(ledger, verdict.entry_id, verdict.outcome, verdict.text)
                     audit.findings.append(finding)
     return audit
 
 
-def _distinct(ledger: Path) -> Iterator[Entry]:
+def _distinct(reader: Reader, ledger: Path) -> Iterable[Entry]:
     """Return the entries of a ledger, each id once."""
-    seen = set[str]()
-    for located in read(ledger):
-        entry = located.content
-        if isinstance(entry, Entry) and entry.id not in seen:
-            seen.add(entry.id)
-            yield entry
+    found: dict[str, Entry] = {}
+    for entry in reader.index.entries_in(ledger):
+        found.setdefault(entry.id, entry)
+    return found.values()
 
 
 def verify_report(facts: VerifyFacts) -> Report:

@@ -390,17 +390,24 @@ def _active(span: Span, user_id: str | None) -> Sql:
     return _union(pieces, " UNION ")
 
 
+Mark = tuple[int, int, int]
+"""Length, and the CRC-32 of the first and the last 256 bytes."""
+
+
 class Readable(NamedTuple):
-    """A ledger whose lines are asked for.
+    """A ledger whose lines are asked for. ``number`` is that of its row.
 
     ``read_to`` is how far the sums have read it, ``None`` where they have not yet; ``uncounted`` are the
-    first bytes of lines that do not count; ``gone`` says why it is not what it was, if so.
+    first bytes of lines that do not count; ``gone`` says why it is not what it was, if so. ``mark``
+    is by what its content is known again.
     """
 
     job: JobRef
     read_to: int | None
     uncounted: frozenset[int]
     gone: str | None
+    number: int
+    mark: Mark
 
 
 def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
@@ -417,7 +424,7 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
         text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
         chosen = Sql(text, (*source.values, *where.values))
     rows = db.execute(
-        f"""SELECT id, job_id, path, iif(is_read, offset, NULL), gone FROM ledgers
+        f"""SELECT id, job_id, path, iif(is_read, offset, NULL), gone, offset, head, tail FROM ledgers
         WHERE id IN ({chosen.text}) AND (inode != 0 OR is_read = 0) ORDER BY job_id, path, id""",
         chosen.values,
     ).fetchall()
@@ -425,9 +432,21 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
     for ledger, offset in db.execute("SELECT ledger, offset FROM problems"):
         uncounted.setdefault(ledger, set()).add(offset)
     return [
-        Readable(JobRef(job_id, Path(os.fsdecode(path))), read_to, frozenset(uncounted.get(ledger, ())), gone)
-        for ledger, job_id, path, read_to, gone in rows
+        Readable(
+            JobRef(job_id, Path(os.fsdecode(path))),
+            read_to,
+            frozenset(uncounted.get(ledger, ())),
+            gone,
+            ledger,
+            (offset, head, tail),
+        )
+        for ledger, job_id, path, read_to, gone, offset, head, tail in rows
     ]
+
+
+def counted_offsets(db: sqlite3.Connection, ledger: int) -> set[int]:
+    """Return where the lines begin that count in a ledger."""
+    return {row[0] for row in db.execute("SELECT offset FROM seen WHERE ledger = ?", (ledger,))}
 
 
 _ORDERS: Final[dict[JobOrder, str]] = {
@@ -528,15 +547,19 @@ class Gone(NamedTuple):
     why: str
     calls: int
     cost: Nanos
+    mark: Mark
 
 
 def gone(db: sqlite3.Connection) -> list[Gone]:
     """Return what still counts of ledgers that are gone, by path."""
     rows = db.execute(
-        """SELECT path, gone, coalesce(sum(calls), 0), coalesce(sum(cost), 0) FROM ledgers
+        """SELECT path, gone, coalesce(sum(calls), 0), coalesce(sum(cost), 0), offset, head, tail FROM ledgers
         LEFT JOIN cells ON ledger = id WHERE gone IS NOT NULL GROUP BY id ORDER BY path, id"""
     )
-    return [Gone(Path(os.fsdecode(path)), why, calls, Nanos(cost)) for path, why, calls, cost in rows]
+    return [
+        Gone(Path(os.fsdecode(path)), why, calls, Nanos(cost), (size, head, tail))
+        for path, why, calls, cost, size, head, tail in rows
+    ]
 
 
 def reserved(db: sqlite3.Connection, reservations: Sequence[str]) -> dict[str, Reserved]:

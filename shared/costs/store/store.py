@@ -24,7 +24,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
@@ -36,7 +36,9 @@ from ..ledger.counted import counted
 from ..ledger.line import DamagedLine, encode
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
+from ..ledger.reader import read, read_at
 from ..ledger.recorder import at_exit
+from ..model import Entry
 from ..money import Nanos
 from ..patience import allowed, at_most, remaining
 from ..rollup import Dimension, Group, JobOrder, JobPage, JobRef, Query
@@ -45,10 +47,11 @@ from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
 from .feed import Feed
-from .intake import Kept, NotKept, read_counted, recognised
+from .intake import GONE, Kept, NotKept, read_counted, recognised, retire
 from .journal import opened
+from .packed import Packed, lines_of
 from .presence import presence_in
-from .queries import Gone, Readable, Span
+from .queries import Gone, Mark, Readable, Span
 from .recent import Recent
 from .tables import LedgerRow
 from .windows import Windows
@@ -56,7 +59,7 @@ from .windows import Windows
 if TYPE_CHECKING:
     from logging import Logger
 
-    from ..model import Entry
+    from ..archive.restoring import Content
     from .build import Progress, Rebuilt
     from .state import StateDb
 
@@ -108,6 +111,7 @@ class Store:
         self._recent = Recent()
         self._feed = Feed(self.presence)
         self._windows = Windows()
+        self._packed = Packed(storage)
         self._version: int | None = None
         self._look_again_at = self._turn_at = self._retry_at = self._take_in_at = 0.0
         self._why: str | None = None
@@ -428,15 +432,75 @@ class Store:
         return self._ask(queries.problems)
 
     def gone(self) -> list[Gone]:
-        """Return the ledgers that are not what they were, or not there; what was counted of them counts."""
-        return self._ask(queries.gone)
+        """Return the ledgers that are not what they were, or not there; what was counted of them counts.
+
+        Those that an archive of this storage holds whole are not among them.
+        """
+        found = self._ask(queries.gone)
+        return self._packed.without(found) if found else found
 
     def ledgers(self) -> list[Path]:
-        """Return every known ledger that is there, in the order in which they became known."""
-        rows = self._ask(
-            lambda db: tables.ledgers(db, "gone IS NULL AND (inode != 0 OR is_read = 0) ORDER BY id")
-        )
-        return [Path(os.fsdecode(row.path)) for row in rows]
+        """Return every known ledger that is there or in an archive, as they became known."""
+        rows = self._ask(lambda db: tables.ledgers(db, "inode != 0 OR is_read = 0 ORDER BY id"))
+        found = [(Path(os.fsdecode(row.path)), row) for row in rows]
+        there = (path for path, row in found if row.gone is None or self._is_packed(path, row))
+        return list(dict.fromkeys(there))
+
+    def _is_packed(self, path: Path, row: LedgerRow) -> bool:
+        with suppress(CostError):
+            return self._packed.holds(path, (row.offset, row.head, row.tail)) is not None
+        return False
+
+    def packed(self, ledgers: Sequence[Path]) -> Iterator[tuple[Path, Content]]:
+        """Return the content of those ledgers that were packed away, in the order given.
+
+        Several may have lain at the same path, one after the other. In place of what cannot be read
+        back stands the reason.
+        """
+        if not self.storage.archives_dir.is_dir():
+            return
+        place = {ledger: number for number, ledger in enumerate(ledgers)}
+        query = Query(ledger=ledgers[0]) if len(ledgers) == 1 else Query()
+        gone = [each for each in self.readable(query) if each.gone and each.job.ledger in place]
+        gone.sort(key=lambda each: (place[each.job.ledger], each.number))
+        for ledger, content in self._packed.read_back(gone):
+            if content is not None:
+                yield ledger.job.ledger, content
+
+    def entries_in(self, ledger: Path) -> list[Entry]:
+        """Return all entries of a ledger, also those of one that lay there and was packed away.
+
+        Raises:
+            OSError: it is not there, or cannot be read; ``FileNotFoundError`` where nothing is.
+
+        """
+        found = list[Entry]()
+        for _, content in self.packed([ledger]):
+            if isinstance(content, CostError):
+                raise OSError(5, str(content), str(ledger))
+            found += _entries_in(lines_of(content, lambda _: True), lambda _: True)
+        if not found or ledger.exists():
+            found += [e for each in read(ledger) if isinstance(e := each.content, Entry)]
+        return found
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """Return the entry with this id, wherever its ledger lies; ``None`` where another call stands there.
+
+        Raises:
+            OSError: its ledger is not there, or cannot be read.
+            DamagedLine: what stands there now is no entry.
+
+        """
+        location = self.find(entry_id)
+        if location is None:
+            return None
+        for _, content in self.packed([location.ledger]):
+            if isinstance(content, bytes):
+                for entry in _entries_in(lines_of(content, location.offset.__eq__), lambda _: True):
+                    if entry.id == entry_id:
+                        return entry
+        entry = read_at(location)
+        return entry if entry.id == entry_id else None
 
     @property
     def version(self) -> int:
@@ -446,8 +510,8 @@ class Store:
     def entries(self, query: Query, missed: Missed | None = None) -> Iterator[Entry]:
         """Return every entry that counts and matches, read from the ledgers, job by job.
 
-        Ledgers that are gone are passed over, and ``missed`` is told: their sums are kept, their
-        entries are not.
+        Ledgers that are gone and that no archive holds are passed over, and ``missed`` is told: their sums
+        are kept, their entries are not.
         """
         for _, entries in self.entries_by_job(query, missed):
             yield from entries
@@ -460,8 +524,8 @@ class Store:
         ``whole`` gives also what jobs that match have from before ``query.start``.
         """
         is_meant = (query._replace(start=None) if whole else query).matcher()
-        for ledger in self._ask(lambda db: queries.jobs(db, query)):
-            yield ledger.job, _entries_in(_lines_in(ledger, missed or _warn), is_meant)
+        for ledger, lines in self._lines_of(query, missed or _warn):
+            yield ledger.job, _entries_in(lines, is_meant)
 
     def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
         """Return every line that counts, of the ledgers that a query means.
@@ -469,8 +533,32 @@ class Store:
         Its other conditions are not applied, and the seals are still to be checked: for those who
         need no entries, since a line is several times cheaper.
         """
-        for ledger in self._ask(lambda db: queries.jobs(db, query)):
-            yield from _lines_in(ledger, missed or _warn)
+        for _, lines in self._lines_of(query, missed or _warn):
+            yield from lines
+
+    def lines_of_ledger(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
+        """Return every line of one ledger that counts, be it packed away."""
+        return (line for _, lines in self._read([ledger], missed) for line in lines)
+
+    def _lines_of(self, query: Query, missed: Missed) -> Iterator[tuple[Readable, Iterator[bytes]]]:
+        """Return each ledger that a query means, with its lines that count."""
+        return self._read(self.readable(query), missed)
+
+    def _read(
+        self, ledgers: Sequence[Readable], missed: Missed
+    ) -> Iterator[tuple[Readable, Iterator[bytes]]]:
+        for ledger, content in self._packed.read_back(ledgers):
+            if content is None:
+                yield ledger, _lines_in(ledger, missed)
+            elif isinstance(content, CostError):
+                missed(ledger.job.ledger, OSError(5, str(content)))
+            else:
+                counted = self._use(
+                    lambda sums, number=ledger.number: sums.read(  # type: ignore[misc]
+                        lambda db: queries.counted_offsets(db, number)
+                    )
+                )
+                yield ledger, lines_of(content, counted.__contains__)
 
     # --- upkeep
 
@@ -509,6 +597,33 @@ class Store:
         inside = dict.fromkeys(folder for each in beside for folder in (each, *_folders(each)))
         found = dict.fromkeys(each for folder in inside for each in _ledgers_in(folder) if each not in known)
         return [path for path in found if self._ask(lambda db, path=path: _is_uncounted(db, path))]  # type: ignore[misc]
+
+    def let_go(self, ledgers: Mapping[Path, Mark]) -> set[Path]:
+        """Let ledgers count as gone, durably, that somebody is about to remove; return those that may go.
+
+        Those are left alone that are not as they are known by, to which somebody may write, or with lines
+        that do not count. One that is not removed after all is found again at the next look.
+
+        Raises:
+            StorageUnavailable: what was counted cannot be written down. Nothing may be removed then.
+
+        """
+        intake = CatchUp(self.storage, self._known, self.presence)
+
+        def retired(db: sqlite3.Connection) -> set[Path]:
+            done = set[Path]()
+            for path, mark in ledgers.items():
+                where = f"path = ? AND gone IS NULL AND NOT {tables.MAY_CHANGE}"
+                for row in tables.ledgers(db, where, os.fsencode(path)):
+                    if (row.offset, row.head, row.tail) == mark and not queries.uncounted(db, row.id):
+                        retire(db, row, GONE)
+                        done.add(path)
+            intake.take_in(db, ())
+            db.execute("UPDATE meta SET version = version + 1")
+            return done
+
+        self.catch_up_all()
+        return self._use(lambda sums: sums.write(retired))
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
         """Add all ledgers up anew, beside the present sums, then put the new ones in their place.

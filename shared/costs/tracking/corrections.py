@@ -8,11 +8,11 @@ from pathlib import Path
 from ..corrections import Corrected
 from ..errors import UnknownEntry
 from ..ledger.ids import id_for_request
-from ..ledger.reader import read
 from ..model import Entry
+from ..store.store import Store
 
 
-def corrected_entry(entry_id: str, ledger: Path) -> Corrected:
+def corrected_entry(entry_id: str, index: Store, ledger: Path) -> Corrected:
     """Return what an entry of ``ledger`` counts for after every correction.
 
     Raises:
@@ -20,7 +20,7 @@ def corrected_entry(entry_id: str, ledger: Path) -> Corrected:
 
     """
     try:
-        found = [e for located in read(ledger) if isinstance(e := located.content, Entry)]
+        found = index.entries_in(ledger)
     except (FileNotFoundError, NotADirectoryError):
         raise UnknownEntry(
             f"the ledger of entry {entry_id!r} is not at {ledger} any more: what it counted stays counted; "

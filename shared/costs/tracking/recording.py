@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from ..errors import FAILURES, reraise_foreign
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
-from ..ledger.reader import read_at
 from ..ledger.recorder import Recorder
 from ..model import Charge, Entry, Unpriced
 from ..money import MAX_ENTRY_NANOS, format_usd
@@ -152,10 +151,7 @@ class Recording:
 
     def find(self, entry_id: str) -> Entry | None:
         """Return the recorded entry with this id, wherever its ledger lies."""
-        location = self._workspace.index.find(entry_id)
-        entry = read_at(location) if location else None
-        # What counted in a ledger that was replaced is not in it any more: another call stands there.
-        return entry if entry is not None and entry.id == entry_id else None
+        return self._workspace.index.entry(entry_id)
 
     def _entry(self, call: Call, attempt: int) -> Entry:
         now = self._workspace.clock()

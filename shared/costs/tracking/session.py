@@ -147,7 +147,7 @@ class Session:
         location = self.workspace.index.find(entry_id)
         if location is None:
             raise UnknownEntry(f"no ledger of {self.workspace.storage.root} has an entry {entry_id!r}")
-        corrected = corrected_entry(entry_id, location.ledger)
+        corrected = corrected_entry(entry_id, self.workspace.index, location.ledger)
         if corrected.reversal is not None:
             return Nanos(-corrected.reversal.cost)
         taken_back = reversal(corrected, reason, self.workspace.clock())

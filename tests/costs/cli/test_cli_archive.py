@@ -48,15 +48,37 @@ def test_it_archives_what_show_monthly_shows_and_verifies_it(
     assert "1 file is not as written" in " ".join(damaged.out.split())
 
 
+def test_it_packs_ledgers_away_and_puts_them_back(
+    known: Path, dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.costs.store.presence.Presence.alive", lambda *_: False)
+    ledgers = {path: path.read_bytes() for path in known.rglob("cost_ledger.jsonl")}
+    before = [dashboard("query", "--json", "SELECT * FROM entries ORDER BY id"), dashboard("show-monthly")]
+    packed = dashboard("archive", "--to", str(tmp_path / "archive"), "--pack", "--json")
+    assert packed.code == 0
+    gone = {Path(path) for path in json.loads(packed.out)["packed"]["ledgers"]}
+    assert gone, packed.out
+    assert gone == {path for path in ledgers if not path.exists()}
+    after = [dashboard("query", "--json", "SELECT * FROM entries ORDER BY id"), dashboard("show-monthly")]
+    assert after == before
+    assert dashboard("archive", "unpack").code == 0
+    assert {path: path.read_bytes() for path in known.rglob("cost_ledger.jsonl")} == ledgers
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["archive"], "say which archive with --to PLACE"),
         (["archive", "--to", "DIR", "--before", "2026-12"], "2026-11 is not over"),
         (["archive", "--to", "DIR", "--before", "soon"], "not a month: 'soon'"),
-        (["archive", "verify", "--to", "DIR", "--before", "2026-10"], "leave --before out"),
+        (
+            ["archive", "verify", "--to", "DIR", "--before", "2026-10"],
+            "verify takes neither --before nor --pack",
+        ),
         (["archive", "verify", "--to", "DIR"], "there is no archive"),
         (["archive", "--to", "ftp://x"], "not at ftp://x"),
+        (["archive", "write", "job-1", "--to", "DIR"], "leave job-1 out"),
+        (["archive", "unpack", "job-1"], "no ledger of job-1 was packed away"),
     ],
 )
 def test_wrong_words_are_refused(

@@ -71,7 +71,7 @@ class Adjuster:
         if entry.cost_state == "whole":  # what corrects it so far is not asked for: that takes a whole ledger
             call = Corrected.of(entry, ())
         else:
-            call = corrected_entry(entry_id, location.ledger)
+            call = corrected_entry(entry_id, self.index, location.ledger)
         if not (change or call.unpriced or (whole and call.missing)):
             return
         stated = PricedBy("stated", BILL, f"{entry.service}/{entry.model}")
@@ -92,7 +92,7 @@ class Adjuster:
         location = self.index.find(entry_id)
         if location is None:
             return
-        corrected = corrected_entry(entry_id, location.ledger)
+        corrected = corrected_entry(entry_id, self.index, location.ledger)
         if corrected.reversal is None:
             self._write(location.ledger, reversal(corrected, f"billed once: {where}"[:_LONGEST], self.now))
 

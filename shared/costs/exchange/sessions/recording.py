@@ -185,7 +185,7 @@ class Recorder:
                 break
             place = later
         self.added.grown += 1
-        yield reversal(corrected_entry(recorded.id, place.ledger), GROWN, call.at)
+        yield reversal(corrected_entry(recorded.id, self.index, place.ledger), GROWN, call.at)
         yield self._entry(_Placed(call, self._id(call, number)))
 
     def _id(self, call: ModelCall, number: int) -> str:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
-from ....archive.known import KnownArchives
+from ....archive.known import KnownArchive, KnownArchives
 from ....archive.places import Place
 from ....errors import WrongUsage
 from ....exchange.archive_check import check_archive
-from ....exchange.archive_reports import archived_report, checked_report
+from ....exchange.archive_reports import archived_report, checked_report, unpacked_report
 from ....exchange.archiving import archive
 from ....exchange.calendar import Calendar
+from ....exchange.packing import pack as pack_away
+from ....exchange.packing import packed_paths, unpack
 from ....exits import FAILED, FINE
 from ....periods import parse_month
 from ..app import App, dashboard_command
+from ..completing import complete_job
 
 
 @dashboard_command(
     "Keep in order",
     "archive --to /data/costs-archive",
     "archive --to s3://team-costs/ledger --before 2026-09",
+    "archive --pack",
     "archive verify",
+    "archive unpack job-20260822-rpatel-0001",
 )
-@click.argument("action", type=click.Choice(["write", "verify"]), default="write")
+@click.argument("action", type=click.Choice(["write", "verify", "unpack"]), default="write")
+@click.argument("jobs", nargs=-1, metavar="[JOB_ID]...", shell_complete=complete_job)
 @click.option(
     "--to",
     "location",
@@ -32,20 +40,32 @@ from ..app import App, dashboard_command
 @click.option(
     "--before", metavar="YYYY-MM", help="Archive the months before this one. Default: all that are over."
 )
-def command(app: App, action: str, location: str | None, before: str | None) -> int:
+@click.option(
+    "--pack",
+    is_flag=True,
+    help="Then remove the ledgers that the archive gives back byte by byte. Every view goes on as before.",
+)
+def command(
+    app: App, action: str, jobs: tuple[str, ...], *, location: str | None, before: str | None, pack: bool
+) -> int:
     """Keep closed months as Parquet, for years of history and for engines of your own.
 
     `write` puts the entries of months that are over into month=YYYY-MM/part-*.parquet, and then the
     manifest that says what is there: files, rows, sums, SHA-256, and how far each ledger was read. Done
-    again it adds what is new; entries that come late for a month become a further file. Ledgers stay as they
-    are. `verify` reads all of an archive back (exit code 1: something is not as it was written). Needs
-    DuckDB: pip install '.[warehouse]'; for S3 also boto3: pip install '.[s3]'.
+    again it adds what is new; entries that come late for a month become a further file. Ledgers stay as
+    they are, unless you --pack them: `unpack` puts them back where they were, all or those of JOB_IDs.
+    `verify` reads all of an archive back (exit code 1: something is not as it was written). Needs DuckDB:
+    pip install '.[warehouse]'; for S3 also boto3: pip install '.[s3]'.
     """
+    if action != "write" and (before or pack):
+        raise WrongUsage(f"{action} takes neither --before nor --pack")
+    if action != "unpack" and jobs:
+        raise WrongUsage(f"{action} is about all jobs; leave {' '.join(jobs)} out")
+    if action == "unpack":
+        return _unpack(app, jobs)
     known = KnownArchives(app.workspace.storage)
     place = _place(known, location)
     if action == "verify":
-        if before:
-            raise WrongUsage("verify reads the whole archive; leave --before out")
         with app.reader.progress("Verifying") as advance:
             check = check_archive(place, advance)
         app.show(checked_report(check, place.location))
@@ -54,8 +74,23 @@ def command(app: App, action: str, location: str | None, before: str | None) -> 
     month = _before(app, calendar, before)
     with app.reader.progress("Archiving") as advance:
         archived = archive(app.workspace.index, calendar, known, place, month, advance)
-    app.show(archived_report(archived, place.location, month))
+    packed = None
+    if pack:
+        with app.reader.progress("Packing") as advance:
+            packed = pack_away(app.workspace.index, KnownArchive(place, archived.manifest), advance)
+    app.show(archived_report(archived, place.location, month, packed))
     return FAILED if archived.unread else FINE
+
+
+def _unpack(app: App, jobs: Sequence[str]) -> int:
+    index = app.workspace.index
+    paths = list(packed_paths(index, jobs))
+    if missing := sorted(set(jobs) - {path.parent.name for path in paths}):
+        raise WrongUsage(f"no ledger of {', '.join(missing)} was packed away")
+    with app.reader.progress("Unpacking") as advance:
+        result = unpack(index, paths, advance)
+    app.show(unpacked_report(result))
+    return FAILED if result.stayed else FINE
 
 
 def _place(known: KnownArchives, location: str | None) -> Place:

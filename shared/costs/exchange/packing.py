@@ -1,0 +1,178 @@
+"""Packs ledgers away that an archive holds, and puts them back.
+
+A ledger goes when, in this order: the archive holds all of its lines; they were read back from it and are the
+very bytes of the file; what was counted of it is written down for good (``kept.journal``); and the file,
+locked, still is what was read back. Cut off at any point, either the file is there and counts, or what was
+counted is kept and the archive has the lines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .. import platform
+from ..archive.known import KnownArchive
+from ..archive.manifest import HeldLedger
+from ..archive.restoring import fingerprint_of, restored
+from ..errors import CostError
+from ..store.journal import opened, size_of
+from ..store.store import Store
+
+_STAYS: Final = "somebody may still write to it, or not all of its lines count"
+
+BATCH: Final = 200
+"""How many ledgers are written down together as gone."""
+
+LOCK_S: Final = 2.0
+"""How long to wait for a ledger that somebody writes to, in seconds."""
+
+Progress = Callable[[int, int], None]
+
+
+class Stayed(NamedTuple):
+    """A ledger that was not packed away or put back, and why."""
+
+    ledger: Path
+    why: str
+
+
+class PackingResult(NamedTuple):
+    """The ledgers that were packed away or put back, how many bytes they have, and those that were not."""
+
+    ledgers: tuple[Path, ...]
+    size: int
+    stayed: tuple[Stayed, ...]
+
+
+def pack(index: Store, archive: KnownArchive, progress: Progress) -> PackingResult:
+    """Remove the ledgers that an archive holds whole, once each was read back from it byte by byte."""
+    packing = _Packing(index)
+    here = [held for held in archive.manifest.ledgers if held.is_whole and os.path.lexists(held.path)]
+    waiting = list[tuple[HeldLedger, bytes]]()
+    for done, (held, content) in enumerate(restored(archive, here)):
+        progress(done, len(here))
+        path = Path(held.path)
+        if isinstance(content, CostError):
+            packing.stayed.append(Stayed(path, str(content)))
+        elif (why := packing.differs(path, content)) is not None:
+            packing.stayed.append(Stayed(path, why))
+        else:
+            waiting.append((held, content))
+        if len(waiting) >= BATCH:
+            packing.remove(waiting)
+            waiting.clear()
+    packing.remove(waiting)
+    progress(len(here), len(here))
+    return packing.result()
+
+
+class _Packing:
+    def __init__(self, index: Store) -> None:
+        self._index = index
+        self._gone: list[Path] = []
+        self._size = 0
+        self.stayed: list[Stayed] = []
+
+    def result(self) -> PackingResult:
+        """Return what was done."""
+        return PackingResult(tuple(self._gone), self._size, tuple(self.stayed))
+
+    def differs(self, path: Path, content: bytes) -> str | None:
+        """Say how a ledger differs from its content in the archive; ``None`` where it is the same."""
+        try:
+            with opened(path) as file:
+                return _difference(file, content)
+        except OSError as fault:
+            return fault.strerror or str(fault)
+
+    def remove(self, ledgers: Sequence[tuple[HeldLedger, bytes]]) -> None:
+        """Let ledgers count as gone, and remove them."""
+        marks = {Path(held.path): fingerprint_of(content) for held, content in ledgers}
+        counted = self._index.let_go(marks)
+        for held, content in ledgers:
+            path = Path(held.path)
+            why = self._removed(path, content) if path in counted else _STAYS
+            if why is None:
+                self._gone.append(path)
+                self._size += len(content)
+            else:
+                self.stayed.append(Stayed(path, why))
+        self._index.catch_up_all()
+
+    def _removed(self, path: Path, content: bytes) -> str | None:
+        """Remove a file that is still what was read back; else say why not."""
+        try:
+            with opened(path) as file:
+                # Whoever appends looks, under this lock, whether the path still names the file.
+                if not platform.lock(file.fileno(), LOCK_S):
+                    return "another process keeps it locked"
+                if not platform.same_file(file.fileno(), path):
+                    return "it was replaced meanwhile"
+                if (why := _difference(file, content)) is not None:
+                    return why
+                path.unlink()
+            platform.sync_directory(path.parent)
+        except OSError as fault:
+            return fault.strerror or str(fault)
+        return None
+
+
+def _difference(file: platform.SecureFile, content: bytes) -> str | None:
+    if size_of(file) != len(content):
+        return "lines were added since it was archived"
+    is_same = os.pread(file.fileno(), len(content), 0) == content
+    return None if is_same else "the archive does not give back its very bytes"
+
+
+# --- putting back
+
+
+def unpack(index: Store, ledgers: Iterable[Path], progress: Progress) -> PackingResult:
+    """Put ledgers back where they were; those whose path names a file now are left alone."""
+    chosen = list(dict.fromkeys(ledgers))
+    back, stayed, size = list[Path](), list[Stayed](), 0
+    for done, (path, content) in enumerate(index.packed(chosen)):
+        progress(done, len(chosen))
+        why = str(content) if isinstance(content, CostError) else _put_back(path, content)
+        if why is None:
+            back.append(path)
+            size += len(content) if isinstance(content, bytes) else 0
+        else:
+            stayed.append(Stayed(path, why))
+    progress(len(chosen), len(chosen))
+    index.add(back)
+    index.catch_up_all()
+    return PackingResult(tuple(back), size, tuple(stayed))
+
+
+def _put_back(path: Path, content: bytes) -> str | None:
+    """Write a file whole under a name that nothing has; else say why not."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        platform.secure_directory(path.parent)
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        with platform.create_file(draft) as file:
+            file.write(content)
+            platform.sync(file.fileno())
+        os.link(draft, path)
+        draft.unlink()
+        platform.sync_directory(path.parent)
+    except FileExistsError:
+        draft.unlink(missing_ok=True)
+        return "a newer ledger is there: move it away, unpack, and append its lines"
+    except OSError as fault:
+        draft.unlink(missing_ok=True)
+        return fault.strerror or str(fault)
+    return None
+
+
+def packed_paths(index: Store, names: Sequence[str]) -> Iterator[Path]:
+    """Yield the ledgers that were packed away, of the jobs named or of all."""
+    for ledger in index.ledgers():
+        if not ledger.exists() and (not names or ledger.parent.name in names):
+            yield ledger
