@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .budgets.port import Holds, Notices
     from .fleet.fleet import Fleet
     from .pricing.catalogue import Catalogue
-    from .profile.types import Profile
+    from .profile.types import Profile, SharedBudget
     from .store.store import Store
 
 Clock = Callable[[], datetime]
@@ -105,6 +105,7 @@ class Workspace:
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
         self._index: Store | None = None
         self._gate: Gate | None = None
+        self._gate_for: SharedBudget | None = None
         self._fleet: Fleet | None = None
         self._lock = lock_of(self, "_lock")
 
@@ -212,7 +213,9 @@ class Workspace:
 
     @property
     def holds(self) -> Holds:
-        """The holds of everybody who shares the budgets: those of this storage."""
+        """The holds of this storage; under leases where other hosts share its budgets."""
+        if (fleet := self.fleet) is not None:
+            return fleet.holds
         from .store.holds import LocalHolds
         from .store.presence import presence_in
 
@@ -227,10 +230,13 @@ class Workspace:
             return None
         with self._lock:
             if self._fleet is None or self._fleet.settings != settings:
-                from .fleet.fleet import Fleet
+                from .fleet.fleet import Here, fleet_of
 
                 beside = profile.path.parent if profile.path else None
-                self._fleet = Fleet(settings, self.environ, beside, self.clock)
+                here = Here(
+                    self.storage, self.environ, beside, self.clock, self.catalogue_name, lambda: self.index
+                )
+                self._fleet = fleet_of(settings, here)
             return self._fleet
 
     @property
@@ -255,20 +261,25 @@ class Workspace:
     @property
     def gate(self) -> Gate:
         """What holds money before calls are sent, for all jobs of this storage."""
+        settings = self.loaded_profile().profile.shared
         with self._lock:
-            if self._gate is None:
+            if self._gate is None or self._gate_for != settings:
                 from .budgets.gate import Gate
 
                 self._gate = Gate(self.holds, clock=self.clock, names=self.catalogue_name)
+                self._gate_for = settings
             return self._gate
+
+    def logged(self, ledger: Path) -> None:
+        """Have what was logged told to the hosts that share the budgets, in the background."""
+        if (fleet := self.fleet) is not None:
+            fleet.agent.logged(ledger)
 
     def close(self) -> None:
         """Close what was opened; the workspace may be used again and opens it anew."""
         with self._lock:
             self._gate = None
-            if self._fleet is not None:
-                self._fleet.close()
-                self._fleet = None
+            self._fleet = None  # it goes on until the process ends: others of the process may use it
             if self._index is not None:
                 self._index.close()
                 self._index = None

@@ -11,7 +11,7 @@ from ..money import Nanos
 from ..profile.types import Budget, Profile
 from ..rollup import Measure
 from .limits import Limit, Spending, tightness
-from .port import Held, Reservation
+from .port import Allotment, Held, Reservation
 from .scopes import ModelName, amount_text
 
 OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
@@ -37,17 +37,22 @@ class Need(NamedTuple):
 class Standing:
     """A limit with what is spent and what is held within it, in its measure.
 
-    ``orphaned`` is the part of ``held`` whose calls never reported.
+    ``orphaned`` is the part of ``held`` whose calls never reported. ``allotment`` is set where other hosts
+    share the limit.
     """
 
     spending: Spending
     held: int = 0
     orphaned: int = 0
+    allotment: Allotment | None = None
 
     @property
     def room(self) -> int:
-        """What may still be reserved; negative when the limit is overrun."""
-        return self.spending.remaining - self.held
+        """What may still be reserved here; negative when the limit is overrun."""
+        room = self.spending.remaining - self.held
+        if self.allotment is None:
+            return room
+        return min(room, self.allotment.granted - self.spending.spent - self.held)
 
     def allows(self, need: Need) -> bool:
         """Tell whether what is needed fits; what can take nothing fits however much is spent."""
@@ -121,8 +126,9 @@ def exceeded(standing: Standing, requested: int, what: str) -> BudgetExceeded:
     where = "in the profile" if limit.scope.kind == "rolling" else "with cost-dashboard set-budget"
     message = (
         f"up to {amount(requested)} for {what} does not fit into the {limit.scope}: of "
-        f"{amount(limit.amount)}, {amount(standing.spending.spent)} is spent{_held(standing)}; raise the "
-        f"limit {where}, or set {OVERRIDE_VARIABLE}=1 to go over it once, which is recorded"
+        f"{amount(limit.amount)}, {amount(standing.spending.spent)} is spent{_held(standing)}"
+        f"{_elsewhere(standing)}; raise the limit {where}, or set {OVERRIDE_VARIABLE}=1 to go over it once, "
+        f"which is recorded"
     )
     return BudgetExceeded(message, denial(standing, requested))
 
@@ -154,8 +160,11 @@ def _unbounded(standing: Standing, need: Need, what: str) -> BudgetExceeded:
 def denial(standing: Standing, requested: int) -> Denial:
     """Return the figures of a refusal."""
     limit = standing.spending.limit
-    spent = standing.spending.spent
-    return Denial(str(limit.scope), limit.amount, spent, standing.held, requested, limit.measure)
+    spent, held, others = standing.spending.spent, standing.held, standing.allotment
+    if others is not None:
+        spent += others.spent_elsewhere
+        held += others.leased_elsewhere + others.orphaned_elsewhere
+    return Denial(str(limit.scope), limit.amount, spent, held, requested, limit.measure)
 
 
 def _held(standing: Standing) -> str:
@@ -169,3 +178,16 @@ def _held(standing: Standing) -> str:
         f"{text} ({amount_text(standing.orphaned, measure, 4)} of it for calls that never reported: see "
         f"cost-dashboard reservations list)"
     )
+
+
+def _elsewhere(standing: Standing) -> str:
+    """Say what other hosts have of a limit."""
+    others = standing.allotment
+    if others is None or not any(others[1:]):
+        return ""
+    measure = standing.spending.limit.measure
+    spent, leased, orphaned = (amount_text(amount, measure, 4) for amount in others[1:])
+    text = f"; other hosts have spent {spent} and may spend {leased} more"
+    if others.orphaned_elsewhere:
+        text += f", and {orphaned} counts for hosts that do not report (see cost-dashboard shared status)"
+    return text

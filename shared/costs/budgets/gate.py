@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -27,11 +27,11 @@ from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
 from ..rollup import JobRef, Query
-from .deciding import OVERRIDE_VARIABLE, Need, Policy, refusal, standings
+from .deciding import OVERRIDE_VARIABLE, Need, Policy, Standing, refusal, standings
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
 from .limits import Limit, LimitIndex, Spending
-from .port import Decision, Held, Holds, HoldState, Reservation, SpendReader, Turn
+from .port import Decision, Held, Holds, HoldState, Reservation, Turn
 from .scopes import ANY, CallScope, Labels, ModelName
 from .spending import read_spendings
 
@@ -234,7 +234,7 @@ class Gate:
         profile: Profile,
         limits: Sequence[Limit],
         holds: Callable[[], Sequence[Held]],
-        reader: SpendReader,
+        turn: Turn,
     ) -> tuple[Nanos, tuple[str, ...]]:
         """Return what to hold, and what to warn of; raise when it is denied."""
         policy = Policy.of(profile, request.user_id, limits)
@@ -243,7 +243,7 @@ class Gate:
             holds()  # which writes down what has become of them
             return estimate or ZERO, warnings
         need = Need(estimate, request.calls, request.tokens, request.unknown)
-        denied = self._denial(request, need, limits, holds, reader)
+        denied = self._denial(request, need, limits, holds, turn)
         if denied is None:
             return estimate or ZERO, warnings
         if request.override is None:
@@ -256,7 +256,7 @@ class Gate:
         need: Need,
         limits: Sequence[Limit],
         holds: Callable[[], Sequence[Held]],
-        reader: SpendReader,
+        turn: Turn,
     ) -> BudgetExceeded | None:
         """Return why what is needed is denied, if it is.
 
@@ -268,8 +268,9 @@ class Gate:
         for _ in range(_MOST_LOOKS):
             # What is kept for a job is there for its own calls.
             others = [held for held in holds() if held.reservation.id != request.within]
-            spendings = read_spendings(limits, reader, self._names)
-            denied = refusal(standings(spendings, others, self._names), need, what)
+            spendings = read_spendings(limits, turn, self._names)
+            stands = standings(spendings, others, self._names)
+            denied = refusal([_allotted(each, need, turn) for each in stands], need, what)
             if denied is None or spendings == before:
                 break
             before = spendings
@@ -439,6 +440,16 @@ class Gate:
         if ahead:
             self._holds.set_latest(now)
         return ahead
+
+
+def _allotted(stand: Standing, need: Need, turn: Turn) -> Standing:
+    """Return how a limit stands here, where other hosts may have a part of it."""
+    limit = stand.spending.limit
+    most = need.of(limit.measure)
+    if not limit.blocking or not most:  # what needs nothing, or cannot be bounded, needs no part of it
+        return stand
+    allotment = turn.allotment(limit, stand.spending.spent, stand.held, most)
+    return stand if allotment is None else replace(stand, allotment=allotment)
 
 
 def _is_count(limit: Limit) -> bool:

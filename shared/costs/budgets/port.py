@@ -22,12 +22,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from ..errors import BudgetExceeded
 from ..money import ZERO, Nanos
 from ..rollup import Dimension, Group, Measure, Query
 from .scopes import CallScope, Labels
+
+if TYPE_CHECKING:
+    from .limits import Limit
 
 HoldState = Literal["live", "submitted", "orphaned"]
 
@@ -221,6 +224,20 @@ def spent_within(
     return [max(0, spent.get(one.id, one.spent_before) - one.spent_before) for one in rooms]
 
 
+class Allotment(NamedTuple):
+    """The part of a limit that may be used from here, where other hosts share it; in the limit's measure.
+
+    ``granted`` is what this host may have spent and hold, all in all. The others have spent
+    ``spent_elsewhere`` and may spend ``leased_elsewhere`` more; ``orphaned_elsewhere`` is what hosts may
+    have spent that do not report any more.
+    """
+
+    granted: int
+    spent_elsewhere: int = 0
+    leased_elsewhere: int = 0
+    orphaned_elsewhere: int = 0
+
+
 class SpendReader(Protocol):
     """Reads what was spent, from the entries of all ledgers."""
 
@@ -247,6 +264,14 @@ class Turn(SpendReader, Protocol):
 
     def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
         """Return what counts: all that is not orphaned, and orphans from ``since`` on or of ``ledger``."""
+        ...
+
+    def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
+        """Return the part of a limit that may be used from here; ``None`` where all of it may.
+
+        ``spent`` and ``held`` are what is spent and held here, ``need`` is what shall come on top. Where the
+        part is too small for it, whoever keeps the holds may get more and have the same decided once more.
+        """
         ...
 
 

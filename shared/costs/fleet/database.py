@@ -25,6 +25,8 @@ from .address import INSTALL, Address
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor
+    from psycopg.abc import Buffer
+    from psycopg.adapt import Loader
 
 T = TypeVar("T")
 
@@ -78,6 +80,9 @@ class _Outcome(NamedTuple):
     fault: BaseException | None = None
 
 
+_Job = tuple["Callable[[Db], Any]", "SimpleQueue[_Outcome]"]
+
+
 class SharedDatabase:
     """One connection, made when it is first needed. Safe to use from threads and after a fork."""
 
@@ -86,6 +91,9 @@ class SharedDatabase:
         self._line = _Line(address)
         self._lock = lock_of(self, "_lock")
         self._down: tuple[float, str] = (0.0, "")
+
+    def __del__(self) -> None:
+        self._line.abandon()
 
     def run(self, action: Callable[[Db], T], wait_s: float) -> T:
         """Return what an action gives in one transaction, within ``wait_s`` seconds.
@@ -103,12 +111,14 @@ class SharedDatabase:
             raise SharedUnavailable(why)
         answers: SimpleQueue[_Outcome] = SimpleQueue()
         line = self._mine()
-        threading.Thread(target=_answer, args=(line, action, answers), daemon=True).start()
         try:
+            line.ask(action, answers)
             outcome = answers.get(timeout=wait_s)
         except Empty:
             self._give_up(line)
             raise self._gone(f"no answer within {wait_s:g} s") from None
+        except RuntimeError as fault:  # no thread can be started: the interpreter ends
+            raise self._gone(str(fault)) from None
         if outcome.fault is not None:
             raise self._translated(outcome.fault) from None
         return cast("T", outcome.result)
@@ -157,35 +167,47 @@ class SharedDatabase:
 
 
 class _Line:
-    """A connection, and the one transaction at a time that uses it."""
+    """A connection, and the thread that alone uses it, one transaction after another."""
 
     def __init__(self, address: Address) -> None:
         self.owner = os.getpid()
         self._address = address
         self._connection: Connection[Any] | None = None
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._abandoned = False
+        self._works = False
 
-    def __del__(self) -> None:
-        if self.owner == os.getpid():
-            self._close()
+    def ask(self, action: Callable[[Db], Any], answers: SimpleQueue[_Outcome]) -> None:
+        """Have an action done; its outcome is put where it is waited for."""
+        self._jobs.put((action, answers))
+        with self._lock:
+            if not self._works:
+                threading.Thread(target=self._work, name="cost-ledger-shared", daemon=True).start()
+                self._works = True
 
-    def call(self, action: Callable[[Db], T]) -> T:
-        """Run an action in a transaction; on a new connection where the old one turns out to be broken."""
+    def abandon(self) -> None:
+        """Let the thread end, and close its connection, once what is under way has ended."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            action, answers = job
+            try:
+                answers.put(_Outcome(self._done(action)))
+            except BaseException as fault:  # whatever it is, who waits gets it
+                answers.put(_Outcome(fault=fault))
+            del job, action, answers
+        self._close()
+
+    def _done(self, action: Callable[[Db], T]) -> T:
         from psycopg import errors
 
-        with self._lock:
+        for _ in range(_TRIES - 1):
             try:
-                for left in reversed(range(_TRIES)):
-                    try:
-                        return self._once(action)
-                    except (errors.SerializationFailure, errors.DeadlockDetected):
-                        if not left:
-                            raise
-                raise AssertionError("unreachable")
-            finally:
-                if self._abandoned:
-                    self._close()
+                return self._once(action)
+            except (errors.SerializationFailure, errors.DeadlockDetected):
+                continue
+        return self._once(action)
 
     def _once(self, action: Callable[[Db], T]) -> T:
         import psycopg
@@ -211,16 +233,8 @@ class _Line:
 
         parameters = {**_DEFAULTS, **self._address.parameters}
         self._connection = psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+        self._connection.adapters.register_loader("numeric", _whole_numbers())
         return self._connection
-
-    def abandon(self) -> None:
-        """Close the connection, now or when the transaction in it has ended."""
-        self._abandoned = True
-        if self._lock.acquire(blocking=False):
-            try:
-                self._close()
-            finally:
-                self._lock.release()
 
     def forget(self) -> None:
         """Let the parent's connection be, in a forked child: closing it would say goodbye for both."""
@@ -233,6 +247,17 @@ class _Line:
         if connection is not None:
             with suppress(Exception):  # it is broken: there is nothing else to do with it
                 connection.close()
+
+
+def _whole_numbers() -> type[Loader]:
+    """Return what reads sums of integers, which PostgreSQL gives as decimals, as integers."""
+    from psycopg.adapt import Loader
+
+    class WholeNumbers(Loader):
+        def load(self, data: Buffer) -> int:
+            return int(bytes(data))
+
+    return WholeNumbers
 
 
 _OF_PARENTS: Final[list[object]] = []
@@ -254,13 +279,6 @@ _DEFAULTS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-
-
-def _answer(line: _Line, action: Callable[[Db], Any], answers: SimpleQueue[_Outcome]) -> None:
-    try:
-        answers.put(_Outcome(line.call(action)))
-    except BaseException as fault:  # whatever it is, who waits gets it
-        answers.put(_Outcome(fault=fault))
 
 
 def _last_line(text: str) -> str:

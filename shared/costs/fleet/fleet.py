@@ -1,20 +1,38 @@
-"""What one process has of a shared database."""
+"""What one process has of a fleet: the hosts that share budgets through a database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..budgets.scopes import ModelName
+from ..errors import StorageUnavailable
 from ..profile.types import SharedBudget
+from ..storage import CostStorage
+from ..store.holds import LocalHolds
+from ..store.presence import presence_in
 from . import schema
 from .address import read_address
+from .agent import Agent
 from .database import Db, SharedDatabase
+from .holds import SharedHolds
+from .member import Member
+from .publishing import publish, published, waiting_bytes
+from .sums import SharedSums
+from .trading import Answer
+
+if TYPE_CHECKING:
+    from ..store.store import Store
 
 COMMAND_S: Final = 30.0
 """How long a command waits for the database, in seconds."""
+
+LOCK_NAME: Final = "shared.lock"
+"""The file in the cost storage that a process locks while it trades."""
 
 
 class Seen(NamedTuple):
@@ -26,28 +44,36 @@ class Seen(NamedTuple):
     clock_s: float
 
 
+class Published(NamedTuple):
+    """How many entries were new, and how many bytes of ledgers are still to be published."""
+
+    entries: int
+    waiting: int
+
+
+class Here(NamedTuple):
+    """What a fleet needs to know of this host: ``index`` gives the sums of its ledgers."""
+
+    storage: CostStorage
+    environ: Mapping[str, str]
+    beside: Path | None
+    clock: Callable[[], datetime]
+    names: ModelName
+    index: Callable[[], Store]
+
+
 class Fleet:
     """The hosts that share a budget, as one process sees them. Opens nothing before it is used.
 
     Args:
         settings: what the profile says.
-        environ: the environment variables.
-        beside: the folder of the profile, from which a relative ``file:`` is meant.
-        clock: gives the present, in UTC.
+        here: this host. ``beside`` is the folder of the profile, from which a relative ``file:`` is meant.
 
     """
 
-    def __init__(
-        self,
-        settings: SharedBudget,
-        environ: Mapping[str, str],
-        beside: Path | None,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, settings: SharedBudget, here: Here) -> None:
         self.settings = settings
-        self._environ = environ
-        self._beside = beside
-        self._clock = clock
+        self._here = here
 
     @property
     def source(self) -> str:
@@ -57,7 +83,42 @@ class Fleet:
     @cached_property
     def database(self) -> SharedDatabase:
         """The database; raises ``AddressRefused`` where it has no address that may be used."""
-        return SharedDatabase(read_address(self.settings, self._environ, self._beside))
+        return SharedDatabase(read_address(self.settings, self._here.environ, self._here.beside))
+
+    @cached_property
+    def _outbox(self) -> SharedDatabase:
+        """A connection for what takes long, so that no call waits for it."""
+        return SharedDatabase(self.database.address)
+
+    @cached_property
+    def local(self) -> LocalHolds:
+        """The holds of this host, under leases."""
+        here = self._here
+        return LocalHolds(here.index(), presence_in(here.storage.writers_dir), here.clock, leased=True)
+
+    @cached_property
+    def member(self) -> Member:
+        """This host in the fleet."""
+        here = self._here
+        lock = here.storage.root / LOCK_NAME
+        return Member(self.database, self.local, lock, self.settings.lease_s, here.names)
+
+    @cached_property
+    def agent(self) -> Agent:
+        """What this process does in the background."""
+        return Agent(self)
+
+    @property
+    def holds(self) -> SharedHolds:
+        """The holds of this host, under limits that all share."""
+        return SharedHolds(self.local, lambda: self.member)
+
+    @property
+    def sums(self) -> SharedSums:
+        """What all hosts have published."""
+        return SharedSums(self.database)
+
+    # --- what commands and the background do
 
     def init(self) -> int:
         """Make the tables, or bring them to this version; return the version before, 0 for none."""
@@ -76,12 +137,81 @@ class Fleet:
             row = db.execute("SELECT current_setting('server_version'), clock_timestamp()").fetchone()
             assert row is not None  # one row always
             encrypted = db.connection.pgconn.ssl_in_use
-            ahead = (row[1] - self._clock()).total_seconds()
+            ahead = (row[1] - self._here.clock()).total_seconds()
             return Seen(uid, str(row[0]), "with TLS" if encrypted else "on this machine, without TLS", ahead)
 
         return self.database.run(look, COMMAND_S)
 
+    def renew(self, *, lower: bool = False, rests: bool = False) -> Answer:
+        """Let this host's leases hold on; with ``lower`` give back what of them is not used."""
+        return self.member.renew(lower=lower, rests=rests)
+
+    def publish(self, ledgers: Iterable[Path] | None = None) -> Published:
+        """Publish what is new in some ledgers of this host, or in all.
+
+        Raises:
+            StorageUnavailable: the database cannot be used; what is published already is.
+
+        """
+        number = self._number()
+        chosen = self._here.index().ledgers() if ledgers is None else list(ledgers)
+        entries, more = 0, bool(chosen)
+        while more:
+            done = self._outbox.run(lambda db: publish(db, number, chosen), COMMAND_S)
+            entries, more = entries + done.entries, done.more
+        if ledgers is not None:
+            return Published(entries, 0)
+        left = self._outbox.run(lambda db: self._note_outbox(db, number, chosen), COMMAND_S)
+        return Published(entries, left)
+
+    def _note_outbox(self, db: Db, number: int, ledgers: Iterable[Path]) -> int:
+        """Tell the others how far this host has published, and return how many bytes are left."""
+        left = waiting_bytes(published(db, number), ledgers)
+        db.execute("UPDATE hosts SET waiting = ?, published = now() WHERE id = ?", (left, number))
+        return left
+
+    def _number(self) -> int:
+        """Return this host's number in the database; it joins where it has none."""
+        term = self.member.term()
+        if term is not None:
+            row = self._outbox.run(
+                lambda db: db.execute(
+                    "SELECT id FROM hosts WHERE uid = ? AND (SELECT uid FROM fleet) = ?",
+                    (term.host, term.fleet),
+                ).fetchone(),
+                COMMAND_S,
+            )
+            if row is not None:
+                return int(row[0])
+        return self.renew().number
+
+    def is_last_process(self) -> bool:
+        """Tell whether no other process of this host has anything to do with its storage."""
+        presence = self.local.presence
+        own = presence.name()
+        return not any(presence.alive(name) for name in presence.names() if name != own)
+
     def close(self) -> None:
-        """Close the connection."""
-        if "database" in self.__dict__:
-            self.database.close()
+        """Publish what waits, and close the connections; the next use opens them."""
+        if "agent" in self.__dict__:
+            self.agent.finish()
+        for name in ("database", "_outbox"):
+            if name in self.__dict__:
+                with suppress(StorageUnavailable):
+                    self.__dict__[name].close()
+
+
+_FLEETS: Final[dict[tuple[Path, SharedBudget], Fleet]] = {}
+"""One a storage and database for as long as the process lives, however many trackers it makes."""
+
+
+def fleet_of(settings: SharedBudget, here: Here) -> Fleet:
+    """Return this process's fleet of a cost storage: the same object for all that ask."""
+    return _FLEETS.setdefault((here.storage.root, settings), Fleet(settings, here))
+
+
+def close_all() -> None:
+    """Publish what waits and close all connections of this process."""
+    while _FLEETS:
+        _, fleet = _FLEETS.popitem()
+        fleet.close()

@@ -6,11 +6,14 @@ tables of sums are called as those of a cost storage (``../store/tables.py``): o
 ``fleet``     one row: which database this is, and whether its server was started anew or went back in time.
 ``hosts``     each cost storage that takes part, and until when it may use its leases.
 ``scopes``    one row a limit: who grants a lease of it locks it first.
-``leases``    what each host may have spent and hold of a limit in a period, all in all.
+``leases``    what each host may have spent and hold of a limit in a period, all in all; of that, ``lost`` is
+              what it has published and has in no ledger any more.
 ``ledgers``   each ledger of each host, and how far it was published: the outbox is the ledger itself.
 ``entries``   the figures of each entry, once.
 ``dims``      each combination of dimensions once.
 ``cells`` ``units`` ``days`` ``spend`` ``activity``  the sums, by host.
+
+``instr`` and ``iif`` are functions that SQLite has and PostgreSQL has under other names.
 """
 
 from __future__ import annotations
@@ -32,16 +35,18 @@ STEPS: Final = (
         """CREATE TABLE hosts (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY, uid text UNIQUE NOT NULL,
             name text NOT NULL, token text NOT NULL, version bigint NOT NULL, epoch integer NOT NULL,
             lease_s integer NOT NULL, joined timestamptz NOT NULL, seen timestamptz NOT NULL,
-            lease_until timestamptz NOT NULL, rests boolean NOT NULL, waiting bigint NOT NULL,
+            lease_until timestamptz NOT NULL, rests boolean NOT NULL, waiting bigint NOT NULL DEFAULT 0,
             published timestamptz)""",
         "CREATE TABLE scopes (scope text PRIMARY KEY)",
         """CREATE TABLE leases (scope text NOT NULL, starts bigint NOT NULL, ends bigint NOT NULL,
             host integer NOT NULL REFERENCES hosts, period text NOT NULL, granted bigint NOT NULL,
-            amount bigint NOT NULL, PRIMARY KEY (scope, starts, ends, host))""",
+            amount bigint NOT NULL, lost bigint NOT NULL DEFAULT 0,
+            PRIMARY KEY (scope, starts, ends, host))""",
         "CREATE INDEX leases_by_host ON leases (host)",
         """CREATE TABLE ledgers (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
             host integer NOT NULL REFERENCES hosts, place bytea NOT NULL, path bytea NOT NULL,
-            job_id text NOT NULL, gone text, "offset" bigint NOT NULL, look text NOT NULL)""",
+            job_id text NOT NULL, gone text, "offset" bigint NOT NULL, head bigint NOT NULL,
+            tail bigint NOT NULL)""",
         "CREATE UNIQUE INDEX ledgers_here ON ledgers (host, place) WHERE gone IS NULL",
         "CREATE INDEX ledgers_by_job ON ledgers (job_id)",
         f"""CREATE TABLE dims (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY, key text UNIQUE NOT NULL,
@@ -60,6 +65,10 @@ STEPS: Final = (
             cost bigint NOT NULL, PRIMARY KEY (user_id, bucket, host))""",
         """CREATE TABLE activity (day bigint NOT NULL, user_id text NOT NULL, ledger integer NOT NULL,
             PRIMARY KEY (day, user_id, ledger))""",
+        """CREATE FUNCTION instr(text, text) RETURNS integer LANGUAGE sql IMMUTABLE
+            AS 'SELECT strpos($1, $2)'""",
+        """CREATE FUNCTION iif(boolean, numeric, integer) RETURNS numeric LANGUAGE sql IMMUTABLE
+            AS 'SELECT CASE WHEN $1 THEN $2 ELSE $3 END'""",
     ),
 )
 """What leads from each version of the schema to the next one. A step that was released is never changed."""

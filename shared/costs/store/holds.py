@@ -16,9 +16,11 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from ..budgets.limits import Limit
 from ..budgets.port import (
+    Allotment,
     Decide,
     Decision,
     Held,
@@ -33,6 +35,8 @@ from ..budgets.scopes import Labels
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
+from . import leases
+from .leases import Allotments, Want
 from .presence import Presence
 from .state import StateDb, Tables
 
@@ -79,6 +83,8 @@ TABLES: Final = Tables(
     ),
 )
 
+T = TypeVar("T")
+
 PREPARE_S: Final = 2.0
 """How long a look waits for others while the tables are made, in seconds."""
 
@@ -103,10 +109,16 @@ class Ledgers(SpendReader, Protocol):
 
 
 class LocalHolds:
-    """The holds of one cost storage. Safe to use from threads and after a fork."""
+    """The holds of one cost storage. Safe to use from threads and after a fork.
 
-    def __init__(self, ledgers: Ledgers, presence: Presence, clock: Callable[[], datetime]) -> None:
+    With ``leased`` the limits are shared with other hosts, and this one has a part of each.
+    """
+
+    def __init__(
+        self, ledgers: Ledgers, presence: Presence, clock: Callable[[], datetime], *, leased: bool = False
+    ) -> None:
         self.presence = presence
+        self._leased = leased
         self._ledgers = ledgers
         self._clock = clock
 
@@ -117,19 +129,32 @@ class LocalHolds:
         self._lay_tables(wait_s)
         holder = self.presence.name()
 
-        def turn(db: sqlite3.Connection) -> Decision:
-            if not _is_restored(db):
-                self._restore(db)
-            mine = _LocalTurn(self._ledgers, db, self._mended)
+        def turn(mine: LocalTurn) -> Decision:
             decision = decide(mine)
             if isinstance(decision, Reservation):
-                self._add(db, replace(decision, holder=holder), mine.latest)
+                self._add(mine.db, replace(decision, holder=holder), mine.latest)
             return decision
 
-        self._ledgers.spends(())  # what takes long is read before the turn, which others wait for
-        decision = self._ledgers.state.write(turn, wait_s)
+        decision = self.in_turn(turn, wait_s)
         self.presence.tidy(self._ids)
         return decision
+
+    def in_turn(self, action: Callable[[LocalTurn], T], wait_s: float) -> T:
+        """Return what an action gives in one exclusive turn; what it writes in it is durable then.
+
+        Raises:
+            StorageBusy: others held the turn for ``wait_s`` seconds.
+
+        """
+        self._lay_tables(wait_s)
+
+        def turn(db: sqlite3.Connection) -> T:
+            if not _is_restored(db):
+                self._restore(db)
+            return action(LocalTurn(self._ledgers, db, self._mended, leased=self._leased))
+
+        self._ledgers.spends(())  # what takes long is read before the turn, which others wait for
+        return self._ledgers.state.write(turn, wait_s)
 
     def _add(self, db: sqlite3.Connection, new: Reservation, latest: datetime) -> None:
         self.presence.begin(new.id, _record(new).encode())
@@ -270,6 +295,8 @@ class LocalHolds:
     def _lay_tables(self, wait_s: float) -> None:
         with at_most(wait_s):
             self._ledgers.state.use(TABLES)
+            if self._leased:
+                self._ledgers.state.use(leases.TABLES)
 
     def _prepare(self, wait_s: float = PREPARE_S) -> None:
         """See that the tables are there, and that they know what the journals know."""
@@ -294,27 +321,45 @@ class LocalHolds:
                         yield replace(_reservation(record.decode()), id=one, holder=name)
 
 
-class _LocalTurn:
-    """``budgets.port.Turn`` within one open transaction."""
+class LocalTurn:
+    """``budgets.port.Turn`` within one open transaction.
+
+    ``wanted`` is what of leases was too small for what was decided in it.
+    """
 
     def __init__(
         self,
         ledgers: Ledgers,
         db: sqlite3.Connection,
         mended: Callable[[sqlite3.Connection, datetime, Path | None], list[Held]],
+        *,
+        leased: bool,
     ) -> None:
+        self.db = db
         self._ledgers = ledgers
-        self._db = db
         self._mended = mended
+        self._allotments = Allotments(db) if leased else None
         self.latest = _latest(db)
 
+    @property
+    def wanted(self) -> list[Want]:
+        """What leases were too small for."""
+        return self._allotments.wanted if self._allotments else []
+
+    def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
+        """Return the part of a limit that may be used from here."""
+        return self._allotments.of(limit, spent, held, need) if self._allotments else None
+
     def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
-        return self._mended(self._db, since, ledger)
+        """Return what counts."""
+        return self._mended(self.db, since, ledger)
 
     def spends(self, asked: Sequence[Query]) -> Sequence[int]:
+        """Return what the entries that match each query come to."""
         return self._ledgers.spends(asked)
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        """Return the sums of the entries that match, by dimensions."""
         return self._ledgers.groups(by, query, at_once=True)
 
 

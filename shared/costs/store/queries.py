@@ -108,7 +108,7 @@ def _bucket(at: datetime | None) -> int | None:
 
 
 def _between(column: str, first: int | None, after: int | None) -> Sql:
-    text, values = "1", tuple[int, ...]()
+    text, values = "TRUE", tuple[int, ...]()
     if first is not None:
         text, values = f"{column} >= ?", (first,)
     if after is not None:
@@ -133,14 +133,12 @@ def spent(db: sqlite3.Connection, query: Query) -> int:
     Of a bucket in which the query begins, all counts.
     """
     if not only_of_user(query):
-        source, conditions = (
-            _source(query, fine=False, names="cost, calls, tokens_input, tokens_output"),
-            _conditions(query),
-        )
+        source = _source(query, fine=False, names="cost, calls, tokens_input, tokens_output")
+        where = conditions(query)
         row = db.execute(
             f"SELECT coalesce(sum({_MEASURED[query.measure]}), 0) "
-            f"FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {conditions.text}",
-            (*source.values, *conditions.values),
+            f"FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}",
+            (*source.values, *where.values),
         ).fetchone()
         return int(row[0])
     where = Span.of(query.start, query.end).on("bucket")
@@ -160,8 +158,8 @@ def spend_by_bucket(db: sqlite3.Connection, span: Span, user_id: str | None) -> 
     if user_id is not None:
         who, values = "user_id = ?", (user_id, *where.values)
     rows = db.execute(
-        f"""SELECT bucket, sum(cost) AS spent FROM spend WHERE {who} AND {where.text}
-        GROUP BY 1 HAVING spent != 0""",
+        f"""SELECT bucket, sum(cost) FROM spend WHERE {who} AND {where.text}
+        GROUP BY 1 HAVING sum(cost) != 0""",
         values,
     )
     return {bucket * BUCKET_SECONDS: Nanos(cost) for bucket, cost in rows}
@@ -179,7 +177,7 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
     counted = set(by) <= _OF_LEDGER | {"user_id"}
     cheap = counted and not _OF_LEDGER & set(by) and only_of_user(query)
     columns = [_COLUMN[name] for name in by]
-    source, where = _source(query, fine=bool(_FINE & set(by)) or (counted and not cheap)), _conditions(query)
+    source, where = _source(query, fine=bool(_FINE & set(by)) or (counted and not cheap)), conditions(query)
     join = bool(_OF_LEDGER & set(by)) or (counted and not cheap)
     number = "count(DISTINCT l.path)" if counted and not cheap else "0"
     rows = _grouped(db, [*columns, _SUMMED, number], len(columns), source, where, join=join)
@@ -218,7 +216,7 @@ def _groups_of(
     """Return the groups of each query; they differ in their time alone."""
     columns = ["f.part", *(_COLUMN[name] for name in by)]
     fine, join = bool(_FINE & set(by)), bool(_OF_LEDGER & set(by))
-    where = _conditions(queries[0])
+    where = conditions(queries[0])
     source = _numbered(_source(query, fine=fine) for query in queries)
     rows = _grouped(db, [*columns, _SUMMED, "0"], len(columns), source, where, join=join)
     sums = {each.key: each.totals for each in (_group(row, len(columns)) for row in rows)}
@@ -232,7 +230,8 @@ def _groups_of(
 
 def _numbered(sources: Iterable[Sql]) -> Sql:
     """Return the rows of several sources with the number of their source as ``part``."""
-    return _union(Sql(f"SELECT {n} AS part, * FROM ({s.text})", s.values) for n, s in enumerate(sources))
+    pieces = enumerate(sources)
+    return _union(Sql(f"SELECT {n} AS part, * FROM ({s.text}) piece", s.values) for n, s in pieces)
 
 
 def largest_first(groups: Iterable[Group]) -> list[Group]:
@@ -298,7 +297,7 @@ def _source(query: Query, *, fine: bool, names: str = _NAMES) -> Sql:
     if names != _NAMES:
         return rows  # one number is wanted: it needs no sums by dimensions
     summed = ", ".join(f"sum({name}) AS {name}" for name in SUM_COLUMNS)
-    return Sql(f"SELECT dim, {summed} FROM ({rows.text}) GROUP BY dim", rows.values)
+    return Sql(f"SELECT dim, {summed} FROM ({rows.text}) pieces GROUP BY dim", rows.values)
 
 
 def _cells(query: Query, columns: str, table: str = "cells") -> Sql:
@@ -314,20 +313,20 @@ def _cells(query: Query, columns: str, table: str = "cells") -> Sql:
 
 def ledgers_of(query: Query) -> Sql | None:
     """Return which ledgers a query means by job or path; ``None`` for all."""
-    conditions = []
+    chosen = []
     if query.job_id is not None:
-        conditions.append(Sql("job_id = ?", (query.job_id,)))
+        chosen.append(Sql("job_id = ?", (query.job_id,)))
     if query.ledger is not None:
-        conditions.append(Sql("path = ?", (os.fsencode(os.path.realpath(query.ledger)),)))
-    if not conditions:
+        chosen.append(Sql("path = ?", (os.fsencode(os.path.realpath(query.ledger)),)))
+    if not chosen:
         return None
-    where = _union(conditions, " AND ")
+    where = _union(chosen, " AND ")
     return Sql(f"SELECT id FROM ledgers WHERE {where.text}", where.values)
 
 
 def ledgers_with(db: sqlite3.Connection, query: Query, bucket: int) -> list[int]:
     """Return the numbers of the ledgers that have entries that match in one bucket."""
-    where, chosen = _conditions(query), ledgers_of(query)
+    where, chosen = conditions(query), ledgers_of(query)
     if chosen is not None:
         where = _union([where, Sql(f"c.ledger IN ({chosen.text})", chosen.values)], " AND ")
     rows = db.execute(
@@ -338,15 +337,16 @@ def ledgers_with(db: sqlite3.Connection, query: Query, bucket: int) -> list[int]
     return [row[0] for row in rows]
 
 
-def _conditions(query: Query) -> Sql:
-    conditions = [Sql("1")]
+def conditions(query: Query) -> Sql:
+    """Return the condition that dimensions, as ``d``, are those that a query asks for."""
+    found = [Sql("TRUE")]
     for name in DIM_COLUMNS:
         wanted = query.values_of(name)
         if wanted is not None:
-            conditions.append(Sql(f"d.{name} IN ({', '.join('?' * len(wanted))})", wanted))
+            found.append(Sql(f"d.{name} IN ({', '.join('?' * len(wanted))})", wanted))
     if query.tag is not None:
-        conditions.append(Sql("instr(',' || d.tags || ',', ',' || ? || ',') > 0", (query.tag,)))
-    return _union(conditions, " AND ")
+        found.append(Sql("instr(',' || d.tags || ',', ',' || ? || ',') > 0", (query.tag,)))
+    return _union(found, " AND ")
 
 
 def _group(row: Sequence[object], width: int) -> Group:
@@ -420,7 +420,7 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
     elif only_of_user(query):
         chosen = _active(Span.of(query.start, query.end), query.user_id)
     else:
-        source, where = _source(query, fine=True), _conditions(query)
+        source, where = _source(query, fine=True), conditions(query)
         text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
         chosen = Sql(text, (*source.values, *where.values))
     rows = db.execute(
@@ -464,11 +464,11 @@ def job_page(
 
     Which jobs are on the page is decided by one sum of each; all sums are read of those alone.
     """
-    source, where = _cells(query, "bucket, ledger, dim, calls, cost"), _conditions(query)
-    named_so = Sql("instr(lower(l.job_id), ?) > 0", (named.lower(),)) if named else Sql("1")
+    source, where = _cells(query, "bucket, ledger, dim, calls, cost"), conditions(query)
+    named_so = Sql("instr(lower(l.job_id), ?) > 0", (named.lower(),)) if named else Sql("TRUE")
     rows = db.execute(
         f"""SELECT f.ledger, l.job_id, l.path, count(*) OVER () FROM ({source.text}) f
-        JOIN ledgers l ON l.id = f.ledger {"JOIN dims d ON d.id = f.dim" if len(where.text) > 1 else ""}
+        JOIN ledgers l ON l.id = f.ledger {"JOIN dims d ON d.id = f.dim" if where.values else ""}
         WHERE {where.text} AND {named_so.text}
         GROUP BY f.ledger ORDER BY {_ORDERS[order]}, l.job_id, l.path, l.id LIMIT ? OFFSET ?""",
         (*source.values, *where.values, *named_so.values, count, first),
@@ -500,7 +500,7 @@ class _LedgerSums:
 def _sums_of_ledgers(db: sqlite3.Connection, query: Query, ledgers: Sequence[int]) -> dict[int, _LedgerSums]:
     """Return the sums of ledgers by their numbers."""
     found: dict[int, _LedgerSums] = {}
-    where, columns = _conditions(query), ["f.ledger", "d.user_id"]
+    where, columns = conditions(query), ["f.ledger", "d.user_id"]
     for start in range(0, len(ledgers), _AT_ONCE):
         source = _cells_of(query, ledgers[start : start + _AT_ONCE], "cells")
         ends = "min(f.bucket)", "max(f.bucket)"

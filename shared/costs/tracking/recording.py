@@ -128,6 +128,7 @@ class Recording:
         spends = self.tried(
             "the cost storage", lambda: self._workspace.index.appended(ledger, entry, place, asked, line)
         )
+        self.tried("the shared budget", lambda: self._workspace.logged(ledger))
         return Written(True, spends, known)
 
     def tried(self, what: str, action: Callable[[], T]) -> T | None:

@@ -85,6 +85,9 @@ class MemoryTurn:
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
         return []
 
+    def allotment(self, limit: Limit, spent: int, held: int, need: int) -> None:
+        return None
+
 
 class MemoryHolds:
     """``Holds`` of one host, by its lease."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.costs.fleet.fleet import close_all
 from tests.support.postgres import Server, require, shared_by_workers
 
 
@@ -26,3 +27,10 @@ def database_url(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     url = postgres.create(f"t{uuid.uuid4().hex}")
     monkeypatch.setenv("COST_TRACKER_SHARED", url)
     return url
+
+
+@pytest.fixture(autouse=True)
+def closed_fleets() -> Iterator[None]:
+    """Close what a test has opened."""
+    yield
+    close_all()

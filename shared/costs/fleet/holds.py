@@ -1,0 +1,116 @@
+"""Holds under limits that several hosts share: ``budgets.port.Holds``, over the local ones.
+
+A call is decided here, against this host's leases; only where one of them is too small the shared database is
+asked for more, outside the turn, and the call is decided once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from ..budgets.port import Decide, Decision, Held, Reservation, Turn
+from ..errors import StorageUnavailable
+from ..money import Nanos
+from ..store.holds import LocalHolds, LocalTurn
+from ..store.leases import Want, key_of
+from .member import Member
+
+GROWTHS: Final = 3
+"""How often more is asked for within one decision: other processes of this host may take what was granted."""
+
+DENIED_S: Final = 0.2
+"""For how long a limit that was found used up is not asked for again."""
+
+
+class SharedHolds:
+    """The holds of one host of a fleet. Safe to use from threads and after a fork."""
+
+    def __init__(self, local: LocalHolds, member: Callable[[], Member]) -> None:
+        self._local = local
+        self._member = member
+        self._denied: dict[object, tuple[float, int, int]] = {}
+
+    def reserve(self, decide: Decide, wait_s: float) -> Decision:
+        """Decide in one exclusive turn of this host, with as much of each limit as could be had."""
+        decision, wanted = self._decided(decide, wait_s)
+        for _ in range(GROWTHS):
+            if isinstance(decision, Reservation) or not wanted or self._is_known_denied(wanted):
+                break
+            answer = self._member().grow(wanted)
+            decision, wanted = self._decided(decide, wait_s)
+            if answer is not None and answer.denied and not isinstance(decision, Reservation):
+                self._remember(answer.denied)
+                with suppress(StorageUnavailable):
+                    self._member().give_back(answer.denied)
+                break
+        return decision
+
+    def _decided(self, decide: Decide, wait_s: float) -> tuple[Decision, list[Want]]:
+        wanted: list[Want] = []
+
+        def with_leases(turn: Turn) -> Decision:
+            decision = decide(turn)
+            assert isinstance(turn, LocalTurn)  # the holds below give no other
+            wanted[:] = turn.wanted
+            return decision
+
+        return self._local.reserve(with_leases, wait_s), wanted
+
+    def _is_known_denied(self, wanted: list[Want]) -> bool:
+        """Tell whether one of the limits was found used up a moment ago: the network is left alone then."""
+        now = time.monotonic()
+        for want in wanted:
+            until, least, amount = self._denied.get(key_of(want.limit), (0.0, 0, 0))
+            if now < until and want.need >= least and want.limit.amount <= amount:
+                return True
+        return False
+
+    def _remember(self, denied: list[Want]) -> None:
+        until = time.monotonic() + DENIED_S
+        self._denied = {key_of(want.limit): (until, want.need, want.limit.amount) for want in denied}
+
+    # --- all else is of this host alone
+
+    def settle(self, reservation: str, wait_s: float) -> None:
+        """End a hold whose calls are in a ledger."""
+        self._local.settle(reservation, wait_s)
+
+    def void(self, reservation: str, wait_s: float) -> None:
+        """End a hold of which nothing was sent."""
+        self._local.void(reservation, wait_s)
+
+    def submit(self, reservation: str, wait_s: float) -> None:
+        """Note that a block has ended whose calls wait for their provider."""
+        self._local.submit(reservation, wait_s)
+
+    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
+        """Let a hold whose block has ended count until somebody releases it."""
+        self._local.orphan(reservation, why, amount, wait_s)
+
+    def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
+        """Let a hold count at no more than ``amount``."""
+        self._local.lower(reservation, amount, wait_s)
+
+    def release(self, reservations: Collection[str]) -> None:
+        """End holds on somebody's word."""
+        self._local.release(reservations)
+
+    def holds(self) -> list[Held]:
+        """Return every hold of this host as it stands now."""
+        return self._local.holds()
+
+    def find(self, reservation: str) -> Held | None:
+        """Return one hold as it stands now; ``None`` where it has ended or never was."""
+        return self._local.find(reservation)
+
+    def latest(self) -> datetime:
+        """Return the latest instant at which anything was reserved; 1970 when nothing was."""
+        return self._local.latest()
+
+    def set_latest(self, at: datetime) -> None:
+        """Set the gate's clock, for somebody who is certain that it is wrong."""
+        self._local.set_latest(at)

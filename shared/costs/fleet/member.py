@@ -1,0 +1,278 @@
+"""This host as a member of a fleet: its term and leases here, and what it exchanges for them there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from ..budgets.deciding import standings
+from ..budgets.limits import Limit, Scope
+from ..budgets.scopes import KINDS, ModelName
+from ..budgets.spending import read_spendings
+from ..errors import StorageBusy
+from ..patience import allowed
+from ..periods import Period
+from ..platform import FILE_MODE, host_name
+from ..rollup import Query
+from ..store import leases as book
+from ..store.leases import Lease, Term, Want, key_of, up_s
+from . import schema
+from .database import SharedDatabase, SharedUnavailable
+from .trading import Answer, Key, Offer, OtherFleet, new_token, trade
+
+if TYPE_CHECKING:
+    from ..store.holds import LocalHolds, LocalTurn
+
+TRADE_S: Final = 5.0
+"""How long an exchange with the database may take, in seconds."""
+
+TURN_S: Final = 5.0
+"""How long it waits for its turn at the holds, in seconds."""
+
+_UNANSWERED: Final = 50
+"""How many tokens of exchanges without an answer are kept."""
+
+_UTC: Final = ZoneInfo("UTC")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Member:
+    """The one who trades for this host; one process of it at a time. Safe to use from threads.
+
+    Args:
+        database: the shared database.
+        local: the holds of this host.
+        lock: a file that all processes of the host lock while they trade.
+        lease_s: for how many seconds leases shall hold.
+        names: gives the catalogue's name of a service and model.
+
+    """
+
+    def __init__(
+        self, database: SharedDatabase, local: LocalHolds, lock: Path, lease_s: int, names: ModelName
+    ) -> None:
+        self.database = database
+        self.local = local
+        self._lock = lock
+        self._lease_s = lease_s
+        self._names = names
+
+    # --- what others ask of it
+
+    def grow(self, wants: Sequence[Want]) -> Answer | None:
+        """Get more of limits; ``None`` where another process got it meanwhile.
+
+        Raises:
+            StorageUnavailable: the database cannot be asked, or grants nothing until hosts have reported.
+
+        """
+
+        def look(turn: LocalTurn) -> tuple[list[Want], set[Key]]:
+            term, held = book.term(turn.db), {lease.key: lease for lease in book.leases(turn.db)}
+            valid = term is not None and term.holds()
+            left = [want for want in wants if not (valid and _covers(held, want))]
+            stale = [key for want in left if (key := key_of(want.limit)) and key in held]
+            return left, {key for key in stale if self._is_lowered(held[key], left)}
+
+        with self._alone():
+            left, stale = self.local.in_turn(look, TURN_S)
+            if not left:
+                return None
+            answer = self._exchange(left, stale)
+            if answer.denied:
+                self._refuse_to_wait(answer)
+            return answer
+
+    def give_back(self, wants: Sequence[Want]) -> None:
+        """Give back what is neither spent nor held of some limits: it may be just what another host needs.
+
+        Raises:
+            StorageUnavailable: the database cannot be asked; what was given up here comes back by the next
+                exchange.
+
+        """
+        with self._alone():
+            self._exchange((), {key for want in wants if (key := key_of(want.limit))})
+
+    def renew(self, *, lower: bool = False, rests: bool = False) -> Answer:
+        """Let the leases hold on; with ``lower`` give back what is neither spent nor held.
+
+        Raises:
+            StorageUnavailable: the database cannot be asked.
+
+        """
+        with self._alone():
+            return self._exchange((), None if lower else (), rests=rests)
+
+    def term(self) -> Term | None:
+        """Return the term of this host; ``None`` where it has never traded."""
+        return self.local.in_turn(lambda turn: book.term(turn.db), TURN_S)
+
+    def leases(self) -> list[Lease]:
+        """Return the leases of this host."""
+        return self.local.in_turn(lambda turn: book.leases(turn.db), TURN_S)
+
+    def rejoin(self) -> None:
+        """Take part as another host from now on: for a storage that was copied or restored.
+
+        What the old name has counts on, until it is released.
+        """
+
+        def forget(turn: LocalTurn) -> None:
+            turn.db.execute("DELETE FROM term")
+            turn.db.execute("DELETE FROM leases")
+
+        with self._alone():
+            self.local.in_turn(forget, TURN_S)
+
+    # --- one exchange
+
+    def _exchange(
+        self, wants: Sequence[Want], lower: Collection[Key] | None, *, rests: bool = False
+    ) -> Answer:
+        """Trade once; ``lower`` names the leases that go down to what is used, ``None`` all."""
+        for _ in range(2):
+            offer = self.local.in_turn(lambda turn: self._offer(turn, wants, lower, rests=rests), TURN_S)
+            if offer is None:
+                self._meet(self.database.run(schema.check, TRADE_S))
+                continue
+            began_at, began_up = time.time(), up_s()
+            try:
+                answer = self.database.run(lambda db, offer=offer: trade(db, offer, self._names), TRADE_S)  # type: ignore[misc]
+            except OtherFleet as other:
+                self._meet(str(other.args[0]))
+                continue
+            term = offer.term._replace(
+                version=answer.version,
+                token=offer.token,
+                pending="",
+                ends_at=began_at + self._lease_s,
+                began_up=began_up,
+                ends_up=began_up + self._lease_s,
+            )
+            self.local.in_turn(lambda turn, term=term, answer=answer: _adopt(turn, term, answer), TURN_S)  # type: ignore[misc]
+            return answer
+        raise SharedUnavailable("the shared database is another one at each look; is its address right?")
+
+    def _offer(
+        self, turn: LocalTurn, wants: Sequence[Want], lower: Collection[Key] | None, *, rests: bool
+    ) -> Offer | None:
+        """Write down that an exchange is under way, and what goes down; ``None`` before the first one."""
+        term = book.term(turn.db)
+        if term is None:
+            return None
+        token = new_token()
+        waiting = [*term.pending.split()[-_UNANSWERED:], token]
+        book.put_term(turn.db, term._replace(pending=" ".join(waiting)))
+        lowered = self._lowered(turn, lower)
+        held = book.leases(turn.db)
+        return Offer(
+            term=term,
+            token=token,
+            name=host_name()[:64] or "unnamed",
+            lease_s=self._lease_s,
+            leases=held,
+            lowered=lowered,
+            wants=wants,
+            rests=rests,
+        )
+
+    def _lowered(self, turn: LocalTurn, chosen: Collection[Key] | None) -> list[tuple[Key, int]]:
+        """Let leases go down to what is used, before the database is told: so nothing is used twice."""
+        lowered = list[tuple[Key, int]]()
+        if chosen is not None and not chosen:
+            return lowered
+        found = [lease for lease in book.leases(turn.db) if chosen is None or lease.key in chosen]
+        for lease, used in zip(found, self._used(turn, found), strict=True):
+            if used < lease.granted:
+                book.lower(turn.db, lease, used)
+                lowered.append((lease.key, used))
+        return lowered
+
+    def _used(self, turn: LocalTurn, found: Sequence[Lease]) -> list[int]:
+        """Return what is spent and held here of each lease."""
+        limits = list(map(limit_of, found))
+        since = min((lease.starts for lease in found), default=0)
+        holds = turn.holds(_instant(since), None)
+        stands = standings(read_spendings(limits, turn, self._names), holds, self._names)
+        return [max(0, stand.spending.spent + stand.held) for stand in stands]
+
+    def _meet(self, fleet: str) -> None:
+        """Begin anew with a database that this host has not traded with."""
+        new = Term(fleet, new_token() + new_token())
+        self.local.in_turn(lambda turn: book.put_term(turn.db, new), TURN_S)
+
+    def _is_lowered(self, lease: Lease, wants: Sequence[Want]) -> bool:
+        """Tell whether a limit was lowered since its lease was granted: too much may be left of it."""
+        return any(key_of(want.limit) == lease.key and want.limit.amount < lease.amount for want in wants)
+
+    def _refuse_to_wait(self, answer: Answer) -> None:
+        if answer.waits_for:
+            hosts = ", ".join(answer.waits_for)
+            raise SharedUnavailable(
+                f"the shared database was started anew and may have gone back to an older state: nothing is "
+                f"granted until {hosts} reported, or for {answer.waits_s:.0f} s at most"
+            )
+
+    def _alone(self) -> _Alone:
+        return _Alone(self._lock)
+
+
+class _Alone:
+    """One process of the host, and one thread of it, at a time."""
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock  # its import takes long, and few trade
+
+        self._lock = FileLock(path, mode=FILE_MODE, thread_local=False)
+
+    def __enter__(self) -> None:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=allowed(TRADE_S))
+        except Timeout:
+            raise StorageBusy("another process of this host trades with the shared database") from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _covers(held: dict[Key, Lease], want: Want) -> bool:
+    key = key_of(want.limit)
+    lease = held.get(key) if key else None
+    return lease is not None and want.limit.amount >= lease.amount and want.used + want.need <= lease.granted
+
+
+def _adopt(turn: LocalTurn, term: Term, answer: Answer) -> None:
+    """Write down what the answer to an exchange says, unless a later one is there."""
+    here = book.term(turn.db)
+    if here is None or here.fleet != term.fleet or here.version >= term.version:
+        return
+    book.put_term(turn.db, term)
+    book.replace_leases(turn.db, answer.leases)
+
+
+def limit_of(lease: Lease) -> Limit:
+    """Return the limit that a lease is of, without what only alerts need.
+
+    >>> lease = Lease('["ana", "month", null]', 0, 2_678_400_000_000, "1970-01", 5, 10)
+    >>> str(limit_of(lease).scope), limit_of(lease).amount
+    ('monthly limit of user ana', 10)
+    """
+    owner, kind, name = json.loads(lease.scope)
+    of = KINDS[kind]
+    start, end = _instant(lease.starts), _instant(lease.ends)
+    assert of.period is not None  # others are not leased
+    period = Period(of.period, lease.period, start, end, _UTC)
+    query = of.selecting(name, Query(start=start, end=end, user_id=owner))
+    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True)
+
+
+def _instant(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros // 1_000_000, UTC)

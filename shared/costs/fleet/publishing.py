@@ -1,0 +1,263 @@
+"""Publishing: what stands in this host's ledgers goes into the shared database, each entry once.
+
+The outbox is the ledgers themselves. How far each was published is kept in the shared database, in the
+transaction that adds the entries: so whatever ends in between, and however old a state the database is
+brought back to, the next look goes on where it really is. An id counts once, whoever brings it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..ledger.counted import Counted
+from ..ledger.line import DamagedLine
+from ..platform import SecureFile
+from ..store.intake import fingerprint, job_of, read_counted, recognised
+from ..store.journal import opened
+from ..store.tables import (
+    DAY_BUCKETS,
+    DIM_COLUMNS,
+    SUM_COLUMNS,
+    Dim,
+    Fold,
+    LedgerRow,
+    dim_of,
+)
+from .database import Db
+
+BATCH: Final = 10_000
+"""How many entries go in one transaction."""
+
+_LOCK: Final = 0x0C057
+"""Tells our locks from those of others in the same database; the number of the host is the other half."""
+
+_COST: Final = SUM_COLUMNS.index("cost")
+_ENTRY: Final = ("id", "ledger", "dim", "at", "calls", "cost", "tokens_input", "tokens_output")
+_CELL: Final = ("bucket", "ledger", "dim", "host", *SUM_COLUMNS)
+
+
+class Piece(NamedTuple):
+    """The lines of one ledger that come next, and its row after them."""
+
+    row: LedgerRow
+    lines: list[Counted]
+
+
+class Outbox(NamedTuple):
+    """What was published in one go: how many new entries, and whether there is more."""
+
+    entries: int
+    more: bool
+
+
+def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) -> int:
+    """Return how many bytes of this host's ledgers are not published."""
+    left = 0
+    for ledger in ledgers:
+        with suppress(OSError):
+            row = published.get(os.fsencode(ledger))
+            left += max(0, os.stat(ledger).st_size - (row.offset if row else 0))
+    return left
+
+
+def published(db: Db, host: int) -> dict[bytes, LedgerRow]:
+    """Return the ledgers of a host that were published, and how far."""
+    rows = db.execute(
+        'SELECT id, place, job_id, "offset", head, tail FROM ledgers WHERE host = ? AND gone IS NULL', (host,)
+    )
+    return {
+        bytes(place): LedgerRow(number, bytes(place), job_id, 0, offset=offset, head=head, tail=tail)
+        for number, place, job_id, offset, head, tail in rows
+    }
+
+
+def publish(db: Db, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Outbox:
+    """Publish what is new in some ledgers, at most ``most`` entries; one process of a host at a time."""
+    db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
+    name = str(_one(db, "SELECT name FROM hosts WHERE id = ?", host))
+    known, pieces, left = published(db, host), list[Piece](), most
+    for ledger in ledgers:
+        if left <= 0:
+            return Outbox(_add(db, host, pieces), more=True)
+        piece = _next(db, host, name, known, os.fsencode(ledger), left)
+        if piece is not None:
+            pieces.append(piece)
+            left -= len(piece.lines)
+    return Outbox(_add(db, host, pieces), more=left <= 0)
+
+
+def _next(
+    db: Db, host: int, name: str, known: dict[bytes, LedgerRow], place: bytes, most: int
+) -> Piece | None:
+    """Return what comes next in a ledger; ``None`` where there is nothing."""
+    row = known.get(place)
+    try:
+        if row is not None and os.stat(place).st_size == row.offset:
+            return None
+        with opened(place) as file:
+            if row is not None and row.offset and not recognised(row, file):
+                # Another file stands there: what was published of the old one counts on.
+                db.execute("UPDATE ledgers SET gone = 'replaced' WHERE id = ?", (row.id,))
+                row = None
+            row = row or _made(db, host, name, place)
+            lines, end = _read(file, row.offset, most)
+            if end == row.offset:
+                return None
+            head, tail = fingerprint(file, end)
+            return Piece(row._replace(offset=end, head=head, tail=tail), lines)
+    except OSError:
+        return None  # it cannot be read: it stays where it is, and is tried again
+
+
+def _read(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int]:
+    lines, end = list[Counted](), start
+    for offset, length, line in islice(read_counted(file, start), most):
+        end = offset + length
+        if not isinstance(line, DamagedLine):  # those count nowhere: ``verify`` names them
+            lines.append(line)
+    return lines, end
+
+
+def _made(db: Db, host: int, name: str, place: bytes) -> LedgerRow:
+    job_id = _text(job_of(place))
+    path = os.fsencode(f"{name}:") + place
+    number = _one(
+        db,
+        """INSERT INTO ledgers (host, place, path, job_id, "offset", head, tail)
+        VALUES (?, ?, ?, ?, 0, 0, 0) RETURNING id""",
+        *(host, place, path, job_id),
+    )
+    return LedgerRow(int(str(number)), place, job_id, 0)
+
+
+def _add(db: Db, host: int, pieces: Sequence[Piece]) -> int:
+    """Add lines to the entries and the sums; return how many were new."""
+    if not pieces:
+        return 0
+    dims = {dim_of(line) for piece in pieces for line in piece.lines}
+    numbers = _dim_numbers(db, dims)
+    new = _put_entries(db, pieces, numbers)
+    _put_sums(db, host, pieces, numbers, set(new))
+    for piece in pieces:
+        row = piece.row
+        values = (row.offset, row.head, row.tail, row.id)
+        db.execute('UPDATE ledgers SET "offset" = ?, head = ?, tail = ? WHERE id = ?', values)
+    return len(new)
+
+
+def _dim_numbers(db: Db, dims: Iterable[Dim]) -> dict[Dim, int]:
+    """Return the numbers of dimensions; those that are new get one."""
+    keys = {_key(dim): dim for dim in dims}
+    if not keys:
+        return {}
+    asked = list(keys)
+    found = dict(db.execute("SELECT key, id FROM dims WHERE key = ANY(?)", (asked,)).fetchall())
+    missing = sorted(key for key in asked if key not in found)  # in one order for all: no deadlocks
+    for key in missing:
+        values = (key, *map(_text, keys[key]))
+        db.execute(
+            f"""INSERT INTO dims (key, {", ".join(DIM_COLUMNS)}) VALUES ({_marks(values)})
+            ON CONFLICT DO NOTHING""",
+            values,
+        )
+    if missing:
+        found |= dict(db.execute("SELECT key, id FROM dims WHERE key = ANY(?)", (missing,)).fetchall())
+    return {dim: found[key] for key, dim in keys.items()}
+
+
+def _key(dim: Dim) -> str:
+    return blake2b(json.dumps(dim).encode(), digest_size=16).hexdigest()
+
+
+def _put_entries(db: Db, pieces: Sequence[Piece], numbers: dict[Dim, int]) -> set[str]:
+    """Add the entries whose ids are new; return those."""
+    db.execute("CREATE TEMP TABLE incoming (LIKE entries) ON COMMIT DROP")
+    rows: dict[str, tuple[object, ...]] = {}
+    for piece in pieces:
+        for line in piece.lines:
+            tokens = (line.sign * line.usage[0], line.sign * line.usage[1])
+            key, dim = _text(line.id), numbers[dim_of(line)]
+            rows.setdefault(key, (key, piece.row.id, dim, line.at, line.sign, line.cost, *tokens))
+    db.copy("incoming", _ENTRY, list(rows.values()))
+    # In the order of the ids, so that two hosts that bring the same ones cannot wait for each other.
+    found = db.execute(
+        "INSERT INTO entries SELECT * FROM incoming ORDER BY id ON CONFLICT DO NOTHING RETURNING id"
+    )
+    return {str(row[0]) for row in found}
+
+
+def _put_sums(db: Db, host: int, pieces: Sequence[Piece], numbers: dict[Dim, int], new: set[str]) -> None:
+    cells, units = list[tuple[object, ...]](), list[tuple[object, ...]]()
+    days, spend = dict[tuple[int, ...], list[int]](), dict[tuple[str, int, int], int]()
+    activity = set[tuple[int, str, int]]()
+    for piece in pieces:
+        fold, ledger = _folded(piece, new), piece.row.id
+        for (bucket, dim), values in fold.cells.items():
+            cells.append((bucket, ledger, numbers[dim], host, *values))
+            day = days.setdefault((bucket // DAY_BUCKETS, host, numbers[dim]), [0] * len(SUM_COLUMNS))
+            day[:] = map(int.__add__, day, values)
+            activity.add((bucket // DAY_BUCKETS, _text(dim[0]), ledger))
+            if cost := values[_COST]:
+                place = (_text(dim[0]), bucket, host)
+                spend[place] = spend.get(place, 0) + cost
+        units += [(b, ledger, numbers[dim], unit, n) for (b, dim, unit), n in fold.units.items()]
+    _merge(db, "cells", _CELL, 3, cells, SUM_COLUMNS)
+    _merge(db, "units", ("bucket", "ledger", "dim", "unit", "amount"), 4, units, ("amount",))
+    _merge(
+        db, "days", ("day", "host", "dim", *SUM_COLUMNS), 3, [(*k, *v) for k, v in days.items()], SUM_COLUMNS
+    )
+    _merge(
+        db, "spend", ("user_id", "bucket", "host", "cost"), 3, [(*k, v) for k, v in spend.items()], ("cost",)
+    )
+    _merge(db, "activity", ("day", "user_id", "ledger"), 3, list(activity), ())
+
+
+def _folded(piece: Piece, new: set[str]) -> Fold:
+    """Return the sums of the lines whose ids are new; of two lines with one id the first one counts."""
+    fold = Fold()
+    for line in piece.lines:
+        if (key := _text(line.id)) in new:
+            fold.add(line)
+            new.discard(key)
+    return fold
+
+
+def _merge(
+    db: Db,
+    table: str,
+    columns: Sequence[str],
+    keys: int,
+    rows: Sequence[Sequence[object]],
+    sums: Sequence[str],
+) -> None:
+    """Add rows to a table of sums: what is there already grows."""
+    if not rows:
+        return
+    db.execute(f"CREATE TEMP TABLE new_{table} (LIKE {table}) ON COMMIT DROP")
+    db.copy(f"new_{table}", columns, rows)
+    names, key = ", ".join(columns), ", ".join(columns[:keys])
+    grown = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in sums)
+    action = f"DO UPDATE SET {grown}" if sums else "DO NOTHING"
+    db.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM new_{table} ON CONFLICT ({key}) {action}")
+
+
+def _text(text: str) -> str:
+    """Return a text as PostgreSQL can have it: without NUL, and nothing that is not Unicode."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _one(db: Db, statement: str, *values: object) -> object:
+    row = db.execute(statement, values).fetchone()
+    assert row is not None  # a row that must be there
+    return row[0]

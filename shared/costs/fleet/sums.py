@@ -1,0 +1,104 @@
+"""What all hosts have published, asked as the sums of one host are: see ``../store/queries.py``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from ..budgets.limits import Limit
+from ..budgets.scopes import CallScope, ModelName
+from ..money import Nanos
+from ..rollup import Dimension, Group, Query
+from ..store import queries
+from ..store.queries import Span, Sql
+from .database import Db
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .database import SharedDatabase
+
+T = TypeVar("T")
+
+ASK_S: Final = 30.0
+"""How long a view waits for the database, in seconds."""
+
+_MEASURED: Final = {"cost": "cost", "calls": "calls", "tokens": "tokens_input + tokens_output"}
+
+
+def by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
+    """Return what each host has published of what a limit bounds, in its measure."""
+    query, columns = limit.query, [f"d.{name}" for name in limit.by]
+    source, where = _by_host(query), queries.conditions(query)
+    rows = db.execute(
+        f"""SELECT f.host, sum({_MEASURED[limit.measure]}) {"".join(f", {each}" for each in columns)}
+        FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}
+        GROUP BY f.host {"".join(f", {each}" for each in columns)}""",
+        (*source.values, *where.values),
+    )
+    sums: dict[int, int] = {}
+    for host, amount, *values in rows:
+        if not limit.by or limit.covers(
+            CallScope(query.user_id, **dict(zip(limit.by, values, strict=True))), names
+        ):
+            sums[host] = sums.get(host, 0) + amount
+    return sums
+
+
+def _by_host(query: Query) -> Sql:
+    """Return the sums of a period by host and dimensions: whole days from ``days``, its edges by bucket."""
+    columns = "host, dim, cost, calls, tokens_input, tokens_output"
+    span = Span.of(query.start, query.end)
+    days = span.whole_days()
+    pieces = [Sql(f"SELECT {columns} FROM days WHERE {days.text}", days.values)] if days else []
+    for edge in span.edges():
+        where = edge.on("bucket")
+        pieces.append(Sql(f"SELECT {columns} FROM cells WHERE {where.text}", where.values))
+    return Sql(" UNION ALL ".join(p.text for p in pieces), tuple(v for p in pieces for v in p.values))
+
+
+class SharedSums:
+    """The sums of all hosts: what reports ask instead of this host's own store.
+
+    Entries stay on their hosts, so what reads entries is not answered here.
+    """
+
+    degraded: str | None = None
+    """Sums of a shared database are there, or an error is raised."""
+
+    def __init__(self, database: SharedDatabase) -> None:
+        self._database = database
+
+    def catch_up_all(self) -> bool:
+        """Nothing is to be read first: what hosts publish is added up as it comes."""
+        return True
+
+    def spends(self, asked: Sequence[Query]) -> list[int]:
+        """Return what the entries that match each query come to, in nano-dollars or what it measures."""
+        return self._ask(lambda db: [int(queries.spent(db, query)) for query in asked])
+
+    def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
+        """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
+        return Nanos(self.spends([Query(start=start, end=end, user_id=user_id)])[0])
+
+    def spend_by_bucket(
+        self, start: datetime, end: datetime, *, user_id: str | None = None
+    ) -> dict[int, Nanos]:
+        """Return what was spent in each 15-minute bucket that has any cost, by its start in seconds."""
+        return self._ask(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
+
+    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        """Return the sums of the entries that match, by the dimensions asked for; largest cost first."""
+        return self._ask(lambda db: queries.groups(db, by, query))
+
+    def groups_by_part(
+        self, by: Sequence[Dimension], query: Query, parts: Sequence[tuple[datetime, datetime]]
+    ) -> list[list[Group]]:
+        """Return what :meth:`groups` would for each part of a period; jobs are not counted."""
+        return self._ask(lambda db: queries.groups_by_part(db, by, query, parts))
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        # The statements are those for SQLite, and all that they need of a connection is `execute`.
+        return self._database.run(lambda db: question(cast("sqlite3.Connection", db)), ASK_S)

@@ -1,0 +1,287 @@
+"""Trading: what a host exchanges with the shared database about its leases, in one transaction.
+
+A lease is escrow: what a host was granted of a limit counts for all others as if it were spent. Every host
+may then gate its own calls against its leases alone, and all together cannot go over the limit. What a host
+has published beyond its lease, by calls that nobody reserved, counts too.
+
+A limit's sum is taken after its row in ``scopes`` was locked, in a statement before the one that sums (READ
+COMMITTED): two hosts that ask at once are granted one after the other. Leases of a host that is gone count
+on.
+
+After a restart the server may have gone back to an older state (a backup, a replica that was behind), in
+which grants are missing that hosts have. So from then on nothing is granted until each known host has said
+what it has, or cannot use it any more because its term has ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ..budgets.scopes import ModelName
+from ..errors import StorageUnavailable
+from ..store.leases import Lease, Term, Want, key_of
+from .database import Db
+from .schema import SERVER
+from .sums import by_host
+
+SHARE: Final = 16
+"""A grant has this part of what is free on top of what is needed: so little is left over when it ends."""
+
+LARGEST: Final = 20
+"""But at most this part of the whole limit."""
+
+Key = tuple[str, int, int]
+"""A limit's scope and its period, in microseconds."""
+
+
+class OtherFleet(Exception):
+    """The address leads to another database than before; ``args[0]`` tells which."""
+
+
+class HostCopied(StorageUnavailable):
+    """Another cost storage takes part under this one's name."""
+
+
+class Elsewhere(NamedTuple):
+    """What the other hosts have of a limit, in its measure."""
+
+    spent: int = 0
+    leased: int = 0
+    orphaned: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a host says and asks. ``lowered`` is what it gives back: to how much each lease went down.
+
+    ``rests`` tells that nothing runs there and nothing is left to be published.
+    """
+
+    term: Term
+    token: str
+    name: str
+    lease_s: int
+    leases: Sequence[Lease] = ()
+    lowered: Sequence[tuple[Key, int]] = ()
+    wants: Sequence[Want] = ()
+    rests: bool = False
+
+
+class Answer(NamedTuple):
+    """What the host has now. ``denied`` are the wants that were not granted.
+
+    ``waits_for`` are hosts that have not reported since the server was started anew: until they do, or for
+    ``waits_s`` seconds at most, nothing is granted. ``number`` is the host's in the database.
+    """
+
+    number: int
+    version: int
+    leases: list[Lease]
+    denied: list[Want]
+    waits_for: tuple[str, ...] = ()
+    waits_s: float = 0.0
+
+
+class _Host(NamedTuple):
+    number: int
+    is_behind: bool
+    """Whether the database knows less of this host than the host itself: it went back in time."""
+    has_reported: bool
+
+
+def trade(db: Db, offer: Offer, names: ModelName) -> Answer:
+    """Carry out what a host offers and wants, and return what it has then.
+
+    Raises:
+        OtherFleet: this is not the database of the host's term.
+        HostCopied: somebody else has traded under the host's name since.
+
+    """
+    fleet = db.execute(f"SELECT uid, server = {SERVER}, epoch FROM fleet").fetchone()
+    assert fleet is not None  # it is made with the tables
+    if fleet[0] != offer.term.fleet:
+        raise OtherFleet(fleet[0])
+    epoch = int(fleet[2])
+    host = _arrived(db, offer, epoch)
+    if not fleet[1] or (host.is_behind and host.has_reported):
+        epoch = _new_epoch(db, epoch, offer.name if host.is_behind else "")
+    elif host.is_behind:
+        db.execute("UPDATE fleet SET went_back = ? WHERE went_back = ''", (offer.name,))
+    if host.is_behind or not host.has_reported or not fleet[1]:
+        _restate(db, host.number, offer.leases)
+    for (scope, starts, ends), granted in offer.lowered:
+        db.execute(
+            """UPDATE leases SET granted = least(granted, ? + lost)
+            WHERE scope = ? AND starts = ? AND ends = ? AND host = ?""",
+            (granted, scope, starts, ends, host.number),
+        )
+    waits = _unreported(db, epoch, host.number)
+    seen, denied = _granted(db, host.number, offer.wants, names, may_grant=not waits)
+    version = int(
+        _one(
+            db,
+            """UPDATE hosts SET token = ?, version = greatest(version, ?) + 1, epoch = ?, seen = now(),
+            name = ?, lease_s = ?, lease_until = now() + make_interval(secs => ?), rests = ?
+            WHERE id = ? RETURNING version""",
+            *(offer.token, offer.term.version, epoch, offer.name, offer.lease_s, offer.lease_s, offer.rests),
+            host.number,
+        )
+    )
+    return Answer(
+        host.number,
+        version,
+        _leases(db, host.number, offer, seen),
+        denied,
+        tuple(name for name, _ in waits),
+        max((left for _, left in waits), default=0.0),
+    )
+
+
+def _arrived(db: Db, offer: Offer, epoch: int) -> _Host:
+    """Return the host as the database knows it, locked; it is added where it is not known."""
+    term = offer.term
+    row = db.execute(
+        "SELECT id, version, token, epoch FROM hosts WHERE uid = ? FOR UPDATE", (term.host,)
+    ).fetchone()
+    if row is None:
+        number = _one(
+            db,
+            """INSERT INTO hosts (uid, name, token, version, epoch, lease_s, joined, seen, lease_until, rests)
+            VALUES (?, ?, '', 0, ?, ?, now(), now(), now(), true) RETURNING id""",
+            *(term.host, offer.name, epoch, offer.lease_s),
+        )
+        return _Host(int(number), is_behind=term.version > 0, has_reported=True)
+    number, version, token, reported = row
+    is_behind = version < term.version
+    if not is_behind and token not in {term.token, *term.pending.split()}:
+        raise HostCopied(
+            f"another cost storage takes part in the shared budget under the name of this one "
+            f"({offer.name}): was this one copied, or restored from a backup? cost-dashboard shared rejoin "
+            f"gives it a new name"
+        )
+    return _Host(number, is_behind, has_reported=reported >= epoch)
+
+
+def _new_epoch(db: Db, before: int, behind: str) -> int:
+    """Note that the server was started anew: what was granted before may be missing here."""
+    db.execute("SELECT 1 FROM fleet FOR UPDATE")
+    row = db.execute(f"SELECT epoch, server = {SERVER} FROM fleet").fetchone()
+    assert row is not None  # as above
+    if row[0] > before and row[1]:  # another host was faster
+        if behind:
+            db.execute("UPDATE fleet SET went_back = ? WHERE went_back = ''", (behind,))
+        return int(row[0])
+    return int(
+        _one(
+            db,
+            f"""UPDATE fleet SET epoch = epoch + 1, since = now(), server = {SERVER}, went_back = ?
+            RETURNING epoch""",
+            behind,
+        )
+    )
+
+
+def _restate(db: Db, host: int, leases: Iterable[Lease]) -> None:
+    """Let the leases of a host be at least what it says that it has."""
+    for lease in leases:
+        db.execute(
+            """INSERT INTO leases (scope, starts, ends, host, period, granted, amount)
+            VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, starts, ends, host)
+            DO UPDATE SET granted = greatest(leases.granted, excluded.granted + leases.lost)""",
+            (*lease.key, host, lease.period, lease.granted, lease.amount),
+        )
+
+
+def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
+    """Return the hosts that may have more than the database knows, and for how many seconds still."""
+    rows = db.execute(
+        """SELECT h.name, extract(epoch FROM f.since - now())::float8 + (SELECT max(lease_s) FROM hosts)
+        FROM hosts h, fleet f WHERE h.epoch < ? AND h.id <> ? ORDER BY h.name""",
+        (epoch, host),
+    )
+    return [(name, left) for name, left in rows if left > 0]
+
+
+def _granted(
+    db: Db, host: int, wants: Sequence[Want], names: ModelName, *, may_grant: bool
+) -> tuple[dict[Key, Elsewhere], list[Want]]:
+    """Grant what is free of each limit; return what others have of them, and what was denied."""
+    seen, denied = dict[Key, Elsewhere](), list[Want]()
+    keyed = {key: want for want in wants if (key := key_of(want.limit))}
+    for key, want in sorted(keyed.items(), key=lambda each: each[0]):  # in one order for all: no deadlocks
+        db.execute("INSERT INTO scopes VALUES (?) ON CONFLICT DO NOTHING", (key[0],))
+        db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
+        published = by_host(db, want.limit, names)
+        elsewhere = seen[key] = _elsewhere(db, host, key, published)
+        # What was published of here and is in no ledger any more was spent all the same.
+        lost = max(0, published.get(host, 0) - want.spent)
+        used = want.used + lost
+        free = want.limit.amount - sum(elsewhere) - used - want.need
+        if free < 0 or not may_grant:
+            denied.append(want)
+        else:
+            granted = used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
+            _grant(db, host, key, want, granted, lost)
+    return seen, denied
+
+
+def _grant(db: Db, host: int, key: Key, want: Want, granted: int, lost: int) -> None:
+    period = want.limit.period.name if want.limit.period else ""
+    db.execute(
+        """INSERT INTO leases (scope, starts, ends, host, period, granted, amount, lost)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, starts, ends, host)
+        DO UPDATE SET granted = greatest(leases.granted, excluded.granted), amount = excluded.amount,
+        lost = excluded.lost""",
+        (*key, host, period, granted, want.limit.amount, lost),
+    )
+
+
+def _elsewhere(db: Db, host: int, key: Key, published: dict[int, int]) -> Elsewhere:
+    """Return what other hosts have of a limit: what they published, and what they may have spent beyond it.
+
+    Where hosts have a period that only overlaps this one (another time zone), all that they were granted of
+    it counts here too: rather too much than too little.
+    """
+    scope, starts, ends = key
+    leased, orphaned = 0, 0
+    rows = db.execute(
+        """SELECT l.host, l.granted, l.starts = ? AND l.ends = ?, h.rests OR h.lease_until > now()
+        FROM leases l JOIN hosts h ON h.id = l.host
+        WHERE l.scope = ? AND l.starts < ? AND l.ends > ? AND l.host <> ?""",
+        (starts, ends, scope, ends, starts, host),
+    )
+    for other, granted, is_same, is_here in rows:
+        open_ = max(0, granted - (published.get(other, 0) if is_same else 0))
+        leased += open_ if is_here else 0
+        orphaned += 0 if is_here else open_
+    return Elsewhere(sum(n for other, n in published.items() if other != host), leased, orphaned)
+
+
+def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Elsewhere]) -> list[Lease]:
+    """Return the leases of a host as they are now."""
+    before = {lease.key: Elsewhere(*lease[-3:]) for lease in offer.leases}
+    rows = db.execute(
+        """SELECT scope, starts, ends, period, granted - lost, amount FROM leases
+        WHERE host = ? AND ends > extract(epoch FROM now() - interval '2 days') * 1000000""",
+        (host,),
+    )
+    found = []
+    for scope, starts, ends, period, granted, amount in rows:
+        key = (scope, starts, ends)
+        others = seen.get(key) or before.get(key, Elsewhere())
+        found.append(Lease(*key, period, granted, amount, *others))
+    return found
+
+
+def _one(db: Db, statement: str, *values: object) -> int:
+    row = db.execute(statement, values).fetchone()
+    assert row is not None  # what was just written
+    return int(row[0])
+
+
+def new_token() -> str:
+    """Return a token that nobody else has."""
+    return secrets.token_hex(8)

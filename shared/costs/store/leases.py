@@ -1,0 +1,204 @@
+"""What this host may use of the limits that several hosts share, as the shared database last said.
+
+It lies in ``state.db``: every process of the host gates its calls against it, and none of them asks the
+network for that. A *lease* says how much this host may have spent and hold of a limit in a period, all in
+all. It may be used until the host's term ends, by the wall clock and by the clock that counts since the
+machine was started, whichever is first: so a clock that is set back does not make a lease longer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ..budgets.limits import Limit
+from ..budgets.port import Allotment
+from .state import Tables
+
+TABLES: Final = Tables(
+    "leases",
+    (
+        """
+        CREATE TABLE term (
+            fleet TEXT PRIMARY KEY,
+            host TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            token TEXT NOT NULL,
+            pending TEXT NOT NULL,
+            ends_at REAL NOT NULL,
+            began_up REAL NOT NULL,
+            ends_up REAL NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE leases (
+            scope TEXT NOT NULL,
+            starts INTEGER NOT NULL,
+            ends INTEGER NOT NULL,
+            period TEXT NOT NULL,
+            granted INTEGER NOT NULL,
+            amount INTEGER NOT NULL,
+            spent_elsewhere INTEGER NOT NULL,
+            leased_elsewhere INTEGER NOT NULL,
+            orphaned_elsewhere INTEGER NOT NULL,
+            PRIMARY KEY (scope, starts, ends)
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+)
+
+_UP: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def up_s() -> float:
+    """Return for how many seconds this machine has been up, asleep or not, whatever its clock says."""
+    return time.clock_gettime(_UP)
+
+
+class Term(NamedTuple):
+    """Who this host is to a shared database, and until when it may use its leases.
+
+    ``version`` and ``token`` are those of the last exchange that was answered, ``pending`` are the tokens of
+    those that may have been carried out without an answer: so both sides notice where one of them went back
+    to an earlier state, or was copied. ``ends_at`` is in seconds since 1970; ``began_up`` and ``ends_up`` are
+    by :func:`up_s`.
+    """
+
+    fleet: str
+    host: str
+    version: int = 0
+    token: str = ""
+    pending: str = ""
+    ends_at: float = 0.0
+    began_up: float = 0.0
+    ends_up: float = 0.0
+
+    def holds(self) -> bool:
+        """Tell whether the leases may be used now."""
+        return time.time() < self.ends_at and self.began_up <= up_s() < self.ends_up
+
+
+class Lease(NamedTuple):
+    """What this host may have spent and hold of a limit in a period, in the limit's measure.
+
+    ``scope`` is the limit's key; ``starts`` and ``ends`` are in microseconds since 1970. ``amount`` is the
+    limit's own when the lease was granted. The last three say what the other hosts had of it then.
+    """
+
+    scope: str
+    starts: int
+    ends: int
+    period: str
+    granted: int
+    amount: int
+    spent_elsewhere: int = 0
+    leased_elsewhere: int = 0
+    orphaned_elsewhere: int = 0
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """The limit and the period."""
+        return self.scope, self.starts, self.ends
+
+
+def key_of(limit: Limit) -> tuple[str, int, int] | None:
+    """Return by what hosts know a limit in its period; ``None`` for one that they do not share.
+
+    A job's ledger is of one host, and a window that moves with the clock has no period to lease.
+    """
+    period = limit.period
+    if period is None or period.kind == "rolling":
+        return None
+    return limit.scope.key, _micros(period.start.timestamp()), _micros(period.end.timestamp())
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds) * 1_000_000
+
+
+# --- rows
+
+
+def term(db: sqlite3.Connection) -> Term | None:
+    """Return the term of this host; ``None`` where it has never exchanged anything."""
+    row = db.execute("SELECT * FROM term").fetchone()
+    return Term(*row) if row else None
+
+
+def put_term(db: sqlite3.Connection, new: Term) -> None:
+    """Write the term down. One with another database takes the leases of the old one away."""
+    if db.execute("SELECT 1 FROM term WHERE fleet = ?", (new.fleet,)).fetchone() is None:
+        db.execute("DELETE FROM term")
+        db.execute("DELETE FROM leases")
+    db.execute(f"REPLACE INTO term VALUES ({_marks(new)})", new)
+
+
+def leases(db: sqlite3.Connection) -> list[Lease]:
+    """Return all leases of this host."""
+    return [Lease(*row) for row in db.execute("SELECT * FROM leases ORDER BY scope, starts, ends")]
+
+
+def replace_leases(db: sqlite3.Connection, new: Iterable[Lease]) -> None:
+    """Put what the shared database says in the place of what is here."""
+    db.execute("DELETE FROM leases")
+    rows = list(new)
+    if rows:
+        db.executemany(f"INSERT INTO leases VALUES ({_marks(rows[0])})", rows)
+
+
+def lower(db: sqlite3.Connection, lease: Lease, granted: int) -> None:
+    """Let a lease go down; it never goes up by this."""
+    db.execute(
+        "UPDATE leases SET granted = min(granted, ?) WHERE scope = ? AND starts = ? AND ends = ?",
+        (granted, *lease.key),
+    )
+
+
+def _marks(row: tuple[object, ...]) -> str:
+    return ", ".join("?" * len(row))
+
+
+# --- the gate's question
+
+
+class Want(NamedTuple):
+    """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top.
+
+    ``spent`` is what of ``used`` stands in ledgers.
+    """
+
+    limit: Limit
+    spent: int
+    used: int
+    need: int
+
+
+class Allotments:
+    """Answers the gate within one turn, and remembers what was short."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._term = term(db)
+        self._holds = self._term is not None and self._term.holds()
+        self._leases = {lease.key: lease for lease in leases(db)}
+        self._wanted: dict[tuple[str, int, int], Want] = {}
+
+    @property
+    def wanted(self) -> list[Want]:
+        """What was too small at the last look at it."""
+        return list(self._wanted.values())
+
+    def of(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
+        """Return the part of a limit that may be used here; see ``budgets.port.Turn.allotment``."""
+        key = key_of(limit)
+        if key is None:
+            return None
+        used, lease = spent + held, self._leases.get(key) or _none(key, limit)
+        # Without a lease that holds now, or where the limit was lowered since, nothing may come on top.
+        granted = lease.granted if self._holds and limit.amount >= lease.amount else min(lease.granted, used)
+        if used + need > granted:
+            self._wanted[key] = Want(limit, spent, used, need)
+        return Allotment(granted, lease.spent_elsewhere, lease.leased_elsewhere, lease.orphaned_elsewhere)
+
+
+def _none(key: tuple[str, int, int], limit: Limit) -> Lease:
+    return Lease(*key, limit.period.name if limit.period else "", 0, limit.amount)

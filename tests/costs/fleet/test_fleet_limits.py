@@ -1,0 +1,287 @@
+"""Limits that several hosts share: never above, nothing twice, and what cannot be known is said."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
+from shared.costs.fleet.database import Db
+from shared.costs.fleet.fleet import close_all
+from shared.costs.fleet.holds import DENIED_S
+from shared.costs.fleet.trading import HostCopied
+from shared.costs.store import leases as book
+from shared.costs.store.leases import Term
+from tests.support.fleet_hosts import COST, Host, hosts
+
+pytestmark = pytest.mark.usefixtures("database_url")
+
+ONE_LIMIT = """
+shared: {url: env:COST_TRACKER_SHARED, lease_s: LEASE}
+budget: {monthly_limit_usd: 1.00, block_at_limit: true}
+"""
+
+
+def sql(host: Host, statement: str, *values: object) -> list[tuple[object, ...]]:
+    def ask(db: Db) -> list[tuple[object, ...]]:
+        cursor = db.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
+
+    return host.fleet.database.run(ask, 10)
+
+
+def end_term(host: Host) -> None:
+    """Let the lease of a host run out, here and at the database."""
+
+    def ended(db: object) -> None:
+        term = book.term(db)  # type: ignore[arg-type]  # SQLite's
+        assert isinstance(term, Term)
+        book.put_term(db, term._replace(ends_at=time.time() - 1))  # type: ignore[arg-type]  # as above
+
+    host.fleet.local.in_turn(lambda turn: ended(turn.db), 5)
+    sql(host, "UPDATE hosts SET lease_until = now() - interval '1 s'")
+
+
+def test_two_users_on_two_hosts_are_held_by_their_own_limit_and_by_the_organizations(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two") as (one, two):
+        assert one.spend(50, "ana") == 20  # her own $1.00
+        with pytest.raises(BudgetExceeded, match="monthly limit of user ana"):
+            two.call("ana")  # it is hers on every host
+        made = two.spend(50, "bob")
+        assert 8 <= made <= 10  # what is left of the organisation's $1.50, less what the first host keeps
+        one.fleet.renew(lower=True)
+        time.sleep(DENIED_S)
+        assert two.spend(50, "bob") == 10 - made
+        time.sleep(DENIED_S)
+        with pytest.raises(BudgetExceeded) as refused:
+            two.call("bob")
+        assert "monthly limit of the organization" in str(refused.value)
+        assert "other hosts have spent $1.0000" in str(refused.value)
+        assert refused.value.denial.spent + refused.value.denial.reserved >= 1_500_000_000 - COST
+
+
+def test_many_hosts_at_once_use_a_limit_up_and_never_go_over_it(tmp_path: Path) -> None:
+    names = ("one", "two", "three", "four")
+    with hosts(tmp_path, *names, profile=ONE_LIMIT) as made:
+        for _ in range(2):  # what one gave back at its first refusal, another may use
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda host: host.spend(50), made))
+        for host in made:
+            host.fleet.publish()
+        [(calls, cost)] = sql(made[0], "SELECT count(*), sum(cost) FROM entries")
+        assert cost <= 1_000_000_000
+        assert cost >= 950_000_000
+        assert (
+            sum(host.workspace.index.spend(*_always(), user_id="ana") for host in made)
+            == cost
+            == calls * COST
+        )  # type: ignore[operator]  # a number
+
+
+def _always() -> tuple[object, object]:
+    from datetime import UTC, datetime
+
+    return datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def test_a_host_that_is_gone_counts_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        one.call()
+        one.fleet.publish()
+        end_term(one)
+        made = two.spend(50)
+        [(granted,)] = sql(one, "SELECT granted FROM leases l JOIN hosts h ON h.id = l.host WHERE h.id = 1")
+        assert made * COST <= 1_000_000_000 - int(str(granted))
+        with pytest.raises(BudgetExceeded, match="counts for hosts that do not report"):
+            two.call()
+        one.call()  # its lease was kept for it
+
+
+def test_calls_that_nobody_reserved_count_as_soon_as_they_are_published(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        one.log(17)
+        one.fleet.publish()
+        assert two.spend(50) == 3
+
+
+def test_what_was_spent_before_a_host_joined_counts(tmp_path: Path) -> None:
+    local = ONE_LIMIT.replace("shared:", "x-shared:")
+    before = Host(tmp_path / "one", local)
+    assert before.spend(8) == 8
+    before.close()
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        assert one.spend(50) == 12
+        one.fleet.publish()
+        assert two.spend(2) == 0
+
+
+def test_a_lease_in_hand_is_good_without_the_database_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        monkeypatch.setattr(one.fleet.database, "_down", (time.monotonic() + 3600, "it is cut off"))
+        assert one.spend(1) == 1
+        with pytest.raises(BudgetGateUnavailable, match="it is cut off"):
+            one.spend(20)  # the lease is used up, and no more can be had
+        one.profile.write_text(
+            one.profile.read_text().replace("budget: {", "budget: {on_gate_error: allow, ")
+        )
+        time.sleep(0.6)  # a look at the profile is believed for half a second
+        one.call()
+
+
+def test_a_lease_that_has_ended_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        end_term(one)
+        monkeypatch.setattr(one.fleet.database, "_down", (time.monotonic() + 3600, "it is cut off"))
+        with pytest.raises(BudgetGateUnavailable, match="it is cut off"):
+            one.call()
+
+
+def test_a_clock_that_is_set_back_makes_no_lease_longer() -> None:
+    now, up = time.time(), book.up_s()
+    term = Term("f", "h", ends_at=now + 60, began_up=up, ends_up=up + 60)
+    assert term.holds()
+    assert not term._replace(ends_at=now - 1).holds()
+    assert not term._replace(ends_up=up).holds()  # an hour later by the clock that nobody sets
+    assert not term._replace(began_up=up + 100, ends_up=up + 160).holds()  # the machine was started anew
+
+
+def test_a_limit_that_is_lowered_holds_at_once(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        assert one.spend(5) == 5
+        two.call()
+        for host in (one, two):
+            host.profile.write_text(host.profile.read_text().replace("1.00", "0.35"))
+        time.sleep(0.6)
+        one.workspace.loaded_profile()
+        assert one.spend(20) <= 1
+        assert two.spend(20) <= 1
+        for host in (one, two):
+            host.fleet.publish()
+        [(cost,)] = sql(one, "SELECT sum(cost) FROM entries")
+        assert int(str(cost)) <= 350_000_000
+
+
+def test_a_storage_that_was_copied_is_told_from_its_original(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        shutil.copytree(one.folder, tmp_path / "copy")
+        copy = Host(tmp_path / "copy", ONE_LIMIT)
+        one.fleet.renew()
+        with pytest.raises(HostCopied, match="cost-dashboard shared rejoin"):
+            copy.fleet.renew()
+        with pytest.raises(BudgetGateUnavailable, match="was this one copied"):
+            copy.spend(20)
+        copy.fleet.member.rejoin()
+        copy.call()
+        assert sql(one, "SELECT count(*) FROM hosts") == [(2,)]
+        copy.close()
+
+
+def test_after_a_restart_nothing_is_granted_until_all_hosts_have_reported(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        one.call()
+        two.call()
+        sql(one, "UPDATE fleet SET server = 'another start'")
+        sql(one, "UPDATE leases SET granted = 0")  # the older state knows nothing of them
+        with pytest.raises(BudgetGateUnavailable, match=r"nothing is granted until .* reported, or for 60 s"):
+            one.spend(20)
+        two.fleet.renew()
+        rest = one.spend(20)
+        [(granted,)] = sql(one, "SELECT granted FROM leases l JOIN hosts h ON h.id = l.host WHERE h.id = 2")
+        assert int(str(granted)) >= COST  # it said what it has
+        assert (rest + 1) * COST <= 1_000_000_000 - int(str(granted))
+
+
+def test_a_host_that_is_gone_is_waited_for_no_longer_than_its_lease(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        two.call()
+        sql(two, "UPDATE fleet SET server = 'another start'")
+        with pytest.raises(BudgetGateUnavailable):
+            one.call()
+            two.call()
+            one.spend(20)
+        sql(two, "UPDATE fleet SET since = since - interval '61 s'")
+        time.sleep(1.0)  # what was refused a moment ago is not asked for at once
+        assert one.spend(1) == 1
+
+
+def test_a_database_that_went_back_in_time_is_noticed_by_who_knows_more(
+    tmp_path: Path, database_url: str
+) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        one.call()
+        two.call()
+        one.fleet.publish()
+        [name] = [database_url.rsplit("/", 1)[1]]
+        one.fleet.database.close()
+        one.fleet._outbox.close()
+        two.fleet.database.close()
+        with psycopg.connect(database_url.replace(name, "postgres"), autocommit=True) as admin:
+            _drop_connections(admin, name)
+            admin.execute(f'CREATE DATABASE "{name}-backup" TEMPLATE "{name}"'.encode())
+        lost = one.spend(5)
+        one.fleet.publish()
+        one.fleet.database.close()
+        one.fleet._outbox.close()
+        with psycopg.connect(database_url.replace(name, "postgres"), autocommit=True) as admin:
+            _drop_connections(admin, name)
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+            admin.execute(f'ALTER DATABASE "{name}-backup" RENAME TO "{name}"'.encode())
+        one.fleet.renew()
+        assert sql(one, "SELECT went_back <> '' FROM fleet") == [(True,)]
+        with pytest.raises(BudgetGateUnavailable, match="nothing is granted until"):
+            one.spend(20)
+        two.fleet.renew()
+        more, other = one.spend(20), two.spend(20)
+        assert (1 + lost + more + 1 + other) * COST <= 1_000_000_000
+        one.fleet.publish()
+        two.fleet.publish()
+        [(calls,)] = sql(one, "SELECT count(*) FROM entries")
+        assert calls >= 1 + lost  # what was lost there was brought again
+
+
+def _drop_connections(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+
+def lose(host: Host, *, but: str = "") -> Host:
+    """Lose a host's disk, but for one file of its storage; return the host with an empty one."""
+    close_all()  # before its files are closed: the background uses them to the end
+    host.close()
+    kept = (host.storage / but).read_bytes() if but else b""
+    shutil.rmtree(host.storage)
+    shutil.rmtree(host.folder / "job-ana")
+    host.storage.mkdir(mode=0o700)
+    if but:
+        (host.storage / but).write_bytes(kept)
+        (host.storage / but).chmod(0o600)
+    return Host(host.folder, ONE_LIMIT)
+
+
+def test_what_a_host_had_when_its_disk_was_lost_counts_on(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        assert one.spend(10) == 10
+        again = lose(one)
+        assert 8 <= again.spend(20) <= 10
+        again.close()
+
+
+def test_what_was_published_of_ledgers_that_are_lost_counts_against_the_lease(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        assert one.spend(10) == 10
+        one.fleet.publish()
+        again = lose(one, but="state.db")
+        assert again.spend(5) == 5
+        again.fleet.publish()
+        end_term(again)
+        assert again.spend(20) == 5
+        again.close()
