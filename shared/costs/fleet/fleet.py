@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
 from ..profile.types import SharedBudget
 from ..storage import CostStorage
-from ..store.holds import LocalHolds
 from ..store.presence import presence_in
 from . import schema
 from .address import read_address
@@ -22,6 +22,7 @@ from .database import Db, SharedDatabase
 from .holds import SharedHolds
 from .member import Member
 from .publishing import publish, published, waiting_bytes
+from .standing import Standing, open_leases, release, standing
 from .sums import SharedSums
 from .trading import Answer
 
@@ -52,14 +53,14 @@ class Published(NamedTuple):
 
 
 class Here(NamedTuple):
-    """What a fleet needs to know of this host: ``index`` gives the sums of its ledgers."""
+    """What a fleet needs to know of this host: ``store`` gives the sums of its ledgers."""
 
     storage: CostStorage
     environ: Mapping[str, str]
     beside: Path | None
     clock: Callable[[], datetime]
     names: ModelName
-    index: Callable[[], Store]
+    store: Callable[[], Store]
 
 
 class Fleet:
@@ -91,27 +92,23 @@ class Fleet:
         return SharedDatabase(self.database.address)
 
     @cached_property
-    def local(self) -> LocalHolds:
-        """The holds of this host, under leases."""
+    def holds(self) -> SharedHolds:
+        """The holds of this host, under limits that all share."""
         here = self._here
-        return LocalHolds(here.index(), presence_in(here.storage.writers_dir), here.clock, leased=True)
+        presence = presence_in(here.storage.writers_dir)
+        return SharedHolds(here.store(), presence, here.clock, lambda: self.member)
 
     @cached_property
     def member(self) -> Member:
         """This host in the fleet."""
         here = self._here
         lock = here.storage.root / LOCK_NAME
-        return Member(self.database, self.local, lock, self.settings.lease_s, here.names)
+        return Member(self.database, self.holds, lock, self.settings.lease_s, here.names)
 
     @cached_property
     def agent(self) -> Agent:
         """What this process does in the background."""
         return Agent(self)
-
-    @property
-    def holds(self) -> SharedHolds:
-        """The holds of this host, under limits that all share."""
-        return SharedHolds(self.local, lambda: self.member)
 
     @property
     def sums(self) -> SharedSums:
@@ -142,6 +139,19 @@ class Fleet:
 
         return self.database.run(look, COMMAND_S)
 
+    def standing(self) -> Standing:
+        """Return how the fleet stands."""
+        return self.database.run(lambda db: standing(db, self._here.names), COMMAND_S)
+
+    def open_leases(self, limits: Iterable[Limit]) -> dict[Scope, int]:
+        """Return how much all hosts may spend of limits beyond what they published."""
+        chosen = list(limits)
+        return self.database.run(lambda db: open_leases(db, chosen, self._here.names), COMMAND_S)
+
+    def release(self, host: str) -> str:
+        """Let a host that is gone count no more than it published, on somebody's word; return its name."""
+        return self.database.run(lambda db: release(db, host), COMMAND_S)
+
     def renew(self, *, lower: bool = False, rests: bool = False) -> Answer:
         """Let this host's leases hold on; with ``lower`` give back what of them is not used."""
         return self.member.renew(lower=lower, rests=rests)
@@ -154,7 +164,7 @@ class Fleet:
 
         """
         number = self._number()
-        chosen = self._here.index().ledgers() if ledgers is None else list(ledgers)
+        chosen = self._here.store().ledgers() if ledgers is None else list(ledgers)
         entries, more = 0, bool(chosen)
         while more:
             done = self._outbox.run(lambda db: publish(db, number, chosen), COMMAND_S)
@@ -187,7 +197,7 @@ class Fleet:
 
     def is_last_process(self) -> bool:
         """Tell whether no other process of this host has anything to do with its storage."""
-        presence = self.local.presence
+        presence = self.holds.presence
         own = presence.name()
         return not any(presence.alive(name) for name in presence.names() if name != own)
 

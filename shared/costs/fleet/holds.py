@@ -7,16 +7,16 @@ asked for more, outside the turn, and the call is decided once more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from ..budgets.port import Decide, Decision, Held, Reservation, Turn
+from ..budgets.port import Decide, Decision, Reservation, Turn
 from ..errors import StorageUnavailable
-from ..money import Nanos
-from ..store.holds import LocalHolds, LocalTurn
+from ..store.holds import Ledgers, LocalHolds, LocalTurn
 from ..store.leases import Want, key_of
+from ..store.presence import Presence
 from .member import Member
 
 GROWTHS: Final = 3
@@ -26,11 +26,20 @@ DENIED_S: Final = 0.2
 """For how long a limit that was found used up is not asked for again."""
 
 
-class SharedHolds:
-    """The holds of one host of a fleet. Safe to use from threads and after a fork."""
+class SharedHolds(LocalHolds):
+    """The holds of one host of a fleet. Safe to use from threads and after a fork.
 
-    def __init__(self, local: LocalHolds, member: Callable[[], Member]) -> None:
-        self._local = local
+    ``member`` gives the one who trades for this host.
+    """
+
+    def __init__(
+        self,
+        ledgers: Ledgers,
+        presence: Presence,
+        clock: Callable[[], datetime],
+        member: Callable[[], Member],
+    ) -> None:
+        super().__init__(ledgers, presence, clock, leased=True)
         self._member = member
         self._denied: dict[object, tuple[float, int, int]] = {}
 
@@ -58,7 +67,7 @@ class SharedHolds:
             wanted[:] = turn.wanted
             return decision
 
-        return self._local.reserve(with_leases, wait_s), wanted
+        return super().reserve(with_leases, wait_s), wanted
 
     def _is_known_denied(self, wanted: list[Want]) -> bool:
         """Tell whether one of the limits was found used up a moment ago: the network is left alone then."""
@@ -72,45 +81,3 @@ class SharedHolds:
     def _remember(self, denied: list[Want]) -> None:
         until = time.monotonic() + DENIED_S
         self._denied = {key_of(want.limit): (until, want.need, want.limit.amount) for want in denied}
-
-    # --- all else is of this host alone
-
-    def settle(self, reservation: str, wait_s: float) -> None:
-        """End a hold whose calls are in a ledger."""
-        self._local.settle(reservation, wait_s)
-
-    def void(self, reservation: str, wait_s: float) -> None:
-        """End a hold of which nothing was sent."""
-        self._local.void(reservation, wait_s)
-
-    def submit(self, reservation: str, wait_s: float) -> None:
-        """Note that a block has ended whose calls wait for their provider."""
-        self._local.submit(reservation, wait_s)
-
-    def orphan(self, reservation: str, why: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold whose block has ended count until somebody releases it."""
-        self._local.orphan(reservation, why, amount, wait_s)
-
-    def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold count at no more than ``amount``."""
-        self._local.lower(reservation, amount, wait_s)
-
-    def release(self, reservations: Collection[str]) -> None:
-        """End holds on somebody's word."""
-        self._local.release(reservations)
-
-    def holds(self) -> list[Held]:
-        """Return every hold of this host as it stands now."""
-        return self._local.holds()
-
-    def find(self, reservation: str) -> Held | None:
-        """Return one hold as it stands now; ``None`` where it has ended or never was."""
-        return self._local.find(reservation)
-
-    def latest(self) -> datetime:
-        """Return the latest instant at which anything was reserved; 1970 when nothing was."""
-        return self._local.latest()
-
-    def set_latest(self, at: datetime) -> None:
-        """Set the gate's clock, for somebody who is certain that it is wrong."""
-        self._local.set_latest(at)

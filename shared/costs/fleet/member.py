@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from ..budgets.deciding import standings
-from ..budgets.limits import Limit, Scope
-from ..budgets.scopes import KINDS, ModelName
+from ..budgets.scopes import ModelName
 from ..budgets.spending import read_spendings
 from ..errors import StorageBusy
 from ..patience import allowed
-from ..periods import Period
 from ..platform import FILE_MODE, host_name
-from ..rollup import Query
 from ..store import leases as book
-from ..store.leases import Lease, Term, Want, key_of, up_s
+from ..store.leases import Lease, Term, Want, instant, key_of, limit_of, up_s
 from . import schema
 from .database import SharedDatabase, SharedUnavailable
 from .trading import Answer, Key, Offer, OtherFleet, new_token, trade
@@ -36,9 +30,6 @@ TURN_S: Final = 5.0
 
 _UNANSWERED: Final = 50
 """How many tokens of exchanges without an answer are kept."""
-
-_UTC: Final = ZoneInfo("UTC")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Member:
@@ -198,7 +189,7 @@ class Member:
         """Return what is spent and held here of each lease."""
         limits = list(map(limit_of, found))
         since = min((lease.starts for lease in found), default=0)
-        holds = turn.holds(_instant(since), None)
+        holds = turn.holds(instant(since), None)
         stands = standings(read_spendings(limits, turn, self._names), holds, self._names)
         return [max(0, stand.spending.spent + stand.held) for stand in stands]
 
@@ -256,23 +247,3 @@ def _adopt(turn: LocalTurn, term: Term, answer: Answer) -> None:
         return
     book.put_term(turn.db, term)
     book.replace_leases(turn.db, answer.leases)
-
-
-def limit_of(lease: Lease) -> Limit:
-    """Return the limit that a lease is of, without what only alerts need.
-
-    >>> lease = Lease('["ana", "month", null]', 0, 2_678_400_000_000, "1970-01", 5, 10)
-    >>> str(limit_of(lease).scope), limit_of(lease).amount
-    ('monthly limit of user ana', 10)
-    """
-    owner, kind, name = json.loads(lease.scope)
-    of = KINDS[kind]
-    start, end = _instant(lease.starts), _instant(lease.ends)
-    assert of.period is not None  # others are not leased
-    period = Period(of.period, lease.period, start, end, _UTC)
-    query = of.selecting(name, Query(start=start, end=end, user_id=owner))
-    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True)
-
-
-def _instant(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // 1_000_000, UTC)

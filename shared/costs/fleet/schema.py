@@ -6,8 +6,7 @@ tables of sums are called as those of a cost storage (``../store/tables.py``): o
 ``fleet``     one row: which database this is, and whether its server was started anew or went back in time.
 ``hosts``     each cost storage that takes part, and until when it may use its leases.
 ``scopes``    one row a limit: who grants a lease of it locks it first.
-``leases``    what each host may have spent and hold of a limit in a period, all in all; of that, ``lost`` is
-              what it has published and has in no ledger any more.
+``leases``    what each host may have spent and hold of a limit in a period, all in all.
 ``ledgers``   each ledger of each host, and how far it was published: the outbox is the ledger itself.
 ``entries``   the figures of each entry, once.
 ``dims``      each combination of dimensions once.
@@ -40,8 +39,7 @@ STEPS: Final = (
         "CREATE TABLE scopes (scope text PRIMARY KEY)",
         """CREATE TABLE leases (scope text NOT NULL, starts bigint NOT NULL, ends bigint NOT NULL,
             host integer NOT NULL REFERENCES hosts, period text NOT NULL, granted bigint NOT NULL,
-            amount bigint NOT NULL, lost bigint NOT NULL DEFAULT 0,
-            PRIMARY KEY (scope, starts, ends, host))""",
+            amount bigint NOT NULL, PRIMARY KEY (scope, starts, ends, host))""",
         "CREATE INDEX leases_by_host ON leases (host)",
         """CREATE TABLE ledgers (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
             host integer NOT NULL REFERENCES hosts, place bytea NOT NULL, path bytea NOT NULL,

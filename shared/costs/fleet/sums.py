@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from ..budgets.limits import Limit
 from ..budgets.scopes import CallScope, ModelName
+from ..errors import WrongUsage
 from ..money import Nanos
-from ..rollup import Dimension, Group, Query
+from ..rollup import Dimension, Group, JobRef, Query
 from ..store import queries
 from ..store.queries import Span, Sql
 from .database import Db
@@ -18,6 +19,8 @@ from .database import Db
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..ledger.places import LedgerProblem
+    from ..store.queries import Gone
     from .database import SharedDatabase
 
 T = TypeVar("T")
@@ -74,6 +77,23 @@ class SharedSums:
     def catch_up_all(self) -> bool:
         """Nothing is to be read first: what hosts publish is added up as it comes."""
         return True
+
+    def problems(self) -> list[LedgerProblem]:
+        """Return none: what is wrong in ledgers is known on their hosts."""
+        return []
+
+    def gone(self) -> list[Gone]:
+        """Return none: what was published counts, whatever became of its ledger."""
+        return []
+
+    def jobs(self, query: Query) -> list[JobRef]:
+        """Refuse: jobs are looked at where their ledgers are.
+
+        Raises:
+            WrongUsage: always.
+
+        """
+        raise WrongUsage(f"{query.job_id or 'a job'} is looked at on its own host: leave out --shared")
 
     def spends(self, asked: Sequence[Query]) -> list[int]:
         """Return what the entries that match each query come to, in nano-dollars or what it measures."""

@@ -114,7 +114,7 @@ def trade(db: Db, offer: Offer, names: ModelName) -> Answer:
         _restate(db, host.number, offer.leases)
     for (scope, starts, ends), granted in offer.lowered:
         db.execute(
-            """UPDATE leases SET granted = least(granted, ? + lost)
+            """UPDATE leases SET granted = least(granted, ?)
             WHERE scope = ? AND starts = ? AND ends = ? AND host = ?""",
             (granted, scope, starts, ends, host.number),
         )
@@ -190,7 +190,7 @@ def _restate(db: Db, host: int, leases: Iterable[Lease]) -> None:
         db.execute(
             """INSERT INTO leases (scope, starts, ends, host, period, granted, amount)
             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, starts, ends, host)
-            DO UPDATE SET granted = greatest(leases.granted, excluded.granted + leases.lost)""",
+            DO UPDATE SET granted = greatest(leases.granted, excluded.granted)""",
             (*lease.key, host, lease.period, lease.granted, lease.amount),
         )
 
@@ -216,26 +216,22 @@ def _granted(
         db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
         published = by_host(db, want.limit, names)
         elsewhere = seen[key] = _elsewhere(db, host, key, published)
-        # What was published of here and is in no ledger any more was spent all the same.
-        lost = max(0, published.get(host, 0) - want.spent)
-        used = want.used + lost
-        free = want.limit.amount - sum(elsewhere) - used - want.need
+        free = want.limit.amount - sum(elsewhere) - want.used - want.need
         if free < 0 or not may_grant:
             denied.append(want)
         else:
-            granted = used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
-            _grant(db, host, key, want, granted, lost)
+            granted = want.used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
+            _grant(db, host, key, want, granted)
     return seen, denied
 
 
-def _grant(db: Db, host: int, key: Key, want: Want, granted: int, lost: int) -> None:
+def _grant(db: Db, host: int, key: Key, want: Want, granted: int) -> None:
     period = want.limit.period.name if want.limit.period else ""
     db.execute(
-        """INSERT INTO leases (scope, starts, ends, host, period, granted, amount, lost)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, starts, ends, host)
-        DO UPDATE SET granted = greatest(leases.granted, excluded.granted), amount = excluded.amount,
-        lost = excluded.lost""",
-        (*key, host, period, granted, want.limit.amount, lost),
+        """INSERT INTO leases (scope, starts, ends, host, period, granted, amount)
+        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, starts, ends, host)
+        DO UPDATE SET granted = greatest(leases.granted, excluded.granted), amount = excluded.amount""",
+        (*key, host, period, granted, want.limit.amount),
     )
 
 
@@ -264,7 +260,7 @@ def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Elsewhere]) -> list
     """Return the leases of a host as they are now."""
     before = {lease.key: Elsewhere(*lease[-3:]) for lease in offer.leases}
     rows = db.execute(
-        """SELECT scope, starts, ends, period, granted - lost, amount FROM leases
+        """SELECT scope, starts, ends, period, granted, amount FROM leases
         WHERE host = ? AND ends > extract(epoch FROM now() - interval '2 days') * 1000000""",
         (host,),
     )

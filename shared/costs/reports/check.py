@@ -336,4 +336,5 @@ SPEC: Final = Spec(
         Option(("--job",), "job", "Ask about this job, not all of the month.", "JOB", completes="job"),
     ),
     exit_code=lambda facts: facts.exit_code,
+    shared=True,
 )

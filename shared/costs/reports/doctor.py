@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 
 from ..errors import CostError
 from ..ledger.spool import waiting
-from ..money import format_usd
+from ..money import Nanos, format_usd
 from ..notify.queue import status
 from ..periods import month
 from ..platform import loose_modes, runtime
@@ -278,6 +278,28 @@ def _unreserved(reader: Reader) -> Iterator[Finding]:
             )
 
 
+def _shared(reader: Reader) -> Iterator[Finding]:
+    """Say which hosts of a shared budget are late, and what of this one is not published."""
+    fleet = reader.fleet
+    if fleet is None:
+        return
+    from .hosts import late_words  # only who shares a budget needs it
+
+    standing = fleet.standing()
+    for host in standing.late:
+        yield Finding("shared budget", "wrong", late_words(host), "start something there, or release it")
+    if standing.went_back and standing.unreported:
+        names = ", ".join(host.name for host in standing.unreported)
+        text = f"the database went back to an older state; what these published since is missing: {names}"
+        yield Finding("shared budget", "wrong", text, "cost-dashboard shared publish, on each of them")
+    waiting = sum(host.waiting for host in standing.members)
+    if not standing.late:
+        hosts = plural(len(standing.members), "host", "hosts")
+        leased = format_usd(Nanos(sum(host.open for host in standing.members)), 4)
+        left = f", {waiting:,} bytes not published" if waiting else ""
+        yield Finding("shared budget", "ok", f"{hosts} in {fleet.source}, {leased} leased{left}")
+
+
 def _alerts(reader: Reader) -> Iterator[Finding]:
     """Say which alerts were not sent, and whether anything could send them."""
     found = status(reader.notices, reader.now)
@@ -302,6 +324,7 @@ LOOKS: Final = (
     _unpriced,
     _reservations,
     _unreserved,
+    _shared,
     _alerts,
 )
 """All of them, in the order in which they are shown."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ..errors import WrongUsage
 from ..storage import CostStorage
 from ..workspace import LoadedCatalogue, LoadedProfile, Workspace
 from .progress import ProgressCallback
@@ -15,6 +16,7 @@ from .progress import ProgressCallback
 if TYPE_CHECKING:
     from ..budgets.gate import Gate
     from ..budgets.port import Notices
+    from ..fleet.fleet import Fleet
     from ..ledger.places import LedgerProblem
     from ..pricing.catalogue import Catalogue
     from ..profile.types import Profile
@@ -43,10 +45,18 @@ class Reader:
         self.now: datetime = workspace.clock()
         self.progress = progress
 
+    is_shared: bool = False
+    """Whether the sums are those of all hosts that share the budgets: then there are no entries to read."""
+
     @property
     def index(self) -> Store:
         """The sums and entries of all known ledgers."""
         return self._workspace.index
+
+    @property
+    def fleet(self) -> Fleet | None:
+        """The hosts that share the budgets; ``None`` where they are of this host alone."""
+        return self._workspace.fleet
 
     @property
     def storage(self) -> CostStorage:
@@ -122,3 +132,33 @@ class Reader:
     def catalogue_name(self, service: str, model: str) -> str:
         """Return the catalogue's ``provider/model`` for a service and model as recorded."""
         return self._workspace.catalogue_name(service, model)
+
+
+class SharedReader(Reader):
+    """What a report may read of all hosts that share the budgets: their sums, not their entries.
+
+    Raises:
+        WrongUsage: the profile names no shared database.
+
+    """
+
+    is_shared = True
+
+    @property
+    def index(self) -> Store:
+        """The sums of all hosts. They have what reports of sums ask; entries stay on their hosts."""
+        return cast("Store", self.hosts.sums)
+
+    @property
+    def hosts(self) -> Fleet:
+        """The hosts."""
+        fleet = self.fleet
+        if fleet is None:
+            raise WrongUsage(
+                "--shared needs a database: write shared: {url: env:COST_TRACKER_SHARED} into the profile"
+            )
+        return fleet
+
+    def problems(self) -> list[LedgerProblem]:
+        """Return none: each host knows its own."""
+        return []

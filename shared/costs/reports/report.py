@@ -296,4 +296,5 @@ SPEC: Final = Spec(
             choices=STEPS,
         ),
     ),
+    shared=True,
 )

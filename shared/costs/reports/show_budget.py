@@ -134,8 +134,8 @@ def _foreseen(
 def _nearest(reader: Reader, user_id: str, query: Query) -> tuple[Spending, ...]:
     """Return the limits on a job and on its stages, for the job of the month that is nearest to each."""
     budget = reader.profile.for_user(user_id).budget
-    if budget.job_limit is None and not budget.stage_limits:
-        return ()
+    if reader.is_shared or (budget.job_limit is None and not budget.stage_limits):
+        return ()  # a job is of one host
     sums: dict[str | None, Counter[str]] = {}
     for group in reader.index.groups(("ledger", "stage"), query):
         ledger, stage = str(group.key[0]), str(group.key[1])
@@ -170,6 +170,10 @@ def _held(reader: Reader, limits: tuple[Spending, ...]) -> _Reserved:
     """Return what is reserved against any of the limits. Only blocking limits have holds."""
     if not any(map(_blocks, limits)):
         return _Reserved(ZERO, Counter(), {})
+    if reader.is_shared and reader.fleet is not None:
+        leased = reader.fleet.open_leases(spending.limit for spending in limits if _blocks(spending))
+        most = max((amount for scope, amount in leased.items() if scope.measure == "cost"), default=0)
+        return _Reserved(Nanos(most), Counter(), leased)
     from ..budgets.deciding import counts_against, standings  # 5 ms that few profiles need
 
     names, holds = reader.catalogue_name, reader.gate.holds()
@@ -185,7 +189,7 @@ def _held(reader: Reader, limits: tuple[Spending, ...]) -> _Reserved:
 
 def _unreserved(reader: Reader, query: Query, totals: Totals) -> int:
     """Return how many paid calls of a month had no reservation; 0 where too many would have to be read."""
-    if totals.calls > FEW_CALLS:
+    if reader.is_shared or totals.calls > FEW_CALLS:
         return 0
     entries = reader.index.entries(query)
     return sum(1 for e in entries if e.kind == "usage" and e.cost > 0 and e.reservation is None)
@@ -372,4 +376,5 @@ SPEC: Final = Spec(
     budget_report,
     options=(USER, MONTH),
     watch=True,
+    shared=True,
 )

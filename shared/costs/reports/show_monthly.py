@@ -103,7 +103,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
 
 def _avoided(reader: Reader, query: Query, summary: Summary) -> Sequence[Saving]:
     prices = own_prices(reader)
-    if prices is None:
+    if prices is None or reader.is_shared:
         return ()
     from ..analysis.avoided import Calls, of_period  # only with prices that it can be told by
 
@@ -269,4 +269,5 @@ SPEC: Final = Spec(
     month_report,
     options=(USER, MONTH),
     watch=True,
+    shared=True,
 )

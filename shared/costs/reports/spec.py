@@ -72,7 +72,8 @@ class Spec(NamedTuple, Generic[Q, F]):
 
     ``help`` is the module's docstring. ``question`` gets the values of the options by field; ``ask`` reads
     what the question needs; ``report`` is pure. ``watch`` tells that it may be shown again and again;
-    without ``prepares`` no cost storage is made for it.
+    without ``prepares`` no cost storage is made for it. One that is ``shared`` can also be asked of all hosts
+    that share the budgets.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Spec(NamedTuple, Generic[Q, F]):
     exit_code: Callable[[F], int] = lambda _: FINE
     watch: bool = False
     prepares: bool = True
+    shared: bool = False
 
     def asked(self, values: Mapping[str, Any]) -> Q:
         """Return the question that these values of the options put."""

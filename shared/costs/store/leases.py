@@ -8,13 +8,19 @@ machine was started, whichever is first: so a clock that is set back does not ma
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
-from ..budgets.limits import Limit
+from ..budgets.limits import Limit, Scope
 from ..budgets.port import Allotment
+from ..budgets.scopes import KINDS
+from ..periods import Period
+from ..rollup import Query
 from .state import Tables
 
 TABLES: Final = Tables(
@@ -47,6 +53,7 @@ TABLES: Final = Tables(
     ),
 )
 
+_UTC: Final = ZoneInfo("UTC")
 _UP: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -112,6 +119,27 @@ def key_of(limit: Limit) -> tuple[str, int, int] | None:
     return limit.scope.key, _micros(period.start.timestamp()), _micros(period.end.timestamp())
 
 
+def limit_of(lease: Lease) -> Limit:
+    """Return the limit that a lease is of, without what only alerts need.
+
+    >>> lease = Lease('["ana", "month", null]', 0, 2_678_400_000_000, "1970-01", 5, 10)
+    >>> str(limit_of(lease).scope), limit_of(lease).amount
+    ('monthly limit of user ana', 10)
+    """
+    owner, kind, name = json.loads(lease.scope)
+    of = KINDS[kind]
+    start, end = instant(lease.starts), instant(lease.ends)
+    assert of.period is not None  # others are not leased
+    period = Period(of.period, lease.period, start, end, _UTC)
+    query = of.selecting(name, Query(start=start, end=end, user_id=owner))
+    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True)
+
+
+def instant(micros: int) -> datetime:
+    """Return the instant of so many microseconds since 1970."""
+    return datetime.fromtimestamp(micros // 1_000_000, UTC)
+
+
 def _micros(seconds: float) -> int:
     return round(seconds) * 1_000_000
 
@@ -162,13 +190,9 @@ def _marks(row: tuple[object, ...]) -> str:
 
 
 class Want(NamedTuple):
-    """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top.
-
-    ``spent`` is what of ``used`` stands in ledgers.
-    """
+    """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top."""
 
     limit: Limit
-    spent: int
     used: int
     need: int
 
@@ -196,7 +220,7 @@ class Allotments:
         # Without a lease that holds now, or where the limit was lowered since, nothing may come on top.
         granted = lease.granted if self._holds and limit.amount >= lease.amount else min(lease.granted, used)
         if used + need > granted:
-            self._wanted[key] = Want(limit, spent, used, need)
+            self._wanted[key] = Want(limit, used, need)
         return Allotment(granted, lease.spent_elsewhere, lease.leased_elsewhere, lease.orphaned_elsewhere)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from shared.costs.apps.cli.program import run
+from tests.support.fleet_hosts import hosts
 
 
 @pytest.fixture
@@ -41,3 +43,77 @@ def test_without_an_address_it_says_what_to_do(
     profile.write_text("budget: {}\n")
     assert run(["shared", "check"]) == 2
     assert "write shared: {url: env:COST_TRACKER_SHARED}" in capfd.readouterr().err
+
+
+def shown(arguments: list[str], capfd: pytest.CaptureFixture[str], code: int = 0) -> str:
+    assert run(arguments) == code
+    captured = capfd.readouterr()
+    return captured.out + captured.err
+
+
+LIMITED = """
+shared: {url: env:COST_TRACKER_SHARED}
+budget: {monthly_limit_usd: 1.00, block_at_limit: true}
+"""
+
+
+def test_every_view_of_sums_can_be_asked_of_all_hosts(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with hosts(tmp_path, "one", "two", profile=LIMITED) as (one, two):
+        one.call()
+        two.call()
+        two.log(user="bob")
+        for host in (one, two):
+            host.fleet.publish()
+        at = ["--profile", str(one.profile), "--cost-storage", str(one.storage), "--json"]
+        mine = json.loads(shown(["show-monthly", *at], capfd))
+        everyone = json.loads(shown(["show-monthly", "--shared", *at], capfd))
+        assert (mine["total_cost"], everyone["total_cost"]) == (0.05, 0.15)
+        assert everyone["unique_jobs"] == 3
+        budget = json.loads(shown(["show-budget", "--shared", "--user", "ana", *at], capfd))
+        assert budget["spent_usd"] == 0.1
+        assert budget["reserved_usd"] > 0  # what both hosts may spend of her limit
+        assert budget["late_hosts"] == []
+        report = json.loads(shown(["report", "--shared", "--by", "user", *at], capfd))
+        assert report["totals"]["calls"] == 3
+        assert json.loads(shown(["check", "--shared", "--everyone", *at], capfd))["result"] == "within bounds"
+        assert "looked at on its own host" in shown(["check", "--shared", "--job", "job-ana", *at], capfd, 2)
+        assert "all hosts" in shown(["show-monthly", "--shared", *at[:-1]], capfd)
+
+
+def test_hosts_their_leases_and_those_that_are_late_are_shown(
+    tmp_path: Path, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with hosts(tmp_path, "one", "two", profile=LIMITED) as (one, two):
+        one.call()
+        two.call()
+        for host in (one, two):
+            host.fleet.publish()
+        two.fleet.agent.finish()
+        at = ["--profile", str(one.profile), "--cost-storage", str(one.storage)]
+        standing = json.loads(shown(["shared", "--json", *at], capfd))
+        assert [each["state"] for each in standing["hosts"]] == ["live", "at rest"]
+        assert standing["leased_usd"] > 0
+        assert "2 hosts in env:COST_TRACKER_SHARED" in shown(["doctor", *at], capfd)
+        uid = standing["hosts"][0]["uid"]
+        assert "may use its lease for" in shown(["shared", "release", uid, *at], capfd, 2)
+        one.fleet.database.run(
+            lambda db: db.execute("UPDATE hosts SET lease_until = now() - interval '90 s'"), 9
+        )
+        said = shown(["shared", *at], capfd)
+        assert "late" in said
+        assert f"cost-dashboard shared release {uid[:8]}" in said.replace("\n", " ")
+        assert "has not reported since" in shown(["show-monthly", "--shared", *at], capfd)
+        assert "0 hosts are called nobody" in shown(["shared", "release", "nobody", *at], capfd, 2)
+        assert "counts no more than it published" in shown(["shared", "release", uid[:8], *at], capfd)
+        assert json.loads(shown(["shared", "--json", *at], capfd))["leased_usd"] == 0
+        assert "published 0 entries" in shown(["shared", "publish", *at], capfd)
+        assert "name of its own" in shown(["shared", "rejoin", *at], capfd)
+        assert "takes a HOST" in shown(["shared", "status", "x", *at], capfd, 2)
+
+
+def test_a_view_of_all_hosts_without_a_database_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "--shared needs a database" in shown(["show-monthly", "--shared"], capfd, 2)

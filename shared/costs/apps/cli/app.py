@@ -17,7 +17,7 @@ from ...errors import WrongUsage
 from ...formats import load, names
 from ...formats.canvas import Canvas
 from ...reports.document import Report
-from ...reports.reader import Reader
+from ...reports.reader import Reader, SharedReader
 from ...workspace import Workspace
 from .progress import share_bar
 
@@ -48,6 +48,11 @@ class App(NamedTuple):
     def reader(self) -> Reader:
         """What reports read from, at the present instant."""
         return Reader(self.workspace, share_bar)
+
+    @property
+    def shared_reader(self) -> SharedReader:
+        """What reports of all hosts read from, at the present instant."""
+        return SharedReader(self.workspace, share_bar)
 
     @property
     def default_user(self) -> str:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final
 
 import click
 
 from ...periods import Period
+from ...reports.hosts import of_all_hosts
 from ...reports.spec import Spec
 from .app import App, DashboardCommand, in_app
 from .options import parameters
 
 WATCH: Final = "every_s"
+SHARED: Final = "all_hosts"
 
 
 def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
     """Return the command that asks and shows a report."""
 
     def call(app: App, **values: Any) -> int:
-        every_s = values.pop(WATCH, None)
+        every_s, all_hosts = values.pop(WATCH, None), values.pop(SHARED, False)
         question = spec.asked(values)
 
         def show() -> int:
-            facts = spec.ask(app.reader, question)
-            app.show(spec.report(facts), last_day(facts))
+            reader = app.shared_reader if all_hosts else app.reader
+            facts = spec.ask(reader, question)
+            app.show(of_all_hosts(spec.report(facts), reader), last_day(facts))
             return spec.exit_code(facts)
 
         return app.repeat(show, every_s)
@@ -34,7 +38,11 @@ def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
         section=spec.section,
         examples=spec.examples,
         help=spec.help,
-        params=[*parameters(*spec.options), *([_watch()] if spec.watch else [])],
+        params=[
+            *parameters(*spec.options),
+            *([_watch()] if spec.watch else []),
+            *([_shared()] if spec.shared else []),
+        ],
         callback=in_app(call, spec.prepares),
     )
 
@@ -43,6 +51,22 @@ def last_day(facts: object) -> date | None:
     """Return the last day that the amounts of a report's facts are of; ``None`` where they are of now."""
     period = getattr(facts, "period", None)
     return period.dates()[-1] if isinstance(period, Period) else None
+
+
+def _params(spec: Spec[Any, Any]) -> Iterator[click.Parameter]:
+    yield from parameters(*spec.options)
+    if spec.watch:
+        yield _watch()
+    if spec.shared:
+        yield _shared()
+
+
+def _shared() -> click.Option:
+    return click.Option(
+        ["--shared", SHARED],
+        is_flag=True,
+        help="Everyone's calls on all hosts that share the budgets, from their database.",
+    )
 
 
 def _watch() -> click.Option:

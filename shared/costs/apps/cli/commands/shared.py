@@ -5,17 +5,24 @@ from __future__ import annotations
 import click
 
 from ....errors import WrongUsage
+from ....fleet.fleet import Fleet
+from ....reports.hosts import hosts_report
 from ..app import App, dashboard_command
 
+ACTIONS = ("status", "init", "check", "publish", "release", "rejoin")
 
-@dashboard_command("Budgets", "shared init", "shared check", prepares=False)
-@click.argument("action", type=click.Choice(["init", "check"]))
-def command(app: App, action: str) -> None:
+
+@dashboard_command("Budgets", "shared init", "shared", "shared release 0193f6c2")
+@click.argument("action", type=click.Choice(ACTIONS), default="status")
+@click.argument("host", required=False)
+def command(app: App, action: str, host: str | None) -> None:
     """Budgets that several hosts share, through a PostgreSQL database.
 
     The profile says where its address is: `shared: {url: env:COST_TRACKER_SHARED}`, or file:PATH for a
     file of mode 0600. `init` makes the tables or brings them to this version; `check` says whether the
-    database can be used from here. Whoever may connect to it may read what is in it.
+    database can be used from here; `status` shows the hosts, their leases and what they have not published.
+    `publish` publishes now what the background did not. `release` lets a HOST that is gone count no more
+    than it published; `rejoin` gives a cost storage that was copied or restored a name of its own.
     """
     fleet = app.workspace.fleet
     if fleet is None:
@@ -23,13 +30,30 @@ def command(app: App, action: str) -> None:
             f"no shared database is named: write shared: {{url: env:COST_TRACKER_SHARED}} into the profile "
             f"({app.workspace.loaded_profile().described})"
         )
-    if action == "init":
-        before = fleet.init()
-        done = "is ready" if before == 0 else "has the tables of this version"
-        app.say(f"the shared database ({fleet.source}) {done}")
+    if (host is not None) != (action == "release"):
+        raise WrongUsage("shared release takes a HOST, nothing else does; see cost-dashboard shared status")
+    if action == "status":
+        app.show(hosts_report(fleet.standing(), app.reader.now, fleet.source))
     else:
+        app.say(_done(fleet, action, host or ""))
+
+
+def _done(fleet: Fleet, action: str, host: str) -> str:
+    """Do something and return what was done, in words."""
+    database = f"the shared database ({fleet.source})"
+    if action == "init":
+        return f"{database} {'has the tables of this version' if fleet.init() else 'is ready'}"
+    if action == "check":
         seen = fleet.check()
-        app.say(
-            f"the shared database ({fleet.source}) can be used: PostgreSQL {seen.server}, "
-            f"{seen.encryption}; its clock is {seen.clock_s:+.1f} s from this one's"
+        return (
+            f"{database} can be used: PostgreSQL {seen.server}, {seen.encryption}; its clock is "
+            f"{seen.clock_s:+.1f} s from this one's"
         )
+    if action == "publish":
+        done = fleet.publish()
+        left = f"; {done.waiting:,} bytes cannot be read or are still being written" if done.waiting else ""
+        return f"published {done.entries:,} entries{left}"
+    if action == "release":
+        return f"{fleet.release(host)} counts no more than it published"
+    fleet.member.rejoin()
+    return "this cost storage takes part under a name of its own from its next call on"

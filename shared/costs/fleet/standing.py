@@ -1,0 +1,140 @@
+"""How a fleet stands: its hosts, their leases and outboxes, and whether the database went back in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from ..budgets.limits import Limit, Scope
+from ..budgets.scopes import ModelName
+from ..errors import WrongUsage
+from ..store.leases import Lease, key_of, limit_of
+from .database import Db
+from .sums import by_host
+
+HostState = Literal["live", "at rest", "late"]
+
+MARGIN_S: Final = 60
+"""For so long after its lease a host may still use it, where clocks run unevenly; then it can be released."""
+
+
+class Member(NamedTuple):
+    """A host of a fleet: *live* while its lease holds, *at rest* once it gave back what it did not need.
+
+    Otherwise it is *late*: what it may have spent counts, and what it has not published is in no total.
+    ``open`` is how much all its leases in dollars are above what it published, in nano-dollars; ``waiting``
+    how many bytes of its ledgers were not published when it looked last. ``reported`` is false where it has
+    said nothing since the server was started anew.
+    """
+
+    name: str
+    uid: str
+    state: HostState
+    seen: datetime
+    published: datetime | None
+    waiting: int
+    open: int
+    reported: bool
+
+
+class Standing(NamedTuple):
+    """All hosts. ``since`` is when the server was last found started anew.
+
+    ``went_back`` is the host that proved that the database had gone back to an older state; empty for none.
+    """
+
+    members: tuple[Member, ...]
+    since: datetime
+    went_back: str
+
+    @property
+    def late(self) -> tuple[Member, ...]:
+        """The hosts that should have reported."""
+        return tuple(each for each in self.members if each.state == "late")
+
+    @property
+    def unreported(self) -> tuple[Member, ...]:
+        """The hosts that have said nothing since the server was started anew."""
+        return tuple(each for each in self.members if not each.reported)
+
+
+def standing(db: Db, names: ModelName) -> Standing:
+    """Return how the fleet stands."""
+    row = db.execute("SELECT since, went_back FROM fleet").fetchone()
+    assert row is not None  # it is made with the tables
+    open_ = _open_by_host(db, names)
+    rows = db.execute(
+        """SELECT h.id, h.name, h.uid, h.rests, h.lease_until > now(), h.seen, h.published, h.waiting,
+        h.epoch >= f.epoch FROM hosts h, fleet f ORDER BY h.name, h.id"""
+    )
+    members = tuple(
+        Member(
+            name,
+            uid,
+            "at rest" if rests else "live" if holds else "late",
+            seen,
+            published,
+            waiting,
+            open_.get(number, 0),
+            reported,
+        )
+        for number, name, uid, rests, holds, seen, published, waiting, reported in rows
+    )
+    return Standing(members, row[0], row[1])
+
+
+def _open_by_host(db: Db, names: ModelName) -> dict[int, int]:
+    """Return how much more each host may spend of its tightest lease in dollars that holds now."""
+    found: dict[int, int] = {}
+    rows = db.execute(
+        """SELECT host, scope, starts, ends, period, granted, amount FROM leases
+        WHERE starts <= extract(epoch FROM now()) * 1000000 AND ends > extract(epoch FROM now()) * 1000000"""
+    ).fetchall()
+    spent: dict[tuple[str, int, int], dict[int, int]] = {}
+    for host, scope, starts, ends, period, granted, amount in rows:
+        limit = limit_of(Lease(scope, starts, ends, period, granted, amount))
+        if limit.measure == "cost":
+            key = (scope, starts, ends)
+            if key not in spent:
+                spent[key] = by_host(db, limit, names)
+            found[host] = max(found.get(host, 0), granted - spent[key].get(host, 0))
+    return {host: max(0, amount) for host, amount in found.items()}
+
+
+def open_leases(db: Db, limits: Iterable[Limit], names: ModelName) -> dict[Scope, int]:
+    """Return how much hosts may spend of limits beyond what they published, in the measure of each."""
+    found: dict[Scope, int] = {}
+    for limit in limits:
+        if (key := key_of(limit)) is not None:
+            published = by_host(db, limit, names)
+            rows = db.execute(
+                "SELECT host, granted FROM leases WHERE scope = ? AND starts = ? AND ends = ?", key
+            )
+            found[limit.scope] = sum(max(0, granted - published.get(host, 0)) for host, granted in rows)
+    return found
+
+
+def release(db: Db, name: str) -> str:
+    """Let a host that is gone count no more than it published; return its name.
+
+    For whoever knows that nothing else was spent there. Should the host come back, it is granted anew.
+
+    Raises:
+        WrongUsage: no host or several are called so, or its lease may still be used.
+
+    """
+    rows = db.execute(
+        f"""SELECT id, name, uid, extract(epoch FROM lease_until - now())::float8 + {MARGIN_S} FROM hosts
+        WHERE name = ? OR uid LIKE ? ORDER BY uid FOR UPDATE""",
+        (name, f"{name}%" if name.isalnum() else name),
+    ).fetchall()
+    if len(rows) != 1:
+        which = ", ".join(f"{row[1]} ({row[2][:8]})" for row in rows) or "none"
+        raise WrongUsage(f"{len(rows)} hosts are called {name}: {which}; see cost-dashboard shared status")
+    number, found, _, left = rows[0]
+    if left > 0:
+        raise WrongUsage(f"{found} may use its lease for {left:.0f} s more: release it then")
+    db.execute("UPDATE leases SET granted = 0 WHERE host = ?", (number,))
+    db.execute("UPDATE hosts SET rests = true WHERE id = ?", (number,))
+    return str(found)

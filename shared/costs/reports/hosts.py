@@ -1,0 +1,107 @@
+"""The hosts that share budgets: which of them are late, what their leases keep, what is not published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ..money import Nanos, to_usd
+from .common import plural, usd
+from .document import Column, Figure, Note, Report, Row, Table
+
+if TYPE_CHECKING:
+    from ..fleet.standing import Member, Standing
+    from .reader import Reader
+
+
+def hosts_report(standing: Standing, now: datetime, source: str) -> Report:
+    """Return how the hosts of a fleet stand."""
+    columns = (
+        Column("host", "Host"),
+        Column("state", "State"),
+        Column("seen", "Seen", rank=1),
+        Column("published", "Published", rank=2),
+        Column("waiting", "Unpublished", "count", rank=3),
+        Column("open", "Leased", "money", places=4),
+    )
+    members = standing.members
+    rows: tuple[Row, ...] = tuple(
+        (
+            f"{each.name} ({each.uid[:8]})",
+            each.state,
+            _ago(each.seen, now),
+            _ago(each.published, now),
+            each.waiting,
+            Nanos(each.open),
+        )
+        for each in members
+    )
+    leased = Nanos(sum(each.open for each in members))
+    return Report(
+        title="Shared budget",
+        subtitle=f"{plural(len(members), 'host', 'hosts')}, {source}",
+        figures=(Figure("leased", "Leased", leased, note="and not published", places=4),) if members else (),
+        tables=(Table("Hosts", columns, rows, empty="No host has joined yet."),),
+        notes=tuple(_notes(standing)),
+        data={
+            "hosts": [_data(each) for each in members],
+            "leased_usd": to_usd(leased),
+            "started_anew_at": standing.since.isoformat(),
+            "went_back": bool(standing.went_back),
+            "unreported": [each.name for each in standing.unreported],
+        },
+    )
+
+
+def _notes(standing: Standing) -> Iterator[Note]:
+    for each in standing.late:
+        yield Note(late_words(each), "warning")
+    if standing.went_back:
+        missing = ", ".join(each.name for each in standing.unreported)
+        lost = f"; what these published after that is missing until they report: {missing}" if missing else ""
+        text = f"The database went back to an older state (found {standing.since:%Y-%m-%d %H:%M} UTC){lost}."
+        yield Note(text, "warning" if missing else "plain")
+
+
+def late_words(host: Member) -> str:
+    """Say what is not known of a host that is late."""
+    leased = f"; {usd(Nanos(host.open))} counts for what it may have spent" if host.open else ""
+    return (
+        f"{host.name} has not reported since {host.seen:%Y-%m-%d %H:%M} UTC: what it logged since is in no "
+        f"total{leased}. If it does not come back: cost-dashboard shared release {host.uid[:8]}."
+    )
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return "never"
+    seconds = max(0, int((now - at).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def _data(host: Member) -> dict[str, object]:
+    return {
+        "host": host.name,
+        "uid": host.uid,
+        "state": host.state,
+        "seen": host.seen.isoformat(),
+        "published": host.published.isoformat() if host.published else None,
+        "unpublished_bytes": host.waiting,
+        "leased_usd": to_usd(Nanos(host.open)),
+    }
+
+
+def of_all_hosts(report: Report, reader: Reader) -> Report:
+    """Return a report with what of the hosts is late, where its sums are of all hosts."""
+    if not reader.is_shared or reader.fleet is None:
+        return report
+    late = reader.fleet.standing().late
+    where = ", ".join(filter(None, (report.subtitle, "all hosts")))
+    notes = (*report.notes, *(Note(late_words(each), "warning") for each in late))
+    return report._replace(
+        subtitle=where, notes=notes, data={**report.data, "late_hosts": [each.name for each in late]}
+    )
