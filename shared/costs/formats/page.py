@@ -163,7 +163,7 @@ def asset(name: str) -> str:
 
 
 def _note(note: Note) -> Note:
-    return note._replace(text=tame(note.text))
+    return note._replace(text=tame(note.text), remedy=tame(note.remedy))
 
 
 def gauge_bar(gauge: Gauge) -> GaugeBar:

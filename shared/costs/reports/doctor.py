@@ -6,6 +6,7 @@ reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -32,12 +33,16 @@ State = Literal["ok", "note", "wrong"]
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at. ``note`` is worth knowing, ``wrong`` needs ``remedy``."""
+    """One thing that was looked at. ``note`` is worth knowing, ``wrong`` needs ``remedy``.
+
+    ``command`` is what of the remedy can be run as it stands.
+    """
 
     what: str
     state: State
     found: str
     remedy: str = ""
+    command: str = ""
 
 
 class DoctorFacts(NamedTuple):
@@ -138,20 +143,26 @@ _SET_UP: Final = (_python, _profile, _prices, _stale)
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 FUTURE: Final = timedelta(days=1)
+RELEASE: Final = "cost-dashboard reservations release"
 """Calls may be logged ahead by as much: clocks of several machines differ."""
 
 
 def open_to_others(paths: Iterable[Path]) -> Iterator[Finding]:
     """Say which files other accounts may read or write: the first five of them."""
     for path, mode in loose_modes(paths)[:5]:
-        yield Finding("permissions", "wrong", f"{path} is open to others ({mode:o})", f"chmod go-rwx {path}")
+        yield Finding(
+            "permissions",
+            "wrong",
+            f"{path} is open to others ({mode:o})",
+            *_mended_by(f"chmod go-rwx {shlex.quote(str(path))}"),
+        )
 
 
 def _index(reader: Reader) -> Iterator[Finding]:
     index = reader.index
     index.catch_up_all()
     if index.degraded:
-        yield Finding("index", "wrong", index.degraded, "cost-dashboard rebuild-index")
+        yield Finding("index", "wrong", index.degraded, *_mended_by("cost-dashboard rebuild-index"))
         return
     jobs = len(index.jobs(Query()))
     calls = sum(group.totals.calls for group in index.groups((), Query()))
@@ -170,7 +181,9 @@ def _ledgers(reader: Reader) -> Iterator[Finding]:
     for problem in found[:10]:
         yield Finding("ledger", "wrong", str(problem), lost if problem.is_lost else remedy)
     if len(found) > 10:
-        yield Finding("ledger", "wrong", f"{len(found) - 10} more lines", "cost-dashboard verify")
+        yield Finding(
+            "ledger", "wrong", f"{len(found) - 10} more lines", *_mended_by("cost-dashboard verify")
+        )
     for problem in [each for each in every if each not in found][:10]:
         text = f"acknowledged: {problem}"
         if since := acknowledged.lost_since(problem):
@@ -181,7 +194,12 @@ def _ledgers(reader: Reader) -> Iterator[Finding]:
         yield Finding("ledgers", "note", text, "put it back, if its entries are to be shown")
     for path in unknown[:10]:
         text = f"{path} is not known, and its calls are in no sum"
-        yield Finding("ledgers", "wrong", text, f"cost-dashboard rebuild-index --root {path.parent}")
+        yield Finding(
+            "ledgers",
+            "wrong",
+            text,
+            *_mended_by(f"cost-dashboard rebuild-index --root {shlex.quote(str(path.parent))}"),
+        )
     if damaged := reader.index.damaged_notes():
         text = f"{plural(damaged, 'note of a ledger', 'notes of ledgers')} cannot be read"
         remedy = "cost-dashboard rebuild-index --root DIR, the folder of your jobs, finds the ledgers"
@@ -202,7 +220,7 @@ def _future(reader: Reader) -> Iterator[Finding]:
     if latest - now > CLOCK_TOLERANCE:
         text = f"reservations count at {latest:%Y-%m-%d %H:%M} UTC, which is yet to come"
         remedy = "set the clock, or if it is right now: cost-dashboard reservations reset-clock"
-        yield Finding("clock", "wrong", text, remedy)
+        yield Finding("clock", "wrong", text, remedy, "cost-dashboard reservations reset-clock")
     later = reader.index.groups((), Query(start=now + FUTURE))
     calls = sum(group.totals.calls for group in later)
     if calls:
@@ -237,7 +255,9 @@ def _unpriced(reader: Reader) -> Iterator[Finding]:
     if models:
         calls = plural(sum(g.totals.unpriced_calls for g in groups), "call", "calls")
         remedy = f"add the prices to {reader.prices_path or 'prices.yaml'}, then cost-dashboard reprice"
-        yield Finding("unpriced", "note", f"{calls} to {', '.join(models[:5])}", remedy)
+        yield Finding(
+            "unpriced", "note", f"{calls} to {', '.join(models[:5])}", remedy, "cost-dashboard reprice"
+        )
     else:
         yield Finding("unpriced", "ok", "every call has a price")
 
@@ -247,9 +267,13 @@ def _reservations(reader: Reader) -> Iterator[Finding]:
     orphans = [held for held in holds if held.reservation.state == "orphaned"]
     submitted = sum(held.reservation.state == "submitted" for held in holds)
     if orphans:
-        remedy = "cost-dashboard reservations release, once you know that they were not billed"
+        remedy = f"{RELEASE}, once you know that they were not billed"
         yield Finding(
-            "reservations", "note", f"{plural(len(orphans), 'orphan', 'orphans')} still counted", remedy
+            "reservations",
+            "note",
+            f"{plural(len(orphans), 'orphan', 'orphans')} still counted",
+            remedy,
+            RELEASE,
         )
     else:
         waiting = f", {submitted} submitted and waiting for their results" if submitted else ""
@@ -304,13 +328,15 @@ def _alerts(reader: Reader) -> Iterator[Finding]:
     """Say which alerts were not sent, and whether anything could send them."""
     found = status(reader.notices, reader.now)
     for text, why in found.given_up[:5]:
-        yield Finding("alerts", "wrong", f"given up: {text}: {why}", "cost-dashboard notify test")
+        yield Finding(
+            "alerts", "wrong", f"given up: {text}: {why}", *_mended_by("cost-dashboard notify test")
+        )
     if found.waiting:
         waits = plural(found.waiting, "alert waits", "alerts wait") + " to be sent"
         if find_spec("apprise") is None:
             yield Finding("alerts", "wrong", waits, "pip install '.[notify]'")
         else:
-            yield Finding("alerts", "note", waits, "cost-dashboard notify send")
+            yield Finding("alerts", "note", waits, *_mended_by("cost-dashboard notify send"))
     elif not found.given_up:
         yield Finding("alerts", "ok", "none waits to be sent")
 
@@ -330,6 +356,11 @@ LOOKS: Final = (
 """All of them, in the order in which they are shown."""
 
 
+def _mended_by(command: str) -> tuple[str, str]:
+    """Return the remedy and the command of a finding whose remedy is to run one."""
+    return command, command
+
+
 def doctor_report(facts: DoctorFacts) -> Report:
     """Return every finding, and for each that is wrong how to mend it."""
     wrong = [finding for finding in facts.findings if finding.state == "wrong"]
@@ -345,7 +376,11 @@ def doctor_report(facts: DoctorFacts) -> Report:
             ),
         ),
         notes=tuple(
-            Note(f"{f.what}: {f.found}. Remedy: {f.remedy}.", "warning" if f.state == "wrong" else "plain")
+            Note(
+                f"{f.what}: {f.found}. Remedy: {f.remedy}.",
+                "warning" if f.state == "wrong" else "plain",
+                f.command,
+            )
             for f in facts.findings
             if f.remedy
         ),

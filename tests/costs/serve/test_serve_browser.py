@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -141,6 +141,21 @@ def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: 
             # Texts of a drawing are images to axe; their colours are those of the page that is sent.
             assert [html for html in unjudged if not html.startswith("<text")] == [], which
     assert visitor.said == []
+
+
+def test_the_command_that_mends_something_is_copied(chromium: Browser, address: str) -> None:
+    permissions: list[Any] = ["clipboard-read", "clipboard-write"]
+    context = chromium.new_context(permissions=permissions)
+    page = Visitor(context, address).open("/health")
+    button = page.get_by_role("button", name="Copy command").first
+    command = button.get_attribute("data-copy")
+    assert command is not None
+    assert command.startswith("cost-dashboard ")
+    assert command in button.locator("..").inner_text()
+    button.click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == command
+    context.close()
 
 
 def test_keys_alone_lead_everywhere(visitor: Visitor) -> None:

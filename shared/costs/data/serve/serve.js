@@ -109,6 +109,13 @@
       button.append(...heading.childNodes);
       heading.append(button);
     }
+    for (const note of root.querySelectorAll("[data-remedy]")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.copy = note.dataset.remedy;
+      button.textContent = "Copy command";
+      note.append(" ", button);
+    }
   }
   dress(document);
 
