@@ -18,7 +18,7 @@ from ..periods import Period
 from ..profile.machines import Machine, machine_of
 from ..rollup import Group, Query, Totals
 from .common import named, plural
-from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .document import Column, Figure, Note, Ref, Report, Row, Table, Value
 from .progress import in_turn
 from .queries import counted, own_prices, zone_of
 from .questions import Span
@@ -137,12 +137,16 @@ def _figures(facts: MachinesFacts) -> Iterator[Figure]:
         return
     cost = total_cost(facts.work)
     seconds = sum(row.microseconds for row in facts.work) / 1_000_000
-    yield Figure("cost", "Cost", cost, note="rent and power while they worked")
+    timed = all(not row.untimed_calls for row in facts.work)
+    known: Value = cost if seconds else "not known"
+    yield Figure("cost", "Cost", known, note="rent and power while they worked")
     yield Figure("busy", "Busy", seconds, "duration")
     if facts.avoided:
         avoided = Nanos(sum(facts.avoided.values()))
         yield Figure("avoided", "Avoided", avoided, note="at the cloud prices that prices.yaml names")
-        yield Figure("kept", "Kept", Nanos(avoided - cost), tone="good" if avoided > cost else "warning")
+        if timed:
+            kept = Nanos(avoided - cost)
+            yield Figure("kept", "Kept", kept, tone="good" if kept > 0 else "warning")
 
 
 def machine_figure(work: Sequence[MachineWork], places: int = 2) -> Iterator[Figure]:
@@ -171,7 +175,7 @@ def _tables(facts: MachinesFacts) -> Iterator[Table]:
         columns.append(Column("avoided", "Cloud", "money", places=4))
     rows: list[Row] = []
     for row in facts.work:
-        cost = row.cost if row.microseconds else None
+        cost: Value = row.cost if row.microseconds else "not known"
         cells: Row = (row.machine, Ref(row.stage, "stage"), row.model, row.calls, row.seconds, cost)
         rows.append((*cells, facts.avoided.get(row[:4])) if facts.avoided else cells)
     if facts.machines:
