@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..money import Nanos
 from ..profile.plans import FlatRate
-from ..rollup import Dimension, Group, Query
+from ..rollup import Dimension, Group, Query, bucket_of
 from .limits import Limit, Spending
 from .port import SpendReader
 from .scopes import CallScope, ModelName, covers
@@ -20,6 +20,9 @@ Groups = Callable[[Sequence[Dimension], Query], Sequence[Group]]
 
 
 _EVER: Final = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+_WITH_USER: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
 
 
 def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelName) -> list[Spending]:
@@ -46,7 +49,7 @@ class Questions:
             if not limit.by:
                 first[limit.query] = min(first.get(limit.query, limit.first_crossing), limit.first_crossing)
         self._first = tuple(first.values())
-        self._is_split = None in self._numbers or any(limit.flat for limit in self.limits)
+        self._is_split = None in self._numbers
         periods = [limit.period for limit in self.limits if limit.period]
         self._since = max((period.start for period in periods), default=_EVER[0])
         self._until = min((period.end for period in periods), default=_EVER[1])
@@ -56,7 +59,10 @@ class Questions:
         return self._since <= now < self._until
 
     def are_quiet(self, spends: Sequence[int]) -> bool:
-        """Tell whether no limit has reached a threshold; ``spends`` answers :attr:`queries`."""
+        """Tell whether no limit has reached a threshold; ``spends`` answers :attr:`queries`.
+
+        What flat rates cover is still in them: without it, there is less.
+        """
         return not self._is_split and all(map(lt, spends, self._first))
 
     def answered(
@@ -108,7 +114,9 @@ def flat_cost(
     ``query`` may begin at any instant. Calls that several rates cover count once.
     """
     parts = []
-    for group in reader.groups(("user_id", "service", "model"), query):
+    # A window moves with every second; who called what since its bucket began is asked once in a while.
+    since = None if query.start is None else datetime.fromtimestamp(bucket_of(query.start), UTC)
+    for group in reader.groups(_WITH_USER, query._replace(start=since)):
         user, service, model = (str(value or "") for value in group.key)
         mine = [rate for rate in rates if rate.covers(user, service, model, names)]
         if mine and counts(user, service, model):
@@ -162,9 +170,6 @@ def paid_by_bucket(
         if not is_flat(rates, group, names):
             found[bucket] = Nanos(found.get(bucket, 0) + group.totals.cost)
     return found
-
-
-_WITH_USER: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
 
 
 def is_flat(rates: Sequence[FlatRate], group: Group, names: ModelName) -> bool:
