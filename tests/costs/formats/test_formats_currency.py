@@ -127,3 +127,22 @@ def test_the_command_line_shows_it_and_keeps_json(
         assert "Amounts in EUR, at 0.5 for $1, the rate of 2020-01-01." in shown
     assert run(["show-budget", "--json", "--cost-storage", str(cost_home)]) == 0
     assert json.loads(capsys.readouterr().out)["spent_usd"] == 1.0
+
+
+def test_a_month_is_shown_at_its_own_rate(
+    tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datetime import UTC, datetime
+
+    from shared.cost_tracker import CostTracker
+    from shared.costs.apps.cli.program import run
+
+    path = tmp_path / "profile.yaml"
+    path.write_text("currency: {show: EUR, rates: {2020-01-01: 0.5, 2020-03-01: 0.7}}\n")
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    at = datetime(2020, 2, 3, tzinfo=UTC)
+    with CostTracker(tmp_path / "job", cost_storage_path=cost_home) as tracker:
+        tracker.log_usage("openai", "gpt-4o", 400_000, 0, timestamp=at, actual_cost_usd=1.0)
+    for command in ("show-monthly", "report", "export-report"):
+        run([command, "--month", "2020-02", "--cost-storage", str(cost_home)])
+        assert "at 0.5 for $1, the rate of 2020-01-01." in capsys.readouterr().out

@@ -9,7 +9,6 @@ import click
 from ....errors import WrongUsage
 from ....exchange.exports import exports
 from ....formats import names
-from ....reports.document import Report
 from ....reports.questions import Span, UserMonth, query_of
 from ....reports.receipt import receipt_facts, receipt_report
 from ....reports.spec import MONTH, USER
@@ -18,6 +17,7 @@ from ..app import App, dashboard_command
 from ..completing import complete_job
 from ..exporting import write_entries
 from ..options import asked_with
+from ..reporting import last_day
 
 _REPORTS = [*names(), "md"]
 _ENTRIES = [name for name in exports() if name not in _REPORTS]
@@ -63,11 +63,9 @@ def command(
         filters = {"user": user} if user else {}
         kind = _NEWEST_FOCUS if kind == "focus" else "csv" if kind == "text" else kind
         return write_entries(app, kind, app.output.path or Path("-"), query_of(filters), Span(month_name))
-    app.show(_report(app, job, month_name, user))
-    return None
-
-
-def _report(app: App, job: str | None, month_name: str | None, user: str | None) -> Report:
     if job is not None:
-        return receipt_report(receipt_facts(app.reader, job))
-    return statement_report(statement_facts(app.reader, UserMonth(user, month_name)))
+        app.show(receipt_report(receipt_facts(app.reader, job)))
+        return None
+    facts = statement_facts(app.reader, UserMonth(user, month_name))
+    app.show(statement_report(facts), last_day(facts.month))
+    return None
