@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..model import SECONDS_FIELDS, Entry
-from ..money import ZERO, Nanos, divide
+from ..money import ZERO, Nanos, divide, percent
 from ..periods import Period
 from ..profile.plans import Plan
 
@@ -40,6 +40,13 @@ class PlanMonth(NamedTuple):
     def due(self) -> Nanos:
         """What the month costs: the plan's price, and what its calls cost beyond what is free."""
         return Nanos(self.plan.price + self.beyond - self.discount)
+
+    def level(self, warn_percent: float) -> Literal["ok", "warning", "critical"]:
+        """Return how the plan's own limit stands, which is warned of from a percentage of it on."""
+        if self.plan.limit is None or not self.due:
+            return "ok"
+        used = percent(self.due, self.plan.limit)
+        return "critical" if used >= 100 else "warning" if used >= warn_percent else "ok"
 
 
 class _Call(NamedTuple):

@@ -33,6 +33,7 @@ from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
 from .common import UNITS, Health, cell_of, doubts, in_unit, label_of, named, owner
 from .document import Column, Note, Report, Table, Tone, Value
 from .jobs import find_job
+from .plans import plans_facts
 from .projections import limit_forecasts, projected
 from .queries import health, limits_in, monthly, others, spendings
 from .questions import Span
@@ -118,6 +119,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     checks = [*_of_user(reader, user_id, bounds, f"{user_id}, " if asked.everyone else "")]
     for user in rest if asked.everyone else ():
         checks += _of_user(reader, user, bounds, f"{user}, ", shared=False)
+    checks += _plans(reader, None if asked.everyone else user_id)
     found = health(reader)
     if found.problems or found.degraded or found.waiting:
         checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
@@ -161,6 +163,17 @@ def _of_user(
         yield from _forecasts(reader, user_id, standing, whose, shared=shared)
     for check in _jobs(reader, _month_query(reader, user_id), bounds):
         yield check._replace(name=f"{whose}{check.name}")
+
+
+def _plans(reader: Reader, user_id: str | None) -> Iterator[Check]:
+    """Return how the limits of plans themselves stand, of those that are a user's; ``None``: of all."""
+    if all(plan.limit is None for plan in reader.profile.plans.values()):
+        return
+    facts = plans_facts(reader, None)
+    for month in facts.months:
+        if month.plan.limit is not None and month.plan.is_for(user_id):
+            level = month.level(facts.warn_percent)
+            yield limit_check(f"plan {month.name}", month.due, month.plan.limit, level)
 
 
 def _forecasts(

@@ -30,19 +30,23 @@ HOW: Final = "plans: {claude-max: {usd_per_month: 100, covers: [anthropic/claude
 
 
 class PlansFacts(NamedTuple):
-    """The plans that held in a month, and what they came to."""
+    """The plans that held in a month, and what they came to; their own limits are warned of from
+    ``warn_percent`` on.
+    """
 
     period: Period
     plans: Mapping[str, Plan]
     months: Sequence[PlanMonth] = ()
     profile: str = "profile.yaml"
+    warn_percent: float = 80.0
 
 
 def plans_facts(reader: Reader, month_name: str | None) -> PlansFacts:
     """Return what each plan came to in a month (``None``: the present one)."""
     profile = reader.profile
     period = Span(month_name).period(reader.now, profile.timezone, reader.billing_day)
-    facts = PlansFacts(period, profile.plans, profile=str(reader.profile_path or "profile.yaml"))
+    path, warn_percent = str(reader.profile_path or "profile.yaml"), min(profile.budget.thresholds)
+    facts = PlansFacts(period, profile.plans, profile=path, warn_percent=warn_percent)
     if not profile.plans:
         return facts
     reader.index.catch_up_all()
@@ -112,7 +116,10 @@ def plans_report(facts: PlansFacts) -> Report:
             "month": facts.period.name,
             "due_usd": to_usd(_due(facts)),
             "list_usd": to_usd(_listed(facts)),
-            "plans": {month.name: _data(month) for month in facts.months},
+            "plans": {
+                month.name: {**_data(month), "status": month.level(facts.warn_percent)}
+                for month in facts.months
+            },
         },
     )
 
@@ -120,9 +127,9 @@ def plans_report(facts: PlansFacts) -> Report:
 def _gauges(facts: PlansFacts) -> Iterator[Gauge]:
     for month in facts.months:
         if (limit := month.plan.limit) is not None:
-            used = percent(month.due, limit)
-            tone: Tone = "critical" if month.due > limit else "good"
-            yield Gauge(month.name, month.due, limit, used, tone=tone)
+            level = month.level(facts.warn_percent)
+            tone: Tone = "good" if level == "ok" else level
+            yield Gauge(month.name, month.due, limit, percent(month.due, limit), tone=tone)
 
 
 def _due(facts: PlansFacts) -> Nanos:

@@ -16,6 +16,7 @@ from shared.costs.model import Entry, Usage
 from shared.costs.money import Nanos
 from shared.costs.periods import parse_month
 from shared.costs.profile.plans import Plan, VolumeDiscount
+from shared.costs.reports.check import CheckQuestion, check_facts
 from shared.costs.reports.common import Health
 from shared.costs.reports.plans import plans_facts, plans_report
 from shared.costs.reports.questions import UserMonth
@@ -123,3 +124,15 @@ def test_a_call_is_of_the_first_plan_that_covers_it_while_it_holds() -> None:
     own, everyone = plan_months(plans, calls, NOVEMBER, lambda service, model: f"{service}/{model}")
     assert (own.listed, own.due) == (300_000_000, 1)
     assert (everyone.listed, everyone.due) == (400_000_000, 200_000_000)
+
+
+@pytest.mark.parametrize(
+    ("limit", "result"), [("100", "ok"), ("6.5", "warning"), ("3", "over")], ids=["ok", "warned", "over"]
+)
+def test_check_looks_at_the_limit_of_a_plan(limit: str, result: str, reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(PROFILE.replace("monthly_limit_usd: 3}", f"monthly_limit_usd: {limit}}}"))
+    with Workspace(reader.storage.root, path, clock=lambda: NOW) as workspace:
+        checks = check_facts(Reader(workspace), CheckQuestion("rpatel")).checks
+    [mine] = [each for each in checks if each.name == "plan speech"]
+    assert mine.verdict == result
