@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".venv"
 STAMP = FOLDER / "installed.json"
+ENGINES = ROOT / ".venv-engines"
+"""Where what takes long to install is tried: Spark, with its server."""
 OLDEST = (3, 11)
 EDITABLE = ("--config-settings", "editable_mode=compat", "-e")
 """By a line in a ``.pth`` file: a finder of setuptools would cost every start of Python 17 ms."""
@@ -63,6 +66,27 @@ def set_up(*extras: str) -> None:
     ]
     run(install, "see pip's message above; is the network there?")
     STAMP.write_text(json.dumps(wanted), encoding="utf-8")
+
+
+def set_up_engines() -> Path:
+    """Make the environment of Spark and return its Python; 500 MB the first time.
+
+    Raises:
+        SetUpFailed: there is no Java, or the install failed.
+    """
+    if shutil.which("java") is None:
+        raise SetUpFailed("Spark needs Java 17 or newer: apt install openjdk-17-jre-headless")
+    python = ENGINES / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not python.exists():
+        say(f"making a virtual environment in {ENGINES}")
+        run(
+            [sys.executable, "-m", "venv", str(ENGINES)],
+            "install Python's venv module (apt install python3-venv)",
+        )
+    say("installing Spark and its client")
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*install, *EDITABLE, f"{ROOT}[dev-engines]"], "see pip's message above; is the network there?")
+    return python
 
 
 def run(command: list[str], remedy: str) -> None:

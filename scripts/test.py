@@ -6,6 +6,7 @@ of the built wheel and the examples in docstrings. Every check runs, also after 
 
     python3 scripts/test.py
     python3 scripts/test.py tests/integration -k batch     # arguments go to pytest
+    python3 scripts/test.py --engines                      # those that need Spark, in their own environment
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from environment import ROOT, SetUpFailed, program, say, set_up
+from environment import ROOT, SetUpFailed, program, say, set_up, set_up_engines
 
 EXTRAS = (
     "dev",
@@ -39,6 +40,8 @@ COVERAGE = ["--cov", "--cov-report=term"]
 
 def main() -> int:
     """Run all checks; the exit code is 1 when one of them failed."""
+    if sys.argv[1:2] == ["--engines"]:
+        return engines(sys.argv[2:])
     try:
         set_up(*EXTRAS)
     except SetUpFailed as fault:
@@ -50,6 +53,17 @@ def main() -> int:
     failed = [name for name, command in checks.items() if not passes(name, command)]
     say(f"failed: {', '.join(failed)}" if failed else "all checks passed")
     return int(bool(failed))
+
+
+def engines(asked: list[str]) -> int:
+    """Run the tests that need engines of their own; the exit code is pytest's."""
+    try:
+        python = set_up_engines()
+    except SetUpFailed as fault:
+        say(str(fault))
+        return 3
+    command = [str(python), "-m", "pytest", "-q", "-m", "engines", *(asked or ["tests/costs/exchange"])]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def passes(name: str, command: list[str]) -> bool:

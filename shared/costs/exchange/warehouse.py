@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..archive.duck import TYPES, connect, quoted, run
 from ..errors import WrongUsage
 from ..ledger.cells import Cells
 from ..ledger.columns import COLUMN_NAMES, COLUMNS, ColumnKind
+from ..profile.types import Profile
+from .calendar import Calendar
 from .exports import Context, counted
 from .source import Source
 
@@ -58,6 +60,9 @@ def staged(source: Source, folder: Path, context: Context) -> Iterator[Warehouse
         yield Warehouse(database, rows)
 
 
+_NONE: Final[Mapping[str, str]] = {}
+
+
 def _stage(rows: Iterable[Cells], copy: Path) -> int:
     written = 0
     with copy.open("w", encoding="utf-8", newline="") as file:
@@ -67,9 +72,10 @@ def _stage(rows: Iterable[Cells], copy: Path) -> int:
     return written
 
 
-def _scan(copy: Path, types: dict[ColumnKind, str]) -> str:
+def _scan(copy: Path, types: Mapping[ColumnKind, str], further: Mapping[str, str] = _NONE) -> str:
     """Return the table function that reads the private copy, with every type stated."""
-    columns = ", ".join(f"'{column.name}': '{types[column.kind]}'" for column in COLUMNS)
+    stated = {**{column.name: types[column.kind] for column in COLUMNS}, **further}
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in stated.items())
     return (
         f"read_csv('{quoted(copy)}', columns = {{{columns}}}, auto_detect = false, header = false, "
         "delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\r\\n')"
@@ -92,11 +98,19 @@ class Answer:
 
 
 @contextmanager
-def ask(sql: str, source: Source, context: Context) -> Iterator[Answer]:
+def ask(
+    sql: str,
+    source: Source,
+    context: Context,
+    calendar: Calendar | None = None,
+    archived: Archived | None = None,
+) -> Iterator[Answer]:
     """Run one SELECT over a table ``entries`` and give its result, for as long as the block lasts.
 
-    The SQL sees the entries and nothing else: no file, no network, no setting to change that. What
-    it computes goes away with the copy that it is computed on.
+    ``calendar`` gives the billing days and months, without one in UTC. ``archived`` are entries in Parquet
+    beside those of the source; what is in both counts once. The SQL sees the entries and nothing else: no
+    file, no network, no setting to change that. What it computes goes away with the copy that it is computed
+    on.
 
     Raises:
         MissingExtra: DuckDB is not installed.
@@ -109,21 +123,100 @@ def ask(sql: str, source: Source, context: Context) -> Iterator[Answer]:
     [(Decimal('0.3'),)]
     """
     with tempfile.TemporaryDirectory(prefix="cost-query-") as private:
-        file, copy = f"{private}/entries.duckdb", Path(private) / "entries.csv"
+        file = f"{private}/entries.duckdb"
         with connect(file) as database:
-            _require_select(database, sql)
-            _stage(counted(source.cells(), context), copy)
-            types = TYPES | {"instant": "TIMESTAMP"}  # without a zone, DuckDB needs no further library
-            database.execute(f"SET temp_directory = '{quoted(private)}'")
-            run(database, partial(database.execute, f"CREATE TABLE entries AS FROM {_scan(copy, types)}"))
-        copy.unlink()
+            require_select(database, sql)
+            load_rest(database, Path(private), source, context, calendar, archived)
+            database.execute(f"CREATE VIEW entries AS {_entries(archived)}")
         # Opened anew for reading alone: a SELECT may hold a DELETE.
         with connect(file, read_only=True) as database:
-            _shut(database, private)
+            _shut(database, private, archived)
             yield _answer(database, sql)
 
 
-def _require_select(database: DuckDBPyConnection, sql: str) -> None:
+BILLING: Final = {"billing_day": "DATE", "billing_month": "VARCHAR"}
+"""The columns of a query beside those of the export, and their types."""
+
+QUERIED: Final = (*COLUMN_NAMES, *BILLING)
+"""The columns of a query."""
+
+_PLAIN_TYPES: Final = TYPES | {"instant": "TIMESTAMP"}
+"""Without a zone, DuckDB needs no further library for times."""
+
+
+class Archived(Protocol):
+    """Entries in Parquet: those of ``ledgers``, where that is not ``None``."""
+
+    @property
+    def ledgers(self) -> Collection[int] | None:
+        """The numbers of the ledgers whose rows are meant; ``None`` for all."""
+        ...
+
+    def files(self) -> list[str]:
+        """Return the paths of all files."""
+        ...
+
+    def files_with(self, earliest: int, latest: int) -> list[str]:
+        """Return those that may have timestamps in a stretch of time, in microseconds since 1970."""
+        ...
+
+
+def load_rest(
+    database: DuckDBPyConnection,
+    private: Path,
+    source: Source,
+    context: Context,
+    calendar: Calendar | None,
+    archived: Archived | None,
+) -> None:
+    """Make a table ``rest`` of the entries of a source that are not archived, and one of ``ledgers``."""
+    copy, days = private / "entries.csv", calendar or Calendar(Profile())
+    rows = _stage((_with_billing(cells, days) for cells in counted(source.cells(), context)), copy)
+    database.execute(f"SET temp_directory = '{quoted(private)}'")
+    load = f"CREATE TABLE rest AS FROM {_scan(copy, _PLAIN_TYPES, BILLING)}"
+    run(database, partial(database.execute, load))
+    copy.unlink()
+    database.execute("CREATE TABLE ledgers (ledger BIGINT)")
+    if archived is not None and archived.ledgers:
+        database.executemany("INSERT INTO ledgers VALUES (?)", [[number] for number in archived.ledgers])
+    if archived is not None and rows:
+        ends = database.execute("SELECT min(epoch_us(timestamp)), max(epoch_us(timestamp)) FROM rest")
+        if files := archived.files_with(*(ends.fetchone() or ())):
+            known = "SELECT id FROM read_parquet(?, hive_partitioning = false)"
+            database.execute(f"DELETE FROM rest WHERE id IN ({known})", [files])  # noqa: S608 - our own text
+
+
+def _with_billing(cells: Cells, calendar: Calendar) -> Cells:
+    at = str(cells[_PERIOD] or cells[_TIMESTAMP])
+    return [*cells, *calendar.day_and_month(str(cells[_USER]), at)]
+
+
+_USER, _TIMESTAMP, _PERIOD = map(COLUMN_NAMES.index, ("user_id", "timestamp", "period_at"))
+
+
+def _entries(archived: Archived | None) -> str:
+    """Return the entries as SQL: the rest, and what is in Parquet."""
+    files = archived.files() if archived is not None else []
+    if archived is None or not files:
+        return "FROM rest"
+    # As UTC without a zone: a cast would take the session's zone.
+    plain = {column.name for column in COLUMNS if column.kind == "instant"}
+    columns = (f"make_timestamp(epoch_us({name})) AS {name}" if name in plain else name for name in QUERIED)
+    listed = ", ".join(f"'{quoted(file)}'" for file in files)
+    mine = "" if archived.ledgers is None else " WHERE ledger IN (FROM ledgers)"
+    return (
+        f"FROM rest UNION ALL SELECT {', '.join(columns)} "  # noqa: S608 - our own text
+        f"FROM read_parquet([{listed}], hive_partitioning = false){mine}"
+    )
+
+
+def require_select(database: DuckDBPyConnection, sql: str) -> None:
+    """Refuse what is no single SELECT.
+
+    Raises:
+        BadQuery: as above; the message is DuckDB's where it cannot read the text.
+
+    """
     import duckdb
 
     try:
@@ -134,9 +227,12 @@ def _require_select(database: DuckDBPyConnection, sql: str) -> None:
         raise BadQuery("a query is one SELECT over the table entries; nothing can be changed by it")
 
 
-def _shut(database: DuckDBPyConnection, private: str) -> None:
-    """Take from the connection what reaches beyond the table, for good."""
+def _shut(database: DuckDBPyConnection, private: str, archived: Archived | None) -> None:
+    """Take from the connection what reaches beyond the entries, for good."""
     database.execute(f"SET temp_directory = '{quoted(private)}'")
+    if archived is not None:
+        listed = ", ".join(f"'{quoted(file)}'" for file in archived.files())
+        database.execute(f"SET allowed_paths = [{listed}]")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
 
@@ -147,15 +243,15 @@ def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
     try:
         result = run(database, partial(database.execute, sql))
     except duckdb.Error as error:
-        raise BadQuery(f"{error}\nentries has the columns {', '.join(COLUMN_NAMES)}") from None
+        raise BadQuery(f"{error}\nentries has the columns {', '.join(QUERIED)}") from None
     names = [str(column[0]) for column in result.description or ()]
-    return Answer(_told_apart(names), _fetched(database))
+    return Answer(told_apart(names), _fetched(database))
 
 
-def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Return names of columns, numbered where several are called the same, as DuckDB does in a table.
 
-    >>> _told_apart(["cost_usd", "cost_usd", "stage"])
+    >>> told_apart(["cost_usd", "cost_usd", "stage"])
     ('cost_usd', 'cost_usd_1', 'stage')
     """
     found: list[str] = []

@@ -1,0 +1,129 @@
+"""P19: archiving beside DuckDB's own COPY, the archive's size, and views over it on DuckDB and Spark.
+
+    python3 scripts/bench/p19_archive.py --entries 1000000 --jobs 10000
+    python3 scripts/bench/p19_archive.py --entries 10000000 --jobs 20000 --on spark://127.0.0.1:15002
+
+The floor reads the ledgers with DuckDB's `read_json`, columns and types stated, and writes the same columns
+by month. It checks no checksum, finds no entry twice, and reads nothing back; archiving does all that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from scripts.bench.harness import Row, show
+from scripts.bench.histories import History as Made
+from scripts.bench.histories import make
+from scripts.bench.p9_export import PROGRAM, columns, run
+from shared.costs.archive.known import KnownArchives
+from shared.costs.exchange.calendar import Calendar
+from shared.costs.exchange.exports import Context
+from shared.costs.exchange.history import History
+from shared.costs.exchange.spark import ask_spark
+from shared.costs.exchange.views import view_named
+from shared.costs.exchange.warehouse import ask
+from shared.costs.profile.types import Profile
+from shared.costs.store.store import Store
+
+FLOOR = """
+import duckdb, sys
+duckdb.execute("SET enable_progress_bar = false")
+root, target, columns = sys.argv[1:]
+duckdb.execute(f\"\"\"COPY (SELECT *, strftime(timestamp, '%Y-%m') AS month
+    FROM read_json('{root}/jobs/*/*/cost_ledger.jsonl', columns = {columns}, format = 'newline_delimited'))
+    TO '{target}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (month))\"\"\")
+"""
+MONTH = "SELECT model, count(*), sum(cost_usd) FROM entries WHERE billing_month = '2026-08' GROUP BY model"
+
+
+def archived(made: Made) -> list[Row]:
+    """Archive the history beside the floor, each in a process of its own."""
+    home, place = made.storage.root, made.root / "archive"
+    floor = run([sys.executable, "-c", FLOOR, str(made.root), str(made.root / "floor"), columns()], home)
+    ours = run([sys.executable, str(PROGRAM), "archive", "--to", str(place), "--json"], home)
+    size = sum(path.stat().st_size for path in place.glob("month=*/*.parquet"))
+    held = sum(part.rows for part in KnownArchives(made.storage).all()[0].manifest.parts)
+    bytes_each = made.bytes / made.entries
+    return [
+        Row("DuckDB's COPY", f"{floor.seconds:.1f} s ({floor.processor:.1f} s of processor)", "1.00"),
+        Row(
+            f"archive of {held:,} entries",
+            f"{ours.seconds:.1f} s ({ours.processor:.1f} s of processor), {ours.megabytes:.0f} MB",
+            f"{ours.processor / floor.processor:.2f} by processor, {ours.seconds / floor.seconds:.2f} in all",
+            "<= 2",
+            ours.seconds <= 2 * floor.seconds,
+        ),
+        Row(
+            "size",
+            f"{size / held:.1f} of {bytes_each:.0f} bytes an entry",
+            f"{size / held / bytes_each:.3f}",
+            "<= 0.1",
+            size / held <= 0.1 * bytes_each,
+        ),
+    ]
+
+
+def asked(made: Made, engine: str | None, rounds: int) -> list[Row]:
+    """Ask one month of the archive, and all months on both engines."""
+    storage, calendar = made.storage, Calendar(Profile())
+    with Store.of(storage) as index:
+        index.catch_up_all()
+        history = History.of(index, KnownArchives(storage).all()[0])
+        times = [_month(history) for _ in range(rounds)]
+        rows = [Row("a month in DuckDB", f"{median(times):.3f} s", "", "<= 0.3 s", median(times) <= 0.3)]
+        sql = view_named("models")
+        begin = time.perf_counter()
+        with ask(sql, history, Context(), calendar, history) as answer:
+            local = list(answer.rows)
+        rows.append(
+            Row(
+                "models by month, DuckDB, the rest of the ledgers read",
+                f"{time.perf_counter() - begin:.1f} s",
+            )
+        )
+        if engine:
+            begin = time.perf_counter()
+            with ask_spark(sql, engine, history, Context(), calendar) as answer:
+                cluster = list(answer.rows)
+            took = f"{time.perf_counter() - begin:.1f} s"
+            rows.append(Row("the same on Spark", took, "", "equal to the nano-dollar", local == cluster))
+    return rows
+
+
+def _month(history: History) -> float:
+    """Return how long DuckDB takes for a month of the archive, in seconds."""
+    import duckdb
+
+    with duckdb.connect() as database:
+        listed = ", ".join(f"'{file}'" for file in history.files())
+        database.execute(f"CREATE VIEW entries AS FROM read_parquet([{listed}], hive_partitioning = false)")
+        begin = time.perf_counter()
+        database.execute(MONTH).fetchall()
+        return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Make a history, archive it, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--on", help="spark://HOST:PORT of a Spark Connect server")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        made = make(Path(folder), given.entries, given.jobs)
+        with Store.of(made.storage) as index:
+            index.catch_up_all()
+        rows = [*archived(made), *asked(made, given.on, given.rounds)]
+        show(f"P19: {made.entries:,} entries in {made.jobs:,} jobs, {made.bytes / 1e6:.0f} MB", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""All entries of a storage, as a query sees them: what an archive has, and the rest from the ledgers.
+
+An entry that was archived counts for good, so the archive's rows are taken as they are, and only lines that
+it does not have are read. Where no archive is asked, that is all lines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ..archive.known import KnownArchive
+from ..archive.manifest import HeldLedger, Part
+from ..errors import CostError
+from ..ledger.cells import Cells, cells_of_line
+from ..ledger.line import DamagedLine, decode
+from ..ledger.lines import split
+from ..model import Entry
+from ..rollup import Query
+from ..store.intake import Extent, recognised
+from ..store.journal import opened
+from ..store.queries import Readable
+from ..store.store import Store
+from .source import Missed
+
+
+class _Rest(NamedTuple):
+    """A ledger of which lines from ``start`` on may not be in the archive."""
+
+    ledger: Readable
+    start: int
+
+
+@dataclass(slots=True)
+class History:
+    """The entries of one storage. ``missed`` fills while they are read.
+
+    ``parts`` are those of the archive; of these the rows of ``ledgers`` are this storage's, ``None`` for all.
+    """
+
+    index: Store
+    archive: KnownArchive | None
+    parts: Sequence[Part]
+    ledgers: frozenset[int] | None
+    missed: list[Missed] = field(default_factory=list)
+    _rest: list[_Rest] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, index: Store, archive: KnownArchive | None) -> History:
+        """Return the entries of a storage, as many as possible from one of its archives."""
+        held = {} if archive is None else _by_path(archive)
+        rest, mine = list[_Rest](), set[int]()
+        for ledger in index.readable(Query()):
+            found = _held(ledger, held.get(str(ledger.job.ledger), ()))
+            if found is not None:
+                mine.add(found.number)
+            if found is None or (ledger.gone is None and found.rest < (ledger.read_to or 0)):
+                rest.append(_Rest(ledger, 0 if found is None else found.rest))
+        if archive is None:
+            return cls(index, None, (), None, _rest=rest)
+        every = {each.number for each in archive.manifest.ledgers} <= mine
+        ledgers = None if every else frozenset(mine)
+        return cls(index, archive, archive.manifest.parts if mine else (), ledgers, _rest=rest)
+
+    def files(self) -> list[str]:
+        """Return the paths here of all parts of the archive.
+
+        Raises:
+            DamagedArchive: one is not there.
+
+        """
+        return self._paths(self.parts)
+
+    def files_with(self, earliest: int, latest: int) -> list[str]:
+        """Return those that may have timestamps in a stretch of time, in microseconds since 1970."""
+        return self._paths([p for p in self.parts if p.earliest <= latest and earliest <= p.latest])
+
+    def _paths(self, parts: Sequence[Part]) -> list[str]:
+        return [] if self.archive is None else [str(self.archive.place.file(part.name)) for part in parts]
+
+    def entries(self) -> Iterator[Entry]:
+        """Return the entries of lines that may not be in the archive."""
+        for raw in self._lines():
+            with suppress(DamagedLine):
+                yield decode(raw)
+
+    def cells(self) -> Iterator[Cells]:
+        """Return the same as rows of cells."""
+        for raw in self._lines():
+            with suppress(DamagedLine):  # damaged since it was counted
+                yield cells_of_line(raw)
+
+    def _lines(self) -> Iterator[bytes]:
+        for ledger, start in self._rest:
+            if start == 0:
+                yield from self.index.lines_of_ledger(ledger, self._miss)
+            else:
+                yield from self._from(ledger, start)
+
+    def _from(self, ledger: Readable, start: int) -> Iterator[bytes]:
+        try:
+            with opened(os.fsencode(ledger.job.ledger)) as file:
+                for offset, _, raw in split(file.fileno(), start, ledger.read_to):
+                    if offset not in ledger.uncounted and raw[-1:] == b"\n":
+                        yield raw
+        except OSError as fault:
+            self._miss(ledger.job.ledger, fault)
+
+    def _miss(self, ledger: Path, fault: OSError) -> None:
+        self.missed.append(Missed(ledger, fault.strerror or str(fault)))
+
+
+def _by_path(archive: KnownArchive) -> dict[str, list[HeldLedger]]:
+    found: dict[str, list[HeldLedger]] = {}
+    for held in archive.manifest.ledgers:
+        found.setdefault(held.path, []).append(held)
+    return found
+
+
+def _held(ledger: Readable, candidates: Sequence[HeldLedger]) -> HeldLedger | None:
+    """Return what the archive has of a ledger, be it that this was packed away."""
+    if ledger.gone is not None:
+        marks = (held for held in candidates if (held.size, held.head, held.tail) == ledger.mark)
+        return next((held for held in marks if held.is_whole), None)
+    with suppress(OSError, CostError), opened(os.fsencode(ledger.job.ledger)) as file:
+        return next((h for h in candidates if recognised(Extent(h.size, h.head, h.tail), file)), None)
+    return None

@@ -1,0 +1,131 @@
+"""The same SQL on Spark, through Spark Connect (the extra ``cluster``).
+
+The cluster reads the archive's files itself: from S3 as ``s3a://``, from a folder where each of its machines
+has it at the same path. What is only in ledgers is sent along as a table. A query is one SELECT that DuckDB
+understands, too; the session's time zone is UTC.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+from ..archive.duck import MissingExtra, connect
+from ..errors import CostError, WrongUsage
+from .calendar import Calendar
+from .exports import Context
+from .history import History
+from .warehouse import QUERIED, Answer, BadQuery, load_rest, require_select, told_apart
+
+PREFIX: Final = "spark://"
+
+
+class NoCluster(CostError):
+    """A Spark Connect server cannot be reached, or cannot read the archive."""
+
+
+@contextmanager
+def ask_spark(
+    sql: str, address: str, history: History, context: Context, calendar: Calendar
+) -> Iterator[Answer]:
+    """Run one SELECT over a view ``entries`` on a Spark Connect server, and give its result.
+
+    ``address`` is ``spark://HOST:PORT``.
+
+    Raises:
+        MissingExtra: the client of Spark, or DuckDB, is not installed.
+        WrongUsage: the address names no host.
+        BadQuery: the text is no single SELECT, or Spark refuses it; the message is Spark's.
+        NoCluster: the server does not answer, or cannot read the archive.
+
+    """
+    with _session(address) as spark, tempfile.TemporaryDirectory(prefix="cost-query-") as private:
+        with connect(f"{private}/rest.duckdb") as database:
+            require_select(database, sql)
+            load_rest(database, Path(private), history, context, calendar, history)
+            with _told(address):
+                _prepare(spark, database, history)
+        with _told(address):
+            result = spark.sql(sql)
+            names = told_apart(result.columns)
+            yield Answer(names, _rows(result, address))
+
+
+@contextmanager
+def _session(address: str) -> Iterator[Any]:  # Spark's own type is not known without it
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas' version, which nothing here uses
+            from pyspark.sql import SparkSession
+    except ImportError:
+        raise MissingExtra("the client of Spark is needed here: pip install '.[cluster]'") from None
+    host = address.removeprefix(PREFIX)
+    if not host or "/" in host:
+        raise WrongUsage(f"{address} names no server: write spark://HOST:15002")
+    with _told(address), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spark = SparkSession.builder.remote(f"sc://{host}").create()
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's session, DuckDB's connection
+    """Make the view ``entries`` of the session."""
+    # Arrow has times with a zone, as Parquet has: so both sides are of one type.
+    zoned = ("timestamp", "period_at")
+    columns = ", ".join(f"{n}::TIMESTAMPTZ AS {n}" if n in zoned else n for n in QUERIED)
+    database.execute("SET TimeZone = 'UTC'")
+    tables = []
+    rest = database.execute(f"SELECT {columns} FROM rest").to_arrow_table()  # noqa: S608 - our own text
+    if rest.num_rows or not history.parts:
+        tables.append(spark.createDataFrame(rest))
+    if history.parts:
+        archived = spark.read.parquet(*_addresses(history))
+        if history.ledgers is not None:
+            ledgers = database.execute("FROM ledgers").to_arrow_table()
+            archived = archived.join(spark.createDataFrame(ledgers), on="ledger", how="left_semi")
+        tables.append(archived.select(*QUERIED))
+    reduce(lambda one, other: one.unionByName(other), tables).createOrReplaceTempView("entries")
+
+
+def _addresses(history: History) -> list[str]:
+    """Return where a cluster finds the parts of the archive."""
+    if history.archive is None:
+        return []
+    location = history.archive.place.location
+    root = (
+        f"s3a://{location.removeprefix('s3://')}" if location.startswith("s3://") else Path(location).as_uri()
+    )
+    return [f"{root}/{part.name}" for part in history.parts]
+
+
+def _rows(result: Any, address: str) -> Iterator[tuple[Any, ...]]:  # Spark's data frame
+    with _told(address):
+        yield from map(tuple, result.toLocalIterator())
+
+
+@contextmanager
+def _told(address: str) -> Iterator[None]:
+    """Turn Spark's errors into ours."""
+    from pyspark.errors import AnalysisException, ParseException, PySparkException
+
+    try:
+        yield
+    except (AnalysisException, ParseException) as fault:
+        if "PATH_NOT_FOUND" in str(fault):
+            raise NoCluster(f"{address} cannot read the archive where it lies: {_first(fault)}") from fault
+        raise BadQuery(f"{_first(fault)}\nentries has the columns {', '.join(QUERIED)}") from fault
+    except PySparkException as fault:
+        raise NoCluster(f"{address}: {_first(fault)}") from fault
+
+
+def _first(fault: Exception) -> str:
+    return str(fault).strip().partition("\n")[0]
