@@ -6,6 +6,7 @@ So a view finds where the entries of a ledger are that was packed away without a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import platform
-from ..errors import CostError, StorageUnavailable
+from ..errors import CostError, StorageUnavailable, WrongUsage
 from ..replacing import replacing
 from ..storage import CostStorage
 from .manifest import HeldLedger, Manifest
-from .places import LOCK_S, Place, place_of
+from .places import LOCK_S, Folder, Place
 
 Fingerprint = tuple[int, int, int]
 """How long a ledger is, and the CRC-32 of its first and its last 256 bytes."""
@@ -47,7 +48,7 @@ class KnownArchives:
         """Return the place at a location; copies of what lies elsewhere are kept in this storage.
 
         Raises:
-            WrongUsage, MissingExtra: as :func:`.places.place_of`.
+            WrongUsage, MissingExtra: as :func:`place_of`.
 
         """
         return place_of(location, self.folder / _key(location))
@@ -127,6 +128,25 @@ class KnownArchives:
 
     def _file(self, location: str) -> Path:
         return self.folder / f"{_key(location)}.json"
+
+
+def place_of(location: str, cache: Path) -> Place:
+    """Return the place at a location: a folder, or ``s3://bucket/prefix``.
+
+    ``cache`` is a folder here for copies of what lies elsewhere.
+
+    Raises:
+        WrongUsage: it is an address of another kind.
+        MissingExtra: it is on S3, and boto3 is not installed.
+
+    """
+    if location.startswith("s3://"):
+        from .bucket import Bucket  # boto3 takes 200 ms to import
+
+        return Bucket(location, cache)
+    if "://" in location:
+        raise WrongUsage(f"an archive lies in a folder or at s3://BUCKET/PREFIX, not at {location}")
+    return Folder(Path(os.path.realpath(Path(location).expanduser())))
 
 
 def _key(location: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from .. import platform
-from ..errors import WrongUsage
 from ..replacing import CannotWrite, replacing
 from .manifest import NAME, DamagedArchive
 
@@ -181,22 +180,3 @@ def digest_of(path: Path) -> tuple[int, str]:
     except OSError as fault:
         raise DamagedArchive(f"{path}: cannot be read: {fault.strerror or fault}") from fault
     return size, digest.hexdigest()
-
-
-def place_of(location: str, cache: Path) -> Place:
-    """Return the place at a location: a folder, or ``s3://bucket/prefix``.
-
-    ``cache`` is a folder here for copies of what lies elsewhere.
-
-    Raises:
-        WrongUsage: it is an address of another kind.
-        MissingExtra: it is on S3, and boto3 is not installed.
-
-    """
-    if location.startswith("s3://"):
-        from .bucket import Bucket  # boto3 takes 200 ms to import
-
-        return Bucket(location, cache)
-    if "://" in location:
-        raise WrongUsage(f"an archive lies in a folder or at s3://BUCKET/PREFIX, not at {location}")
-    return Folder(Path(os.path.realpath(Path(location).expanduser())))

@@ -176,8 +176,8 @@ def load_rest(
     load = f"CREATE TABLE rest AS FROM {_scan(copy, _PLAIN_TYPES, BILLING)}"
     run(database, partial(database.execute, load))
     copy.unlink()
-    database.execute("CREATE TABLE ledgers (ledger BIGINT)")
     if archived is not None and archived.ledgers:
+        database.execute("CREATE TABLE ledgers (ledger BIGINT)")
         database.executemany("INSERT INTO ledgers VALUES (?)", [[number] for number in archived.ledgers])
     if archived is not None and rows:
         ends = database.execute("SELECT min(epoch_us(timestamp)), max(epoch_us(timestamp)) FROM rest")
