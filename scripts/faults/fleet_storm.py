@@ -264,13 +264,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         took = time.monotonic() - began
         accounts = settle(hosts, round(options.limit * NANOS_PER_USD))
         close_all()
-    print(
-        f"{options.hosts} hosts x {options.processes} processes, {took:.0f} s, {accounts.calls} calls "
-        f"billed at {_usd(accounts.billed)} of {_usd(accounts.limit)}: published {_usd(accounts.published)}, "
-        f"held {_usd(accounts.held)}, leases open {_usd(accounts.open)}, {accounts.used:.2%} of it used"
-    )
     for fault in accounts.faults:
         print(f"FAULT: {fault}")
+    print(
+        f"{'did not hold' if accounts.faults else 'held'}: {options.hosts} hosts x {options.processes} "
+        f"processes, {took:.0f} s, {accounts.calls} calls billed at {_usd(accounts.billed)} of "
+        f"{_usd(accounts.limit)}: published {_usd(accounts.published)}, "
+        f"on hold {_usd(accounts.held)}, leases open {_usd(accounts.open)}, {accounts.used:.2%} of it used"
+    )
     return int(bool(accounts.faults))
 
 

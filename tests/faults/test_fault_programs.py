@@ -28,6 +28,7 @@ from scripts.bench import (
     p14_p15_reports,
     p16_limits,
     p17_reconcile,
+    p18_shared,
     reprice,
     serve_reach,
     walk,
@@ -37,6 +38,7 @@ from scripts.faults import (
     cancellation,
     damage,
     disk_full,
+    fleet_storm,
     gate_storm,
     kill_storm,
     lifecycle,
@@ -55,6 +57,7 @@ from scripts.faults import (
     store_model,
     syscall_faults,
 )
+from tests.support import postgres
 
 ELSEWHERE = (gate_storm, sessions)
 """Programs that run in the tests of what they try."""
@@ -73,6 +76,7 @@ PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "disk full": (disk_full, "--entries 150", "--entries 5000"),
     "stopped holder": (stopped_holder, "--calls 1 --only everything", "--calls 20"),
     "mutation check": (mutation_check, None, ""),
+    "fleet storm": (fleet_storm, "--hosts 2 --processes 2 --seconds 4 --limit 0.4", ""),
     "limit storm": (limit_storm, "--processes 4 --kills 4", ""),
     "new jobs": (new_jobs, "--rounds 1 --processes 8", ""),
     "lifecycle": (lifecycle, f"--steps 60 --only {STORAGE_INTACT}", f"--only {STORAGE_INTACT}"),
@@ -102,6 +106,7 @@ BENCHMARKS = (
     p14_p15_reports,
     p16_limits,
     p17_reconcile,
+    p18_shared,
     real_agents,
     reprice,
     serve_reach,
@@ -113,6 +118,8 @@ BENCHMARKS = (
 def run(program: ModuleType, arguments: str) -> str:
     if program is power_cut and shutil.which("strace") is None:
         pytest.skip("strace records the system calls")
+    if program is fleet_storm:
+        postgres.require()
     command = [sys.executable, "-m", program.__name__, *arguments.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

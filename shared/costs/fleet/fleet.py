@@ -170,6 +170,8 @@ class Fleet:
             done = self._outbox.run(lambda db: publish(db, number, chosen), COMMAND_S)
             entries, more = entries + done.entries, done.more
         if ledgers is not None:
+            if entries:
+                self._outbox.run(lambda db: _note_published(db, number), COMMAND_S)
             return Published(entries, 0)
         left = self._outbox.run(lambda db: self._note_outbox(db, number, chosen), COMMAND_S)
         return Published(entries, left)
@@ -209,6 +211,10 @@ class Fleet:
             if name in self.__dict__:
                 with suppress(StorageUnavailable):
                     self.__dict__[name].close()
+
+
+def _note_published(db: Db, number: int) -> None:
+    db.execute("UPDATE hosts SET published = now() WHERE id = ?", (number,))
 
 
 _FLEETS: Final[dict[tuple[Path, SharedBudget], Fleet]] = {}

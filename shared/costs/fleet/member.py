@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from ..budgets.deciding import standings
@@ -17,7 +18,7 @@ from ..store import leases as book
 from ..store.leases import Lease, Term, Want, instant, key_of, limit_of, up_s
 from . import schema
 from .database import SharedDatabase, SharedUnavailable
-from .trading import Answer, Key, Offer, OtherFleet, new_token, trade
+from .trading import Answer, Key, Offer, OtherFleet, next_token, trade
 
 if TYPE_CHECKING:
     from ..store.holds import LocalHolds, LocalTurn
@@ -27,9 +28,6 @@ TRADE_S: Final = 5.0
 
 TURN_S: Final = 5.0
 """How long it waits for its turn at the holds, in seconds."""
-
-_UNANSWERED: Final = 50
-"""How many tokens of exchanges without an answer are kept."""
 
 
 class Member:
@@ -157,9 +155,8 @@ class Member:
         term = book.term(turn.db)
         if term is None:
             return None
-        token = new_token()
-        waiting = [*term.pending.split()[-_UNANSWERED:], token]
-        book.put_term(turn.db, term._replace(pending=" ".join(waiting)))
+        token = next_token(term.pending)
+        book.put_term(turn.db, term._replace(pending=token))
         lowered = self._lowered(turn, lower)
         held = book.leases(turn.db)
         return Offer(
@@ -195,7 +192,7 @@ class Member:
 
     def _meet(self, fleet: str) -> None:
         """Begin anew with a database that this host has not traded with."""
-        new = Term(fleet, new_token() + new_token())
+        new = Term(fleet, token_hex(16))
         self.local.in_turn(lambda turn: book.put_term(turn.db, new), TURN_S)
 
     def _is_lowered(self, lease: Lease, wants: Sequence[Want]) -> bool:

@@ -156,13 +156,23 @@ def _arrived(db: Db, offer: Offer, epoch: int) -> _Host:
         return _Host(int(number), is_behind=term.version > 0, has_reported=True)
     number, version, token, reported = row
     is_behind = version < term.version
-    if not is_behind and token not in {term.token, *term.pending.split()}:
+    if not is_behind and not _is_ours(token, offer):
         raise HostCopied(
             f"another cost storage takes part in the shared budget under the name of this one "
             f"({offer.name}): was this one copied, or restored from a backup? cost-dashboard shared rejoin "
             f"gives it a new name"
         )
     return _Host(number, is_behind, has_reported=reported >= epoch)
+
+
+def _is_ours(token: str, offer: Offer) -> bool:
+    """Tell whether a token is that of the host's last exchange, or of one after it that was not answered.
+
+    One that was given up and comes late finds the token of a later one: it is not carried out any more.
+    """
+    attempt, _, number = offer.token.rpartition("-")
+    other, _, earlier = token.rpartition("-")
+    return token == offer.term.token or (other == attempt and int(earlier) < int(number))
 
 
 def _new_epoch(db: Db, before: int, behind: str) -> int:
@@ -278,6 +288,11 @@ def _one(db: Db, statement: str, *values: object) -> int:
     return int(row[0])
 
 
-def new_token() -> str:
-    """Return a token that nobody else has."""
-    return secrets.token_hex(8)
+def next_token(pending: str) -> str:
+    """Return the token of the next exchange, given that of one without an answer, if there is one.
+
+    >>> next_token("5a-1")
+    '5a-2'
+    """
+    attempt, _, number = pending.rpartition("-")
+    return f"{attempt}-{int(number) + 1}" if pending else f"{secrets.token_hex(8)}-1"

@@ -65,10 +65,10 @@ def up_s() -> float:
 class Term(NamedTuple):
     """Who this host is to a shared database, and until when it may use its leases.
 
-    ``version`` and ``token`` are those of the last exchange that was answered, ``pending`` are the tokens of
-    those that may have been carried out without an answer: so both sides notice where one of them went back
-    to an earlier state, or was copied. ``ends_at`` is in seconds since 1970; ``began_up`` and ``ends_up`` are
-    by :func:`up_s`.
+    ``version`` and ``token`` are those of the last exchange that was answered, ``pending`` is the token of
+    the last one that may have been carried out without an answer: so both sides notice where one of them
+    went back to an earlier state, or was copied. ``ends_at`` is in seconds since 1970; ``began_up`` and
+    ``ends_up`` are by :func:`up_s`.
     """
 
     fleet: str

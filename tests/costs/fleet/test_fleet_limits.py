@@ -13,8 +13,7 @@ import psycopg
 import pytest
 
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
-from shared.costs.fleet.database import Db
-from shared.costs.fleet.fleet import close_all
+from shared.costs.fleet.database import Db, SharedUnavailable
 from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.trading import HostCopied
 from shared.costs.store import leases as book
@@ -251,9 +250,51 @@ def _drop_connections(admin: psycopg.Connection[tuple[object, ...]], name: str) 
 def test_what_a_host_had_when_its_disk_was_lost_counts_on(tmp_path: Path) -> None:
     with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
         assert one.spend(10) == 10
-        close_all()  # before its files are closed: the background uses them to the end
-        one.close()
-        shutil.rmtree(one.folder)
-        again = Host(one.folder, ONE_LIMIT)
-        assert 8 <= again.spend(20) <= 10
-        again.close()
+        one.fleet.renew()
+        instead = Host(tmp_path / "instead", ONE_LIMIT)  # nothing of it is left
+        assert 8 <= instead.spend(20) <= 10
+        instead.close()
+
+
+def test_an_exchange_without_an_answer_is_told_from_a_copy_however_often_it_is_tried(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        database, run = one.fleet.database, one.fleet.database.run
+
+        def answer_lost(action: Any, wait_s: float) -> Any:
+            run(action, wait_s)
+            raise SharedUnavailable("the answer was lost")
+
+        def cut_off(action: Any, wait_s: float) -> Any:
+            raise SharedUnavailable("it is cut off")
+
+        for broken in (answer_lost, *[cut_off] * 60, answer_lost):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(database, "run", broken)
+                with pytest.raises(SharedUnavailable):
+                    one.fleet.renew()
+        one.fleet.renew(lower=True)
+        [(granted,)] = sql(one, "SELECT granted FROM leases")
+        [lease] = one.fleet.member.leases()
+        assert lease.granted == granted == COST
+
+
+def test_an_exchange_that_was_given_up_is_not_carried_out_after_a_later_one(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        late: list[Any] = []
+
+        def given_up(action: Any, wait_s: float) -> Any:
+            late.append(action)
+            raise SharedUnavailable("given up")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(one.fleet.database, "run", given_up)
+            with pytest.raises(SharedUnavailable):
+                one.fleet.renew(lower=True)
+        assert one.spend(3) == 3
+        with pytest.raises(HostCopied):
+            one.fleet.database.run(late[0], 10)
+        [(granted,)] = sql(one, "SELECT granted FROM leases")
+        [lease] = one.fleet.member.leases()
+        assert lease.granted == granted >= 4 * COST
