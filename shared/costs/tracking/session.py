@@ -262,9 +262,11 @@ class Session:
 
 
 def _scope(call: Call, session: Session) -> CallScope:
-    """Return by what limits cover a call; whichever model it is, for they are cheap to ask together."""
+    """Return by what limits cover a call, so that of many limits on models those on it are asked."""
     work = session.job.work
     return CallScope(
+        service=call.service,
+        model=call.model,
         stage=call.stage or work.stage,
         project=call.project,
         tags=call.tags,
