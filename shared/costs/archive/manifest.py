@@ -1,6 +1,6 @@
 """What an archive holds, as one JSON document that is written last.
 
->>> sums = Sums(rows=2, calls=2, unpriced_calls=0, cost=Nanos(4_500_000))
+>>> sums = Sums(rows=2, calls=2, unpriced_calls=0, partial_calls=0, cost=Nanos(4_500_000))
 >>> part = Part("month=2026-08/part-0.parquet", "2026-08", 2, 900, "ab" * 32, sums, 0, 1, 1, 1)
 >>> ledger = HeldLedger(1, "/out/job-1/cost_ledger.jsonl", 880, 880, 1, 2, "2026-09")
 >>> manifest = Manifest((part,), (ledger,))
@@ -33,6 +33,7 @@ class Sums(NamedTuple):
     rows: int = 0
     calls: int = 0
     unpriced_calls: int = 0
+    partial_calls: int = 0
     cost: Nanos = ZERO
 
     def plus(self, other: Sums) -> Sums:
@@ -41,6 +42,7 @@ class Sums(NamedTuple):
             self.rows + other.rows,
             self.calls + other.calls,
             self.unpriced_calls + other.unpriced_calls,
+            self.partial_calls + other.partial_calls,
             Nanos(self.cost + other.cost),
         )
 

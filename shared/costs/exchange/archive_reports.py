@@ -21,6 +21,7 @@ _MONTHS: Final = (
     Column("entries", "Entries", "count"),
     Column("calls", "Calls", "count"),
     Column("unpriced_calls", "Unpriced", "count"),
+    Column("partial_calls", "In part", "count"),
     Column("cost", "Cost", "money", places=4),
     Column("files", "Files", "count"),
     Column("bytes", "Bytes", "count"),
@@ -157,7 +158,7 @@ def _months(manifest: Manifest) -> Table:
 def _month(month: str, sums: Sums, parts: Sequence[Part]) -> Row:
     size = sum(part.size for part in parts)
     name = Ref(month, "month")
-    return name, sums.rows, sums.calls, sums.unpriced_calls, sums.cost, len(parts), size
+    return name, sums.rows, sums.calls, sums.unpriced_calls, sums.partial_calls, sums.cost, len(parts), size
 
 
 def _data(manifest: Manifest) -> dict[str, object]:
@@ -170,6 +171,7 @@ def _data(manifest: Manifest) -> dict[str, object]:
                 "entries": sums.rows,
                 "calls": sums.calls,
                 "unpriced_calls": sums.unpriced_calls,
+                "partial_calls": sums.partial_calls,
                 "cost_usd": to_usd(sums.cost),
             }
             for month, sums in manifest.sums_by_month().items()

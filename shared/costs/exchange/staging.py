@@ -58,6 +58,8 @@ SUMS: Final = """count(*),
     coalesce(sum(CASE kind WHEN 'usage' THEN 1 WHEN 'reversal' THEN -1 ELSE 0 END), 0),
     coalesce(sum(CASE WHEN kind = 'usage' THEN CASE WHEN cost_usd IS NULL THEN 1 ELSE 0 END
                       WHEN resolves_unpriced THEN -1 ELSE 0 END), 0),
+    coalesce(sum(CASE WHEN cost_state = 'partial' THEN 1 ELSE 0 END
+                 - CASE WHEN resolves_partial THEN 1 ELSE 0 END), 0),
     coalesce(sum(cost_usd) * 1000000000, 0)"""
 """The columns of :class:`Sums` over rows of a part, as SQL."""
 
@@ -300,9 +302,10 @@ def _part(database: DuckDBPyConnection, path: Path, month: str) -> Part:
     path.chmod(0o600)
     size, sha256 = digest_of(path)
     name = f"month={month}/part-{secrets.token_hex(12)}.parquet"
-    return Part(name, month, row[0], size, sha256, sums_of(row), *row[4:])
+    return Part(name, month, row[0], size, sha256, sums_of(row), *row[len(Sums._fields) :])
 
 
 def sums_of(row: Sequence[Any]) -> Sums:
     """Return the sums that a query of :data:`SUMS` gave."""
-    return Sums(int(row[0]), int(row[1]), int(row[2]), Nanos(int(row[3])))
+    rows, calls, unpriced, partly, cost = map(int, row[: len(Sums._fields)])
+    return Sums(rows, calls, unpriced, partly, Nanos(cost))
