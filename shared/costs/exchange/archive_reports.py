@@ -41,7 +41,10 @@ def archived_report(
     )
     if packed is not None:
         figures += (_packing("packed", "Ledgers packed away", packed),)
-    notes = [Note(f"Months before {before} are in {location}.", places=(location,))]
+    said = f"Months before {before} are in {location}."
+    if not manifest.parts:
+        said = f"No ledger here has entries of months before {before}: there is no archive at {location} yet."
+    notes = [Note(said, places=(location,))]
     notes += _stayed(packed) if packed else []
     notes += [
         Note(f"{path} could not be read: {why}.", "warning", places=(str(path),))

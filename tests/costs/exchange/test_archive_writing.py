@@ -25,6 +25,7 @@ from shared.costs.archive.restoring import restored
 from shared.costs.errors import StorageUnavailable, WrongUsage
 from shared.costs.exchange import staging
 from shared.costs.exchange.archive_check import check_archive
+from shared.costs.exchange.archive_reports import archived_report
 from shared.costs.exchange.calendar import Calendar
 from shared.costs.exchange.staging import NotArchived, PartWriter
 from shared.costs.ledger.columns import instant_text
@@ -52,6 +53,13 @@ def test_entries_of_closed_months_are_archived_once(world: World) -> None:
     assert [held.is_whole for held in first.manifest.ledgers] == [False, True]
     again = world.archive()
     assert (again.written, again.manifest) == ((), first.manifest)
+
+
+def test_where_there_is_nothing_to_archive_there_is_no_archive(world: World) -> None:
+    world.add("job-1", call(at(11)))
+    archived = world.archive()
+    assert (archived.manifest, world.known.all(), Path(world.location).exists()) == (Manifest(), [], False)
+    assert "there is no archive" in archived_report(archived, world.location, "2026-11").notes[0].text
 
 
 def test_a_late_entry_becomes_a_further_part(world: World) -> None:
