@@ -13,8 +13,9 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,6 @@ from shared.cost_tracker import CostTracker
 from shared.costs.fleet.database import Db, SharedDatabase
 from shared.costs.fleet.fleet import Fleet, close_all
 from shared.costs.ledger.line import encode
-from shared.costs.model import Entry
 from shared.costs.rollup import Query
 from shared.costs.workspace import Workspace
 from tests.support.postgres import running
@@ -34,6 +34,7 @@ LIMIT: Final = "budget: {monthly_limit_usd: 1000000, block_at_limit: true}\n"
 SHARED: Final = "shared: {url: env:COST_TRACKER_SHARED}\n"
 LEASE_TARGET, PUBLISH_TARGET_S, MONTH_TARGET_S = 1.2, 1.0, 0.15
 A_LEDGER: Final = 10_000
+A_JOB: Final = timedelta(hours=6)
 MONTH: Final = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 
 
@@ -115,7 +116,7 @@ def published(folder: Path, entries: int) -> list[Row]:
             job = home / f"job-{number}"
             job.mkdir()
             ledger = job / "cost_ledger.jsonl"
-            ledger.write_bytes(b"".join(encode(spread(rng)) for _ in range(A_LEDGER)))
+            ledger.write_bytes(b"".join(calls_of_a_job(rng, number)))
             ledger.chmod(0o600)
             assert here.fleet is not None
             began = time.perf_counter()
@@ -148,11 +149,12 @@ def published(folder: Path, entries: int) -> list[Row]:
     ]
 
 
-def spread(rng: random.Random) -> Entry:
-    """Return a call of one of 20 users in one of 8 stages, at any moment of a month."""
-    user, stage = f"user-{rng.randrange(20)}", f"{rng.randrange(8):02}_stage"
-    at = MONTH[0] + rng.random() * (MONTH[1] - MONTH[0])
-    return replace(entry(rng), user_id=user, stage=stage, timestamp=at)
+def calls_of_a_job(rng: random.Random, number: int) -> Iterator[bytes]:
+    """Give the lines of a job: one of 20 users, eight stages, six hours somewhere in a month."""
+    began, user = MONTH[0] + rng.random() * (MONTH[1] - MONTH[0] - A_JOB), f"user-{number % 20}"
+    for _ in range(A_LEDGER):
+        at, stage = began + rng.random() * A_JOB, f"{rng.randrange(8):02}_stage"
+        yield encode(replace(entry(rng), user_id=user, stage=stage, timestamp=at))
 
 
 def _fleet(tracker: CostTracker) -> Fleet:

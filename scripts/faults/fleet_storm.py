@@ -38,6 +38,8 @@ from tests.support.postgres import Server, running
 USER: Final = "ana"
 MODEL: Final = ("openai", "gpt-4o")
 LEASE_S: Final = 10
+START_S: Final = 60
+"""How long all hosts are waited for in the beginning, in seconds."""
 ALWAYS: Final = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 PROFILE: Final = """
 shared: {{url: env:COST_TRACKER_SHARED, lease_s: {lease_s}}}
@@ -113,6 +115,9 @@ def storm(options: argparse.Namespace, folder: Path, server: Server) -> list[Hos
         hosts.append(host)
         host.start(options.processes, rng)
     part = options.seconds / 6
+    deadline = time.monotonic() + START_S
+    while not all((host.folder / "bill").exists() for host in hosts) and time.monotonic() < deadline:
+        time.sleep(0.1)
     time.sleep(part)
     for host in hosts[: max(1, len(hosts) // 4)]:
         host.kill()
@@ -208,7 +213,7 @@ def settle(hosts: Sequence[Host], limit: int) -> Accounts:
 
 def spend_the_rest(host: Host) -> None:
     """Make small calls on a host until one is refused."""
-    bill = os.open(host.folder / "bill", os.O_WRONLY | os.O_APPEND)
+    bill = os.open(host.folder / "bill", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with CostTracker(
         host.folder / "job-rest", USER, host.folder / "storage", profile_path=host.folder / "profile.yaml"
     ) as tracker:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -41,7 +42,7 @@ class Address(NamedTuple):
         """Return a message without anything that the address says."""
         hidden = {str(self.parameters[name]) for name in _SECRET if self.parameters.get(name)}
         for value in sorted(hidden, key=len, reverse=True):
-            text = text.replace(f'"{value}"', "...").replace(value, "...")
+            text = re.sub(rf'"?(?<!\w){re.escape(value)}(?!\w)"?', "...", text)
         return text
 
 

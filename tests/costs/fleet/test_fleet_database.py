@@ -132,3 +132,8 @@ def test_a_message_leaves_out_what_an_address_says() -> None:
     address = Address("env:COSTS", {"host": "db.example.org", "user": "ana", "password": "s3cret"})
     said = address.without_secrets('password "s3cret" of user "ana" at db.example.org is wrong')
     assert said == "password ... of user ... at ... is wrong"
+    short = Address("env:COSTS", {"host": "127.0.0.1", "user": "a"})
+    assert (
+        short.without_secrets('a call of user "a" failed at "127.0.0.1"')
+        == "... call of user ... failed at ..."
+    )

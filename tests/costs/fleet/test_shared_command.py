@@ -43,6 +43,11 @@ def test_without_an_address_it_says_what_to_do(
     profile.write_text("budget: {}\n")
     assert run(["shared", "check"]) == 2
     assert "write shared: {url: env:COST_TRACKER_SHARED}" in capfd.readouterr().err
+    profile.write_text("shared: {url: postgresql://ana:s3cret@db/costs}\n")
+    assert run(["shared", "check"]) == 3
+    said = capfd.readouterr().err
+    assert "does not belong here; write env:NAME" in said
+    assert "s3cret" not in said
 
 
 def shown(arguments: list[str], capfd: pytest.CaptureFixture[str], code: int = 0) -> str:

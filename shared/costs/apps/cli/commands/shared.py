@@ -24,11 +24,11 @@ def command(app: App, action: str, host: str | None) -> None:
     `publish` publishes now what the background did not. `release` lets a HOST that is gone count no more
     than it published; `rejoin` gives a cost storage that was copied or restored a name of its own.
     """
-    fleet = app.workspace.fleet
+    profile, fleet = app.workspace.profile, app.workspace.fleet
     if fleet is None:
         raise WrongUsage(
             f"no shared database is named: write shared: {{url: env:COST_TRACKER_SHARED}} into the profile "
-            f"({app.workspace.loaded_profile().described})"
+            f"({profile.source})"
         )
     if (host is not None) != (action == "release"):
         raise WrongUsage("shared release takes a HOST, nothing else does; see cost-dashboard shared status")
