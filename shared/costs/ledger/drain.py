@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,12 @@ LEFT_S: Final = 3600.0
 """From which age on a file that was never finished is taken away, in seconds."""
 
 Announce = Callable[[Path], object]
+Arrived = Callable[[Path, Sequence[bytes], int], object]
+"""Called with a ledger, lines that waited and were appended to it, and the offset of the first."""
+
+
+def nobody(*_: object) -> None:
+    """Hear of something that concerns nobody."""
 
 
 class Drain:
@@ -68,8 +74,10 @@ class Drain:
         if self._stuck and spool.group_of(ledger) in self._stuck:
             self._due_at = 0.0
 
-    def run(self, announce: Announce) -> None:
-        """Append what waits, as far as that goes quickly. ``announce`` is called with each ledger before.
+    def run(self, announce: Announce, arrived: Arrived = nobody) -> None:
+        """Append what waits, as far as that goes quickly.
+
+        ``announce`` is called with each ledger before, ``arrived`` with what was appended.
 
         Raises:
             OSError: the spool cannot be listed now; what waits there goes on waiting.
@@ -95,7 +103,7 @@ class Drain:
             if rest_of_round and group in self._stuck:
                 continue  # it had its turn
             self._stuck.discard(group)
-            progress |= self._drain(groups[group], deadline, announce)
+            progress |= self._drain(groups[group], deadline, announce, arrived)
             self._last = group
         now = time.monotonic()
         self._round_s += now - began
@@ -140,7 +148,7 @@ class Drain:
             *(each for each in stuck if each <= self._last),
         ]
 
-    def _drain(self, names: Iterable[str], deadline: float, announce: Announce) -> bool:
+    def _drain(self, names: Iterable[str], deadline: float, announce: Announce, arrived: Arrived) -> bool:
         """Bring the lines of one group into their ledger until that fails; return whether any got there."""
         progress = False
         lines, number = self._read(sorted(names)), 1  # one alone shows whether the ledger can be written
@@ -151,10 +159,11 @@ class Drain:
                 together = [line for line in together if line.ledger == ledger]
             try:
                 announce(ledger)
-                append(ledger, b"".join(line.line for line in together), 0.0)
+                place = append(ledger, b"".join(line.line for line in together), 0.0)
             except OSError:
                 self._stuck.add(spool.group_of(ledger))
                 break  # this ledger cannot be written yet; others may
+            arrived(ledger, [line.line for line in together], place.offset)
             for line in together:
                 with suppress(FileNotFoundError):  # another process brought it too: it is counted once
                     line.path.unlink()

@@ -24,7 +24,7 @@ from ..errors import reraise_foreign
 from ..patience import allowed
 from ..storage import CostStorage
 from . import spool, writer
-from .drain import DRAIN_S, Drain
+from .drain import DRAIN_S, Announce, Arrived, Drain, nobody
 from .places import Appended
 from .writer import LockTimeout, append
 
@@ -52,20 +52,16 @@ class _Kept(NamedTuple):
     line: bytes
 
 
-def _nobody(ledger: Path) -> object:
-    return ledger
-
-
 class Recorder:
     """Writes the lines of one process. No method raises for a storage failure. Thread-safe.
 
     ``announce`` is called with a ledger before a waiting line is appended to it, so that an index
-    can be told to look there.
+    can be told to look there; ``arrived`` afterwards with the line.
     """
 
-    def __init__(self, storage: CostStorage, announce: Callable[[Path], object] = _nobody) -> None:
+    def __init__(self, storage: CostStorage, announce: Announce = nobody, arrived: Arrived = nobody) -> None:
         self._storage = storage
-        self._announce = announce
+        self._announce, self._arrived = announce, arrived
         self._drain = _DRAINS.setdefault(storage, Drain(storage))
         self._memory: dict[str, _Kept] = {}
         self._memory_of = 0
@@ -165,19 +161,21 @@ class Recorder:
         """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
         try:
             self._announce(one.ledger)
-            append(one.ledger, one.line, 0.0)
+            place = append(one.ledger, one.line, 0.0)
         except OSError:
             try:
                 self._spooled.add(spool.put(self._storage, one.ledger, one.line, entry_id))
             except OSError:
                 return False
+        else:
+            self._arrived(one.ledger, [one.line], place.offset)
         return True
 
     def _write_waiting(self) -> None:
         """Write what waits, as far as that goes quickly; the rest is left for the next record."""
         self._write_memory(time.monotonic() + allowed(DRAIN_S))
         with suppress(OSError):  # the spool cannot be listed now: what waits there goes on waiting
-            self._drain.run(self._announce)
+            self._drain.run(self._announce, self._arrived)
 
 
 _DRAINS: Final[dict[CostStorage, Drain]] = {}

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..ledger.counted import counted
-from ..ledger.line import DamagedLine, encode
+from ..ledger.line import DamagedLine, decode, encode
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..ledger.reader import read, read_at
@@ -200,6 +200,14 @@ class Store:
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
             return None
+
+    def arrived(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
+        """Keep lines that waited outside their ledger and stand in it now, until the sums have them."""
+        path = self._encoded(ledger)
+        for line in lines:
+            with suppress(DamagedLine), self._lock:
+                self._feed.add(path, offset, line, decode(line).id)
+            offset += len(line)
 
     # --- what a call asks on its way
 

@@ -76,7 +76,7 @@ class Recording:
     def __init__(self, workspace: Workspace, job: JobContext) -> None:
         self._workspace = workspace
         self._job = job
-        self._recorder = Recorder(workspace.storage, self._announce)
+        self._recorder = Recorder(workspace.storage, self._announce, self._arrived)
         self._warned: set[object] = set()
 
     @property
@@ -149,6 +149,9 @@ class Recording:
 
     def _announce(self, ledger: Path) -> bool:
         return self._workspace.index.note(ledger)
+
+    def _arrived(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
+        self._workspace.index.arrived(ledger, lines, offset)
 
     def find(self, entry_id: str) -> Entry | None:
         """Return the recorded entry with this id, wherever its ledger lies."""

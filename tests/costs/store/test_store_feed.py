@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.cost_tracker import CostTracker
+from shared.costs.ledger import spool
 from shared.costs.patience import at_most
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import feed as module
@@ -187,6 +189,37 @@ def test_a_file_of_a_living_process_is_lost_before_its_ledger_is(
         assert month(store) == 3 * 4_500_000
         store.close()
         writer.communicate()
+
+
+def full_disk(*_: object) -> Path:
+    raise OSError(28, "no room")
+
+
+@pytest.mark.parametrize("where", ["spool", "memory"])
+def test_a_line_that_waited_counts_at_once_and_outlives_its_ledger(
+    tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """From when it is in its ledger, for views and on the way of a call, whoever brought it there."""
+    ledger = tmp_path / "jobs" / "job" / LEDGER_NAME
+    with CostTracker(ledger.parent) as job, CostTracker(tmp_path / "jobs" / "other") as other:
+        job.log_usage("openai", "gpt-4o", 1_000, 200)
+        ledger.rename(ledger.with_name("aside"))
+        ledger.mkdir()
+        with monkeypatch.context() as disk:
+            if where == "memory":
+                disk.setattr(spool, "put", full_disk)
+            job.log_usage("openai", "gpt-4o", 1_000, 200)
+        ledger.rmdir()
+        ledger.with_name("aside").rename(ledger)
+        store = Store.of(CostStorage(cost_home))
+        assert month(store) == 4_500_000
+        store._take_in_at = float("inf")
+        bringer = other if where == "spool" else job
+        bringer.log_usage("openai", "gpt-4o", 1_000, 200)
+        assert len(ledger.read_bytes().splitlines()) >= 2
+        assert spent(store) == 3 * 4_500_000
+        ledger.unlink()
+        assert month(store) == 3 * 4_500_000
 
 
 def test_odd_ids_paths_and_bytes(history: History) -> None:
