@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,16 +69,19 @@ def conclude(name: str, good: bool, **figures: object) -> int:
 
 
 def forked(work: Callable[[], object]) -> int:
-    """Run ``work`` in a forked child that ends without any clean-up of the parent's; return its pid."""
+    """Run ``work`` in a forked child that ends without any clean-up of the parent's; return its pid.
+
+    One that raises says why, and ends with 1.
+    """
     pid = os.fork()
     if pid:
         return pid
-    code = 1
     try:
         work()
-        code = 0
-    finally:
-        os._exit(code)
+        os._exit(0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
 
 
 __all__ = ["ROOT", "conclude", "encode", "entries_in", "entry", "fast_folder", "forked"]

@@ -28,32 +28,36 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from scripts.faults.common import forked
+from scripts.faults.dying import (
+    MODEL,
+    PATIENCE_S,
+    Spender,
+    appending,
+    as_named,
+    exits,
+    opened,
+    whole_lines,
+)
 from shared.costs.budgets.deciding import standings
 from shared.costs.budgets.gate import Gate, Request
-from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.port import Held, Logged, Reservation, as_it_stands
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
-from shared.costs.ledger.ids import new_id
-from shared.costs.ledger.line import encode
-from shared.costs.ledger.writer import append
-from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import NANOS_PER_USD, Nanos, format_usd
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import holds
-from shared.costs.store.holds import LocalHolds
-from shared.costs.store.presence import presence_in
 from shared.costs.store.state import StateDb
 from shared.costs.store.store import Store
 
@@ -66,12 +70,10 @@ PROFILE = f"""
 budget: {{monthly_limit_usd: {ROUND_USD / 2}, block_at_limit: true}}
 organization: {{monthly_limit_usd: {ROUND_USD}, block_at_limit: true}}
 """
-PRICED_BY = PricedBy("catalogue", "1", "openai/gpt-4o")
 MOST_CENTS = 12
 DEATH = 0.1
 """How probable it is to die at each of three points: about one holder in four does."""
 
-PATIENCE_S = 600.0
 BETWEEN_CHECKS_S = 0.01
 
 
@@ -108,27 +110,17 @@ class Round:
         """How many holders killed themselves so far."""
         return self.deaths.stat().st_size if self.deaths.exists() else 0
 
-    @property
     def now(self) -> datetime:
-        """The present of this round, in a month of its own."""
+        """Return the present of this round, in a month of its own."""
         return datetime(2026 + self.number // 12, 1 + self.number % 12, 15, tzinfo=UTC)
 
     def job(self, number: int) -> JobRef:
         """One of the jobs."""
         return JobRef(f"job-{number}", self.folder / f"job-{number}" / LEDGER_NAME)
 
-    @contextmanager
-    def opened(self) -> Iterator[tuple[Store, Gate]]:
-        """Open the index and the gate of this process."""
-        with Store.of(self.storage) as index:
-            yield (
-                index,
-                Gate(
-                    LocalHolds(index, presence_in(self.storage.writers_dir), lambda: self.now),
-                    clock=lambda: self.now,
-                    names=as_named,
-                ),
-            )
+    def opened(self) -> AbstractContextManager[tuple[Store, Gate]]:
+        """Open the store and the gate of this process."""
+        return opened(self.storage, self.now)
 
 
 def profile() -> Profile:
@@ -139,25 +131,21 @@ def profile() -> Profile:
 # --- a worker
 
 
-class Worker:
+class Worker(Spender):
     """One process: calls until its calls are denied, and dies now and then."""
 
     def __init__(self, of: Round, seed: int, index: Store, keeper: Gate) -> None:
-        self._of = of
-        self._random = random.Random(seed)
-        self._index = index
+        super().__init__(of, seed, index, of.death)
         self._gate = keeper
         self._profile = profile()
-        self._bills = os.open(of.bills, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._deaths = os.open(of.deaths, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._refusals = os.open(of.refusals, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._refusals = appending(of.refusals)
 
     def run(self) -> None:
         """Call until every user was denied the smallest call."""
         denied: set[str] = set()
         while len(denied) < len(USERS):
-            user = self._random.choice(USERS)
-            cents = 1 if user in denied else self._random.randint(1, MOST_CENTS)
+            user = self.random.choice(USERS)
+            cents = 1 if user in denied else self.random.randint(1, MOST_CENTS)
             try:
                 self._call(user, Nanos(cents * NANOS_PER_USD // 100))
             except BudgetExceeded:
@@ -167,42 +155,14 @@ class Worker:
                 os.write(self._refusals, b".")
 
     def _call(self, user: str, estimate: Nanos) -> None:
-        job = self._of.job(self._random.randrange(JOBS))
-        self._index.note(job.ledger)
-        request = Request(user_id=user, service="openai", model="gpt-4o", estimate=estimate, job=job)
+        service, model = MODEL
+        request = Request(user_id=user, service=service, model=model, estimate=estimate, job=self.a_job(JOBS))
         hold = self._gate.reserve(request, self._profile)
-        if self._random.random() < 0.05:
+        if self.random.random() < 0.05:
             hold.void()
             return
-        self._perhaps_die("a")
-        cost = estimate if self._random.random() < 0.75 else Nanos(self._random.randint(0, estimate))
-        os.write(self._bills, f"{user} {cost}\n".encode())
-        self._perhaps_die("b")
-        self._record(user, job, hold, cost)
-
-    def _record(self, user: str, job: JobRef, hold: Hold, cost: Nanos) -> None:
-        entry = Entry(
-            id=new_id(),
-            timestamp=self._of.now,
-            job_id=job.job_id,
-            user_id=user,
-            service="openai",
-            model="gpt-4o",
-            charge=Charge({"input": cost}, PRICED_BY),
-            reservation=hold.id,
-            period_at=hold.period_at,
-        )
-        line = encode(entry)
-        place = append(job.ledger, line, PATIENCE_S)
-        self._perhaps_die("c")
-        self._index.appended(job.ledger, entry, place)
-        hold.recorded(cost)
-        hold.close()
-
-    def _perhaps_die(self, where: str) -> None:
-        if self._random.random() < self._of.death:
-            os.write(self._deaths, where.encode())
-            os.kill(os.getpid(), signal.SIGKILL)
+        cost = estimate if self.random.random() < 0.75 else Nanos(self.random.randint(0, estimate))
+        self.spend(request, hold, f"{user} {cost}", cost)
 
 
 # --- the checker
@@ -235,7 +195,7 @@ def check(of: Round, index: Store, keeper: Gate, found: Findings) -> list[Held]:
     billed = bills(of)  # first: whatever was billed by now was reserved before
     holds = keeper.holds()
     for user in USERS:
-        limits = limits_for(profile(), user, of.now)
+        limits = limits_for(profile(), user, of.now())
         for stand in standings(read_spendings(limits, index, as_named), holds, as_named):
             limit, spent = stand.spending.limit, stand.spending.spent
             mine = sum(billed.values()) if limit.scope.owner is None else billed[user]
@@ -246,18 +206,12 @@ def check(of: Round, index: Store, keeper: Gate, found: Findings) -> list[Held]:
     return holds
 
 
-def as_named(service: str, model: str) -> str:
-    """Return the name of a model."""
-    return f"{service}/{model}"
-
-
 def bills(of: Round) -> Mapping[str, int]:
     """Return what the provider billed so far, by user."""
     billed: Counter[str] = Counter()
-    for line in of.bills.read_text().splitlines(keepends=True) if of.bills.exists() else ():
-        if line.endswith("\n"):
-            user, amount = line.split()
-            billed[user] += int(amount)
+    for line in whole_lines(of.bills):
+        user, amount = line.split()
+        billed[user] += int(amount)
     return billed
 
 
@@ -330,7 +284,7 @@ class Storm:
             of.job(job).ledger.parent.mkdir(exist_ok=True)
         results = self.folder / f"found-{of.number}"
         reading, writing = os.pipe()
-        checker = _forked(lambda: watch(of, results, reading, writing))
+        checker = forked(lambda: watch(of, results, reading, writing))
         os.close(reading)
         self._workers(of)
         os.close(writing)
@@ -353,7 +307,7 @@ class Storm:
             if self.killed_outside < self.holders_killed + of.died and self._random.random() < 0.3:
                 os.kill(self._random.choice(sorted(alive)), signal.SIGKILL)
                 self.killed_outside += 1
-            for pid, status in _exits(alive):
+            for pid, status in exits(alive):
                 alive.discard(pid)
                 if os.WIFSIGNALED(status):
                     if not ended:  # the limit is reached for all once one has ended by itself
@@ -371,34 +325,13 @@ class Storm:
             with of.opened() as (index, keeper):
                 Worker(of, seed, index, keeper).run()
 
-        return _forked(work)
+        return forked(work)
 
     @property
     def held(self) -> bool:
         """Whether everything held that must hold."""
         found = self.found
         return max(found.overshoot, found.uncounted, found.overheld, found.unmended) <= 0
-
-
-def _forked(work: Callable[[], object]) -> int:
-    """Run ``work`` in a child; one that raises ends with a non-zero status."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        work()
-        os._exit(0)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        os._exit(1)
-
-
-def _exits(alive: set[int]) -> Iterator[tuple[int, int]]:
-    """Give each worker that has ended, with its status."""
-    for pid in sorted(alive):
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            yield pid, status
 
 
 # --- rules taken out

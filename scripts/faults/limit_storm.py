@@ -23,31 +23,24 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from scripts.faults.common import conclude, forked
+from scripts.faults.dying import MODEL, PATIENCE_S, Spender, as_named, exits, opened, whole_lines
 from shared.costs.budgets.deciding import standings
 from shared.costs.budgets.gate import Gate, Request
-from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.limits import Limit, limits_for
 from shared.costs.budgets.scopes import CallScope
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
-from shared.costs.ledger.ids import new_id
-from shared.costs.ledger.line import encode
-from shared.costs.ledger.writer import append
-from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import NANOS_PER_USD, Nanos
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME, CostStorage
-from shared.costs.store.holds import LocalHolds
-from shared.costs.store.presence import presence_in
 from shared.costs.store.store import Store
 
 USERS: Final = ("ana", "bo")
@@ -73,18 +66,6 @@ DEATH: Final = 0.06
 """How probable it is to die at each of three points."""
 
 FULL: Final = 0.95
-PATIENCE_S: Final = 900.0
-PRICED_BY: Final = PricedBy("catalogue", "1", "openai/gpt-4o")
-
-
-def as_named(service: str, model: str) -> str:
-    """Return the name of a model."""
-    return f"{service}/{model}"
-
-
-def now() -> datetime:
-    """Return the present: a window moves with it."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -107,33 +88,31 @@ class Place:
         """Return one of the jobs."""
         return JobRef(f"job-{number}", self.folder / f"job-{number}" / LEDGER_NAME)
 
-    @contextmanager
-    def opened(self) -> Iterator[tuple[Store, Gate]]:
-        """Open the index and the gate of this process."""
-        storage = CostStorage(self.folder / "costs")
-        with Store.of(storage) as index:
-            holds = LocalHolds(index, presence_in(storage.writers_dir), now)
-            yield index, Gate(holds, clock=now, names=as_named)
+    def now(self) -> datetime:
+        """Return the present: a window moves with it."""
+        return datetime.now(UTC)
+
+    def opened(self) -> AbstractContextManager[tuple[Store, Gate]]:
+        """Open the store and the gate of this process."""
+        return opened(CostStorage(self.folder / "costs"), self.now)
 
 
-class Worker:
+class Worker(Spender):
     """One process: calls until even the smallest call that is of everything is denied to every user."""
 
     def __init__(self, place: Place, seed: int, index: Store, gate: Gate) -> None:
-        self._place, self._random, self._index, self._gate = place, random.Random(seed), index, gate
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        self._bills = os.open(place.bills, flags, 0o600)
-        self._deaths = os.open(place.deaths, flags, 0o600)
+        super().__init__(place, seed, index, DEATH)
+        self._gate = gate
 
     def run(self) -> None:
         """Call until nothing fits."""
         denied: set[str] = set()
         while len(denied) < len(USERS):
-            user = self._random.choice(USERS)
-            smallest = user in denied or self._random.random() < 0.2
-            cents = 1 if smallest else self._random.randint(1, MOST_CENTS)
-            tags = TAG if smallest or self._random.random() < 0.6 else ()
-            project = PROJECT if smallest or self._random.random() < 0.6 else None
+            user = self.random.choice(USERS)
+            smallest = user in denied or self.random.random() < 0.2
+            cents = 1 if smallest else self.random.randint(1, MOST_CENTS)
+            tags = TAG if smallest or self.random.random() < 0.6 else ()
+            project = PROJECT if smallest or self.random.random() < 0.6 else None
             try:
                 self._call(user, cents, tags, project)
             except BudgetExceeded:
@@ -143,53 +122,22 @@ class Worker:
                 continue  # on a machine too busy to answer in time: refused, not guessed
 
     def _call(self, user: str, cents: int, tags: tuple[str, ...], project: str | None) -> None:
-        job = self._place.job(self._random.randrange(JOBS))
-        self._index.note(job.ledger)
+        service, model = MODEL
         request = Request(
             user_id=user,
-            service="openai",
-            model="gpt-4o",
+            service=service,
+            model=model,
             estimate=Nanos(cents * NANOS_PER_USD // 100),
             tokens=cents * TOKENS_A_CENT,
-            job=job,
+            job=self.a_job(JOBS),
             tags=tags,
             project=project,
         )
         hold = self._gate.reserve(request, PROFILE)
-        self._perhaps_die(b"a")
-        share = 1.0 if self._random.random() < 0.75 else self._random.random()
+        share = 1.0 if self.random.random() < 0.75 else self.random.random()
         cost, tokens = Nanos(int(hold.estimate * share)), int(cents * TOKENS_A_CENT * share)
         bill = {"user": user, "tags": tags, "project": project, "cost": cost, "tokens": tokens}
-        os.write(self._bills, json.dumps(bill).encode() + b"\n")
-        self._perhaps_die(b"b")
-        self._record(request, hold, cost, tokens)
-
-    def _record(self, request: Request, hold: Hold, cost: Nanos, tokens: int) -> None:
-        assert request.job is not None
-        entry = Entry(
-            id=new_id(),
-            timestamp=now(),
-            job_id=request.job.job_id,
-            user_id=request.user_id,
-            service="openai",
-            model="gpt-4o",
-            usage=Usage(tokens_input=tokens),
-            charge=Charge({"input": cost}, PRICED_BY),
-            tags=request.tags,
-            project=request.project,
-            reservation=hold.id,
-            period_at=hold.period_at,
-        )
-        place = append(request.job.ledger, encode(entry), PATIENCE_S)
-        self._perhaps_die(b"c")
-        self._index.appended(request.job.ledger, entry, place)
-        hold.recorded(cost)
-        hold.close()
-
-    def _perhaps_die(self, where: bytes) -> None:
-        if self._random.random() < DEATH:
-            os.write(self._deaths, where)
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.spend(request, hold, json.dumps(bill), cost, tokens)
 
 
 @dataclass
@@ -206,11 +154,11 @@ class Findings:
 
 def check(place: Place, index: Store, gate: Gate, found: Findings) -> None:
     """Compare bills, limits and counts once."""
-    billed = [json.loads(line) for line in _whole_lines(place.bills)]  # first: they were reserved before
+    billed = [json.loads(line) for line in whole_lines(place.bills)]  # first: they were reserved before
     holds = gate.holds()
     found.fullest, found.overheld = 0.0, 0
     for user in USERS:
-        limits = limits_for(PROFILE, user, now())
+        limits = limits_for(PROFILE, user, place.now())
         for stand in standings(read_spendings(limits, index, as_named), holds, as_named):
             limit, counted = stand.spending.limit, stand.spending.spent + stand.held
             of_limit = sum(bill[_measured(limit)] for bill in billed if _is_on(limit, bill))
@@ -221,11 +169,6 @@ def check(place: Place, index: Store, gate: Gate, found: Findings) -> None:
             # Meanwhile an entry may count beside its hold: when nothing moves, nothing is counted twice.
             found.overheld = max(found.overheld, counted - limit.amount)
     found.checks += 1
-
-
-def _whole_lines(path: Path) -> list[str]:
-    text = path.read_text() if path.exists() else ""
-    return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _measured(limit: Limit) -> str:
@@ -255,10 +198,7 @@ def storm(place: Place, processes: int, kills: int, seed: int) -> tuple[Findings
         if outside < kills // 2 and outside < died and chance.random() < 0.3:
             os.kill(chance.choice(sorted(alive)), signal.SIGKILL)
             outside += 1
-        for pid in sorted(alive):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if not ended:
-                continue
+        for pid, status in exits(alive):
             alive.discard(pid)
             if not os.WIFSIGNALED(status) and status:
                 raise SystemExit("a worker failed")
@@ -309,7 +249,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         place = Place(Path(name))
         found, killed = storm(place, options.processes, options.kills, options.seed)
-        calls = len(_whole_lines(place.bills))
+        calls = len(whole_lines(place.bills))
     good = found.overshoot <= 0 and found.overheld <= 0 and found.uncounted <= 0 and found.fullest >= FULL
     return conclude(
         "limit storm",
