@@ -32,6 +32,9 @@ LOCK_S: Final = 2.0
 
 Progress = Callable[[int, int], None]
 
+Needed = Callable[[Path], str | None]
+"""Says what a ledger is still needed for; ``None`` where for nothing."""
+
 
 class Stayed(NamedTuple):
     """A ledger that was not packed away or put back, and why."""
@@ -48,7 +51,9 @@ class PackingResult(NamedTuple):
     stayed: tuple[Stayed, ...]
 
 
-def pack(index: Store, archive: KnownArchive, progress: Progress) -> PackingResult:
+def pack(
+    index: Store, archive: KnownArchive, progress: Progress, needed: Needed = lambda _: None
+) -> PackingResult:
     """Remove the ledgers that an archive holds whole, once each was read back from it byte by byte."""
     packing = _Packing(index)
     here = [held for held in archive.manifest.ledgers if held.is_whole and os.path.lexists(held.path)]
@@ -58,7 +63,7 @@ def pack(index: Store, archive: KnownArchive, progress: Progress) -> PackingResu
         path = Path(held.path)
         if isinstance(content, CostError):
             packing.stayed.append(Stayed(path, str(content)))
-        elif (why := packing.differs(path, content)) is not None:
+        elif (why := needed(path) or packing.differs(path, content)) is not None:
             packing.stayed.append(Stayed(path, why))
         else:
             waiting.append((held, content))

@@ -176,6 +176,12 @@ class Fleet:
         left = self._outbox.run(lambda db: self._note_outbox(db, number, chosen), COMMAND_S)
         return Published(entries, left)
 
+    def unpublished(self) -> set[Path]:
+        """Return the ledgers of this host that the database does not have whole."""
+        number, ledgers = self._number(), self._here.store().ledgers()
+        known = self._outbox.run(lambda db: published(db, number), COMMAND_S)
+        return {ledger for ledger in ledgers if waiting_bytes(known, [ledger])}
+
     def _note_outbox(self, db: Db, number: int, ledgers: Iterable[Path]) -> int:
         """Tell the others how far this host has published, and return how many bytes are left."""
         left = waiting_bytes(published(db, number), ledgers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,27 @@ def test_a_view_of_all_hosts_without_a_database_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "--shared needs a database" in shown(["show-monthly", "--shared"], capfd, 2)
+
+
+def test_a_ledger_is_packed_away_once_all_hosts_count_it(
+    tmp_path: Path, profile: Path, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job-1"
+    log = f"""
+from shared.cost_tracker import CostTracker
+with CostTracker({str(job)!r}) as tracker:
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, timestamp="2025-03-01T00:00:00Z")
+"""
+    subprocess.run([sys.executable, "-c", log], check=True)
+    ledger, archive = (
+        job / "cost_ledger.jsonl",
+        ["archive", "--to", str(tmp_path / "archive"), "--pack", "--json"],
+    )
+    assert "it is not known whether the shared budget counts it" in shown(archive, capfd)
+    assert ledger.exists()
+    shown(["shared", "init"], capfd)
+    shown(archive, capfd)
+    assert not ledger.exists()
+    month = ["show-monthly", "--month", "2025-03", "--json"]
+    assert json.loads(shown([*month, "--shared"], capfd))["total_cost"] == 0.0045
+    assert json.loads(shown(month, capfd))["total_cost"] == 0.0045

@@ -8,15 +8,16 @@ import click
 
 from ....archive.known import KnownArchive, KnownArchives
 from ....archive.places import Place
-from ....errors import WrongUsage
+from ....errors import StorageUnavailable, WrongUsage
 from ....exchange.archive_check import check_archive
 from ....exchange.archive_reports import archived_report, checked_report, unpacked_report
 from ....exchange.archiving import archive
 from ....exchange.calendar import Calendar
+from ....exchange.packing import Needed, packed_paths, unpack
 from ....exchange.packing import pack as pack_away
-from ....exchange.packing import packed_paths, unpack
 from ....exits import FAILED, FINE
 from ....periods import parse_month
+from ....workspace import Workspace
 from ..app import App, dashboard_command
 from ..completing import complete_job
 
@@ -77,9 +78,24 @@ def command(
     packed = None
     if pack:
         with app.reader.progress("Packing") as advance:
-            packed = pack_away(app.workspace.index, KnownArchive(place, archived.manifest), advance)
+            held = KnownArchive(place, archived.manifest)
+            packed = pack_away(app.workspace.index, held, advance, _needed(app.workspace))
     app.show(archived_report(archived, place.location, month, packed))
     return FAILED if archived.unread else FINE
+
+
+def _needed(workspace: Workspace) -> Needed:
+    """Keep ledgers until all hosts that share a budget count them: they are published from nowhere else."""
+    fleet = workspace.fleet
+    if fleet is None:
+        return lambda _: None
+    try:
+        fleet.publish()
+        waiting = fleet.unpublished()
+    except StorageUnavailable as fault:
+        why = f"it is not known whether the shared budget counts it: {fault}"
+        return lambda _: why
+    return lambda path: "the shared budget does not count all of it yet" if path in waiting else None
 
 
 def _unpack(app: App, jobs: Sequence[str]) -> int:
