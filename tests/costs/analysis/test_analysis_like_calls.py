@@ -118,7 +118,7 @@ PLAIN = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(CALLS | PLAIN, st.lists(st.none() | PRICES, min_size=1, max_size=3), st.integers(1, 30))
 def test_together_is_one_by_one(calls: list[NetCall], prices: list[Price | None], days: int) -> None:
     changing = Changing(prices, days)

@@ -48,7 +48,7 @@ CALLS = st.lists(
 ).map(lambda rows: [priced(n, *row) for n, row in enumerate(rows)])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(CALLS)
 def test_the_total_is_that_of_brute_force(entries: list[Entry]) -> None:
     found = find_savings(entries, CATALOGUE)

@@ -30,8 +30,8 @@ def test_no_limit_is_overrun_and_nothing_billed_goes_uncounted() -> None:
     ("rule", "how"),
     [
         ("orphans", ("--kills", "8")),
-        ("matching", ("--kills", "8")),
-        ("exclusive", ("--kills", "0", "--rounds", "4")),
+        pytest.param("matching", ("--kills", "8"), marks=pytest.mark.long),
+        pytest.param("exclusive", ("--kills", "0", "--rounds", "4"), marks=pytest.mark.long),
     ],
 )
 def test_the_storm_notices_when_a_rule_is_missing(rule: str, how: tuple[str, ...]) -> None:

@@ -57,7 +57,7 @@ def test_every_export_is_readable_by_its_owner_alone(name: str, tmp_path: Path) 
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(entries())
 def test_a_row_turns_back_into_the_entry_it_was_made_of(one: Entry) -> None:
     assert entry_of(dict(zip(COLUMN_NAMES, row_of(one), strict=True))) == one
@@ -413,7 +413,7 @@ def test_a_row_that_is_no_entry_says_why(changed: dict[str, str | int | None], c
 # --- from ledger lines ---------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(entries())
 def test_cells_from_a_line_are_those_of_its_entry(one: Entry) -> None:
     assert cells_of_line(encode(one)) == cells_of(one)

@@ -214,6 +214,8 @@ def test_a_database_that_went_back_in_time_is_noticed_by_who_knows_more(
     with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
         one.call()
         two.call()
+        for host in (one, two):
+            host.fleet.agent.finish()  # it would ask for the database while there is none
         one.fleet.publish()
         [name] = [database_url.rsplit("/", 1)[1]]
         one.fleet.database.close()

@@ -279,7 +279,7 @@ def test_any_changed_entry_that_was_sealed_again(one: Entry, at: int, byte: int)
 # --- splitting -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.sampled_from([b"\n", b"a\n", b"b" * 7 + b"\r\x85\n", b"c" * 40 + b"\n"]), max_size=9),
     st.sampled_from([b"", b"torn"]),

@@ -277,7 +277,7 @@ def _move(
         history.append_bytes(ledger, b"x" * number + b"\n")
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(
     moves=st.lists(
         st.tuples(

@@ -206,7 +206,7 @@ def test_one_ledger(store: Store, known: History) -> None:
             assert_same_groups(store, known.there(), by, Query(ledger=ledger))
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(
     first=st.sampled_from(EDGES) | HOURS.map(lambda n: BEGIN + n * timedelta(minutes=15)),
     length=st.sampled_from([1, 3, 95, 96, 97, 96 * 30, 96 * 31]) | st.integers(1, 4_000),
@@ -272,7 +272,7 @@ def test_a_ledger_that_lives_very_long(history: History) -> None:
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10**9))
 def test_random_histories(seed: int) -> None:
     """Read as they stand, rebuilt, and rebuilt one ledger after the other."""
