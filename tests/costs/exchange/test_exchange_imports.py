@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +111,8 @@ SAMPLES: dict[str, Callable[[Path], None]] = {
     "usage-csv": usage_csv,
     "usage-sqlite": usage_sqlite,
 }
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 OWN = ("csv", "json", "jsonl", "parquet", "sqlite")
 
 
@@ -199,6 +205,31 @@ def test_our_own_exports_come_back_as_they_were(
         assert tally.refusals == []
         assert (tally.added, tally.cost) == (len(given), sum(one.cost for one in given))
     assert list(kept.entries.values()) == given
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from shared.costs.pricing.catalogue import Catalogue
+from tests.costs.exchange.test_exchange_imports import Kept, run
+kept = Kept()
+run(Path(sys.argv[1]), kept, Catalogue.load())
+print(*(one.timestamp.timestamp() for one in kept.entries.values()))
+"""
+
+
+def test_the_zone_of_the_machine_moves_no_time_of_a_parquet_file(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    call = entry(timestamp=datetime(2026, 10, 31, 20, 30, tzinfo=UTC))  # November there
+    path = exported("parquet", [call], tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, path],
+        env={**os.environ, "TZ": "Asia/Kolkata", "PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE)))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) == call.timestamp.timestamp()
 
 
 @pytest.mark.parametrize("name", OWN)
