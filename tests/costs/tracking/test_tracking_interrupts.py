@@ -64,6 +64,8 @@ def test_whatever_step_is_interrupted(
     assert tracker.get_job_cost() == 0.0135
 
 
+# Between opening a file and its ``with`` an exception leaves it to be closed as it is collected: at once.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tracker: CostTracker) -> None:
     """The short form of ``scripts/faults/signals.py``."""
     interrupts, acknowledged, stop = 0, 1, threading.Event()
