@@ -89,6 +89,8 @@ class Recent:
         self.tails: dict[bytes, Tail] = {}
         self.unlearnt = 0
         """How many ledgers here are not in the sums at all."""
+        self.is_stale = False
+        """Whether a ledger has to be taken into the sums before anything can be said."""
         self._lines: list[RecentLine] = []
         self._keys: dict[tuple[int, int], RecentLine] = {}
         self._spent: dict[Query, _Sum] = {}
@@ -98,18 +100,13 @@ class Recent:
     def __len__(self) -> int:
         return len(self._lines)
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether a ledger has to be taken into the sums before anything can be said."""
-        return any(tail.is_stale for tail in self.tails.values())
-
     def reload(self, rows: Iterable[LedgerRow]) -> None:
         """Begin anew behind the sums, for all ledgers that may change; keep what was read where it can be."""
         before, self.tails = self.tails, {}
         for row in rows:
             tail = self.tails[row.path] = before.get(row.path) or Tail(row.path, row)
             tail.go_on(row)
-        self.unlearnt = 0
+        self.unlearnt, self.is_stale = 0, False
         self._lines, self._keys = [], {}
         self._spent, self._groups = {}, {}
         for tail in self.tails.values():
@@ -131,7 +128,7 @@ class Recent:
             return  # the next look reads it
         if tail.read_to != offset:
             known = tail.lines.get(offset)
-            tail.is_stale = offset < tail.read_to and (known is None or known.line.id != line.id)
+            self._mark(tail, offset < tail.read_to and (known is None or known.line.id != line.id))
             return
         if tail.row is not None and tail.row.offset == offset and not tail.lines:
             return  # the first look at a file makes sure that it is the one that the sums have
@@ -154,14 +151,14 @@ class Recent:
         try:
             found = os.stat(tail.path)
         except OSError:
-            tail.is_stale = tail.is_stale or tail.read_to > 0
+            self._mark(tail, tail.is_stale or tail.read_to > 0)
             return []
         look = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
         if tail.is_stale or (look[:3] == tail.look[:3] and tail.look[3] in (0, look[3])):
             return []
         is_other = tail.look[:2] != (0, 0) and look[:2] != tail.look[:2]
         if is_other or found.st_size < tail.read_to or found.st_size - tail.read_to > MAX_BYTES:
-            tail.is_stale = True
+            self._mark(tail, True)
             return []
         return self._read(tail, look)
 
@@ -170,17 +167,21 @@ class Recent:
         try:
             with opened(tail.path) as file:
                 if not _goes_on(tail, file):
-                    tail.is_stale = True
+                    self._mark(tail, True)
                     return []
                 for offset, length, line in read_counted(file, tail.read_to):
                     tail.read_to = offset + length
                     if not isinstance(line, DamagedLine):
                         lines.append(RecentLine(tail.path, offset, line, self._dim_of(line)))
         except OSError:  # the sums say so already where they could not read it
-            tail.is_stale = tail.row is None or bool(tail.row.is_read)
+            self._mark(tail, tail.row is None or bool(tail.row.is_read))
             lines = []
         tail.look = look
         return lines
+
+    def _mark(self, tail: Tail, is_stale: bool) -> None:
+        tail.is_stale = is_stale
+        self.is_stale = self.is_stale or is_stale
 
     def _dim_of(self, line: Counted) -> Dim:
         """Return the dimensions of a line; a process writes few combinations."""
