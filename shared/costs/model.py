@@ -83,6 +83,13 @@ class Usage:
 
     def __post_init__(self) -> None:
         values = _counts_of(self)
+        if (
+            values[2:] == _NO_OTHERS
+            and tuple(map(type, values)) == _TYPES
+            and 0 <= values[0] <= MAX_COUNT
+            and 0 <= values[1] <= MAX_COUNT
+        ):
+            return  # tokens in and out alone, as most calls have
         for name, value in zip(USAGE_FIELDS, values, strict=True):
             if value.__class__ is int and 0 <= value <= MAX_COUNT:
                 continue
@@ -133,6 +140,8 @@ SECONDS_FIELDS: Final = frozenset({"audio_seconds", "video_seconds", "gpu_second
 """The counts that are durations, and may have a fraction."""
 
 _counts_of: Final = attrgetter(*USAGE_FIELDS)
+_NO_OTHERS: Final = tuple(f.default for f in fields(Usage)[2:])
+_TYPES: Final = tuple(type(f.default) for f in fields(Usage))
 
 _SUBSETS: Final = (
     ("tokens_cached", "tokens_input"),

@@ -100,11 +100,10 @@ def json_number(amount: Nanos) -> str:
     >>> json_number(Nanos(4_500_000)), json_number(Nanos(-1)), json_number(Nanos(50 * 10**9))
     ('0.0045', '-0.000000001', '50.0')
     """
-    sign = "-" if amount < 0 else ""
-    dollars, rest = divmod(abs(amount), NANOS_PER_USD)
-    if not rest:
-        return f"{sign}{dollars}.0"
-    return f"{sign}{dollars}.{rest:09d}".rstrip("0")
+    if amount < 0:
+        return f"-{json_number(Nanos(-amount))}"
+    dollars, rest = divmod(amount, NANOS_PER_USD)
+    return f"{dollars}.{rest:09d}".rstrip("0") if rest else f"{dollars}.0"
 
 
 def from_json_number(amount: float | int) -> Nanos:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 BRIEF_S: Final = 0.02
@@ -27,19 +25,24 @@ STALE_S: Final = 30.0
 _here = threading.local()
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
+class at_most:  # noqa: N801  # used like a function: with at_most(2.0): ...
     """Bound all waits of this thread within a block to ``seconds`` together.
 
     Within another such block the earlier end counts.
     """
-    outer = _end()
-    end = time.monotonic() + seconds
-    _here.end = end if outer is None else min(outer, end)
-    try:
-        yield
-    finally:
-        _here.end = outer
+
+    __slots__ = ("_outer", "_seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._outer = _end()
+
+    def __enter__(self) -> None:
+        end = time.monotonic() + self._seconds
+        _here.end = end if self._outer is None else min(self._outer, end)
+
+    def __exit__(self, *_: object) -> None:
+        _here.end = self._outer
 
 
 def allowed(wait_s: float) -> float:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from .model import SECONDS_FIELDS, USAGE_FIELDS, Usage
+from .model import SECONDS_FIELDS, SIGNS, USAGE_FIELDS, Usage
 from .money import ZERO, Nanos
 
 if TYPE_CHECKING:
@@ -84,25 +84,26 @@ class Totals:
 
     def add(self, entry: Entry) -> None:
         """Fold one entry into the sums."""
-        sign, usage, cost = entry.sign, entry.usage, entry.cost
-        cost_output = output_part(entry.charge)
-        retried = entry.attempt > 1
+        sign, usage, charge = SIGNS[entry.kind], entry.usage, entry.charge
+        cost, cost_output = charge.total if charge else ZERO, output_part(charge)
         self.calls += sign
         self.unpriced_calls += entry.unpriced_delta
         self.estimated_calls += sign * entry.estimated
-        self.retried_calls += sign * retried
+        if entry.attempt > 1:
+            self.retried_calls += sign
+            self.retried_cost = Nanos(self.retried_cost + cost)
         self.tokens_input += sign * usage.tokens_input
         self.tokens_output += sign * usage.tokens_output
         self.tokens_cached += sign * usage.tokens_cached
         self.tokens_reasoning += sign * usage.tokens_reasoning
-        self.audio_microseconds += sign * usage.audio_microseconds
+        if usage.audio_seconds:
+            self.audio_microseconds += sign * usage.audio_microseconds
         self.cost = Nanos(self.cost + cost)
         self.cost_input = Nanos(self.cost_input + cost - cost_output)
         self.cost_output = Nanos(self.cost_output + cost_output)
-        self.retried_cost = Nanos(self.retried_cost + (cost if retried else 0))
         self.partial_calls += entry.partial_delta
-        if sign:
-            self._add_units({name: sign * count for name, count in other_units(usage).items()})
+        if sign and (units := other_units(usage)):
+            self._add_units({name: sign * count for name, count in units.items()})
 
     def merge(self, other: Totals) -> None:
         """Add another sum to this one. ``jobs`` adds up too: merge only sums of different ledgers."""
@@ -149,7 +150,7 @@ def output_part(charge: Charge | None) -> Nanos:
     """Return the share of a charge that pays for output, in nano-dollars."""
     if charge is None:
         return ZERO
-    return Nanos(sum(amount for part, amount in charge.parts.items() if part in OUTPUT_PARTS))
+    return Nanos(sum([amount for part, amount in charge.parts.items() if part in OUTPUT_PARTS]))
 
 
 def bucket_of(at: datetime) -> int:

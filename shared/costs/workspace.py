@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from . import small_file
 from .errors import FileRefused, Place, PriceFileError, ProfileError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .store.store import Store
 
 Clock = Callable[[], datetime]
+
+T = TypeVar("T")
 
 PRICES_NAME = "prices.yaml"
 
@@ -67,12 +70,18 @@ class LoadedCatalogue(NamedTuple):
     fault: FileRefused | None = None
 
 
-class _Look(NamedTuple):
-    """What a look at a file found, and how long it is believed: an instant of ``time.monotonic``."""
+class _Look(NamedTuple, Generic[T]):
+    """What a look at files found, and how long it is believed: to an instant of ``time.monotonic``, and
+    while this process has edited none.
+    """
 
     until: float
     edits: int
-    version: object
+    found: T
+
+    def holds(self) -> bool:
+        """Tell whether it is believed still."""
+        return time.monotonic() < self.until and self.edits == small_file.edits()
 
 
 class Workspace:
@@ -99,10 +108,12 @@ class Workspace:
         self.clock = clock
         self._profile_argument = profile_path
         self._profile: tuple[object, LoadedProfile] | None = None
-        self._place: _Look | None = None
+        self._profile_look: _Look[LoadedProfile] | None = None
+        self._place: _Look[Path | None] | None = None
         self._prices_path: Path | None = None
-        self._versions: dict[Path | None, _Look] = {}
+        self._versions: dict[Path | None, _Look[object]] = {}
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
+        self._catalogue_look: _Look[LoadedCatalogue] | None = None
         self._index: Store | None = None
         self._gate: Gate | None = None
         self._gate_for: SharedBudget | None = None
@@ -118,12 +129,11 @@ class Workspace:
     @property
     def profile_path(self) -> Path | None:
         """Where the profile lies, or would be read from; ``None`` when there is no file."""
-        now, edits = time.monotonic(), small_file.edits()
         look = self._place
         # One that was found stays the one; where there is none, there may be one later.
-        if look is None or (look.version is None and (now >= look.until or edits != look.edits)):
-            look = self._place = _Look(now + LOOK_S, edits, self._found_profile())
-        return look.version  # type: ignore[return-value]  # what was found just there
+        if look is None or (look.found is None and not look.holds()):
+            look = self._place = _looked(self._found_profile)
+        return look.found
 
     def _found_profile(self) -> Path | None:
         from .memory import Memory
@@ -144,12 +154,18 @@ class Workspace:
         The file is read again when it has changed: a worker that runs for days follows an edit within
         :data:`LOOK_S`.
         """
+        look = self._profile_look
+        if look is not None and look.holds():
+            return look.found
         path = self.profile_path
-        signature = self._version(path)
+        version = self._version(path)
         with self._lock:
-            if self._profile is None or self._profile[0] != signature:
-                self._profile = (signature, _load_profile(path, self.storage))
-            return self._profile[1]
+            if self._profile is None or self._profile[0] != version.found:
+                self._profile = (version.found, _load_profile(path, self.storage))
+            loaded = self._profile[1]
+        until = version.until if path is not None or self._place is None else self._place.until
+        self._profile_look = _Look(min(until, version.until), version.edits, loaded)
+        return loaded
 
     @property
     def profile(self) -> Profile:
@@ -175,13 +191,19 @@ class Workspace:
 
     def loaded_catalogue(self) -> LoadedCatalogue:
         """Return the price catalogue, with the user's own prices over it unless they are refused."""
+        look = self._catalogue_look
+        if look is not None and look.holds():
+            return look.found
         prices = self.prices_path
-        aliases = self.loaded_profile().profile.aliases
-        signature = (self._version(prices), aliases)
+        aliases, version = self.loaded_profile().profile.aliases, self._version(prices)
+        signature = (version.found, aliases)
         with self._lock:
             if self._catalogue is None or self._catalogue[0] != signature:
                 self._catalogue = (signature, _load_catalogue(self.storage, prices, aliases))
-            return self._catalogue[1]
+            loaded = self._catalogue[1]
+        until = self._profile_look.until if self._profile_look is not None else 0.0
+        self._catalogue_look = _Look(min(until, version.until), version.edits, loaded)
+        return loaded
 
     @property
     def catalogue(self) -> Catalogue:
@@ -200,16 +222,15 @@ class Workspace:
         """Return the catalogue's ``provider/model`` for a service and model as recorded."""
         return self.loaded_catalogue().catalogue.name(service, model)
 
-    def _version(self, path: Path | None) -> object:
+    def _version(self, path: Path | None) -> _Look[object]:
         """Return what tells one version of a file from another, as it was at most ``LOOK_S`` ago.
 
         What this process edited itself it sees at once.
         """
-        now, edits = time.monotonic(), small_file.edits()
         known = self._versions.get(path)
-        if known is None or now >= known.until or edits != known.edits:
-            known = self._versions[path] = _Look(now + LOOK_S, edits, _signature(path))
-        return known.version
+        if known is None or not known.holds():
+            known = self._versions[path] = _looked(partial(_signature, path))
+        return known
 
     @property
     def holds(self) -> Holds:
@@ -249,6 +270,8 @@ class Workspace:
     @property
     def index(self) -> Store:
         """The sums of this storage's ledgers, which all that use it in this process share."""
+        if (opened := self._index) is not None:
+            return opened
         with self._lock:
             if self._index is None:
                 from .store.store import Store
@@ -283,6 +306,11 @@ class Workspace:
             if self._index is not None:
                 self._index.close()
                 self._index = None
+
+
+def _looked(look: Callable[[], T]) -> _Look[T]:
+    until, edits = time.monotonic() + LOOK_S, small_file.edits()
+    return _Look(until, edits, look())
 
 
 def _load_profile(path: Path | None, storage: CostStorage) -> LoadedProfile:

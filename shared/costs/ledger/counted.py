@@ -87,18 +87,19 @@ _OUTPUT: Final = USAGE_FIELDS.index("tokens_output")
 
 def counted(entry: Entry) -> Counted:
     """Return what an entry counts as."""
+    charge, tags = entry.charge, entry.tags
     return Counted(
         entry.id,
         entry.kind,
-        microseconds(entry.counted_at),
+        (entry.counted_at - EPOCH) // MICROSECOND,
         _names_of(entry),
-        tuple(sorted(entry.tags)),
+        tuple(sorted(tags)) if tags else tags,
         entry.attempt,
         entry.estimated,
         entry.unpriced_delta,
-        entry.cost,
-        output_part(entry.charge),
-        usage_counts(entry.usage),
+        charge.total if charge else 0,
+        output_part(charge),
+        _usage_of(entry.usage),
         entry.reservation,
         entry.corrects,
         entry.partial_delta,

@@ -52,6 +52,7 @@ _KINDS: Final[frozenset[Kind]] = frozenset({"usage", "adjustment", "reversal"})
 _OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input", "tokens_output"))
 _counts_of: Final = attrgetter(*_OTHER_COUNTS)
 _TEXTS: Final = ("service_tier", "region", "reservation", "operation", "description", "workflow", "project")
+_texts_of: Final = attrgetter(*_TEXTS)
 
 
 class DamagedLine(ValueError):
@@ -138,7 +139,7 @@ def _before_money(entry: Entry) -> str:
     period = f',"period_at":"{_time(entry.period_at)}"' if entry.period_at is not None else ""
     attempt = f',"attempt":{entry.attempt}' if entry.attempt != 1 else ""
     return (
-        f'{{"v":{FORMAT},"kind":"{entry.kind}","id":{_dumps(entry.id)},"timestamp":"{_time(entry.timestamp)}"'
+        f'{{"v":{FORMAT},"kind":"{entry.kind}","id":{_quoted(entry.id)},"timestamp":"{_time(entry.timestamp)}"'
         f'{period},"job_id":{_name(entry.job_id)},"user_id":{_name(entry.user_id)},"stage":{_name(entry.stage)}'
         f'{attempt},"service":{_name(entry.service)},"model":{_name(entry.model)}'
         f',"tokens_input":{usage.tokens_input},"tokens_output":{usage.tokens_output}{_other_counts(usage)}'
@@ -148,11 +149,11 @@ def _before_money(entry: Entry) -> str:
 @lru_cache(maxsize=256)
 def _name(value: str | None) -> str:
     """Return a name, of which a process writes few, as JSON."""
-    return _dumps(value)
+    return _text_or_null(value)
 
 
 def _text_or_null(value: str | None) -> str:
-    return "null" if value is None else _dumps(value)
+    return "null" if value is None else _quoted(value)
 
 
 def _other_counts(usage: Usage) -> str:
@@ -189,7 +190,8 @@ def _after_money(entry: Entry) -> str:
     if entry.estimated:
         found.append(',"estimated":true')
     found.append(f',"request_id":{_text_or_null(entry.request_id)}')
-    found += [f',"{name}":{_dumps(value)}' for name in _TEXTS if (value := getattr(entry, name))]
+    if any(texts := _texts_of(entry)):
+        found += [f',"{name}":{_quoted(text)}' for name, text in zip(_TEXTS, texts, strict=True) if text]
     if entry.tags:
         found.append(f',"tags":{_dumps(entry.tags)}')
     if entry.corrects is not None:
@@ -215,10 +217,13 @@ def _correction(entry: Entry) -> str:
 def _time(at: datetime) -> str:
     if at.tzinfo is None:
         raise ValueError(f"a time needs a zone: {at.isoformat()}")
-    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    at = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
-_dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_dumps: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_quoted: Final = json.encoder.encode_basestring_ascii
+"""Returns a text as JSON, as ``_dumps`` would."""
 
 # Every escape of a JSON text in turn: first the pairs, which are one character, then lone halves.
 _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)", re.IGNORECASE)

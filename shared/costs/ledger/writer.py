@@ -100,7 +100,7 @@ class _Open:
     kept any more.
     """
 
-    __slots__ = ("__weakref__", "_is_kept", "_lock", "_users", "file", "is_replaced")
+    __slots__ = ("__weakref__", "_ends", "_is_kept", "_lock", "_users", "file", "is_replaced")
 
     def __init__(self, file: platform.SecureFile) -> None:
         self.file = file
@@ -108,6 +108,8 @@ class _Open:
         self._lock = threading.Lock()
         self._is_kept = True
         self._users = 0
+        self._ends = 0
+        """Where the last line that was written here ends."""
 
     def enter(self) -> bool:
         """Begin to use it, until :meth:`leave`; ``False`` when it is closed already."""
@@ -152,12 +154,13 @@ class _Open:
                     self.is_replaced = True
                     return None
                 platform.require_ours(ledger, found)
-                start = _healed_end(fd, found.st_size)
+                start = found.st_size if found.st_size == self._ends else _healed_end(fd, found.st_size)
                 if start == 0:
                     # The file's name is new and must survive too. Before the first byte, so that nobody
                     # can take it for done who finds bytes in it.
                     platform.sync_directory(ledger.parent)
                 _write(fd, data, start)
+                self._ends = start + len(data)
                 return start
             finally:
                 platform.change_lock(fd, platform.UNLOCKED)

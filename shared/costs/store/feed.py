@@ -49,13 +49,15 @@ class Feed:
     def add(self, path: bytes, offset: int, line: bytes, entry_id: str) -> None:
         """Keep a line that was appended. Where that fails it is in its ledger alone."""
         record = sealed(b"%d %b\0%b\0%b" % (offset, path, entry_id.encode(errors="surrogatepass"), line))
-        with suppress(OSError):
+        try:
             file = self._opened()
             if self._size > MOST_BYTES:
                 return
             self.went_back = self.went_back or offset < self.last.get(path, (0, ""))[0]
             self.last[path] = offset + len(line), entry_id
             self._size += file.write(record)
+        except OSError:
+            return
 
     def _opened(self) -> OwnFile:
         """Return the file; a new one in a child that was forked, or where somebody deleted it."""

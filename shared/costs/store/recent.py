@@ -121,21 +121,25 @@ class Recent:
 
     # --- reading
 
-    def appended(self, path: bytes, offset: int, length: int, line: Counted) -> None:
-        """Add a line that this process has just appended, with an id that nobody else has."""
+    def appended(self, path: bytes, offset: int, length: int, line: Counted) -> bool:
+        """Add a line that this process has just appended, with an id that nobody else has.
+
+        Return whether it is here now: else the next look reads it.
+        """
         tail = self.tails.get(path)
         if tail is None or tail.is_stale:
-            return  # the next look reads it
+            return False
         if tail.read_to != offset:
             known = tail.lines.get(offset)
             self._mark(tail, offset < tail.read_to and (known is None or known.line.id != line.id))
-            return
+            return False
         if tail.row is not None and tail.row.offset == offset and not tail.lines:
-            return  # the first look at a file makes sure that it is the one that the sums have
+            return False  # the first look at a file makes sure that it is the one that the sums have
         device, inode, *_ = tail.look
         tail.look, tail.read_to = (device, inode, offset + length, 0), offset + length
         tail.lines[offset] = new = RecentLine(path, offset, line, self._dim_of(line))
         self._put(new)
+        return True
 
     def look(self, db: sqlite3.Connection) -> None:
         """Read what was appended to any of the ledgers; ``db`` says which ids the sums have."""
@@ -209,6 +213,12 @@ class Recent:
                 self._spent.clear()  # windows that move ask for another sum each second
             known = self._spent[query] = _Sum(query, in_sums(query))
         return known.brought_up(self._lines)
+
+    def at_hand(self, queries: Sequence[Query]) -> list[int] | None:
+        """Return what entries that match come to, where each query was answered before; else ``None``."""
+        known = [self._spent.get(query) for query in queries]
+        answers = [one.brought_up(self._lines) for one in known if one is not None]
+        return answers if len(answers) == len(known) else None
 
     def groups(self, db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
         """Return what :func:`.queries.groups` says, with these lines in; jobs are those of the sums."""

@@ -89,7 +89,10 @@ _NAP_S: Final = 0.001
 _TRIES: Final = 3
 
 LOOK_SHARE: Final = 20
-"""A look at ledgers is believed for so many times as long as it took."""
+"""A look at ledgers is believed for so many times as long as it took, by who has just logged a call."""
+
+LOOK_S: Final = 0.005
+"""And for this long at least, in seconds: what others spent meanwhile, the next call tells."""
 
 
 class Store:
@@ -194,9 +197,11 @@ class Store:
             new = counted(entry) if is_new else None
             with self._lock:
                 self._feed.add(path, place.offset, line or encode(entry), entry.id)
-                if new is not None:
-                    self._recent.appended(path, place.offset, place.length, new)
-            return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=False)
+                is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
+                at_hand = self._at_hand(asked) if is_in else None
+            if at_hand is not None:
+                return at_hand
+            return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=not is_in)
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
             return None
@@ -219,6 +224,18 @@ class Store:
 
         """
         return self._on_the_way(lambda db, recent: self._spent(db, recent, asked))
+
+    def _at_hand(self, asked: Sequence[Query]) -> list[int] | None:
+        """Return the answers while the last look at the ledgers is believed, and nothing must be done."""
+        recent = self._recent
+        is_idle = (
+            self._memory is None
+            and len(recent) < RECENT_LINES
+            and recent.unlearnt < UNLEARNT
+            and not recent.is_stale
+            and time.monotonic() < min(self._look_again_at, self._take_in_at)
+        )
+        return recent.at_hand(asked) if is_idle else None
 
     def _spent(self, db: sqlite3.Connection, recent: Recent | None, asked: Sequence[Query]) -> list[int]:
         in_sums = partial(self._windows.spent, db)
@@ -359,7 +376,7 @@ class Store:
                 self._recent.know(path)
             self._recent.look(db)
             now = time.monotonic()
-            self._look_again_at = now + LOOK_SHARE * (now - began)
+            self._look_again_at = now + max(LOOK_SHARE * (now - began), LOOK_S)
         if self._recent.is_stale:
             raise _Stale
 
@@ -372,7 +389,7 @@ class Store:
     def _forget(self) -> None:
         """Begin anew with what was appended."""
         with self._lock:
-            self._recent, self._version = Recent(), None
+            self._recent, self._version, self._look_again_at = Recent(), None, 0.0
 
     # --- what views ask
 

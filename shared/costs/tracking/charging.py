@@ -41,8 +41,10 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
     if not call.usage_known:
         return _by_estimate(call, call.unpriced_units or UNKNOWN_USAGE, "nobody states what it used")
     if isinstance(verdict, Charge):
+        if not verdict.missing and not call.unpriced_units:
+            return Settled(verdict)
         units = {**verdict.missing, **call.unpriced_units}
-        why = f"{verdict.priced_by.model} has no price for {', '.join(units)}" if units else None
+        why = f"{verdict.priced_by.model} has no price for {', '.join(units)}"
         return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
     return _by_estimate(call, NO_UNITS, verdict.reason)
 

@@ -78,6 +78,8 @@ class Recording:
         self._job = job
         self._recorder = Recorder(workspace.storage, self._announce, self._arrived)
         self._warned: set[object] = set()
+        self._noticed: set[str] = set()
+        """The services of which was said what there is to say of their prices."""
 
     @property
     def degraded(self) -> int:
@@ -196,10 +198,11 @@ class Recording:
 
     def _safe_texts(self, call: Call) -> _Texts:
         """Return the free texts of a call as they may be stored; none where that cannot be told."""
-        metadata = {**self._job.work.runs, **_with_override(call)}
+        runs, metadata = self._job.work.runs, _with_override(call)
+        metadata = {**runs, **metadata} if runs else metadata
         workflow = call.workflow or self._job.work.workflow
         given = (call.operation, call.description, workflow, call.project)
-        if not (metadata or any(given) or call.tags):
+        if not (metadata or call.tags or any(given)):
             return _NO_TEXTS
         texts = self.tried(
             "redaction, without which no texts are kept", lambda: _redacted(given, call.tags, metadata)
@@ -246,9 +249,11 @@ class Recording:
         catalogue = self.catalogue()
         if catalogue is None:
             return None
-        if (notice := catalogue.notice(call.service)) is not None and notice not in _said:
-            _said.add(notice)
-            log.warning("%s", notice)
+        if call.service not in self._noticed:
+            self._noticed.add(call.service)
+            if (notice := catalogue.notice(call.service)) is not None and notice not in _said:
+                _said.add(notice)
+                log.warning("%s", notice)
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
 
     def _is_local(self, entry: Entry) -> bool:
