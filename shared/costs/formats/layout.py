@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-from unicodedata import combining, east_asian_width
 
 from ..reports.document import Column, Ref, Table
 from .bars import bar
@@ -16,6 +16,8 @@ _MIN_BAR, _MAX_BAR = 8, 32
 _EASY_TEXT, _MIN_TEXT = 28, 8
 _LONG_WORD = 20
 """A longer word is no word but a path or somebody's data: it may be cut."""
+_ONE_COLUMN_EACH = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2190-\u22ff\u2500-\u259f]*")
+"""Latin letters, dashes, arrows, lines and bars. Any other asks ``wcwidth``, which takes 20 ms to import."""
 
 
 class _Lane(NamedTuple):
@@ -185,7 +187,7 @@ def shorten(text: str, width: int, canvas: Canvas) -> str:
         return text
     mark = "…" if canvas.unicode else "~"
     tail = (width - 1) // 2
-    return _clip(text, width - 1 - tail) + mark + _clip(text[::-1], tail)[::-1]
+    return _head(text, width - 1 - tail) + mark + _tail(text, tail)
 
 
 def shorten_path(text: str, width: int, canvas: Canvas) -> str:
@@ -199,13 +201,35 @@ def shorten_path(text: str, width: int, canvas: Canvas) -> str:
     if width_of(text) <= width:
         return text
     mark = "…" if canvas.unicode else "~"
-    return mark + _clip(text[::-1], width - 1)[::-1]
+    return mark + _tail(text, width - 1)
 
 
-def _clip(text: str, width: int) -> str:
-    while width_of(text) > width:
-        text = text[:-1]
-    return text
+def _head(text: str, width: int) -> str:
+    """Return as many characters of the beginning as ``width`` columns hold; none is cut in two."""
+    taken = ""
+    for character in _characters(text):
+        if width_of(taken + character) > width:
+            break
+        taken += character
+    return taken
+
+
+def _tail(text: str, width: int) -> str:
+    taken = ""
+    for character in reversed(_characters(text)):
+        if width_of(character + taken) > width:
+            break
+        taken = character + taken
+    return taken
+
+
+def _characters(text: str) -> Sequence[str]:
+    """Return what a reader takes for one character each: a letter with its accents, a family, a flag."""
+    if _ONE_COLUMN_EACH.fullmatch(text):
+        return text
+    from wcwidth import iter_graphemes
+
+    return list(iter_graphemes(text))
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
@@ -223,12 +247,14 @@ def width_of(text: str) -> int:
 
     https://www.unicode.org/reports/tr11/
 
-    >>> width_of("gpt-4o"), width_of("東京"), width_of("e\u0301")
-    (6, 4, 1)
+    >>> width_of("gpt-4o"), width_of("東京"), width_of("e\u0301"), width_of("👩\u200d👧")
+    (6, 4, 1, 2)
     """
-    if text.isascii():
+    if _ONE_COLUMN_EACH.fullmatch(text):
         return len(text)
-    return sum(_columns(c) for c in text)
+    from wcwidth import width
+
+    return width(text, control_codes="ignore")
 
 
 def wrap(text: str, width: int, hang: int = 0) -> list[str]:
@@ -250,14 +276,7 @@ def wrap(text: str, width: int, hang: int = 0) -> list[str]:
             word_start = f"{line} " if line.strip() else line or margin
         line = word_start + word
         while width_of(line) > width:
-            head = _clip(line, width)
+            head = _head(line, width)
             lines.append(head)
             line = " " * hang + line[len(head) :]
     return [*lines, line] if line.strip() else lines
-
-
-def _columns(character: str) -> int:
-    """Return the columns of one character. U+FE0F makes a symbol an emoji, which takes one more."""
-    if combining(character):
-        return 0
-    return 2 if east_asian_width(character) in "WF" else 1

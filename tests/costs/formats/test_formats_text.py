@@ -87,6 +87,24 @@ def test_shortened_text_fits(text: str, width: int) -> None:
     assert width_of(pad(shorten(text, width, Canvas()), width)) == width
 
 
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\U0001f469\u200d\U0001f469\u200d\U0001f467",
+        "\U0001f1ee\U0001f1f3",
+        "e\u0301\u0323",
+        "\u0915\u094d\u0937\u093f",
+    ],
+)
+@pytest.mark.parametrize("width", range(2, 9))
+def test_what_a_reader_takes_for_one_character_is_not_cut_in_two(character: str, width: int) -> None:
+    """A family, a flag, a letter with two marks, a Devanagari conjunct: each of several code points."""
+    cut = shorten(character * 12, width, Canvas())
+    assert width_of(cut) <= width
+    assert cut.replace(character, "") == "…"
+    assert character in cut or width < 1 + 2 * width_of(character)
+
+
 @given(st.floats(0, 100), st.integers(1, 60))
 def test_a_bar_is_never_longer_than_its_room_and_never_hides_a_trace(percent: float, width: int) -> None:
     for unicode in (True, False):
