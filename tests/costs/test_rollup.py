@@ -55,6 +55,7 @@ def test_sums_of_parts_are_the_sum_of_the_whole(first: list[Entry], second: list
     assert merged == total([*second, *first])
 
 
+@pytest.mark.no_cover
 @given(st.lists(entries(), max_size=6))
 def test_input_and_output_make_the_cost(many: list[Entry]) -> None:
     sums = total(many)

@@ -119,6 +119,7 @@ def test_no_file_holds_a_canary(
     assert leaks((caplog.text + out + err).encode()) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", sorted(exports()))
 def test_no_export_holds_a_canary(job: Path, tmp_path: Path, kind: str) -> None:
     target = tmp_path / f"export.{kind}"
@@ -128,6 +129,7 @@ def test_no_export_holds_a_canary(job: Path, tmp_path: Path, kind: str) -> None:
     assert leaks(content) == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("command", REPORTS, ids=" ".join)
 @pytest.mark.parametrize("form", ["text", "html"])
 def test_no_report_holds_a_canary(

@@ -57,6 +57,7 @@ def says_so(answer: Answer, name: str) -> bool:
     return answer.code == 1 and name in said
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "where", ["job-c", "job-a/attempt-2", "job-c/attempt-2"], ids=["beside", "inside", "inside one beside"]
 )
@@ -96,6 +97,7 @@ def test_verify_reads_odd_folders_beside_jobs_without_following_links(place: Pla
     json.loads(answer.out or "{}")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("command", ["verify", "doctor"])
 def test_a_storage_that_lost_any_one_file_is_mended_or_named(place: Place, command: str) -> None:
     for path in storage_files(place.home):
@@ -112,6 +114,7 @@ def test_a_storage_that_lost_any_one_file_is_mended_or_named(place: Place, comma
             path.chmod(0o600)
 
 
+@pytest.mark.no_cover
 def test_what_was_counted_of_a_cleared_job_outlives_any_one_file(tmp_path: Path) -> None:
     number, files = 0, 1
     while number < files:
@@ -126,6 +129,7 @@ def test_what_was_counted_of_a_cleared_job_outlives_any_one_file(tmp_path: Path)
         number += 1
 
 
+@pytest.mark.no_cover
 def test_a_sum_is_of_all_lines_however_many_are_new(place: Place) -> None:
     """Lines that others appended are read to their end by who asks for a sum."""
     number, added = 0, 40_000

@@ -129,6 +129,7 @@ def test_every_example_of_the_readme_works(
         assert tracker.get_job_cost() == 0.0135
 
 
+@pytest.mark.no_cover
 def test_the_pictures_are_what_is_printed_now() -> None:
     assert script("make_pictures").drawn(README) == README, "run scripts/make_pictures.py"
 

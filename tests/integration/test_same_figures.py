@@ -91,6 +91,7 @@ def _amount_after(name: str, text: str) -> str:
 FACES: Final = ("page", "paper", "mail", "mail in words", "Markdown")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("face", FACES)
 def test_spent_and_the_sums_of_stages_and_models_are_the_same_to_the_cent(face: str, faces: Faces) -> None:
     text, data = faces.texts[face], faces.report.data

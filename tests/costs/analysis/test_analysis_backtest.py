@@ -323,6 +323,7 @@ def _key(limit: LimitTrial, job: JobRef | None) -> str:
     return limit.scope._replace(name=job.job_id).key if job and limit.scope.kind == "job" else limit.scope.key
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60)
 @given(CALLS, PROFILES)
 def test_one_pass_finds_what_a_recount_finds(calls: list[TrialCall], profile: Profile) -> None:

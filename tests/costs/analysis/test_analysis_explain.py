@@ -128,6 +128,7 @@ def random_calls(chance: Random) -> list[Entry]:
     return calls
 
 
+@pytest.mark.no_cover
 def test_a_thousand_random_pairs_are_exact() -> None:
     chance = Random(17)
     for _ in range(1_000):

@@ -118,6 +118,7 @@ PLAIN = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @settings(deadline=None, max_examples=60)
 @given(CALLS | PLAIN, st.lists(st.none() | PRICES, min_size=1, max_size=3), st.integers(1, 30))
 def test_together_is_one_by_one(calls: list[NetCall], prices: list[Price | None], days: int) -> None:
@@ -150,6 +151,7 @@ MODELS = (
 HOURS = st.lists(st.integers(-3 * 365 * 24, 400 * 24), min_size=1, max_size=5)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", MODELS, ids=lambda name: name[1])
 @settings(deadline=None, max_examples=8)
 @given(calls=CALLS)

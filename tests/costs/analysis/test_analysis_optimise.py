@@ -48,6 +48,7 @@ CALLS = st.lists(
 ).map(lambda rows: [priced(n, *row) for n, row in enumerate(rows)])
 
 
+@pytest.mark.no_cover
 @settings(deadline=None, max_examples=30)
 @given(CALLS)
 def test_the_total_is_that_of_brute_force(entries: list[Entry]) -> None:
@@ -171,6 +172,7 @@ def test_calls_of_which_a_unit_has_no_price_are_not_compared() -> None:
     assert later.options
 
 
+@pytest.mark.no_cover
 def test_many_calls_are_what_they_are_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are priced at once, of several tiers, with retries and calls that somebody waits for."""
     monkeypatch.setattr(optimise, "_AT_ONCE", 3)

@@ -312,6 +312,7 @@ ZONES = (
 )  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("zone_name", ZONES)
 @pytest.mark.parametrize("day", DAYS)
 def test_each_instant_lies_in_exactly_one_month(zone_name: str, day: int) -> None:

@@ -315,6 +315,7 @@ def _of(call: Captured) -> str:
     return f"{call.model}: {', '.join([*counts, *(each for each in about if each)]) or 'tokens_input'}"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("title", "make"), MORE, ids=[f"{title}-{n}" for n, (title, _) in enumerate(MORE)])
 def test_an_object_of_the_sdk_says_more_than_plain_tokens(title: str, make: Callable[[], Calls]) -> None:
     calls = make()
@@ -322,6 +323,7 @@ def test_an_object_of_the_sdk_says_more_than_plain_tokens(title: str, make: Call
     assert any(says(calls) for says in CHARGES.values())
 
 
+@pytest.mark.no_cover
 def test_a_reason_is_given_for_nothing_that_is_tried() -> None:
     assert not [place for place in WHY if place in squares()]
     assert {title for title, _ in WHY} <= set(ROWS)

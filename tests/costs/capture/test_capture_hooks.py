@@ -47,6 +47,7 @@ class TestLangChain:
         settings = {"model": "gpt-4o", "api_key": "k", "base_url": server.url("openai"), "max_retries": 0}
         return chat(**settings, callbacks=[CostCallbackHandler(sink)], **more)
 
+    @pytest.mark.no_cover
     def test_invoke(self, server: ProviderServer, calls: Calls) -> None:
         server.next_replies(Reply(cached=100, reasoning=5))
         self.model(server, calls).invoke("Say it.")

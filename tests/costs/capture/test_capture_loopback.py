@@ -149,17 +149,20 @@ NORMAL = Reply(cached=100, reasoning=12)
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 class TestServed:
+    @pytest.mark.no_cover
     def test_an_answer(self, bench: Bench, stream: bool) -> None:
         bench.server.next_replies(NORMAL)
         bench.call(stream=stream)
         bench.recorded_is_served()
 
+    @pytest.mark.no_cover
     def test_an_answer_after_two_tries(self, bench: Bench, stream: bool) -> None:
         bench.server.next_replies(Reply("busy"), Reply("error"), NORMAL)
         bench.call(stream=stream, retries=2)
         assert [served.status for served in bench.server.served] == [429, 500, 200]
         bench.recorded_is_served()
 
+    @pytest.mark.no_cover
     def test_an_error_is_not_billed(self, bench: Bench, stream: bool) -> None:
         bench.server.next_replies(Reply("error"))
         with pytest.raises(Exception, match="500"):

@@ -258,6 +258,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.no_cover
 @given(st.dictionaries(NAMES, VALUES, max_size=20))
 def test_whatever_a_server_sends_the_units_are_few_short_and_positive(usage: dict[str, Any]) -> None:
     for units in (unread_counts(Fields(usage), ()), every_number(Fields(usage), ())):

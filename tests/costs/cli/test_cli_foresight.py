@@ -78,6 +78,7 @@ def test_the_budget_warns_of_what_is_coming(dashboard: Dashboard) -> None:
     assert found["days_until_exhausted"] == 6
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("days", [1, 2, 4, 13, 20])
 def test_every_command_leads_to_the_same_end_of_the_month(
     days: int, tmp_path: Path, cost_home: Path, dashboard: Dashboard

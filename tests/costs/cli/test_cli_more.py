@@ -189,6 +189,7 @@ def test_anomalies_find_the_job_that_went_wrong(jobs: Path, dashboard: Dashboard
     assert dashboard("anomalies", "--user", "nobody").code == 0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("before", "after", "difference"),
     [

@@ -45,6 +45,7 @@ def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return profile.with_name("prices.yaml")
 
 
+@pytest.mark.no_cover
 def test_the_list_has_every_model_and_narrows(dashboard: Dashboard) -> None:
     everyone = dashboard("prices", "--json").json()["models"]
     some = dashboard("prices", "list", "GPT-4o", "--json").json()["models"]

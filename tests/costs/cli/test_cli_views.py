@@ -146,6 +146,7 @@ def test_a_damaged_line_is_said_everywhere(jobs: Path, dashboard: Dashboard) -> 
         assert dashboard(*command, "--json").json()["incomplete"] == 1
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("filters", "calls"),
     [
@@ -339,6 +340,7 @@ def test_export_to_stdout_with_filters(jobs: Path, dashboard: Dashboard) -> None
     assert ran.err == "wrote 3 entries\n"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["json", "csv", "md", "text"])
 def test_export_report(name: str, jobs: Path, tmp_path: Path, dashboard: Dashboard) -> None:
     target = tmp_path / "report"

@@ -85,6 +85,7 @@ def test_nothing_happens_after_now_and_nothing_twice(history: list[Entry]) -> No
     assert len({entry.id for entry in history}) == len(history)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "now", [NOW.replace(day=1, hour=0, minute=0), NOW.replace(year=2028, month=2, day=29)]
 )
@@ -92,6 +93,7 @@ def test_it_can_be_written_on_any_day(now: datetime, tmp_path: Path) -> None:
     assert write_sample(tmp_path / "sample", now).entries > 1_000
 
 
+@pytest.mark.no_cover
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(sample: Sample, tmp_path: Path) -> None:
     again, other = write_sample(tmp_path / "again", NOW), write_sample(tmp_path / "other", NOW, seed=1)
 
@@ -160,6 +162,7 @@ users:
 """
 
 
+@pytest.mark.no_cover
 def test_a_stricter_budget_is_tried_on_it(sample: Sample, tmp_path: Path) -> None:
     file = tmp_path / "stricter.yaml"
     file.write_text(STRICTER)

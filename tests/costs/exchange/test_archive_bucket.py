@@ -59,6 +59,7 @@ def bucket(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     client.close()
 
 
+@pytest.mark.no_cover
 def test_an_archive_in_a_bucket_is_as_one_in_a_folder(bucket: World) -> None:
     path = bucket.add("job-1", first := call(at(9)), second := call(at(10)))
     archived = bucket.archive()

@@ -96,6 +96,7 @@ def test_lost_sums_come_back_with_everything(filled: World) -> None:
     assert answers(filled.store) == before
 
 
+@pytest.mark.no_cover
 def test_what_is_written_to_the_job_later_comes_beside_it(filled: World) -> None:
     packed(filled)
     late = call(at(9, day=20))
@@ -286,6 +287,7 @@ def killed_while_packing(world: World, step: int) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.no_cover
 def test_killed_at_any_step_of_packing_nothing_is_lost(filled: World) -> None:
     before = answers(filled.store)
     filled.archive()

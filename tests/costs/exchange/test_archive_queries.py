@@ -43,6 +43,7 @@ def columns_of(world: World, sql: str) -> tuple[str, ...]:
         return answer.columns
 
 
+@pytest.mark.no_cover
 def test_every_view_is_exact_with_and_without_an_archive(viewed: World) -> None:
     found = fill(viewed)
     ways: list[KnownArchive | None] = [None]
@@ -72,6 +73,7 @@ def test_every_view_says_what_it_shows_and_quotes_nothing() -> None:
         view_named("x")
 
 
+@pytest.mark.no_cover
 def test_a_query_is_the_same_whatever_was_archived_and_packed(viewed: World) -> None:
     fill(viewed)
     sql = "SELECT * FROM entries ORDER BY id"

@@ -168,6 +168,7 @@ def test_durations_come_back_as_they_were_written(world: World) -> None:
     assert content == path.read_bytes()
 
 
+@pytest.mark.no_cover
 @settings(max_examples=12, deadline=None)
 @given(st.lists(entries(), min_size=1, max_size=6, unique_by=lambda entry: entry.id))
 def test_any_entry_comes_back_to_the_byte(given_entries: list[Entry]) -> None:
@@ -417,6 +418,7 @@ def test_a_full_disk_is_said_and_changes_nothing(world: World, monkeypatch: pyte
     assert world.place.manifest() is None
 
 
+@pytest.mark.no_cover
 def test_a_part_that_is_too_large_is_split_and_keeps_its_order(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -527,6 +529,7 @@ def test_a_ledger_that_is_not_given_back_is_never_given_at_all(world: World) -> 
     assert "cannot be read" in given(archive)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=4, deadline=None)
 @given(st.data())
 def test_any_history_in_any_steps_is_archived_once(data: st.DataObject) -> None:

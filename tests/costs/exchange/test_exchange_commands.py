@@ -84,6 +84,7 @@ def test_a_history_comes_in_once(
     assert entries_of(storage) == found
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "name", [name for name in exports() if not name.startswith(("focus", "hledger", "beancount"))]
 )
@@ -256,6 +257,7 @@ def test_a_ledger_that_cannot_be_written_stops_the_import_and_a_rerun_adds_the_r
     assert sum(one.cost for one in entries_of(storage)) == COST
 
 
+@pytest.mark.no_cover
 def test_an_interrupted_import_is_taken_up_again_and_doubles_nothing(
     tmp_path: Path, storage: CostStorage
 ) -> None:

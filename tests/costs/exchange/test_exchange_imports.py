@@ -190,6 +190,7 @@ def test_importing_again_changes_nothing(name: str, tmp_path: Path, catalogue: C
     assert kept.entries == before
 
 
+@pytest.mark.no_cover
 @settings(max_examples=8)
 @given(given=st.lists(entries(), max_size=4, unique_by=lambda one: one.id))
 @pytest.mark.parametrize("name", OWN)

@@ -128,6 +128,7 @@ def test_a_scale_holds_the_peak_in_few_even_steps(peak: float) -> None:
     assert steps[-1] - steps[1] < peak
 
 
+@pytest.mark.no_cover
 @given(st.integers(min_value=1, max_value=400), st.data())
 def test_labels_lines_and_bars_of_a_day_have_one_centre(days: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.floats(1e6, 1e12), min_size=days, max_size=days))

@@ -34,6 +34,7 @@ REPORT = Report(
 )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", names())
 def test_every_format_renders_any_report(name: str) -> None:
     module = load(name)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,6 +126,7 @@ def test_figures_and_cells_are_there() -> None:
     assert page.count('<section class="card chart">') == 1
 
 
+@pytest.mark.no_cover
 @given(st.text(min_size=1, max_size=30))
 def test_no_text_becomes_markup(text: str) -> None:
     plain, odd = outline(render(report("x"))), outline(render(report(text)))

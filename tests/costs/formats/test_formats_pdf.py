@@ -65,6 +65,7 @@ def _unpacked(pdf: bytes) -> Iterator[bytes]:
             yield stream
 
 
+@pytest.mark.no_cover
 @needs_poppler
 def test_poppler_takes_it_for_a_tagged_document(tmp_path: Path) -> None:
     file = tmp_path / "month.pdf"
@@ -81,6 +82,7 @@ sys.stdout.buffer.write(render(receipt(3)))
 """
 
 
+@pytest.mark.no_cover
 def test_the_same_report_is_the_same_bytes_in_every_process() -> None:
     elsewhere = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -92,6 +94,7 @@ def test_the_same_report_is_the_same_bytes_in_every_process() -> None:
     assert elsewhere == render(receipt(3)) == render(receipt(3))
 
 
+@pytest.mark.no_cover
 @needs_poppler
 @pytest.mark.parametrize("calls", [1, 17, 31, 32, 33, 64])
 def test_a_receipt_of_any_length_has_all_its_calls_on_paper(calls: int) -> None:
@@ -100,6 +103,7 @@ def test_a_receipt_of_any_length_has_all_its_calls_on_paper(calls: int) -> None:
     assert text.count("2026-11-01 13:30:00") == calls
 
 
+@pytest.mark.no_cover
 @needs_poppler
 def test_paper_has_what_the_page_folds_and_chooses_and_no_path() -> None:
     text = text_of(render(month()), "-layout")

@@ -51,6 +51,7 @@ def reports(draw: st.DrawFn) -> Report:
     )
 
 
+@pytest.mark.no_cover
 @given(reports(), st.sampled_from([60, 80, 120]), st.booleans())
 def test_nothing_from_data_steers_the_terminal(report: Report, width: int, ascii_only: bool) -> None:
     encoding = "ascii" if ascii_only else "utf-8"

@@ -147,6 +147,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("charged", [True, False])
 def test_lines_that_no_writer_of_ours_wrote(name: str, charged: bool) -> None:
@@ -254,12 +255,14 @@ ENTRIES = st.builds(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(ENTRIES)
 def test_any_entry(one: Entry) -> None:
     _assert_same(encode(one))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(ENTRIES, st.integers(0, 1 << 30), st.integers(0, 255))
 def test_any_damaged_entry(one: Entry, at: int, byte: int) -> None:

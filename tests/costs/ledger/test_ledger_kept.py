@@ -40,6 +40,7 @@ def job(tmp_path: Path, number: int) -> Path:
     return tmp_path / f"job-{number}" / "cost_ledger.jsonl"
 
 
+@pytest.mark.no_cover
 def test_however_many_ledgers_a_process_writes_to_few_stay_open(tmp_path: Path) -> None:
     recorders = [Recorder(CostStorage(tmp_path / "home")) for _ in range(3 * KEPT_OPEN)]
     for _ in range(2):
@@ -155,6 +156,7 @@ os.kill(os.getpid(), signal.SIGSTOP)
 """
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("trackers", [1, 200])
 def test_many_threads_behind_a_stopped_holder_of_the_ledger_wait_at_once(
     tmp_path: Path, trackers: int

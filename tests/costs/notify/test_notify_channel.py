@@ -27,6 +27,7 @@ def sent(url: str) -> str:
     return send(Address("test", url), Message("AI costs", TEXT, "critical"))
 
 
+@pytest.mark.no_cover
 def test_a_webhook_gets_the_text() -> None:
     with web_server() as web:
         assert sent(f"json://127.0.0.1:{web.port}/hook") == ""

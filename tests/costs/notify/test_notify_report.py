@@ -116,6 +116,7 @@ def test_a_month_is_sent_once_to_each_and_again_where_that_is_asked(
     assert mailbox.mails.empty()
 
 
+@pytest.mark.no_cover
 def test_a_mail_is_a_page_of_tables_the_same_in_words_and_the_report_on_paper(mailbox: Mailbox) -> None:
     assert run(["notify", "report"]) == 0
     mail = mailbox.mails.get(timeout=10)

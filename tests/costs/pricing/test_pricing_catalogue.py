@@ -297,6 +297,7 @@ MODELS = st.sampled_from(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(MODELS, MOMENTS, st.sampled_from([None, "batch", "flex"])), min_size=1, max_size=12)
@@ -360,6 +361,7 @@ def test_the_ceiling_counts_input_as_if_it_were_written_to_the_cache() -> None:
     assert found.total == from_usd("0.01875") + from_usd("0.0375")
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(MODELS, MOMENTS, st.integers(0, 300_000), st.integers(0, 300_000), st.integers(0, 50_000), st.data())
 def test_no_call_costs_more_than_its_ceiling(

@@ -61,6 +61,7 @@ def test_unpriced_models_say_why_and_what_to_do() -> None:
     assert found[3].remedy == "run cost-dashboard reprice"
 
 
+@pytest.mark.no_cover
 def test_doubtful_prices_in_use_are_named() -> None:
     found = check(OWN, [UsedModel("google", "gemini-pro", 5), UsedModel("indictrans2", "api", 5)], NOW)
     doubts = [finding for finding in found if finding.kind == "unverified"]
@@ -159,6 +160,7 @@ def test_old_sources(tmp_path: Path) -> None:
     assert list(stale(Catalogue.load(None, path), NOW)) == []
 
 
+@pytest.mark.no_cover
 def test_models_that_nobody_used_yet_are_compared_too() -> None:
     found = [one for one in check(OWN, [], NOW, [PEER]) if one.kind == "differs" and "othertable" in one.text]
     assert [one.name for one in found] == ["openai/gpt-4o"]
@@ -238,6 +240,7 @@ def test_the_package_is_held_against_us_by_its_own_answer() -> None:
     assert "(deepseek/deepseek-v3.2)" in found.text
 
 
+@pytest.mark.no_cover
 def test_partial_calls_are_told_until_their_units_have_a_price(tmp_path: Path) -> None:
     made = call("acme", "finder", Usage(1_000, file_searches=4))
     example = dataclasses.replace(
@@ -258,6 +261,7 @@ def test_partial_calls_are_told_until_their_units_have_a_price(tmp_path: Path) -
     assert [one.text for one in found] == ["2 of 9 calls have units without a price; there are prices now"]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("billed", "computed", "told"),
     [

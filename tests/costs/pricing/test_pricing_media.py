@@ -95,6 +95,7 @@ SPEECH_TO_TEXT = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("service", "model", "tier", "seconds", "more", "amount"), SPEECH_TO_TEXT)
 def test_speech_to_text(
     service: str, model: str, tier: str | None, seconds: float, more: dict[str, Any], amount: str

@@ -53,6 +53,7 @@ def wheel(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.no_cover
 def test_a_release_is_read_without_installing_it(wheel: Path) -> None:
     catalogue = Catalogue.load()
     before, after = installed_release(catalogue), read_release(wheel)

@@ -50,6 +50,7 @@ def test_a_token_given_twice_lets_nobody_in(anybody: TestClient) -> None:
     assert anybody.get(f"/?token={ACCESS.token}&token={ACCESS.token}").status_code == 401
 
 
+@pytest.mark.no_cover
 def test_programs_read_with_the_token_with_and_without_the_prefix(anybody: TestClient) -> None:
     for path in (PAGE, "/months/2026-11", f"{PAGE}.json", "/health"):
         assert anybody.get(path, headers=TOKEN).status_code == 200

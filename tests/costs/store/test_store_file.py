@@ -75,6 +75,7 @@ def wrong_seal(path: Path) -> None:
 FAULTS = [cut_in_half, one_bit, not_a_database, of_version(0), without_side_files, wrong_seal]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_fault_of_the_file_costs_only_time(
@@ -108,6 +109,7 @@ def test_sums_of_a_newer_version_are_left_alone(filled: History, is_sealed: bool
     before.close()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["sums.db", "sums.db-wal", "sums.db-seal"])
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "directory", "hardlink"])
 def test_unsafe_files_are_not_used(filled: History, name: str, kind: str) -> None:
@@ -165,6 +167,7 @@ def test_a_call_does_not_read_everything_while_the_sums_are_held(filled: History
     assert_is_fold(store, filled)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("threads", [500])
 def test_many_threads_behind_a_holder_wait_at_the_same_time(filled: History, threads: int) -> None:
     other, store = locked(filled), filled.open()

@@ -204,6 +204,7 @@ def pairs(of: Sequence[Fate]) -> Iterator[Any]:
         yield pytest.param(of[first], of[second], id=name, marks=marks)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("first", "second"), list(pairs(FATES)))
 def test_one_fate_after_the_other(
     history: History,
@@ -245,6 +246,7 @@ def noise(path: Path) -> None:
 HURTS = [deleted, truncated, half_of_it, noise]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["sums.db", "sums.db-seal", "kept.journal", "ledgers.journal"])
 @pytest.mark.parametrize("hurt", HURTS)
 @pytest.mark.parametrize("is_open", [True, False])
@@ -668,6 +670,7 @@ def test_a_ledger_and_the_sums_lost_together_are_told(tmp_path: Path) -> None:
         assert (store.groups((), Query())[0].totals.calls, store.problems()) == (2, [])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("fate", [cleared, emptied, cut_after_a_line, replaced, overwritten])
 @pytest.mark.parametrize("again", ["lost again", "rebuilt", "its journal is lost", "gone again"])
 def test_a_ledger_that_was_cut_together_with_the_sums_is_told(

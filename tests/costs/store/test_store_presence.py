@@ -105,6 +105,7 @@ def test_all_that_ask_share_one_presence_and_one_descriptor(tmp_path: Path) -> N
     first.leave()
 
 
+@pytest.mark.no_cover
 def test_dropped_ones_close_their_descriptors_without_a_word(tmp_path: Path) -> None:
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))

@@ -277,6 +277,7 @@ def _move(
         history.append_bytes(ledger, b"x" * number + b"\n")
 
 
+@pytest.mark.no_cover
 @settings(max_examples=30)
 @given(
     moves=st.lists(

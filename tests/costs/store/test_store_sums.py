@@ -92,6 +92,7 @@ def test_everything_is_the_plain_fold(store: Store, known: History) -> None:
     assert_is_fold(store, known)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("by", [(), *((name,) for name in VALUES), *combinations(sorted(VALUES), 2)], ids=str)
 def test_sums_by_dimensions(store: Store, known: History, by: tuple[Dimension, ...]) -> None:
     span = Query(start=BEGIN + timedelta(days=3, hours=5), end=BEGIN + timedelta(days=20, minutes=45))
@@ -112,6 +113,7 @@ FILTERS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize("by", [(), ("user_id",), ("stage", "model"), ("job_id",), ("bucket",)], ids=str)
@@ -134,6 +136,7 @@ PARTS = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("parts", PARTS, ids=("days", "overlapping", "zones", "none"))
 @pytest.mark.parametrize("by", [(), ("service", "model"), ("user_id",), ("job_id", "stage")], ids=str)
 @pytest.mark.parametrize("only", [{}, {"stage": "06_asr"}, {"job_id": "job-2"}], ids=str)
@@ -206,6 +209,7 @@ def test_one_ledger(store: Store, known: History) -> None:
             assert_same_groups(store, known.there(), by, Query(ledger=ledger))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60)
 @given(
     first=st.sampled_from(EDGES) | HOURS.map(lambda n: BEGIN + n * timedelta(minutes=15)),
@@ -272,6 +276,7 @@ def test_a_ledger_that_lives_very_long(history: History) -> None:
     )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=12)
 @given(seed=st.integers(0, 10**9))
 def test_random_histories(seed: int) -> None:

@@ -7,6 +7,8 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from shared.cost_tracker import CostTracker
 
 CHILDREN = 10
@@ -26,6 +28,7 @@ def child_of(tracker: CostTracker) -> int:
     return child
 
 
+@pytest.mark.no_cover
 def test_children_of_a_busy_program_log(tmp_path: Path, cost_home: Path) -> None:
     done, logged = threading.Event(), [0, 0]
     with CostTracker(tmp_path / "job") as tracker:

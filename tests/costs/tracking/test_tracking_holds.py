@@ -272,6 +272,7 @@ def test_a_reservation_may_be_made_again_but_not_twice_at_once(job: CostTracker)
 # --- dropped and interrupted
 
 
+@pytest.mark.no_cover
 def test_a_generator_dropped_within_its_block_leaves_an_orphan_or_settles(job: CostTracker) -> None:
     def calls(*, logged: bool) -> Iterator[None]:
         with job.reserve(*MODEL, **ASKED) as hold:
@@ -380,6 +381,7 @@ def live() -> list[Held]:
     return found
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("use", "first"), [(entered, 1), (settled, 2), (unreported, 3)])
 def test_interrupted_at_any_line_nothing_stays_live(
     job: CostTracker, use: Callable[[CostTracker], None], first: int
@@ -406,6 +408,7 @@ def test_interrupted_at_any_line_nothing_stays_live(
 # --- asynchronous
 
 
+@pytest.mark.no_cover
 def test_cancelled_at_any_moment_nothing_stays_live(job: CostTracker) -> None:
     """The long form is ``scripts/faults/cancellation.py``."""
     chance = random.Random(1)

@@ -65,6 +65,7 @@ def test_whatever_step_is_interrupted(
 
 
 # Between opening a file and its ``with`` an exception leaves it to be closed as it is collected: at once.
+@pytest.mark.no_cover
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tracker: CostTracker) -> None:
     """The short form of ``scripts/faults/signals.py``."""

@@ -186,6 +186,7 @@ class TestLogStream:
         assert "was closed early" in str(entry.metadata["incomplete"])
 
 
+@pytest.mark.no_cover
 def test_hundreds_of_tasks_on_one_tracker(tracker: CostTracker, recorded: Recorded) -> None:
     """Each in a stage of its own, some streamed: every call where it belongs."""
 
