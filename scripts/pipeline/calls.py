@@ -89,13 +89,14 @@ class StageCalls:
                 tokens_audio_input=needs.tokens_audio_input,
                 audio_seconds=needs.audio_seconds,
                 operation=self.operation,
+                input_digest=needs.input_digest,
                 override=self.override,
                 instead_of=None if instead_of is None else name_of(instead_of),
             ) as choice,
             void_if_refused(choice.hold),
         ):
             engine = by_name[choice.name]
-            yield engine, self._recorder(engine, choice.hold)
+            yield engine, self._recorder(engine, choice.hold, needs)
 
     @contextmanager
     def reserved(self, engine: Engine, needs: Needs) -> Iterator[Record]:
@@ -121,13 +122,14 @@ class StageCalls:
                 max_tokens_output=needs.max_tokens_output,
                 tokens_audio_input=needs.tokens_audio_input,
                 audio_seconds=needs.audio_seconds,
+                input_digest=needs.input_digest,
                 override=self.override,
             ) as hold,
             void_if_refused(hold),
         ):
-            yield self._recorder(engine, hold)
+            yield self._recorder(engine, hold, needs)
 
-    def _recorder(self, engine: Engine, hold: Voidable) -> Record:
+    def _recorder(self, engine: Engine, hold: Voidable, needs: Needs) -> Record:
         began = monotonic()
 
         def record(spent: Spent, **about: object) -> None:
@@ -138,6 +140,7 @@ class StageCalls:
                 request_id=spent.request_id,
                 operation=self.operation,
                 reservation=hold,
+                input_digest=needs.input_digest,
                 metadata={"backend": engine.backend, **about, **spent.details},
                 **spent.usage,
                 **took,

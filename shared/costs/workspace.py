@@ -22,7 +22,7 @@ from .storage import CostStorage
 
 if TYPE_CHECKING:
     from .budgets.gate import Gate
-    from .budgets.port import Holds, Notices
+    from .budgets.port import Holds, Notices, Requests
     from .fleet.fleet import Fleet
     from .pricing.catalogue import Catalogue
     from .profile.types import Profile, SharedBudget
@@ -259,6 +259,13 @@ class Workspace:
                 )
                 self._fleet = fleet_of(settings, here)
             return self._fleet
+
+    @property
+    def requests(self) -> Requests:
+        """How often requests were sent lately, by all processes that use this storage."""
+        from .store.requests import LocalRequests
+
+        return LocalRequests(self.index.state)
 
     @property
     def notices(self) -> Notices:

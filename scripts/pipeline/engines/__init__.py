@@ -45,12 +45,16 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a call will use at most, as ``reserve`` and ``estimate_cost`` take it."""
+    """What a call will use at most, as ``reserve`` and ``estimate_cost`` take it.
+
+    ``input_digest`` is a hash of what is sent, where it is at hand: the guard counts what repeats by it.
+    """
 
     tokens_input: int = 0
     max_tokens_output: int = 0
     tokens_audio_input: int = 0
     audio_seconds: float = 0.0
+    input_digest: str | None = None
 
 
 class Used(TypedDict, total=False):

@@ -76,7 +76,8 @@ class Request:
     model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
     ``admits`` keeps room for calls that hold for themselves ``within`` it. ``override`` says by what a
-    refusal is overridden. ``usage`` is the call's, without its output.
+    refusal is overridden. The gate looks neither at the call's ``usage``, without its output, nor at
+    ``input_digest``, which names what is sent.
     """
 
     user_id: str
@@ -101,6 +102,7 @@ class Request:
     within: str | None = None
     override: str | None = None
     usage: Usage | None = None
+    input_digest: str | None = None
 
     @property
     def submits(self) -> bool:

@@ -1,77 +1,132 @@
 """The same request again and again: a loop that nobody stops costs a whole budget.
 
->>> log_of = Repetitions(clock=lambda: 0.0)
->>> for _ in range(2):
-...     log_of.add("ana", "5f2a", 2, "openai/gpt-4o")
->>> log_of.add("ana", "5f2a", 2, "openai/gpt-4o")
-Traceback (most recent call last):
-...
-shared.costs.errors.BudgetExceeded: the same request to openai/gpt-4o was sent 2 times within 10 minutes, ...
+What is counted is a fingerprint of a request, by all processes of its job together. A call that is about to
+be sent can be denied; one that was made is counted, and the next one like it is denied.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
-from ..errors import BudgetExceeded, Denial
+from ..errors import BudgetExceeded, Denial, StorageUnavailable
+from ..money import Nanos, format_usd
+from ..profile.types import Profile
+from .limits import Spending
+from .port import Requests
 
 log = logging.getLogger("shared.cost_tracker")
 
-WITHIN_S: Final = 600.0
-"""For how long a request is remembered, in seconds."""
+WITHIN: Final = timedelta(minutes=10)
+"""For how long a request is remembered."""
 
-MOST_KEPT: Final = 4096
-"""How many different requests are remembered; the oldest are forgotten first."""
+
+class Bound(NamedTuple):
+    """How often one request may be sent in ten minutes, and whose guard says so; ``None``: everybody's."""
+
+    owner: str | None
+    most: int
+
+    @property
+    def scope(self) -> str:
+        """How a refusal names the guard."""
+        return f"guard of {_owner(self.owner)} against repetition"
+
+
+def bound_of(profile: Profile, user_id: str) -> Bound | None:
+    """Return the guard that allows a user's requests the fewest repetitions; ``None`` where none does.
+
+    >>> bound_of(Profile(), "ana") is None
+    True
+    """
+    own, all_of_us = profile.for_user(user_id).budget.guard, profile.organization.guard
+    bounds = [
+        Bound(owner, guard.same_request)
+        for owner, guard in ((user_id, own), (None, all_of_us))
+        if guard.same_request is not None
+    ]
+    return min(bounds, key=lambda bound: bound.most, default=None)
 
 
 class Repetitions:
-    """Counts the requests of one process. Thread-safe."""
+    """Counts requests by their fingerprints. Safe to use from threads.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Where they cannot be counted, a warning says so, and calls go on: one that is not counted does no harm.
+    """
+
+    def __init__(self, requests: Requests, clock: Callable[[], datetime]) -> None:
+        self._requests = requests
         self._clock = clock
-        self._sent: OrderedDict[tuple[str | None, str], deque[float]] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def add(self, owner: str | None, fingerprint: str, most: int, what: str) -> None:
-        """Count a request that is about to be sent. Warn once at half of what is allowed.
+    def sending(self, bound: Bound, request: str, what: str, override: str | None = None) -> None:
+        """Count a request to a model (``what``) that is about to be sent.
 
         Raises:
-            BudgetExceeded: it was sent ``most`` times already.
+            BudgetExceeded: it was sent as often as is allowed, and nothing overrides that.
+
         """
-        with self._lock:
-            sent = self._times(owner, fingerprint)
-            if len(sent) >= most:
-                raise _repeated(owner, most, what)
-            sent.append(self._clock())
-            number = len(sent)
-        if number == max(2, most // 2 + 1) and number <= most:
-            log.warning(
-                "the same request to %s was sent %d times within 10 minutes; from %d on it is denied",
-                what,
-                number,
-                most + 1,
+        before = self._counted(request, bound.most if override is None else None)
+        if before >= bound.most:
+            denied = _repeated(bound, what)
+            if override is None:
+                raise denied
+            log.warning("budget check overridden by %s: %s", override, denied)
+        elif before + 1 == max(2, bound.most // 2 + 1):
+            log.warning("%s; from %d on it is denied", _times(what, before + 1), bound.most + 1)
+
+    def sent(self, bound: Bound, request: str, what: str) -> None:
+        """Count a request that was made, whatever the guard says, and warn of it."""
+        number = self._counted(request, None) + 1
+        if number > bound.most:
+            log.critical(
+                "%s, more than the %d of the %s: stop the loop; with input_digest, reserve would deny it",
+                _times(what, number),
+                bound.most,
+                bound.scope,
             )
+        elif number == max(2, bound.most // 2 + 1):
+            log.warning("%s; the %s allows %d", _times(what, number), bound.scope, bound.most)
 
-    def _times(self, owner: str | None, fingerprint: str) -> deque[float]:
-        """Return when a request was sent lately."""
-        sent = self._sent.setdefault((owner, fingerprint), deque())
-        self._sent.move_to_end((owner, fingerprint))
-        while len(self._sent) > MOST_KEPT:
-            self._sent.popitem(last=False)
-        while sent and sent[0] <= self._clock() - WITHIN_S:
-            sent.popleft()
-        return sent
+    def unsent(self, request: str) -> None:
+        """Take back the latest count of a request, which was not sent after all."""
+        try:
+            self._requests.take_back(request)
+        except StorageUnavailable as fault:
+            log.info("a request that was not sent counts as sent: %s", fault)
+
+    def _counted(self, request: str, most: int | None) -> int:
+        try:
+            return self._requests.send(request, self._clock(), WITHIN, most)
+        except StorageUnavailable as fault:
+            log.warning("repetitions of a request cannot be counted: %s", fault)
+            return 0
 
 
-def _repeated(owner: str | None, most: int, what: str) -> BudgetExceeded:
-    scope = f"guard of {'the organization' if owner is None else f'user {owner}'} against repetition"
+def too_fast(spending: Spending, what: str) -> BudgetExceeded:
+    """Return the error for a call after a window of the guard was used up."""
+    limit = spending.limit
+    spent, allowed = (format_usd(Nanos(amount), 4) for amount in (spending.spent, limit.amount))
     return BudgetExceeded(
-        f"the same request to {what} was sent {most} times within 10 minutes, and the {scope} allows no "
-        f"more; change the request, or raise guard.same_request in the profile",
-        Denial(scope, most, most, 0, 1, "calls"),
+        f"{what} is held back: {spent} was spent within the last minute, and the guard of "
+        f"{_owner(limit.scope.owner)} allows {allowed}; wait, or raise guard.usd_per_minute in the profile",
+        Denial(str(limit.scope), limit.amount, spending.spent, 0, 0),
+    )
+
+
+def _owner(owner: str | None) -> str:
+    return "the organization" if owner is None else f"user {owner}"
+
+
+def _times(what: str, number: int) -> str:
+    return f"the same request to {what} was sent {number} times within 10 minutes"
+
+
+def _repeated(bound: Bound, what: str) -> BudgetExceeded:
+    most = bound.most
+    return BudgetExceeded(
+        f"{_times(what, most)}, and the {bound.scope} allows no more; change the request, or raise "
+        f"guard.same_request in the profile",
+        Denial(bound.scope, most, most, 0, 1, "calls"),
     )

@@ -70,7 +70,8 @@ class Hold:
     which counts at its estimate until somebody releases it: the provider may have served the call. Only
     :meth:`void` gives the money back, for a caller that is certain that nothing was sent. ``intended`` is
     the usage that was reserved for, without output: what a stream that is cut before it states its usage
-    has used at least; ``scope`` and ``job`` are what limits were asked for.
+    has used at least; ``scope`` and ``job`` are what limits were asked for. ``input_digest`` is of a
+    request that was counted when it was reserved for, until its call is recorded.
 
     In a process that was forked in its block it does nothing: it is its parent's.
     """
@@ -81,6 +82,7 @@ class Hold:
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
         self.intended: Usage | None = None
+        self.input_digest: str | None = None
         self.scope = CallScope()
         self.job: JobRef | None = None
         self._strayed = set[Labels]()

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
@@ -349,6 +349,28 @@ class Holds(Protocol):
 
     def set_latest(self, at: datetime) -> None:
         """Set the gate's clock, for somebody who is certain that it is wrong."""
+        ...
+
+
+# --- requests that repeat
+
+
+class Requests(Protocol):
+    """How often each request was sent lately, by its fingerprint. Safe to use from threads and after a fork.
+
+    All methods raise ``StorageUnavailable`` where that cannot be read or written. What was counted may be
+    forgotten in a power cut.
+    """
+
+    def send(self, request: str, at: datetime, within: timedelta, most: int | None) -> int:
+        """Count a request, unless it was sent ``most`` times ``within`` the time before ``at``.
+
+        Return how often it was sent before, in that time.
+        """
+        ...
+
+    def take_back(self, request: str) -> None:
+        """Forget the latest time that a request was sent: it was not."""
         ...
 
 

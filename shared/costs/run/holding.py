@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from ..budgets.guard import Repetitions
+from ..budgets.guard import too_fast
 from ..capture.captured import Captured
 from ..money import Nanos, from_usd
 from .bounds import bounds_of
@@ -62,7 +62,7 @@ class Holding:
 
     Args:
         session: opens the session that calls are recorded in.
-        purse: what the run may spend; without one, only repetitions are looked at.
+        purse: what the run may spend; without one, only the guard is asked.
         record: records a call.
 
     """
@@ -71,7 +71,6 @@ class Holding:
         self._session = session
         self._purse = purse
         self._record = record
-        self._repetitions = Repetitions()
 
     def before(self, about: Call) -> Ticket:
         """Hold what a call can cost at most.
@@ -82,8 +81,13 @@ class Holding:
         """
         if about.method.name.endswith(_FREE_METHODS):
             return Ticket(self._record)
-        self._refuse_repetition(about)
+        session, name = self._session(), (about.service or about.maker, about.model or "unknown")
+        if about.method.reads != "messages":
+            session.repeats.sending(*name, _fingerprint(about))
         if self._purse is None:
+            for spending in session.watch.guarding():
+                if spending.remaining <= 0:
+                    raise too_fast(spending, "/".join(name))
             return Ticket(self._record)
         return self._held(about, self._purse)
 
@@ -106,16 +110,6 @@ class Holding:
             raise
         hold.intended = None  # the bounds of a request are no usage
         return Ticket(self._record, purse, place, hold)
-
-    def _refuse_repetition(self, about: Call) -> None:
-        session = self._session()
-        profile = session.workspace.loaded_profile().profile
-        user = session.job.user_id
-        guards = {user: profile.for_user(user).budget.guard, None: profile.organization.guard}
-        name = f"{about.service or about.maker}/{about.model or 'unknown'}"
-        for owner, guard in guards.items():
-            if guard.same_request is not None and about.method.reads != "messages":
-                self._repetitions.add(owner, _fingerprint(about), guard.same_request, name)
 
 
 def _fingerprint(about: Call) -> str:

@@ -67,7 +67,8 @@ class ResponseDetails(TypedDict, total=False):
     ``category`` is another name for ``operation``, ``batch=True`` for ``service_tier="batch"``.
     ``timestamp`` is an aware ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what
     the provider states. ``region`` is where the call ran, where that has a price of its own.
-    ``reservation`` is what ``tracker.reserve(...)`` gave.
+    ``reservation`` is what ``tracker.reserve(...)`` gave. ``input_digest`` names what was sent, such as a
+    hash of it: the profile's ``guard.same_request`` counts calls with the same one.
     """
 
     request_id: str | None
@@ -85,6 +86,7 @@ class ResponseDetails(TypedDict, total=False):
     actual_cost_usd: float | str | None
     estimated: bool
     reservation: Hold | str | None
+    input_digest: str | None
 
 
 class CallDetails(UsageCounts, ResponseDetails, total=False):
@@ -127,6 +129,7 @@ class Call:
     unpriced_units: Units = field(default_factory=dict)
     estimated: bool = False
     reservation: Hold | str | None = None
+    input_digest: str | None = None
 
     @property
     def hold(self) -> Hold | None:
@@ -190,6 +193,7 @@ def make_call(
         actual_cost=_actual_cost(details.get("actual_cost_usd")),
         estimated=flag("estimated", details.get("estimated", False)) or split,
         reservation=_reservation(details.get("reservation")),
+        input_digest=optional_name("input_digest", details.get("input_digest")),
     )
 
 

@@ -53,6 +53,7 @@ class Intent:
     tags: tuple[str, ...] = ()
     workflow: str | None = None
     operation: str | None = None
+    input_digest: str | None = None
     override: str | None = None
     expires_after: timedelta | None = None
 
@@ -66,6 +67,7 @@ class ReserveDetails(UsageCounts, total=False):
     workflow: str | None
     operation: str | None
     service_tier: str | None
+    input_digest: str | None
     override: str | None
     expires_after_s: float | None
 
@@ -101,6 +103,7 @@ def make_intent(
         tags=call.tags,
         workflow=call.workflow,
         operation=call.operation,
+        input_digest=call.input_digest,
         override=override,
         expires_after=None if expires_after_s is None else timedelta(seconds=expires_after_s),
     )
@@ -210,6 +213,7 @@ def call_request(session: Session, intent: Intent) -> Request:
         expires_after=intent.expires_after,
         override=_override(session, intent.override),
         usage=intent.usage,
+        input_digest=intent.input_digest,
     )
 
 

@@ -30,7 +30,7 @@ Stream = TypeVar("Stream")
 _BEGINNING: Final = 72
 """How much of an id that is too long stays readable, in characters."""
 
-_OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation")
+_OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation", "input_digest")
 """What is said of one call alone, where a response holds several."""
 
 

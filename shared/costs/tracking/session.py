@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..budgets.gate import Request
     from ..budgets.hold import Hold
     from ..budgets.spending import Questions
+    from .repeats import Repeats
 
 
 _TOLD: Final = set[str]()
@@ -93,7 +94,24 @@ class Session:
             tried("the budgets", partial(self._tell, asked, outcome))
         if call.reservation is not None:
             tried("the reservation", partial(self._report, call.reservation, outcome))
+        if call.input_digest is not None and outcome.new and not outcome.local:
+            tried("the guard against repetition", partial(self._count_input, call, call.input_digest))
         return to_usd(outcome.entry.cost)
+
+    @property
+    def repeats(self) -> Repeats:
+        """Counts the requests of this job by their inputs."""
+        from .repeats import Repeats  # only calls that say what they send pay for it
+
+        return Repeats(self.workspace, self.job)
+
+    def _count_input(self, call: Call, digest: str) -> None:
+        """Count what a call has sent, unless that was done when it was reserved for."""
+        hold = call.hold
+        if hold is not None and hold.input_digest == digest:
+            hold.input_digest = None
+        else:
+            self.repeats.sent(call.service, call.model, digest)
 
     def _count(self, outcome: Outcome, stage: Stage | None) -> None:
         if outcome.new:
@@ -104,13 +122,20 @@ class Session:
     def hold(self, request: Request) -> Hold:
         """Reserve money for what is about to be spent; see ``CostTracker.reserve``."""
         self.recording.tried("the profile", self._introduce)
+        digest = None if request.local else request.input_digest
+        if digest is not None:
+            self.repeats.sending(request.service, request.model, digest, request.override)
         try:
             loaded = self.workspace.loaded_profile()
             hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
-        except NOT_LOADED as fault:
+        except BaseException as fault:
+            if digest is not None:
+                self.repeats.unsent(request.service, request.model, digest)
+            if not isinstance(fault, NOT_LOADED):
+                raise
             reraise_foreign(fault)
             raise BudgetGateUnavailable(f"the budget gate cannot be used: {fault}; try again") from fault
-        hold.intended = request.usage
+        hold.intended, hold.input_digest = request.usage, digest
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
         return hold

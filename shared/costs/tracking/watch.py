@@ -137,6 +137,12 @@ class BudgetWatch:
         limits = self._limits(profile, user_id or self._job.user_id, now)
         return tightest_first(self._answered(Questions(limits)))
 
+    def guarding(self) -> list[Spending]:
+        """Return how the windows of the guard stand; nothing is read where the profile has none."""
+        profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
+        limits = self._limits(profile, self._job.user_id, now)
+        return self._answered(Questions([limit for limit in limits if limit.scope.kind == "guard"]))
+
     def _limits(self, profile: Profile, user_id: str, now: datetime) -> list[Limit]:
         return limits_for(profile, user_id, now, self._job_ref)
 

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from pipeline.engines import EngineOptions, Needs, Spent, Unavailable, Used
@@ -135,7 +136,8 @@ def served_as(tier: str | None) -> Used:
 
 def chat_needs(chat: ChatModel, prompt: Prompt) -> Needs:
     """Return what asking ``prompt`` will use at most."""
-    return Needs(tokens_input=prompt.most_tokens(), max_tokens_output=chat.max_output_tokens)
+    digest = sha256(f"{prompt.instructions}\0{prompt.text}".encode()).hexdigest()
+    return Needs(prompt.most_tokens(), chat.max_output_tokens, input_digest=digest)
 
 
 def required_model(options: EngineOptions) -> str:

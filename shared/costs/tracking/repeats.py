@@ -1,0 +1,57 @@
+"""Which request a call is, for the guard against repetition: by what the caller says of its input."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from ..budgets.guard import Bound, Repetitions, bound_of
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
+    from .context import JobContext
+
+
+class Repeats:
+    """Counts the requests of one job, where a profile has ``guard.same_request``; else it costs nothing.
+
+    ``digest`` is what the caller says of an input. Only a hash of it is kept, for ten minutes.
+    """
+
+    def __init__(self, workspace: Workspace, job: JobContext) -> None:
+        self._workspace = workspace
+        self._job = job
+
+    def sending(self, service: str, model: str, digest: str, override: str | None = None) -> None:
+        """Count a request that is about to be sent.
+
+        Raises:
+            BudgetExceeded: it was sent too often.
+
+        """
+        if (bound := self._bound) is not None:
+            request = self._request(service, model, digest)
+            self._repetitions.sending(bound, request, f"{service}/{model}", override)
+
+    def unsent(self, service: str, model: str, digest: str) -> None:
+        """Take a count back: the request was not sent after all."""
+        if self._bound is not None:
+            self._repetitions.unsent(self._request(service, model, digest))
+
+    def sent(self, service: str, model: str, digest: str) -> None:
+        """Count a request that was made; warn where it was made too often."""
+        if (bound := self._bound) is not None:
+            self._repetitions.sent(bound, self._request(service, model, digest), f"{service}/{model}")
+
+    @property
+    def _bound(self) -> Bound | None:
+        return bound_of(self._workspace.loaded_profile().profile, self._job.user_id)
+
+    @property
+    def _repetitions(self) -> Repetitions:
+        return Repetitions(self._workspace.requests, self._workspace.clock)
+
+    def _request(self, service: str, model: str, digest: str) -> str:
+        name = self._workspace.catalogue_name(service, model)
+        whole = repr((str(self._job.ledger), self._job.user_id, name, digest))
+        return sha256(whole.encode(errors="surrogatepass")).hexdigest()
