@@ -41,6 +41,11 @@ class PlanMonth(NamedTuple):
         """What the month costs: the plan's price, and what its calls cost beyond what is free."""
         return Nanos(self.plan.price + self.beyond - self.discount)
 
+    @property
+    def off(self) -> Nanos:
+        """What free units and discounts take off the list price of its calls."""
+        return Nanos(0 if self.plan.is_flat else self.listed - self.beyond + self.discount)
+
     def level(self, warn_percent: float) -> Literal["ok", "warning", "critical"]:
         """Return how the plan's own limit stands, which is warned of from a percentage of it on."""
         if self.plan.limit is None or not self.due:

@@ -27,14 +27,14 @@ from ..periods import Period
 from ..profile.plans import FlatRate, flat_rates
 from ..profile.types import Budget, Guard, Profile, Rolling
 from ..rollup import Dimension, JobRef, Measure, Query
-from .scopes import KINDS, CallScope, LimitKind, ModelName, covers
+from .scopes import KINDS, SCOPES, CallScope, LimitKind, ModelName, covers
 
 Level = Literal["ok", "warning", "critical"]
 
 FULL: Final = 100.0
 """The threshold, in percent, at which a limit is reached."""
 
-_NARROWEST_FIRST: Final = tuple(KINDS)
+_NARROWEST_FIRST: Final = tuple(SCOPES)
 _WHOLE: Final = 100_000_000
 """100 percent in millionths: whole numbers, because a float cannot tell two large amounts apart."""
 
@@ -46,7 +46,7 @@ def _millionths(threshold: float) -> int:
 class Scope(NamedTuple):
     """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
 
-    ``kind`` is a key of :data:`.scopes.KINDS`; ``name`` is the job, stage, model, tag or project, where
+    ``kind`` is a key of :data:`.scopes.SCOPES`; ``name`` is the job, stage, model, tag or project, where
     the limit is on one, or the length of a window.
 
     >>> str(Scope("2", "stage", "13_ai_summarization")), str(Scope(None, "day"))
@@ -68,12 +68,13 @@ class Scope(NamedTuple):
     @property
     def _called(self) -> str:
         """What it is called as an adjective; empty where it is on something with a name."""
-        return " ".join(filter(None, (KINDS[self.kind].called, self.name))) if KINDS[self.kind].called else ""
+        called = SCOPES[self.kind].called
+        return " ".join(filter(None, (called, self.name))) if called else ""
 
     @property
     def measure(self) -> Measure:
         """What it bounds: cost, calls or tokens."""
-        return KINDS[self.kind].measure
+        return SCOPES[self.kind].measure
 
     @property
     def label(self) -> str:
@@ -140,7 +141,7 @@ class Limit(NamedTuple):
     @property
     def by(self) -> tuple[Dimension, ...]:
         """The dimensions by which sums must be split to tell what counts; empty where the query tells."""
-        return KINDS[self.scope.kind].by
+        return SCOPES[self.scope.kind].by
 
     @property
     def first_crossing(self) -> int:

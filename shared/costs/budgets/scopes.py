@@ -190,6 +190,9 @@ KINDS: Final = {
 }
 """All kinds by name, the narrowest first: of limits that leave equally little, that one is named."""
 
+SCOPES: Final = {**KINDS, "plan": LimitKind("plan", "", "month")}
+"""All that a scope can be on: besides the limits of a budget a plan, which has a limit of its own."""
+
 _LOCAL: Final = "local/"
 """How the catalogue's names of models begin that run on the user's own machine."""
 
@@ -207,7 +210,7 @@ def amount_text(amount: int, measure: Measure, places: int = 2) -> str:
 
 def covers(kind: str, name: str | None, call: CallScope, names: ModelName) -> bool:
     """Return whether a call counts against a limit of this kind on ``name``, whoever makes it and when."""
-    of = KINDS[kind]
+    of = SCOPES[kind]
     if of.leaves_local and names(call.service, call.model).startswith(_LOCAL):
         return False
     if of.names is None:

@@ -80,6 +80,24 @@ def covered(reader: Reader, query: Query) -> Covered:
     return Covered(Nanos(flat_cost(rates, query, index, names)), names_of(rates)) if rates else Covered()
 
 
+def drawn(reader: Reader, period: Period, user_id: str | None) -> Covered:
+    """Return what free units and discounts take off a month's list price, and by which plans.
+
+    Of a user's month only the user's own plans tell: what several share is nobody's alone.
+    """
+    plans = {
+        name: plan
+        for name, plan in reader.profile.plans.items()
+        if not plan.is_flat and plan.users in ((), (user_id,))[user_id is not None :]
+    }
+    if not plans or reader.is_shared:  # entries are of one host
+        return Covered()
+    query = Query(start=period.start, end=period.end)
+    months = plan_months(reader.profile.plans, reader.index.entries(query), period, reader.catalogue_name)
+    found = [month for month in months if month.name in plans and month.off]
+    return Covered(Nanos(sum(month.off for month in found)), " and ".join(month.name for month in found))
+
+
 def paid_of(reader: Reader, user_id: str | None, start: datetime, end: datetime) -> dict[int, Nanos]:
     """Return what a user's calls cost in each 15-minute bucket, but for those that flat rates cover."""
     rates = rates_of(reader, user_id)
@@ -95,9 +113,21 @@ def covered_figure(found: Covered) -> Iterator[Figure]:
         yield Figure("covered", "Covered", found.cost, note=f"at list price, by {found.plans}", tone="good")
 
 
+def drawn_figure(found: Covered) -> Iterator[Figure]:
+    """Return what plans take off the list price, as one figure, where they take anything."""
+    if found.cost:
+        note = f"off list price, by {found.plans}: see plans"
+        yield Figure("drawn", "Free or discounted", found.cost, note=note, tone="good")
+
+
 def covered_data(found: Covered) -> dict[str, object]:
     """Return what flat rates cover as JSON has it; nothing where no plan covers anything."""
     return {"covered_usd": to_usd(found.cost), "covered_by": found.plans} if found.plans else {}
+
+
+def drawn_data(found: Covered) -> dict[str, object]:
+    """Return what plans take off the list price as JSON has it; nothing where they take nothing."""
+    return {"drawn_usd": to_usd(found.cost), "drawn_by": found.plans} if found.plans else {}
 
 
 # --- the report

@@ -35,7 +35,7 @@ from .common import (
     usd,
 )
 from .document import Figure, Gauge, Note, Report, Tone
-from .plans import Covered, covered, covered_data, covered_figure
+from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
 from .projections import projected
 from .queries import health, limits_in, monthly, others, spendings
 from .questions import Span, UserMonth
@@ -58,7 +58,8 @@ class BudgetFacts(NamedTuple):
     ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
-    ``covered`` is what of ``totals`` flat rates pay for, which is no part of what is spent.
+    ``covered`` is what of ``totals`` flat rates pay for, which is no part of what is spent; ``drawn`` is what
+    the user's other plans take off the list price, which limits count.
     """
 
     user_id: str
@@ -80,6 +81,7 @@ class BudgetFacts(NamedTuple):
     profile: str = "defaults, no file"
     health: Health = Health()
     covered: Covered = Covered()
+    drawn: Covered = Covered()
 
 
 FEW_CALLS: Final = 5_000
@@ -118,6 +120,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         profile=reader.loaded_profile().described,
         health=health(reader),
         covered=covered(reader, query),
+        drawn=drawn(reader, period, user_id),
     )
 
 
@@ -229,6 +232,7 @@ def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     spent = Nanos(facts.totals.cost - facts.covered.cost)
     yield Figure("spent", "Spent", spent, note=calls if facts.totals.calls else "no calls yet")
     yield from covered_figure(facts.covered)
+    yield from drawn_figure(facts.drawn)
     if month:
         note = "the limit is used up" if month.remaining <= 0 else ""
         yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
@@ -359,6 +363,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "profile": facts.profile,
         "timezone": facts.period.zone.key,
         **covered_data(facts.covered),
+        **drawn_data(facts.drawn),
     }
 
 

@@ -33,7 +33,7 @@ from .common import (
 )
 from .document import Figure, Note, Report, Series, Table, Tone
 from .machines import machine_data, machine_doubts, machine_figure, machine_work
-from .plans import Covered, covered, covered_data, covered_figure
+from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
@@ -73,6 +73,7 @@ class MonthFacts(NamedTuple):
     avoided: Sequence[Saving] = ()
     machines: Sequence[MachineWork] = ()
     covered: Covered = Covered()
+    drawn: Covered = Covered()
 
 
 def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
@@ -98,6 +99,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
         avoided=_avoided(reader, query, summary),
         machines=machine_work(reader, query),
         covered=covered(reader, query),
+        drawn=drawn(reader, period, user_id),
     )
 
 
@@ -159,6 +161,7 @@ def _figures(facts: MonthFacts) -> Iterator[Figure]:
     yield from avoided_figure(facts.avoided)
     yield from machine_figure(facts.machines)
     yield from covered_figure(facts.covered)
+    yield from drawn_figure(facts.drawn)
     yield Figure("jobs", "Jobs", totals.jobs, "count", _per_job(facts.summary))
     yield from count_figures(totals)
 
@@ -251,6 +254,7 @@ def _data(facts: MonthFacts) -> dict[str, object]:
         "avoided": avoided_data(facts.avoided),
         **({"machines": machine_data(facts.machines)} if facts.machines else {}),
         **covered_data(facts.covered),
+        **drawn_data(facts.drawn),
         "incomplete": len(facts.health.problems),
     }
 

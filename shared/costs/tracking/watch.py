@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -28,6 +29,10 @@ MOST_KEPT: Final = 256
 """For how many kinds of calls the questions are kept: a tag for each customer makes many."""
 
 
+PLANS_S: Final = 60.0
+"""How often calls outside of stages look at plans with a limit of their own, in seconds."""
+
+
 class Alert(NamedTuple):
     """A line for the log, and how loud it is (a ``logging`` level)."""
 
@@ -51,6 +56,8 @@ class BudgetWatch:
         self._told_here: set[tuple[str, str, float]] = set()
         self._held: dict[CallScope, _Held] = {}
         self._index: LimitIndex | None = None
+        self._plans_at = 0.0
+        """When plans are looked at next: an instant of ``time.monotonic``."""
 
     def alerts(self, user_id: str | None = None) -> list[str]:
         """Return what is to be said about each limit whose threshold is crossed, tightest first."""
@@ -101,10 +108,11 @@ class BudgetWatch:
         self, questions: Questions, spends: Sequence[int] | None = None, *, ended: bool = False
     ) -> list[Alert]:
         """As :meth:`new_alerts`; ``spends`` are the answers, where they are known already."""
-        if spends is not None and not ended and questions.are_quiet(spends):
+        plans = self._plans() if ended or self._look_at_plans() else []
+        if spends is not None and not plans and not ended and questions.are_quiet(spends):
             return []  # nearly every call
         spendings = self._answered(questions, spends)
-        crossed = crossings(spendings)
+        crossed = crossings([*spendings, *plans])
         if ended:
             from .foresight import foreseen  # no call pays for it
 
@@ -135,7 +143,29 @@ class BudgetWatch:
         """Return every limit that holds now with what was spent within it, tightest first."""
         profile, now = self._workspace.loaded_profile().profile, self._workspace.clock()
         limits = self._limits(profile, user_id or self._job.user_id, now)
-        return tightest_first(self._answered(Questions(limits)))
+        plans = self._plans(user_id)
+        return tightest_first([*self._answered(Questions(limits)), *plans])
+
+    def _look_at_plans(self) -> bool:
+        """Tell whether it is time to look at plans again: not at every call, which has no sum of theirs."""
+        now = time.monotonic()
+        is_time = now >= self._plans_at and bool(self._workspace.loaded_profile().profile.plans)
+        if is_time:
+            self._plans_at = now + PLANS_S
+        return is_time
+
+    def _plans(self, user_id: str | None = None) -> list[Spending]:
+        """Return how the plans stand that are near to a limit of their own."""
+        workspace = self._workspace
+        profile = workspace.loaded_profile().profile
+        if not profile.plans:
+            return []
+        from .plans import plan_spendings  # only with plans
+
+        user = user_id or self._job.user_id
+        return list(
+            plan_spendings(profile, workspace.index, user, workspace.clock(), workspace.catalogue_name)
+        )
 
     def guarding(self) -> list[Spending]:
         """Return how the windows of the guard stand; nothing is read where the profile has none."""

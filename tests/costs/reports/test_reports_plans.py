@@ -74,6 +74,17 @@ def test_the_budget_leaves_out_what_is_covered_and_shows_it(reader: Reader) -> N
     assert month.data["covered_by"] == "claude-pro"
 
 
+def test_what_is_free_or_discounted_stands_beside_the_list_price(reader: Reader) -> None:
+    months = {month.name: month for month in plans_facts(reader, None).months}
+    off = Nanos(months["speech"].off + months["volume"].off)
+    assert off > 0
+    found = month_report(month_facts(reader, UserMonth(None)))
+    assert {figure.key: figure.value for figure in found.figures}["drawn"] == off
+    assert found.data["drawn_by"] == "speech and volume"
+    own = month_report(month_facts(reader, UserMonth("rpatel")))  # what several share is nobody's alone
+    assert "drawn" not in {figure.key for figure in own.figures}
+
+
 def of_month(plan: Plan, calls: Iterable[Entry]) -> PlanMonth:
     [found] = plan_months({"p": plan}, calls, NOVEMBER, lambda service, model: f"{service}/{model}")
     return found

@@ -1,0 +1,76 @@
+"""How plans stand that have a limit of their own: they are warned of as every other limit is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .. import periods
+from ..analysis.plans import PlanMonth, plan_months
+from ..budgets.limits import Limit, Scope, Spending
+from ..money import Nanos
+from ..periods import Period
+from ..profile.plans import Plan
+from ..rollup import Query
+
+if TYPE_CHECKING:
+    from ..profile.types import Profile
+    from ..store.store import Store
+
+Names = Callable[[str, str], str]
+
+
+def plan_spendings(
+    profile: Profile, index: Store, user_id: str, now: datetime, names: Names
+) -> Iterator[Spending]:
+    """Give how the limits of a user's plans stand this month, of those that may have reached a threshold.
+
+    What is free in the order of calls is read from the ledgers, which takes long: only where the list price
+    of a plan's calls would reach a threshold.
+    """
+    mine = {
+        name: plan for name, plan in profile.plans.items() if plan.limit is not None and plan.is_for(user_id)
+    }
+    if not mine:
+        return
+    period = periods.month(now, profile.timezone, profile.billing_day)
+    limits = {name: _limit(name, plan, profile, period) for name, plan in mine.items()}
+    listed = _listed(mine, index, period, names)
+    near = [
+        name
+        for name, plan in mine.items()
+        if PlanMonth(name, plan, listed=listed[name], beyond=_most(plan, listed[name])).due
+        >= limits[name].first_crossing
+    ]
+    if not near:
+        return
+    entries = index.entries(Query(start=period.start, end=period.end))
+    for month in plan_months(profile.plans, entries, period, names):
+        if month.name in near:
+            yield Spending(limits[month.name], month.due)
+
+
+def _limit(name: str, plan: Plan, profile: Profile, period: Period) -> Limit:
+    """Return a plan's limit: its only user's, else everybody's."""
+    owner = plan.users[0] if len(plan.users) == 1 else None
+    thresholds = (profile.for_user(owner).budget if owner else profile.budget).thresholds
+    query = Query(start=period.start, end=period.end, user_id=owner)
+    return Limit(Scope(owner, "plan", name), plan.limit or 0, period, query, thresholds)
+
+
+def _most(plan: Plan, listed: Nanos) -> Nanos:
+    return Nanos(0) if plan.is_flat else listed
+
+
+def _listed(plans: dict[str, Plan], index: Store, period: Period, names: Names) -> dict[str, Nanos]:
+    """Return what the calls that each plan may cover cost at list price this month."""
+    found = dict.fromkeys(plans, Nanos(0))
+    query = Query(start=period.start, end=period.end)
+    for group in index.groups(("user_id", "service", "model"), query):
+        user, service, model = (str(value or "") for value in group.key)
+        for name, plan in plans.items():
+            covers = plan.covers_model(f"{service}/{model}") or plan.covers_model(names(service, model))
+            if covers and plan.is_for(user):
+                found[name] = Nanos(found[name] + group.totals.cost)
+    return found
