@@ -29,6 +29,7 @@ from typing import Final
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.tracking.admitting import Admission
+from shared.costs.workspace import LoadedCatalogue, Workspace
 
 STAGES: Final = ("06_asr", "10_translation", "13_summary")
 TOKENS_A_MINUTE: Final = {"06_asr": 4_000, "10_translation": 9_000, "13_summary": 2_000}
@@ -41,6 +42,10 @@ EARLIER: Final = 30
 """How many jobs were run before the first batch."""
 
 LEAST: Final = 0.9
+
+
+Prices = tuple[object, LoadedCatalogue] | None
+"""The prices as a workspace keeps them."""
 
 
 @dataclass
@@ -77,6 +82,7 @@ class Batch:
     folder: Path
     number: int
     chance: random.Random
+    prices: Prices = None
     unfinished: int = 0
     started: int = 0
 
@@ -102,8 +108,11 @@ class Batch:
         """Return a tracker of one job, in the month of this batch."""
         made = CostTracker(self.folder / job, "ana", self.folder / "storage", profile_path=self.profile)
         now = datetime(2026 + self.number // 12, 1 + self.number % 12, 15, tzinfo=UTC)
-        made._session.workspace.clock = lambda: now
-        made._session.workspace.environ = within.environ if within else {}
+        workspace = made._session.workspace
+        workspace.clock = lambda: now
+        workspace.environ = within.environ if within else {}
+        # The prices are those of the package for all: reading them anew is most of a simulated call's time.
+        workspace._catalogue = self.prices = self.prices or _prices_of(workspace)
         return made
 
     def _admit(self, waiting: deque[SimulatedJob], running: list[SimulatedJob]) -> None:
@@ -144,6 +153,11 @@ class Batch:
         return self.tracker("look").get_monthly_cost()
 
 
+def _prices_of(workspace: Workspace) -> Prices:
+    workspace.loaded_catalogue()
+    return workspace._catalogue
+
+
 def _oracle(jobs: list[SimulatedJob], limit: float) -> int:
     """Return how many jobs fit, in the order given, for somebody who knows what each costs."""
     started, left = 0, limit
@@ -173,11 +187,13 @@ def main() -> int:
     logging.disable(logging.WARNING)
     chance, began = random.Random(options.seed), time.monotonic()
     started = possible = unfinished = over = 0
+    prices: Prices = None
     with tempfile.TemporaryDirectory(dir=fast_folder()) as name:
         _earlier(Path(name), chance)
         for number in range(options.batches):
-            batch = Batch(Path(name), number, chance)
+            batch = Batch(Path(name), number, chance, prices)
             possible += batch.run()
+            prices = batch.prices
             started, unfinished = started + batch.started, unfinished + batch.unfinished
             over += batch.spent > batch.limit + 1e-9
     good = not unfinished and not over and started >= LEAST * possible
