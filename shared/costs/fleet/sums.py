@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from ..budgets.limits import Limit
 from ..budgets.scopes import CallScope, ModelName
 from ..errors import WrongUsage
 from ..money import Nanos
+from ..profile.plans import FlatRate
 from ..rollup import Dimension, Group, JobRef, Query
 from ..store import queries
 from ..store.queries import Span, Sql
@@ -28,12 +30,45 @@ T = TypeVar("T")
 ASK_S: Final = 30.0
 """How long a view waits for the database, in seconds."""
 
+_OF_RATES: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
+"""By what flat rates cover calls."""
+
 _MEASURED: Final = {"cost": "cost", "calls": "calls", "tokens": "tokens_input + tokens_output"}
 
 
 def by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
-    """Return what each host has published of what a limit bounds, in its measure."""
-    query, columns = limit.query, [f"d.{name}" for name in limit.by]
+    """Return what each host has published of what a limit bounds, in its measure.
+
+    What flat rates cover is no part of it.
+    """
+    sums = _sums_by_host(db, limit, limit.query, names)
+    for host, covered in _covered_by_host(db, limit, names).items():
+        sums[host] -= covered
+    return sums
+
+
+def _covered_by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
+    """Return what the flat rates of a limit cover of each host's calls, at list price."""
+    start, end = limit.query.start, limit.query.end
+    if not limit.flat or start is None or end is None:
+        return {}
+    found: dict[int, int] = {}
+    dates = {at for rate in limit.flat for at in (rate.start, rate.end) if at and start < at < end}
+    for first, last in pairwise(sorted({start, end, *dates})):
+        # Between two such instants the same rates hold.
+        if rates := [rate for rate in limit.flat if rate.holds_at(first)]:
+            stretch = limit.query._replace(start=first, end=last)
+            for host, amount in _sums_by_host(db, limit, stretch, names, rates).items():
+                found[host] = found.get(host, 0) + amount
+    return found
+
+
+def _sums_by_host(
+    db: Db, limit: Limit, query: Query, names: ModelName, rates: Sequence[FlatRate] = ()
+) -> dict[int, int]:
+    """Return what each host has published that counts against a limit; with ``rates`` what those cover."""
+    by: tuple[Dimension, ...] = _OF_RATES if rates else limit.by
+    columns = [f"d.{name}" for name in by]
     source, where = _by_host(query), queries.conditions(query)
     rows = db.execute(
         f"""SELECT f.host, sum({_MEASURED[limit.measure]}) {"".join(f", {each}" for each in columns)}
@@ -43,9 +78,11 @@ def by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
     )
     sums: dict[int, int] = {}
     for host, amount, *values in rows:
-        if not limit.by or limit.covers(
-            CallScope(query.user_id, **dict(zip(limit.by, values, strict=True))), names
-        ):
+        call = CallScope(**{"user_id": query.user_id, **dict(zip(by, values, strict=True))})
+        is_meant = not rates or any(
+            rate.covers(call.user_id, call.service, call.model, names) for rate in rates
+        )
+        if is_meant and (not limit.by or limit.covers(call, names)):
             sums[host] = sums.get(host, 0) + amount
     return sums
 

@@ -103,6 +103,15 @@ def test_calls_that_nobody_reserved_count_as_soon_as_they_are_published(tmp_path
         assert two.spend(50) == 3
 
 
+@pytest.mark.parametrize(("until", "made"), [("2999-12-31", 20), ("2020-12-31", 0)])
+def test_what_a_flat_rate_covers_is_no_part_of_it(tmp_path: Path, until: str, made: int) -> None:
+    plan = f"plans: {{max: {{usd_per_month: 9, covers: [openai/gpt-4o-mini], until: {until}}}}}\n"
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT + plan) as (one, two):
+        one.tracker().log_usage("openai", "gpt-4o-mini", 20_000_000)  # $3
+        one.fleet.publish()
+        assert two.spend(50) == made
+
+
 def test_what_was_spent_before_a_host_joined_counts(tmp_path: Path) -> None:
     local = ONE_LIMIT.replace("shared:", "x-shared:")
     before = Host(tmp_path / "one", local)
