@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..money import Nanos, format_usd
+from .plans import Plan
 from .types import COUNT_FIELDS, Budget, Profile
 
 Blocking = Mapping[str, Mapping[str, int]]
@@ -39,6 +40,30 @@ def loosened(before: Blocking, profile: Profile) -> list[str]:
         for name, nanos in limits.items()
         if (now := _now(profile, scope, name)) is None or now > nanos
     ]
+
+
+def spared(before: Mapping[str, Plan], profile: Profile) -> list[str]:
+    """Return what is to be said about flat rates that take more calls out of limits than ``before``.
+
+    >>> spared({}, Profile(plans={"max": Plan(("anthropic/*",))}))
+    ['the plan max takes calls to anthropic/* out of the limits that block']
+    """
+    return [
+        f"the plan {name} takes calls to {', '.join(plan.models)} out of the limits that block"
+        for name, plan in profile.plans.items()
+        if plan.is_flat and not any(_includes(other, plan) for other in before.values())
+    ]
+
+
+def _includes(wide: Plan, plan: Plan) -> bool:
+    """Tell whether a flat rate of before covered all that one covers now."""
+    return (
+        wide.is_flat
+        and set(wide.models).issuperset(plan.models)
+        and (not wide.users or (bool(plan.users) and set(wide.users).issuperset(plan.users)))
+        and (wide.since is None or (plan.since is not None and wide.since <= plan.since))
+        and (wide.until is None or (plan.until is not None and plan.until <= wide.until))
+    )
 
 
 def described(before: Blocking) -> str:

@@ -23,6 +23,7 @@ from .types import Profile
 if TYPE_CHECKING:
     from ..memory import Memory
     from .blocking import Blocking
+    from .plans import Plan
 
 TOLD_FOR_S: Final = 86_400.0
 """How long after limits were loosened each new process says so, in seconds."""
@@ -124,9 +125,11 @@ def _blocking_of_earlier(known: Mapping[str, Any]) -> Blocking:
 def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before: Blocking) -> tuple[str, ...]:
     """Remember what was read; return what it loosened."""
     from ..trail import TRAIL, change_of  # only a profile that changed pays for these
-    from .blocking import blocking_limits, loosened
+    from .blocking import blocking_limits, loosened, spared
 
     changes = loosened(before, profile)
+    if before and profile.plans:
+        changes += spared(_plans_before(_known(path, memory)), profile)
     memory.log(
         TRAIL, change_of(os.path.abspath(path), _text_before(path, memory), data.decode(), time.time())
     )
@@ -141,6 +144,13 @@ def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before:
     _here[path] = known
     memory.write(_name(path), known)
     return tuple(changes)
+
+
+def _plans_before(known: Mapping[str, Any] | None) -> Mapping[str, Plan]:
+    try:
+        return {} if known is None else from_plain(known["profile"], Path()).plans
+    except (ValueError, TypeError, KeyError):  # by a version whose profile is another
+        return {}
 
 
 def _text_before(path: Path, memory: Memory) -> str | None:

@@ -300,3 +300,31 @@ def test_the_gate_of_a_running_process_shuts(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(BudgetGateUnavailable, match=r"budget: \{\}"):
             tracker.reserve("openai", "gpt-4o", tokens_input=9, max_tokens_output=9).__enter__()
         assert tracker.log_usage("openai", "gpt-4o", 10, 10) > 0  # recording goes on
+
+
+FLAT = "plans: {max: {usd_per_month: 9, covers: [anthropic/*]%s}}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_told"),
+    [
+        ("", FLAT % "", True),
+        (FLAT % "", FLAT % "" + "timezone: Europe/Berlin\n", False),
+        (FLAT % ", users: [ana]", FLAT % "", True),
+        (FLAT % "", FLAT % ", users: [ana]", False),
+        (FLAT % ", until: 2026-11-30", FLAT % ", until: 2026-12-31", True),
+        (FLAT % ", since: 2026-11-02", FLAT % ", since: 2026-11-01", True),
+        (FLAT % "", FLAT.replace("max", "pro") % "", False),
+        ("", "plans: {free: {covers: [deepl/*], free: {characters: 5}}}\n", False),
+    ],
+)
+def test_a_flat_rate_that_spares_more_is_told(
+    path: Path, memory: Memory, before: str, after: str, is_told: bool
+) -> None:
+    for blocks, expected in ((OPEN, False), (BLOCKS, is_told)):
+        for text in (blocks + before, blocks + after):
+            path.write_text(text)
+            told = load_remembered(path, memory).loosened
+        assert any("takes calls to anthropic/*" in text for text in told) == expected
+        path.write_text(OPEN)
+        load_remembered(path, memory)
