@@ -188,7 +188,10 @@ class Member:
         since = min((lease.starts for lease in found), default=0)
         holds = turn.holds(instant(since), None)
         stands = standings(read_spendings(limits, turn, self._names), holds, self._names)
-        return [max(0, stand.spending.spent + stand.held) for stand in stands]
+        return [
+            max(0, lease.seen, stand.spending.spent + lease.lost) + stand.held
+            for lease, stand in zip(found, stands, strict=True)
+        ]
 
     def _meet(self, fleet: str) -> None:
         """Begin anew with a database that this host has not traded with."""
@@ -234,7 +237,9 @@ class _Alone:
 def _covers(held: dict[Key, Lease], want: Want) -> bool:
     key = key_of(want.limit)
     lease = held.get(key) if key else None
-    return lease is not None and want.limit.amount >= lease.amount and want.used + want.need <= lease.granted
+    if lease is None or want.limit.amount < lease.amount or want.spent + lease.lost < lease.seen:
+        return False
+    return want.used - want.lost + lease.lost + want.need <= lease.granted
 
 
 def _adopt(turn: LocalTurn, term: Term, answer: Answer) -> None:

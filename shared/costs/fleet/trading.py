@@ -45,6 +45,17 @@ class HostCopied(StorageUnavailable):
     """Another cost storage takes part under this one's name."""
 
 
+class Seen(NamedTuple):
+    """What was found out about a limit that was asked for: what others have, and what became of our own.
+
+    ``lost`` and ``spent`` are as ``Lease.lost`` and ``Lease.seen``.
+    """
+
+    elsewhere: Elsewhere
+    lost: int
+    spent: int
+
+
 class Elsewhere(NamedTuple):
     """What the other hosts have of a limit, in its measure."""
 
@@ -217,20 +228,22 @@ def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
 
 def _granted(
     db: Db, host: int, wants: Sequence[Want], names: ModelName, *, may_grant: bool
-) -> tuple[dict[Key, Elsewhere], list[Want]]:
-    """Grant what is free of each limit; return what others have of them, and what was denied."""
-    seen, denied = dict[Key, Elsewhere](), list[Want]()
+) -> tuple[dict[Key, Seen], list[Want]]:
+    """Grant what is free of each limit; return what was found out about them, and what was denied."""
+    seen, denied = dict[Key, Seen](), list[Want]()
     keyed = {key: want for want in wants if (key := key_of(want.limit))}
     for key, want in sorted(keyed.items(), key=lambda each: each[0]):  # in one order for all: no deadlocks
         db.execute("INSERT INTO scopes VALUES (?) ON CONFLICT DO NOTHING", (key[0],))
         db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
         published = by_host(db, want.limit, names)
-        elsewhere = seen[key] = _elsewhere(db, host, key, published)
-        free = want.limit.amount - sum(elsewhere) - want.used - want.need
+        elsewhere, lost = _elsewhere(db, host, key, published), _lost(want, published.get(host, 0))
+        seen[key] = Seen(elsewhere, lost, want.spent + lost)
+        used = want.used - want.lost + lost
+        free = want.limit.amount - sum(elsewhere) - used - want.need
         if free < 0 or not may_grant:
             denied.append(want)
         else:
-            granted = want.used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
+            granted = used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
             _grant(db, host, key, want, granted)
     return seen, denied
 
@@ -266,9 +279,19 @@ def _elsewhere(db: Db, host: int, key: Key, published: dict[int, int]) -> Elsewh
     return Elsewhere(sum(n for other, n in published.items() if other != host), leased, orphaned)
 
 
-def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Elsewhere]) -> list[Lease]:
+def _lost(want: Want, published: int) -> int:
+    """Return what of a limit a host has published and does not know of any more.
+
+    It usually knows more than it has published. Where it knows as much, nothing is missing after all: a call
+    was taken back, and that was not published yet.
+    """
+    gap = published - want.spent
+    return max(want.lost, gap) if gap else 0
+
+
+def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Seen]) -> list[Lease]:
     """Return the leases of a host as they are now."""
-    before = {lease.key: Elsewhere(*lease[-3:]) for lease in offer.leases}
+    before = {lease.key: lease for lease in offer.leases}
     rows = db.execute(
         """SELECT scope, starts, ends, period, granted, amount FROM leases
         WHERE host = ? AND ends > extract(epoch FROM now() - interval '2 days') * 1000000""",
@@ -277,8 +300,17 @@ def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Elsewhere]) -> list
     found = []
     for scope, starts, ends, period, granted, amount in rows:
         key = (scope, starts, ends)
-        others = seen.get(key) or before.get(key, Elsewhere())
-        found.append(Lease(*key, period, granted, amount, *others))
+        lease = before.get(key) or Lease(*key, period, granted, amount)
+        if (now := seen.get(key)) is not None:
+            others = now.elsewhere
+            lease = lease._replace(
+                spent_elsewhere=others.spent,
+                leased_elsewhere=others.leased,
+                orphaned_elsewhere=others.orphaned,
+                lost=now.lost,
+                seen=now.spent,
+            )
+        found.append(lease._replace(period=period, granted=granted, amount=amount))
     return found
 
 

@@ -50,6 +50,10 @@ TABLES: Final = Tables(
             PRIMARY KEY (scope, starts, ends)
         ) STRICT, WITHOUT ROWID;
         """,
+        """
+        ALTER TABLE leases ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE leases ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+        """,
     ),
 )
 
@@ -89,7 +93,11 @@ class Lease(NamedTuple):
     """What this host may have spent and hold of a limit in a period, in the limit's measure.
 
     ``scope`` is the limit's key; ``starts`` and ``ends`` are in microseconds since 1970. ``amount`` is the
-    limit's own when the lease was granted. The last three say what the other hosts had of it then.
+    limit's own when the lease was granted. The next three say what the other hosts had of it then.
+
+    ``lost`` is what this host has published that its own ledgers and sums do not know any more: it counts as
+    spent here. ``seen`` is the most that was spent at a decision since the last grant: where less is found,
+    ledgers are gone or a call was taken back, and nothing is allowed before the database has told which.
     """
 
     scope: str
@@ -101,6 +109,8 @@ class Lease(NamedTuple):
     spent_elsewhere: int = 0
     leased_elsewhere: int = 0
     orphaned_elsewhere: int = 0
+    lost: int = 0
+    seen: int = 0
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -182,6 +192,12 @@ def lower(db: sqlite3.Connection, lease: Lease, granted: int) -> None:
     )
 
 
+def see(db: sqlite3.Connection, lease: Lease, spent: int) -> Lease:
+    """Remember the most that was spent within a lease, and return the lease."""
+    db.execute("UPDATE leases SET seen = ? WHERE scope = ? AND starts = ? AND ends = ?", (spent, *lease.key))
+    return lease._replace(seen=spent)
+
+
 def _marks(row: tuple[object, ...]) -> str:
     return ", ".join("?" * len(row))
 
@@ -190,17 +206,23 @@ def _marks(row: tuple[object, ...]) -> str:
 
 
 class Want(NamedTuple):
-    """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top."""
+    """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top.
+
+    ``spent`` is the part of it that is in sums of this host, ``lost`` the part that no longer is.
+    """
 
     limit: Limit
     used: int
     need: int
+    spent: int = 0
+    lost: int = 0
 
 
 class Allotments:
     """Answers the gate within one turn, and remembers what was short."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
         self._term = term(db)
         self._holds = self._term is not None and self._term.holds()
         self._leases = {lease.key: lease for lease in leases(db)}
@@ -216,12 +238,19 @@ class Allotments:
         key = key_of(limit)
         if key is None:
             return None
-        used, lease = spent + held, self._leases.get(key) or _none(key, limit)
-        # Without a lease that holds now, or where the limit was lowered since, nothing may come on top.
-        granted = lease.granted if self._holds and limit.amount >= lease.amount else min(lease.granted, used)
+        lease = self._leases.get(key) or _none(key, limit)
+        used = spent + lease.lost + held
+        # Without a lease that holds now, or where the limit was lowered since, nothing may come on top; nor
+        # where less is spent than was seen before.
+        may_grow = self._holds and limit.amount >= lease.amount and spent + lease.lost >= lease.seen
+        granted = lease.granted if may_grow else min(lease.granted, used)
         if used + need > granted:
-            self._wanted[key] = Want(limit, used, need)
-        return Allotment(granted, lease.spent_elsewhere, lease.leased_elsewhere, lease.orphaned_elsewhere)
+            self._wanted[key] = Want(limit, used, need, spent, lease.lost)
+        if spent + lease.lost > lease.seen:
+            self._leases[key] = see(self._db, lease, spent + lease.lost)
+        return Allotment(
+            granted - lease.lost, lease.spent_elsewhere, lease.leased_elsewhere, lease.orphaned_elsewhere
+        )
 
 
 def _none(key: tuple[str, int, int], limit: Limit) -> Lease:

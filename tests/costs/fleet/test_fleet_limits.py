@@ -14,8 +14,10 @@ import pytest
 
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.fleet.database import Db, SharedUnavailable
+from shared.costs.fleet.fleet import close_all
 from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.trading import HostCopied
+from shared.costs.rollup import Query
 from shared.costs.store import leases as book
 from shared.costs.store.leases import Term
 from tests.support.fleet_hosts import COST, Host, hosts
@@ -110,6 +112,49 @@ def test_what_a_flat_rate_covers_is_no_part_of_it(tmp_path: Path, until: str, ma
         one.tracker().log_usage("openai", "gpt-4o-mini", 20_000_000)  # $3
         one.fleet.publish()
         assert two.spend(50) == made
+
+
+@pytest.mark.parametrize("is_reachable", [True, False])
+def test_a_host_that_lost_ledgers_and_sums_asks_what_it_had_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reachable: bool
+) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        assert two.spend(2) == 2
+        assert one.spend(9) == 9
+        one.fleet.publish()
+        one.close()
+        close_all()
+        shutil.rmtree(one.folder / "job-ana")
+        for file in one.storage.iterdir():
+            if not file.name.startswith("state.db"):
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        if not is_reachable:
+            monkeypatch.setenv("COST_TRACKER_SHARED", "postgresql://nobody@127.0.0.1:1/none")
+        again = Host(one.folder, ONE_LIMIT)
+        if is_reachable:
+            made = again.spend(50)  # of $1.00, $0.45 and $0.10 are spent, and the other host has a slice
+            assert 0 < made <= 9
+            again.fleet.publish()
+            assert again.spend(5) + two.spend(50) <= 9 - made
+            [(cost,)] = sql(two, "SELECT sum(cost) FROM entries")
+            assert 900_000_000 <= cost <= 1_000_000_000
+        else:
+            with pytest.raises(BudgetGateUnavailable):
+                again.call()
+        again.close()
+
+
+def test_a_call_that_is_taken_back_makes_room(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        two.call()
+        one.call()
+        big = one.tracker()
+        with big.reserve("openai", "gpt-4o", tokens_input=80_000, max_tokens_output=40_000) as hold:
+            big.log_usage("openai", "gpt-4o", 80_000, 40_000, reservation=hold)  # $0.60
+        entry = max(one.workspace.index.entries(Query()), key=lambda each: each.cost)
+        big.reverse(entry.id, "a test")
+        one.fleet.publish()
+        assert 15 <= one.spend(50) <= 18
 
 
 def test_what_was_spent_before_a_host_joined_counts(tmp_path: Path) -> None:
