@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+from zlib import crc32
 
 from .. import platform
 from ..errors import CostError, StorageUnavailable, WrongUsage
@@ -22,6 +23,15 @@ from .places import LOCK_S, Folder, Place
 
 Fingerprint = tuple[int, int, int]
 """How long a ledger is, and the CRC-32 of its first and its last 256 bytes."""
+
+
+FINGERPRINT_BYTES: Final = 256
+
+
+def fingerprint_of(content: bytes) -> Fingerprint:
+    """Return by what a ledger of this content is known again."""
+    tail = content[-FINGERPRINT_BYTES:]
+    return len(content), crc32(content[:FINGERPRINT_BYTES]), crc32(tail)
 
 
 class KnownArchive(NamedTuple):

@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
-from zlib import crc32
 
 from ..errors import CostError
 from ..ledger.columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
 from ..ledger.line import encode
 from ..model import SECONDS_FIELDS
 from .duck import connect
-from .known import Fingerprint, KnownArchive
+from .known import KnownArchive, fingerprint_of
 from .manifest import DamagedArchive, HeldLedger
 
 BATCH_BYTES: Final = 8 << 20
 """How many bytes of ledgers are read back in one go."""
 
-FINGERPRINT_BYTES: Final = 256
 _ROWS: Final = 1_000
 
 
@@ -40,12 +38,6 @@ _PLAIN: Final = {
 def values_of(row: Sequence[Any]) -> dict[str, Value]:  # what DuckDB gives for plain_columns()
     """Return the values of a row by column, for :func:`entry_of`."""
     return dict(zip(COLUMN_NAMES, row, strict=True))
-
-
-def fingerprint_of(content: bytes) -> Fingerprint:
-    """Return by what a ledger of this content is known again."""
-    tail = content[-FINGERPRINT_BYTES:]
-    return len(content), crc32(content[:FINGERPRINT_BYTES]), crc32(tail)
 
 
 Content = bytes | CostError

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from .. import platform
-from ..archive.known import KnownArchive
+from ..archive.known import KnownArchive, fingerprint_of
 from ..archive.manifest import HeldLedger
-from ..archive.restoring import fingerprint_of, restored
+from ..archive.restoring import restored
 from ..errors import CostError
 from ..store.journal import opened, size_of
 from ..store.store import Store

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..archive.known import fingerprint_of
 from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
@@ -21,7 +24,7 @@ from .agent import Agent
 from .database import Db, SharedDatabase
 from .holds import SharedHolds
 from .member import Member
-from .publishing import publish, published, waiting_bytes
+from .publishing import all_published, publish, publish_content, published, waiting_bytes
 from .standing import Standing, open_leases, release, standing
 from .sums import SharedSums
 from .trading import Answer
@@ -46,10 +49,15 @@ class Seen(NamedTuple):
 
 
 class Published(NamedTuple):
-    """How many entries were new, and how many bytes of ledgers are still to be published."""
+    """How many entries were new, and which ledgers are not published whole, with the bytes that are left."""
 
     entries: int
-    waiting: int
+    left: Mapping[Path, int] = MappingProxyType({})
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes are still to be published."""
+        return sum(self.left.values())
 
 
 class Here(NamedTuple):
@@ -157,7 +165,7 @@ class Fleet:
         return self.member.renew(lower=lower, rests=rests)
 
     def publish(self, ledgers: Iterable[Path] | None = None) -> Published:
-        """Publish what is new in some ledgers of this host, or in all.
+        """Publish what is new in some ledgers of this host, or in all, also those that were packed away.
 
         Raises:
             StorageUnavailable: the database cannot be used; what is published already is.
@@ -172,20 +180,42 @@ class Fleet:
         if ledgers is not None:
             if entries:
                 self._outbox.run(lambda db: _note_published(db, number), COMMAND_S)
-            return Published(entries, 0)
-        left = self._outbox.run(lambda db: self._note_outbox(db, number, chosen), COMMAND_S)
+            return Published(entries)
+        packed = self._publish_packed(number)
+        left = self._outbox.run(lambda db: self._note_outbox(db, number, chosen, packed.left), COMMAND_S)
+        return Published(entries + packed.entries, left)
+
+    def _publish_packed(self, number: int) -> Published:
+        """Publish ledgers in an archive that the database has not, as after it went back in time."""
+        store = self._here.store()
+        packed = {(os.fsencode(path), *mark): path for path, mark in store.packed_away()}
+        if not packed:
+            return Published(0)
+        missing = packed.keys() - self._outbox.run(lambda db: all_published(db, number), COMMAND_S)
+        entries, left = 0, {packed[each]: each[1] for each in missing}
+        for path, content in store.packed(list(left)):
+            if isinstance(content, bytes) and (os.fsencode(path), *fingerprint_of(content)) in missing:
+                entries += self._publish_content(number, os.fsencode(path), content)
+                left.pop(path, None)
         return Published(entries, left)
 
-    def unpublished(self) -> set[Path]:
-        """Return the ledgers of this host that the database does not have whole."""
-        number, ledgers = self._number(), self._here.store().ledgers()
-        known = self._outbox.run(lambda db: published(db, number), COMMAND_S)
-        return {ledger for ledger in ledgers if waiting_bytes(known, [ledger])}
+    def _publish_content(self, number: int, place: bytes, content: bytes) -> int:
+        entries, row = 0, None
+        while row is None or row.offset < len(content):
+            row, new = self._outbox.run(
+                lambda db, row=row: publish_content(db, number, place, content, row),  # type: ignore[misc]
+                COMMAND_S,
+            )
+            entries += new
+        return entries
 
-    def _note_outbox(self, db: Db, number: int, ledgers: Iterable[Path]) -> int:
-        """Tell the others how far this host has published, and return how many bytes are left."""
-        left = waiting_bytes(published(db, number), ledgers)
-        db.execute("UPDATE hosts SET waiting = ?, published = now() WHERE id = ?", (left, number))
+    def _note_outbox(
+        self, db: Db, number: int, ledgers: Iterable[Path], packed: Mapping[Path, int]
+    ) -> dict[Path, int]:
+        """Tell the others how far this host has published, and return what is left."""
+        left = {**waiting_bytes(published(db, number), ledgers), **packed}
+        waiting = sum(left.values())
+        db.execute("UPDATE hosts SET waiting = ?, published = now() WHERE id = ?", (waiting, number))
         return left
 
     def _number(self) -> int:

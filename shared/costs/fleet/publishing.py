@@ -12,12 +12,14 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..ledger.counted import Counted
-from ..ledger.line import DamagedLine
+from ..archive.known import fingerprint_of
+from ..ledger.counted import Counted, counted
+from ..ledger.line import DamagedLine, decode
 from ..platform import SecureFile
 from ..store.intake import fingerprint, job_of, read_counted, recognised
 from ..store.journal import opened
@@ -57,14 +59,14 @@ class Outbox(NamedTuple):
     more: bool
 
 
-def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) -> int:
-    """Return how many bytes of this host's ledgers are not published."""
-    left = 0
+def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) -> dict[Path, int]:
+    """Return those of this host's ledgers that are not published whole, and how many bytes are left."""
+    left = {}
     for ledger in ledgers:
         with suppress(OSError):
             row = published.get(os.fsencode(ledger))
-            left += max(0, os.stat(ledger).st_size - (row.offset if row else 0))
-    return left
+            left[ledger] = os.stat(ledger).st_size - (row.offset if row else 0)
+    return {ledger: size for ledger, size in left.items() if size > 0}
 
 
 def published(db: Db, host: int) -> dict[bytes, LedgerRow]:
@@ -76,6 +78,38 @@ def published(db: Db, host: int) -> dict[bytes, LedgerRow]:
         bytes(place): LedgerRow(number, bytes(place), job_id, 0, offset=offset, head=head, tail=tail)
         for number, place, job_id, offset, head, tail in rows
     }
+
+
+Known = tuple[bytes, int, int, int]
+"""A ledger that was published: its place, how far, and the CRC-32 of its beginning and its end there."""
+
+
+def all_published(db: Db, host: int) -> set[Known]:
+    """Return all ledgers of a host that were published, also those that lie there no more, and how far."""
+    rows = db.execute('SELECT place, "offset", head, tail FROM ledgers WHERE host = ?', (host,))
+    return {(bytes(place), *rest) for place, *rest in rows}
+
+
+def publish_content(
+    db: Db, host: int, place: bytes, content: bytes, begun: LedgerRow | None, most: int = BATCH
+) -> tuple[LedgerRow, int]:
+    """Publish the next lines of a ledger that lies in an archive.
+
+    Return its row, which is given back for the lines after them, and how many entries were new.
+    """
+    db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
+    row = begun
+    if row is None:
+        name = str(_one(db, "SELECT name FROM hosts WHERE id = ?", host))
+        row = _made(db, host, name, place, gone="packed")
+    lines, end = list[Counted](), row.offset
+    for raw in islice(BytesIO(content[row.offset :]), most):
+        end += len(raw)
+        with suppress(DamagedLine):  # those count nowhere
+            lines.append(counted(decode(raw)))
+    _, head, tail = fingerprint_of(content[:end])
+    row = row._replace(offset=end, head=head, tail=tail)
+    return row, _add(db, host, [Piece(row, lines)])
 
 
 def publish(db: Db, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Outbox:
@@ -125,14 +159,14 @@ def _read(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int]:
     return lines, end
 
 
-def _made(db: Db, host: int, name: str, place: bytes) -> LedgerRow:
+def _made(db: Db, host: int, name: str, place: bytes, gone: str | None = None) -> LedgerRow:
     job_id = _text(job_of(place))
     path = os.fsencode(f"{name}:") + place
     number = _one(
         db,
-        """INSERT INTO ledgers (host, place, path, job_id, "offset", head, tail)
-        VALUES (?, ?, ?, ?, 0, 0, 0) RETURNING id""",
-        *(host, place, path, job_id),
+        """INSERT INTO ledgers (host, place, path, job_id, gone, "offset", head, tail)
+        VALUES (?, ?, ?, ?, ?, 0, 0, 0) RETURNING id""",
+        *(host, place, path, job_id, gone),
     )
     return LedgerRow(int(str(number)), place, job_id, 0)
 

@@ -476,6 +476,14 @@ class Store:
             return self._packed.holds(path, (row.offset, row.head, row.tail)) is not None
         return False
 
+    def packed_away(self) -> list[tuple[Path, Mark]]:
+        """Return the ledgers that are gone and that an archive holds whole, and by what each is known."""
+        if not self.storage.archives_dir.is_dir():
+            return []
+        rows = self._ask(lambda db: tables.ledgers(db, "gone IS NOT NULL ORDER BY id"))
+        found = [(Path(os.fsdecode(row.path)), row) for row in rows]
+        return [(path, (row.offset, row.head, row.tail)) for path, row in found if self._is_packed(path, row)]
+
     def packed(self, ledgers: Sequence[Path]) -> Iterator[tuple[Path, Content]]:
         """Return the content of those ledgers that were packed away, in the order given.
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from shared.costs.apps.cli.program import run
@@ -148,3 +149,12 @@ with CostTracker({str(job)!r}) as tracker:
     month = ["show-monthly", "--month", "2025-03", "--json"]
     assert json.loads(shown([*month, "--shared"], capfd))["total_cost"] == 0.0045
     assert json.loads(shown(month, capfd))["total_cost"] == 0.0045
+    assert "published 0 entries" in shown(["shared", "publish"], capfd)
+    with psycopg.connect(database_url) as db:  # back to a state of before
+        db.execute("TRUNCATE cost_ledger.entries, cost_ledger.days, cost_ledger.cells, cost_ledger.spend")
+        db.execute("DELETE FROM cost_ledger.ledgers")
+    assert json.loads(shown([*month, "--shared"], capfd))["total_cost"] == 0
+    subprocess.run([sys.executable, "-c", log.replace("03-01", "04-01")], check=True)  # a new one lies there
+    for published in (1, 0):  # the new one's by its own process
+        assert f"published {published} entries" in shown(["shared", "publish"], capfd)
+    assert json.loads(shown([*month, "--shared"], capfd))["total_cost"] == 0.0045

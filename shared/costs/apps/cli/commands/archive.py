@@ -90,8 +90,7 @@ def _needed(workspace: Workspace) -> Needed:
     if fleet is None:
         return lambda _: None
     try:
-        fleet.publish()
-        waiting = fleet.unpublished()
+        waiting = fleet.publish().left
     except StorageUnavailable as fault:
         why = f"it is not known whether the shared budget counts it: {fault}"
         return lambda _: why
