@@ -1,9 +1,10 @@
 """Holds in the cost storage's own files: the local implementation of ``budgets.port.Holds``.
 
 A hold is a row of SQLite, written in the one durable exclusive transaction of the storage, and a line in
-the journal of the process that holds it (:mod:`.presence`). The row is what counts. Where the database
-is new, because the old one was lost, the rows are made again from the journals, of living processes and
-of dead ones. What is written here is never derived from ledgers.
+the journal of the process that holds it (:mod:`.presence`). The row is what counts. Whoever opens the
+database looks whether it has all that the journals hold, of living processes and of dead ones, and makes
+the rows again that it lacks: it may be new, because the old one was lost, or an old copy. So an end is
+written to the journal before the row goes. What is written here is never derived from ledgers.
 """
 
 from __future__ import annotations
@@ -129,13 +130,20 @@ class LocalHolds:
         self._lay_tables(wait_s)
         holder = self.presence.name()
 
+        begun: list[str] = []
+
         def turn(mine: LocalTurn) -> Decision:
             decision = decide(mine)
             if isinstance(decision, Reservation):
+                begun.append(decision.id)
                 self._add(mine.db, replace(decision, holder=holder), mine.latest)
             return decision
 
-        decision = self.in_turn(turn, wait_s)
+        try:
+            decision = self.in_turn(turn, wait_s)
+        except BaseException:
+            self._journal_ends(begun)  # nobody was told that it is held
+            raise
         self.presence.tidy(self._ids)
         return decision
 
@@ -149,12 +157,18 @@ class LocalHolds:
         self._lay_tables(wait_s)
 
         def turn(db: sqlite3.Connection) -> T:
-            if not _is_restored(db):
-                self._restore(db)
+            if not self._is_complete:
+                self._complete(db)
             return action(LocalTurn(self._ledgers, db, self._mended, leased=self._leased))
 
         self._ledgers.spends(())  # what takes long is read before the turn, which others wait for
-        return self._ledgers.state.write(turn, wait_s)
+        state = self._ledgers.state
+        complete_since = state.complete_since
+        try:
+            return state.write(turn, wait_s)
+        except BaseException:
+            state.complete_since = complete_since  # what was put in is undone
+            raise
 
     def _add(self, db: sqlite3.Connection, new: Reservation, latest: datetime) -> None:
         self.presence.begin(new.id, _record(new).encode())
@@ -179,8 +193,8 @@ class LocalHolds:
 
     def _remove(self, reservation: str, wait_s: float) -> None:
         self._lay_tables(wait_s)
-        self._ledgers.state.write_unsynced(lambda db: _delete(db, [reservation]), wait_s)
         self._journal_ends([reservation])
+        self._ledgers.state.write_unsynced(lambda db: _delete(db, [reservation]), wait_s)
 
     def submit(self, reservation: str, wait_s: float) -> None:
         """Note that a block has ended whose calls wait for their provider."""
@@ -231,11 +245,11 @@ class LocalHolds:
     def release(self, reservations: Collection[str]) -> None:
         """End holds on somebody's word."""
         self._prepare()
-        self._ledgers.state.write(lambda db: _delete(db, reservations))
         self._journal_ends(reservations)
+        self._ledgers.state.write(lambda db: _delete(db, reservations))
 
     def _journal_ends(self, reservations: Iterable[str]) -> None:
-        """Note ends in the journal. Where that fails they would come back with a lost database, no worse."""
+        """Note ends in the journal. Where that fails they may come back as orphans, which count, no worse."""
         with suppress(OSError):
             for one in reservations:
                 self.presence.end(one)
@@ -281,8 +295,8 @@ class LocalHolds:
         rows = _rows(db, "WHERE NOT orphaned OR period_at >= ? OR ledger = ?", (_micros(since), place))
         found = self._standing(rows)
         over = [held.reservation.id for held in found if held.is_over]
-        _delete(db, over)
         self._journal_ends(over)
+        _delete(db, over)
         counting = [held for held in found if not held.is_over]
         before = {one.id: one for one in rows}
         for held in counting:
@@ -290,7 +304,7 @@ class LocalHolds:
                 _put(db, held.reservation)
         return counting
 
-    # --- a database that is new
+    # --- a database that is new, or an old copy
 
     def _lay_tables(self, wait_s: float) -> None:
         with at_most(wait_s):
@@ -301,14 +315,26 @@ class LocalHolds:
     def _prepare(self, wait_s: float = PREPARE_S) -> None:
         """See that the tables are there, and that they know what the journals know."""
         self._lay_tables(wait_s)
+        state = self._ledgers.state
         with at_most(wait_s):
-            if not self._ledgers.state.read(_is_restored):
-                self._ledgers.state.write(self._restore)
+            if not self._is_complete and state.read(self._missing):
+                state.write(self._complete)
+            state.complete_since = state.openings
 
-    def _restore(self, db: sqlite3.Connection) -> None:
-        for one in self._journaled():
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the database was looked at since this process opened it."""
+        return self._ledgers.state.complete_since == self._ledgers.state.openings
+
+    def _complete(self, db: sqlite3.Connection) -> None:
+        """Put in what the journals hold: nobody ends a hold within this transaction."""
+        for one in self._missing(db):
             db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
-        db.execute("UPDATE gate_clock SET restored = 1")
+        self._ledgers.state.complete_since = self._ledgers.state.openings
+
+    def _missing(self, db: sqlite3.Connection) -> list[Reservation]:
+        known = {row[0] for row in db.execute("SELECT id FROM holds")}
+        return [one for one in self._journaled() if one.id not in known]
 
     def _journaled(self) -> Iterator[Reservation]:
         """Give what the journals of all processes hold, as it was when it was last written down there."""
@@ -403,10 +429,6 @@ def _reservation(record: str) -> Reservation:
     known["tags"] = tuple(known.get("tags", ()))
     known["strayed"] = tuple(Labels(project, tuple(tags)) for project, tags in known.get("strayed", ()))
     return Reservation(**known)
-
-
-def _is_restored(db: sqlite3.Connection) -> bool:
-    return bool(db.execute("SELECT restored FROM gate_clock").fetchone()[0])
 
 
 def _latest(db: sqlite3.Connection) -> datetime:

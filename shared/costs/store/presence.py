@@ -240,8 +240,8 @@ class Presence:
         return {name: self.read(name) for name in self.names()}
 
     def remove(self, name: str) -> None:
-        """Delete the file of a process that is gone, unless its journal says that it holds something."""
-        if not self.read(name).open:
+        """Delete the file of a process that is gone, unless its journal says something of holds."""
+        if not any(self.read(name)):
             self._unlink(name)
 
     def _unlink(self, name: str) -> None:

@@ -48,6 +48,10 @@ class StateDb(Database):
         super().__init__(path, _VERSIONS, 1, durable=True)
         self.file = path
         self._tables: list[Tables] = []
+        self.openings = 0
+        """How often this process opened the file: each time it may be another one."""
+        self.complete_since = 0
+        """The opening since which it is known to have every hold (:mod:`.holds`)."""
 
     def use(self, tables: Tables) -> None:
         """See that tables are there, now and whenever the file is opened anew.
@@ -74,6 +78,7 @@ class StateDb(Database):
 
     def _lay_tables(self, connection: sqlite3.Connection) -> None:
         super()._lay_tables(connection)
+        self.openings += 1
         for tables in self._tables:
             self._bring_up(connection, tables)
 

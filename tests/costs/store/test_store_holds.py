@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.storage import CostStorage
 from shared.costs.store.holds import TABLES, LocalHolds
 from shared.costs.store.presence import Presence
 from shared.costs.store.state import Tables
 from shared.costs.store.store import Store
+from shared.costs.tracking.reserving import Reserving
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MICROS = int(NOW.timestamp() * 1_000_000)
@@ -106,3 +109,51 @@ def test_a_damaged_line_of_a_journal_keeps_no_other_hold_from_coming_back(
     (storage.writers_dir / "1-gone").write_text("\n".join(lines))
     [held] = opened(store, storage).holds()
     assert (held.reservation.id, held.reservation.state, held.amount) == ("good", "orphaned", 5)
+
+
+@pytest.mark.parametrize("how", ["moved there", "written over", "deleted"])
+def test_an_old_copy_of_the_state_forgets_no_hold(how: str, tmp_path: Path) -> None:
+    storage, profile = CostStorage(tmp_path / "costs"), tmp_path / "profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: 1.5, block_at_limit: true}\n")
+    tracker = CostTracker(tmp_path / "job-1", "1", storage.root, profile_path=profile)
+
+    def reserve() -> Reserving:
+        return tracker.reserve("openai", "gpt-4o", tokens_input=1000, max_tokens_output=60_000)  # $0.6025
+
+    def reserved() -> None:
+        with reserve() as hold:
+            tracker.log_usage("openai", "gpt-4o", 1000, 60_000, reservation=hold)
+
+    reserved()
+    state, copy = Store.of(storage).state, tmp_path / "copy"
+    state.close()
+    shutil.copy2(storage.state_path, copy)
+    with reserve() as hold:
+        state.close()
+        if how == "moved there":
+            copy.replace(storage.state_path)
+        elif how == "written over":
+            storage.state_path.write_bytes(copy.read_bytes())
+        else:
+            storage.state_path.unlink()
+        with pytest.raises(BudgetExceeded, match=r"\$0\.6025 held for other calls"):
+            reserved()
+        hold.void()
+    reserved()
+    assert opened(Store.of(storage), storage).holds() == []
+
+
+def test_a_hold_that_somebody_else_released_does_not_come_back(store: Store, storage: CostStorage) -> None:
+    values = {"id": "one", "period_at": MICROS, "expires_at": MICROS, "user_id": "u", "job_id": None}
+    values |= {"ledger": None, "stage": None, "service": "openai", "model": "gpt-4o", "estimate": 5}
+    storage.writers_dir.mkdir(exist_ok=True)
+    (storage.writers_dir / "1-gone").write_text(f"H one {json.dumps({**values, 'one_call': True})}\n")
+    releasing = Presence(storage.writers_dir)
+    holds = LocalHolds(store, releasing, lambda: NOW)
+    assert [held.reservation.id for held in holds.holds()] == ["one"]
+    holds.release(["one"])
+    name = releasing.name()
+    releasing.leave()
+    releasing.remove(name)  # as a look does that finds the process gone
+    store.state.close()
+    assert opened(store, storage).holds() == []
