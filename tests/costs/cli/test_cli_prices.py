@@ -90,6 +90,7 @@ def test_what_makes_no_sense_is_refused(
     assert message in ran.err
 
 
+@pytest.mark.no_cover
 def test_check_finds_calls_without_a_price_until_they_are_repriced(
     jobs: Path, prices: Path, dashboard: Dashboard
 ) -> None:
