@@ -12,7 +12,7 @@ from ..archive.manifest import DamagedArchive, Manifest, Part, Sums
 from ..archive.places import Place
 from ..errors import WrongUsage
 from ..exits import BAD_NEWS, FINE
-from .staging import SUMS, sums_of
+from .staging import PART, SUMS, sums_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -91,7 +91,7 @@ def _faults(place: Place, part: Part, database: DuckDBPyConnection) -> Iterator[
 
 
 def _read(database: DuckDBPyConnection, what: str, place: Place, part: Part) -> tuple[int, ...]:
-    sql = f"SELECT {what} FROM read_parquet(?, hive_partitioning = false)"  # noqa: S608 - our own text
+    sql = f"SELECT {what} FROM ({PART})"  # noqa: S608 - our own text
     values = [part.month, str(place.file(part.name))]
     return run(database, lambda: database.execute(sql, values).fetchone()) or ()
 

@@ -20,7 +20,8 @@ from ..errors import CostError, WrongUsage
 from .calendar import Calendar
 from .exports import Context
 from .history import History
-from .warehouse import QUERIED, Answer, BadQuery, load_rest, require_select, told_apart
+from .views import ENTRIES
+from .warehouse import QUERIED, STORED, Answer, BadQuery, load_rest, require_select, told_apart
 
 PREFIX: Final = "spark://"
 
@@ -81,7 +82,7 @@ def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's se
     """Make the view ``entries`` of the session."""
     # Arrow has times with a zone, as Parquet has: so both sides are of one type.
     zoned = ("timestamp", "period_at")
-    columns = ", ".join(f"{n}::TIMESTAMPTZ AS {n}" if n in zoned else n for n in QUERIED)
+    columns = ", ".join(f"{n}::TIMESTAMPTZ AS {n}" if n in zoned else n for n in STORED)
     database.execute("SET TimeZone = 'UTC'")
     tables = []
     rest = database.execute(f"SELECT {columns} FROM rest").to_arrow_table()  # noqa: S608 - our own text
@@ -92,8 +93,9 @@ def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's se
         if history.ledgers is not None:
             ledgers = database.execute("FROM ledgers").to_arrow_table()
             archived = archived.join(spark.createDataFrame(ledgers), on="ledger", how="left_semi")
-        tables.append(archived.select(*QUERIED))
-    reduce(lambda one, other: one.unionByName(other), tables).createOrReplaceTempView("entries")
+        tables.append(archived.select(*STORED))
+    reduce(lambda one, other: one.unionByName(other), tables).createOrReplaceTempView("stored")
+    spark.sql(ENTRIES).createOrReplaceTempView("entries")
 
 
 def _addresses(history: History) -> list[str]:

@@ -27,6 +27,7 @@ from ..ledger.lines import Line
 from ..money import NANOS_PER_USD, Nanos
 from ..replacing import CannotWrite
 from .calendar import Calendar
+from .views import entries_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -54,14 +55,14 @@ FURTHER: Final = (
 line that its cells do not give back.
 """
 
-SUMS: Final = """count(*),
-    coalesce(sum(CASE kind WHEN 'usage' THEN 1 WHEN 'reversal' THEN -1 ELSE 0 END), 0),
-    coalesce(sum(CASE WHEN kind = 'usage' THEN CASE WHEN cost_usd IS NULL THEN 1 ELSE 0 END
-                      WHEN resolves_unpriced THEN -1 ELSE 0 END), 0),
-    coalesce(sum(CASE WHEN cost_state = 'partial' THEN 1 ELSE 0 END
-                 - CASE WHEN resolves_partial THEN 1 ELSE 0 END), 0),
-    coalesce(sum(cost_usd) * 1000000000, 0)"""
-"""The columns of :class:`Sums` over rows of a part, as SQL."""
+SUMS: Final = (
+    "count(*), coalesce(sum(sign), 0), coalesce(sum(unpriced_delta), 0), "
+    "coalesce(sum(partial_delta), 0), coalesce(sum(cost_usd) * 1000000000, 0)"
+)
+"""The columns of :class:`Sums` over entries of a part, as SQL."""
+
+PART: Final = entries_of("FROM read_parquet(?, hive_partitioning = false)")
+"""The entries of a part, as SQL with one parameter: its path."""
 
 _AT: Final = {name: number for number, name in enumerate(COLUMN_NAMES)}
 _USER, _TIMESTAMP, _PERIOD, _COST = (_AT[name] for name in ("user_id", "timestamp", "period_at", "cost_usd"))
@@ -259,8 +260,8 @@ class PartWriter:
         of_others = """SELECT s.ledger, min(s.ledger_offset) FROM staged s JOIN known k ON k.id = s.id
             WHERE k.ledger != s.ledger GROUP BY 1"""
         self.elsewhere += [Elsewhere(*row) for row in run(database, database.execute(of_others).fetchall)]
-        rows = "staged s SEMI JOIN known k ON k.id = s.id"
-        return sums_of(database.execute(f"SELECT {SUMS} FROM {rows}").fetchone() or ())  # noqa: S608 - our own text
+        rows = entries_of("FROM staged s SEMI JOIN known k ON k.id = s.id")
+        return sums_of(database.execute(f"SELECT {SUMS} FROM ({rows})").fetchone() or ())  # noqa: S608 - our own text
 
     def _copied(self, database: DuckDBPyConnection, table: Path) -> list[Path]:
         """Write one Parquet file, or several where it would be too large."""
@@ -297,7 +298,7 @@ def _scan(path: Path) -> str:
 def _part(database: DuckDBPyConnection, path: Path, month: str) -> Part:
     """Return what stands in a file that was written, as it is read back."""
     ends = "min(epoch_us(timestamp)), max(epoch_us(timestamp)), min(ledger), max(ledger)"
-    sql = f"SELECT {SUMS}, {ends} FROM read_parquet(?, hive_partitioning = false)"  # noqa: S608 - our own text
+    sql = f"SELECT {SUMS}, {ends} FROM ({PART})"  # noqa: S608 - our own text
     row = run(database, database.execute(sql, [str(path)]).fetchone) or ()
     path.chmod(0o600)
     size, sha256 = digest_of(path)

@@ -1,6 +1,7 @@
 """The views in SQL: one file each in ``data/sql/``, the same text for every engine.
 
-A file begins with a line that says what it shows.
+A file begins with a line that says what it shows. What a line changes in the sums is worked out once, in
+``data/entries.sql``, so that a view only adds.
 
 >>> view_named("months").splitlines()[0]
 '-- What each billing month cost.'
@@ -13,7 +14,22 @@ from typing import Final
 
 from ..errors import WrongUsage
 
-FOLDER: Final = Path(__file__).parents[1] / "data" / "sql"
+_DATA: Final = Path(__file__).parents[1] / "data"
+FOLDER: Final = _DATA / "sql"
+
+ENTRIES: Final = (_DATA / "entries.sql").read_text(encoding="utf-8")
+"""The SELECT of ``entries`` from ``stored``, the rows as files have them."""
+
+DELTAS: Final = ("sign", "unpriced_delta", "partial_delta")
+"""The columns that it adds: what a line changes in the number of calls, of unpriced and of partial ones.
+
+Names and meaning are those of the properties of ``Entry``.
+"""
+
+
+def entries_of(stored: str) -> str:
+    """Return the SQL of the entries, given the SQL of the rows as files have them."""
+    return f"WITH stored AS ({stored})\n{ENTRIES}"
 
 
 def view_names() -> list[str]:

@@ -25,6 +25,7 @@ from ..profile.types import Profile
 from .calendar import Calendar
 from .exports import Context, counted
 from .source import Source
+from .views import DELTAS, entries_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -127,7 +128,7 @@ def ask(
         with connect(file) as database:
             require_select(database, sql)
             load_rest(database, Path(private), source, context, calendar, archived)
-            database.execute(f"CREATE VIEW entries AS {_entries(archived)}")
+            database.execute(f"CREATE VIEW entries AS {entries_of(_stored(archived))}")
         # Opened anew for reading alone: a SELECT may hold a DELETE.
         with connect(file, read_only=True) as database:
             _shut(database, private, archived)
@@ -137,7 +138,10 @@ def ask(
 BILLING: Final = {"billing_day": "DATE", "billing_month": "VARCHAR"}
 """The columns of a query beside those of the export, and their types."""
 
-QUERIED: Final = (*COLUMN_NAMES, *BILLING)
+STORED: Final = (*COLUMN_NAMES, *BILLING)
+"""The columns of a query that stand in files; the others are worked out of them."""
+
+QUERIED: Final = (*STORED, *DELTAS)
 """The columns of a query."""
 
 _PLAIN_TYPES: Final = TYPES | {"instant": "TIMESTAMP"}
@@ -194,14 +198,14 @@ def _with_billing(cells: Cells, calendar: Calendar) -> Cells:
 _USER, _TIMESTAMP, _PERIOD = map(COLUMN_NAMES.index, ("user_id", "timestamp", "period_at"))
 
 
-def _entries(archived: Archived | None) -> str:
-    """Return the entries as SQL: the rest, and what is in Parquet."""
+def _stored(archived: Archived | None) -> str:
+    """Return the rows as SQL: the rest, and what is in Parquet."""
     files = archived.files() if archived is not None else []
     if archived is None or not files:
         return "FROM rest"
     # As UTC without a zone: a cast would take the session's zone.
     plain = {column.name for column in COLUMNS if column.kind == "instant"}
-    columns = (f"make_timestamp(epoch_us({name})) AS {name}" if name in plain else name for name in QUERIED)
+    columns = (f"make_timestamp(epoch_us({name})) AS {name}" if name in plain else name for name in STORED)
     listed = ", ".join(f"'{quoted(file)}'" for file in files)
     mine = "" if archived.ledgers is None else " WHERE ledger IN (FROM ledgers)"
     return (

@@ -17,7 +17,7 @@ from shared.costs.profile.types import NO_BUDGET, Profile, UserSettings
 from shared.costs.rollup import Totals
 
 PROFILE = Profile(users={"rpatel": UserSettings("rpatel", ZoneInfo("Asia/Kolkata"), NO_BUDGET)})
-SUMS = ("calls", "unpriced_calls", "tokens_input", "tokens_output", "cost_usd")
+SUMS = ("calls", "unpriced_calls", "partial_calls", "tokens_input", "tokens_output", "cost_usd")
 
 
 def entries() -> Iterator[Entry]:
@@ -46,6 +46,20 @@ def entries() -> Iterator[Entry]:
         why="price found",
         resolves_unpriced=True,
         charge=Charge({"input": Nanos(999_999_999_999)}, PRICED_BY),
+    )
+    partly = call(at(9), unpriced_units={"file_searches": 4})
+    yield partly
+    yield call(at(11), unpriced_units={"pages": 2})
+    yield replace(
+        partly,
+        id=f"{partly.id}a",
+        kind="adjustment",
+        usage=Usage(),
+        corrects=partly.id,
+        why="price found",
+        unpriced_units={},
+        resolves_partial=True,
+        charge=Charge({"file_searches": Nanos(10_000_000)}, PRICED_BY),
     )
     taken_back = call(at(10))
     yield taken_back
@@ -79,7 +93,7 @@ def expected(found: list[Entry], dimensions: tuple[str, ...]) -> list[tuple[Any,
         }
         sums.setdefault(tuple(row[name] for name in dimensions), Totals()).add(entry)
     rows = (
-        (*key, t.calls, t.unpriced_calls, t.tokens_input, t.tokens_output, int(t.cost))
+        (*key, t.calls, t.unpriced_calls, t.partial_calls, t.tokens_input, t.tokens_output, int(t.cost))
         for key, t in sums.items()
     )
     return sorted(rows, key=str)

@@ -58,13 +58,15 @@ def test_sums_and_texts_are_exact(given: list[Entry]) -> None:
 def test_columns_are_the_ledgers_fields_with_plain_types() -> None:
     one = entry(charge=charge(input=1), tags=("a", "b"), estimated=True)
     answer = ask("SELECT * FROM entries", Listed([one]), Context())
-    assert answer.columns == (*COLUMN_NAMES, "billing_day", "billing_month")
+    deltas = ("sign", "unpriced_delta", "partial_delta")
+    assert answer.columns == (*COLUMN_NAMES, "billing_day", "billing_month", *deltas)
     row = dict(zip(answer.columns, answer.rows[0], strict=True))
     assert row["cost_usd"] == Decimal("0.000000001")
     assert row["timestamp"] == datetime(2026, 11, 22, 9, 30, 0, 123456)  # noqa: DTZ001 - UTC by contract
     assert row["tokens_input"] == 1_000
     assert row["estimated"] is True
     assert row["tags"] == '["a","b"]'
+    assert tuple(row[name] for name in deltas) == (one.sign, one.unpriced_delta, one.partial_delta)
 
 
 def test_an_unpriced_call_is_null_not_zero() -> None:

@@ -2,13 +2,11 @@
 SELECT
     billing_month,
     service,
-    CAST(sum(CASE kind WHEN 'usage' THEN 1 WHEN 'reversal' THEN -1 ELSE 0 END) AS BIGINT) AS calls,
-    CAST(sum(CASE WHEN kind = 'usage' THEN CASE WHEN cost_usd IS NULL THEN 1 ELSE 0 END
-                  WHEN resolves_unpriced THEN -1 ELSE 0 END) AS BIGINT) AS unpriced_calls,
-    CAST(sum(CASE kind WHEN 'usage' THEN tokens_input WHEN 'reversal' THEN -tokens_input ELSE 0 END)
-        AS BIGINT) AS tokens_input,
-    CAST(sum(CASE kind WHEN 'usage' THEN tokens_output WHEN 'reversal' THEN -tokens_output ELSE 0 END)
-        AS BIGINT) AS tokens_output,
+    CAST(sum(sign) AS BIGINT) AS calls,
+    CAST(sum(unpriced_delta) AS BIGINT) AS unpriced_calls,
+    CAST(sum(partial_delta) AS BIGINT) AS partial_calls,
+    CAST(sum(sign * tokens_input) AS BIGINT) AS tokens_input,
+    CAST(sum(sign * tokens_output) AS BIGINT) AS tokens_output,
     CAST(coalesce(sum(cost_usd), 0) AS DECIMAL(28, 9)) AS cost_usd
 FROM entries
 GROUP BY billing_month, service

@@ -1,12 +1,11 @@
--- The calls without a price, or with only a part of one, by model and billing month.
+-- The calls that still have no price, or only a part of one, by model and billing month.
 SELECT
     billing_month,
     service,
     model,
-    cost_state,
-    CAST(count(*) AS BIGINT) AS entries,
-    CAST(sum(tokens_input + tokens_output) AS BIGINT) AS tokens
+    CAST(sum(unpriced_delta) AS BIGINT) AS unpriced_calls,
+    CAST(sum(partial_delta) AS BIGINT) AS partial_calls
 FROM entries
-WHERE kind = 'usage' AND cost_state <> 'whole'
-GROUP BY billing_month, service, model, cost_state
-ORDER BY billing_month, service, model, cost_state
+GROUP BY billing_month, service, model
+HAVING sum(unpriced_delta) <> 0 OR sum(partial_delta) <> 0
+ORDER BY billing_month, service, model

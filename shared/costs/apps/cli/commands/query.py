@@ -50,12 +50,13 @@ def command(app: App, sql: str | None, view: str | None, *, engine: str, locatio
     """Ask the entries in SQL.
 
     SQL is one SELECT over the table `entries`, in DuckDB's dialect, or - to read it from stdin. The
-    columns are the ledger's fields and the billing_day and billing_month of its user's time zone (SELECT *
-    FROM entries LIMIT 1 shows them); amounts are exact decimals in USD, times are in UTC. Months that were
-    archived are read from there, everything else from the ledgers. Nothing can be changed, and no file or
-    network be reached. Text shows the first 1,000 rows; csv and json have all of them, however many. The exit
-    code is 3 where a ledger could not be read. Needs DuckDB: pip install '.[warehouse]'; for Spark also its
-    client: pip install '.[cluster]'.
+    columns are the ledger's fields, the billing_day and billing_month of its user's time zone, and sign,
+    unpriced_delta and partial_delta, which add up to the number of calls, of unpriced and of partial ones
+    (SELECT * FROM entries LIMIT 1 shows them); amounts are exact decimals in USD, times are in UTC. Months
+    that were archived are read from there, everything else from the ledgers. Nothing can be changed, and no
+    file or network be reached. Text shows the first 1,000 rows; csv and json have all of them, however many.
+    The exit code is 3 where a ledger could not be read. Needs DuckDB: pip install '.[warehouse]'; for Spark
+    also its client: pip install '.[cluster]'.
     """
     asked = _text(sql, view)
     index = app.workspace.index
