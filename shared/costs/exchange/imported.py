@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..money import to_usd
-from ..reports.common import priced_in_part
+from ..reports.common import plural, priced_in_part
 from ..reports.document import Column, Figure, Note, Report, Table
 from .importing import Tally
 
@@ -59,8 +59,16 @@ def _tables(tally: Tally) -> list[Table]:
     return found
 
 
+def recorded_before(calls: int) -> str:
+    """Return in words that calls were left out, since they had been recorded otherwise."""
+    were = plural(calls, "call was", "calls were")
+    return f"{were} recorded before, live or from another log, with the same response id: not counted again."
+
+
 def _notes(tally: Tally) -> list[Note]:
     found = []
+    if tally.elsewhere:
+        found.append(Note(recorded_before(tally.elsewhere)))
     if tally.refused > _MANY:
         found.append(Note(f"{tally.refused - _MANY:,} more rows were not understood.", "warning"))
     if tally.unpriced:
@@ -87,6 +95,7 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
         "rows": tally.rows,
         "added": tally.added,
         "known": tally.known,
+        "recorded_elsewhere": tally.elsewhere,
         "refused": tally.refused,
         "cost_usd": to_usd(tally.cost),
         "stated_calls": tally.stated,

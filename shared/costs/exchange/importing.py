@@ -5,7 +5,8 @@ Imported entries go through the same writer as all others, into ledgers under
 rest. An entry's id is a hash of what the row says (rows that say the same are told apart by counting
 them), or of the row's own id where that is unique in the world; so importing a file again, or a longer
 version of it, adds only what is new. Entries of our own exports keep their ids, and so are known where
-they came from.
+they came from. A row whose response was recorded already, as it came or from another log, adds nothing
+(``elsewhere.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -27,12 +28,16 @@ from ..money import ZERO, Nanos
 from ..platform import host_name
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
+from .elsewhere import Told
 from .foreign import Defaults, Understood, understand
 from .imports import Import
 from .rows import Foreign, NotUnderstood
 
 MAX_REFUSALS: Final = 100
 """How many rows that were not understood are kept with their reasons; the others are counted."""
+
+_TOGETHER: Final = 20_000
+"""So many rows are looked up together among the calls that were recorded otherwise."""
 
 _UNIQUE_FROM: Final = 16
 """A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
@@ -67,13 +72,15 @@ class _Costs(NamedTuple):
 class Tally:
     """What an import did, or with ``dry_run`` would do. ``cost`` is that of the added entries.
 
-    ``zero_stated`` counts rows that state a cost of zero beside usage although their model is not free;
+    ``elsewhere`` counts rows whose call was recorded already, live or from another log; ``zero_stated`` rows
+    that state a cost of zero beside usage although their model is not free;
     ``sums`` those that are sums of a day or a month, ``unnamed`` those that name no model.
     """
 
     rows: int = 0
     added: int = 0
     known: int = 0
+    elsewhere: int = 0
     refused: int = 0
     stated: int = 0
     priced: int = 0
@@ -117,6 +124,10 @@ class Recorded(Protocol):
         """Tell whether an entry with this id counts already, or was given to :meth:`write`."""
         ...
 
+    def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
+        """Return the responses' ids among these whose calls were recorded other than from ``source``."""
+        ...
+
     def write(self, ledger: Path, entry: Entry) -> None:
         """Take an entry; it is on the disk after the next :meth:`flush` at the latest."""
         ...
@@ -148,18 +159,28 @@ class Importer:
 
         """
         tally, fresh = Tally(), set[str]()
-        for entry in self._entries(tally):
-            if entry.id in fresh or self.recorded.knows(entry.id):
-                tally.known += 1
-                continue
-            if self.dry_run:
-                fresh.add(entry.id)
-            else:
-                self.recorded.write(self.ledger(entry), entry)
-            tally.add(entry)
+        for chunk in _chunks(self._entries(tally)):
+            elsewhere = self._elsewhere(chunk)
+            for entry in chunk:
+                if entry.id in fresh or self.recorded.knows(entry.id):
+                    tally.known += 1
+                elif entry.request_id in elsewhere:
+                    tally.elsewhere += 1
+                else:
+                    fresh.add(entry.id)
+                    if not self.dry_run:
+                        self.recorded.write(self.ledger(entry), entry)
+                    tally.add(entry)
         self.recorded.flush()
         self.progress(tally.rows)
         return tally
+
+    def _elsewhere(self, chunk: Sequence[Entry]) -> set[str]:
+        """Return the responses' ids in a chunk whose calls were recorded otherwise."""
+        if not _is_foreign(chunk[0]):
+            return set()
+        rows = (Told(entry.request_id, entry.timestamp) for entry in chunk)
+        return self.recorded.elsewhere(rows, self.source.format.name)
 
     def _entries(self, tally: Tally) -> Iterator[Entry]:
         copies: Counter[bytes] = Counter()
@@ -283,6 +304,26 @@ class Importer:
     def ledger(self, entry: Entry) -> Path:
         """Return the ledger an entry goes to: that of its job, within the source's directory."""
         return self.storage.root / "imported" / self.source.name / folder_name(entry.job_id) / LEDGER_NAME
+
+
+def _chunks(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
+    """Yield what is looked up together: our own entries one by one, rows of other tools by many."""
+    rows: list[Entry] = []
+    for entry in entries:
+        if not _is_foreign(entry):
+            yield [entry]
+            continue
+        rows.append(entry)
+        if len(rows) == _TOGETHER:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _is_foreign(entry: Entry) -> bool:
+    """Whether an entry was made of another tool's row; our own exports have all that was recorded."""
+    return "imported_from" in entry.metadata
 
 
 def content_of(values: Mapping[str, object]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from ..ledger.line import encode
 from ..ledger.writer import append
 from ..model import Entry
 from ..store.store import Store
+from .elsewhere import Told, recorded_elsewhere
 
 BATCH: Final = 500
 """So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
@@ -32,6 +34,10 @@ class Shelf:
     def knows(self, entry_id: str) -> bool:
         """Tell whether an entry with this id counts already, or waits to be written."""
         return entry_id in self._ids or self._index.find(entry_id) is not None
+
+    def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
+        """Return the responses' ids among these whose calls were recorded other than from ``source``."""
+        return recorded_elsewhere(self._index, calls, source)
 
     def write(self, ledger: Path, entry: Entry) -> None:
         """Take an entry; it is on the disk after the next :meth:`flush` at the latest.

@@ -130,6 +130,9 @@ class Kept:
         self.ledgers.add(ledger)
         self.entries[entry.id] = entry
 
+    def elsewhere(self, _calls: object, _source: str) -> set[str]:
+        return set()
+
     def flush(self) -> None:
         """Nothing waits."""
 

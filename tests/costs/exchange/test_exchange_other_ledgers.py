@@ -36,6 +36,9 @@ class Kept:
     def write(self, _ledger: Path, entry: Entry) -> None:
         self.entries[entry.id] = entry
 
+    def elsewhere(self, _calls: object, _source: str) -> set[str]:
+        return set()
+
     def flush(self) -> None:
         """Nothing waits."""
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from test_sessions_claude_code import MODEL, line, write
 
+from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.sessions import programs
 from shared.costs.exchange.sessions.calls import CrossCheck, Remarks
@@ -67,6 +68,36 @@ def test_sessions_are_found_where_they_usually_are(
     assert (code, told["files"], told["read"], told["added"]) == (0, 1, 0, 0)
     _, month, _ = ask("show-monthly", "--month", "2026-11", "--json")
     assert (month["total_calls"], month["unique_jobs"]) == (7, 4)
+
+
+def test_a_call_that_was_recorded_live_adds_nothing(ask: Ask, storage: CostStorage, tmp_path: Path) -> None:
+    """Told by the response's id, in whatever job it was; one that was taken back counts anew."""
+    ids = [f"msg_01Example{number:012d}" for number in (1, 2)]
+    with CostTracker(job_dir=tmp_path / "job", user_id="ana", cost_storage_path=storage.root) as tracker:
+        for request_id in ids:
+            at = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+            tracker.log_usage("anthropic", MODEL, 10, 40, request_id=request_id, timestamp=at)
+    write(tmp_path / "logs", line(1), line(2), line(3))
+    code, told, _ = ask("import", tmp_path / "logs", "--json")
+    [program] = told["programs"]
+    assert (code, program["added"], program["recorded_elsewhere"]) == (0, 1, 2)
+    rows = [
+        {
+            "id": f"r{n}",
+            "timestamp": "2026-11-20T10:05:00Z",
+            "model": MODEL,
+            "input_tokens": 9,
+            "request_id": i,
+        }
+        for n, i in enumerate([*ids, "msg_01Example000000000009", "short"])
+    ]
+    (tmp_path / "calls.json").write_text(json.dumps({"calls": rows}))
+    told = ask("import", tmp_path / "calls.json", "--json")[1]
+    assert (told["added"], told["recorded_elsewhere"]) == (2, 2)
+    told = ask("import", tmp_path / "calls.json", "--json")[1]
+    assert (told["added"], told["known"], told["recorded_elsewhere"]) == (0, 2, 2)
+    _, month, _ = ask("show-monthly", "--month", "2026-11", "--json")
+    assert month["total_calls"] == 5
 
 
 def test_a_file_and_a_folder_are_taken_for_what_they_are(ask: Ask, tmp_path: Path) -> None:

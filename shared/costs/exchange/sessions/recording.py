@@ -31,6 +31,7 @@ from ...pricing.catalogue import Catalogue
 from ...storage import LEDGER_NAME, CostStorage
 from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
+from ..elsewhere import Told, recorded_elsewhere
 from ..importing import folder_name
 from ..shelf import LOCK_TIMEOUT_S, NotWritten
 from .calls import ModelCall, Program
@@ -46,7 +47,10 @@ GROWN: Final = "a later line of the log counts more for this call"
 
 @dataclass(slots=True)
 class Added:
-    """What was recorded of one program: how many calls, and what they cost."""
+    """What was recorded of one program: how many calls, and what they cost.
+
+    ``elsewhere`` are calls that had been recorded already, live or from another log.
+    """
 
     seen: int = 0
     calls: int = 0
@@ -62,6 +66,7 @@ class Added:
     first: datetime | None = None
     last: datetime | None = None
     unpriced_models: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
 
     def add(self, entry: Entry) -> None:
         """Count an entry that was recorded."""
@@ -160,12 +165,17 @@ class Recorder:
     def _new_entries(self, calls: Sequence[ModelCall]) -> Iterator[Entry]:
         placed = [_Placed(call, self._id(call, 0)) for call in calls]
         known = self.index.find_many([each.entry_id for each in placed])
+        fresh = (each.call for each in placed if each.entry_id not in known)
+        told = (Told(call.request_id, call.at) for call in fresh)
+        elsewhere = recorded_elsewhere(self.index, told, self.program.name)
         for each in placed:
             place = known.get(each.entry_id)
             if place is not None:
                 yield from self._grown(each, place)
             elif self.dry_run and each.entry_id in self._fresh:
                 self.added.known += 1
+            elif each.call.request_id in elsewhere:
+                self.added.elsewhere += 1
             else:
                 if self.dry_run:
                     self._fresh.add(each.entry_id)

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from ...money import Nanos, to_usd
 from ...reports.common import plural, priced_in_part
 from ...reports.document import Column, Figure, Note, Report, Table
+from ..imported import recorded_before
 from .calls import CrossCheck
+from .recording import Added
 from .taking import Taken
 
 _MANY = 20
@@ -163,17 +165,23 @@ def _notes_of(taken: Taken) -> Iterator[Note]:
         yield Note(f"{title}: passed over: {count:,} {what}.", "warning")
     for why, count in sorted(remarks.empty.items()):
         yield Note(f"{title}: {count:,} {why}.")
+    yield from _notes_of_calls(title, added)
+    if taken.again:
+        again = plural(taken.again, "log was another one than before and was", "logs were others and were")
+        yield Note(f"{title}: {again} read from the beginning.")
+    if remarks.refused > _MANY:
+        yield Note(f"{title}: {remarks.refused:,} lines in all were not understood.", "warning")
+
+
+def _notes_of_calls(title: str, added: Added) -> Iterator[Note]:
+    if added.elsewhere:
+        yield Note(f"{title}: {recorded_before(added.elsewhere)}")
     if added.grown:
         anew = plural(added.grown, "call was", "calls were")
         yield Note(f"{title}: {anew} recorded anew, since a later line counts more.")
     if added.zero_stated:
         zero = plural(added.zero_stated, "call is", "calls are")
         yield Note(f"{title}: {zero} stated to cost $0 beside a usage: priced by the list.")
-    if taken.again:
-        again = plural(taken.again, "log was another one than before and was", "logs were others and were")
-        yield Note(f"{title}: {again} read from the beginning.")
-    if remarks.refused > _MANY:
-        yield Note(f"{title}: {remarks.refused:,} lines in all were not understood.", "warning")
 
 
 def _calls(count: int) -> str:
@@ -206,6 +214,7 @@ def _data_of(taken: Taken) -> dict[str, object]:
         "lines": remarks.lines,
         "added": added.calls,
         "known": added.known,
+        "recorded_elsewhere": added.elsewhere,
         "recorded_anew": added.grown,
         "tokens_input": added.tokens_input,
         "tokens_output": added.tokens_output,
