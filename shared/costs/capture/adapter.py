@@ -97,7 +97,9 @@ def tier(stated: str | None) -> str | None:
     if stated is None:
         return None
     name = stated.lower()
-    return None if name in _STANDARD_TIERS else name.removeprefix("on_demand_")
+    if name in _STANDARD_TIERS:
+        return None
+    return "provisioned" if name == "provisioned_throughput" else name.removeprefix("on_demand_")
 
 
 _FEW_IDS: Final = re.compile(r"(chatcmpl-|cmpl-|resp_)\d{1,6}")

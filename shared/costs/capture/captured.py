@@ -31,6 +31,8 @@ class Captured:
         stated_by: whether that is a bill, which decides, or an estimate of a library.
         usage_known: ``False`` where nobody states what was used; ``usage`` then holds what can be
             estimated of it, such as the output of a stream that was cut, and nothing is priced.
+        features: what of the service was used that is billed on top of the model, by its names; they are
+            part of the model's name then (``nova-3+diarize``), which has the price of both.
         unpriced_units: units that were used, are billed, and are no counts of a usage.
         incomplete: why the counts are a lower bound or an estimate; ``None`` when they are complete.
         retries: how often the SDK sent the request again before this response came. Only the last
@@ -49,6 +51,7 @@ class Captured:
     actual_cost: Nanos | None = None
     stated_by: StatedBy = "estimate"
     usage_known: bool = True
+    features: tuple[str, ...] = ()
     unpriced_units: Units = field(default_factory=dict)
     incomplete: str | None = None
     retries: int = 0

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from ..model import Usage
 from . import adapters as _folder
 from .adapter import Adapter
 from .captured import Captured
@@ -33,8 +34,10 @@ def read_response(
     another provider's format, ``model`` where the response names none (OpenAI transcription,
     Bedrock, Cohere). What is given wins over what is read.
 
+    An object that no adapter knows is a call of unknown usage where both are given: it was made, after all.
+
     Raises:
-        UnknownResponse: no adapter knows the object (a ``TypeError``).
+        UnknownResponse: no adapter knows the object (a ``TypeError``), and it is not said whose it is.
         ValueError: the response names no model and none is given, or a count is no number.
 
     >>> [call] = read_response({"object": "chat.completion", "id": "c1", "model": "gpt-4o",
@@ -45,6 +48,13 @@ def read_response(
     response, retries = _unwrapped(response)
     fields = Fields(response)
     adapter = _adapter_for(response, fields)
+    if adapter is None and service and model:
+        return (_unread(response, service, model),)
+    if adapter is None:
+        raise UnknownResponse(
+            f"{_described(response)} is no response that log_response knows. Known are {known()}. "
+            f"Streams go to log_stream; anything else to log_usage with its counts."
+        )
     calls = tuple(adapter.read(fields))
     return tuple(
         named(replace(call, retries=call.retries or retries), service, model if main else None)
@@ -62,7 +72,8 @@ def named(call: Captured, service: str | None, model: str | None) -> Captured:
     result = replace(call, service=service or call.service, model=model or call.model)
     if not result.model:
         raise ValueError(f"this {result.service} response names no model: say which with model=...")
-    return result
+    missing = [name for name in result.features if name not in result.model.split("+")[1:]]
+    return replace(result, model="+".join((result.model, *missing)), features=()) if missing else result
 
 
 @functools.cache
@@ -103,17 +114,17 @@ def known() -> str:
     return "; ".join(adapter.knows for adapter in all_adapters())
 
 
-def _adapter_for(response: object, fields: Fields) -> Adapter:
+def _adapter_for(response: object, fields: Fields) -> Adapter | None:
     own = adapter_of_package(response)
     if own and own.recognises(fields):
         return own
-    for adapter in all_adapters():
-        if adapter.recognises(fields):
-            return adapter
-    raise UnknownResponse(
-        f"{_described(response)} is no response that log_response knows. Known are {known()}. "
-        f"Streams go to log_stream; anything else to log_usage with its counts."
-    )
+    return next((adapter for adapter in all_adapters() if adapter.recognises(fields)), None)
+
+
+def _unread(response: object, service: str, model: str) -> Captured:
+    """Return the call behind an answer that states nothing that can be read, such as a bare text."""
+    why = f"{_described(response)} states no usage that can be read: give its counts to log_usage"
+    return Captured(service=service, model=model, usage=Usage(), usage_known=False, incomplete=why)
 
 
 def _unwrapped(response: object) -> tuple[object, int]:

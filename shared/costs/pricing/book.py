@@ -20,6 +20,8 @@ for, so that a remembered book costs a process one JSON parse and no more.
       - {models: [acme/*], per_thousand_web_searches: 10, since: 2026-01-01, source: the same page}
     surcharges:
       - {models: [acme/*], multiply: 1.1, when: {region: [eu]}, since: 2026-01-01, source: contract 12}
+    addons:                                # what a feature costs on top: acme/scribe-1+speakers
+      - {models: [acme/*], feature: speakers, per_audio_hour: 0.02, source: the same page}
     aliases: {azure/my-deployment: azure/gpt-4o}
     avoided: {local/pocketsphinx: openai/whisper-1}    # what local work is valued at
 """
@@ -143,6 +145,24 @@ class Fee(NamedTuple):
         return {part: rate for part, rate in self.rates.items() if part not in rates}
 
 
+class Addon(NamedTuple):
+    """What a feature of a service costs on top of the model; ``tiers`` has where that is another amount."""
+
+    feature: str
+    models: tuple[str, ...]
+    rates: Rates
+    tiers: Mapping[str, Rates]
+
+    def added(self, price: Price, tier: str | None = None) -> Price:
+        """Return the price of a model with this feature."""
+        more = self.rates if tier is None else self.tiers.get(tier, self.rates)
+        return price._replace(
+            rates={
+                part: rate.plus(more[part]) if part in more else rate for part, rate in price.rates.items()
+            }
+        )
+
+
 def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -181,6 +201,7 @@ class PriceBook:
         self.same_as: Mapping[str, tuple[SameAs, ...]] = {k: _same_as(v) for k, v in plain["same_as"].items()}
         self.surcharges: tuple[Surcharge, ...] = tuple(map(_surcharge, plain.get("surcharges", ())))
         self.fees: tuple[Fee, ...] = tuple(map(_fee, plain.get("fees", ())))
+        self.addons: tuple[Addon, ...] = tuple(map(_addon, plain.get("addons", ())))
         self.notices: Mapping[str, str] = plain.get("notices", {})
         self._names: Mapping[str, str] = plain["names"]
         self._models: Mapping[str, Any] = plain["models"]
@@ -188,15 +209,36 @@ class PriceBook:
         self._built: dict[str, PriceList] = {}
 
     def find(self, name: str) -> PriceList | None:
-        """Return the prices of ``provider/model`` (or one of its aliases), or ``None``."""
+        """Return the prices of ``provider/model`` (or one of its aliases), or ``None``.
+
+        ``provider/model+feature`` is a model with a feature that is billed on top, or several.
+        """
         canonical = self._names.get(name, name)
         found = self._built.get(canonical)
         if found is None:
             plain = self._models.get(canonical) or self._further.get(canonical)
-            if plain is None:
+            found = from_plain(plain) if plain is not None else self._with_features(canonical)
+            if found is None:
                 return None
-            found = self._built[canonical] = from_plain(plain)
+            self._built[canonical] = found
         return found
+
+    def _with_features(self, name: str) -> PriceList | None:
+        base, plus, features = name.partition("+")
+        found = self.find(base) if plus and self.addons else None
+        if found is None:
+            return None
+        for feature in features.split("+"):
+            addon = next(
+                (a for a in self.addons if a.feature == feature and _fits(found.name, a.models)), None
+            )
+            if addon is None:
+                return None
+            found = found._replace(
+                prices=tuple(map(addon.added, found.prices)),
+                tiers={tier: tuple(addon.added(p, tier) for p in of) for tier, of in found.tiers.items()},
+            )
+        return found._replace(name=f"{found.name}+{features}", aliases=())
 
     @cached_property
     def _further(self) -> Mapping[str, Any]:
@@ -265,6 +307,11 @@ def _fee(plain: Mapping[str, Any]) -> Fee:
         until=datetime.fromisoformat(until) if until else None,
         source=plain["source"],
     )
+
+
+def _addon(plain: Mapping[str, Any]) -> Addon:
+    tiers = {tier: rates_from_plain(rates) for tier, rates in plain["tiers"].items()}
+    return Addon(plain["feature"], tuple(plain["models"]), rates_from_plain(plain["rates"]), tiers)
 
 
 def _surcharge(plain: Mapping[str, Any]) -> Surcharge:

@@ -84,6 +84,8 @@ _SERVICES: Final = {
     "assembly-ai": "assemblyai",
     "assembly_ai": "assemblyai",
     "rev": "rev-ai",
+    "lambda": "lambda-labs",
+    "lambdalabs": "lambda-labs",
     "revai": "rev-ai",
     "rev_ai": "rev-ai",
     "fal_ai": "fal",
@@ -378,6 +380,8 @@ def _others(service: str, text: str) -> list[str]:
         names += [f"{model}-{match[2]}", model] if match[2] == "general" else [f"{model}-{match[2]}"]
     if service in _VOICES and (match := _VOICES[service].search(text)):
         names.append(match[0] if service == "deepgram" else _VOICE_CLASSES.get(match[1], match[1]))
+    if service == "azure-documents" and text.startswith("prebuilt-"):
+        names.append("prebuilt")  # all but prebuilt-read have one price
     if service == "fireworks" and "/" not in text:
         names.append(f"accounts/fireworks/models/{text}")
     return names

@@ -90,6 +90,14 @@ class Rate(NamedTuple):
         """Return this rate multiplied exactly by ``factor``."""
         return _lowest(self.nanos * factor[0], self.units * factor[1])
 
+    def plus(self, other: Rate) -> Rate:
+        """Return the exact sum of both.
+
+        >>> Rate.of("0.15", per=3_600).plus(Rate.of("0.02", per=3_600)) == Rate.of("0.17", per=3_600)
+        True
+        """
+        return _lowest(self.nanos * other.units + other.nanos * self.units, self.units * other.units)
+
     def usd_per(self, units: int) -> str:
         """Return what ``units`` units cost in USD, in up to twelve digits, without trailing zeros.
 

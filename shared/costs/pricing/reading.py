@@ -79,6 +79,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "same_as": {},
         "surcharges": [],
         "fees": [],
+        "addons": [],
         "notices": {},
         "local_services": [],
     }
@@ -91,6 +92,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
         "services": _read_services,
         "surcharges": _read_surcharges,
         "fees": _read_fees,
+        "addons": _read_addons,
         "notices": _read_notices,
         "local_services": _read_local_services,
     }
@@ -133,14 +135,20 @@ def _price_list(name: str, node: Node) -> PriceList:
     service = name.partition("/")[0]
     aliases = fields["aliases"].items() if "aliases" in fields else ()
     tiers = fields["tiers"].only(TIERS) if "tiers" in fields else {}
+    listed = _prices(fields["prices"]) if several else (_price(node, also=_MODEL_KEYS),)
     return PriceList(
         name=name,
-        prices=_prices(fields["prices"]) if several else (_price(node, also=_MODEL_KEYS),),
-        tiers={tier: _prices(prices) for tier, prices in tiers.items()},
+        prices=listed,
+        tiers={tier: listed if _is_standard(prices) else _prices(prices) for tier, prices in tiers.items()},
         aliases=tuple(f"{service}/{alias.text().strip().lower()}" for alias in aliases),
         local=service == "local",
         complete="complete" in fields and fields["complete"].boolean(),
     )
+
+
+def _is_standard(node: Node) -> bool:
+    """Whether a tier has the standard prices: live speech of a model that does nothing else."""
+    return not node.is_list and not node.is_map and node.choice(("standard",)) == "standard"
 
 
 def _prices(node: Node) -> tuple[Price, ...]:
@@ -313,7 +321,7 @@ def _read_services(node: Node, plain: dict[str, Any]) -> None:
             rules["discount"]["unchanged"] = sorted(UNITS.keys() - set(rules["discount"]["parts"]))
         if "tiers" in fields:
             for tier, rule in fields["tiers"].only(TIERS).items():
-                rules["tiers"][tier] = _read_rule(rule, _RULE_KEYS | {"unchanged"})
+                rules["tiers"][tier] = _read_rule(rule, _TIER_KEYS)
         if "same_as" in fields:
             plain["same_as"][normalize_service(key)] = _same_as(fields["same_as"])
         plain["services"][normalize_service(key)] = rules
@@ -378,6 +386,33 @@ def _read_fees(node: Node, plain: dict[str, Any]) -> None:
         )
 
 
+def _read_addons(node: Node, plain: dict[str, Any]) -> None:
+    """Read what is billed on top where a feature was asked for: MODEL+FEATURE costs both."""
+    for rule in node.items():
+        fields = rule.only({"models", "feature", "tiers", "source", "note"} | _RATE_KEYS)
+        rates = _rates(fields)
+        if not rates:
+            raise rule.refused("this feature has no rate", "add per_audio_hour, per_thousand_pages ...")
+        tiers = fields["tiers"].only(TIERS) if "tiers" in fields else {}
+        rule.required("source").text()
+        plain["addons"].append(
+            {
+                "models": [_pattern(text, rule) for text in _texts(rule.required("models"))],
+                "feature": rule.required("feature").text().strip().lower(),
+                "rates": rates_to_plain(rates),
+                "tiers": {tier: rates_to_plain(_tier_of_addon(node)) for tier, node in tiers.items()},
+            }
+        )
+
+
+def _tier_of_addon(node: Node) -> Rates:
+    """Return what a feature costs under a service tier: nothing, where it is free there."""
+    if node.is_map:
+        return _rates(node.only(_RATE_KEYS))
+    node.choice(("free",))
+    return {}
+
+
 def _pattern(text: str, node: Node) -> str:
     service, slash, name = text.partition("/")
     if not slash or not name:
@@ -406,14 +441,20 @@ def _conditions(node: Node | None) -> dict[str, Any]:
 
 
 _RULE_KEYS: Final = frozenset({"percent", "since", "until", "of", "models_beginning", "except", "source"})
+_TIER_KEYS: Final = _RULE_KEYS | {"multiply", "unchanged"}
 
 
 def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
     fields = node.only(known)
-    left = 100 - node.required("percent").number(0, 100)
+    if "multiply" in fields:
+        if "percent" in fields:
+            raise fields["percent"].refused("this rule has percent and multiply", "keep one of the two")
+        factor = fields["multiply"].number(0, 100)
+    else:
+        factor = (100 - node.required("percent").number(0, 100)) / 100
     until, beginning = node.get("until"), node.get("models_beginning")
     return {
-        "factor": list((left / 100).as_integer_ratio()),
+        "factor": list(factor.as_integer_ratio()),
         "parts": sorted(_parts(fields["of"]) if "of" in fields else UNITS),
         "unchanged": sorted(_parts(fields.get("unchanged"))),
         "since": node.required("since").instant().isoformat(),

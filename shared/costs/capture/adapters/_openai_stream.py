@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from ...model import Units
 from ...pricing.names import infer_service
 from ..adapter import states_any, without_usage
-from ..captured import Captured
+from ..captured import Captured, usage_of
 from ..fields import Fields
 from ._openai_format import SPEECH, delta_characters, response_id
+from ._openai_tools import drawn, tool_call, tool_counts
 
 Read = Callable[[Fields], Iterable[Captured]]
 
@@ -44,6 +46,20 @@ def recognises_chunk(chunk: Fields) -> bool:
     return chunk.text("object") in _CHUNKS or known or _inner_chunk(chunk).has("choices")
 
 
+def is_session_bill(event: Fields) -> bool:
+    """Tell whether this is an event of a Realtime session that states what was used."""
+    if event.text("type") == "response.done":
+        return event.part("response").has("usage")
+    return event.text("type") == _TRANSCRIBED
+
+
+def session_bills(event: Fields, read: Read) -> Iterable[Captured]:
+    """Return the call in one event of a Realtime session that is handed over alone."""
+    session = Session()
+    session.add(event.text("type") or "", event)
+    return session.finished(read)
+
+
 def _inner_chunk(chunk: Fields) -> Fields:
     # The SDK's chat stream helper wraps each chunk into an event of type "chunk".
     return chunk.part("chunk") if chunk.text("type") == "chunk" else Fields(None)
@@ -61,6 +77,7 @@ class OpenAIFollower:
         self._whole: Fields = Fields(None)
         self._characters = 0
         self._chat = True
+        self._items: list[object] = []
         self._session = Session()
 
     @property
@@ -106,6 +123,8 @@ class OpenAIFollower:
                 self._whole = response
         elif event.has("usage") or (kind == "transcript.text.done" and event.has("seconds")):
             self._whole = _as_response(kind, event)
+        if kind == "response.output_item.done" and event.has("item"):
+            self._items.append(tool_call(event.part("item")))
         if kind.endswith(".delta"):
             self._characters += len(event.text("delta") or "")
 
@@ -120,7 +139,11 @@ class OpenAIFollower:
         service = infer_service(self._model) or "openai"
         advice = _ADVICE if self._chat else ""
         cut = without_usage(ending, self._characters, service=service, model=self._model, advice=advice)
-        return [replace(cut, request_id=self._id)]
+        # Tools that had run before the stream was cut are billed, beside the tokens that nobody states.
+        ran = Fields({"output": self._items})
+        usage, _ = usage_of({**cut.usage.counts(), **tool_counts(ran)})
+        units: Units = {"images": pictures} if (pictures := drawn(ran)) else {}
+        return [replace(cut, request_id=self._id, usage=usage, unpriced_units=units)]
 
     def _as_chat_response(self) -> dict[str, object]:
         return {

@@ -33,6 +33,17 @@ def tool_counts(fields: Fields) -> Counts:
     return {name: count for name, count in counts.items() if count}
 
 
+def tool_call(item: Fields) -> dict[str, object]:
+    """Return what of an output item tells what a tool is billed for, and nothing that was said."""
+    action, environment = item.part("action"), item.part("environment")
+    return {
+        "type": item.text("type"),
+        "container_id": item.text("container_id"),
+        "action": {"type": action.text("type")},
+        "environment": {"type": environment.text("type"), "container_id": environment.text("container_id")},
+    }
+
+
 def _web_searches(fields: Fields, output: list[Fields]) -> int:
     """Return the searches that are billed: as stated, else the calls that searched.
 

@@ -112,10 +112,10 @@ def _unread(fields: Fields) -> dict[str, int | float]:
 
 
 def _recognises(fields: Fields) -> bool:
-    return _is_message(fields) or _is_batch_result(fields)
+    return _isread_message(fields) or _is_batch_result(fields)
 
 
-def _is_message(fields: Fields) -> bool:
+def _isread_message(fields: Fields) -> bool:
     return fields.text("type") == "message" and fields.has("usage", "model")
 
 
@@ -125,16 +125,17 @@ def _is_batch_result(fields: Fields) -> bool:
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    if _is_message(fields):
-        return _message(fields)
+    if _isread_message(fields):
+        return read_message(fields)
     message = fields.part("result").part("message")
     # Requests of a batch that did not succeed are not billed:
     # https://docs.anthropic.com/en/docs/build-with-claude/batch-processing
-    calls = _message(message) if message else []
+    calls = read_message(message) if message else []
     return [replace(call, service_tier="batch") for call in calls]
 
 
-def _message(fields: Fields) -> list[Captured]:
+def read_message(fields: Fields) -> list[Captured]:
+    """Return the calls in a message: its own, and those of models that declined or advised before it."""
     usage_fields = fields.part("usage")
     iterations = usage_fields.parts("iterations")
     if _is_unbilled_refusal(fields):
@@ -145,7 +146,7 @@ def _message(fields: Fields) -> list[Captured]:
     usage, fault = usage_of({name: count for name, count in counts.items() if count})
     call = Captured(
         service=_service(fields.text("id")),
-        model=fields.text("model") or "",
+        model=_answering(fields, iterations),
         usage=usage,
         request_id=fields.text("id"),
         service_tier=_tier(usage_fields),
@@ -156,6 +157,12 @@ def _message(fields: Fields) -> list[Captured]:
         metadata=_notes(usage_fields),
     )
     return [call, *_declined(call, iterations), *_advisors(call, iterations)]
+
+
+def _answering(fields: Fields, iterations: list[Fields]) -> str:
+    """Return the model that answered: a stream names the one that was asked, which may have declined."""
+    fallbacks = [entry.text("model") for entry in iterations if entry.text("type") == "fallback_message"]
+    return next((model for model in reversed(fallbacks) if model), None) or fields.text("model") or ""
 
 
 _FREE_REFUSALS: Final = frozenset({None, "cyber", "general_harms"})
@@ -292,6 +299,9 @@ def recognises_chunk(chunk: Fields) -> bool:
     )
 
 
+_SEARCHED: Final = "web_search_tool_result"
+
+
 class AnthropicFollower:
     """Follows a message stream: ``message_start`` opens the usage, each ``message_delta`` overwrites it."""
 
@@ -303,6 +313,8 @@ class AnthropicFollower:
         self._final = False
         self._characters = 0
         self._tools: list[dict[str, str]] = []
+        self._searches = 0
+        self._closing: object = None
 
     def add(self, chunk: Fields) -> None:
         """Take in one event."""
@@ -313,12 +325,17 @@ class AnthropicFollower:
             self._overwrite(message.part("usage"))
         elif kind == "message_delta":
             self._final = self._final or chunk.has("usage")
+            self._closing = chunk.part("usage").get("output_tokens")
             self._overwrite(chunk.part("usage"))
             delta = chunk.part("delta")
             names = ("stop_reason", "stop_details", "container")
             self._about.update({name: value for name in names if (value := delta.get(name)) is not None})
-        elif kind == "content_block_start" and (name := chunk.part("content_block").text("name")):
-            self._tools.append({"name": name, "type": chunk.part("content_block").text("type") or ""})
+        elif kind == "content_block_start":
+            block = chunk.part("content_block")
+            if name := block.text("name"):
+                self._tools.append({"name": name, "type": block.text("type") or ""})
+            # A search that failed has an error in place of its results, and is not billed.
+            self._searches += block.text("type") == _SEARCHED and isinstance(block.get("content"), list)
         elif kind == "content_block_delta":
             delta = chunk.part("delta")
             names = ("text", "partial_json", "thinking")
@@ -341,7 +358,11 @@ class AnthropicFollower:
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call. Cut before its end, its input is known and its output is estimated."""
         if self._final:
-            return _message(self._as_message())
+            if self._about.get("stop_reason") == "refusal" and self._closing == 0:
+                self._usage["output_tokens"] = 0  # the first event counts a token that was to come
+            return read_message(self._as_message())
+        if self._searches and not states_any(Fields(self._usage.get("server_tool_use"))):
+            self._usage["server_tool_use"] = {"web_search_requests": self._searches}
         stated = Fields(self._usage).count("output_tokens")
         self._usage["output_tokens"] = max(stated, estimated_tokens(self._characters))
         what = "input as stated" if "input_tokens" in self._usage else "input unknown"
@@ -350,7 +371,7 @@ class AnthropicFollower:
             f"{self._characters} characters, {what}"
         )
         known = "input_tokens" in self._usage
-        return [replace(call, incomplete=why, usage_known=known) for call in _message(self._as_message())]
+        return [replace(call, incomplete=why, usage_known=known) for call in read_message(self._as_message())]
 
     def _as_message(self) -> Fields:
         whole = {"type": "message", "id": self._id, "model": self._model, "usage": self._usage}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from ..adapter import Adapter
 from ..captured import Captured
@@ -38,7 +39,26 @@ def _read(fields: Fields) -> Iterable[Captured]:
         counts,
         "give audio_seconds to log_usage",
         request_id=fields.text("id"),
+        features=tuple(name for name in _FEATURES if plain.get(name) is True),
+        unpriced_units={
+            f"{name}_seconds": seconds_of(fields.get("audio_duration"))
+            for name in _UNPRICED
+            if plain.get(name) is True
+        },
     )
+
+
+_FEATURES: Final = ("speaker_labels", "redact_pii", "iab_categories", "entity_detection")
+"""What is billed by the hour on top of the model, at a listed price."""
+
+_UNPRICED: Final = (
+    "auto_chapters",
+    "auto_highlights",
+    "content_safety",
+    "sentiment_analysis",
+    "summarization",
+)
+"""The same, without one: a transcript with any of these is priced in part."""
 
 
 def recognises_chunk(chunk: Fields) -> bool:

@@ -1,8 +1,10 @@
-"""AWS Textract, Polly, Transcribe and Translate. boto3 gives plain dicts.
+"""AWS Textract, Polly, Transcribe, Translate and Rekognition. boto3 gives plain dicts.
 
 Textract states its pages, whole again on every page of results, so they count once for each job: give
-the job's id as ``request_id``. Polly states its characters. Transcribe and Translate state nothing that is
-billed.
+the job's id as ``request_id``. What was asked of a document is told by what was found alone: where it was
+analysed and nothing was found, or something whose price is not known, the charge is unknown unless the
+features are given as the model. Polly states its characters. Transcribe and Translate state nothing that is
+billed; Rekognition looks at one image a request.
 Source: https://docs.aws.amazon.com/ (API references of the four) and the service models of boto3 1.44,
 2026-11-28.
 """
@@ -31,7 +33,7 @@ def _textract(fields: Fields) -> Iterable[Captured]:
     request_id = None if status else _request_id(fields)
     yield media_call(
         "aws-textract",
-        _features(fields),
+        features(fields),
         "ocr",
         {"pages": pages},
         "give pages to log_usage",
@@ -40,13 +42,36 @@ def _textract(fields: Fields) -> Iterable[Captured]:
     )
 
 
-def _features(fields: Fields) -> str:
-    """Return what was asked of a document, as far as its answer tells: that has the price."""
+_FEATURES: Final = (
+    ("forms", "KEY_VALUE_SET"),
+    ("tables", "TABLE"),
+    ("queries", "QUERY"),
+    ("signatures", "SIGNATURE"),
+)
+"""The features of AnalyzeDocument, and the blocks that tell of them."""
+
+
+def features(fields: Fields) -> str:
+    """Return what was asked of a document, as far as its answer tells: that has the price.
+
+    A document that was analysed for what is not in it has no block that says so.
+
+    >>> features(Fields({"AnalyzeDocumentModelVersion": "1.0", "Blocks": [{"BlockType": "LINE"}]}))
+    'analyze-document'
+    """
     if fields.get("ExpenseDocuments") is not None:
         return "expense"
-    kinds = {block.text("BlockType") for block in fields.parts("Blocks")}
-    found = [name for name, kind in (("forms", "KEY_VALUE_SET"), ("tables", "TABLE")) if kind in kinds]
-    return "+".join(found) or "detect-document-text"
+    if fields.get("IdentityDocuments") is not None:
+        return "analyze-id"
+    if fields.has("AnalyzeLendingModelVersion"):
+        return "analyze-lending"
+    kinds = {block.text("BlockType") or "" for block in fields.parts("Blocks")}
+    found = [name for name, kind in _FEATURES if kind in kinds]
+    if any(kind.startswith("LAYOUT_") for kind in kinds):
+        found.append("layout")
+    if found:
+        return "+".join(found)
+    return "analyze-document" if fields.has("AnalyzeDocumentModelVersion") else "detect-document-text"
 
 
 def _polly(fields: Fields) -> Iterable[Captured]:
@@ -60,18 +85,50 @@ def _polly(fields: Fields) -> Iterable[Captured]:
     )
 
 
+def _polly_task(fields: Fields) -> Iterable[Captured]:
+    task = fields.part("SynthesisTask")
+    if task.text("TaskStatus") == "completed":
+        yield media_call(
+            "aws-polly",
+            task.text("Engine") or "",
+            "speech",
+            {"characters": task.count("RequestCharacters")},
+            "give characters to log_usage",
+            request_id=task.text("TaskId"),
+        )
+
+
+_JOBS: Final = {
+    "TranscriptionJob": "standard",
+    "MedicalTranscriptionJob": "medical",
+    "MedicalScribeJob": "medical-scribe",
+    "CallAnalyticsJob": "call-analytics",
+}
+"""Transcribe's kinds of jobs, and what is billed for each."""
+
+
+def _transcribed(fields: Fields) -> str | None:
+    return next((kind for kind in _JOBS if fields.part(kind).has(f"{kind}Name")), None)
+
+
 def _transcribe(fields: Fields) -> Iterable[Captured]:
-    job = fields.part("TranscriptionJob")
-    if job.text("TranscriptionJobStatus") == "COMPLETED":
-        name = job.text("TranscriptionJobName")
+    kind = _transcribed(fields) or ""
+    job = fields.part(kind)
+    # The medical kind shares the name of its status with the plain one.
+    if job.text(f"{kind}Status", f"{kind.removeprefix('Medical')}Status") == "COMPLETED":
         yield media_call(
             "aws-transcribe",
-            "standard",
+            _JOBS[kind],
             "transcription",
             {},
             "give audio_seconds to log_usage",
-            request_id=name,
+            request_id=job.text(f"{kind}Name"),
         )
+
+
+def _is_translated(fields: Fields) -> bool:
+    made = fields.has("TranslatedText") or fields.part("TranslatedDocument").get("Content") is not None
+    return made and fields.has("TargetLanguageCode")
 
 
 def _translate(fields: Fields) -> Iterable[Captured]:
@@ -85,6 +142,24 @@ def _translate(fields: Fields) -> Iterable[Captured]:
     )
 
 
+_DETECTIONS: Final = ("TextDetections", "Labels", "FaceDetails", "ModerationLabels", "CelebrityFaces")
+
+
+def _is_detection(fields: Fields) -> bool:
+    return not fields.has("JobStatus") and any(fields.get(name) is not None for name in _DETECTIONS)
+
+
+def _detection(fields: Fields) -> Iterable[Captured]:
+    yield media_call(
+        "aws-rekognition",
+        "image",
+        "detection",
+        {"images": 1},
+        "give images to log_usage",
+        request_id=_request_id(fields),
+    )
+
+
 def _request_id(fields: Fields) -> str | None:
     return fields.part("ResponseMetadata").text("RequestId")
 
@@ -92,8 +167,10 @@ def _request_id(fields: Fields) -> str | None:
 _KINDS: Final = Kinds(
     (_is_textract, _textract),
     (lambda fields: fields.has("RequestCharacters"), _polly),
-    (lambda fields: fields.part("TranscriptionJob").has("TranscriptionJobName"), _transcribe),
-    (lambda fields: fields.has("TranslatedText", "TargetLanguageCode"), _translate),
+    (lambda fields: fields.part("SynthesisTask").has("TaskId", "TaskStatus"), _polly_task),
+    (lambda fields: _transcribed(fields) is not None, _transcribe),
+    (_is_translated, _translate),
+    (_is_detection, _detection),
 )
 
 
@@ -103,7 +180,7 @@ def _recognises(fields: Fields) -> bool:
 
 ADAPTER = Adapter(
     name="AWS",
-    knows="AWS (Textract, Polly, Transcribe, Translate)",
+    knows="AWS (Textract, Polly, Transcribe, Translate, Rekognition)",
     packages=frozenset(),
     recognises=_recognises,
     read=_KINDS.read,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from ..adapter import Adapter
 from ..captured import Captured
@@ -36,7 +37,32 @@ def _recognises(fields: Fields) -> bool:
 def _read(fields: Fields) -> Iterable[Captured]:
     if _is_speech(fields):
         return [_speech(fields)]
-    return [_transcript(fields.part("metadata"))]
+    call = _transcript(fields.part("metadata"))
+    return [replace(call, features=_features(fields.part("results")))]
+
+
+def _features(results: Fields) -> tuple[str, ...]:
+    """Return the features that a result tells of; others, such as redaction, leave no trace in it."""
+    spoken = [
+        alternative for channel in results.parts("channels") for alternative in channel.parts("alternatives")
+    ]
+    apart = any(word.get("speaker") is not None for each in spoken for word in each.parts("words")[:1])
+    named = any(each.get("entities") is not None for each in spoken)
+    found = (("diarize", apart), ("detect_entities", named))
+    return tuple(name for name, is_there in found if is_there)
+
+
+_INTELLIGENCE: Final = ("summary_info", "sentiment_info", "topics_info", "intents_info")
+"""What was made of a transcript and is billed by its tokens."""
+
+
+def _intelligence(metadata: Fields) -> dict[str, int | float]:
+    found: dict[str, int | float] = {}
+    for name in _INTELLIGENCE:
+        tokens = metadata.part(name).count("input_tokens") + metadata.part(name).count("output_tokens")
+        if tokens:
+            found[f"{name.removesuffix('_info')}_tokens"] = tokens
+    return found
 
 
 def _transcript(metadata: Fields) -> Captured:
@@ -48,6 +74,7 @@ def _transcript(metadata: Fields) -> Captured:
         counts,
         "give audio_seconds to log_usage",
         request_id=metadata.text("request_id"),
+        unpriced_units=_intelligence(metadata),
     )
 
 
@@ -81,13 +108,23 @@ def _voice_family(model: str) -> str:
 def recognises_chunk(chunk: Fields) -> bool:
     """Tell whether this is a message of a live transcription."""
     kind = chunk.text("type")
-    return (kind == "Results" and chunk.has("channel_index", "duration")) or (
-        kind == "Metadata" and chunk.has("request_id", "channels")
+    return (
+        _is_turn(chunk)
+        or (kind == "Results" and chunk.has("channel_index", "duration"))
+        or (kind == "Metadata" and chunk.has("request_id", "channels"))
     )
 
 
+def _is_turn(chunk: Fields) -> bool:
+    """Tell whether this is a message of Flux, which tells of turns and of how much it has heard."""
+    return chunk.text("type") == "TurnInfo" and chunk.has("turn_index", "audio_window_end")
+
+
 class DeepgramFollower:
-    """Follows a live transcription: slices carry their own durations, the last message the whole one."""
+    """Follows a live transcription: slices carry their own durations, the last message the whole one.
+
+    Flux has no last message: what it has heard is what is known.
+    """
 
     def __init__(self) -> None:
         self._metadata: Fields = Fields(None)
@@ -99,6 +136,10 @@ class DeepgramFollower:
         """Take in one message."""
         if chunk.text("type") == "Metadata":
             self._metadata = chunk
+            return
+        if _is_turn(chunk):
+            self._id = chunk.text("request_id") or self._id
+            self._heard = max(self._heard, seconds_of(chunk.get("audio_window_end")))
             return
         about = chunk.part("metadata")
         self._id = about.text("request_id") or self._id

@@ -36,6 +36,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
             {"audio_seconds": seconds},
             "give audio_seconds to log_usage",
             request_id=fields.text("transcription_id"),
+            features=("entity_detection",) if fields.get("entities") else (),
         )
         return
     yield media_call(

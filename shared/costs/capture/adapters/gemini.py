@@ -228,15 +228,14 @@ def _embeddings(fields: Fields) -> Captured:
     statistics = sum(
         int(entry.part("statistics").number("token_count")) for entry in fields.parts("embeddings")
     )
-    usage, _ = usage_of(
-        {
-            "tokens_input": metadata.count("prompt_token_count", "total_token_count")
-            or fields.count("token_count")  # of a line of a batch
-            or statistics,
-            "characters": characters,
-        }
+    tokens = (
+        metadata.count("prompt_token_count", "total_token_count")
+        or fields.count("token_count")  # of a line of a batch
+        or statistics
     )
-    known = usage.tokens_input or characters
+    # Billed by the token where those are stated; the characters are a fact beside them then.
+    usage, _ = usage_of({"tokens_input": tokens} if tokens else {"characters": characters})
+    known = tokens or characters
     return Captured(
         service="google",
         model="",
@@ -244,6 +243,7 @@ def _embeddings(fields: Fields) -> Captured:
         operation="embeddings",
         usage_known=bool(known),
         incomplete=None if known else _NO_USAGE,
+        metadata={"billable_characters": characters} if tokens and characters else {},
     )
 
 

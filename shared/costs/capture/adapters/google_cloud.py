@@ -1,7 +1,8 @@
-"""Google Cloud's Speech, Translation and Document AI.
+"""Google Cloud's Speech, Translation, Text-to-Speech, Vision and Document AI.
 
-A duration of zero states nothing: it is what an absent one reads as. Texts that were translated state no
-characters; batches of texts and documents do. Document AI bills the pages that it returns.
+A duration of zero states nothing: it is what an absent one reads as. Texts that were translated and speech
+that was made state no characters; batches of texts and documents do. Document AI bills the pages that it
+returns, Vision the images that it was given.
 Sources: https://cloud.google.com/speech-to-text/v2/docs/reference/rest,
 https://cloud.google.com/translate/docs/reference/rest/v3, https://cloud.google.com/document-ai/docs/reference,
 and the types of ``google-cloud-speech`` 2.41, ``-translate`` 3.28 and ``-documentai`` 3.16, 2026-11-28.
@@ -9,12 +10,14 @@ and the types of ``google-cloud-speech`` 2.41, ``-translate`` 3.28 and ``-docume
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import Kinds, NoStream, media_call, never_a_chunk, seconds_of
+from ._media import Kinds, media_call, seconds_of
 
 
 def _is_speech(fields: Fields) -> bool:
@@ -67,6 +70,26 @@ def _whole(fields: Fields, name: str) -> int:
     return int(stated) if isinstance(stated, str) else fields.count(name)
 
 
+def _is_called(*names: str) -> Callable[[Fields], bool]:
+    """Return what tells whether an answer is of one of these types."""
+    return lambda fields: type(fields.raw).__name__ in names
+
+
+def _unstated(service: str, operation: str) -> Callable[[Fields], list[Captured]]:
+    """Return what reads an answer that does not state the characters that are billed."""
+    advice = "give characters or pages to log_usage"
+    return lambda _: [media_call(service, _DEFAULTS.get(service, ""), operation, {}, advice)]
+
+
+_DEFAULTS: Final = {"google-translate": "nmt"}
+
+
+def _vision(fields: Fields) -> list[Captured]:
+    """One image, or each of a batch; what was asked of it has the price and is not told."""
+    images = len(_listed(fields, "responses")) or 1
+    return [media_call("google-vision", "", "ocr", {"pages": images}, "give pages to log_usage")]
+
+
 def _is_document(fields: Fields) -> bool:
     if type(fields.raw).__name__ == "ProcessResponse":
         return True
@@ -88,15 +111,46 @@ _KINDS: Final = Kinds(
     (_is_speech, _speech),
     (_is_translation, _translation),
     (_is_document, _document),
+    (_is_called("TranslateDocumentResponse"), _unstated("google-translate", "translation")),
+    (
+        _is_called("SynthesizeSpeechResponse", "StreamingSynthesizeResponse"),
+        _unstated("google-tts", "speech"),
+    ),
+    (_is_called("AnnotateImageResponse", "BatchAnnotateImagesResponse"), _vision),
 )
+
+
+def recognises_chunk(chunk: Fields) -> bool:
+    """Tell whether this is an answer of a live recognition."""
+    return type(chunk.raw).__name__ == "StreamingRecognizeResponse"
+
+
+class SpeechFollower:
+    """Follows a live recognition: what was billed until then stands in its answers, whole in the last."""
+
+    def __init__(self) -> None:
+        self._billed = 0.0
+        self._last: Fields = Fields({"total_billed_time": 0})
+
+    def add(self, chunk: Fields) -> None:
+        """Take in one answer."""
+        [call] = _speech(chunk)
+        if call.usage.audio_seconds >= self._billed:
+            self._billed, self._last = call.usage.audio_seconds, chunk
+
+    def result(self, ending: str) -> Iterable[Captured]:
+        """Return the call; unknown where no answer stated what is billed."""
+        [call] = _speech(self._last)
+        cut = f"the stream {ending} before what is billed was stated: give audio_seconds to log_usage"
+        return [call if self._billed else replace(call, incomplete=cut)]
 
 
 ADAPTER = Adapter(
     name="Google Cloud",
-    knows="Google Cloud (speech, batch translation, Document AI)",
+    knows="Google Cloud (speech, translation, Text-to-Speech, Vision, Document AI)",
     packages=frozenset({"google.cloud"}),
     recognises=_KINDS.recognises,
     read=_KINDS.read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("google-speech"),
+    recognises_chunk=recognises_chunk,
+    follow=SpeechFollower,
 )

@@ -20,7 +20,8 @@ from ..unread import every_number, unread_counts
 from . import anthropic
 from ._gemini_search import grounding_counts
 from ._openai_format import Counts, token_counts, unread_units
-from ._openai_tools import tool_counts
+from ._openai_tools import drawn, searches_always, tool_counts
+from .openai import stated_cost
 
 _ADVICE: Final = "; chat models send it with stream_usage=True"
 
@@ -50,18 +51,67 @@ def _is_result(fields: Fields) -> bool:
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    if _is_message(fields):
-        return [_message(fields)]
-    return list(_result(fields))
+    return _message(fields) if _is_message(fields) else list(_result(fields))
 
 
-def _message(fields: Fields) -> Captured:
+def _message(fields: Fields) -> list[Captured]:
+    """Return the call of a message; as Anthropic tells it, where its own usage was kept."""
+    about = fields.part("response_metadata")
+    if (theirs := _as_anthropic(fields, about)) is None:
+        return [_call(fields)]
+    model = theirs.text("model") or ""
+    service = service_of(about.text("model_provider", "ls_provider"), model)
+    cost = usd_of(fields.part("usage_metadata").get("total_cost"))
+    found = []
+    for call in anthropic.read_message(theirs):
+        named = replace(call, service=service)
+        if cost == 0:
+            found.append(answered_from_cache(named))
+        else:
+            found.append(replace(named, actual_cost=cost or None))
+            cost = None  # the cost of all of them
+    return found
+
+
+def _as_anthropic(fields: Fields, about: Fields) -> Fields | None:
+    """Return the message in Anthropic's shape; ``None`` where its usage is not Anthropic's.
+
+    Where it ran, how fast, what declined, advised or was compacted stands there alone.
+    """
+    usage = about.part("usage")
+    if not usage.has("input_tokens") or usage.has("total_tokens"):
+        return None
+    told = fields.part("usage_metadata")
+    names = ("stop_reason", "stop_details", "container")
+    by_age = {} if usage.has("cache_creation") else _by_age(told)
+    return Fields(
+        {
+            "type": "message",
+            "id": about.text("id") or fields.text("id"),
+            "model": about.text("model_name", "model", "model_id"),
+            "usage": {"output_tokens": told.count("output_tokens"), **_plain(usage), **by_age},
+            "content": [block.raw for block in fields.parts("content")],
+            **{name: about.get(name) for name in names},
+        }
+    )
+
+
+def _by_age(usage: Fields) -> dict[str, object]:
+    """Return what was written to the cache, by how long it is kept, as Anthropic states it."""
+    details = usage.part("input_token_details")
+    ages = ("ephemeral_1h_input_tokens", "ephemeral_5m_input_tokens")
+    found = {name: count for name in ages if (count := details.count(name))}
+    return {"cache_creation": found} if found else {}
+
+
+def _call(fields: Fields) -> Captured:
     about = fields.part("response_metadata")
     counts = _counts(fields.part("usage_metadata")) or _older_counts(about)
     usage, fault = usage_of({**counts, **_tools(fields, about)})
     model = about.text("model_name", "model", "model_id") or ""
     missing = None if counts else "the message has no usage"
     cost = usd_of(fields.part("usage_metadata").get("total_cost"))
+    bill = stated_cost(_older_usage(about))
     call = Captured(
         service=service_of(about.text("model_provider", "ls_provider"), model),
         model=model,
@@ -69,9 +119,10 @@ def _message(fields: Fields) -> Captured:
         request_id=about.text("id") or fields.text("id"),
         service_tier=tier(about.text("service_tier")),
         operation="chat",
-        actual_cost=cost or None,
+        actual_cost=(cost or None) if bill is None else bill,
+        stated_by="estimate" if bill is None else "bill",
         usage_known=bool(counts),
-        unpriced_units=_unread(fields.part("usage_metadata")) | _unread_there(about),
+        unpriced_units=_unread(fields.part("usage_metadata")) | _unread_there(about) | _pictures(fields),
         incomplete=first_reason((missing, fault)),
     )
     # A cost of 0 marks what comes from its own cache (BaseChatModel._convert_cached_generations).
@@ -130,9 +181,6 @@ def _unread(usage: Fields) -> dict[str, int | float]:
 
 def _unread_there(about: Fields) -> dict[str, int | float]:
     """Return what the provider's own usage, which some integrations keep, counts and nobody reads."""
-    usage = about.part("usage")
-    if usage.has("input_tokens"):
-        return anthropic.unread_units(usage)
     return unread_units(_older_usage(about))
 
 
@@ -143,13 +191,39 @@ def _tools(fields: Fields, about: Fields) -> Counts:
     blocks of the content, or in ``tool_outputs``), ``langchain-google-genai`` (grounding metadata);
     2026-11-28.
     """
-    stated = about.part("usage").part("server_tool_use")
-    if stated.has("web_search_requests"):
-        return {"web_searches": stated.count("web_search_requests")}
     if grounding := about.part("grounding_metadata"):
         return grounding_counts([grounding], about.text("model_name", "model") or "")
+    model = about.text("model_name", "model") or ""
+    return tool_counts(_output(fields)) | searches_always(model)
+
+
+_TOOLS_OF_V1: Final = {
+    "web_search": "web_search_call",
+    "file_search": "file_search_call",
+    "code_interpreter": "code_interpreter_call",
+    "image_generation": "image_generation_call",
+}
+"""What ``langchain-core`` 1.8 calls OpenAI's tools in its own blocks (``output_version="v1"``)."""
+
+
+def _output(fields: Fields) -> Fields:
+    """Return the calls of OpenAI's tools in a message as a response of OpenAI has them."""
     blocks = [*fields.parts("content"), *fields.part("additional_kwargs").parts("tool_outputs")]
-    return tool_counts(Fields({"output": [block.raw for block in blocks]}))
+    return Fields({"output": [_of_v1(block) or block.raw for block in blocks]})
+
+
+def _of_v1(block: Fields) -> dict[str, object] | None:
+    kind = _TOOLS_OF_V1.get(block.text("name") or "")
+    if block.text("type") != "server_tool_call" or kind is None:
+        return None
+    arguments = block.part("args")
+    action = {"type": arguments.text("type")}
+    return {"type": kind, "action": action, "container_id": arguments.text("container_id")}
+
+
+def _pictures(fields: Fields) -> dict[str, int | float]:
+    """Return the pictures that OpenAI's tool drew: their tokens are not handed on."""
+    return {"images": pictures} if (pictures := drawn(_output(fields))) else {}
 
 
 def _ending_in(details: Fields, name: str) -> int:
@@ -174,10 +248,10 @@ def _result(fields: Fields) -> Iterable[Captured]:
         drawn = alternatives.raw if isinstance(alternatives.raw, list) else []
         first = Fields(drawn[0] if drawn else None)
         if _is_message(first.part("message")):
-            yield _message(first.part("message"))
+            yield from _message(first.part("message"))
         elif output.has("token_usage"):
             about = {**_plain(output), **_plain(first.part("generation_info"))}
-            yield _message(Fields({"type": "ai", "response_metadata": about}))
+            yield from _message(Fields({"type": "ai", "response_metadata": about}))
             return  # its usage is the sum over the prompts
 
 
@@ -212,7 +286,7 @@ class LangChainFollower:
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call: as the usage adds up to, else what arrived, flagged."""
-        known = _message(Fields({"type": "ai", "id": self._id, "response_metadata": self._about}))
+        known = _call(Fields({"type": "ai", "id": self._id, "response_metadata": self._about}))
         if self._counts:
             usage, fault = usage_of({**self._counts, **self._tools})
             units = {**known.unpriced_units, **self._unread}

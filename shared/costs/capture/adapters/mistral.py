@@ -62,9 +62,16 @@ def _call(fields: Fields) -> Captured:
         usage=usage,
         request_id=fields.text("id"),
         operation=_operation(fields),
+        features=("annotations",) if _is_annotated(fields) else (),
         unpriced_units=unread | every_number(info, {"pages_processed", "doc_size_bytes"}),
         incomplete=first_reason((missing, fault)),
     )
+
+
+def _is_annotated(fields: Fields) -> bool:
+    """Tell whether a document or its pictures were annotated, which has a price of its own."""
+    pictures = (picture for page in fields.parts("pages") for picture in page.parts("images"))
+    return bool(fields.text("document_annotation")) or any(each.text("image_annotation") for each in pictures)
 
 
 def _chunk(fields: Fields) -> Fields:

@@ -10,21 +10,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from ...model import Usage
 from ...money import Nanos
 from ...pricing.names import infer_service
-from ..adapter import UNFINISHED, Adapter, tier
+from ..adapter import UNFINISHED, Adapter, states_any, tier
 from ..captured import Captured, first_reason, usage_of, usd_of
 from ..fields import Fields
 from ._batch_line import body_of, failed, read_line
 from ._openai_format import SPEECH, Counts, response_id, split_total, token_counts, unread_units
 from ._openai_jobs import JOBS
-from ._openai_stream import OpenAIFollower, recognises_chunk
+from ._openai_stream import OpenAIFollower, is_session_bill, recognises_chunk, session_bills
 from ._openai_tools import drawn, image_model, searches_always, tool_counts, unread_tools
 
 _OPERATIONS: Final = {
     "chat.completion": "chat",
     "text_completion": "chat",
     "response": "chat",
+    "response.compaction": "chat",
     "realtime.response": "chat",
     "rerank": "rerank",
     SPEECH: "speech",
@@ -32,31 +34,37 @@ _OPERATIONS: Final = {
 
 
 def _recognises(fields: Fields) -> bool:
-    return (
-        fields.text("object") in _OPERATIONS
-        or _job(fields) is not None
-        or _is_embeddings(fields)
-        or _is_transcription(fields)
-        or _is_images(fields)
-        or failed(fields)
-        or (bool(body := body_of(fields)) and _recognises(body))
-    )
+    return any(is_such(fields) for is_such, _ in _SHAPES)
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    if body_of(fields) or failed(fields):
-        return read_line(fields, _read)
-    if (job := _job(fields)) is not None:
-        return job(fields)
-    if _is_images(fields):
-        return _images(fields)
-    if _is_transcription(fields):
-        return [_transcription(fields)]
-    if _is_embeddings(fields):
-        return [_call(fields, "embeddings")]
-    operation = _OPERATIONS[fields.text("object") or ""]
-    call = _call(fields, operation)
+    return next((read(fields) for is_such, read in _SHAPES if is_such(fields)), ())
+
+
+def _is_line(fields: Fields) -> bool:
+    return failed(fields) or (bool(body := body_of(fields)) and _recognises(body))
+
+
+def _answer(fields: Fields) -> Iterable[Captured]:
+    call = _call(fields, _OPERATIONS[fields.text("object") or ""])
     return [call, *_image_tool(fields, call)]
+
+
+def _read_job(fields: Fields) -> Iterable[Captured]:
+    job = _job(fields)
+    return job(fields) if job is not None else ()
+
+
+def _is_moderation(fields: Fields) -> bool:
+    return (fields.text("id") or "").startswith("modr-") and fields.has("results", "model")
+
+
+def _moderation(fields: Fields) -> Captured:
+    """It states no usage; a request is what was used, free of charge with OpenAI's own models."""
+    model, request_id = fields.text("model") or "", fields.text("id")
+    return Captured(
+        service="openai", model=model, usage=Usage(requests=1), request_id=request_id, operation="moderation"
+    )
 
 
 def _job(fields: Fields) -> Callable[[Fields], Iterable[Captured]] | None:
@@ -177,7 +185,7 @@ def _is_embeddings(fields: Fields) -> bool:
 def _is_transcription(fields: Fields) -> bool:
     if fields.has("object") or fields.get("text") is None or fields.has("segments", "model"):
         return False
-    named = "Transcription" in type(fields.raw).__name__
+    named = type(fields.raw).__name__.startswith(("Transcription", "Translation"))
     return named or fields.part("usage").text("type") in {"tokens", "duration"} or fields.has("duration")
 
 
@@ -221,7 +229,8 @@ def _pictures(fields: Fields) -> list[Fields]:
 def _images(fields: Fields) -> Iterable[Captured]:
     """Billed by tokens where a usage is stated, else by the picture. OpenAI's response names no model."""
     usage_fields = fields.part("usage")
-    counts = _image_tokens(usage_fields) if usage_fields else {"images": len(_pictures(fields))}
+    stated = states_any(usage_fields)  # LiteLLM puts zeros where the server states nothing
+    counts = _image_tokens(usage_fields) if stated else {"images": len(_pictures(fields))}
     usage, fault = usage_of(counts)
     look = {name: fields.text(name) for name in ("quality", "size") if fields.text(name)}
     picture = Captured(
@@ -260,6 +269,19 @@ def _svg(fields: Fields, picture: Captured) -> Iterable[Captured]:
         yield replace(
             picture, model=svg.text("model") or "", usage=usage, incomplete=fault, request_id=request_id
         )
+
+
+_SHAPES: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Iterable[Captured]]], ...]] = (
+    (_is_line, lambda fields: read_line(fields, _read)),
+    (is_session_bill, lambda fields: session_bills(fields, _read)),
+    (_is_moderation, lambda fields: [_moderation(fields)]),
+    (lambda fields: _job(fields) is not None, _read_job),
+    (_is_images, _images),
+    (_is_transcription, lambda fields: [_transcription(fields)]),
+    (_is_embeddings, lambda fields: [_call(fields, "embeddings")]),
+    (lambda fields: fields.text("object") in _OPERATIONS, _answer),
+)
+"""The shapes of what OpenAI returns, and how each is read; the first that fits counts."""
 
 
 ADAPTER = Adapter(
