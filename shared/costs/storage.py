@@ -79,6 +79,11 @@ class CostStorage(NamedTuple):
         return self.root / "archives"
 
     @property
+    def bills_dir(self) -> Path:
+        """Where bills may be put that ``reconcile`` compares when it is asked for none by name."""
+        return self.root / "bills"
+
+    @property
     def unassigned_ledger(self) -> Path:
         """The ledger of calls that belong to no job."""
         return self.root / "unassigned" / LEDGER_NAME

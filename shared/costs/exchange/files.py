@@ -1,17 +1,19 @@
 """Files of other programs, read safely: regular ones alone, no further than they reached when opened.
 
 A pipe, a device or a directory is refused at once, without waiting for it. Lines and documents have a
-longest size, so that no file fills the memory.
+longest size, so that no file fills the memory. One that was packed by gzip is unpacked while it is read.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
 import re
 import stat
+import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +26,8 @@ MAX_LINE: Final = 1 << 24
 
 MAX_DOCUMENT: Final = 1 << 29
 """The largest JSON document, in bytes; read whole, it takes some ten times as much memory."""
+
+_BUFFER: Final = 1 << 18
 
 MORE_CELLS: Final = "(more)"
 """Under which name a row's cells beyond the header stand."""
@@ -49,8 +53,31 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
+class _Unpacked(io.RawIOBase):
+    """The content of a file that gzip packed; one that is damaged or cut off is an :class:`OSError`."""
+
+    def __init__(self, packed: io.BufferedIOBase) -> None:
+        self._packed = packed
+        self._content = gzip.GzipFile(fileobj=packed, mode="rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # any writable buffer
+        try:
+            content = self._content.read1(len(buffer))
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"is a damaged or cut off gzip file: {error}") from error
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
+
+
 def opened(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading.
+    """Open a regular file for reading; one packed by gzip is read unpacked.
 
     Raises:
         CannotRead: it is not there, cannot be opened, or is a pipe, a device or a directory.
@@ -60,7 +87,17 @@ def opened(path: Path) -> io.BufferedReader:
         file = io.FileIO(path, "r", opener=_without_waiting)
     except OSError as error:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
-    return io.BufferedReader(_Bounded(file, os.fstat(file.fileno()).st_size), 1 << 18)
+    content: io.RawIOBase = _Bounded(file, os.fstat(file.fileno()).st_size)
+    if _begins_packed(file.fileno()):
+        content = _Unpacked(io.BufferedReader(content, _BUFFER))
+    return io.BufferedReader(content, _BUFFER)
+
+
+def _begins_packed(descriptor: int) -> bool:
+    try:
+        return os.pread(descriptor, 2, 0) == b"\x1f\x8b"
+    except OSError:
+        return False  # reading it says why
 
 
 def require_regular(path: Path) -> None:

@@ -15,7 +15,7 @@ Columns of our own begin with ``x_``. Counts of whole calls (``x_TokensInput`` .
 entry's first row alone, so that they sum over the file.
 
 Versions differ in their columns: 1.2 names ``ProviderName`` and ``PublisherName``; 1.4, the newest
-(June 2026), has ``ServiceProviderName`` and ``HostProviderName`` in their place
+(June 2026), has ``ServiceProviderName`` and ``HostProviderName`` in their place, and 1.3 all four
 (https://github.com/FinOps-Open-Cost-and-Usage-Spec/FOCUS_Spec/releases).
 """
 

@@ -58,6 +58,12 @@ class Option(NamedTuple):
         """Whether it stands by itself, without dashes."""
         return not self.names
 
+    def value_in(self, values: Mapping[str, Any]) -> Any:
+        """Return its value; what a page does not offer has none there."""
+        if self.is_for_pages:
+            return values[self.field]
+        return values.get(self.field, () if self.many else False if self.flag else None)
+
 
 class OptionGroup(NamedTuple):
     """Options that are one field of the question together: ``make`` gets their values by field."""
@@ -92,11 +98,9 @@ class Spec(NamedTuple, Generic[Q, F]):
     def asked(self, values: Mapping[str, Any]) -> Q:
         """Return the question that these values of the options put."""
         fields = {
-            each.field: each.make(**{option.field: values[option.field] for option in each.options})
+            each.field: each.make(**{option.field: option.value_in(values) for option in each.options})
             if isinstance(each, OptionGroup)
-            else values[each.field]
-            if each.is_for_pages
-            else values.get(each.field, False if each.flag else None)
+            else each.value_in(values)
             for each in self.options
         }
         return self.question(**fields)
@@ -133,6 +137,17 @@ def parse_usd(text: str, more: str = "") -> Nanos:
     if amount < 0:
         raise ValueError(f"{text} is negative; write 50 or 0.25{more}")
     return amount
+
+
+def parse_count(text: str, more: str = "") -> int:
+    """Return a whole number; ``more`` ends the advice.
+
+    Raises:
+        ValueError: it is not one, negative, or too large.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise ValueError(f"{text!r} is no whole number; write it as 500{more}")
+    return int(text)
 
 
 def _name(*names: str, field: str, by: Dimension, text: str) -> Option:

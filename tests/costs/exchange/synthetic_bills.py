@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -145,36 +145,58 @@ def world(service: str, hour: int = 9) -> World:
     return World(list(calls), list(calls))
 
 
-def plant(of: World) -> World:
-    """Plant the differences that every format can show, each on a day of its own, all of one model."""
+PLANTED: Final = {
+    "not_recorded": "missing stage",
+    "recorded_twice": "doubled call",
+    "tier": "wrong tier",
+    "tools": "search fees",
+    "retry": "retry",
+    "cache": "cache",
+    "batch_day": "batch",
+    "late": "late row",
+}
+"""What is planted, by the reason that it must be given."""
+
+
+def plant(of: World, days: Sequence[int] = range(DAYS), chosen: Collection[str] = PLANTED) -> World:
+    """Plant differences that every format can show, each on a day of its own, all of one model.
+
+    ``days`` puts another day in the place of each but the last; only the ``chosen`` are planted.
+    """
     model = SOLD[of.ours[0].service].model
 
     def on(day: int, side: Sequence[Call]) -> list[Call]:
-        start = START + timedelta(days=day)
+        start = START + timedelta(days=days[day])
         return [call for call in side if call.model == model and start <= call.at < start + timedelta(days=1)]
 
     # a stage that logs nothing
-    missing = {call.number for call in on(1, of.ours)[:3]}
+    missing = {call.number for call in on(1, of.ours)[:3] if "not_recorded" in chosen}
     of.ours = [call for call in of.ours if call.number not in missing]
     # a call that was recorded twice
-    twice = on(2, of.ours)[1]
-    of.ours.append(replace(twice, at=twice.at + timedelta(seconds=2), suffix="-again"))
+    if "recorded_twice" in chosen:
+        twice = on(2, of.ours)[1]
+        of.ours.append(replace(twice, at=twice.at + timedelta(seconds=2), suffix="-again"))
     # a call billed in another tier than it was recorded in
     has_tiers = of.ours[0].service != "openrouter"
     tiered = on(3, of.theirs)[2]
-    of.theirs = [replace(call, tier="batch") if call is tiered and has_tiers else call for call in of.theirs]
+    if has_tiers and "tier" in chosen:
+        of.theirs = [replace(call, tier="batch") if call is tiered else call for call in of.theirs]
     # fees of searches
-    of.search_fees = Decimal("0.25")
+    of.search_fees = Decimal("0.25") if "tools" in chosen else Decimal(0)
     # a retry that was answered and billed
-    retried = on(5, of.theirs)[3]
-    of.theirs.append(replace(retried, at=retried.at + timedelta(seconds=40), suffix="-retry"))
+    if "retry" in chosen:
+        retried = on(5, of.theirs)[3]
+        of.theirs.append(replace(retried, at=retried.at + timedelta(seconds=40), suffix="-retry"))
     # cached tokens that were recorded as fresh
-    of.ours = [replace(call, tokens_cached=0) if call in on(6, of.ours)[4:5] else call for call in of.ours]
-    of.theirs = [
-        replace(call, tokens_cached=900) if call in on(6, of.theirs)[4:5] else call for call in of.theirs
-    ]
+    if "cache" in chosen:
+        cached = on(6, of.theirs)[4].number
+        of.ours = [replace(call, tokens_cached=0) if call.number == cached else call for call in of.ours]
+        of.theirs = [
+            replace(call, tokens_cached=900) if call.number == cached else call for call in of.theirs
+        ]
     # a batch that completed the next day
-    batch = on(7, of.ours)[5] if has_tiers else Call(-1, START, "", "", 0, 0)
+    is_batch = has_tiers and "batch_day" in chosen
+    batch = on(7, of.ours)[5] if is_batch else Call(-1, START, "", "", 0, 0)
     of.ours = [replace(call, tier="batch") if call is batch else call for call in of.ours]
     of.theirs = [
         replace(call, tier="batch", at=call.at + timedelta(days=1)) if call.number == batch.number else call
@@ -182,20 +204,12 @@ def plant(of: World) -> World:
     ]
     of.credit = Decimal(-5)
     # a row that is not on the bill yet: the last day is young
-    late = on(DAYS - 1, of.theirs)[6]
-    of.theirs.remove(late)
+    if "late" in chosen:
+        of.theirs.remove(on(DAYS - 1, of.theirs)[6])
+    tiers = set() if has_tiers else {"tier", "batch_day"}
     of.planted = {
-        "not_recorded": "missing stage",
-        "recorded_twice": "doubled call",
-        "tier": "wrong tier",
-        "tools": "search fees",
-        "retry": "retry",
-        "cache": "cache",
-        "batch_day": "batch",
-        "late": "late row",
+        reason: what for reason, what in PLANTED.items() if reason in chosen and reason not in tiers
     }
-    if not has_tiers:
-        del of.planted["tier"], of.planted["batch_day"]
     return of
 
 

@@ -132,6 +132,7 @@ READ_BACK = {
     "beancount": read_journal,
     "csv": read_csv,
     "focus-1.2": read_focus,
+    "focus-1.3": read_focus,
     "focus-1.4": read_focus,
     "hledger": read_journal,
     "json": read_json,
@@ -265,6 +266,7 @@ def test_focus_undoes_a_reversal_and_counts_nothing_for_an_adjustment(tmp_path: 
     ("name", "there", "missing"),
     [
         ("focus-1.2", "ProviderName", "HostProviderName"),
+        ("focus-1.3", "HostProviderName", "InvoiceDetailId"),
         ("focus-1.4", "ServiceProviderName", "PublisherName"),
     ],
 )

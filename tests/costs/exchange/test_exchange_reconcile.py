@@ -19,10 +19,10 @@ from synthetic_bills import DAYS, FORMATS, PACIFIC, START, World, plant, recorde
 
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.bills import bill_format_for, bill_formats
-from shared.costs.exchange.reconciled import Reconciled, reconciled_report
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
+from shared.costs.exchange.reports.reconcile import Reconciled, reconciled_report
 from shared.costs.exchange.shelf import Shelf
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query

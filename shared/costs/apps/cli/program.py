@@ -15,6 +15,7 @@ import click
 
 from ... import __version__, reports
 from ...errors import CostError
+from ...exchange import reports as exchange_reports
 from ...exits import FAILED, FINE, INTERRUPTED
 from . import commands
 from .app import DashboardCommand, ReaderGone
@@ -67,7 +68,8 @@ class Commands(click.Group):
 def _names() -> list[str]:
     from pkgutil import iter_modules  # only to list all of them
 
-    found = (_command(module.name) for module in iter_modules([*commands.__path__, *reports.__path__]))
+    places = [path for package in (commands, *_REPORTS) for path in package.__path__]
+    found = (_command(module.name) for module in iter_modules(places))
     return sorted(str(command.name) for command in found if command)
 
 
@@ -80,10 +82,15 @@ def _command(module: str) -> DashboardCommand | None:
         command: DashboardCommand = import_module(f"{commands.__name__}.{module}").command
         command.name = module.replace("_", "-")
         return command
-    if find_spec(f"{reports.__name__}.{module}") is None:
-        return None
-    spec = getattr(import_module(f"{reports.__name__}.{module}"), "SPEC", None)
-    return command_of(spec) if spec else None
+    for package in _REPORTS:
+        if find_spec(f"{package.__name__}.{module}"):
+            spec = getattr(import_module(f"{package.__name__}.{module}"), "SPEC", None)
+            return command_of(spec) if spec else None
+    return None
+
+
+_REPORTS: Final = (reports, exchange_reports)
+"""Where modules with a report lie."""
 
 
 _ORDER: Final = ("Look", "Budgets", "Save", "Record and share", "Keep in order")

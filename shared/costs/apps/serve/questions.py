@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from ... import reports
 from ...errors import WrongUsage
-from ...reports.spec import Option, OptionGroup, Spec
+from ...exchange import reports as exchange_reports
+from ...reports.spec import FILTERS, Option, OptionGroup, Spec
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "doctor": "/health",
@@ -23,7 +24,10 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 
 
 class Field(NamedTuple):
-    """One field of a form. ``kind`` is ``text``, ``choice``, ``choices`` or ``flag``."""
+    """One field of a form. ``kind`` is ``text``, ``choice``, ``choices`` or ``flag``.
+
+    ``known`` is the filter whose known values may be offered for it.
+    """
 
     name: str
     label: str
@@ -33,6 +37,7 @@ class Field(NamedTuple):
     choices: tuple[str, ...]
     required: bool
     hint: str
+    known: str = ""
 
 
 class Incomplete(Exception):
@@ -42,8 +47,12 @@ class Incomplete(Exception):
 @cache
 def specs() -> Mapping[str, Spec[Any, Any]]:
     """Return all reports by name."""
-    modules = (import_module(f"{reports.__name__}.{m.name}") for m in pkgutil.iter_modules(reports.__path__))
-    found = (getattr(module, "SPEC", None) for module in modules)
+    names = (
+        f"{package.__name__}.{module.name}"
+        for package in (reports, exchange_reports)
+        for module in pkgutil.iter_modules(package.__path__)
+    )
+    found = (getattr(import_module(name), "SPEC", None) for name in names)
     return {spec.name: spec for spec in found if spec is not None}
 
 
@@ -147,9 +156,16 @@ def form_of(spec: Spec[Any, Any], pairs: Sequence[tuple[str, str]]) -> tuple[Fie
             choices=option.choices,
             required=option.required,
             hint=_hint(option),
+            known=_FILTERS.get(option.completes or "", ""),
         )
         for option in options_of(spec)
     )
+
+
+_FILTERS: Final[Mapping[str, str]] = {
+    str(option.completes): option.names[0].lstrip("-") for option in FILTERS.options
+}
+"""The filters by what completes them."""
 
 
 def _kind(option: Option) -> str:

@@ -132,7 +132,8 @@ def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
         if each.recognises(sample):
             return each
     known = "\n".join(f"  {each.name}: {each.summary}" for each in bill_formats().values())
-    raise CannotRead(f"{path}: is no bill or usage report that is known:\n{known}")
+    because = f" ({sample.advice})" if sample.advice else ""
+    raise CannotRead(f"{path}: is no bill or usage report that is known{because}:\n{known}")
 
 
 # --- what formats share

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..files import csv_records, json_rows
 from ..imports import Sample
+from ..parquet import MAGIC, parquet_rows
 from ..rows import NotUnderstood
 from . import BillLine, Statement, lowered, understood
 
@@ -16,6 +17,10 @@ from . import BillLine, Statement, lowered, understood
 def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
     """Yield rows under their names in lower case: of a CSV, a Parquet file by DuckDB, or JSON."""
     sample = Sample(path)
+    if sample.head.startswith(MAGIC):
+        for where, row in parquet_rows(path):
+            yield where, lowered(row)
+        return
     if sample.text.lstrip()[:1] in ("{", "["):
         for where, row in json_rows(path, "data"):
             yield where, lowered(row) if isinstance(row, Mapping) else row
@@ -42,6 +47,6 @@ def having(*names: str) -> Callable[[Sample], bool]:
     wanted = frozenset(names)
 
     def recognises(sample: Sample) -> bool:
-        return wanted <= {name.lower() for name in sample.row} or wanted <= sample.header
+        return wanted <= sample.columns
 
     return recognises

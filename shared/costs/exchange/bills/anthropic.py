@@ -28,7 +28,7 @@ _ONE_DAY: Final = timedelta(days=1)
 def _is_usage(sample: Sample) -> bool:
     result = first_result(sample, "starting_at")
     if result is not None:
-        return "uncached_input_tokens" in result
+        return not result.keys().isdisjoint({"uncached_input_tokens", "input_tokens"})
     return sample.header >= {"usage_date_utc", "usage_output_tokens"}
 
 
@@ -53,11 +53,9 @@ def _usage(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstoo
 
 def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
     said = result.values
-    created = nested(said.get("cache_creation"))
-    written = sum(count_of(created.get(f"ephemeral_{ttl}_input_tokens")) for ttl in ("5m", "1h"))
-    read = count_of(said.get("cache_read_input_tokens"))
+    written, read = _written(said), count_of(said.get("cache_read_input_tokens"))
     counts = (
-        count_of(said["uncached_input_tokens"]) + read + written,
+        count_of(_fresh(said)) + read + written,
         count_of(said.get("output_tokens")),
         read,
         written,
@@ -74,6 +72,26 @@ def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | 
         key=said.get("api_key_id") or said.get("workspace_id"),
         counts=counts,
     )
+
+
+def _fresh(said: Mapping[str, Any]) -> Any:
+    """Return the input tokens beside the cache, under their name of today or of before."""
+    return said["uncached_input_tokens" if "uncached_input_tokens" in said else "input_tokens"]
+
+
+def _written(said: Mapping[str, Any]) -> int:
+    """Return the tokens that were written to the cache: by how long they live, or as older reports have them.
+
+    >>> _written({"cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}})
+    7
+    >>> _written({"cache_creation_5m_input_tokens": 3}), _written({"cache_creation_input_tokens": "5"})
+    (3, 5)
+    """
+    created = nested(said.get("cache_creation"))
+    names = [(created, f"ephemeral_{ttl}_input_tokens") for ttl in ("5m", "1h")]
+    names += [(said, f"cache_creation_{ttl}_input_tokens") for ttl in ("5m", "1h")]
+    by_ttl = [count_of(row[name]) for row, name in names if name in row]
+    return sum(by_ttl) if by_ttl else count_of(said.get("cache_creation_input_tokens"))
 
 
 def _tier(stated: object) -> str | None:
@@ -99,7 +117,8 @@ def _console(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | Not
 def _console_usage(statement: Statement, where: str, result: Result) -> BillLine | None:
     said = result.values
     read = count_of(said.get("usage_input_tokens_cache_read"))
-    written = sum(count_of(said.get(f"usage_input_tokens_cache_write_{ttl}")) for ttl in ("5m", "1h"))
+    names = [name for name in said if name.startswith("usage_input_tokens_cache_write")]
+    written = sum(count_of(said[name]) for name in names)
     counts = (
         count_of(said["usage_input_tokens_no_cache"]) + read + written,
         count_of(said["usage_output_tokens"]),

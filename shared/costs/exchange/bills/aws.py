@@ -101,7 +101,7 @@ def _is_bedrock(code: str, usage_type: str, product: str) -> bool:
 BILLS: Final = (
     BillFormat(
         "aws-cur",
-        "AWS Cost and Usage Report 2.0 (Bedrock).",
+        "AWS Cost and Usage Report 2.0 (Bedrock), as CSV or Parquet.",
         having("line_item_usage_type", "line_item_unblended_cost"),
         reader_of(_cur_line),
         unit=Decimal("1e-10"),

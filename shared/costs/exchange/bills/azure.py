@@ -81,7 +81,7 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
 
 
 def _is_azure(sample: Sample) -> bool:
-    names = sample.header
+    names = sample.columns
     return not names.isdisjoint({"metername", "meter_name"}) and not names.isdisjoint(
         {"date", "usagedatetime"}
     )
@@ -90,7 +90,7 @@ def _is_azure(sample: Sample) -> bool:
 BILLS: Final = (
     BillFormat(
         "azure",
-        "Azure's cost details (actual cost).",
+        "Azure's cost details (actual cost), as CSV or Parquet.",
         _is_azure,
         reader_of(_azure_line),
         unit=Decimal("1e-10"),

@@ -56,7 +56,7 @@ def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
 BILLS: Final = (
     BillFormat(
         "focus",
-        "FOCUS 1.0 to 1.4 of any provider.",
+        "FOCUS 1.0 to 1.4 of any provider, as CSV or Parquet.",
         having("billedcost", "chargecategory", "chargeperiodstart"),
         reader_of(_focus_line),
         unit=Decimal("1e-10"),

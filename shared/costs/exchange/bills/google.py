@@ -1,4 +1,4 @@
-"""Google Cloud's billing export from BigQuery, as JSON, and the console's cost table as CSV.
+"""Google Cloud's billing export from BigQuery, as JSON or Parquet, and the console's cost table as CSV.
 
 Rows are by hour, SKU and project; the unit ``requests`` or ``count`` means tokens. Credits stand within a row
 and bring the net near 0, so the gross is compared. The console's last rows repeat the sum, and its days are
@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ..files import json_rows
 from ..foreign import decimal_of, nested
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, understood
@@ -115,8 +114,11 @@ def _line_of(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLi
 
 def _google_rows(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
     """Yield the lines of the BigQuery export, and their credits as lines of their own."""
-    for where, row in json_rows(path):
-        yield from understood(iter([(where, row)]), partial(_google_line, statement))
+    for found in named_rows(path):
+        yield from understood(iter([found]), partial(_google_line, statement))
+        if isinstance(found, NotUnderstood):
+            continue
+        where, row = found
         for number, credit in enumerate(nested(row).get("credits") or (), start=1):
             yield BillLine(
                 f"{where}.credits[{number}]",
@@ -155,7 +157,7 @@ _SIGNS: Final = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR
 BILLS: Final = (
     BillFormat(
         "google-billing",
-        "Google Cloud's billing export from BigQuery, as JSON.",
+        "Google Cloud's billing export from BigQuery, as JSON or Parquet.",
         having("usage_start_time", "sku", "cost"),
         _google_rows,
         unit=Decimal("0.000001"),

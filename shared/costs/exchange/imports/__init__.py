@@ -21,6 +21,7 @@ from ...errors import WrongUsage
 from ..exports.json import FORMAT_NAME
 from ..files import document_of, opened, parsed, require_regular
 from ..foreign import field_name
+from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
 from ..rows import Foreign as Foreign
 from ..rows import Item as Item
@@ -60,6 +61,37 @@ class Sample:
             return frozenset()
         first = next(csv.reader(self.text.splitlines()[:1]), [])
         return frozenset(map(field_name, first))
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The names of a table's columns in lower case: of a CSV, a Parquet file, or the first JSON row.
+
+        Raises:
+            MissingExtra: it is Parquet, and DuckDB is not installed.
+            CannotRead: it is Parquet, and damaged.
+
+        """
+        if self.head.startswith(MAGIC):
+            return frozenset(name.lower() for name in parquet_columns(self.path))
+        return frozenset(name.lower() for name in self.row) or self.header
+
+    @property
+    def advice(self) -> str:
+        """What to do about a file of no known format, where its first bytes tell; else nothing."""
+        if self.head.startswith(b"PK\x03\x04"):
+            return "it is a ZIP archive or a spreadsheet: unpack it, or save it as CSV"
+        if self.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in self.head[:4]:
+            return "it is in UTF-16: save it as UTF-8"
+        if not self.head.strip():
+            return "it is empty"
+        if self.text.partition("\n")[0].count(";") > 2 and len(self.header) == 1:
+            return "its first line is divided by semicolons: save it with commas"
+        if self.text[:1] in ("{", "[") and not self.row and not self.text.startswith(OWN_DOCUMENT):
+            try:
+                document_of(self.path)
+            except CannotRead as fault:
+                return str(fault).removeprefix(f"{self.path}: ")
+        return ""
 
     @cached_property
     def document(self) -> Any:  # whatever JSON holds
@@ -159,5 +191,6 @@ def import_for(path: Path, name: str | None = None) -> Import:
         raise CannotRead(f"{path}: a damaged database: {error}") from None
     if not fitting:
         known = "\n".join(f"  {each.name}: {each.summary}" for each in imports().values())
-        raise CannotRead(f"{path}: is of no format that can be imported:\n{known}")
+        because = f" ({sample.advice})" if sample.advice else ""
+        raise CannotRead(f"{path}: is of no format that can be imported{because}:\n{known}")
     return min(fitting, key=lambda each: each.general)

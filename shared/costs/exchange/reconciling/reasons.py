@@ -1,7 +1,7 @@
 """Why sums differ: each difference of a model, tier and day gets its likely reason.
 
-From the surest to the least sure: days that begin elsewhere, usage that moved to another tier or the next
-day, single calls that explain a difference exactly, kinds of tokens, factors between amounts, and what only
+From the surest to the least sure: days that begin elsewhere, usage that moved to the next day or another
+tier, single calls that explain a difference exactly, kinds of tokens, factors between amounts, and what only
 one side has. Tokens decide before amounts.
 """
 
@@ -89,6 +89,18 @@ def _sum(one: Vector, other: Vector) -> tuple[int | None, ...]:
     return tuple(None if a is None or b is None else a + b for a, b in zip(one, other, strict=True))
 
 
+def _negated(counts: Vector) -> list[int | None]:
+    return [None if count is None else -count for count in counts]
+
+
+def _less(cell: Cell, part: Cell) -> Cell:
+    """Return a side's sums without a part of them."""
+    rest = Cell(cell.rows, max(cell.calls - part.calls, 0), lines=cell.lines, half_units=cell.half_units)
+    rest.counts = [None if a is None else a - (b or 0) for a, b in zip(cell.counts, part.counts, strict=True)]
+    rest.cost = None if cell.cost is None else cell.cost - (part.cost or 0)
+    return rest
+
+
 def _nothing(like: Vector) -> tuple[int | None, ...]:
     return tuple(None if count is None else 0 for count in like)
 
@@ -116,8 +128,8 @@ class Explained:
         left = [gap for gap in gaps if self._differs(gap)]
         self._read_calls(left)
         for explain in (
-            self._by_tier,
             self._by_next_day,
+            self._by_tier,
             self._by_calls,
             self._by_kind,
             self._by_price,
@@ -269,19 +281,50 @@ class Explained:
         self._told("moved" if costs_less else "priced_differently", "tier", more, less, note=tiers)
 
     def _by_next_day(self, gaps: list[Gap]) -> list[Gap]:
-        left = []
-        by_key = {gap.key: gap for gap in gaps}
+        left = {gap.key: gap for gap in gaps}
         for gap in gaps:
-            if gap.key not in by_key:
+            after = left.get(gap.key._replace(day=day_after(gap.key.day)))
+            if after is None or left.get(gap.key) is not gap:
                 continue
-            after = by_key.get(gap.key._replace(day=day_after(gap.key.day)))
-            if after is None or not gap.opposes(after):
-                left.append(gap)
+            moved, rest = (after, None) if gap.opposes(after) else self._split(gap, after, left.values())
+            if moved is None:
                 continue
             reason: Reason = "batch_day" if gap.key.tier == "batch" else "day_boundary"
-            self._told("moved", reason, after, gap, note=f"{gap.key.day} and the next day")
-            del by_key[gap.key], by_key[after.key]
-        return [gap for gap in left if gap.key in by_key]
+            self._told("moved", reason, moved, gap, note=f"{gap.key.day} and the next day")
+            del left[gap.key], left[after.key]
+            if rest is not None:
+                left[rest.key] = rest
+        return list(left.values())
+
+    def _split(self, gap: Gap, after: Gap, among: Iterable[Gap]) -> tuple[Gap | None, Gap | None]:
+        """Divide what the next day has more into what a day has less and a rest, where that is explained."""
+        if not gap.surplus < 0 < after.surplus or (gap.says_tokens and not gap.has_usage):
+            return None, None
+        came = Cell(1, gap.ours.calls - gap.theirs.calls, _negated(gap.counts))
+        came.cost = None if gap.cost is None else -gap.cost
+        came.lines = after.theirs.lines
+        counts = _sum(after.counts, gap.counts)
+        rest = Gap(
+            after.key,
+            _less(after.theirs, came),
+            after.ours,
+            (counts[0], counts[1], counts[2], counts[3]),
+            None if gap.cost is None or after.cost is None else after.cost + gap.cost,
+        )
+        place = rest.key.model, rest.key.day
+        others = [
+            other for other in among if other is not after and (other.key.model, other.key.day) == place
+        ]
+        sign = 1 if rest.surplus > 0 else -1
+        if any(self._is_other_tier(rest, other) for other in others) or any(
+            self._fits(rest, [call], sign) for call in self._of(rest)
+        ):
+            nothing = Cell(counts=[0, 0, 0, 0], cost=0)
+            negated = _negated(gap.counts)
+            return Gap(
+                after.key, came, nothing, (negated[0], negated[1], negated[2], negated[3]), came.cost
+            ), rest
+        return None, None
 
     def _pairs(
         self, gaps: list[Gap], group: Callable[[Gap], object], tell: Callable[[Gap, Gap], None]

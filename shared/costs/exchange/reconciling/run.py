@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,11 +33,30 @@ class Bill:
     lines: Lines
     made_at: datetime
 
+    @property
+    def export(self) -> str:
+        """Of which export it is a part: clouds write a large one into files that differ in a counter.
+
+        >>> from shared.costs.exchange.bills import bill_formats
+        >>> focus = bill_formats()["focus"]
+        >>> names = "a/cur-00002.csv.gz", "a/cur-2026.csv"
+        >>> [Bill(name, focus, focus.read, datetime.min).export for name in names]
+        ['a/cur', 'a/cur-2026.csv']
+        """
+        place = Path(self.name)
+        stem = place.name.partition(".")[0]
+        whole = _COUNTER.sub("", stem)
+        return self.name if whole == stem else str(place.with_name(whole or "part"))
+
     @classmethod
     def of_file(cls, path: Path, of: BillFormat) -> Bill:
         """Return a file as a bill."""
         made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         return cls(str(path), of, lambda statement: of.read(path, statement), made)
+
+
+_COUNTER: Final = re.compile(r"[-_]?(?:0\d{3,}|part_\d+_\d+)$")
+"""How AWS (``-00001``), BigQuery (``000000000000``) and Azure (``part_0_0001``) number parts of an export."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +106,16 @@ class Comparing:
         bills = list(bills)
         self._as_of = min([self._now, *(bill.made_at for bill in bills)], key=lambda at: at)
         with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
-            for number, bill in enumerate(bills):
-                self._read(bill, number, Path(folder))
+            exports = [bill.export for bill in bills]
+            for bill in bills:
+                self._read(bill, exports.index(bill.export), Path(folder))
             self._compare()
-            if self._adjuster is not None:
+            if self._adjuster is not None and not self._found.refused_count:
                 self._adjuster.settle(self._found, self._calls_like)
+            elif self._adjuster is not None:
+                self._found.notes.append(
+                    "a row that is not understood may belong to any sum: none was adjusted"
+                )
         self._found.differences.sort(key=lambda one: (-abs(one.amount), one.day or "", one.model or ""))
         return self._found
 
@@ -98,7 +123,7 @@ class Comparing:
 
     def _read(self, bill: Bill, number: int, folder: Path) -> None:
         statement, services = Statement(), set[str]()
-        first = last = None
+        first = last = line = None
         for line in bill.lines(statement):
             self._found.rows += 1
             if isinstance(line, NotUnderstood):
@@ -114,6 +139,10 @@ class Comparing:
                 self._summing(line.service).add(placed, bill.format, number, statement, self._terms.rates)
             first = line.at if first is None or line.at < first else first
             last = line.at if last is None or line.at > last else last
+        if isinstance(line, NotUnderstood):
+            statement.incomplete.append("its last row is not whole, so that it may be cut off")
+        elif line is None:
+            statement.incomplete.append("it has no line to compare")
         for at in (first, last):
             if at is not None:
                 self._reach(at)

@@ -1,16 +1,38 @@
-"""``reconcile``: what a bill and the ledgers agree on, what they do not, and the likely reasons."""
+"""Compare a provider's bill or usage report with the ledgers, and say why they differ.
+
+Nothing is sent anywhere without --fetch. Calls are matched by the response's id where the file has one,
+else summed by model, day and tier. Without a FILE the bills in the folder "bills" of the cost storage are
+compared, which a page of serve shows, too. The exit code is 1 where differences are left that no later line
+of the bill will mend; with --adjust each of them that can be told is appended to the ledgers, once.
+--fetch asks OpenAI (OPENAI_ADMIN_KEY) or Anthropic (ANTHROPIC_ADMIN_KEY) for the days that --month,
+--days, or --since and --until name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
-from ..exits import BAD_NEWS, FINE
-from ..money import ZERO, Nanos, to_usd
-from ..reports.common import plural
-from ..reports.derive import derive
-from ..reports.document import Column, Figure, Note, Ref, Report, Row, Table, Tone
-from .reconciling.differences import TEXTS, Comparison, Difference, Kind
+from ...errors import WrongUsage
+from ...exits import BAD_NEWS, FAILED, FINE
+from ...money import ZERO, Nanos, to_usd
+from ...periods import zone
+from ...reports.common import plural
+from ...reports.derive import derive
+from ...reports.document import Column, Figure, Note, Ref, Report, Row, Table, Tone
+from ...reports.formatlist import with_formats
+from ...reports.questions import Span
+from ...reports.reader import Reader
+from ...reports.spec import SPAN, Option, OptionGroup, Spec
+from ..bills import bill_format_for, bill_formats
+from ..reconciling.adjusting import Adjuster
+from ..reconciling.differences import TEXTS, Comparison, Difference, Kind
+from ..reconciling.run import Bill, Comparing, Terms
+from ..shelf import Shelf
 
 SHOWN: Final = 40
 """How many differences are listed; JSON and CSV have all of them."""
@@ -24,6 +46,23 @@ _KINDS: Final[dict[Kind, str]] = {
 }
 
 
+class BillsQuestion(NamedTuple):
+    """Which bills to compare, and how.
+
+    Without ``files`` and ``services`` those in the storage's folder of bills. ``services`` are asked for
+    their own reports over ``span``. ``rates`` are what one of a currency is in USD.
+    """
+
+    files: Sequence[Path] = ()
+    format_from: str | None = None
+    keys: Sequence[str] = ()
+    rates: Sequence[tuple[str, Decimal]] = ()
+    timezone: str | None = None
+    services: Sequence[str] | None = None
+    span: Span = Span()
+    adjust: bool = False
+
+
 class Reconciled(NamedTuple):
     """A comparison of bills with the ledgers. ``adjusted`` entries were appended, if any were to be."""
 
@@ -33,9 +72,67 @@ class Reconciled(NamedTuple):
     adjusted_cost: Nanos = ZERO
 
     @property
+    def compares(self) -> bool:
+        """Whether there was anything to compare."""
+        return bool(self.found.agreed.count or self.found.differences or self.found.apart)
+
+    @property
     def exit_code(self) -> int:
-        """1 where differences are left that no later line of the bill will mend."""
+        """1 where differences are left that no later line will mend, 3 where there was nothing to compare."""
+        if not self.compares:
+            return FAILED
         return BAD_NEWS if self.found.settled and self.adjusted is None else FINE
+
+
+def reconciled_facts(reader: Reader, asked: BillsQuestion) -> Reconciled:
+    """Compare bills with the storage, and with ``adjust`` append what follows.
+
+    Raises:
+        WrongUsage: no bill is named and none lies in the folder, or dates are given without ``services``.
+        CannotRead: a bill cannot be read.
+        CannotFetch: a service's reports cannot be fetched.
+    """
+    if asked.span != Span() and not asked.services:
+        raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
+    terms = Terms(dict(asked.rates), frozenset(asked.keys), asked.timezone)
+    with TemporaryDirectory(prefix="reconcile-") as folder:
+        bills = [*_bills(reader, asked), *_fetched(reader, asked, Path(folder))]
+        adjuster = _adjuster(reader) if asked.adjust else None
+        with reader.progress("Comparing") as advance:
+            found = Comparing(reader.index, reader.now, terms, adjuster, advance).run(bills)
+    names = [f"{bill.name} as {bill.format.name}" for bill in bills]
+    if adjuster is None:
+        return Reconciled(names, found)
+    return Reconciled(names, found, adjuster.written, adjuster.cost)
+
+
+def _bills(reader: Reader, asked: BillsQuestion) -> Iterator[Bill]:
+    for path in asked.files:
+        yield Bill.of_file(path, bill_format_for(path, asked.format_from))
+    if asked.files or asked.services:
+        return
+    folder = reader.storage.bills_dir
+    kept = sorted(each for each in folder.glob("[!.]*") if each.is_file()) if folder.is_dir() else []
+    if not kept:
+        raise WrongUsage(f"name a bill: cost-dashboard reconcile FILE, or put it into {folder}; see --help")
+    for path in kept:
+        bill = Bill.of_file(path, bill_format_for(path, asked.format_from))
+        yield Bill(path.name, bill.format, bill.lines, bill.made_at)
+
+
+def _fetched(reader: Reader, asked: BillsQuestion, folder: Path) -> Iterator[Bill]:
+    if not asked.services:
+        return
+    from ..reconciling.fetching import fetched, request_of  # nothing else asks anybody
+
+    request = request_of(asked.span.period(reader.now, ZoneInfo("UTC")), by_key=bool(asked.keys))
+    for service in asked.services:
+        yield from fetched(service, request, reader.environ, folder)
+
+
+def _adjuster(reader: Reader) -> Adjuster:
+    index = reader.index
+    return Adjuster(index, Shelf(index), reader.storage, reader.now, reader.default_user)
 
 
 def reconciled_report(facts: Reconciled) -> Report:
@@ -52,6 +149,8 @@ def reconciled_report(facts: Reconciled) -> Report:
 
 def _title(facts: Reconciled) -> str:
     found = facts.found
+    if not facts.compares:
+        return "Nothing to compare"
     if facts.adjusted is not None:
         return "Adjusted to the bill"
     if found.settled:
@@ -180,8 +279,8 @@ def _notes(facts: Reconciled) -> Iterator[Note]:
             f"one {names} is about {rate:.4f} USD by the amounts themselves" if rate else "no rate fits them"
         )
         yield Note(f"The bill is in {names}; {known}. Give its rate: --rate {names.partition(',')[0]}=RATE.")
-    for service, zone in found.zones.items():
-        yield Note(f"Days of {service} agree best in {zone}: compared so.")
+    for service, name in found.zones.items():
+        yield Note(f"Days of {service} agree best in {name}: compared so.")
     yield from map(Note, found.notes)
     if found.refused_count:
         yield Note(f"{plural(found.refused_count, 'row was', 'rows were')} not understood.", "warning")
@@ -199,7 +298,7 @@ def _data(facts: Reconciled) -> dict[str, object]:
         "end": found.after.isoformat() if found.after else None,
         "rows": found.rows,
         "calls": found.calls,
-        "agrees": not found.settled,
+        "agrees": facts.compares and not found.settled,
         "billed_usd": to_usd(found.total("theirs")),
         "recorded_usd": to_usd(found.total("ours")),
         "matched": {
@@ -229,3 +328,77 @@ def _data(facts: Reconciled) -> dict[str, object]:
         "adjusted": facts.adjusted,
         "adjusted_usd": to_usd(facts.adjusted_cost),
     }
+
+
+def parse_rate(text: str) -> tuple[str, Decimal]:
+    """Return a currency and what one of it is in USD, written as ``EUR=1.16``.
+
+    Raises:
+        ValueError: it is written otherwise, or not above 0.
+
+    >>> parse_rate("eur=1.16")
+    ('EUR', Decimal('1.16'))
+    """
+    name, _, rate = text.partition("=")
+    try:
+        value = Decimal(rate)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not name.isalpha() or not value.is_finite() or value <= 0:
+        raise ValueError(f"{text!r} is no rate; write what one is in USD, such as EUR=1.16")
+    return name.upper(), value
+
+
+_SERVICES: Final = ("anthropic", "openai")
+"""The services whose reports can be fetched."""
+
+SPEC: Final = Spec(
+    "reconcile",
+    "Look",
+    with_formats(__doc__, bill_formats()),
+    (
+        "reconcile costs-2026-11.json",
+        "reconcile usage.json costs.json --json",
+        "reconcile bill.csv --rate EUR=1.16 --format html --output bill.html",
+        "reconcile spend-logs.csv --adjust",
+        "reconcile --fetch openai --month 2026-10",
+    ),
+    BillsQuestion,
+    reconciled_facts,
+    reconciled_report,
+    options=(
+        Option((), "files", metavar="[FILE]...", parse=Path, many=True, at_terminal=True),
+        Option(
+            ("--from",),
+            "format_from",
+            "The files' format. Default: as each looks.",
+            choices=tuple(sorted(bill_formats())),
+        ),
+        Option(("--key",), "keys", "Only lines of this key, project or workspace.", "ID", many=True),
+        Option(("--rate",), "rates", "What one of a currency is in USD.", "CUR=USD", parse_rate, many=True),
+        Option(
+            ("--timezone",),
+            "timezone",
+            "Where the bill's days begin. Default: as its format says.",
+            "ZONE",
+            lambda text: zone(text).key,
+        ),
+        Option(
+            ("--fetch",),
+            "services",
+            "Ask the service for its own reports, with an admin key from the environment.",
+            choices=_SERVICES,
+            many=True,
+            at_terminal=True,
+        ),
+        OptionGroup("span", tuple(each._replace(at_terminal=True) for each in SPAN.options), Span),
+        Option(
+            ("--adjust",),
+            "adjust",
+            "Append adjustments that carry the bill's lines.",
+            flag=True,
+            changes=True,
+        ),
+    ),
+    exit_code=lambda facts: facts.exit_code,
+)

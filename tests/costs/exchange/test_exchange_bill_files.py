@@ -1,0 +1,272 @@
+"""Bills as they come: packed, in parts, as Parquet, of older shapes, cut off, encoded otherwise, or empty."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from synthetic_bills import DAYS, FORMATS, PLANTED, START, World, plant, recorded, world
+
+from shared.costs.apps.cli.program import run
+from shared.costs.apps.serve.apart import answer
+from shared.costs.exchange.bills import bill_format_for, bill_formats
+from shared.costs.exchange.reconciling.adjusting import Adjuster
+from shared.costs.exchange.reconciling.differences import Comparison
+from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
+from shared.costs.exchange.rows import CannotRead
+from shared.costs.exchange.shelf import Shelf
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.reports.document import Report
+from shared.costs.storage import CostStorage
+from shared.costs.store.store import Store
+
+LATER = START + timedelta(days=60)
+JUST_THEN = START + timedelta(days=DAYS, minutes=2)
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.load()
+
+
+@pytest.fixture(scope="module")
+def openai(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> Iterator[Store]:
+    """The ledgers of a service that was billed as it was recorded."""
+    storage = CostStorage(tmp_path_factory.mktemp("openai") / "storage")
+    with recorded(world("openai"), storage, catalogue) as index:
+        yield index
+
+
+def text_of(name: str, catalogue: Catalogue) -> str:
+    [text] = FORMATS[name].write(world(FORMATS[name].service), catalogue).values()
+    return text
+
+
+def compared(index: Store, *paths: Path) -> Comparison:
+    for path in paths:
+        os.utime(path, (LATER.timestamp(), LATER.timestamp()))
+    return Comparing(index, LATER, Terms()).run(Bill.of_file(path, bill_format_for(path)) for path in paths)
+
+
+def outcome(found: Comparison) -> tuple[int, int, int]:
+    return found.agreed.calls, len(found.differences), found.refused_count
+
+
+WHOLE = len(world("openai").ours), 0, 0
+
+
+@pytest.mark.parametrize("name", ["focus", "openai-csv", "litellm", "openai-usage"])
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        lambda text: gzip.compress(text.encode()),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+    ],
+    ids=["gzip", "byte order mark", "CRLF"],
+)
+def test_a_bill_is_read_however_it_is_written(
+    name: str, encoded: Callable[[str], bytes], tmp_path: Path, openai: Store, catalogue: Catalogue
+) -> None:
+    if name == "openai-csv":
+        name, text = "openai-csv", list(FORMATS[name].write(world("openai"), catalogue).values())[-1]
+    else:
+        text = text_of(name, catalogue)
+    (tmp_path / "bill").write_bytes(encoded(text))
+    assert outcome(compared(openai, tmp_path / "bill")) == WHOLE
+
+
+def test_parquet_is_read_as_csv_is_whatever_the_zone_of_the_machine(
+    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    reads = {"aws-cur": "read_csv", "focus": "read_csv", "google-billing": "read_json"}
+    for name, read in reads.items():
+        source, target = tmp_path / f"{name}.text", tmp_path / f"{name}.parquet"
+        source.write_text(text_of(name, catalogue))
+        duckdb.execute(f"COPY (FROM {read}('{source}')) TO '{target}'")
+        storage = CostStorage(tmp_path / name / "storage")
+        with recorded(world(FORMATS[name].service), storage, catalogue) as index:
+            assert outcome(compared(index, target)) == WHOLE, name
+        target.write_bytes(target.read_bytes()[:-20])
+        with pytest.raises(CannotRead, match="cannot be read as Parquet"):
+            bill_format_for(target)
+
+
+def test_parts_of_one_export_are_added_and_two_exports_are_not(
+    tmp_path: Path, openai: Store, catalogue: Catalogue
+) -> None:
+    header, *lines = text_of("focus", catalogue).splitlines(keepends=True)
+    halves = [header, *lines[:31]], [header, *lines[31:]]
+    parts = [tmp_path / f"focus-0000{number}.csv" for number in (1, 2)]
+    for path, half in zip(parts, halves, strict=True):
+        path.write_text("".join(half))
+    assert outcome(compared(openai, *parts)) == WHOLE
+    again = tmp_path / "focus-2026-11-12.csv"
+    again.write_text("".join([header, *lines]))
+    assert outcome(compared(openai, *parts, again)) == WHOLE
+
+
+def test_amounts_in_two_currencies_are_converted_line_by_line(
+    tmp_path: Path, openai: Store, catalogue: Catalogue
+) -> None:
+    header, *lines = text_of("focus", catalogue).splitlines(keepends=True)
+    place = header.split(",").index("BilledCost")
+    for number in range(0, len(lines), 2):
+        cells = lines[number].split(",")
+        cells[place] = str(float(cells[place]) * 0.5)
+        lines[number] = ",".join(cells).replace(",USD,", ",EUR,")
+    (tmp_path / "focus.csv").write_text("".join([header, *lines]))
+    bill = Bill.of_file(tmp_path / "focus.csv", bill_formats()["focus"])
+    terms = Terms(rates={"EUR": 2})  # type: ignore[dict-item]  # whole
+    assert Comparing(openai, LATER, terms).run([bill]).settled == []
+    unknown = Comparing(openai, LATER, Terms()).run([bill])
+    assert set(unknown.currencies) == {"EUR"}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", r"\(it is empty\)"),
+        (b"PK\x03\x04rest", r"ZIP archive or a spreadsheet"),
+        ("start_time,end_time\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
+        (b"a;b;c;d\n1;2;3;4\n", "divided by semicolons"),
+        (b'{"object": "page", "data": [{"start_time": 1', "is no JSON: Expecting"),
+        (gzip.compress(b"x" * 10_000, mtime=0)[:-30], "damaged or cut off gzip"),
+        (b"\x1f\x8bno gzip at all", "cannot be read"),
+    ],
+    ids=["empty", "ZIP", "UTF-16", "semicolons", "cut JSON", "cut gzip", "no gzip"],
+)
+def test_what_cannot_be_a_bill_is_refused_with_what_to_do(
+    content: bytes, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bill").write_bytes(content)
+    with pytest.raises(CannotRead, match=complaint):
+        bill_format_for(tmp_path / "bill")
+
+
+def test_a_pipe_and_an_endless_file_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(CannotRead):
+            bill_format_for(path)
+
+
+def test_a_bill_that_was_cut_off_is_incomplete_and_adjusts_no_sum(
+    tmp_path: Path, openai: Store, catalogue: Catalogue
+) -> None:
+    text = text_of("focus", catalogue)
+    path = tmp_path / "focus.csv"
+    path.write_text(text[: len(text) * 2 // 3])
+    adjuster = Adjuster(openai, Shelf(openai), CostStorage(tmp_path / "storage"), LATER, "1")
+    found = Comparing(openai, LATER, Terms(), adjuster).run([Bill.of_file(path, bill_format_for(path))])
+    assert found.refused_count == 1
+    assert "may be cut off" in found.incomplete[0]
+    assert "none was adjusted" in found.notes[-1]
+    assert adjuster.written == 0
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"uncached_input_tokens": 90, "cache_creation": {"ephemeral_1h_input_tokens": 10}},
+        {
+            "uncached_input_tokens": 90,
+            "cache_creation_5m_input_tokens": 4,
+            "cache_creation_1h_input_tokens": 6,
+        },
+        {"input_tokens": 90, "cache_creation_input_tokens": 10},
+    ],
+)
+def test_anthropics_usage_is_read_in_the_shapes_it_had(shape: dict[str, Any], tmp_path: Path) -> None:
+    result = {"model": "claude-haiku-4-5", "cache_read_input_tokens": 5, "output_tokens": 7, **shape}
+    bucket = {"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z", "results": [result]}
+    path = tmp_path / "usage.json"
+    path.write_text(json.dumps({"data": [bucket], "has_more": False}))
+    bill = Bill.of_file(path, bill_format_for(path))
+    assert bill.format.name == "anthropic-usage"
+    from shared.costs.exchange.bills import Statement
+
+    [line] = bill.lines(Statement())
+    assert line.counts == (105, 7, 5, 10)  # type: ignore[union-attr]  # understood
+
+
+# --- mixtures
+
+
+@pytest.mark.parametrize("seed", [4, 14])
+def test_differences_are_named_in_any_mixture(seed: int, tmp_path: Path, catalogue: Catalogue) -> None:
+    chance = random.Random(seed)
+    days = [*chance.sample(range(DAYS - 1), DAYS - 1), DAYS - 1]
+    if days[7] == DAYS - 2:  # a batch needs a settled day after its own
+        days[0], days[7] = days[7], days[0]
+    chosen = chance.sample(sorted(PLANTED), chance.randint(1, len(PLANTED)))
+    stores: dict[str, tuple[World, Store]] = {}
+    for name, form in FORMATS.items():
+        if form.service not in stores:
+            of = plant(world(form.service), days, chosen)
+            stores[form.service] = of, recorded(of, CostStorage(tmp_path / form.service / "s"), catalogue)
+        of, index = stores[form.service]
+        made = []
+        for number, text in enumerate(form.write(of, catalogue).values()):
+            path = tmp_path / f"{name}-{number}"
+            path.write_text(text)
+            os.utime(path, (JUST_THEN.timestamp(), JUST_THEN.timestamp()))
+            made.append(Bill.of_file(path, bill_format_for(path)))
+        found = Comparing(index, JUST_THEN, Terms()).run(made)
+        expected = set(of.planted) - set(form.cannot)
+        if form.by_id and "late" in chosen:
+            expected |= {"not_billed"}
+        assert sorted(one.reason for one in found.differences) == sorted(expected), (name, chosen, days)
+    for _, index in stores.values():
+        index.close()
+
+
+# --- the folder of bills
+
+
+def test_bills_in_the_storages_folder_need_no_name_and_have_a_page(
+    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = CostStorage(tmp_path / "storage")
+    recorded(plant(world("openai")), storage, catalogue).close()
+    monkeypatch.setenv("COST_TRACKER_HOME", str(storage.root))
+    asked: dict[str, object] = {
+        "storage": str(storage.root),
+        "profile": None,
+        "now": LATER.isoformat(),
+        "environ": {},
+        "asks": [("reconcile", [])],
+    }
+    assert run(["reconcile"]) == 2
+    assert "storage/bills" in capsys.readouterr().err
+    assert answer(asked)[0] == "WrongUsage"
+    storage.bills_dir.mkdir()
+    for name, text in FORMATS["openai-usage+costs"].write(plant(world("openai")), catalogue).items():
+        (storage.bills_dir / name).write_text(text)
+        os.utime(storage.bills_dir / name, (LATER.timestamp(), LATER.timestamp()))
+    assert run(["reconcile", "--json"]) == 1
+    bills = ["costs.json as openai-costs", "usage.json as openai-usage"]
+    assert json.loads(capsys.readouterr().out)["bills"] == bills
+    kind, reports = answer(asked)
+    [page] = cast("list[Report]", reports)
+    assert (kind, page.title, page.data["bills"]) == ("done", "The bill and the ledgers differ", bills)
+
+
+def test_a_bill_without_a_line_compares_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COST_TRACKER_HOME", str(tmp_path / "storage"))
+    (tmp_path / "focus.csv").write_text("BilledCost,ChargeCategory,ChargePeriodStart\n")
+    assert run(["reconcile", str(tmp_path / "focus.csv"), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["agrees"] is False
+    assert told["incomplete"] == [f"{tmp_path}/focus.csv: it has no line to compare"]
