@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
-from typing import Literal, Protocol, cast, overload
+from typing import Final, Literal, Protocol, cast, overload
 
 from ..errors import WrongUsage
 from ..reports.document import Report
+
+EXACT: Final = frozenset({"json", "csv"})
+"""The formats for programs, which keep US dollars whatever currency the profile shows."""
 
 _HELPERS = frozenset({"bars", "canvas", "currency", "drawing", "layout", "mail", "page", "sending", "values"})
 

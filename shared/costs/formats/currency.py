@@ -6,12 +6,11 @@ even where they are printed; those that stand in sentences, which are rounded al
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Final
 
-from ..money import Nanos, divide, format_usd, from_usd
-from ..profile.currency import Currency, Rate
+from ..money import divide
+from ..profile.currency import Conversion, Currency
 from ..reports.document import (
     Chart,
     Column,
@@ -29,12 +28,12 @@ from ..reports.document import (
 )
 from .values import places_for
 
-EXACT: Final = frozenset({"json", "csv"})
-"""The formats for programs, which keep US dollars."""
-
 _MONEY: Final = frozenset({"money", "amount"})
-_SYMBOLS: Final = {"EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "PLN": "zł "}
-_IN_TEXT: Final = re.compile(r"(-?)\$([0-9][0-9,]*)(?:\.([0-9]+))?")
+
+
+def as_shown(report: Report, currency: Currency | None, day: date | None, today: date) -> Report:
+    """Return a report as a profile shows it: at the rate of its last ``day``, or of today."""
+    return in_currency(report, currency, min(day or today, today))
 
 
 def in_currency(report: Report, currency: Currency | None, day: date) -> Report:
@@ -49,15 +48,15 @@ def in_currency(report: Report, currency: Currency | None, day: date) -> Report:
         first = currency.rates[0][0]
         text = f"In US dollars: the first rate for {currency.show} is of {first}; add one to the profile."
         return report._replace(notes=(*report.notes, Note(text)))
-    return _Conversion(currency.show, rate).report(report)
+    return _Converter(Conversion(currency.show, rate)).report(report)
 
 
-class _Conversion:
+class _Converter:
     """Converts the parts of a report at one rate."""
 
-    def __init__(self, code: str, rate: Rate) -> None:
-        self._code, self._rate = code, rate
-        self._symbol = _SYMBOLS.get(code, f"{code} ")
+    def __init__(self, conversion: Conversion) -> None:
+        self._code, self._rate = conversion
+        self.amount, self.text = conversion.amount, conversion.text
 
     def report(self, report: Report) -> Report:
         said = f"Amounts in {self._code}, at {self._rate.text} for $1, the rate of {self._rate.since}."
@@ -70,19 +69,6 @@ class _Conversion:
             notes=(*map(self.note, report.notes), Note(said)),
             charts=tuple(map(self.chart, report.charts)),
         )
-
-    def amount(self, nanos: int, places: int) -> str:
-        """Return an amount as people read it."""
-        return format_usd(Nanos(self._rate.convert(nanos)), places).replace("$", self._symbol)
-
-    def text(self, text: str) -> str:
-        """Return a text with the amounts in it converted, with as many decimals as they had."""
-        return _IN_TEXT.sub(self._in_text, text)
-
-    def _in_text(self, found: re.Match[str]) -> str:
-        sign, whole, fraction = found[1], found[2].replace(",", ""), found[3] or ""
-        nanos = from_usd(f"{sign}{whole}.{fraction or 0}")
-        return self.amount(nanos, min(len(fraction), 9))
 
     def value(self, value: Value, kind: Kind, places: int) -> Value:
         if isinstance(value, str):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from ..budgets.port import Notice, Notices, Queued
 from ..errors import FileRefused
 from ..platform import close, lock, open_file
 from ..profile import load_profile
+from ..profile.currency import conversion_on
 from ..profile.types import Profile
 from ..storage import CostStorage
 from ..workspace import Clock
@@ -95,7 +96,7 @@ class Sender:
         """
         sent, faults = 0, []
         for batch in self._due(now, at_once=at_once):
-            fault = self.deliver(batch.address, [queued.notice for queued in batch.due])
+            fault = self.deliver(batch.address, [_as_read(queued.notice) for queued in batch.due])
             note(self.queue, [Attempt(q, batch.address.fingerprint, fault) for q in batch.due], now)
             if fault:
                 faults.append((batch.address.name, fault))
@@ -147,6 +148,15 @@ class Sender:
 
 def _later_first(delivery: tuple[Queued, Address, datetime]) -> float:
     return -delivery[2].timestamp()
+
+
+def _as_read(notice: Notice) -> Notice:
+    """Return a notice with its amounts in the currency of its profile, at the rate of its day."""
+    profile = _profile(notice.profile)
+    if isinstance(profile, FileRefused):
+        return notice
+    conversion = conversion_on(profile.currency, notice.made_at.date())
+    return replace(notice, text=conversion.text(notice.text)) if conversion else notice
 
 
 def _profile(path: str) -> Profile | FileRefused:

@@ -11,12 +11,14 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..money import NANOS_PER_USD, divide
+from ..money import NANOS_PER_USD, Nanos, divide, format_usd, from_usd
 
 if TYPE_CHECKING:
     from ..yaml_strict import Node
 
 _CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+_SYMBOLS: Final = {"EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "PLN": "zł "}
+_IN_TEXT: Final = re.compile(r"(-?)\$([0-9][0-9,]*)(?:\.([0-9]+))?")
 _LEAST: Final = 0.000001
 _MOST: Final = 1_000_000
 
@@ -46,6 +48,31 @@ class Rate(NamedTuple):
         return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
+class Conversion(NamedTuple):
+    """Writes amounts in another currency, at one rate.
+
+    >>> euro = Conversion("EUR", Rate("2026-11-01", 860_000_000))
+    >>> euro.amount(Nanos(1_500_000_000), 2), euro.text("$1,000.50 of $50 (-$0.0010)")
+    ('€1.29', '€860.43 of €43 (-€0.0009)')
+    """
+
+    code: str
+    rate: Rate
+
+    def amount(self, nanos: int, places: int = 2) -> str:
+        """Return an amount of nano-dollars as people read it in the currency."""
+        symbol = _SYMBOLS.get(self.code, f"{self.code} ")
+        return format_usd(Nanos(self.rate.convert(nanos)), places).replace("$", symbol)
+
+    def text(self, text: str) -> str:
+        """Return a text with the amounts in it converted, with as many decimals as they had."""
+        return _IN_TEXT.sub(self._in_text, text)
+
+    def _in_text(self, match: re.Match[str]) -> str:
+        sign, whole, fraction = match[1], match[2].replace(",", ""), match[3] or ""
+        return self.amount(from_usd(f"{sign}{whole}.{fraction or 0}"), min(len(fraction), 9))
+
+
 class Currency(NamedTuple):
     """A currency by its ISO 4217 code, and its rates, oldest first, as pairs of :class:`Rate`."""
 
@@ -56,6 +83,12 @@ class Currency(NamedTuple):
         """Return the rate that holds on a day, the latest until then; ``None`` before the first."""
         known = [Rate(*rate) for rate in self.rates if rate[0] <= day.isoformat()]
         return known[-1] if known else None
+
+
+def conversion_on(currency: Currency | None, day: date) -> Conversion | None:
+    """Return what writes amounts in a currency at a day's rate; ``None`` without a currency or a rate."""
+    rate = currency.rate_on(day) if currency else None
+    return Conversion(currency.show, rate) if currency and rate else None
 
 
 def read_currency(top: Node) -> Currency | None:

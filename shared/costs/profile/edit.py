@@ -17,7 +17,7 @@ budget:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -32,7 +32,7 @@ from ..yaml_strict import Node, Scalar, load, parse
 from ..yaml_strict.splice import put, scalar
 from .reading import BUDGET_KEYS, parse_profile
 from .template import template
-from .types import COUNT_FIELDS, BudgetChanges, Profile
+from .types import COUNT_FIELDS, BudgetChanges, Guard, Profile, Rolling
 
 LOCK_WAIT_S: Final = 5.0
 
@@ -65,7 +65,12 @@ class Edit:
             yield (*self.section[:-1], "timezone"), scalar(self.timezone)
         for field, value in self.budget.items():
             place = (*self.section, BUDGET_KEYS[field])
-            if isinstance(value, Mapping):
+            if isinstance(value, Guard):
+                yield (*place, "usd_per_minute"), _written(value.usd_per_minute)
+                yield (*place, "same_request"), _written(value.same_request, "daily_calls")
+            elif field == "rolling":
+                yield place, _windows(value)
+            elif isinstance(value, Mapping):
                 for name, amount in value.items():
                     yield (*place, name), _written(amount)
             else:
@@ -167,6 +172,13 @@ def _amount(amount: Nanos) -> str:
     """Write an amount with at least two decimals."""
     dollars, _, decimals = json_number(amount).partition(".")
     return f"{dollars}.{decimals:0<2}"
+
+
+def _windows(value: object) -> str:
+    """Write windows; one that is no whole number of hours has a fraction of one."""
+    windows: Sequence[Rolling] = value  # type: ignore[assignment]  # what the field holds
+    written = [f"{{hours: {each.seconds / 3600:.9g}, limit_usd: {_amount(each.limit)}}}" for each in windows]
+    return f"[{', '.join(written)}]"
 
 
 def _percentages(value: object) -> str:

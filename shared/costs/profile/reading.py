@@ -204,7 +204,8 @@ def _guard(node: Node) -> Guard:
     node.only(("usd_per_minute", "same_request"))
     rate, same = node.get("usd_per_minute"), node.get("same_request")
     return Guard(
-        None if rate is None else rate.amount(), None if same is None else same.integer(1, _MOST_COUNT)
+        None if rate is None or rate.is_null else rate.amount(),
+        None if same is None or same.is_null else same.integer(1, _MOST_COUNT),
     )
 
 

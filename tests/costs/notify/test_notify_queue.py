@@ -103,6 +103,17 @@ def test_a_notice_goes_to_each_address_once(queue: LocalNotices, profile: str) -
     assert queue.waiting() == []
 
 
+def test_amounts_are_in_the_currency_of_the_profile_at_the_rate_of_the_day(
+    queue: LocalNotices, profile: str
+) -> None:
+    post = Post()
+    with Path(profile).open("a") as file:
+        file.write("currency: {show: EUR, rates: {2020-01-01: 0.5}}\n")
+    queue.enqueue([replace(notice(profile, audience="carl"), text="Budget: $40.25 / $50.00")])
+    assert Sender(queue, ENVIRON, post).deliver_due(DUE).sent == 1
+    assert post.taken == [("env:HOOK_A", ["Budget: €20.12 / €25.00"])]
+
+
 def test_what_is_due_together_goes_out_as_one_message(queue: LocalNotices, profile: str) -> None:
     post = Post()
     queue.enqueue([notice(profile, "a"), notice(profile, "b"), notice(profile, "c", audience="carl")])

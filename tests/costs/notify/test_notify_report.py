@@ -136,6 +136,18 @@ def test_a_mail_is_a_page_of_tables_the_same_in_words_and_the_report_on_paper(ma
     assert attached.get_content().startswith(b"%PDF")
 
 
+def test_a_month_is_sent_in_the_currency_of_the_profile(mailbox: Mailbox, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(f"{PROFILE}currency: {{show: EUR, rates: {{2020-01-01: 0.5}}}}\n")
+    assert run(["notify", "report"]) == 0
+    mail = mailbox.mails.get(timeout=10)
+    assert str(mail["Subject"]).endswith("everyone: €4.50")
+    words = mail.get_body(("plain",))
+    assert words is not None
+    assert "€4.50 of €25.00" in words.get_content()
+    assert "$" not in words.get_content().replace("for $1", "")
+
+
 def test_without_the_extra_for_pdf_the_page_itself_goes_along(mailbox: Mailbox) -> None:
     assert run(["notify", "report"]) == 0
     [attached] = mailbox.mails.get(timeout=10).iter_attachments()

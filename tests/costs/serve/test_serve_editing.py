@@ -14,6 +14,8 @@ from shared.costs.apps.serve.hosts import Hosts
 from shared.costs.apps.serve.site import MAX_FORM, Site
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile
+from shared.costs.profile.reading import parse_profile
+from shared.costs.profile.types import Guard, Rolling
 from shared.costs.workspace import Workspace
 from tests.costs.serve.serve_support import ACCESS, BASE, DAY, ORIGIN, PORT
 
@@ -223,3 +225,45 @@ def test_a_profile_that_is_refused_is_to_be_mended_by_hand(editor: TestClient, p
     assert answer.status_code == 503
     assert "monthly_limit_usd" in answer.text
     assert editor.get(f"{BASE}/health").status_code == 200  # which says so too
+
+
+def test_counts_windows_and_the_guard_are_edited_as_limits_are(editor: TestClient, profile: Path) -> None:
+    form = opened(editor)
+    form |= {"daily_calls": ["500"], "monthly_tokens": ["2000000"], "guard.same_request": ["20"]}
+    form |= {"rolling.name": ["5", "0.5"], "rolling.amount": ["3", "$1"], "guard.usd_per_minute": ["2"]}
+    assert changed(editor, form)[0] == 303
+    budget = parse_profile(profile.read_bytes(), profile).for_user("rpatel").budget
+    assert (budget.daily_calls, budget.monthly_tokens) == (500, 2_000_000)
+    assert budget.rolling == (Rolling(1_800, Nanos(1_000_000_000)), Rolling(18_000, Nanos(3_000_000_000)))
+    assert budget.guard == Guard(Nanos(2_000_000_000), 20)
+    form = opened(editor)
+    assert form["rolling.name"] == ["0.5", "5", ""]
+    form |= {
+        "rolling.amount": ["none", "4.00", ""],
+        "guard.usd_per_minute": ["none"],
+        "daily_calls": ["none"],
+    }
+    assert changed(editor, form)[0] == 303
+    budget = parse_profile(profile.read_bytes(), profile).for_user("rpatel").budget
+    assert budget.rolling == (Rolling(18_000, Nanos(4_000_000_000)),)
+    assert (budget.guard, budget.daily_calls) == (Guard(None, 20), None)
+    assert profile.read_text().startswith("# agreed in March\n")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"daily_calls": "many"}, "'many' is no whole number; write it as 500, or none"),
+        ({"guard.same_request": "0.5"}, "'0.5' is no whole number"),
+        ({"guard.same_request": "0"}, "same_request"),
+        ({"rolling.name": "0.0001", "rolling.amount": "3"}, "in whole seconds"),
+        ({"rolling.name": "nan", "rolling.amount": "3"}, "in whole seconds"),
+        ({"rolling.name": "", "rolling.amount": "3"}, "a window of '' hours"),
+    ],
+)
+def test_what_is_no_count_or_window_is_refused(
+    values: dict[str, str], said: str, editor: TestClient, profile: Path
+) -> None:
+    status, page = changed(editor, opened(editor), **values)
+    assert (status, said in page) == (422, True), page
+    assert profile.read_text() == PROFILE

@@ -7,14 +7,19 @@ import io
 import json
 import re
 from collections import deque
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 
+from shared.costs.apps.serve.addresses import FILTER_LABELS
 from shared.costs.apps.serve.assets import assets
+from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.site import Site
 from shared.costs.demo.writing import Sample
-from tests.costs.serve.serve_support import ACCESS, BASE, ORIGIN, Links
+from shared.costs.workspace import Workspace
+from tests.costs.serve.serve_support import ACCESS, BASE, DAY, ORIGIN, PORT, Links
 
 TOKEN = {"Authorization": f"Bearer {ACCESS.token}"}
 MOST_PAGES = 80
@@ -230,6 +235,35 @@ def test_assets_have_names_of_their_content_and_sizes_that_suit_a_phone(anybody:
         assert answer.content == asset.content
         assert answer.headers["cache-control"].endswith("immutable")
     assert len(anybody.get("/months/2026-11", headers=TOKEN).content) <= 60_000
+
+
+def test_the_known_values_of_every_filter_are_offered(anybody: TestClient) -> None:
+    known = anybody.get("/known", headers=TOKEN).json()
+    assert set(known) == set(FILTER_LABELS.values())
+    assert "rpatel" in known["user"]
+    assert all(values == sorted(set(values)) for values in known.values())
+    page = anybody.get("/months/2026-11", headers=TOKEN).text
+    assert all(f'data-known="{name}"' in page for name in known)
+    assert 'data-known="user"' in anybody.get("/reports/explain", headers=TOKEN).text
+
+
+def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_dollars(
+    sample: Sample, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text("currency: {show: EUR, rates: {2026-10-01: 0.5, 2026-11-01: 0.25}}\n")
+    hosts = Hosts.of("127.0.0.1", PORT, ())
+    with (
+        Workspace(sample.storage.root, profile, environ={}, clock=lambda: DAY) as workspace,
+        TestClient(Site(workspace, ACCESS, hosts).application(), base_url=ORIGIN) as client,
+    ):
+        for month, rate in (("2026-10", "0.5"), ("2026-11", "0.25")):
+            page = client.get(f"/months/{month}", headers=TOKEN).text
+            spent = client.get(f"/months/{month}.json", headers=TOKEN).json()["total_cost"]
+            assert f"€{spent * float(rate):,.2f}" in page
+            assert f"at {rate} for $1" in page
+        for path in ("/budgets", "/jobs", "/months/2026-11/savings", "/reports/show-monthly"):
+            assert "€" in client.get(path, headers=TOKEN).text, path
 
 
 def test_names_in_data_cannot_become_markup(tmp_path: object, anybody: TestClient) -> None:

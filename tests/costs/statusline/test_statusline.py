@@ -20,10 +20,12 @@ from shared.costs.apps.statusline.line import NOT_KNOWN, Look, line
 from shared.costs.apps.statusline.program import Asked, asked, main
 from shared.costs.apps.statusline.standing import Job, Standing, standing
 from shared.costs.money import Nanos, from_usd
+from shared.costs.profile.currency import Conversion, Rate
 from shared.costs.workspace import Workspace
 
 TOOL = Path(__file__).parents[3] / "tools" / "cost-dashboard.py"
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+EURO = Conversion("EUR", Rate("2026-11-01", 500_000_000))
 STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd("36"), level="warning")
 
 
@@ -43,6 +45,7 @@ STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd(
             "$3.75 today · $35.69/$36 99% ▲ · job-7 $0.42",
         ),
         (STOOD._replace(job=Job("3 jobs", None)), "$3.75 today · $35.69/$36 99% ▲ · 3 jobs"),
+        (STOOD._replace(conversion=EURO), "€1.88 today · €17.84/€18 99% ▲"),
         (STOOD._replace(doubt="behind"), "≥$3.75 today · ≥$35.69/$36 99% ▲"),
         (
             STOOD._replace(refused="bad", month_limit=None, level="ok"),

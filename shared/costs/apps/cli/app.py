@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO
 import click
 
 from ...errors import WrongUsage
-from ...formats import load, names
+from ...formats import EXACT, load, names
 from ...formats.canvas import Canvas
 from ...reports.document import Report
 from ...reports.reader import Reader, SharedReader
@@ -64,7 +64,8 @@ class App(NamedTuple):
 
         ``day`` is the last one that its amounts are of, in which case that day's rate converts them.
         """
-        report = self._converted(report, day)
+        if self.output.format_name not in EXACT:
+            report = self.converted(report, day)
         if self.output.path is None:
             self.print(report, sys.stdout)
             return
@@ -78,15 +79,14 @@ class App(NamedTuple):
             draft.write_bytes(made)
         self.say(f"wrote {self.output.path}")
 
-    def _converted(self, report: Report, day: date | None) -> Report:
+    def converted(self, report: Report, day: date | None) -> Report:
+        """Return a report in the currency of the profile, for people."""
         currency = self.workspace.loaded_profile().profile.currency
         if currency is None:
             return report
-        from ...formats.currency import EXACT, in_currency  # only with a currency
+        from ...formats.currency import as_shown  # only with a currency
 
-        today = self.workspace.clock().date()
-        exact = self.output.format_name in EXACT
-        return report if exact else in_currency(report, currency, min(day or today, today))
+        return as_shown(report, currency, day, self.workspace.clock().date())
 
     def print(self, report: Report, stream: TextIO) -> None:
         """Print the report to a stream in the format that was asked for.

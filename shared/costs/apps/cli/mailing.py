@@ -19,6 +19,7 @@ from ...reports.queries import zone_of
 from ...reports.questions import UserMonth
 from ...reports.statement import statement_facts, statement_report
 from .app import App
+from .reporting import last_day
 
 
 class QueuedReport(NamedTuple):
@@ -39,7 +40,8 @@ def queue_report(app: App, user: str | None, month_name: str | None, *, again: b
         StorageUnavailable: it cannot be remembered; nothing was queued.
     """
     month = month_name or _last_month(app, user)
-    report = statement_report(statement_facts(app.reader, UserMonth(user, month)))
+    facts = statement_facts(app.reader, UserMonth(user, month))
+    report = app.converted(statement_report(facts), last_day(facts))
     letters, notices, now = Letters(app.workspace.storage), app.workspace.notices, app.workspace.clock()
     about = blake2b(f"{user}".encode(), digest_size=6).hexdigest()
     key = letters.keep(f"{month}-{about}-{now:%Y%m%dT%H%M%S%f}", _message(report, month))

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from ...money import Nanos
-from ...reports.spec import Option, OptionGroup, parse_usd
+from ...reports.spec import Option, OptionGroup, parse_count, parse_usd
 from .completing import completion_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,11 +101,7 @@ def limit(text: str) -> Nanos | str:
 
 def count_limit(text: str) -> int | str:
     """Return a whole number, or ``none`` for no limit, which stays as it is."""
-    if text == NO_LIMIT:
-        return NO_LIMIT
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise ValueError(f"{text!r} is no whole number; write it as 500, or {NO_LIMIT}")
-    return int(text)
+    return NO_LIMIT if text == NO_LIMIT else parse_count(text, f", or {NO_LIMIT}")
 
 
 def named_limit(text: str) -> tuple[str, Nanos | str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,9 +19,9 @@ from ...periods import zone
 from ...profile.edit import Edit, ProfileChanged, digest_of, edit_profile, preview
 from ...profile.finding import place_for_new
 from ...profile.reading import parse_profile
-from ...profile.types import Budget, Profile
+from ...profile.types import Budget, Guard, Profile, Rolling
 from ...reports.reader import Reader
-from ...reports.spec import parse_usd
+from ...reports.spec import parse_count, parse_usd
 
 EVERYONE: Final = "defaults"
 ORGANIZATION: Final = "organization"
@@ -37,6 +38,14 @@ AMOUNTS: Final = {
 }
 """Limits on all calls: the field of a budget, and how a form calls it."""
 
+COUNTS: Final = {
+    kind.field: kind.field.replace("_", " ").capitalize() for kind in KINDS.values() if kind.measure != "cost"
+}
+"""Limits on numbers of calls and tokens: the field of a budget, and how a form calls it."""
+
+GUARDS: Final = {"usd_per_minute": "USD a minute", "same_request": "The same request in ten minutes"}
+"""From where on calls are denied whatever the limits say, and how a form calls it."""
+
 NAMED: Final = {kind.field: kind.name for kind in KINDS.values() if kind.field.endswith("_limits")}
 """Limits on calls of something with a name: the field of a budget, and what the name is of."""
 
@@ -49,12 +58,18 @@ class Row(NamedTuple):
 
 
 class Form(NamedTuple):
-    """The fields of a form, as they stand in it. ``digest`` is of the profile that it was filled from."""
+    """The fields of a form, as they stand in it. ``digest`` is of the profile that it was filled from.
+
+    ``windows`` are limits on rolling hours, which stand in place of a name.
+    """
 
     who: str
     digest: str
     amounts: Mapping[str, str]
+    counts: Mapping[str, str]
     named: Mapping[str, Sequence[Row]]
+    windows: Sequence[Row]
+    guard: Mapping[str, str]
     alerts: str
     blocks: bool
     timezone: str
@@ -121,6 +136,13 @@ def _filled(profile: Profile, who: str, digest: str) -> Form:
             + [Row("", "")] * _BLANK
             for field in NAMED
         },
+        counts={field: _count_text(getattr(budget, field)) for field in COUNTS},
+        windows=[Row(f"{each.seconds / 3600:.9g}", _text(each.limit)) for each in budget.rolling]
+        + [Row("", "")] * _BLANK,
+        guard={
+            "usd_per_minute": _text(budget.guard.usd_per_minute),
+            "same_request": _count_text(budget.guard.same_request),
+        },
         alerts=", ".join(f"{threshold:g}" for threshold in budget.thresholds),
         blocks=budget.block_at_limit,
         timezone=timezone,
@@ -145,6 +167,10 @@ def _text(amount: Nanos | None) -> str:
     return f"{dollars}.{decimals:0<2}"
 
 
+def _count_text(count: int | None) -> str:
+    return NONE if count is None else str(count)
+
+
 def form_sent(pairs: Sequence[tuple[str, str]]) -> Form:
     """Return a form as it was sent.
 
@@ -154,32 +180,28 @@ def form_sent(pairs: Sequence[tuple[str, str]]) -> Form:
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value.strip())
-    named = {
-        field: [
-            Row(*pair)
-            for pair in zip(given.get(f"{field}.name", []), given.get(f"{field}.amount", []), strict=True)
-        ]
-        for field in NAMED
-        if _evenly(given, field)
-    }
+    named = {field: _rows(given, field) for field in NAMED}
     amounts = {field: _only(given, field) for field in AMOUNTS}
     blocks = _only(given, "block_at_limit", otherwise="no") == "yes"
     return Form(
         _only(given, "who"),
         _only(given, "digest"),
         amounts,
+        {field: _only(given, field) for field in COUNTS},
         named,
+        _rows(given, "rolling"),
+        {name: _only(given, f"guard.{name}") for name in GUARDS},
         _only(given, "alerts"),
         blocks,
         _only(given, "timezone", otherwise=""),
     )
 
 
-def _evenly(given: Mapping[str, Sequence[str]], field: str) -> bool:
+def _rows(given: Mapping[str, Sequence[str]], field: str) -> list[Row]:
     names, amounts = given.get(f"{field}.name", []), given.get(f"{field}.amount", [])
     if len(names) != len(amounts):
         raise WrongUsage(f"{field}: {len(names)} names for {len(amounts)} amounts")
-    return True
+    return [Row(*pair) for pair in zip(names, amounts, strict=True)]
 
 
 def _only(given: Mapping[str, Sequence[str]], name: str, otherwise: str | None = None) -> str:
@@ -215,17 +237,34 @@ def change_of(reader: Reader, form: Form) -> Change:
 
 
 def _changes(form: Form, now: Form) -> Iterator[tuple[str, Any]]:
-    for field, text in form.amounts.items():
-        if text != now.amounts[field]:
-            yield field, _amount(text, AMOUNTS[field])
-    for field, rows in form.named.items():
-        known = {row.name: row.amount for row in now.named[field] if row.name}
-        if changed := dict(_named(rows, known, NAMED[field])):
-            yield field, changed
+    yield from _changed_limits(form, now)
     if form.alerts != now.alerts:
         yield "thresholds", _thresholds(form.alerts)
     if form.blocks != now.blocks:
         yield "block_at_limit", form.blocks
+
+
+def _changed_limits(form: Form, now: Form) -> Iterator[tuple[str, Any]]:
+    for field, text in form.amounts.items():
+        if text != now.amounts[field]:
+            yield field, _amount(text, AMOUNTS[field])
+    for field, text in form.counts.items():
+        if text != now.counts[field]:
+            yield field, _count(text, COUNTS[field])
+    if (windows := [row for row in form.windows if any(row)]) != [row for row in now.windows if any(row)]:
+        yield "rolling", _windows(windows)
+    if form.guard != now.guard:
+        yield (
+            "guard",
+            Guard(
+                _amount(form.guard["usd_per_minute"], GUARDS["usd_per_minute"]),
+                _count(form.guard["same_request"], GUARDS["same_request"]),
+            ),
+        )
+    for field, rows in form.named.items():
+        known = {row.name: row.amount for row in now.named[field] if row.name}
+        if changed := dict(_named(rows, known, NAMED[field])):
+            yield field, changed
 
 
 def _named(rows: Sequence[Row], known: Mapping[str, str], what: str) -> Iterator[tuple[str, Nanos | None]]:
@@ -249,6 +288,31 @@ def _amount(text: str, what: str) -> Nanos | None:
         return parse_usd(text, f", or {NONE}")
     except ValueError as fault:
         raise WrongUsage(f"{what}: {fault}") from fault
+
+
+def _count(text: str, what: str) -> int | None:
+    if text in ("", NONE):
+        return None
+    try:
+        return parse_count(text, f", or {NONE}")
+    except ValueError as fault:
+        raise WrongUsage(f"{what}: {fault}") from fault
+
+
+def _windows(rows: Sequence[Row]) -> tuple[Rolling, ...]:
+    """Return the windows of a form; one without a limit is taken away."""
+    found: list[Rolling] = []
+    for hours, amount in rows:
+        limit = _amount(amount, f"{hours} hours")
+        try:
+            seconds = Decimal(hours) * 3600
+        except InvalidOperation:
+            seconds = Decimal(0)
+        if not seconds.is_finite() or seconds < 1 or seconds != int(seconds):
+            raise WrongUsage(f"a window of {hours!r} hours: write hours such as 5 or 0.5, in whole seconds")
+        if limit is not None:
+            found.append(Rolling(int(seconds), limit))
+    return tuple(found)
 
 
 def _thresholds(text: str) -> tuple[float, ...]:

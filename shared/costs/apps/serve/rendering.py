@@ -12,7 +12,7 @@ from ...formats.page import FOLDER as SHARED
 from ...formats.page import environment, page_of
 from .addresses import FILTER_LABELS, Place
 from .assets import FOLDER, assets
-from .editing import AMOUNTS, NAMED, Form
+from .editing import AMOUNTS, COUNTS, GUARDS, NAMED, Form
 from .views import View, Way
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def edit_page(place: Place, form: Form, secret: str, profile: str, edit: Editing
             back=place.to("/budgets"),
             amounts=AMOUNTS,
             named=NAMED,
+            counts=COUNTS,
+            guards=GUARDS,
         )
     )
 

@@ -14,12 +14,13 @@ from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ...errors import CostError, ProfileError, WrongUsage
 from ...exchange.openmetrics import openmetrics
-from ...formats import load
+from ...formats import EXACT, load
+from ...formats.currency import as_shown
 from ...periods import month
 from ...profile.edit import ProfileChanged
 from ...reports.reader import Reader
@@ -35,7 +36,7 @@ from .hosts import Hosts
 from .live import Watcher, events
 from .recently import Recently
 from .rendering import NO_VERSION, Editing, digest, edit_page, message_page, rendered
-from .views import PAGES, Asked, Page, View, values_of
+from .views import PAGES, Asked, Page, View, known_values, values_of
 
 THREADS: Final = 4
 """How many pages are made at once: more would wait for each other, and each takes memory."""
@@ -98,6 +99,7 @@ class Site:
             Route("/assets/{name}", _asset),
             Route("/events", self._events),
             Route("/metrics", self._metrics),
+            Route("/known", self._known),
         ]
         if self._can_edit:
             routes.append(Route("/budgets/edit", self._edit, methods=["GET", "POST"]))
@@ -119,10 +121,15 @@ class Site:
         text = await to_thread.run_sync(openmetrics, reader, limiter=self._threads)
         return Response(text, headers={"Content-Type": METRICS_TYPE})
 
+    async def _known(self, _: Request) -> Response:
+        reader = Reader(self._workspace)
+        return JSONResponse(await to_thread.run_sync(known_values, reader, limiter=self._threads))
+
     def _version(self) -> str:
-        """Return what changes with the sums, the profile, the prices, and with each hour of the clock."""
+        """Return what changes with the sums, profile, prices and bills, and with each hour of the clock."""
         workspace = self._workspace
-        files = [_stamp(path) for path in (workspace.profile_path, workspace.prices_path)]
+        bills = workspace.storage.bills_dir
+        files = [_stamp(path) for path in (workspace.profile_path, workspace.prices_path, *bills.glob("*"))]
         hour = workspace.clock().replace(minute=0, second=0, microsecond=0)
         return digest(repr((workspace.index.version, files, hour)))
 
@@ -152,11 +159,19 @@ class Site:
         place = Place(visit.base, path.removesuffix(f".{kind}"), values_of(pairs, page))
         apart = partial(self._apart.reports, version=version)
         view = page.view(Asked(Reader(self._workspace), place, parts, pairs, apart, self._can_edit))
+        if kind not in EXACT:
+            view = self._as_shown(view)
         if kind is not None:
             return self._download(view, kind)
         body = rendered(view, DOWNLOADS)
         self._made.put(key, (body, f'"{digest(body)}"'))
         return _unless_known(self._made.get(key) or (body, ""), version, request)
+
+    def _as_shown(self, view: View) -> View:
+        """Return a view with its amounts in the currency of the profile."""
+        currency = self._workspace.loaded_profile().profile.currency
+        today = self._workspace.clock().date()
+        return view._replace(report=as_shown(view.report, currency, view.day, today))
 
     async def _edit(self, request: Request) -> Response:
         pairs = await _form(request) if request.method == "POST" else parse_qsl(request.url.query)

@@ -25,7 +25,8 @@ from ...reports.reservations import reservations_report
 from ...reports.show_budget import budget_facts, budget_report
 from ...reports.show_job import job_facts, job_report
 from ...reports.show_monthly import same_days_before
-from ...rollup import JobOrder, Query
+from ...reports.spec import FILTERS
+from ...rollup import Dimension, JobOrder, Query
 from .addresses import FILTER_LABELS, FILTER_NAMES, Place
 from .apart import Ask
 from .editing import EVERYONE, ORGANIZATION, who_of
@@ -65,7 +66,7 @@ class View(NamedTuple):
     ``earlier`` and ``later`` are its neighbours in time, ``wider`` what it is a part of, ``switch`` other
     ways to divide the same, ``more`` what else there is about it, ``sorts`` other orders, ``pages`` the
     neighbours in a list that is longer than a page, ``periods`` other periods of the same list; ``finds`` is
-    what can be searched for on it.
+    what can be searched for on it. ``day`` is the last one that its amounts are of, if not today.
     """
 
     report: Report
@@ -83,6 +84,7 @@ class View(NamedTuple):
     form: tuple[Field, ...] = ()
     is_answered: bool = True
     can_filter: bool = False
+    day: date | None = None
 
 
 class Page(NamedTuple):
@@ -147,6 +149,7 @@ def overview(asked: Asked) -> View:
         ),
         more=tuple(_more(name, period, place)),
         can_filter=True,
+        day=period.dates()[-1],
     )
 
 
@@ -200,7 +203,8 @@ def _month_asked(asked: Asked) -> tuple[Period, tuple[tuple[str, str], ...]]:
 
 def _of_month(asked: Asked, period: Period, report: Report) -> View:
     place = asked.place._replace(filtering=f"/months/{period.name}", more=asked.place.filters)
-    return View(report, place, "months", wider=Way(named(period), asked.place.period(period.name)))
+    wider = Way(named(period), asked.place.period(period.name))
+    return View(report, place, "months", wider=wider, day=period.dates()[-1])
 
 
 def _apart(asked: Asked, *asks: Ask) -> Sequence[Report]:
@@ -477,6 +481,26 @@ def any_report(asked: Asked) -> View:
         report = Report(name, about(spec), notes=(Note(str(fault)),))
         return View(report, place, "reports", form=form, is_answered=False)
     return View(report, place, "reports", form=form)
+
+
+MOST_KNOWN: Final = 300
+"""How many values of a filter are offered."""
+
+
+def known_values(reader: Reader) -> dict[str, list[str]]:
+    """Return what calls of this month and the last were logged with, by filter, the first of each."""
+    zone = zone_of(reader, None)
+    since = previous_month(month(reader.now, zone, reader.billing_day)).start
+    found: dict[str, list[str]] = {}
+    for option in FILTERS.options:
+        if option.completes == "job":
+            names = {job.job_id for job in reader.index.jobs(Query(start=since))}
+        else:
+            by = cast("Dimension", option.completes)
+            keys = (group.key[0] for group in reader.index.groups((by,), Query(start=since)))
+            names = {name for key in keys if key is not None for name in str(key).split(",")}
+        found[option.names[0].lstrip("-")] = sorted(names - {""})[:MOST_KNOWN]
+    return found
 
 
 class UnknownReport(CostError, LookupError):

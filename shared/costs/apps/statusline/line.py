@@ -64,18 +64,24 @@ def fields_of(stood: Standing, session: Session) -> dict[str, str]:
     """Return what a template may name; what is not known is empty."""
     least = "≥" if stood.doubt else ""
     job, limit = stood.job, stood.month_limit
+    shown = stood.conversion.amount if stood.conversion else format_usd
+
+    def short(amount: Nanos | None) -> str:
+        """Return a limit, without cents where it has none in dollars."""
+        return "" if amount is None else shown(amount, 0 if amount % _DOLLAR == 0 else 2)
+
     return {
         "user": stood.user,
-        "day": least + format_usd(stood.day),
-        "day_limit": _short(stood.day_limit),
-        "month": least + format_usd(stood.month),
-        "limit": _short(limit),
+        "day": least + shown(stood.day, 2),
+        "day_limit": short(stood.day_limit),
+        "month": least + shown(stood.month, 2),
+        "limit": short(limit),
         "percent": "" if limit is None else f"{_whole_percent(stood.month, limit)}%",
-        "remaining": "" if limit is None else format_usd(Nanos(limit - stood.month)),
+        "remaining": "" if limit is None else shown(Nanos(limit - stood.month), 2),
         "mark": "" if stood.level == "ok" else "▲",
         "job": job.name if job else "",
-        "job_cost": format_usd(job.cost) if job and job.cost is not None else "",
-        "session": "" if session.cost is None else f"~{format_usd(session.cost)}",
+        "job_cost": shown(job.cost, 2) if job and job.cost is not None else "",
+        "session": "" if session.cost is None else f"~{shown(session.cost, 2)}",
         "model": session.model,
         "doubt": stood.refused or stood.doubt,
         "limits": "limits not known" if stood.refused else "",
@@ -97,13 +103,6 @@ def _parts(fields: dict[str, str]) -> Iterator[str]:
 
 def _filled(template: str, fields: dict[str, str]) -> str:
     return _FIELD.sub(lambda field: fields.get(field[1], field[0]), template)
-
-
-def _short(limit: Nanos | None) -> str:
-    """Return a limit, without cents where it has none."""
-    if limit is None:
-        return ""
-    return format_usd(limit, 0 if limit % _DOLLAR == 0 else 2)
 
 
 def _whole_percent(part: Nanos, whole: Nanos) -> int:

@@ -11,6 +11,7 @@ from ... import periods
 from ...budgets.limits import Level, Limit, Spending, limits_for
 from ...money import Nanos
 from ...patience import at_most
+from ...profile.currency import Conversion, conversion_on
 from ...profile.types import Profile
 from ...rollup import Query
 from ...storage import LEDGER_NAME
@@ -39,6 +40,7 @@ class Standing(NamedTuple):
 
     ``level`` is that of the limit that is worst off: of a day, a week or a month, the user's or everyone's.
     ``doubt`` says why sums may be incomplete, ``refused`` why the profile is, so that no limit is known.
+    ``conversion`` writes amounts in the profile's currency, where it has one and a rate of today.
     """
 
     user: str
@@ -50,6 +52,7 @@ class Standing(NamedTuple):
     job: Job | None = None
     doubt: str = ""
     refused: str = ""
+    conversion: Conversion | None = None
 
 
 def standing(workspace: Workspace, user: str) -> Standing:
@@ -72,7 +75,13 @@ def standing(workspace: Workspace, user: str) -> Standing:
             job = Job(ledger.parent.name, Nanos(spends[-1])) if ledger else _running(workspace, now)
         doubt = workspace.index.degraded or ""
     own = Standing(
-        user, Nanos(spends[0]), Nanos(spends[1]), job=job, doubt=doubt, refused=str(loaded.fault or "")
+        user,
+        Nanos(spends[0]),
+        Nanos(spends[1]),
+        job=job,
+        doubt=doubt,
+        refused=str(loaded.fault or ""),
+        conversion=conversion_on(loaded.profile.currency, now.date()),
     )
     return _with_limits(own, [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)])
 

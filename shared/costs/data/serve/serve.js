@@ -1,5 +1,5 @@
 "use strict";
-// What pages can do more with a script: follow changes, sort tables, answer keys, copy commands.
+// What pages can do more with a script: follow, sort, offer, copy, answer keys.
 (() => {
   const body = document.body;
   const live = document.querySelector(".live");
@@ -145,6 +145,20 @@
     const copy = event.target.closest("[data-copy]");
     if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { copy.textContent = "Copied"; });
   });
+
+  // --- filters: their known values are offered once they are opened
+
+  for (const fold of document.querySelectorAll("details.filter")) fold.ontoggle = async () => {
+    fold.ontoggle = null;
+    const known = await (await fetch(fold.dataset.known)).json();
+    for (const input of fold.querySelectorAll("[data-known]")) {
+      const list = document.createElement("datalist");
+      list.id = `known-${input.name}`;
+      list.append(...known[input.dataset.known].map((value) => new Option("", value)));
+      input.after(list);
+      input.setAttribute("list", list.id);
+    }
+  };
 
   // --- keys: g and a letter go to a page, / finds a job, ? shows the keys
 
