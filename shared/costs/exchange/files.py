@@ -164,41 +164,30 @@ def _records_of(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | 
     before = csv.field_size_limit(MAX_LINE)
     try:
         reader = csv.reader(lines_of(path), delimiter=delimiter)
-        width = 0
-        for record in _records(reader):
-            if isinstance(record, NotUnderstood):
-                yield record
-                continue
-            width = width or len(record)
-            if len(record) != width:
-                yield NotUnderstood(f"line {reader.line_num}", "has another number of cells than the header")
-            elif (fault := _undecoded(record)) is not None:
-                yield NotUnderstood(f"line {reader.line_num}", fault)
-            else:
-                yield reader.line_num, record
+        width, is_ended = 0, False
+        while not is_ended:
+            try:
+                for record in reader:
+                    width = width or len(record)
+                    if not record:
+                        continue
+                    if len(record) != width:
+                        fault: str | None = "has another number of cells than the header"
+                    else:
+                        fault = None if "".join(record).isascii() else _undecoded(record)
+                    number = reader.line_num
+                    yield (number, record) if fault is None else NotUnderstood(f"line {number}", fault)
+                is_ended = True
+            except csv.Error as error:  # of one row: those after it are read
+                yield NotUnderstood(f"line {reader.line_num}", f"is no row of a CSV: {error}")
     finally:
         csv.field_size_limit(before)
-
-
-def _records(reader: Any) -> Iterator[list[str] | NotUnderstood]:  # csv has no name for its readers' type
-    while True:
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield NotUnderstood(f"line {reader.line_num}", f"is no row of a CSV: {error}")
-        else:
-            if record:
-                yield record
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def _undecoded(record: list[str]) -> str | None:
-    if "".join(record).isascii():
-        return None
     for cell in record:
         if not cell.isascii() and _SURROGATE.search(cell):
             return f"is not in UTF-8: {cell[:40].encode('ascii', 'backslashreplace').decode()}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,14 +67,16 @@ _COLUMNS: Final = (
 def _litellm_csv(path: Path) -> Iterator[BillLine | NotUnderstood]:
     """Yield the lines of a CSV, by the places of its columns: there may be millions."""
     header, records = csv_records(path)
-    places = [header.index(name) if name in header else None for name in _COLUMNS]
+    # A column that is not there is read from beyond the record, where there is nothing.
+    chosen = itemgetter(*(header.index(name) if name in header else -1 for name in _COLUMNS))
     for found in records:
         if isinstance(found, NotUnderstood):
             yield found
             continue
         number, record = found
+        record.append("")
         try:
-            line = _call(f"line {number}", [None if place is None else record[place] for place in places])
+            line = _call(f"line {number}", chosen(record))
         except (ValueError, ArithmeticError) as error:
             yield NotUnderstood(f"line {number}", str(error))
         else:
@@ -84,7 +87,7 @@ def _litellm_csv(path: Path) -> Iterator[BillLine | NotUnderstood]:
 def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
     """Return a row as a call, from the cells under :data:`_COLUMNS`."""
     request_id, start, model, provider, prompt, completion, spend, cache_hit, metadata = cells
-    amount = Decimal(str(spend or 0))
+    amount = Decimal(spend if isinstance(spend, str) and spend else str(spend or 0))
     if not amount and (str(cache_hit).lower() == "true" or "_cache_hit" in str(request_id)):
         return None
     service, name = str(provider or ""), str(model or "")
@@ -93,7 +96,7 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
     return BillLine(
         where,
         _service(service) if service else "",
-        _utc(str(start)),
+        _utc(start if isinstance(start, str) else str(start)),
         name or None,
         "model",
         None,
@@ -147,8 +150,13 @@ def _cached(metadata: Any) -> int:
 
 def _utc(text: str) -> datetime:
     # Several times quicker than `instant`, for the two ways in which it is usually written.
+    if len(text) == _BARE:
+        return datetime.fromisoformat(f"{text}+00:00")
     at = datetime.fromisoformat(text)
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+_BARE: Final = len("2026-11-22 09:30:00.123456")
 
 
 def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:

@@ -95,11 +95,12 @@ def calls_between(
     bounds = instant_text(first), instant_text(after)
     whole = sum(group.totals.calls for group in index.groups((), query))
     corrections = _corrections(index, query)
+    first_text, after_text = bounds
     for number, raw in enumerate(index.lines(query)):
-        if number % _TELL_EVERY == 0:
+        if not number % _TELL_EVERY:
             advance(min(number, whole), whole)
         line = _line(raw)
-        if line is None or line.kind != "usage" or not bounds[0] <= line.timestamp < bounds[1]:
+        if line is None or line.kind != "usage" or not first_text <= line.timestamp < after_text:
             continue
         correction = corrections.get(line.id) if corrections else None
         if _service(line.service) in services and (correction is None or not correction.undone):
@@ -141,10 +142,8 @@ def _call(line: _Line, correction: Corrections | None) -> OurCall:
     cost = None if line.cost_usd is None else round(line.cost_usd * NANOS_PER_USD)
     parts = line.cost_parts or {}
     tools = 0
-    if line.cost_parts and not TOOL_PARTS.isdisjoint(line.cost_parts):
-        tools = sum(
-            round(line.cost_parts[part] * NANOS_PER_USD) for part in TOOL_PARTS & line.cost_parts.keys()
-        )
+    if parts and not TOOL_PARTS.isdisjoint(parts):
+        tools = sum(round(parts[part] * NANOS_PER_USD) for part in TOOL_PARTS & parts.keys())
     if correction is not None and (cost is not None or correction.resolves):
         cost = (cost or 0) + correction.change
     return OurCall(
@@ -169,9 +168,9 @@ _NO_KINDS: Final = (0, 0, 0, 0)
 def _kinds(parts: dict[str, float]) -> tuple[int, int, int, int]:
     """Return the cost of each kind of tokens in nano-dollars."""
     get = parts.get
-    return (
-        round(get("input", 0) * NANOS_PER_USD),
-        round((get("output", 0) + get("reasoning", 0)) * NANOS_PER_USD),
-        round(get("cached", 0) * NANOS_PER_USD) if "cached" in parts else 0,
-        round((get("cache_write", 0) + get("cache_write_1h", 0)) * NANOS_PER_USD) if len(parts) > 2 else 0,
-    )
+    fresh = round(get("input", 0) * NANOS_PER_USD)
+    output = round((get("output", 0) + get("reasoning", 0)) * NANOS_PER_USD)
+    if len(parts) == 2 and "input" in parts and "output" in parts:  # as most calls are
+        return fresh, output, 0, 0
+    written = round((get("cache_write", 0) + get("cache_write_1h", 0)) * NANOS_PER_USD)
+    return fresh, output, round(get("cached", 0) * NANOS_PER_USD), written

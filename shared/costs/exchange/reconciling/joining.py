@@ -37,6 +37,7 @@ _SAME_FACTOR: Final = 0.005
 _AMOUNT: Final = 8
 """The place of the amount in a line, and of the cost in a call."""
 
+_NO_COUNTS: Final = (-1, -1, -1, -1)
 _MOST_KEYS: Final = 100_000
 _EXAMPLES: Final = 5
 
@@ -114,21 +115,21 @@ class Joined:
         """Take a line of the last of ``files``; without a rate for its currency only tokens are compared."""
         amount = line.amount
         nanos = None if amount is None or rate is None else round(amount * rate * NANOS_PER_USD)
-        counts = line.counts or (-1, -1, -1, -1)
+        fresh, output, cached, _ = line.counts or _NO_COUNTS
         model = folded(line.model) if line.model else ""
         key = line.response_id or ""
         where = len(self.files) - 1, line.where
-        self._theirs.add(key, (key, where, line.service, model, line.at.timestamp(), *counts[:3], nanos))
+        at = line.at.timestamp()
+        self._theirs.add(key, (key, where, line.service, model, at, fresh, output, cached, nanos))
 
     def record(self, call: OurCall) -> None:
         """Take a call of ours."""
-        cost = None if call.cost is None else call.cost + call.tools
-        at = datetime.fromisoformat(call.at).timestamp()
-        key = call.request_id or ""
-        cached = call.kinds[2]
-        self._ours.add(
-            key, (key, call.entry_id, call.service, call.model, at, *call.counts[:3], cost, cached)
-        )
+        entry_id, text, service, model, _, request_id, counts, cost, tools, kinds, _, _ = call
+        if cost is not None:
+            cost += tools
+        at, key = datetime.fromisoformat(text).timestamp(), request_id or ""
+        fresh, output, cached, _ = counts
+        self._ours.add(key, (key, entry_id, service, model, at, fresh, output, cached, cost, kinds[2]))
 
     def run(self) -> None:
         """Compare, and put what was found into the comparison."""
@@ -220,7 +221,7 @@ class Joined:
         like = defaultdict[tuple[str, int, int], list[float]](list)
         for number in range(PARTS) if again else ():
             for row in self._ours.part(number):
-                key = _likeness(Ours._make(row))
+                key = _likeness(row)
                 if key in again and len(like[key]) < _MOST_KEYS:
                     like[key].append(row[4])
         for key, lines in again.items():

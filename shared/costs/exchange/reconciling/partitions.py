@@ -33,7 +33,6 @@ class Partitions:
         self._paths = [folder / f"{name}-{number}" for number in range(PARTS)]
         self._files: list[BinaryIO | None] = [None] * PARTS
         self._waiting: list[list[Row]] = [[] for _ in range(PARTS)]
-        self.rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +49,6 @@ class Partitions:
         number = hash(key) % PARTS
         waiting = self._waiting[number]
         waiting.append(row)
-        self.rows += 1
         if len(waiting) >= _BATCH:
             self._write(number)
 

@@ -122,30 +122,33 @@ class Comparing:
     # --- theirs
 
     def _read(self, bill: Bill, number: int, folder: Path) -> None:
-        statement, services = Statement(), set[str]()
+        statement, services, joining = Statement(), set[str](), dict[str, Joined]()
         first = last = line = None
+        by_id, has_keys, rows, currency, rate = bill.format.by_id, bool(self._terms.keys), 0, "", None
         for line in bill.lines(statement):
-            self._found.rows += 1
+            rows += 1
             if isinstance(line, NotUnderstood):
                 self._found.refuse(NotUnderstood(f"{bill.name}: {line.row}", line.why))
                 continue
-            if not self._is_meant(line):
+            if (has_keys or line.key is not None) and not self._is_meant(line):
                 continue
-            if bill.format.by_id and line.response_id:
-                self._joining(bill, folder, line).bill(line, self._rate(statement))
+            if by_id and line.response_id:
+                if statement.currency != currency:
+                    currency, rate = statement.currency, self._rate(statement)
+                joined = joining.get(line.service)
+                if joined is None:
+                    joined = joining[line.service] = self._joining(bill, folder, line)
+                joined.bill(line, rate)
             else:
                 services.add(line.service)
                 placed = line._replace(where=f"{bill.name}: {line.where}")
                 self._summing(line.service).add(placed, bill.format, number, statement, self._terms.rates)
             first = line.at if first is None or line.at < first else first
             last = line.at if last is None or line.at > last else last
-        if isinstance(line, NotUnderstood):
-            statement.incomplete.append("its last row is not whole, so that it may be cut off")
-        elif line is None:
-            statement.incomplete.append("it has no line to compare")
-        for at in (first, last):
-            if at is not None:
-                self._reach(at)
+        self._found.rows += rows
+        statement.incomplete += _cut_off(line)
+        for at in filter(None, (first, last)):
+            self._reach(at)
         # Parts of an account are found by their ids, whenever they were recorded.
         self._undated |= bill.format.in_part
         self._cover(bill, statement, services or {bill.format.service or ""} - {""})
@@ -268,6 +271,13 @@ class Comparing:
                     yield call
 
         return calls
+
+
+def _cut_off(last: BillLine | NotUnderstood | None) -> list[str]:
+    """Return what the last row of a file tells of its end."""
+    if isinstance(last, NotUnderstood):
+        return ["its last row is not whole, so that it may be cut off"]
+    return ["it has no line to compare"] if last is None else []
 
 
 _A_DAY: Final = timedelta(days=1)
