@@ -38,6 +38,7 @@ from .common import (
     totals_data,
     unpriced_models,
 )
+from .course import course_chart, day_labels
 from .document import Chart, Column, Figure, Gauge, Layer, Note, Ref, Report, Table
 from .forecast import projected_figure
 from .queries import by_part, health, jobs_in, limits_in, spendings, zone_of
@@ -266,7 +267,7 @@ def overview_report(facts: OverviewFacts) -> Report:
         figures=() if empty else tuple(_figures(facts)),
         tables=() if empty else tuple(_tables(facts)),
         notes=tuple(_notes(facts)),
-        charts=() if empty else (_chart(facts),),
+        charts=() if empty else tuple(_charts(facts)),
         data=_data(facts),
     )
 
@@ -322,6 +323,21 @@ def _compared(facts: OverviewFacts) -> str:
     return f"{change:+.0f}% against {named(earlier)} ({format_usd(spent)})"
 
 
+def _charts(facts: OverviewFacts) -> Iterator[Chart]:
+    yield _chart(facts)
+    costs = [part.totals.cost for part in facts.parts]
+    if facts.period.kind == "month" and sum(map(bool, costs)) > 1:
+        limit = _limit_of(facts)
+        yield course_chart(facts.period, facts.pace, costs, forecast=facts.forecast, limit=limit)
+
+
+def _limit_of(facts: OverviewFacts) -> int | None:
+    """Return the limit on all that the chart sums: the user's, or everyone's together."""
+    of = facts.question.filters.get("user")
+    found = (each.limit for each in facts.spendings)
+    return next((one.amount for one in found if one.scope.kind == "month" and one.scope.owner == of), None)
+
+
 def _chart(facts: OverviewFacts) -> Chart:
     """Return the cost of each part by name, and what is expected of the days to come."""
     names = [name for name, totals in facts.breakdown.sums.items() if totals.cost]
@@ -333,7 +349,7 @@ def _chart(facts: OverviewFacts) -> Chart:
     labels = tuple(part.label for part in facts.parts)
     if facts.forecast is not None:
         expected = {each.date: float(each.cost) for each in facts.forecast.expected}
-        labels = tuple(Ref(f"{each.day} {each:%b}", "day", each.isoformat()) for each in facts.period.dates())
+        labels = day_labels(facts.period)
         values = tuple(expected.get(each) for each in facts.period.dates())
         layers = [each._replace(values=_padded(each.values, len(labels))) for each in layers]
         layers += [Layer("expected", values, "expected")] if any(values) else []

@@ -7,16 +7,16 @@ whom, the most expensive jobs, what stands out, and what would have cost less.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ..analysis.explain import Side, difference
 from ..analysis.sums import UNNAMED, share, total
 from ..money import Nanos
-from ..periods import Period, previous_month
+from ..periods import previous_month
 from ..rollup import Query, Totals
 from .anomalies import AnomalyFacts, anomaly_facts, anomaly_report, anomaly_table
 from .common import cost_or_unpriced, named, totals_data
+from .course import course_chart, day_labels
 from .document import Chart, Column, Figure, Layer, Note, Ref, Report, Section, Table
 from .explain import ExplainFacts, explain_report, reason_table
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts, projected_figure
@@ -44,9 +44,6 @@ from .trend import lines_by
 JOBS: Final = 10
 _PARTS: Final = 5
 """How many models a bar tells apart; the rest are one part."""
-
-_FAR: Final = 4
-"""A limit more than this many times above everything else would flatten the picture, and is left out."""
 
 
 class JobSum(NamedTuple):
@@ -257,11 +254,15 @@ def _days(facts: StatementFacts) -> Table:
 def _charts(facts: StatementFacts) -> Iterator[Chart]:
     if sum(map(bool, facts.month.days)) >= 2:
         yield _by_day(facts)
-        yield _course(facts)
-
-
-def _labels(period: Period) -> tuple[str, ...]:
-    return tuple(Ref(f"{day.day} {day:%b}", "day", day.isoformat()) for day in period.dates())
+        month, forecast = facts.month, facts.forecast
+        yield course_chart(
+            month.period,
+            month.pace,
+            month.days,
+            before=facts.before,
+            forecast=forecast.forecast if forecast else None,
+            limit=month.limit.limit.amount if month.limit else None,
+        )
 
 
 def _by_day(facts: StatementFacts) -> Chart:
@@ -278,44 +279,7 @@ def _by_day(facts: StatementFacts) -> Chart:
         layers.append(
             Layer("expected", tuple(costs.get(day) for day in facts.month.period.dates()), "expected")
         )
-    return Chart("Spend by day and model", _labels(facts.month.period), tuple(layers), section="spend")
-
-
-def _course(facts: StatementFacts) -> Chart:
-    """Return the month's sum day by day beside the month before, where it leads, and the limit."""
-    month, days = facts.month, len(facts.month.days)
-    before = [float(sum_) for sum_ in accumulate(facts.before)][:days]
-    so_far = [float(sum_) for sum_ in accumulate(month.days[: month.pace.days_begun])]
-    layers = list(_ahead(facts))
-    if any(before):
-        layers.append(Layer(named(previous_month(month.period)), _padded(before, days), "before"))
-    layers.append(Layer(named(month.period), _padded(so_far, days), "line"))
-    highest = max(max(value or 0.0 for value in (*layer.values, *layer.upper)) for layer in layers)
-    if month.limit is not None and 0 < month.limit.limit.amount <= _FAR * highest:
-        layers.append(Layer("limit", (float(month.limit.limit.amount),) * days, "limit"))
-    title = "The month so far" if month.pace.days_left else "The month as it went"
-    return Chart(title, _labels(month.period), tuple(layers), section="standing")
-
-
-def _ahead(facts: StatementFacts) -> Iterator[Layer]:
-    """Return where the month is expected to go, from today on."""
-    if facts.forecast is None or not facts.month.pace.days_left:
-        return
-    found = facts.forecast.forecast
-    today, days = facts.month.pace.days_begun - 1, len(facts.month.days)
-    nothing = (None,) * today
-    if found.low is not None and found.high is not None:
-        gap = (None,) * (days - today - 2)
-        low, high = ((float(found.spent), *gap, float(end)) for end in (found.low, found.high))
-        yield Layer("likely end", (*nothing, *low), "range", (*nothing, *high))
-    rest, *coming = (float(day.cost) for day in found.expected)
-    course = accumulate(coming, initial=found.spent + rest)
-    next(course)
-    yield Layer("expected", (*nothing, float(found.spent), *course), "course")
-
-
-def _padded(values: Sequence[float], length: int) -> tuple[float | None, ...]:
-    return (*values, *[None] * (length - len(values)))
+    return Chart("Spend by day and model", day_labels(facts.month.period), tuple(layers), section="spend")
 
 
 def _notes(facts: StatementFacts, month: Report) -> Iterator[Note]:

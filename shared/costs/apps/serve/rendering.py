@@ -52,7 +52,7 @@ class Tab(NamedTuple):
     is_here: bool
 
 
-_PAPER: Final = re.compile(r' (?:fill|stroke)="#[0-9a-f]{6}"| x="0" y="0"(?= width)')
+_PAPER: Final = re.compile(r' (?:fill|stroke)="#[0-9a-f]{6}"| stroke-linecap="round"| x="0" y="0"(?= width)')
 """Colours of paper and places at the corner, in drawings: a browser has them from the style sheet."""
 
 

@@ -1,0 +1,65 @@
+"""The course of a month as a chart: its sum day by day, where it leads, the month before and the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Final
+
+from ..analysis.forecast import Forecast
+from ..analysis.pace import Pace
+from ..periods import Period, previous_month
+from .common import named
+from .document import Chart, Layer, Ref
+
+_FAR: Final = 4
+"""A limit more than this many times above everything else would flatten the picture, and is left out."""
+
+
+def course_chart(
+    period: Period,
+    pace: Pace,
+    costs: Sequence[int],
+    *,
+    before: Sequence[int] = (),
+    forecast: Forecast | None = None,
+    limit: int | None = None,
+) -> Chart:
+    """Return a month's sum day by day. ``costs`` are of its days, ``before`` those of the month before."""
+    days = period.length_in_days
+    earlier = [float(sum_) for sum_ in accumulate(before)][:days]
+    so_far = [float(sum_) for sum_ in accumulate(costs[: pace.days_begun])]
+    layers = list(_ahead(forecast, pace, days))
+    if any(earlier):
+        layers.append(Layer(named(previous_month(period)), _padded(earlier, days), "before"))
+    layers.append(Layer(named(period), _padded(so_far, days), "line"))
+    highest = max(max(value or 0.0 for value in (*layer.values, *layer.upper)) for layer in layers)
+    if limit is not None and 0 < limit <= _FAR * highest:
+        layers.append(Layer("limit", (float(limit),) * days, "limit"))
+    title = "The month so far" if pace.days_left else "The month as it went"
+    return Chart(title, day_labels(period), tuple(layers), section="standing")
+
+
+def day_labels(period: Period) -> tuple[str, ...]:
+    """Return the days of a period as labels that name them."""
+    return tuple(Ref(f"{day.day} {day:%b}", "day", day.isoformat()) for day in period.dates())
+
+
+def _ahead(found: Forecast | None, pace: Pace, days: int) -> Iterator[Layer]:
+    """Return where the month is expected to go, from today on."""
+    if found is None or not pace.days_left:
+        return
+    today = pace.days_begun - 1
+    nothing = (None,) * today
+    if found.low is not None and found.high is not None:
+        gap = (None,) * (days - today - 2)
+        low, high = ((float(found.spent), *gap, float(end)) for end in (found.low, found.high))
+        yield Layer("likely end", (*nothing, *low), "range", (*nothing, *high))
+    rest, *coming = (float(day.cost) for day in found.expected)
+    course = accumulate(coming, initial=found.spent + rest)
+    next(course)
+    yield Layer("expected", (*nothing, float(found.spent), *course), "course")
+
+
+def _padded(values: Sequence[float], length: int) -> tuple[float | None, ...]:
+    return (*values, *[None] * (length - len(values)))
