@@ -285,14 +285,14 @@ def test_pages_follow_a_batch_but_not_under_a_hand(own: tuple[Visitor, Path], tm
 def test_two_editors_do_not_overwrite_each_other(own: tuple[Visitor, Path]) -> None:
     visitor, profile = own
     page = visitor.open("/budgets/edit?who=defaults")
-    page.get_by_label("Monthly").fill("60")
+    page.get_by_label("Monthly", exact=True).fill("60")
     edit_profile(profile, Edit({"daily_limit": Nanos(5_000_000_000)}))
     page.get_by_role("button", name="Show what changes").click()
     assert "somebody else changed it meanwhile" in page.get_by_role("alert").inner_text()
-    assert page.get_by_label("Daily").input_value() == "5.00"
-    assert page.get_by_label("Monthly").input_value() == "50.00"
+    assert page.get_by_label("Daily", exact=True).input_value() == "5.00"
+    assert page.get_by_label("Monthly", exact=True).input_value() == "50.00"
     assert visitor.said == ["Failed to load resource: the server responded with a status of 409 (Conflict)"]
-    page.get_by_label("Monthly").fill("60")
+    page.get_by_label("Monthly", exact=True).fill("60")
     page.get_by_role("button", name="Show what changes").click()
     assert page.locator(".change .added").inner_text() == "+  monthly_limit_usd: 60.00  # as agreed"
     page.get_by_role("button", name="Change it").click()
