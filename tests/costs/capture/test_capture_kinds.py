@@ -15,6 +15,7 @@ import pytest
 from test_capture_charges import chat, followed, message
 
 from shared.cost_tracker import CostTracker
+from shared.costs.capture.hooks.litellm import record
 from shared.costs.capture.reading import UnknownResponse, read_response
 from shared.costs.model import Usage
 
@@ -420,3 +421,28 @@ def test_a_chat_that_searches_always_does_so_behind_langchain_too() -> None:
     [call] = read_response(ai({"model_name": "gpt-5-search-api"}))
     assert call.usage.web_searches == 1
     assert read_response(chat("gpt-4o", {"prompt_tokens": 1}))[0].usage.web_searches == 0
+
+
+def test_tools_of_xai_that_no_item_of_output_tells_of_are_said_to_be_missing() -> None:
+    used = {"web_search_calls": 2, "x_search_calls": 1, "mcp_calls": 4}
+    [call] = read_response(chat("grok-4", {"prompt_tokens": 9, "server_side_tool_usage_details": used}))
+    assert call.unpriced_units == {"web_search_calls": 2, "x_searches": 1}
+
+
+def test_what_litellm_cannot_say_more_of_is_recorded_at_its_estimate() -> None:
+    """Speech is bytes: LiteLLM's own figure is all that there is of it."""
+    found: list[Any] = []
+    sink = named("Sink", record_captured=found.append)
+    kwargs = {"model": "tts-1", "litellm_params": {"custom_llm_provider": "openai"}, "response_cost": 0.015}
+    record(sink, kwargs, named("HttpxBinaryResponseContent"))
+    assert [(call.service, call.model, call.actual_cost, call.usage_known) for call in found] == [
+        ("openai", "tts-1", 15_000_000, False)
+    ]
+
+
+def test_litellm_hands_on_where_and_how_fast_a_call_ran() -> None:
+    made = type("ModelResponse", (), {"__module__": "litellm.types.utils"})()
+    usage = {"prompt_tokens": 10, "completion_tokens": 2, "inference_geo": "us", "speed": "fast"}
+    vars(made).update(object="chat.completion", id="c", model="claude-opus-4-8", usage=usage)
+    [call] = read_response(made)
+    assert (call.region, call.service_tier) == ("us", "fast")

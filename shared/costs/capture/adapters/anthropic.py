@@ -150,7 +150,7 @@ def read_message(fields: Fields) -> list[Captured]:
         usage=usage,
         request_id=fields.text("id"),
         service_tier=_tier(usage_fields),
-        region=_region(usage_fields),
+        region=region_of(usage_fields),
         operation="chat",
         unpriced_units=_unread(fields),
         incomplete=first_reason((fault, _credited(usage_fields), _refused(fields))),
@@ -280,12 +280,12 @@ def _notes(usage: Fields) -> dict[str, object]:
     notes: dict[str, object] = {}
     if fetches := usage.part("server_tool_use").count("web_fetch_requests"):
         notes["web_fetches"] = fetches
-    if geo := _region(usage):
+    if geo := region_of(usage):
         notes["inference_geo"] = geo
     return notes
 
 
-def _region(usage: Fields) -> str | None:
+def region_of(usage: Fields) -> str | None:
     """Return where the inference was kept to, which has a price of its own."""
     geo = usage.text("inference_geo")
     return None if geo in {None, "global", "not_available"} else geo

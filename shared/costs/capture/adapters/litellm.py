@@ -14,7 +14,7 @@ from ...money import Nanos
 from ..adapter import Adapter
 from ..captured import Captured, answered_from_cache, usd_of
 from ..fields import Fields
-from . import openai
+from . import anthropic, openai
 from ._openai_stream import OpenAIFollower
 from ._openai_stream import recognises_chunk as is_openai_chunk
 
@@ -31,12 +31,20 @@ def _read(fields: Fields) -> Iterable[Captured]:
     hidden = Fields(fields.get("_hidden_params"))
     stated = usd_of(hidden.get("response_cost"))
     for call in openai.ADAPTER.read(fields):
-        named = replace(call, service=hidden.text("custom_llm_provider") or call.service)
+        named = _as_it_ran(fields, replace(call, service=hidden.text("custom_llm_provider") or call.service))
         if hidden.get("cache_hit") is True:
             yield answered_from_cache(named)
         else:
             yield with_estimate(named, stated)
             stated = None  # the cost of all of them
+
+
+def _as_it_ran(fields: Fields, call: Captured) -> Captured:
+    """Return a call with where and how fast it ran, which LiteLLM hands on in Anthropic's words."""
+    usage = Fields({"usage": fields.get("usage")}).part("usage")
+    region = anthropic.region_of(usage)
+    tier = "fast" if usage.text("speed") == "fast" and call.service_tier is None else call.service_tier
+    return replace(call, region=call.region or region, service_tier=tier)
 
 
 def with_estimate(call: Captured, stated: Nanos | None) -> Captured:

@@ -74,8 +74,8 @@ def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
 
 def _calls(about: Fields, response: object) -> Iterator[Captured]:
     cost = usd_of(about.get("response_cost"))
-    for call in read_response(response, model=about.text("model")):
-        provider = about.part("litellm_params").text("custom_llm_provider")
+    provider = about.part("litellm_params").text("custom_llm_provider")
+    for call in read_response(response, service=provider, model=about.text("model")):
         named = replace(call, service=provider or call.service)
         if about.get("cache_hit") is True:
             yield named if named.stated_by == "cache" else answered_from_cache(named)
