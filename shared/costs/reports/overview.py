@@ -328,7 +328,8 @@ def _charts(facts: OverviewFacts) -> Iterator[Chart]:
     costs = [part.totals.cost for part in facts.parts]
     if facts.period.kind == "month" and sum(map(bool, costs)) > 1:
         limit = _limit_of(facts)
-        yield course_chart(facts.period, facts.pace, costs, forecast=facts.forecast, limit=limit)
+        course = course_chart(facts.period, facts.pace, costs, forecast=facts.forecast, limit=limit)
+        yield course._replace(section="")  # this page is one group
 
 
 def _limit_of(facts: OverviewFacts) -> int | None:
