@@ -45,6 +45,12 @@ PROFILE: Final = """
 shared: {{url: env:COST_TRACKER_SHARED, lease_s: {lease_s}}}
 budget: {{monthly_limit_usd: {limit}, block_at_limit: true}}
 """
+CLOCK_VARIABLE: Final = "FLEET_STORM_CLOCK"
+"""By how many seconds the clock of a worker is ahead."""
+
+PAUSE_VARIABLE: Final = "FLEET_STORM_PAUSE"
+"""How long a worker waits between calls, in seconds."""
+
 USED: Final = 0.99
 """How much of the limit must be spent, or orphaned, in the end."""
 
@@ -58,7 +64,10 @@ def work(host: Path, number: int, seed: int) -> int:
     bill = os.open(host / "bill", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     job = host / f"job-{number}"
     with CostTracker(job, USER, host / "storage", profile_path=host / "profile.yaml") as tracker:
+        set_clock(tracker, float(os.environ.get(CLOCK_VARIABLE, "0")))
+        pause_s = float(os.environ.get(PAUSE_VARIABLE, "0"))
         while not (host.parent / "stop").exists():
+            time.sleep(pause_s)
             tokens, most = rng.randint(100, 2000), rng.randint(200, 2500)
             try:
                 with tracker.reserve(*MODEL, tokens_input=tokens, max_tokens_output=most) as hold:
@@ -72,6 +81,14 @@ def work(host: Path, number: int, seed: int) -> int:
     return 0
 
 
+def set_clock(tracker: CostTracker, ahead_s: float) -> None:
+    """Let this process believe that it is so many seconds later than it is."""
+    if ahead_s:
+        real, workspace = time.time, tracker._session.workspace
+        time.time = lambda: real() + ahead_s
+        workspace.clock = lambda: datetime.fromtimestamp(time.time(), UTC)
+
+
 # --- the storm
 
 
@@ -82,13 +99,19 @@ class Host:
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     kills: int = 0
+    clock_s: float = 0.0
+    """By how many seconds its clock is ahead."""
+    pause_s: float = 0.0
+    """How long its processes wait between calls, in seconds."""
 
     def start(self, count: int, rng: random.Random) -> None:
         """Start its processes."""
         for number in range(count):
             words = [str(self.folder), str(self.kills * 100 + number), str(rng.randrange(1 << 30))]
             command = [sys.executable, "-m", "scripts.faults.fleet_storm", "--worker", *words]
-            self.processes.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+            own = {CLOCK_VARIABLE: str(self.clock_s), PAUSE_VARIABLE: str(self.pause_s)}
+            environ = {**os.environ, **own}
+            self.processes.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environ))
 
     def kill(self) -> None:
         """Kill all its processes at once, as if the machine were gone."""
@@ -217,7 +240,7 @@ def spend_the_rest(host: Host) -> None:
     with CostTracker(
         host.folder / "job-rest", USER, host.folder / "storage", profile_path=host.folder / "profile.yaml"
     ) as tracker:
-        for tokens in (4000, 400, 40):
+        for tokens in (40_000, 4000, 400, 40):
             try:
                 while True:
                     with tracker.reserve(*MODEL, tokens_input=tokens, max_tokens_output=1) as hold:

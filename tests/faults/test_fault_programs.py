@@ -39,6 +39,7 @@ from scripts.faults import (
     cancellation,
     damage,
     disk_full,
+    fleet_faults,
     fleet_storm,
     gate_storm,
     kill_storm,
@@ -78,6 +79,11 @@ PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "stopped holder": (stopped_holder, "--calls 1 --only everything", "--calls 20"),
     "mutation check": (mutation_check, None, ""),
     "fleet storm": (fleet_storm, "--hosts 2 --processes 2 --seconds 4 --limit 0.4", ""),
+    "fleet faults": (
+        fleet_faults,
+        "--hosts 2 --processes 1 --seconds 1 --limit 0.3 --only connections,restore,cut",
+        "",
+    ),
     "limit storm": (limit_storm, "--processes 4 --kills 4", ""),
     "new jobs": (new_jobs, "--rounds 1 --processes 8", ""),
     "lifecycle": (lifecycle, f"--steps 60 --only {STORAGE_INTACT}", f"--only {STORAGE_INTACT}"),
@@ -120,7 +126,7 @@ BENCHMARKS = (
 def run(program: ModuleType, arguments: str) -> str:
     if program is power_cut and shutil.which("strace") is None:
         pytest.skip("strace records the system calls")
-    if program is fleet_storm:
+    if program in (fleet_storm, fleet_faults):
         postgres.require()
     command = [sys.executable, "-m", program.__name__, *arguments.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

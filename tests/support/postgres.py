@@ -49,7 +49,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         if os.getuid() == 0:
             os.chown(self.folder, *_nobody())
-        self._run(
+        self.run(
             "initdb", "-D", str(self.data), "-U", "costs", "-A", "trust", "-N", "-E", "UTF8", "--no-locale"
         )
 
@@ -60,12 +60,12 @@ class Server:
         given |= {"max_connections": "200", "shared_buffers": "64MB"} | settings
         options = " ".join(f"-c {name}='{value}'" for name, value in given.items())
         log = self.folder / "log"
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "60", "-o", options, "start")
+        self.run("pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "60", "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it; ``immediate`` is as good as a kill."""
         with suppress(subprocess.CalledProcessError):
-            self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+            self.run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
     @property
     def pid(self) -> int:
@@ -91,7 +91,8 @@ class Server:
             connection.execute(f'CREATE DATABASE "{database}"'.encode())
         return self.url(database)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs, as the server itself runs."""
         user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
         subprocess.run(
             [str(self._programs / program), *arguments],

@@ -32,6 +32,7 @@ from .common import (
     plural,
     totals_data,
     unpriced_models,
+    usd,
 )
 from .document import Column, Figure, Note, Ref, Report, Table, Thing
 from .queries import by_part, health, jobs_in, limits_in, others, spendings, zone_of
@@ -69,6 +70,7 @@ class PeriodFacts:
     ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
     ``stretches`` divide the period where a history was asked for. ``others`` are users who have calls
     where the one that was asked after has none. ``present`` names the last stretch where it is shown apart.
+    ``by_rule`` are the sums of calls that only ``tag_rules`` give the tag that was asked for.
     """
 
     title: str
@@ -81,6 +83,7 @@ class PeriodFacts:
     others: Sequence[str] = ()
     present: str = ""
     health: Health = field(default_factory=Health)
+    by_rule: Totals = field(default_factory=Totals)
 
 
 def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
@@ -102,7 +105,31 @@ def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
         others=() if whole.calls or query.user_id is None else others(reader, query),
         present=PRESENT[asked.step] if asked.shows_present and asked.step else "",
         health=health(reader),
+        by_rule=_by_rule(reader, query),
     )
+
+
+def _by_rule(reader: Reader, query: Query) -> Totals:
+    """Return the sums of calls that rules give the tag of a query, which it does not select."""
+    rules = [rule for rule in reader.profile.tag_rules if rule.tag == query.tag]
+    if not rules:
+        return Totals()
+    by = dimensions_of(reader.profile.tag_rules)
+    return total(
+        group
+        for group, own, tags in _with_tags(reader, query._replace(tag=None), by)
+        if query.tag in tags and query.tag not in own
+    )
+
+
+def _with_tags(
+    reader: Reader, query: Query, by: Sequence[Dimension]
+) -> Iterator[tuple[Group, tuple[str, ...], tuple[str, ...]]]:
+    """Give sums with the tags that their calls have, and those with the ones that rules give them."""
+    for group in reader.index.groups(("tags", *by), query):
+        names, *values = (str(value or "") for value in group.key)
+        own = tuple(names.split(",")) if names else ()
+        yield group, own, tagged(reader.profile.tag_rules, own, dict(zip(by, values, strict=True)))
 
 
 def _breakdowns(reader: Reader, asked: Question, query: Query) -> Iterator[Breakdown]:
@@ -124,14 +151,11 @@ def _breakdown(reader: Reader, dimension: Dimension, query: Query) -> Breakdown:
 
 def _by_tags(reader: Reader, query: Query, *, only_customers: bool = False) -> Breakdown:
     """Return sums by tag, or by what the tag ``customer:`` names, with the tags that rules give."""
-    rules = reader.profile.tag_rules
-    by = dimensions_of(rules)
+    by = dimensions_of(reader.profile.tag_rules)
     groups = []
-    for group in reader.index.groups(("tags", *by), query):
-        own, *values = (str(value or "") for value in group.key)
-        tags = tagged(rules, own.split(",") if own else (), dict(zip(by, values, strict=True)))
-        if only_customers:
-            tags = tuple(tag.partition(":")[2] for tag in tags if tag.startswith(f"{CUSTOMER}:"))
+    for group, _, found in _with_tags(reader, query, by):
+        customers = (tag.partition(":")[2] for tag in found if tag.startswith(f"{CUSTOMER}:"))
+        tags = tuple(customers) if only_customers else found
         groups.append(Group((",".join(tags),), group.totals))
     label = "Customer" if only_customers else LABELS["tags"]
     return Breakdown(f"by_{label.lower()}", label, split(by_each_tag(groups), 0))
@@ -181,6 +205,13 @@ def _remarks(facts: PeriodFacts) -> Iterator[Note]:
     yield from others_note(facts.others)
     if any(b.key == "by_tag" and not b.is_empty for b in facts.breakdowns):
         yield Note(MANY_TAGS)
+    if calls := facts.by_rule.calls:
+        more = f"{plural(calls, 'call', 'calls')} more, of {usd(facts.by_rule.cost)}"
+        yield Note(
+            f"tag_rules give this tag to {more}: a filter selects by the tags in ledgers; see "
+            f"report --by tag, or --by customer.",
+            "warning",
+        )
 
 
 def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:

@@ -67,6 +67,18 @@ def test_a_call_has_one_customer_its_own_first(reader: Reader) -> None:
     check_report("report-customers", period_report(facts))
 
 
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [("customer:acme", "1 call more, of $1.00"), ("customer:own", None), ("early", None), ("night", "$8.00")],
+)
+def test_a_filter_by_a_tag_says_what_rules_give_it_besides(
+    reader: Reader, tag: str, said: str | None
+) -> None:
+    report = period_report(period_facts(reader, Question("Report", filters={"tag": tag})))
+    told = [note.text for note in report.notes if "tag_rules" in note.text]
+    assert [said in text for text in told] == ([True] if said else [])  # type: ignore[operator]
+
+
 def test_the_command_takes_it(reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "report",
