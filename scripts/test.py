@@ -38,6 +38,9 @@ CHECKS = {
     "format": ["ruff", "format", "--check", "."],
     "types": ["mypy"],
 }
+SPARK = "tests/costs/exchange/test_archive_spark.py"
+"""The tests that need Spark. Others beside them need more than its environment has."""
+
 WORKERS = ["-n", "2", "--dist", "worksteal"]
 COVERAGE = ["--cov", "--cov-report=term"]
 ROOM = 4 * 2**30
@@ -68,7 +71,7 @@ def engines(asked: list[str]) -> int:
     except SetUpFailed as fault:
         say(str(fault))
         return 3
-    command = [str(python), "-m", "pytest", "-q", "-m", "engines", *(asked or ["tests/costs/exchange"])]
+    command = [str(python), "-m", "pytest", "-q", "-m", "engines", *(asked or [SPARK])]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

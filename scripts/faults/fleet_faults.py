@@ -249,7 +249,7 @@ def run(fault: str, options: argparse.Namespace) -> tuple[Accounts, list[str]]:
             for host in hosts:
                 host.start(options.processes, rng)
             deadline = time.monotonic() + START_S
-            while not all((host.folder / "bill").exists() for host in hosts) and time.monotonic() < deadline:
+            while not all(map(_has_called, hosts)) and time.monotonic() < deadline:
                 time.sleep(0.1)
             trouble = Trouble(server, line, hosts, seconds)
             time.sleep(CALM_S)
@@ -262,6 +262,12 @@ def run(fault: str, options: argparse.Namespace) -> tuple[Accounts, list[str]]:
             close_all()
             line.close()
     return accounts, trouble.said
+
+
+def _has_called(host: Host) -> bool:
+    """Tell whether a host has made a call: then the database knows it."""
+    bill = host.folder / "bill"
+    return bill.exists() and bill.stat().st_size > 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

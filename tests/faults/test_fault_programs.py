@@ -36,6 +36,7 @@ from scripts.bench import (
 )
 from scripts.faults import (
     admission,
+    archive_kills,
     cancellation,
     damage,
     disk_full,
@@ -68,6 +69,7 @@ STORAGE_INTACT = ",".join(step for step in lifecycle.STEPS if step not in lifecy
 
 PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "admission": (admission, "--batches 2", ""),
+    "archive kills": (archive_kills, "--kills 6", ""),
     "kill storm": (kill_storm, "--kills 20", ""),
     "malformed requests": (malformed_requests, "--requests 60 --crowd 10", ""),
     "truncation": (damage, "truncation --records 1", "truncation"),
@@ -81,7 +83,7 @@ PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "fleet storm": (fleet_storm, "--hosts 2 --processes 2 --seconds 4 --limit 0.4", ""),
     "fleet faults": (
         fleet_faults,
-        "--hosts 2 --processes 1 --seconds 1 --limit 0.3 --only connections,restore,cut",
+        "--hosts 2 --processes 1 --seconds 1 --limit 0.3 --only restore,cut",
         "",
     ),
     "limit storm": (limit_storm, "--processes 4 --kills 4", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from math import isinf
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
@@ -205,9 +206,12 @@ class Member:
     def _refuse_to_wait(self, answer: Answer) -> None:
         if answer.waits_for:
             hosts = ", ".join(answer.waits_for)
+            is_certain = isinf(answer.waits_s)
+            what = "went back" if is_certain else "was started anew and may have gone back"
+            least = "is released" if is_certain else f"for {answer.waits_s:.0f} s at most"
             raise SharedUnavailable(
-                f"the shared database was started anew and may have gone back to an older state: nothing is "
-                f"granted until {hosts} reported, or for {answer.waits_s:.0f} s at most"
+                f"the shared database {what} to an older state: nothing is granted until {hosts} reported, "
+                f"or {least}; see cost-dashboard shared"
             )
 
     def _alone(self) -> _Alone:

@@ -10,7 +10,9 @@ on.
 
 After a restart the server may have gone back to an older state (a backup, a replica that was behind), in
 which grants are missing that hosts have. So from then on nothing is granted until each known host has said
-what it has, or cannot use it any more because its term has ended.
+what it has, or has had time to. What a host spent since that older state is known to nobody else: where one
+has proven that the database went back, those that were at work are waited for however long it takes, until
+somebody releases them.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ from .sums import by_host
 
 SHARE: Final = 16
 """A grant has this part of what is free on top of what is needed: so little is left over when it ends."""
+
+UNKNOWN_HOSTS: Final = "hosts that joined since"
+"""Who is waited for besides those that are known, in words."""
 
 LARGEST: Final = 20
 """But at most this part of the whole limit."""
@@ -85,7 +90,8 @@ class Answer(NamedTuple):
     """What the host has now. ``denied`` are the wants that were not granted.
 
     ``waits_for`` are hosts that have not reported since the server was started anew: until they do, or for
-    ``waits_s`` seconds at most, nothing is granted. ``number`` is the host's in the database.
+    ``waits_s`` seconds at most (infinite where they must be released), nothing is granted. ``number`` is the
+    host's in the database.
     """
 
     number: int
@@ -217,11 +223,19 @@ def _restate(db: Db, host: int, leases: Iterable[Lease]) -> None:
 
 
 def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
-    """Return the hosts that may have more than the database knows, and for how many seconds still."""
+    """Return the hosts that may have more than the database knows, and for how many seconds still.
+
+    One that was at rest has the longest lease's time, one that was at work twice that. Where the database
+    went back for certain, those that joined since, whom it does not know, have the former, too.
+    """
     rows = db.execute(
-        """SELECT h.name, extract(epoch FROM f.since - now())::float8 + (SELECT max(lease_s) FROM hosts)
-        FROM hosts h, fleet f WHERE h.epoch < ? AND h.id <> ? ORDER BY h.name""",
-        (epoch, host),
+        """SELECT h.name, CASE WHEN f.went_back <> '' AND NOT h.rests THEN 'Infinity'::float8
+            ELSE extract(epoch FROM f.since - now())::float8
+            + (SELECT max(lease_s) FROM hosts) * CASE WHEN h.rests THEN 1 ELSE 2 END END
+        FROM hosts h, fleet f WHERE h.epoch < ? AND h.id <> ?
+        UNION ALL SELECT ?, extract(epoch FROM f.since - now())::float8 + (SELECT max(lease_s) FROM hosts)
+        FROM fleet f WHERE f.went_back <> '' ORDER BY 1""",
+        (epoch, host, UNKNOWN_HOSTS),
     )
     return [(name, left) for name, left in rows if left > 0]
 

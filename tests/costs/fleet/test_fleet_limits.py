@@ -259,6 +259,10 @@ def test_a_host_that_is_gone_is_waited_for_no_longer_than_its_lease(tmp_path: Pa
             one.spend(20)
         sql(two, "UPDATE fleet SET since = since - interval '61 s'")
         time.sleep(1.0)  # what was refused a moment ago is not asked for at once
+        with pytest.raises(BudgetGateUnavailable, match=r"or for \d+ s at most"):
+            one.spend(20)
+        sql(two, "UPDATE fleet SET since = since - interval '61 s'")
+        time.sleep(1.0)
         assert one.spend(1) == 1
 
 
@@ -288,7 +292,9 @@ def test_a_database_that_went_back_in_time_is_noticed_by_who_knows_more(
             admin.execute(f'ALTER DATABASE "{name}-backup" RENAME TO "{name}"'.encode())
         one.fleet.renew()
         assert sql(one, "SELECT went_back <> '' FROM fleet") == [(True,)]
-        with pytest.raises(BudgetGateUnavailable, match="nothing is granted until"):
+        sql(one, "UPDATE hosts SET rests = false WHERE id = 2")  # as if it had been at work
+        sql(one, "UPDATE fleet SET since = since - interval '1 day'")
+        with pytest.raises(BudgetGateUnavailable, match=r"went back to an older state: .* or is released"):
             one.spend(20)
         two.fleet.renew()
         more, other = one.spend(20), two.spend(20)
