@@ -239,7 +239,7 @@ def run(fault: str, options: argparse.Namespace) -> tuple[Accounts, list[str]]:
             for number, host in enumerate(hosts):
                 host.folder.mkdir()
                 (host.folder / "profile.yaml").write_text(
-                    PROFILE.format(limit=options.limit, lease_s=LEASE_S)
+                    PROFILE.format(limit=options.limit, lease_s=options.lease)
                 )
                 host.pause_s = PAUSE_S
                 host.clock_s = CLOCK_S * (-1) ** number if fault == "clocks" else 0.0
@@ -277,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=0, help="how long each fault lasts; its own time")
     parser.add_argument("--limit", type=float, default=15, help="in USD")
+    parser.add_argument("--lease", type=int, default=LEASE_S, help="for how many seconds leases hold")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=",".join(FAULTS), help="faults, with commas between")
     options = parser.parse_args(arguments)

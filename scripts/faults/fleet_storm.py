@@ -235,19 +235,24 @@ def settle(hosts: Sequence[Host], limit: int) -> Accounts:
 
 
 def spend_the_rest(host: Host) -> None:
-    """Make small calls on a host until one is refused."""
+    """Make calls on a host, ever smaller ones, until none is allowed."""
     bill = os.open(host.folder / "bill", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with CostTracker(
         host.folder / "job-rest", USER, host.folder / "storage", profile_path=host.folder / "profile.yaml"
     ) as tracker:
-        for tokens in (40_000, 4000, 400, 40):
+        sizes, deadline = [40, 400, 4000, 40_000], time.monotonic() + 5 * LEASE_S
+        while sizes:
             try:
-                while True:
-                    with tracker.reserve(*MODEL, tokens_input=tokens, max_tokens_output=1) as hold:
-                        os.write(bill, b"%d\n" % (tokens * 2_500 + 10_000))
-                        tracker.log_usage(*MODEL, tokens, 1, reservation=hold)
+                with tracker.reserve(*MODEL, tokens_input=sizes[-1], max_tokens_output=1) as hold:
+                    os.write(bill, b"%d\n" % (sizes[-1] * 2_500 + 10_000))
+                    tracker.log_usage(*MODEL, sizes[-1], 1, reservation=hold)
             except BudgetExceeded:
+                sizes.pop()
                 time.sleep(0.3)
+            except BudgetGateUnavailable:  # after a restart it waits for all hosts
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
     os.close(bill)
 
 

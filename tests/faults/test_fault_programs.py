@@ -83,7 +83,7 @@ PROGRAMS: dict[str, tuple[ModuleType, str | None, str]] = {
     "fleet storm": (fleet_storm, "--hosts 2 --processes 2 --seconds 4 --limit 0.4", ""),
     "fleet faults": (
         fleet_faults,
-        "--hosts 2 --processes 1 --seconds 1 --limit 0.3 --only restore,cut",
+        "--hosts 2 --processes 1 --seconds 1 --limit 0.3 --lease 3 --only restore",
         "",
     ),
     "limit storm": (limit_storm, "--processes 4 --kills 4", ""),
