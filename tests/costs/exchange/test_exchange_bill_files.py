@@ -11,15 +11,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import click
 import pytest
 from synthetic_bills import DAYS, FORMATS, PLANTED, START, World, plant, recorded, world
 
 from shared.costs.apps.cli.program import run
+from shared.costs.apps.cli.reporting import command_of
 from shared.costs.apps.serve.apart import answer
 from shared.costs.exchange.bills import bill_format_for, bill_formats
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
+from shared.costs.exchange.reports.reconcile import SPEC
 from shared.costs.exchange.rows import CannotRead
 from shared.costs.exchange.shelf import Shelf
 from shared.costs.pricing.catalogue import Catalogue
@@ -259,6 +262,11 @@ def test_bills_in_the_storages_folder_need_no_name_and_have_a_page(
     kind, reports = answer(asked)
     [page] = cast("list[Report]", reports)
     assert (kind, page.title, page.data["bills"]) == ("done", "The bill and the ledgers differ", bills)
+
+
+def test_the_shell_completes_the_names_of_bills() -> None:
+    files = next(each for each in command_of(SPEC).params if each.name == "files")
+    assert isinstance(files.type, click.Path)
 
 
 def test_a_bill_without_a_line_compares_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -85,6 +86,8 @@ def asked_with(*options: Option | OptionGroup) -> Callable[[F], F]:
 def _type(option: Option) -> click.ParamType[Any] | None:
     if option.choices:
         return click.Choice(option.choices)
+    if option.parse is Path:  # which the shell completes
+        return click.Path(path_type=Path, dir_okay=False)
     if option.least is None and option.most is None:
         return Parsed(option.parse) if option.parse else None
     if isinstance(option.least, float):
