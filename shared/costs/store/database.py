@@ -85,7 +85,7 @@ class Database:
         self._schema, self._version, self._durable = schema, version, durable
         self._connection: sqlite3.Connection | None = None
         self._owner = 0
-        self._identity = (0, 0)
+        self._files = _NO_FILES
         self._active = False
         self._turn = threading.RLock()
         _DATABASES.add(self)
@@ -166,16 +166,30 @@ class Database:
 
     def _ready(self) -> sqlite3.Connection:
         connection = self._connection
-        if connection is not None and self._owner == os.getpid() and self._is_same():
-            return connection
+        if connection is not None and self._owner == os.getpid():
+            if self._has_its_files():
+                return connection
+            self._leave_files()
         self._close()
-        connection = self._open()
-        self._connection, self._owner = connection, os.getpid()
-        self._identity = _identity(self.path)
+        return self._opened_anew()
+
+    def _opened_anew(self) -> sqlite3.Connection:
+        self._connection = connection = self._open()
+        self._owner, self._files = os.getpid(), files_of(self.path)
         return connection
 
-    def _is_same(self) -> bool:
-        return self.path is None or self._identity == _identity(self.path)
+    def _has_its_files(self) -> bool:
+        """Tell whether the file and those beside it are those that the connection opened."""
+        return self.path is None or self._files == files_of(self.path)
+
+    def _leave_files(self) -> None:
+        """Leave a connection of which somebody deleted or replaced a file: nobody else sees what it writes.
+
+        It stays open: closed, it might write over what others have written since.
+        """
+        if self._connection is not None:
+            _LEFT_OPEN.append(self._connection)
+            self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         if self.path is not None:
@@ -263,7 +277,6 @@ class SealedDatabase(Database):
         self._text = os.fspath(path)
         self._seal_path = path.with_name(f"{path.name}-seal")
         self._stamp: Stamp | None = None
-        self._sides: tuple[int | None, int | None] = (None, None)
         self._commits = 0
         _KEPT.append(self)
 
@@ -279,7 +292,7 @@ class SealedDatabase(Database):
     def close(self) -> None:
         """Write back and close; the next use opens the file again. One that was deleted stays so."""
         if self._connection is not None and self._owner == os.getpid():
-            if _stamp_of(self._text) is None:
+            if stamp_of(self._text) is None:
                 with self._turn:
                     _LEFT_OPEN.append(self._connection)
                     self._connection = None
@@ -365,40 +378,28 @@ class SealedDatabase(Database):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 _set_seal(self.file, seal)
-            self._stamp = _stamp_of(self.file)
+            self._stamp = stamp_of(self.file)
 
         self._sealing(back)
 
     def _ready(self) -> sqlite3.Connection:
         connection, stamp = self._connection, self._stamp
-        now = _stamp_of(self._text)
+        now = stamp_of(self._text)
         mine = connection is not None and self._owner == os.getpid()
-        if connection is not None and mine and now is not None and stamp == now and self._has_its_sides():
+        is_whole = connection is not None and mine and self._has_its_files()
+        if connection is not None and is_whole and now is not None and stamp == now:
             return connection
-        if connection is not None and mine and not self._has_its_sides():
-            # Somebody deleted a file that this connection still writes to, and that nobody else sees.
-            _LEFT_OPEN.append(connection)
-            connection = self._connection = None
+        if connection is not None and mine and not is_whole:
+            self._leave_files()
+            connection = None
         # Whoever opens a file that is as it was sealed needs no turn; it is looked at again afterwards.
         if connection is None and now is not None and self._is_sealed():
-            connection = self._open()
-            if _stamp_of(self._text) == now:
-                self._connection, self._owner = connection, os.getpid()
-                self._identity, self._stamp, self._sides = _identity(self.file), now, (None, None)
+            connection = self._opened_anew()
+            if stamp_of(self._text) == now:
+                self._stamp = now
                 return connection
-            _LEFT_OPEN.append(connection)  # closed without the seal it might write back
+            self._leave_files()  # closed without the seal it might write back
         return self._sealing(self._admitted)
-
-    def _has_its_sides(self) -> bool:
-        """Tell whether the files beside the database are those that the connection opened."""
-        if None in self._sides:
-            self._sides = _inode(self._text + "-wal"), _inode(self._text + "-shm")
-            return True
-        return self._sides == (_inode(self._text + "-wal"), _inode(self._text + "-shm"))
-
-    def _close(self) -> None:
-        super()._close()
-        self._sides = (None, None)
 
     def _is_sealed(self) -> bool:
         with suppress(OSError), opened(self._seal_path) as seal:
@@ -407,7 +408,7 @@ class SealedDatabase(Database):
 
     def _admitted(self, seal: SecureFile) -> sqlite3.Connection:
         """Open the file, or go on with it, after a look at its seal."""
-        if _stamp_of(self.file) is None:
+        if stamp_of(self.file) is None:
             self._close()
             self._create(seal)
         elif not _seal_holds(self.file, seal):
@@ -415,14 +416,11 @@ class SealedDatabase(Database):
             raise DatabaseDamaged(
                 f"{self.file}: changed by something else, or its writer was killed; it is read anew"
             )
-        elif self._owner != os.getpid() or not self._is_same():
+        elif self._owner != os.getpid() or not self._has_its_files():
             self._close()
-        if self._connection is None:
-            self._connection = self._open()
-            self._owner, self._identity = os.getpid(), _identity(self.file)
-            self._sides = (None, None)
-        self._stamp = _stamp_of(self.file)
-        return self._connection
+        connection = self._opened_anew() if self._connection is None else self._connection
+        self._stamp = stamp_of(self.file)
+        return connection
 
     def _create(self, seal: SecureFile) -> None:
         os.ftruncate(seal.fileno(), 0)
@@ -444,13 +442,13 @@ def _set_seal(path: Path, seal: SecureFile) -> None:
     now = os.stat(path)
     odd = int.from_bytes(os.urandom(3), "little")
     os.utime(path, ns=(now.st_atime_ns, now.st_mtime_ns // 1_000_000_000 * 1_000_000_000 + odd))
-    stamp = _stamp_of(path)
+    stamp = stamp_of(path)
     if stamp is not None:
         os.pwrite(seal.fileno(), _packed(stamp), 0)
 
 
 def _seal_holds(path: Path, seal: SecureFile) -> bool:
-    stamp = _stamp_of(path)
+    stamp = stamp_of(path)
     return stamp is not None and os.pread(seal.fileno(), _STAMP.size + 1, 0) == _packed(stamp)
 
 
@@ -458,7 +456,8 @@ def _packed(stamp: Stamp) -> bytes:
     return _STAMP.pack(*stamp, crc32(repr(stamp).encode()))
 
 
-def _stamp_of(path: Path | str) -> Stamp | None:
+def stamp_of(path: Path | str) -> Stamp | None:
+    """Return what tells whether a file was changed; ``None`` where there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -541,12 +540,18 @@ def secure(path: Path) -> None:
         opened(path, write=True).close()
 
 
-def _identity(path: Path | None) -> tuple[int, int]:
-    try:
-        found = os.stat(path) if path else None
-    except OSError:
-        found = None
-    return (found.st_dev, found.st_ino) if found else (0, 0)
+Files = tuple[int | None, int | None, int | None]
+"""The inodes of a database, its ``-wal`` and its ``-shm``; ``None`` for what is not there."""
+
+_NO_FILES: Final[Files] = (None, None, None)
+
+
+def files_of(path: Path | None) -> Files:
+    """Return which files a database consists of now."""
+    if path is None:
+        return _NO_FILES
+    text = os.fspath(path)
+    return _inode(text), _inode(f"{text}-wal"), _inode(f"{text}-shm")
 
 
 # While a process forks no thread of it is within SQLite, whose own locks the child would find held.

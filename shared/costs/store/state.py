@@ -16,12 +16,14 @@ them once.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .database import WAIT_S, Database, DatabaseNewer, T, in_transaction
+from .database import WAIT_S, Database, DatabaseNewer, Stamp, T, files_of, in_transaction, stamp_of
 
 
 class Tables(NamedTuple):
@@ -52,6 +54,8 @@ class StateDb(Database):
         """How often this process opened the file: each time it may be another one."""
         self.complete_since = 0
         """The opening since which it is known to have every hold (:mod:`.holds`)."""
+        self._last: Stamp | None = None
+        """What the file was like after the last use of it here."""
 
     def use(self, tables: Tables) -> None:
         """See that tables are there, now and whenever the file is opened anew.
@@ -75,6 +79,26 @@ class StateDb(Database):
                 db.execute("PRAGMA synchronous=FULL")
 
         return self.statement(unsynced, wait_s)
+
+    def _once(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return super()._once(action)
+        finally:
+            self._last = stamp_of(self.file)
+
+    def _leave_files(self) -> None:
+        """Close a connection of which somebody deleted a file, unless that might write over others' pages.
+
+        As long as it is open, another one of this process would share with it what the ``-shm`` file says.
+        """
+        if self._files[0] != files_of(self.file)[0] or self._last != stamp_of(self.file):
+            super()._leave_files()
+            return
+        self._close()
+        now = files_of(self.file)
+        if now[1] != self._files[1] and now[2] == self._files[2] is not None:
+            with suppress(FileNotFoundError):  # it tells of a -wal that is not there: nobody could open that
+                os.unlink(f"{self.file}-shm")
 
     def _lay_tables(self, connection: sqlite3.Connection) -> None:
         super()._lay_tables(connection)

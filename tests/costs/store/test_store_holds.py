@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -157,3 +160,52 @@ def test_a_hold_that_somebody_else_released_does_not_come_back(store: Store, sto
     releasing.remove(name)  # as a look does that finds the process gone
     store.state.close()
     assert opened(store, storage).holds() == []
+
+
+RESERVING = """
+import sys
+from shared.cost_tracker import CostTracker
+
+folder = sys.argv[1]
+tracker = CostTracker(f"{folder}/job-2", "1", f"{folder}/costs", profile_path=f"{folder}/profile.yaml")
+try:
+    with tracker.reserve("openai", "gpt-4o", tokens_input=1000, max_tokens_output=60_000) as hold:
+        print("reserved", flush=True)
+        sys.stdin.read()
+        hold.void()
+except Exception as fault:
+    print(fault)
+"""
+
+
+@pytest.mark.parametrize(
+    ("lost", "first"), [("-wal", "this one"), ("-shm", "the other"), ("-wal -shm", "the other")]
+)
+def test_files_beside_the_state_that_are_lost_while_it_is_open_let_no_limit_be_overrun(
+    lost: str, first: str, tmp_path: Path
+) -> None:
+    storage, profile = CostStorage(tmp_path / "costs"), tmp_path / "profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: 1.0, block_at_limit: true}\n")
+    tracker = CostTracker(tmp_path / "job-1", "1", storage.root, profile_path=profile)
+
+    def reserve() -> Reserving:
+        return tracker.reserve("openai", "gpt-4o", tokens_input=1000, max_tokens_output=60_000)  # $0.6025
+
+    with reserve() as hold:
+        hold.void()
+    for suffix in lost.split():
+        storage.state_path.with_name(storage.state_path.name + suffix).unlink()
+    other = [sys.executable, "-c", RESERVING, str(tmp_path)]
+    with ExitStack() as stack:
+        if first == "this one":
+            stack.callback(stack.enter_context(reserve()).void)
+        process = subprocess.Popen(other, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        stack.callback(process.communicate)
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        if first == "the other":
+            assert said == "reserved\n"
+            with pytest.raises(BudgetExceeded, match="held for other calls"):
+                stack.enter_context(reserve())
+        else:
+            assert "held for other calls" in said
