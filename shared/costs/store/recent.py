@@ -267,7 +267,10 @@ class Matcher:
             return False
         if self._query.tag is not None and self._query.tag not in line.tags:
             return False
-        return all(dim[at] in wanted for at, wanted in self._dims)
+        for at, wanted in self._dims:  # noqa: SIM110  # a generator costs more than the rest of it
+            if dim[at] not in wanted:
+                return False
+        return True
 
 
 class _Sum:

@@ -109,7 +109,8 @@ class Recording:
             progress.is_safe = True
             return Outcome(known, new=False)
         written = self.write(entry, self._job.ledger, asked, progress)
-        local = bool(self.tried("whether the model is local", lambda: self._is_local(entry)))
+        is_free = entry.charge is not None and not entry.charge.parts  # a free price has no parts
+        local = is_free and bool(self.tried("whether the model is local", lambda: self._is_local(entry)))
         return Outcome(entry, True, local, written.in_ledger, written.spends, written.known)
 
     def write(
@@ -257,8 +258,6 @@ class Recording:
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
 
     def _is_local(self, entry: Entry) -> bool:
-        if entry.charge is None or entry.charge.parts:
-            return False  # a free price has no parts
         catalogue = self.catalogue()
         return catalogue is not None and catalogue.is_local(entry.service, entry.model)
 

@@ -83,7 +83,8 @@ class Session:
 
     def _recorded(self, call: Call, stage: Stage | None, attempt: int, progress: Progress) -> float:
         tried = self.recording.tried
-        tried("the profile", self._introduce)
+        if not self._introduced:
+            tried("the profile", self._introduce)
         # The alerts of a stage are told when it ends; those of a call alone at once.
         asked = None
         if stage is None:
