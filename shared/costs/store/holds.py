@@ -155,14 +155,14 @@ class LocalHolds:
 
         """
         self._lay_tables(wait_s)
+        state = self._ledgers.state
 
         def turn(db: sqlite3.Connection) -> T:
             if not self._is_complete:
-                self._complete(db)
+                state.complete_since = self._complete(db)
             return action(LocalTurn(self._ledgers, db, self._mended, leased=self._leased))
 
         self._ledgers.spends(())  # what takes long is read before the turn, which others wait for
-        state = self._ledgers.state
         complete_since = state.complete_since
         try:
             return state.write(turn, wait_s)
@@ -317,20 +317,20 @@ class LocalHolds:
         self._lay_tables(wait_s)
         state = self._ledgers.state
         with at_most(wait_s):
-            if not self._is_complete and state.read(self._missing):
-                state.write(self._complete)
-            state.complete_since = state.openings
+            if not self._is_complete:
+                opening, missing = state.read(lambda db: (state.openings, self._missing(db)))
+                state.complete_since = state.write(self._complete) if missing else opening
 
     @property
     def _is_complete(self) -> bool:
         """Whether the database was looked at since this process opened it."""
         return self._ledgers.state.complete_since == self._ledgers.state.openings
 
-    def _complete(self, db: sqlite3.Connection) -> None:
-        """Put in what the journals hold: nobody ends a hold within this transaction."""
+    def _complete(self, db: sqlite3.Connection) -> int:
+        """Put in what the journals hold; return the opening. Nobody ends a hold within this transaction."""
         for one in self._missing(db):
             db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
-        self._ledgers.state.complete_since = self._ledgers.state.openings
+        return self._ledgers.state.openings
 
     def _missing(self, db: sqlite3.Connection) -> list[Reservation]:
         known = {row[0] for row in db.execute("SELECT id FROM holds")}
