@@ -317,9 +317,10 @@ class LocalHolds:
         self._lay_tables(wait_s)
         state = self._ledgers.state
         with at_most(wait_s):
-            if not self._is_complete:
-                opening, missing = state.read(lambda db: (state.openings, self._missing(db)))
-                state.complete_since = state.write(self._complete) if missing else opening
+            opening, missing = state.read(
+                lambda db: (state.openings, [] if self._is_complete else self._missing(db))
+            )
+            state.complete_since = state.write(self._complete) if missing else opening
 
     @property
     def _is_complete(self) -> bool:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .database import WAIT_S, Database, DatabaseNewer, Stamp, T, files_of, in_transaction, stamp_of
+from .database import WAIT_S, Database, DatabaseNewer, Files, Stamp, T, files_of, in_transaction, stamp_of
 
 
 class Tables(NamedTuple):
@@ -51,11 +51,13 @@ class StateDb(Database):
         self.file = path
         self._tables: list[Tables] = []
         self.openings = 0
-        """How often this process opened the file: each time it may be another one."""
+        """How often this process opened the file and could not know that it is what it left."""
         self.complete_since = 0
         """The opening since which it is known to have every hold (:mod:`.holds`)."""
         self._last: Stamp | None = None
         """What the file was like after the last use of it here."""
+        self._left: tuple[Stamp | None, Files] | None = None
+        """What the files were like when they were closed."""
 
     def use(self, tables: Tables) -> None:
         """See that tables are there, now and whenever the file is opened anew.
@@ -80,6 +82,20 @@ class StateDb(Database):
 
         return self.statement(unsynced, wait_s)
 
+    def close(self) -> None:
+        """Close this process's connection; the next use opens it again."""
+        super().close()
+        self._left = self._look()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._left is None or self._left != self._look():
+            self.openings += 1
+        self._left = None
+        return super()._open()
+
+    def _look(self) -> tuple[Stamp | None, Files]:
+        return stamp_of(self.file), files_of(self.file)
+
     def _once(self, action: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return super()._once(action)
@@ -102,7 +118,6 @@ class StateDb(Database):
 
     def _lay_tables(self, connection: sqlite3.Connection) -> None:
         super()._lay_tables(connection)
-        self.openings += 1
         for tables in self._tables:
             self._bring_up(connection, tables)
 

@@ -139,6 +139,7 @@ def test_an_old_copy_of_the_state_forgets_no_hold(how: str, tmp_path: Path) -> N
             storage.state_path.write_bytes(copy.read_bytes())
         else:
             storage.state_path.unlink()
+        assert [held.reservation.state for held in opened(Store.of(storage), storage).holds()] == ["live"]
         with pytest.raises(BudgetExceeded, match=r"\$0\.6025 held for other calls"):
             reserved()
         hold.void()
