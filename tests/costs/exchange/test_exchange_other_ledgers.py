@@ -346,6 +346,41 @@ def test_observations_of_langfuse(form: str, tmp_path: Path, catalogue: Catalogu
     assert "secret" not in repr(entry)
 
 
+_BY_AGE = {"cache_creation_ephemeral_1h_input_tokens": 500, "cache_creation_ephemeral_5m_input_tokens": 200}
+_CLAUDE = {"input": 100, "output": 50, "cache_read_input_tokens": 4000}
+
+
+@pytest.mark.parametrize(
+    ("details", "counted"),
+    [
+        ({**_CLAUDE, "cache_creation_input_tokens": 700, **_BY_AGE}, (4800, 4000, 700, 500, 50)),
+        ({**_CLAUDE, **_BY_AGE}, (4800, 4000, 700, 500, 50)),
+        ({"input": 100, "output": 50, "input_cache_creation": 700, "total": 850}, (800, 0, 700, 0, 50)),
+        (
+            {"input": 1000, "output": 100, "input_cache_read": 4000, "output_reasoning": 50},
+            (5000, 4000, 0, 0, 150),
+        ),
+        ({"input": 1000, "output": 100, "input_cache_read": 4000, "total_cost": 0}, (0, 0, 0, 0, 0)),
+    ],
+)
+def test_what_langfuse_has_of_calls_of_langchain(
+    details: dict[str, int], counted: tuple[int, ...], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "observations.json"
+    path.write_text(json.dumps([OBSERVATIONS[0] | {"model": "claude-opus-4-6", "usageDetails": details}]))
+    tally, (entry,) = taken(path, catalogue)
+    usage = entry.usage
+    assert tally.refused == 0
+    assert counted == (
+        *(usage.tokens_input, usage.tokens_cached, usage.tokens_cache_write, usage.tokens_cache_write_1h),
+        usage.tokens_output,
+    )
+    repeated = "total_cost" in details
+    assert (entry.cost, entry.metadata.get("answered_from")) == (
+        (0, "cache") if repeated else (4_000_000, None)
+    )
+
+
 def test_observations_of_langfuse_before_usage_details(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "observations.csv"
     path.write_text(

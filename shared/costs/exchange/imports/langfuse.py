@@ -2,6 +2,9 @@
 
 As its export of November 2026 writes them: kinds of tokens in ``usageDetails`` stand beside each other
 (``input`` without ``input_cached_tokens``), costs are USD, times UTC, in CSV without a zone.
+Of calls of LangChain that were not streamed, what Claude wrote to its cache stands there as a sum and once
+more by age; an answer from LangChain's own cache has a ``total_cost`` of 0 among its tokens (langfuse 5.0.4,
+langchain-core 1.8.3, 2026-11-29).
 Spans and events are no calls and are passed over. What was asked and answered is not read.
 """
 
@@ -68,6 +71,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
         return None
     try:
         counts, cost = _counts(named), _cost(named)
+        repeated = _from_cache(named)
     except ValueError as error:
         return NotUnderstood(where, str(error))
     return Foreign(
@@ -76,32 +80,52 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
             "id": named.get("id"),
             "timestamp": utc_text(named.get("starttime")),
             "model": model,
-            "cost": cost,
+            "cost": 0 if repeated else cost,
             "operation": named.get("name"),
             "user": named.get("userid"),
             "job": named.get("sessionid"),
             "tags": named.get("tags") or named.get("tracetags"),
-            **counts,
+            **({} if repeated else counts),
             **leftover(named, _USED),
+            **({"metadata": _kept(counts)} if repeated else {}),
         },
         said={name: named.get(name) for name in ("id", "starttime", "model", "usagedetails")},
     )
 
 
+def _details(named: Mapping[str, Any]) -> dict[str, Any]:
+    stated = nested(named.get("usagedetails")) or nested(named.get("usage"))
+    return {kind.lower(): count for kind, count in stated.items()}
+
+
 def _counts(named: Mapping[str, Any]) -> dict[str, int]:
-    details = nested(named.get("usagedetails")) or nested(named.get("usage"))
+    details = _details(named)
+    hour = {kind for kind in details if _AGE in kind and "1h" in kind}
+    whole = any("cache_creation" in kind and _AGE not in kind and count for kind, count in details.items())
     counts = dict.fromkeys(_KINDS, 0)
     for kind, stated in details.items():
-        side = _side(kind.lower())
+        side = _side(kind)
         count = int(decimal_of(stated) or 0) if side else 0
-        if side:
+        if kind in hour:
+            counts["tokens_cache_write_1h"] += count
+        if side and not (whole and _AGE in kind):
             counts[side] += count
-        for name, marks in _PARTS.items():
-            counts[name] += count if any(mark in kind.lower() for mark in marks) else 0
+            for name, marks in _PARTS.items():
+                counts[name] += count if any(mark in kind for mark in marks) else 0
     if not any(counts.values()):  # versions before usageDetails
         for name, theirs in _BEFORE.items():
             counts[name] = int(next((decimal_of(named[key]) or 0 for key in theirs if named.get(key)), 0))
     return counts
+
+
+def _from_cache(named: Mapping[str, Any]) -> bool:
+    """Tell whether LangChain answered from its own cache: nothing was sent, whatever Langfuse makes of it."""
+    stated = _details(named).get("total_cost")
+    return stated is not None and decimal_of(stated) == 0
+
+
+def _kept(counts: Mapping[str, int]) -> dict[str, Any]:
+    return {"answered_from": "cache"} | {f"cached_{name}": count for name, count in counts.items() if count}
 
 
 _BEFORE: Final = {
@@ -113,7 +137,8 @@ _PARTS: Final = {
     "tokens_cache_write": ("cache_creation", "cache_write"),
     "tokens_reasoning": ("reasoning",),
 }
-_KINDS: Final = ("tokens_input", "tokens_output", *_PARTS)
+_AGE: Final = "ephemeral"
+_KINDS: Final = ("tokens_input", "tokens_output", *_PARTS, "tokens_cache_write_1h")
 
 
 def _side(kind: str) -> str | None:
