@@ -11,6 +11,7 @@ from capture_cells.openai_chat import CHAT, batch_line, chat, response, response
 from capture_cells.openai_media import images, transcription
 from capture_sink import Broken, Calls
 
+from shared.costs.capture.adapters.langchain import LangChainFollower
 from shared.costs.capture.agent_sessions import SESSIONS
 from shared.costs.capture.captured import Captured, usage_of
 from shared.costs.capture.fields import Fields
@@ -397,6 +398,29 @@ def test_a_result_of_a_langchain_model_that_completes_text() -> None:
     [call] = read_response(result)
     assert (call.service, call.model, call.usage) == ("openai", "gpt-3.5-turbo-instruct", Usage(10, 2))
     assert read_response({"generations": [[]]}) == ()
+
+
+CLAUDE_ENDED: dict[str, Any] = {"model_name": "claude-opus-4-6", "model_provider": "anthropic"}
+
+
+@pytest.mark.parametrize(
+    ("about", "tokens_input", "known"),
+    [
+        (CLAUDE_ENDED, 0, False),
+        (CLAUDE_ENDED, 4800, True),
+        ({"model_name": "llama3", "model_provider": "ollama"}, 0, True),
+    ],
+)
+def test_a_stream_of_claude_that_does_not_repeat_its_input_is_not_an_input_of_nothing(
+    about: dict[str, Any], tokens_input: int, known: bool
+) -> None:
+    usage = {"input_tokens": tokens_input, "output_tokens": 50, "total_tokens": tokens_input + 50}
+    chunk = {"type": "AIMessageChunk", "content": "", "response_metadata": about, "usage_metadata": usage}
+    follower = LangChainFollower()
+    follower.add(Fields(chunk))
+    for [call] in (read_response(chunk), list(follower.result("ended"))):
+        assert (call.usage.tokens_output, call.usage_known) == (50, known)
+        assert ("0 input tokens" in str(call.incomplete)) is not known
 
 
 def test_gemini_without_usage_is_flagged() -> None:

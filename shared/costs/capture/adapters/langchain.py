@@ -126,7 +126,22 @@ def _call(fields: Fields) -> Captured:
         incomplete=first_reason((missing, fault)),
     )
     # A cost of 0 marks what comes from its own cache (BaseChatModel._convert_cached_generations).
-    return answered_from_cache(call) if cost == 0 and counts else call
+    return answered_from_cache(call) if cost == 0 and counts else _doubted(call)
+
+
+def _doubted(call: Captured) -> Captured:
+    """Return the call; where Claude answered a question of 0 tokens, as one whose usage is not known.
+
+    ``langchain-anthropic`` (1.7.10, 2026-11-29) reads a stream's usage from its last event alone, which need
+    not repeat the input: ``findings/langchain_anthropic_stream_without_its_input.sh``.
+    """
+    usage = call.usage
+    if call.service != "anthropic" or usage.tokens_input or not usage.tokens_output:
+        return call
+    return replace(call, usage_known=False, incomplete=first_reason((_NO_INPUT, call.incomplete)))
+
+
+_NO_INPUT: Final = "the end of the stream did not repeat its input, so LangChain states 0 input tokens"
 
 
 def service_of(provider: str | None, model: str) -> str:
@@ -290,7 +305,8 @@ class LangChainFollower:
         if self._counts:
             usage, fault = usage_of({**self._counts, **self._tools})
             units = {**known.unpriced_units, **self._unread}
-            return [replace(known, usage=usage, usage_known=True, unpriced_units=units, incomplete=fault)]
+            call = replace(known, usage=usage, usage_known=True, unpriced_units=units, incomplete=fault)
+            return [_doubted(call)]
         cut = without_usage(ending, self._characters, service=known.service, advice=_ADVICE)
         return [replace(known, usage=cut.usage, incomplete=cut.incomplete)]
 
