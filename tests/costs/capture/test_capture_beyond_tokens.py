@@ -124,7 +124,7 @@ VIDEO: Final = {
     "model": "sora-2",
     "status": "completed",
     "seconds": "8",
-    "size": "x",
+    "size": "720x1280",
 }
 CACHE: Final = {
     "name": "cachedContents/1",

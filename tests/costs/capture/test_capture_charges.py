@@ -187,6 +187,26 @@ def test_a_video_without_a_duration_is_unknown_and_not_free(tracker: CostTracker
     assert (entry.charge, entry.unpriced_units) == (None, {"requests": 1})
 
 
+@pytest.mark.parametrize(
+    ("model", "size", "nanos"),
+    [
+        ("sora-2-pro", None, 2_400_000_000),
+        ("sora-2-pro", "720x1280", 2_400_000_000),
+        ("sora-2-pro", "1792x1024", 4_000_000_000),
+        ("sora-2-pro", "1080x1920", 5_600_000_000),
+        ("sora-2-pro", "4096x2160", None),
+        ("sora-2", "1792x1024", None),
+    ],
+)
+def test_a_video_costs_what_its_size_costs(
+    model: str, size: str | None, nanos: int | None, tracker: CostTracker, recorded: Recorded
+) -> None:
+    video = {"object": "video", "id": "v", "status": "completed", "model": model, "seconds": "8"}
+    tracker.log_response({**video, **({"size": size} if size else {})})
+    [entry] = recorded()
+    assert (entry.charge and entry.charge.total) == nanos
+
+
 # --- bills and estimates
 
 

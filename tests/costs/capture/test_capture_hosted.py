@@ -129,7 +129,7 @@ def test_each_answer_has_a_price_or_says_what_is_missing(tmp_path: Path) -> None
     tracker.log_response(
         {"id": "g", "kind": "live", "status": "done", "result": {"metadata": {"billing_time": 3600}}}
     )
-    tracker.log_response({"id": "j", "status": "done", "data_name": "a", "duration": 3600}, model="standard")
+    tracker.log_response({"id": "j", "status": "done", "data_name": "a", "duration": 3600}, model="melia")
     tracker.log_response({"id": "r", "status": "transcribed", "created_on": "x", "duration_seconds": 3600})
     tracker.log_response({"type": "transcript", "text": "x", "duration": 7200.0, "request_id": "c"})
     tracker.close()
@@ -140,7 +140,7 @@ def test_each_answer_has_a_price_or_says_what_is_missing(tmp_path: Path) -> None
         "replicate": 0.006,
         "soniox": 0.10,
         "gladia": 0.75,
-        "speechmatics": 0.24,
+        "speechmatics": 0.129,
         "rev-ai": 0.20,
         "cartesia": 0.18,
     }

@@ -58,8 +58,7 @@ SPEECH_TO_TEXT = [
     ("assemblyai", "universal-streaming", None, 3600, {}, "0.15"),
     ("assemblyai", "u3-rt", None, 3600, {}, "0.45"),
     ("assemblyai", "sync", None, 3600, {}, "0.30"),
-    ("speechmatics", "standard", None, 3599.2, {}, "0.24"),  # whole seconds: 3,600
-    ("speechmatics", "melia", None, 3600, {}, "0.129"),
+    ("speechmatics", "melia", None, 3599.2, {}, "0.129"),  # whole seconds: 3,600
     ("gladia", "solaria-1", None, 3600, {}, "0.61"),
     ("gladia", "solaria-1", "streaming", 3600, {"channels": 2}, "1.50"),
     ("rev-ai", "reverb", None, 4, {}, "0.000833333"),  # 15 s at least x 0.20 / h
@@ -203,7 +202,13 @@ OTHERS: list[tuple[str, str, dict[str, Any], str]] = [
     ("recraft", "recraftv3", {"images": 1}, "0.04"),
     ("stability", "stable-image-ultra", {"images": 1}, "0.08"),
     ("openai", "sora-2", {"video_seconds": 8}, "0.80"),
+    ("openai", "sora-2-pro+1080x1920", {"video_seconds": 8}, "5.60"),
     ("google", "veo-3.1-generate-preview", {"video_seconds": 8}, "3.20"),
+    ("google", "veo-3.1-generate-preview+4k", {"video_seconds": 8}, "4.80"),
+    ("google", "veo-3.1-fast-generate-001+1080p", {"video_seconds": 8}, "0.96"),
+    ("google", "veo-3.1-lite-generate-001+1080p", {"video_seconds": 8}, "0.64"),
+    ("x-ai", "grok-imagine-video+720p", {"video_seconds": 10}, "0.70"),
+    ("x-ai", "grok-imagine-video-1.5+1080p", {"video_seconds": 10}, "2.50"),
     ("vertex_ai", "veo-3.1-generate-001", {"video_seconds": 8}, "3.20"),
     ("runway", "gen4_turbo", {"video_seconds": 10}, "0.50"),
     ("runwayml", "gen4.5", {"video_seconds": 5}, "0.60"),
@@ -336,6 +341,7 @@ def test_free_models(service: str, model: str, free: bool) -> None:
         ("openai", "gpt-4o-transcribe", {"audio_seconds": 3_600}),
         ("google", "gemini-2.5-flash", {"audio_seconds": 3_600}),
         ("deepl", "text", {"requests": 1}),
+        ("speechmatics", "standard", {"audio_seconds": 3_600}),  # one old list alone has a price
         ("mistral", "voxtral-mini-latest", {"tokens_input": 1_000}),
         ("cohere", "rerank-v3.5", {"tokens_input": 1_000}),
         ("modal", "h100", {"audio_seconds": 5}),

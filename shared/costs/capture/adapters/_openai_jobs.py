@@ -13,9 +13,14 @@ from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
 from ._openai_format import token_counts
 
+_USUAL_SIZES: Final = frozenset({"1280x720", "720x1280"})
+"""The sizes that the price of a model without further words is for."""
+
 
 def _video(fields: Fields) -> Iterable[Captured]:
     """Videos are billed by the second, at a rate that depends on their size; failed ones are not.
+
+    A larger picture of Sora is a feature by its name: ``sora-2-pro+1792x1024``.
 
     Together states in ``outputs.cost`` what it charged for one, in USD (``VideoJob`` of ``together`` 3.1).
     """
@@ -25,9 +30,11 @@ def _video(fields: Fields) -> Iterable[Captured]:
     seconds = float(stated) if isinstance(stated, str) else fields.number("seconds")
     usage, fault = usage_of({"video_seconds": seconds})
     charged = usd_of(fields.part("outputs").get("cost"))
+    model, size = fields.text("model") or "", fields.text("size")
+    is_larger = model.startswith("sora-") and size is not None and size not in _USUAL_SIZES
     yield Captured(
         service="openai",
-        model=fields.text("model") or "",
+        model=model,
         usage=usage,
         request_id=fields.text("id"),
         operation="video",
@@ -35,7 +42,8 @@ def _video(fields: Fields) -> Iterable[Captured]:
         stated_by="estimate" if charged is None else "bill",
         usage_known=bool(seconds),
         incomplete=fault or (None if seconds else "the video states no duration"),
-        metadata={"size": size} if (size := fields.text("size")) else {},
+        features=(size,) if size and is_larger else (),
+        metadata={"size": size} if size else {},
     )
 
 
