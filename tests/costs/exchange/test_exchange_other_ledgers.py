@@ -381,6 +381,44 @@ def test_what_langfuse_has_of_calls_of_langchain(
     )
 
 
+_ONE = {"input": 600, "input_cached_tokens": 400, "output": 150, "output_reasoning_tokens": 50}
+
+
+@pytest.mark.parametrize(
+    ("within", "calls"),
+    [
+        ([_ONE], ["obs-0"]),  # langfuse.openai beside LangChain's callback
+        ([{"input": 900, "output": 120}, {"input": 100, "output": 80}], ["obs-0", "obs-1"]),  # a sum of two
+        ([{"input": 900, "output": 120}], ["obs-0", "outer"]),  # another call of its own
+        ([{}], ["outer"]),  # nothing is known of the inner one
+        ([], ["outer"]),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_generation_that_has_itself_in_it_is_one_call(
+    form: str, within: list[dict[str, int]], calls: list[str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    named = [(f"obs-{number}", details) for number, details in enumerate(within)]
+    rows = [
+        OBSERVATIONS[0]
+        | {
+            "id": name,
+            "name": name,
+            "parentObservationId": "outer",
+            "usageDetails": details,
+            "costDetails": {},
+        }
+        for name, details in named
+    ]
+    rows.append(OBSERVATIONS[0] | {"id": "outer", "name": "outer", "parentObservationId": "obs-span"})
+    path = tmp_path / "observations"
+    cells = [{key: json.dumps(v) if isinstance(v, dict) else v for key, v in row.items()} for row in rows]
+    path.write_text(json.dumps(rows) if form == "json" else as_csv(cells))
+    tally, entries = taken(path, catalogue)
+    assert tally.refused == within.count({})
+    assert sorted(str(entry.operation) for entry in entries) == calls
+
+
 def test_observations_of_langfuse_before_usage_details(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "observations.csv"
     path.write_text(

@@ -5,7 +5,9 @@ As its export of November 2026 writes them: kinds of tokens in ``usageDetails`` 
 Of calls of LangChain that were not streamed, what Claude wrote to its cache stands there as a sum and once
 more by age; an answer from LangChain's own cache has a ``total_cost`` of 0 among its tokens (langfuse 5.0.4,
 langchain-core 1.8.3, 2026-11-29).
-Spans and events are no calls and are passed over. What was asked and answered is not read.
+Spans and events are no calls and are passed over. So is a generation that has in it others of its own counts
+together: a wrapped call, as where ``langfuse.openai`` is imported beside a callback of LangChain. What was
+asked and answered is not read.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ _USED: Final = frozenset(
         ),
         *("costdetails", "totalcost", "calculatedtotalcost", "inputusage", "outputusage", "prompttokens"),
         *("completiontokens", "userid", "sessionid", "tags", "tracetags", "input", "output", "metadata"),
-        *("totalusage", "totaltokens", "inputcost", "outputcost"),
+        *("totalusage", "totaltokens", "inputcost", "outputcost", "parentobservationid"),
     }
 )
 _NO_CALLS: Final = frozenset({"SPAN", "EVENT"})
@@ -47,6 +49,18 @@ def _recognises(sample: Sample) -> bool:
 
 
 def _read(path: Path) -> Iterator[Item]:
+    within: dict[str, tuple[int, int]] = {}
+    for item, parent in _items(path):
+        if isinstance(item, Foreign) and parent and any(own := _sides(item)):
+            before = within.get(parent, (0, 0))
+            within[parent] = before[0] + own[0], before[1] + own[1]
+    for item, _ in _items(path):
+        if not isinstance(item, Foreign) or within.get(str(item.values["id"])) != _sides(item):
+            yield item
+
+
+def _items(path: Path) -> Iterator[tuple[Item, str | None]]:
+    """Yield the calls, each with the id of the observation that it stands in."""
     rows: Iterator[Any]
     if Sample(path).text.lstrip()[:1] in ("{", "["):
         rows = json_rows(path, "data", "observations")
@@ -56,11 +70,16 @@ def _read(path: Path) -> Iterator[Item]:
         )
     for found in rows:
         if isinstance(found, NotUnderstood):
-            yield found
+            yield found, None
         elif not isinstance(found[1], dict):
-            yield NotUnderstood(found[0], "is no object")
+            yield NotUnderstood(found[0], "is no object"), None
         elif (item := item_of(*found)) is not None:
-            yield item
+            yield item, found[1].get("parentObservationId") or found[1].get("parent_observation_id")
+
+
+def _sides(item: Foreign) -> tuple[Any, Any]:
+    """Return the tokens in and out of a call."""
+    return item.values.get("tokens_input", 0), item.values.get("tokens_output", 0)
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
