@@ -23,7 +23,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.limits import Limit, limits_for
 from shared.costs.budgets.scopes import CallScope
 from shared.costs.budgets.spending import read_spendings
-from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, StorageBusy
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.money import NANOS_PER_USD, Nanos
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
@@ -231,8 +231,7 @@ def _checker(place: Place) -> int:
         signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
         with place.opened() as (index, gate):
             while not ended:
-                with suppress(StorageBusy):  # all others are at it: the next look tells
-                    check(place, index, gate, found)
+                check(place, index, gate, found)
                 time.sleep(0.01)  # not to take the processor from those that it checks
         (place.folder / "seen").write_text(json.dumps(vars(found)))
 

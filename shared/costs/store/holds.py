@@ -258,14 +258,11 @@ class LocalHolds:
 
     def holds(self) -> list[Held]:
         """Return every hold as it stands now, oldest first, without changing anything."""
-        self._prepare()
-        rows = self._ledgers.state.read(lambda db: _rows(db, "", ()))
-        return [held for held in self._standing(rows) if not held.is_over]
+        return [held for held in self._standing(self._all_rows()) if not held.is_over]
 
     def find(self, reservation: str) -> Held | None:
         """Return one hold as it stands now; ``None`` where it has ended or never was."""
-        self._prepare()
-        rows = self._ledgers.state.read(lambda db: _rows(db, "WHERE id = ?", (reservation,)))
+        rows = [one for one in self._all_rows("WHERE id = ?", reservation) if one.id == reservation]
         return next(iter(self._standing(rows)), None)
 
     def latest(self) -> datetime:
@@ -321,6 +318,21 @@ class LocalHolds:
                 lambda db: (state.openings, [] if self._is_complete else self._missing(db))
             )
             state.complete_since = state.write(self._complete) if missing else opening
+
+    def _all_rows(self, where: str = "", *values: str) -> list[Reservation]:
+        """Return the rows, and those that an old copy lacks: who only looks waits for nobody who writes."""
+        self._lay_tables(PREPARE_S)
+        state = self._ledgers.state
+        opening, rows, missing = state.read(
+            lambda db: (
+                state.openings,
+                _rows(db, where, values),
+                [] if self._is_complete else self._missing(db),
+            )
+        )
+        if not missing:
+            state.complete_since = opening
+        return sorted([*rows, *missing], key=lambda one: (one.period_at, one.id))
 
     @property
     def _is_complete(self) -> bool:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,6 +43,22 @@ def store(storage: CostStorage) -> Iterator[Store]:
 def opened(store: Store, storage: CostStorage) -> LocalHolds:
     return LocalHolds(store, Presence(storage.writers_dir), lambda: NOW)
 
+
+GOOD = json.dumps(
+    {
+        "id": "good",
+        "period_at": MICROS,
+        "expires_at": MICROS + 3_600_000_000,
+        "user_id": "u",
+        "service": "openai",
+        "model": "gpt-4o",
+        "estimate": 5,
+        "one_call": True,
+        "some_day": "a later version",
+        **dict.fromkeys(("job_id", "ledger", "stage")),
+    }
+)
+"""A hold as a journal has it."""
 
 BEFORE: list[tuple[str, str | None, tuple[str, bool]]] = [
     ("1", None, ("orphaned", False)),  # its holder had its file elsewhere, so that it counts as gone
@@ -91,20 +107,12 @@ def test_holds_of_an_earlier_version_are_brought_over(store: Store, storage: Cos
 def test_a_damaged_line_of_a_journal_keeps_no_other_hold_from_coming_back(
     store: Store, storage: CostStorage
 ) -> None:
-    values: dict[str, object] = {
-        "id": "good",
-        "period_at": MICROS,
-        "expires_at": MICROS + 3_600_000_000,
-        "user_id": "u",
-    }
-    values |= {"job_id": None, "ledger": None, "stage": None, "service": "openai", "model": "gpt-4o"}
-    record = json.dumps({**values, "estimate": 5, "one_call": True, "some_day": "a later version"})
     storage.writers_dir.mkdir(exist_ok=True)
     lines = [
         "H torn {",
         "H bare {}",
         'H odd {"period_at":"x"}',
-        f"H good {record}",
+        f"H good {GOOD}",
         "H ended {}",
         "E ended",
         "",
@@ -112,6 +120,23 @@ def test_a_damaged_line_of_a_journal_keeps_no_other_hold_from_coming_back(
     (storage.writers_dir / "1-gone").write_text("\n".join(lines))
     [held] = opened(store, storage).holds()
     assert (held.reservation.id, held.reservation.state, held.amount) == ("good", "orphaned", 5)
+
+
+def test_who_looks_sees_what_an_old_copy_lacks_while_another_writes(
+    store: Store, storage: CostStorage
+) -> None:
+    assert opened(store, storage).holds() == []
+    (storage.writers_dir / "1-gone").write_text(f"H good {GOOD}\n")
+    store.state.close()
+    copy = storage.root / "copy"
+    shutil.copy2(storage.state_path, copy)
+    copy.replace(storage.state_path)
+    with closing(sqlite3.connect(storage.state_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert [held.reservation.id for held in opened(store, storage).holds()] == ["good"]
+        found = opened(store, storage).find("good")
+        assert found is not None
+        assert found.amount == 5
 
 
 @pytest.mark.parametrize("how", ["moved there", "written over", "deleted"])
