@@ -82,6 +82,16 @@ class Known:
             self._unnoted.add(path)
             raise
 
+    def note_again(self, path: bytes) -> None:
+        """Make a ledger known that was noted, and that the sums do not know: the notes may have been deleted.
+
+        Raises:
+            OSError: it cannot be written; the next call tries again.
+
+        """
+        self._noted_until = 0.0
+        self.note(path)
+
     def add(self, paths: Iterable[bytes]) -> None:
         """Make ledgers known that were found somewhere.
 

@@ -199,8 +199,11 @@ class Store:
                 self._feed.add(path, place.offset, line or encode(entry), entry.id)
                 is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
                 at_hand = self._at_hand(asked) if is_in else None
+                is_unknown = path not in self._recent.tails
             if at_hand is not None:
                 return at_hand
+            if is_unknown:  # new, or the storage was emptied since it was noted
+                self._known.note_again(path)
             return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=not is_in)
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)

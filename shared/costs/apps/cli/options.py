@@ -87,7 +87,7 @@ def _type(option: Option) -> click.ParamType[Any] | None:
     if option.choices:
         return click.Choice(option.choices)
     if option.parse is Path:  # which the shell completes
-        return click.Path(path_type=Path, dir_okay=False)
+        return click.Path(path_type=Path)
     if option.least is None and option.most is None:
         return Parsed(option.parse) if option.parse else None
     if isinstance(option.least, float):
