@@ -111,7 +111,10 @@ class Fleet:
         """This host in the fleet."""
         here = self._here
         lock = here.storage.root / LOCK_NAME
-        return Member(self.database, self.holds, lock, self.settings.lease_s, here.names)
+        return Member(self.database, self.holds, lock, self.settings.lease_s, here.names, self._has_all)
+
+    def _has_all(self, db: Db, number: int) -> bool:
+        return not waiting_bytes(published(db, number), self._here.store().ledgers())
 
     @cached_property
     def agent(self) -> Agent:

@@ -18,8 +18,8 @@ from ..platform import FILE_MODE, host_name
 from ..store import leases as book
 from ..store.leases import Lease, Term, Want, instant, key_of, limit_of, up_s
 from . import schema
-from .database import SharedDatabase, SharedUnavailable
-from .trading import Answer, Key, Offer, OtherFleet, next_token, trade
+from .database import Db, SharedDatabase, SharedUnavailable
+from .trading import Answer, HasAll, Key, Offer, OtherFleet, next_token, trade
 
 if TYPE_CHECKING:
     from ..store.holds import LocalHolds, LocalTurn
@@ -40,17 +40,25 @@ class Member:
         lock: a file that all processes of the host lock while they trade.
         lease_s: for how many seconds leases shall hold.
         names: gives the catalogue's name of a service and model.
+        has_all: tells whether the database has all that this host recorded.
 
     """
 
     def __init__(
-        self, database: SharedDatabase, local: LocalHolds, lock: Path, lease_s: int, names: ModelName
+        self,
+        database: SharedDatabase,
+        local: LocalHolds,
+        lock: Path,
+        lease_s: int,
+        names: ModelName,
+        has_all: HasAll,
     ) -> None:
         self.database = database
         self.local = local
         self._lock = lock
         self._lease_s = lease_s
         self._names = names
+        self._has_all = has_all
 
     # --- what others ask of it
 
@@ -133,7 +141,7 @@ class Member:
                 continue
             began_at, began_up = time.time(), up_s()
             try:
-                answer = self.database.run(lambda db, offer=offer: trade(db, offer, self._names), TRADE_S)  # type: ignore[misc]
+                answer = self.database.run(lambda db, offer=offer: self._traded(db, offer), TRADE_S)  # type: ignore[misc]
             except OtherFleet as other:
                 self._meet(str(other.args[0]))
                 continue
@@ -193,6 +201,9 @@ class Member:
             max(0, lease.seen, stand.spending.spent + lease.lost) + stand.held
             for lease, stand in zip(found, stands, strict=True)
         ]
+
+    def _traded(self, db: Db, offer: Offer) -> Answer:
+        return trade(db, offer, self._names, self._has_all)
 
     def _meet(self, fleet: str) -> None:
         """Begin anew with a database that this host has not traded with."""

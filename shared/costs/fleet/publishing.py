@@ -22,7 +22,7 @@ from ..ledger.counted import Counted, counted
 from ..ledger.line import DamagedLine, decode
 from ..platform import SecureFile
 from ..store.intake import fingerprint, job_of, read_counted, recognised
-from ..store.journal import opened
+from ..store.journal import opened, size_of
 from ..store.tables import (
     DAY_BUCKETS,
     DIM_COLUMNS,
@@ -63,9 +63,10 @@ def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) ->
     """Return those of this host's ledgers that are not published whole, and how many bytes are left."""
     left = {}
     for ledger in ledgers:
-        with suppress(OSError):
+        with suppress(OSError), opened(ledger) as file:
             row = published.get(os.fsencode(ledger))
-            left[ledger] = os.stat(ledger).st_size - (row.offset if row else 0)
+            is_other = row is None or not recognised(row, file)
+            left[ledger] = size_of(file) - (0 if row is None or is_other else row.offset)
     return {ledger: size for ledger, size in left.items() if size > 0}
 
 
@@ -133,13 +134,13 @@ def _next(
     """Return what comes next in a ledger; ``None`` where there is nothing."""
     row = known.get(place)
     try:
-        if row is not None and os.stat(place).st_size == row.offset:
-            return None
         with opened(place) as file:
             if row is not None and row.offset and not recognised(row, file):
-                # Another file stands there: what was published of the old one counts on.
+                # Another file stands there, maybe as long: what was published of the old one counts on.
                 db.execute("UPDATE ledgers SET gone = 'replaced' WHERE id = ?", (row.id,))
                 row = None
+            if row is not None and size_of(file) == row.offset:
+                return None
             row = row or _made(db, host, name, place)
             lines, end = _read(file, row.offset, most)
             if end == row.offset:

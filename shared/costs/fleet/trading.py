@@ -18,7 +18,7 @@ somebody releases them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -109,7 +109,11 @@ class _Host(NamedTuple):
     has_reported: bool
 
 
-def trade(db: Db, offer: Offer, names: ModelName) -> Answer:
+HasAll = Callable[[Db, int], bool]
+"""Tells, of a host's number, whether the database has all that stands in the ledgers of that host now."""
+
+
+def trade(db: Db, offer: Offer, names: ModelName, has_all: HasAll) -> Answer:
     """Carry out what a host offers and wants, and return what it has then.
 
     Raises:
@@ -136,7 +140,7 @@ def trade(db: Db, offer: Offer, names: ModelName) -> Answer:
             (granted, scope, starts, ends, host.number),
         )
     waits = _unreported(db, epoch, host.number)
-    seen, denied = _granted(db, host.number, offer.wants, names, may_grant=not waits)
+    seen, denied = _granted(db, host.number, offer.wants, names, has_all, may_grant=not waits)
     version = int(
         _one(
             db,
@@ -241,7 +245,7 @@ def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
 
 
 def _granted(
-    db: Db, host: int, wants: Sequence[Want], names: ModelName, *, may_grant: bool
+    db: Db, host: int, wants: Sequence[Want], names: ModelName, has_all: HasAll, *, may_grant: bool
 ) -> tuple[dict[Key, Seen], list[Want]]:
     """Grant what is free of each limit; return what was found out about them, and what was denied."""
     seen, denied = dict[Key, Seen](), list[Want]()
@@ -250,7 +254,10 @@ def _granted(
         db.execute("INSERT INTO scopes VALUES (?) ON CONFLICT DO NOTHING", (key[0],))
         db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
         published = by_host(db, want.limit, names)
-        elsewhere, lost = _elsewhere(db, host, key, published), _lost(want, published.get(host, 0))
+        elsewhere = _elsewhere(db, host, key, published)
+        lost = max(0, published.get(host, 0) - want.spent)
+        if lost < want.lost and not has_all(db, host):
+            lost = want.lost  # what the host has spent since, and not published yet, makes it look less
         seen[key] = Seen(elsewhere, lost, want.spent + lost)
         used = want.used - want.lost + lost
         free = want.limit.amount - sum(elsewhere) - used - want.need
@@ -291,16 +298,6 @@ def _elsewhere(db: Db, host: int, key: Key, published: dict[int, int]) -> Elsewh
         leased += open_ if is_here else 0
         orphaned += 0 if is_here else open_
     return Elsewhere(sum(n for other, n in published.items() if other != host), leased, orphaned)
-
-
-def _lost(want: Want, published: int) -> int:
-    """Return what of a limit a host has published and does not know of any more.
-
-    It usually knows more than it has published. Where it knows as much, nothing is missing after all: a call
-    was taken back, and that was not published yet.
-    """
-    gap = published - want.spent
-    return max(want.lost, gap) if gap else 0
 
 
 def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Seen]) -> list[Lease]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
+from shared.costs.fleet.publishing import published, waiting_bytes
 from shared.costs.rollup import Dimension, Query
+from shared.costs.storage import LEDGER_NAME
 from tests.support.fleet_hosts import Host, hosts
 
 pytestmark = pytest.mark.usefixtures("database_url")
@@ -34,6 +36,12 @@ def entries(host: Host) -> int:
     """How many entries are published."""
     [(count,)] = host.fleet.database.run(lambda db: db.execute("SELECT count(*) FROM entries").fetchall(), 10)
     return int(count)
+
+
+def waiting(host: Host) -> int:
+    """How many bytes of ledgers are not published."""
+    known = host.fleet.database.run(lambda db: published(db, 1), 10)
+    return sum(waiting_bytes(known, host.workspace.index.ledgers()).values())
 
 
 DIMENSIONS: list[tuple[Dimension, ...]] = [
@@ -83,17 +91,24 @@ def test_an_entry_counts_once_whoever_brings_it_and_however_often(tmp_path: Path
         assert entries(one) == 12
 
 
-def test_a_ledger_that_was_replaced_keeps_what_was_published_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [1, 0])  # 0: the new ledger is as long as the old one, to the byte
+def test_a_ledger_that_was_replaced_keeps_what_was_published_of_it(more: int, tmp_path: Path) -> None:
     with hosts(tmp_path, "one", profile=ALONE) as (one,):
+        ledger = one.folder / "job-x" / LEDGER_NAME
         varied(one).close()
         one.fleet.publish()
-        shutil.rmtree(one.folder / "job-x")
+        length = ledger.stat().st_size
+        shutil.rmtree(ledger.parent)
         tracker = varied(one)
-        tracker.log_usage("local", "sphinx", 1)
+        for _ in range(more):
+            tracker.log_usage("local", "sphinx", 1)
         tracker.close()
+        assert (ledger.stat().st_size == length) == (more == 0)
+        assert waiting(one) == ledger.stat().st_size
         one.fleet.publish()
-        assert entries(one) == 13
-        assert one.fleet.sums.groups((), Query())[0].totals.calls == 13
+        assert entries(one) == 12 + more
+        assert one.fleet.sums.groups((), Query())[0].totals.calls == 12 + more
+        assert waiting(one) == 0
 
 
 def test_a_line_that_is_damaged_or_torn_is_not_published(tmp_path: Path) -> None:

@@ -235,3 +235,29 @@ def test_files_beside_the_state_that_are_lost_while_it_is_open_let_no_limit_be_o
                 stack.enter_context(reserve())
         else:
             assert "held for other calls" in said
+
+
+@pytest.mark.parametrize("kept", ["state.db", "nothing"])
+def test_a_storage_that_is_emptied_under_a_process_lets_no_limit_be_overrun(
+    kept: str, tmp_path: Path
+) -> None:
+    storage, profile = CostStorage(tmp_path / "costs"), tmp_path / "profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: 1.00, block_at_limit: true}\n")
+
+    def spend(most: int) -> int:
+        with CostTracker(tmp_path / "job-1", "1", storage.root, profile_path=profile) as tracker:
+            for made in range(most):
+                try:
+                    with tracker.reserve("openai", "gpt-4o", max_tokens_output=5_000) as hold:  # $0.05
+                        tracker.log_usage("openai", "gpt-4o", 0, 5_000, reservation=hold)
+                except BudgetExceeded:
+                    return made
+        return most
+
+    assert spend(9) == 9
+    Store.of(storage).close()
+    shutil.rmtree(tmp_path / "job-1")
+    for file in storage.root.iterdir():
+        if not file.name.startswith(kept):
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    assert 11 <= spend(60) <= 20  # what was spent before is in no file any more
