@@ -149,7 +149,6 @@ NORMAL = Reply(cached=100, reasoning=12)
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 class TestServed:
-    @pytest.mark.no_cover
     def test_an_answer(self, bench: Bench, stream: bool) -> None:
         bench.server.next_replies(NORMAL)
         bench.call(stream=stream)

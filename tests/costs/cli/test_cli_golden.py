@@ -110,7 +110,6 @@ def saved(tmp_path: Path, cost_home: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", [*CASES, *WRITERS])
 def test_what_a_command_prints(name: str, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Report] = []

@@ -340,7 +340,6 @@ def test_export_to_stdout_with_filters(jobs: Path, dashboard: Dashboard) -> None
     assert ran.err == "wrote 3 entries\n"
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", ["json", "csv", "md", "text"])
 def test_export_report(name: str, jobs: Path, tmp_path: Path, dashboard: Dashboard) -> None:
     target = tmp_path / "report"

@@ -131,7 +131,6 @@ def test_planted_differences_are_found_and_named_and_none_invented(
     assert all(one.category in ("credit", "tax") for one in found.apart)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "name",
     [
@@ -237,7 +236,6 @@ def test_ids_of_a_router_may_be_other_ones(tmp_path: Path, catalogue: Catalogue)
 # --- adjusting
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "name",
     [name for name, form in FORMATS.items() if form.costs and name not in ("litellm", "anthropic-console")],

@@ -147,7 +147,6 @@ CHANGES = {
 }
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("charged", [True, False])
 def test_lines_that_no_writer_of_ours_wrote(name: str, charged: bool) -> None:

@@ -240,7 +240,6 @@ def test_the_package_is_held_against_us_by_its_own_answer() -> None:
     assert "(deepseek/deepseek-v3.2)" in found.text
 
 
-@pytest.mark.no_cover
 def test_partial_calls_are_told_until_their_units_have_a_price(tmp_path: Path) -> None:
     made = call("acme", "finder", Usage(1_000, file_searches=4))
     example = dataclasses.replace(

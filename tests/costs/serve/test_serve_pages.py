@@ -32,7 +32,6 @@ def test_the_first_page_is_the_present_month(browser: TestClient) -> None:
     assert "$43.61" in answer.text
 
 
-@pytest.mark.no_cover
 def test_every_link_of_every_kind_of_page_leads_to_a_page(browser: TestClient) -> None:
     """Follow links from the first page on, one of each kind; a page on paper has a test of its own."""
     waiting, seen, kinds = deque([f"{BASE}/"]), set[str](), set[str]()
