@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -71,7 +71,7 @@ class Hold:
     :meth:`void` gives the money back, for a caller that is certain that nothing was sent. ``intended`` is
     the usage that was reserved for, without output: what a stream that is cut before it states its usage
     has used at least; ``scope`` and ``job`` are what limits were asked for. ``input_digest`` is of a
-    request that was counted when it was reserved for, until its call is recorded.
+    request that was counted when it was reserved for, until its call is recorded; ``unsent`` takes that back.
 
     In a process that was forked in its block it does nothing: it is its parent's.
     """
@@ -83,6 +83,7 @@ class Hold:
         self.terms = terms
         self.intended: Usage | None = None
         self.input_digest: str | None = None
+        self.unsent: Callable[[], object] | None = None
         self.scope = CallScope()
         self.job: JobRef | None = None
         self._strayed = set[Labels]()
@@ -166,6 +167,9 @@ class Hold:
     def void(self) -> None:
         """Give everything back. Only for a caller that is certain that no request was sent."""
         self._end(Ending(str(self.terms.id), "void"))
+        if self.input_digest is not None and self.unsent is not None:
+            self.input_digest = None
+            self.unsent()
 
     def void_soon(self) -> None:
         """As :meth:`void`, in the background: for somebody who is being interrupted."""

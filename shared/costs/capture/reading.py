@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -34,7 +34,8 @@ def read_response(
     another provider's format, ``model`` where the response names none (OpenAI transcription,
     Bedrock, Cohere). What is given wins over what is read.
 
-    An object that no adapter knows is a call of unknown usage where both are given: it was made, after all.
+    An object that no adapter knows is a call of unknown usage where both are given: it was made, after all;
+    a stream, something to be awaited and ``None`` are not.
 
     Raises:
         UnknownResponse: no adapter knows the object (a ``TypeError``), and it is not said whose it is.
@@ -48,7 +49,7 @@ def read_response(
     response, retries = _unwrapped(response)
     fields = Fields(response)
     adapter = _adapter_for(response, fields)
-    if adapter is None and service and model:
+    if adapter is None and service and model and not _is_to_come(response):
         return (_unread(response, service, model),)
     if adapter is None:
         raise UnknownResponse(
@@ -60,6 +61,10 @@ def read_response(
         named(replace(call, retries=call.retries or retries), service, model if main else None)
         for main, call in zip([True] + [False] * len(calls), calls, strict=False)
     )
+
+
+def _is_to_come(response: object) -> bool:
+    return response is None or isinstance(response, Iterator | AsyncIterator | Awaitable)
 
 
 def named(call: Captured, service: str | None, model: str | None) -> Captured:

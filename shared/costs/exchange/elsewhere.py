@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from ..capture.adapter import comes_again
 from ..ledger.line import DamagedLine, decode
+from ..model import Entry
 from ..rollup import Query
 from ..store.store import Store
 
@@ -37,7 +38,8 @@ class Told(NamedTuple):
 def recorded_elsewhere(index: Store, calls: Iterable[Told], source: str) -> set[str]:
     """Return those of the responses' ids whose calls count already, other than from ``source`` itself.
 
-    ``source`` is the ``imported_from`` of the import that asks. A call that was taken back does not count.
+    ``source`` is the ``imported_from`` of the import that asks. A call that was taken back does not count,
+    nor does one whose cost is not known: what the import states of it would be in no sum.
     Reads the ledgers that have entries of the same days, each once.
     """
     listed = [call for call in calls if call.request_id is not None and _tells(call.request_id)]
@@ -59,9 +61,13 @@ def recorded_elsewhere(index: Store, calls: Iterable[Told], source: str) -> set[
             continue
         if entry.kind == "reversal":
             gone.add(entry.corrects)
-        elif entry.kind == "usage" and entry.request_id and entry.metadata.get("imported_from") != source:
+        elif entry.kind == "usage" and entry.request_id and _counts(entry, source):
             found[entry.request_id] = entry.id
     return {request_id for request_id, entry_id in found.items() if entry_id not in gone}
+
+
+def _counts(entry: Entry, source: str) -> bool:
+    return entry.metadata.get("imported_from") != source and entry.cost_state != "unknown"
 
 
 def _tells(request_id: str) -> bool:

@@ -29,6 +29,8 @@ class Ticket:
 
     def __init__(self, record: Record, purse: Purse | None = None, place: str = "", hold: Hold | None = None):
         self._record = record
+        self.unsent: Callable[[], None] = lambda: None
+        """Takes back that the request was counted: the provider refused it."""
         self._purse = purse
         self._place = place
         self._hold = hold
@@ -49,6 +51,8 @@ class Ticket:
         """Give back what was held where the provider refused the request; else it goes on counting."""
         status = getattr(fault, "status_code", None) or getattr(fault, "code", None)
         refused = isinstance(status, int) and 400 <= status < 500
+        if refused:
+            self.unsent()
         if refused and self._purse is not None:
             self._purse.settle(self._place, Nanos(0))
         if self._hold is not None:
@@ -82,14 +86,25 @@ class Holding:
         if about.method.name.endswith(_FREE_METHODS):
             return Ticket(self._record)
         session, name = self._session(), (about.service or about.maker, about.model or "unknown")
-        if about.method.reads != "messages":
-            session.repeats.sending(*name, _fingerprint(about))
-        if self._purse is None:
-            for spending in session.watch.guarding():
-                if spending.remaining <= 0:
-                    raise too_fast(spending, "/".join(name))
-            return Ticket(self._record)
-        return self._held(about, self._purse)
+        if about.method.reads == "messages":
+            return self._allowed(about, session)
+        request = _fingerprint(about)
+        session.repeats.sending(*name, request)
+        try:
+            ticket = self._allowed(about, session)
+        except BaseException:
+            session.repeats.unsent(*name, request)
+            raise
+        ticket.unsent = lambda: session.repeats.unsent(*name, request)
+        return ticket
+
+    def _allowed(self, about: Call, session: Session) -> Ticket:
+        if self._purse is not None:
+            return self._held(about, self._purse)
+        for spending in session.watch.guarding():
+            if spending.remaining <= 0:
+                raise too_fast(spending, f"{about.service or about.maker}/{about.model or 'unknown'}")
+        return Ticket(self._record)
 
     def _held(self, about: Call, purse: Purse) -> Ticket:
         from ..tracking.reserving import call_request, make_intent

@@ -196,10 +196,14 @@ class Store:
             is_new = entry.request_id is None and entry.kind == "usage"  # else its id may be known already
             new = counted(entry) if is_new else None
             with self._lock:
-                self._feed.add(path, place.offset, line or encode(entry), entry.id)
-                is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
-                at_hand = self._at_hand(asked) if is_in else None
-                is_unknown = path not in self._recent.tails
+                try:
+                    self._feed.add(path, place.offset, line or encode(entry), entry.id)
+                    is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
+                    at_hand = self._at_hand(asked) if is_in else None
+                    is_unknown = path not in self._recent.tails
+                except BaseException:
+                    self._forget()  # something may have come in between
+                    raise
             if at_hand is not None:
                 return at_hand
             if is_unknown:  # new, or the storage was emptied since it was noted

@@ -11,6 +11,7 @@ from ..budgets.scopes import CallScope
 from ..errors import (
     FAILURES,
     NOT_LOADED,
+    BudgetExceeded,
     BudgetGateUnavailable,
     StorageBusy,
     StorageUnavailable,
@@ -125,21 +126,38 @@ class Session:
         self.recording.tried("the profile", self._introduce)
         digest = None if request.local else request.input_digest
         if digest is not None:
-            self.repeats.sending(request.service, request.model, digest, request.override)
+            self._sending(request, digest)
         try:
             loaded = self.workspace.loaded_profile()
             hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
         except BaseException as fault:
             if digest is not None:
-                self.repeats.unsent(request.service, request.model, digest)
+                self._unsent(request, digest)
             if not isinstance(fault, NOT_LOADED):
                 raise
             reraise_foreign(fault)
             raise BudgetGateUnavailable(f"the budget gate cannot be used: {fault}; try again") from fault
         hold.intended, hold.input_digest = request.usage, digest
+        if digest is not None:
+            hold.unsent = partial(self._unsent, request, digest)
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
         return hold
+
+    def _sending(self, request: Request, digest: str) -> None:
+        """Count a request that is about to be sent; where that fails, it is told, and the call goes on."""
+        try:
+            self.repeats.sending(request.service, request.model, digest, request.override)
+        except BudgetExceeded:
+            raise
+        except FAILURES as fault:
+            reraise_foreign(fault)
+            log.warning("repetitions of a request cannot be counted: %s", fault)
+
+    def _unsent(self, request: Request, digest: str) -> None:
+        self.recording.tried(
+            "repetitions", lambda: self.repeats.unsent(request.service, request.model, digest)
+        )
 
     def _report(self, reservation: Hold | str, outcome: Outcome) -> None:
         """Tell a reservation, in hand or by its id alone, of a call that was recorded under it."""

@@ -357,6 +357,10 @@ _CLAUDE = {"input": 100, "output": 50, "cache_read_input_tokens": 4000}
         ({**_CLAUDE, **_BY_AGE}, (4800, 4000, 700, 500, 50)),
         ({"input": 100, "output": 50, "input_cache_creation": 700, "total": 850}, (800, 0, 700, 0, 50)),
         (
+            {"input": 100, "output": 50, "input_cache_creation": 0, "input_ephemeral_1h_input_tokens": 2000},
+            (2100, 0, 2000, 2000, 50),
+        ),
+        (
             {"input": 1000, "output": 100, "input_cache_read": 4000, "output_reasoning": 50},
             (5000, 4000, 0, 0, 150),
         ),

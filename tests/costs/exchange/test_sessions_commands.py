@@ -70,6 +70,26 @@ def test_sessions_are_found_where_they_usually_are(
     assert (month["total_calls"], month["unique_jobs"]) == (7, 4)
 
 
+def test_a_call_whose_cost_is_not_known_live_keeps_no_stated_cost_out(
+    ask: Ask, storage: CostStorage, tmp_path: Path
+) -> None:
+    request_id = "chatcmpl-Example0123456789"
+    with CostTracker(job_dir=tmp_path / "job", user_id="ana", cost_storage_path=storage.root) as tracker:
+        tracker.log_usage("openai", "x9", 10, 40, request_id=request_id)
+    at = datetime.now(UTC).isoformat()
+    row = {
+        "id": "r1",
+        "timestamp": at,
+        "service": "openai",
+        "model": "x9",
+        "cost": 0.42,
+        "request_id": request_id,
+    }
+    (tmp_path / "calls.json").write_text(json.dumps({"calls": [row]}))
+    told = ask("import", tmp_path / "calls.json", "--json")[1]
+    assert (told["added"], told["recorded_elsewhere"]) == (1, 0)
+
+
 def test_a_call_that_was_recorded_live_adds_nothing(ask: Ask, storage: CostStorage, tmp_path: Path) -> None:
     """Told by the response's id, in whatever job it was; one that was taken back counts anew."""
     ids = [f"msg_01Example{number:012d}" for number in (1, 2)]

@@ -12,6 +12,8 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
+from shared.costs.rollup import Query
+from shared.costs.store.recent import RecentLine, _Sum
 from shared.costs.tracking import recording
 
 
@@ -62,6 +64,24 @@ def test_whatever_step_is_interrupted(
     assert tracker.log_usage("openai", "gpt-4o", 1000, 200) == 0.0045
     assert calls(tmp_path)[-1].stage is None
     assert tracker.get_job_cost() == 0.0135
+
+
+def test_a_sum_that_was_being_added_up_is_begun_anew(
+    tracker: CostTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, real = tracker._session.workspace.index, _Sum.brought_up
+
+    def torn(known: _Sum, lines: list[RecentLine]) -> int:
+        before = known._at
+        real(known, lines)
+        known._at = before
+        raise SoftLimit
+
+    tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    with monkeypatch.context() as patch, pytest.raises(SoftLimit):
+        patch.setattr(_Sum, "brought_up", torn)
+        tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    assert set(index.spends([Query(), *index._recent._spent])) == {13_500_000}
 
 
 # Between opening a file and its ``with`` an exception leaves it to be closed as it is collected: at once.

@@ -107,6 +107,38 @@ def test_what_the_budget_denies_was_not_sent(job_dir: Path, tmp_path: Path) -> N
                 send(tracker)
 
 
+def test_what_is_certain_not_to_be_sent_is_not_counted(job_dir: Path, tmp_path: Path) -> None:
+    with CostTracker(job_dir) as tracker:
+        for _ in range(9):
+            with tracker.reserve("openai", "gpt-4o", max_tokens_output=1, input_digest="abc") as hold:
+                hold.void()
+    (tmp_path / "profile.yaml").write_text("budget: {guard: {same_request: 4, usd_per_minute: 0.01}}\n")
+    call = Call(
+        Method("openai.resources.chat.completions", "Completions.create"), None, (), {"model": "gpt-4o"}
+    )
+    with CostTracker(job_dir) as tracker:
+        holding = Holding(lambda: tracker._session, None, lambda *_: 0.0)
+        for _ in range(9):
+            refused = OSError("rate limited")
+            refused.status_code = 429  # type: ignore[attr-defined]  # as the SDKs' errors have it
+            holding.before(call).failed(refused)
+        tracker.log_usage("openai", "gpt-4o", 4000, 100)
+        for _ in range(9):
+            with pytest.raises(BudgetExceeded, match="within the last minute"):
+                holding.before(call)
+
+
+def test_a_storage_that_cannot_be_used_stops_no_call_that_says_what_it_sends(
+    job_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with CostTracker(job_dir) as tracker:
+        storage = tracker._session.workspace.storage
+        storage.prepare()
+        storage.state_path.symlink_to(tmp_path / "elsewhere")
+        send(tracker)
+    assert "repetitions of a request cannot be counted" in caplog.text
+
+
 @pytest.fixture
 def requests(tmp_path: Path) -> LocalRequests:
     storage = CostStorage(tmp_path / "costs")

@@ -151,12 +151,12 @@ _BEFORE: Final = {
     "tokens_input": ("inputusage", "prompttokens"),
     "tokens_output": ("outputusage", "completiontokens"),
 }
+_AGE: Final = "ephemeral"
 _PARTS: Final = {
     "tokens_cached": ("cached", "cache_read"),
-    "tokens_cache_write": ("cache_creation", "cache_write"),
+    "tokens_cache_write": ("cache_creation", "cache_write", _AGE),
     "tokens_reasoning": ("reasoning",),
 }
-_AGE: Final = "ephemeral"
 _KINDS: Final = ("tokens_input", "tokens_output", *_PARTS, "tokens_cache_write_1h")
 
 
