@@ -172,6 +172,18 @@ def _count(name: str, value: object) -> int | float:
     return int(value)
 
 
+def without_features(model: str) -> str:
+    """Return a model's name without the features that are billed on top of it.
+
+    A plus sign with nothing behind it, or before it, is part of the name.
+
+    >>> without_features("deepgram/nova-3+diarize+redact"), without_features("gpt-4o"), without_features("r+")
+    ('deepgram/nova-3', 'gpt-4o', 'r+')
+    """
+    base, _, features = model.partition("+")
+    return base if base and features else model
+
+
 class PricedBy(NamedTuple):
     """What priced a call, so that the charge can be recomputed and explained.
 

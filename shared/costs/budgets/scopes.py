@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from ..model import without_features
 from ..money import Nanos, format_usd
 from ..rollup import Dimension, Measure, Query
 
@@ -103,12 +104,18 @@ class LimitKind(NamedTuple):
 def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     """Return how a limit may call a model: as recorded, or by the catalogue's name; with or without service.
 
+    With features, as ``nova-3+diarize``, it is the plain model too.
     What is held for :data:`ANY` model may be spent on any, so it counts against each.
     """
     if call.service == call.model == ANY:
         return None
-    known = names(call.service, call.model)
-    return {f"{call.service}/{call.model}", call.model, known, known.partition("/")[2]}
+    found: set[str] = set()
+    for model in {call.model, without_features(call.model)}:
+        known = names(call.service, model)
+        for name in (known, without_features(known)):
+            found |= {name, name.partition("/")[2]}
+        found |= {f"{call.service}/{model}", model}
+    return found
 
 
 def _known_model(limited: str, names: ModelName) -> str:

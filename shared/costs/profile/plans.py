@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..model import USAGE_FIELDS
+from ..model import USAGE_FIELDS, without_features
 from ..money import ZERO, Nanos, divide
 
 if TYPE_CHECKING:
@@ -65,8 +65,13 @@ class Plan(NamedTuple):
         return self.unit is None and not self.discounts
 
     def covers_model(self, name: str) -> bool:
-        """Return whether a model, as ``service/model``, is one of its."""
-        return any(fnmatchcase(name.lower(), pattern.lower()) for pattern in self.models)
+        """Return whether a model, as ``service/model``, is one of its; with features it is the model too.
+
+        >>> Plan(("deepgram/nova-3",)).covers_model("deepgram/nova-3+diarize")
+        True
+        """
+        called = {name.lower(), without_features(name.lower())}
+        return any(fnmatchcase(each, pattern.lower()) for pattern in self.models for each in called)
 
     def is_for(self, user_id: str | None) -> bool:
         """Return whether it covers a user's calls; ``None`` is anybody."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.scopes import CallScope
 from shared.costs.budgets.spending import read_spendings, spend_by_bucket
 from shared.costs.model import Entry, Usage
+from shared.costs.profile.plans import Plan
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME
@@ -170,3 +172,62 @@ def test_a_plan_says_who_and_when() -> None:
     assert plans["team"].is_for("kim")
     start, end = plans["pro"].span(ZoneInfo("UTC"))
     assert (start, end) == (datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("model", "limited", "counts"),
+    [
+        ("nova-3+diarize", "deepgram/nova-3", True),
+        ("nova-3+diarize+redact", "nova-3", True),
+        ("nova-3+diarize", "deepgram/nova-3+diarize", True),
+        ("meet", "deepgram/nova-3", True),
+        ("nova-3+diarize", "deepgram/nova-3+redact", False),
+        ("nova-3+diarize", "deepgram/nova-2", False),
+        ("nova-3", "deepgram/nova-3+diarize", False),
+    ],
+)
+def test_a_call_with_a_feature_is_a_call_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, limited: str, counts: bool
+) -> None:
+    path = tmp_path / "profile.yaml"
+    budget = f"monthly_limit_usd: null, block_at_limit: true, model_limits_usd: {{{limited}: 1.00}}"
+    aliases = "aliases: {deepgram/meet: deepgram/nova-3+diarize}\n"
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    path.write_text(f"{aliases}budget: {{{budget}}}\n")
+    with CostTracker(tmp_path / "job", "ana") as tracker:
+        assert tracker.log_usage("deepgram", model, audio_seconds=6 * 3_600) > 1
+        assert bool(tracker.check_budget_alerts()) == counts
+        denied = pytest.raises(BudgetExceeded, match="nova-3") if counts else nullcontext()
+        with denied, tracker.reserve("deepgram", model, audio_seconds=60):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "covered"),
+    [
+        ("deepgram/nova-3+diarize", "deepgram/nova-3", True),
+        ("Deepgram/Nova-3+diarize+redact", "deepgram/nova-*3", True),
+        ("deepgram/nova-3+diarize", "deepgram/*+diarize", True),
+        ("deepgram/nova-3+diarize", "deepgram/nova", False),
+        ("deepgram/nova-3", "deepgram/nova-3+diarize", False),
+        ("cohere/command-r+", "cohere/command-r", False),  # the sign is part of its name
+    ],
+)
+def test_a_plan_covers_a_model_with_features(name: str, pattern: str, covered: bool) -> None:
+    assert Plan((pattern,)).covers_model(name) is covered
+
+
+def test_a_plan_on_the_model_takes_a_call_with_a_feature_out_of_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "profile.yaml"
+    path.write_text(
+        "budget: {monthly_limit_usd: 1, block_at_limit: true}\n"
+        "plans: {flat: {usd_per_month: 9, covers: [deepgram/nova-3]}}\n"
+    )
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    with CostTracker(tmp_path / "job", "ana") as tracker:
+        tracker.log_usage("deepgram", "nova-3+diarize", audio_seconds=6 * 3_600)
+        assert not tracker.is_over_budget()
+        with tracker.reserve("deepgram", "nova-3+diarize", audio_seconds=6 * 3_600):
+            pass
