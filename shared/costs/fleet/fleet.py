@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..archive.known import fingerprint_of
 from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
+from ..budgets.spending import read_spendings
 from ..errors import StorageUnavailable
 from ..profile.types import SharedBudget
 from ..storage import CostStorage
@@ -27,7 +28,7 @@ from .member import Member
 from .publishing import all_published, publish, publish_content, published, waiting_bytes
 from .standing import Standing, open_leases, release, standing
 from .sums import SharedSums
-from .trading import Answer
+from .trading import Answer, Ledgers
 
 if TYPE_CHECKING:
     from ..store.store import Store
@@ -110,8 +111,11 @@ class Fleet:
     def member(self) -> Member:
         """This host in the fleet."""
         here = self._here
-        lock = here.storage.root / LOCK_NAME
-        return Member(self.database, self.holds, lock, self.settings.lease_s, here.names, self._has_all)
+        lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all)
+        return Member(self.database, self.holds, lock, self.settings.lease_s, here.names, ledgers)
+
+    def _spent(self, limit: Limit) -> int:
+        return read_spendings([limit], self._here.store(), self._here.names)[0].spent
 
     def _has_all(self, db: Db, number: int) -> bool:
         return not waiting_bytes(published(db, number), self._here.store().ledgers())

@@ -19,7 +19,7 @@ from ..store import leases as book
 from ..store.leases import Lease, Term, Want, instant, key_of, limit_of, up_s
 from . import schema
 from .database import Db, SharedDatabase, SharedUnavailable
-from .trading import Answer, HasAll, Key, Offer, OtherFleet, next_token, trade
+from .trading import Answer, Key, Ledgers, Offer, OtherFleet, next_token, trade
 
 if TYPE_CHECKING:
     from ..store.holds import LocalHolds, LocalTurn
@@ -40,7 +40,7 @@ class Member:
         lock: a file that all processes of the host lock while they trade.
         lease_s: for how many seconds leases shall hold.
         names: gives the catalogue's name of a service and model.
-        has_all: tells whether the database has all that this host recorded.
+        ledgers: what this host recorded.
 
     """
 
@@ -51,14 +51,14 @@ class Member:
         lock: Path,
         lease_s: int,
         names: ModelName,
-        has_all: HasAll,
+        ledgers: Ledgers,
     ) -> None:
         self.database = database
         self.local = local
         self._lock = lock
         self._lease_s = lease_s
         self._names = names
-        self._has_all = has_all
+        self._ledgers = ledgers
 
     # --- what others ask of it
 
@@ -203,7 +203,7 @@ class Member:
         ]
 
     def _traded(self, db: Db, offer: Offer) -> Answer:
-        return trade(db, offer, self._names, self._has_all)
+        return trade(db, offer, self._names, self._ledgers)
 
     def _meet(self, fleet: str) -> None:
         """Begin anew with a database that this host has not traded with."""

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from ..budgets.limits import Limit
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
 from ..store.leases import Lease, Term, Want, key_of
@@ -109,11 +110,18 @@ class _Host(NamedTuple):
     has_reported: bool
 
 
-HasAll = Callable[[Db, int], bool]
-"""Tells, of a host's number, whether the database has all that stands in the ledgers of that host now."""
+class Ledgers(NamedTuple):
+    """What the ledgers of this host say now, while it trades.
+
+    ``spent`` is what they come to of a limit. ``has_all`` tells, of the host's number, whether the database
+    has all that stands in them.
+    """
+
+    spent: Callable[[Limit], int]
+    has_all: Callable[[Db, int], bool]
 
 
-def trade(db: Db, offer: Offer, names: ModelName, has_all: HasAll) -> Answer:
+def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
     """Carry out what a host offers and wants, and return what it has then.
 
     Raises:
@@ -140,7 +148,7 @@ def trade(db: Db, offer: Offer, names: ModelName, has_all: HasAll) -> Answer:
             (granted, scope, starts, ends, host.number),
         )
     waits = _unreported(db, epoch, host.number)
-    seen, denied = _granted(db, host.number, offer.wants, names, has_all, may_grant=not waits)
+    seen, denied = _granted(db, host.number, offer.wants, names, ledgers, may_grant=not waits)
     version = int(
         _one(
             db,
@@ -245,7 +253,7 @@ def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
 
 
 def _granted(
-    db: Db, host: int, wants: Sequence[Want], names: ModelName, has_all: HasAll, *, may_grant: bool
+    db: Db, host: int, wants: Sequence[Want], names: ModelName, ledgers: Ledgers, *, may_grant: bool
 ) -> tuple[dict[Key, Seen], list[Want]]:
     """Grant what is free of each limit; return what was found out about them, and what was denied."""
     seen, denied = dict[Key, Seen](), list[Want]()
@@ -255,9 +263,7 @@ def _granted(
         db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
         published = by_host(db, want.limit, names)
         elsewhere = _elsewhere(db, host, key, published)
-        lost = max(0, published.get(host, 0) - want.spent)
-        if lost < want.lost and not has_all(db, host):
-            lost = want.lost  # what the host has spent since, and not published yet, makes it look less
+        lost = _lost(db, host, want, published.get(host, 0), ledgers)
         seen[key] = Seen(elsewhere, lost, want.spent + lost)
         used = want.used - want.lost + lost
         free = want.limit.amount - sum(elsewhere) - used - want.need
@@ -267,6 +273,20 @@ def _granted(
             granted = used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
             _grant(db, host, key, want, granted)
     return seen, denied
+
+
+def _lost(db: Db, host: int, want: Want, published: int, ledgers: Ledgers) -> int:
+    """Return what of a limit a host has spent that is in none of its ledgers any more.
+
+    Others of the host may have spent and published more since it was asked for: that is not lost. What is
+    spent and not published yet makes it look less: until the database has all, it is at least what was lost
+    before, or what is missing of the most that was seen.
+    """
+    lost = max(0, published - want.spent)
+    if lost:
+        lost = max(0, published - max(want.spent, ledgers.spent(want.limit)))
+    least = max(want.lost, want.seen - want.spent)
+    return least if lost < least and not ledgers.has_all(db, host) else lost
 
 
 def _grant(db: Db, host: int, key: Key, want: Want, granted: int) -> None:

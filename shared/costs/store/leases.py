@@ -208,7 +208,8 @@ def _marks(row: tuple[object, ...]) -> str:
 class Want(NamedTuple):
     """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top.
 
-    ``spent`` is the part of it that is in sums of this host, ``lost`` the part that no longer is.
+    ``spent`` is the part of it that is in sums of this host, ``lost`` the part that no longer is; ``seen`` is
+    as ``Lease.seen``, from before this look.
     """
 
     limit: Limit
@@ -216,6 +217,7 @@ class Want(NamedTuple):
     need: int
     spent: int = 0
     lost: int = 0
+    seen: int = 0
 
 
 class Allotments:
@@ -245,7 +247,7 @@ class Allotments:
         may_grow = self._holds and limit.amount >= lease.amount and spent + lease.lost >= lease.seen
         granted = lease.granted if may_grow else min(lease.granted, used)
         if used + need > granted:
-            self._wanted[key] = Want(limit, used, need, spent, lease.lost)
+            self._wanted[key] = Want(limit, used, need, spent, lease.lost, lease.seen)
         if spent + lease.lost > lease.seen:
             self._leases[key] = see(self._db, lease, spent + lease.lost)
         return Allotment(

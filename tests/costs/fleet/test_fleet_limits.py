@@ -13,13 +13,14 @@ import psycopg
 import pytest
 
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
+from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import Db, SharedUnavailable
 from shared.costs.fleet.fleet import close_all
 from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.trading import HostCopied
 from shared.costs.rollup import Query
 from shared.costs.store import leases as book
-from shared.costs.store.leases import Term
+from shared.costs.store.leases import Term, Want, limit_of
 from tests.support.fleet_hosts import COST, Host, hosts
 
 pytestmark = pytest.mark.usefixtures("database_url")
@@ -142,6 +143,40 @@ def test_a_host_that_lost_ledgers_and_sums_asks_what_it_had_spent(
             with pytest.raises(BudgetGateUnavailable):
                 again.call()
         again.close()
+
+
+def test_what_was_lost_is_told_from_what_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agent, "logged", lambda *_: None)  # nothing is published by itself
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT.replace("budget:", "organization:")) as (one, two):
+        assert one.spend(12, "ana") == 12
+        one.fleet.publish()
+        assert one.spend(50, "bob") == 8
+        one.close()
+        close_all()
+        assert sql(two, "SELECT count(*) FROM entries") == [(12,)]
+        shutil.rmtree(one.folder / "job-ana")
+        for file in one.storage.iterdir():
+            if not file.name.startswith("state.db"):
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        again = Host(one.folder, one.profile.read_text())
+        again.workspace.index.add_under(one.folder)
+        assert again.spend(1, "bob") == 0
+        again.fleet.publish()
+        assert again.spend(1, "bob") + two.spend(1) == 0
+        again.close()
+
+
+def test_what_was_published_since_a_decision_is_not_lost(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        [lease] = one.fleet.member.leases()
+        old = Want(limit_of(lease), 0, lease.granted + 1, seen=lease.seen)  # before that call
+        one.fleet.publish()
+        one.fleet.member.grow([old])
+        [lease] = one.fleet.member.leases()
+        assert lease.lost == 0
 
 
 def test_a_call_that_is_taken_back_makes_room(tmp_path: Path) -> None:
