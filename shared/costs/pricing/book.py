@@ -157,10 +157,13 @@ class Addon(NamedTuple):
         """Return the price of a model with this feature."""
         more = self.rates if tier is None else self.tiers.get(tier, self.rates)
         return price._replace(
-            rates={
-                part: rate.plus(more[part]) if part in more else rate for part, rate in price.rates.items()
-            }
+            rates=_plus(price.rates, more),
+            above=tuple((size, _plus(rates, more)) for size, rates in price.above),
         )
+
+
+def _plus(rates: Rates, more: Rates) -> Rates:
+    return {part: rate.plus(more[part]) if part in more else rate for part, rate in rates.items()}
 
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:
