@@ -136,7 +136,7 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
     epoch = int(fleet[2])
     host = _arrived(db, offer, epoch)
     if not fleet[1] or (host.is_behind and host.has_reported):
-        epoch = _new_epoch(db, epoch, offer.name if host.is_behind else "")
+        epoch = _new_epoch(db, epoch, host.number, offer.name if host.is_behind else "")
     elif host.is_behind:
         db.execute("UPDATE fleet SET went_back = ? WHERE went_back = ''", (offer.name,))
     if host.is_behind or not host.has_reported or not fleet[1]:
@@ -204,8 +204,11 @@ def _is_ours(token: str, offer: Offer) -> bool:
     return token == offer.term.token or (other == attempt and int(earlier) < int(number))
 
 
-def _new_epoch(db: Db, before: int, behind: str) -> int:
-    """Note that the server was started anew: what was granted before may be missing here."""
+def _new_epoch(db: Db, before: int, host: int, behind: str) -> int:
+    """Note that the server was started anew: what was granted before may be missing here.
+
+    That it went back once before holds on while another host that was at work then has not reported.
+    """
     db.execute("SELECT 1 FROM fleet FOR UPDATE")
     row = db.execute(f"SELECT epoch, server = {SERVER} FROM fleet").fetchone()
     assert row is not None  # as above
@@ -216,9 +219,11 @@ def _new_epoch(db: Db, before: int, behind: str) -> int:
     return int(
         _one(
             db,
-            f"""UPDATE fleet SET epoch = epoch + 1, since = now(), server = {SERVER}, went_back = ?
+            f"""UPDATE fleet SET epoch = epoch + 1, since = now(), server = {SERVER}, went_back = CASE
+            WHEN went_back <> '' AND EXISTS (SELECT 1 FROM hosts h
+                WHERE h.id <> ? AND NOT h.rests AND h.epoch < fleet.epoch) THEN went_back ELSE ? END
             RETURNING epoch""",
-            behind,
+            *(host, behind),
         )
     )
 

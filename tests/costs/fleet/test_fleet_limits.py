@@ -340,6 +340,26 @@ def test_a_database_that_went_back_in_time_is_noticed_by_who_knows_more(
         assert calls >= 1 + lost  # what was lost there was brought again
 
 
+def test_a_second_restart_lets_nobody_be_forgotten_who_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agent, "logged", lambda *_: None)  # nothing is renewed by itself
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        one.call()
+        two.call()
+        sql(one, "UPDATE fleet SET epoch = 1, went_back = 'one'")
+        sql(one, "UPDATE hosts SET epoch = 2 - id, rests = false")  # the first one has reported
+        sql(one, "UPDATE fleet SET server = 'another start'")
+        one.fleet.renew()
+        sql(one, "UPDATE fleet SET since = since - interval '1 day'")
+        with pytest.raises(BudgetGateUnavailable, match=r"went back to an older state: .* or is released"):
+            one.spend(20)
+        two.fleet.renew()
+        sql(one, "UPDATE fleet SET server = 'a third start'")
+        two.fleet.renew()
+        assert sql(one, "SELECT went_back FROM fleet") == [("",)]
+
+
 def _drop_connections(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
     admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,))
 
