@@ -174,8 +174,9 @@ class Database:
         return self._opened_anew()
 
     def _opened_anew(self) -> sqlite3.Connection:
-        self._connection = connection = self._open()
-        self._owner, self._files = os.getpid(), files_of(self.path)
+        connection = self._open()
+        # All at once: an interrupt in between would leave open what it takes for another file's.
+        self._owner, self._files, self._connection = os.getpid(), files_of(self.path), connection
         return connection
 
     def _has_its_files(self) -> bool:
