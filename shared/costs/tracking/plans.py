@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .. import periods
 from ..analysis.plans import PlanMonth, plan_months
 from ..budgets.limits import Limit, Scope, Spending
+from ..model import Entry
 from ..money import Nanos
+from ..patience import remaining
 from ..periods import Period
 from ..profile.plans import Plan
 from ..rollup import Query
@@ -20,6 +24,15 @@ if TYPE_CHECKING:
 
 Names = Callable[[str, str], str]
 
+IN_PASSING_S: Final = 0.25
+"""How long calls may be read on the way of a call or at the end of a stage, in seconds; views read all."""
+
+log = logging.getLogger("shared.cost_tracker")
+
+
+class _TooMany(Exception):
+    """There are more calls than can be read in passing."""
+
 
 def plan_spendings(
     profile: Profile, index: Store, user_id: str, now: datetime, names: Names
@@ -27,7 +40,7 @@ def plan_spendings(
     """Give how the limits of a user's plans stand this month, of those that may have reached a threshold.
 
     What is free in the order of calls is read from the ledgers, which takes long: only where the list price
-    of a plan's calls would reach a threshold.
+    of a plan's calls would reach a threshold. In passing, a month of too many calls is not told of.
     """
     mine = {
         name: plan for name, plan in profile.plans.items() if plan.limit is not None and plan.is_for(user_id)
@@ -45,10 +58,32 @@ def plan_spendings(
     ]
     if not near:
         return
-    entries = index.entries(Query(start=period.start, end=period.end))
-    for month in plan_months(profile.plans, entries, period, names):
+    entries = _in_passing(index.entries(Query(start=period.start, end=period.end)))
+    try:
+        months = list(plan_months(profile.plans, entries, period, names))
+    except _TooMany:
+        log.info(
+            "plan %s: too many calls to tell its limit in passing; show-budget tells it", ", ".join(near)
+        )
+        return
+    for month in months:
         if month.name in near:
             yield Spending(limits[month.name], month.due)
+
+
+def _in_passing(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Give the entries; where the look is bounded, only for so long.
+
+    Raises:
+        _TooMany: the time is over, and there are more.
+
+    """
+    left = remaining()
+    end = None if left is None else time.monotonic() + min(left, IN_PASSING_S)
+    for number, entry in enumerate(entries):
+        if end is not None and number % 64 == 0 and time.monotonic() >= end:
+            raise _TooMany
+        yield entry
 
 
 def _limit(name: str, plan: Plan, profile: Profile, period: Period) -> Limit:

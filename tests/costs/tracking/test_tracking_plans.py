@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from shared.cost_tracker import CostTracker
+from shared.costs.patience import at_most
+from shared.costs.tracking import plans as plans_module
 from shared.costs.tracking.context import job_context
 from shared.costs.tracking.watch import BudgetWatch
 from shared.costs.workspace import Workspace
@@ -60,3 +63,16 @@ def test_early_thresholds_are_those_of_the_budget(job_dir: Path) -> None:
     early = watch(job_dir, FREE % 2, more="budget: {alert_threshold_percent: [50]}")
     assert "(50.0%)" in early.alerts()[0]
     assert not watch(job_dir, FREE % 2).alerts()
+
+
+def test_a_look_in_passing_is_bounded_and_says_so(
+    job_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    looking = watch(job_dir, FREE % 1)
+    with at_most(10):
+        assert looking.is_over()
+        monkeypatch.setattr(plans_module, "IN_PASSING_S", 0.0)
+        assert not looking.is_over()
+    assert "plan free: too many calls to tell its limit in passing; show-budget tells it" in caplog.text
+    assert looking.is_over()  # nothing bounds a view
