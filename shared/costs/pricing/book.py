@@ -211,30 +211,31 @@ class PriceBook:
         self._more = more
         self._built: dict[str, PriceList] = {}
 
-    def find(self, name: str) -> PriceList | None:
+    def find(self, name: str, addons: tuple[Addon, ...] | None = None) -> PriceList | None:
         """Return the prices of ``provider/model`` (or one of its aliases), or ``None``.
 
-        ``provider/model+feature`` is a model with a feature that is billed on top, or several.
+        ``provider/model+feature`` is a model with a feature that is billed on top, or several: at what
+        ``addons`` say, or this book's own.
         """
         canonical = self._names.get(name, name)
+        if addons is not None and "+" in canonical and canonical not in self._models:
+            return self._with_features(canonical, addons)
         found = self._built.get(canonical)
         if found is None:
             plain = self._models.get(canonical) or self._further.get(canonical)
-            found = from_plain(plain) if plain is not None else self._with_features(canonical)
+            found = from_plain(plain) if plain is not None else self._with_features(canonical, self.addons)
             if found is None:
                 return None
             self._built[canonical] = found
         return found
 
-    def _with_features(self, name: str) -> PriceList | None:
+    def _with_features(self, name: str, addons: tuple[Addon, ...]) -> PriceList | None:
         base, plus, features = name.partition("+")
-        found = self.find(base) if plus and self.addons else None
+        found = self.find(base) if plus and addons else None
         if found is None:
             return None
         for feature in features.split("+"):
-            addon = next(
-                (a for a in self.addons if a.feature == feature and _fits(found.name, a.models)), None
-            )
+            addon = next((a for a in addons if a.feature == feature and _fits(found.name, a.models)), None)
             if addon is None:
                 return None
             found = found._replace(

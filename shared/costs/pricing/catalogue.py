@@ -328,9 +328,9 @@ class Catalogue:
         version = offer.version
         if found.by_list and base is not None:
             version += f"+{base.source}:{base.version}"
-        if found.by_own and CATALOGUE not in {offer.source, base.source if base else ""}:
+        if (found.by_own or offer.elsewhere) and CATALOGUE not in {offer.source, base.source if base else ""}:
             version += f"+{CATALOGUE}:{self.own.version}"
-        if found.by_user and offer.source != PROFILE and self.overrides is not None:
+        if (found.by_user or offer.elsewhere) and offer.source != PROFILE and self.overrides is not None:
             version += f"+{PROFILE}:{self.overrides.version}"
         elsewhere = is_of_another_region(offer, region or offer.region)
         doubt = found.price.unverified or offer.vague or elsewhere

@@ -35,7 +35,7 @@ class Offer(NamedTuple):
     """What one source says about a model. ``service`` is the one that was asked, ``name`` the model's.
 
     ``vague`` tells that the model was named by its family alone, or that a router chose who runs it;
-    ``region`` is the one that the name states.
+    ``region`` is the one that the name states, ``elsewhere`` that a feature's price is of another book.
     """
 
     source: str
@@ -45,6 +45,7 @@ class Offer(NamedTuple):
     name: str
     vague: bool = False
     region: str | None = None
+    elsewhere: bool = False
 
 
 class _Wanted(NamedTuple):
@@ -122,18 +123,26 @@ class Offers:
             names.append(("local", "*"))
         if first.endswith(":free"):
             names.append((wanted.service, "*:free"))
+        addons = tuple(addon for book in self._books for addon in book.addons)
         for book in self._books:
-            found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}"))]
+            found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}", addons))]
             for prices in found if family else found[:1]:
                 name = prices.name.replace("*:free" if "*:free" in prices.name else "*", first)
                 vague = wanted.routed or (bool(family) and prices.name != exact)
-                yield Offer(book.source, book.version, prices, wanted.service, name, vague, wanted.region)
+                elsewhere = "+" in prices.name and book.find(prices.name) != prices
+                yield Offer(
+                    book.source, book.version, prices, wanted.service, name, vague, wanted.region, elsewhere
+                )
 
     def _wanted(self, service: str, model: str) -> _Wanted:
         """Return the service, and the names (service, model) to look for, the best first."""
         given = model.strip().lower()
         wanted = normalize_service(service)
         target = self.aliases.get(f"{wanted}/{given}") or self.aliases.get(given)
+        base, plus, features = given.partition("+")
+        if target is None and plus:
+            target = self.aliases.get(f"{wanted}/{base}") or self.aliases.get(base)
+            target = f"{target}+{features}" if target is not None else None
         if target is not None:
             wanted, given = self._split(target, wanted)
         if wanted in _ROUTERS:

@@ -14,6 +14,7 @@ from shared.costs.errors import PriceFileError
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.history import PriceHistory
 from shared.costs.pricing.offers import Quote
 from shared.costs.storage import CostStorage
 
@@ -409,3 +410,23 @@ def test_a_storage_that_cannot_be_written_costs_time_only(tmp_path: Path) -> Non
     catalogue = Catalogue.load(CostStorage(tmp_path / "costs"))
     assert charge(catalogue, "openai", "gpt-4o").total == from_usd("2.50")
     assert charge(catalogue, "openai", "gpt-4.1").total == from_usd("2")
+
+
+@pytest.mark.parametrize(
+    ("model", "usd"),
+    [("nova-3+diarize", "0.24"), ("meet+diarize", "0.24"), ("mine+diarize", "0.30"), ("nova-3", "0.12")],
+)
+def test_a_feature_comes_on_top_of_the_users_own_price(prices: Path, model: str, usd: str) -> None:
+    prices.write_text(
+        "models:\n"
+        "  deepgram/nova-3: {since: 2026-01-01, source: x, per_audio_minute: 0.0020}\n"
+        "  deepgram/mine: {since: 2026-01-01, source: x, per_audio_minute: 0.0030}\n"
+    )
+    catalogue, usage = (
+        Catalogue.load(None, prices, {"deepgram/meet": "deepgram/nova-3"}),
+        Usage(audio_seconds=3600),
+    )
+    found = catalogue.charge("deepgram", model, usage, NOW)
+    assert isinstance(found, Charge)
+    assert (found.total, found.priced_by.source) == (from_usd(usd), "profile")
+    assert PriceHistory(catalogue).amounts(found.priced_by, "deepgram", usage, NOW) == found.parts
