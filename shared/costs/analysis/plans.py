@@ -137,16 +137,10 @@ def plan_months(
     for entry in entries:
         key = (entry.user_id, entry.service, entry.model)
         if key not in known:
-            known[key] = [name for name in sums if _covers(plans[name], *key, names)]
+            known[key] = [name for name in sums if plans[name].covers(*key, names)]
         for name in known[key]:
             start, end = spans[name]
             if (start is None or start <= entry.counted_at) and (end is None or entry.counted_at < end):
                 sums[name].add(entry)
                 break
     return tuple(each.month(name) for name, each in sums.items())
-
-
-def _covers(plan: Plan, user_id: str, service: str, model: str, names: Callable[[str, str], str]) -> bool:
-    if not plan.is_for(user_id):
-        return False
-    return plan.covers_model(f"{service}/{model}") or plan.covers_model(names(service, model))

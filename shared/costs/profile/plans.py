@@ -73,6 +73,12 @@ class Plan(NamedTuple):
         called = {name.lower(), without_features(name.lower())}
         return any(fnmatchcase(each, pattern.lower()) for pattern in self.models for each in called)
 
+    def covers(self, user_id: str | None, service: str, model: str, names: Names) -> bool:
+        """Return whether it covers a user's calls to a model, by the name recorded or the catalogue's."""
+        return self.is_for(user_id) and (
+            self.covers_model(f"{service}/{model}") or self.covers_model(names(service, model))
+        )
+
     def is_for(self, user_id: str | None) -> bool:
         """Return whether it covers a user's calls; ``None`` is anybody."""
         return not self.users or user_id is None or user_id in self.users
@@ -116,9 +122,7 @@ class FlatRate(NamedTuple):
 
     def covers(self, user_id: str | None, service: str, model: str, names: Names) -> bool:
         """Return whether it covers a user's calls to a model, by the name recorded or the catalogue's."""
-        if user_id is not None and not self.plan.is_for(user_id):
-            return False
-        return self.plan.covers_model(f"{service}/{model}") or self.plan.covers_model(names(service, model))
+        return self.plan.covers(user_id, service, model, names)
 
     def holds_at(self, at: datetime) -> bool:
         """Return whether it holds at an instant."""

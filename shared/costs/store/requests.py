@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from ..ledger.counted import EPOCH, MICROSECOND
 from .state import StateDb, Tables
 
 TABLES: Final = Tables(
@@ -22,9 +23,6 @@ TABLES: Final = Tables(
 WAIT_S: Final = 0.5
 """How long a request waits at most to be counted."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
 
 class LocalRequests:
     """The requests of one cost storage. Safe to use from threads and after a fork. Not synced."""
@@ -35,8 +33,8 @@ class LocalRequests:
     def send(self, request: str, at: datetime, within: timedelta, most: int | None) -> int:
         """Count a request unless it was sent ``most`` times; return how often it was sent before."""
         self._state.use(TABLES)
-        now = (at - _EPOCH) // _MICROSECOND
-        span = within // _MICROSECOND
+        now = (at - EPOCH) // MICROSECOND
+        span = within // MICROSECOND
 
         def count(db: sqlite3.Connection) -> int:
             # A clock that was set back leaves what lies ahead of it: that was not sent lately.

@@ -105,7 +105,6 @@ def _listed(plans: dict[str, Plan], index: Store, period: Period, names: Names) 
     for group in index.groups(("user_id", "service", "model"), query):
         user, service, model = (str(value or "") for value in group.key)
         for name, plan in plans.items():
-            covers = plan.covers_model(f"{service}/{model}") or plan.covers_model(names(service, model))
-            if covers and plan.is_for(user):
+            if plan.covers(user, service, model, names):
                 found[name] = Nanos(found[name] + group.totals.cost)
     return found
