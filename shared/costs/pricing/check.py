@@ -161,7 +161,7 @@ def differences(
         quote = catalogue.quote(service, model, now)
         if isinstance(quote, Unpriced) or quote.price.free:
             continue
-        ours = _all_rates(catalogue, service, model, now)
+        ours = _all_rates(catalogue, service, model, offers, now)
         for who, theirs in _others(catalogue, base, offers, now, peers):
             if disagreement := _disagreement(ours, theirs):
                 text = f"{base.source} says {disagreement[0]}, {who} says {disagreement[1]}"
@@ -191,10 +191,14 @@ def _others(
             yield f"{peer.name} {peer.version}", _rates_of_peer(price)
 
 
-def _all_rates(catalogue: Catalogue, service: str, model: str, now: datetime) -> dict[_Key, Rate]:
+def _all_rates(
+    catalogue: Catalogue, service: str, model: str, offers: Sequence[Offer], now: datetime
+) -> dict[_Key, Rate]:
     """Return every rate that holds for a model, with the fees of its service."""
+    providers = {offer.prices.name.partition("/")[0] for offer in offers}
+    tiers = {tier for tier in TIERS if any(catalogue.own.tier(of, tier) for of in providers)}
     found: dict[_Key, Rate] = {}
-    for tier in ("", *sorted(TIERS)):
+    for tier in ("", *sorted(tiers.union(*(offer.prices.tiers for offer in offers)))):
         quote = catalogue.quote(service, model, now, tier or None)
         if not isinstance(quote, Unpriced):
             found |= _keyed(tier, quote.price)
