@@ -26,10 +26,8 @@ from shared.costs.reports.anomalies import AnomalyFacts
 from shared.costs.reports.common import Health
 from shared.costs.reports.document import Ref
 from shared.costs.reports.explain import ExplainFacts
-from shared.costs.reports.forecast import ForecastFacts
-from shared.costs.reports.projections import LimitForecast
-from shared.costs.reports.receipt import ReceiptFacts
-from shared.costs.reports.show_job import JobFacts, MonthShare
+from shared.costs.reports.forecast import ForecastFacts, LimitForecast
+from shared.costs.reports.show_job import JobFacts, MonthShare, ReceiptFacts
 from shared.costs.reports.show_monthly import MonthFacts
 from shared.costs.reports.show_optimization import OptimizationFacts
 from shared.costs.reports.statement import JobSum, StatementFacts

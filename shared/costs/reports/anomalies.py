@@ -17,8 +17,7 @@ from ..money import Nanos, to_usd
 from ..periods import Period, between
 from ..rollup import Group, Query, Totals
 from .common import Health, doubts, named, plural, usd
-from .derive import derive
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Report, Row, Table, derive
 from .queries import health, zone_of
 from .questions import Question, Span
 from .reader import Reader

@@ -28,10 +28,9 @@ from ..profile import Budget, Profile, load_profile
 from ..rollup import Measure, Query, bucket_of
 from .common import UNITS, Health, cell_of, in_unit, incomplete, named, plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table
-from .progress import in_turn
 from .queries import health
 from .questions import Span
-from .reader import Reader
+from .reader import Reader, in_turn
 
 MONTHS: Final = 3
 """How many months are tried where nobody says how many; the present one is the last."""

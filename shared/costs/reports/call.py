@@ -12,8 +12,8 @@ from ..model import Entry
 from ..money import Nanos, percent, to_usd
 from ..pricing.description import DatedPrice, PricedModel
 from ..rollup import Query
-from .calls import calls_table
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Thing
+from .lists import calls_table
 from .queries import zone_of
 from .reader import Reader
 

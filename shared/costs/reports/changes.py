@@ -18,8 +18,7 @@ from ..periods import Period
 from ..rollup import Query
 from ..trail import TRAIL
 from .common import named, plural
-from .derive import derive
-from .document import Column, Note, Ref, Report, Row, Table
+from .document import Column, Note, Ref, Report, Row, Table, derive
 from .queries import zone_of
 from .questions import Span
 from .reader import Reader

@@ -32,10 +32,9 @@ from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
 from .common import UNITS, Health, cell_of, doubts, in_unit, label_of, named, owner
 from .document import Column, Note, Report, Table, Tone, Value
-from .jobs import find_job
+from .forecast import limit_forecasts, projected
 from .plans import plans_facts
-from .projections import limit_forecasts, projected
-from .queries import health, limits_in, monthly, others, spendings
+from .queries import find_job, health, limits_in, monthly, others, spendings
 from .questions import Span
 from .reader import Reader
 from .show_job import entries_of_job

@@ -27,8 +27,7 @@ from ..rollup import Query, Totals
 from ..small_file import MAX_BYTES
 from .common import plural, priced_in_part, usd
 from .document import Column, Figure, Note, Ref, Report, Row, Table
-from .packed import at_hand
-from .queries import zone_of
+from .queries import at_hand, zone_of
 from .reader import Reader
 
 FORMAT: Final = "cost-ledger month"

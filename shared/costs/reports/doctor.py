@@ -24,8 +24,7 @@ from ..pricing.check import stale
 from ..rollup import Query
 from ..workspace import Workspace
 from .common import counted_before, plural
-from .derive import derive
-from .document import Column, Note, Report, Table
+from .document import Column, Note, Report, Table, derive
 from .reader import Reader
 from .spec import Spec
 

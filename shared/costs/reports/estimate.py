@@ -28,8 +28,7 @@ from ..model import MAX_COUNT, Usage
 from ..money import Nanos, percent, to_usd
 from ..rollup import Query
 from .common import percent_words, plural, usd
-from .derive import derive
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Report, Row, Table, derive
 from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings
 from .questions import Span

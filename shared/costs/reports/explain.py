@@ -22,10 +22,8 @@ from ..periods import Period, between, parse_month, week
 from ..rollup import Query
 from .common import Health, incomplete, named, plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table
-from .jobs import find_job
-from .progress import in_turn
-from .queries import counted, health, problem_ref, zone_of
-from .reader import Reader
+from .queries import counted, find_job, health, problem_ref, zone_of
+from .reader import Reader, in_turn
 from .show_job import entries_of_job
 from .spec import USER, Option, Spec
 

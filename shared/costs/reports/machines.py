@@ -18,15 +18,16 @@ from ..periods import Period
 from ..profile.machines import Machine, machine_of
 from ..rollup import Group, Query, Totals
 from .common import named, plural
-from .document import Column, Figure, Note, Ref, Report, Row, Table, Value
-from .progress import in_turn
+from .document import Column, Figure, Note, Ref, Report, Row, Table, Value, derive
 from .queries import counted, own_prices, zone_of
 from .questions import Span
-from .reader import Reader
+from .reader import Reader, in_turn
 from .spec import SPAN, USER, Spec
 
 if TYPE_CHECKING:
+    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
     from ..pricing.catalogue import Catalogue
+
 
 _RowKey = tuple[str, str, str, str]
 
@@ -233,6 +234,23 @@ def machine_data(
         }
         for row in work
     ]
+
+
+def avoided_figure(savings: Sequence[Saving], places: int = 2) -> Iterator[Figure]:
+    """Return one figure where something is known: the sum, and by which prices."""
+    known = [one for one in savings if one.cost is not None]
+    if known:
+        total = Nanos(sum(one.cost or 0 for one in known))
+        clouds = " and ".join(dict.fromkeys(one.cloud for one in known))
+        doubt = ", not verified" if any(one.unverified for one in known) else ""
+        yield Figure(
+            "avoided", "Avoided", total, note=f"local work at the price of {clouds}{doubt}", places=places
+        )
+
+
+def avoided_data(savings: Sequence[Saving]) -> list[dict[str, object]]:
+    """Return the savings as JSON has them; the amount is null where the cloud price does not cover them."""
+    return [derive(one, cost="avoided") for one in savings]
 
 
 SPEC: Final = Spec(

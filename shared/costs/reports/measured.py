@@ -14,9 +14,8 @@ from ..rollup import Query
 from ..store.noted import NotedChange
 from .common import percent_words, plural, usd
 from .document import Column, Figure, Note, Report, Row, Table
-from .progress import in_turn
 from .queries import counted, named_model
-from .reader import Reader
+from .reader import Reader, in_turn
 
 LOOK_BACK: Final = timedelta(days=30)
 """How long before a change its calls are looked at, for what it promises."""

@@ -19,10 +19,9 @@ from ..profile.plans import FlatRate, Plan, flat_rates, names_of
 from ..rollup import Query
 from .common import named, percent_words, usd
 from .document import Column, Figure, Gauge, Note, Report, Row, Table, Tone
-from .progress import in_turn
 from .queries import counted
 from .questions import Span
-from .reader import Reader
+from .reader import Reader, in_turn
 from .spec import MONTH, Spec, only
 
 HOW: Final = "plans: {claude-max: {usd_per_month: 100, covers: [anthropic/claude-*]}}"

@@ -23,8 +23,7 @@ from ..replacing import replacing
 from ..rollup import Query, Totals
 from ..workspace import PRICES_NAME
 from .common import plural
-from .derive import derive
-from .document import Column, Note, Report, Row, Table, Tone
+from .document import Column, Note, Report, Row, Table, Tone, derive
 from .queries import named_model
 from .reader import Reader
 

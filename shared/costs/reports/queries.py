@@ -1,28 +1,34 @@
-"""What several views ask: limits and their standing, days, doubts."""
+"""What several reports ask: limits and their state, days, doubts, the job a user means, packed ledgers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from ..analysis.sums import by_day
 from ..budgets.limits import Limit, Spending, limits_for, tightest_first
 from ..budgets.spending import read_spendings
+from ..errors import UnknownJob, WrongUsage
 from ..ledger.places import LedgerProblem
 from ..ledger.spool import waiting_paths
 from ..money import Nanos
 from ..periods import Period
 from ..pricing.names import infer_service
 from ..rollup import Dimension, Group, JobRef, Query
+from ..storage import LEDGER_NAME
 from .common import Health
-
-if TYPE_CHECKING:
-    from ..model import Entry
-    from ..pricing.catalogue import Catalogue
-
 from .document import Ref
 from .reader import Reader
+
+if TYPE_CHECKING:
+    from ..archive.restoring import Content
+    from ..model import Entry
+    from ..pricing.catalogue import Catalogue
 
 
 def health(reader: Reader) -> Health:
@@ -119,3 +125,81 @@ def named_model(name: str) -> tuple[str, str]:
     """
     service, slash, model = name.partition("/")
     return (service, model) if slash else (infer_service(name) or "", name)
+
+
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+
+def find_job(reader: Reader, name: str) -> JobRef:
+    """Return the job with exactly this id, or in this directory.
+
+    Raises:
+        UnknownJob: there is none; says which ids are nearest.
+        WrongUsage: it is not a job id, or several jobs in different places have it.
+    """
+    if "/" in name or name in (".", ".."):
+        return _in_directory(Path(name))
+    if not _JOB_ID.fullmatch(name) or ".." in name:
+        raise WrongUsage(f"not a job id: {name!r}; give the job's directory, with a / in it")
+    found = reader.index.jobs(Query(job_id=name))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = "".join(f"\n  {job.ledger.parent}" for job in found)
+        raise WrongUsage(f"{len(found)} jobs are called {name}; give the directory of one:{places}")
+    raise UnknownJob(f"no job is called {name}{_nearest(reader, name)}")
+
+
+def _in_directory(directory: Path) -> JobRef:
+    resolved = directory.resolve()
+    ledger = resolved / LEDGER_NAME
+    if not ledger.exists():
+        raise UnknownJob(f"{directory} holds no {LEDGER_NAME}: no AI call was logged for a job there")
+    return JobRef(resolved.name, ledger)
+
+
+def _nearest(reader: Reader, name: str) -> str:
+    from difflib import get_close_matches  # only when there is nothing else to show
+
+    names = sorted({job.job_id for job in reader.index.jobs(Query())})
+    if not names:
+        return "; no job has logged a call yet"
+    near = get_close_matches(name, names, n=5, cutoff=0.4)
+    near = near or [other for other in names if name.lower() in other.lower()][:5]
+    return "; nearest: " + ", ".join(near) if near else f"; there are {len(names)} others, none like it"
+
+
+def with_packed(reader: Reader, ledgers: Sequence[Path]) -> Iterator[tuple[Path, list[Content]]]:
+    """Return ledgers in the order given, each with the contents of those that were packed away from there."""
+    packed = groupby(reader.index.packed([each.resolve() for each in ledgers]), key=itemgetter(0))
+    path, contents = next(packed, _NONE)
+    for ledger in ledgers:
+        if ledger.resolve() != path:
+            yield ledger, []
+            continue
+        yield ledger, [content for _, content in contents]
+        path, contents = next(packed, _NONE)
+
+
+_NONE: Final[tuple[Path | None, Iterable[tuple[Path, Content]]]] = (None, ())
+
+
+def at_hand(reader: Reader, ledgers: Sequence[Path]) -> Iterator[Path]:
+    """Return for each ledger a path at which all of it can be read until the next one is asked for.
+
+    That is its own, unless it was packed away: then a private copy, with what was written there since at its
+    end. What cannot be read back is left at its own path, where it is not.
+    """
+    from tempfile import NamedTemporaryFile  # only to read what was packed away
+
+    for ledger, contents in with_packed(reader, ledgers):
+        readable = [content for content in contents if isinstance(content, bytes)]
+        if not readable or len(readable) < len(contents):
+            yield ledger
+            continue
+        with NamedTemporaryFile(prefix="cost-ledger-") as copy:
+            copy.writelines(readable)
+            if ledger.exists():
+                copy.write(ledger.read_bytes())
+            copy.flush()
+            yield Path(copy.name)

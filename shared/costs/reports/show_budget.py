@@ -35,8 +35,8 @@ from .common import (
     usd,
 )
 from .document import Figure, Gauge, Note, Report, Tone
+from .forecast import projected
 from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
-from .projections import projected
 from .queries import health, limits_in, monthly, others, spendings
 from .questions import Span, UserMonth
 from .reader import Reader

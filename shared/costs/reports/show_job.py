@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..analysis.job import Line, Receipt, per_audio_minute
+from ..analysis.job import Line, Receipt, per_audio_minute, receipt
 from ..analysis.machines import MachineWork
-from ..analysis.sums import share
-from ..budgets.limits import Spending, crossings
+from ..analysis.sums import UNNAMED, share
+from ..budgets.limits import Spending, crossings, limits_for
 from ..budgets.wording import message
+from ..ledger.places import LedgerProblem
+from ..model import Entry
 from ..money import Nanos, format_usd, percent, to_usd
-from ..rollup import Totals
-from .avoided import avoided_data, avoided_figure
+from ..periods import month
+from ..rollup import JobRef, Query, Totals
 from .common import (
     Health,
     cost_or_unpriced,
@@ -30,31 +32,22 @@ from .common import (
     plural,
     totals_data,
 )
-from .derive import derive
-from .document import Column, Figure, Note, Ref, Report, Table
-from .jobs import find_job
-from .machines import machine_data, machine_doubts, machine_figure, work_of_calls
+from .document import Column, Figure, Note, Ref, Report, Row, Table, derive
+from .machines import (
+    avoided_data,
+    avoided_figure,
+    machine_data,
+    machine_doubts,
+    machine_figure,
+    work_of_calls,
+)
+from .queries import find_job, health, own_prices, problem_ref, spendings, zone_of
+from .reader import Reader
 from .show_monthly import count_figures, money_figures
 from .spec import Option, Spec, only
 
 if TYPE_CHECKING:
     from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
-
-
-from typing import TYPE_CHECKING
-
-from ..analysis.job import receipt
-from ..budgets.limits import limits_for
-from ..ledger.places import LedgerProblem
-from ..model import Entry
-from ..periods import month
-from ..rollup import JobRef, Query
-from .queries import health, own_prices, problem_ref, spendings, zone_of
-
-if TYPE_CHECKING:
-    from ..analysis.avoided import Saving
-
-from .reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +286,71 @@ def _data(facts: JobFacts) -> dict[str, object]:
 
 def _line(line: Line) -> dict[str, object]:
     return {**totals_data(line.totals), "attempts": line.attempts, "models": line.models}
+
+
+CALLS: Final = 500
+"""How many calls a receipt lists; an export of the entries has all of them."""
+
+
+class ReceiptFacts(NamedTuple):
+    """What the report shows: the job as `show-job` has it, and its entries in order."""
+
+    job: JobFacts
+    entries: Sequence[Entry]
+
+
+def receipt_facts(reader: Reader, name: str) -> ReceiptFacts:
+    """Return one job's sums, limits and entries, in the order of its ledger."""
+    facts = job_facts(reader, name)
+    entries, _ = entries_of_job(reader, find_job(reader, name))
+    return ReceiptFacts(facts, entries)
+
+
+def receipt_report(facts: ReceiptFacts) -> Report:
+    """Return the receipt of one job."""
+    receipt = job_report(facts.job)
+    if not facts.entries:
+        return receipt
+    return receipt._replace(
+        tables=(*receipt.tables, _calls(facts)), notes=(*receipt.notes, *_left_out(facts.entries))
+    )
+
+
+def _calls(facts: ReceiptFacts) -> Table:
+    columns = (
+        Column("at", "At"),
+        Column("stage", "Stage", rank=1),
+        Column("model", "Model"),
+        Column("attempt", "Attempt", "count", rank=3),
+        Column("tokens_input", "Input", "tokens", rank=2),
+        Column("tokens_cached", "Cached", "tokens", rank=3),
+        Column("tokens_output", "Output", "tokens", rank=2),
+        Column("cost", "Cost", "money", places=4),
+    )
+    rows = tuple(_row(entry, facts) for entry in facts.entries[:CALLS])
+    return Table("Call by call", columns, rows)
+
+
+def _row(entry: Entry, facts: ReceiptFacts) -> Row:
+    usage = entry.usage
+    model = f"{entry.service}/{entry.model}"
+    return (
+        f"{entry.timestamp.astimezone(facts.job.zone):%Y-%m-%d %H:%M:%S}",
+        entry.stage or UNNAMED,
+        model if entry.kind == "usage" else f"{model} ({entry.kind})",
+        entry.attempt,
+        usage.tokens_input,
+        usage.tokens_cached,
+        usage.tokens_output,
+        None if entry.charge is None else entry.cost,
+    )
+
+
+def _left_out(entries: Sequence[Entry]) -> tuple[Note, ...]:
+    more = len(entries) - CALLS
+    if more <= 0:
+        return ()
+    return (Note(f"{plural(more, 'more entry is', 'more entries are')} not listed; export has them all."),)
 
 
 SPEC: Final = Spec(

@@ -15,7 +15,6 @@ from ..budgets.limits import Spending
 from ..money import Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Totals
-from .avoided import avoided_data, avoided_figure
 from .common import (
     NEWCOMER,
     Breakdown,
@@ -32,7 +31,7 @@ from .common import (
     usd,
 )
 from .document import Figure, Note, Report, Series, Table, Tone
-from .machines import machine_data, machine_doubts, machine_figure, machine_work
+from .machines import avoided_data, avoided_figure, machine_data, machine_doubts, machine_figure, machine_work
 from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
 
 if TYPE_CHECKING:

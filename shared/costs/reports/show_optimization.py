@@ -28,10 +28,9 @@ from . import advice
 from .common import Health, named, percent_words, plural, usd
 from .document import Column, Figure, Note, Ref, Report, Row, Table
 from .machines import machine_data, machine_doubts, machine_work
-from .progress import in_turn
 from .queries import counted, health, zone_of
 from .questions import Span
-from .reader import Reader
+from .reader import Reader, in_turn
 from .spec import SPAN, USER, Option, Spec
 
 BEST: Final = 5

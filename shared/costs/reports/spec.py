@@ -6,9 +6,10 @@ route. Options are data here, so that nothing in this package knows who parses t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+from inspect import cleandoc
+from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from ..exits import FINE
 from ..money import Nanos, from_usd
@@ -200,3 +201,31 @@ STEPS: Final = ("daily", "weekly", "monthly")
 def about(title: str, **fixed: Any) -> Callable[..., Question]:
     """Return what makes questions with this title, and with what is the same in all of them."""
     return lambda **given: Question(title, **{**fixed, **given})
+
+
+class Described(Protocol):
+    """A format with a sentence of help."""
+
+    @property
+    def summary(self) -> str:
+        """What it is."""
+        ...
+
+
+def with_formats(
+    text: str | None, formats: Mapping[str, Described], more: Iterable[tuple[str, str]] = ()
+) -> str:
+    r"""Return a command's help with a list of formats after it; click does not rewrap what follows ``\b``.
+
+    >>> from shared.costs.exchange.exports import exports
+    >>> print(with_formats("Write it.", {"csv": exports()["csv"]}).replace("\b", "(as it stands)"))
+    Write it.
+    <BLANKLINE>
+    (as it stands)
+    Formats:
+      csv  A table for spreadsheets and scripts; amounts in USD.
+    """
+    lines = [*((name, each.summary) for name, each in sorted(formats.items())), *more]
+    width = max(len(name) for name, _ in lines)
+    listed = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in lines)
+    return f"{cleandoc(text or '')}\n\n\b\nFormats:\n{listed}"

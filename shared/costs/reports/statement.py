@@ -20,10 +20,9 @@ from .course import course_chart, day_labels
 from .document import Chart, Column, Figure, Layer, Note, Ref, Report, Section, Table
 from .explain import ExplainFacts, explain_report, reason_table
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts, projected_figure
-from .progress import in_turn
 from .queries import by_part, counted, days_of, health
 from .questions import Question, Span, UserMonth
-from .reader import Reader
+from .reader import Reader, in_turn
 from .show_monthly import MonthFacts, breakdown_tables, month_facts, month_report, same_days_before
 from .show_optimization import (
     OptimizationFacts,

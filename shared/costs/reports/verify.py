@@ -28,12 +28,9 @@ from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
 from .closing import SealCheck, check_seal, seal_data, seal_notes, seal_tables
 from .common import counted_before, plural
-from .derive import derive
-from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone
-from .jobs import find_job
-from .packed import with_packed
-from .progress import ProgressCallback
-from .reader import Reader
+from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone, derive
+from .queries import find_job, with_packed
+from .reader import ProgressCallback, Reader
 from .spec import Option, Spec
 
 SHOWN: Final = 50

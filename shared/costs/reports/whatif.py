@@ -23,10 +23,9 @@ from ..periods import Period
 from .backtest import MONTHS, BackTestFacts, BackTestQuestion, back_test_facts, back_test_report
 from .common import Health, incomplete, named, plural
 from .document import Column, Figure, Note, Report, Row, Table
-from .progress import in_turn
 from .queries import counted, health, zone_of
 from .questions import Question, Span
-from .reader import Reader
+from .reader import Reader, in_turn
 from .spec import FILTERS_BUT_TIER, SPAN, Option, Spec
 
 

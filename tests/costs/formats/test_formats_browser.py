@@ -12,7 +12,7 @@ import pytest
 
 from shared.costs.formats.html import render
 from shared.costs.reports.document import Report
-from shared.costs.reports.receipt import receipt_report
+from shared.costs.reports.show_job import receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.costs.formats.test_formats_html import report
 from tests.support.history import busy_month, entry

@@ -10,7 +10,7 @@ from shared.costs.formats.html import render as html
 from shared.costs.formats.markdown import render as markdown
 from shared.costs.formats.text import render as text
 from shared.costs.reports.document import Column, Note, Ref, Report, Table
-from shared.costs.reports.receipt import receipt_report
+from shared.costs.reports.show_job import receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.support.history import busy_month
 from tests.support.statement import DAMAGED, receipt_facts, statement_facts

@@ -31,8 +31,7 @@ from shared.costs.reports.check import CheckFacts
 from shared.costs.reports.check import check_report as check_view
 from shared.costs.reports.common import Health
 from shared.costs.reports.explain import ExplainFacts, explain_report
-from shared.costs.reports.forecast import ForecastFacts, forecast_report
-from shared.costs.reports.projections import LimitForecast
+from shared.costs.reports.forecast import ForecastFacts, LimitForecast, forecast_report
 from shared.costs.reports.report import Stretch
 from shared.costs.reports.settings import settings_report
 from shared.costs.reports.show_optimization import OptimizationFacts, optimization_report

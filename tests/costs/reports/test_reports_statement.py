@@ -10,7 +10,7 @@ import pytest
 from shared.costs.formats import load
 from shared.costs.money import to_usd
 from shared.costs.reports.document import Report
-from shared.costs.reports.receipt import CALLS, receipt_report
+from shared.costs.reports.show_job import CALLS, receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.support.golden import check, check_report
 from tests.support.history import busy_month, entry

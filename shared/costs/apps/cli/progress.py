@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...reports.progress import ProgressCallback
+from ...reports.reader import ProgressCallback
 
 
 @contextmanager

@@ -11,11 +11,20 @@ from ...errors import CostError, UnknownJob, WrongUsage
 from ...money import ZERO
 from ...periods import Period, month, previous_month
 from ...reports.call import call_facts, call_report
-from ...reports.calls import CallOrder, CallsQuestion, calls_facts, calls_report
 from ...reports.common import named
 from ...reports.doctor import doctor_facts, doctor_report
 from ...reports.document import Column, Note, Ref, Report, Table
-from ...reports.job_list import A_PAGE, JobListQuestion, job_list_facts, job_list_report, pages_of
+from ...reports.lists import (
+    A_PAGE,
+    CallOrder,
+    CallsQuestion,
+    JobListQuestion,
+    calls_facts,
+    calls_report,
+    job_list_facts,
+    job_list_report,
+    pages_of,
+)
 from ...reports.overview import OverviewQuestion, overview_facts, overview_report, period_named, previous_day
 from ...reports.prices import price_report, prices_report, shown, some_listed
 from ...reports.queries import zone_of

@@ -22,12 +22,10 @@ from ...exits import BAD_NEWS, FAILED, FINE
 from ...money import ZERO, Nanos, to_usd
 from ...periods import zone
 from ...reports.common import plural
-from ...reports.derive import derive
-from ...reports.document import Column, Figure, Note, Ref, Report, Row, Table, Tone
-from ...reports.formatlist import with_formats
+from ...reports.document import Column, Figure, Note, Ref, Report, Row, Table, Tone, derive
 from ...reports.questions import Span
 from ...reports.reader import Reader
-from ...reports.spec import SPAN, Option, OptionGroup, Spec
+from ...reports.spec import SPAN, Option, OptionGroup, Spec, with_formats
 from ..bills import bill_format_for, bill_formats
 from ..reconciling.adjusting import Adjuster
 from ..reconciling.differences import TEXTS, Comparison, Difference, Kind

@@ -8,9 +8,8 @@ import click
 
 from ....errors import WrongUsage
 from ....exchange.exports import ALIASES, exports
-from ....reports.formatlist import with_formats
 from ....reports.questions import Span, query_of
-from ....reports.spec import FILTERS, SPAN
+from ....reports.spec import FILTERS, SPAN, with_formats
 from ..app import App, dashboard_command
 from ..exporting import write_entries
 from ..options import asked_with

@@ -10,7 +10,7 @@ from ....errors import WrongUsage
 from ....exchange.exports import exports
 from ....formats import names
 from ....reports.questions import Span, UserMonth, query_of
-from ....reports.receipt import receipt_facts, receipt_report
+from ....reports.show_job import receipt_facts, receipt_report
 from ....reports.spec import MONTH, USER
 from ....reports.statement import statement_facts, statement_report
 from ..app import App, dashboard_command

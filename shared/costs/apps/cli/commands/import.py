@@ -17,7 +17,7 @@ from ....exchange.sessions import programs
 from ....exchange.shelf import Shelf
 from ....exits import BAD_NEWS
 from ....periods import zone
-from ....reports.formatlist import with_formats
+from ....reports.spec import with_formats
 from ..app import App, dashboard_command
 from ..progress import progress_bar
 from ..sessions import import_sessions, sessions_meant

@@ -9,7 +9,7 @@ import click
 
 from ....errors import WrongUsage
 from ....exits import BAD_NEWS, FINE
-from ....reports.progress import ProgressCallback
+from ....reports.reader import ProgressCallback
 from ....reports.rebuilt import rebuilt_report
 from ....rollup import Query
 from ....storage import LEDGER_NAME

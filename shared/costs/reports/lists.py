@@ -1,25 +1,140 @@
-"""The calls behind a sum, a page at a time; where they are too many, the jobs that made them."""
+"""Jobs, and the calls behind a sum, a page at a time; for too many calls, the jobs that made them."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..analysis.sums import total
+from ..analysis.sums import share, total
 from ..model import Entry
 from ..money import to_usd
 from ..periods import Period
-from ..rollup import JobOrder, JobSums, Totals
+from ..rollup import Group, JobOrder, JobPage, JobSums, Query, Totals
 from .common import Health, cost_or_unpriced, incomplete, named, plural, totals_data, usd
 from .document import Column, Note, Ref, Report, Row, Table
-from .job_list import A_PAGE, pages_of
 from .overview import period_named, users_cell
 from .queries import health, zone_of
 from .questions import query_of
 from .reader import Reader
+
+A_PAGE: Final = 100
+"""How many jobs one page lists."""
+
+
+class JobListQuestion(NamedTuple):
+    """Which jobs: of a period (``None``: of all time), with ``named`` in their names, of which calls."""
+
+    period_name: str | None = None
+    filters: Mapping[str, str] = {}
+    named: str = ""
+    order: JobOrder = "newest"
+    page: int = 1
+
+
+class JobListFacts(NamedTuple):
+    """What the report shows; ``totals`` are what shares are of."""
+
+    question: JobListQuestion
+    zone: ZoneInfo
+    period: Period | None
+    page: JobPage
+    totals: Totals
+    health: Health = Health()
+
+
+def job_list_facts(reader: Reader, asked: JobListQuestion) -> JobListFacts:
+    """Return one page of jobs."""
+    query = query_of(asked.filters)
+    zone = zone_of(reader, query.user_id)
+    period = period_named(asked.period_name, zone) if asked.period_name else None
+    if period is not None:
+        query = query._replace(start=period.start, end=period.end)
+    reader.index.catch_up_all()
+    first = (asked.page - 1) * A_PAGE
+    page = reader.index.job_page(query, asked.order, first, A_PAGE, asked.named)
+    return JobListFacts(asked, zone, period, page, _whole(reader, query, page), health(reader))
+
+
+def _whole(reader: Reader, query: Query, page: JobPage) -> Totals:
+    """Return what shares are of: all that matches, or the jobs that are listed where that is all there is."""
+    if len(page.jobs) == page.whole:
+        return total(Group((), job.totals) for job in page.jobs)
+    return total(reader.index.groups((), query))
+
+
+def job_list_report(facts: JobListFacts) -> Report:
+    """Return one page of jobs."""
+    asked = facts.question
+    said = [named(facts.period) if facts.period else "all time"]
+    said += [f"named {asked.named!r}"] if asked.named else []
+    said += [usd(facts.totals.cost)] if facts.page.jobs else []
+    return Report(
+        title="Jobs",
+        subtitle=", ".join([f"{plural(facts.page.whole, 'job', 'jobs')}", *said]),
+        tables=(_jobs_table(facts),),
+        notes=tuple(incomplete(facts.health)),
+        data={
+            "period": asked.period_name,
+            "filters": dict(asked.filters),
+            "named": asked.named,
+            "order": asked.order,
+            "page": asked.page,
+            "pages": pages_of(facts.page.whole),
+            "found": facts.page.whole,
+            "jobs": [_job_data(job) for job in facts.page.jobs],
+        },
+    )
+
+
+def pages_of(found: int) -> int:
+    """Return how many pages so many rows take, at least one.
+
+    >>> pages_of(0), pages_of(100), pages_of(101)
+    (1, 1, 2)
+    """
+    return max(1, -(-found // A_PAGE))
+
+
+def _jobs_table(facts: JobListFacts) -> Table:
+    columns = (
+        Column("job", "Job"),
+        Column("user", "User", rank=1),
+        Column("last", "Last call", rank=1),
+        Column("calls", "Calls", "count", rank=1),
+        Column("tokens", "Tokens", "tokens", rank=2),
+        Column("cost", "Cost", "money", places=4),
+        Column("share", "Share", "share", rank=2),
+    )
+    rows = tuple(_job_row(job, facts) for job in facts.page.jobs)
+    return Table("Jobs", columns, rows, key="jobs", empty="No job matches.")
+
+
+def _job_row(job: JobSums, facts: JobListFacts) -> Row:
+    return (
+        Ref(job.job.job_id, "job"),
+        users_cell(job),
+        f"{datetime.fromtimestamp(job.last, facts.zone):%Y-%m-%d %H:%M}",
+        job.totals.calls,
+        job.totals.tokens_total,
+        cost_or_unpriced(job.totals),
+        share(job.totals, facts.totals),
+    )
+
+
+def _job_data(job: JobSums) -> dict[str, object]:
+    return {
+        "job_id": job.job.job_id,
+        "users": list(job.users),
+        "first": datetime.fromtimestamp(job.first, UTC).isoformat(),
+        "last": datetime.fromtimestamp(job.last, UTC).isoformat(),
+        "ledger": str(job.job.ledger),
+        **totals_data(job.totals),
+    }
+
 
 MOST: Final = 5_000
 """Up to this many calls are read and put in order; more would take too long."""
@@ -86,7 +201,7 @@ def calls_report(facts: CallsFacts) -> Report:
     return Report(
         title="Calls",
         subtitle=", ".join([plural(facts.totals.calls, "call", "calls"), *said]),
-        tables=(_jobs(facts) if facts.jobs else _calls(facts),),
+        tables=(_jobs_with_such_calls(facts) if facts.jobs else _calls(facts),),
         notes=(*_too_many(facts), *incomplete(facts.health)),
         data={
             "period": asked.period_name,
@@ -95,7 +210,7 @@ def calls_report(facts: CallsFacts) -> Report:
             "page": asked.page,
             "pages": pages_of(facts.found),
             "totals": totals_data(facts.totals),
-            "calls": [_data(entry) for entry in facts.entries],
+            "calls": [_call_data(entry) for entry in facts.entries],
             "jobs": [{"job_id": job.job.job_id, **totals_data(job.totals)} for job in facts.jobs],
         },
     )
@@ -107,7 +222,7 @@ def _too_many(facts: CallsFacts) -> tuple[Note, ...]:
     return (Note(f"{facts.totals.calls:,} calls are too many to list: here are the jobs that made them."),)
 
 
-def _jobs(facts: CallsFacts) -> Table:
+def _jobs_with_such_calls(facts: CallsFacts) -> Table:
     columns = (
         Column("job", "Job"),
         Column("user", "User", rank=1),
@@ -136,11 +251,11 @@ def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, tit
         Column("tokens", "Tokens", "tokens", rank=2),
         Column("cost", "Cost", "money", places=4),
     )
-    rows = tuple(_row(entry, zone, with_job=with_job) for entry in entries)
+    rows = tuple(_call_row(entry, zone, with_job=with_job) for entry in entries)
     return Table(title, columns, rows, key="calls", empty="No call matches.")
 
 
-def _row(entry: Entry, zone: ZoneInfo, *, with_job: bool) -> Row:
+def _call_row(entry: Entry, zone: ZoneInfo, *, with_job: bool) -> Row:
     return (
         Ref(f"{entry.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}", "call", entry.id),
         *([Ref(entry.job_id, "job")] if with_job else []),
@@ -159,7 +274,7 @@ def kind_of(entry: Entry) -> str:
     return f"attempt {entry.attempt}" if entry.attempt > 1 else "call"
 
 
-def _data(entry: Entry) -> dict[str, object]:
+def _call_data(entry: Entry) -> dict[str, object]:
     return {
         "id": entry.id,
         "timestamp": entry.timestamp.isoformat(),
