@@ -8,7 +8,6 @@ counts and the amounts differ within one of some thirty kinds of call.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zlib import crc32
 
+from scripts.faults.command_line import command_line
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, json_number
@@ -170,12 +170,8 @@ def _register(storage: CostStorage, ledgers: list[tuple[Path, str]]) -> None:
 
 def main() -> None:
     """Write a history into a directory given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__, entries=1_000_000, jobs=10_000)
     parser.add_argument("root", type=Path)
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=10_000)
     given = parser.parse_args()
     print(kept(given.root, given.entries, given.jobs))
 

@@ -11,7 +11,6 @@ three blocks, a result of a tool, often an attachment.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -26,6 +25,7 @@ from uuid import UUID
 
 from scripts.agents.installing import Environment
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 
 LINES_A_SESSION: Final = 500
 MODELS: Final = ("claude-sonnet-4-5-20250929", "claude-opus-4-5-20251101", "claude-haiku-4-5-20251001")
@@ -50,10 +50,7 @@ class Ran(NamedTuple):
 
 def main() -> None:
     """Write the logs, read them with both programs, and print the ratios."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser = command_line(__doc__, lines=1_000_000)
     parser.add_argument("--at", type=Path, metavar="DIR")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

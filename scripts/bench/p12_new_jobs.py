@@ -10,7 +10,6 @@ once.
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,9 +91,7 @@ def calls_in_month(folder: Path) -> int:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--processes", type=int, default=60)
+    parser = command_line(__doc__, rounds=7, processes=60)
     options = parser.parse_args()
     last: dict[str, list[float]] = {name: [] for name in SUBJECTS}
     median: dict[str, list[float]] = {name: [] for name in SUBJECTS}

@@ -10,7 +10,6 @@ reservation. The floor of both is one durable SQLite transaction with an insert 
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import sqlite3
 import statistics
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scripts.bench.harness import Measured, Row, interleaved, show
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
 
 LIMITS = "monthly_limit_usd: 1000000, daily_limit_usd: 100000, job_limit_usd: 10000, block_at_limit: true"
@@ -101,10 +101,8 @@ def together(folder: Path, processes: int, seconds: float) -> list[Share]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = command_line(__doc__, rounds=7, processes=8)
     parser.add_argument("--calls", type=int, default=100, help="calls of each subject in a round")
-    parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long the processes call")
     options = parser.parse_args()
     # Beside the project, not in /tmp: a tmpfs would make every sync free.

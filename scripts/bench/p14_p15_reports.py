@@ -8,7 +8,6 @@ reading the calls alone takes is the floor of those that read them.
 
 from __future__ import annotations
 
-import argparse
 import random
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.pricing.catalogue import Catalogue
@@ -137,10 +137,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--calls", type=int, default=60_000)
+    parser = command_line(__doc__, calls=60_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         write(Path(scratch), given.calls)

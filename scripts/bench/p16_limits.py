@@ -8,7 +8,6 @@ whole reserved calls are compared, and of the decision alone (which limits are o
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bench.harness import Measured, Row, interleaved, show
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets.limits import LimitIndex
 from shared.costs.budgets.scopes import CallScope
@@ -81,8 +81,7 @@ def _tags() -> tuple[tuple[str, ...], str]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = command_line(__doc__, rounds=7)
     parser.add_argument("--calls", type=int, default=60, help="calls of each subject in a round")
     parser.add_argument("--history", type=int, default=3000, help="calls that were logged before")
     options = parser.parse_args()

@@ -9,7 +9,6 @@ no corrections and gives no reasons; `reconcile` does. Each run is a process of 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import subprocess
@@ -22,6 +21,7 @@ from statistics import median
 from typing import NamedTuple
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
@@ -147,10 +147,7 @@ def ran(command: list[str], environ: dict[str, str]) -> Ran:
 
 def main() -> None:
     """Make the histories, run all three in turns, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=1_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command_line(__doc__, calls=1_000_000, jobs=1_000, rounds=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -8,7 +8,6 @@ a local limit, and against one that asks the database at each reserve and settle
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bench.harness import Measured, Row, interleaved, show
+from scripts.faults.command_line import command_line
 from scripts.faults.common import entry
 from shared.cost_tracker import CostTracker
 from shared.costs.fleet.database import Db, SharedDatabase
@@ -165,10 +165,7 @@ def _fleet(tracker: CostTracker) -> Fleet:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--calls", type=int, default=40)
-    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser = command_line(__doc__, rounds=5, calls=40, entries=1_000_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running() as server:
         os.environ["COST_TRACKER_SHARED"] = server.url()

@@ -10,7 +10,6 @@ back; archiving does all that.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from scripts.bench.harness import Row, show
 from scripts.bench.histories import History as Made
 from scripts.bench.histories import make
 from scripts.bench.p9_export import PROGRAM, columns, run
+from scripts.faults.command_line import command_line
 from shared.costs.archive.known import KnownArchives
 from shared.costs.exchange.calendar import Calendar
 from shared.costs.exchange.exports import Context
@@ -114,12 +114,7 @@ def _month(history: History) -> float:
 
 def main() -> None:
     """Make a history, archive it, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command_line(__doc__, entries=1_000_000, jobs=10_000, rounds=3)
     parser.add_argument("--on", help="spark://HOST:PORT of a Spark Connect server")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,6 @@ up to it and checks the budget.
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import os
 import sqlite3
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from scripts.bench.harness import Row, interleaved, show
 from scripts.bench.histories import kept
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
 from shared.costs.workspace import Workspace
 
@@ -70,8 +70,7 @@ def _profile(folder: Path) -> Path:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = command_line(__doc__, rounds=7)
     parser.add_argument("--calls", type=int, default=150, help="calls of each subject in a round")
     parser.add_argument("--history", default="0,10000,1000000", help="entries of history, by commas")
     parser.add_argument("--keep", type=Path, help="where the histories are kept for the next time")

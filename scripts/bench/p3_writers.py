@@ -10,7 +10,6 @@ percentile over all records. The subjects take turns, and the ratios are of medi
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
@@ -176,10 +176,8 @@ def rows(rounds: dict[str, list[Round]]) -> list[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = command_line(__doc__, rounds=5, writers=8)
     parser.add_argument("--records", type=int, default=100, help="records of each writer in a round")
-    parser.add_argument("--writers", type=int, default=8)
     options = parser.parse_args()
     rounds: dict[str, list[Round]] = {name: [] for name in SUBJECTS}
     for _ in range(options.rounds):

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 from shared.costs.model import Usage
 from shared.costs.pricing.catalogue import Catalogue
 
@@ -49,11 +50,7 @@ def _measure(subjects: dict[str, Callable[[], object]], rounds: int, calls: int)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--calls", type=int, default=2_000)
+    parser = command_line(__doc__, rounds=9, calls=2_000)
     return parser.parse_args()
 
 

@@ -7,7 +7,6 @@ The floor is ``python -c pass`` in the same run; heavy packages that must not be
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = """
@@ -36,8 +36,7 @@ def run(code: str, environment: dict[str, str]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser = command_line(__doc__, rounds=25)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as home:
         profile = Path(home) / "profile.yaml"

@@ -8,7 +8,6 @@ floor is Python doing nothing. Memory is the largest that a process had.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import END, USERS, History, kept
+from scripts.faults.command_line import command_line
 from shared.costs.store.store import Store
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"
@@ -137,13 +137,7 @@ def _ms(seconds: float) -> str:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--times", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = command_line(__doc__, entries=1_000_000, jobs=10_000, times=10, rounds=7)
     parser.add_argument("--keep", type=Path, help="where the histories are kept for the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

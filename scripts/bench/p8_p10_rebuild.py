@@ -9,7 +9,6 @@ nothing. The floor is reading the bytes. All of it with a warm page cache.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -22,6 +21,7 @@ import duckdb
 
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import History, make
+from scripts.faults.command_line import command_line
 from shared.costs.rollup import Query
 from shared.costs.store.store import Store
 
@@ -81,12 +81,7 @@ def timed(subjects: dict[str, Callable[[], None]], rounds: int) -> dict[str, Too
 
 def main() -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command_line(__doc__, entries=1_000_000, jobs=10_000, rounds=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         history = make(Path(folder), given.entries, given.jobs)

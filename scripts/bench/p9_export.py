@@ -9,7 +9,6 @@ exports do all that. Each run is a process of its own; the index is warm.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from statistics import median
 
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import History, make
+from scripts.faults.command_line import command_line
 from shared.costs.ledger.columns import COLUMNS
 from shared.costs.model import USAGE_FIELDS
 from shared.costs.store.store import Store
@@ -107,12 +107,7 @@ def _told(runs: list[Ran]) -> str:
 
 def main() -> None:
     """Make a history, warm its index, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = command_line(__doc__, entries=1_000_000, jobs=10_000, rounds=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         history = make(Path(folder), given.entries, given.jobs)

@@ -9,7 +9,6 @@ that stays. Expected sums are made of whole nano-dollars while the history is wr
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from scripts.faults.command_line import command_line
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, Usage
@@ -160,12 +160,7 @@ def check_sums(history: History) -> None:
 
 def main() -> None:
     """Make a history, reprice it, and check everything."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--jobs", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, entries=100_000, jobs=1_000, seed=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="reprice-") as folder:
         history = make(Path(folder), given.entries, given.jobs, given.seed)

@@ -9,7 +9,6 @@ after many more requests. Last, the same month is asked for by 200 connections a
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import os
 import re
@@ -29,6 +28,7 @@ from urllib.parse import urlsplit
 from scripts.bench.harness import Row, show
 from scripts.bench.histories import END, History
 from scripts.bench.p6_p7_views import TOOL, prepared
+from scripts.faults.command_line import command_line
 
 CROWD = 200
 
@@ -148,12 +148,7 @@ def _row(what: str, figure: float, unit: str, most: float) -> Row:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--requests", type=int, default=10_000)
+    parser = command_line(__doc__, entries=1_000_000, jobs=10_000, requests=10_000)
     parser.add_argument("--keep", type=Path, help="where the history is, or is to be kept")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,6 @@ With ``--each`` every function is listed, in the order of its first call.
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import contextlib
 import io
@@ -23,6 +22,7 @@ from types import FrameType
 from unittest import mock
 
 from scripts.bench.harness import Row, show
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.main import main as dashboard
 
@@ -130,7 +130,7 @@ def _end(code: int) -> None:
 
 def main() -> None:
     """Walk and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--each", action="store_true", help="list every function")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

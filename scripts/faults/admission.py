@@ -14,7 +14,6 @@ takes them in the same order.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import random
 import sys
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.tracking.admitting import Admission
@@ -180,9 +180,7 @@ def _earlier(folder: Path, chance: random.Random) -> None:
 
 def main() -> int:
     """Run the batches and print the summary; return 1 when something did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--batches", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, batches=200, seed=1)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     chance, began = random.Random(options.seed), time.monotonic()

@@ -10,7 +10,6 @@ manifest says. What was logged and not acknowledged may be there.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import random
@@ -24,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, encode, entry, fast_folder, forked
 from shared.costs.archive.known import KnownArchive, KnownArchives
 from shared.costs.errors import CostError
@@ -132,9 +132,7 @@ def one_round(root: Path, chance: random.Random) -> bool:
 
 def main() -> int:
     """Run it and print the summary; return 1 when something did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, kills=200, seed=1)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     import duckdb  # noqa: F401  # once for all: it takes half a second

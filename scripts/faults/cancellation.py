@@ -12,7 +12,6 @@ orphan, not live.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -34,6 +33,7 @@ from scripts.faults.blackbox import (
     plain,
     warm_up,
 )
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 
@@ -153,10 +153,8 @@ def storm(place: Place, profile: Path, times: int, seed: int) -> tuple[Run, int,
 
 def main() -> int:
     """Cancel them in a few processes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__, seconds=0.0, seed=1)
     parser.add_argument("--rounds", type=int, default=2_000, help="how many reservations to cancel")
-    parser.add_argument("--seconds", type=float, default=0, help="stop after this long; 0: never")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     warm_up()
     began, faults, examples, total = time.monotonic(), Counter[str](), list[str](), Run()

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, encode, entry
 from shared.costs.ledger.line import DamagedLine, decode
 from shared.costs.ledger.reader import read
@@ -134,7 +135,7 @@ def mutations(options: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run one kind of damage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     kinds = {"truncation": truncation, "flips": flips, "mutations": mutations}
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("--records", type=int, default=100)

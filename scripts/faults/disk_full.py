@@ -9,7 +9,6 @@ where entries are kept in memory until there is room again.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, encode, entries_in, entry
 from shared.costs.ledger import spool
 from shared.costs.ledger.recorder import Recorder
@@ -85,9 +85,7 @@ def outcome(home: Path, ids: set[str], recorder: Recorder) -> tuple[int, int, in
 
 def main() -> int:
     """Run both ways, as far as they can be had here."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--entries", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, entries=600, seed=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         lost, bad, waited = with_small_files(Path(name), options.entries, options.seed)

@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude
 from scripts.faults.fleet_storm import LEASE_S, PROFILE, START_S, USED, Accounts, Host, settle
 from shared.costs.fleet.fleet import close_all
@@ -272,13 +273,10 @@ def _has_called(host: Host) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the faults; the exit code is 1 where anything did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--hosts", type=int, default=4)
-    parser.add_argument("--processes", type=int, default=2)
+    parser = command_line(__doc__, hosts=4, processes=2, seed=1)
     parser.add_argument("--seconds", type=float, default=0, help="how long each fault lasts; its own time")
     parser.add_argument("--limit", type=float, default=15, help="in USD")
     parser.add_argument("--lease", type=int, default=LEASE_S, help="for how many seconds leases hold")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=",".join(FAULTS), help="faults, with commas between")
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)  # alerts of the limit, again and again

@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from scripts.faults.command_line import command_line
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 from shared.costs.fleet.database import Db
 from shared.costs.money import NANOS_PER_USD, Nanos, format_usd
@@ -272,12 +273,8 @@ def _usd(amount: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the storm; the exit code is 1 where anything did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--hosts", type=int, default=8)
-    parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser = command_line(__doc__, hosts=8, processes=4, seconds=60.0, seed=1)
     parser.add_argument("--limit", type=float, default=20, help="in USD")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:

@@ -18,7 +18,6 @@ With ``--without orphans|exclusive|matching`` one rule of the gate is taken out:
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -35,6 +34,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import forked
 from scripts.faults.dying import (
     MODEL,
@@ -368,13 +368,11 @@ def take_out(rule: str) -> None:
 
 def main() -> int:
     """Run the storm and print its summary; return 1 when something did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--processes", type=int, default=32)
+    parser = command_line(__doc__, processes=32, seed=1)
     parser.add_argument(
         "--kills", type=int, default=500, help="how many holders to kill at least; 0: nobody is killed"
     )
     parser.add_argument("--rounds", type=int, default=1, help="how many limits to reach at least")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", choices=("orphans", "exclusive", "matching"), default="")
     options = parser.parse_args()
     take_out(options.without)

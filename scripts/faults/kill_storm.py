@@ -9,7 +9,6 @@ the spool), and the store must count each id once.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import selectors
@@ -18,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, encode, entries_in, entry, forked
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.rollup import Query
@@ -91,9 +91,7 @@ class Storm:
 
 def main() -> int:
     """Run the storm."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, kills=10_000, seed=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)

@@ -16,7 +16,6 @@ cost money from sight: then the month must be right, or be refused, or say that 
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
@@ -46,6 +45,7 @@ from scripts.faults.blackbox import (
     plain,
     warm_up,
 )
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import CostTracker
 from shared.costs.errors import CostError
@@ -473,10 +473,7 @@ def one_history(number: int, seed: int, steps: int, kinds: list[str], place: Pla
 
 def main() -> int:
     """Run the histories."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5_000)
-    parser.add_argument("--seconds", type=float, default=0, help="stop after this long; 0: never")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, steps=5_000, seconds=0.0, seed=1)
     parser.add_argument("--first", type=int, default=0, help="the number of the first history")
     parser.add_argument("--only", help="names of steps, with commas")
     parser.add_argument("--side-files", action="store_true", help="lose the -wal and -shm files alone too")

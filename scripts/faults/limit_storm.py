@@ -15,7 +15,6 @@ and at the end of the tightest limit at least 95 % are spent, or held by orphans
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -29,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, forked
 from scripts.faults.dying import MODEL, PATIENCE_S, Spender, as_named, exits, opened, whole_lines
 from shared.costs.budgets.deciding import standings
@@ -240,10 +240,8 @@ def _checker(place: Place) -> int:
 
 def main() -> int:
     """Run the storm and print its summary; return 1 when something did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--processes", type=int, default=32)
+    parser = command_line(__doc__, processes=32, seed=1)
     parser.add_argument("--kills", type=int, default=60, help="how many to kill from outside, twice, at most")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as name:

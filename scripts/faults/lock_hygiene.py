@@ -8,7 +8,6 @@ second holder at the same time would find it there. A cleaner moves the ledger a
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import tempfile
@@ -16,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, forked
 from shared.costs import platform
 from shared.costs.ledger import writer
@@ -73,8 +73,7 @@ def clean(ledger: Path, folder: Path, stop: threading.Event) -> None:
 
 def main() -> int:
     """Run the holders."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--holds", type=int, default=40_000)
+    parser = command_line(__doc__, holds=40_000)
     parser.add_argument("--seed", type=int, default=1, help="kept for symmetry: the order is the kernel's")
     options = parser.parse_args()
     times = options.holds // (PROCESSES * THREADS)

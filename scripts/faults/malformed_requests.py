@@ -9,7 +9,6 @@ may be answered 5xx or end the server, and neither the profile nor a ledger nor 
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import os
 import random
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from scripts.faults.command_line import command_line
 from shared.costs.apps.serve.views import PAGES
 from shared.costs.demo.writing import Sample, write_sample
 from shared.costs.rollup import Query
@@ -273,12 +273,7 @@ def all_at_once(server: Server, number: int) -> Counter[int]:
 
 def main() -> int:
     """Send them; the exit code is 1 where one was answered 5xx or something changed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--crowd", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, requests=10_000, crowd=200, seed=1)
     given = parser.parse_args()
     chance = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:

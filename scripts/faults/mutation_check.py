@@ -5,7 +5,6 @@ python scripts/faults/mutation_check.py [--only heal]
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import ROOT, conclude
 
 
@@ -110,7 +110,7 @@ def noticed(mutant: Mutant, copy: Path) -> str | None:
 
 def main() -> int:
     """Try every mutant."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--only", choices=[mutant.name for mutant in MUTANTS])
     options = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if options.only in (None, mutant.name)]

@@ -19,7 +19,6 @@ of it.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
@@ -50,6 +49,7 @@ from scripts.faults.blackbox import (
     plain,
     warm_up,
 )
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable
 
@@ -330,11 +330,8 @@ def round_of_reservations(place: Place, seed: int, found: Found) -> None:
 
 def main() -> int:
     """Run the rounds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__, seconds=0.0, seed=1, processes=60)
     parser.add_argument("--rounds", type=int, default=100, help="of each kind")
-    parser.add_argument("--seconds", type=float, default=0, help="stop after this long; 0: never")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=60)
     parser.add_argument("--only", choices=[*CONDITIONS, "reserving"])
     options = parser.parse_args()
     warm_up()

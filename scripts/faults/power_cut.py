@@ -55,6 +55,7 @@ from scripts.faults.blackbox import (
     plain,
     warm_up,
 )
+from scripts.faults.command_line import command_line
 from scripts.faults.common import ROOT, conclude, fast_folder
 from scripts.faults.disk_replay import CALLS, Call, Disk, State, parse
 from shared.user_profile import UserProfile
@@ -421,10 +422,7 @@ def try_states(
 
 def main() -> int:
     """Record, and try the states under both rules for names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--states", type=int, default=1_600)
-    parser.add_argument("--seconds", type=float, default=0, help="stop after this long; 0: never")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, states=1_600, seconds=0.0, seed=1)
     parser.add_argument("--without-sync", default="", help="a pattern of paths whose syncs are taken out")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Random Realtime and agent sessions, cut, resumed, forked and replayed: each billed turn is recorded once.
 
-    python -m scripts.faults.sessions [SESSIONS] [SEED]        1,000 sessions unless said
+    python3 scripts/faults/sessions.py [--steps 1000] [--seed 1]
 
 What the sessions really used is kept beside what their events and results state, and held against the
 ledger.
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from scripts.faults.command_line import command_line
+from scripts.faults.common import conclude
 from shared.cost_tracker import CostTracker
 from shared.costs.capture import agent_sessions
 from shared.costs.ledger.reader import read
@@ -207,19 +209,17 @@ def run(steps: int, seed: int, folder: Path) -> World:
     return world
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Run the program; exit code 1 where a turn is missing or counted twice."""
-    steps = int(arguments[0]) if arguments else 1_000
-    seed = int(arguments[1]) if arguments[1:] else random.randrange(10**6)
+    given = command_line(__doc__, steps=1_000, seed=1).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        world = run(steps, seed, Path(folder))
+        world = run(given.steps, given.seed, Path(folder))
         billed, recorded = +world.billed, +world.recorded()
     for key in sorted({*billed, *recorded}):
         mark = "" if billed[key] == recorded[key] else "   WRONG"
         print(f"{key[0]:22} {key[1]:3} billed {billed[key]:>15,} recorded {recorded[key]:>15,}{mark}")
-    print(f"seed {seed}: {steps:,} steps, {'each turn once' if billed == recorded else 'WRONG'}")
-    return int(billed != recorded)
+    return conclude("sessions", billed == recorded, seed=given.seed, steps=given.steps)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

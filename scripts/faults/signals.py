@@ -11,7 +11,6 @@ ledgers, and nothing live is held.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import gc
@@ -40,6 +39,7 @@ from scripts.faults.blackbox import (
     storage_files,
     warm_up,
 )
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 
@@ -275,11 +275,9 @@ def judge(place: Place, profile: Path, run: Run, faults: Counter[str], examples:
 
 def main() -> int:
     """Run the storm in some processes, one after another."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = command_line(__doc__, seconds=0.0, seed=1)
     parser.add_argument("--interrupts", type=int, default=20_000, help="in all; half of them beside a thread")
     parser.add_argument("--rounds", type=int, default=20, help="in how many processes")
-    parser.add_argument("--seconds", type=float, default=0, help="stop after this long; 0: never")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     warm_up()
     faults, examples, began = Counter[str](), list[str](), time.monotonic()

@@ -9,7 +9,6 @@ before, and by the first of a new one, with a request id and without.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import logging
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.faults.blackbox import storage_files
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, entries_in, forked
 from shared.cost_tracker import CostTracker
 from shared.costs import platform
@@ -114,8 +114,7 @@ def times_under(name: str, calls: int, folder: Path) -> tuple[list[float], int, 
 
 def main() -> int:
     """Log under every kind of hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--calls", type=int, default=5)
+    parser = command_line(__doc__, calls=5)
     parser.add_argument("--only")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)

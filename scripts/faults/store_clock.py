@@ -12,7 +12,6 @@ jump by an hour and by a year between two calls.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from scripts.faults.command_line import command_line
 from scripts.faults.store_histories import PRICED, History, an_entry
 from shared.costs.model import Charge, Entry
 from shared.costs.money import Nanos
@@ -118,11 +118,7 @@ def _check_sums(store: Store, entries: list[Entry], months: list[Period]) -> Non
 
 def main() -> int:
     """Check all zones and print one line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--months", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, months=24, seed=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         counts = [check(name, given.months, given.seed, Path(folder, str(n))) for n, name in enumerate(ZONES)]

@@ -10,7 +10,6 @@ and the sums compared once more.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import random
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.faults.blackbox import storage_files
+from scripts.faults.command_line import command_line
 from scripts.faults.store_histories import History, an_entry, assert_is_fold
 from shared.costs.ledger.line import encode
 from shared.costs.store.database import SealedDatabase, _set_seal
@@ -173,11 +173,7 @@ def _change(chance: random.Random, path: Path, told: Counter[str]) -> None:
 
 def main() -> int:
     """Fuzz and print one line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--files", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, files=1_000, seed=1)
     given = parser.parse_args()
     logging.getLogger("shared.cost_tracker").setLevel(logging.CRITICAL)  # it tells of every fault
     began = time.monotonic()

@@ -10,7 +10,6 @@ by bucket and by ledger, must be the one that reading every line gives.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
@@ -22,6 +21,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.store_histories import History, an_entry, assert_is_fold
 from shared.costs.ledger.line import encode
 from shared.costs.store import database, store
@@ -94,11 +94,7 @@ def storm(kills: int, seed: int) -> Counter[str]:
 
 def main() -> int:
     """Run the storm and print one line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--kills", type=int, default=2_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, kills=2_000, seed=1)
     given = parser.parse_args()
     logging.getLogger("shared.cost_tracker").setLevel(logging.CRITICAL)  # it tells of every fault
     began = time.monotonic()

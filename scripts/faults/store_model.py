@@ -12,7 +12,6 @@ the shortest sequence.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import os
@@ -46,6 +45,7 @@ from scripts.faults.blackbox import (
     plain,
     warm_up,
 )
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, fast_folder
 from shared.cost_tracker import BudgetGateUnavailable, CostTracker
 
@@ -331,15 +331,10 @@ def run(sequences: int, steps: int, number: int, shrink: bool) -> None:
 
 def main() -> int:
     """Run the model in parts, each with a seed of its own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--sequences", type=int, default=5_000)
-    parser.add_argument("--steps", type=int, default=30)
+    parser = command_line(__doc__, sequences=5_000, steps=30, seed=1)
     parser.add_argument(
         "--seconds", type=float, default=0, help="begin no further part after this long; 0: all"
     )
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--raw", action="store_true", help="do not shrink what fails")
     options = parser.parse_args()
     warm_up()

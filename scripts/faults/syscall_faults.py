@@ -13,7 +13,6 @@ The cases are drawn at random from all that there are: each call of each scenari
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import logging
@@ -24,6 +23,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, entries_in, fast_folder
 from scripts.faults.failing_calls import FAULT_KINDS, Fault, Injector
 from scripts.faults.syscall_scenarios import PROFILE, SCENARIOS, Scenario, Stand
@@ -97,9 +97,7 @@ def cases_of(scenario: Scenario, totals: Totals) -> list[Fault]:
 
 def main() -> int:
     """Run the cases."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--cases", type=int, default=6_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = command_line(__doc__, cases=6_000, seed=1)
     parser.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS])
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)

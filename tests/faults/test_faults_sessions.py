@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +17,3 @@ def test_each_billed_turn_of_random_sessions_is_recorded_once(seed: int) -> None
     with tempfile.TemporaryDirectory() as folder:
         world = run(30, seed, Path(folder))
         assert +world.recorded() == +world.billed
-
-
-@pytest.mark.long
-def test_a_thousand_random_sessions(tmp_path: Path) -> None:
-    world = run(1_000, 7, tmp_path)
-    assert +world.recorded() == +world.billed
