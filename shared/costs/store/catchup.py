@@ -26,7 +26,7 @@ from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
 from .feed import Fed, fed
-from .intake import Intake, Kept, Read, is_there, new_row
+from .intake import NOTES, Intake, Kept, Read, is_there, new_row, vouched
 from .journal import Journal, Position, opened
 from .presence import Presence
 from .tables import LedgerRow
@@ -51,7 +51,7 @@ class Known:
     """The notes of ledgers. Thread-safe; a forked child notes for itself."""
 
     def __init__(self, storage: CostStorage, presence: Presence) -> None:
-        self._path = storage.root / "ledgers.journal"
+        self._path = storage.root / NOTES
         self._presence = presence
         self._journal = Journal(self._path)
         self._noted: dict[bytes, object] = {}
@@ -151,9 +151,12 @@ class Known:
             """SELECT coalesce(writer, '-'), path FROM ledgers LEFT JOIN writers ON ledger = id
             WHERE gone IS NULL"""
         )
-        lost = [(writer.encode(), path) for writer, path in rows if (writer.encode(), path) not in noted]
+        lost = [
+            writer.encode() + b" " + path for writer, path in rows if (writer.encode(), path) not in noted
+        ]
+        lost += [vouched(row) for row in tables.ledgers(db, "gone IS NOT NULL")]
         if lost:
-            self._journal.append(*(writer + b" " + path for writer, path in lost))
+            self._journal.append(*lost)
 
     def damaged(self) -> int:
         """Return how many notes cannot be read."""

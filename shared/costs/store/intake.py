@@ -12,11 +12,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -44,6 +45,9 @@ FINGERPRINT_BYTES: Final = 256
 
 NOT_KEPT, OUTDATED, KEPT = 0, 1, 2
 """Whether what is counted of a ledger that is gone was written down (:class:`Kept`), or more than that."""
+
+NOTES: Final = "ledgers.journal"
+"""The file of the notes that make ledgers known (:mod:`.catchup`)."""
 
 GONE: Final = "deleted or moved away"
 REPLACED: Final = "cut or replaced"
@@ -433,6 +437,8 @@ class Said:
     """How much was counted of each ledger, by path; nothing where all of that is kept."""
     lost: dict[bytes, Extent] = field(default_factory=dict)
     """The same of ledgers that went together with their sums."""
+    over: set[int] = field(default_factory=set)
+    """The uids of ledgers of which nothing is left to be kept: all of it counts elsewhere."""
 
     @classmethod
     def of(cls, records: Iterable[bytes]) -> Said:
@@ -442,29 +448,33 @@ class Said:
             if "row" in record:
                 path, _, uid = record["row"][:3]
                 said.kept.pop(uid, None)
-                said.kept[uid] = record
+                if record["seen"]:
+                    said.kept[uid] = record
+                else:
+                    said.over.add(uid)
                 said.read[base64.b64decode(path)] = Extent()
             for name, known in (("read", said.read), ("lost", said.lost)):
                 known |= {base64.b64decode(path): Extent(*rest) for path, *rest in record.get(name, ())}
             for path in record.get("found", ()):
                 said.lost.pop(base64.b64decode(path), None)
+            said.over.update(record.get("over", ()))
+        said.over -= said.kept.keys()
         return said
 
     def has(self, other: Said) -> bool:
         """Tell whether this says all that another says, and of ledgers that are gone nothing else."""
-        mine, theirs = (
-            {n: len(r["seen"]) for n, r in each.kept.items() if r["seen"]} for each in (self, other)
-        )
+        mine, theirs = ({n: len(r["seen"]) for n, r in each.kept.items()} for each in (self, other))
         return (
             mine == theirs
             and self.read.items() >= other.read.items()
             and self.lost.keys() >= other.lost.keys()
+            and self.over >= other.over
         )
 
     def records(self) -> list[bytes]:
         """Return records that say the same."""
-        rows = [record for record in self.kept.values() if record["seen"]]
-        return [_json(each) for each in rows] + [_extents("read", self.read), _extents("lost", self.lost)]
+        rows = [_json(record) for record in self.kept.values()]
+        return [*rows, _extents("read", self.read), _extents("lost", self.lost), _over(self.over)]
 
 
 class Kept:
@@ -472,11 +482,13 @@ class Kept:
 
     It has what was counted of ledgers that are gone, and of all others how much was counted: so new sums
     can tell whether anything is lost. All sums of a storage read it, also those that a process keeps in
-    memory: what one of them has counted of a ledger that is gone now, the others count too.
+    memory: what one of them has counted of a ledger that is gone now, the others count too. That there is
+    something to be kept stands among the notes of ledgers too, so that the loss of both is told.
     """
 
     def __init__(self, storage: CostStorage) -> None:
         self._journal = Journal(storage.root / "kept.journal")
+        self._notes = Journal(storage.root / NOTES)
 
     def add(self, db: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
         """Write down the sums and the ids of ledgers, durably.
@@ -485,6 +497,7 @@ class Kept:
             NotKept: they cannot be written.
 
         """
+        self._vouch(row for row in rows if row.is_kept == NOT_KEPT)
         self._append(db, *(_record(db, row) for row in rows))
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
 
@@ -508,16 +521,33 @@ class Kept:
         self.shorten(db)
 
     def save(self, db: sqlite3.Connection) -> None:
-        """Write down what sums that are about to be thrown away have of ledgers that are not as they were.
+        """Write down what only sums that are about to be thrown away have: of ledgers that are not as they
+        were, and of those that went before where the journal was lost.
 
         Raises:
             NotKept: it cannot be written.
 
         """
         rows = tables.ledgers(db, "gone IS NULL")
-        gone = [row._replace(gone=GONE) for row in rows if row.offset and _is_as_read(row) is False]
+        lost = [row._replace(gone=GONE) for row in rows if row.offset and _is_as_read(row) is False]
         with self._telling():
-            self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in gone))
+            known = Said.of(self._journal.all()[0]).kept
+            lost += [row for row in tables.ledgers(db, "gone IS NOT NULL") if row.uid not in known]
+            self._vouch(lost)
+            self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in lost))
+
+    def _vouch(self, rows: Iterable[LedgerRow]) -> None:
+        """Note that something is kept of these ledgers."""
+        with self._telling():
+            if notes := list(map(vouched, rows)):
+                self._notes.append(*notes)
+
+    def _vouched(self) -> dict[int, tuple[bytes, Extent]]:
+        """Return of what the notes say that it is kept: path and extent by uid."""
+        matches = filter(None, map(_VOUCHED, self._notes.all()[0]))
+        return {
+            int(n): (path, Extent(*map(int, extent))) for n, *extent, path in map(re.Match.groups, matches)
+        }
 
     def _append(self, db: sqlite3.Connection, *records: bytes, durable: bool = True) -> None:
         """Append records; those are no news then to these sums."""
@@ -569,8 +599,9 @@ class Kept:
         said.lost = {path: Extent(max(length, 1), -1, -1) for path, length in lost} | said.lost
         gone = tables.ledgers(db, "gone IS NOT NULL")
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
-        read = _read_of(tables.ledgers(db, "gone IS NULL"))
-        return [*(_record(db, row) for row in gone), _extents("read", read), _extents("lost", said.lost)]
+        said.read = _read_of(tables.ledgers(db, "gone IS NULL"))
+        said.over = set(self._vouched()) - {row.uid for row in gone}
+        return [*(_record(db, row) for row in gone), *replace(said, kept={}).records()]
 
     def shorten(self, db: sqlite3.Connection) -> None:
         """Write the journal anew where most of it is over.
@@ -591,7 +622,8 @@ class Kept:
     def say_what_is_lost(self, db: sqlite3.Connection) -> None:
         """Note in new sums which ledgers are not what was counted of them, and left nothing behind.
 
-        So are those that were written to and are not there, of which nobody ever counted anything.
+        So are those that were written to and are not there, of which nobody ever counted anything, and those
+        of which something was kept that is lost.
 
         Raises:
             NotKept: the journal cannot be read or written.
@@ -599,10 +631,12 @@ class Kept:
         """
         with self._telling():
             said = Said.of(self._journal.all()[0])
+            vouched = self._vouched()
+        kept = {path: e for n, (path, e) in vouched.items() if n not in said.kept.keys() | said.over}
         written = tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)")
         unread = {row.path: Extent() for row in written if row.path not in said.read}
         read = {path: extent for path, extent in said.read.items() if extent.offset}
-        known = unread | read | said.lost
+        known = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
         lost = _not_moved(db, {path: extent for path, extent in known.items() if _is_lost(path, extent)})
         for path, extent in lost.items():
             row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
@@ -648,6 +682,18 @@ def _read_of(rows: Iterable[LedgerRow]) -> dict[bytes, Extent]:
 
 def _extents(name: str, extents: Mapping[bytes, Extent]) -> bytes:
     return _json({name: [(base64.b64encode(path).decode(), *extent) for path, extent in extents.items()]})
+
+
+def _over(uids: Iterable[int]) -> bytes:
+    return _json({"over": sorted(uids)})
+
+
+def vouched(row: LedgerRow) -> bytes:
+    """Return the note that something is kept of a ledger that is gone, and how much it was."""
+    return b"! %d %d %d %d %b" % (row.uid, max(row.offset, 1), row.head, row.tail, row.path)
+
+
+_VOUCHED: Final = re.compile(rb"! (\d+) (\d+) (\d+) (\d+) ([^\0]+)", re.DOTALL).fullmatch
 
 
 def _json(record: object) -> bytes:

@@ -853,3 +853,73 @@ def test_a_rebuild_keeps_what_was_replaced_unseen(history: History, monkeypatch:
         history.append(ledger, a_call(100))
     store.rebuild()
     assert month(store) == month(history.open()) == 550
+
+
+# --- the sums and what was kept beside them, both lost
+
+
+@pytest.mark.parametrize("hurt", [deleted, truncated, noise])
+@pytest.mark.parametrize("seal", [deleted, half_of_it])
+def test_the_seal_and_the_journal_of_gone_ledgers_are_lost(
+    history: History, seal: Callable[[Path], None], hurt: Callable[[Path], None]
+) -> None:
+    """What the sums have of a ledger that went before is in no other file: they are still whole."""
+    store = history.open()
+    ledger = a_job(history, store)
+    history.log(store, history.job("there"), a_call(20_000_000))
+    emptied(history, ledger)
+    assert month(store) == history.owed
+    store.close()
+    seal(history.storage.root / "sums.db-seal")
+    hurt(history.storage.root / "kept.journal")
+    assert (month(history.open()), history.open().problems()) == (history.owed, [])
+    lose_sums(history)
+    assert (month(history.open()), history.open().problems()) == (history.owed, [])
+
+
+@pytest.mark.parametrize("fate", [cleared, emptied, replaced])
+@pytest.mark.parametrize("hurt", HURTS)
+def test_the_sums_and_what_was_kept_of_a_gone_ledger_are_lost(
+    history: History, hurt: Callable[[Path], None], fate: Fate
+) -> None:
+    """The notes tell that something was counted: the answer says what it lacks until that is back."""
+    store = history.open()
+    ledger = a_job(history, store)
+    saved = ledger.read_bytes()
+    fate(history, ledger)
+    assert month(store) == history.owed
+    lose_sums(history)
+    hurt(history.storage.root / "kept.journal")
+    store = history.open()
+    assert month(store) < history.owed
+    [problem] = store.problems()
+    assert (problem.path, problem.length, problem.is_lost) == (ledger, len(saved), True)
+    lose_sums(history)
+    ledger.write_bytes(saved)
+    ledger.chmod(0o600)
+    store = history.open()
+    assert (month(store), store.problems()) == (sum(e.cost for _, e in history.there()), [])
+
+
+@pytest.mark.parametrize("shortened", [False, True])
+def test_what_came_back_is_not_taken_for_lost(
+    history: History, monkeypatch: pytest.MonkeyPatch, shortened: bool
+) -> None:
+    """Files of the storage are lost one after the other, each looked at, when nothing is missed any more."""
+    monkeypatch.setattr(intake, "SHORTEN_BYTES", 0 if shortened else 1 << 20)
+    store = history.open()
+    ledger, gone = a_job(history, store), history.job("gone")
+    history.log(store, gone, a_call(9))
+    gone.unlink()
+    saved = ledger.read_bytes()
+    for _ in range(2):
+        ledger.unlink()
+        assert month(store) == history.owed
+        ledger.write_bytes(saved)
+        assert month(store) == history.owed
+    for name in ("kept.journal", "ledgers.journal", "kept.journal"):
+        (history.storage.root / name).unlink()
+        assert month(store) == history.owed
+        lose_sums(history)
+        store = history.open()
+        assert (month(store), store.problems()) == (history.owed, [])
