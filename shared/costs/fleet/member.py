@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from functools import partial
 from math import isinf
 from pathlib import Path
 from secrets import token_hex
@@ -153,7 +154,7 @@ class Member:
                 began_up=began_up,
                 ends_up=began_up + self._lease_s,
             )
-            self.local.in_turn(lambda turn, term=term, answer=answer: _adopt(turn, term, answer), TURN_S)  # type: ignore[misc]
+            self.local.in_turn(partial(_adopt, offer=offer, term=term, answer=answer), TURN_S)
             return answer
         raise SharedUnavailable("the shared database is another one at each look; is its address right?")
 
@@ -257,10 +258,17 @@ def _covers(held: dict[Key, Lease], want: Want) -> bool:
     return want.used - want.lost + lease.lost + want.need <= lease.granted
 
 
-def _adopt(turn: LocalTurn, term: Term, answer: Answer) -> None:
+def _adopt(turn: LocalTurn, offer: Offer, term: Term, answer: Answer) -> None:
     """Write down what the answer to an exchange says, unless a later one is there."""
     here = book.term(turn.db)
     if here is None or here.fleet != term.fleet or here.version >= term.version:
         return
+    known = {lease.key: lease.seen for lease in offer.leases}
+    known |= {
+        key: max(want.seen, want.spent + want.lost) for want in offer.wants if (key := key_of(want.limit))
+    }
+    seen = {lease.key: lease.seen for lease in book.leases(turn.db) if lease.seen > known.get(lease.key, 0)}
     book.put_term(turn.db, term)
-    book.replace_leases(turn.db, answer.leases)
+    # What another process of this host has seen since it was asked for stays seen.
+    leases = [lease._replace(seen=max(lease.seen, seen.get(lease.key, 0))) for lease in answer.leases]
+    book.replace_leases(turn.db, leases)

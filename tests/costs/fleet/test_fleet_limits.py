@@ -179,6 +179,17 @@ def test_what_was_published_since_a_decision_is_not_lost(tmp_path: Path) -> None
         assert lease.lost == 0
 
 
+def test_what_another_process_saw_since_a_decision_stays_seen(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        [lease] = one.fleet.member.leases()
+        old = Want(limit_of(lease), 0, lease.granted + 1, seen=lease.seen)
+        one.fleet.holds.in_turn(lambda turn: book.see(turn.db, lease, COST), 5)
+        one.fleet.member.grow([old])
+        [lease] = one.fleet.member.leases()
+        assert lease.seen == COST
+
+
 def test_a_call_that_is_taken_back_makes_room(tmp_path: Path) -> None:
     with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
         two.call()
