@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from .files import document_of
+from .files import document_of, is_lines, json_lines, listed
 from .rows import CannotRead, Foreign, Item, NotUnderstood
 
 _OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency", "project", "workflow")
@@ -14,21 +14,27 @@ _OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency"
 
 
 def rows_of(path: Path, key: str) -> Iterator[Item]:
-    """Yield the rows of the list ``key`` of a document, numbered from 1.
+    """Yield the rows of the list ``key`` of a document, of an array, or of JSON Lines, numbered from 1.
 
     Raises:
-        CannotRead: the file is no JSON object with such a list.
+        CannotRead: the file is no JSON, or an object without such a list.
 
     """
-    document = document_of(path)
-    rows = document.get(key) if isinstance(document, dict) else None
-    if not isinstance(rows, list):
-        raise CannotRead(f"{path}: has no list {key!r}")
-    common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
-    for number, row in enumerate(rows, start=1):
-        where = f"{key}[{number}]"
+    common: dict[str, object] = {}
+    if is_lines(path, (key,)):
+        rows = json_lines(path)
+    else:
+        document = document_of(path)
+        if isinstance(document, Mapping):
+            if not isinstance(document.get(key), list):
+                raise CannotRead(f"{path}: has no list {key!r}")
+            common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
+        rows = listed(path, document, (key,))
+    for where, row in rows:
         if isinstance(row, Mapping):
             yield Foreign(where, common | _flat(row))
+        elif isinstance(row, NotUnderstood):
+            yield row
         else:
             yield NotUnderstood(where, f"is no object: {str(row)[:80]}")
 

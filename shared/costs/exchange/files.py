@@ -15,9 +15,10 @@ import re
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .rows import CannotRead, NotUnderstood
 
@@ -29,8 +30,8 @@ MAX_DOCUMENT: Final = 1 << 29
 
 _BUFFER: Final = 1 << 18
 
-MORE_CELLS: Final = "(more)"
-"""Under which name a row's cells beyond the header stand."""
+HEAD_BYTES: Final = 65_536
+"""How much of a file tells what it is."""
 
 
 class _Bounded(io.RawIOBase):
@@ -132,17 +133,80 @@ def lines_of(path: Path) -> Iterator[str]:
             raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
+class Dialect(NamedTuple):
+    """How a CSV is written: what divides its cells, and whether a comma stands before decimals.
+
+    ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header.
+    """
+
+    delimiter: str = ","
+    decimal_comma: bool = False
+    hint: str = ""
+
+
+_HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
+_DELIMITERS: Final = ",;\t|"
+_AROUND_AMOUNTS: Final = " \u00a0$€£"
+_GROUPED_BY_DOTS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
+_GROUPED_BY_COMMAS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}")
+_DECIMAL_DOT: Final = re.compile(r"[-+]?[\d,]*\d\.\d+")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?[\d.]*\d,\d+")
+_LOCAL_NUMBER: Final = re.compile(r"(\D*?[-+]?)(\d{1,3}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?(\D*)")
+
+
+def dialect_of(head: str) -> Dialect:
+    r"""Return how the CSV that begins so is written.
+
+    A comma stands before decimals where some number of the file can be read in no other way, and none with a
+    dot; between semicolons each number with a comma is such a one.
+
+    >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
+    Dialect(delimiter=';', decimal_comma=True, hint='')
+    >>> dialect_of('date,cost,tokens\n2026-11-22,"1,234.50","1,000"\n').decimal_comma
+    False
+    """
+    hint = _HINT.match(head)
+    begin = head[hint.end() if hint else 0 :]
+    lines = begin.splitlines()
+    widths = {each: len(next(csv.reader(lines[:1], delimiter=each), [])) for each in _DELIMITERS}
+    delimiter = hint[1] if hint else max(_DELIMITERS, key=lambda each: widths[each])
+    comma = False
+    with suppress(csv.Error):
+        for record in csv.reader(lines[1:], delimiter=delimiter):
+            for cell in (each.strip(_AROUND_AMOUNTS) for each in record):
+                if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
+                    return Dialect(delimiter, hint=hint[0] if hint else "")
+                if _DECIMAL_COMMA.fullmatch(cell):
+                    comma |= delimiter == ";" or not _GROUPED_BY_COMMAS.fullmatch(cell)
+    return Dialect(delimiter, comma, hint[0] if hint else "")
+
+
+def _with_dots(cell: str) -> str:
+    """Return a cell whose number has a comma before its decimals with a dot there.
+
+    >>> [_with_dots(cell) for cell in ("1.234,50 €", "1.000", "0,05", "gpt-4.1", "2026-11-22")]
+    ['1234.50 €', '1000', '0.05', 'gpt-4.1', '2026-11-22']
+    """
+    match = _LOCAL_NUMBER.fullmatch(cell)
+    if match is None:
+        return cell
+    before, whole, decimals, after = match.groups()
+    return f"{before}{re.sub(r'[^0-9]', '', whole)}{f'.{decimals}' if decimals else ''}{after}"
+
+
+def csv_rows(path: Path, *, as_written: bool = False) -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
     """Yield the rows under the header of a CSV, each with the number of its line.
 
-    A row with another number of cells than the header, with a broken quote or with bytes that are no UTF-8
-    is not understood; reading goes on.
+    Cells may be divided by commas, semicolons, tabs or bars; numbers with a comma before their decimals get
+    a dot there (:func:`dialect_of`), unless ``as_written``. Rows without a word and repeated headers are
+    passed over. A row with another number of cells than the header, with a broken quote or with bytes that
+    are no UTF-8 is not understood; reading goes on.
 
     Raises:
         CannotRead: the file cannot be read.
 
     """
-    header, records = csv_records(path, delimiter)
+    header, records = csv_records(path, as_written=as_written)
     for found in records:
         yield (
             found
@@ -152,30 +216,53 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, dict[str, 
 
 
 def csv_records(
-    path: Path, delimiter: str = ","
+    path: Path, *, as_written: bool = False
 ) -> tuple[list[str], Iterator[tuple[int, list[str]] | NotUnderstood]]:
     """Return the header of a CSV, and its records as :func:`csv_rows` has them, without the names."""
-    records = _records_of(path, delimiter)
+    dialect = dialect_of(head_of(path).decode("utf-8-sig", "replace"))
+    records = _records_of(path, dialect._replace(decimal_comma=dialect.decimal_comma and not as_written))
     header = next(records, (0, []))
     return ([], iter((header,))) if isinstance(header, NotUnderstood) else (header[1], records)
 
 
-def _records_of(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | NotUnderstood]:
+def head_of(path: Path) -> bytes:
+    """Return the beginning of a file, from which its format is known.
+
+    Raises:
+        CannotRead: it is not there, cannot be opened or read.
+
+    """
+    with opened(path) as file:
+        try:
+            return file.read(HEAD_BYTES)
+        except OSError as error:
+            raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _records_of(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] | NotUnderstood]:
     before = csv.field_size_limit(MAX_LINE)
     try:
-        reader = csv.reader(lines_of(path), delimiter=delimiter)
-        width, is_ended = 0, False
+        lines = lines_of(path)
+        if dialect.hint:
+            next(lines)
+        reader = csv.reader(lines, delimiter=dialect.delimiter)
+        header, is_ended = list[str](), False
         while not is_ended:
             try:
                 for record in reader:
-                    width = width or len(record)
-                    if not record:
-                        continue
-                    if len(record) != width:
-                        fault: str | None = "has another number of cells than the header"
+                    header = header or record
+                    if len(record) == len(header):
+                        text = "".join(record)
+                        fault = None if text.isascii() else _undecoded(record)
+                        if (record == header and record is not header) or not text.strip():
+                            continue
+                        if dialect.decimal_comma:
+                            record = list(map(_with_dots, record))  # noqa: PLW2901 - as it is meant
+                    elif "".join(record).strip():
+                        fault = "has another number of cells than the header"
                     else:
-                        fault = None if "".join(record).isascii() else _undecoded(record)
-                    number = reader.line_num
+                        continue
+                    number = reader.line_num + bool(dialect.hint)
                     yield (number, record) if fault is None else NotUnderstood(f"line {number}", fault)
                 is_ended = True
             except csv.Error as error:  # of one row: those after it are read
@@ -240,10 +327,14 @@ def json_rows(path: Path, *keys: str) -> Iterator[tuple[str, Any]]:
         CannotRead: it cannot be read, or lists nothing under these keys.
 
     """
-    if _is_lines(path, keys):
+    if is_lines(path, keys):
         yield from json_lines(path)
-        return
-    document = document_of(path)
+    else:
+        yield from listed(path, document_of(path), keys)
+
+
+def listed(path: Path, document: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the rows that a document lists, as :func:`json_rows` does."""
     rows, name = document, ""
     if isinstance(document, dict):
         name = next((key for key in keys if isinstance(document.get(key), list)), "")
@@ -265,7 +356,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
             yield f"line {number}", NotUnderstood(f"line {number}", f"is no JSON: {error}")
 
 
-def _is_lines(path: Path, keys: Sequence[str]) -> bool:
+def is_lines(path: Path, keys: Sequence[str]) -> bool:
     """Tell whether each line of a file is a JSON object by itself, by its first two lines."""
     found = []
     for line in lines_of(path):

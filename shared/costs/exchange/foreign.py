@@ -15,11 +15,10 @@ used and are reported. What else is done:
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -32,6 +31,7 @@ from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
 from .files import parsed
 from .rows import SumOf
+from .times import instant, iso_text
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "service": ("service", "provider", "vendor", "api_provider", "platform"),
@@ -86,6 +86,7 @@ _DURATIONS: Final = tuple(sorted(SECONDS_FIELDS))
 _KNOWN: Final = frozenset(
     [*(name for names in NAMES.values() for name in names), *USAGE_FIELDS],
 )
+_RUN_TOGETHER: Final = {name.replace("_", ""): name for name in _KNOWN}
 
 UNKNOWN: Final = "unknown"
 """The model, and the service, of rows that state a cost and nothing that tells them."""
@@ -139,8 +140,14 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     """
     stated = _Stated(_by_field(values))
     when = stated.required("timestamp")
+    names = [str(when), *(stated.text(name) or "" for name in ("model", "service"))]
+    if any(map(_TOTALS.fullmatch, names if names[1] else [*names, stated.text("operation") or ""])):
+        raise ValueError("is a row of totals: the rows that it adds up are there")
     sum_of = _sum_of(when)
-    at, zone_assumed = _instant(f"{when}-01" if sum_of == "month" else when, defaults.zone)
+    try:
+        at, zone_assumed = instant(f"{when}-01" if sum_of == "month" else when, defaults.zone)
+    except ValueError as error:
+        raise ValueError(f"timestamp {error}") from None
     parts = _parts(stated)
     model = stated.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
     return Understood(
@@ -159,11 +166,13 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
 
 def _sum_of(when: object) -> SumOf | None:
     """Return whether a time is a whole day or month, so that its row is the sum of one."""
-    text = str(when).strip()
+    text = iso_text(when)
     if _MONTH.fullmatch(text):
         return "month"
     return "day" if _DATE.fullmatch(text) else None
 
+
+_TOTALS: Final = re.compile(r"(?:grand |over|sub|filtered )?(?:totals?|sum|all models) ?:?", re.IGNORECASE)
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
 _MONTH: Final = re.compile(r"\d{4}-\d{2}")
@@ -178,6 +187,16 @@ def field_name(theirs: str) -> str:
     ('input_tokens', 'cost_usd', 'cost', 'cost_€')
     """
     return re.sub(r"[\s_$()\[\].,:;/-]+", "_", theirs.lower()).strip("_")
+
+
+def known_name(theirs: str) -> str:
+    """Return a name as :func:`field_name` does; one that is written in one word is known as well.
+
+    >>> known_name("promptTokens"), known_name("costUSD"), known_name("someThing")
+    ('prompt_tokens', 'cost_usd', 'something')
+    """
+    name = field_name(theirs)
+    return name if name in _KNOWN else _RUN_TOGETHER.get(name.replace("_", ""), name)
 
 
 def nested(value: object) -> Mapping[str, Any]:
@@ -200,8 +219,8 @@ def decimal_of(value: object) -> Decimal | None:
     Raises:
         ValueError: it is no number.
 
-    >>> decimal_of("$1,234.50"), decimal_of("0E-6176"), decimal_of("")
-    (Decimal('1234.50'), Decimal('0E-6176'), None)
+    >>> decimal_of("$1,234.50"), decimal_of("0E-6176"), decimal_of("-0.05 USD"), decimal_of("")
+    (Decimal('1234.50'), Decimal('0E-6176'), Decimal('-0.05'), None)
     """
     if not _says_something(value):
         return None
@@ -226,14 +245,14 @@ _NAIVE: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}[\d:.,]*")
 
 def leftover(row: Mapping[str, object], used: frozenset[str]) -> dict[str, None]:
     """Return the names of a row that its format's reader does not use, so that the report can list them."""
-    return {name: None for name in row if name not in used and field_name(name) not in _KNOWN}
+    return {name: None for name in row if name not in used and known_name(name) not in _KNOWN}
 
 
 def _by_field(values: Mapping[str, object]) -> dict[str, object]:
     """Return the values of a row by field; of columns called alike, the first that says something counts."""
     found: dict[str, object] = {}
     for name, value in values.items():
-        field_ = field_name(str(name))
+        field_ = known_name(str(name))
         if not _says_something(found.get(field_)):
             found[field_] = value
     return found
@@ -287,10 +306,17 @@ class _Stated:
 _NOTHING: Final = frozenset({"", "null", "none", "nan", "n/a", "-"})
 
 
+_DOLLARS: Final = re.compile(r"US\$|\$|\bUSD\b", re.IGNORECASE)
+_GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,'\s]\d{2,3})*[,'\s]\d{3}(?:\.\d*)?")
+"""A number in groups of thousands, or as India writes it; what else has a comma may mean decimals."""
+
+
 def _number(name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise TypeError(f"{name} is no number: {value!r}")
-    text = repr(value) if isinstance(value, float) else str(value).strip().lstrip("$").replace(",", "")
+    text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", str(value)).strip()
+    if _GROUPED.fullmatch(text):
+        text = re.sub(r"[,'\s]", "", text)
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -390,40 +416,3 @@ def _tags(value: object) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)):
         return tuple(clean_text(str(tag).strip()) for tag in value if str(tag).strip())
     return ()
-
-
-_MILLISECONDS_ABOVE: Final = 100_000_000_000
-"""Seconds since 1970 reach this in the year 5138; larger numbers are milliseconds."""
-
-
-def _instant(value: object, zone: ZoneInfo) -> tuple[datetime, bool]:
-    """Return an instant in UTC, and whether its zone had to be assumed."""
-    number = _epoch(value)
-    if number is not None:
-        return _from_epoch(number), False
-    try:
-        at = datetime.fromisoformat(str(value).strip())
-    except ValueError:
-        raise ValueError(f"timestamp is no time: {value!r}; write it as 2026-11-22T09:30:00Z") from None
-    assumed = at.tzinfo is None
-    return (at.replace(tzinfo=zone) if assumed else at).astimezone(UTC), assumed
-
-
-def _epoch(value: object) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float, Decimal)):
-        return float(value)
-    # Four digits are a year and eight a date; a count of seconds has more.
-    if isinstance(value, str) and re.fullmatch(r"\d{9,14}(\.\d+)?", value.strip()):
-        return float(value)
-    return None
-
-
-def _from_epoch(number: float) -> datetime:
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(f"timestamp is no time: {number!r}")
-    try:
-        return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS_ABOVE else number, UTC)
-    except (OverflowError, OSError, ValueError):
-        raise ValueError(f"timestamp is no time: {number!r}") from None

@@ -193,6 +193,62 @@ def test_importing_again_changes_nothing(name: str, tmp_path: Path, catalogue: C
     assert kept.entries == before
 
 
+HEAD = "timestamp,model,input_tokens,output_tokens,cost_usd\n"
+LINE = "2026-10-03T10:00:00,gpt-4o,1000,500,0.0525\n"
+LOCAL = HEAD.replace(",", ";")
+TABLES = {
+    "semicolons": ((HEAD + LINE).replace(",", ";"), (0.0525, 1000, 0)),
+    "tabs": ((HEAD + LINE).replace(",", "\t"), (0.0525, 1000, 0)),
+    "bars": ((HEAD + LINE).replace(",", "|"), (0.0525, 1000, 0)),
+    "returns alone": ((HEAD + LINE).replace("\n", "\r"), (0.0525, 1000, 0)),
+    "a spreadsheet's hint": (f"sep=;\r\n{(HEAD + LINE).replace(',', ';')}", (0.0525, 1000, 0)),
+    "decimal commas": (f"{LOCAL}03.10.2026 10:00;gpt-4o;1.000;500;0,0525\n", (0.0525, 1000, 0)),
+    "decimal commas and signs": (f"{LOCAL}03.10.2026;gpt-4o;1.000;500;1.234,50 $\n", (1234.5, 1000, 0)),
+    "decimal commas in quotes": (f'{HEAD}2026-10-03,gpt-4o,1.000,500,"0,052"\n', (0.052, 1000, 0)),
+    "groups": (f'{HEAD}2026-10-03,gpt-4o,"1,234,567",500,"$1,234.50"\n', (1234.5, 1234567, 0)),
+    "other groups": (f'{HEAD}2026-10-03,gpt-4o,"1,23,456",500,1 234.5 USD\n', (1234.5, 123456, 0)),
+    "a comma that may be either": (
+        f'{HEAD}2026-10-03,gpt-4o,7,500,0.5\n2026-10-03,gpt-4o,7,5,"0,5"\n',
+        (0.5, 7, 1),
+    ),
+    "lines without a word": (f"{HEAD}\n{LINE}   \n,,,,\n\n", (0.0525, 1000, 0)),
+    "files put together": (f"{HEAD}{LINE}{HEAD}{LINE}", (0.105, 2000, 0)),
+    "a row of totals": (f"{HEAD}{LINE}2026-10-31,Grand Total,1000,500,0.0525\n", (0.0525, 1000, 1)),
+    "totals without a model": (
+        "date,operation,input_tokens,cost\n2026-10-03,chat,7,0.5\n2026-10-31,TOTAL,7,0.5\n",
+        (0.5, 7, 1),
+    ),
+    "names in one word": (
+        "createdAt,modelName,promptTokens,completionTokens,totalCost\n" + LINE,
+        (0.0525, 1000, 0),
+    ),
+    "another currency's sign": (f"{HEAD}2026-10-03,gpt-4o,1000,500,€0.05\n", (0, 0, 1)),
+    "an array": (
+        '[{"createdAt": 1793446200000000, "model": "gpt-4o", "inputTokens": 7, "cost": 0.5}]',
+        (0.5, 7, 0),
+    ),
+    "lines of JSON": ('{"ts": 20261003, "model": "gpt-4o", "tokens_in": 7, "cost": 0.5}\n' * 2, (1.0, 14, 0)),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_read_however_it_is_written(name: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    text, expected = TABLES[name]
+    path, kept = tmp_path / "history", Kept()
+    path.write_text(text, newline="")
+    tally = run(path, kept, catalogue)
+    entries_ = kept.entries.values()
+    tokens = sum(one.usage.tokens_input for one in entries_)
+    assert (tally.cost / 1e9, tokens, tally.refused) == expected
+    assert {one.timestamp.year for one in entries_} <= {2026}
+
+
+def test_our_own_csv_is_read_to_the_letter(tmp_path: Path, catalogue: Catalogue) -> None:
+    given, kept = [entry(description="0,5", charge=None)], Kept()
+    run(exported("csv", given, tmp_path), kept, catalogue)
+    assert list(kept.entries.values()) == given
+
+
 @pytest.mark.no_cover
 @settings(max_examples=8)
 @given(given=st.lists(entries(), max_size=4, unique_by=lambda one: one.id))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from ...errors import WrongUsage
+from .. import times
 from ..foreign import decimal_of
 from ..imports import Sample
 from ..rows import CannotRead, NotUnderstood
@@ -148,17 +149,13 @@ def instant(value: Any) -> datetime:
     >>> instant(1761955200).isoformat(), instant("2026-11-01").isoformat(), instant("11/01/2026").day
     ('2025-11-01T00:00:00+00:00', '2026-11-01T00:00:00+00:00', 1)
     """
-    text = str(value).strip()
-    if re.fullmatch(r"\d{9,11}(\.0*)?", text):
-        return datetime.fromtimestamp(float(text), UTC)
-    if match := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", text):  # as Azure writes it: month first
+    if match := _MONTH_FIRST.fullmatch(str(value).strip()):
         return datetime(int(match[3]), int(match[1]), int(match[2]), tzinfo=UTC)
-    text = text.removesuffix(" UTC")
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"is no time: {value!r}") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return times.instant(value, UTC)[0]
+
+
+_MONTH_FIRST: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
+"""A date as Azure writes it."""
 
 
 def days_between(first: datetime, after: datetime) -> set[str]:

@@ -19,15 +19,13 @@ from typing import Any, Final
 
 from ...errors import WrongUsage
 from ..exports.json import FORMAT_NAME
-from ..files import document_of, opened, parsed, require_regular
+from ..files import dialect_of, document_of, head_of, parsed, require_regular
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
 from ..rows import Foreign as Foreign
 from ..rows import Item as Item
 from ..rows import NotUnderstood as NotUnderstood
-
-HEAD_BYTES: Final = 65_536
 
 OWN_DOCUMENT: Final = f'{{"format": "{FORMAT_NAME}"'
 """How our own export as JSON begins."""
@@ -43,11 +41,7 @@ class Sample:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with opened(path) as file:
-            try:
-                self.head = file.read(HEAD_BYTES)
-            except OSError as error:
-                raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+        self.head = head_of(path)
 
     @cached_property
     def text(self) -> str:
@@ -59,8 +53,9 @@ class Sample:
         """The names in the first line of a CSV, as looked for; nothing when it is no table of text."""
         if b"\0" in self.head or self.text.lstrip()[:1] in ("{", "["):
             return frozenset()
-        first = next(csv.reader(self.text.splitlines()[:1]), [])
-        return frozenset(map(field_name, first))
+        dialect = dialect_of(self.text)
+        lines = self.text.removeprefix(dialect.hint).splitlines()[:1]
+        return frozenset(map(field_name, next(csv.reader(lines, delimiter=dialect.delimiter), [])))
 
     @cached_property
     def columns(self) -> frozenset[str]:
@@ -84,8 +79,6 @@ class Sample:
             return "it is in UTF-16: save it as UTF-8"
         if not self.head.strip():
             return "it is empty"
-        if self.text.partition("\n")[0].count(";") > 2 and len(self.header) == 1:
-            return "its first line is divided by semicolons: save it with commas"
         if self.text[:1] in ("{", "[") and not self.row and not self.text.startswith(OWN_DOCUMENT):
             try:
                 document_of(self.path)

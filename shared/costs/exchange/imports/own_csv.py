@@ -22,7 +22,7 @@ def _recognises(sample: Sample) -> bool:
 
 
 def _read(path: Path) -> Iterator[Item]:
-    for found in csv_rows(path):
+    for found in csv_rows(path, as_written=True):
         yield found if isinstance(found, NotUnderstood) else _item(*found)
 
 

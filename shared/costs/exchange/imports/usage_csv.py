@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from ..files import csv_rows
-from ..foreign import NAMES
+from ..foreign import NAMES, known_name
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample
 
@@ -19,11 +19,15 @@ _SAYS_HOW_MUCH: Final = frozenset(
 _SAYS_WHAT_OR_WHEN: Final = frozenset([*NAMES["model"], *NAMES["timestamp"]])
 
 
+def is_of_calls(names: Iterable[str]) -> bool:
+    """Tell whether these are the names of a call's columns or members, of which our own export has others."""
+    known = frozenset(map(known_name, names))
+    is_own = "cost_parts" in known
+    return not is_own and not known.isdisjoint(_SAYS_WHAT_OR_WHEN) and not known.isdisjoint(_SAYS_HOW_MUCH)
+
+
 def _recognises(sample: Sample) -> bool:
-    header = sample.header
-    if "cost_parts" in header:
-        return False  # our own export, which has a reader of its own
-    return not header.isdisjoint(_SAYS_WHAT_OR_WHEN) and not header.isdisjoint(_SAYS_HOW_MUCH)
+    return is_of_calls(sample.header)
 
 
 def _read(path: Path) -> Iterator[Item]:

@@ -114,18 +114,22 @@ class Agreed:
 
 @dataclass(slots=True)
 class Apart:
-    """Lines that are compared with nothing: credits, taxes, storage."""
+    """Lines that are compared with nothing: credits, taxes, storage.
+
+    ``amount`` in dollars; ``foreign`` what is in a currency without a rate.
+    """
 
     category: Category
     service: str
     label: str
     rows: int = 0
     amount: Decimal = Decimal(0)
+    foreign: Decimal = Decimal(0)
 
     @property
-    def nanos(self) -> Nanos:
-        """The amount in nano-dollars."""
-        return from_usd(self.amount)
+    def nanos(self) -> Nanos | None:
+        """The amount in nano-dollars; ``None`` where some of it is in a currency without a rate."""
+        return None if self.foreign else from_usd(self.amount)
 
 
 @dataclass(slots=True)

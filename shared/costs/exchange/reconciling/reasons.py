@@ -117,7 +117,9 @@ class Explained:
         self._as_of = as_of
         self._into = into
         self._theirs = billed.cells()
-        self._rate = self._foreign_rate()
+        billed.rate = self._rate = self._foreign_rate()
+        if self._rate is not None:
+            self._theirs = billed.cells()
         self.zone = self._zone_of_days()
         self._calls: dict[tuple[str | None, str], list[OurCall]] = {}
 
@@ -150,8 +152,6 @@ class Explained:
         mine = ours or Cell(counts=[0, 0, 0, 0], cost=0)
         counts = [self._lacking(place, theirs, mine) for place in range(4)]
         cost = theirs.cost
-        if cost is None and theirs.foreign and self._rate:
-            cost = round(theirs.foreign * self._rate * 1_000_000_000)
         if cost is None and theirs.rows == 0 and self._states_costs():
             cost = 0
         gap = None if cost is None or mine.cost is None else cost - mine.cost
@@ -451,7 +451,10 @@ class Explained:
             return
         for day in sorted({*theirs, *ours}):
             billed, lines = theirs.get(day, (Nanos(0), ()))
-            if abs(billed - ours[day]) <= OUR_ROUNDING:
+            if billed is None:
+                continue  # in a currency without a rate, which is said
+            slack = OUR_ROUNDING if self._rate is None else OUR_ROUNDING + round(billed * _SAME_FACTOR)
+            if abs(billed - ours[day]) <= slack:
                 self._into.agreed.theirs += billed
                 self._into.agreed.ours += ours[day]
                 continue

@@ -6,7 +6,7 @@ with models, tiers and days, never with rows.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -36,8 +36,8 @@ class Key(NamedTuple):
 class Cell:
     """Sums of one side. ``counts`` are by kind of token, ``None`` where not stated; ``cost`` in nano-dollars.
 
-    ``kinds`` is what each kind of tokens cost, where told. ``foreign`` is what is in a currency
-    without a rate. ``unpriced`` counts calls without a price.
+    ``kinds`` is what each kind of tokens cost, where told. ``foreign`` is what is in a currency without a
+    rate of its own. ``unpriced`` counts calls without a price.
     """
 
     rows: int = 0
@@ -63,6 +63,27 @@ class Cell:
         return sum(known) if known else None
 
 
+@dataclass(slots=True)
+class _Money:
+    """What lines come to: in dollars, and in a currency that was given no rate."""
+
+    usd: Decimal = Decimal(0)
+    foreign: Decimal = Decimal(0)
+
+    def add(self, amount: Decimal, rate: Decimal | None) -> None:
+        """Add an amount; what one of it is in dollars is ``rate``, ``None`` where that is not known."""
+        if rate is None:
+            self.foreign += amount
+        else:
+            self.usd += amount * rate
+
+    def at(self, rate: Decimal | None) -> Nanos | None:
+        """Return the whole with what is foreign at a rate; ``None`` where it takes one that is not known."""
+        if self.foreign and rate is None:
+            return None
+        return from_usd(self.usd + self.foreign * rate) if rate is not None else from_usd(self.usd)
+
+
 class _Source(NamedTuple):
     """Where a sum comes from: one file of one format. Later files replace earlier ones day by day."""
 
@@ -81,10 +102,12 @@ class Billed:
         self.overlapping: set[tuple[str, str]] = set()
         self.lateness = timedelta(0)
         self.zone = "UTC"
+        self.rate: Decimal | None = None
+        """What one of its currency is in dollars, where its own amounts tell it."""
         self._days: set[str] = set()
         self._cells: dict[tuple[_Source, Key], Cell] = {}
-        self._amounts: dict[tuple[_Source, Key], Decimal] = {}
-        self._tools: dict[tuple[_Source, str], Decimal] = {}
+        self._amounts = defaultdict[tuple[_Source, Key, int | None], _Money](_Money)
+        self._tools = defaultdict[tuple[_Source, str], _Money](_Money)
         self._tool_lines: dict[str, list[str]] = {}
         self._apart: dict[tuple[_Source, str, str, str], Apart] = {}
         self._kinds: dict[str, set[str]] = {}
@@ -95,33 +118,29 @@ class Billed:
         """Take a line of a file, the ``number``-th one; amounts are converted where there is a rate."""
         source, day = _Source(of.name, number), f"{line.at:%Y-%m-%d}"
         self.cover([day])
-        amount, rate = (
-            line.amount,
-            rates.get(statement.currency, None if statement.currency != "USD" else _ONE),
-        )
+        amount = line.amount
+        rate = rates.get(statement.currency, _ONE if statement.currency == "USD" else None)
+        if amount and rate is None:
+            self.currencies.add(statement.currency)
         if line.category == "model":
-            cell = self._cells.setdefault((source, Key(_model(line), line.tier, day)), Cell())
+            key = Key(_model(line), line.tier, day)
+            cell = self._cells.setdefault((source, key), Cell())
             self._add(cell, line, of, of.unit if statement.unit is None else statement.unit)
             self.has_models &= line.model is not None
-            if amount is not None and rate is None:
-                cell.foreign += amount
-                self.currencies.add(statement.currency)
-            elif amount is not None and rate is not None:
-                if line.kind is not None:
-                    cell.kinds[line.kind] = (cell.kinds[line.kind] or 0) + from_usd(amount * rate)
-                place = source, Key(_model(line), line.tier, day)
-                self._amounts[place] = self._amounts.get(place, _ZERO) + amount * rate
-            return
-        amount = (amount or _ZERO) * (rate if rate is not None else _ZERO)
-        if line.category == "tool":
-            self._tools[source, day] = self._tools.get((source, day), _ZERO) + amount
+            if amount is not None:
+                self._amounts[source, key, line.kind].add(amount, rate)
+        elif line.category == "tool":
+            self._tools[source, day].add(amount or _ZERO, rate)
             self._tool_lines.setdefault(day, []).append(line.where)
-            return
-        apart = self._apart.setdefault(
-            (source, day, line.category, line.label), Apart(line.category, self.service, line.label)
-        )
-        apart.rows += 1
-        apart.amount += amount
+        else:
+            apart = self._apart.setdefault(
+                (source, day, line.category, line.label), Apart(line.category, self.service, line.label)
+            )
+            apart.rows += 1
+            if rate is None:
+                apart.foreign += amount or _ZERO
+            else:
+                apart.amount += (amount or _ZERO) * rate
 
     def _add(self, cell: Cell, line: BillLine, of: BillFormat, unit: Decimal) -> None:
         cell.rows += 1
@@ -162,14 +181,23 @@ class Billed:
                 whole.add_counts(UNSTATED if count is None else count for count in cell.counts)
                 whole.calls += cell.calls
             if source.format == by_cost:
-                whole.foreign += cell.foreign
                 whole.half_units += cell.half_units
-                whole.kinds = [_plus(a, b) for a, b in zip(whole.kinds, cell.kinds, strict=True)]
-                if (amount := self._amounts.get((source, key))) is not None:
-                    whole.cost = (whole.cost or 0) + from_usd(amount)
+                self._add_costs(whole, source, key)
             whole.rows += cell.rows
             whole.lines = (*whole.lines, *cell.lines)[:_EXAMPLES]
         return found
+
+    def _add_costs(self, whole: Cell, source: _Source, key: Key) -> None:
+        for kind in _KINDS:
+            money = self._amounts.get((source, key, kind))
+            if money is None:
+                continue
+            whole.foreign += money.foreign
+            cost = money.at(self.rate)
+            if cost is not None:
+                whole.cost = (whole.cost or 0) + cost
+                if kind is not None:
+                    whole.kinds[kind] = (whole.kinds[kind] or 0) + cost
 
     def _chosen(self, kind: str) -> str | None:
         """Return the format whose lines state this; one that states nothing else comes first."""
@@ -180,13 +208,14 @@ class Billed:
         """Return a key without what the bill does not tell of all its lines."""
         return Key(key.model if self.has_models else None, key.tier if self.has_tiers else None, key.day)
 
-    def tools(self) -> dict[str, tuple[Nanos, tuple[str, ...]]]:
-        """Return the fees of tools by day, and where they stand."""
-        sums: dict[str, Decimal] = {}
-        for (_, day), amount in self._current_days(self._tools):
-            sums[day] = sums.get(day, _ZERO) + amount
+    def tools(self) -> dict[str, tuple[Nanos | None, tuple[str, ...]]]:
+        """Return the fees of tools by day, and where they stand; ``None`` where they would take a rate."""
+        sums = defaultdict[str, _Money](_Money)
+        for (_, day), money in self._current_days(self._tools):
+            sums[day].usd += money.usd
+            sums[day].foreign += money.foreign
         return {
-            day: (from_usd(amount), tuple(self._tool_lines[day][:_EXAMPLES])) for day, amount in sums.items()
+            day: (each.at(self.rate), tuple(self._tool_lines[day][:_EXAMPLES])) for day, each in sums.items()
         }
 
     def apart(self) -> list[Apart]:
@@ -198,7 +227,8 @@ class Billed:
                 continue
             whole = found.setdefault((category, label), Apart(apart.category, apart.service, label))
             whole.rows += apart.rows
-            whole.amount += apart.amount
+            whole.amount += apart.amount + apart.foreign * (self.rate or _ZERO)
+            whole.foreign += apart.foreign if self.rate is None else _ZERO
         return list(found.values())
 
     def _current(
@@ -212,8 +242,8 @@ class Billed:
                 self.overlapping.add((source.format, key.day))
 
     def _current_days(
-        self, sums: Mapping[tuple[_Source, str], Decimal]
-    ) -> Iterator[tuple[tuple[_Source, str], Decimal]]:
+        self, sums: Mapping[tuple[_Source, str], _Money]
+    ) -> Iterator[tuple[tuple[_Source, str], _Money]]:
         latest = self._latest(iter(sums))
         for (source, day), amount in sums.items():
             if latest[source.format, day] == source.number:
@@ -227,13 +257,10 @@ class Billed:
         return latest
 
 
-def _plus(one: int | None, other: int | None) -> int | None:
-    return one if other is None else (one or 0) + other
-
-
 _ZERO: Final = Decimal(0)
 _ONE: Final = Decimal(1)
 _EXAMPLES: Final = 5
+_KINDS: Final = (None, *range(len(TOKENS)))
 
 
 def _model(line: BillLine) -> str | None:

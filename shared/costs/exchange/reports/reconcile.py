@@ -177,7 +177,8 @@ def _figures(found: Comparison) -> Iterator[Figure]:
                 places=4,
             )
     if found.apart:
-        yield Figure("apart", "Credits, tax, others", Nanos(sum(one.nanos for one in found.apart)), places=4)
+        amount = Nanos(sum(one.nanos or 0 for one in found.apart))
+        yield Figure("apart", "Credits, tax, others", amount, places=4)
     if agreed.rounding:
         yield Figure("rounding", "Rounding", agreed.rounding, places=6, note="within what the bill rounds to")
 
@@ -313,7 +314,7 @@ def _data(facts: Reconciled) -> dict[str, object]:
                 "service": one.service,
                 "label": one.label,
                 "rows": one.rows,
-                "amount_usd": to_usd(one.nanos),
+                "amount_usd": None if one.nanos is None else to_usd(one.nanos),
             }
             for one in found.apart
         ],
