@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, Unpack
 
 from .costs.errors import NOT_LOADED, BudgetExceeded, BudgetGateUnavailable
+from .costs.model import UNKNOWN
 from .costs.money import from_usd, to_usd
 from .costs.pricing.names import infer_service, normalize_model_name
 from .costs.tracking.call import (
@@ -27,7 +28,7 @@ from .costs.tracking.call import (
     unread_call,
 )
 from .costs.tracking.context import job_context
-from .costs.tracking.estimates import UNKNOWN_SERVICE, calculate_cost, estimate
+from .costs.tracking.estimates import calculate_cost, estimate
 from .costs.tracking.labels import user_name
 from .costs.tracking.session import Session
 from .costs.tracking.stage import Stage, StageArguments, stage_options
@@ -170,7 +171,7 @@ class CostTracker:
 
     def record_api_call(self, model: str, input_tokens: int, output_tokens: int, operation: str) -> float:
         """As :meth:`log_usage`, for code that knows only a model's name: its provider is inferred. USD."""
-        service = infer_service(model) or UNKNOWN_SERVICE
+        service = infer_service(model) or UNKNOWN
         return self.log_usage(service, model, input_tokens, output_tokens, operation=operation)
 
     def log_response(
@@ -192,12 +193,13 @@ class CostTracker:
         worked on becomes one entry per model.
 
         ``service`` names the server where it speaks another provider's format, ``model`` where the
-        response names none (OpenAI transcription and images, Bedrock, Cohere). What is given here
-        wins over what the response says. Streams go to :meth:`log_stream`.
+        response names none (OpenAI transcription and images, Bedrock, Cohere): without it such a call is
+        recorded as ``unknown``, unpriced. What is given here wins over what the response says. Streams go
+        to :meth:`log_stream`.
 
         Raises:
             TypeError: nothing known is recognised; the text lists what is. Or as ``log_usage``.
-            ValueError: the response names no model and none is given. Or as ``log_usage``.
+            ValueError: as ``log_usage``.
 
         Example:
             >>> tracker = getfixture("tracker")

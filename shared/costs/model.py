@@ -172,6 +172,10 @@ def _count(name: str, value: object) -> int | float:
     return int(value)
 
 
+UNKNOWN: Final = "unknown"
+"""The service, or the model, of a call of which nobody says it: unpriced, but never missing."""
+
+
 def without_features(model: str) -> str:
     """Return a model's name without the features that are billed on top of it.
 

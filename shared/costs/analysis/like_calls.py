@@ -112,6 +112,8 @@ class LikeCalls:
         """Return what the calls come to at a price; ``None`` where it has to look at each of them."""
         if price.free:
             return 0
+        if price.features:
+            return None
         if price.above and max(self._inputs[start:end]) > price.above[0][0]:
             return None
         columns = self._taken_apart(price)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..model import Entry
 from ..money import ZERO, Nanos, divide
 from .options import Prices
-from .whatif import Swap, what_if
+from .whatif import Swap, is_call_of, what_if
 
 
 class Made(NamedTuple):
@@ -32,7 +32,7 @@ class Made(NamedTuple):
         return self._is_in(entry, self.old) and not (self.old == self.new and entry.service_tier == self.tier)
 
     def _is_in(self, entry: Entry, model: tuple[str, str]) -> bool:
-        return (entry.service, entry.model) == model and self.stage in (None, entry.stage)
+        return is_call_of(entry, model) and self.stage in (None, entry.stage)
 
 
 class Effect(NamedTuple):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
-from ..model import Charge, Entry
+from ..model import Charge, Entry, without_features
 from ..money import ZERO, Nanos
 from .calls import NetCall, net_jobs
 from .options import BATCH, Prices, is_interactive
@@ -21,8 +21,16 @@ LATE: Final = frozenset({BATCH, "flex"})
 """Service tiers that are cheaper because the answer comes later."""
 
 
+def is_call_of(entry: Entry, model: tuple[str, str]) -> bool:
+    """Return whether an entry is of a model, as ``(service, model)``, with or without features on top."""
+    return entry.service == model[0] and model[1] in (entry.model, without_features(entry.model))
+
+
 class Swap(NamedTuple):
-    """Use ``to`` where ``model`` was used; both ``(service, model)``. ``tier`` is the new tier, if any."""
+    """Use ``to`` where ``model`` was used; both ``(service, model)``. ``tier`` is the new tier, if any.
+
+    A model named without features that are billed on top stands for its calls with them too.
+    """
 
     model: tuple[str, str]
     to: tuple[str, str]
@@ -30,7 +38,20 @@ class Swap(NamedTuple):
 
     def covers(self, entry: Entry) -> bool:
         """Return whether an entry is one of those to swap."""
-        return (entry.service, entry.model) == self.model
+        return is_call_of(entry, self.model)
+
+    def target(self, entry: Entry) -> tuple[str, str]:
+        """Return service and model for an entry: the features it asked for are asked for there too.
+
+        >>> from datetime import UTC, datetime
+        >>> at, redacted = datetime(2026, 11, 1, tzinfo=UTC), "nova-3+redact"
+        >>> call = Entry(id="1", timestamp=at, job_id="j", user_id="1", service="deepgram", model=redacted)
+        >>> Swap(("deepgram", "nova-3"), ("deepgram", "nova-2")).target(call)
+        ('deepgram', 'nova-2+redact')
+        """
+        service, model = self.to
+        features = entry.model.removeprefix(self.model[1])
+        return (service, model) if "+" in model else (service, model + features)
 
     def keeps_tier(self, entry: Entry) -> bool:
         """Return whether an entry cannot be sent with the new tier, because somebody waits for it."""
@@ -101,7 +122,7 @@ def _add(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
         return
     tier = entry.service_tier if kept or swap.tier is None else swap.tier
     region = entry.region if swap.to[0] == entry.service else None
-    charge = prices.charge(*swap.to, entry.usage, entry.timestamp, tier, region)
+    charge = prices.charge(*swap.target(entry), entry.usage, entry.timestamp, tier, region)
     outcome.calls += 1
     if not isinstance(charge, Charge) or call.cost is None:
         outcome.unpriced += 1

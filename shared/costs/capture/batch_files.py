@@ -108,7 +108,7 @@ def read_result(line: Fields, *, service: str | None = None, model: str | None =
         return None
     if not body and not line.has("result"):
         return BatchResult(custom_id, ())
-    fallback = None if _names_model(line) else model or "unknown"
+    fallback = None if _names_model(line) else model
     calls = read_response(line.raw, service=service, model=fallback)
     return BatchResult(custom_id, calls)
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from ..model import Usage
+from ..model import UNKNOWN, Usage
 from . import adapters as _folder
 from .adapter import Adapter
 from .captured import Captured
@@ -32,14 +32,14 @@ def read_response(
     when nothing is billed (a batch request that failed). The provider is recognised from the
     object; what the response does not say can be given: ``service`` for servers that speak
     another provider's format, ``model`` where the response names none (OpenAI transcription,
-    Bedrock, Cohere). What is given wins over what is read.
+    Bedrock, Cohere), which is ``unknown`` otherwise. What is given wins over what is read.
 
     An object that no adapter knows is a call of unknown usage where both are given: it was made, after all;
     a stream, something to be awaited and ``None`` are not.
 
     Raises:
         UnknownResponse: no adapter knows the object (a ``TypeError``), and it is not said whose it is.
-        ValueError: the response names no model and none is given, or a count is no number.
+        ValueError: a count is no number.
 
     >>> [call] = read_response({"object": "chat.completion", "id": "c1", "model": "gpt-4o",
     ...                         "usage": {"prompt_tokens": 1000, "completion_tokens": 200}})
@@ -68,15 +68,8 @@ def _is_to_come(response: object) -> bool:
 
 
 def named(call: Captured, service: str | None, model: str | None) -> Captured:
-    """Return the call with what the caller said about it.
-
-    Raises:
-        ValueError: neither the response nor the caller names the model.
-
-    """
-    result = replace(call, service=service or call.service, model=model or call.model)
-    if not result.model:
-        raise ValueError(f"this {result.service} response names no model: say which with model=...")
+    """Return the call with what the caller said about it; its model is ``unknown`` where nobody names it."""
+    result = replace(call, service=service or call.service, model=model or call.model or UNKNOWN)
     missing = [name for name in result.features if name not in result.model.split("+")[1:]]
     return replace(result, model="+".join((result.model, *missing)), features=()) if missing else result
 

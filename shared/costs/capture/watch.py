@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..model import Usage
+from ..model import UNKNOWN, Usage
 from .adapter import Adapter, Follower, SessionFollower
 from .agent_sessions import CURRENT, held_against
 from .captured import Captured
@@ -24,10 +24,6 @@ ENDED: Final = "ended"
 CLOSED: Final = "was closed early"
 DROPPED: Final = "was dropped"
 STILL_OPEN: Final = "was still open when the program ended"
-
-UNKNOWN_SERVICE: Final = "unknown"
-UNKNOWN_MODEL: Final = "unknown"
-"""The model of a call that was cut off before anything named it: unpriced, but never missing."""
 
 _UNSURE_MAX: Final = 16
 """How many chunks are kept while it is not clear whose they are."""
@@ -124,7 +120,7 @@ class Watch:
         return replace(
             call,
             service=names.service or call.service,
-            model=model or UNKNOWN_MODEL,
+            model=model or UNKNOWN,
             request_id=call.request_id or names.request_id,
         )
 
@@ -134,12 +130,12 @@ class Watch:
             return list(self._known(ending))
         except Exception as fault:
             log.warning("the usage of a stream that %s cannot be read: %s", ending, fault)
-            return _nothing_known(self._names.service or UNKNOWN_SERVICE, ending)
+            return _nothing_known(self._names.service or UNKNOWN, ending)
 
     def _known(self, ending: str) -> Iterable[Captured]:
         snapshot = _snapshot(self._stream)
         if _is_final(snapshot):
-            return read_response(snapshot.raw, model=snapshot.text("model") or UNKNOWN_MODEL)
+            return read_response(snapshot.raw)
         if self._follower is None and snapshot:
             for chunk in _as_chunks(snapshot):
                 self.see(chunk)

@@ -24,7 +24,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ..ledger.redact import clean_text, redact
-from ..model import MAX_COUNT, SECONDS_FIELDS, USAGE_FIELDS
+from ..model import MAX_COUNT, SECONDS_FIELDS, UNKNOWN, USAGE_FIELDS
 from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
@@ -87,9 +87,6 @@ _KNOWN: Final = frozenset(
     [*(name for names in NAMES.values() for name in names), *USAGE_FIELDS],
 )
 _RUN_TOGETHER: Final = {name.replace("_", ""): name for name in _KNOWN}
-
-UNKNOWN: Final = "unknown"
-"""The model, and the service, of rows that state a cost and nothing that tells them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
             continue
         nanos, units = rate
         parts[part] = quantity * nanos if units == 1 else divide(quantity * nanos, units)
+    if price.features and (unpriced := _unpriced_features(price, quantity_of)):
+        missing = {**(missing or {}), **dict.fromkeys(unpriced, usage.requests or 1)}
     if missing is not None:
         return (
             Amounts(parts, missing, summed) if parts else Shortfall(f"has no price for {', '.join(missing)}")
@@ -78,6 +80,13 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
     if not parts and not price.free and (counts := usage.counts()):
         return Shortfall(f"is billed by {_billed_by(price)}, and this call states {', '.join(counts)} alone")
     return Amounts(parts, NO_UNITS, summed)
+
+
+def _unpriced_features(price: Price, used: Quantities) -> list[str]:
+    """Return the features that nobody prices, and those billed by what this call does not state."""
+    return [
+        feature for feature, parts in price.features.items() if not parts or (used and parts.isdisjoint(used))
+    ]
 
 
 def _billed_by(price: Price) -> str:
@@ -215,6 +224,7 @@ def is_additive(price: Price) -> bool:
     rates = price.rates
     return (
         not price.above
+        and not price.features
         and "requests" not in rates
         and all(rates[part].units == 1 for part in rates if part in _TEXT)
     )

@@ -21,7 +21,7 @@ for, so that a remembered book costs a process one JSON parse and no more.
     surcharges:
       - {models: [acme/*], multiply: 1.1, when: {region: [eu]}, since: 2026-01-01, source: contract 12}
     addons:                                # what a feature costs on top: acme/scribe-1+speakers
-      - {models: [acme/*], feature: speakers, per_audio_hour: 0.02, source: the same page}
+      - {models: [acme/*], feature: speakers, per_audio_hour: 0.02, since: 2026-03-01, source: the same page}
     aliases: {azure/my-deployment: azure/gpt-4o}
     avoided: {local/pocketsphinx: openai/whisper-1}    # what local work is valued at
 """
@@ -152,18 +152,20 @@ class Addon(NamedTuple):
     models: tuple[str, ...]
     rates: Rates
     tiers: Mapping[str, Rates]
+    since: datetime | None
+    until: datetime | None
+
+    def covers(self, names: Iterable[str], feature: str) -> bool:
+        """Whether this is about a feature of a model, which may have several names."""
+        return feature == self.feature and any(_fits(name, self.models) for name in names)
+
+    def holds(self, at: datetime) -> bool:
+        """Whether this holds at the instant ``at``."""
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
 
     def added(self, price: Price, tier: str | None = None) -> Price:
-        """Return the price of a model with this feature."""
-        more = self.rates if tier is None else self.tiers.get(tier, self.rates)
-        return price._replace(
-            rates=_plus(price.rates, more),
-            above=tuple((size, _plus(rates, more)) for size, rates in price.above),
-        )
-
-
-def _plus(rates: Rates, more: Rates) -> Rates:
-    return {part: rate.plus(more[part]) if part in more else rate for part, rate in rates.items()}
+        """Return the price of a model with this feature, under a tier."""
+        return price.with_feature(self.feature, self.tiers.get(tier or "", self.rates))
 
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:
@@ -211,38 +213,16 @@ class PriceBook:
         self._more = more
         self._built: dict[str, PriceList] = {}
 
-    def find(self, name: str, addons: tuple[Addon, ...] | None = None) -> PriceList | None:
-        """Return the prices of ``provider/model`` (or one of its aliases), or ``None``.
-
-        ``provider/model+feature`` is a model with a feature that is billed on top, or several: at what
-        ``addons`` say, or this book's own.
-        """
+    def find(self, name: str) -> PriceList | None:
+        """Return the prices of ``provider/model`` (or one of its aliases), or ``None``."""
         canonical = self._names.get(name, name)
-        if addons is not None and "+" in canonical and canonical not in self._models:
-            return self._with_features(canonical, addons)
         found = self._built.get(canonical)
         if found is None:
             plain = self._models.get(canonical) or self._further.get(canonical)
-            found = from_plain(plain) if plain is not None else self._with_features(canonical, self.addons)
-            if found is None:
+            if plain is None:
                 return None
-            self._built[canonical] = found
+            found = self._built[canonical] = from_plain(plain)
         return found
-
-    def _with_features(self, name: str, addons: tuple[Addon, ...]) -> PriceList | None:
-        base, plus, features = name.partition("+")
-        found = self.find(base) if plus and addons else None
-        if found is None:
-            return None
-        for feature in features.split("+"):
-            addon = next((a for a in addons if a.feature == feature and _fits(found.name, a.models)), None)
-            if addon is None:
-                return None
-            found = found._replace(
-                prices=tuple(map(addon.added, found.prices)),
-                tiers={tier: tuple(addon.added(p, tier) for p in of) for tier, of in found.tiers.items()},
-            )
-        return found._replace(name=f"{found.name}+{features}", aliases=())
 
     @cached_property
     def _further(self) -> Mapping[str, Any]:
@@ -314,8 +294,15 @@ def _fee(plain: Mapping[str, Any]) -> Fee:
 
 
 def _addon(plain: Mapping[str, Any]) -> Addon:
-    tiers = {tier: rates_from_plain(rates) for tier, rates in plain["tiers"].items()}
-    return Addon(plain["feature"], tuple(plain["models"]), rates_from_plain(plain["rates"]), tiers)
+    since, until = plain.get("since"), plain.get("until")  # what was remembered earlier has neither
+    return Addon(
+        feature=plain["feature"],
+        models=tuple(plain["models"]),
+        rates=rates_from_plain(plain["rates"]),
+        tiers={tier: rates_from_plain(rates) for tier, rates in plain["tiers"].items()},
+        since=datetime.fromisoformat(since) if since else None,
+        until=datetime.fromisoformat(until) if until else None,
+    )
 
 
 def _surcharge(plain: Mapping[str, Any]) -> Surcharge:

@@ -328,9 +328,9 @@ class Catalogue:
         version = offer.version
         if found.by_list and base is not None:
             version += f"+{base.source}:{base.version}"
-        if (found.by_own or offer.elsewhere) and CATALOGUE not in {offer.source, base.source if base else ""}:
+        if found.by_own and CATALOGUE not in {offer.source, base.source if base else ""}:
             version += f"+{CATALOGUE}:{self.own.version}"
-        if (found.by_user or offer.elsewhere) and offer.source != PROFILE and self.overrides is not None:
+        if found.by_user and offer.source != PROFILE and self.overrides is not None:
             version += f"+{PROFILE}:{self.overrides.version}"
         elsewhere = is_of_another_region(offer, region or offer.region)
         doubt = found.price.unverified or offer.vague or elsewhere
@@ -343,9 +343,14 @@ class Catalogue:
         return next((other for other in self.offers(service, model) if other.source != PROFILE), None)
 
     def _ingredients(self, offer: Offer, base: Offer | None) -> Ingredients:
-        listed = base.prices if base is not None else None
         return Ingredients(
-            offer.prices, offer.service, self.own, self.overrides, listed, offer.source == PROFILE
+            offer.prices,
+            offer.service,
+            self.own,
+            self.overrides,
+            base.prices if base is not None else None,
+            offer.source == PROFILE,
+            offer.features,
         )
 
     def _remember(self, key: _Key, asked: list[Offer], at: datetime, quote: Quote | None) -> None:

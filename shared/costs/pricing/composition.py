@@ -5,11 +5,11 @@ Pure, and the one place that does so: a charge is recomputed by the same steps t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
-from .book import Discount, Fee, PriceBook, Surcharge
+from .book import Addon, Discount, Fee, PriceBook, Surcharge
 from .rates import Price, PriceList, Rates
 
 _Rule = TypeVar("_Rule", Surcharge, Fee)
@@ -40,7 +40,8 @@ class Ingredients(NamedTuple):
 
     ``prices`` is what the source says. ``base`` is the list price of the same model that fills in what the
     user's own price does not name. ``own`` is the project's book, for tiers and uplifts; ``user`` the
-    user's book, for uplifts and discounts; ``service`` the one that the call names.
+    user's book, for uplifts and discounts; ``service`` the one that the call names. ``features`` are asked
+    for on top of the model.
     """
 
     prices: PriceList
@@ -49,6 +50,7 @@ class Ingredients(NamedTuple):
     user: PriceBook | None = None
     base: PriceList | None = None
     users: bool = False
+    features: tuple[str, ...] = ()
 
 
 def compose(of: Ingredients, at: datetime, tier: str | None, region: str | None) -> Composed | None:
@@ -69,10 +71,11 @@ def compose(of: Ingredients, at: datetime, tier: str | None, region: str | None)
     return Composed(price, by_own, by_user, by_list)
 
 
-def rules_of(of: Ingredients, tier: str | None) -> list[Discount | Surcharge | Fee]:
+def rules_of(of: Ingredients, tier: str | None) -> list[Discount | Surcharge | Fee | Addon]:
     """Return every rule that may bear on the price at some date: for telling when it changes."""
     provider = of.prices.name.partition("/")[0]
-    rules: list[Discount | Surcharge | Fee] = []
+    rules: list[Discount | Surcharge | Fee | Addon] = []
+    rules += [addon for feature in of.features for addon, _ in _addons(of, of.prices, feature)]
     for book in (of.own, of.user):
         if book is not None:
             rules += [*_about(book.surcharges, of), *_about(book.fees, of)]
@@ -84,22 +87,53 @@ def rules_of(of: Ingredients, tier: str | None) -> list[Discount | Surcharge | F
 
 def _listed(of: Ingredients, prices: PriceList, at: datetime, tier: str | None) -> Composed | None:
     """Return the list price: the model's own for the tier, or the standard one by the provider's rule."""
-    price, by_own = prices.at(at, tier), False
+    price, rule = prices.at(at, tier), None
     if price is None and tier is not None and of.own is not None:
-        rule = of.own.tier(prices.name.partition("/")[0], tier)
-        standard = prices.at(at)
+        rule, standard = of.own.tier(prices.name.partition("/")[0], tier), prices.at(at)
         if rule is not None and standard is not None and rule.active(at, prices.name):
-            price, by_own = rule.applied(standard), True
+            price = rule.applied(standard)
     if price is None:
         return None
+    price, by_own, by_user = _with_features(of, prices, price, at, tier)
     if of.service != prices.name.partition("/")[0]:
         # Another seller's hosted tools are not those of the maker.
         price = price.without(_TOOLS)
-    if of.own is not None and not price.free:
-        for fee in _about(of.own.fees, of):
-            if fee.holds(at):
-                price, by_own = fee.added(price), True
-    return Composed(price, by_own=by_own)
+    price, fee_of_user = _with_fees(of, of.user, price, at)
+    price, fee_of_own = _with_fees(of, of.own, price, at)
+    return Composed(price, by_own or rule is not None or fee_of_own, by_user or fee_of_user)
+
+
+def _with_fees(of: Ingredients, book: PriceBook | None, price: Price, at: datetime) -> tuple[Price, bool]:
+    """Return the price with a book's fees for what it does not name itself, and whether there are any."""
+    fees = [] if book is None or price.free else [fee for fee in _about(book.fees, of) if fee.holds(at)]
+    for fee in fees:
+        price = fee.added(price)
+    return price, bool(fees)
+
+
+def _with_features(
+    of: Ingredients, prices: PriceList, price: Price, at: datetime, tier: str | None
+) -> tuple[Price, bool, bool]:
+    """Return the price with what was asked for on top, and whether our book and the user's had a part in it.
+
+    A feature that nobody prices is named in it.
+    """
+    by_own = by_user = False
+    for feature in () if prices.local else of.features:
+        holding = ((addon, ours) for addon, ours in _addons(of, prices, feature) if addon.holds(at))
+        addon, ours = next(holding, (None, False))
+        price = addon.added(price, tier) if addon is not None else price.with_feature(feature, None)
+        by_own, by_user = by_own or ours, by_user or (addon is not None and not ours)
+    return price, by_own, by_user
+
+
+def _addons(of: Ingredients, prices: PriceList, feature: str) -> Iterator[tuple[Addon, bool]]:
+    """Yield what prices a feature, and whether that is of the project's own book: the user's comes first."""
+    names = (prices.name, f"{of.service}/{prices.name.partition('/')[2]}")
+    for book, ours in ((of.user, False), (of.own, True)):
+        for addon in book.addons if book is not None else ():
+            if addon.covers(names, feature):
+                yield addon, ours
 
 
 def _users(of: Ingredients, at: datetime, tier: str | None) -> Composed | None:
@@ -108,15 +142,17 @@ def _users(of: Ingredients, at: datetime, tier: str | None) -> Composed | None:
     standard = of.prices.at(at)
     if standard is None:
         return None
-    listed = _listed(of._replace(users=False), of.base, at, tier) if of.base is not None else None
     if mine is None:
-        if listed is None or not fills(standard):
-            return None
-        return listed._replace(by_list=True)
-    if listed is None or not fills(mine):
-        return Composed(mine)
-    filled = _filled(mine, listed.price)
-    return Composed(filled, listed.by_own, False, True) if filled is not mine else Composed(mine)
+        listed = _listed(of, of.base, at, tier) if of.base is not None and fills(standard) else None
+        return listed and listed._replace(by_list=True)
+    mine, _ = _with_fees(of, of.user, mine, at)
+    filled, by_own = mine, False
+    if of.base is not None and fills(mine):
+        listed = _listed(of._replace(features=()), of.base, at, tier)
+        if listed is not None and (filled := _filled(mine, listed.price)) is not mine:
+            by_own = listed.by_own
+    price, by_ours, by_user = _with_features(of, of.prices, filled, at, tier)
+    return Composed(price, by_own or by_ours, by_user, filled is not mine)
 
 
 def fills(price: Price) -> bool:

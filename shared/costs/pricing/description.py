@@ -198,11 +198,15 @@ def rate_lines(price: Price) -> tuple[RateLine, ...]:
 def _example(price: Price) -> tuple[str, ...]:
     if price.free:
         return explain(price, _EXAMPLES[0])
+    in_part: tuple[str, ...] = ()
     for usage in _EXAMPLES:
         amounts = arithmetic.amounts(price, usage)
-        if not isinstance(amounts, arithmetic.Shortfall) and not amounts.missing:
+        if isinstance(amounts, arithmetic.Shortfall):
+            continue
+        if not amounts.missing:
             return explain(price, usage)
-    return ()
+        in_part = in_part or explain(price, usage)
+    return in_part
 
 
 def explain(price: Price, usage: Usage) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from typing import Literal, NamedTuple
 from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos, json_number
 from . import arithmetic
-from .book import Addon, PriceBook
+from .book import PriceBook
 from .catalogue import Catalogue, normal_region, normal_tier
 from .composition import Ingredients, compose
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
-from .names import normalize_service
+from .names import last_feature, normalize_service
 from .rates import PriceList
 from .sources import CATALOGUE, PROFILE, remembered_book
 
@@ -85,27 +85,28 @@ class PriceHistory:
         user = self._book(PROFILE, version if users else others.get(PROFILE, ""))
         if (PROFILE in others or users) and user is None:
             return None
-        addons = tuple(addon for book in (user, own) if book is not None for addon in book.addons)
-        prices = self._prices(by.source, version, by.model, addons)
+        model, features = by.model, tuple[str, ...]()
+        prices = self._prices(by.source, version, model)
+        while prices is None and (parts := last_feature(model)) is not None:
+            model, features = parts.model, (parts.feature, *features)
+            prices = self._prices(by.source, version, model)
         if prices is None:
             return None
         base, listed = None, GENAI if GENAI in others else CATALOGUE if CATALOGUE in others else ""
         if users and listed:
-            base = self._prices(listed, others[listed], by.model)
-            if base is None and "+" not in by.model:  # a feature alone may be of the list
+            base = self._prices(listed, others[listed], model)
+            if base is None and not features:  # a feature alone may be of the list
                 return None
-        return Ingredients(prices, "", own, user, base, users)
+        return Ingredients(prices, "", own, user, base, users, features)
 
-    def _prices(
-        self, source: str, version: str, name: str, addons: tuple[Addon, ...] | None = None
-    ) -> PriceList | None:
+    def _prices(self, source: str, version: str, name: str) -> PriceList | None:
         if source == GENAI:
             return self._release(version).named(name)
         book = self._book(source, version)
         if book is None:
             return None
         provider = name.partition("/")[0]
-        return book.find(name, addons) or next(
+        return book.find(name) or next(
             (p for wild in ("*:free", "*") if (p := book.find(f"{provider}/{wild}"))), None
         )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from ..model import PricedBy
+from ..model import UNKNOWN, PricedBy
 from .book import PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
@@ -14,6 +14,7 @@ from .names import (
     KNOWN_SERVICES,
     generations,
     infer_service,
+    last_feature,
     normalize_model_name,
     normalize_service,
     spellings,
@@ -35,7 +36,7 @@ class Offer(NamedTuple):
     """What one source says about a model. ``service`` is the one that was asked, ``name`` the model's.
 
     ``vague`` tells that the model was named by its family alone, or that a router chose who runs it;
-    ``region`` is the one that the name states, ``elsewhere`` that a feature's price is of another book.
+    ``region`` is the one that the name states, ``features`` what it asks for on top of the model.
     """
 
     source: str
@@ -45,7 +46,7 @@ class Offer(NamedTuple):
     name: str
     vague: bool = False
     region: str | None = None
-    elsewhere: bool = False
+    features: tuple[str, ...] = ()
 
 
 class _Wanted(NamedTuple):
@@ -82,13 +83,18 @@ class Offers:
     def of(self, service: str, model: str) -> Iterator[Offer]:
         """Yield what each source says about a model, in order of precedence.
 
-        ``genai-prices`` is asked only when the one who reads has found nothing before.
+        ``model+feature`` is a model with a feature that is billed on top, where no source has it as a model
+        of its own. ``genai-prices`` is asked only when the one who reads has found nothing before.
         """
         key = (service, model)
         found = self._found.get(key)
         if found is None:
             found = self._found[key] = tuple(self._in_books(service, model))
         yield from found
+        if not found and (parts := last_feature(model)) is not None:
+            for offer in self.of(service, parts.model):
+                features = (*offer.features, parts.feature)
+                yield offer._replace(name=f"{offer.name}+{parts.feature}", features=features)
         if self._genai is not None and not (found and found[0].prices.local):
             wanted = self._wanted(service, model)
             for at in dict.fromkeys(of for of, _ in wanted.names):
@@ -105,7 +111,7 @@ class Offers:
     def name(self, service: str, model: str) -> str:
         """Return how a model without a price is called: ``provider/model``."""
         wanted = self._wanted(service, model)
-        return f"{wanted.service or 'unknown'}/{normalize_model_name(wanted.names[0][1])}"
+        return f"{wanted.service or UNKNOWN}/{normalize_model_name(wanted.names[0][1])}"
 
     def stated(self, service: str, model: str) -> tuple[str, str | None]:
         """Return the service that is asked for a model, and the region that the model's name states."""
@@ -123,16 +129,12 @@ class Offers:
             names.append(("local", "*"))
         if first.endswith(":free"):
             names.append((wanted.service, "*:free"))
-        addons = tuple(addon for book in self._books for addon in book.addons)
         for book in self._books:
-            found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}", addons))]
+            found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}"))]
             for prices in found if family else found[:1]:
                 name = prices.name.replace("*:free" if "*:free" in prices.name else "*", first)
                 vague = wanted.routed or (bool(family) and prices.name != exact)
-                elsewhere = "+" in prices.name and book.find(prices.name) != prices
-                yield Offer(
-                    book.source, book.version, prices, wanted.service, name, vague, wanted.region, elsewhere
-                )
+                yield Offer(book.source, book.version, prices, wanted.service, name, vague, wanted.region)
 
     def _wanted(self, service: str, model: str) -> _Wanted:
         """Return the service, and the names (service, model) to look for, the best first."""

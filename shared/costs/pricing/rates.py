@@ -151,7 +151,8 @@ class Price(NamedTuple):
     ``included`` names the counts that describe a call of this model but are not billed; ``unknown``
     the parts that are billed at a rate nobody states (cached tokens in a batch).
     ``free`` is an explicit zero for everything. ``steps`` are the increments and minimums by part.
-    ``per_channel`` says that each channel of a recording is billed.
+    ``per_channel`` says that each channel of a recording is billed. ``features`` are those that were asked
+    for on top of the model, each with the parts it is billed by; one that nobody prices has none.
     """
 
     rates: Rates = MappingProxyType({})
@@ -169,6 +170,7 @@ class Price(NamedTuple):
     context: int = 0
     source: str = ""
     note: str = ""
+    features: Mapping[str, frozenset[str]] = MappingProxyType({})
 
     def active(self, at: datetime) -> bool:
         """Whether this price holds at the instant ``at``."""
@@ -234,6 +236,25 @@ class Price(NamedTuple):
             above=tuple((threshold, _without(rates, parts)) for threshold, rates in self.above),
         )
 
+    def with_feature(self, feature: str, rates: Rates | None) -> Price:
+        """Return the price of the model with a feature at ``rates``; ``None`` where nobody prices it.
+
+        >>> minute = Price({"audio_seconds": Rate(1, 10)})
+        >>> minute.with_feature("diarize", {"audio_seconds": Rate(1, 30)}).rates["audio_seconds"]
+        Rate(nanos=2, units=15)
+        """
+        if rates is None:
+            return self._replace(features={**self.features, feature: frozenset()})
+        if not rates:
+            return self  # free there
+        return self._replace(
+            rates=_plus(self.rates, rates),
+            above=tuple((size, _plus(larger, rates)) for size, larger in self.above),
+            free=False,
+            included=frozenset(UNITS) if self.free else self.included,
+            features={**self.features, feature: frozenset(rates)},
+        )
+
     def times(self, factors: Mapping[str, Factor]) -> Price:
         """Return this price with the rates of the parts in ``factors`` multiplied; others become unknown."""
         return self._replace(
@@ -241,6 +262,10 @@ class Price(NamedTuple):
             unknown=self.unknown | (self.rates.keys() - factors.keys()),
             above=tuple((threshold, _times(rates, factors)) for threshold, rates in self.above),
         )
+
+
+def _plus(rates: Rates, more: Rates) -> Rates:
+    return {**more, **{part: rate.plus(more[part]) if part in more else rate for part, rate in rates.items()}}
 
 
 def _without(rates: Rates, parts: Container[str]) -> Rates:

@@ -389,8 +389,8 @@ def _read_fees(node: Node, plain: dict[str, Any]) -> None:
 def _read_addons(node: Node, plain: dict[str, Any]) -> None:
     """Read what is billed on top where a feature was asked for: MODEL+FEATURE costs both."""
     for rule in node.items():
-        fields = rule.only({"models", "feature", "tiers", "source", "note"} | _RATE_KEYS)
-        rates = _rates(fields)
+        fields = rule.only({"models", "feature", "tiers", "since", "until", "source", "note"} | _RATE_KEYS)
+        rates, since, until = _rates(fields), rule.get("since"), rule.get("until")
         if not rates:
             raise rule.refused("this feature has no rate", "add per_audio_hour, per_thousand_pages ...")
         tiers = fields["tiers"].only(TIERS) if "tiers" in fields else {}
@@ -401,6 +401,8 @@ def _read_addons(node: Node, plain: dict[str, Any]) -> None:
                 "feature": rule.required("feature").text().strip().lower(),
                 "rates": rates_to_plain(rates),
                 "tiers": {tier: rates_to_plain(_tier_of_addon(node)) for tier, node in tiers.items()},
+                "since": since.instant().isoformat() if since else None,
+                "until": until.instant().isoformat() if until else None,
             }
         )
 

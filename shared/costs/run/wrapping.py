@@ -22,7 +22,7 @@ from ..capture.hosts import region_of, service_of
 from ..capture.reading import read_response
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
-from ..model import Usage
+from ..model import UNKNOWN, Usage
 from .raw_responses import is_raw, watched_raw
 from .stream_usage import asking, quiet
 
@@ -300,7 +300,7 @@ class Call:
         """Return the call of a response that could not be read."""
         return Captured(
             service=self.service or self.method.module.partition(".")[0],
-            model=self.model or "unknown",
+            model=self.model or UNKNOWN,
             usage=Usage(),
             region=self.region,
             usage_known=False,
@@ -319,7 +319,7 @@ class Call:
         stated = response.get("model") if isinstance(response, Mapping) else getattr(response, "model", None)
         stated = stated or getattr(response, "model_version", None)
         parse = getattr(response, "parse", None)
-        return None if stated or callable(parse) else self.model or "unknown"
+        return None if stated or callable(parse) else self.model
 
     def report_speech(self, report: Report) -> None:
         """Send speech on, whose answer states nothing: its text is billed by the character, or by tokens."""
@@ -327,7 +327,7 @@ class Call:
         report(
             Captured(
                 service=self.service or "openai",
-                model=self.model or "unknown",
+                model=self.model or UNKNOWN,
                 usage=Usage(characters=len(text) if isinstance(text, str) else 0),
                 operation="speech",
                 region=self.region,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
-from ..model import StatedBy, Units, Usage
+from ..model import UNKNOWN, StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
 from ..pricing.names import normalize_service
 from .labels import MAX_NAME, flag, name, optional_name, positive
@@ -259,10 +259,6 @@ def unread_call(
         service or UNKNOWN, name_of_model, stage=stage, metadata={**notes, **(metadata or {})}, **said
     )
     return replace(call, usage_known=False)
-
-
-UNKNOWN: Final = "unknown"
-"""The service or the model of a call of which nobody says it."""
 
 
 def _member(response: object, name: str) -> object:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..model import NO_UNITS, Charge, PricedBy, Units, Unpriced
+from ..model import NO_UNITS, UNKNOWN, Charge, PricedBy, Units, Unpriced, without_features
 from ..money import ZERO, Nanos
 from .call import Call
 
@@ -46,7 +46,11 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
         units = {**verdict.missing, **call.unpriced_units}
         why = f"{verdict.priced_by.model} has no price for {', '.join(units)}"
         return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
-    return _by_estimate(call, NO_UNITS, verdict.reason)
+    nameless = without_features(call.model) == UNKNOWN
+    return _by_estimate(call, NO_UNITS, _NAMELESS.format(call.service) if nameless else verdict.reason)
+
+
+_NAMELESS: Final = "an answer of {} names no model, and none was given: say which with model=..."
 
 
 def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import BudgetExceeded, BudgetGateUnavailable
+from ..model import UNKNOWN
 from ..pricing.names import infer_service
-from .estimates import UNKNOWN_SERVICE
 from .reserving import Reserving, call_request
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def named(name: str) -> tuple[str, str]:
     (('openai', 'gpt-4o'), ('openai', 'gpt-4o'), ('local', 'sumy'))
     """
     service, slash, model = name.partition("/")
-    return (service, model) if slash else (infer_service(name) or UNKNOWN_SERVICE, name)
+    return (service, model) if slash else (infer_service(name) or UNKNOWN, name)
 
 
 class Choosing:

@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from ..model import Charge, Unpriced
+from ..model import UNKNOWN, Charge, Unpriced
 from ..money import ZERO, Nanos, to_usd
 from ..pricing.names import infer_service
 from ..profile.finding import PROFILE_VARIABLE
@@ -15,9 +15,6 @@ from ..storage import HOME_VARIABLE
 from ..workspace import Workspace
 from .call import Call, make_call
 from .recording import log
-
-UNKNOWN_SERVICE = "unknown"
-"""The service of a call whose model name tells no provider."""
 
 
 def estimate(workspace: Workspace, call: Call) -> Nanos:
@@ -42,7 +39,7 @@ def calculate_cost(
         (0.0025, 0.002, 0.0045)
 
     """
-    named = service or infer_service(model) or UNKNOWN_SERVICE
+    named = service or infer_service(model) or UNKNOWN
     charge = _charge(_workspace_here(), make_call(named, model, tokens_input, tokens_output))
     output = output_part(charge)
     total = charge.total if charge else ZERO

@@ -50,6 +50,23 @@ def test_only_a_tier_that_answers_late_is_not_for_all(tier: str | None, kept: in
     assert (found.calls, found.kept, found.after) == (1, kept, 210_000_000)
 
 
+@pytest.mark.parametrize(
+    ("model", "to", "partial", "usd"),
+    [
+        ("nova-3", "deepgram/nova-2", 0, "0.126"),  # 20 minutes at 0.0043 and 0.0020 for the speakers
+        ("nova-3+diarize", "deepgram/nova-2", 0, "0.086"),
+        ("nova-3", "deepgram/nova-2+diarize", 0, "0.126"),
+        ("nova-3", "assemblyai/universal-2", 1, "0"),
+        ("nova-3", "local/whisper", 0, "0"),
+    ],
+)
+def test_a_model_stands_for_its_calls_with_features(model: str, to: str, partial: int, usd: str) -> None:
+    made = call(service="deepgram", model="nova-3+diarize", usage=Usage(audio_seconds=1200))
+    service, _, other = to.partition("/")
+    [found] = what_if([made], [Swap(("deepgram", model), (service, other))], CATALOGUE).outcomes
+    assert (found.calls, found.unpriced, found.partial, found.after) == (1, 0, partial, from_usd(usd))
+
+
 def test_what_has_no_price_on_one_side_is_said() -> None:
     nowhere = Swap(("openai", "gpt-4o"), ("acme", "unheard-of"))
     [there] = what_if([call()], [nowhere], CATALOGUE).outcomes

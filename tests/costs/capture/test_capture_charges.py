@@ -194,8 +194,8 @@ def test_a_video_without_a_duration_is_unknown_and_not_free(tracker: CostTracker
         ("sora-2-pro", "720x1280", 2_400_000_000),
         ("sora-2-pro", "1792x1024", 4_000_000_000),
         ("sora-2-pro", "1080x1920", 5_600_000_000),
-        ("sora-2-pro", "4096x2160", None),
-        ("sora-2", "1792x1024", None),
+        ("sora-2-pro", "4096x2160", 2_400_000_000),  # and what a picture of that size costs on top
+        ("sora-2", "1792x1024", 800_000_000),
     ],
 )
 def test_a_video_costs_what_its_size_costs(
@@ -205,6 +205,8 @@ def test_a_video_costs_what_its_size_costs(
     tracker.log_response({**video, **({"size": size} if size else {})})
     [entry] = recorded()
     assert (entry.charge and entry.charge.total) == nanos
+    unpriced = size is not None and (model == "sora-2" or size == "4096x2160")
+    assert entry.unpriced_units == ({size: 1} if unpriced else {})
 
 
 # --- bills and estimates

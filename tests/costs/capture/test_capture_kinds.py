@@ -80,7 +80,7 @@ PRICED: list[tuple[str, Any, dict[str, Any], str, str, str | None]] = [
     ("plain text", textract(), {}, "detect-document-text", "whole", "0.003"),
     ("analysed, nothing found", blocks("LINE"), {}, "analyze-document", "unknown", None),
     ("queries", blocks("QUERY", "QUERY_RESULT"), {}, "queries", "unknown", None),
-    ("tables and signatures", blocks("TABLE", "SIGNATURE"), {}, "tables+signatures", "unknown", None),
+    ("tables and signatures", blocks("TABLE", "SIGNATURE"), {}, "tables+signatures", "partial", "0.03"),
     ("forms and tables", blocks("KEY_VALUE_SET", "TABLE"), {}, "forms+tables", "whole", "0.13"),
     ("an identity card", textract(IdentityDocuments=[{}]), {}, "analyze-id", "unknown", None),
     ("features given", blocks("LINE"), {"model": "tables"}, "tables", "whole", "0.03"),
@@ -112,7 +112,7 @@ PRICED: list[tuple[str, Any, dict[str, Any], str, str, str | None]] = [
         "whole",
         "0.25",
     ),
-    ("chapters", transcript(auto_chapters=True), {}, "universal-2", "partial", "0.15"),
+    ("chapters", transcript(auto_chapters=True), {}, "universal-2+auto_chapters", "partial", "0.15"),
     (
         "names",
         {"transcription_id": "t", "words": [], "audio_duration_secs": 3600, "entities": [{}]},

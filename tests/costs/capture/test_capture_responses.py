@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from capture_cells.openai_chat import CHAT, batch_line, chat, response, response
 from capture_cells.openai_media import images, transcription
 from capture_sink import Broken, Calls
 
+from shared.cost_tracker import CostTracker
 from shared.costs.capture.adapters.langchain import LangChainFollower
 from shared.costs.capture.agent_sessions import SESSIONS
 from shared.costs.capture.captured import Captured, usage_of
@@ -174,13 +177,18 @@ class TestRefusals:
         for adapter in all_adapters():
             assert adapter.knows in str(refused.value)
 
-    @pytest.mark.parametrize("service", ["bedrock", "cohere"])
-    def test_a_response_without_a_model_asks_for_it(self, service: str) -> None:
+    @pytest.mark.parametrize("service", ["aws", "cohere"])
+    def test_a_response_without_a_model_is_recorded_and_asks_for_it(
+        self, service: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         made: dict[str, Any] = {"usage": {"inputTokens": 1, "outputTokens": 1}, "stopReason": "end_turn"}
         if service == "cohere":
             made = {"id": "c", "usage": {"billed_units": {"input_tokens": 1}}}
-        with pytest.raises(ValueError, match=f"{service} response names no model: say which with model="):
-            read_response(made)
+        assert CostTracker(tmp_path / "job", cost_storage_path=tmp_path / "store").log_response(made) == 0
+        [line] = map(json.loads, (tmp_path / "job" / "cost_ledger.jsonl").read_text().splitlines())
+        assert (line["model"], line["cost_usd"], line["tokens_input"]) == ("unknown", None, 1)
+        said = f"an answer of {line['service']} names no model, and none was given: say which with model="
+        assert said in caplog.text
 
     @pytest.mark.parametrize("count", [-1, "many", True, 1.5, float("nan"), float("inf")])
     def test_a_count_that_is_no_number(self, count: object) -> None:

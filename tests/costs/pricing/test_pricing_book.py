@@ -29,23 +29,6 @@ def one(keys: str) -> str:
     return f"models:\n  acme/one:\n    since: 2026-01-01\n    source: offer\n    {keys}\n"
 
 
-def test_a_feature_costs_as_much_more_above_a_threshold() -> None:
-    found = book(
-        one(
-            "per_million_tokens: {input: 1, output: 4}\n    above_input_tokens: {1000: {input: 2, output: 8}}"
-        )
-        + "addons:\n  - {models: [acme/*], feature: sure, per_million_tokens: {input: 3}, source: offer}\n"
-    ).find("acme/one+sure")
-    assert found is not None
-    price = found.at(NOW)
-    assert price is not None
-    for size, input_rate, output_rate in ((1000, 4, 4), (1001, 5, 8)):
-        assert price.rates_for(size) == {
-            "input": Rate.of(str(input_rate), per=10**6),
-            "output": Rate.of(str(output_rate), per=10**6),
-        }
-
-
 def test_a_model_with_one_price() -> None:
     found = book(one("per_million_tokens: {input: 0.40, output: 1.60}")).find("acme/one")
     assert found is not None
@@ -244,6 +227,8 @@ def test_the_example_file_works_as_it_says() -> None:
     assert usd("summarizer-1", Usage(1_000, 0), datetime(2026, 5, 31, tzinfo=UTC)) == "0.0005"
     assert usd("summarizer-1", Usage(1_000, 0), tier="batch") == "0.00025"
     assert usd("speech-1", Usage(audio_seconds=60, requests=1)) == "0.005"
+    assert usd("speech-1+speakers", Usage(audio_seconds=3600)) == "0.32"
+    assert usd("summarizer", Usage(1_000, 0, web_searches=2)) == "0.0164"
     assert usd("on-our-own-gpu", Usage(10**9, 10**9)) == "0.0"
     azure = catalogue.charge("azure", "acme-chat-production", Usage(1_000, 0), NOW)
     assert isinstance(azure, Charge)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.costs.analysis.calls import NetCall
+from shared.costs.analysis.like_calls import LikeCalls
 from shared.costs.errors import PriceFileError
-from shared.costs.model import Charge, Unpriced, Usage
-from shared.costs.money import from_usd
+from shared.costs.model import Charge, Entry, Unpriced, Usage
+from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.history import PriceHistory
 from shared.costs.pricing.offers import Quote
@@ -410,6 +413,132 @@ def test_a_storage_that_cannot_be_written_costs_time_only(tmp_path: Path) -> Non
     catalogue = Catalogue.load(CostStorage(tmp_path / "costs"))
     assert charge(catalogue, "openai", "gpt-4o").total == from_usd("2.50")
     assert charge(catalogue, "openai", "gpt-4.1").total == from_usd("2")
+
+
+def test_a_fee_of_the_users_own_comes_before_the_listed_one(prices: Path) -> None:
+    prices.write_text(
+        "models:\n  acme/one: {since: 2026-01-01, source: x, per_million_tokens: {input: 1}}\n"
+        "  acme/gift: {free: true, source: x}\n"
+        "fees:\n"
+        "  - {models: [acme/*, openai/*], per_thousand_file_searches: 9, since: 2026-06-01, source: x}\n"
+    )
+    catalogue, usage = Catalogue.load(None, prices), Usage(tokens_input=1_000_000, file_searches=1000)
+    june, may = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 5, 31, tzinfo=UTC)
+    for service, model, at, usd, missing in (
+        ("acme", "one", june, "10", {}),
+        ("acme", "one", may, "1", {"file_searches": 1000}),
+        ("acme", "gift", june, "0", {}),
+        ("openai", "gpt-4o", june, "11.5", {}),
+        ("openai", "gpt-4o", may, "5", {}),
+    ):
+        found = catalogue.charge(service, model, usage, at)
+        assert isinstance(found, Charge)
+        assert (found.total, found.missing) == (from_usd(usd), missing)
+        assert PriceHistory(catalogue).amounts(found.priced_by, service, usage, at) == found.parts
+
+
+_FEATURES = """
+models:
+  acme/one:
+    since: 2026-01-01
+    source: offer
+    per_million_tokens: {input: 1, output: 4}
+    above_input_tokens: {1000: {input: 2, output: 8}}
+  acme/hour: {since: 2026-01-01, source: offer, per_audio_hour: 1}
+  acme/gift: {free: true, source: offer}
+  openai/gpt-4o: {since: 2026-01-01, source: offer, per_million_tokens: {input: 5}}
+addons:
+  - {models: [acme/*, openai/*, google/*], feature: sure, per_million_tokens: {input: 3}, source: offer}
+  - {models: [acme/*], feature: asked, per_thousand_requests: 5, source: offer}
+  - {models: [acme/*], feature: moved, per_audio_hour: 2, until: 2026-06-01, source: offer}
+  - {models: [acme/*], feature: moved, per_audio_hour: 3, since: 2026-06-01, source: offer}
+  - models: [acme/*, google/*]
+    feature: late
+    per_million_tokens: {input: 2}
+    source: offer
+    tiers: {batch: free}
+"""
+_MAY = datetime(2026, 5, 31, 23, 59, tzinfo=UTC)
+_SEPTEMBER, _JANUARY = datetime(2025, 9, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+_MINUTES, _HOUR, _PAGES, _MILLION = (
+    Usage(audio_seconds=600),
+    Usage(audio_seconds=3600),
+    Usage(pages=1000),
+    Usage(1_000_000),
+)
+
+
+class _Featured(NamedTuple):
+    """A call with features, and what it costs: ``usd`` by part."""
+
+    name: str
+    usage: Usage
+    usd: dict[str, str]
+    missing: dict[str, int] = {}  # noqa: RUF012 - never changed
+    at: datetime = NOW
+    tier: str | None = None
+
+
+_ANNOTATED = "mistral/mistral-ocr-latest+annotations"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        # A feature that nobody prices: the model's own price stands, and the feature is named.
+        _Featured("deepgram/nova-3+mood", _MINUTES, {"audio_seconds": "0.043"}, {"mood": 1}),
+        _Featured("deepgram/nova-3+mood+diarize", _MINUTES, {"audio_seconds": "0.063"}, {"mood": 1}),
+        _Featured(
+            "deepgram/nova-3+a+b",
+            Usage(requests=3, audio_seconds=60),
+            {"audio_seconds": "0.0043"},
+            {"a": 3, "b": 3},
+        ),
+        _Featured("litellm/deepgram/Nova-3+Mood", _MINUTES, {"audio_seconds": "0.043"}, {"mood": 1}),
+        _Featured("google/gemini-2.5-flash+mood", _MILLION, {"input": "0.3"}, {"mood": 1}),
+        _Featured("aws-textract/forms+tables+queries", _PAGES, {"pages": "65"}, {"queries": 1}),
+        _Featured("whisperx/large-v3+diarize", _MINUTES, {"audio_seconds": "0.06"}, {"diarize": 1}),
+        # On the user's own machine nothing is billed on top.
+        _Featured("local/pyannote+diarize", _MINUTES, {}),
+        # A feature on top of every kind of price, in units that the model itself is not billed by.
+        _Featured("acme/one+sure", Usage(1000, 100), {"input": "0.004", "output": "0.0004"}),
+        _Featured("acme/one+sure", Usage(1001, 100), {"input": "0.005005", "output": "0.0008"}),
+        _Featured("acme/hour+asked", _HOUR, {"audio_seconds": "1", "requests": "0.005"}),
+        _Featured(
+            "acme/hour+asked",
+            Usage(audio_seconds=3600, requests=2),
+            {"audio_seconds": "1", "requests": "0.01"},
+        ),
+        _Featured("acme/gift+asked", Usage(10), {"requests": "0.005"}),
+        _Featured("acme/hour+sure", _HOUR, {"audio_seconds": "1"}, {"sure": 1}),
+        _Featured("acme/hour+moved", _HOUR, {"audio_seconds": "3"}, at=_MAY),
+        _Featured("acme/hour+moved", _HOUR, {"audio_seconds": "4"}),
+        _Featured("openai/gpt-4o+sure", Usage(1_000_000, 1000), {"input": "8", "output": "0.01"}),
+        _Featured("google/gemini-2.5-flash+late", _MILLION, {"input": "2.3"}),
+        _Featured("google/gemini-2.5-flash+late", _MILLION, {"input": "0.15"}, tier="batch"),
+        _Featured("google/gemini-2.5-flash+sure", _MILLION, {"input": "3.15"}, tier="batch"),
+        # Annotations make it 3 for a thousand pages, whichever model the name meant that day; 5 with OCR 4.
+        _Featured(_ANNOTATED, _PAGES, {"pages": "3"}, at=_SEPTEMBER),
+        _Featured(_ANNOTATED, _PAGES, {"pages": "1.5"}, at=_SEPTEMBER, tier="batch"),
+        _Featured(_ANNOTATED, _PAGES, {"pages": "3"}, at=_JANUARY),
+        _Featured(_ANNOTATED, _PAGES, {"pages": "2.5"}, tier="batch"),
+    ],
+)
+def test_a_feature_is_priced_on_top_or_named(prices: Path, call: _Featured) -> None:
+    prices.write_text(_FEATURES)
+    catalogue = Catalogue.load(None, prices)
+    service, _, model = call.name.partition("/")
+    found = catalogue.charge(service, model, call.usage, call.at, call.tier)
+    assert isinstance(found, Charge), found
+    assert found.parts == {part: from_usd(usd) for part, usd in call.usd.items()}
+    assert found.missing == call.missing
+    again = PriceHistory(catalogue).amounts(found.priced_by, service, call.usage, call.at, call.tier)
+    assert again == found.parts
+    entry = Entry(
+        id="1", timestamp=call.at, job_id="j", user_id="1", service=service, model=model, usage=call.usage
+    )
+    repriced = LikeCalls([NetCall(entry, Nanos(1))]).repriced(catalogue, service, model, call.tier, None)
+    assert repriced.calls == int(not call.missing)
 
 
 @pytest.mark.parametrize(

@@ -40,25 +40,21 @@ def _read(fields: Fields) -> Iterable[Captured]:
         "give audio_seconds to log_usage",
         request_id=fields.text("id"),
         features=tuple(name for name in _FEATURES if plain.get(name) is True),
-        unpriced_units={
-            f"{name}_seconds": seconds_of(fields.get("audio_duration"))
-            for name in _UNPRICED
-            if plain.get(name) is True
-        },
     )
 
 
-_FEATURES: Final = ("speaker_labels", "redact_pii", "iab_categories", "entity_detection")
-"""What is billed by the hour on top of the model, at a listed price."""
-
-_UNPRICED: Final = (
+_FEATURES: Final = (
+    "speaker_labels",
+    "redact_pii",
+    "iab_categories",
+    "entity_detection",
     "auto_chapters",
     "auto_highlights",
     "content_safety",
     "sentiment_analysis",
     "summarization",
 )
-"""The same, without one: a transcript with any of these is priced in part."""
+"""What is billed by the hour on top of the model. Of the last five no price is listed, so they stay named."""
 
 
 def recognises_chunk(chunk: Fields) -> bool:

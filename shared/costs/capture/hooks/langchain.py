@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ...model import UNKNOWN
 from ..adapters.langchain import ADAPTER, service_of
 from ..captured import Captured, Sink
 from ..fields import Fields
-from ..watch import UNKNOWN_MODEL, broke
+from ..watch import broke
 from ._needed import needs
 
 try:
@@ -99,7 +100,7 @@ def _broken(response: Fields, ending: str) -> Iterable[Captured]:
 
 
 def _named(call: Captured, about: Fields) -> Captured:
-    model = call.model or about.text("ls_model_name") or UNKNOWN_MODEL
+    model = call.model or about.text("ls_model_name") or UNKNOWN
     service = call.service
     if service == "langchain":
         service = service_of(about.text("ls_provider"), model)
