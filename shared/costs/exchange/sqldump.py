@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from .files import MAX_LINE, lines_of
-from .rows import CannotRead
+from .rows import CannotRead, NotUnderstood
 
 Cells = dict[str, str | None]
 
 
-def rows_of_table(path: Path, table: str) -> Iterator[tuple[str, Cells]]:
+def rows_of_table(path: Path, table: str) -> Iterator[tuple[str, Cells] | NotUnderstood]:
     """Yield the rows of a table, each with the number of the line that it begins in.
+
+    A row with another number of cells than the table has columns is not understood, nor is the end of a dump
+    that was cut off within the table.
 
     Raises:
         CannotRead: the file cannot be read, or has no such table.
@@ -37,8 +40,10 @@ def rows_of_table(path: Path, table: str) -> Iterator[tuple[str, Cells]]:
         elif match := insert.match(line):
             known = True
             names = _names(match["columns"]) if match["columns"] else columns
-            for cells in _tuples(_statement(path, line[match.end() :], lines)):
-                yield f"line {number}", dict(zip(names, cells, strict=False))
+            statement = _statement(path, line[match.end() :], lines)
+            yield from (_row(f"line {number}", names, cells) for cells in _tuples(statement))
+            if not statement.rstrip().endswith(";"):
+                yield NotUnderstood(f"line {number}", "is cut off: its statement has no end")
     if not known:
         raise CannotRead(f"{path}: has no table {table}")
 
@@ -58,13 +63,22 @@ def _created(lines: Iterator[tuple[int, str]]) -> list[str]:
     return columns
 
 
-def _copied(lines: Iterator[tuple[int, str]], names: Sequence[str]) -> Iterator[tuple[str, Cells]]:
+def _copied(
+    lines: Iterator[tuple[int, str]], names: Sequence[str]
+) -> Iterator[tuple[str, Cells] | NotUnderstood]:
     for number, line in lines:
         text = line.rstrip("\r\n")
         if text == "\\.":
             return
-        cells = (None if cell == "\\N" else _unescaped(cell) for cell in text.split("\t"))
-        yield f"line {number}", dict(zip(names, cells, strict=False))
+        cells = [None if cell == "\\N" else _unescaped(cell) for cell in text.split("\t")]
+        yield _row(f"line {number}", names, cells)
+    yield NotUnderstood("its end", "is cut off: the rows of the table have no end")
+
+
+def _row(where: str, names: Sequence[str], cells: Sequence[str | None]) -> tuple[str, Cells] | NotUnderstood:
+    if len(cells) != len(names):
+        return NotUnderstood(where, f"has {len(cells)} cells where the table has {len(names)} columns")
+    return where, dict(zip(names, cells, strict=True))
 
 
 _ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -220,6 +222,51 @@ def test_a_dump_without_the_table_is_refused(tmp_path: Path) -> None:
         list(import_for(path).read(path))
 
 
+@pytest.mark.parametrize("form", ["dump", "inserts"])
+def test_a_dump_that_was_cut_off_is_said_and_its_last_row_not_taken(
+    form: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "spend.sql"
+    whole = LITELLM[form].rstrip().removesuffix("\\.").rstrip()
+    path.write_text(whole[: whole.rindex("2026-11-01")])
+    tally, entries = taken(path, catalogue)
+    assert len(entries) == 2
+    assert "cut off" in tally.refusals[-1].why
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"PGDMP\x01\x0f", "pg_restore --file dump.sql"),
+        (gzip.compress(b"SQLite format 3\0" + b"\0" * 100), "unpack it first: gunzip"),
+    ],
+)
+def test_a_database_that_cannot_be_read_is_refused_with_what_to_do(
+    content: bytes, advice: str, tmp_path: Path
+) -> None:
+    (tmp_path / "history").write_bytes(content)
+    with pytest.raises(CannotRead, match=advice):
+        import_for(tmp_path / "history")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE usage_log (id INTEGER PRIMARY KEY, ts TEXT, model TEXT, cost REAL) WITHOUT ROWID",
+        "CREATE TABLE calls (id INTEGER, ts TEXT, model TEXT, cost REAL);"
+        "CREATE VIEW Usage_Log AS SELECT * FROM calls; CREATE VIEW broken AS SELECT * FROM gone",
+    ],
+)
+def test_a_usage_log_without_numbers_of_rows(made: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "usage.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(made)
+        table = "calls" if "VIEW" in made else "usage_log"
+        database.execute(f"INSERT INTO {table} VALUES (1, '2026-11-01T10:00:00Z', 'gpt-4o', 0.5)")
+    tally, (entry,) = taken(path, catalogue)
+    assert (tally.refused, entry.cost) == (0, 500_000_000)
+
+
 # --- OpenRouter
 
 
@@ -321,10 +368,30 @@ OBSERVATIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def as_blobs_have_it(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An observation under the names of the blob storage export, ``observations_v2/``."""
+    names = {"model": "provided_model_name"}
+    return {names.get(key, re.sub(r"([A-Z])", r"_\1", key).lower()): value for key, value in row.items()}
+
+
+def test_a_call_that_openrouter_cancelled_and_did_not_bill_costs_nothing(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "activity.csv"
+    row = {"generation_id": "gen-1", "created_at": "2026-11-01 10:00:00", "cost_total": "0"}
+    row |= {"tokens_prompt": "90", "tokens_completion": "0", "model_permaslug": "openai/gpt-4o"}
+    path.write_text(as_csv([row | {"cancelled": "true"}]))
+    _, (entry,) = taken(path, catalogue)
+    assert (entry.cost, entry.charge is None, entry.metadata["unbilled_tokens_input"]) == (0, False, "90")
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "blob"])
 def test_observations_of_langfuse(form: str, tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "observations"
-    if form == "csv":
+    if form == "blob":
+        spans = OBSERVATIONS[1] | {"model": None, "usageDetails": {}}
+        path.write_text("\n".join(json.dumps(as_blobs_have_it(row)) for row in (spans, OBSERVATIONS[0])))
+    elif form == "csv":
         cells = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in OBSERVATIONS[0].items()}
         path.write_text(as_csv([cells | {"startTime": "2026-11-01 10:00:00.000"}]))
     else:

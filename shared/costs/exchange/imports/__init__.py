@@ -75,6 +75,8 @@ class Sample:
         """What to do about a file of no known format, where its first bytes tell; else nothing."""
         if self.head.startswith(b"PK\x03\x04"):
             return "it is a ZIP archive or a spreadsheet: unpack it, or save it as CSV"
+        if self.head.startswith(b"PGDMP"):
+            return "it is a dump in PostgreSQL's own format: write it as SQL with pg_restore --file dump.sql"
         if self.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in self.head[:4]:
             return "it is in UTF-16: save it as UTF-8"
         if not self.head.strip():
@@ -122,25 +124,40 @@ _LISTS: Final = ("data", "rows", "results", "observations", "requests")
 
 
 def opened_database(path: Path) -> closing[sqlite3.Connection]:
-    """Open another tool's SQLite database without changing anything in it."""
+    """Open another tool's SQLite database without changing anything in it.
+
+    Raises:
+        CannotRead: it is not there, no regular file, or packed.
+
+    """
     require_regular(path)
+    with path.open("rb") as file:
+        if file.read(len(_PACKED)) == _PACKED:
+            raise CannotRead(f"{path}: is a database that gzip packed; unpack it first: gunzip {path.name}")
     return closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
 
 
+_PACKED: Final = b"\x1f\x8b"
+
+
 def tables_of(path: Path) -> Mapping[str, frozenset[str]]:
-    """Return the tables of an SQLite database and their columns, in lower case.
+    """Return the tables and views of an SQLite database and their columns, in lower case.
 
     Raises:
         sqlite3.Error: it is none, or damaged.
 
     """
-    columns = "SELECT name FROM pragma_table_info(?)"
+    names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
     with opened_database(path) as database:
-        names = [row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {
-            name.lower(): frozenset(row[0].lower() for row in database.execute(columns, (name,)))
-            for name in names
-        }
+        return {name.lower(): _columns_of(database, name) for (name,) in database.execute(names).fetchall()}
+
+
+def _columns_of(database: sqlite3.Connection, table: str) -> frozenset[str]:
+    try:
+        rows = database.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    except sqlite3.OperationalError:  # a view of what is gone
+        return frozenset()
+    return frozenset(name.lower() for (name,) in rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from ..foreign import decimal_of, field_name, leftover, nested, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample
 
-_MARKS: Final = frozenset({"traceid", "starttime", "model"})
+_MARKS: Final = frozenset({"traceid", "starttime"})
+_MODELS: Final = frozenset({"model", "providedmodelname"})
 _USED: Final = frozenset(
     {
         *(
@@ -44,8 +45,14 @@ _NO_CALLS: Final = frozenset({"SPAN", "EVENT"})
 
 
 def _recognises(sample: Sample) -> bool:
-    names = {field_name(name) for name in sample.row} or sample.header
-    return names >= _MARKS and not names.isdisjoint({"usagedetails", "inputusage", "prompttokens", "usage"})
+    names = {_in_one_word(name) for name in sample.row or sample.header}
+    is_ours = names >= _MARKS and not names.isdisjoint(_MODELS)
+    return is_ours and not names.isdisjoint({"usagedetails", "inputusage", "prompttokens", "usage"})
+
+
+def _in_one_word(name: str) -> str:
+    """Return a name without what divides its words: the API and the blob export write them differently."""
+    return field_name(name).replace("_", "")
 
 
 def _read(path: Path) -> Iterator[Item]:
@@ -74,7 +81,10 @@ def _items(path: Path) -> Iterator[tuple[Item, str | None]]:
         elif not isinstance(found[1], dict):
             yield NotUnderstood(found[0], "is no object"), None
         elif (item := item_of(*found)) is not None:
-            yield item, found[1].get("parentObservationId") or found[1].get("parent_observation_id")
+            yield item, next((found[1][name] for name in _PARENT if found[1].get(name)), None)
+
+
+_PARENT: Final = ("parentObservationId", "parent_observation_id")
 
 
 def _sides(item: Foreign) -> tuple[Any, Any]:
@@ -84,7 +94,7 @@ def _sides(item: Foreign) -> tuple[Any, Any]:
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
     """Return an observation under our names; ``None`` where it is no call."""
-    named = {field_name(name): value for name, value in row.items()}
+    named = {_in_one_word(name): value for name, value in row.items()}
     model = named.get("model") or named.get("providedmodelname")
     if str(named.get("type") or "").upper() in _NO_CALLS and not model:
         return None

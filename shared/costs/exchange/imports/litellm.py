@@ -43,8 +43,8 @@ def is_dump(sample: Sample) -> bool:
 def _read(path: Path) -> Iterator[Item]:
     sample = Sample(path)
     if is_dump(sample):
-        for where, cells in rows_of_table(path, TABLE):
-            yield item_of(where, cells)
+        for row in rows_of_table(path, TABLE):
+            yield row if isinstance(row, NotUnderstood) else item_of(*row)
     elif sample.text.lstrip()[:1] in ("{", "["):
         for where, row in json_rows(path, "data"):
             yield from _of_json(where, row)

@@ -65,6 +65,10 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
         f"tokens_{ours}": named.get(f"tokens_{theirs}", named.get(f"{theirs}_tokens"))
         for ours, theirs in _TOKENS.items()
     }
+    kept: dict[str, object] = {"provider": named["provider_name"]} if named.get("provider_name") else {}
+    if not cost and str(named.get("cancelled")).lower() == "true":  # what was not billed has no usage
+        kept |= {"cancelled": True} | {f"unbilled_{name}": n for name, n in counts.items() if n}
+        counts = {}
     return Foreign(
         where,
         {
@@ -77,7 +81,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
             "user": named.get("user"),
             "project": named.get("app_name"),
             "requests": named.get("requests"),
-            "metadata": {"provider": named["provider_name"]} if named.get("provider_name") else {},
+            "metadata": kept,
             **counts,
             **leftover(named, _USED),
         },

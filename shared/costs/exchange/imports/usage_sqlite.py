@@ -19,7 +19,10 @@ def _recognises(sample: Sample) -> bool:
 def _read(path: Path) -> Iterator[Item]:
     try:
         with opened_database(path) as database:
-            rows = database.execute("SELECT rowid, * FROM usage_log ORDER BY rowid")
+            try:
+                rows = database.execute("SELECT rowid, * FROM usage_log ORDER BY rowid")
+            except sqlite3.OperationalError:  # a view, or a table that has none
+                rows = database.execute("SELECT row_number() OVER (), * FROM usage_log")
             names = [str(column[0]) for column in rows.description]
             for row in rows:
                 values = dict(zip(names[1:], row[1:], strict=True))
