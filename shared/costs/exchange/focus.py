@@ -6,7 +6,8 @@ What one row says in FOCUS's own columns:
 
 * the *provider* is the service, the *SKU* its model, the *meter* the kind of unit; a *SKU price* is
   a SKU's meter under a service tier;
-* all four costs are the charge: there are no discounts, commitments or invoices here;
+* all four costs are the charge: there are no discounts or commitments here, and an invoice only where
+  ``reconcile --adjust`` took an amount from a bill that names it;
 * the billing account is the user, since the ledger knows no account of the provider's;
 * an adjustment is of the category ``Adjustment``; a reversal is ``Usage`` with negative amounts;
 * an unpriced call has costs of 0, because FOCUS allows no null there, and ``x_Unpriced`` true.
@@ -94,6 +95,12 @@ Cell = str | int | float | None
 FocusColumn = tuple[str, Callable[[Charged], Cell]]
 
 
+def _invoice(row: Charged) -> str | None:
+    """Return the invoice of a charge that a bill decided; others are computed, and on none."""
+    told = row.entry.metadata
+    return guarded(str(told["invoice_id"])) if "bill_line" in told and "invoice_id" in told else None
+
+
 def _text(value: str | None) -> str | None:
     return None if value is None else guarded(value)
 
@@ -161,7 +168,7 @@ COMMON: Final[tuple[FocusColumn, ...]] = (
     ("ConsumedUnit", lambda row: row.meter.unit if row.is_usage else None),
     ("ContractedCost", _cost),
     ("EffectiveCost", _cost),
-    ("InvoiceId", lambda _row: None),  # charges here are computed, and on no invoice
+    ("InvoiceId", _invoice),
     ("InvoiceIssuerName", guarded_service),
     ("ListCost", _cost),
     ("PricingCategory", lambda row: "Standard" if row.is_usage else None),

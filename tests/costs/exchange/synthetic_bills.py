@@ -27,6 +27,7 @@ from shared.costs.store.store import Store
 
 START: Final = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS: Final = 12
+INVOICE: Final = "INV-2026-11"
 PACIFIC: Final = ZoneInfo("America/Los_Angeles")
 
 
@@ -637,6 +638,7 @@ def cur_rows(of: World, catalogue: Catalogue) -> list[dict[str, Any]]:
             "line_item_net_unblended_cost": plain(amount.quantize(Decimal("1e-10"))),
             "line_item_currency_code": of.currency,
             "line_item_iam_principal": "",
+            "bill_invoice_id": INVOICE,
             "pricing_unit": "1K tokens",
             "product": json.dumps({"product_name": "Amazon Bedrock"}),
         }
@@ -670,6 +672,7 @@ def focus_rows(of: World, catalogue: Catalogue) -> list[dict[str, Any]]:
         return {
             "BilledCost": plain(amount.quantize(Decimal("1e-10"))),
             "BillingCurrency": of.currency,
+            "InvoiceId": INVOICE,
             "ChargeCategory": category,
             "ChargeDescription": f"{model}: {what}",
             "ChargePeriodStart": f"{day:%Y-%m-%dT%H:%M:%SZ}",
@@ -707,7 +710,7 @@ def azure_csv(of: World, catalogue: Catalogue) -> str:
 
     def row(day: datetime, meter: str, charge: str, amount: Decimal, quantity: Decimal) -> dict[str, Any]:
         return {
-            "\ufeffInvoiceId": "",
+            "\ufeffInvoiceId": INVOICE,
             "date": f"{day:%m/%d/%Y}",
             "meterCategory": "Foundry Models",
             "meterSubCategory": "Azure OpenAI",

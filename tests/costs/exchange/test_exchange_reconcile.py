@@ -19,6 +19,8 @@ from synthetic_bills import DAYS, FORMATS, PACIFIC, START, World, plant, recorde
 
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.bills import bill_format_for, bill_formats
+from shared.costs.exchange.focus import COMMON as FOCUS
+from shared.costs.exchange.focus import charges
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
@@ -264,6 +266,8 @@ def test_adjusted_ledgers_come_to_the_bill_and_a_second_run_adds_nothing(
         assert lines
         assert all("bill_line" in entry.metadata and entry.corrects for entry in lines)
         added = [entry for entry in index.entries(Query()) if entry.operation == "billed"]
+        invoice = bills.INVOICE if name in ("aws-cur", "azure", "focus") else None
+        assert {dict(FOCUS)["InvoiceId"](row) for one in lines + added for row in charges(one)} == {invoice}
         assert all(str(tmp_path) in str(entry.metadata["bill_line"]) for entry in added)
     assert before.settled
     assert form.service

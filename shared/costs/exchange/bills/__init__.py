@@ -43,7 +43,8 @@ class BillLine(NamedTuple):
     ``counts`` are ``None`` where it states an amount alone, ``amount`` the other way round; a count of -1 is
     of a kind that its source does not state. ``at`` is when the usage, or the bucket that it is summed in,
     began. ``amount`` is in the bill's currency; ``kind`` is the place among :data:`TOKENS` of what it is for,
-    where it is for one. ``response_id`` is the id of the provider's response where the line is a single call.
+    where it is for one. ``response_id`` is the id of the provider's response where the line is a single call,
+    ``invoice`` the id of the invoice that it stands on.
     """
 
     where: str
@@ -59,6 +60,7 @@ class BillLine(NamedTuple):
     amount: Decimal | None = None
     label: str = ""
     kind: int | None = None
+    invoice: str = ""
 
 
 @dataclass(slots=True)

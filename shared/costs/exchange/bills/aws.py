@@ -91,6 +91,7 @@ def _cur_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillL
         amount=decimal_of(row["line_item_unblended_cost"]),
         label=usage_type,
         kind=place_of(meter.kind),
+        invoice=str(row.get("bill_invoice_id") or ""),
     )
 
 

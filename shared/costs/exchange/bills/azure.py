@@ -77,6 +77,7 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         amount=decimal_of(amount),
         label=meter_name,
         kind=place_of(meter.kind),
+        invoice=str(row.get("invoiceid") or ""),
     )
 
 

@@ -50,6 +50,7 @@ def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         amount=decimal_of(row["billedcost"]),
         label=names[2] or names[1],
         kind=place_of(meter.kind),
+        invoice=str(row.get("invoiceid") or ""),
     )
 
 

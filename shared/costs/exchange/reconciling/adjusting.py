@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from ...corrections import Corrected
 from ...ledger.reader import read_at
+from ...ledger.redact import clean_text
 from ...model import Charge, Entry, PricedBy, Usage
 from ...money import MAX_ENTRY_NANOS, Nanos, divide, json_number
 from ...platform import host_name
@@ -44,6 +45,7 @@ class Missing(NamedTuple):
     tier: str | None = None
     is_tool: bool = False
     sum_of: str | None = None
+    invoice: str | None = None
 
 
 @dataclass(slots=True)
@@ -58,8 +60,10 @@ class Adjuster:
     written: int = 0
     cost: Nanos = field(default=Nanos(0))
 
-    def correct(self, entry_id: str, change: int, where: str, *, whole: bool = False) -> None:
-        """Append an adjustment of a call's cost by ``change`` nano-dollars.
+    def correct(
+        self, entry_id: str, change: int, where: str, *, invoice: str | None = None, whole: bool = False
+    ) -> None:
+        """Append an adjustment of a call's cost by ``change`` nano-dollars, which a line of a bill states.
 
         A call without a price has one after it, also where it was billed at nothing. ``whole`` says that
         the bill states all that the call costs, so that no unit of it is left without a price.
@@ -84,7 +88,7 @@ class Adjuster:
         )
         self._write(
             location.ledger,
-            replace(adjustment, host=host_name()[:64], metadata={"bill_line": where[:_LONGEST]}),
+            replace(adjustment, host=host_name()[:64], metadata=_bill_line(where, invoice)),
         )
 
     def undo(self, entry_id: str, where: str) -> None:
@@ -103,7 +107,7 @@ class Adjuster:
         job = f"billed-{missing.service}"
         model = missing.model or "unknown"
         part = "web_searches" if missing.is_tool else "stated"
-        told: dict[str, object] = {"bill_line": missing.where[:_LONGEST]}
+        told = _bill_line(missing.where, missing.invoice)
         if missing.sum_of:
             told["sum_of"] = missing.sum_of
         entry = Entry(
@@ -148,7 +152,7 @@ class Adjuster:
         left, whole = int(one.amount), sum(weights)
         for call, weight in zip(calls, weights, strict=True):
             share = divide(left * weight, whole)
-            self.correct(call.entry_id, share, _where(one))
+            self.correct(call.entry_id, share, _where(one), invoice=one.invoice)
             left, whole = left - share, whole - weight
 
     def _write(self, ledger: Path, entry: Entry) -> None:
@@ -160,6 +164,12 @@ class Adjuster:
 
 
 _LONGEST: Final = 300
+
+
+def _bill_line(where: str, invoice: str | None) -> dict[str, object]:
+    """Return what an entry keeps of the bill that it follows from."""
+    told: dict[str, object] = {"bill_line": where[:_LONGEST]}
+    return told | {"invoice_id": clean_text(invoice)[:_LONGEST]} if invoice else told
 
 
 def _where(one: Difference) -> str:
@@ -179,6 +189,7 @@ def _missing(one: Difference) -> Missing:
         tier=one.tier,
         is_tool=one.reason == "tools",
         sum_of="day",
+        invoice=one.invoice,
     )
 
 

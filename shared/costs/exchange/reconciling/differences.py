@@ -88,6 +88,8 @@ class Difference(NamedTuple):
     """Input and output tokens that we lack: theirs less ours."""
     tiers: tuple[str | None, ...] = ()
     """The tiers in which our calls of it stand."""
+    invoice: str | None = None
+    """The invoice that the lines are on, where it is one."""
     is_of_calls: bool = False
     """Whether it is of single calls, which were adjusted one by one."""
 

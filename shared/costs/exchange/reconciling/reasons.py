@@ -95,7 +95,8 @@ def _negated(counts: Vector) -> list[int | None]:
 
 def _less(cell: Cell, part: Cell) -> Cell:
     """Return a side's sums without a part of them."""
-    rest = Cell(cell.rows, max(cell.calls - part.calls, 0), lines=cell.lines, half_units=cell.half_units)
+    rest = Cell(cell.rows, max(cell.calls - part.calls, 0), half_units=cell.half_units)
+    rest.note(cell.lines, cell.invoices)
     rest.counts = [None if a is None else a - (b or 0) for a, b in zip(cell.counts, part.counts, strict=True)]
     rest.cost = None if cell.cost is None else cell.cost - (part.cost or 0)
     return rest
@@ -302,7 +303,7 @@ class Explained:
             return None, None
         came = Cell(1, gap.ours.calls - gap.theirs.calls, _negated(gap.counts))
         came.cost = None if gap.cost is None else -gap.cost
-        came.lines = after.theirs.lines
+        came.note(after.theirs.lines, after.theirs.invoices)
         counts = _sum(after.counts, gap.counts)
         rest = Gap(
             after.key,
@@ -450,9 +451,10 @@ class Explained:
         if not theirs and not self._states_costs():
             return
         for day in sorted({*theirs, *ours}):
-            billed, lines = theirs.get(day, (Nanos(0), ()))
-            if billed is None:
+            cell = theirs.get(day) or Cell(cost=0)
+            if cell.cost is None:
                 continue  # in a currency without a rate, which is said
+            billed = Nanos(cell.cost)
             slack = OUR_ROUNDING if self._rate is None else OUR_ROUNDING + round(billed * _SAME_FACTOR)
             if abs(billed - ours[day]) <= slack:
                 self._into.agreed.theirs += billed
@@ -465,7 +467,8 @@ class Explained:
                 theirs=billed,
                 ours=Nanos(ours[day]),
                 amount=Nanos(billed - ours[day]),
-                lines=lines,
+                lines=cell.lines,
+                invoice=_only(cell.invoices),
                 settled=not self._is_young(day),
             )
 
@@ -494,6 +497,7 @@ class Explained:
             factor=_factor(theirs, ours),
             settled=not self._is_young(key.day),
             lines=gap.theirs.lines,
+            invoice=_only(gap.theirs.invoices),
             lacking=(gap.counts[0] or 0, gap.counts[1] or 0),
             tiers=(key.tier,),
         )
@@ -534,6 +538,10 @@ _ZONES: Final[tuple[tzinfo, ...]] = (
 )
 
 
+def _only(invoices: frozenset[str]) -> str | None:
+    return next(iter(invoices)) if len(invoices) == 1 else None
+
+
 def _side(cell: Cell) -> Nanos | None:
     return None if cell.cost is None else Nanos(cell.cost)
 
@@ -563,7 +571,8 @@ def _added(one: Cell, other: Cell) -> Cell:
     ]
     cell.cost = None if one.cost is None and other.cost is None else (one.cost or 0) + (other.cost or 0)
     cell.unpriced, cell.half_units = one.unpriced + other.unpriced, one.half_units + other.half_units
-    cell.lines = (*one.lines, *other.lines)[:5]
+    for side in (one, other):
+        cell.note(side.lines, side.invoices)
     return cell
 
 

@@ -49,6 +49,12 @@ class Cell:
     unpriced: int = 0
     half_units: Decimal = Decimal(0)
     lines: tuple[str, ...] = ()
+    invoices: frozenset[str] = frozenset()
+
+    def note(self, lines: Iterable[str], invoices: Iterable[str]) -> None:
+        """Add where lines stand, of which some are kept, and the invoices that they are on."""
+        self.lines = (*self.lines, *lines)[:_EXAMPLES]
+        self.invoices |= frozenset(filter(None, invoices))
 
     def add_counts(self, counts: Iterable[int]) -> None:
         """Add counts; one that is not stated leaves its kind not stated."""
@@ -108,7 +114,7 @@ class Billed:
         self._cells: dict[tuple[_Source, Key], Cell] = {}
         self._amounts = defaultdict[tuple[_Source, Key, int | None], _Money](_Money)
         self._tools = defaultdict[tuple[_Source, str], _Money](_Money)
-        self._tool_lines: dict[str, list[str]] = {}
+        self._tool_cells = defaultdict[str, Cell](Cell)
         self._apart: dict[tuple[_Source, str, str, str], Apart] = {}
         self._kinds: dict[str, set[str]] = {}
 
@@ -131,7 +137,7 @@ class Billed:
                 self._amounts[source, key, line.kind].add(amount, rate)
         elif line.category == "tool":
             self._tools[source, day].add(amount or _ZERO, rate)
-            self._tool_lines.setdefault(day, []).append(line.where)
+            self._tool_cells[day].note([line.where], [line.invoice])
         else:
             apart = self._apart.setdefault(
                 (source, day, line.category, line.label), Apart(line.category, self.service, line.label)
@@ -145,8 +151,7 @@ class Billed:
     def _add(self, cell: Cell, line: BillLine, of: BillFormat, unit: Decimal) -> None:
         cell.rows += 1
         cell.calls += line.requests or 0
-        if len(cell.lines) < _EXAMPLES:
-            cell.lines = (*cell.lines, line.where)
+        cell.note([line.where], [line.invoice])
         kinds = self._kinds.setdefault(of.name, set())
         if line.counts is not None:
             cell.add_counts(line.counts)
@@ -184,7 +189,7 @@ class Billed:
                 whole.half_units += cell.half_units
                 self._add_costs(whole, source, key)
             whole.rows += cell.rows
-            whole.lines = (*whole.lines, *cell.lines)[:_EXAMPLES]
+            whole.note(cell.lines, cell.invoices)
         return found
 
     def _add_costs(self, whole: Cell, source: _Source, key: Key) -> None:
@@ -208,15 +213,15 @@ class Billed:
         """Return a key without what the bill does not tell of all its lines."""
         return Key(key.model if self.has_models else None, key.tier if self.has_tiers else None, key.day)
 
-    def tools(self) -> dict[str, tuple[Nanos | None, tuple[str, ...]]]:
-        """Return the fees of tools by day, and where they stand; ``None`` where they would take a rate."""
+    def tools(self) -> dict[str, Cell]:
+        """Return the fees of tools by day; without a cost where they would take a rate."""
         sums = defaultdict[str, _Money](_Money)
         for (_, day), money in self._current_days(self._tools):
             sums[day].usd += money.usd
             sums[day].foreign += money.foreign
-        return {
-            day: (each.at(self.rate), tuple(self._tool_lines[day][:_EXAMPLES])) for day, each in sums.items()
-        }
+        for day, money in sums.items():
+            self._tool_cells[day].cost = money.at(self.rate)
+        return {day: self._tool_cells[day] for day in sums}
 
     def apart(self) -> list[Apart]:
         """Return the lines that are compared with nothing, summed by what they are called."""
