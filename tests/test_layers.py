@@ -14,7 +14,19 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOM = "shared.costs"
 
 LAYERS: list[set[str]] = [
-    {"corrections", "exits", "forks", "money", "errors", "model", "patience", "periods", "rollup", "trail"},
+    {
+        "corrections",
+        "exits",
+        "forks",
+        "importing",
+        "money",
+        "errors",
+        "model",
+        "patience",
+        "periods",
+        "rollup",
+        "trail",
+    },
     {"platform", "small_file"},
     {"replacing", "storage", "memory", "yaml_strict"},
     {"pricing", "ledger", "profile"},

@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from ..errors import StorageUnavailable
+from ..importing import undisturbed
 from ..ledger.counted import Counted, counted, same_call
 from ..ledger.line import DamagedLine, decode
 from ..ledger.lines import line_at, split
@@ -285,6 +286,7 @@ def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Count
     """Return the complete lines from ``start`` on, as what they count as."""
     _read[0] += size_of(file) - start
     if _read[0] > FAST_BYTES:
+        undisturbed("shared.costs.ledger.batch")
         from ..ledger.batch import read_counted as read_fast
 
         yield from read_fast(file.fileno(), start)

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
+from ..importing import undisturbed
 from ..ledger.counted import counted
 from ..ledger.line import DamagedLine, decode, encode
 from ..ledger.lines import split
@@ -704,6 +705,7 @@ class Store:
     def state(self) -> StateDb:
         """What no ledger tells: holds, alerts that were told, notices that wait."""
         if self._state is None:
+            undisturbed("shared.costs.store.state")
             from .state import StateDb
 
             self._state = StateDb(self.storage.state_path)

@@ -13,6 +13,7 @@ import threading
 from array import array
 from collections.abc import Iterator
 
+from ..importing import undisturbed
 from ..ledger.counted import Counted, microseconds
 from ..ledger.line import DamagedLine
 from ..ledger.lines import line_at
@@ -94,6 +95,7 @@ class _Places:
 
 
 def _read(file: SecureFile, offsets: array[int]) -> Iterator[tuple[int, Counted]]:
+    undisturbed("shared.costs.ledger.batch")
     from ..ledger.batch import counted_line  # its decoder takes long to import
 
     for offset in offsets:

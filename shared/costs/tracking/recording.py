@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import FAILURES, reraise_foreign
+from ..importing import undisturbed
 from ..ledger.ids import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.recorder import Recorder
@@ -324,6 +325,7 @@ def _redacted(given: tuple[str | None, ...], tags: tuple[str, ...], metadata: Ma
 @cache
 def _redaction() -> tuple[Callable[[Mapping[str, object]], dict[str, object]], Callable[[str], str]]:
     """Return what makes metadata and texts safe; kept, so that an interpreter that ends still has it."""
+    undisturbed("shared.costs.ledger.redact")
     from ..ledger.redact import clean_text, redact  # its patterns take 4 ms to compile
 
     return redact, clean_text

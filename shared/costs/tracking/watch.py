@@ -13,6 +13,7 @@ from ..budgets.scopes import WHATEVER, CallScope
 from ..budgets.spending import Questions
 from ..budgets.wording import message
 from ..errors import StorageUnavailable
+from ..importing import undisturbed
 from ..money import Nanos
 from ..rollup import JobRef
 from ..workspace import Workspace
@@ -160,6 +161,7 @@ class BudgetWatch:
         profile = workspace.loaded_profile().profile
         if not profile.plans:
             return []
+        undisturbed("shared.costs.tracking.plans")
         from .plans import plan_spendings  # only with plans
 
         user = user_id or self._job.user_id
@@ -190,6 +192,7 @@ class BudgetWatch:
         self._told_here.update(_key(c) for c in fresh)
         if not fresh:
             return []
+        undisturbed("shared.costs.notify.telling")
         from ..notify.telling import fire_and_tell  # only for a crossing, which is rare
 
         try:

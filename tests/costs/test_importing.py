@@ -1,0 +1,68 @@
+"""Imports that an exception from a signal handler cannot tear."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.costs import importing
+from shared.costs.importing import undisturbed
+
+SLOW = """
+import threading, time
+time.sleep(0.1)
+is_main = threading.current_thread() is threading.main_thread()
+"""
+
+
+class Late(Exception):
+    """What the handler of an alarm raises."""
+
+
+def test_another_thread_imports_and_is_not_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_slowly.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def late(*_: object) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        with pytest.raises(Late):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            undisturbed("imported_slowly")
+            threading.Event().wait(5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    undisturbed("imported_slowly")
+    assert not sys.modules["imported_slowly"].is_main
+    other = threading.Thread(target=undisturbed, args=("imported_slowly",))
+    other.start()
+    other.join(5)
+    assert not other.is_alive()
+
+
+@pytest.mark.parametrize("module", ["no_such_module", "imported_never"])
+def test_what_cannot_be_imported_is_left_to_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Waiting for an import that does not end, and one that fails, raises nothing."""
+    (tmp_path / "imported_never.py").write_text("import threading; threading.Event().wait(0.3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(importing, "WAIT_S", 0.01)
+    undisturbed(module)
+
+
+def test_where_no_thread_can_be_started_the_import_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", refuse)
+    undisturbed("another_module")
