@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,6 +19,8 @@ from ..errors import (
     UnknownEntry,
     reraise_foreign,
 )
+from ..importing import undisturbed
+from ..ledger.recorder import at_exit
 from ..money import Nanos, to_usd
 from ..patience import at_most
 from ..rollup import JobRef
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 _TOLD: Final = set[str]()
 """Which loosened limits this process has reported."""
 
+_LAST: Final[dict[int, Session]] = {}
+"""The session that recorded last, by the process: what others spent during its last calls is told at exit."""
+
 T = TypeVar("T")
 
 CALL_S: Final = 2.2
@@ -61,6 +67,8 @@ class Session:
         self.open_stages: list[Stage] = []
         self._unchecked = 0
         """How many calls one after the other could not be held against the budgets."""
+        self._asked: Questions | None = None
+        """What the last call outside a stage asked of the budgets."""
         self._introduced = False
 
     def record(self, call: Call, stage: Stage | None = None) -> float:
@@ -93,7 +101,10 @@ class Session:
         outcome = self.recording.record(call, attempt, asked.queries if asked else (), progress)
         self._count(outcome, stage)
         if outcome.new and asked is not None:
-            tried("the budgets", partial(self._tell, asked, outcome))
+            self._asked = asked
+            if _LAST.get(pid := os.getpid()) is not self:
+                _end_with(pid, self)
+            tried("the budgets", partial(self._tell, asked, outcome.spends))
         if call.reservation is not None:
             tried("the reservation", partial(self._report, call.reservation, outcome))
         if call.input_digest is not None and outcome.new and not outcome.local:
@@ -103,6 +114,7 @@ class Session:
     @property
     def repeats(self) -> Repeats:
         """Counts the requests of this job by their inputs."""
+        undisturbed("shared.costs.tracking.repeats")
         from .repeats import Repeats  # only calls that say what they send pay for it
 
         return Repeats(self.workspace, self.job)
@@ -229,10 +241,17 @@ class Session:
         budgets = (loaded.profile.for_user(self.job.user_id).budget, loaded.profile.organization)
         return any(budget.block_at_limit for budget in budgets)
 
-    def _tell(self, asked: Questions, outcome: Outcome) -> None:
+    def tell_last(self) -> None:
+        """Say which limits others have crossed during the last calls, which believed an earlier look."""
+        asked, self._asked = self._asked, None
+        if asked is not None and self.workspace.storage.root.is_dir():
+            with at_most(CALL_S):
+                self.recording.tried("the budgets", partial(self._tell, asked))
+
+    def _tell(self, asked: Questions, spends: Sequence[int] | None = None) -> None:
         """Say which limits a call has crossed; it is recorded, whatever happens here."""
         try:
-            for alert in self.watch.alerts_of(asked, outcome.spends):
+            for alert in self.watch.alerts_of(asked, spends):
                 log.log(alert.level, "%s", alert.text)
             self._unchecked = 0
         except StorageUnavailable as fault:
@@ -302,7 +321,21 @@ class Session:
     def close(self) -> None:
         """Close the index; entries that wait in memory are tried once more."""
         self.recording.close()
+        self.tell_last()
         self.workspace.close()
+
+
+def _end_with(pid: int, session: Session) -> None:
+    """Have a session look at the budgets once more as this process ends."""
+    if pid not in _LAST:
+        _LAST.clear()  # a forked child has its parent's
+        at_exit(_tell_at_exit)
+    _LAST[pid] = session
+
+
+def _tell_at_exit() -> None:
+    if (session := _LAST.get(os.getpid())) is not None:
+        session.tell_last()
 
 
 def _scope(call: Call, session: Session) -> CallScope:

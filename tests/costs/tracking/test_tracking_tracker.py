@@ -8,6 +8,7 @@ import logging
 import math
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +19,13 @@ import pytest
 from shared.cost_tracker import BudgetExceeded, CostTracker, calculate_cost, normalize_model_name
 from shared.costs import workspace
 from shared.costs.errors import StorageUnavailable
+from shared.costs.ledger.line import encode
+from shared.costs.ledger.writer import append
 from shared.costs.platform import lock, open_file
 from shared.costs.store import store
+from shared.costs.tracking import session
 from shared.user_profile import UserProfile
+from tests.costs.store.store_support import a_call
 
 
 def ledger_lines(job_dir: Path) -> list[dict[str, Any]]:
@@ -456,3 +461,28 @@ def test_a_call_priced_in_part_is_said_in_the_line_and_in_the_figures(
         stage.log_usage("openai", "gpt-4o", 1000, 200)
     assert "💰 Stage cost: $0.0090 (1 of 2 calls priced in part) | job $0.0090" in caplog.text
     assert tracker.get_usage_stats()["partial_calls"] == 1
+
+
+@pytest.mark.parametrize("end", [CostTracker.close, lambda _: session._tell_at_exit()])
+def test_what_others_spent_during_the_last_calls_is_told_in_the_end(
+    tracker: CostTracker,
+    profile: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[CostTracker], None],
+) -> None:
+    profile.write_text("budget: {monthly_limit_usd: 0.03}\n")
+    monkeypatch.setattr(store, "LOOK_S", 60.0)
+    for _ in range(2):
+        tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    ledger = profile.with_name("job-2") / "cost_ledger.jsonl"
+    other = store.Store(tracker._session.workspace.storage)
+    assert other.note(ledger)
+    append(ledger, encode(a_call(13_500_000, timestamp=datetime.now(UTC))), 1.0)
+    tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    assert "threshold" not in caplog.text
+    end(tracker)
+    assert "Budget threshold reached! $0.0270 / $0.0300 (90.0%)" in caplog.text
+    end(tracker)
+    assert caplog.text.count("threshold") == 1
+    other.close()
