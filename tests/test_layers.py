@@ -17,6 +17,7 @@ LAYERS: list[set[str]] = [
     {
         "corrections",
         "exits",
+        "extras",
         "forks",
         "importing",
         "money",

@@ -3,9 +3,12 @@
 
 import sys
 from os.path import abspath, dirname
+from shlex import quote
+
+ROOT = dirname(dirname(abspath(__file__)))
 
 if __name__ == "__main__":
-    sys.path.insert(0, dirname(dirname(abspath(__file__))))
+    sys.path.insert(0, ROOT)
     from shared.costs.apps.cli.main import main
 
     try:
@@ -14,6 +17,6 @@ if __name__ == "__main__":
         if missing.name != "click":  # what else a command needs, it asks for itself
             raise
         sys.exit(
-            f"cost-dashboard needs click and pyyaml, which this Python does not have; install with:\n"
-            f"  {sys.executable} -m pip install click pyyaml"
+            f"cost-dashboard needs packages that this Python does not have; install them with:\n"
+            f"  {quote(sys.executable)} -m pip install {quote(ROOT)}"
         )

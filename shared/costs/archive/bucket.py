@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 from .. import platform
 from ..errors import CostError, WrongUsage
+from ..extras import install_command
 from ..replacing import CannotWrite, replacing
 from .duck import MissingExtra
 from .manifest import NAME, DamagedArchive
@@ -38,7 +39,7 @@ class Bucket:
         try:
             import boto3
         except ImportError:
-            raise MissingExtra("boto3 is needed for s3://: pip install '.[s3]'") from None
+            raise MissingExtra(f"boto3 is needed for s3://: {install_command('s3')}") from None
         name, _, prefix = location.removeprefix("s3://").partition("/")
         if not name:
             raise WrongUsage(f"{location} names no bucket: write s3://BUCKET/PREFIX")

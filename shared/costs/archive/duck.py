@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import CostError
+from ..extras import install_command
 from ..ledger.columns import ColumnKind
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConne
     try:
         import duckdb  # 100 ms, and an extra: only these commands pay for it
     except ImportError:
-        raise MissingExtra("DuckDB is needed here: pip install '.[warehouse]'") from None
+        raise MissingExtra(f"DuckDB is needed here: {install_command('warehouse')}") from None
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "autoload_known_extensions": False,

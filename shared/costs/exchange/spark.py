@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ..archive.duck import MissingExtra, connect
 from ..errors import CostError, WrongUsage
+from ..extras import install_command
 from .calendar import Calendar
 from .exports import Context
 from .history import History
@@ -64,7 +65,7 @@ def _session(address: str) -> Iterator[Any]:  # Spark's own type is not known wi
             warnings.simplefilter("ignore")  # of pandas' version, which nothing here uses
             from pyspark.sql import SparkSession
     except ImportError:
-        raise MissingExtra("the client of Spark is needed here: pip install '.[cluster]'") from None
+        raise MissingExtra(f"the client of Spark is needed here: {install_command('cluster')}") from None
     host = address.removeprefix(PREFIX)
     if not host or "/" in host:
         raise WrongUsage(f"{address} names no server: write spark://HOST:15002")

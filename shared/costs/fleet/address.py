@@ -19,9 +19,14 @@ from typing import Any, Final, NamedTuple
 
 from .. import platform
 from ..errors import CostError, StorageUnavailable
+from ..extras import install_command
 from ..profile.types import SharedBudget
 
-INSTALL: Final = "the shared budget needs psycopg: pip install '.[shared]'"
+
+def missing_driver() -> str:
+    """Say what reaches the shared database, and how to get it."""
+    return f"the shared budget needs psycopg: {install_command('shared')}"
+
 
 _NO_TLS: Final = frozenset({"disable", "allow", "prefer"})
 _SECRET: Final = ("password", "user", "host", "hostaddr", "dbname", "service")
@@ -97,7 +102,7 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
         from psycopg import ProgrammingError  # an extra: only who shares a budget pays for it
         from psycopg.conninfo import conninfo_to_dict
     except ImportError:
-        raise AddressRefused(INSTALL) from None
+        raise AddressRefused(missing_driver()) from None
     try:
         return dict(conninfo_to_dict(text))
     except ProgrammingError:

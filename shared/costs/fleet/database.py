@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from ..errors import CostError, StorageBusy, StorageUnavailable
 from ..forks import lock_of
-from .address import INSTALL, Address
+from .address import Address, missing_driver
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor
@@ -150,7 +150,7 @@ class SharedDatabase:
         if isinstance(fault, CostError):
             return fault
         if isinstance(fault, ImportError):
-            return SharedUnavailable(INSTALL)
+            return SharedUnavailable(missing_driver())
         import psycopg
         from psycopg import errors
 

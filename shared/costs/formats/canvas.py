@@ -65,6 +65,11 @@ class Canvas(NamedTuple):
         """Whether bars, rules and marks can be drawn with more than ASCII."""
         return takes(self.encoding, _SAMPLE)
 
+    @property
+    def ellipsis(self) -> str:
+        """What stands for text that was left out."""
+        return "…" if self.unicode else "~"
+
     def style(self, text: str, name: str) -> str:
         """Return ``text`` in a style (``strong``, ``faint`` or a tone) where the page takes colour."""
         code = _STYLES.get(name)

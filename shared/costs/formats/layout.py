@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..reports.document import Column, Ref, Table
@@ -14,8 +14,10 @@ from .values import places_for, show, tame
 _GAP = "  "
 _MIN_BAR, _MAX_BAR = 8, 32
 _EASY_TEXT, _MIN_TEXT = 28, 8
-_LONG_WORD = 20
+_LONG_WORD = 15
 """A longer word is no word but a path or somebody's data: it may be cut."""
+_GLUE = "\0"
+"""Stands for a blank at which no line breaks; no tamed text has it."""
 _ONE_COLUMN_EACH = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2190-\u22ff\u2500-\u259f]*")
 """Latin letters, dashes, arrows, lines and bars. Any other asks ``wcwidth``, which takes 20 ms to import."""
 
@@ -94,7 +96,7 @@ def table_lines(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
         rule = ("─" if canvas.unicode else "-") * (_used(page.lanes))
         yield canvas.style(rule, "faint")
         for line in _row(page, len(table.rows), canvas._replace(colour=False)):
-            yield canvas.style(line, "strong")
+            yield canvas.style(line.rstrip(), "strong")
 
 
 def _lanes(table: Table) -> Layout:
@@ -147,11 +149,18 @@ def _used(lanes: Sequence[_Lane]) -> int:
 def _header(page: _Page, canvas: Canvas) -> str:
     cells = []
     for number, lane in enumerate(page.lanes):
-        text = pad(shorten(lane.header, lane.width, canvas), lane.width, right=not lane.is_text)
+        text = pad(_heading(lane.header, lane.width, canvas), lane.width, right=not lane.is_text)
         cells.append(canvas.style(text, "faint" if number else "strong"))
         if lane.percents and page.bar_width:
             cells.append(" " * page.bar_width)
     return _GAP.join(cells)
+
+
+def _heading(text: str, width: int, canvas: Canvas) -> str:
+    """Return a header of at most ``width`` columns: of a phrase, its first words say most."""
+    if width_of(text) <= width:
+        return text
+    return _head(text, width - 1).rstrip() + canvas.ellipsis
 
 
 def _row(page: _Page, number: int, canvas: Canvas) -> Iterator[str]:
@@ -185,23 +194,24 @@ def shorten(text: str, width: int, canvas: Canvas) -> str:
     """
     if width_of(text) <= width:
         return text
-    mark = "…" if canvas.unicode else "~"
     tail = (width - 1) // 2
-    return _head(text, width - 1 - tail) + mark + _tail(text, tail)
+    return _head(text, width - 1 - tail) + canvas.ellipsis + _tail(text, tail)
 
 
 def shorten_path(text: str, width: int, canvas: Canvas) -> str:
     """Return a path of at most ``width`` columns, its first folders left out where it is longer.
 
-    The last folder of a ledger is its job, which must be told from others.
+    The last folder of a ledger is its job, which must be told from others. Folders are left out whole where
+    what remains names a folder and a file.
 
     >>> shorten_path("/home/ana/out/job-20261122-1-0001/cost_ledger.jsonl", 42, Canvas())
-    '…out/job-20261122-1-0001/cost_ledger.jsonl'
+    '…/job-20261122-1-0001/cost_ledger.jsonl'
     """
     if width_of(text) <= width:
         return text
-    mark = "…" if canvas.unicode else "~"
-    return mark + _tail(text, width - 1)
+    tail = _tail(text, width - 1)
+    whole = tail[max(tail.find("/"), 0) :]
+    return canvas.ellipsis + (whole if whole.count("/") > 1 else tail)
 
 
 def _head(text: str, width: int) -> str:
@@ -257,17 +267,25 @@ def width_of(text: str) -> int:
     return width(text, control_codes="ignore")
 
 
-def wrap(text: str, width: int, hang: int = 0) -> list[str]:
+def wrap(text: str, width: int, hang: int = 0, whole: Iterable[str] = ()) -> list[str]:
     """Return tamed text as lines of at most ``width`` columns; later ones begin with ``hang`` blanks.
 
-    Lines break at blanks; a word that is longer than a line is cut.
+    Lines break at blanks; a word that is longer than a line is cut. What ``whole`` names is neither broken
+    nor cut, however long: a path or a command that a reader copies.
 
     >>> wrap("no price for openai/gpt-9", 14, 2)
     ['no price for', '  openai/gpt-9']
+    >>> wrap("run it: ls /a/long/path", 10, whole=["ls /a/long/path"])
+    ['run it:', 'ls /a/long/path']
     """
     lines: list[str] = []
     line = ""
-    for word in tame(text).split(" "):
+    kept = [tame(phrase) for phrase in whole if phrase]
+    text = tame(text)
+    for phrase in kept:
+        text = text.replace(phrase, phrase.replace(" ", _GLUE))
+    for glued in text.split(" "):
+        word = glued.replace(_GLUE, " ")
         margin = " " * hang if lines else ""
         if line.strip() and width_of(line) + 1 + width_of(word) > width:
             lines.append(line)
@@ -275,7 +293,7 @@ def wrap(text: str, width: int, hang: int = 0) -> list[str]:
         else:
             word_start = f"{line} " if line.strip() else line or margin
         line = word_start + word
-        while width_of(line) > width:
+        while width_of(line) > width and not any(phrase in word for phrase in kept):
             head = _head(line, width)
             lines.append(head)
             line = " " * hang + line[len(head) :]

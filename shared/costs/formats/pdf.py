@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import CostError
+from ..extras import install_command
 from ..reports.document import Report
 from .html import page_to_send
 
@@ -34,7 +35,7 @@ def render(report: Report) -> bytes:
             from weasyprint import HTML  # a second, and an extra: only PDF pays for it
             from weasyprint.urls import URLFetcher
         except ImportError:
-            raise MissingPdfExtra(f"PDF needs WeasyPrint: pip install '.[pdf]'{_OTHERWISE}") from None
+            raise MissingPdfExtra(f"PDF needs WeasyPrint: {install_command('pdf')}{_OTHERWISE}") from None
         except OSError as fault:  # a library of the system that WeasyPrint loads
             raise MissingPdfExtra(
                 f"PDF needs Pango ({_first_line(fault)}): apt-get install libpango-1.0-0 libpangoft2-1.0-0, "

@@ -19,11 +19,16 @@ SUFFIX = ".txt"
 
 _INDENT = "  "
 _NUMBER = re.compile(r"\d+\. ")
+_COPIED = re.compile(r"(?<!\S)(?:'[^']*/[^']*'|~?/[^\s/]+/\S*)")
+"""A path in a sentence, quoted where it has blanks: it is there to be copied, and is kept whole."""
 _MARKS = {"warning": "⚠️  ", "critical": "🚨 "}
 
 
 def render(report: Report, canvas: Canvas | None = None) -> str:
-    """Return the report as lines no wider than the canvas, in characters it can show."""
+    """Return the report as lines no wider than the canvas, in characters it can show.
+
+    Paths and commands in notes are kept whole all the same: they are there to be copied.
+    """
     canvas = canvas or Canvas()
     blocks = [list(block) for block in _blocks(report, canvas)]
     return (
@@ -39,7 +44,7 @@ def _blocks(report: Report, canvas: Canvas) -> Iterator[Iterator[str]]:
     for series in report.series:
         yield _series(series, canvas)
     for table, layout in zip(report.tables, layouts(report.tables), strict=True):
-        yield _table(table, layout, canvas)
+        yield _table(table, layout, canvas, len(report.tables) == 1)
     loud = [note for note in report.notes if note.tone != "plain"]
     yield _notes(loud, canvas)
     yield _notes([note for note in report.notes if note.tone == "plain"], canvas)
@@ -91,11 +96,12 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
     yield _INDENT + spark.drawn
 
 
-def _table(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
+def _table(table: Table, layout: Layout, canvas: Canvas, alone: bool) -> Iterator[str]:
     if not table.rows:
-        if table.title:
+        if table.title and not alone:  # the heading of the report says what there is none of
             yield _INDENT + canvas.style(tame(table.title), "strong")
-        yield from (_INDENT + line for line in wrap(table.empty, canvas.width - len(_INDENT)))
+        lines = wrap(table.empty, canvas.width - len(_INDENT), whole=_COPIED.findall(table.empty))
+        yield from (_INDENT + line for line in lines)
         return
     for line in table_lines(table, layout, canvas):
         yield _INDENT + line
@@ -109,5 +115,6 @@ def _notes(notes: list[Note], canvas: Canvas) -> Iterator[str]:
             text = mark + text
         number = _NUMBER.match(text)
         hang = number.end() if number else width_of(mark)
-        for line in wrap(text, canvas.width - len(_INDENT), hang):
+        whole = (note.remedy, *note.places, *_COPIED.findall(text))
+        for line in wrap(text, canvas.width - len(_INDENT), hang, whole):
             yield _INDENT + canvas.style(line, "faint" if note.tone == "plain" else note.tone)

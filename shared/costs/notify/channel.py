@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..budgets.port import Level
 from ..errors import CostError
+from ..extras import install_command
 from .addresses import Address
 from .message import Attachment, Message
 
@@ -111,7 +112,7 @@ def _plugin(address: Address) -> NotifyBase | str:
     try:
         from apprise import Apprise, AppriseAsset  # half a second, and an extra: only the sender pays
     except ImportError:
-        raise MissingNotifyExtra("Apprise is needed here: pip install '.[notify]'") from None
+        raise MissingNotifyExtra(f"Apprise is needed here: {install_command('notify')}") from None
     asset = AppriseAsset(
         app_id="cost-ledger",
         app_desc="AI cost alerts",

@@ -18,6 +18,7 @@ from ..budgets.alerts import fire
 from ..budgets.limits import Crossing
 from ..budgets.port import Notice
 from ..budgets.wording import message
+from ..extras import install_command
 from ..profile.types import Profile
 from .addresses import budget_for, has_address
 
@@ -71,7 +72,7 @@ def wake(storage: CostStorage) -> None:
     from importlib.util import find_spec
 
     if find_spec("apprise") is None:
-        log.warning("alerts are queued, but nothing sends them: pip install '.[notify]'")
+        log.warning("alerts are queued, but nothing sends them: %s", install_command("notify"))
         return
     command = [sys.executable, "-m", "shared.costs.notify", str(storage.root)]
     path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))

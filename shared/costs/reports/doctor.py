@@ -6,6 +6,7 @@ reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, NamedTuple
 
 from ..errors import CostError
+from ..extras import install_command
 from ..ledger.spool import waiting
 from ..money import Nanos, format_usd
 from ..notify.queue import status
@@ -71,9 +73,17 @@ def doctor_facts(reader: Reader, _: None = None) -> DoctorFacts:
         elsewhere = Workspace(nowhere, reader.profile_path, environ=reader.environ, clock=lambda: reader.now)
         with elsewhere:
             rest = _found(Reader(elsewhere), _SET_UP)
-    text = f"{reader.storage.root} is not there yet"
-    first = Finding("cost storage", "note", text, "the first call that is logged makes it")
-    return rest._replace(findings=[first, *rest.findings])
+    return rest._replace(findings=[_to_be_made(reader.storage.root), *rest.findings])
+
+
+def _to_be_made(root: Path) -> Finding:
+    """Say whether a cost storage that is not there can be made."""
+    above = next(folder for folder in root.parents if folder.exists())
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        remedy = "the first call that is logged makes it"
+        return Finding("cost storage", "note", f"{root} is not there yet", remedy)
+    text = f"{root} cannot be made: {above} takes no new folders"
+    return Finding("cost storage", "wrong", text, "name another folder with COST_TRACKER_HOME")
 
 
 def _found(reader: Reader, looks: Sequence[Look]) -> DoctorFacts:
@@ -333,7 +343,7 @@ def _alerts(reader: Reader) -> Iterator[Finding]:
     if found.waiting:
         waits = plural(found.waiting, "alert waits", "alerts wait") + " to be sent"
         if find_spec("apprise") is None:
-            yield Finding("alerts", "wrong", waits, "pip install '.[notify]'")
+            yield Finding("alerts", "wrong", waits, *_mended_by(install_command("notify")))
         else:
             yield Finding("alerts", "note", waits, *_mended_by("cost-dashboard notify send"))
     elif not found.given_up:

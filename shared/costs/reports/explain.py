@@ -205,7 +205,7 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
         yield Note(f"{calls} units without a price, which are in neither cost.", "warning")
     yield from incomplete(facts.health)
     if facts.alike:
-        yield Note(f"One of them is not over. As many days of both: {facts.alike}")
+        yield Note(f"One of them is not over. As many days of both: {facts.alike}", remedy=facts.alike)
 
 
 def _data(facts: ExplainFacts) -> dict[str, object]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -14,7 +17,7 @@ import pytest
 from shared.costs import __version__
 from shared.costs.apps.cli import main
 from shared.costs.apps.cli.app import DashboardCommand
-from shared.costs.apps.cli.program import cli
+from shared.costs.apps.cli.program import _PACKAGES, cli, run
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
 HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "tqdm", "tempfile"}
@@ -125,6 +128,38 @@ def test_a_missing_package_is_named(
     assert f"{sys.executable} -m pip install tabulate" in ran.err
 
 
+def test_every_package_that_is_needed_can_be_named() -> None:
+    needed = tomllib.loads((PROGRAM.parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
+    named = {re.split("[<>=]", line)[0] for line in needed}
+    assert named - {*_PACKAGES.values()} == {"click"}  # without which nothing starts that could say so
+
+
+def test_commands_are_named_as_they_work_here(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = tmp_path / "my profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: null}\n")
+    called = "/somewhere/bin/cost-dashboard"
+    options = ["--profile", str(profile), "--cost-storage", os.environ["COST_TRACKER_HOME"]]
+    run(["optimize", *options], called)
+    given = shlex.join([*options[2:], *options[:2]])
+    assert f"Note one: {called} optimize {given} note" in " ".join(capsys.readouterr().out.split())
+    run(["archive", "verify", *options, "--to", str(tmp_path)], called)
+    assert f"{called} archive {given} --to makes one" in capsys.readouterr().err
+
+
+def test_a_storage_that_cannot_be_made_is_said_with_the_next_step(
+    tmp_path: Path, dashboard: Dashboard
+) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "storage"
+    ran = dashboard("show-monthly", "--cost-storage", place)
+    assert ran.code == 3
+    assert f"the cost storage {place} cannot be made (Not a directory" in ran.err
+    assert ran.err.endswith("name another folder with --cost-storage or COST_TRACKER_HOME\n")
+    assert "cannot be made" in dashboard("doctor", "--cost-storage", place).out
+
+
 def test_an_unreadable_storage_is_an_error_not_a_traceback(tmp_path: Path, dashboard: Dashboard) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -144,8 +179,7 @@ def test_the_program_says_which_packages_are_missing(tmp_path: Path) -> None:
         [sys.executable, "-I", "-S", str(PROGRAM), "show-budget"], capture_output=True, text=True, check=False
     )
     assert bare.returncode == 1
-    assert "cost-dashboard needs click and pyyaml" in bare.stderr
-    assert f"{sys.executable} -m pip install click pyyaml" in bare.stderr
+    assert f"{sys.executable} -m pip install {PROGRAM.parents[1]}" in bare.stderr
 
 
 def test_a_reader_that_leaves_is_no_failure() -> None:
@@ -183,7 +217,7 @@ def test_an_interrupt_while_starting_is_quiet_too(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_an_interrupt_while_starting_is_told_by_the_code_where_no_message_can_be_written() -> None:
     interrupted = "import signal; from shared.costs.apps.cli import main, program;"
-    interrupted += "program.run = lambda _: signal.raise_signal(signal.SIGINT); main.main([])"
+    interrupted += "program.run = lambda *_: signal.raise_signal(signal.SIGINT); main.main([])"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", interrupted], stderr=full, check=False)
     assert done.returncode == 130

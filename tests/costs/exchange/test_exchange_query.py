@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import sys
 from datetime import datetime
@@ -26,6 +27,7 @@ from shared.costs.exchange.answer import answer_report, csv_pieces, json_pieces
 from shared.costs.exchange.exports import Context
 from shared.costs.exchange.source import Listed, Source
 from shared.costs.exchange.warehouse import Answer, BadQuery
+from shared.costs.extras import install_command
 from shared.costs.ledger.columns import COLUMN_NAMES
 from shared.costs.model import Entry
 from shared.costs.money import from_usd
@@ -220,7 +222,7 @@ def test_a_long_query_can_be_interrupted(sql: str) -> None:
 
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MissingExtra, match=r"pip install '\.\[warehouse\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(install_command("warehouse"))):
         ask("SELECT 1", Listed([]), Context())
 
 

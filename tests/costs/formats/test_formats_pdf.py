@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from shared.costs.extras import install_command
 from shared.costs.formats import load
 from shared.costs.formats.pdf import MissingPdfExtra, render
 from shared.costs.reports.document import Report
@@ -198,7 +199,10 @@ PANGO = OSError(
 @pytest.mark.parametrize(
     ("without_weasyprint", "words"),
     [
-        (ModuleNotFoundError("No module named 'weasyprint'"), r"pip install '\.\[pdf\]'; or write it with"),
+        (
+            ModuleNotFoundError("No module named 'weasyprint'"),
+            f"{re.escape(install_command('pdf'))}; or write it with",
+        ),
         (PANGO, r"Pango \(cannot load library 'libpango-1.0-0': no such file\): apt-get install"),
     ],
     indirect=["without_weasyprint"],

@@ -314,3 +314,20 @@ def test_short_counts_are_short(number: int) -> None:
 def test_durations_and_places() -> None:
     assert duration(86_400) == "1d 0h"
     assert places_for([None, "x", 0]) == 2
+
+
+def test_what_is_there_to_be_copied_is_whole_on_every_page() -> None:
+    command = "cost-dashboard whatif --swap openai/gpt-4o=mistral/mistral-large-latest --stage asr"
+    path = "/home/ana/work/pipelines/talks/out/2026-11-22/job-20261122-ana-0001/cost_ledger.jsonl"
+    notes = (Note(f"Check it: {command}", remedy=command), Note(f"damaged: {path}, byte 0", "warning"))
+    for width in (40, 80, 120):
+        lines = render(Report("Title", notes=notes), Canvas(width)).splitlines()
+        assert f"  {command}" in lines or f"  Check it: {command}" in lines
+        assert any(f"{path}," in line for line in lines)
+
+
+def test_a_total_ends_where_its_last_cell_does() -> None:
+    columns = (Column("stage", "Stage"), Column("share", "Share", "share"))
+    table = Table("By stage", columns, (("asr", 100.0),), total=("Total", None))
+    lines = render(Report("Title", tables=(table,)), Canvas(80, colour=True)).splitlines()
+    assert [line for line in lines if re.search(r" (\x1b\[0m)?$", line)] == []

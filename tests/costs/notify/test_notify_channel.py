@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from notify_servers import mail_server, tls_proxy, web_server
 
+from shared.costs.extras import install_command
 from shared.costs.notify import channel
 from shared.costs.notify.addresses import Address, addresses_of
 from shared.costs.notify.channel import MissingNotifyExtra, send
@@ -157,7 +159,7 @@ def test_secrets_of_an_address_appear_nowhere(caplog: pytest.LogCaptureFixture) 
 
 def test_without_apprise_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(MissingNotifyExtra, match=r"pip install '\.\[notify\]'"):
+    with pytest.raises(MissingNotifyExtra, match=re.escape(install_command("notify"))):
         sent("json://127.0.0.1/x")
     assert send(Address("env:X", fault="is not set"), Message("", "", "info")) == "is not set"
 

@@ -12,6 +12,7 @@ from notify_servers import web_server
 
 from shared.costs.apps.cli.program import run
 from shared.costs.budgets.port import Notice
+from shared.costs.extras import install_command
 from shared.costs.workspace import Workspace
 
 PROFILE = """\
@@ -85,7 +86,7 @@ def test_what_waits_is_shown_and_can_be_sent(
     assert _findings(capsys) == [("note", "1 alert waits to be sent", "cost-dashboard notify send")]
     with monkeypatch.context() as patch:
         patch.setattr("shared.costs.reports.doctor.find_spec", lambda _name: None)
-        assert _findings(capsys) == [("wrong", "1 alert waits to be sent", "pip install '.[notify]'")]
+        assert _findings(capsys) == [("wrong", "1 alert waits to be sent", install_command("notify"))]
     assert asked(capsys, "send") == (
         1,
         {

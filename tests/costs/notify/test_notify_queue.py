@@ -17,6 +17,7 @@ from notify_servers import web_server
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets.limits import Crossing, Limit, Scope, Spending, foresee
 from shared.costs.budgets.port import Notice
+from shared.costs.extras import install_command
 from shared.costs.money import from_usd
 from shared.costs.notify import __main__ as process
 from shared.costs.notify import telling
@@ -388,7 +389,7 @@ def test_without_apprise_the_notice_waits_and_the_log_says_so(
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1
-    assert "pip install '.[notify]'" in caplog.text
+    assert install_command("notify") in caplog.text
 
 
 def test_a_sender_that_cannot_start_leaves_the_queue_and_the_stage_alone(

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shared.costs.apps.cli.commands import serve
+from shared.costs.extras import install_command
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, Ran, program
 
 
@@ -91,7 +92,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, dashboard: Da
     monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "uvicorn" else object())
     ran = dashboard("serve")
     assert ran.code == 3
-    assert "serve needs uvicorn: pip install '.[serve]'" in ran.err
+    assert f"serve needs uvicorn: {install_command('serve')}" in ran.err
 
 
 def test_it_makes_a_storage_that_shows_how_to_begin(cost_home: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, TextIO
 
 import click
 
-from ...errors import WrongUsage
+from ...errors import StorageUnavailable, WrongUsage
 from ...formats import EXACT, load, names
 from ...formats.canvas import Canvas
 from ...reports.document import Report
 from ...reports.reader import Reader, SharedReader
 from ...workspace import Workspace
+from .here import Here
 from .progress import share_bar
 
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
@@ -43,6 +44,8 @@ class App(NamedTuple):
     output: Output
     profile: Path | None = None
     """The profile that was asked for by name."""
+    here: Here | None = None
+    """How this run was called, for commands that are named in what it prints."""
 
     @property
     def reader(self) -> Reader:
@@ -98,7 +101,7 @@ class App(NamedTuple):
         if self.output.format_name == "text":
             from ...formats import text as text_format  # other formats do not pay for it
 
-            stream.write(text_format.render(report, canvas))
+            stream.write(text_format.render(self.here.report(report) if self.here else report, canvas))
             return
         if self.output.format_name == "pdf" and stream.isatty():
             raise WrongUsage("pdf is no text for a terminal; name a file: --output costs.pdf")
@@ -135,6 +138,7 @@ class App(NamedTuple):
 
     def say(self, message: str) -> None:
         """Tell the user something beside the data, on stderr."""
+        message = self.here.text(message) if self.here else message
         sys.stderr.write(Canvas.of(sys.stderr, self.workspace.environ).fit(message) + "\n")
 
 
@@ -185,18 +189,42 @@ def in_app(function: Callable[..., int | None], prepares: bool) -> Callable[...,
     @wraps(function)
     def call(**given: Any) -> int | None:
         shared = {name: given.pop(name, None) for name in _SHARED_NAMES}
-        click.get_current_context().obj.debug = shared["debug"]
+        settings = click.get_current_context().obj
+        settings.debug = shared["debug"]
+        settings.here = here = settings.here._replace(options=_given(shared))
         named = Path(shared["profile"]).expanduser() if shared["profile"] else None
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
             if prepares:
-                workspace.storage.prepare()
+                _prepare(workspace)
             try:
-                return function(App(workspace, output, named), **given)
+                return function(App(workspace, output, named, here), **given)
             except BrokenPipeError as gone:
                 raise ReaderGone from gone  # click would exit with 1, which means bad news
 
     return call
+
+
+def _prepare(workspace: Workspace) -> None:
+    """Make the cost storage where it is missing.
+
+    Raises:
+        StorageUnavailable: it cannot be made; the message says why, and how to name another place.
+    """
+    try:
+        workspace.storage.prepare()
+    except OSError as fault:
+        why = f"{fault.strerror or fault} at {fault.filename}"
+        raise StorageUnavailable(
+            f"the cost storage {workspace.storage.root} cannot be made ({why}); name another folder "
+            f"with --cost-storage or COST_TRACKER_HOME"
+        ) from fault
+
+
+def _given(shared: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the options that say whose costs and limits a command is about."""
+    named = {"--cost-storage": shared["cost_storage"], "--profile": shared["profile"]}
+    return tuple((name, value) for name, value in named.items() if value)
 
 
 def _output(name: str | None, as_json: bool, file: str | None) -> Output:

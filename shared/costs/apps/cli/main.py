@@ -19,9 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Starting makes many objects that stay, most of them by imports: looking for garbage among them
     # would take 4 ms of a view's 100.
     gc.set_threshold(100_000)
-    words = sys.argv[1:] if arguments is None else arguments
+    called, words = (sys.argv[0], sys.argv[1:]) if arguments is None else ("", arguments)
     try:
-        code = _run(words)
+        code = _run(words, called)
     except KeyboardInterrupt:  # while it was starting
         with suppress(OSError):  # the code tells it too
             print("interrupted", file=sys.stderr)  # noqa: T201  # the message of a command-line program
@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     _leave(code)
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(words: Sequence[str], called: str) -> int:
     if words[:1] == ["statusline"] and not {"-h", "--help"} & {*words}:
         from ..statusline import program as statusline  # a prompt waits: click alone takes 20 ms
 
         return statusline.main(words[1:])
     from .program import run
 
-    return run(words)
+    return run(words, called)
 
 
 def _fill_closed_streams() -> None:

@@ -19,15 +19,17 @@ from ...exchange import reports as exchange_reports
 from ...exits import FAILED, FINE, INTERRUPTED
 from . import commands
 from .app import DashboardCommand, ReaderGone
+from .here import PROGRAM, Here, program_called
 from .reporting import command_of
-
-PROGRAM: Final = "cost-dashboard"
 
 
 class Settings:
     """What holds for one run of the program, whatever the command."""
 
     debug: bool = False
+
+    def __init__(self, here: Here) -> None:
+        self.here = here
 
 
 class Commands(click.Group):
@@ -109,9 +111,12 @@ _TO_STDERR: Final = suppress(OSError)
 """Where a message cannot be written (a full disk), the exit code still tells: 1 would be bad news."""
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code. Data goes to stdout, messages to stderr."""
-    settings = Settings()
+def run(arguments: Sequence[str], called: str = "") -> int:
+    """Run one command and return its exit code. Data goes to stdout, messages to stderr.
+
+    ``called`` is how this program was called, where it was: messages call it in the same way.
+    """
+    settings = Settings(Here(_options_of, program_called(called)))
     try:
         code = cli.main(list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
@@ -129,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as fault:
         if settings.debug:
             raise
-        return _explain(fault)
+        return _explain(fault, settings.here)
     return code if isinstance(code, int) else FINE
 
 
@@ -138,15 +143,23 @@ _PACKAGES: Final = {
     "filelock": "filelock",
     "genai_prices": "genai-prices",
     "jinja2": "jinja2",
+    "msgspec": "msgspec",
     "platformdirs": "platformdirs",
     "tabulate": "tabulate",
     "tqdm": "tqdm",
+    "wcwidth": "wcwidth",
     "yaml": "pyyaml",
 }
 """What commands import when they need it, and where it comes from."""
 
 
-def _explain(fault: Exception) -> int:
+def _options_of(name: str) -> set[str] | None:
+    """Return the options that a command takes, or ``None`` where there is no such command."""
+    command = _command(name.replace("-", "_"))
+    return {option for param in command.params for option in param.opts} if command else None
+
+
+def _explain(fault: Exception, here: Here) -> int:
     """Print a failure as one line."""
     from ...formats.canvas import Canvas
     from ...formats.values import tame
@@ -163,7 +176,7 @@ def _explain(fault: Exception) -> int:
         text = f"unexpected {type(fault).__name__}: {fault}; run it again with --debug to see where"
         code = FAILED
     canvas = Canvas.of(sys.stderr, os.environ)
-    lines = "\n".join(tame(line) for line in text.splitlines())
+    lines = "\n".join(tame(line) for line in here.text(text).splitlines())
     with _TO_STDERR:
         print(canvas.fit(f"{PROGRAM}: {lines}"), file=sys.stderr)  # noqa: T201  # the message of a program
     return code

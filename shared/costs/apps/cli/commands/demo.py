@@ -45,7 +45,7 @@ def command(app: App, directory: Path, seed: int) -> None:
     with Workspace(sample.storage.root, sample.profile, environ=app.workspace.environ) as workspace:
         workspace.index.add(path for path, _ in sample.jobs)
         workspace.index.catch_up_all()
-        App(workspace, app.output).show(_report(sample, now))
+        app._replace(workspace=workspace).show(_report(sample, now))
 
 
 def _report(sample: Sample, now: datetime) -> Report:

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from ....errors import CostError
+from ....extras import install_command
 from ..app import App, dashboard_command
 
 _NEEDED: Final = ("starlette", "uvicorn")
@@ -47,9 +48,7 @@ def command(
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise ExtraMissing(
-            f"serve needs {' and '.join(missing)}: pip install '.[serve]', in a checkout of this"
-        )
+        raise ExtraMissing(f"serve needs {' and '.join(missing)}: {install_command('serve')}")
     from ...serve.access import access_of
     from ...serve.hosts import Hosts
     from ...serve.server import listening, run
