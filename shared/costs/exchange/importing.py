@@ -15,9 +15,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -38,6 +40,9 @@ MAX_REFUSALS: Final = 100
 
 _TOGETHER: Final = 20_000
 """So many rows are looked up together among the calls that were recorded otherwise."""
+
+_FEW: Final = 500
+"""So many entries of our own exports, which are looked up by their ids alone, are written together."""
 
 _UNIQUE_FROM: Final = 16
 """A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
@@ -124,6 +129,10 @@ class Recorded(Protocol):
         """Tell whether an entry with this id counts already, or was given to :meth:`write`."""
         ...
 
+    def alone(self) -> AbstractContextManager[object]:
+        """Return what keeps another import from recording the same calls meanwhile."""
+        ...
+
     def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
         """Return the responses' ids among these whose calls were recorded other than from ``source``."""
         ...
@@ -160,26 +169,28 @@ class Importer:
         """
         tally, fresh = Tally(), set[str]()
         for chunk in _chunks(self._entries(tally)):
-            elsewhere = self._elsewhere(chunk)
-            for entry in chunk:
-                if entry.id in fresh or self.recorded.knows(entry.id):
-                    tally.known += 1
-                elif entry.request_id in elsewhere:
-                    tally.elsewhere += 1
-                else:
-                    fresh.add(entry.id)
-                    if not self.dry_run:
-                        self.recorded.write(self.ledger(entry), entry)
-                    tally.add(entry)
-        self.recorded.flush()
+            with nullcontext() if self.dry_run else self.recorded.alone():
+                self._take(chunk, fresh, tally)
+                self.recorded.flush()
         self.progress(tally.rows)
         return tally
 
+    def _take(self, chunk: Sequence[Entry], fresh: set[str], tally: Tally) -> None:
+        elsewhere = self._elsewhere(chunk)
+        for entry in chunk:
+            if entry.id in fresh or self.recorded.knows(entry.id):
+                tally.known += 1
+            elif entry.request_id in elsewhere and _is_foreign(entry):
+                tally.elsewhere += 1
+            else:
+                fresh.add(entry.id)
+                if not self.dry_run:
+                    self.recorded.write(self.ledger(entry), entry)
+                tally.add(entry)
+
     def _elsewhere(self, chunk: Sequence[Entry]) -> set[str]:
-        """Return the responses' ids in a chunk whose calls were recorded otherwise."""
-        if not _is_foreign(chunk[0]):
-            return set()
-        rows = (Told(entry.request_id, entry.timestamp) for entry in chunk)
+        """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
+        rows = (Told(each.request_id, each.timestamp) for each in chunk if _is_foreign(each))
         return self.recorded.elsewhere(rows, self.source.format.name)
 
     def _entries(self, tally: Tally) -> Iterator[Entry]:
@@ -307,18 +318,12 @@ class Importer:
 
 
 def _chunks(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
-    """Yield what is looked up together: our own entries one by one, rows of other tools by many."""
-    rows: list[Entry] = []
-    for entry in entries:
-        if not _is_foreign(entry):
-            yield [entry]
-            continue
-        rows.append(entry)
-        if len(rows) == _TOGETHER:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+    """Yield what is looked up and written together."""
+    left = iter(entries)
+    while chunk := list(islice(left, _FEW)):
+        if _is_foreign(chunk[0]):
+            chunk += islice(left, _TOGETHER - _FEW)
+        yield chunk
 
 
 def _is_foreign(entry: Entry) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from ..errors import CostError
 from ..ledger.line import encode
 from ..ledger.writer import append
 from ..model import Entry
+from ..storage import CostStorage
 from ..store.store import Store
 from .elsewhere import Told, recorded_elsewhere
 
@@ -18,9 +22,27 @@ BATCH: Final = 500
 
 LOCK_TIMEOUT_S: Final = 10.0
 
+LOCK_WAIT_S: Final = 60.0
+"""How long an import waits for another one to write its batch, in seconds."""
+
 
 class NotWritten(CostError):
     """A ledger cannot be written to. What was written before stays; doing it again adds the rest."""
+
+
+def alone(storage: CostStorage) -> AbstractContextManager[object]:
+    """Return what keeps another import from recording the same calls meanwhile.
+
+    Raises:
+        NotWritten: another import does not come to the end of its batch.
+
+    """
+    try:
+        return FileLock(storage.root / "imports.lock", mode=0o600).acquire(timeout=LOCK_WAIT_S)
+    except Timeout:
+        raise NotWritten(
+            f"{storage.root}: another import is at work for {LOCK_WAIT_S:g} s; try again when it is done"
+        ) from None
 
 
 class Shelf:
@@ -34,6 +56,10 @@ class Shelf:
     def knows(self, entry_id: str) -> bool:
         """Tell whether an entry with this id counts already, or waits to be written."""
         return entry_id in self._ids or self._index.find(entry_id) is not None
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Return what keeps another import from recording the same calls meanwhile (:func:`alone`)."""
+        return alone(self._index.storage)
 
     def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
         """Return the responses' ids among these whose calls were recorded other than from ``source``."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from shared.costs.model import Charge, Entry, PricedBy, Usage
@@ -30,3 +32,27 @@ def entry(number: int = 1, **fields: Any) -> Entry:
         "charge": charge(input=2_000_000, cached=250_000, output=2_000_000),
     }
     return Entry(**stated | fields)
+
+
+class Kept:
+    """Entries in memory, in place of ledgers: what is known is what was written."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.ledgers: set[Path] = set()
+
+    def knows(self, entry_id: str) -> bool:
+        return entry_id in self.entries
+
+    def write(self, ledger: Path, entry: Entry) -> None:
+        self.ledgers.add(ledger)
+        self.entries[entry.id] = entry
+
+    def elsewhere(self, _calls: object, _source: str) -> set[str]:
+        return set()
+
+    def alone(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def flush(self) -> None:
+        """Nothing waits."""

@@ -9,13 +9,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from exchange_samples import entry
+from exchange_samples import Kept, entry
 from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,27 +116,6 @@ ROOT = HERE.parents[2]
 OWN = ("csv", "json", "jsonl", "parquet", "sqlite")
 
 
-class Kept:
-    """Entries in memory, in place of ledgers: what is known is what was written."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.ledgers: set[Path] = set()
-
-    def knows(self, entry_id: str) -> bool:
-        return entry_id in self.entries
-
-    def write(self, ledger: Path, entry: Entry) -> None:
-        self.ledgers.add(ledger)
-        self.entries[entry.id] = entry
-
-    def elsewhere(self, _calls: object, _source: str) -> set[str]:
-        return set()
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     return Catalogue.load()
@@ -191,6 +170,23 @@ def test_importing_again_changes_nothing(name: str, tmp_path: Path, catalogue: C
     again = run(path, kept, catalogue)
     assert (again.added, again.known, again.cost) == (0, 3, 0)
     assert kept.entries == before
+
+
+def test_what_another_import_recorded_until_it_let_go_of_the_lock_is_known(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "history"
+    calls_json(path)
+
+    class Meanwhile(Kept):
+        def alone(self) -> AbstractContextManager[object]:
+            run(path, other, catalogue)
+            self.entries |= other.entries
+            return nullcontext()
+
+    other = Kept()
+    tally = run(path, Meanwhile(), catalogue)
+    assert (tally.added, tally.known) == (0, 3)
 
 
 HEAD = "timestamp,model,input_tokens,output_tokens,cost_usd\n"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exchange_samples import Kept
 
 from shared.costs.exchange.files import MAX_LINE, csv_rows, json_rows, lines_of, opened
 from shared.costs.exchange.foreign import Defaults
@@ -24,25 +25,6 @@ from shared.costs.exchange.imports import CannotRead, NotUnderstood, import_for,
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.storage import CostStorage
-
-
-class Kept:
-    """Entries in memory, in place of ledgers."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-
-    def knows(self, entry_id: str) -> bool:
-        return entry_id in self.entries
-
-    def write(self, _ledger: Path, entry: Entry) -> None:
-        self.entries[entry.id] = entry
-
-    def elsewhere(self, _calls: object, _source: str) -> set[str]:
-        return set()
-
-    def flush(self) -> None:
-        """Nothing waits."""
 
 
 @pytest.fixture(scope="module")

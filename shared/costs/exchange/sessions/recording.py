@@ -10,15 +10,13 @@ appended to.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
-
-from filelock import FileLock, Timeout
 
 from ...ledger.line import decode, encode
 from ...ledger.places import Location
@@ -33,14 +31,11 @@ from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
 from ..elsewhere import Told, recorded_elsewhere
 from ..importing import folder_name
-from ..shelf import LOCK_TIMEOUT_S, NotWritten
+from ..shelf import LOCK_TIMEOUT_S, NotWritten, alone
 from .calls import ModelCall, Program
 
 BATCH: Final = 2_000
 """So many calls wait in memory before they are looked up, priced and written together."""
-
-LOCK_WAIT_S: Final = 60.0
-"""How long an import waits for another one to write its batch, in seconds."""
 
 GROWN: Final = "a later line of the log counts more for this call"
 
@@ -139,7 +134,7 @@ class Recorder:
         """
         if not self._waiting:
             return
-        with self._alone():
+        with nullcontext() if self.dry_run else alone(self.storage):
             entries = list(self._new_entries([*self._waiting.values()]))
             if not self.dry_run:
                 self._write(entries)
@@ -147,18 +142,6 @@ class Recorder:
             if entry.kind == "usage":
                 self.added.add(entry)
         self._waiting.clear()
-
-    def _alone(self) -> AbstractContextManager[object]:
-        """Return what keeps another import from recording the same calls meanwhile."""
-        if self.dry_run:
-            return nullcontext()
-        try:
-            return FileLock(self.storage.root / "imports.lock", mode=0o600).acquire(timeout=LOCK_WAIT_S)
-        except Timeout:
-            raise NotWritten(
-                f"{self.storage.root}: another import is at work for {LOCK_WAIT_S:g} s; "
-                "try again when it is done"
-            ) from None
 
     # --- what is new
 
