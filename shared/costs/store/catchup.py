@@ -54,7 +54,9 @@ class Known:
         self._path = storage.root / NOTES
         self._presence = presence
         self._journal = Journal(self._path)
-        self._noted: dict[bytes, object] = {}
+        self._noted: set[bytes] = set()
+        self._noted_in: object = None
+        """Where they were noted, and as whose: once that is another one, nothing is noted."""
         self._noted_until, self._owner = 0.0, 0
         self._unnoted: set[bytes] = set()
         """Ledgers of this process that could not be noted: no other process knows them."""
@@ -73,10 +75,15 @@ class Known:
             return
         try:
             writer = self._presence.name()
-            if self._noted.get(path) != (writer, _inode(self._path)):
+            if self._noted_in != (writer, _inode(self._path)):
+                self._noted.clear()
+            if path not in self._noted:
                 self._journal.append(writer.encode() + b" " + path)
-                self._noted[path] = (writer, _inode(self._path))
                 self._unnoted.discard(path)
+                if self._noted_in != (noted_in := (writer, _inode(self._path))):
+                    self._noted.clear()  # whatever file the others are in, it is not this one
+                    self._noted_in = noted_in
+                self._noted.add(path)
             self._noted_until, self._owner = now + LOOK_S, os.getpid()
         except (OSError, CostError):
             self._unnoted.add(path)

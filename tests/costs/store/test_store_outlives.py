@@ -923,3 +923,17 @@ def test_what_came_back_is_not_taken_for_lost(
         lose_sums(history)
         store = history.open()
         assert (month(store), store.problems()) == (history.owed, [])
+
+
+def test_every_ledger_is_noted_again_after_the_storage_was_deleted(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by who writes to many and asks nothing between, as an import does."""
+    monkeypatch.setattr(catchup, "LOOK_S", 0)
+    ledgers = [history.job(name) for name in ("first", "second", "third")]
+    for _ in range(2):
+        shutil.rmtree(history.storage.root, ignore_errors=True)
+        history.storage.prepare()
+        assert all(map(Store.of(history.storage).note, ledgers))
+    notes = (history.storage.root / intake.NOTES).read_bytes()
+    assert [os.fsencode(ledger) in notes for ledger in ledgers] == [True] * 3
