@@ -198,10 +198,10 @@ def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quan
             continue
         count = getattr(usage, part)
         quantity = round(count * 1_000_000) if part in SECONDS_FIELDS else count
-        if price.per_channel and part == "audio_seconds":
-            quantity *= usage.channels or 1
         if steps and (step := steps.get(part)) is not None:
             quantity = step.billed(quantity, usage.requests or 1)
+        if price.per_channel and part == "audio_seconds":
+            quantity *= usage.channels or 1  # of a recording that is rounded up first
         result[part] = quantity
 
 

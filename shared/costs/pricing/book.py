@@ -56,6 +56,7 @@ class Discount(NamedTuple):
     models_except: frozenset[str]
     beginning: str
     source: str
+    unverified: bool
 
     def active(self, at: datetime, name: str) -> bool:
         """Whether this holds at the instant ``at`` for the model ``provider/model``."""
@@ -68,7 +69,8 @@ class Discount(NamedTuple):
         """Return the price with this discount."""
         same: Factor = (1, 1)
         factors = dict.fromkeys(self.parts, self.factor) | dict.fromkeys(self.unchanged, same)
-        return price.times(factors)._replace(source=self.source)
+        doubt = price.unverified or self.unverified
+        return price.times(factors)._replace(source=self.source, unverified=doubt)
 
 
 class Surcharge(NamedTuple):
@@ -335,6 +337,7 @@ def _discount(plain: Mapping[str, Any] | None) -> Discount | None:
         models_except=frozenset(plain["except"]),
         beginning=plain["beginning"],
         source=plain["source"],
+        unverified=plain.get("unverified", False),  # what was remembered earlier has none
     )
 
 

@@ -194,8 +194,8 @@ class Catalogue:
         for offer in self.offers(service, model):
             if offer.source == GENAI and fault:
                 continue  # it has no dates where our own catalogue has them
-            base = self._base(offer, service, model)
-            asked += [offer] if base is None else [offer, base]
+            asked.append(offer)
+            base = self._base(offer, key, at, asked)
             quote = self._quote(offer, base, at, wanted, where)
             if quote is not None:
                 return quote
@@ -336,11 +336,21 @@ class Catalogue:
         doubt = found.price.unverified or offer.vague or elsewhere
         return Quote(found.price, PricedBy(offer.source, version, offer.name, doubt))
 
-    def _base(self, offer: Offer, service: str, model: str) -> Offer | None:
-        """Return the list price that fills in what the user's own price leaves out, where there is one."""
+    def _base(self, offer: Offer, key: _Key, at: datetime, asked: list[Offer]) -> Offer | None:
+        """Return the list price that fills in what the user's own price leaves out, where there is one.
+
+        The first source that has one for the tier; those that were asked for it are added to ``asked``.
+        """
         if offer.source != PROFILE or not any(map(fills, offer.prices.prices)):
             return None
-        return next((other for other in self.offers(service, model) if other.source != PROFILE), None)
+        service, model, tier, region = key
+        for other in self.offers(service, model):
+            if other.source == PROFILE:
+                continue
+            asked.append(other)
+            if compose(self._ingredients(other, None), at, normal_tier(tier), normal_region(region)):
+                return other
+        return None
 
     def _ingredients(self, offer: Offer, base: Offer | None) -> Ingredients:
         return Ingredients(

@@ -11,7 +11,7 @@ Rate(nanos=75, units=2)
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from math import gcd
 from types import MappingProxyType
@@ -146,8 +146,9 @@ class Price(NamedTuple):
     ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
     of a request with more input tokens than that. They apply to the whole request. ``context`` is how
     many tokens one request can have, input and output together; 0 where that is not known.
-    ``hours`` limits the price to a stretch of the UTC day, in minutes (it may run over midnight);
-    ``days`` to some days of the week (Monday is 0) and ``holidays`` excepts single days, in UTC too.
+    ``hours`` limits the price to a stretch of the UTC day, in minutes (over midnight, it is of the day on
+    which it begins); ``days`` to some days of the week (Monday is 0) and ``holidays`` excepts single days, in
+    UTC too.
     ``included`` names the counts that describe a call of this model but are not billed; ``unknown``
     the parts that are billed at a rate nobody states (cached tokens in a batch).
     ``free`` is an explicit zero for everything. ``steps`` are the increments and minimums by part.
@@ -179,14 +180,16 @@ class Price(NamedTuple):
         if self.hours is None and not self.days:
             return True
         moment = at.astimezone(UTC)
+        minute = moment.hour * 60 + moment.minute
+        start, end = self.hours or (0, 0)
+        if minute < end < start:
+            moment -= timedelta(days=1)  # a stretch over midnight is of the day on which it begins
         if self.days and moment.weekday() not in self.days:
             return False
         if self.holidays and moment.date().isoformat() in self.holidays:
             return False
         if self.hours is None:
             return True
-        minute = moment.hour * 60 + moment.minute
-        start, end = self.hours
         return start <= minute < end if start <= end else minute >= start or minute < end
 
     @property

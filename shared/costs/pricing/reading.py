@@ -184,7 +184,7 @@ def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
         included=_parts(fields.get("included")),
         free=free,
         unverified="unverified" in fields and fields["unverified"].boolean(),
-        steps=_steps(fields),
+        steps=_steps(fields, rates),
         per_channel="per_channel" in fields and fields["per_channel"].boolean(),
         days=_days(fields["days"]) if "days" in fields else frozenset(),
         holidays=frozenset(day.day().isoformat() for day in fields["except_days"].items())
@@ -209,19 +209,24 @@ def _days(node: Node) -> frozenset[int]:
     return frozenset(_WEEK.index(day.choice(_WEEK)) for day in node.items())
 
 
-def _steps(fields: Mapping[str, Node]) -> dict[str, Step]:
+def _steps(fields: Mapping[str, Node], rates: Rates) -> dict[str, Step]:
     """Return the least that is billed and the increments, in the unit of each part."""
     least = _quantities(fields.get("minimums"))
     if "minimum_audio_seconds" in fields:
         least["audio_seconds"] = _microseconds(fields["minimum_audio_seconds"])
     size = _quantities(fields.get("steps"))
+    for key, parts in (("minimums", least), ("steps", size)):
+        for part in sorted(parts.keys() - rates.keys()):
+            place = fields.get(key, fields.get("minimum_audio_seconds"))
+            if place is not None:
+                raise place.refused(f"{part} has no rate here", "add its rate, or leave it out")
     return {part: Step(least.get(part, 0), size.get(part, 0)) for part in sorted({*least, *size})}
 
 
 def _quantities(node: Node | None) -> dict[str, int]:
     parts = node.only(_PER_UNIT.values()).items() if node else ()
     return {
-        part: _microseconds(value) if part in SECONDS_FIELDS else int(value.number(0, _MAX_COUNT))
+        part: _microseconds(value) if part in SECONDS_FIELDS else value.integer(0, _MAX_COUNT)
         for part, value in parts
     }
 
@@ -266,10 +271,11 @@ def _hours(node: Node) -> tuple[int, int]:
     text = node.text()
     start, dash, end = text.partition("-")
     try:
-        if dash:
-            return _minute(start), _minute(end)
+        hours = (_minute(start), _minute(end)) if dash else None
     except ValueError:
-        pass  # refused below, with what would be right
+        hours = None
+    if hours and hours[0] != hours[1]:
+        return hours
     raise node.wrong("a stretch of the day in UTC", 'write it in quotes, as "00:30-16:30"')
 
 
@@ -443,7 +449,7 @@ def _conditions(node: Node | None) -> dict[str, Any]:
 
 
 _RULE_KEYS: Final = frozenset({"percent", "since", "until", "of", "models_beginning", "except", "source"})
-_TIER_KEYS: Final = _RULE_KEYS | {"multiply", "unchanged"}
+_TIER_KEYS: Final = _RULE_KEYS | {"multiply", "unchanged", "unverified"}
 
 
 def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
@@ -463,6 +469,7 @@ def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
         "until": until.instant().isoformat() if until else None,
         "except": [_model_name(n.text(), n) for n in fields["except"].items()] if "except" in fields else [],
         "beginning": beginning.text().lower() if beginning else "",
+        "unverified": "unverified" in fields and fields["unverified"].boolean(),
         "source": node.required("source").text(),
     }
 

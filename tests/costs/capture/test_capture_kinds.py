@@ -426,7 +426,7 @@ def test_a_chat_that_searches_always_does_so_behind_langchain_too() -> None:
 def test_tools_of_xai_that_no_item_of_output_tells_of_are_said_to_be_missing() -> None:
     used = {"web_search_calls": 2, "x_search_calls": 1, "mcp_calls": 4}
     [call] = read_response(chat("grok-4", {"prompt_tokens": 9, "server_side_tool_usage_details": used}))
-    assert call.unpriced_units == {"web_search_calls": 2, "x_searches": 1}
+    assert (call.usage.web_searches, call.usage.containers, call.unpriced_units) == (3, 0, {})
 
 
 def test_what_litellm_cannot_say_more_of_is_recorded_at_its_estimate() -> None:

@@ -103,6 +103,30 @@ models:
     assert price.rates["input"] == Rate(usd * 1000, 1)
 
 
+@pytest.mark.parametrize(
+    ("at", "usd"),
+    [("27T21:59", 1), ("27T22:00", 3), ("28T05:59", 3), ("28T06:00", 1), ("27T02:00", 1), ("21T02:00", 1)],
+)
+def test_a_stretch_over_midnight_is_of_the_day_on_which_it_begins(at: str, usd: int) -> None:
+    text = """
+models:
+  acme/one:
+    prices:
+      - {since: 2026-01-01, source: a, per_million_tokens: {input: 1}}
+      - since: 2026-01-01
+        source: a
+        hours_utc: "22:00-06:00"
+        days: [friday]
+        except_days: [2026-11-20]
+        per_million_tokens: {input: 3}
+"""
+    found = book(text).find("acme/one")
+    assert found is not None
+    price = found.at(datetime.fromisoformat(f"2026-11-{at}+00:00"))
+    assert price is not None
+    assert price.rates["input"] == Rate(usd * 1000, 1)
+
+
 REFUSED = [
     ("modles: {}", 1, "unknown key 'modles'", "did you mean 'models'"),
     ("models: []", 1, "is not a map", "key: value"),
@@ -127,6 +151,10 @@ REFUSED = [
     (one("per_image: 1\n    per_image: 2"), 6, "second time", "keep one"),
     (one("per_image: 1\n    hours_utc: all"), 6, "not a stretch of the day", "00:30-16:30"),
     (one("per_image: 1\n    hours_utc: 00:30-25:00"), 6, "not a stretch of the day", "00:30-16:30"),
+    (one("per_image: 1\n    hours_utc: 10:00-10:00"), 6, "not a stretch of the day", "00:30-16:30"),
+    (one("per_image: 1\n    steps: {images: 1.5}"), 6, "1.5 is not a whole number", "without decimals"),
+    (one("per_image: 1\n    steps: {pages: 2}"), 6, "pages has no rate here", "add its rate"),
+    (one("per_image: 1\n    minimum_audio_seconds: 2"), 6, "audio_seconds has no rate here", "add its rate"),
     (one("per_image: 1\n    included: [audio]"), 6, "audio is not known", "audio_seconds"),
     (one("per_image: 1\n    unverified: yes"), 6, "not true or false", "lower case"),
     (one("per_image: 1\n    tiers: {bulk: {}}"), 6, "unknown key 'bulk'", "batch"),

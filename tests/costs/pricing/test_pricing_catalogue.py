@@ -415,6 +415,24 @@ def test_a_storage_that_cannot_be_written_costs_time_only(tmp_path: Path) -> Non
     assert charge(catalogue, "openai", "gpt-4.1").total == from_usd("2")
 
 
+def test_a_tier_that_the_users_price_leaves_out_is_that_of_the_first_source_that_has_it(
+    prices: Path,
+) -> None:
+    prices.write_text(
+        "models:\n"
+        "  openai/gpt-4o: {since: 2026-01-01, source: x, per_million_tokens: {input: 2, output: 8}}\n"
+    )
+    catalogue, usage = Catalogue.load(None, prices), Usage(1_000_000, 1_000_000)
+    for tier, usd in ((None, "10"), ("batch", "6.25"), ("priority", "21.25")):
+        found = catalogue.charge("openai", "gpt-4o", usage, NOW, tier)
+        assert isinstance(found, Charge)
+        assert found.total == from_usd(usd)
+        assert PriceHistory(catalogue).amounts(found.priced_by, "openai", usage, NOW, tier) == found.parts
+    doubtful = catalogue.charge("google", "gemini-3.8-flash", usage, NOW, "priority")
+    assert isinstance(doubtful, Charge)
+    assert doubtful.priced_by.unverified  # what Google announced, and the factor of one table
+
+
 def test_a_fee_of_the_users_own_comes_before_the_listed_one(prices: Path) -> None:
     prices.write_text(
         "models:\n  acme/one: {since: 2026-01-01, source: x, per_million_tokens: {input: 1}}\n"

@@ -75,6 +75,7 @@ SPEECH_TO_TEXT = [
     ("xai", "grok-voice-transcribe-1.0", None, 3600, {}, "0.10"),
     ("google-speech", "chirp_2", None, 59.1, {}, "0.016"),  # whole seconds: 60
     ("google-speech", "latest_long", None, 60, {"channels": 2}, "0.032"),
+    ("google-speech", "latest_long", None, 60.2, {"channels": 2}, "0.032533333"),  # 61 s of each channel
     ("google-speech", "chirp_3", "batch", 600, {}, "0.03"),
     ("google-speech", "video", None, 60, {}, "0.024"),
     ("google-cloud-speech", "medical_dictation", None, 60, {}, "0.078"),

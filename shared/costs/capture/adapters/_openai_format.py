@@ -113,10 +113,9 @@ _OUTPUTS: Final = frozenset(
     }
 )
 _TOOLS: Final = frozenset({"web_search_requests"})
-XAI_TOOLS: Final = ("web_search_calls", "file_search_calls", "code_interpreter_calls")
-"""xAI's counts of tools that are read from the items of the output, where there are any."""
-
-_X_TOOLS: Final = frozenset({"x_search_calls", "mcp_calls", *XAI_TOOLS})
+_X_TOOLS: Final = frozenset(
+    {"web_search_calls", "x_search_calls", "file_search_calls", "code_interpreter_calls", "mcp_calls"}
+)
 
 
 def unread_units(usage: Fields) -> dict[str, int | float]:

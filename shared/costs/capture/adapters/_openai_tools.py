@@ -21,8 +21,18 @@ _PREVIEW: Final = "web_search_preview"
 
 
 def tool_counts(fields: Fields) -> Counts:
-    """Return what the hosted tools of a response used, by the names of ``Usage``."""
-    output = fields.parts("output")
+    """Return what the hosted tools of a response used, by the names of ``Usage``.
+
+    xAI counts its own: searches of the web and of X have one price, and each run of code is billed, not the
+    container it ran in. Source: https://docs.x.ai/developers/pricing (tools), 2026-11-29.
+    """
+    output, stated = fields.parts("output"), _of_xai(fields)
+    if stated:
+        return {
+            "web_searches": stated.count("web_search_calls") + stated.count("x_search_calls"),
+            "file_searches": stated.count("file_search_calls"),
+            "containers": stated.count("code_interpreter_calls"),
+        }
     searches = _web_searches(fields, output)
     preview = any((tool.text("type") or "").startswith(_PREVIEW) for tool in fields.parts("tools"))
     counts: Counts = {
@@ -31,6 +41,10 @@ def tool_counts(fields: Fields) -> Counts:
         "containers": _containers(output),
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def _of_xai(fields: Fields) -> Fields:
+    return fields.part("usage").part("server_side_tool_usage_details")
 
 
 def tool_call(item: Fields) -> dict[str, object]:
@@ -95,7 +109,7 @@ def unread_tools(fields: Fields) -> dict[str, int | float]:
     {'video_generation_calls': 1}
     """
     found: dict[str, int | float] = {}
-    for item in fields.parts("output"):
+    for item in () if _of_xai(fields) else fields.parts("output"):
         kind = item.text("type") or ""
         if kind.endswith("_call") and kind not in _KNOWN_CALLS:
             found[f"{kind}s"] = found.get(f"{kind}s", 0) + 1

@@ -17,7 +17,7 @@ from ..adapter import UNFINISHED, Adapter, states_any, tier
 from ..captured import Captured, first_reason, usage_of, usd_of
 from ..fields import Fields
 from ._batch_line import body_of, failed, read_line
-from ._openai_format import SPEECH, XAI_TOOLS, Counts, response_id, split_total, token_counts, unread_units
+from ._openai_format import SPEECH, Counts, response_id, split_total, token_counts, unread_units
 from ._openai_jobs import JOBS
 from ._openai_stream import OpenAIFollower, is_session_bill, recognises_chunk, session_bills
 from ._openai_tools import drawn, image_model, searches_always, tool_counts, unread_tools
@@ -109,17 +109,9 @@ def _call(fields: Fields, operation: str) -> Captured:
 
 def _undetailed(fields: Fields) -> dict[str, int | float]:
     """Return what is billed and stated without its units, or in units that nobody reads."""
-    usage = fields.part("usage")
-    found = unread_units(usage) | unread_tools(fields)
+    found = unread_units(fields.part("usage")) | unread_tools(fields)
     if not fields.part("tool_usage").has("image_gen") and (pictures := drawn(fields)):
         found["images"] = pictures
-    # xAI's searches of X have a price of their own: https://docs.x.ai/docs/models (tools), 2026-11-28.
-    details = usage.part("server_side_tool_usage_details")
-    if of_x := details.count("x_search_calls"):
-        found["x_searches"] = of_x
-    if not fields.parts("output"):
-        # A chat has no items of output that tell of the others.
-        found.update({name: count for name in XAI_TOOLS if (count := details.count(name))})
     return found
 
 
