@@ -17,8 +17,8 @@ from ..money import Nanos, to_usd
 from ..periods import Period, between
 from ..rollup import Group, Query, Totals
 from .common import Health, doubts, named, plural, usd
-from .document import Column, Figure, Note, Report, Row, Table, derive
-from .queries import health, zone_of
+from .document import Column, Figure, Note, Report, Table, derive
+from .queries import health, within, zone_of
 from .questions import Question, Span
 from .reader import Reader
 from .spec import FILTERS, SPAN, Spec
@@ -52,9 +52,7 @@ class AnomalyFacts(NamedTuple):
 
 def anomaly_facts(reader: Reader, asked: Question) -> AnomalyFacts:
     """Return what stands out among jobs, stages and days."""
-    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id), reader.billing_day)
-    query = asked.query._replace(start=period.start, end=period.end)
-    reader.index.catch_up_all()
+    period, query = within(reader, asked.span, asked.query)
     groups = reader.index.groups(("job_id", "stage", "service", "model", "service_tier"), query)
     samples = job_samples(groups)
     if asked.query in (Query(), Query(user_id=asked.query.user_id)):  # days are sums of everything
@@ -122,17 +120,18 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
 
 def anomaly_table(facts: AnomalyFacts) -> Table:
     """Return what stands out, the largest excess first."""
-    anomalies = facts.anomalies
-    columns = (
-        Column("where", "Where"),
-        Column("what", "What"),
-        Column("unit", "Cost of", rank=1),
-        Column("value", "Was", "amount"),
-        Column("usual", "Usual", "amount", rank=2),
-        Column("excess", "Above normal", "money"),
-        Column("times", "Times", "times"),
+    return Table.of(
+        "Where",
+        facts.anomalies[:SHOWN],
+        (Column("where", "Where"), lambda a: a.sample.where),
+        (Column("what", "What"), lambda a: a.sample.group),
+        (Column("unit", "Cost of", rank=1), lambda a: a.sample.unit),
+        (Column("value", "Was", "amount"), lambda a: a.sample.value),
+        (Column("usual", "Usual", "amount", rank=2), lambda a: a.usual),
+        (Column("excess", "Above normal", "money"), lambda a: a.excess),
+        (Column("times", "Times", "times"), lambda a: round(a.times, 1)),
+        empty="Nothing stands out.",
     )
-    return Table("Where", columns, tuple(map(_row, anomalies[:SHOWN])), empty="Nothing stands out.")
 
 
 def _more(anomalies: Sequence[Anomaly]) -> tuple[Note, ...]:
@@ -151,12 +150,6 @@ def _because(facts: AnomalyFacts) -> Iterator[Note]:
         if causes:
             most = f"{usd(causes[0].cost)} of {usd(anomaly.sample.cost)}"
             yield Note(f"{anomaly.sample.where}: {most} in {causes[0].name}.")
-
-
-def _row(anomaly: Anomaly) -> Row:
-    sample = anomaly.sample
-    times = round(anomaly.times, 1)
-    return (sample.where, sample.group, sample.unit, sample.value, anomaly.usual, anomaly.excess, times)
 
 
 def _basis(facts: AnomalyFacts) -> str:

@@ -152,15 +152,6 @@ def _named(scope: Scope) -> tuple[str, str]:
     return scope.label, Ref(scope.owner, "user")
 
 
-_LIMITS: Final = (
-    Column("limit", "Limit"),
-    Column("owner", "Of"),
-    Column("amount", "Amount", "money"),
-    Column("peak", "Most used", "percent", rank=2),
-    Column("warned", "Warned", "count", rank=1),
-    Column("denied_calls", "Denied", "count"),
-    Column("denied", "Cost", "money"),
-)
 _WHEN: Final = (
     Column("at", "From"),
     Column("limit", "Limit"),
@@ -168,41 +159,37 @@ _WHEN: Final = (
     Column("period", "In", rank=1),
     Column("event", "What"),
 )
-_USERS: Final = (
-    Column("user", "User"),
-    Column("calls", "Calls", "count", rank=1),
-    Column("cost", "Spent", "money"),
-    Column("denied_calls", "Denied", "count"),
-    Column("denied", "Cost", "money"),
-)
 
 
 def _tables(facts: BackTestFacts) -> Iterator[Table]:
-    rows = tuple(map(_limit_row, facts.found.limits[:SHOWN]))
-    yield Table(
-        "Limits", _LIMITS, rows, empty="No call counts against a limit of this profile.", key="limits"
+    limits, users = facts.found.limits, facts.found.users
+    yield Table.of(
+        "Limits",
+        limits[:SHOWN],
+        (Column("limit", "Limit"), lambda limit: _named(limit.scope)[0]),
+        (Column("owner", "Of"), lambda limit: _named(limit.scope)[1]),
+        (Column("amount", "Amount", "money"), lambda limit: cell_of(limit.amount, limit.scope.measure)),
+        (Column("peak", "Most used", "percent", rank=2), lambda limit: limit.peak_percent),
+        (Column("warned", "Warned", "count", rank=1), lambda limit: len(limit.warned)),
+        (Column("denied_calls", "Denied", "count"), lambda limit: limit.denied_calls),
+        (Column("denied", "Cost", "money"), _denied_cost),
+        empty="No call counts against a limit of this profile.",
+        key="limits",
     )
-    if rows:
+    if limits:
         events = tuple(_events(facts)[:SHOWN])
         yield Table("Warned or denied", _WHEN, events, empty="No limit was reached.", key="events")
-    if len(facts.found.users) > 1:
-        users = sorted(facts.found.users.items(), key=lambda user: (-user[1].denied_cost, -user[1].cost))
-        yield Table("Users", _USERS, tuple(_user_row(*user) for user in users[:SHOWN]), key="users")
-
-
-def _limit_row(limit: LimitTrial) -> Row:
-    return (
-        *_named(limit.scope),
-        cell_of(limit.amount, limit.scope.measure),
-        limit.peak_percent,
-        len(limit.warned),
-        limit.denied_calls,
-        _denied_cost(limit),
-    )
-
-
-def _user_row(name: str, user: UserTrial) -> Row:
-    return Ref(name, "user"), user.calls, user.cost, user.denied_calls, _denied_cost(user)
+    if len(users) > 1:
+        yield Table.of(
+            "Users",
+            sorted(users, key=lambda name: (-users[name].denied_cost, -users[name].cost))[:SHOWN],
+            (Column("user", "User"), lambda name: Ref(name, "user")),
+            (Column("calls", "Calls", "count", rank=1), lambda name: users[name].calls),
+            (Column("cost", "Spent", "money"), lambda name: users[name].cost),
+            (Column("denied_calls", "Denied", "count"), lambda name: users[name].denied_calls),
+            (Column("denied", "Cost", "money"), lambda name: _denied_cost(users[name])),
+            key="users",
+        )
 
 
 def _events(facts: BackTestFacts) -> list[Row]:

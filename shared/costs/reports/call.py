@@ -118,16 +118,16 @@ def _tables(facts: CallFacts) -> Iterator[Table]:
 
 
 def _parts(entry: Entry, parts: Mapping[str, Nanos]) -> Table:
-    columns = (
-        Column("part", "Part of the cost"),
-        Column("amount", "Amount", "amount"),
-        Column("share", "Share", "share"),
+    return Table.of(
+        "What the cost is made of",
+        parts.items(),
+        (Column("part", "Part of the cost"), lambda part: _words(part[0])),
+        (Column("amount", "Amount", "amount"), lambda part: part[1]),
+        (
+            Column("share", "Share", "share"),
+            lambda part: percent(part[1], entry.cost) if entry.cost > 0 else 0.0,
+        ),
     )
-    rows = tuple(
-        (_words(name), amount, percent(amount, entry.cost) if entry.cost > 0 else 0.0)
-        for name, amount in parts.items()
-    )
-    return Table("What the cost is made of", columns, rows)
 
 
 def _words(name: str) -> str:

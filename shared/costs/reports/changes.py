@@ -18,7 +18,7 @@ from ..periods import Period
 from ..rollup import Query
 from ..trail import TRAIL
 from .common import named, plural
-from .document import Column, Note, Ref, Report, Row, Table, derive
+from .document import Column, Note, Ref, Report, Table, derive
 from .queries import zone_of
 from .questions import Span
 from .reader import Reader
@@ -123,11 +123,24 @@ def _overrides(reader: Reader, period: Period | None) -> Iterator[Override]:
 
 def changes_report(facts: ChangesFacts) -> Report:
     """Return the audit trail."""
-    files = Table(
-        "Changes of settings", _CHANGES, tuple(_change(one) for one in facts.changes[:SHOWN]), empty="None."
+    files = Table.of(
+        "Changes of settings",
+        facts.changes[:SHOWN],
+        (Column("at", "When"), _minute),
+        (Column("path", "File"), lambda one: Ref(one.path, "path")),
+        (Column("lines", "Lines", wraps=True), _lines),
+        empty="None.",
     )
-    calls = Table(
-        "Overrides", _OVERRIDES, tuple(_override(one) for one in facts.overrides[:SHOWN]), empty="None."
+    calls = Table.of(
+        "Overrides",
+        facts.overrides[:SHOWN],
+        (Column("at", "When"), _minute),
+        (Column("user", "User", rank=1), lambda one: one.user_id),
+        (Column("job", "Job", rank=2), lambda one: Ref(one.job_id, "job")),
+        (Column("model", "Model"), lambda one: one.model),
+        (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
+        (Column("why", "Why", wraps=True), lambda one: one.why),
+        empty="None.",
     )
     more = max(0, len(facts.changes) - SHOWN) + max(0, len(facts.overrides) - SHOWN)
     notes = (Note(f"{plural(more, 'more', 'more')}; --json has them all."),) if more else ()
@@ -143,29 +156,13 @@ def changes_report(facts: ChangesFacts) -> Report:
     )
 
 
-_CHANGES: Final = (
-    Column("at", "When"),
-    Column("path", "File"),
-    Column("lines", "Lines", wraps=True),
-)
-_OVERRIDES: Final = (
-    Column("at", "When"),
-    Column("user", "User", rank=1),
-    Column("job", "Job", rank=2),
-    Column("model", "Model"),
-    Column("cost", "Cost", "money", places=4),
-    Column("why", "Why", wraps=True),
-)
+def _minute(one: SettingsChange | Override) -> str:
+    return f"{one.at:%Y-%m-%d %H:%M}"
 
 
-def _change(one: SettingsChange) -> Row:
+def _lines(one: SettingsChange) -> str:
     lines = "; ".join(one.lines) or ("read for the first time" if one.first else "none but blanks")
-    more = f"; {one.more:,} more" if one.more else ""
-    return f"{one.at:%Y-%m-%d %H:%M}", Ref(one.path, "path"), lines + more
-
-
-def _override(one: Override) -> Row:
-    return f"{one.at:%Y-%m-%d %H:%M}", one.user_id, Ref(one.job_id, "job"), one.model, one.cost, one.why
+    return lines + (f"; {one.more:,} more" if one.more else "")
 
 
 SPEC: Final = Spec(

@@ -230,15 +230,15 @@ def _compared(reader: Reader, query: Query, job: JobCost | None) -> list[JobCost
 def check_report(facts: CheckFacts) -> Report:
     """Return the answers, the worst named first."""
     answer = _ANSWERS[facts.exit_code]
-    columns = (
-        Column("check", "Check"),
-        Column("value", "Now", "amount"),
-        Column("allowed", "Allowed", "amount"),
-        Column("result", "Result"),
-        Column("note", "Note", rank=1),
-    )
-    rows = tuple(
-        (c.name, _shown(c.value, c), _shown(c.allowed, c), _WORDS[c.verdict], c.note) for c in facts.checks
+    table = Table.of(
+        "Check",
+        facts.checks,
+        (Column("check", "Check"), lambda check: check.name),
+        (Column("value", "Now", "amount"), lambda check: _shown(check.value, check)),
+        (Column("allowed", "Allowed", "amount"), lambda check: _shown(check.allowed, check)),
+        (Column("result", "Result"), lambda check: _WORDS[check.verdict]),
+        (Column("note", "Note", rank=1), lambda check: check.note),
+        empty="No limit is set and nothing else was asked.",
     )
     bad = [check for check in facts.checks if check.verdict != "ok"]
     notes = [
@@ -249,7 +249,7 @@ def check_report(facts: CheckFacts) -> Report:
     return Report(
         title=f"Check of {'everyone' if facts.user_id is None else owner(facts.user_id)}: {answer}",
         subtitle=named(facts.period),
-        tables=(Table("Check", columns, rows, empty="No limit is set and nothing else was asked."),),
+        tables=(table,),
         notes=(*notes, *doubts(facts.totals, facts.health), *_not_asked(facts)),
         data={
             "user_id": facts.user_id,

@@ -26,7 +26,7 @@ from ..periods import Period, parse_month
 from ..rollup import Query, Totals
 from ..small_file import MAX_BYTES
 from .common import plural, priced_in_part, usd
-from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .document import Column, Figure, Note, Ref, Report, Table
 from .queries import at_hand, zone_of
 from .reader import Reader
 
@@ -315,28 +315,23 @@ def closed_report(closed: ClosedMonth, file: str) -> Report:
 
 def seal_tables(check: SealCheck) -> Iterator[Table]:
     """Yield what changed, and what came later."""
-    columns = (
-        Column("file", "File"),
-        Column("what", "Is"),
-        Column("where", "Where"),
-        Column("why", "Why", wraps=True),
-    )
-    rows: tuple[Row, ...] = tuple(
-        (Ref(str(one.path), "path"), one.role, _where(one.change), f"{one.change.what}: {one.change.why}")
-        for one in check.found
-    )
-    if rows:
-        yield Table("Changed since", columns, rows, key="sealed")
-    if check.later:
-        later = (
-            Column("file", "Ledger"),
-            Column("entries", "Entries", "count"),
-            Column("cost", "Cost", "money", places=4),
+    if check.found:
+        yield Table.of(
+            "Changed since",
+            check.found,
+            (Column("file", "File"), lambda one: Ref(str(one.path), "path")),
+            (Column("what", "Is"), lambda one: one.role),
+            (Column("where", "Where"), lambda one: _where(one.change)),
+            (Column("why", "Why", wraps=True), lambda one: f"{one.change.what}: {one.change.why}"),
+            key="sealed",
         )
-        yield Table(
+    if check.later:
+        yield Table.of(
             "Appended since, and counting in the month",
-            later,
-            tuple((Ref(str(one.path), "path"), one.entries, one.cost) for one in check.later),
+            check.later,
+            (Column("file", "Ledger"), lambda one: Ref(str(one.path), "path")),
+            (Column("entries", "Entries", "count"), lambda one: one.entries),
+            (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
             key="later",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..analysis.sums import UNNAMED, share, total
@@ -11,7 +11,7 @@ from ..budgets.scopes import amount_text
 from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Group, Measure, Totals
-from .document import Column, Gauge, Note, Ref, Row, Table, Thing, Tone, Value
+from .document import Column, Gauge, Note, Ref, Table, Thing, Tone, Value
 
 NEWCOMER: Final = "To look around before you have costs of your own: cost-dashboard demo"
 MANY_TAGS: Final = "A call with several tags counts under each of them."
@@ -75,22 +75,19 @@ def breakdown_table(breakdown: Breakdown, whole: Totals, top: int = TOP) -> Tabl
     names = list(breakdown.sums)
     shown = names if len(names) <= top else names[: top - 1]
     thing = _THINGS.get(breakdown.key)
-    named_rows = ((Ref(name, thing) if thing and name != UNNAMED else name) for name in shown)
-    rows = [_row(name, breakdown.sums[name], whole) for name in named_rows]
+    sums = [(Ref(name, thing) if thing and name != UNNAMED else name, breakdown.sums[name]) for name in shown]
     if rest := names[len(shown) :]:
-        rows.append(_row(f"{len(rest)} more", _sum(breakdown.sums[name] for name in rest), whole))
-    columns = (
-        Column(breakdown.label.lower(), breakdown.label),
-        Column("calls", "Calls", "count", rank=1),
-        Column("tokens", "Tokens", "tokens", rank=2),
-        Column("cost", "Cost", "money"),
-        Column("share", "Share", "share"),
+        sums.append((f"{len(rest)} more", sum_of(breakdown.sums[name] for name in rest)))
+    return Table.of(
+        breakdown.title,
+        sums,
+        (Column(breakdown.label.lower(), breakdown.label), lambda one: one[0]),
+        (Column("calls", "Calls", "count", rank=1), lambda one: one[1].calls),
+        (Column("tokens", "Tokens", "tokens", rank=2), lambda one: one[1].tokens_total),
+        (Column("cost", "Cost", "money"), lambda one: cost_or_unpriced(one[1])),
+        (Column("share", "Share", "share"), lambda one: share(one[1], whole)),
+        key=breakdown.key,
     )
-    return Table(breakdown.title, columns, tuple(rows), key=breakdown.key)
-
-
-def _row(name: str, totals: Totals, whole: Totals) -> Row:
-    return (name, totals.calls, totals.tokens_total, cost_or_unpriced(totals), share(totals, whole))
 
 
 def cost_or_unpriced(totals: Totals) -> int | None:
@@ -98,7 +95,8 @@ def cost_or_unpriced(totals: Totals) -> int | None:
     return None if totals.calls and totals.unpriced_calls == totals.calls and not totals.cost else totals.cost
 
 
-def _sum(parts: Iterator[Totals]) -> Totals:
+def sum_of(parts: Iterable[Totals]) -> Totals:
+    """Return the sum of sums."""
     return total(Group((), part) for part in parts)
 
 

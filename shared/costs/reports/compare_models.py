@@ -70,12 +70,14 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
     work, costs = facts.work, facts.costs
     priced = [one for one in costs if one.cost is not None]
     base = next((one.cost for one in priced if one.cost), None)
-    columns = (
-        Column("model", "Model"),
-        Column("cost", "Cost", "money", places=4),
-        Column("times", "Times the cheapest", "times", rank=1),
+    table = Table.of(
+        "Cheapest first",
+        priced[:shown],
+        (Column("model", "Model"), lambda one: one.name),
+        (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
+        (Column("times", "Times the cheapest", "times", rank=1), lambda one: _times(one.cost, base)),
+        empty="None has a price for this.",
     )
-    rows = tuple((one.name, one.cost, _times(one.cost, base)) for one in priced[:shown])
     notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
     if len(priced) > shown:
         more = plural(len(priced) - shown, "more expensive one", "more expensive ones")
@@ -83,7 +85,7 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
     return Report(
         title="Models beside each other",
         subtitle=work_subtitle(work),
-        tables=(Table("Cheapest first", columns, rows, empty="None has a price for this."),),
+        tables=(table,),
         notes=(*notes, *map(Note, work.assumed)),
         data={**work_data(work), "models": [{"model": one.name, **cost_data(one)} for one in costs]},
     )

@@ -6,14 +6,16 @@ prints them: money in nano-dollars, shares in percent (0 to 100), durations in s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from ..money import Nanos, to_usd
 from ..rollup import Measure
+
+T = TypeVar("T")
 
 Kind = Literal[
     "money",
@@ -164,6 +166,19 @@ class Table(NamedTuple):
     section: Section = ""
     choice: str = ""
     folded: bool = False
+
+    @classmethod
+    def of(
+        cls, title: str, items: Iterable[T], *columns: tuple[Column, Callable[[T], Value]], **more: Any
+    ) -> Table:
+        """Return a table with a row for each item: each column with what it shows of one.
+
+        >>> Table.of("Letters", "ab", (Column("letter", "Letter"), str.upper)).rows
+        (('A',), ('B',))
+        """
+        values = [value for _, value in columns]
+        rows = tuple(tuple(value(item) for value in values) for item in items)
+        return cls(title, tuple(column for column, _ in columns), rows, **more)
 
 
 class Series(NamedTuple):

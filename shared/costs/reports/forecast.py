@@ -21,9 +21,9 @@ from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
 from .common import UNITS, Health, cell_of, doubts, gauge_of, in_unit, label_of, named, plural, usd
-from .document import Column, Figure, Note, Report, Row, Series, Table, derive
+from .document import Column, Figure, Note, Report, Series, Table, Value, derive
 from .plans import paid_of
-from .queries import days_of, health, limits_in, spendings, zone_of
+from .queries import days_of, health, limits_in, spendings, within
 from .questions import Span, UserMonth
 from .reader import Reader
 from .spec import USER, Spec
@@ -44,9 +44,7 @@ class ForecastFacts(NamedTuple):
 def forecast_facts(reader: Reader, asked: UserMonth) -> ForecastFacts:
     """Return where the present month of a user (``None``: everyone) will end."""
     now, user_id = reader.now, asked.user
-    period = Span().period(now, zone_of(reader, user_id), reader.billing_day)
-    reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=user_id)
+    period, query = within(reader, Span(), Query(user_id=user_id))
     limits = limits_in(reader, user_id or "", period)
     mine = [x for x in limits if user_id is not None or x.scope.owner is None]
     return ForecastFacts(
@@ -108,22 +106,16 @@ def _series(found: Forecast) -> tuple[Series, ...]:
 def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
     if not facts.limits:
         return ()
-    columns = (
-        Column("limit", "Limit"),
-        Column("amount", "Amount", "money", rank=1),
-        Column("left", "Left", "money"),
-        Column("projected", "Projected", "money"),
-        Column("reached", "Reached"),
+    table = Table.of(
+        "Limit",
+        facts.limits,
+        (Column("limit", "Limit"), lambda each: label_of(each.spending)),
+        (Column("amount", "Amount", "money", rank=1), lambda each: each.cell(each.spending.limit.amount)),
+        (Column("left", "Left", "money"), lambda each: each.cell(each.spending.remaining)),
+        (Column("projected", "Projected", "money"), lambda each: each.cell(each.forecast.projected)),
+        (Column("reached", "Reached"), _reached),
     )
-    rows = tuple(_limit_line(each) for each in facts.limits)
-    return (Table("Limit", columns, rows),)
-
-
-def _limit_line(found: LimitForecast) -> Row:
-    spending = found.spending
-    amounts = spending.limit.amount, spending.remaining, found.forecast.projected
-    cells = (cell_of(amount, spending.limit.measure) for amount in amounts)
-    return (label_of(spending), *cells, _reached(found))
+    return (table,)
 
 
 def _reached(found: LimitForecast) -> str:
@@ -214,6 +206,10 @@ class LimitForecast(NamedTuple):
 
     spending: Spending
     forecast: Forecast
+
+    def cell(self, amount: int) -> Value:
+        """Return an amount of what the limit counts, for a column of money."""
+        return cell_of(amount, self.spending.limit.measure)
 
     @property
     def reached(self) -> date | None:

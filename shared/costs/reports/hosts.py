@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..money import Nanos, to_usd
 from .common import plural, usd
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Report, Table
 
 if TYPE_CHECKING:
     from ..fleet.standing import Member, Standing
@@ -17,32 +17,24 @@ if TYPE_CHECKING:
 
 def hosts_report(standing: Standing, now: datetime, source: str) -> Report:
     """Return how the hosts of a fleet stand."""
-    columns = (
-        Column("host", "Host"),
-        Column("state", "State"),
-        Column("seen", "Seen", rank=1),
-        Column("published", "Published", rank=2),
-        Column("waiting", "Unpublished", "count", rank=3),
-        Column("open", "Leased", "money", places=4),
-    )
     members = standing.members
-    rows: tuple[Row, ...] = tuple(
-        (
-            f"{each.name} ({each.uid[:8]})",
-            each.state,
-            _ago(each.seen, now),
-            _ago(each.published, now),
-            each.waiting,
-            Nanos(each.open),
-        )
-        for each in members
+    table = Table.of(
+        "Hosts",
+        members,
+        (Column("host", "Host"), lambda each: f"{each.name} ({each.uid[:8]})"),
+        (Column("state", "State"), lambda each: each.state),
+        (Column("seen", "Seen", rank=1), lambda each: _ago(each.seen, now)),
+        (Column("published", "Published", rank=2), lambda each: _ago(each.published, now)),
+        (Column("waiting", "Unpublished", "count", rank=3), lambda each: each.waiting),
+        (Column("open", "Leased", "money", places=4), lambda each: each.open),
+        empty="No host has joined yet.",
     )
     leased = Nanos(sum(each.open for each in members))
     return Report(
         title="Shared budget",
         subtitle=f"{plural(len(members), 'host', 'hosts')}, {source}",
         figures=(Figure("leased", "Leased", leased, note="and not published", places=4),) if members else (),
-        tables=(Table("Hosts", columns, rows, empty="No host has joined yet."),),
+        tables=(table,),
         notes=tuple(_notes(standing)),
         data={
             "hosts": [_data(each) for each in members],

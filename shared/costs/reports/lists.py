@@ -15,7 +15,7 @@ from ..money import to_usd
 from ..periods import Period
 from ..rollup import Group, JobOrder, JobPage, JobSums, Query, Totals
 from .common import Health, cost_or_unpriced, incomplete, named, plural, totals_data, usd
-from .document import Column, Note, Ref, Report, Row, Table
+from .document import Column, Note, Ref, Report, Table
 from .overview import period_named, users_cell
 from .queries import health, zone_of
 from .questions import query_of
@@ -100,28 +100,21 @@ def pages_of(found: int) -> int:
 
 
 def _jobs_table(facts: JobListFacts) -> Table:
-    columns = (
-        Column("job", "Job"),
-        Column("user", "User", rank=1),
-        Column("last", "Last call", rank=1),
-        Column("calls", "Calls", "count", rank=1),
-        Column("tokens", "Tokens", "tokens", rank=2),
-        Column("cost", "Cost", "money", places=4),
-        Column("share", "Share", "share", rank=2),
-    )
-    rows = tuple(_job_row(job, facts) for job in facts.page.jobs)
-    return Table("Jobs", columns, rows, key="jobs", empty="No job matches.")
-
-
-def _job_row(job: JobSums, facts: JobListFacts) -> Row:
-    return (
-        Ref(job.job.job_id, "job"),
-        users_cell(job),
-        f"{datetime.fromtimestamp(job.last, facts.zone):%Y-%m-%d %H:%M}",
-        job.totals.calls,
-        job.totals.tokens_total,
-        cost_or_unpriced(job.totals),
-        share(job.totals, facts.totals),
+    return Table.of(
+        "Jobs",
+        facts.page.jobs,
+        (Column("job", "Job"), lambda job: Ref(job.job.job_id, "job")),
+        (Column("user", "User", rank=1), users_cell),
+        (
+            Column("last", "Last call", rank=1),
+            lambda job: f"{datetime.fromtimestamp(job.last, facts.zone):%Y-%m-%d %H:%M}",
+        ),
+        (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
+        (Column("tokens", "Tokens", "tokens", rank=2), lambda job: job.totals.tokens_total),
+        (Column("cost", "Cost", "money", places=4), lambda job: cost_or_unpriced(job.totals)),
+        (Column("share", "Share", "share", rank=2), lambda job: share(job.totals, facts.totals)),
+        key="jobs",
+        empty="No job matches.",
     )
 
 
@@ -223,17 +216,15 @@ def _too_many(facts: CallsFacts) -> tuple[Note, ...]:
 
 
 def _jobs_with_such_calls(facts: CallsFacts) -> Table:
-    columns = (
-        Column("job", "Job"),
-        Column("user", "User", rank=1),
-        Column("calls", "Calls", "count", rank=1),
-        Column("cost", "Cost", "money", places=4),
+    return Table.of(
+        "Jobs with such calls",
+        facts.jobs,
+        (Column("job", "Job"), lambda job: Ref(job.job.job_id, "job")),
+        (Column("user", "User", rank=1), users_cell),
+        (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
+        (Column("cost", "Cost", "money", places=4), lambda job: cost_or_unpriced(job.totals)),
+        key="jobs",
     )
-    rows = tuple(
-        (Ref(job.job.job_id, "job"), users_cell(job), job.totals.calls, cost_or_unpriced(job.totals))
-        for job in facts.jobs
-    )
-    return Table("Jobs with such calls", columns, rows, key="jobs")
 
 
 def _calls(facts: CallsFacts) -> Table:
@@ -242,28 +233,25 @@ def _calls(facts: CallsFacts) -> Table:
 
 def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, title: str = "Calls") -> Table:
     """Return calls and corrections, in the order given."""
-    columns = (
-        Column("at", "At"),
-        *([Column("job", "Job", rank=2)] if with_job else []),
-        Column("stage", "Stage", rank=1),
-        Column("model", "Model", rank=1),
-        Column("kind", "Kind", rank=3),
-        Column("tokens", "Tokens", "tokens", rank=2),
-        Column("cost", "Cost", "money", places=4),
-    )
-    rows = tuple(_call_row(entry, zone, with_job=with_job) for entry in entries)
-    return Table(title, columns, rows, key="calls", empty="No call matches.")
 
+    def at(entry: Entry) -> Ref:
+        return Ref(f"{entry.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}", "call", entry.id)
 
-def _call_row(entry: Entry, zone: ZoneInfo, *, with_job: bool) -> Row:
-    return (
-        Ref(f"{entry.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}", "call", entry.id),
-        *([Ref(entry.job_id, "job")] if with_job else []),
-        entry.stage or "",
-        f"{entry.service}/{entry.model}",
-        kind_of(entry),
-        entry.usage.tokens_total,
-        entry.cost if entry.charge else None,
+    def job(entry: Entry) -> Ref:
+        return Ref(entry.job_id, "job")
+
+    return Table.of(
+        title,
+        entries,
+        (Column("at", "At"), at),
+        *([(Column("job", "Job", rank=2), job)] if with_job else []),
+        (Column("stage", "Stage", rank=1), lambda entry: entry.stage or ""),
+        (Column("model", "Model", rank=1), lambda entry: f"{entry.service}/{entry.model}"),
+        (Column("kind", "Kind", rank=3), kind_of),
+        (Column("tokens", "Tokens", "tokens", rank=2), lambda entry: entry.usage.tokens_total),
+        (Column("cost", "Cost", "money", places=4), lambda entry: entry.cost if entry.charge else None),
+        key="calls",
+        empty="No call matches.",
     )
 
 

@@ -18,10 +18,10 @@ from ..periods import Period
 from ..profile.machines import Machine, machine_of
 from ..rollup import Group, Query, Totals
 from .common import named, plural
-from .document import Column, Figure, Note, Ref, Report, Row, Table, Value, derive
-from .queries import counted, own_prices, zone_of
+from .document import Column, Figure, Note, Ref, Report, Table, Value, derive
+from .queries import own_prices, reading, within
 from .questions import Span
-from .reader import Reader, in_turn
+from .reader import Reader
 from .spec import SPAN, USER, Spec
 
 if TYPE_CHECKING:
@@ -60,15 +60,12 @@ class MachinesQuestion(NamedTuple):
 def machines_facts(reader: Reader, asked: MachinesQuestion) -> MachinesFacts:
     """Return the work on each machine, call by call."""
     machines = reader.profile.machines
-    period = asked.span.period(reader.now, zone_of(reader, asked.user), reader.billing_day)
+    period, query = within(reader, asked.span, Query(user_id=asked.user))
     facts = MachinesFacts(asked.user, period, machines, profile=str(reader.profile_path or "profile.yaml"))
     if not machines:
         return facts
-    reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=asked.user)
     avoided: dict[_RowKey, Nanos] = {}
-    with reader.progress("Reading") as advance:
-        [entries] = in_turn([counted(reader, query)], advance)
+    with reading(reader, "Reading", query) as entries:
         work = work_of_calls(reader, _noting_cloud_cost(entries, machines, reader, avoided))
     return facts._replace(work=work, avoided=avoided)
 
@@ -164,24 +161,25 @@ def machine_figure(work: Sequence[MachineWork], places: int = 2) -> Iterator[Fig
 
 
 def _tables(facts: MachinesFacts) -> Iterator[Table]:
-    columns = [
-        Column("machine", "Machine"),
-        Column("stage", "Stage"),
-        Column("model", "Model", rank=2),
-        Column("calls", "Calls", "count", rank=3),
-        Column("busy", "Busy", "duration", rank=1),
-        Column("cost", "Cost", "money", places=4),
-    ]
-    if facts.avoided:
-        columns.append(Column("avoided", "Cloud", "money", places=4))
-    rows: list[Row] = []
-    for row in facts.work:
-        cost: Value = row.cost if row.microseconds else "not known"
-        cells: Row = (row.machine, Ref(row.stage, "stage"), row.model, row.calls, row.seconds, cost)
-        rows.append((*cells, facts.avoided.get(row[:4])) if facts.avoided else cells)
+    def cloud(row: MachineWork) -> Value:
+        return facts.avoided.get(row[:4])
+
     if facts.machines:
-        empty = "No call ran on a machine of the profile in this stretch of time."
-        yield Table("By machine", tuple(columns), tuple(rows), empty=empty)
+        yield Table.of(
+            "By machine",
+            facts.work,
+            (Column("machine", "Machine"), lambda row: row.machine),
+            (Column("stage", "Stage"), lambda row: Ref(row.stage, "stage")),
+            (Column("model", "Model", rank=2), lambda row: row.model),
+            (Column("calls", "Calls", "count", rank=3), lambda row: row.calls),
+            (Column("busy", "Busy", "duration", rank=1), lambda row: row.seconds),
+            (
+                Column("cost", "Cost", "money", places=4),
+                lambda row: row.cost if row.microseconds else "not known",
+            ),
+            *([(Column("avoided", "Cloud", "money", places=4), cloud)] if facts.avoided else []),
+            empty="No call ran on a machine of the profile in this stretch of time.",
+        )
 
 
 def _notes(facts: MachinesFacts) -> Iterator[Note]:

@@ -13,7 +13,7 @@ from ..money import Nanos, percent, to_usd
 from ..rollup import Query
 from ..store.noted import NotedChange
 from .common import percent_words, plural, usd
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Report, Table
 from .queries import counted, named_model
 from .reader import Reader, in_turn
 
@@ -71,39 +71,28 @@ def _measured(reader: Reader, change: NotedChange, entries: Iterable[Entry]) -> 
 
 def measured_report(changes: Sequence[Measured], zone: ZoneInfo) -> Report:
     """Return what each change has saved, the oldest first."""
-    columns = (
-        Column("number", "No.", "count"),
-        Column("change", "Change", wraps=True),
-        Column("since", "Since", rank=2),
-        Column("calls", "Calls", "count", rank=3),
-        Column("otherwise", "Without", "money", rank=1),
-        Column("saved", "Saved", "money"),
-        Column("promised", "Promised", "money"),
-    )
-    rows: tuple[Row, ...] = tuple(
+    table = Table.of(
+        "No.",
+        changes,
+        (Column("number", "No.", "count"), lambda each: each.change.number),
+        (Column("change", "Change", wraps=True), lambda each: described(each.change)),
+        (Column("since", "Since", rank=2), lambda each: f"{each.change.since.astimezone(zone):%Y-%m-%d}"),
+        (Column("calls", "Calls", "count", rank=3), lambda each: each.effect.calls),
+        (Column("otherwise", "Without", "money", rank=1), lambda each: each.effect.otherwise),
+        (Column("saved", "Saved", "money"), lambda each: each.effect.saved),
         (
-            each.change.number,
-            described(each.change),
-            f"{each.change.since.astimezone(zone):%Y-%m-%d}",
-            each.effect.calls,
-            each.effect.otherwise,
-            each.effect.saved,
-            _told(each.promised),
-        )
-        for each in changes
+            Column("promised", "Promised", "money"),
+            lambda each: "not known" if each.promised is None else each.promised,
+        ),
+        empty="None. Note one: cost-dashboard optimize note --stage STAGE --from MODEL --to MODEL",
     )
-    empty = "None. Note one: cost-dashboard optimize note --stage STAGE --from MODEL --to MODEL"
     return Report(
         title="Noted changes",
         figures=tuple(_figures(changes)),
-        tables=(Table("No.", columns, rows, empty=empty),),
+        tables=(table,),
         notes=tuple(_notes(changes)),
         data={"saved_usd": to_usd(_saved(changes)), "changes": [_data(each) for each in changes]},
     )
-
-
-def _told(promised: Nanos | None) -> int | str:
-    return "not known" if promised is None else promised
 
 
 def described(change: NotedChange) -> str:

@@ -21,6 +21,7 @@ from ..errors import WrongUsage
 from ..money import ZERO, Nanos, format_usd, to_usd
 from ..periods import Period, between, day, month, parse_month
 from ..rollup import Dimension, Group, JobSums, Query, Totals
+from .charts import course_chart, day_labels, expected_by_day, spend_chart
 from .common import (
     MANY_TAGS,
     NEWCOMER,
@@ -35,11 +36,11 @@ from .common import (
     limit_row,
     named,
     owner,
+    sum_of,
     totals_data,
     unpriced_models,
 )
-from .course import course_chart, day_labels
-from .document import Chart, Column, Figure, Gauge, Layer, Note, Ref, Report, Table
+from .document import Chart, Column, Figure, Gauge, Note, Ref, Report, Table
 from .forecast import projected_figure
 from .queries import by_part, health, jobs_in, limits_in, spendings, zone_of
 from .questions import LABELS, query_of
@@ -53,8 +54,6 @@ JOBS: Final = 10
 LIMITS: Final = 6
 """How many limits are drawn where everyone's are looked at, those used most first."""
 
-APART: Final = 5
-"""How many names a bar tells apart; the rest are one part."""
 
 _YEAR: Final = re.compile(r"(?!9999)[1-9]\d{3}", re.ASCII)
 _DAY: Final = re.compile(r"(?!9999)[1-9]\d{3}-\d\d-\d\d", re.ASCII)
@@ -133,7 +132,7 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
         Part(name, total(groups), _named_sums(groups, asked.by))
         for name, groups in _by_part(reader, asked.by, period, query)
     ]
-    whole = _sum(part.totals for part in parts)
+    whole = sum_of(part.totals for part in parts)
     whole.jobs = jobs_in(reader, query)
     found = pace(_days(parts, period), period, reader.now)
     label, by_name = LABELS[asked.by], _merged(parts)
@@ -341,30 +340,12 @@ def _limit_of(facts: OverviewFacts) -> int | None:
 
 def _chart(facts: OverviewFacts) -> Chart:
     """Return the cost of each part by name, and what is expected of the days to come."""
-    names = [name for name, totals in facts.breakdown.sums.items() if totals.cost]
-    apart = names if len(names) <= APART + 1 else names[:APART]
-    rest = names[len(apart) :]
-    layers = [Layer(name, _costs(facts, [name])) for name in apart]
-    if rest:
-        layers.append(Layer(f"{len(rest)} more", _costs(facts, rest)))
-    labels = tuple(part.label for part in facts.parts)
-    if facts.forecast is not None:
-        expected = {each.date: float(each.cost) for each in facts.forecast.expected}
-        labels = day_labels(facts.period)
-        values = tuple(expected.get(each) for each in facts.period.dates())
-        layers = [each._replace(values=_padded(each.values, len(labels))) for each in layers]
-        layers += [Layer("expected", values, "expected")] if any(values) else []
-    unit = {"day": "hour", "month": "day"}.get(facts.period.kind, "month")
-    return Chart(f"Spend by {unit} and {facts.breakdown.label.lower()}", labels, tuple(layers))
-
-
-def _padded(values: Sequence[float | None], length: int) -> tuple[float | None, ...]:
-    return (*values, *[None] * (length - len(values)))
-
-
-def _costs(facts: OverviewFacts, names: Sequence[str]) -> tuple[float, ...]:
-    nothing = Totals()
-    return tuple(float(sum(part.sums.get(name, nothing).cost for name in names)) for part in facts.parts)
+    nothing, parts, period = Totals(), facts.parts, facts.period
+    costs = {name: [part.sums.get(name, nothing).cost for part in parts] for name in facts.breakdown.sums}
+    labels = day_labels(period) if facts.forecast else tuple(part.label for part in parts)
+    unit = {"day": "hour", "month": "day"}.get(period.kind, "month")
+    title = f"Spend by {unit} and {facts.breakdown.label.lower()}"
+    return spend_chart(title, labels, costs, expected_by_day(facts.forecast, period))
 
 
 def _tables(facts: OverviewFacts) -> Iterator[Table]:
@@ -375,24 +356,16 @@ def _tables(facts: OverviewFacts) -> Iterator[Table]:
 
 def jobs_table(jobs: Sequence[JobSums], whole: Totals) -> Table:
     """Return the most expensive jobs."""
-    columns = (
-        Column("job", "Job"),
-        Column("user", "User", rank=2),
-        Column("calls", "Calls", "count", rank=1),
-        Column("cost", "Cost", "money"),
-        Column("share", "Share", "share"),
+    return Table.of(
+        "Most expensive jobs",
+        jobs,
+        (Column("job", "Job"), lambda job: Ref(job.job.job_id, "job")),
+        (Column("user", "User", rank=2), users_cell),
+        (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
+        (Column("cost", "Cost", "money"), lambda job: cost_or_unpriced(job.totals)),
+        (Column("share", "Share", "share"), lambda job: share(job.totals, whole)),
+        key="jobs",
     )
-    rows = tuple(
-        (
-            Ref(job.job.job_id, "job"),
-            users_cell(job),
-            job.totals.calls,
-            cost_or_unpriced(job.totals),
-            share(job.totals, whole),
-        )
-        for job in jobs
-    )
-    return Table("Most expensive jobs", columns, rows, key="jobs")
 
 
 def users_cell(job: JobSums) -> str:
@@ -402,32 +375,18 @@ def users_cell(job: JobSums) -> str:
 
 
 def _parts_table(facts: OverviewFacts) -> Table:
-    columns = (
-        Column("period", {"day": "Hour", "month": "Day"}.get(facts.period.kind, "Month")),
-        Column("calls", "Calls", "count", rank=1),
-        Column("tokens_input", "Input", "tokens", rank=2),
-        Column("tokens_output", "Output", "tokens", rank=2),
-        Column("cost", "Cost", "money"),
+    unit = {"day": "Hour", "month": "Day"}.get(facts.period.kind, "Month")
+    return Table.of(
+        f"{unit} by {unit.lower()}",
+        [part for part in facts.parts if part.totals.calls or facts.period.kind != "day"],
+        (Column("period", unit), lambda part: part.label),
+        (Column("calls", "Calls", "count", rank=1), lambda part: part.totals.calls),
+        (Column("tokens_input", "Input", "tokens", rank=2), lambda part: part.totals.tokens_input),
+        (Column("tokens_output", "Output", "tokens", rank=2), lambda part: part.totals.tokens_output),
+        (Column("cost", "Cost", "money"), lambda part: part.totals.cost),
+        key="periods",
+        folded=True,
     )
-    rows = []
-    for part in facts.parts:
-        sums = part.totals
-        if sums.calls or facts.period.kind != "day":
-            rows.append(
-                (
-                    part.label,
-                    sums.calls,
-                    sums.tokens_input,
-                    sums.tokens_output,
-                    sums.cost,
-                )
-            )
-    unit = {"day": "Hour by hour", "month": "Day by day"}.get(facts.period.kind, "Month by month")
-    return Table(unit, columns, tuple(rows), key="periods", folded=True)
-
-
-def _sum(parts: Iterable[Totals]) -> Totals:
-    return total(Group((), each) for each in parts)
 
 
 def _notes(facts: OverviewFacts) -> Iterator[Note]:

@@ -18,10 +18,10 @@ from ..periods import Period
 from ..profile.plans import FlatRate, Plan, flat_rates, names_of
 from ..rollup import Query
 from .common import named, percent_words, usd
-from .document import Column, Figure, Gauge, Note, Report, Row, Table, Tone
-from .queries import counted
+from .document import Column, Figure, Gauge, Note, Report, Table, Tone
+from .queries import reading, within
 from .questions import Span
-from .reader import Reader, in_turn
+from .reader import Reader
 from .spec import MONTH, Spec, only
 
 HOW: Final = "plans: {claude-max: {usd_per_month: 100, covers: [anthropic/claude-*]}}"
@@ -43,14 +43,12 @@ class PlansFacts(NamedTuple):
 def plans_facts(reader: Reader, month_name: str | None) -> PlansFacts:
     """Return what each plan came to in a month (``None``: the present one)."""
     profile = reader.profile
-    period = Span(month_name).period(reader.now, profile.timezone, reader.billing_day)
+    period, query = within(reader, Span(month_name), Query())
     path, warn_percent = str(reader.profile_path or "profile.yaml"), min(profile.budget.thresholds)
     facts = PlansFacts(period, profile.plans, profile=path, warn_percent=warn_percent)
     if not profile.plans:
         return facts
-    reader.index.catch_up_all()
-    with reader.progress("Reading") as advance:
-        [entries] = in_turn([counted(reader, Query(start=period.start, end=period.end))], advance)
+    with reading(reader, "Reading", query) as entries:
         months = plan_months(profile.plans, entries, period, reader.catalogue_name)
     return facts._replace(months=months)
 
@@ -179,20 +177,18 @@ def _figures(facts: PlansFacts) -> Iterator[Figure]:
 
 
 def _tables(facts: PlansFacts) -> Iterator[Table]:
-    columns = (
-        Column("plan", "Plan"),
-        Column("calls", "Calls", "count", rank=2),
-        Column("free", "Free", rank=1, wraps=True),
-        Column("listed", "List price", "money"),
-        Column("due", "You pay", "money"),
-        Column("saved", "Saved", "money"),
-    )
-    rows: list[Row] = [
-        (month.name, month.calls, _free(month), month.listed, month.due, month.listed - month.due)
-        for month in facts.months
-    ]
     if facts.plans:
-        yield Table("Plan", columns, tuple(rows), empty="No plan of the profile held in this month.")
+        yield Table.of(
+            "Plan",
+            facts.months,
+            (Column("plan", "Plan"), lambda month: month.name),
+            (Column("calls", "Calls", "count", rank=2), lambda month: month.calls),
+            (Column("free", "Free", rank=1, wraps=True), _free),
+            (Column("listed", "List price", "money"), lambda month: month.listed),
+            (Column("due", "You pay", "money"), lambda month: month.due),
+            (Column("saved", "Saved", "money"), lambda month: month.listed - month.due),
+            empty="No plan of the profile held in this month.",
+        )
 
 
 def _free(month: PlanMonth) -> str:

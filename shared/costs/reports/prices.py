@@ -365,15 +365,13 @@ def coverage_report(facts: CoveredPrices) -> Report:
     """Return of which models every unit has a price, some have, or none has."""
     sums = Counter(one.state for one in facts.used)
     services = counted(facts.known)
-    used = Table(
+    used = Table.of(
         "Models of your ledgers",
-        (
-            Column("model", "Model"),
-            Column("state", "Price"),
-            Column("calls", "Calls", "count"),
-            Column("missing", "Without a price", rank=1, wraps=True),
-        ),
-        tuple((one.name, one.state, one.calls, ", ".join(one.missing)) for one in facts.used),
+        facts.used,
+        (Column("model", "Model"), lambda one: one.name),
+        (Column("state", "Price"), lambda one: one.state),
+        (Column("calls", "Calls", "count"), lambda one: one.calls),
+        (Column("missing", "Without a price", rank=1, wraps=True), lambda one: ", ".join(one.missing)),
         empty="There are no calls yet.",
     )
     known = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -23,7 +24,8 @@ from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import LEDGER_NAME
 from .common import Health
 from .document import Ref
-from .reader import Reader
+from .questions import Span
+from .reader import Reader, in_turn
 
 if TYPE_CHECKING:
     from ..archive.restoring import Content
@@ -79,6 +81,16 @@ def zone_of(reader: Reader, user_id: str | None) -> ZoneInfo:
     return profile.timezone if user_id is None else profile.for_user(user_id).timezone
 
 
+def within(reader: Reader, span: Span, query: Query) -> tuple[Period, Query]:
+    """Return the period that a span means for the user of a query, and the query within it.
+
+    All known ledgers are looked at first, so that their sums are up to date.
+    """
+    period = span.period(reader.now, zone_of(reader, query.user_id), reader.billing_day)
+    reader.index.catch_up_all()
+    return period, query._replace(start=period.start, end=period.end)
+
+
 def days_of(reader: Reader, user_id: str | None, period: Period) -> tuple[Nanos, ...]:
     """Return the cost of each local day of a period."""
     return by_day(reader.index.spend_by_bucket(period.start, period.end, user_id=user_id), period)
@@ -109,6 +121,14 @@ def counted(reader: Reader, query: Query) -> tuple[Iterator[Entry], int]:
     """Return the entries that match, to be read once, and how many calls they are."""
     calls = sum(group.totals.calls for group in reader.index.groups((), query))
     return reader.index.entries(query), calls
+
+
+@contextmanager
+def reading(reader: Reader, label: str, query: Query) -> Iterator[Iterator[Entry]]:
+    """Give the entries that match, to be read once, and show how far that is."""
+    with reader.progress(label) as advance:
+        [entries] = in_turn([counted(reader, query)], advance)
+        yield entries
 
 
 def jobs_in(reader: Reader, query: Query) -> int:

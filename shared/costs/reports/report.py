@@ -35,7 +35,7 @@ from .common import (
     usd,
 )
 from .document import Column, Figure, Note, Ref, Report, Table, Thing
-from .queries import by_part, health, jobs_in, limits_in, others, spendings, zone_of
+from .queries import by_part, health, jobs_in, limits_in, others, spendings, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
 from .show_monthly import count_figures, money_figures
@@ -88,10 +88,7 @@ class PeriodFacts:
 
 def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
     """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
-    zone = zone_of(reader, asked.query.user_id)
-    period = asked.span.period(reader.now, zone, reader.billing_day)
-    query = asked.query._replace(start=period.start, end=period.end)
-    reader.index.catch_up_all()
+    period, query = within(reader, asked.span, asked.query)
     whole = total(reader.index.groups((), query))
     whole.jobs = jobs_in(reader, query)
     return PeriodFacts(
@@ -248,27 +245,17 @@ def _tables(facts: PeriodFacts) -> Iterator[Table]:
 
 
 def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
-    columns = (
-        Column("period", "Period"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("tokens_input", "In", "tokens", rank=2),
-        Column("tokens_output", "Out", "tokens", rank=2),
-        Column("cost", "Cost", "money"),
-        Column("share", "Share", "share"),
-    )
     begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # nothing happened before
-    rows = tuple(
-        (
-            s.label,
-            s.totals.calls,
-            s.totals.tokens_input,
-            s.totals.tokens_output,
-            s.totals.cost,
-            share(s.totals, whole),
-        )
-        for s in stretches[begun:]
+    return Table.of(
+        "Over time",
+        stretches[begun:],
+        (Column("period", "Period"), lambda stretch: stretch.label),
+        (Column("calls", "Calls", "count", rank=1), lambda stretch: stretch.totals.calls),
+        (Column("tokens_input", "In", "tokens", rank=2), lambda stretch: stretch.totals.tokens_input),
+        (Column("tokens_output", "Out", "tokens", rank=2), lambda stretch: stretch.totals.tokens_output),
+        (Column("cost", "Cost", "money"), lambda stretch: stretch.totals.cost),
+        (Column("share", "Share", "share"), lambda stretch: share(stretch.totals, whole)),
     )
-    return Table("Over time", columns, rows)
 
 
 def _data(facts: PeriodFacts) -> dict[str, object]:

@@ -8,27 +8,33 @@ from zoneinfo import ZoneInfo
 from ..budgets.port import Held
 from ..money import Nanos, to_usd
 from .common import plural
-from .document import Column, Figure, Note, Report, Row, Table
+from .document import Column, Figure, Note, Report, Table
 
 
 def reservations_report(holds: Sequence[Held], zone: ZoneInfo, *, released: bool = False) -> Report:
     """Return what is held, or with ``released`` what is held no longer."""
     total = Nanos(sum(held.amount for held in holds))
-    columns = (
-        Column("id", "Reservation"),
-        Column("user", "User", rank=1),
-        Column("job", "Job", rank=2),
-        Column("model", "Model"),
-        Column("since", "Since", rank=3),
-        Column("held", "Held", "money", places=4),
-        Column("state", "State"),
+    table = Table.of(
+        "Reservation",
+        holds,
+        (Column("id", "Reservation"), lambda held: held.reservation.id),
+        (Column("user", "User", rank=1), lambda held: held.reservation.user_id),
+        (Column("job", "Job", rank=2), lambda held: held.reservation.job_id or ""),
+        (Column("model", "Model"), lambda held: f"{held.reservation.service}/{held.reservation.model}"),
+        (
+            Column("since", "Since", rank=3),
+            lambda held: f"{held.reservation.period_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        ),
+        (Column("held", "Held", "money", places=4), lambda held: held.amount),
+        (Column("state", "State"), lambda held: held.reservation.orphaned or held.reservation.state),
+        empty="None.",
     )
     return Report(
         title="Released" if released else "Reservations",
         figures=(Figure("held", "Held", total, note=plural(len(holds), "hold", "holds"), places=4),)
         if holds
         else (),
-        tables=(Table("Reservation", columns, tuple(_hold(held, zone) for held in holds), empty="None."),),
+        tables=(table,),
         notes=() if released else tuple(_notes(holds)),
         data={
             "released": released,
@@ -46,20 +52,6 @@ def _notes(holds: Sequence[Held]) -> Iterator[Note]:
     if orphans := states.count("orphaned"):
         text = "count, less what was logged under them, until they are released"
         yield Note(f"{plural(orphans, 'orphan', 'orphans')}: {text}: cost-dashboard reservations release.")
-
-
-def _hold(held: Held, zone: ZoneInfo) -> Row:
-    one = held.reservation
-    since = f"{one.period_at.astimezone(zone):%Y-%m-%d %H:%M}"
-    return (
-        one.id,
-        one.user_id,
-        one.job_id or "",
-        f"{one.service}/{one.model}",
-        since,
-        held.amount,
-        one.orphaned or one.state,
-    )
 
 
 def _data(held: Held) -> dict[str, object]:

@@ -78,17 +78,14 @@ def _shortened(text: str) -> str:
 
 
 def _table(ranked: Sequence[tuple[str, Totals]]) -> Table:
-    rows = [(model, sums.calls, sums.tokens_input, sums.tokens_output, sums.cost) for model, sums in ranked]
-    return Table(
+    return Table.of(
         "By model",
-        (
-            Column("model", "Model"),
-            Column("calls", "Calls", "count"),
-            Column("tokens_input", "Input", "tokens", rank=1),
-            Column("tokens_output", "Output", "tokens", rank=1),
-            Column("cost", "Cost", "money", places=4),
-        ),
-        tuple(rows),
+        ranked,
+        (Column("model", "Model"), lambda one: one[0]),
+        (Column("calls", "Calls", "count"), lambda one: one[1].calls),
+        (Column("tokens_input", "Input", "tokens", rank=1), lambda one: one[1].tokens_input),
+        (Column("tokens_output", "Output", "tokens", rank=1), lambda one: one[1].tokens_output),
+        (Column("cost", "Cost", "money", places=4), lambda one: one[1].cost),
     )
 
 

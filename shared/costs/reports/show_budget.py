@@ -37,7 +37,7 @@ from .common import (
 from .document import Figure, Gauge, Note, Report, Tone
 from .forecast import projected
 from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
-from .queries import health, limits_in, monthly, others, spendings
+from .queries import health, limits_in, monthly, others, spendings, within
 from .questions import Span, UserMonth
 from .reader import Reader
 from .spec import MONTH, USER, Spec
@@ -91,10 +91,7 @@ FEW_CALLS: Final = 5_000
 def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     """Return where a user's month stands."""
     user_id = asked.user or reader.default_user
-    settings = reader.profile.for_user(user_id)
-    period = Span(asked.month_name).period(reader.now, settings.timezone, reader.billing_day)
-    reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=user_id)
+    period, query = within(reader, Span(asked.month_name), Query(user_id=user_id))
     totals = total(reader.index.groups((), query))
     found, better = projected(reader, user_id, period)
     limits = spendings(reader, limits_in(reader, user_id, period))

@@ -32,7 +32,7 @@ from .common import (
     plural,
     totals_data,
 )
-from .document import Column, Figure, Note, Ref, Report, Row, Table, derive
+from .document import Column, Figure, Note, Ref, Report, Table, Value, derive
 from .machines import (
     avoided_data,
     avoided_figure,
@@ -193,57 +193,45 @@ def _impact(facts: JobFacts) -> str:
 def _stages(receipt: Receipt) -> Table:
     """Return a line for each stage; with how often it was attempted, where that was more than once."""
     again = any(line.attempts > 1 for line in receipt.by_stage.values())
-    columns = (
-        Column("stage", "Stage"),
-        Column("models", "Models", rank=2),
-        *([Column("attempts", "Attempts", "count")] if again else []),
-        Column("calls", "Calls", "count", rank=1),
-        Column("tokens", "Tokens", "tokens", rank=3),
-        Column("cost", "Cost", "money", places=4),
-        Column("share", "Share", "share"),
+    totals, lines = receipt.totals, receipt.by_stage
+
+    def attempts(name: str) -> Value:
+        return lines[name].attempts
+
+    return Table.of(
+        "By stage",
+        lines,
+        (Column("stage", "Stage"), lambda name: Ref(name, "stage")),
+        (Column("models", "Models", rank=2), lambda name: ", ".join(lines[name].models)),
+        *([(Column("attempts", "Attempts", "count"), attempts)] if again else []),
+        (Column("calls", "Calls", "count", rank=1), lambda name: lines[name].totals.calls),
+        (Column("tokens", "Tokens", "tokens", rank=3), lambda name: lines[name].totals.tokens_total),
+        (Column("cost", "Cost", "money", places=4), lambda name: cost_or_unpriced(lines[name].totals)),
+        (Column("share", "Share", "share"), lambda name: share(lines[name].totals, totals)),
+        total=("Total", "", *([""] if again else []), totals.calls, totals.tokens_total, totals.cost, ""),
     )
-    rows = tuple(
-        (
-            Ref(name, "stage"),
-            ", ".join(line.models),
-            *([line.attempts] if again else []),
-            line.totals.calls,
-            line.totals.tokens_total,
-            cost_or_unpriced(line.totals),
-            share(line.totals, receipt.totals),
-        )
-        for name, line in receipt.by_stage.items()
-    )
-    totals = receipt.totals
-    counts = totals.calls, totals.tokens_total, totals.cost
-    return Table("By stage", columns, rows, ("Total", "", *([""] if again else []), *counts, ""))
 
 
 def _models(receipt: Receipt) -> Table:
-    columns = (
-        Column("model", "Model"),
-        Column("calls", "Calls", "count"),
-        Column("tokens_input", "In", "tokens", rank=1),
-        Column("tokens_output", "Out", "tokens", rank=1),
-        Column("cost_input", "Input", "money", rank=2, places=4),
-        Column("cost_output", "Output", "money", rank=2, places=4),
-        Column("cost", "Cost", "money", places=4),
-    )
-    return Table(
-        "By model", columns, tuple(_model(name, line.totals) for name, line in receipt.by_model.items())
-    )
+    def priced(totals: Totals, part: Nanos) -> Value:
+        return "" if cost_or_unpriced(totals) is None else part
 
-
-def _model(name: str, totals: Totals) -> tuple[str | int | None, ...]:
-    unknown = cost_or_unpriced(totals) is None
-    return (
-        Ref(name, "model"),
-        totals.calls,
-        totals.tokens_input,
-        totals.tokens_output,
-        "" if unknown else totals.cost_input,
-        "" if unknown else totals.cost_output,
-        cost_or_unpriced(totals),
+    return Table.of(
+        "By model",
+        [(name, line.totals) for name, line in receipt.by_model.items()],
+        (Column("model", "Model"), lambda one: Ref(one[0], "model")),
+        (Column("calls", "Calls", "count"), lambda one: one[1].calls),
+        (Column("tokens_input", "In", "tokens", rank=1), lambda one: one[1].tokens_input),
+        (Column("tokens_output", "Out", "tokens", rank=1), lambda one: one[1].tokens_output),
+        (
+            Column("cost_input", "Input", "money", rank=2, places=4),
+            lambda one: priced(one[1], one[1].cost_input),
+        ),
+        (
+            Column("cost_output", "Output", "money", rank=2, places=4),
+            lambda one: priced(one[1], one[1].cost_output),
+        ),
+        (Column("cost", "Cost", "money", places=4), lambda one: cost_or_unpriced(one[1])),
     )
 
 
@@ -317,33 +305,24 @@ def receipt_report(facts: ReceiptFacts) -> Report:
 
 
 def _calls(facts: ReceiptFacts) -> Table:
-    columns = (
-        Column("at", "At"),
-        Column("stage", "Stage", rank=1),
-        Column("model", "Model"),
-        Column("attempt", "Attempt", "count", rank=3),
-        Column("tokens_input", "Input", "tokens", rank=2),
-        Column("tokens_cached", "Cached", "tokens", rank=3),
-        Column("tokens_output", "Output", "tokens", rank=2),
-        Column("cost", "Cost", "money", places=4),
+    zone = facts.job.zone
+    return Table.of(
+        "Call by call",
+        facts.entries[:CALLS],
+        (Column("at", "At"), lambda entry: f"{entry.timestamp.astimezone(zone):%Y-%m-%d %H:%M:%S}"),
+        (Column("stage", "Stage", rank=1), lambda entry: entry.stage or UNNAMED),
+        (Column("model", "Model"), _model_and_kind),
+        (Column("attempt", "Attempt", "count", rank=3), lambda entry: entry.attempt),
+        (Column("tokens_input", "Input", "tokens", rank=2), lambda entry: entry.usage.tokens_input),
+        (Column("tokens_cached", "Cached", "tokens", rank=3), lambda entry: entry.usage.tokens_cached),
+        (Column("tokens_output", "Output", "tokens", rank=2), lambda entry: entry.usage.tokens_output),
+        (Column("cost", "Cost", "money", places=4), lambda entry: entry.cost if entry.charge else None),
     )
-    rows = tuple(_row(entry, facts) for entry in facts.entries[:CALLS])
-    return Table("Call by call", columns, rows)
 
 
-def _row(entry: Entry, facts: ReceiptFacts) -> Row:
-    usage = entry.usage
+def _model_and_kind(entry: Entry) -> str:
     model = f"{entry.service}/{entry.model}"
-    return (
-        f"{entry.timestamp.astimezone(facts.job.zone):%Y-%m-%d %H:%M:%S}",
-        entry.stage or UNNAMED,
-        model if entry.kind == "usage" else f"{model} ({entry.kind})",
-        entry.attempt,
-        usage.tokens_input,
-        usage.tokens_cached,
-        usage.tokens_output,
-        None if entry.charge is None else entry.cost,
-    )
+    return model if entry.kind == "usage" else f"{model} ({entry.kind})"
 
 
 def _left_out(entries: Sequence[Entry]) -> tuple[Note, ...]:

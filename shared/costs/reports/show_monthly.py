@@ -44,7 +44,7 @@ from ..analysis.pace import pace
 from ..analysis.summary import DIMENSIONS, summarise
 from ..periods import between, previous_month
 from ..rollup import Query
-from .queries import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, zone_of
+from .queries import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, within
 from .questions import Span, UserMonth
 from .spec import MONTH, USER, Spec
 
@@ -78,9 +78,7 @@ class MonthFacts(NamedTuple):
 def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     """Return what a month cost one user, or with ``None`` everyone."""
     now, user_id = reader.now, asked.user
-    period = Span(asked.month_name).period(now, zone_of(reader, user_id), reader.billing_day)
-    reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=user_id)
+    period, query = within(reader, Span(asked.month_name), Query(user_id=user_id))
     days = days_of(reader, user_id, period)
     found = pace(days, period, now)
     groups = reader.index.groups(DIMENSIONS, query)

@@ -10,7 +10,7 @@ quality in their metadata, it also shows what a result and a point of quality co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, Protocol, get_args
 
 from ..analysis.caching import Cacheable
 from ..analysis.improvements import find_improvements
@@ -26,11 +26,11 @@ from ..periods import Period
 from ..rollup import Query
 from . import advice
 from .common import Health, named, percent_words, plural, usd
-from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .document import Column, Figure, Note, Ref, Report, Table
 from .machines import machine_data, machine_doubts, machine_work
-from .queries import counted, health, zone_of
+from .queries import health, reading, within
 from .questions import Span
-from .reader import Reader, in_turn
+from .reader import Reader
 from .spec import SPAN, USER, Option, Spec
 
 BEST: Final = 5
@@ -71,12 +71,8 @@ class SavingsQuestion(NamedTuple):
 
 def optimization_facts(reader: Reader, asked: SavingsQuestion) -> OptimizationFacts:
     """Return what a user's calls (``None``: everyone's) would have cost otherwise."""
-    user_id = asked.user
-    period = asked.span.period(reader.now, zone_of(reader, user_id), reader.billing_day)
-    reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=user_id)
-    with reader.progress("Repricing") as advance:
-        [entries] = in_turn([counted(reader, query)], advance)
+    period, query = within(reader, asked.span, Query(user_id=asked.user))
+    with reading(reader, "Repricing", query) as entries:
         return improvement_facts(reader, asked, period, entries)
 
 
@@ -146,24 +142,19 @@ def _tables(facts: OptimizationFacts) -> Iterator[Table]:
 
 def changes_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what to change, the largest lasting saving first; what retries would have saved is left out."""
-    best = _by_lasting(facts)
-    columns = (
-        Column("stage", "Stage"),
-        Column("change", "Change", wraps=True),
-        Column("calls", "Calls", "count", rank=1),
-        Column("saving", "Saves", "money"),
-    )
-    rows = tuple(
-        (
-            Ref(f"{number}. {stage_of(option.slot)}", "stage", option.slot.stage),
-            _briefly(option),
-            option.calls,
-            option.lasting,
+    best = _by_lasting(facts)[: None if facts.show == "all" else BEST]
+    if best:
+        yield Table.of(
+            "What to change",
+            enumerate(best, 1),
+            (
+                Column("stage", "Stage"),
+                lambda one: Ref(f"{one[0]}. {_stage(one[1])}", "stage", one[1].slot.stage),
+            ),
+            (Column("change", "Change", wraps=True), lambda one: _briefly(one[1])),
+            (Column("calls", "Calls", "count", rank=1), lambda one: one[1].calls),
+            (Column("saving", "Saves", "money"), lambda one: one[1].lasting),
         )
-        for number, option in enumerate(best if facts.show == "all" else best[:BEST], 1)
-    )
-    if rows:
-        yield Table("What to change", columns, rows)
 
 
 def _by_lasting(facts: OptimizationFacts) -> list[Proposal]:
@@ -171,13 +162,19 @@ def _by_lasting(facts: OptimizationFacts) -> list[Proposal]:
     return sorted(facts.savings.best_hosted, key=lambda option: -option.lasting)
 
 
-def stage_of(slot: Slot) -> Ref:
-    """Return the stage of a slot, as a thing that a page can link."""
-    return Ref(slot.stage or UNNAMED, "stage")
+class _OfSlot(Protocol):
+    """What was found about the calls of a stage to a model."""
+
+    @property
+    def slot(self) -> Slot: ...
 
 
-def _model_of(slot: Slot) -> Ref:
-    return Ref(advice.model_of(slot), "model")
+def _stage(found: _OfSlot) -> Ref:
+    return Ref(found.slot.stage or UNNAMED, "stage")
+
+
+def _model(found: _OfSlot) -> Ref:
+    return Ref(advice.model_of(found.slot), "model")
 
 
 def _briefly(option: Proposal) -> str:
@@ -192,22 +189,22 @@ def _briefly(option: Proposal) -> str:
 def local_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what engines on a machine of one's own would save, and how much the machines get done."""
     yield from _options("Or locally", [o for o in facts.savings.options if o.change.kind == "local"])
-    columns = (
-        Column("machine", "Machine"),
-        Column("stage", "Stage"),
-        Column("model", "Model", rank=1),
-        Column("cost", "Cost", "money", rank=2, places=4),
-        Column("pace", "Did"),
-        Column("break_even", "Break-even"),
-    )
     needed = _needed(facts)
-    rows = tuple(
-        (row.machine, Ref(row.stage, "stage"), row.model, row.cost, pace, needed.get(row.stage, ""))
-        for row in facts.machines
-        if (pace := advice.pace(row.audio_minutes_per_dollar, row.tokens_per_dollar))
-    )
-    if rows:
-        yield Table("Your machines, for each dollar they cost", columns, rows)
+    if busy := [row for row in facts.machines if _pace(row)]:
+        yield Table.of(
+            "Your machines, for each dollar they cost",
+            busy,
+            (Column("machine", "Machine"), lambda row: row.machine),
+            (Column("stage", "Stage"), lambda row: Ref(row.stage, "stage")),
+            (Column("model", "Model", rank=1), lambda row: row.model),
+            (Column("cost", "Cost", "money", rank=2, places=4), lambda row: row.cost),
+            (Column("pace", "Did"), _pace),
+            (Column("break_even", "Break-even"), lambda row: needed.get(row.stage, "")),
+        )
+
+
+def _pace(row: MachineWork) -> str:
+    return advice.pace(row.audio_minutes_per_dollar, row.tokens_per_dollar)
 
 
 def _needed(facts: OptimizationFacts) -> Mapping[str, str]:
@@ -223,107 +220,90 @@ def _others_table(facts: OptimizationFacts) -> Iterator[Table]:
 
 
 def _options(title: str, options: Sequence[Proposal]) -> Iterator[Table]:
-    columns = [
-        Column("stage", "Stage"),
-        Column("from", "From"),
-        Column("to", "To"),
-        Column("calls", "Calls", "count", rank=3),
-        Column("before", "Cost", "money", rank=2),
-        Column("saving", "Saves", "money"),
-        Column("saving_percent", "Saves %", "percent", rank=1),
-    ]
-    rows: list[Row] = [
-        (stage_of(o.slot), _model_of(o.slot), o.change.name, o.calls, o.before, o.saving, o.percent)
-        for o in options
-    ]
-    if any(map(advice.break_even, options)):
-        columns.append(Column("break_even", "Break-even", rank=1))
-        rows = [(*row, advice.break_even(option)) for row, option in zip(rows, options, strict=True)]
-    if rows:
-        yield Table(title, tuple(columns), tuple(rows))
+    breaks_even = any(map(advice.break_even, options))
+    if options:
+        yield Table.of(
+            title,
+            options,
+            (Column("stage", "Stage"), _stage),
+            (Column("from", "From"), _model),
+            (Column("to", "To"), lambda option: option.change.name),
+            (Column("calls", "Calls", "count", rank=3), lambda option: option.calls),
+            (Column("before", "Cost", "money", rank=2), lambda option: option.before),
+            (Column("saving", "Saves", "money"), lambda option: option.saving),
+            (Column("saving_percent", "Saves %", "percent", rank=1), lambda option: option.percent),
+            *([(Column("break_even", "Break-even", rank=1), advice.break_even)] if breaks_even else []),
+        )
 
 
 def caching_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what prompt caches would save at most."""
-    columns = (
-        Column("stage", "Stage"),
-        Column("model", "Model"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("before", "Cost", "money"),
-        Column("saving", "At most", "money"),
-        Column("saving_percent", "Saves %", "percent", rank=2),
-    )
-    rows = tuple(
-        (stage_of(c.slot), _model_of(c.slot), c.calls, c.before, c.saving, c.percent) for c in facts.cacheable
-    )
-    if rows:
-        yield Table("If inputs begin alike", columns, rows)
+    if facts.cacheable:
+        yield Table.of(
+            "If inputs begin alike",
+            facts.cacheable,
+            (Column("stage", "Stage"), _stage),
+            (Column("model", "Model"), _model),
+            (Column("calls", "Calls", "count", rank=1), lambda found: found.calls),
+            (Column("before", "Cost", "money"), lambda found: found.before),
+            (Column("saving", "At most", "money"), lambda found: found.saving),
+            (Column("saving_percent", "Saves %", "percent", rank=2), lambda found: found.percent),
+        )
 
 
 def waste_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what was paid for results that were thrown away or made again."""
-    columns = (
-        Column("stage", "Stage"),
-        Column("model", "Model"),
-        Column("reason", "Reason"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("cost", "Cost", "amount"),
-        Column("share", "Of all %", "percent", rank=2),
-    )
     whole = facts.savings.spent
-    rows = tuple(
-        (
-            stage_of(w.slot),
-            _model_of(w.slot),
-            _REASONS[w.reason],
-            w.calls,
-            w.cost,
-            percent(w.cost, whole) if whole else 0.0,
+    if facts.waste:
+        yield Table.of(
+            "Failed or repeated work",
+            facts.waste,
+            (Column("stage", "Stage"), _stage),
+            (Column("model", "Model"), _model),
+            (Column("reason", "Reason"), lambda waste: _REASONS[waste.reason]),
+            (Column("calls", "Calls", "count", rank=1), lambda waste: waste.calls),
+            (Column("cost", "Cost", "amount"), lambda waste: waste.cost),
+            (
+                Column("share", "Of all %", "percent", rank=2),
+                lambda waste: percent(waste.cost, whole) if whole else 0.0,
+            ),
         )
-        for w in facts.waste
-    )
-    if rows:
-        yield Table("Failed or repeated work", columns, rows)
 
 
 def outcome_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what a result that is wanted cost; of those that nobody uses, the price says nothing."""
-    columns = (
-        Column("stage", "Stage"),
-        Column("model", "Model"),
-        Column("outcome", "Outcome"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("share", "Of all %", "percent", rank=2),
-        Column("each", "For one", "money", places=4),
-    )
-    rows = tuple(row for worth in facts.worths for row in _outcomes(worth))
-    if rows:
-        yield Table("Cost of an outcome", columns, rows)
+    if wanted := [(worth, outcome) for worth in facts.worths for outcome in _wanted(worth)]:
+        yield Table.of(
+            "Cost of an outcome",
+            wanted,
+            (Column("stage", "Stage"), lambda one: _stage(one[0])),
+            (Column("model", "Model"), lambda one: _model(one[0])),
+            (Column("outcome", "Outcome"), lambda one: one[1]),
+            (Column("calls", "Calls", "count", rank=1), lambda one: one[0].outcomes[one[1]]),
+            (
+                Column("share", "Of all %", "percent", rank=2),
+                lambda one: one[0].outcomes[one[1]] * 100 / one[0].told,
+            ),
+            (Column("each", "For one", "money", places=4), lambda one: one[0].cost_of(one[1])),
+        )
 
 
-def _outcomes(worth: Worth) -> Iterator[Row]:
-    wanted = [each for each in worth.outcomes.most_common() if each[0] not in NOT_USED]
-    for outcome, calls in wanted[:OUTCOMES]:
-        share = calls * 100 / worth.told
-        yield (stage_of(worth.slot), _model_of(worth.slot), outcome, calls, share, worth.cost_of(outcome))
+def _wanted(worth: Worth) -> list[str]:
+    return [outcome for outcome, _ in worth.outcomes.most_common() if outcome not in NOT_USED][:OUTCOMES]
 
 
 def quality_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what a point of quality cost."""
-    columns = (
-        Column("stage", "Stage"),
-        Column("model", "Model"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("quality", "Quality", "score"),
-        Column("per_point", "A point", "money", places=4),
-    )
-    rows = tuple(
-        (stage_of(w.slot), _model_of(w.slot), w.rated, w.quality, w.cost_per_point)
-        for w in facts.worths
-        if w.cost_per_point is not None
-    )
-    if rows:
-        yield Table("Cost of quality", columns, rows)
+    if rated := [worth for worth in facts.worths if worth.cost_per_point is not None]:
+        yield Table.of(
+            "Cost of quality",
+            rated,
+            (Column("stage", "Stage"), _stage),
+            (Column("model", "Model"), _model),
+            (Column("calls", "Calls", "count", rank=1), lambda worth: worth.rated),
+            (Column("quality", "Quality", "score"), lambda worth: worth.quality),
+            (Column("per_point", "A point", "money", places=4), lambda worth: worth.cost_per_point),
+        )
 
 
 def _notes(facts: OptimizationFacts) -> Iterator[Note]:
@@ -347,10 +327,7 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
 
 def saving_notes(facts: OptimizationFacts) -> Iterator[Note]:
     """Return a line for each part that is not shown, and the command that checks the first change."""
-    best = _by_lasting(facts)
-    commands = (advice.command(option, facts.period, facts.user_id) for option in best)
-    if command := next(filter(None, commands), None):
-        yield Note(f"Check it: {command}", remedy=command)
+    yield from _check_it(facts)
     if facts.waste:
         cost = Nanos(sum(waste.cost for waste in facts.waste))
         yield Note(f"Failed or repeated work cost {usd(cost)}, in no total: --show waste.")
@@ -364,9 +341,13 @@ def saving_notes(facts: OptimizationFacts) -> Iterator[Note]:
 
 def _steps(facts: OptimizationFacts) -> Iterator[Note]:
     """Say what to do for the best combination, and how to check the first of it."""
-    best = _by_lasting(facts)
-    yield from (Note(advice.step(number, option)) for number, option in enumerate(best, 1))
-    commands = (advice.command(option, facts.period, facts.user_id) for option in best)
+    yield from (Note(advice.step(number, option)) for number, option in enumerate(_by_lasting(facts), 1))
+    yield from _check_it(facts)
+
+
+def _check_it(facts: OptimizationFacts) -> Iterator[Note]:
+    """Return the command that checks the first change that can be checked."""
+    commands = (advice.command(option, facts.period, facts.user_id) for option in _by_lasting(facts))
     if command := next(filter(None, commands), None):
         yield Note(f"Check it: {command}", remedy=command)
 

@@ -15,9 +15,9 @@ from ..money import Nanos
 from ..periods import previous_month
 from ..rollup import Query, Totals
 from .anomalies import AnomalyFacts, anomaly_facts, anomaly_report, anomaly_table
+from .charts import course_chart, day_labels, expected_by_day, spend_chart
 from .common import cost_or_unpriced, named, totals_data
-from .course import course_chart, day_labels
-from .document import Chart, Column, Figure, Layer, Note, Ref, Report, Section, Table
+from .document import Chart, Column, Figure, Note, Ref, Report, Section, Table
 from .explain import ExplainFacts, explain_report, reason_table
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts, projected_figure
 from .queries import by_part, counted, days_of, health
@@ -41,8 +41,6 @@ from .show_optimization import (
 from .trend import lines_by
 
 JOBS: Final = 10
-_PARTS: Final = 5
-"""How many models a bar tells apart; the rest are one part."""
 
 
 class JobSum(NamedTuple):
@@ -201,53 +199,32 @@ def _under(section: Section, tables: Iterable[Table]) -> Iterator[Table]:
 
 
 def _jobs(facts: StatementFacts) -> Table:
-    columns = (
-        Column("job", "Job"),
-        Column("user", "User", rank=2),
-        Column("mostly", "Mostly", rank=1),
-        Column("calls", "Calls", "count", rank=1),
-        Column("cost", "Cost", "money"),
-        Column("share", "Share", "share"),
-    )
     whole = facts.month.summary.totals
-    rows = tuple(
-        (
-            Ref(job.job_id, "job"),
-            Ref(job.user_id, "user"),
-            Ref(job.mostly, "stage"),
-            job.totals.calls,
-            cost_or_unpriced(job.totals),
-            share(job.totals, whole),
-        )
-        for job in facts.jobs
+    return Table.of(
+        "Most expensive jobs",
+        facts.jobs,
+        (Column("job", "Job"), lambda job: Ref(job.job_id, "job")),
+        (Column("user", "User", rank=2), lambda job: Ref(job.user_id, "user")),
+        (Column("mostly", "Mostly", rank=1), lambda job: Ref(job.mostly, "stage")),
+        (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
+        (Column("cost", "Cost", "money"), lambda job: cost_or_unpriced(job.totals)),
+        (Column("share", "Share", "share"), lambda job: share(job.totals, whole)),
     )
-    return Table("Most expensive jobs", columns, rows)
 
 
 def _days(facts: StatementFacts) -> Table:
-    columns = (
-        Column("day", "Day"),
-        Column("calls", "Calls", "count", rank=1),
-        Column("tokens_input", "Input", "tokens", rank=2),
-        Column("tokens_cached", "Cached", "tokens", rank=3),
-        Column("tokens_output", "Output", "tokens", rank=2),
-        Column("cost", "Cost", "money"),
-        Column("share", "Share", "share"),
-    )
     whole = facts.month.summary.totals
-    rows = tuple(
-        (
-            Ref(day.isoformat(), "day"),
-            totals.calls,
-            totals.tokens_input,
-            totals.tokens_cached,
-            totals.tokens_output,
-            totals.cost,
-            share(totals, whole),
-        )
-        for day, totals in zip(facts.month.period.dates(), facts.days, strict=False)
+    return Table.of(
+        "Day by day",
+        zip(facts.month.period.dates(), facts.days, strict=False),
+        (Column("day", "Day"), lambda day: Ref(day[0].isoformat(), "day")),
+        (Column("calls", "Calls", "count", rank=1), lambda day: day[1].calls),
+        (Column("tokens_input", "Input", "tokens", rank=2), lambda day: day[1].tokens_input),
+        (Column("tokens_cached", "Cached", "tokens", rank=3), lambda day: day[1].tokens_cached),
+        (Column("tokens_output", "Output", "tokens", rank=2), lambda day: day[1].tokens_output),
+        (Column("cost", "Cost", "money"), lambda day: day[1].cost),
+        (Column("share", "Share", "share"), lambda day: share(day[1], whole)),
     )
-    return Table("Day by day", columns, rows)
 
 
 def _charts(facts: StatementFacts) -> Iterator[Chart]:
@@ -266,19 +243,9 @@ def _charts(facts: StatementFacts) -> Iterator[Chart]:
 
 def _by_day(facts: StatementFacts) -> Chart:
     """Return each day's cost by model, and what is expected of the days to come."""
-    paid = {name: costs for name, costs in facts.by_model.items() if any(costs)}
-    names = list(paid)
-    told_apart = names if len(names) <= _PARTS + 1 else names[:_PARTS]
-    layers = [Layer(name, tuple(map(float, paid[name]))) for name in told_apart]
-    if rest := names[len(told_apart) :]:
-        together = zip(*(paid[name] for name in rest), strict=True)
-        layers.append(Layer(f"{len(rest)} more", tuple(float(sum(day)) for day in together)))
-    if facts.forecast is not None and any(day.cost for day in facts.forecast.forecast.expected):
-        costs = {day.date: float(day.cost) for day in facts.forecast.forecast.expected}
-        layers.append(
-            Layer("expected", tuple(costs.get(day) for day in facts.month.period.dates()), "expected")
-        )
-    return Chart("Spend by day and model", day_labels(facts.month.period), tuple(layers), section="spend")
+    period, forecast = facts.month.period, facts.forecast
+    expected = expected_by_day(forecast.forecast if forecast else None, period)
+    return spend_chart("Spend by day and model", day_labels(period), facts.by_model, expected, "spend")
 
 
 def _notes(facts: StatementFacts, month: Report) -> Iterator[Note]:

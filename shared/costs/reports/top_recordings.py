@@ -17,8 +17,8 @@ from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
 from .common import Health, doubts, named, owner, plural
-from .document import Column, Figure, Note, Ref, Report, Row, Table
-from .queries import health, zone_of
+from .document import Column, Figure, Note, Ref, Report, Table
+from .queries import health, within
 from .questions import Span, UserMonth
 from .reader import Reader
 from .spec import MONTH, USER, Spec
@@ -47,9 +47,7 @@ class RecordingsFacts(NamedTuple):
 
 def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
     """Return what a minute of each recording cost in a month."""
-    period = Span(asked.month_name).period(reader.now, zone_of(reader, asked.user), reader.billing_day)
-    reader.index.catch_up_all()
-    query = Query(start=period.start, end=period.end, user_id=asked.user)
+    period, query = within(reader, Span(asked.month_name), Query(user_id=asked.user))
     found, whole = [], Totals()
     for group in reader.index.groups(("ledger",), query):
         per_minute = per_audio_minute(group.totals)
@@ -67,23 +65,22 @@ def recordings_report(facts: RecordingsFacts) -> Report:
         Figure("recordings", "Recordings", len(rates), "count"),
         Figure("median", "Median", median(rates), note="a minute of audio", places=4),
     )
-    columns = (
-        Column("job", "Recording"),
-        Column("per_minute", "A minute", "money", places=4),
-        Column("audio_seconds", "Audio", "duration", rank=1),
-        Column("calls", "Calls", "count", rank=2),
-        Column("cost", "Cost", "money"),
-    )
-    rows: tuple[Row, ...] = tuple(
-        (Ref(one.job_id, "job"), one.per_minute, _seconds(one), one.totals.calls, one.totals.cost)
-        for one in facts.recordings[:SHOWN]
+    table = Table.of(
+        "Recording",
+        facts.recordings[:SHOWN],
+        (Column("job", "Recording"), lambda one: Ref(one.job_id, "job")),
+        (Column("per_minute", "A minute", "money", places=4), lambda one: one.per_minute),
+        (Column("audio_seconds", "Audio", "duration", rank=1), _seconds),
+        (Column("calls", "Calls", "count", rank=2), lambda one: one.totals.calls),
+        (Column("cost", "Cost", "money"), lambda one: one.totals.cost),
+        empty="No call with audio in this month.",
     )
     more = len(rates) - SHOWN
     return Report(
         title=f"Most expensive recordings, {owner(facts.user_id) if facts.user_id else 'everyone'}",
         subtitle=named(facts.period),
         figures=figures if rates else (),
-        tables=(Table("Recording", columns, rows, empty="No call with audio in this month."),),
+        tables=(table,),
         notes=(
             *((Note(f"{plural(more, 'more', 'more')}; --json has them all."),) if more > 0 else ()),
             *doubts(facts.totals, facts.health),

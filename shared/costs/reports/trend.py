@@ -15,8 +15,8 @@ from ..money import ZERO, Nanos, to_usd
 from ..periods import Period
 from ..rollup import Dimension, Group, Totals
 from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
-from .document import Column, Figure, Note, Report, Row, Series, Table
-from .queries import by_part, health, zone_of
+from .document import Column, Figure, Note, Report, Series, Table, Value
+from .queries import by_part, health, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
 from .report import Stretch, told_apart
@@ -48,11 +48,9 @@ _UNITS: Mapping[Step, str] = MappingProxyType({"daily": "day", "weekly": "week",
 
 def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
     """Return spend by stretch, and by the first dimension that was asked for."""
-    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id), reader.billing_day)
+    period, query = within(reader, asked.span, asked.query)
     step = asked.step or "daily"
     parts = divide_period(period, step)
-    query = asked.query._replace(start=period.start, end=period.end)
-    reader.index.catch_up_all()
     by = asked.by[0] if asked.by else None
     groups = by_part(reader, _dimensions(by), query, parts)
     now = reader.now
@@ -124,25 +122,27 @@ def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
 
 
 def _chart(facts: TrendFacts, unit: str) -> Table:
-    columns = (
-        Column("period", unit.capitalize()),
-        Column("calls", "Calls", "count", rank=1),
-        Column("cost", "Cost", "money"),
-        Column("change", "Change", "change", rank=2),
-        Column("share", "Share", "share"),
+    begun, whole = _begun(facts), facts.totals.cost
+    return Table.of(
+        unit.capitalize(),
+        zip(begun, (None, *begun), strict=False),
+        (
+            Column("period", unit.capitalize()),
+            lambda one: one[0].label if one[0].whole else f"{one[0].name} *",
+        ),
+        (Column("calls", "Calls", "count", rank=1), lambda one: one[0].totals.calls),
+        (Column("cost", "Cost", "money"), lambda one: one[0].totals.cost),
+        (Column("change", "Change", "change", rank=2), lambda one: _change(*one)),
+        (Column("share", "Share", "share"), lambda one: one[0].totals.cost * 100 / whole if whole else 0.0),
+        empty="No calls in this stretch of time.",
     )
-    begun = _begun(facts)
-    rows = tuple(_row(facts, s, before) for s, before in zip(begun, (None, *begun), strict=False))
-    return Table(unit.capitalize(), columns, rows, empty="No calls in this stretch of time.")
 
 
-def _row(facts: TrendFacts, stretch: Stretch, before: Stretch | None) -> Row:
-    cost, whole = stretch.totals.cost, facts.totals.cost
-    was = before.totals.cost if before else 0
-    comparable = before is not None and before.whole and stretch.whole
-    change = (cost - was) * 100 / was if was and comparable else ""
-    name = stretch.label if stretch.whole else f"{stretch.name} *"
-    return (name, stretch.totals.calls, cost, change, cost * 100 / whole if whole else 0.0)
+def _change(stretch: Stretch, before: Stretch | None) -> Value:
+    """Return the change from the stretch before in percent, where the two compare."""
+    if before is None or not (before.totals.cost and before.whole and stretch.whole):
+        return ""
+    return (stretch.totals.cost - before.totals.cost) * 100 / before.totals.cost
 
 
 def _remarks(facts: TrendFacts, unit: str) -> Iterator[Note]:

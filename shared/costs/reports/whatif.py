@@ -22,10 +22,10 @@ from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from .backtest import MONTHS, BackTestFacts, BackTestQuestion, back_test_facts, back_test_report
 from .common import Health, incomplete, named, plural
-from .document import Column, Figure, Note, Report, Row, Table
-from .queries import counted, health, zone_of
+from .document import Column, Figure, Note, Report, Table
+from .queries import health, reading, within
 from .questions import Question, Span
-from .reader import Reader, in_turn
+from .reader import Reader
 from .spec import FILTERS_BUT_TIER, SPAN, Option, Spec
 
 
@@ -51,11 +51,8 @@ def whatif_facts(reader: Reader, question: WhatIfQuestion) -> WhatIfFacts:
     """Return what the calls that were asked about would have cost with the swaps."""
     asked = question.calls
     swaps = [swap._replace(tier=question.tier) for swap in question.swaps]
-    period = asked.span.period(reader.now, zone_of(reader, asked.query.user_id), reader.billing_day)
-    reader.index.catch_up_all()
-    query = asked.query._replace(start=period.start, end=period.end)
-    with reader.progress("Repricing") as advance:
-        [entries] = in_turn([counted(reader, query)], advance)
+    period, query = within(reader, asked.span, asked.query)
+    with reading(reader, "Repricing", query) as entries:
         found = what_if(entries, swaps, reader.catalogue)
     used = {outcome.swap for outcome in found.outcomes}
     unused = [swap for swap in swaps if swap not in used]
@@ -95,34 +92,25 @@ def whatif_report(facts: WhatIfFacts) -> Report:
 def _tables(outcomes: Sequence[SwapEffect]) -> Iterator[Table]:
     if not outcomes:
         return
-    columns = (
-        Column("from", "From"),
-        Column("to", "To"),
-        Column("stage", "Stage", rank=1),
-        Column("calls", "Calls", "count", rank=2),
-        Column("before", "Was", "money"),
-        Column("after", "Would be", "money"),
-        Column("change", "Change", "change", rank=3),
+    yield Table.of(
+        "Instead of",
+        outcomes,
+        (Column("from", "From"), lambda one: _name(one.swap.model)),
+        (Column("to", "To"), lambda one: target(one.swap)),
+        (Column("stage", "Stage", rank=1), lambda one: one.stage),
+        (Column("calls", "Calls", "count", rank=2), lambda one: one.calls),
+        (Column("before", "Was", "money"), lambda one: one.before if _compares(one) else None),
+        (Column("after", "Would be", "money"), lambda one: one.after if _compares(one) else None),
+        (
+            Column("change", "Change", "change", rank=3),
+            lambda one: percent(one.difference, one.before) if one.before else "",
+        ),
     )
-    yield Table("Instead of", columns, tuple(map(_row, outcomes)))
 
 
-def _row(outcome: SwapEffect) -> Row:
-    change = percent(outcome.difference, outcome.before) if outcome.before else ""
-    before, after = (
-        (outcome.before, outcome.after)
-        if outcome.calls > outcome.unpriced + outcome.partial
-        else (None, None)
-    )
-    return (
-        _name(outcome.swap.model),
-        target(outcome.swap),
-        outcome.stage,
-        outcome.calls,
-        before,
-        after,
-        change,
-    )
+def _compares(outcome: SwapEffect) -> bool:
+    """Tell whether any of the calls has a whole price on both sides."""
+    return outcome.calls > outcome.unpriced + outcome.partial
 
 
 def _name(model: tuple[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.costs.apps.cli.completing import Completion, complete_job, complete_name, complete_side
+from shared.costs.apps.cli.options import Completion, complete_job, complete_name, complete_side
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import Dashboard
 from tests.support.history import entry

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from shared.costs.apps.cli.progress import progress_bar, share_bar
+from shared.costs.apps.cli.app import progress_bar, share_bar
 
 
 class Terminal(io.StringIO):

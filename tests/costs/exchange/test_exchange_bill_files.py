@@ -18,8 +18,7 @@ import click
 import pytest
 from synthetic_bills import DAYS, FORMATS, PLANTED, START, World, plant, recorded, world
 
-from shared.costs.apps.cli.program import run
-from shared.costs.apps.cli.reporting import command_of
+from shared.costs.apps.cli.program import command_of, run
 from shared.costs.apps.serve.apart import answer
 from shared.costs.exchange.bills import bill_format_for, bill_formats
 from shared.costs.exchange.reconciling.adjusting import Adjuster

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shared.costs.apps.cli.commands.batch import collected_report, submitted_report
 from shared.costs.money import Nanos
-from shared.costs.reports.batch import collected_report, submitted_report
 from shared.costs.reports.document import Report
 from shared.costs.tracking.batches import Batch, Collected, Submitted
 from tests.support.golden import check_report

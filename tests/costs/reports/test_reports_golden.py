@@ -14,6 +14,7 @@ from shared.costs.analysis.job import receipt
 from shared.costs.analysis.pace import outlook, pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
 from shared.costs.analysis.sums import by_day, divide_period, split, split_by, total
+from shared.costs.apps.cli.commands.log import logged_report
 from shared.costs.budgets.limits import Spending, foresee, limits_for, tightest_first
 from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
@@ -21,7 +22,6 @@ from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.reports.common import Breakdown, Health, doubts, totals_data
 from shared.costs.reports.document import Ref
-from shared.costs.reports.logged import logged_report
 from shared.costs.reports.report import PeriodFacts, Stretch, period_report
 from shared.costs.reports.show_budget import BudgetFacts, budget_report
 from shared.costs.reports.show_job import JobFacts, MonthShare, job_report

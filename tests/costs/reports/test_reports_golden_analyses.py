@@ -22,6 +22,7 @@ from shared.costs.analysis.pace import pace
 from shared.costs.analysis.sums import by_day, divide_period, is_whole, total
 from shared.costs.analysis.waste import Waste
 from shared.costs.analysis.whatif import Swap, SwapEffect, WhatIf
+from shared.costs.apps.cli.commands.set_budget import settings_report
 from shared.costs.budgets.limits import Spending, limits_for
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import parse_month
@@ -33,7 +34,6 @@ from shared.costs.reports.common import Health
 from shared.costs.reports.explain import ExplainFacts, explain_report
 from shared.costs.reports.forecast import ForecastFacts, LimitForecast, forecast_report
 from shared.costs.reports.report import Stretch
-from shared.costs.reports.settings import settings_report
 from shared.costs.reports.show_optimization import OptimizationFacts, optimization_report
 from shared.costs.reports.trend import TrendFacts, trend_report
 from shared.costs.reports.whatif import WhatIfFacts, whatif_report

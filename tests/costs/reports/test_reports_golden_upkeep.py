@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from shared.costs.apps.cli.commands.rebuild_index import rebuilt_report
 from shared.costs.budgets.port import Held, HoldState, Logged, Reservation
 from shared.costs.money import from_usd
 from shared.costs.reports.doctor import DoctorFacts, Finding, doctor_report
-from shared.costs.reports.rebuilt import rebuilt_report
 from shared.costs.reports.reservations import reservations_report
 from shared.costs.store.build import Rebuilt
 from tests.support.golden import check_report

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -16,11 +18,11 @@ import click
 from ...errors import StorageUnavailable, WrongUsage
 from ...formats import EXACT, load, names
 from ...formats.canvas import Canvas
+from ...periods import Period
 from ...reports.document import Report
-from ...reports.reader import Reader, SharedReader
+from ...reports.reader import ProgressCallback, Reader, SharedReader
 from ...workspace import Workspace
 from .here import Here
-from .progress import share_bar
 
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 """Puts the cursor at the top and clears the screen and its history (ECMA-48)."""
@@ -142,6 +144,12 @@ class App(NamedTuple):
         sys.stderr.write(Canvas.of(sys.stderr, self.workspace.environ).fit(message) + "\n")
 
 
+def last_day(facts: object) -> date | None:
+    """Return the last day that the amounts of a report's facts are of; ``None`` where they are of now."""
+    period = getattr(facts, "period", None)
+    return period.dates()[-1] if isinstance(period, Period) else None
+
+
 class DashboardCommand(click.Command):
     """A command with the options that all of them share, examples in its help, and a section.
 
@@ -250,3 +258,37 @@ def _shared_options() -> list[click.Parameter]:
         click.Option(["--profile"], metavar="FILE", help="The profile. Default: as show-budget says."),
         click.Option(["--debug"], is_flag=True, help="Show where an unexpected failure came from."),
     ]
+
+
+@contextmanager
+def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yield what is called with how much of ``total`` is done; without a total a count is shown.
+
+    The line is wiped at the end.
+
+    >>> with progress_bar("Exporting", 10) as done:
+    ...     done(10)
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from tqdm import tqdm  # 45 ms that only a terminal pays for
+
+    columns, lines = shutil.get_terminal_size()  # 80 by 24 where a terminal does not say
+    with tqdm(desc=label, total=total, file=sys.stderr, leave=False, ncols=columns, nrows=lines) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show
+
+
+@contextmanager
+def share_bar(label: str) -> Iterator[ProgressCallback]:
+    """Yield what is called with how much is done, and of how much.
+
+    >>> with share_bar("Rebuilding") as advance:
+    ...     advance(5, 10)
+    """
+    with progress_bar(label, 1_000) as bar:
+        yield lambda done, total: bar(done * 1_000 // max(total, 1))

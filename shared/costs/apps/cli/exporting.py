@@ -18,8 +18,7 @@ from ...reports.common import limit_row, plural
 from ...reports.queries import limits_in, spendings, zone_of
 from ...reports.questions import Span
 from ...rollup import Query
-from .app import App
-from .progress import progress_bar
+from .app import App, progress_bar
 
 
 def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> int | None:

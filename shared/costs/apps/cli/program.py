@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -17,10 +17,12 @@ from ... import __version__, reports
 from ...errors import CostError
 from ...exchange import reports as exchange_reports
 from ...exits import FAILED, FINE, INTERRUPTED
+from ...reports.hosts import of_all_hosts
+from ...reports.spec import Spec
 from . import commands
-from .app import DashboardCommand, ReaderGone
+from .app import App, DashboardCommand, ReaderGone, in_app, last_day
 from .here import PROGRAM, Here, program_called
-from .reporting import command_of
+from .options import parameters
 
 
 class Settings:
@@ -93,6 +95,43 @@ def _command(module: str) -> DashboardCommand | None:
 
 _REPORTS: Final = (reports, exchange_reports)
 """Where modules with a report lie."""
+
+_WATCH: Final = click.Option(
+    ["--watch", "every_s"],
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Show it again every SECONDS, until Ctrl-C.",
+)
+_ALL_HOSTS: Final = click.Option(
+    ["--shared", "all_hosts"],
+    is_flag=True,
+    help="Everyone's calls on all hosts that share the budgets, from their database.",
+)
+
+
+def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
+    """Return the command that asks and shows a report."""
+
+    def call(app: App, every_s: float | None = None, all_hosts: bool = False, **values: Any) -> int:
+        question = spec.asked(values)
+
+        def show() -> int:
+            reader = app.shared_reader if all_hosts else app.reader
+            facts = spec.ask(reader, question)
+            app.show(of_all_hosts(spec.report(facts), reader), last_day(facts))
+            return spec.exit_code(facts)
+
+        return app.repeat(show, every_s)
+
+    more = [*([_WATCH] if spec.watch else []), *([_ALL_HOSTS] if spec.shared else [])]
+    return DashboardCommand(
+        name=spec.name,
+        section=spec.section,
+        examples=spec.examples,
+        help=spec.help,
+        params=[*parameters(*spec.options), *more],
+        callback=in_app(call, spec.prepares),
+    )
 
 
 _ORDER: Final = ("Look", "Budgets", "Save", "Record and share", "Keep in order")

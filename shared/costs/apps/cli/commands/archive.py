@@ -19,7 +19,7 @@ from ....exits import FAILED, FINE
 from ....periods import parse_month
 from ....workspace import Workspace
 from ..app import App, dashboard_command
-from ..completing import complete_job
+from ..options import complete_job
 
 
 @dashboard_command(

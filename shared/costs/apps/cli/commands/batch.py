@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ....capture.batch_files import lines_of, read_request
 from ....errors import WrongUsage
-from ....reports.batch import collected_report, submitted_report
+from ....money import to_usd
+from ....reports.common import plural, priced_in_part
+from ....reports.document import Figure, Note, Report
 from ..app import App, dashboard_command
+
+if TYPE_CHECKING:
+    from ....tracking.batches import Collected, Submitted
 
 
 @dashboard_command(
@@ -80,3 +85,61 @@ def _collect(app: App, texts: list[str], *, job_dir: Path | None, user: str | No
     from ....tracking.batches import collect
 
     app.show(collected_report(collect(app.workspace, texts, job_dir=job_dir, user=user)))
+
+
+def submitted_report(submitted: Submitted) -> Report:
+    """Return what is held until the results of a batch are collected."""
+    batch = submitted.batch
+    notes = (
+        [Note(f"What it can cost is not known: {submitted.unpriced}.", "warning")]
+        if submitted.unpriced
+        else []
+    )
+    return Report(
+        title="Batch submitted",
+        figures=(
+            Figure("requests", "Requests", batch.total, "count"),
+            Figure("estimate", "Held at most", submitted.estimate, "money"),
+            Figure("reservation", "Reservation", batch.reservation or "none", "text"),
+        ),
+        notes=tuple(notes),
+        data={
+            "batch": batch.id,
+            "reservation": batch.reservation,
+            "requests": batch.total,
+            "estimate_usd": None if submitted.estimate is None else to_usd(submitted.estimate),
+        },
+    )
+
+
+def collected_report(collected: Collected) -> Report:
+    """Return what results were recorded, and what is still waited for."""
+    notes: list[Note] = []
+    if collected.known:
+        were = plural(collected.known, "result was", "results were")
+        notes.append(Note(f"{were} recorded before."))
+    if collected.unpriced:
+        calls = plural(collected.unpriced, "call has no price and is", "calls have no price and are")
+        notes.append(Note(f"{calls} not in the cost.", "warning"))
+    if collected.partial:
+        notes.append(priced_in_part(collected.partial))
+    return Report(
+        title="Batch results collected",
+        figures=(
+            Figure("cost", "Cost", collected.cost, "money"),
+            Figure("recorded", "Recorded", collected.recorded, "count"),
+            Figure("unbilled", "Failed, expired or cancelled", collected.unbilled, "count"),
+            Figure("waiting", "Still waited for", collected.waiting, "count"),
+        ),
+        notes=tuple(notes),
+        data={
+            "cost_usd": to_usd(collected.cost),
+            "recorded": collected.recorded,
+            "recorded_before": collected.known,
+            "unbilled": collected.unbilled,
+            "unpriced_calls": collected.unpriced,
+            "partial_calls": collected.partial,
+            "waiting": collected.waiting,
+            "released": collected.released,
+        },
+    )

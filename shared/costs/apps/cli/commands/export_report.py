@@ -13,11 +13,9 @@ from ....reports.questions import Span, UserMonth, query_of
 from ....reports.show_job import receipt_facts, receipt_report
 from ....reports.spec import MONTH, USER
 from ....reports.statement import statement_facts, statement_report
-from ..app import App, dashboard_command
-from ..completing import complete_job
+from ..app import App, dashboard_command, last_day
 from ..exporting import write_entries
-from ..options import asked_with
-from ..reporting import last_day
+from ..options import asked_with, complete_job
 
 _REPORTS = [*names(), "md"]
 _ENTRIES = [name for name in exports() if name not in _REPORTS]

@@ -15,9 +15,8 @@ from ....exchange.exports import Context
 from ....exchange.history import History
 from ....exchange.views import view_named, view_names
 from ....exchange.warehouse import Answer, ask
-from ..app import App, dashboard_command
+from ..app import App, dashboard_command, progress_bar
 from ..exporting import told_incomplete
-from ..progress import progress_bar
 
 
 @dashboard_command(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
 from ....errors import WrongUsage
 from ....exits import BAD_NEWS, FINE
+from ....reports.document import Column, Figure, Ref, Report, Table
 from ....reports.reader import ProgressCallback
-from ....reports.rebuilt import rebuilt_report
 from ....rollup import Query
 from ....storage import LEDGER_NAME
 from ....store.build import Rebuilt
 from ....store.store import Store
-from ..app import App, dashboard_command
-from ..progress import share_bar
+from ..app import App, dashboard_command, share_bar
 
 
 @dashboard_command(
@@ -67,3 +67,27 @@ def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Reb
             unread.append((ledger, "there is no such file"))
         advance(number + 1, len(ledgers))
     return Rebuilt(len(ledgers) - len(unread), entries, size, tuple(unread))
+
+
+_UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
+
+
+def rebuilt_report(found: Rebuilt, added: int) -> Report:
+    """Return what the index was built from; ``added`` ledgers were not known before."""
+    unread = tuple((Ref(str(path), "path"), why) for path, why in found.unread)
+    return Report(
+        title="Index rebuilt",
+        figures=(
+            Figure("ledgers", "Ledgers", found.ledgers, "count", f"{added:,} new" if added else ""),
+            Figure("entries", "Entries", found.entries, "count"),
+            Figure("bytes", "Bytes", found.bytes, "count"),
+        ),
+        tables=(Table("Could not be read", _UNREAD, unread),) if unread else (),
+        data={
+            "ledgers": found.ledgers,
+            "added": added,
+            "entries": found.entries,
+            "bytes": found.bytes,
+            "unread": [{"ledger": path, "why": why} for path, why in unread],
+        },
+    )

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
+from functools import partial
 
 import click
 
+from ....analysis.repricing import Repricing
 from ....errors import WrongUsage
+from ....exchange.shelf import Shelf
+from ....ledger.ids import id_for_request
+from ....money import to_usd
+from ....pricing.history import with_corrections
+from ....reports.common import plural, usd
+from ....reports.document import Column, Figure, Note, Report, Table
 from ....reports.queries import zone_of
-from ....reports.repricing import repricing_report
 from ....reports.spec import parse_day
-from ..app import App, dashboard_command
+from ....rollup import Query
+from ....workspace import Workspace
+from ..app import App, dashboard_command, share_bar
 from ..options import Parsed
-from ..progress import share_bar
-from ..repricing import reprice
 
 
 @dashboard_command("Keep in order", "reprice", "reprice --yes", "reprice --all --since 2026-11-01")
@@ -49,3 +57,121 @@ def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> 
         found = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
     path = str(app.workspace.prices_path or "prices.yaml")
     app.show(repricing_report(found, written=write, prices_path=path))
+
+
+def repricing_report(found: Repricing, *, written: bool, prices_path: str = "prices.yaml") -> Report:
+    """Return what was corrected, or without ``written`` what would be."""
+    return Report(
+        title=_title(found, written=written),
+        figures=(
+            Figure("examined", "Calls looked at", found.examined, "count"),
+            Figure("repriced", "Corrected", found.repriced, "count", _resolved(found)),
+            Figure("difference", "Difference", found.difference, places=4),
+        ),
+        tables=(_by_model(found),) if found.changes else (),
+        notes=tuple(_notes(found, prices_path, written=written)),
+        data=_data(found, written=written),
+    )
+
+
+def _resolved(found: Repricing) -> str:
+    return f"{found.resolved:,} of them had no price" if found.resolved else ""
+
+
+def _title(found: Repricing, *, written: bool) -> str:
+    if not found.repriced:
+        return "Nothing to correct"
+    return "Corrected" if written else "What would be corrected"
+
+
+def _by_model(found: Repricing) -> Table:
+    return Table.of(
+        "By model",
+        sorted(found.changes.items()),
+        (Column("model", "Model"), lambda one: one[0].name),
+        (Column("priced_by", "Priced by", rank=2), lambda one: f"{one[0].source} {one[0].version}"),
+        (Column("calls", "Calls", "count"), lambda one: one[1].calls),
+        (Column("unpriced", "Had no price", "count", rank=1), lambda one: one[1].resolved),
+        (
+            Column("before", "Was", "money", places=4),
+            lambda one: None if one[1].resolved == one[1].calls else one[1].before,
+        ),
+        (Column("after", "Is", "money", places=4), lambda one: one[1].after),
+        (Column("difference", "Difference", "money", places=4), lambda one: one[1].after - one[1].before),
+    )
+
+
+def _notes(found: Repricing, prices_path: str, *, written: bool) -> Iterator[Note]:
+    if found.repriced:
+        calls = plural(found.repriced, "call", "calls")
+        done = (
+            "was appended: no line was edited"
+            if written
+            else "would be appended; nothing was written yet: add --yes"
+        )
+        yield Note(f"An adjustment of each of {calls} {done}.")
+        if found.difference:
+            word = "more" if found.difference > 0 else "less"
+            amount = usd(abs(found.difference))  # type: ignore[arg-type]  # the size of an amount is one
+            yield Note(f"The months of these calls cost {amount} {word} in all.")
+    if found.unpriced:
+        calls = plural(found.unpriced.total(), "call has", "calls have")
+        models = sorted(found.unpriced)
+        names = ", ".join(models[:3]) + (", ..." if len(models) > 3 else "")
+        yield Note(f"{calls} no price even now ({names}): add it to {prices_path}.", "warning")
+
+
+def _data(found: Repricing, *, written: bool) -> dict[str, object]:
+    return {
+        "written": written,
+        "examined_calls": found.examined,
+        "repriced_calls": found.repriced,
+        "resolved_calls": found.resolved,
+        "difference_usd": to_usd(found.difference),
+        "models": [
+            {
+                "model": change.name,
+                "source": change.source,
+                "version": change.version,
+                "calls": sums.calls,
+                "resolved_calls": sums.resolved,
+                "before_usd": to_usd(sums.before),
+                "after_usd": to_usd(sums.after),
+            }
+            for change, sums in sorted(found.changes.items())
+        ],
+        "unpriced": dict(sorted(found.unpriced.items())),
+    }
+
+
+def reprice(
+    workspace: Workspace,
+    since: datetime | None,
+    advance: Callable[[int, int], None],
+    *,
+    wrong_too: bool = False,
+    write: bool = False,
+) -> Repricing:
+    """Price the calls since an instant again; with ``write`` append a correction of each that needs one.
+
+    Nothing is edited. Ledgers are read one after the other, so that memory stays small; interrupted,
+    a part is corrected, and the next run corrects the rest. ``told`` gets ledgers done and in all.
+
+    Raises:
+        FileRefused: the user's prices are refused.
+        NotWritten: a ledger cannot be written to.
+
+    """
+    index, shelf = workspace.index, Shelf(workspace.index)
+    query = Query(start=since)  # corrections count in the period of their call, so they match as it does
+    found = Repricing(workspace.catalogue, workspace.clock(), id_for_request, wrong_too)
+    index.catch_up_all()
+    jobs = index.jobs(query)
+    for done, job in enumerate(jobs, 1):
+        read = partial(index.entries, query._replace(ledger=job.ledger))
+        for correction in found.corrections(with_corrections(read)):
+            if write:
+                shelf.write(job.ledger, correction)
+        advance(done, len(jobs))
+    shelf.flush()
+    return found

@@ -1,8 +1,8 @@
-"""The course of a month as a chart: its sum day by day, where it leads, the month before and the limit."""
+"""Charts: spend by name and part of a period, and the course of a month with where it leads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -10,7 +10,10 @@ from ..analysis.forecast import Forecast
 from ..analysis.pace import Pace
 from ..periods import Period, previous_month
 from .common import named
-from .document import Chart, Layer, Ref
+from .document import Chart, Layer, Ref, Section
+
+_APART: Final = 5
+"""How many names a bar tells apart; the rest are one part."""
 
 _FAR: Final = 4
 """A limit more than this many times above everything else would flatten the picture, and is left out."""
@@ -63,3 +66,33 @@ def _ahead(found: Forecast | None, pace: Pace, days: int) -> Iterator[Layer]:
 
 def _padded(values: Sequence[float], length: int) -> tuple[float | None, ...]:
     return (*values, *[None] * (length - len(values)))
+
+
+def spend_chart(
+    title: str,
+    labels: tuple[str, ...],
+    costs: Mapping[str, Sequence[int]],
+    expected: tuple[float | None, ...] = (),
+    section: Section = "",
+) -> Chart:
+    """Return bars of what each name cost, the most expensive first, and of what is ``expected`` to come.
+
+    ``costs`` are in nano-dollars, of the first of the parts that ``labels`` name.
+    """
+    paid = {name: each for name, each in costs.items() if any(each)}
+    names = list(paid)
+    apart = names if len(names) <= _APART + 1 else names[:_APART]
+    bars = {name: paid[name] for name in apart}
+    if rest := names[len(apart) :]:
+        bars[f"{len(rest)} more"] = [sum(part) for part in zip(*(paid[name] for name in rest), strict=True)]
+    layers = [Layer(name, _padded(tuple(map(float, each)), len(labels))) for name, each in bars.items()]
+    layers += [Layer("expected", expected, "expected")] if any(expected) else []
+    return Chart(title, labels, tuple(layers), section=section)
+
+
+def expected_by_day(forecast: Forecast | None, period: Period) -> tuple[float | None, ...]:
+    """Return what each day of a period is expected to cost; nothing for those before today."""
+    if forecast is None:
+        return ()
+    costs = {day.date: float(day.cost) for day in forecast.expected}
+    return tuple(costs.get(day) for day in period.dates())
