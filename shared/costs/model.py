@@ -101,6 +101,8 @@ class Usage:
 
     def require_subsets(self) -> None:
         """Raise ``ValueError`` where a count exceeds what it is part of."""
+        if not any(_parts_of(self)):
+            return
         for part, whole in _SUBSETS:
             if getattr(self, part) > getattr(self, whole):
                 raise ValueError(
@@ -157,6 +159,7 @@ _SUBSETS: Final = (
     ("tokens_audio_output", "tokens_output"),
     ("tokens_image_output", "tokens_output"),
 )
+_parts_of: Final = attrgetter(*dict.fromkeys(part for part, _ in _SUBSETS))
 
 
 def _count(name: str, value: object) -> int | float:

@@ -96,6 +96,8 @@ class LikeCalls:
         if together is not None:
             self._count(result, start, end, together)
             return
+        if self._none_is_covered(price, start, end):
+            return
         for at in range(start, end):
             found = arithmetic.amounts(price, self._usages[at])
             if isinstance(found, arithmetic.Amounts) and not found.missing:
@@ -129,16 +131,47 @@ class LikeCalls:
                 return None
         return total
 
+    def _none_is_covered(self, price: Price, start: int, end: int) -> bool:
+        """Tell whether each of the calls uses a unit without a price, so that none has to be looked at."""
+        if price.above:
+            return False
+        missing = {
+            p: column for p, column in (self._taken_apart(price) or {}).items() if p not in price.rates
+        }
+        return any(all(column[start:end]) for column in missing.values())
+
     def _taken_apart(self, price: Price) -> Columns | None:
         """Return the quantities of all calls; ``None`` where a price covers nothing of one of them."""
         structure = arithmetic.structure(price, self._used)
         if structure not in self._columns:
-            self._columns[structure] = _columns(price, self._usages)
+            plain = _plain_columns(price, self._usages) if self._used <= _PLAIN else None
+            self._columns[structure] = _columns(price, self._usages) if plain is None else plain
         return self._columns[structure]
 
 
 def _running(counts: Iterable[int]) -> list[int]:
     return list(accumulate(counts, initial=0))
+
+
+_PLAIN: Final = {"tokens_input", "tokens_output"}
+
+
+def _plain_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
+    """Return the quantities of calls that used input and output alone; ``None`` for a closer look.
+
+    What a price makes of one token of each, it makes of many.
+    """
+    parts = arithmetic.quantities(price, Usage(tokens_input=1, tokens_output=1))
+    if isinstance(parts, arithmetic.Shortfall) or not {"input", "output"} <= parts.keys() <= _PLAIN_PARTS:
+        return None
+    columns = {
+        "input": [usage.tokens_input for usage in usages],
+        "output": [usage.tokens_output for usage in usages],
+    }
+    return columns | ({"requests": [1] * len(usages)} if "requests" in parts else {})
+
+
+_PLAIN_PARTS: Final = {"input", "output", "requests"}
 
 
 def _columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
