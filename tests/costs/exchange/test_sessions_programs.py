@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -63,6 +64,31 @@ def test_a_log_that_grows_line_by_line_comes_to_the_same(
         found = take(program, growing, is_watching=True)
     assert found.sums == billed(program)
     assert found.taken.again == 0
+
+
+COUNTED_IN = {"claude-code": ("usage",), "codex": ("usage", "last_token_usage"), "gemini-cli": ("tokens",)}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["beside", "instead"])
+@pytest.mark.parametrize("program", COUNTED_IN)
+def test_what_a_later_version_counts_is_not_left_out_silently(
+    program: str, known: bool, logs: Callable[[str], Path], take: Take
+) -> None:
+    folder = logs(program)
+    places = rf'"({"|".join(COUNTED_IN[program])})":{{'
+    for path in folder.rglob("*.jsonl"):
+        text = path.read_text()
+        if known:
+            path.write_text(re.sub(places, r'"\1":{"video_tokens":40,', text))
+        else:
+            path.write_text(
+                re.sub(r'"(\w*tokens|input|output|cached|thoughts|tool|total)":(?=\d)', r'"\1_v9":', text)
+            )
+    taken, entries, _ = take(program, folder)
+    priced = [one for one in entries if one.charge is not None and one.kind == "usage"]
+    assert bool(priced) == known
+    assert all(one.unpriced_units.get("video_tokens") == 40 for one in priced)
+    assert known or any("counts nothing that is known" in each.why for each in taken.remarks.refusals)
 
 
 @pytest.mark.parametrize("program", NAMES)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from ...capture.captured import usage_of
+from ...capture.fields import Fields
+from ...capture.unread import unread_counts
 from ...ledger.redact import clean_text
-from ...model import Usage
+from ...model import NO_UNITS, Units, Usage
 from ...money import Nanos
 from ..imports import NotUnderstood
 from .files import LogFile, Sample
 
 MAX_REFUSALS: Final = 100
 """How many lines that were not understood are kept with their reasons; the others are counted."""
+
+
+_T = TypeVar("_T")
 
 
 class ModelCall(NamedTuple):
@@ -44,6 +53,8 @@ class ModelCall(NamedTuple):
     stated: Nanos | None = None
     is_estimate: bool = False
     incomplete: str | None = None
+    unread: Units = NO_UNITS
+    """What the log counts and nothing here reads, so that the call is priced in part."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -116,6 +127,42 @@ class Program:
     read: Callable[[LogFile, Remarks], Iterator[ModelCall]]
     check: Callable[[Mapping[Path, Mapping[str, object]]], list[CrossCheck]] = _no_checks
     beside: tuple[str, ...] = ()
+
+
+class Counts(Generic[_T]):
+    """Decodes what a log counts of a call, and tells what it counts beside the members of a type.
+
+    >>> class Tokens(msgspec.Struct):
+    ...     input: int = 0
+    >>> counts = Counts(Tokens)
+    >>> counts(msgspec.Raw(b'{"input": 3, "video_tokens": 40}'))
+    (Tokens(input=3), {'video_tokens': 40})
+    """
+
+    def __init__(self, known: type[_T]) -> None:
+        strict = types.new_class(known.__name__, (known,), {"forbid_unknown_fields": True})
+        self._strict = msgspec.json.Decoder(strict | None).decode
+        self._lenient = msgspec.json.Decoder(known).decode
+        self._names = {each.encode_name for each in msgspec.structs.fields(known)}  # type: ignore[arg-type]  # a struct
+
+    def __call__(self, raw: msgspec.Raw) -> tuple[_T | None, Units]:
+        """Return the counts, ``None`` where there are none, and what else is counted.
+
+        Raises:
+            ValueError: none of the counts is known, or one is no number.
+
+        """
+        try:
+            return self._strict(raw), NO_UNITS
+        except msgspec.ValidationError:  # of another shape, or with members that are not known
+            counts, said = self._lenient(raw), msgspec.json.decode(raw)
+        if self._names.isdisjoint(said):
+            raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
+        return counts, unread_counts(Fields(said), {_snake(name) for name in self._names})
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def note_version(program_versions: tuple[str, ...], version: str | None, remarks: Remarks) -> None:

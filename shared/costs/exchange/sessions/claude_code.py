@@ -47,19 +47,23 @@ _COUNTS: Final = ("input", "output", "cache_read", "cache_write")
 _NOTHING: Final = (0, 0, 0, 0)
 
 
-class _Creation(msgspec.Struct):
+class _Creation(msgspec.Struct, forbid_unknown_fields=True):
     ephemeral_1h_input_tokens: int | None = 0
+    ephemeral_5m_input_tokens: int | None = 0
 
 
-class _Searches(msgspec.Struct):
+class _Searches(msgspec.Struct, forbid_unknown_fields=True):
     web_search_requests: int | None = 0
+    web_fetch_requests: int | None = 0
 
 
-class _Details(msgspec.Struct):
+class _Details(msgspec.Struct, forbid_unknown_fields=True):
     thinking_tokens: int | None = 0
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, forbid_unknown_fields=True):
+    """A usage of which all members are known; another is read as a message is read anywhere."""
+
     input_tokens: int | None = 0
     output_tokens: int | None = 0
     cache_read_input_tokens: int | None = 0
@@ -74,10 +78,17 @@ class _Usage(msgspec.Struct):
     fallback_credit: Any = None
 
 
+class _Least(msgspec.Struct):
+    """What a usage has whose other members are not all known."""
+
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+
+
 class _Message(msgspec.Struct):
     id: str = ""
     model: str = ""
-    usage: _Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
     stop_reason: str | None = None
 
 
@@ -101,6 +112,8 @@ class _Kind(msgspec.Struct):
 
 
 _line: Final = msgspec.json.Decoder(_Line).decode
+_usage: Final = msgspec.json.Decoder(_Usage | None).decode
+_least: Final = msgspec.json.Decoder(_Least).decode
 _kind: Final = msgspec.json.Decoder(_Kind).decode
 _whole: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -202,20 +215,37 @@ def _calls(
         file.state["session"] = line.session_id
         return ()
     message = line.message
-    if line.type != "assistant" or message is None or message.usage is None:
+    usage, is_known = _usage_of(message) if message and line.type == "assistant" else (None, True)
+    if message is None or usage is None:
         _note_kind(line.type, remarks)
         return ()
     if message.model == "<synthetic>" or not message.model:
         return ()  # what the program itself says in the model's place, such as an error
     known = waiting.get(_key(line, message))
-    if known is not None and (message.usage.output_tokens or 0) <= known.usage.tokens_output:
+    if known is not None and (usage.output_tokens or 0) <= known.usage.tokens_output:
         return ()  # a further block of the same answer
     file.state.setdefault("session", line.session_id)
     note_version(VERSIONS, line.version, remarks)
-    usage = message.usage
     special = usage.iterations or usage.fallback_credit or message.stop_reason == "refusal"
     plain = _plain(line, message, usage)
-    return _special(plain, raw) if special else (plain,)
+    return _special(plain, raw) if special or not is_known else (plain,)
+
+
+def _usage_of(message: _Message) -> tuple[_Usage | None, bool]:
+    """Return a message's usage, and whether all that it says is known.
+
+    Raises:
+        ValueError: none of its counts is known.
+        msgspec.ValidationError: a count is no number.
+
+    """
+    try:
+        return _usage(message.usage), True
+    except msgspec.ValidationError:
+        least, said = _least(message.usage), msgspec.json.decode(message.usage)
+    if said.keys().isdisjoint(_Least.__struct_fields__):
+        raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
+    return _Usage(least.input_tokens, least.output_tokens), False
 
 
 def _plain(line: _Line, message: _Message, usage: _Usage) -> ModelCall:
@@ -255,7 +285,7 @@ def _thoughts(usage: _Usage) -> int:
 
 
 def _special(plain: ModelCall, raw: bytes) -> Sequence[ModelCall]:
-    """Return an answer with steps, credits or a refusal, read as such an answer is read anywhere.
+    """Return an answer with steps, credits, a refusal or unknown counts, read as it is read anywhere.
 
     Steps of other models (an adviser, one that declined) are calls of their own.
     """
@@ -269,6 +299,7 @@ def _special(plain: ModelCall, raw: bytes) -> Sequence[ModelCall]:
             region=captured.region,
             request_id=captured.request_id,
             incomplete=captured.incomplete,
+            unread=captured.unpriced_units,
         )
         for number, captured in enumerate(ADAPTER.read(Fields(message)))
     ]

@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from ...pricing.names import KNOWN_SERVICES, infer_service, normalize_service
-from .calls import ModelCall, Program, Remarks, counted, instant, last_part, note_version
+from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample
 
 VERSIONS: Final = ("0",)
@@ -39,9 +39,12 @@ class _Tokens(msgspec.Struct):
     total_tokens: int | None = 0
 
 
+_NONE: Final = msgspec.Raw(b"null")
+
+
 class _Info(msgspec.Struct):
-    total_token_usage: _Tokens | None = None
-    last_token_usage: _Tokens | None = None
+    total_token_usage: msgspec.Raw = _NONE
+    last_token_usage: msgspec.Raw = _NONE
 
 
 class _Settings(msgspec.Struct):
@@ -63,7 +66,7 @@ class _Payload(msgspec.Struct):
     thread_id: str | None = None
     thread_settings: _Settings | None = None
     response_id: str | None = None
-    usage: _Tokens | None = None
+    usage: msgspec.Raw = _NONE
     info: _Info | None = None
 
 
@@ -74,6 +77,7 @@ class _Line(msgspec.Struct):
 
 
 _line: Final = msgspec.json.Decoder(_Line).decode
+_counts: Final = Counts(_Tokens)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -94,10 +98,10 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
                 state["model"] = payload.model or state.get("model")
             elif payload.type == "thread_settings_applied" and payload.thread_settings:
                 _set(payload.thread_settings, state)
-            elif line.type == "token_usage_record" and payload.usage:
+            elif line.type == "token_usage_record" and (call := _record(line, state)) is not None:
                 state["has_records"] = True
                 note_version(VERSIONS, state.get("version"), remarks)
-                yield _record(line, payload.usage, state)
+                yield call
             elif payload.type == "token_count" and not state.get("has_records"):
                 call = _counter(line, state)
                 if call is not None:
@@ -133,28 +137,33 @@ def _set(settings: _Settings, state: dict[str, Any]) -> None:
     )
 
 
-def _record(line: _Line, usage: _Tokens, state: Mapping[str, Any]) -> ModelCall:
+def _record(line: _Line, state: Mapping[str, Any]) -> ModelCall | None:
+    usage, unread = _counts(line.payload.usage)
+    if usage is None:
+        return None
     response = line.payload.response_id or ""
     key = (
         response
         if len(response) >= 16
         else f"{line.payload.thread_id}/{response}/{_text(usage)}/{line.timestamp}"
     )
-    return _call(line, usage, key, response or None, state)
+    return _call(line, usage, key, response or None, state)._replace(unread=unread)
 
 
 def _counter(line: _Line, state: dict[str, Any]) -> ModelCall | None:
     """Return the answer that a running total has more than the one before; ``None`` where it has none."""
     info = line.payload.info
-    if info is None or info.total_token_usage is None:
+    sums = _counts(info.total_token_usage)[0] if info else None
+    if info is None or sums is None:
         return None
-    total = _text(info.total_token_usage)
+    total = _text(sums)
     if total == state.get("total"):
         return None
-    last = info.last_token_usage or _difference(info.total_token_usage, state.get("counts"))
+    last, unread = _counts(info.last_token_usage)
+    last = last or _difference(sums, state.get("counts"))
     state["total"] = total
-    state["counts"] = msgspec.to_builtins(info.total_token_usage)
-    return _call(line, last, f"{state.get('thread')}/{total}", None, state)
+    state["counts"] = msgspec.to_builtins(sums)
+    return _call(line, last, f"{state.get('thread')}/{total}", None, state)._replace(unread=unread)
 
 
 def _difference(total: _Tokens, before: Mapping[str, int] | None) -> _Tokens:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .calls import ModelCall, Program, Remarks, counted, instant
+from .calls import Counts, ModelCall, Program, Remarks, counted, instant
 from .files import LogFile, Sample
 
 
@@ -29,6 +29,7 @@ class _Tokens(msgspec.Struct):
     cached: int | None = 0
     thoughts: int | None = 0
     tool: int | None = 0
+    total: int | None = 0
 
 
 class _Message(msgspec.Struct):
@@ -36,12 +37,13 @@ class _Message(msgspec.Struct):
     type: str = ""
     timestamp: str = ""
     model: str | None = None
-    tokens: _Tokens | None = None
+    tokens: msgspec.Raw = msgspec.Raw(b"null")
     session_id: str | None = msgspec.field(default=None, name="sessionId")
     kind: str | None = None
 
 
 _message: Final = msgspec.json.Decoder(_Message).decode
+_counts: Final = Counts(_Tokens)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -69,7 +71,7 @@ def _document(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     file.state["session"] = str(document.get("sessionId") or file.path.stem)
     for number, each in enumerate(document["messages"], start=1):
         try:
-            call = _call(msgspec.convert(each, _Message), file.state)
+            call = _call(_message(msgspec.json.encode(each)), file.state)
         except (msgspec.ValidationError, ValueError, TypeError) as fault:
             remarks.refuse(f"{file.path}, message {number}", f"is not as expected: {fault}")
             continue
@@ -78,8 +80,10 @@ def _document(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
 
 
 def _call(message: _Message, state: Mapping[str, Any]) -> ModelCall | None:
-    tokens = message.tokens
-    if tokens is None or message.type != "gemini":
+    if message.type != "gemini":
+        return None
+    tokens, unread = _counts(message.tokens)
+    if tokens is None:
         return None
     thoughts = tokens.thoughts or 0
     usage, fault = counted(
@@ -99,6 +103,7 @@ def _call(message: _Message, state: Mapping[str, Any]) -> ModelCall | None:
         session=session,
         agent=kind if kind not in (None, "main") else None,
         incomplete=fault,
+        unread=unread,
     )
 
 

@@ -24,7 +24,7 @@ import msgspec
 from ...money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ...pricing.names import KNOWN_SERVICES, infer_service, normalize_service
 from ..imports import CannotRead, opened_database
-from .calls import ModelCall, Program, Remarks, counted, last_part, note_version
+from .calls import Counts, ModelCall, Program, Remarks, counted, last_part, note_version
 from .files import LogFile, Sample
 
 VERSIONS: Final = ("0", "1")
@@ -42,6 +42,7 @@ class _Tokens(msgspec.Struct):
     output: int | None = 0
     reasoning: int | None = 0
     cache: _Cache = msgspec.field(default_factory=_Cache)
+    total: int | None = 0
 
 
 class _Time(msgspec.Struct):
@@ -56,7 +57,7 @@ class _Path(msgspec.Struct):
 class _Message(msgspec.Struct):
     role: str = ""
     time: _Time = msgspec.field(default_factory=_Time)
-    tokens: _Tokens | None = None
+    tokens: msgspec.Raw = msgspec.Raw(b"null")
     cost: float | None = None
     model: str | None = msgspec.field(default=None, name="modelID")
     provider: str | None = msgspec.field(default=None, name="providerID")
@@ -66,6 +67,7 @@ class _Message(msgspec.Struct):
 
 
 _message: Final = msgspec.json.Decoder(_Message, strict=False).decode
+_counts: Final = Counts(_Tokens)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -104,8 +106,11 @@ def _taken(rows: Iterable[Any], file: LogFile, remarks: Remarks) -> Iterator[Mod
 
 def _call(message: _Message, session: str) -> ModelCall | None:
     """Return the call of an answer; ``None`` for what is none, not complete, or billed nothing."""
-    tokens, time = message.tokens, message.time
-    if message.role != "assistant" or tokens is None or not time.created or not time.completed:
+    time = message.time
+    if message.role != "assistant" or not time.created or not time.completed:
+        return None
+    tokens, unread = _counts(message.tokens)
+    if tokens is None:
         return None
     read, written, thoughts = tokens.cache.read or 0, tokens.cache.write or 0, tokens.reasoning or 0
     usage, fault = counted(
@@ -130,6 +135,7 @@ def _call(message: _Message, session: str) -> ModelCall | None:
         operation="compaction" if message.mode == "compaction" else None,
         stated=_stated(message.cost),
         incomplete=fault,
+        unread=unread,
     )
 
 

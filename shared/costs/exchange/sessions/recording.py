@@ -234,7 +234,7 @@ class Recorder:
         self.added.zero_stated += call.stated is not None and not call.usage.is_zero
         if priced is None:
             return None, None, {}
-        return priced._replace(missing=NO_UNITS), None, dict(priced.missing)
+        return priced._replace(missing=NO_UNITS), None, {**priced.missing, **call.unread}
 
     # --- writing
 
