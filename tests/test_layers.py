@@ -16,7 +16,6 @@ ROOM = "shared.costs"
 LAYERS: list[set[str]] = [
     {
         "corrections",
-        "exits",
         "extras",
         "forks",
         "importing",

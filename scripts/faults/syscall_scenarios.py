@@ -14,7 +14,7 @@ from unittest import mock
 from scripts.faults.common import encode, entry
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
 from shared.costs.apps.cli.program import run as dashboard
-from shared.costs.exits import FAILED
+from shared.costs.errors import FAILED
 from shared.costs.ledger import spool
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.storage import CostStorage

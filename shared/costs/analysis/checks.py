@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from ..exits import BAD_NEWS, FAILED, FINE
+from ..errors import BAD_NEWS, FAILED, FINE
 from ..money import Nanos, divide, percent
 from ..rollup import Measure
 from .forecast import Forecast

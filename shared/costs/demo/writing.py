@@ -15,8 +15,7 @@ from ..money import ZERO, Nanos
 from ..platform import create_file, secure_directory
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
-from .history import History, Job, Window, corrected
-from .world import PEOPLE
+from .history import PEOPLE, History, Job, Window, corrected
 
 SEED: Final = 20
 

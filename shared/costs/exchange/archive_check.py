@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.duck import connect, quoted, run
 from ..archive.manifest import DamagedArchive, Manifest, Part, Sums
 from ..archive.places import Place
-from ..errors import WrongUsage
-from ..exits import BAD_NEWS, FINE
+from ..errors import BAD_NEWS, FINE, WrongUsage
 from .staging import PART, SUMS, sums_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from ..notify.look import filled
-from ..notify.message import Mail
+from ..notify.message import Mail, filled
 from ..reports.document import Report
 from . import text
 from .canvas import Canvas

@@ -24,8 +24,8 @@ from ..storage import CostStorage
 from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
-from .digest import digest
 from .letters import Letters, is_letter
+from .message import digest
 from .queue import KEPT, Attempt, due_at, note
 
 LINGER: Final = timedelta(minutes=3)

@@ -31,7 +31,6 @@ from ..small_file import note_edit
 from ..yaml_strict import Node, Scalar, load, parse
 from ..yaml_strict.splice import put, scalar
 from .reading import BUDGET_KEYS, parse_profile
-from .template import template
 from .types import COUNT_FIELDS, BudgetChanges, Guard, Profile, Rolling
 
 LOCK_WAIT_S: Final = 5.0
@@ -257,3 +256,15 @@ def _replace(path: Path, data: bytes) -> None:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+_TEMPLATE: Final = Path(__file__).parents[1] / "data" / "templates" / "profile.yaml"
+
+
+def template() -> bytes:
+    """Return a profile that says every default and explains each key.
+
+    >>> template().splitlines()[0]
+    b'# Who may spend how much. Amounts are in US dollars; null means no limit.'
+    """
+    return _TEMPLATE.read_bytes()

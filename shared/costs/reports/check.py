@@ -25,8 +25,7 @@ from ..analysis.jobs import DIMENSIONS as JOB_DIMENSIONS
 from ..analysis.jobs import JobCost, job_cost, jobs_of
 from ..analysis.sums import total
 from ..budgets.limits import Spending
-from ..errors import WrongUsage
-from ..exits import BAD_NEWS, FAILED, FINE
+from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ..money import Nanos
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .. import __version__
-from ..errors import CostError, WrongUsage
-from ..exits import BAD_NEWS, FINE
+from ..errors import BAD_NEWS, FINE, CostError, WrongUsage
 from ..ledger.digests import Change, Digest, appended_since, changes_since, digest_from, digest_of
 from ..ledger.reader import read
 from ..ledger.spool import waiting_paths

@@ -22,8 +22,7 @@ from ..analysis.estimates import (
     stage_histories,
     tokens_of,
 )
-from ..errors import WrongUsage
-from ..exits import FAILED, FINE
+from ..errors import FAILED, FINE, WrongUsage
 from ..model import MAX_COUNT, Usage
 from ..money import Nanos, percent, to_usd
 from ..rollup import Query

@@ -11,7 +11,7 @@ from datetime import date
 from inspect import cleandoc
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
-from ..exits import FINE
+from ..errors import FINE
 from ..money import Nanos, from_usd
 from ..profile.tag_rules import CUSTOMER
 from ..rollup import Dimension

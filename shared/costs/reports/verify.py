@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..errors import WrongUsage
-from ..exits import BAD_NEWS, FAILED, FINE
+from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ..ledger.places import Location
 from ..ledger.spool import waiting_paths
 from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineFinding, LineKind, Verifier

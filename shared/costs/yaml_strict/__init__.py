@@ -16,7 +16,6 @@ millions of values), tags, duplicate keys, several documents, and nesting deeper
 
 from __future__ import annotations
 
-from .node import Node, Scalar
-from .reading import MAX_DEPTH, load, parse
+from .reading import MAX_DEPTH, Node, Scalar, load, parse
 
 __all__ = ["MAX_DEPTH", "Node", "Scalar", "load", "parse"]

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.costs.apps.cli.program import run
-from shared.costs.demo.history import RUNAWAY_CALLS
-from shared.costs.demo.world import PEOPLE
+from shared.costs.demo.history import PEOPLE, RUNAWAY_CALLS
 from shared.costs.demo.writing import Sample, write_sample
 from shared.costs.errors import WrongUsage
 from shared.costs.ledger.line import DamagedLine, decode

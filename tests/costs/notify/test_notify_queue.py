@@ -23,7 +23,7 @@ from shared.costs.notify import __main__ as process
 from shared.costs.notify import telling
 from shared.costs.notify.addresses import Address, budget_for
 from shared.costs.notify.channel import MissingNotifyExtra
-from shared.costs.notify.digest import digest
+from shared.costs.notify.message import digest
 from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, status
 from shared.costs.notify.sender import LINGER, Sender, run
 from shared.costs.periods import parse_month

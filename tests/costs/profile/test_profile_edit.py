@@ -17,9 +17,8 @@ from shared.costs.errors import ProfileError, StorageUnavailable
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Budget, load_profile
 from shared.costs.profile import edit as editing
-from shared.costs.profile.edit import Edit, edit_profile, edited
+from shared.costs.profile.edit import Edit, edit_profile, edited, template
 from shared.costs.profile.reading import parse_profile
-from shared.costs.profile.template import template
 
 DAILY = {"daily_limit": from_usd(5)}
 

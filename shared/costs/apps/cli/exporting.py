@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import WrongUsage
+from ...errors import FAILED, WrongUsage
 from ...exchange.exports import Context, export_named
 from ...exchange.source import Indexed, Missed
-from ...exits import FAILED
 from ...replacing import replacing
 from ...reports.common import limit_row, plural
 from ...reports.queries import limits_in, spendings, zone_of

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from ...exits import INTERRUPTED
+from ...errors import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

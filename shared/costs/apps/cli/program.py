@@ -14,9 +14,8 @@ from typing import Any, Final
 import click
 
 from ... import __version__, reports
-from ...errors import CostError
+from ...errors import FAILED, FINE, INTERRUPTED, CostError
 from ...exchange import reports as exchange_reports
-from ...exits import FAILED, FINE, INTERRUPTED
 from ...reports.hosts import of_all_hosts
 from ...reports.spec import Spec
 from . import commands

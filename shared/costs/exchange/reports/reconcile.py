@@ -17,8 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ...errors import WrongUsage
-from ...exits import BAD_NEWS, FAILED, FINE
+from ...errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ...money import ZERO, Nanos, to_usd
 from ...periods import zone
 from ...reports.common import plural

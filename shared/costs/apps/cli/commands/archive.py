@@ -8,14 +8,13 @@ import click
 
 from ....archive.known import KnownArchive, KnownArchives
 from ....archive.places import Place
-from ....errors import StorageUnavailable, WrongUsage
+from ....errors import FAILED, FINE, StorageUnavailable, WrongUsage
 from ....exchange.archive_check import check_archive
 from ....exchange.archive_reports import archived_report, checked_report, unpacked_report
 from ....exchange.archiving import archive
 from ....exchange.calendar import Calendar
 from ....exchange.packing import Needed, packed_paths, unpack
 from ....exchange.packing import pack as pack_away
-from ....exits import FAILED, FINE
 from ....periods import parse_month
 from ....workspace import Workspace
 from ..app import App, dashboard_command

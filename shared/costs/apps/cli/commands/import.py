@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ....errors import WrongUsage
+from ....errors import BAD_NEWS, WrongUsage
 from ....exchange.foreign import Defaults
 from ....exchange.imported import import_report
 from ....exchange.importing import Importer, Source
@@ -20,7 +20,6 @@ from ....exchange.sessions.positions import Positions
 from ....exchange.sessions.taking import SessionImport, Taken
 from ....exchange.sessions.telling import sessions_report
 from ....exchange.shelf import Shelf
-from ....exits import BAD_NEWS
 from ....money import format_usd
 from ....periods import zone
 from ....reports.common import plural

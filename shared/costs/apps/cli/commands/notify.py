@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 
 from ....budgets.port import Alarm, Notice
-from ....exits import BAD_NEWS, FINE
+from ....errors import BAD_NEWS, FINE
 from ....formats import load
 from ....formats.mail import brief, mail_of
 from ....formats.page import figure_text

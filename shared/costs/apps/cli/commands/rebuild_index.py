@@ -8,8 +8,7 @@ from typing import Final
 
 import click
 
-from ....errors import WrongUsage
-from ....exits import BAD_NEWS, FINE
+from ....errors import BAD_NEWS, FINE, WrongUsage
 from ....reports.document import Column, Figure, Ref, Report, Table
 from ....reports.reader import ProgressCallback
 from ....rollup import Query
