@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..budgets.port import Decide, Decision, Reservation, Turn
 from ..errors import StorageUnavailable
-from ..store.holds import Ledgers, LocalHolds, LocalTurn
+from ..store.holds import LocalHolds, LocalTurn
 from ..store.leases import Want, key_of
 from ..store.presence import Presence
 from .member import Member
+
+if TYPE_CHECKING:
+    from ..store.store import Store
 
 GROWTHS: Final = 3
 """How often more is asked for within one decision: other processes of this host may take what was granted."""
@@ -34,7 +37,7 @@ class SharedHolds(LocalHolds):
 
     def __init__(
         self,
-        ledgers: Ledgers,
+        ledgers: Store,
         presence: Presence,
         clock: Callable[[], datetime],
         member: Callable[[], Member],

@@ -28,7 +28,7 @@ from ..storage import CostStorage
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, SealedDatabase
-from .intake import Id, fingerprint, put_back, unreadable
+from .intake import Id, Kept, fingerprint, put_back, unreadable
 from .journal import opened
 from .keys import keys_of
 from .presence import Presence
@@ -135,7 +135,7 @@ def rebuild(
                 is_begun = present.read(tables.is_begun)
             sums.write(catch_up.begin)
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
-            rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
+            rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up, storage)
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
             # What changed or went away meanwhile is seen here, and kept.
             with suppress(StorageUnavailable, UnsafePath):
@@ -170,7 +170,7 @@ def _carry_over(present: Database, sums: Database) -> None:
         sums.write(partial(put_back, row=row, fold=fold, ids=ids))
 
 
-def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
+def _filled(sums: Database, progress: Progress, catch_up: CatchUp, storage: CostStorage) -> Rebuilt:
     rows = sums.read(lambda db: tables.ledgers(db, "gone IS NULL ORDER BY id"))
     chunks, whole = _chunks(rows)
     entries = size = 0
@@ -181,7 +181,7 @@ def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
             size += sum(each.row.offset for each in chunk.ledgers)
             progress(min(size, whole), whole)
     sums.write(_derive)
-    sums.write(catch_up.write_down)
+    sums.write(Kept(storage).add_all_read)
     unread = sums.read(
         lambda db: db.execute(
             """SELECT path, why FROM ledgers JOIN problems ON ledger = id

@@ -323,15 +323,6 @@ class CatchUp:
                 pass
         self._intake.finish(db)
 
-    def write_down(self, db: sqlite3.Connection) -> None:
-        """Write down how far ledgers were read in some other way.
-
-        Raises:
-            NotKept: it cannot be written.
-
-        """
-        self._kept.add_all_read(db)
-
     def begin(self, db: sqlite3.Connection) -> None:
         """Put what outlived older sums into new ones; learn what was noted; write again what was lost."""
         self._kept.learn(db)

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 from weakref import WeakSet
@@ -102,22 +103,22 @@ class Database:
             StorageUnavailable: any other failure of the disk or of SQLite.
 
         """
-        return self._patiently(lambda db: in_transaction(db, "BEGIN IMMEDIATE", action), wait_s)
+        return self._patiently(partial(self._once, action, "BEGIN IMMEDIATE"), wait_s)
 
     def read(self, question: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
         """Ask something; all statements of the question see one state. Raises as :meth:`write`."""
-        return self._patiently(lambda db: in_transaction(db, "BEGIN", question), wait_s)
+        return self._patiently(partial(self._once, question, "BEGIN"), wait_s)
 
     def statement(self, question: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
         """Ask something with single statements, outside any transaction. Raises as :meth:`write`."""
-        return self._patiently(question, wait_s)
+        return self._patiently(partial(self._once, question), wait_s)
 
-    def _patiently(self, action: Callable[[sqlite3.Connection], T], wait_s: float) -> T:
+    def _patiently(self, step: Callable[[], T], wait_s: float) -> T:
         end, nap = 0.0, _SHORTEST_NAP_S
         while True:
             try:
                 with self._turn:
-                    return self._once(action)
+                    return step()
             except sqlite3.Error as fault:
                 now = time.monotonic()
                 end = end or now + allowed(wait_s)
@@ -136,7 +137,7 @@ class Database:
             time.sleep(min(nap, max(end - now, 0)))
             nap = min(nap * 1.5, _LONGEST_NAP_S)
 
-    def _once(self, action: Callable[[sqlite3.Connection], T]) -> T:
+    def _once(self, action: Callable[[sqlite3.Connection], T], begin: str = "") -> T:
         if self._active:  # a signal handler of ours came into a block of the same thread
             raise DatabaseBusy(f"{self.path}: in use by the call that was interrupted")
         self._active = True
@@ -144,7 +145,7 @@ class Database:
             connection = self._ready()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")  # what an interrupt left open
-            return action(connection)
+            return in_transaction(connection, begin, action) if begin else action(connection)
         finally:
             self._active = False
 
@@ -287,7 +288,7 @@ class SealedDatabase(Database):
         self._commits += 1
         if self._commits % _COMMITS_BETWEEN == 0 and _size(f"{self.file}-wal") > _WRITE_BACK_BYTES:
             with suppress(StorageUnavailable):  # tried again at the next chance
-                self._patiently(lambda _: self._written_back(), 0.0)
+                self.statement(lambda _: self._written_back(), 0.0)
         return result
 
     def close(self) -> None:
@@ -299,7 +300,7 @@ class SealedDatabase(Database):
                     self._connection = None
                 return
             with suppress(StorageUnavailable):
-                self._patiently(lambda _: self._written_back(closing=True), WAIT_S)
+                self.statement(lambda _: self._written_back(closing=True))
         super().close()
 
     def left_behind(self) -> sqlite3.Connection | None:
@@ -340,20 +341,7 @@ class SealedDatabase(Database):
                 os.replace(by, self.file)
                 _set_seal(self.file, seal)
 
-        self._under_seal(put, wait_s)
-
-    def _under_seal(self, action: Callable[[SecureFile], T], wait_s: float) -> T:
-        end = time.monotonic() + allowed(wait_s)
-        while True:
-            try:
-                with self._turn:
-                    return self._sealing(action)
-            except _OthersTurn:
-                if time.monotonic() >= end:
-                    raise DatabaseBusy(self._busy()) from None
-            except OSError as fault:
-                raise StorageUnavailable(f"{self.file}: {fault}; see cost-dashboard doctor") from fault
-            time.sleep(_LONGEST_NAP_S / 10)
+        self._patiently(partial(self._sealing, put), wait_s)
 
     def _sealing(self, action: Callable[[SecureFile], T]) -> T:
         path = self._seal_path
@@ -474,10 +462,7 @@ def _inode(path: str) -> int | None:
 
 
 def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
+    return (stamp_of(path) or (0, 0))[1]
 
 
 _LEFT_OPEN: Final[list[sqlite3.Connection]] = []

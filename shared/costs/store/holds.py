@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..budgets.limits import Limit
 from ..budgets.port import (
@@ -27,19 +27,22 @@ from ..budgets.port import (
     Held,
     Logged,
     Reservation,
-    SpendReader,
     as_it_stands,
     less_what_is_used,
     spent_within,
 )
 from ..budgets.scopes import Labels
+from ..ledger.counted import EPOCH, MICROSECOND, microseconds
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
 from . import leases
 from .leases import Allotments, Want
 from .presence import Presence
-from .state import StateDb, Tables
+from .state import Tables
+
+if TYPE_CHECKING:
+    from .store import Store
 
 TABLES: Final = Tables(
     "reservations",
@@ -89,25 +92,6 @@ T = TypeVar("T")
 PREPARE_S: Final = 2.0
 """How long a look waits for others while the tables are made, in seconds."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Ledgers(SpendReader, Protocol):
-    """The seam below: what holds need of the store. ``shared.costs.store.store.Store`` is one."""
-
-    @property
-    def state(self) -> StateDb:
-        """Gives transactions at the durable state."""
-        ...
-
-    def logged(self, reservations: Collection[str]) -> Mapping[str, tuple[int, Nanos, int]]:
-        """Return what the ledgers have under each of these reservations, if anything: see ``Logged``."""
-        ...
-
-    def groups(self, by: Sequence[Dimension], query: Query, *, at_once: bool = False) -> list[Group]:
-        """Return sums by dimensions; ``at_once`` without waiting for anybody."""
-        ...
-
 
 class LocalHolds:
     """The holds of one cost storage. Safe to use from threads and after a fork.
@@ -116,7 +100,7 @@ class LocalHolds:
     """
 
     def __init__(
-        self, ledgers: Ledgers, presence: Presence, clock: Callable[[], datetime], *, leased: bool = False
+        self, ledgers: Store, presence: Presence, clock: Callable[[], datetime], *, leased: bool = False
     ) -> None:
         self.presence = presence
         self._leased = leased
@@ -289,7 +273,7 @@ class LocalHolds:
         no limit of today, however many of them are left.
         """
         place = None if ledger is None else os.fsencode(ledger)
-        rows = _rows(db, "WHERE NOT orphaned OR period_at >= ? OR ledger = ?", (_micros(since), place))
+        rows = _rows(db, "WHERE NOT orphaned OR period_at >= ? OR ledger = ?", (microseconds(since), place))
         found = self._standing(rows)
         over = [held.reservation.id for held in found if held.is_over]
         self._journal_ends(over)
@@ -368,7 +352,7 @@ class LocalTurn:
 
     def __init__(
         self,
-        ledgers: Ledgers,
+        ledgers: Store,
         db: sqlite3.Connection,
         mended: Callable[[sqlite3.Connection, datetime, Path | None], list[Held]],
         *,
@@ -414,7 +398,7 @@ def _put(db: sqlite3.Connection, one: Reservation) -> None:
 
 def _row(one: Reservation) -> tuple[object, ...]:
     ledger = None if one.ledger is None else os.fsencode(one.ledger)
-    return one.id, _micros(one.period_at), ledger, one.state == "orphaned", _record(one)
+    return one.id, microseconds(one.period_at), ledger, one.state == "orphaned", _record(one)
 
 
 def _rows(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[Reservation]:
@@ -429,7 +413,7 @@ def _delete(db: sqlite3.Connection, ids: Iterable[str]) -> None:
 def _record(one: Reservation) -> str:
     """Return a reservation as one line of ASCII; a path that is not UTF-8 comes back as it was."""
     values: dict[str, Any] = {name: getattr(one, name) for name in _FIELDS}
-    values |= {"period_at": _micros(one.period_at), "expires_at": _micros(one.expires_at)}
+    values |= {"period_at": microseconds(one.period_at), "expires_at": microseconds(one.expires_at)}
     values["ledger"] = None if one.ledger is None else str(one.ledger)
     return _encode(values)
 
@@ -437,7 +421,7 @@ def _record(one: Reservation) -> str:
 def _reservation(record: str) -> Reservation:
     values = json.loads(record)
     known = {name: values[name] for name in _FIELDS if name in values}
-    known |= {name: _EPOCH + timedelta(microseconds=known[name]) for name in ("period_at", "expires_at")}
+    known |= {name: EPOCH + known[name] * MICROSECOND for name in ("period_at", "expires_at")}
     known["ledger"] = Path(known["ledger"]) if known["ledger"] else None
     known["tags"] = tuple(known.get("tags", ()))
     known["strayed"] = tuple(Labels(project, tuple(tags)) for project, tags in known.get("strayed", ()))
@@ -445,13 +429,8 @@ def _reservation(record: str) -> Reservation:
 
 
 def _latest(db: sqlite3.Connection) -> datetime:
-    return _EPOCH + timedelta(microseconds=db.execute("SELECT latest FROM gate_clock").fetchone()[0])
+    return EPOCH + int(db.execute("SELECT latest FROM gate_clock").fetchone()[0]) * MICROSECOND
 
 
 def _set_latest(db: sqlite3.Connection, at: datetime) -> None:
-    db.execute("UPDATE gate_clock SET latest = ?", (_micros(at),))
-
-
-def _micros(at: datetime) -> int:
-    """Return an instant in microseconds since 1970, exactly."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    db.execute("UPDATE gate_clock SET latest = ?", (microseconds(at),))

@@ -176,18 +176,11 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
     """
     counted = set(by) <= _OF_LEDGER | {"user_id"}
     cheap = counted and not _OF_LEDGER & set(by) and only_of_user(query)
-    columns = [_COLUMN[name] for name in by]
-    source, where = _source(query, fine=bool(_FINE & set(by)) or (counted and not cheap)), conditions(query)
-    join = bool(_OF_LEDGER & set(by)) or (counted and not cheap)
-    number = "count(DISTINCT l.path)" if counted and not cheap else "0"
-    rows = _grouped(db, [*columns, _SUMMED, number], len(columns), source, where, join=join)
-    found = largest_first(_group(row, len(columns)) for row in rows if row[len(columns)] is not None)
+    [found] = _groups_of(db, by, [query], count=counted and not cheap)
     if cheap:
         for each in found:
             user = str(each.key[0] or "") if by else query.user_id
             each.totals.jobs = _count_jobs(db, Span.of(query.start, query.end), user)
-    if _has_units(db):
-        _add_units(db, columns, _units(query), where, {each.key: each.totals for each in found}, join=join)
     return found
 
 
@@ -211,14 +204,15 @@ _PARTS_AT_ONCE: Final = 64
 
 
 def _groups_of(
-    db: sqlite3.Connection, by: Sequence[Dimension], queries: Sequence[Query]
+    db: sqlite3.Connection, by: Sequence[Dimension], queries: Sequence[Query], *, count: bool = False
 ) -> list[list[Group]]:
-    """Return the groups of each query; they differ in their time alone."""
+    """Return the groups of each query; they differ in their time alone. ``count`` counts their jobs."""
     columns = ["f.part", *(_COLUMN[name] for name in by)]
-    fine, join = bool(_FINE & set(by)), bool(_OF_LEDGER & set(by))
+    fine, join = count or bool(_FINE & set(by)), count or bool(_OF_LEDGER & set(by))
     where = conditions(queries[0])
     source = _numbered(_source(query, fine=fine) for query in queries)
-    rows = _grouped(db, [*columns, _SUMMED, "0"], len(columns), source, where, join=join)
+    number = "count(DISTINCT l.path)" if count else "0"
+    rows = _grouped(db, [*columns, _SUMMED, number], len(columns), source, where, join=join)
     sums = {each.key: each.totals for each in (_group(row, len(columns)) for row in rows)}
     if _has_units(db):
         _add_units(db, columns, _numbered(map(_units, queries)), where, sums, join=join)

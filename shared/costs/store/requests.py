@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import Final
 
-from ..ledger.counted import EPOCH, MICROSECOND
+from ..ledger.counted import MICROSECOND, microseconds
 from .state import StateDb, Tables
 
 TABLES: Final = Tables(
@@ -33,7 +33,7 @@ class LocalRequests:
     def send(self, request: str, at: datetime, within: timedelta, most: int | None) -> int:
         """Count a request unless it was sent ``most`` times; return how often it was sent before."""
         self._state.use(TABLES)
-        now = (at - EPOCH) // MICROSECOND
+        now = microseconds(at)
         span = within // MICROSECOND
 
         def count(db: sqlite3.Connection) -> int:

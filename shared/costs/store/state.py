@@ -96,9 +96,9 @@ class StateDb(Database):
     def _look(self) -> tuple[Stamp | None, Files]:
         return stamp_of(self.file), files_of(self.file)
 
-    def _once(self, action: Callable[[sqlite3.Connection], T]) -> T:
+    def _once(self, action: Callable[[sqlite3.Connection], T], begin: str = "") -> T:
         try:
-            return super()._once(action)
+            return super()._once(action, begin)
         finally:
             self._last = stamp_of(self.file)
 

@@ -278,25 +278,13 @@ class Store:
             line = recent.find(entry_id) if recent else None
             if line is not None:
                 return Location(Path(os.fsdecode(line.path)), line.offset)
-            seen = tables.find_seen(db, entry_id)
-            row = tables.ledgers(db, "id = ?", seen[0])[0] if seen else None
-            return Location(Path(os.fsdecode(row.path)), seen[1]) if seen and row else None
+            return _locations(db, [entry_id]).get(entry_id)
 
         return self._on_the_way(look)
 
     def find_many(self, entry_ids: Sequence[str]) -> dict[str, Location]:
         """Return where those of many entries stand that a known ledger has, after one look at the ledgers."""
-
-        def look(db: sqlite3.Connection) -> dict[str, Location]:
-            seen = tables.find_all_seen(db, entry_ids)
-            paths = {
-                number: Path(os.fsdecode(row.path))
-                for number in {ledger for ledger, _ in seen.values()}
-                for row in tables.ledgers(db, "id = ?", number)
-            }
-            return {each: Location(paths[ledger], offset) for each, (ledger, offset) in seen.items()}
-
-        return self._ask(look)
+        return self._ask(lambda db: _locations(db, entry_ids))
 
     def _on_the_way(
         self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool = True
@@ -565,7 +553,7 @@ class Store:
         ``whole`` gives also what jobs that match have from before ``query.start``.
         """
         is_meant = (query._replace(start=None) if whole else query).matcher()
-        for ledger, lines in self._lines_of(query, missed or _warn):
+        for ledger, lines in self._read(self.readable(query), missed or _warn):
             yield ledger.job, _entries_in(lines, is_meant)
 
     def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
@@ -574,16 +562,12 @@ class Store:
         Its other conditions are not applied, and the seals are still to be checked: for those who
         need no entries, since a line is several times cheaper.
         """
-        for _, lines in self._lines_of(query, missed or _warn):
+        for _, lines in self._read(self.readable(query), missed or _warn):
             yield from lines
 
     def lines_of_ledger(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
         """Return every line of one ledger that counts, be it packed away."""
         return (line for _, lines in self._read([ledger], missed) for line in lines)
-
-    def _lines_of(self, query: Query, missed: Missed) -> Iterator[tuple[Readable, Iterator[bytes]]]:
-        """Return each ledger that a query means, with its lines that count."""
-        return self._read(self.readable(query), missed)
 
     def _read(
         self, ledgers: Sequence[Readable], missed: Missed
@@ -834,6 +818,17 @@ def _ledgers_in(root: Path) -> list[Path]:
     """Return the ledgers in the folders of a folder."""
     ledgers = [folder / LEDGER_NAME for folder in _folders(root)]
     return [path for path in ledgers if path.is_file() and not path.is_symlink()]
+
+
+def _locations(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, Location]:
+    """Return where those of some entries stand that the sums have."""
+    seen = tables.find_all_seen(db, entry_ids)
+    paths = {
+        number: Path(os.fsdecode(row.path))
+        for number in {ledger for ledger, _ in seen.values()}
+        for row in tables.ledgers(db, "id = ?", number)
+    }
+    return {each: Location(paths[ledger], offset) for each, (ledger, offset) in seen.items()}
 
 
 def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:

@@ -328,9 +328,7 @@ def put_fold(db: sqlite3.Connection, ledger: int, fold: Fold) -> None:
     )
 
 
-def _add_over_all(
-    db: sqlite3.Connection, cells: Iterable[tuple[int, int, str, Sequence[int]]], *, removing: bool = False
-) -> None:
+def _add_over_all(db: sqlite3.Connection, cells: Iterable[tuple[int, int, str, Sequence[int]]]) -> None:
     """Add cells (bucket, dimensions, user, sums) to the sums over all ledgers."""
     days: dict[tuple[int, int], list[int]] = {}
     spend: dict[tuple[str, int], int] = {}
@@ -348,9 +346,6 @@ def _add_over_all(
         ON CONFLICT (user_id, bucket) DO UPDATE SET cost = cost + excluded.cost""",
         [(*key, cost) for key, cost in spend.items()],
     )
-    if removing:
-        db.executemany(f"DELETE FROM days WHERE day = ? AND dim = ? AND {_NOTHING}", list(days))
-        db.executemany("DELETE FROM spend WHERE user_id = ? AND bucket = ? AND cost = 0", list(spend))
 
 
 _COST: Final = SUM_COLUMNS.index("cost")
@@ -358,20 +353,9 @@ _COST: Final = SUM_COLUMNS.index("cost")
 
 def take_out(db: sqlite3.Connection, ledger: int) -> None:
     """Take everything out that came from one ledger; its row stays."""
-    names = ", ".join(f"c.{name}" for name in SUM_COLUMNS)
-    rows = db.execute(
-        f"""SELECT c.bucket, c.dim, d.user_id, {names} FROM cells c
-        JOIN dims d ON d.id = c.dim WHERE c.ledger = ?""",
-        (ledger,),
-    ).fetchall()
-    negative = ((bucket, dim, user, [-value for value in values]) for bucket, dim, user, *values in rows)
-    _add_over_all(db, negative, removing=True)
-    db.executemany(
-        "DELETE FROM activity WHERE day = ? AND user_id = ? AND ledger = ?",
-        {(bucket // DAY_BUCKETS, user, ledger) for bucket, _, user, *_ in rows},
-    )
-    db.executemany("DELETE FROM units WHERE bucket = ? AND ledger = ?", {(row[0], ledger) for row in rows})
-    for table in ("cells", "seen", "reserved", "problems"):
+    put_fold(db, ledger, fold_of(db, ledger).negated())
+    clear_zeros(db, ledger)
+    for table in ("seen", "problems"):
         db.execute(f"DELETE FROM {table} WHERE ledger = ?", (ledger,))
 
 
@@ -388,10 +372,7 @@ def clear_zeros(db: sqlite3.Connection, ledger: int) -> None:
     db.execute("DELETE FROM units WHERE ledger = ? AND amount = 0", (ledger,))
     db.execute("DELETE FROM reserved WHERE ledger = ? AND calls = 0 AND cost = 0 AND unpriced = 0", (ledger,))
     db.execute("DELETE FROM activity WHERE ledger = ?", (ledger,))
-    db.execute(
-        f"{PUT_ACTIVITY} WHERE ledger = ?",
-        (ledger,),
-    )
+    db.execute(f"{PUT_ACTIVITY} WHERE ledger = ?", (ledger,))
 
 
 def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:

@@ -18,7 +18,7 @@ from .. import platform
 from ..storage import CostStorage
 from .database import DatabaseBusy, code_of
 from .intake import GONE, fingerprint, job_of, next_number, put_back, uid
-from .tables import SUM_COLUMNS, Fold, LedgerRow
+from .tables import DIM_COLUMNS, SUM_COLUMNS, Fold, LedgerRow
 
 if TYPE_CHECKING:
     from .catchup import Known
@@ -37,17 +37,7 @@ _OLD_SUMS: Final = (
     "cost_output",
     "retried_cost",
 )
-_OLD_DIMS: Final = (
-    "user_id",
-    "stage",
-    "service",
-    "model",
-    "operation",
-    "workflow",
-    "project",
-    "tags",
-    "service_tier",
-)
+_OLD_DIMS: Final = DIM_COLUMNS[:-1]
 
 
 def bring_over(storage: CostStorage, db: sqlite3.Connection, known: Known) -> None:
