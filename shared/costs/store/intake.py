@@ -625,7 +625,8 @@ class Kept:
         """Note in new sums which ledgers are not what was counted of them, and left nothing behind.
 
         So are those that were written to and are not there, of which nobody ever counted anything, and those
-        of which something was kept that is lost.
+        of which something was kept that is lost. Ledgers that are there and whose notes were lost become
+        known by this.
 
         Raises:
             NotKept: the journal cannot be read or written.
@@ -634,12 +635,15 @@ class Kept:
         with self._telling():
             said = Said.of(self._journal.all()[0])
             vouched = self._vouched()
+        known = {row.path for row in tables.ledgers(db, "gone IS NULL")}
+        for path in filter(os.path.lexists, said.read.keys() - known):
+            new_row(db, path)  # its note was lost
         kept = {path: e for n, (path, e) in vouched.items() if n not in said.kept.keys() | said.over}
         written = tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)")
         unread = {row.path: Extent() for row in written if row.path not in said.read}
         read = {path: extent for path, extent in said.read.items() if extent.offset}
-        known = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
-        lost = _not_moved(db, {path: extent for path, extent in known.items() if _is_lost(path, extent)})
+        found = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
+        lost = _not_moved(db, {path: extent for path, extent in found.items() if _is_lost(path, extent)})
         for path, extent in lost.items():
             row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
             tables.put_problems(db, row.id, [Problem(LOST_AT, extent.offset, "lost", LOST)])

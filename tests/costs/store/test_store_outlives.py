@@ -937,3 +937,22 @@ def test_every_ledger_is_noted_again_after_the_storage_was_deleted(
         assert all(map(Store.of(history.storage).note, ledgers))
     notes = (history.storage.root / intake.NOTES).read_bytes()
     assert [os.fsencode(ledger) in notes for ledger in ledgers] == [True] * 3
+
+
+@pytest.mark.parametrize("hurt", [deleted, truncated, noise])
+def test_the_sums_and_the_notes_are_lost(history: History, hurt: Callable[[Path], None]) -> None:
+    """What is kept beside the sums names every ledger that was ever counted."""
+    store = history.open()
+    ledger = a_job(history, store)
+    history.log(store, history.job("there"), a_call(20_000_000))
+    history.log(store, history.job("moved"), a_call(40_000_000))
+    assert month(store) == history.owed
+    cleared(history, ledger)
+    history.job("moved").parent.rename(history.root / "jobs" / "elsewhere")
+    assert month(store) == history.owed
+    lose_sums(history)
+    hurt(history.storage.root / "ledgers.journal")
+    store = history.open()
+    assert (month(store), store.problems()) == (history.owed, [])
+    lose_sums(history)
+    assert month(history.open()) == history.owed
