@@ -172,7 +172,8 @@ class Query(NamedTuple):
 
     ``start`` and ``end`` bound the entries' ``counted_at``, half-open. They should be edges of
     periods: sums are kept by 15-minute bucket. Where one number is asked for, ``measure`` says which, and
-    ``start`` may be any instant. The tier ``standard`` is that of calls that name none, too.
+    ``start`` may be any instant. The tier ``standard`` is that of calls that name none, too; a model
+    may be called by the service beside it once more, as ``service/model``.
     """
 
     start: datetime | None = None
@@ -195,11 +196,17 @@ class Query(NamedTuple):
 
         >>> Query(service_tier="standard").values_of("service_tier"), Query().values_of("stage")
         (('', 'standard'), None)
+        >>> Query(service="openrouter", model="openrouter/auto").values_of("model")
+        ('openrouter/auto', 'auto')
         """
         wanted = getattr(self, dimension, None)
         if wanted is None:
             return None
-        return ("", STANDARD) if dimension == "service_tier" and wanted == STANDARD else (wanted,)
+        if dimension == "service_tier" and wanted == STANDARD:
+            return "", STANDARD
+        if dimension == "model" and self.service and wanted.startswith(f"{self.service}/"):
+            return wanted, wanted.removeprefix(f"{self.service}/")
+        return (wanted,)
 
     def matcher(self) -> Callable[[Entry], bool]:
         """Return what tells whether an entry matches, its job and its ledger apart.
@@ -209,8 +216,7 @@ class Query(NamedTuple):
         >>> Query(user_id="u", end=_EPOCH + _BUCKET).matcher()(call), Query(tag="x").matcher()(call)
         (True, False)
         """
-        names = ("user_id", "stage", "service", "model", "operation", "workflow", "project")
-        wanted = [(name, value) for name in names if (value := getattr(self, name)) is not None]
+        wanted = [(name, values) for name in _MATCHED if (values := self.values_of(name)) is not None]
         start, end, tag = self.start, self.end, self.tag
 
         def matches(entry: Entry) -> bool:
@@ -219,10 +225,16 @@ class Query(NamedTuple):
                 (start is None or start <= at)
                 and (end is None or at < end)
                 and (tag is None or tag in entry.tags)
-                and all((getattr(entry, name) or "") == value for name, value in wanted)
+                and all((getattr(entry, name) or "") in values for name, values in wanted)
             )
 
         return matches
+
+
+_MATCHED: Final = tuple(
+    name for name in Query._fields if name not in {"start", "end", "job_id", "ledger", "tag", "measure"}
+)
+"""The fields of a query that an entry has under the same name."""
 
 
 class Group(NamedTuple):

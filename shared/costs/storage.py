@@ -121,7 +121,16 @@ def job_id_of(directory: Path) -> str:
     """
     if not directory.name:
         raise ValueError(f"{directory} cannot be a job directory: a job's id is the directory's name")
-    return "".join(c if c.isprintable() else "_" for c in directory.name)
+    return printable(directory.name)
+
+
+def printable(name: str) -> str:
+    r"""Return a name as ledgers have it: what cannot be printed or is no UTF-8 is an underscore.
+
+    >>> printable("a\udcff")
+    'a_'
+    """
+    return "".join(c if c.isprintable() else "_" for c in name)
 
 
 def _user_data_folder(environ: Mapping[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
-from shared.costs.rollup import BUCKET_SECONDS, TOTALS_FIELDS, Totals, bucket_of, output_part
+from shared.costs.rollup import BUCKET_SECONDS, TOTALS_FIELDS, Query, Totals, bucket_of, output_part
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -127,3 +128,52 @@ def test_the_last_microsecond_of_a_bucket_is_in_it(year: int) -> None:
     begin = datetime(year, 6, 1, 0, 0, tzinfo=UTC)
     last = begin + timedelta(minutes=15) - timedelta.resolution
     assert bucket_of(begin) == bucket_of(last) == bucket_of(last + timedelta.resolution) - BUCKET_SECONDS
+
+
+CALL = Entry(
+    id="a",
+    timestamp=AT,
+    job_id="j",
+    user_id="u",
+    service="lab",
+    model="m-1",
+    stage="s",
+    operation="o",
+    workflow="w",
+    project="p",
+    tags=("t",),
+    service_tier="batch",
+)
+MATCHING: dict[str, Any] = {
+    "start": AT,
+    "end": AT + timedelta(seconds=BUCKET_SECONDS),
+    "user_id": "u",
+    "stage": "s",
+    "service": "lab",
+    "model": "m-1",
+    "operation": "o",
+    "workflow": "w",
+    "project": "p",
+    "tag": "t",
+    "service_tier": "batch",
+}
+
+
+@pytest.mark.parametrize("name", sorted({*Query._fields} - {"job_id", "ledger", "measure"}))
+def test_an_entry_is_matched_by_each_thing_that_a_query_can_ask_for(name: str) -> None:
+    assert Query(**MATCHING).matcher()(CALL)
+    other: Any = {"start": AT + timedelta(1), "end": AT}.get(name, "another")
+    assert not Query(**{**MATCHING, name: other}).matcher()(CALL)
+
+
+@pytest.mark.parametrize(
+    ("query", "is_meant"),
+    [
+        (Query(service="lab", model="lab/m-1"), True),
+        (Query(model="lab/m-1"), False),
+        (Query(service="other", model="other/m-1"), False),
+        (Query(service_tier="standard"), False),
+    ],
+)
+def test_a_model_may_be_named_with_the_service_beside_it(query: Query, is_meant: bool) -> None:
+    assert query.matcher()(CALL) is is_meant

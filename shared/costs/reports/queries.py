@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -21,7 +20,7 @@ from ..money import Nanos
 from ..periods import Period
 from ..pricing.names import infer_service
 from ..rollup import Dimension, Group, JobRef, Query
-from ..storage import LEDGER_NAME
+from ..storage import LEDGER_NAME, printable
 from .common import Health
 from .document import Ref
 from .questions import Span
@@ -147,20 +146,16 @@ def named_model(name: str) -> tuple[str, str]:
     return (service, model) if slash else (infer_service(name) or "", name)
 
 
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-
-
 def find_job(reader: Reader, name: str) -> JobRef:
     """Return the job with exactly this id, or in this directory.
 
     Raises:
         UnknownJob: there is none; says which ids are nearest.
-        WrongUsage: it is not a job id, or several jobs in different places have it.
+        WrongUsage: several jobs in different places have it.
     """
     if "/" in name or name in (".", ".."):
         return _in_directory(Path(name))
-    if not _JOB_ID.fullmatch(name) or ".." in name:
-        raise WrongUsage(f"not a job id: {name!r}; give the job's directory, with a / in it")
+    name = printable(name)
     found = reader.index.jobs(Query(job_id=name))
     if len(found) == 1:
         return found[0]

@@ -12,6 +12,7 @@ from ..analysis.sums import Step, last_stretches
 from ..errors import WrongUsage
 from ..periods import Period, between, month, parse_month
 from ..rollup import Dimension, Query
+from ..storage import printable
 
 LABELS: Final[Mapping[Dimension, str]] = MappingProxyType(
     {
@@ -120,7 +121,7 @@ def query_of(filters: Mapping[str, str]) -> Query:
     >>> query_of({"model": "openai/gpt-4o", "category": "summary"})  # doctest: +ELLIPSIS
     Query(... service='openai', model='gpt-4o', operation='summary', ...)
     """
-    values = {_FIELDS.get(name, name): value for name, value in filters.items()}
+    values = {_FIELDS.get(name, name): printable(value) for name, value in filters.items()}
     service, slash, model = values.get("model", "").partition("/")
     if slash and "service" not in values:
         values |= {"service": service, "model": model}
