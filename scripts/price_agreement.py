@@ -2,7 +2,8 @@
 
 For every model that all installed peers know, random usages are put to each of them. Where the
 peers agree with each other, we must agree with them to the nano-dollar; every model where we do not
-is listed with the reason. genai-prices always takes part, the others where they are installed.
+is listed with the reason that ``price_differences.yaml`` beside this program gives. genai-prices
+always takes part, the others where they are installed.
 
     python scripts/price_agreement.py [--usages 1000] [--peers PEER ...] [--json]
 """
@@ -25,6 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from price_coverage import read_reasons, reason_of
+
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import NANOS_PER_USD
 from shared.costs.pricing.catalogue import Catalogue
@@ -35,42 +38,6 @@ NOW = datetime.now(UTC).replace(hour=12, minute=0)
 """Outside of DeepSeek's peak hours: genai-prices counts them on Saturdays and Sundays too."""
 SEED = 20261122
 
-REASONS = {
-    "google/gemini-pro": "the peers' figures are Vertex AI's prices per character; ours are per token",
-    **dict.fromkeys(
-        (
-            "openai/gpt-4o-search-preview",
-            "openai/gpt-4o-search-preview-2025-03-11",
-            "openai/gpt-4o-mini-search-preview",
-            "openai/gpt-4o-mini-search-preview-2025-03-11",
-            "openai/gpt-5-search-api",
-            "openai/gpt-5-search-api-2025-10-14",
-        ),
-        "every request searches, and the peers leave the search's fee out (OpenAI's page, 2026-11-28)",
-    ),
-    **dict.fromkeys(
-        ("deepseek/deepseek-chat", "deepseek/deepseek-reasoner"),
-        "genai-prices keeps the prices of before September 2025; the names answered as V4 Flash from "
-        "2026-04-24 until they were retired on 2026-07-24 (DeepSeek's pricing page)",
-    ),
-    "novita/mistralai/mistral-nemo": "genai-prices keeps an older price than Novita's page",
-    "x-ai/grok-code-fast-1": "redirected to grok-build-0.1, at its price, on 2026-05-15 (xAI's page)",
-}
-"""Why we differ from what all peers agree on, where we do."""
-
-_ONLY_BEGINNING = "genai-prices names only the beginning of it, {}, and a name is never completed by a guess"
-
-UNPRICED = {
-    "deepseek/deepseek-v4-flash-vision-exp": _ONLY_BEGINNING.format("deepseek-v4-flash"),
-    "google/gemini-3.1-pro-preview-customtools": _ONLY_BEGINNING.format("gemini-3.1-pro-preview"),
-    "google/gemini-3.8-live-extended-thinking": _ONLY_BEGINNING.format("gemini-3.8-live"),
-    "google/gemini-live-2.5-flash-native-audio": _ONLY_BEGINNING.format("gemini-live-2.5-flash"),
-    "google/gemini-live-2.5-flash-preview-native-audio-09-2025": _ONLY_BEGINNING.format(
-        "gemini-live-2.5-flash"
-    ),
-}
-"""Why we have no price, where all peers agree on one."""
-
 Ask = Callable[[str, str, int, int], Decimal | None]
 """Answers what a call costs in nano-dollars: provider, model, input and output tokens."""
 
@@ -79,7 +46,8 @@ Ask = Callable[[str, str, int, int], Decimal | None]
 class Agreement:
     """What the comparison found. ``differing`` maps a model to one case and the reason.
 
-    ``refused`` maps a model that is unpriced for a known reason to that reason.
+    ``refused`` maps a model that is unpriced for a known reason to that reason. ``unexplained`` are the
+    models that differ, or are unpriced, without a reason.
     """
 
     peers: list[str]
@@ -90,6 +58,7 @@ class Agreement:
     unpriced: list[str] = field(default_factory=list)
     differing: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    unexplained: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -100,7 +69,7 @@ def main() -> int:
         print(json.dumps(asdict(found), indent=1))
     else:
         _show(found)
-    return int(any(name not in REASONS for name in found.differing) or bool(found.unpriced))
+    return int(bool(found.unexplained))
 
 
 def _options() -> argparse.Namespace:
@@ -119,20 +88,31 @@ def compare(usages: int, named: Sequence[str] = ()) -> Agreement:
     """Put ``usages`` random usages of every model that all peers know to all of them and to us."""
     peers = _peers(named)
     catalogue, dice = Catalogue.load(), random.Random(SEED)
-    found = Agreement(list(peers))
+    found, reasons = Agreement(list(peers)), read_reasons()
     for provider, model in _models(set(peers)):
-        _compare_model(f"{provider}/{model}", peers, catalogue, _usages(dice, usages), found)
+        name = f"{provider}/{model}"
+        unpriced = _compare_model(name, peers, catalogue, _usages(dice, usages), found)
+        reason = reason_of(name, reasons)
+        if reason is None and (unpriced or name in found.differing):
+            found.unexplained.append(name)
+        if name in found.differing:
+            found.differing[name] += f": {reason or 'no reason is known'}"
+        if unpriced and reason is not None:
+            found.refused[name] = reason
+        elif unpriced:
+            found.unpriced.append(f"{name}: {unpriced.reason}")
     return found
 
 
 def _compare_model(
     name: str, peers: dict[str, Ask], catalogue: Catalogue, usages: list[tuple[int, int]], found: Agreement
-) -> None:
+) -> Unpriced | None:
+    """Compare one model; return why we have no price of it, where its peers agree on one."""
     provider, _, model = name.partition("/")
     if any(ask(provider, model, 1_000, 1_000) is None for ask in peers.values()):
-        return
+        return None
     found.models += 1
-    alike, unlike = 0, ""
+    alike, unlike, unpriced = 0, "", None
     quote = catalogue.quote(provider, model, NOW)
     # The peers give output that has no price, such as an embedding's, for nothing; it is never used.
     output = int(isinstance(quote, Quote) and "output" in quote.price.rates)
@@ -147,22 +127,16 @@ def _compare_model(
             continue
         alike += 1
         if not isinstance(ours, Charge):
-            _note_unpriced(name, ours, found)
+            unpriced = ours
             break
         if abs(ours.total - theirs) > 1:
-            found.differing[name] = f"{case}: {REASONS.get(name, 'no reason is known')}"
+            found.differing[name] = case
             break
     found.usages += alike
     found.alike += bool(alike)
     if unlike and name not in found.differing:
         found.unlike.append(f"{name} ({len(usages) - alike} of {len(usages)} usages), such as {unlike}")
-
-
-def _note_unpriced(name: str, ours: Unpriced, found: Agreement) -> None:
-    if name in UNPRICED:
-        found.refused[name] = UNPRICED[name]
-    else:
-        found.unpriced.append(f"{name}: {ours.reason}")
+    return unpriced
 
 
 def _told(answers: dict[str, Decimal | None], ours: Charge | Unpriced) -> str:

@@ -96,7 +96,7 @@ def compare() -> Found:
     genai = catalogue.genai
     versions = [f"{peer.name} {peer.version}" for peer in peers]
     found = Found([*versions, f"genai-prices {genai.version}" if genai else "no genai-prices"])
-    reasons = _reasons()
+    reasons = read_reasons()
     names = sorted({name for peer in peers for name in peer.names()})
     found.names = len(names)
     for name in names:
@@ -129,11 +129,17 @@ def _compare(name: str, catalogue: Catalogue, peers: list[Peer], reasons: list[R
 
 def _note(name: str, text: str, reasons: list[Reason], known: dict[str, str], unknown: list[str]) -> None:
     """Put a difference where it belongs: with the reason of the file, or without one."""
-    reason = next((each for each in reasons if any(fnmatchcase(name, p) for p in each.models)), None)
+    reason = reason_of(name, reasons)
     if reason is not None:
-        known[name] = f"{text}: {reason.reason} ({reason.source}, {reason.checked})"
+        known[name] = f"{text}: {reason}"
     else:
         unknown.append(f"{name}: {text}")
+
+
+def reason_of(name: str, reasons: list[Reason]) -> str | None:
+    """Return why our price of a model is another, where and when that was read; ``None`` without a reason."""
+    reason = next((each for each in reasons if any(fnmatchcase(name, p) for p in each.models)), None)
+    return reason and f"{reason.reason} ({reason.source}, {reason.checked})"
 
 
 def _price(peer: Peer, name: str) -> PeerPrice | None:
@@ -172,7 +178,7 @@ def _usd(rates: Mapping[str, Rate]) -> str:
     return " / ".join(rate.usd_per(UNITS[part].per) for part, rate in rates.items()) or "no tokens"
 
 
-def _reasons() -> list[Reason]:
+def read_reasons() -> list[Reason]:
     """Return the reasons of the file.
 
     Raises:
