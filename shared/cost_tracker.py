@@ -61,6 +61,7 @@ class _Responses(NamedTuple):
     log_response: Callable[[Session, object, Told], float]
     log_stream: Callable[[Session, Any, Told], Any]
     as_call: Callable[[Captured], Call]
+    record: Callable[[Session, Call], float]
 
 
 @cache
@@ -72,10 +73,11 @@ def _responses() -> _Responses:
         log_response,
         log_stream,
         prepare,
+        record,
     )
 
     prepare()
-    return _Responses(Told, log_response, log_stream, as_call)
+    return _Responses(Told, log_response, log_stream, as_call, record)
 
 
 async def _in_thread(record: Callable[[], float]) -> float:
@@ -258,7 +260,8 @@ class CostTracker:
 
     def record_captured(self, captured: Captured) -> float:
         """Record a call that a hook has captured, in the stage that is open here; return its USD."""
-        return self._session.record(_responses().as_call(captured))
+        reader = _responses()
+        return reader.record(self._session, reader.as_call(captured))
 
     def reverse(self, entry_id: str, why: str) -> float:
         """Take a recorded call back by appending a reversal; return the USD taken back.

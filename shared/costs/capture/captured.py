@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ..model import StatedBy, Units, Usage
+from ..model import UNKNOWN, StatedBy, Units, Usage
 from ..money import Nanos, from_usd
 
 
@@ -66,6 +66,21 @@ class Captured:
         if self.retries:
             notes["sdk_retries"] = self.retries
         return notes
+
+
+def unreadable(service: str, model: str, fault: Exception, **more: object) -> Captured:
+    """Return the call behind an answer that cannot be read: it was made, and nobody knows what it used.
+
+    ``more`` are further fields of :class:`Captured`.
+    """
+    return Captured(
+        service=service or UNKNOWN,
+        model=model or UNKNOWN,
+        usage=Usage(),
+        usage_known=False,
+        incomplete=f"its response could not be read ({type(fault).__name__})",
+        **more,  # type: ignore[arg-type]  # names and types are those of Captured
+    )
 
 
 class Sink(Protocol):

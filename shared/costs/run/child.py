@@ -146,10 +146,10 @@ class Reporter:
 
     def _record(self, captured: Captured, hold: Hold | None = None) -> float:
         """Record one call for the job that the environment names; return its USD."""
-        from ..tracking.responses import Told, as_call
+        from ..tracking.responses import Told, as_call, record
 
         told = Told(details={"reservation": hold}) if hold is not None and hold.id else None
-        return float(self._open_session().record(as_call(captured, told)))
+        return record(self._open_session(), as_call(captured, told))
 
     def _open_session(self) -> Any:
         with self._lock:

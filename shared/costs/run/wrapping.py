@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
-from ..capture.captured import Captured
+from ..capture.captured import Captured, unreadable
 from ..capture.hosts import region_of, service_of
 from ..capture.reading import read_response
 from ..capture.streams import follow, track_stream
@@ -298,14 +298,8 @@ class Call:
 
     def unread(self, fault: Exception) -> Captured:
         """Return the call of a response that could not be read."""
-        return Captured(
-            service=self.service or self.method.module.partition(".")[0],
-            model=self.model or UNKNOWN,
-            usage=Usage(),
-            region=self.region,
-            usage_known=False,
-            incomplete=f"its response could not be read ({type(fault).__name__})",
-        )
+        service = self.service or self.method.module.partition(".")[0]
+        return unreadable(service, self.model or "", fault, region=self.region)
 
     def report(self, response: Any, report: Report) -> None:
         """Send the calls in a whole response on."""

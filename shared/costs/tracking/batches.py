@@ -37,7 +37,7 @@ from ..storage import CostStorage
 from ..workspace import Workspace
 from .call import ResponseDetails
 from .context import job_context
-from .responses import Told, as_call
+from .responses import Told, as_call, fitting
 from .session import Session
 
 EXPIRES_AFTER: Final = timedelta(days=2)
@@ -313,7 +313,8 @@ def _record(result: BatchResult, batch: Batch | None, session: Session, collecte
     collected.unbilled += not result.calls
     again = False
     for number, captured in enumerate(result.calls):
-        known = captured.request_id or f"{batch.id if batch else 'batch'}/{result.custom_id}/{number}"
+        made = f"{batch.id if batch else 'batch'}/{result.custom_id}/{number}"
+        known = fitting(captured.request_id or made)
         details: ResponseDetails = {
             "service_tier": BATCH_TIER,
             "request_id": known,

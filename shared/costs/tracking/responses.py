@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..capture.agent_sessions import Sessions, held_against, sessions_in
 from ..capture.captured import Captured
-from ..capture.fields import UnreadableCount
-from ..capture.reading import all_adapters, read_response
+from ..capture.reading import UnknownResponse, all_adapters, read_response
 from ..capture.streams import track_stream
 from ..capture.watch import StreamNames
-from ..model import Usage
+from ..errors import FAILURES, reraise_foreign
+from ..model import UNKNOWN, Usage
 from ..money import json_number
 from .call import Call, ResponseDetails, make_call, unread_call
 from .innermost import current_stage
@@ -21,6 +21,7 @@ from .labels import MAX_NAME
 
 if TYPE_CHECKING:
     from .session import Session
+    from .stage import Stage
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -28,7 +29,7 @@ Stream = TypeVar("Stream")
 
 
 _BEGINNING: Final = 72
-"""How much of an id that is too long stays readable, in characters."""
+"""How much of a name or an id that is too long stays readable, in characters."""
 
 _OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation", "input_digest")
 """What is said of one call alone, where a response holds several."""
@@ -68,16 +69,19 @@ def as_call(captured: Captured, told: Told | None = None) -> Call:
     if "category" in said:
         said.setdefault("operation", None)
     read: dict[str, Any] = {
-        "request_id": _fitting(captured.request_id),
+        "request_id": fitting(captured.request_id),
         "operation": captured.operation,
-        "service_tier": captured.service_tier,
-        "region": captured.region,
+        "service_tier": fitting(captured.service_tier),
+        "region": fitting(captured.region),
         "actual_cost_usd": None if captured.actual_cost is None else json_number(captured.actual_cost),
         "estimated": captured.incomplete is not None,
         **captured.usage.counts(),
     }
     notes = {**captured.notes, **(told.metadata or {})}
-    call = make_call(captured.service, captured.model, stage=told.stage, metadata=notes, **{**read, **said})
+    # What the caller says is checked; what a server says has to fit.
+    service = told.service or fitting(captured.service) or UNKNOWN
+    model = captured.model if told.model is not None else fitting(captured.model) or UNKNOWN
+    call = make_call(service, model, stage=told.stage, metadata=notes, **{**read, **said})
     stated_by = call.stated_by if "actual_cost_usd" in said else captured.stated_by
     call = replace(call, stated_by=stated_by, unpriced_units=captured.unpriced_units)
     return call if captured.usage_known else _as_reserved(call)
@@ -95,18 +99,20 @@ def _as_reserved(call: Call) -> Call:
     return replace(call, usage=Usage(**seen), estimated=True)  # type: ignore[arg-type]  # counts of a Usage
 
 
-def _fitting(request_id: str | None) -> str | None:
-    """Return a provider's id as an entry can hold it: a proxy's may be longer than a label, or no text line.
+def fitting(text: str | None) -> str | None:
+    """Return a name or an id as an entry can hold it: a proxy's may be longer than a label, or no text line.
 
-    >>> _fitting("resp_1"), len(_fitting("resp_" + "a" * 300))
-    ('resp_1', 137)
+    >>> fitting("resp_1"), len(fitting("resp_" + "a" * 300)), fitting("  ")
+    ('resp_1', 137, None)
     """
-    if request_id is None or (len(request_id) <= MAX_NAME and request_id.isprintable()):
-        return request_id
-    import hashlib  # nearly every id fits
+    if text is None or not text.strip():
+        return None
+    if len(text) <= MAX_NAME and text.isprintable():
+        return text
+    import hashlib  # nearly every one fits
 
-    beginning = "".join(c if c.isprintable() else "_" for c in request_id[:_BEGINNING])
-    return f"{beginning}~{hashlib.sha256(request_id.encode(errors='surrogatepass')).hexdigest()}"
+    beginning = "".join(c if c.isprintable() else "_" for c in text[:_BEGINNING])
+    return f"{beginning}~{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def prepare() -> None:
@@ -125,15 +131,31 @@ def log_response(session: Session, response: object, told: Told) -> float:
     try:
         with held_against(_agent_sessions(session)):
             captures = read_response(response, service=told.service, model=told.model)
-    except (ImportError, MemoryError) as fault:  # of an adapter, or of what a provider's object is made with
-        return session.record(unread(response, told, fault))
-    except UnreadableCount as fault:  # the provider's fault, which must not end the stage, nor lose the call
+    except UnknownResponse:
+        raise
+    except FAILURES as fault:
+        # The provider's fault, or that of what its object is made with: it ends no stage, and loses no call.
+        reraise_foreign(fault)
         log.warning("a response is recorded without its usage: %s; give the counts to log_usage", fault)
         return session.record(unread(response, told, fault))
     for captured in captures:
         calls.append(as_call(captured, told))
         told = told.of_the_next()
-    return sum(session.record(call) for call in calls)
+    return sum(record(session, call) for call in calls)
+
+
+def record(session: Session, call: Call, stage: Stage | None = None) -> float:
+    """Record a call as a provider states it, and return its USD.
+
+    Counts that cannot be true, since no call costs that much, leave it without any.
+    """
+    try:
+        return session.record(call, stage)
+    except ValueError as fault:
+        log.warning("a call of %s/%s is recorded without its usage: %s", call.service, call.model, fault)
+        bare = replace(call, usage=Usage(), usage_known=False, actual_cost=None)
+        notes = {**call.metadata, "not_read": str(fault)}
+        return session.record(replace(bare, metadata=notes), stage)
 
 
 def unread(response: object, told: Told, fault: BaseException) -> Call:
@@ -148,13 +170,13 @@ def log_stream(session: Session, stream: Stream, told: Told) -> Stream:
     block = current_stage(session)
     waiting = [told]
 
-    def record(captured: Captured) -> None:
+    def report(captured: Captured) -> None:
         said = waiting[0]
         waiting[0] = said.of_the_next()
-        session.record(as_call(captured, said), block)
+        record(session, as_call(captured, said), block)
 
     with held_against(_agent_sessions(session)):
-        return cast("Stream", track_stream(stream, record, StreamNames(told.service, told.model)))
+        return cast("Stream", track_stream(stream, report, StreamNames(told.service, told.model)))
 
 
 def _agent_sessions(session: Session) -> Sessions:

@@ -6,6 +6,7 @@ import json
 import logging
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from capture_cells.anthropic import USAGE, beta_message, message
@@ -18,6 +19,7 @@ from shared.costs.capture.adapters.langchain import LangChainFollower
 from shared.costs.capture.agent_sessions import SESSIONS
 from shared.costs.capture.captured import Captured, usage_of
 from shared.costs.capture.fields import Fields
+from shared.costs.capture.hooks.langchain import ModelCalls
 from shared.costs.capture.hooks.litellm import record
 from shared.costs.capture.reading import UnknownResponse, all_adapters, read_response
 from shared.costs.capture.streams import track_stream
@@ -196,6 +198,53 @@ class TestRefusals:
             read_response(ANSWER | {"usage": {"prompt_tokens": count}})
 
 
+TOKENS = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+SPOKEN = {"text": "", "usage": {"type": "duration", "seconds": "soon"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "model", "usd"),
+    [
+        (ANSWER | {"model": "gpt-4o\n"}, "gpt-4o_~", None),
+        (ANSWER | {"model": "m" * 500}, "mmm", None),
+        (ANSWER | {"model": "  "}, "unknown", None),
+        (ANSWER | {"id": "  "}, "gpt-4o", 0.0045),
+        (ANSWER | {"service_tier": "a\nb"}, "gpt-4o", None),
+        (ANSWER | {"usage": TOKENS | {"prompt_tokens": 10**15}}, "gpt-4o", None),
+        (ANSWER | {"usage": TOKENS | {"prompt_tokens": 10**12, "total_tokens": 10**12 + 1}}, "gpt-4o", None),
+        (ANSWER | {"usage": TOKENS | {"prompt_tokens": "many"}}, "gpt-4o", None),
+        (SPOKEN, "unknown", None),
+    ],
+)
+def test_whatever_a_server_says_raises_nothing_and_loses_no_call(
+    answer: dict[str, Any], model: str, usd: float | None, tmp_path: Path
+) -> None:
+    if "usage" in answer and answer["usage"] is CHAT:
+        answer = answer | {"usage": TOKENS | {"prompt_tokens": 1000, "completion_tokens": 200}}
+    CostTracker(tmp_path / "job", cost_storage_path=tmp_path / "store").log_response(answer)
+    [line] = map(json.loads, (tmp_path / "job" / "cost_ledger.jsonl").read_text().splitlines())
+    assert line["model"].startswith(model)
+    assert line["cost_usd"] == usd
+
+
+def test_an_answer_that_a_hook_cannot_read_is_recorded_without_its_usage() -> None:
+    odd, calls = {"prompt_tokens": "many", "completion_tokens": 1}, Calls()
+    record(
+        calls,
+        {"litellm_params": {"custom_llm_provider": "openai"}, "model": "gpt-4o"},
+        ANSWER | {"usage": odd},
+    )
+    runs = ModelCalls(calls)
+    run = uuid4()
+    runs.begin(run, {"ls_model_name": "gpt-4o", "ls_provider": "openai"})
+    message = {"type": "ai", "content": "x", "usage_metadata": {"input_tokens": "many", "output_tokens": 1}}
+    runs.end(run, {"generations": [[{"message": message}]]})
+    assert [(call.service, call.model, call.usage_known) for call in calls] == [
+        ("openai", "gpt-4o", False)
+    ] * 2
+    assert [call.incomplete for call in calls] == ["its response could not be read (UnreadableCount)"] * 2
+
+
 class TestContradictions:
     """A server that contradicts itself must not cost us the entry."""
 
@@ -289,10 +338,12 @@ class TestLiteLLM:
 
     def test_the_logger_never_disturbs_the_call(self, caplog: pytest.LogCaptureFixture) -> None:
         record(Broken(), {}, ANSWER)
-        record(Calls(), {}, object())
+        calls = Calls()
+        record(calls, {}, object())
+        assert [(call.model, call.usage_known) for call in calls] == [("unknown", False)]
         assert "disk full" in caplog.text
         assert "no response that log_response knows" in caplog.text
-        assert {record.levelno for record in caplog.records} == {logging.ERROR}
+        assert {record.levelno for record in caplog.records} == {logging.ERROR, logging.WARNING}
 
 
 def test_what_is_small_but_counts_for_the_price() -> None:

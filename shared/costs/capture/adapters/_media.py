@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 from ...model import Usage
-from ...money import Nanos
+from ...money import MAX_ENTRY_NANOS, Nanos
 from ..captured import Captured, usage_of
-from ..fields import Fields
+from ..fields import Fields, UnreadableCount
 
 
 def seconds_of(value: object) -> float:
@@ -68,10 +68,16 @@ def billed_call(
 def credits_cost(number: float, per_credit: Nanos) -> Nanos:
     """Return what a number of credits costs, in nano-dollars.
 
+    Raises:
+        UnreadableCount: no call costs that much.
+
     >>> credits_cost(12.5, Nanos(10_000_000))
     125000000
     """
-    return Nanos(round(number * per_credit))
+    cost = Nanos(round(number * per_credit))
+    if cost > MAX_ENTRY_NANOS:
+        raise UnreadableCount(f"{number!r} credits are more than a call can cost")
+    return cost
 
 
 class Kinds:

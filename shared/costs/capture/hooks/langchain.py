@@ -18,7 +18,7 @@ from uuid import UUID
 
 from ...model import UNKNOWN
 from ..adapters.langchain import ADAPTER, service_of
-from ..captured import Captured, Sink
+from ..captured import Captured, Sink, unreadable
 from ..fields import Fields
 from ..watch import broke
 from ._needed import needs
@@ -82,11 +82,20 @@ class ModelCalls:
         with self._lock:
             about = Fields(self._about.pop(run_id, {}))
         try:
-            for call in read():
+            for call in _readable(read):
                 self._sink.record_captured(_named(call, about))
         except Exception:
             # Whatever is wrong with recording, the chain must go on.
             log.exception("a LangChain call could not be recorded")
+
+
+def _readable(read: Callable[[], Iterable[Captured]]) -> list[Captured]:
+    """Return the calls; one of unknown usage where they cannot be read."""
+    try:
+        return list(read())
+    except Exception as fault:
+        log.warning("a response of LangChain is recorded without its usage: %s", fault)
+        return [unreadable("langchain", "", fault)]
 
 
 def _broken(response: Fields, ending: str) -> Iterable[Captured]:
@@ -100,7 +109,8 @@ def _broken(response: Fields, ending: str) -> Iterable[Captured]:
 
 
 def _named(call: Captured, about: Fields) -> Captured:
-    model = call.model or about.text("ls_model_name") or UNKNOWN
+    stated = "" if call.model == UNKNOWN else call.model
+    model = stated or about.text("ls_model_name") or UNKNOWN
     service = call.service
     if service == "langchain":
         service = service_of(about.text("ls_provider"), model)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..adapters.litellm import with_estimate
-from ..captured import Captured, Sink, answered_from_cache, first_reason, usd_of
+from ..captured import Captured, Sink, answered_from_cache, first_reason, unreadable, usd_of
 from ..fields import Fields
 from ..reading import read_response
 from ._needed import needs
@@ -65,11 +65,21 @@ def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
     if about.get("stream") is True and whole is None:
         return
     try:
-        for call in _calls(about, whole or response):
+        for call in _readable(about, whole or response):
             sink.record_captured(call)
     except Exception:
         # Whatever is wrong with recording, the call must succeed.
         log.exception("a LiteLLM call could not be recorded")
+
+
+def _readable(about: Fields, response: object) -> list[Captured]:
+    """Return the calls; one of unknown usage where the response cannot be read."""
+    try:
+        return list(_calls(about, response))
+    except Exception as fault:
+        log.warning("a response of LiteLLM is recorded without its usage: %s", fault)
+        provider = about.part("litellm_params").text("custom_llm_provider") or ""
+        return [unreadable(provider, about.text("model") or "", fault)]
 
 
 def _calls(about: Fields, response: object) -> Iterator[Captured]:
