@@ -56,7 +56,7 @@ def translate_into(target: str, transcript: Transcript, run: StageRun, calls: St
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             engines = [run.open_fallback(TRANSLATION, denied, **languages)]
             engine, translated = recorded_call(calls, engines, part, target, wanted)
-        engines = engines[engines.index(engine) :]  # for the parts that follow, too
+        engines = engines[engines.index(engine) :]  # also for the parts that follow
         translated.spent.refuse_faulty()
         texts += translated.texts
     write(run, transcript.translated(target, engine.backend, engine.model, texts))

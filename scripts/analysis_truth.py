@@ -30,7 +30,7 @@ MONTHS = 24
 PAIRS = 1_000
 CALLS = 2_000
 FAR = 5.5
-"""From so many sigmas on an anomaly must be found: two beyond the threshold of 3.5."""
+"""From this many sigmas on, an anomaly must be found: two beyond the threshold of 3.5."""
 
 
 def try_forecasts(seed: int, rounds: int) -> bool:
@@ -73,7 +73,7 @@ def try_explanations(seed: int) -> bool:
     print(f"Explanations: {PAIRS - wrong} of {PAIRS} random pairs exact to the nano-dollar")
     shares = {reason: differences.share_of_cause(reason, seed) for reason in differences.CAUSES}
     for reason, share in shares.items():
-        print(f"  only {reason:10} changed: {share:.1%} of the difference is put down to {reason}")
+        print(f"  only {reason:10} changed: {share:.1%} of the difference is attributed to {reason}")
     print()
     return not wrong and all(share == 1 for share in shares.values())
 

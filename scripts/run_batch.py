@@ -186,7 +186,7 @@ def _complain(text: str) -> None:
 def _timezone(user: str) -> tzinfo:
     """Return the user's time zone, which decides the date in a job's id; UTC when the profile is at fault.
 
-    The fault itself is told by every stage, and blocks what has to be blocked.
+    The fault itself is reported by every stage, and blocks what has to be blocked.
     """
     try:
         return UserProfile.load(user).timezone

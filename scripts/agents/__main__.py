@@ -1,4 +1,4 @@
-"""Run the agents that are asked for, and print what each recorded beside what was billed."""
+"""Run the agents that were named, and print what each recorded beside what was billed."""
 
 from __future__ import annotations
 

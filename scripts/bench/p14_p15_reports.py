@@ -8,6 +8,7 @@ reading the calls alone takes is the floor of those that read them.
 
 from __future__ import annotations
 
+import gc
 import random
 import statistics
 import subprocess
@@ -91,6 +92,7 @@ def _calls(catalogue: Catalogue, chance: random.Random, job: str, begun: datetim
 
 def rows(folder: Path) -> list[Row]:
     """Return the table."""
+    gc.set_threshold(100_000)  # as the program does
     with Workspace(folder / "storage", environ={}, clock=lambda: NOW) as workspace:
         month = Query(start=NOW.replace(day=1, hour=0), end=NOW)
         reader = Reader(workspace)

@@ -36,7 +36,7 @@ MANY, FIVE_SCOPES = 1.3, 1.5
 
 
 def profile_text(others: int) -> str:
-    """Return five limits that are on every call here, and so many that are on none."""
+    """Return five limits that are on every call here, and as many as asked that are on none."""
 
     def more(kind: str) -> str:
         return "".join(f', "{kind}-{number}": 5' for number in range(others // 4))

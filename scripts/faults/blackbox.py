@@ -330,7 +330,7 @@ def _ended(child: int, patience_s: float) -> int:
 
 
 class Helper:
-    """A forked process that does what it is asked, one thing after another."""
+    """A forked process that does its tasks one after another."""
 
     def __init__(self) -> None:
         self._mine, theirs = os.pipe(), os.pipe()

@@ -126,7 +126,7 @@ class Storm:
         loop.close()
 
     def go(self, times: int) -> Run:
-        """Cancel so many."""
+        """Cancel this many."""
         ways = [self.timeout, self.cancelled, self.loop_ends, self.group]
         for _ in range(times):
             try:

@@ -43,7 +43,7 @@ def entry(rng: random.Random, filler: int = 0) -> Entry:
 
 
 def entries_in(ledgers: Iterable[Path]) -> tuple[dict[str, Entry], int]:
-    """Return the entries of ledgers by id, the first of each, and how many lines are no entry."""
+    """Return the entries of ledgers by id, the first of each, and how many lines are not entries."""
     found: dict[str, Entry] = {}
     bad = 0
     for ledger in ledgers:

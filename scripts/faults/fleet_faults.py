@@ -208,7 +208,7 @@ FAULTS: Final[dict[str, tuple[Callable[[Trouble], None], float]]] = {
 
 @contextmanager
 def server_for(fault: str, folder: Path) -> Iterator[Server]:
-    """A server of one's own; for the disk that runs full on one of its own, too."""
+    """A server of its own; for the disk that runs full, on a file system of its own."""
     place = folder / "server"
     place.mkdir()
     server = Server(place)

@@ -83,7 +83,7 @@ def work(host: Path, number: int, seed: int) -> int:
 
 
 def set_clock(tracker: CostTracker, ahead_s: float) -> None:
-    """Let this process believe that it is so many seconds later than it is."""
+    """Let this process believe that it is this many seconds later."""
     if ahead_s:
         real, workspace = time.time, tracker._session.workspace
         time.time = lambda: real() + ahead_s

@@ -230,7 +230,7 @@ class History:
         self.overwrite(self.place.job(job) / LEDGER, other.read_bytes())
 
     def overwrite(self, path: Path, data: bytes) -> None:
-        """Write a file anew: by a new file and a rename, or in place."""
+        """Rewrite a file: by a new file and a rename, or in place."""
         if self.rng.random() < 0.5 and path.exists():
             path.write_bytes(data)
             return
@@ -294,7 +294,7 @@ class History:
             each.chmod(0o600)
 
     def rebuild(self, _: str) -> None:
-        """Build what is derived anew."""
+        """Rebuild what is derived."""
         answer = dashboard(self.place.home, "rebuild-index")
         if answer.code:
             raise Wrong(f"rebuild-index ended with {answer.code}: {(answer.out + answer.err)[-300:]}")

@@ -224,7 +224,7 @@ def _started(place: Place, seed: int) -> int:
 
 
 def _checker(place: Place) -> int:
-    """Check in a process of its own, until it is told to end."""
+    """Check in a separate process, until it is stopped."""
 
     def work() -> None:
         found, ended = Findings(), []

@@ -201,7 +201,7 @@ _LISTENS: Final = {"audio": {"input": {"transcription": {"model": LISTENER}}}}
 
 
 def run(steps: int, seed: int, folder: Path) -> World:
-    """Let so many things happen, and return the world after them."""
+    """Let this many things happen, and return the world after them."""
     world = World(random.Random(seed), folder / "job", folder / "home")
     with CostTracker(world.job, "1", cost_storage_path=world.home) as tracker:
         for _ in range(steps):

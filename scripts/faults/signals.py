@@ -160,7 +160,7 @@ class Storm:
             time.sleep(0.002)
 
     def go(self, interrupts: int, threaded: bool) -> None:
-        """Go on until so many interrupts were raised, or somebody is stuck."""
+        """Go on until this many interrupts were raised, or somebody is stuck."""
         signal.signal(signal.SIGALRM, self.handler)
         thread = threading.Thread(target=self.beside, daemon=True)
         works = [self.log, self.log, self.stage, self.reserve, self.read, self.begin]

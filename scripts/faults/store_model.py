@@ -244,7 +244,7 @@ class Model(RuleBasedStateMachine):
         self.overwrite(job, self.saved[number % len(self.saved)], in_place)
 
     def overwrite(self, job: str, data: bytes, in_place: bool) -> None:
-        """Write a ledger anew."""
+        """Rewrite a ledger."""
         ledger = self.ledger(job)
         ledger.parent.mkdir(exist_ok=True)
         if in_place and ledger.exists():
@@ -274,7 +274,7 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self) -> None:
-        """Build what is derived anew."""
+        """Rebuild what is derived."""
         assert dashboard(self.place.home, "rebuild-index", profile=self.profile).code == 0
 
     @rule(close=st.booleans())

@@ -107,7 +107,7 @@ def read(stand: Stand) -> None:
 
 
 def reserve(stand: Stand) -> None:
-    """Reserve, log, settle; a refusal by the gate is no loss."""
+    """Reserve, log, settle; a refusal by the gate is not a loss."""
     tracker = stand.tracker()
     try:
         with tracker.reserve("openai", "gpt-4o", tokens_input=1000, max_tokens_output=200) as hold:

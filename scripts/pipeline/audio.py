@@ -41,7 +41,7 @@ def prepare(media: Path, folder: Path) -> Audio:
     """Decode ``media`` into ``folder``; memory stays flat whatever its length.
 
     Raises:
-        StageFailed: the file is missing, is no recording, or needs an ffmpeg that is not there.
+        StageFailed: the file is missing, is not a recording, or needs an ffmpeg that is not there.
     """
     if not media.is_file():
         raise StageFailed(f"{media} is missing: put the recording back, or begin a new job")

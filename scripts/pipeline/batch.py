@@ -67,7 +67,7 @@ class Progress(Protocol):
         """Say that the stage will not run: it is completed, or has nothing to work on."""
 
     def not_started(self, job: Job, stages: int, why: str) -> None:
-        """Say that a job with so many stages is not started, since the budget cannot finish it."""
+        """Say that a job with this many stages is not started, since the budget cannot finish it."""
 
 
 async def run_batch(batch: Batch, progress: Progress) -> None:

@@ -32,7 +32,7 @@ def load_config(path: Path | None) -> dict[str, Any]:
     """Return the content of the file; nothing when there is none.
 
     Raises:
-        WrongUsage: it cannot be read, is no map, or has keys that mean nothing.
+        WrongUsage: it cannot be read, is not a map, or has keys that mean nothing.
     """
     if path is None:
         return {}

@@ -75,7 +75,7 @@ def read_transcript(path: Path) -> Transcript:
     """Read what :meth:`Transcript.as_json` wrote.
 
     Raises:
-        WrongUsage: the file is missing or is no transcript.
+        WrongUsage: the file is missing or is not a transcript.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -146,7 +146,7 @@ class Job:
             return JobRecord.parse(json.loads(path.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError):
             raise WrongUsage(
-                f"{self.path} is no job directory (it has no {JOB_FILE}): "
+                f"{self.path} is not a job directory (it has no {JOB_FILE}): "
                 "make one with run_batch.py RECORDING"
             ) from None
         except (ValueError, TypeError, KeyError, AttributeError) as fault:

@@ -31,7 +31,7 @@ class JobFolder:
     def known(self, complain: Callable[[str], None]) -> dict[str, Job]:
         """Return this user's jobs by the SHA-256 of their recording; of several, the newest.
 
-        A job that cannot be read is told to ``complain`` and left out: it must not hold up others.
+        A job that cannot be read is reported to ``complain`` and left out: it must not hold up others.
         """
         jobs = sorted(self._jobs(complain), key=lambda job: (job.record.created_at, job.id))
         return {job.record.media.sha256: job for job in jobs if job.user_id == self.user_id}

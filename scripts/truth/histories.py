@@ -22,7 +22,7 @@ OFFICE = (1.4, 1.3, 1.2, 1.2, 1.0, 0.15, 0.1)
 EVEN = (1.0,) * 7
 
 DayCost = Callable[[Random, float], float]
-"""Draws what a day costs that costs so much on average."""
+"""Draws the cost of a day whose average is given."""
 
 
 def noisy(sigma: float) -> DayCost:

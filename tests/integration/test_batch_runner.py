@@ -210,7 +210,7 @@ def stages_of(job: Job) -> list[int]:
     ("arguments", "said"),
     [
         (["missing.wav"], "there is no such recording or job directory"),
-        (["."], "is no job directory"),
+        (["."], "is not a job directory"),
         ([str(RECORDINGS[0]), "--jobs", "0"], "jobs must be a whole number from 1"),
         ([str(RECORDINGS[0]), "--config", "missing.yaml"], "cannot be read"),
         ([str(RECORDINGS[0]), "--workflow", "dance"], "invalid choice"),

@@ -361,7 +361,7 @@ class TestWrongUsage:
     def test_what_is_no_job(self, programs: Programs, tmp_path: Path) -> None:
         done = programs.run(SPEECH, tmp_path / "nothing")
         assert done.code == 2
-        assert "is no job directory" in done.err
+        assert "is not a job directory" in done.err
 
     @pytest.mark.parametrize("stage", [SPEECH, TRANSLATION, SUMMARY])
     def test_help(self, programs: Programs, stage: str) -> None:

@@ -111,7 +111,7 @@ def test_a_damaged_job_file_is_told(tmp_path: Path, content: str) -> None:
 
 
 def test_what_is_no_job_is_told(tmp_path: Path) -> None:
-    with pytest.raises(WrongUsage, match="is no job directory"):
+    with pytest.raises(WrongUsage, match="is not a job directory"):
         Job(tmp_path)
     with pytest.raises(WrongUsage, match="there is no such recording"):
         as_media(tmp_path / "missing.wav")

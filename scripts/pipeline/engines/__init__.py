@@ -25,7 +25,7 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What an engine may be told. ``None`` means the engine's own default.
+    """The settings of an engine. ``None`` means the engine's own default.
 
     ``language`` is what is spoken, ``target`` what to translate to (both ISO 639-1). ``download``
     lets an engine fetch model weights; ``service`` is what the provider is called in the ledger
@@ -124,7 +124,7 @@ class EngineKind:
 
         Raises:
             StageFailed: the named engine cannot be used here.
-            StageSkipped: there is no local engine at hand.
+            StageSkipped: no local engine is installed.
         """
         if name != AUTO:
             try:

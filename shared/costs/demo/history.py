@@ -52,7 +52,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage: its engines, how many minutes one call takes in, and how often it has to be run again."""
+    """A stage: its engines, how many minutes one call processes, and how often it has to be run again."""
 
     name: str
     operation: str

@@ -37,7 +37,7 @@ class TextFormat(Protocol):
 
 
 class BinaryFormat(Protocol):
-    """A format whose files are no text."""
+    """A format whose files are not text."""
 
     SUFFIX: str
 

@@ -49,7 +49,7 @@ class Canvas(NamedTuple):
     def of(cls, stream: TextIO, environ: Mapping[str, str]) -> Canvas:
         """Return what ``stream`` can show.
 
-        ``COLUMNS`` sets the width; without it a terminal is asked, and a pipe gets 80. ``NO_COLOR``
+        ``COLUMNS`` sets the width; without it the terminal's own, and 80 in a pipe. ``NO_COLOR``
         (https://no-color.org) and ``TERM=dumb`` switch colour off, ``FORCE_COLOR`` on.
         """
         terminal = stream.isatty()

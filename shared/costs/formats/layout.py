@@ -15,7 +15,7 @@ _GAP = "  "
 _MIN_BAR, _MAX_BAR = 8, 32
 _EASY_TEXT, _MIN_TEXT = 28, 8
 _LONG_WORD = 15
-"""A longer word is no word but a path or somebody's data: it may be cut."""
+"""A longer word is a path or somebody's data: it may be cut."""
 _GLUE = "\0"
 """Stands for a blank at which no line breaks; no tamed text has it."""
 _ONE_COLUMN_EACH = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2190-\u22ff\u2500-\u259f]*")

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 FOLDER: Final = Path(__file__).parents[1] / "data" / "report"
 
 _SHORT: Final = 20
-"""Text of so many characters stays on one line."""
+"""Text of up to this many characters stays on one line."""
 
 Link = Callable[[Ref], str | None]
-"""Returns the address of a thing, or ``None`` where there is no page about it."""
+"""Returns the address of a thing, or ``None`` where no page is about it."""
 
 
 def unlinked(_name: Ref) -> None:

@@ -78,7 +78,7 @@ def _address(stated: str, environ: Mapping[str, str]) -> Address:
 def _email(recipient: str, environ: Mapping[str, str]) -> Address:
     server = environ.get(SMTP_VARIABLE, "").strip() or LOCAL_SMTP
     if not server.startswith(("mailto://", "mailtos://")):
-        return Address(recipient, fault=f"{SMTP_VARIABLE} is no mailto:// or mailtos:// address")
+        return Address(recipient, fault=f"{SMTP_VARIABLE} is not a mailto:// or mailtos:// address")
     joint = "&" if "?" in server else "?"
     sender = "" if "from=" in server else f"&from={quote(recipient)}"
     return Address(recipient, f"{server}{joint}to={quote(recipient)}{sender}")

@@ -124,7 +124,7 @@ def _plugin(address: Address) -> NotifyBase | str:
     with _overheard():
         plugin = Apprise.instantiate(address.url, asset=asset, suppress_exceptions=True)
     if plugin is None:
-        return "is no address that Apprise understands"
+        return "is not an address that Apprise understands"
     plugin.redirects = False  # an address may not ask for them either
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, TIMEOUT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout, TIMEOUT_SECONDS)

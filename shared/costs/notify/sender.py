@@ -38,7 +38,7 @@ Deliver = Callable[[Address, Sequence[Notice]], str]
 """Sends notices to an address as one message; returns why it failed, or an empty text."""
 
 Wait = Callable[[float], object]
-"""Waits so many seconds."""
+"""Wait this many seconds."""
 
 
 def deliver_digest(address: Address, notices: Sequence[Notice]) -> str:

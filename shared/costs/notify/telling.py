@@ -1,6 +1,6 @@
 """From a crossing to a queued notice and a sender that is on its way: all a stage ever does.
 
-Nothing waits for a network: queuing is part of the transaction that remembers the alert as told,
+Nothing waits for a network: queuing is part of the transaction that marks the alert as reported,
 and starting the sender takes some milliseconds.
 """
 
@@ -33,9 +33,9 @@ _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[3]
 
 
 def fire_and_tell(workspace: Workspace, crossed: Sequence[Crossing]) -> list[Crossing]:
-    """Return the crossings that nobody was told of yet, and have them sent to whom the profile names.
+    """Return the crossings that are new, and have them sent to whom the profile names.
 
-    They are remembered as told and queued in one transaction, so a crash loses no notice.
+    They are marked as reported and queued in one transaction, so a crash loses no notice.
 
     Raises:
         StorageUnavailable: the state cannot be used; nothing was remembered or queued.

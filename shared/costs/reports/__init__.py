@@ -1,1 +1,1 @@
-"""One module a view. A view is pure: facts in, a neutral :class:`~.report.Report` out."""
+"""One module for each report: its question, the facts it reads, and the pure function that shows them."""

@@ -1,4 +1,4 @@
-"""Jobs, stages and days that cost unlike their kind, and how much above normal.
+"""Jobs, stages and days whose cost is unusual for their kind, and how far above normal it is.
 
 Compared per minute of audio, per 1,000 tokens, per job and per day. Without dates: the last 30 days.
 """
@@ -16,7 +16,7 @@ from ..analysis.sums import UNNAMED, by_day, split, split_by, total
 from ..money import Nanos, to_usd
 from ..periods import Period, between
 from ..rollup import Group, Query, Totals
-from .common import Health, doubts, named, plural, usd
+from .common import Health, doubts, more_note, named, plural, usd
 from .document import Column, Figure, Note, Report, Table, derive
 from .queries import health, within, zone_of
 from .questions import Question, Span
@@ -78,14 +78,14 @@ def _causes(reader: Reader, anomaly: Anomaly, groups: Sequence[Group], query: Qu
         named = date.fromisoformat(where)
         day = between(named, named, zone_of(reader, query.user_id))
         jobs = reader.index.groups(("job_id",), query._replace(start=day.start, end=day.end))
-        return _dearest(split(jobs, 0))
+        return _most_expensive(split(jobs, 0))
     if unit == "a job":
         parts = [group for group in groups if (group.key[0] or UNNAMED) == where]
-        return _dearest(split_by(parts, lambda key: f"{key[1] or UNNAMED}, {key[2]}/{key[3]}"))
+        return _most_expensive(split_by(parts, lambda key: f"{key[1] or UNNAMED}, {key[2]}/{key[3]}"))
     return ()
 
 
-def _dearest(sums: Mapping[str, Totals]) -> tuple[Cause, ...]:
+def _most_expensive(sums: Mapping[str, Totals]) -> tuple[Cause, ...]:
     return tuple(Cause(name, totals.cost) for name, totals in list(sums.items())[:MOST_CAUSES])
 
 
@@ -102,7 +102,7 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
         figures=figures if facts.anomalies else (),
         tables=(anomaly_table(facts),),
         notes=(
-            *_more(facts.anomalies),
+            *more_note(len(facts.anomalies) - SHOWN),
             *_because(facts),
             *doubts(facts.totals, facts.health),
             Note(_basis(facts)),
@@ -132,11 +132,6 @@ def anomaly_table(facts: AnomalyFacts) -> Table:
         (Column("times", "Times", "times"), lambda a: round(a.times, 1)),
         empty="Nothing stands out.",
     )
-
-
-def _more(anomalies: Sequence[Anomaly]) -> tuple[Note, ...]:
-    more = len(anomalies) - SHOWN
-    return (Note(f"{more} more; --json has them all."),) if more > 0 else ()
 
 
 def _padded(facts: AnomalyFacts) -> Iterator[Sequence[Cause]]:

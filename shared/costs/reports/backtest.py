@@ -26,7 +26,7 @@ from ..periods import Period
 from ..pricing.catalogue import Catalogue
 from ..profile import Budget, Profile, load_profile
 from ..rollup import Measure, Query, bucket_of
-from .common import UNITS, Health, cell_of, in_unit, incomplete, named, plural
+from .common import UNITS, Health, cell_of, in_unit, incomplete, named, plural, usd_or_none
 from .document import Column, Figure, Note, Ref, Report, Row, Table
 from .queries import health
 from .questions import Span
@@ -242,10 +242,6 @@ def _denied_cost(trial: LimitTrial | PeriodTrial | UserTrial) -> Nanos | None:
     return None if trial.denied_unpriced == trial.denied_calls > 0 else trial.denied_cost
 
 
-def _usd(amount: Nanos | None) -> float | None:
-    return None if amount is None else to_usd(amount)
-
-
 def _budgets(facts: BackTestFacts) -> list[Budget]:
     profile = facts.profile
     return [profile.organization, *(profile.for_user(user).budget for user in facts.found.users)]
@@ -260,7 +256,7 @@ def _user(name: str, user: UserTrial) -> dict[str, object]:
         "cost_usd": to_usd(user.cost),
         "denied_calls": user.denied_calls,
         "denied_unpriced_calls": user.denied_unpriced,
-        "denied_usd": _usd(_denied_cost(user)),
+        "denied_usd": usd_or_none(_denied_cost(user)),
     }
 
 
@@ -280,7 +276,7 @@ def _limit(limit: LimitTrial) -> dict[str, object]:
         "denied_calls": limit.denied_calls,
         "denied_unpriced_calls": limit.denied_unpriced,
         "denied": in_unit(limit.denied, measure),
-        "denied_usd": _usd(_denied_cost(limit)),
+        "denied_usd": usd_or_none(_denied_cost(limit)),
         "periods": [_period(period, measure) for period in limit.periods],
     }
 
@@ -299,5 +295,5 @@ def _period(period: PeriodTrial, measure: Measure) -> dict[str, object]:
         "denied_calls": period.denied_calls,
         "denied_unpriced_calls": period.denied_unpriced,
         "denied": in_unit(period.denied, measure),
-        "denied_usd": _usd(_denied_cost(period)),
+        "denied_usd": usd_or_none(_denied_cost(period)),
     }

@@ -1,6 +1,6 @@
 """The audit trail: when the profile and your prices changed, and when a blocked call was let through.
 
-A change is recorded by the first process that reads the file after it, so that an editor's changes are there,
+A change is recorded by the first process that reads the file after it, so that an editor's changes are there
 too; values that look like keys or passwords are masked. Overrides stand in the ledgers, with the call.
 """
 
@@ -17,8 +17,8 @@ from ..money import Nanos
 from ..periods import Period
 from ..rollup import Query
 from ..trail import TRAIL
-from .common import named, plural
-from .document import Column, Note, Ref, Report, Table, derive
+from .common import more_note, named
+from .document import Column, Ref, Report, Table, derive
 from .queries import zone_of
 from .questions import Span
 from .reader import Reader
@@ -143,12 +143,12 @@ def changes_report(facts: ChangesFacts) -> Report:
         empty="None.",
     )
     more = max(0, len(facts.changes) - SHOWN) + max(0, len(facts.overrides) - SHOWN)
-    notes = (Note(f"{plural(more, 'more', 'more')}; --json has them all."),) if more else ()
+
     return Report(
         "Changes of settings, and overrides",
         named(facts.period) if facts.period else "the whole history",
         tables=(files, calls),
-        notes=notes,
+        notes=tuple(more_note(more)),
         data={
             "changes": [derive(one) for one in facts.changes],
             "overrides": [derive(one) for one in facts.overrides],

@@ -1,7 +1,7 @@
 """Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
 
-With --strict 1 also when an alert threshold is crossed. Without --user: the default user; other users with
-calls this month are named, and with --everyone asked about, too.
+With --strict also 1 when an alert threshold is crossed. Without --user: the default user; other users with
+calls this month are named, and checked too with --everyone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ..money import Nanos
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
-from .common import UNITS, Health, cell_of, doubts, in_unit, label_of, named, owner
+from .common import Health, cell_of, doubts, label_of, named, owner, unit_amounts, usd_amounts
 from .document import Column, Note, Report, Table, Tone, Value
 from .forecast import limit_forecasts, projected
 from .plans import plans_facts
@@ -70,13 +70,13 @@ class CheckFacts(NamedTuple):
 
 
 COMPARED: Final = timedelta(days=92)
-"""The newest job is compared with those that ended up to this long before, in other months, too."""
+"""The newest job is compared with those that ended up to this long before, also in other months."""
 
 
 class Bounds(NamedTuple):
-    """What is asked beside the limits. Amounts in nano-dollars; ``None`` is not asked.
+    """What to check besides the limits. Amounts in nano-dollars; ``None`` is not checked.
 
-    ``job`` narrows the questions on jobs to one; ``last`` is with how many earlier jobs the newest
+    ``job`` narrows the checks of jobs to one; ``last`` is with how many earlier jobs the newest
     is compared, and ``more_percent`` how much more than their median it may cost.
     """
 
@@ -102,10 +102,10 @@ class CheckQuestion(NamedTuple):
 
 
 def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
-    """Return the answers to all questions that were asked, for the present month of a user or of all.
+    """Return the result of every check, for the present month of a user or of everyone.
 
     Raises:
-        WrongUsage: a user and everyone were asked for.
+        WrongUsage: both a user and everyone were given.
     """
     if asked.user and asked.everyone:
         raise WrongUsage("give --user or --everyone, not both")
@@ -227,7 +227,7 @@ def _compared(reader: Reader, query: Query, job: JobCost | None) -> list[JobCost
 
 
 def check_report(facts: CheckFacts) -> Report:
-    """Return the answers, the worst named first."""
+    """Return the results; what is not fine is named in notes."""
     answer = _ANSWERS[facts.exit_code]
     table = Table.of(
         "Check",
@@ -266,7 +266,7 @@ def check_report(facts: CheckFacts) -> Report:
 
 
 def _not_asked(facts: CheckFacts) -> Iterator[Note]:
-    """Say how other users of the storage stand: a script that forgets --user must not think all is well."""
+    """Say how other users of the storage stand: a script may have forgotten --user."""
     for verdict, words in (("over", "over a limit of their own"), ("warning", "warned")):
         users = [user for user, found in facts.others.items() if found == verdict]
         if users:
@@ -279,14 +279,12 @@ def _not_asked(facts: CheckFacts) -> Iterator[Note]:
 def _plain(check: Check) -> dict[str, object]:
     """Return a check as JSON has it: in its unit, and under the names of dollars where it is in those."""
     amounts = {"value": check.value, "allowed": check.allowed}
-    units = {name: None if n is None else in_unit(n, check.measure) for name, n in amounts.items()}
     return {
         "check": check.name,
-        **{f"{name}_usd": n if check.measure == "cost" else None for name, n in units.items()},
+        **usd_amounts(amounts, check.measure),
         "result": check.verdict,
         "note": check.note,
-        "unit": UNITS[check.measure],
-        **units,
+        **unit_amounts(amounts, check.measure),
     }
 
 

@@ -1,7 +1,7 @@
 """``close-month`` and ``verify --sealed``: digests of a month's files, and what changed since.
 
 The document that ``close-month`` writes is small and is to be kept elsewhere: whoever can change the ledgers
-could write it anew, too. It has a digest of itself, so that damage to it is noticed.
+could rewrite it too. It has a digest of itself, so that damage to it is noticed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOST_BYTES: Final = 1 << 28
 
 
 class CannotCheck(CostError):
-    """A file is no digest of a month, or was damaged itself."""
+    """A file is not the digest of a month, or was damaged itself."""
 
 
 class Sealed(NamedTuple):
@@ -193,7 +193,7 @@ def read_document(path: Path) -> ClosedMonth:
     """Return a month as it was closed.
 
     Raises:
-        CannotCheck: the file cannot be read, is no such document, or was changed itself.
+        CannotCheck: the file cannot be read, is not such a document, or was changed itself.
 
     """
     try:
@@ -209,7 +209,7 @@ def read_document(path: Path) -> ClosedMonth:
     except OSError as fault:
         raise CannotCheck(f"{path}: cannot be read: {fault.strerror or fault}") from fault
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise CannotCheck(f"{path}: is no file of cost-dashboard close-month: {fault}") from None
+        raise CannotCheck(f"{path}: was not written by cost-dashboard close-month: {fault}") from None
 
 
 def _bytes(path: Path) -> bytes:
@@ -227,7 +227,7 @@ def _closed(content: Mapping[str, Any]) -> ClosedMonth:
         content["calls"],
         from_json_number(content["cost_usd"]),
         content["unpriced_calls"],
-        content.get("partial_calls", 0),  # files of before do not say
+        content.get("partial_calls", 0),  # older files do not say
         files,
         content["price_list"],
     )
@@ -237,7 +237,7 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
     """Return what became of a month since it was closed.
 
     Raises:
-        CannotCheck: the file is none that ``close-month`` wrote.
+        CannotCheck: ``close-month`` did not write the file.
 
     """
     closed = read_document(path)

@@ -1,4 +1,4 @@
-"""What several views show in the same way: breakdowns by a name, totals, and doubts about the data."""
+"""What several reports show in the same way: breakdowns by a name, totals, and doubts about the data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Health(NamedTuple):
     ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
     not be used; ``waiting`` is how many entries could not be written to their ledgers yet;
     ``prices_path`` is where a missing price would be added. ``gone`` is how many ledgers are not there any
-    more, and what of them still counts, in nano-dollars.
+    more, and their cost that still counts, in nano-dollars.
     """
 
     problems: tuple[str, ...] = ()
@@ -124,6 +124,26 @@ def label_of(spending: Spending) -> str:
     return spending.limit.scope.label
 
 
+def usd_or_none(amount: Nanos | None) -> float | None:
+    """Return an amount as JSON has it; ``None`` stays what is not known."""
+    return None if amount is None else to_usd(amount)
+
+
+def whose(user_id: str | None) -> str:
+    """Return of whom a report is, for its title.
+
+    >>> whose(None), whose("rpatel")
+    ('everyone', 'user rpatel')
+    """
+    return "everyone" if user_id is None else f"user {user_id}"
+
+
+def more_note(number: int, of: str = "") -> Iterator[Note]:
+    """Yield how many rows a table leaves out, where it leaves out any."""
+    if number > 0:
+        yield Note(f"{number:,} more{of}; --json has them all.")
+
+
 def in_unit(amount: int, measure: Measure) -> int | float:
     """Return an amount as JSON has it: dollars, or a count."""
     return to_usd(Nanos(amount)) if measure == "cost" else amount
@@ -146,21 +166,29 @@ def limit_row(spending: Spending, held: int = 0) -> dict[str, object]:
         "remaining": spending.remaining,
         "reserved": held,
     }
-    usd = limit.measure == "cost"
     return {
         "scope": str(limit.scope),
         "period": limit.period.name if limit.period else None,
-        **{
-            f"{name}_usd": to_usd(Nanos(n)) if usd else None
-            for name, n in amounts.items()
-            if name != "reserved"
-        },
+        **{name: n for name, n in usd_amounts(amounts, limit.measure).items() if name != "reserved_usd"},
         "percent_used": round(percent(spending.spent, limit.amount), 4),
         "status": spending.level,
         "blocking": limit.blocking,
-        "unit": UNITS[limit.measure],
-        **{name: in_unit(n, limit.measure) for name, n in amounts.items()},
+        **unit_amounts(amounts, limit.measure),
     }
+
+
+def usd_amounts(amounts: Mapping[str, int | None], measure: Measure) -> dict[str, float | None]:
+    """Return amounts under the names of dollars: ``None`` where they are not in dollars."""
+    is_usd = measure == "cost"
+    return {
+        f"{name}_usd": to_usd(Nanos(n)) if is_usd and n is not None else None for name, n in amounts.items()
+    }
+
+
+def unit_amounts(amounts: Mapping[str, int | None], measure: Measure) -> dict[str, object]:
+    """Return amounts in their unit, after the name of it."""
+    units = {name: None if n is None else in_unit(n, measure) for name, n in amounts.items()}
+    return {"unit": UNITS[measure], **units}
 
 
 def others_note(others: Sequence[str]) -> Iterator[Note]:

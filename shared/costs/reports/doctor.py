@@ -36,7 +36,7 @@ State = Literal["ok", "note", "wrong"]
 class Finding(NamedTuple):
     """One thing that was looked at. ``note`` is worth knowing, ``wrong`` needs ``remedy``.
 
-    ``command`` is what of the remedy can be run as it stands.
+    ``command`` is the part of the remedy that can be run as it stands.
     """
 
     what: str
@@ -64,8 +64,8 @@ Look = Callable[[Reader], Iterator[Finding]]
 def doctor_facts(reader: Reader, _: None = None) -> DoctorFacts:
     """Return what was found about storage, profile, prices, index, ledgers, reservations, alerts ...
 
-    Nothing is mended and nothing that cannot be derived is written: only the index is brought up to
-    its ledgers, as by every look at them. Where there is no cost storage yet, none is made.
+    Nothing is repaired, and only what can be derived is written: the index is brought up to date with the
+    ledgers, as every report does. A cost storage that is not there yet is not made.
     """
     if reader.storage.root.exists():
         return _found(reader, (_storage, *_SET_UP, *LOOKS))
@@ -312,7 +312,7 @@ def _unreserved(reader: Reader) -> Iterator[Finding]:
 
 
 def _shared(reader: Reader) -> Iterator[Finding]:
-    """Say which hosts of a shared budget are late, and what of this one is not published."""
+    """Say which hosts of a shared budget are late, and how much of this one is not published."""
     fleet = reader.fleet
     if fleet is None:
         return

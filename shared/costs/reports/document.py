@@ -1,6 +1,6 @@
-"""What a view returns: figures, gauges, tables and notes with typed values, free of any format.
+"""What a report consists of: figures, gauges, tables and notes with typed values, free of any format.
 
-A format renders *any* report, and a view knows no format. Values stay numbers until a format
+A format renders *any* report, and a report knows no format. Values stay numbers until a format
 prints them: money in nano-dollars, shares in percent (0 to 100), durations in seconds.
 """
 
@@ -232,7 +232,7 @@ class Note(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What one view shows. ``data`` is its JSON: stable names, money as numbers in USD.
+    """What is shown. ``data`` is its JSON: stable names, money as numbers in USD.
 
     ``charts`` are for formats that draw; where there are some, ``series`` stand in for them in formats
     that have only characters.

@@ -24,9 +24,9 @@ from ..analysis.estimates import (
 )
 from ..errors import FAILED, FINE, WrongUsage
 from ..model import MAX_COUNT, Usage
-from ..money import Nanos, percent, to_usd
+from ..money import Nanos, percent
 from ..rollup import Query
-from .common import percent_words, plural, usd
+from .common import percent_words, plural, usd, usd_or_none
 from .document import Column, Figure, Note, Report, Row, Table, derive
 from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings
@@ -44,7 +44,7 @@ _COUNTS = {
 
 
 class Work(NamedTuple):
-    """What is asked about, and in words what was assumed about it."""
+    """The work to estimate, and in words what was assumed about it."""
 
     asked: PlannedCalls
     assumed: Sequence[str] = ()
@@ -69,7 +69,7 @@ class Given(NamedTuple):
 
 
 def work_of(reader: Reader, given: Given) -> Work:
-    """Return the work that is asked about; what was not said is assumed, and the assumption is reported.
+    """Return the work to estimate; what was not stated is assumed, and the assumption is reported.
 
     Raises:
         WrongUsage: nothing was said about it, or it makes no sense.
@@ -263,7 +263,7 @@ def _notes(work: Work, cost: Nanos | None, left: Left) -> Iterator[Note]:
 def cost_data(cost: ModelCost) -> dict[str, object]:
     """Return what work costs on a model, as JSON has it."""
     return {
-        "cost_usd": None if cost.cost is None else to_usd(cost.cost),
+        "cost_usd": usd_or_none(cost.cost),
         "unpriced_why": cost.why or None,
         "unverified": cost.unverified,
     }

@@ -17,10 +17,23 @@ from ..analysis.sums import by_day, total
 from ..budgets.limits import Crossing, Spending, foresee
 from ..budgets.spending import spend_by_bucket
 from ..budgets.wording import message
-from ..money import Nanos, to_usd
+from ..money import to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
-from .common import UNITS, Health, cell_of, doubts, gauge_of, in_unit, label_of, named, plural, usd
+from .common import (
+    Health,
+    cell_of,
+    doubts,
+    gauge_of,
+    label_of,
+    named,
+    plural,
+    unit_amounts,
+    usd,
+    usd_amounts,
+    usd_or_none,
+    whose,
+)
 from .document import Column, Figure, Note, Report, Series, Table, Value, derive
 from .plans import paid_of
 from .queries import days_of, health, limits_in, spendings, within
@@ -60,9 +73,8 @@ def forecast_facts(reader: Reader, asked: UserMonth) -> ForecastFacts:
 
 def forecast_report(facts: ForecastFacts) -> Report:
     """Return where the month is expected to end."""
-    who = "everyone" if facts.user_id is None else f"user {facts.user_id}"
     return Report(
-        title=f"Forecast, {who}",
+        title=f"Forecast, {whose(facts.user_id)}",
         subtitle=named(facts.period),
         gauges=tuple(gauge_of(each.spending, label_of(each.spending)) for each in facts.limits),
         figures=tuple(_figures(facts)),
@@ -164,8 +176,8 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
         "month": facts.period.name,
         "spent_usd": to_usd(found.spent),
         "projected_usd": to_usd(found.projected),
-        "projected_low_usd": None if found.low is None else to_usd(found.low),
-        "projected_high_usd": None if found.high is None else to_usd(found.high),
+        "projected_low_usd": usd_or_none(found.low),
+        "projected_high_usd": usd_or_none(found.high),
         "run_rate_usd": to_usd(facts.pace.projected),
         "days_seen": found.seen,
         "by_weekday": found.by_weekday,
@@ -180,25 +192,19 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
 def _limit(found: LimitForecast) -> dict[str, object]:
     spending = found.spending
     measure = spending.limit.measure
-    amounts = {
+    amounts: dict[str, int | None] = {
         "limit": spending.limit.amount,
         "spent": spending.spent,
         "projected": found.forecast.projected,
     }
-    usd = measure == "cost"
     return {
         "scope": str(spending.limit.scope),
         "period": spending.limit.span,
-        **{f"{name}_usd": to_usd(Nanos(amount)) if usd else None for name, amount in amounts.items()},
-        "unit": UNITS[measure],
-        **{name: in_unit(amount, measure) for name, amount in amounts.items()},
-        "reached_on": _iso(found.reached),
+        **usd_amounts(amounts, measure),
+        **unit_amounts(amounts, measure),
+        "reached_on": found.reached.isoformat() if found.reached else None,
         "days_until_reached": found.days_until_reached,
     }
-
-
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
 
 
 class LimitForecast(NamedTuple):

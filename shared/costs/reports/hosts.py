@@ -88,7 +88,7 @@ def _data(host: Member) -> dict[str, object]:
 
 
 def of_all_hosts(report: Report, reader: Reader) -> Report:
-    """Return a report with what of the hosts is late, where its sums are of all hosts."""
+    """Return a report that also names the hosts that are late, where its sums are of all hosts."""
     if not reader.is_shared or reader.fleet is None:
         return report
     late = reader.fleet.standing().late

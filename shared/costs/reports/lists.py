@@ -91,7 +91,7 @@ def job_list_report(facts: JobListFacts) -> Report:
 
 
 def pages_of(found: int) -> int:
-    """Return how many pages so many rows take, at least one.
+    """Return how many pages this many rows take, at least one.
 
     >>> pages_of(0), pages_of(100), pages_of(101)
     (1, 1, 2)
@@ -256,7 +256,7 @@ def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, tit
 
 
 def kind_of(entry: Entry) -> str:
-    """Return what a line is, in a word, where it is more than a call: a correction, or a later attempt."""
+    """Return the kind of a line: a call, a later attempt, or a correction."""
     if entry.kind != "usage":
         return entry.kind
     return f"attempt {entry.attempt}" if entry.attempt > 1 else "call"

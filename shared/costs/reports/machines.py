@@ -17,7 +17,7 @@ from ..money import Nanos, to_usd
 from ..periods import Period
 from ..profile.machines import Machine, machine_of
 from ..rollup import Group, Query, Totals
-from .common import named, plural
+from .common import named, plural, whose
 from .document import Column, Figure, Note, Ref, Report, Table, Value, derive
 from .queries import own_prices, reading, within
 from .questions import Span
@@ -88,7 +88,7 @@ def _noting_cloud_cost(
 
 
 def _cloud_cost(entry: Entry, prices: Catalogue) -> Nanos | None:
-    from ..analysis.avoided import LocalWork, saving  # only with prices that it can be told by
+    from ..analysis.avoided import LocalWork, saving  # only where prices name clouds
 
     cloud = prices.cloud_for(entry.service, entry.model)
     if cloud is None:
@@ -121,7 +121,7 @@ def _as_sum(entry: Entry) -> Group:
 def machines_report(facts: MachinesFacts) -> Report:
     """Return the cost of each machine, stage by stage."""
     return Report(
-        title=f"Own machines, {'everyone' if facts.user_id is None else f'user {facts.user_id}'}",
+        title=f"Own machines, {whose(facts.user_id)}",
         subtitle=named(facts.period),
         figures=tuple(_figures(facts)),
         tables=tuple(_tables(facts)),

@@ -12,7 +12,7 @@ from ..model import Entry
 from ..money import Nanos, percent, to_usd
 from ..rollup import Query
 from ..store.noted import NotedChange
-from .common import percent_words, plural, usd
+from .common import percent_words, plural, usd, usd_or_none
 from .document import Column, Figure, Note, Report, Table
 from .queries import counted, named_model
 from .reader import Reader, in_turn
@@ -161,5 +161,5 @@ def _data(each: Measured) -> dict[str, object]:
         "cost_usd": to_usd(effect.cost),
         "without_usd": to_usd(effect.otherwise),
         "saved_usd": to_usd(effect.saved),
-        "promised_usd": None if each.promised is None else to_usd(each.promised),
+        "promised_usd": usd_or_none(each.promised),
     }

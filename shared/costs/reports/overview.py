@@ -84,7 +84,7 @@ class OverviewFacts:
     """What the report shows.
 
     ``parts`` are those that have begun; ``before`` is the cost of as long a stretch before. ``forecast`` is
-    there for the present month, where nothing but a user is asked after.
+    there for the present month, where the only filter is a user.
     """
 
     question: OverviewQuestion
@@ -195,7 +195,7 @@ def _merged(parts: Sequence[Part]) -> dict[str, Totals]:
 
 
 def _days(parts: Sequence[Part], period: Period) -> tuple[Nanos, ...]:
-    """Return the cost of each day of a month; of other periods the pace is asked for its days alone."""
+    """Return the cost of each day of a month; zeros for other periods, whose number of days alone counts."""
     costs = [part.totals.cost for part in parts] if period.kind == "month" else []
     return (*costs, *[ZERO] * (period.length_in_days - len(costs)))
 

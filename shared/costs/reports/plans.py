@@ -17,7 +17,7 @@ from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..profile.plans import FlatRate, Plan, flat_rates, names_of
 from ..rollup import Query
-from .common import named, percent_words, usd
+from .common import named, percent_words, usd, usd_or_none
 from .document import Column, Figure, Gauge, Note, Report, Table, Tone
 from .queries import reading, within
 from .questions import Span
@@ -71,7 +71,7 @@ def rates_of(reader: Reader, user_id: str | None) -> tuple[FlatRate, ...]:
 
 
 def covered(reader: Reader, query: Query) -> Covered:
-    """Return what of the calls that match flat rates cover."""
+    """Return the part of the matching calls that flat rates cover."""
     index, names = reader.index, reader.catalogue_name
     rates = [rate for rate in rates_of(reader, query.user_id) if flat_cost([rate], query, index, names)]
     return Covered(Nanos(flat_cost(rates, query, index, names)), names_of(rates)) if rates else Covered()
@@ -232,7 +232,7 @@ def _data(month: PlanMonth) -> dict[str, object]:
         "free_unit": plan.unit,
         "free_units": plan.free or None,
         "free_used": month.free_used,
-        "limit_usd": None if plan.limit is None else to_usd(plan.limit),
+        "limit_usd": usd_or_none(plan.limit),
     }
 
 

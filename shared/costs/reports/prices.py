@@ -22,7 +22,7 @@ from ..pricing.update import Change
 from ..replacing import replacing
 from ..rollup import Query, Totals
 from ..workspace import PRICES_NAME
-from .common import plural
+from .common import more_note, plural
 from .document import Column, Note, Report, Row, Table, Tone, derive
 from .queries import named_model
 from .reader import Reader
@@ -471,8 +471,7 @@ class PriceUpdate(NamedTuple):
 def price_update_report(facts: PriceUpdate) -> Report:
     """Return the difference that newer prices make, before or after they are taken."""
     notes = [Note(_change(change)) for change in facts.changes[:SHOWN]]
-    if len(facts.changes) > SHOWN:
-        notes.append(Note(f"{len(facts.changes) - SHOWN:,} more; --json has them all."))
+    notes += more_note(len(facts.changes) - SHOWN)
     if facts.changes and not facts.written:
         notes.append(Note("Nothing was changed yet: add --yes to take them."))
     if facts.changes and facts.written:
@@ -494,7 +493,7 @@ def price_update_report(facts: PriceUpdate) -> Report:
 
 
 def _change(change: Change) -> str:
-    """Return a change in whole sentences: what is no longer said, and what is said now."""
+    """Return a change in whole sentences: what it was, and what it is now."""
     before = "; ".join(line for line in change.before if line not in change.after)
     after = "; ".join(line for line in change.after if line not in change.before)
     was = f"was {before}" if before else ""

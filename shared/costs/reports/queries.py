@@ -181,7 +181,7 @@ def _nearest(reader: Reader, name: str) -> str:
         return "; no job has logged a call yet"
     near = get_close_matches(name, names, n=5, cutoff=0.4)
     near = near or [other for other in names if name.lower() in other.lower()][:5]
-    return "; nearest: " + ", ".join(near) if near else f"; there are {len(names)} others, none like it"
+    return "; nearest: " + ", ".join(near) if near else f"; there are {len(names)} others, none similar"
 
 
 def with_packed(reader: Reader, ledgers: Sequence[Path]) -> Iterator[tuple[Path, list[Content]]]:
@@ -200,7 +200,7 @@ _NONE: Final[tuple[Path | None, Iterable[tuple[Path, Content]]]] = (None, ())
 
 
 def at_hand(reader: Reader, ledgers: Sequence[Path]) -> Iterator[Path]:
-    """Return for each ledger a path at which all of it can be read until the next one is asked for.
+    """Return for each ledger a path at which all of it can be read until the next one is requested.
 
     That is its own, unless it was packed away: then a private copy, with what was written there since at its
     end. What cannot be read back is left at its own path, where it is not.

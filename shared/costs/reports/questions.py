@@ -1,4 +1,4 @@
-"""What reports are asked: about which stretch of time, of whom, and which calls of theirs."""
+"""The questions that reports answer: which stretch of time, whose calls, and which of them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Span(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a report over a stretch of time is asked.
+    """The question that a report over a stretch of time answers.
 
     ``filters`` are conditions as people name them (``model``: ``openai/gpt-4o``); ``by`` and ``step`` say
     what the sums are broken down by;

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TELL_EVERY: Final = 500
+_REPORT_EVERY: Final = 500
 
 
 class ProgressCallback(Protocol):
@@ -37,7 +37,7 @@ class ProgressCallback(Protocol):
 
 
 def telling(items: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:
-    """Pass items on, and tell now and then how many there were.
+    """Pass items on, and report now and then how many there were.
 
     >>> numbers: list[int] = []
     >>> len(list(telling(range(1_234), numbers.append))), numbers
@@ -45,12 +45,12 @@ def telling(items: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:
     """
     for done, item in enumerate(items, 1):
         yield item
-        if not done % _TELL_EVERY:
+        if not done % _REPORT_EVERY:
             advance(done)
 
 
 def in_turn(readings: Iterable[tuple[Iterable[T], int]], advance: ProgressCallback) -> Iterator[Iterator[T]]:
-    """Pass on items that are read one after the other, each with how many there are; tell of all together.
+    """Pass on several readings, each with its size, one after the other; report their progress as one.
 
     >>> calls: list[tuple[int, int]] = []
     >>> both = in_turn([(range(600), 600), (range(600), 600)], lambda *done: calls.append(done))

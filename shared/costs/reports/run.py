@@ -30,7 +30,7 @@ def run_report(
     for entry in entries:
         total.add(entry)
         by_model.setdefault(f"{entry.service}/{entry.model}", Totals()).add(entry)
-    # Nothing captured is no cost of zero: whether the program made calls is not known.
+    # Nothing captured does not mean that it cost nothing: whether the program made calls is not known.
     known = any(entry.charge is not None for entry in entries)
     ranked = sorted(by_model.items(), key=lambda item: (-item[1].cost, item[0]))
     return Report(

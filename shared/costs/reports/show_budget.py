@@ -33,6 +33,7 @@ from .common import (
     owner,
     plural,
     usd,
+    usd_or_none,
 )
 from .document import Figure, Gauge, Note, Report, Tone
 from .forecast import projected
@@ -58,7 +59,7 @@ class BudgetFacts(NamedTuple):
     ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
-    ``covered`` is what of ``totals`` flat rates pay for, which is no part of what is spent; ``drawn`` is what
+    ``covered`` is the part of ``totals`` that flat rates pay for, which is not spent; ``drawn`` is what
     the user's other plans take off the list price, which limits count.
     """
 
@@ -330,10 +331,10 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
     return {
         "user_id": facts.user_id,
         "month": facts.period.name,
-        "limit_usd": _usd(Nanos(month.limit.amount) if month else None),
+        "limit_usd": usd_or_none(Nanos(month.limit.amount) if month else None),
         "spent_usd": to_usd(Nanos(facts.totals.cost - facts.covered.cost)),
         "reserved_usd": to_usd(facts.reserved),
-        "remaining_usd": _usd(Nanos(month.remaining) if month else None),
+        "remaining_usd": usd_or_none(Nanos(month.remaining) if month else None),
         "percent_used": round(percent(month.spent, month.limit.amount), 4) if month else None,
         "daily_average_usd": to_usd(pace.daily_average),
         "projected_usd": to_usd(pace.projected),
@@ -341,14 +342,14 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         "alerts": alerts,
         "unpriced_calls": facts.totals.unpriced_calls,
         "partial_calls": facts.totals.partial_calls,
-        "projected_low_usd": _usd(pace.low),
-        "projected_high_usd": _usd(pace.high),
+        "projected_low_usd": usd_or_none(pace.low),
+        "projected_high_usd": usd_or_none(pace.high),
         "projected_by_weekday": facts.by_weekday,
         "days_until_exhausted": outlook.days_until_exhausted if outlook else None,
         "exhausted_on": outlook.exhausted_on.isoformat() if outlook and outlook.exhausted_on else None,
-        "allowed_per_day_usd": _usd(outlook.allowed_per_day if outlook else None),
-        "cut_per_day_usd": _usd(outlook.cut_per_day if outlook else None),
-        "ahead_of_pace_usd": _usd(outlook.ahead if outlook else None),
+        "allowed_per_day_usd": usd_or_none(outlook.allowed_per_day if outlook else None),
+        "cut_per_day_usd": usd_or_none(outlook.cut_per_day if outlook else None),
+        "ahead_of_pace_usd": usd_or_none(outlook.ahead if outlook else None),
         "live_reservations": facts.holds,
         "orphaned_reservations": facts.orphans,
         "unreserved_calls": facts.unreserved_calls,
@@ -362,10 +363,6 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         **covered_data(facts.covered),
         **drawn_data(facts.drawn),
     }
-
-
-def _usd(amount: Nanos | None) -> float | None:
-    return None if amount is None else to_usd(amount)
 
 
 SPEC: Final = Spec(

@@ -100,7 +100,7 @@ def _avoided(reader: Reader, entries: Sequence[Entry]) -> Sequence[Saving]:
     prices = own_prices(reader)
     if prices is None:
         return ()
-    from ..analysis.avoided import of_calls  # only with prices that it can be told by
+    from ..analysis.avoided import of_calls  # only where prices name clouds
 
     return of_calls(entries, prices)
 

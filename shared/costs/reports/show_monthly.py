@@ -29,6 +29,7 @@ from .common import (
     totals_data,
     unpriced_models,
     usd,
+    whose,
 )
 from .document import Figure, Note, Report, Series, Table, Tone
 from .machines import avoided_data, avoided_figure, machine_data, machine_doubts, machine_figure, machine_work
@@ -104,7 +105,7 @@ def _avoided(reader: Reader, query: Query, summary: Summary) -> Sequence[Saving]
     prices = own_prices(reader)
     if prices is None or reader.is_shared:
         return ()
-    from ..analysis.avoided import Calls, of_period  # only with prices that it can be told by
+    from ..analysis.avoided import Calls, of_period  # only where prices name clouds
 
     index = reader.index
     calls = Calls(lambda part: (group.totals for group in index.groups((), part)), index.entries)
@@ -130,9 +131,8 @@ def same_days_before(period: Period, found: Pace) -> Period:
 def month_report(facts: MonthFacts) -> Report:
     """Return the summary of one month, of one user or of everyone."""
     summary = facts.summary
-    who = "everyone" if summary.user_id is None else f"user {summary.user_id}"
     return Report(
-        title=f"{named(facts.period)}, {who}",
+        title=f"{named(facts.period)}, {whose(summary.user_id)}",
         subtitle="" if summary.totals.calls else "No calls were logged in this month.",
         gauges=(gauge_of(facts.limit, label_of(facts.limit)),) if facts.limit else (),
         figures=tuple(_figures(facts)) if summary.totals.calls else (),

@@ -25,7 +25,7 @@ from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Query
 from . import advice
-from .common import Health, named, percent_words, plural, usd
+from .common import Health, named, percent_words, plural, usd, usd_or_none, whose
 from .document import Column, Figure, Note, Ref, Report, Table
 from .machines import machine_data, machine_doubts, machine_work
 from .queries import health, reading, within
@@ -98,10 +98,9 @@ def improvement_facts(
 def optimization_report(facts: OptimizationFacts) -> Report:
     """Return the savings that were found, the largest first, or another part of what was found."""
     savings = facts.savings
-    who = "everyone" if facts.user_id is None else f"user {facts.user_id}"
     calls = plural(savings.calls, "call", "calls")
     return Report(
-        title=f"Savings, {who}",
+        title=f"Savings, {whose(facts.user_id)}",
         subtitle=f"{named(facts.period)}, {calls} repriced with their own tokens",
         figures=tuple(saving_figures(savings)) if savings.calls else (),
         tables=tuple(_tables(facts)),
@@ -433,7 +432,6 @@ def _wasted(waste: Waste, spent: Nanos) -> dict[str, object]:
 
 
 def _worth(worth: Worth) -> dict[str, object]:
-    per_point = worth.cost_per_point
     return {
         "stage": worth.slot.stage,
         "model": advice.model_of(worth.slot),
@@ -443,7 +441,7 @@ def _worth(worth: Worth) -> dict[str, object]:
         },
         "rated_calls": worth.rated,
         "quality": None if worth.quality is None else round(worth.quality, 6),
-        "cost_per_point_usd": None if per_point is None else to_usd(per_point),
+        "cost_per_point_usd": usd_or_none(worth.cost_per_point),
     }
 
 

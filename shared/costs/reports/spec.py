@@ -1,4 +1,4 @@
-"""What a report is called, which words it is asked with, and what answers it.
+"""What a report is called, which options it has, and what answers it.
 
 A module of this package with a ``SPEC`` is a report: the command line makes a command of it, a server a
 route. Options are data here, so that nothing in this package knows who parses them.
@@ -24,7 +24,7 @@ F = TypeVar("F")
 
 
 class Option(NamedTuple):
-    """One word of a question: an option with dashes, or an argument without.
+    """One part of a question: an option with dashes, or an argument without.
 
     ``field`` names it for the program. Its value is text, or what ``parse`` makes of the text (it raises
     ``ValueError`` with the reason), a number of the type of ``least``, one of ``choices``, or a flag.
@@ -75,11 +75,11 @@ class OptionGroup(NamedTuple):
 
 
 class Spec(NamedTuple, Generic[Q, F]):
-    """A report: its name, its words, and the functions that answer it.
+    """A report: its name, its options, and the functions that answer it.
 
     ``help`` is the module's docstring. ``question`` gets the values of the options by field; ``ask`` reads
     what the question needs; ``report`` is pure. ``watch`` tells that it may be shown again and again;
-    without ``prepares`` no cost storage is made for it. One that is ``shared`` can also be asked of all hosts
+    without ``prepares`` no cost storage is made for it. One that is ``shared`` can also be made for all hosts
     that share the budgets.
     """
 
@@ -147,7 +147,7 @@ def parse_count(text: str, more: str = "") -> int:
         ValueError: it is not one, negative, or too large.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise ValueError(f"{text!r} is no whole number; write it as 500{more}")
+        raise ValueError(f"{text!r} is not a whole number; write it as 500{more}")
     return int(text)
 
 

@@ -126,8 +126,8 @@ def _most_expensive_jobs(reader: Reader, query: Query) -> tuple[JobSum, ...]:
         job = (str(UNNAMED if group.key[0] is None else group.key[0]), str(group.key[1]))
         mostly.setdefault(job, str(UNNAMED if group.key[2] is None else group.key[2]))
         sums.setdefault(job, Totals()).merge(group.totals)
-    dearest = sorted(sums, key=lambda job: (-sums[job].cost, job))[:JOBS]
-    return tuple(JobSum(*job, mostly[job], sums[job]) for job in dearest)
+    most_expensive = sorted(sums, key=lambda job: (-sums[job].cost, job))[:JOBS]
+    return tuple(JobSum(*job, mostly[job], sums[job]) for job in most_expensive)
 
 
 def statement_report(facts: StatementFacts) -> Report:

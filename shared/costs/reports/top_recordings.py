@@ -16,8 +16,8 @@ from ..analysis.sums import median
 from ..money import Nanos, to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
-from .common import Health, doubts, named, owner, plural
-from .document import Column, Figure, Note, Ref, Report, Table
+from .common import Health, doubts, more_note, named, owner
+from .document import Column, Figure, Ref, Report, Table
 from .queries import health, within
 from .questions import Span, UserMonth
 from .reader import Reader
@@ -75,16 +75,12 @@ def recordings_report(facts: RecordingsFacts) -> Report:
         (Column("cost", "Cost", "money"), lambda one: one.totals.cost),
         empty="No call with audio in this month.",
     )
-    more = len(rates) - SHOWN
     return Report(
         title=f"Most expensive recordings, {owner(facts.user_id) if facts.user_id else 'everyone'}",
         subtitle=named(facts.period),
         figures=figures if rates else (),
         tables=(table,),
-        notes=(
-            *((Note(f"{plural(more, 'more', 'more')}; --json has them all."),) if more > 0 else ()),
-            *doubts(facts.totals, facts.health),
-        ),
+        notes=(*more_note(len(rates) - SHOWN), *doubts(facts.totals, facts.health)),
         data={
             "user_id": facts.user_id,
             "month": facts.period.name,

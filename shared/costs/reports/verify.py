@@ -26,7 +26,7 @@ from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
 from .closing import SealCheck, check_seal, seal_data, seal_notes, seal_tables
-from .common import counted_before, plural
+from .common import counted_before, more_note, plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone, derive
 from .queries import find_job, with_packed
 from .reader import ProgressCallback, Reader
@@ -257,7 +257,7 @@ def _size(ledger: Path, otherwise: int) -> int:
 
 
 def _all_counted(reader: Reader, ledger: Path) -> bool:
-    """Tell whether every call of a ledger counts, be it under what the ledger was before."""
+    """Tell whether every call of a ledger counts, even under the ledger's earlier path."""
     return all(reader.index.find(entry.id) is not None for entry in _distinct(reader, ledger))
 
 
@@ -315,7 +315,7 @@ def _figures(facts: VerifyFacts) -> Iterator[Figure]:
 
 
 def _calls(facts: VerifyFacts, entries: int) -> str:
-    """Say how many calls the entries are about, where that differs: corrections are entries, too."""
+    """Say how many calls the entries are about, where that differs: corrections are entries too."""
     calls = sum(account.totals.calls for account in facts.accounts)
     return "" if calls == entries else f"{plural(calls, 'call', 'calls')} and what corrects them"
 
@@ -356,9 +356,7 @@ def _lines(facts: VerifyFacts) -> Iterator[Row]:
 
 
 def _notes(facts: VerifyFacts) -> Iterator[Note]:
-    lines = sum(len(account.findings) for account in facts.accounts)
-    if lines > SHOWN:
-        yield Note(f"{lines - SHOWN:,} more lines; --json has them all.")
+    yield from more_note(sum(len(account.findings) for account in facts.accounts) - SHOWN, " lines")
     for account in facts.accounts:
         if account.accounted < account.size:
             gap = account.size - account.accounted

@@ -223,7 +223,7 @@ def load(path: Path, refuse: type[FileRefused] = FileRefused) -> Node:
     """Read the YAML file at ``path``. An empty file is an empty map.
 
     Raises:
-        FileRefused: (the subclass ``refuse``) when the file cannot be read, is no regular file, is
+        FileRefused: (the subclass ``refuse``) when the file cannot be read, is not a regular file, is
             above 64 KiB, is not UTF-8, or is not plain YAML with a map at the top.
     """
     return parse(read(path, refuse), path, refuse)

@@ -143,7 +143,7 @@ def test_nothing_crosses_the_network_in_the_clear(url: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("url", ["nonsense://x", "slack://", "://", "json://"])
 def test_what_is_no_address_is_said(url: str) -> None:
-    assert sent(url) == "is no address that Apprise understands"
+    assert sent(url) == "is not an address that Apprise understands"
 
 
 def test_secrets_of_an_address_appear_nowhere(caplog: pytest.LogCaptureFixture) -> None:

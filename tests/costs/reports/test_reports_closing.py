@@ -140,9 +140,9 @@ def test_the_file_tells_when_it_was_changed_itself(reader: Reader, tmp_path: Pat
     for broken, why in (
         (text.replace('"calls": 12', '"calls": 13'), "its own digest does not match"),
         (text.replace("cost-ledger month", "cost-ledger year"), "of another format"),
-        ("{}", "is no file of"),
-        ("[1]", "is no file of"),
-        ("nonsense", "is no file of"),
+        ("{}", "was not written by"),
+        ("[1]", "was not written by"),
+        ("nonsense", "was not written by"),
     ):
         path.write_text(broken)
         with pytest.raises(CannotCheck, match=why):

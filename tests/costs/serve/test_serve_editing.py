@@ -253,8 +253,8 @@ def test_counts_windows_and_the_guard_are_edited_as_limits_are(editor: TestClien
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"daily_calls": "many"}, "'many' is no whole number; write it as 500, or none"),
-        ({"guard.same_request": "0.5"}, "'0.5' is no whole number"),
+        ({"daily_calls": "many"}, "'many' is not a whole number; write it as 500, or none"),
+        ({"guard.same_request": "0.5"}, "'0.5' is not a whole number"),
         ({"guard.same_request": "0"}, "same_request"),
         ({"rolling.name": "0.0001", "rolling.amount": "3"}, "in whole seconds"),
         ({"rolling.name": "nan", "rolling.amount": "3"}, "in whole seconds"),

@@ -203,10 +203,10 @@ def test_web_sockets_are_closed(site: object) -> None:
         ("0.0.0.0", (), "--allow-host costs.example:8765"),
         ("192.168.1.5", (), "--allow-host"),
         ("::", (), "--allow-host"),
-        ("127.0.0.1", ("http://costs.example",), "is no host"),
-        ("127.0.0.1", ("costs.example/path",), "is no host"),
-        ("127.0.0.1", ("*",), "is no host"),
-        ("127.0.0.1", ("",), "is no host"),
+        ("127.0.0.1", ("http://costs.example",), "is not a host"),
+        ("127.0.0.1", ("costs.example/path",), "is not a host"),
+        ("127.0.0.1", ("*",), "is not a host"),
+        ("127.0.0.1", ("",), "is not a host"),
     ],
 )
 def test_wrong_names_are_refused_at_the_start(host: str, allowed: tuple[str, ...], said: str) -> None:

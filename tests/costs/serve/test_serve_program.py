@@ -76,7 +76,7 @@ def test_a_port_that_is_taken_is_named(dashboard: Dashboard) -> None:
         (["--host", "0.0.0.0"], 2, "--allow-host costs.example:8765"),
         (["--host", "203.0.113.7", "--allow-host", "costs.example"], 3, "cannot listen there"),
         (["--host", "no such host", "--allow-host", "costs.example"], 3, "no such address"),
-        (["--allow-host", "a b"], 2, "is no host"),
+        (["--allow-host", "a b"], 2, "is not a host"),
         (["--port", "70000"], 2, "70000"),
     ],
 )

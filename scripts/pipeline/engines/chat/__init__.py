@@ -28,7 +28,7 @@ _ENVELOPE_TOKENS: Final = 64
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked: instructions, and the text they are about."""
+    """The request: instructions, and the text they are about."""
 
     instructions: str
     text: str
@@ -114,7 +114,7 @@ class SdkChat(ABC):
 def drain(chunks: Iterable[Chunk], take: Callable[[Chunk], None]) -> str | None:
     """Hand every chunk of a stream to ``take``; return why it broke off, or ``None``.
 
-    What came before a break has been paid for, so the break is told and not raised. A stream that
+    What came before a break has been paid for, so the break is reported and not raised. A stream that
     fails before its first chunk raises what the SDK raises.
     """
     begun = False

@@ -32,7 +32,7 @@ class ChatTranslation:
     def translate(self, texts: Sequence[str]) -> Translated:
         """Ask for the translations.
 
-        An answer that is no list of the right length has been paid for: it is told as a fault.
+        An answer that is not a list of the right length has been paid for: it is reported as a fault.
         """
         answer = self._chat.ask(self._prompt(texts))
         translated = _texts(answer.text, len(texts))

@@ -97,7 +97,7 @@ class App(NamedTuple):
         """Print the report to a stream in the format that was asked for.
 
         Raises:
-            WrongUsage: the format is no text, and the stream is a terminal.
+            WrongUsage: the format is not text, and the stream is a terminal.
         """
         canvas = Canvas.of(stream, self.workspace.environ)
         if self.output.format_name == "text":
@@ -106,7 +106,7 @@ class App(NamedTuple):
             stream.write(text_format.render(self.here.report(report) if self.here else report, canvas))
             return
         if self.output.format_name == "pdf" and stream.isatty():
-            raise WrongUsage("pdf is no text for a terminal; name a file: --output costs.pdf")
+            raise WrongUsage("pdf cannot be shown in a terminal; name a file: --output costs.pdf")
         made = load(self.output.format_name).render(report)
         if isinstance(made, str):
             stream.write(canvas.fit(made))

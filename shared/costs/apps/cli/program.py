@@ -34,7 +34,7 @@ class Settings:
 
 
 class Commands(click.Group):
-    """All commands, each imported when it is asked for: ``show-budget`` does not pay for the others."""
+    """All commands, each imported when it is called: ``show-budget`` does not pay for the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the names of all commands."""
@@ -221,7 +221,7 @@ def _explain(fault: Exception, here: Here) -> int:
 
 
 def _quieten_stdout() -> None:
-    """The reader has gone (``| head``): that is no failure, and leaving must not fail either."""
+    """The reader has gone (``| head``): that is not a failure, and leaving must not fail either."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

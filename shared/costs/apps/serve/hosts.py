@@ -35,7 +35,7 @@ class Hosts(NamedTuple):
         A name without a port is allowed with ours, and as it stands, for a server in front of this one.
 
         Raises:
-            WrongUsage: an allowed name is no host, or pages are served to others without any.
+            WrongUsage: an allowed name is not a host, or pages are served to others without any.
         """
         if not allowed and not is_loopback(host):
             raise WrongUsage(
@@ -45,7 +45,7 @@ class Hosts(NamedTuple):
         own = {f"{name}:{port}" for name in _LOOPBACK}
         for name in map(str.lower, allowed):
             if not _NAME.fullmatch(name):
-                raise WrongUsage(f"--allow-host {name!r} is no host; write it as costs.example:{port}")
+                raise WrongUsage(f"--allow-host {name!r} is not a host; write it as costs.example:{port}")
             own |= {name, name if _has_port(name) else f"{name}:{port}"}
         if port == _HTTP:
             own |= set(_LOOPBACK)

@@ -43,14 +43,14 @@ def asked(words: Sequence[str]) -> Asked:
     >>> asked(["--for", "tmux", "--user=rpatel"])[:3]
     ('tmux', None, 'rpatel')
     >>> asked(["--colour"]).fault
-    "'--colour' is no option of statusline; see cost-dashboard statusline --help"
+    "'--colour' is not an option of statusline; see cost-dashboard statusline --help"
     """
     given: dict[str, str] = {}
     waiting = list(words)
     while waiting:
         name, equals, value = waiting.pop(0).partition("=")
         if name not in OPTIONS or not (equals or waiting):
-            why = "needs a value" if name in OPTIONS else "is no option of statusline"
+            why = "needs a value" if name in OPTIONS else "is not an option of statusline"
             return _asked(given, f"{name!r} {why}; see cost-dashboard statusline --help")
         given[OPTIONS[name]] = value if equals else waiting.pop(0)
     return _asked(given, "")

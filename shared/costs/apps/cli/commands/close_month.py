@@ -17,9 +17,9 @@ from ..app import App, dashboard_command
 def command(app: App, month: str, file: Path) -> None:
     """Write the digests of a month that is over into one small file, to keep elsewhere.
 
-    They are of the ledgers that have calls of the month, of the profile and of your own prices. Later,
-    verify --sealed FILE says what of them changed, and in which line. Nothing is locked: corrections may
-    still be appended, and are told apart from changes.
+    It covers the ledgers that have calls of the month, the profile and your own prices. Later,
+    verify --sealed FILE says which of them changed, and in which line. Nothing is locked: corrections can
+    still be appended, and are distinguished from changes.
     """
     closed = close_month(app.reader, month)
     with replacing(file) as draft:

@@ -70,9 +70,9 @@ def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int 
 
     Without a FILE, the sessions of all agents that are found in their usual places; a folder is looked
     through for them. Rows keep the cost they state; the others are priced by the price list of their day.
-    Importing again adds only what is new, and a call that was recorded as it was made is told by the id of
-    its response; a log that states none counts it again (reconcile names such calls). The answer tells every
-    row that was not understood, and why; then the exit code is 1.
+    Importing again adds only what is new, and a call that was recorded as it was made is recognised by the id
+    of its response; a log that states none counts it again (reconcile names such calls). Every row that was
+    not understood is listed with the reason; then the exit code is 1.
     """
     sessions = sessions_meant(file, given["format_from"])
     if sessions is not None:

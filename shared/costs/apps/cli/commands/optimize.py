@@ -40,8 +40,8 @@ def command(app: App, action: str, words: tuple[str, ...], **given: Any) -> None
     """What the changes that you made have saved, beside what they promised.
 
     `note` notes a change: its stage, the model before and after, or the tier; WORDS are a remark. What it
-    promises is told by the calls of the 30 days before. `list` shows what each has saved since, by the
-    calls that were made, priced as before. `forget` takes back the changes whose numbers are given.
+    promises is computed from the calls of the 30 days before. `list` shows what each has saved since: the
+    calls that were made, priced as before. `forget` removes the changes whose numbers are given.
     """
     noted = NotedChanges(app.workspace.storage)
     if action != "note" and any(given.values()):

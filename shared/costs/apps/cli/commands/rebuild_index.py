@@ -34,7 +34,7 @@ from ..app import App, dashboard_command, share_bar
     help="Also look for ledgers under this directory; may be repeated.",
 )
 def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
-    """Build the index anew from the ledgers, which are never changed: all of it, or the ledgers named.
+    """Rebuild the index from the ledgers, which are never changed: all of it, or for the ledgers named.
 
     Only needed when doctor says so, or, with --root, when the list of ledgers was lost.
     Exit code 1 when a ledger could not be read.

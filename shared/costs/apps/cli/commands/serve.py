@@ -37,7 +37,7 @@ class ExtraMissing(CostError):
     help="Another name that browsers may open; may be repeated.",
 )
 @click.option("--edit", "can_edit", is_flag=True, help="Let limits be changed on the page of budgets.")
-@click.option("--new-token", is_flag=True, help="End all sessions: the addresses of before let nobody in.")
+@click.option("--new-token", is_flag=True, help="End all sessions: earlier addresses stop working.")
 def command(
     app: App, port: int, host: str, allowed: tuple[str, ...], *, can_edit: bool, new_token: bool
 ) -> None:
