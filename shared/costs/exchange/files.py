@@ -123,14 +123,20 @@ def lines_of(path: Path) -> Iterator[str]:
 
     """
     text = io.TextIOWrapper(opened(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
+    rest, number = "", 0
     with text:
         try:
-            for number, line in enumerate(iter(lambda: text.readline(MAX_LINE), ""), start=1):
-                if len(line) == MAX_LINE:
-                    raise CannotRead(f"{path}: line {number} is longer than {MAX_LINE:,} characters")
-                yield line
+            while block := text.read(_BUFFER):
+                lines = io.StringIO(rest + block, newline="").readlines()
+                rest = "" if lines[-1].endswith("\n") else lines.pop()
+                number += len(lines)
+                if len(rest) >= MAX_LINE:
+                    raise CannotRead(f"{path}: line {number + 1} is longer than {MAX_LINE:,} characters")
+                yield from lines
         except OSError as error:
             raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+    if rest:
+        yield from io.StringIO(rest, newline="")
 
 
 class Dialect(NamedTuple):
@@ -246,24 +252,24 @@ def _records_of(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] 
         if dialect.hint:
             next(lines)
         reader = csv.reader(lines, delimiter=dialect.delimiter)
-        header, is_ended = list[str](), False
+        header, is_ended, hints = list[str](), False, bool(dialect.hint)
         while not is_ended:
             try:
                 for record in reader:
-                    header = header or record
-                    if len(record) == len(header):
-                        text = "".join(record)
-                        fault = None if text.isascii() else _undecoded(record)
-                        if (record == header and record is not header) or not text.strip():
-                            continue
-                        if dialect.decimal_comma:
-                            record = list(map(_with_dots, record))  # noqa: PLW2901 - as it is meant
-                    elif "".join(record).strip():
-                        fault = "has another number of cells than the header"
-                    else:
+                    text = "".join(record)
+                    if not text or text.isspace() or record == header:
                         continue
-                    number = reader.line_num + bool(dialect.hint)
-                    yield (number, record) if fault is None else NotUnderstood(f"line {number}", fault)
+                    header = header or record
+                    if len(record) != len(header):
+                        fault: str | None = "has another number of cells than the header"
+                    else:
+                        fault = None if text.isascii() else _undecoded(record)
+                    if fault is not None:
+                        yield NotUnderstood(f"line {reader.line_num + hints}", fault)
+                    elif dialect.decimal_comma:
+                        yield reader.line_num + hints, [*map(_with_dots, record)]
+                    else:
+                        yield reader.line_num + hints, record
                 is_ended = True
             except csv.Error as error:  # of one row: those after it are read
                 yield NotUnderstood(f"line {reader.line_num}", f"is no row of a CSV: {error}")

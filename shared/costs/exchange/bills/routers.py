@@ -130,7 +130,9 @@ _decode: Final = msgspec.json.Decoder(_Metadata).decode
 
 
 def _cached(metadata: Any) -> int:
-    if isinstance(metadata, Mapping):
+    if metadata == "{}":
+        return -1
+    if not isinstance(metadata, str) and isinstance(metadata, Mapping):
         usage = nested(metadata.get("usage_object"))
         details = nested(usage.get("prompt_tokens_details"))
         stated = details.get("cached_tokens", usage.get("cache_read_input_tokens"))

@@ -5,7 +5,7 @@ A typed decoder takes what is needed from a line, some 2 us each; what was undon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final, NamedTuple
@@ -31,7 +31,7 @@ TOOL_PARTS: Final = frozenset(
 class OurCall(NamedTuple):
     """A call as recorded. ``at`` is UTC text; ``cost`` (nano-dollars, or unpriced) is without ``tools``.
 
-    ``kinds`` is the cost of each kind of tokens, in their order.
+    ``parts`` is what the cost is made of, in dollars.
     """
 
     entry_id: str
@@ -43,9 +43,7 @@ class OurCall(NamedTuple):
     counts: tuple[int, int, int, int]
     cost: int | None
     tools: int
-    kinds: tuple[int, int, int, int]
-    job_id: str
-    stage: str | None
+    parts: Mapping[str, float]
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -56,9 +54,7 @@ class _Line(msgspec.Struct, gc=False):
     timestamp: str
     service: str
     model: str
-    job_id: str
     cost_usd: float | None
-    stage: str | None = None
     request_id: str | None = None
     service_tier: str | None = None
     corrects: str | None = None
@@ -156,17 +152,12 @@ def _call(line: _Line, correction: Corrections | None) -> OurCall:
         (line.tokens_input, line.tokens_output, line.tokens_cached, line.tokens_cache_write),
         None if cost is None else cost - tools,
         tools,
-        _kinds(parts) if parts else _NO_KINDS,
-        line.job_id,
-        line.stage,
+        parts,
     )
 
 
-_NO_KINDS: Final = (0, 0, 0, 0)
-
-
-def _kinds(parts: dict[str, float]) -> tuple[int, int, int, int]:
-    """Return the cost of each kind of tokens in nano-dollars."""
+def kinds_of(parts: Mapping[str, float]) -> tuple[int, int, int, int]:
+    """Return the cost of each kind of tokens in nano-dollars, in the order of a bill's counts."""
     get = parts.get
     fresh = round(get("input", 0) * NANOS_PER_USD)
     output = round((get("output", 0) + get("reasoning", 0)) * NANOS_PER_USD)

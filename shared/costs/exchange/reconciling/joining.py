@@ -124,12 +124,13 @@ class Joined:
 
     def record(self, call: OurCall) -> None:
         """Take a call of ours."""
-        entry_id, text, service, model, _, request_id, counts, cost, tools, kinds, _, _ = call
+        entry_id, text, service, model, _, request_id, counts, cost, tools, parts = call
         if cost is not None:
             cost += tools
         at, key = datetime.fromisoformat(text).timestamp(), request_id or ""
         fresh, output, cached, _ = counts
-        self._ours.add(key, (key, entry_id, service, model, at, fresh, output, cached, cost, kinds[2]))
+        saved = round(parts["cached"] * NANOS_PER_USD) if "cached" in parts else 0
+        self._ours.add(key, (key, entry_id, service, model, at, fresh, output, cached, cost, saved))
 
     def run(self) -> None:
         """Compare, and put what was found into the comparison."""

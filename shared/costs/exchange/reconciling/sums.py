@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ...money import Nanos, from_usd
 from ..bills import TOKENS, BillFormat, BillLine, Statement
-from .calls import OurCall
+from .calls import OurCall, kinds_of
 from .differences import Apart
 from .names import folded
 
@@ -292,7 +292,7 @@ class Recorded:
         else:
             sums[5] += call.cost
         sums[7] += call.tools
-        for number, cost in enumerate(call.kinds, start=8):
+        for number, cost in enumerate(kinds_of(call.parts), start=8):
             sums[number] += cost
 
     def cells(self, billed: Billed, zone: tzinfo) -> dict[Key, Cell]:
