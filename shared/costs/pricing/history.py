@@ -88,7 +88,7 @@ class PriceHistory:
         model, features = by.model, tuple[str, ...]()
         prices = self._prices(by.source, version, model)
         while prices is None and (parts := last_feature(model)) is not None:
-            model, features = parts.model, (parts.feature, *features)
+            model, features = parts.model, tuple(dict.fromkeys((parts.feature, *features)))
             prices = self._prices(by.source, version, model)
         if prices is None:
             return None

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..model import without_features
+
 _SERVICES: Final = {
     "gemini": "google",
     "google-genai": "google",
@@ -425,8 +427,10 @@ def infer_service(model: str) -> str | None:
 
     >>> infer_service("gpt-4o-mini"), infer_service("sonnet"), infer_service("azure/gpt-4o")
     ('openai', 'anthropic', 'azure')
+    >>> infer_service("nova-3+diarize")
+    'deepgram'
     """
-    name = normalize_model_name(model)
+    name = normalize_model_name(without_features(model))
     stated = service_in_name(model) or rule_of_service(name)
     return stated or (_sole_sellers().get(name) if name else None)
 

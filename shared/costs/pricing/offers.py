@@ -93,8 +93,8 @@ class Offers:
         yield from found
         if not found and (parts := last_feature(model)) is not None:
             for offer in self.of(service, parts.model):
-                features = (*offer.features, parts.feature)
-                yield offer._replace(name=f"{offer.name}+{parts.feature}", features=features)
+                features = dict.fromkeys((*offer.features, parts.feature))  # each is billed once
+                yield offer._replace(name=f"{offer.name}+{parts.feature}", features=tuple(features))
         if self._genai is not None and not (found and found[0].prices.local):
             wanted = self._wanted(service, model)
             for at in dict.fromkeys(of for of, _ in wanted.names):

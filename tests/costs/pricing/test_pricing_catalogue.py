@@ -505,6 +505,7 @@ _ANNOTATED = "mistral/mistral-ocr-latest+annotations"
     [
         # A feature that nobody prices: the model's own price stands, and the feature is named.
         _Featured("deepgram/nova-3+mood", _MINUTES, {"audio_seconds": "0.043"}, {"mood": 1}),
+        _Featured("deepgram/nova-3+diarize+diarize", _MINUTES, {"audio_seconds": "0.063"}),
         _Featured("deepgram/nova-3+mood+diarize", _MINUTES, {"audio_seconds": "0.063"}, {"mood": 1}),
         _Featured(
             "deepgram/nova-3+a+b",
