@@ -1,0 +1,146 @@
+"""Whatever is asked: views, exports and SQL count the same calls and the same nano-dollars."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shared.cost_tracker import CostTracker
+from shared.costs.apps.cli.program import run
+from shared.costs.ledger.reader import read
+from shared.costs.model import Entry
+
+pytestmark = pytest.mark.no_cover
+
+ZONES: Final = {"1": "Europe/Berlin", "ana": "Asia/Kolkata", "kim": "Pacific/Chatham"}
+MODELS: Final = (("openai", "gpt-4o"), ("google", "gemini-2.5-flash"), ("lab", "prototype"), ("local", "asr"))
+COLUMNS: Final = {
+    "user": "user_id",
+    "job": "job_id",
+    "service": "service",
+    "model": "model",
+    "stage": "stage",
+    "category": "operation",
+    "workflow": "workflow",
+    "project": "project",
+    "tier": "service_tier",
+}
+"""What views filter and break down by, and how entries call it."""
+
+PRICES: Final = """
+models: {lab/prototype: {since: 2026-01-01, source: an offer, per_million_tokens: {input: 1.5, output: 3}}}
+"""
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Ask a command about three users in three zones, some of whose calls were reversed or priced later."""
+    profile, rng = tmp_path / "profile.yaml", random.Random(7)
+    zones = "".join(f'  "{user}": {{timezone: {zone}}}\n' for user, zone in ZONES.items())
+    profile.write_text(f"timezone: {ZONES['1']}\nbudget: {{}}\nusers:\n{zones}")
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
+    for number in range(30):
+        job = tmp_path / "out" / rng.choice(["job-1", "job 2"]) if number % 3 else None
+        with CostTracker(job, rng.choice([*ZONES])) as tracker:
+            for _ in range(4):
+                log(tracker, rng)
+    for ledger in sorted((tmp_path / "out").rglob("*.jsonl")):
+        calls = [each.content for each in read(ledger) if isinstance(each.content, Entry)]
+        for call in rng.sample(calls, 4):
+            with CostTracker(ledger.parent, call.user_id) as tracker:
+                tracker.reverse(call.id, "a mistake")
+    (tmp_path / "prices.yaml").write_text(PRICES)
+    assert run(["reprice", "--yes"]) == 0
+
+    def asked(*words: str) -> Any:
+        capsys.readouterr()
+        assert run([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out, parse_float=Decimal)
+
+    return asked
+
+
+def log(tracker: CostTracker, rng: random.Random) -> None:
+    """Log a random call of the last 50 days."""
+    service, model = rng.choice(MODELS)
+    tracker.log_usage(
+        service,
+        model,
+        rng.randrange(200_000),
+        rng.randrange(20_000),
+        rng.choice(["06_asr", "13_sum", None]),
+        operation=rng.choice(["chat", None]),
+        workflow=rng.choice(["w1", "w 2", None]),
+        project=rng.choice(["ünï", None]),
+        service_tier=rng.choice(["batch", None]),
+        tags=rng.choice([["customer:a b"], []]),
+        attempt=rng.choice([1, 1, 2]),
+        web_searches=rng.choice([0, 0, 2]),
+        timestamp=datetime.now(UTC) - timedelta(seconds=rng.randrange(50 * 86_400)),
+    )
+
+
+SUMS: Final = "sum(cost_usd) AS cost, sum(sign) AS n, sum(unpriced_delta) AS u, sum(partial_delta) AS p"
+Sums = tuple[Decimal, int, int, int]
+"""Cost, calls, unpriced and partial calls."""
+
+
+def of_row(row: dict[str, Any]) -> Sums:
+    """Return what SQL says."""
+    return Decimal(row["cost"] or 0), row["n"] or 0, row["u"] or 0, row["p"] or 0
+
+
+def of(totals: dict[str, Any]) -> Sums:
+    """Return what a view says."""
+    calls, unpriced, partial = (totals[name] for name in ("calls", "unpriced_calls", "partial_calls"))
+    return Decimal(totals["cost_usd"]), calls, unpriced, partial
+
+
+def test_a_filter_means_the_same_calls_everywhere(ask: Ask) -> None:
+    rng = random.Random(11)
+    rows = ask("query", f"SELECT DISTINCT {', '.join(COLUMNS.values())} FROM entries")["rows"]
+    for number, sure in enumerate(COLUMNS):
+        some = rng.choice(rows)
+        names = [name for name in COLUMNS if name == sure or rng.random() < 0.15]
+        chosen = {name: some[COLUMNS[name]] for name in names if some[COLUMNS[name]] is not None}
+        conditions = [f"{COLUMNS[name]} = '{value}'" for name, value in chosen.items()]
+        words = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+        if number % 4 == 0:
+            words += ["--tag", "customer:a b"]
+            conditions.append("tags LIKE '%\"customer:a b\"%'")
+        zone = ZoneInfo(ZONES[chosen.get("user", "1")])
+        until = datetime.now(zone).date() - timedelta(days=rng.randrange(10))
+        since = until - timedelta(days=rng.randrange(40))
+        words += ["--since", f"{since}", "--until", f"{until}"]
+        start, end = (
+            datetime.combine(day, time(), zone).astimezone(UTC) for day in (since, until + timedelta(1))
+        )
+        at = "coalesce(period_at, timestamp)"
+        conditions.append(f"{at} >= '{start:%F %T}' AND {at} < '{end:%F %T}'")
+        [row] = ask("query", f"SELECT {SUMS} FROM entries WHERE {' AND '.join(conditions)}")["rows"]
+        expected = of_row(row)
+        assert of(ask("report", *words)["totals"]) == expected, words
+        assert of(ask("export", "json", "-", *words)["summary"]) == expected, words
+        days = [of(day) for day in ask("trend", *words)["periods"]]
+        assert [sum(column) for column in zip(*days, strict=True)] == [*expected], words
+
+
+def test_every_breakdown_has_the_groups_of_sql(ask: Ask) -> None:
+    for name, column in COLUMNS.items():
+        groups = ask("report", "--days", "60", "--by", name)[f"by_{name}"]
+        key = {"tier": f"coalesce({column}, 'standard')", "model": f"service || '/' || {column}"}
+        rows = ask("query", f"SELECT {key.get(name, column)} AS key, {SUMS} FROM entries GROUP BY key")[
+            "rows"
+        ]
+        expected = {row["key"] or "unassigned": of_row(row) for row in rows}
+        assert {group: of(totals) for group, totals in groups.items()} == expected, name
+        assert sum(calls for _, calls, _, _ in expected.values()) > 90
