@@ -143,6 +143,18 @@ def format_usd(amount: Nanos, places: int = 2) -> str:
     return f"{sign}${dollars:,}.{rest:0{places}d}" if places else f"{sign}${dollars:,}"
 
 
+def shown_usd(amount: Nanos, places: int) -> str:
+    """Return an amount; one that its decimals would round to nothing is said to be less than they show.
+
+    >>> shown_usd(Nanos(75), 4), shown_usd(Nanos(-75), 4), shown_usd(Nanos(0), 4)
+    ('<$0.0001', '>-$0.0001', '$0.0000')
+    """
+    least = 10 ** (9 - places)
+    if not amount or 2 * abs(amount) > least:
+        return format_usd(amount, places)
+    return f"<{format_usd(Nanos(least), places)}" if amount > 0 else f">{format_usd(Nanos(-least), places)}"
+
+
 def percent(part: int, whole: int) -> float:
     """Return ``part`` in percent of ``whole``; of nothing, 0.0 when nothing was spent, else 100.0.
 

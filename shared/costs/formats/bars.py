@@ -14,6 +14,8 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = "_.-:=+*#"
 _FAR: Final = 4
 """Beside a value this many times as large, all others are drawn in the two lowest of eight levels."""
+_BESIDE: Final = 2
+"""So many others there must be, at the least."""
 
 
 def bar(percent: float, width: int, unicode: bool) -> str:
@@ -85,11 +87,17 @@ def sparkline(values: Sequence[float], room: int, unicode: bool) -> Spark:
 
 
 def top_of(values: Sequence[float]) -> float:
-    """Return the largest value below a gap of ``_FAR`` times; a tenth of the values may lie above it."""
-    falling = sorted(values, reverse=True)
-    few = max(1, len(falling) // 10)
-    gaps = pairwise(falling[: few + 1])
-    return next((below for value, below in gaps if value > _FAR * below > 0), max(falling, default=0))
+    """Return the largest value below a gap of ``_FAR`` times; a tenth of the values may lie above it.
+
+    What lies above is far off only beside several others, which are below the gap.
+
+    >>> top_of([1, 100, 3, 2]), top_of([100, 0, 2])
+    (3, 100)
+    """
+    falling = sorted((value for value in values if value > 0), reverse=True)
+    few = min(max(1, len(values) // 10), len(falling) - _BESIDE)
+    gaps = pairwise(falling[: max(few, 0) + 1])
+    return next((below for value, below in gaps if value > _FAR * below), max(falling, default=0))
 
 
 def _level(value: float, top: float, levels: str) -> str:

@@ -26,7 +26,7 @@ from ..reports.document import (
     Table,
     Value,
 )
-from .values import places_for
+from .values import evenly, places_for
 
 _MONEY: Final = frozenset({"money", "amount"})
 
@@ -48,7 +48,7 @@ def in_currency(report: Report, currency: Currency | None, day: date) -> Report:
         first = currency.rates[0][0]
         text = f"In US dollars: the first rate for {currency.show} is of {first}; add one to the profile."
         return report._replace(notes=(*report.notes, Note(text)))
-    return _Converter(Conversion(currency.show, rate)).report(report)
+    return _Converter(Conversion(currency.show, rate)).report(evenly(report))
 
 
 class _Converter:

@@ -7,7 +7,7 @@ import re
 from ..reports.document import Column, Figure, Gauge, Note, Report, Row, Series, Table
 from .bars import legend, sparkline
 from .sending import sendable
-from .values import gauge_amounts, places_for, show, tame
+from .values import evenly, gauge_amounts, places_for, show, tame
 
 SUFFIX = ".md"
 
@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 
 def render(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown, to send: it names no local path."""
-    report = sendable(report)
+    report = evenly(sendable(report))
     blocks = [f"# {escape(report.title)}"]
     if report.subtitle:
         blocks.append(escape(report.subtitle))

@@ -6,6 +6,7 @@ names of things are links. Templates escape every text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..reports.document import Chart, Column, Figure, Gauge, Note, Ref, Report, Row, Section, Table, Value
 from .drawing import PAPER, Drawing, chart_of, draw
-from .values import gauge_amounts, places_for, show, tame
+from .values import evenly, gauge_amounts, places_for, show, tame
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -67,6 +68,11 @@ class Heading(NamedTuple):
 
     title: str
     style: str
+
+    @property
+    def is_said(self) -> bool:
+        """Whether its cells say it themselves where a row is a block; names, amounts and bars need not."""
+        return not {"name", "lead", "share"} & {*self.style.split()}
 
 
 class PageTable(NamedTuple):
@@ -127,11 +133,13 @@ class Page(NamedTuple):
 
 def page_of(report: Report, link: Link = unlinked) -> Page:
     """Return the parts of a report's page, with the names of things linked."""
+    report = evenly(report)
+    notes = [_note(note) for note in report.notes if without_options(note.text) != "More."]
     return Page(
         title=tame(report.title),
         subtitle=tame(report.subtitle),
-        loud=tuple(_note(note) for note in report.notes if note.tone != "plain"),
-        quiet=tuple(_note(note) for note in report.notes if note.tone == "plain"),
+        loud=tuple(note for note in notes if note.tone != "plain"),
+        quiet=tuple(note for note in notes if note.tone == "plain"),
         gauges=tuple(map(gauge_bar, report.gauges)),
         hero=next(map(figure_text, report.figures), None),
         figures=tuple(map(figure_text, report.figures[1:])),
@@ -163,7 +171,23 @@ def asset(name: str) -> str:
 
 
 def _note(note: Note) -> Note:
-    return note._replace(text=tame(note.text), remedy=tame(note.remedy))
+    return note._replace(text=tame(without_options(note.text)), remedy=tame(note.remedy))
+
+
+_OPTION: Final = re.compile(r"[:;,] (?:see them with )?--[a-z][^.]*(?=\.|$)|(?<=\.) --[a-z][^.]*\.")
+
+
+def without_options(text: str) -> str:
+    """Return a sentence without the option of a command that would show more: a page takes none.
+
+    >>> without_options("Failed or repeated work cost $2, in no total: --show waste.")
+    'Failed or repeated work cost $2, in no total.'
+    >>> without_options("Not looked at: ana. --everyone looks at all.")
+    'Not looked at: ana.'
+    >>> without_options("Check it: cost-dashboard whatif --month 2026-11")
+    'Check it: cost-dashboard whatif --month 2026-11'
+    """
+    return _OPTION.sub("", text)
 
 
 def gauge_bar(gauge: Gauge) -> GaugeBar:
@@ -184,7 +208,10 @@ def figure_text(figure: Figure) -> FigureText:
     """Return a figure as people read it."""
     places = max(figure.places, places_for([figure.value]))
     return FigureText(
-        tame(figure.label), show(figure.value, figure.kind, places), tame(figure.note), figure.tone
+        tame(figure.label),
+        show(figure.value, figure.kind, places),
+        tame(without_options(figure.note)),
+        figure.tone,
     )
 
 
@@ -281,6 +308,13 @@ def _styles(columns: Sequence[Column]) -> list[str]:
     return [_style(column, at, is_lead=at == lead) for at, column in enumerate(columns)]
 
 
+def _sort_key(value: Value) -> str:
+    """Return what a cell is sorted by: days by their dates, numbers exactly enough."""
+    if isinstance(value, Ref) and value.thing in ("day", "month"):
+        return tame(value.target)
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else tame(str(value))
+
+
 def _style(column: Column, at: int, *, is_lead: bool) -> str:
     kind = "share" if column.kind == "share" else "" if column.kind == "text" else "number"
     place = "name" if at == 0 else "lead" if is_lead else ""
@@ -293,7 +327,7 @@ def _cell(column: Column, value: Value, places: int, style: str, link: Link, *, 
     text = show(value, column.kind, places)
     return Cell(
         text=text,
-        sort="" if value is None else tame(str(value)),
+        sort=_sort_key(value),
         style=f"{style} short".lstrip() if column.kind == "text" and len(text) <= _SHORT else style,
         width=width,
         href=link(value) if isinstance(value, Ref) else None,

@@ -13,7 +13,7 @@ from ..reports.document import Figure, Gauge, Note, Report, Series, Table
 from .bars import as_read, gauge_bar, legend, sparkline
 from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap
-from .values import gauge_amounts, places_for, show, tame
+from .values import evenly, gauge_amounts, places_for, show, tame
 
 SUFFIX = ".txt"
 
@@ -29,7 +29,7 @@ def render(report: Report, canvas: Canvas | None = None) -> str:
 
     Paths and commands in notes are kept whole all the same: they are there to be copied.
     """
-    canvas = canvas or Canvas()
+    canvas, report = canvas or Canvas(), evenly(report)
     blocks = [list(block) for block in _blocks(report, canvas)]
     return (
         "\n\n".join(canvas.fit("\n".join(line.rstrip() for line in block)) for block in blocks if block)

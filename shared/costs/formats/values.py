@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
-from ..money import Nanos, format_usd
-from ..reports.document import Gauge, Kind, Value
+from ..money import Nanos, format_usd, shown_usd
+from ..reports.document import Column, Figure, Gauge, Kind, Report, Value
+
+T = TypeVar("T", Column, Figure)
 
 NOT_KNOWN = {"money": "unpriced", "amount": "unpriced"}
 """What stands for ``None``; a dash for every other kind."""
 
 _CENT = 10_000_000
+_DOLLAR = 100 * _CENT
 
 
 def places_for(amounts: Iterable[Value]) -> int:
     """Return how many decimals show every amount of a column: 2, 4 or 6.
 
-    An amount below a cent must not read as nothing.
+    An amount below a cent must not read as nothing; one that is a trace beside the others is said to be less.
 
     >>> places_for([40_250_000_000, 0]), places_for([4_500_000]), places_for([75])
     (2, 4, 6)
+    >>> places_for([40_250_000_000, 75])
+    4
     """
-    smallest = min((abs(a) for a in amounts if isinstance(a, int) and a), default=_CENT)
-    if smallest >= _CENT:
+    sizes = [abs(amount) for amount in amounts if isinstance(amount, int) and amount]
+    least, most = min(sizes, default=_CENT), max(sizes, default=_CENT)
+    if least >= _CENT:
         return 2
-    return 4 if smallest >= _CENT // 100 else 6
+    return 4 if least >= _CENT // 100 or most >= _CENT else 6
+
+
+def evenly(report: Report) -> Report:
+    """Return a report whose amounts have one precision: four decimals where all are below a dollar, or six.
+
+    Dollars have two, and what is beside them two or as many as it needs.
+    """
+    amounts = [figure.value for figure in report.figures if figure.kind == "money"]
+    for table in report.tables:
+        rows = (*table.rows, *([table.total] if table.total else []))
+        amounts += [row[at] for at, c in enumerate(table.columns) if c.kind == "money" for row in rows]
+    most = max((abs(amount) for amount in amounts if isinstance(amount, int)), default=0)
+    if not 0 < most < _DOLLAR:
+        return report
+    places = 4 if most >= _CENT // 10 else 6
+
+    def finer(part: T) -> T:
+        return part._replace(places=max(part.places, places)) if part.kind == "money" else part
+
+    tables = (each._replace(columns=tuple(map(finer, each.columns))) for each in report.tables)
+    return report._replace(figures=tuple(map(finer, report.figures)), tables=tuple(tables))
 
 
 def show(value: Value, kind: Kind, places: int = 2) -> str:
@@ -43,7 +70,7 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
     if isinstance(value, str):
         return tame(value)
     if kind in ("money", "amount"):
-        return format_usd(Nanos(int(value)), places if kind == "money" else places_for([value]))
+        return shown_usd(Nanos(int(value)), places if kind == "money" else places_for([value]))
     if kind == "units":
         return format_usd(Nanos(int(value)), places).replace("$", "")
     return _PRINTERS[kind](value)

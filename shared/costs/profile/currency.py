@@ -11,13 +11,16 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..money import NANOS_PER_USD, Nanos, divide, format_usd, from_usd
+from ..money import NANOS_PER_USD, Nanos, divide, format_usd, from_usd, shown_usd
 
 if TYPE_CHECKING:
     from ..yaml_strict import Node
 
 _CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _SYMBOLS: Final = {"EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "PLN": "zł "}
+_WHOLE: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF"})
+"""Currencies without a smaller unit (ISO 4217): thousands of them are written without decimals."""
+_THOUSAND: Final = 1_000 * NANOS_PER_USD
 _IN_TEXT: Final = re.compile(r"(-?)\$([0-9][0-9,]*)(?:\.([0-9]+))?")
 _LEAST: Final = 0.000001
 _MOST: Final = 1_000_000
@@ -60,9 +63,16 @@ class Conversion(NamedTuple):
     rate: Rate
 
     def amount(self, nanos: int, places: int = 2) -> str:
-        """Return an amount of nano-dollars as people read it in the currency."""
-        symbol = _SYMBOLS.get(self.code, f"{self.code} ")
-        return format_usd(Nanos(self.rate.convert(nanos)), places).replace("$", symbol)
+        """Return an amount of nano-dollars as people read it in the currency.
+
+        >>> yen = Conversion("JPY", Rate("2026-11-01", 155_200_000_000))
+        >>> yen.amount(123_456_780_000_000), yen.amount(80_400_000), yen.amount(1, 4)
+        ('¥19,160,492', '¥12.48', '<¥0.0001')
+        """
+        symbol, converted = _SYMBOLS.get(self.code, f"{self.code} "), Nanos(self.rate.convert(nanos))
+        if self.code in _WHOLE and abs(converted) >= _THOUSAND:
+            return format_usd(converted, 0).replace("$", symbol)
+        return shown_usd(converted, places).replace("$", symbol)
 
     def text(self, text: str) -> str:
         """Return a text with the amounts in it converted, with as many decimals as they had."""

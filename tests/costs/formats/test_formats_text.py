@@ -331,3 +331,22 @@ def test_a_total_ends_where_its_last_cell_does() -> None:
     table = Table("By stage", columns, (("asr", 100.0),), total=("Total", None))
     lines = render(Report("Title", tables=(table,)), Canvas(80, colour=True)).splitlines()
     assert [line for line in lines if re.search(r" (\x1b\[0m)?$", line)] == []
+
+
+@pytest.mark.parametrize(
+    ("amounts", "shown"),
+    [
+        ((20_250_000, 11_250_000, 22_500), ("$0.0202", "$0.0112", "<$0.0001")),
+        ((135_000, 75_000, 60_000), ("$0.000135", "$0.000075", "$0.000060")),
+        ((50_230_000_000, 41_830_000_000, 9_000_000), ("$50.2300", "$41.8300", "$0.0090")),
+        ((123_456_780_000_000, 555_700_000, 1), ("$123,456.7800", "$0.5557", "<$0.0001")),
+    ],
+)
+def test_amounts_of_a_view_have_one_precision(amounts: tuple[int, ...], shown: tuple[str, ...]) -> None:
+    columns = (Column("model", "Model"), Column("cost", "Cost", "money"))
+    table = Table("By model", columns, tuple((f"m{at}", amount) for at, amount in enumerate(amounts)))
+    text = render(Report("Title", figures=(Figure("spent", "Spent", amounts[0]),), tables=(table,)))
+    cells = [line.split()[-1] for line in text.splitlines() if line.startswith("  m")]
+    assert tuple(cells) == shown
+    if amounts[0] < 1_000_000_000:
+        assert f"Spent  {shown[0]}" in text

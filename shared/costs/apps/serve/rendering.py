@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...formats.page import FOLDER as SHARED
 from ...formats.page import environment, page_of
+from ...formats.values import tame
 from .addresses import FILTER_LABELS, Place
 from .assets import FOLDER, assets
 from .editing import AMOUNTS, COUNTS, GUARDS, NAMED, Form
@@ -125,5 +126,5 @@ def _environment() -> Environment:
     from jinja2 import FileSystemLoader
 
     made = environment().overlay(loader=FileSystemLoader([FOLDER, SHARED]))
-    made.filters["digest"] = digest
+    made.filters |= {"digest": digest, "tame": tame}
     return made

@@ -34,6 +34,7 @@ from ...reports.reservations import reservations_report
 from ...reports.show_budget import budget_facts, budget_report
 from ...reports.show_job import job_facts, job_report
 from ...reports.show_monthly import same_days_before
+from ...reports.show_optimization import SECTIONS
 from ...reports.spec import FILTERS
 from ...rollup import Dimension, JobOrder, Query
 from .addresses import FILTER_LABELS, FILTER_NAMES, Place
@@ -74,8 +75,9 @@ class View(NamedTuple):
 
     ``earlier`` and ``later`` are its neighbours in time, ``wider`` what it is a part of, ``switch`` other
     ways to divide the same, ``more`` what else there is about it, ``sorts`` other orders, ``pages`` the
-    neighbours in a list that is longer than a page, ``periods`` other periods of the same list; ``finds`` is
-    what can be searched for on it. ``day`` is the last one that its amounts are of, if not today.
+    neighbours in a list that is longer than a page, ``periods`` other periods of the same list, ``parts``
+    what else the report has; ``finds`` is what can be searched for on it. ``day`` is the last one that its
+    amounts are of, if not today.
     """
 
     report: Report
@@ -89,6 +91,7 @@ class View(NamedTuple):
     sorts: tuple[Way, ...] = ()
     pages: tuple[Way, ...] = ()
     periods: tuple[Way, ...] = ()
+    parts: tuple[Way, ...] = ()
     finds: str = ""
     form: tuple[Field, ...] = ()
     is_answered: bool = True
@@ -196,10 +199,12 @@ def why(asked: Asked) -> View:
 
 
 def savings(asked: Asked) -> View:
-    """Return what a month's calls would have cost otherwise."""
+    """Return what a month's calls would have cost otherwise, or with ``show`` another part of it."""
     period, user = _month_asked(asked)
-    [report] = _apart(asked, Ask("show-optimization", (("month", period.name), *user)))
-    return _of_month(asked, period, report)
+    part = _one_of("show", asked.place.values.get("show", SECTIONS[0]), {each: each for each in SECTIONS})
+    [report] = _apart(asked, Ask("show-optimization", (("month", period.name), ("show", part), *user)))
+    parts = tuple(Way(each.capitalize(), asked.place.here(show=each), each == part) for each in SECTIONS)
+    return _of_month(asked, period, report)._replace(parts=parts)
 
 
 def _month_asked(asked: Asked) -> tuple[Period, tuple[tuple[str, str], ...]]:
@@ -524,7 +529,7 @@ PAGES: Final = (
     Page("/months/{period}", overview, _PERIOD),
     Page("/days/{period}", overview, _PERIOD),
     Page("/months/{period}/why", why, frozenset({"user"}), asks_apart=True),
-    Page("/months/{period}/savings", savings, frozenset({"user"}), asks_apart=True),
+    Page("/months/{period}/savings", savings, frozenset({"user", "show"}), asks_apart=True),
     Page("/reports", reports),
     Page("/reports/{report}", any_report, None, asks_apart=True),
     Page("/jobs", jobs, _LIST | {"q"}),

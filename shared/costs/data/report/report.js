@@ -13,7 +13,7 @@ for (const heading of document.querySelectorAll("th")) {
     for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", down ? "ascending" : "descending");
     const sign = down ? 1 : -1;
-    const key = (row) => row.cells[column].dataset.value;
+    const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
       if (x === "" || y === "") return x === y ? 0 : x === "" ? 1 : -1;

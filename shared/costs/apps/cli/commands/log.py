@@ -56,6 +56,8 @@ def command(app: App, job_dir: str | None, user: str | None, **given: Any) -> No
         job = job_context(job_dir, user, app.workspace.storage, app.workspace.environ)
     except (TypeError, ValueError) as fault:
         raise click.UsageError(str(fault)) from fault
+    if refused := app.workspace.loaded_profile().fault:
+        app.say(f"limits are the defaults, because the profile is refused: {refused}")
     session = Session(app.workspace, job)
     try:
         outcome = session.recording.record(call)

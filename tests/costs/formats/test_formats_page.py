@@ -1,0 +1,24 @@
+"""What pages say: nothing that only a command line can be told, and no value twice."""
+
+from __future__ import annotations
+
+from shared.costs.formats.html import render
+from shared.costs.formats.page import page_of, page_table
+from shared.costs.reports.document import Column, Figure, Note, Ref, Report, Table
+
+
+def test_a_page_names_no_option_of_a_command() -> None:
+    notes = (Note("More: --show outcomes, all."), Note("Calls of other users: ana; see them with --user."))
+    figure = Figure("local", "With local", 10**9, note="82.0%, on your own machine: --show local")
+    page = page_of(Report("Savings", figures=(figure, figure), notes=notes))
+    assert [note.text for note in page.quiet] == ["Calls of other users: ana."]
+    assert [page.hero and page.hero.note, page.figures[0].note] == ["82.0%, on your own machine"] * 2
+
+
+def test_days_are_sorted_by_their_dates_and_a_cell_says_its_value_once() -> None:
+    columns = (Column("day", "Day"), Column("calls", "Calls", "count"), Column("cost", "Cost", "money"))
+    table = Table("By day", columns, ((Ref("9 Nov", "day", "2026-11-09"), 7, 2_500_000_000),))
+    assert [cell.sort for cell in page_table(table).rows[0]] == ["2026-11-09", "7", "2500000000"]
+    text = render(Report("Days", tables=(table,)))
+    assert '<td class="number" data-title="Calls">7</td>' in text
+    assert '<td class="number lead" data-value="2500000000">$2.50</td>' in text
