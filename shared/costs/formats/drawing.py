@@ -169,7 +169,7 @@ def draw(chart: Chart) -> Drawing:
         caption=caption,
         described=f"{labels[0]} to {labels[-1]}, {caption or _ends(chart)}",
         ticks=tuple(
-            Text(round(100 - step * 100 / top, 3), _shown(step, chart.kind, steps[1]))
+            Text(round(100 - step * 100 / top, 2), _shown(step, chart.kind, steps[1]))
             for step in reversed(steps)
         ),
         labels=tuple(Text(_centre(at, len(labels)), labels[at]) for at in some(len(labels))),
@@ -213,7 +213,7 @@ def some(number: int) -> list[int]:
 
 
 def _centre(at: int, number: int) -> float:
-    return round((at + 0.5) * 100 / number, 3)
+    return round((at + 0.5) * 100 / number, 2)
 
 
 def _peak(chart: Chart) -> float:
@@ -240,9 +240,9 @@ def _bars(chart: Chart, styles: Sequence[str], top: float) -> Iterator[Bar]:
         if height <= 0:
             continue
         label = chart.labels[at]
-        x, width = _side(at, len(chart.labels)), round((1 - 2 * _GAP) * 100 / len(chart.labels), 3)
+        x, width = _side(at, len(chart.labels)), round((1 - 2 * _GAP) * 100 / len(chart.labels), 2)
         boxes = tuple(_boxes(chart, styles, at, max(top, height)))
-        cut = Segment(x, _CUT[0], round(x + width, 3), _CUT[1], "card") if height > top else None
+        cut = Segment(x, _CUT[0], round(x + width, 2), _CUT[1], "card") if height > top else None
         yield Bar(label, f"{tame(label)}: {_shown(height, chart.kind)}", boxes, at, cut)
 
 
@@ -253,15 +253,15 @@ def _boxes(chart: Chart, styles: Sequence[str], at: int, top: float) -> Iterator
         if layer.look not in _STACKED or not value:
             continue
         title = f"{tame(chart.labels[at])}, {tame(layer.name)}: {_shown(value, chart.kind)}"
-        height = round(value * 100 / top, 3)
+        height = round(value * 100 / top, 2)
         under += height
-        width = round((1 - 2 * _GAP) * 100 / columns, 3)
-        yield Box(_side(at, columns), round(100 - under, 3), width, height, style, title)
+        width = round((1 - 2 * _GAP) * 100 / columns, 2)
+        yield Box(_side(at, columns), round(100 - under, 2), width, height, style, title)
 
 
 def _side(at: int, columns: int) -> float:
     """Return where the bar of a column begins."""
-    return round((at + _GAP) * 100 / columns, 3)
+    return round((at + _GAP) * 100 / columns, 2)
 
 
 def _marks(chart: Chart, top: float) -> Iterator[Text]:
@@ -294,10 +294,10 @@ def _dashed(points: Sequence[tuple[float, float]]) -> Iterator[Segment]:
         for number in range(dashes):
             here, there = number / dashes, (number + 0.5) / dashes
             yield Segment(
-                round(x1 + (x2 - x1) * here, 3),
-                round(y1 + (y2 - y1) * here, 3),
-                round(x1 + (x2 - x1) * there, 3),
-                round(y1 + (y2 - y1) * there, 3),
+                round(x1 + (x2 - x1) * here, 2),
+                round(y1 + (y2 - y1) * here, 2),
+                round(x1 + (x2 - x1) * there, 2),
+                round(y1 + (y2 - y1) * there, 2),
                 "course",
             )
 
@@ -309,7 +309,7 @@ def _area(layer: Layer, top: float) -> Area:
 
 def _points(values: Sequence[float | None], top: float) -> list[tuple[float, float]]:
     return [
-        (_centre(at, len(values)), round(100 - max(value, 0.0) * 100 / top, 3))
+        (_centre(at, len(values)), round(100 - max(value, 0.0) * 100 / top, 2))
         for at, value in enumerate(values)
         if value is not None
     ]

@@ -53,8 +53,11 @@ class Tab(NamedTuple):
     is_here: bool
 
 
-_PAPER: Final = re.compile(r' (?:fill|stroke)="#[0-9a-f]{6}"| stroke-linecap="round"| x="0" y="0"(?= width)')
-"""Colours of paper and places at the corner, in drawings: a browser has them from the style sheet."""
+_PAPER: Final = re.compile(
+    r' (?:fill|stroke)="(?:#[0-9a-f]{6}|none)"| stroke-linecap="round"| stroke-width="1"(?= )'
+    r'|(?: x="0")? y="0"(?= width)|(?<=<svg) width="100%" height="100%"(?= aria-hidden)'
+)
+"""Colours of paper, sizes and places at the corner, in drawings: a browser has them from the style sheet."""
 
 
 def rendered(view: View, downloads: tuple[str, ...]) -> str:
