@@ -350,7 +350,8 @@ class History:
             again = month(self.place.home)
             raise Wrong(
                 f"{(cost - self.owed) / NANOS:+.9f} of {self.owed / NANOS:.9f} USD: {how}; "
-                f"show-monthly afterwards {(again.cost - self.owed) / NANOS:+.9f} {again.refused}"
+                f"show-monthly afterwards {(again.cost - self.owed) / NANOS:+.9f} {again.refused}; "
+                f"in the spool: {sorted(os.listdir(self.place.home / 'spool'))}"
             )
         return True
 
