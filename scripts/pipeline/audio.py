@@ -1,7 +1,8 @@
 """Turning a recording into what every speech engine reads: 16 kHz mono WAV.
 
-WAV, FLAC, MP3 and Ogg Vorbis are decoded by miniaudio, whose decoders come in its wheel; video and
-everything else by ffmpeg, where it is on PATH.
+WAV and FLAC are decoded by miniaudio, whose decoders come in its wheel; video and everything else by
+ffmpeg, where it is on PATH. Without it miniaudio also reads MP3 and Ogg Vorbis, but of an MP3 that was
+joined from several the first one alone: ``findings/miniaudio_first_part_of_joined_mp3.sh``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .faults import StageFailed
 SAMPLE_RATE: Final = 16_000
 SAMPLE_BYTES: Final = 2
 EMBEDDED: Final = frozenset({".wav", ".flac", ".mp3", ".ogg"})
+_WHOLE: Final = frozenset({".wav", ".flac"})
 _CHUNK_FRAMES: Final = SAMPLE_RATE
 
 
@@ -59,13 +61,8 @@ def prepare(media: Path, folder: Path) -> Audio:
 
 def length_of(media: Path) -> float:
     """Return the length of a recording in seconds; 0.0 where it is not known before it is decoded."""
-    if media.suffix.lower() in EMBEDDED:
-        try:
-            import miniaudio
-
-            return float(miniaudio.get_file_info(str(media)).duration)
-        except (ImportError, OSError, miniaudio.MiniaudioError):
-            return 0.0
+    if media.suffix.lower() in EMBEDDED and (seconds := _embedded_length(media)):
+        return seconds
     if shutil.which("ffprobe") is None:
         return 0.0
     asked = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(media)]
@@ -76,11 +73,23 @@ def length_of(media: Path) -> float:
         return 0.0
 
 
+def _embedded_length(media: Path) -> float:
+    try:
+        import miniaudio
+    except ImportError:
+        return 0.0
+    try:
+        return float(miniaudio.get_file_info(str(media)).duration)
+    except (OSError, miniaudio.MiniaudioError):
+        return 0.0
+
+
 def _decode(media: Path) -> Iterator[bytes]:
-    if media.suffix.lower() in EMBEDDED:
-        return _decode_embedded(media)
-    if shutil.which("ffmpeg"):
+    kind = media.suffix.lower()
+    if kind not in _WHOLE and shutil.which("ffmpeg"):
         return _decode_ffmpeg(media)
+    if kind in EMBEDDED:
+        return _decode_embedded(media)
     readable = ", ".join(sorted(EMBEDDED))
     raise StageFailed(f"{media.name} needs ffmpeg on PATH; without it these are read: {readable}")
 

@@ -8,7 +8,7 @@ import wave
 from pathlib import Path
 
 import pytest
-from pipeline.audio import SAMPLE_RATE, prepare
+from pipeline.audio import SAMPLE_RATE, length_of, prepare
 from pipeline.faults import StageFailed
 
 RECORDINGS = sorted((Path(__file__).resolve().parents[2] / "scripts" / "recordings").glob("*.flac"))
@@ -44,6 +44,20 @@ def test_video_goes_through_ffmpeg(tmp_path: Path) -> None:
     sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=1"]
     subprocess.run(["ffmpeg", "-v", "error", *picture, *sound, str(video)], check=True)
     assert prepare(video, tmp_path).seconds == pytest.approx(1.0, abs=0.05)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "codec", "parts"), [("joined.mp3", "libmp3lame", 3), ("voice.ogg", "libopus", 1)]
+)
+def test_what_miniaudio_reads_in_part_or_not_goes_through_ffmpeg(
+    tmp_path: Path, name: str, codec: str, parts: int
+) -> None:
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=1", "-c:a", codec]
+    subprocess.run(["ffmpeg", "-v", "error", *sound, str(tmp_path / name)], check=True)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() * parts)
+    assert prepare(tmp_path / name, tmp_path).seconds == pytest.approx(parts, abs=0.2)
+    assert length_of(tmp_path / name) > 0
 
 
 @needs_ffmpeg
