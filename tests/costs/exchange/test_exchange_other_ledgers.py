@@ -434,6 +434,22 @@ def test_what_langfuse_has_of_calls_of_langchain(
     )
 
 
+@pytest.mark.parametrize(("tier", "sides"), [("priority", (5000, 1150)), ("flex", (0, 0))])
+def test_parts_that_langchain_names_by_their_tier_count_once(
+    tier: str, sides: tuple[int, int], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    parts = {"input_{}": 1000, "input_{}_cache_read": 4000, "output_{}": 150, "output_{}_reasoning": 1000}
+    details = {name.format(tier): count for name, count in parts.items()}
+    details |= {"input": sides[0], "output": sides[1], "total": 6150}
+    path = tmp_path / "observations.json"
+    path.write_text(json.dumps([OBSERVATIONS[0] | {"model": "gpt-5.1", "usageDetails": details}]))
+    _, (entry,) = taken(path, catalogue)
+    usage = entry.usage
+    assert (usage.tokens_input, usage.tokens_cached) == (5000, 4000)
+    assert (usage.tokens_output, usage.tokens_reasoning) == (1150, 1000)
+    assert entry.service_tier == tier
+
+
 _ONE = {"input": 600, "input_cached_tokens": 400, "output": 150, "output_reasoning_tokens": 50}
 
 

@@ -4,7 +4,8 @@ As its export of November 2026 writes them: kinds of tokens in ``usageDetails`` 
 (``input`` without ``input_cached_tokens``), costs are USD, times UTC, in CSV without a zone.
 Of calls of LangChain that were not streamed, what Claude wrote to its cache stands there as a sum and once
 more by age; an answer from LangChain's own cache has a ``total_cost`` of 0 among its tokens (langfuse 5.0.4,
-langchain-core 1.8.3, 2026-11-29).
+langchain-core 1.8.3, 2026-11-29). Of OpenAI's priority tier the parts stand beside an ``input`` and an
+``output`` that have them in: ``findings/langchain_openai_cache_read_vanishes_with_the_tier.sh``.
 Spans and events are no calls and are passed over. So is a generation that has in it others of its own counts
 together: a wrapped call, as where ``langfuse.openai`` is imported beside a callback of LangChain. What was
 asked and answered is not read.
@@ -12,6 +13,7 @@ asked and answered is not read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -114,6 +116,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
             "user": named.get("userid"),
             "job": named.get("sessionid"),
             "tags": named.get("tags") or named.get("tracetags"),
+            "service_tier": _tier(named),
             **({} if repeated else counts),
             **leftover(named, _USED),
             **({"metadata": _kept(counts)} if repeated else {}),
@@ -132,19 +135,26 @@ def _counts(named: Mapping[str, Any]) -> dict[str, int]:
     hour = {kind for kind in details if _AGE in kind and "1h" in kind}
     whole = any("cache_creation" in kind and _AGE not in kind and count for kind, count in details.items())
     counts = dict.fromkeys(_KINDS, 0)
+    sides = sum(int(decimal_of(details.get(kind)) or 0) for kind in ("input", "output"))
+    repeats = "total" not in details or int(decimal_of(details["total"]) or 0) == sides
     for kind, stated in details.items():
         side = _side(kind)
         count = int(decimal_of(stated) or 0) if side else 0
         if kind in hour:
             counts["tokens_cache_write_1h"] += count
         if side and not (whole and _AGE in kind):
-            counts[side] += count
+            counts[side] += 0 if repeats and _TIERED.match(kind) else count
             for name, marks in _PARTS.items():
                 counts[name] += count if any(mark in kind for mark in marks) else 0
     if not any(counts.values()):  # versions before usageDetails
         for name, theirs in _BEFORE.items():
             counts[name] = int(next((decimal_of(named[key]) or 0 for key in theirs if named.get(key)), 0))
     return counts
+
+
+def _tier(named: Mapping[str, Any]) -> str | None:
+    """Return the tier that LangChain puts into the names of a call's tokens."""
+    return next((found[1] for kind in _details(named) if (found := _TIERED.match(kind))), None)
 
 
 def _from_cache(named: Mapping[str, Any]) -> bool:
@@ -162,6 +172,7 @@ _BEFORE: Final = {
     "tokens_output": ("outputusage", "completiontokens"),
 }
 _AGE: Final = "ephemeral"
+_TIERED: Final = re.compile(r"(?:input|output)_(priority|flex)(?:_|$)")
 _PARTS: Final = {
     "tokens_cached": ("cached", "cache_read"),
     "tokens_cache_write": ("cache_creation", "cache_write", _AGE),
