@@ -114,11 +114,18 @@ STILL_OPEN: Final = "the call was still open when the program ended"
 NO_USAGE: Final = "the span of this call tells no usage"
 
 
-def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = True) -> Captured | None:
+_BESIDE: Final = ("opentelemetry.instrumentation.bedrock", "opentelemetry.instrumentation.botocore.bedrock")
+"""Who writes Bedrock's own input, which leaves out the cache (versions 0.62.4 and 0.66b2, 2026-11-29)."""
+
+
+def read_span(
+    attributes: Attributes, *, failed: bool = False, ended: bool = True, scope: str = ""
+) -> Captured | None:
     """Return the call that a span's attributes tell of; ``None`` when nothing in it is billed.
 
     ``failed`` tells that the span ended with an error: without usage and without a response, the
     provider billed nothing. ``ended`` is ``False`` for a span that is still open at the program's end.
+    ``scope`` names the instrumentation that wrote it, where that tells what its counts are.
 
     >>> call = read_span({"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o",
     ...                   "gen_ai.usage.prompt_tokens": 1000, "gen_ai.usage.completion_tokens": 200})
@@ -133,7 +140,8 @@ def read_span(attributes: Attributes, *, failed: bool = False, ended: bool = Tru
     if not stated and not (_is_call(attributes) and (not ended or _was_answered(attributes, failed=failed))):
         return None
     service = _service(attributes)
-    settled = _with_compaction(_settled(known, _count(attributes, _TOTAL), service), attributes)
+    total = _count(attributes, _TOTAL)
+    settled = _with_compaction(_settled(known, total, service, beside=scope.startswith(_BESIDE)), attributes)
     usage, fault = usage_of(settled)
     return Captured(
         service=service,
@@ -191,13 +199,16 @@ def _missing(attributes: Attributes, *, ended: bool) -> str | None:
     return None
 
 
-def _settled(counts: Counts, total: int | float, service: str) -> Counts:
-    """Bring the counts to the canonical rule, where an instrumentation counts otherwise."""
+def _settled(counts: Counts, total: int | float, service: str, *, beside: bool) -> Counts:
+    """Bring the counts to the canonical rule, where an instrumentation counts otherwise.
+
+    ``beside`` tells that the input leaves out the cache, however large it is.
+    """
     counts = dict(counts)
     cache = counts.get("tokens_cached", 0) + counts.get("tokens_cache_write", 0)
     tokens_input, tokens_output = counts.get("tokens_input", 0), counts.get("tokens_output", 0)
     missing = total - tokens_input - tokens_output
-    if cache and (cache > tokens_input or missing == cache):
+    if cache and (beside or cache > tokens_input or missing == cache):
         counts["tokens_input"] = tokens_input + cache
     elif missing > 0 and (service == _GOOGLE or missing == counts.get("tokens_reasoning")):
         # Thoughts are outside of Gemini's candidates, and some instrumentations drop them:

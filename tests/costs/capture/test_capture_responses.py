@@ -505,3 +505,19 @@ def test_an_older_message_of_langchain_has_the_providers_own_usage() -> None:
         {"type": "ai", "response_metadata": {"model_provider": "bedrock_converse", "model_id": "m"}}
     )
     assert (call.service, call.incomplete) == ("bedrock", "the message has no usage")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_langchain_has_of_cohere_what_is_billed_of_streams_alone(streamed: bool) -> None:
+    counts = {"input_tokens": 100.0, "output_tokens": 20.0}
+    message: dict[str, Any] = {"type": "AIMessageChunk" if streamed else "ai"}
+    message["response_metadata"] = {"token_count": counts | ({"total_tokens": 120.0} if streamed else {})}
+    if not streamed:
+        message["usage_metadata"] = {"input_tokens": 100, "output_tokens": 20}
+    follower = LangChainFollower()
+    follower.add(Fields(message))
+    [call], [followed] = read_response(message), list(follower.result("ended"))
+    assert (call.usage, call.usage_known) == (Usage(100, 20), True)
+    assert ("it bills fewer" in str(call.incomplete)) is not streamed
+    if streamed:
+        assert (followed.usage, followed.usage_known, followed.incomplete) == (call.usage, True, None)

@@ -250,6 +250,23 @@ class TestProcessor:
         [call] = calls
         assert (call.model, call.usage) == ("gpt-4o", Usage(5, 1))
 
+    @pytest.mark.parametrize(
+        ("scope", "whole"),
+        [
+            ("opentelemetry.instrumentation.bedrock", 9000),
+            ("opentelemetry.instrumentation.botocore.bedrock-runtime", 9000),
+            ("opentelemetry.instrumentation.anthropic", 5000),
+        ],
+    )
+    def test_bedrocks_input_leaves_its_cache_out(
+        self, scope: str, whole: int, provider: Any, calls: Calls
+    ) -> None:
+        more = {"gen_ai.usage.cache_read.input_tokens": 4000, "gen_ai.usage.total_tokens": 5001}
+        with provider.get_tracer(scope).start_as_current_span("chat", attributes=CHAT) as span:
+            self.usage(span, 5000, **more)
+        [call] = calls
+        assert (call.usage.tokens_input, call.usage.tokens_cached) == (whole, 4000)
+
     def test_the_innermost_of_nested_spans_counts(self, provider: Any, calls: Calls) -> None:
         tracer = provider.get_tracer("t")
         with tracer.start_as_current_span("invoke_agent") as agent:

@@ -110,6 +110,8 @@ def _call(fields: Fields) -> Captured:
     usage, fault = usage_of({**counts, **_tools(fields, about)})
     model = about.text("model_name", "model", "model_id") or ""
     missing = None if counts else "the message has no usage"
+    cohere = about.part("token_count")
+    processed = _PROCESSED if cohere and not cohere.has("total_tokens") else None
     cost = usd_of(fields.part("usage_metadata").get("total_cost"))
     bill = stated_cost(_older_usage(about))
     call = Captured(
@@ -123,7 +125,7 @@ def _call(fields: Fields) -> Captured:
         stated_by="estimate" if bill is None else "bill",
         usage_known=bool(counts),
         unpriced_units=_unread(fields.part("usage_metadata")) | _unread_there(about) | _pictures(fields),
-        incomplete=first_reason((missing, fault)),
+        incomplete=first_reason((missing, fault, processed)),
     )
     # A cost of 0 marks what comes from its own cache (BaseChatModel._convert_cached_generations).
     return answered_from_cache(call) if cost == 0 and counts else _doubted(call)
@@ -141,6 +143,7 @@ def _doubted(call: Captured) -> Captured:
     return replace(call, usage_known=False, incomplete=first_reason((_NO_INPUT, call.incomplete)))
 
 
+_PROCESSED: Final = "langchain-cohere states the tokens that Cohere processed; it bills fewer"
 _NO_INPUT: Final = "the end of the stream did not repeat its input, so LangChain states 0 input tokens"
 
 
@@ -248,7 +251,10 @@ def _ending_in(details: Fields, name: str) -> int:
 
 def _older_counts(about: Fields) -> Counts:
     """Return the counts of integrations that put the provider's own usage into the metadata."""
-    usage = _older_usage(about)
+    usage, cohere = _older_usage(about), about.part("token_count")
+    if cohere:
+        # langchain-cohere 0.6.0 (2026-11-29): of a stream what is billed, else what was processed.
+        return {f"tokens_{side}": cohere.count(f"{side}_tokens") for side in ("input", "output")}
     return token_counts(usage) if usage else {}
 
 
@@ -307,6 +313,8 @@ class LangChainFollower:
             units = {**known.unpriced_units, **self._unread}
             call = replace(known, usage=usage, usage_known=True, unpriced_units=units, incomplete=fault)
             return [_doubted(call)]
+        if known.usage_known:
+            return [known]
         cut = without_usage(ending, self._characters, service=known.service, advice=_ADVICE)
         return [replace(known, usage=cut.usage, incomplete=cut.incomplete)]
 

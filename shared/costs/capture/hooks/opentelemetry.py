@@ -93,7 +93,8 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
             trace.begin(context.span_id, span.parent.span_id if span.parent else None)
             told = trace.end(context.span_id)
         attributes = span.attributes or {}
-        call = None if told else read_span(attributes, failed=failed, ended=ended)
+        scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
+        call = None if told else read_span(attributes, failed=failed, ended=ended, scope=scope)
         agent = is_agent(attributes)
         with self._lock:
             if agent:
