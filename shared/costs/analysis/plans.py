@@ -1,20 +1,23 @@
 """What plans come to in a month: their price, and their calls beyond what is free. Pure.
 
-Calls draw free units down in the order in which they were made. A call that is free in part costs its share
-of the list price, rounded half to even.
+Calls draw free units down in the order in which they were made; what was taken back draws nothing. A call
+that is free in part costs its share of the list price, rounded half to even.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple
 
 from ..model import SECONDS_FIELDS, Entry
 from ..money import ZERO, Nanos, divide, percent
 from ..periods import Period
 from ..profile.plans import Plan
+from ..rollup import BUCKET_SECONDS, Dimension, Group, Totals
+
+Part = tuple[datetime, datetime]
+"""A stretch of time, from its start to before its end."""
 
 
 class PlanMonth(NamedTuple):
@@ -55,53 +58,97 @@ class PlanMonth(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """What of a call a plan looks at; ``units`` are in millionths where they are seconds."""
+    """A call with what corrects it; ``units`` are in millionths where they are seconds."""
 
     at: datetime
     id: str
     units: int
-    cost: Nanos
+    cost: int
 
 
-@dataclass
+class _Stretch:
+    """The calls of a plan in a part of a month: those with units that may be free, and what others cost."""
+
+    def __init__(self) -> None:
+        self.units = self.cost = self.rest = 0
+
+
 class _Sum:
     """What was added up of one plan."""
 
-    plan: Plan
-    calls: int = 0
-    unpriced: int = 0
-    partial: int = 0
-    listed: int = 0
-    drawing: list[_Call] = field(default_factory=list)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._totals = Totals()
+        self._calls: dict[str, _Call] = {}
+        self._stretches: dict[Part, _Stretch] = {}
 
     def add(self, entry: Entry) -> None:
-        self.calls += entry.sign
-        self.unpriced += entry.unpriced_delta
-        self.partial += entry.partial_delta
-        self.listed += entry.cost
+        """Count a call, or what corrects one."""
+        self._totals.add(entry)
         if self.plan.unit is not None:
-            units = entry.sign * _units(entry, self.plan.unit)
-            self.drawing.append(_Call(entry.counted_at, entry.id, units, entry.cost))
+            units, call = entry.sign * _units(entry, self.plan.unit), entry.corrects or entry.id
+            before = self._calls.get(call)
+            units, cost = (
+                (units, entry.cost) if before is None else (before.units + units, before.cost + entry.cost)
+            )
+            self._calls[call] = _Call(entry.counted_at, call, units, cost)
+
+    def add_sums(self, part: Part, totals: Totals) -> None:
+        """Count calls to one model within a part of the month."""
+        self._totals.merge(totals)
+        if self.plan.unit is not None:
+            stretch = self._stretches.setdefault(part, _Stretch())
+            units = _units_in(totals, self.plan.unit)
+            stretch.units += units
+            if units:
+                stretch.cost += totals.cost
+            else:
+                stretch.rest += totals.cost
+
+    @property
+    def ends_in(self) -> Part | None:
+        """The part of the month in which free units end; ``None`` where they last, or there are none."""
+        left = self.plan.free * _scale(self.plan.unit)
+        for part, each in sorted(self._stretches.items()):
+            left -= each.units
+            if left < 0:
+                return part
+        return None
 
     def month(self, name: str) -> PlanMonth:
-        used, beyond = self._drawn() if self.plan.unit is not None else (0, self.listed)
-        if self.plan.is_flat:
+        """Return what it came to."""
+        plan, totals = self.plan, self._totals
+        used, beyond = 0, int(totals.cost)
+        if plan.is_flat:
             beyond = 0
+        elif plan.unit is not None:
+            used, beyond = self._drawn(plan.free * _scale(plan.unit))
         return PlanMonth(
-            name, self.plan, self.calls, self.unpriced, self.partial, Nanos(self.listed), used, Nanos(beyond)
+            name,
+            plan,
+            totals.calls,
+            totals.unpriced_calls,
+            totals.partial_calls,
+            totals.cost,
+            used // _scale(plan.unit),
+            Nanos(beyond),
         )
 
-    def _drawn(self) -> tuple[int, int]:
-        """Return how many free units were used, and what the calls cost beyond them."""
-        scale = _scale(self.plan.unit)
-        left, beyond = self.plan.free * scale, 0
-        for call in sorted(self.drawing):
-            # What was undone gives its units back.
-            free = min(call.units, left) if call.units > 0 else max(call.units, left - self.plan.free * scale)
-            left -= free
-            paid = abs(call.units - free)
-            beyond += divide(call.cost * paid, abs(call.units)) if call.units else call.cost
-        return (self.plan.free * scale - left) // scale, beyond
+    def _drawn(self, free: int) -> tuple[int, int]:
+        """Return how many of the free units were used, and what the calls cost beyond them."""
+        left, beyond = free, 0
+        for units, cost, rest in self._in_order():
+            paid = max(0, units - left)
+            left = min(free, max(0, left - units))
+            beyond += rest + (divide(cost * paid, units) if units > 0 else cost)
+        return free - left, beyond
+
+    def _in_order(self) -> Iterator[tuple[int, int, int]]:
+        """Give units, what they cost, and what other calls of the same time cost, the earliest first."""
+        for _, _, units, cost in sorted(self._calls.values()):
+            yield units, cost, 0
+        for _, each in sorted(self._stretches.items()):
+            yield each.units, each.cost, each.rest
 
 
 def _scale(unit: str | None) -> int:
@@ -117,6 +164,50 @@ def _units(entry: Entry, unit: str) -> int:
     return round(count * _scale(unit))
 
 
+def _units_in(totals: Totals, unit: str) -> int:
+    if unit == "tokens":
+        return totals.tokens_total
+    if unit == "audio_seconds":
+        return totals.audio_microseconds
+    return totals.units[unit] if unit in totals.units else int(getattr(totals, unit, 0))
+
+
+class _Sums:
+    """The plans that held on any day of a month: a call is of the first one that covers it."""
+
+    def __init__(self, plans: Mapping[str, Plan], period: Period, names: Callable[[str, str], str]) -> None:
+        self._names = names
+        self._spans = {name: plan.span(period.zone) for name, plan in plans.items()}
+        self._sums = {
+            name: _Sum(plan)
+            for name, plan in plans.items()
+            if (self._spans[name][0] or period.start) < period.end
+            and (self._spans[name][1] or period.end) > period.start
+        }
+        self._known: dict[tuple[str, str, str], list[str]] = {}
+
+    def of(self, user: str, service: str, model: str, at: datetime) -> _Sum | None:
+        """Return the sum of the plan that covers a call at an instant."""
+        key = (user, service, model)
+        known = self._known.get(key)
+        if known is None:
+            covering = (name for name, each in self._sums.items() if each.plan.covers(*key, self._names))
+            known = self._known[key] = list(covering)
+        for name in known:
+            start, end = self._spans[name]
+            if (start is None or start <= at) and (end is None or at < end):
+                return self._sums[name]
+        return None
+
+    def ends(self) -> set[Part]:
+        """Return the parts of the month in which free units of a plan end."""
+        return {part for each in self._sums.values() if (part := each.ends_in) is not None}
+
+    def months(self) -> tuple[PlanMonth, ...]:
+        """Return what each came to, in the order of the profile."""
+        return tuple(each.month(name) for name, each in self._sums.items())
+
+
 def plan_months(
     plans: Mapping[str, Plan],
     entries: Iterable[Entry],
@@ -125,22 +216,69 @@ def plan_months(
 ) -> tuple[PlanMonth, ...]:
     """Return the month of each plan that held on any of its days, in the order of the profile.
 
-    A call is of the first plan that covers it. ``names`` gives the catalogue's name of a service and model.
+    A call is of the first plan that covers it, and what corrects it goes with it. ``names`` gives the
+    catalogue's name of a service and model.
     """
-    spans = {name: plan.span(period.zone) for name, plan in plans.items()}
-    sums = {
-        name: _Sum(plan)
-        for name, plan in plans.items()
-        if (spans[name][0] or period.start) < period.end and (spans[name][1] or period.end) > period.start
-    }
-    known: dict[tuple[str, str, str], list[str]] = {}
+    sums = _Sums(plans, period, names)
     for entry in entries:
-        key = (entry.user_id, entry.service, entry.model)
-        if key not in known:
-            known[key] = [name for name in sums if plans[name].covers(*key, names)]
-        for name in known[key]:
-            start, end = spans[name]
-            if (start is None or start <= entry.counted_at) and (end is None or entry.counted_at < end):
-                sums[name].add(entry)
-                break
-    return tuple(each.month(name) for name, each in sums.items())
+        mine = sums.of(entry.user_id, entry.service, entry.model, entry.counted_at)
+        if mine is not None:
+            mine.add(entry)
+    return sums.months()
+
+
+SUMMED_BY: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
+"""The dimensions of the sums that :func:`plan_months_of_sums` asks for."""
+
+
+def plan_months_of_sums(
+    plans: Mapping[str, Plan],
+    sums: Callable[[datetime, datetime], Iterable[Group]],
+    period: Period,
+    names: Callable[[str, str], str],
+) -> tuple[PlanMonth, ...]:
+    """As :func:`plan_months`, from sums by :data:`SUMMED_BY` of parts of it, however many calls it has.
+
+    It asks for the month day by day, and for the day on which free units end by the quarter-hour. Within that
+    quarter-hour calls share them alike. Of the calls to one model within a part nothing is known apart: those
+    with none of the units are as free as those that have some, so a month may come to more than this.
+    """
+    parts = _days(period, {edge for plan in plans.values() for edge in plan.span(period.zone) if edge})
+    found = {part: sums(*part) for part in parts}
+    ends = _summed(plans, found, period, names).ends()
+    for part in ends:
+        found |= {each: sums(*each) for each in _cut(part, BUCKET_SECONDS)}
+        del found[part]
+    return _summed(plans, found, period, names).months()
+
+
+def _summed(
+    plans: Mapping[str, Plan],
+    found: Mapping[Part, Iterable[Group]],
+    period: Period,
+    names: Callable[[str, str], str],
+) -> _Sums:
+    sums = _Sums(plans, period, names)
+    for part, groups in found.items():
+        for group in groups:
+            user, service, model = (str(value or "") for value in group.key)
+            mine = sums.of(user, service, model, part[0])
+            if mine is not None:
+                mine.add_sums(part, group.totals)
+    return sums
+
+
+def _days(period: Period, edges: Iterable[datetime]) -> list[Part]:
+    """Return the days of a period in UTC, which sums are kept by, cut where a plan begins or ends."""
+    days = _cut((period.start, period.end), 86_400)
+    cuts = {start for start, _ in days} | {edge for edge in edges if period.start < edge < period.end}
+    starts = sorted(cuts)
+    return list(zip(starts, [*starts[1:], period.end], strict=True))
+
+
+def _cut(part: Part, seconds: int) -> list[Part]:
+    """Return a stretch in pieces that begin at multiples of so many seconds since 1970."""
+    start, end = (int(edge.timestamp()) for edge in part)
+    inner = range(start - start % seconds + seconds, end, seconds)
+    starts = [part[0], *(datetime.fromtimestamp(second, UTC) for second in inner)]
+    return list(zip(starts, [*starts[1:], part[1]], strict=True))

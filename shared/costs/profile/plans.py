@@ -29,6 +29,8 @@ _KEYS: Final = (
     "volume_discounts",
     "monthly_limit_usd",
 )
+_UNITS: Final = ("calls", "tokens", *(name for name in USAGE_FIELDS if name != "channels"))
+"""What may be free: channels are what audio has, and not used up."""
 _MOST_UNITS: Final = 10**15
 _MILLION: Final = 1_000_000
 
@@ -193,7 +195,7 @@ def _free(node: Node | None) -> tuple[str | None, int]:
         return None, 0
     if len(node.map()) != 1:
         raise node.refused(f"{len(node.map())} units", "write one unit, such as {characters: 500000}")
-    [(unit, count)] = node.only((*USAGE_FIELDS, "calls", "tokens")).items()
+    [(unit, count)] = node.only(_UNITS).items()
     return unit, count.integer(1, _MOST_UNITS)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.analysis.plans import PlanMonth, plan_months
+from shared.costs.analysis.plans import PlanMonth, plan_months, plan_months_of_sums
 from shared.costs.model import Entry, Usage
 from shared.costs.money import Nanos
 from shared.costs.periods import parse_month
@@ -23,6 +24,7 @@ from shared.costs.reports.questions import UserMonth
 from shared.costs.reports.reader import Reader
 from shared.costs.reports.show_budget import budget_facts, budget_report
 from shared.costs.reports.show_monthly import month_facts, month_report
+from shared.costs.rollup import Group, Totals
 from shared.costs.workspace import Workspace
 from tests.support.golden import check_report
 from tests.support.history import START, busy_month, entry
@@ -106,6 +108,43 @@ def test_free_units_go_to_the_first_calls_and_back_where_one_is_undone() -> None
     undone = translated(4, 600, "-0.30", kind="reversal", corrects="t1")
     month = of_month(FREE, [translated(1, 600, "0.30"), undone])
     assert (month.calls, month.free_used, month.beyond, month.due) == (0, 0, 0, 5)
+
+
+def test_a_call_that_was_taken_back_costs_nothing_though_nothing_was_free_when_it_was_made() -> None:
+    calls = [translated(1, 1_000, "0.30"), translated(2, 1_000, "0.90")]
+    undone = replace(translated(2, 1_000, "-0.90", kind="reversal", corrects="t2"), id="u")
+    month = of_month(FREE, [*calls, undone])
+    assert (month.calls, month.free_used, month.beyond) == (1, 1_000, 0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ana", "kim"]), st.integers(1, 900), st.integers(0, 90)), max_size=12
+    ),
+    st.integers(1, 4_000),
+    st.sampled_from(["characters", "calls", "audio_seconds", "tokens"]),
+)
+def test_sums_tell_the_same_as_the_calls(calls: list[tuple[str, int, int]], free: int, unit: str) -> None:
+    plans = {
+        "own": FREE._replace(users=("ana",), unit=unit, free=free),
+        "all": FREE._replace(since=date(2026, 11, 2), discounts=(VolumeDiscount(Nanos(0), 500_000),)),
+    }
+    made, groups, names = list[Entry](), list[tuple[datetime, Group]](), "{}/{}".format
+    for number, (user, units, cents) in enumerate(calls):
+        at = datetime(2026, 11, 1, 20, tzinfo=UTC) + timedelta(minutes=15 * number)
+        usage = Usage(tokens_input=units, characters=units, audio_seconds=units)
+        call = entry(
+            f"{cents / 100:.2f}", id=f"c{number}", service="deepl", usage=usage, timestamp=at, user_id=user
+        )
+        sums = Totals()
+        sums.add(call)
+        made.append(call)
+        groups.append((at, Group((user, call.service, call.model), sums)))
+
+    def summed(start: datetime, end: datetime) -> list[Group]:
+        return [group for at, group in groups if start <= at < end]
+
+    assert plan_months_of_sums(plans, summed, NOVEMBER, names) == plan_months(plans, made, NOVEMBER, names)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 10**9)), max_size=8), st.integers(1, 4_000))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.patience import at_most
-from shared.costs.tracking import plans as plans_module
+from shared.costs.store.store import Store
 from shared.costs.tracking.context import job_context
 from shared.costs.tracking.watch import BudgetWatch
 from shared.costs.workspace import Workspace
@@ -65,14 +64,10 @@ def test_early_thresholds_are_those_of_the_budget(job_dir: Path) -> None:
     assert not watch(job_dir, FREE % 2).alerts()
 
 
-def test_a_look_in_passing_is_bounded_and_says_so(
-    job_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_on_the_way_of_a_call_no_ledger_is_read_however_many_calls_there_are(
+    job_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
-    looking = watch(job_dir, FREE % 1)
+    monkeypatch.setattr(Store, "entries", lambda *_: pytest.fail("the calls of a month were read"))
     with at_most(10):
-        assert looking.is_over()
-        monkeypatch.setattr(plans_module, "IN_PASSING_S", 0.0)
-        assert not looking.is_over()
-    assert "plan free: too many calls to tell its limit in passing; show-budget tells it" in caplog.text
-    assert looking.is_over()  # nothing bounds a view
+        assert watch(job_dir, FREE % 1).is_over()
+        assert not watch(job_dir, FREE % 1.5).alerts()
