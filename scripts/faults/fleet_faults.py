@@ -4,6 +4,7 @@
     disk          the server's disk is full, until it dies (on a small file system of its own: needs root)
     clocks        the hosts' clocks are 10 minutes apart, five on either side of the server's
     restore       the server dies, and comes back from a physical copy of its data that is 60 s old
+    joined        the same, and half of the hosts join after the copy was made
     cut           nothing passes between hosts and server for 30 s, and no connection breaks
     slow          every packet takes 0.2 s
 
@@ -109,6 +110,8 @@ class Trouble:
     line: Line
     hosts: list[Host]
     seconds: float
+    join: Callable[[], None]
+    """Starts the hosts that were not there before."""
     said: list[str] = field(default_factory=list)
     """What should have been said, and was not."""
 
@@ -149,6 +152,7 @@ def restore(trouble: Trouble) -> None:
     backup = server.folder / "backup"
     place = ("-h", "127.0.0.1", "-p", str(server.port), "-U", "costs")
     server.run("pg_basebackup", "-D", str(backup), *place, "-c", "fast")
+    trouble.join()
     exchanged = _exchanges(server)
     time.sleep(trouble.seconds)
     is_older = _exchanges(server) > exchanged
@@ -197,6 +201,7 @@ FAULTS: Final[dict[str, tuple[Callable[[Trouble], None], float]]] = {
     "disk": (disk, 10),
     "clocks": (clocks, 10),
     "restore": (restore, 60),
+    "joined": (restore, 60),
     "cut": (cut, 30),
     "slow": (slow, 15),
 }
@@ -247,12 +252,17 @@ def run(fault: str, options: argparse.Namespace) -> tuple[Accounts, list[str]]:
             with Workspace(hosts[0].folder / "storage", hosts[0].folder / "profile.yaml") as first:
                 assert first.fleet is not None
                 first.fleet.init()
-            for host in hosts:
-                host.start(options.processes, rng)
-            deadline = time.monotonic() + START_S
-            while not all(map(_has_called, hosts)) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            trouble = Trouble(server, line, hosts, seconds)
+            there = hosts[: len(hosts) // 2] if fault == "joined" else hosts
+
+            def begin(some: Sequence[Host]) -> None:
+                for host in some:
+                    host.start(options.processes, rng)
+                deadline = time.monotonic() + START_S
+                while not all(map(_has_called, some)) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+
+            begin(there)
+            trouble = Trouble(server, line, hosts, seconds, lambda: begin(hosts[len(there) :]))
             time.sleep(CALM_S)
             action(trouble)
             time.sleep(CALM_S)

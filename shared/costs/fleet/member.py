@@ -125,6 +125,7 @@ class Member:
         def forget(turn: LocalTurn) -> None:
             turn.db.execute("DELETE FROM term")
             turn.db.execute("DELETE FROM leases")
+            turn.db.execute("DELETE FROM fellows")
 
         with self._alone():
             self.local.in_turn(forget, TURN_S)
@@ -175,6 +176,7 @@ class Member:
             name=host_name()[:64] or "unnamed",
             lease_s=self._lease_s,
             leases=held,
+            fellows=book.fellows(turn.db),
             lowered=lowered,
             wants=wants,
             rests=rests,
@@ -272,3 +274,4 @@ def _adopt(turn: LocalTurn, offer: Offer, term: Term, answer: Answer) -> None:
     # What another process of this host has seen since it was asked for stays seen.
     leases = [lease._replace(seen=max(lease.seen, seen.get(lease.key, 0))) for lease in answer.leases]
     book.replace_leases(turn.db, leases)
+    book.replace_fellows(turn.db, answer.fellows)

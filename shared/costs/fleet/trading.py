@@ -11,8 +11,8 @@ on.
 After a restart the server may have gone back to an older state (a backup, a replica that was behind), in
 which grants are missing that hosts have. So from then on nothing is granted until each known host has said
 what it has, or has had time to. What a host spent since that older state is known to nobody else: where one
-has proven that the database went back, those that were at work are waited for however long it takes, until
-somebody releases them.
+has proven that the database went back, those that were at work, or have traded since by what it remembers
+(:class:`.Fellow`), are waited for however long it takes, until somebody releases them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from ..budgets.limits import Limit
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
-from ..store.leases import Lease, Term, Want, key_of
+from ..store.leases import Fellow, Lease, Term, Want, key_of
 from .database import Db
 from .schema import SERVER
 from .sums import by_host
@@ -74,6 +74,8 @@ class Elsewhere(NamedTuple):
 class Offer:
     """What a host says and asks. ``lowered`` is what it gives back: to how much each lease went down.
 
+    ``fellows`` are the hosts that take part by what the database said last.
+
     ``rests`` tells that nothing runs there and nothing is left to be published.
     """
 
@@ -82,6 +84,7 @@ class Offer:
     name: str
     lease_s: int
     leases: Sequence[Lease] = ()
+    fellows: Sequence[Fellow] = ()
     lowered: Sequence[tuple[Key, int]] = ()
     wants: Sequence[Want] = ()
     rests: bool = False
@@ -98,6 +101,7 @@ class Answer(NamedTuple):
     number: int
     version: int
     leases: list[Lease]
+    fellows: list[Fellow]
     denied: list[Want]
     waits_for: tuple[str, ...] = ()
     waits_s: float = 0.0
@@ -141,6 +145,7 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
         db.execute("UPDATE fleet SET went_back = ? WHERE went_back = ''", (offer.name,))
     if host.is_behind or not host.has_reported or not fleet[1]:
         _restate(db, host.number, offer.leases)
+        _recall(db, epoch, offer)
     for (scope, starts, ends), granted in offer.lowered:
         db.execute(
             """UPDATE leases SET granted = least(granted, ?)
@@ -163,6 +168,7 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
         host.number,
         version,
         _leases(db, host.number, offer, seen),
+        _fellows(db, host.number),
         denied,
         tuple(name for name, _ in waits),
         max((left for _, left in waits), default=0.0),
@@ -239,11 +245,30 @@ def _restate(db: Db, host: int, leases: Iterable[Lease]) -> None:
         )
 
 
+def _recall(db: Db, epoch: int, offer: Offer) -> None:
+    """Have those waited for that have traded since the state that came back, by what a host remembers."""
+    for each in offer.fellows:
+        db.execute(
+            """INSERT INTO hosts (uid, name, token, version, epoch, lease_s, joined, seen, lease_until, rests)
+            VALUES (?, ?, '', 0, ?, ?, now(), now(), now(), false)
+            ON CONFLICT (uid) DO UPDATE SET rests = false WHERE hosts.version < ? AND hosts.epoch < ?""",
+            (each.host, each.name, epoch - 1, offer.lease_s, each.version, epoch),
+        )
+
+
+def _fellows(db: Db, host: int) -> list[Fellow]:
+    """Return the other hosts, but those that have not been seen for longer than a backup is of use."""
+    rows = db.execute(
+        "SELECT uid, name, version FROM hosts WHERE id <> ? AND seen > now() - interval '35 days'", (host,)
+    )
+    return [Fellow(*row) for row in rows]
+
+
 def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
     """Return the hosts that may have more than the database knows, and for how many seconds still.
 
-    One that was at rest has the longest lease's time, one that was at work twice that. Where the database
-    went back for certain, those that joined since, whom it does not know, have the former, too.
+    One that was at rest has the longest lease's time, one that was at work twice that. Those that joined
+    since the state that it may have gone back to, and that no host remembers, have the former, too.
     """
     rows = db.execute(
         """SELECT h.name, CASE WHEN f.went_back <> '' AND NOT h.rests THEN 'Infinity'::float8
@@ -251,7 +276,7 @@ def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
             + (SELECT max(lease_s) FROM hosts) * CASE WHEN h.rests THEN 1 ELSE 2 END END
         FROM hosts h, fleet f WHERE h.epoch < ? AND h.id <> ?
         UNION ALL SELECT ?, extract(epoch FROM f.since - now())::float8 + (SELECT max(lease_s) FROM hosts)
-        FROM fleet f WHERE f.went_back <> '' ORDER BY 1""",
+        FROM fleet f WHERE f.epoch > 0 ORDER BY 1""",
         (epoch, host, UNKNOWN_HOSTS),
     )
     return [(name, left) for name, left in rows if left > 0]

@@ -54,6 +54,13 @@ TABLES: Final = Tables(
         ALTER TABLE leases ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE leases ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
         """,
+        """
+        CREATE TABLE fellows (
+            host TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            version INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
     ),
 )
 
@@ -87,6 +94,18 @@ class Term(NamedTuple):
     def holds(self) -> bool:
         """Tell whether the leases may be used now."""
         return time.time() < self.ends_at and self.began_up <= up_s() < self.ends_up
+
+
+class Fellow(NamedTuple):
+    """Another host that takes part, and the ``version`` of its last exchange, as the database said.
+
+    A database that is brought back to an older state does not know who has joined or traded since then: so
+    each host remembers the others.
+    """
+
+    host: str
+    name: str
+    version: int
 
 
 class Lease(NamedTuple):
@@ -168,6 +187,7 @@ def put_term(db: sqlite3.Connection, new: Term) -> None:
     if db.execute("SELECT 1 FROM term WHERE fleet = ?", (new.fleet,)).fetchone() is None:
         db.execute("DELETE FROM term")
         db.execute("DELETE FROM leases")
+        db.execute("DELETE FROM fellows")
     db.execute(f"REPLACE INTO term VALUES ({_marks(new)})", new)
 
 
@@ -182,6 +202,17 @@ def replace_leases(db: sqlite3.Connection, new: Iterable[Lease]) -> None:
     rows = list(new)
     if rows:
         db.executemany(f"INSERT INTO leases VALUES ({_marks(rows[0])})", rows)
+
+
+def fellows(db: sqlite3.Connection) -> list[Fellow]:
+    """Return the other hosts that take part."""
+    return [Fellow(*row) for row in db.execute("SELECT * FROM fellows ORDER BY host")]
+
+
+def replace_fellows(db: sqlite3.Connection, new: Iterable[Fellow]) -> None:
+    """Put who takes part, as the shared database says, in the place of what is here."""
+    db.execute("DELETE FROM fellows")
+    db.executemany("INSERT INTO fellows VALUES (?, ?, ?)", new)
 
 
 def lower(db: sqlite3.Connection, lease: Lease, granted: int) -> None:

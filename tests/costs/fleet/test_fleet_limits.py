@@ -289,6 +289,8 @@ def test_after_a_restart_nothing_is_granted_until_all_hosts_have_reported(tmp_pa
         with pytest.raises(BudgetGateUnavailable, match=r"nothing is granted until .* or for \d+ s at most"):
             one.spend(20)
         two.fleet.renew()
+        sql(one, "UPDATE fleet SET since = since - interval '61 s'")  # nobody joined since, as it seems
+        time.sleep(1.0)
         rest = one.spend(20)
         [(granted,)] = sql(one, "SELECT granted FROM leases l JOIN hosts h ON h.id = l.host WHERE h.id = 2")
         assert granted >= COST  # it said what it has
@@ -369,6 +371,50 @@ def test_a_second_restart_lets_nobody_be_forgotten_who_is_waited_for(
         sql(one, "UPDATE fleet SET server = 'a third start'")
         two.fleet.renew()
         assert sql(one, "SELECT went_back FROM fleet") == [("",)]
+
+
+def test_a_host_that_joined_after_the_state_that_came_back_is_remembered_by_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agent, "logged", lambda *_: None)  # nothing is renewed by itself
+    with hosts(tmp_path, "one", "two", "three", profile=ONE_LIMIT) as (one, two, three):
+        one.call()
+        [state] = sql(one, "SELECT version, token FROM hosts")
+        two.fleet.renew(rests=True)
+        spent = three.spend(12)
+        one.fleet.renew()
+        sql(
+            one, "DELETE FROM leases WHERE host = 3"
+        )  # to where the third one had not joined, the second not traded
+        sql(one, "DELETE FROM hosts WHERE id = 3")
+        sql(one, "UPDATE hosts SET version = 0, rests = true, token = '' WHERE id = 2")
+        sql(one, "UPDATE hosts SET version = ?, token = ? WHERE id = 1", *state)
+        sql(one, "UPDATE fleet SET server = 'another start'")
+        one.fleet.renew()
+        for waited_for in (two, three):
+            sql(one, "UPDATE fleet SET since = since - interval '1 day'")
+            time.sleep(DENIED_S)
+            with pytest.raises(
+                BudgetGateUnavailable, match=r"went back to an older state: .* or is released"
+            ):
+                one.spend(20)
+            waited_for.fleet.renew()
+        time.sleep(1.0)  # what was refused a moment ago is not asked for at once
+        assert (1 + spent + one.spend(20)) * COST <= 1_000_000_000
+
+
+def test_one_that_nobody_remembers_has_a_lease_s_time_after_every_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agent, "logged", lambda *_: None)
+    with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
+        one.call()
+        sql(one, "UPDATE fleet SET server = 'another start'")
+        with pytest.raises(BudgetGateUnavailable, match=r"hosts that joined since reported, or for \d+ s"):
+            one.spend(20)
+        sql(one, "UPDATE fleet SET since = since - interval '61 s'")
+        time.sleep(1.0)
+        assert one.spend(1) == 1
 
 
 def _drop_connections(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
