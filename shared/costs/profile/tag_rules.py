@@ -1,6 +1,6 @@
 """Tags by rules, after the fact: what calls belong to that nobody named when they were made.
 
-Reports give them to calls; ledgers and limits do not know of them.
+Reports, filters and exports of filtered calls know of them; ledgers and limits do not.
 
 >>> rule = TagRule("customer:acme", (("project", "acme-*"),))
 >>> tagged([rule], ("night",), {"project": "acme-web"})
@@ -11,8 +11,9 @@ Reports give them to calls; ledgers and limits do not know of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,14 +37,23 @@ CUSTOMER: Final = "customer"
 
 
 class TagRule(NamedTuple):
-    """Gives ``tag`` to calls whose dimensions match all patterns (``*`` and ``?``), as pairs of the two."""
+    """Gives ``tag`` to calls whose dimensions match all patterns, as pairs of the two.
+
+    ``*`` stands for any text and ``?`` for one character, all else for itself.
+    """
 
     tag: str
     conditions: tuple[tuple[str, str], ...]
 
     def matches(self, values: Mapping[str, str]) -> bool:
         """Return whether calls with these values by dimension are meant; a value that is missing is empty."""
-        return all(fnmatchcase(values.get(name, ""), pattern) for name, pattern in self.conditions)
+        return all(_matcher(pattern)(values.get(name, "")) for name, pattern in self.conditions)
+
+
+@lru_cache
+def _matcher(pattern: str) -> Callable[[str], object]:
+    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(text, re.DOTALL).fullmatch
 
 
 def dimensions_of(rules: Iterable[TagRule]) -> tuple[Dimension, ...]:

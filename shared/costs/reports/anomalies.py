@@ -53,7 +53,7 @@ class AnomalyFacts(NamedTuple):
 def anomaly_facts(reader: Reader, asked: Question) -> AnomalyFacts:
     """Return what stands out among jobs, stages and days."""
     period, query = within(reader, asked.span, asked.query)
-    groups = reader.index.groups(("job_id", "stage", "service", "model", "service_tier"), query)
+    groups = reader.tagged.groups(("job_id", "stage", "service", "model", "service_tier"), query)
     samples = job_samples(groups)
     if asked.query in (Query(), Query(user_id=asked.query.user_id)):  # days are sums of everything
         spend = reader.index.spend_by_bucket(period.start, period.end, user_id=asked.query.user_id)
@@ -77,7 +77,7 @@ def _causes(reader: Reader, anomaly: Anomaly, groups: Sequence[Group], query: Qu
     if unit == "a day":
         named = date.fromisoformat(where)
         day = between(named, named, zone_of(reader, query.user_id))
-        jobs = reader.index.groups(("job_id",), query._replace(start=day.start, end=day.end))
+        jobs = reader.tagged.groups(("job_id",), query._replace(start=day.start, end=day.end))
         return _most_expensive(split(jobs, 0))
     if unit == "a job":
         parts = [group for group in groups if (group.key[0] or UNNAMED) == where]

@@ -55,7 +55,7 @@ def job_list_facts(reader: Reader, asked: JobListQuestion) -> JobListFacts:
         query = query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     first = (asked.page - 1) * A_PAGE
-    page = reader.index.job_page(query, asked.order, first, A_PAGE, asked.named)
+    page = reader.tagged.job_page(query, asked.order, first, A_PAGE, asked.named)
     return JobListFacts(asked, zone, period, page, _whole(reader, query, page), health(reader))
 
 
@@ -63,7 +63,7 @@ def _whole(reader: Reader, query: Query, page: JobPage) -> Totals:
     """Return what shares are of: all that matches, or the jobs that are listed where that is all there is."""
     if len(page.jobs) == page.whole:
         return total(Group((), job.totals) for job in page.jobs)
-    return total(reader.index.groups((), query))
+    return total(reader.tagged.groups((), query))
 
 
 def job_list_report(facts: JobListFacts) -> Report:
@@ -167,13 +167,13 @@ def calls_facts(reader: Reader, asked: CallsQuestion) -> CallsFacts:
     if period is not None:
         query = query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
-    totals = total(reader.index.groups((), query))
+    totals = total(reader.tagged.groups((), query))
     facts = CallsFacts(asked, zone, period, totals, health=health(reader))
     if totals.calls > MOST:
         order: JobOrder = "cost" if asked.order == "cost" else "newest"
-        page = reader.index.job_page(query, order, (asked.page - 1) * A_PAGE, A_PAGE)
+        page = reader.tagged.job_page(query, order, (asked.page - 1) * A_PAGE, A_PAGE)
         return facts._replace(jobs=page.jobs, found=page.whole)
-    entries = list(reader.index.entries(query))
+    entries = list(reader.tagged.entries(query))
     best = heapq.nlargest(asked.page * A_PAGE, entries, key=_KEYS[asked.order])
     return facts._replace(entries=best[(asked.page - 1) * A_PAGE :], found=len(entries))
 

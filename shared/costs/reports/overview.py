@@ -143,7 +143,7 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
         breakdown=Breakdown(f"by_{label.lower()}", label, by_name),
         parts=parts,
         pace=found,
-        jobs=reader.index.job_page(query, "cost", count=JOBS).jobs,
+        jobs=reader.tagged.job_page(query, "cost", count=JOBS).jobs,
         before=_before(reader, query, period, found),
         spendings=_standing(reader, asked, period),
         forecast=_foreseen(reader, asked, period),
@@ -170,7 +170,7 @@ def _by_hour(
 ) -> Iterator[tuple[str, Sequence[Group]]]:
     """Return a day by its hours on the clock; one that the clock shows twice is one here."""
     hours: list[list[Group]] = [[] for _ in range(_HOURS)]
-    for group in reader.index.groups((*dimensions, "bucket"), query):
+    for group in reader.tagged.groups((*dimensions, "bucket"), query):
         *key, bucket = group.key
         begin = datetime.fromtimestamp(int(bucket or 0), period.zone)
         hours[begin.hour].append(Group(tuple(key), group.totals))
@@ -205,7 +205,7 @@ def _before(reader: Reader, query: Query, period: Period, found: Pace) -> tuple[
     if not found.days_begun:
         return None
     earlier = _stretch_before(period, found)
-    spent = reader.index.spends([query._replace(start=earlier.start, end=earlier.end)])[0]
+    spent = reader.tagged.spends([query._replace(start=earlier.start, end=earlier.end)])[0]
     return (earlier, Nanos(spent)) if spent else None
 
 

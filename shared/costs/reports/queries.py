@@ -97,7 +97,7 @@ def days_of(reader: Reader, user_id: str | None, period: Period) -> tuple[Nanos,
 
 def others(reader: Reader, query: Query) -> tuple[str, ...]:
     """Return the users who have such calls as ``query`` asks for, where it found none of its user's."""
-    groups = reader.index.groups(("user_id",), query._replace(user_id=None))
+    groups = reader.tagged.groups(("user_id",), query._replace(user_id=None))
     return tuple(str(group.key[0]) for group in groups)
 
 
@@ -113,13 +113,13 @@ def by_part(
     reader: Reader, by: Sequence[Dimension], query: Query, parts: Sequence[Period]
 ) -> list[list[Group]]:
     """Return the sums of each part of a period; jobs are not counted."""
-    return reader.index.groups_by_part(by, query, [(part.start, part.end) for part in parts])
+    return reader.tagged.groups_by_part(by, query, [(part.start, part.end) for part in parts])
 
 
 def counted(reader: Reader, query: Query) -> tuple[Iterator[Entry], int]:
     """Return the entries that match, to be read once, and how many calls they are."""
-    calls = sum(group.totals.calls for group in reader.index.groups((), query))
-    return reader.index.entries(query), calls
+    calls = sum(group.totals.calls for group in reader.tagged.groups((), query))
+    return reader.tagged.entries(query), calls
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def reading(reader: Reader, label: str, query: Query) -> Iterator[Iterator[Entry
 
 def jobs_in(reader: Reader, query: Query) -> int:
     """Return how many different jobs have entries that match."""
-    [*groups] = reader.index.groups((), query)
+    [*groups] = reader.tagged.groups((), query)
     return groups[0].totals.jobs if groups else 0
 
 

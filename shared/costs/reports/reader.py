@@ -99,6 +99,19 @@ class Reader:
         return self._workspace.index
 
     @property
+    def tagged(self) -> Store:
+        """:attr:`index` where calls have the tags of the profile's ``tag_rules`` too: for who asks for tags.
+
+        Limits ask :attr:`index`: they hold what calls were made with.
+        """
+        rules = self.loaded_profile().profile.tag_rules
+        if not rules:
+            return self.index
+        from .ruled import Ruled  # only with rules
+
+        return cast("Store", Ruled(self.index, rules))
+
+    @property
     def fleet(self) -> Fleet | None:
         """The hosts that share the budgets; ``None`` where they are of this host alone."""
         return self._workspace.fleet

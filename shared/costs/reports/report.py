@@ -14,7 +14,7 @@ from ..analysis.sums import Step, by_each_tag, divide_period, share, split, spli
 from ..budgets.limits import Spending
 from ..money import to_usd
 from ..periods import Period
-from ..profile.tag_rules import CUSTOMER, dimensions_of, tagged
+from ..profile.tag_rules import CUSTOMER
 from ..rollup import STANDARD, Dimension, Group, Query, Totals
 from .common import (
     MANY_TAGS,
@@ -32,7 +32,6 @@ from .common import (
     plural,
     totals_data,
     unpriced_models,
-    usd,
 )
 from .document import Column, Figure, Note, Ref, Report, Table, Thing
 from .queries import by_part, health, jobs_in, limits_in, others, spendings, within
@@ -70,7 +69,6 @@ class PeriodFacts:
     ``filters`` are the conditions in force by their names (``model``: ``openai/gpt-4o``);
     ``stretches`` divide the period where a history was asked for. ``others`` are users who have calls
     where the one that was asked after has none. ``present`` names the last stretch where it is shown apart.
-    ``by_rule`` are the sums of calls that only ``tag_rules`` give the tag that was asked for.
     """
 
     title: str
@@ -83,13 +81,12 @@ class PeriodFacts:
     others: Sequence[str] = ()
     present: str = ""
     health: Health = field(default_factory=Health)
-    by_rule: Totals = field(default_factory=Totals)
 
 
 def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
     """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
     period, query = within(reader, asked.span, asked.query)
-    whole = total(reader.index.groups((), query))
+    whole = total(reader.tagged.groups((), query))
     whole.jobs = jobs_in(reader, query)
     return PeriodFacts(
         title=asked.title,
@@ -102,60 +99,32 @@ def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
         others=() if whole.calls or query.user_id is None else others(reader, query),
         present=PRESENT[asked.step] if asked.shows_present and asked.step else "",
         health=health(reader),
-        by_rule=_by_rule(reader, query),
     )
-
-
-def _by_rule(reader: Reader, query: Query) -> Totals:
-    """Return the sums of calls that rules give the tag of a query, which it does not select."""
-    rules = [rule for rule in reader.profile.tag_rules if rule.tag == query.tag]
-    if not rules:
-        return Totals()
-    by = dimensions_of(reader.profile.tag_rules)
-    return total(
-        group
-        for group, own, tags in _with_tags(reader, query._replace(tag=None), by)
-        if query.tag in tags and query.tag not in own
-    )
-
-
-def _with_tags(
-    reader: Reader, query: Query, by: Sequence[Dimension]
-) -> Iterator[tuple[Group, tuple[str, ...], tuple[str, ...]]]:
-    """Give sums with the tags that their calls have, and those with the ones that rules give them."""
-    for group in reader.index.groups(("tags", *by), query):
-        names, *values = (str(value or "") for value in group.key)
-        own = tuple(names.split(",")) if names else ()
-        yield group, own, tagged(reader.profile.tag_rules, own, dict(zip(by, values, strict=True)))
 
 
 def _breakdowns(reader: Reader, asked: Question, query: Query) -> Iterator[Breakdown]:
     yield from (_breakdown(reader, dimension, query) for dimension in asked.by)
     if asked.by_customer:
-        yield _by_tags(reader, query, only_customers=True)
+        yield _by_customer(reader, query)
 
 
 def _breakdown(reader: Reader, dimension: Dimension, query: Query) -> Breakdown:
-    if dimension == "tags" and reader.profile.tag_rules:
-        return _by_tags(reader, query)
     label = LABELS[dimension]
     if dimension == "model":
-        groups = reader.index.groups(("service", "model"), query)
+        groups = reader.tagged.groups(("service", "model"), query)
         return Breakdown("by_model", label, split_by(groups, lambda key: f"{key[0]}/{key[1]}"))
-    named = told_apart(reader.index.groups((dimension,), query), dimension)
+    named = told_apart(reader.tagged.groups((dimension,), query), dimension)
     return Breakdown(f"by_{label.lower()}", label, split(named, 0))
 
 
-def _by_tags(reader: Reader, query: Query, *, only_customers: bool = False) -> Breakdown:
-    """Return sums by tag, or by what the tag ``customer:`` names, with the tags that rules give."""
-    by = dimensions_of(reader.profile.tag_rules)
+def _by_customer(reader: Reader, query: Query) -> Breakdown:
+    """Return sums by what the tag ``customer:`` names."""
     groups = []
-    for group, _, found in _with_tags(reader, query, by):
-        customers = (tag.partition(":")[2] for tag in found if tag.startswith(f"{CUSTOMER}:"))
-        tags = tuple(customers) if only_customers else found
-        groups.append(Group((",".join(tags),), group.totals))
-    label = "Customer" if only_customers else LABELS["tags"]
-    return Breakdown(f"by_{label.lower()}", label, split(by_each_tag(groups), 0))
+    for group in reader.tagged.groups(("tags",), query):
+        tags = str(group.key[0] or "").split(",")
+        customers = (tag.partition(":")[2] for tag in tags if tag.startswith(f"{CUSTOMER}:"))
+        groups.append(Group((",".join(customers),), group.totals))
+    return Breakdown("by_customer", "Customer", split(by_each_tag(groups), 0))
 
 
 def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]:
@@ -202,13 +171,6 @@ def _remarks(facts: PeriodFacts) -> Iterator[Note]:
     yield from others_note(facts.others)
     if any(b.key == "by_tag" and not b.is_empty for b in facts.breakdowns):
         yield Note(MANY_TAGS)
-    if calls := facts.by_rule.calls:
-        more = f"{plural(calls, 'call', 'calls')} more, of {usd(facts.by_rule.cost)}"
-        yield Note(
-            f"tag_rules give this tag to {more}: a filter selects by the tags in ledgers; see "
-            f"report --by tag, or --by customer.",
-            "warning",
-        )
 
 
 def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:

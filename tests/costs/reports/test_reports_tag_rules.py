@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from shared.costs.apps.cli.program import run
-from shared.costs.reports.questions import Question
+from shared.costs.profile.tag_rules import TagRule
+from shared.costs.reports.questions import Question, UserMonth
 from shared.costs.reports.reader import Reader
 from shared.costs.reports.report import period_facts, period_report
+from shared.costs.reports.show_budget import budget_facts, budget_report
+from shared.costs.rollup import Query
 from shared.costs.workspace import Workspace
 from tests.support.golden import check_report
 from tests.support.history import entry
@@ -68,15 +72,49 @@ def test_a_call_has_one_customer_its_own_first(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "said"),
-    [("customer:acme", "1 call more, of $1.00"), ("customer:own", None), ("early", None), ("night", "$8.00")],
+    ("tag", "ids"),
+    [
+        ("customer:acme", "a"),
+        ("customer:beta", "b"),
+        ("customer:own", "d"),
+        ("night", "d"),
+        ("customer:rest", "e"),
+        ("early", "a"),
+        ("x", ""),
+    ],
 )
-def test_a_filter_by_a_tag_says_what_rules_give_it_besides(
-    reader: Reader, tag: str, said: str | None
+def test_a_filter_by_a_tag_selects_what_rules_give_it_in_every_view(
+    reader: Reader, tag: str, ids: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = period_report(period_facts(reader, Question("Report", filters={"tag": tag})))
-    told = [note.text for note in report.notes if "tag_rules" in note.text]
-    assert [said in text for text in told] == ([True] if said else [])  # type: ignore[operator]
+    chosen = [call for call in CALLS if call.id in ids]
+    cost, query = sum(call.cost for call in chosen), Query(tag=tag)
+    facts = period_facts(reader, Question("Report", filters={"tag": tag}, step="daily", by=("stage",)))
+    assert (facts.totals.cost, facts.totals.jobs) == (cost, len({call.job_id for call in chosen}))
+    assert sum(stretch.totals.cost for stretch in facts.stretches) == cost
+    assert sum(totals.cost for totals in facts.breakdowns[0].sums.values()) == cost
+    assert {entry.id for entry in reader.tagged.entries(query)} == set(ids)
+    assert reader.tagged.spends([query, query._replace(measure="calls")]) == [cost, len(ids)]
+    page = reader.tagged.job_page(query, "cost", count=1)
+    assert page.whole == len(reader.tagged.jobs(query)) == facts.totals.jobs
+    assert sum(job.totals.cost for job in page.jobs) == cost
+    words = ["export", "csv", "-", "--tag", tag, "--profile", str(reader.profile_path)]
+    assert run([*words, "--cost-storage", str(reader.storage.root)]) == 0
+    rows = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert {row["id"] for row in rows} == set(ids)
+
+
+def test_limits_hold_what_calls_were_made_with_and_say_so(reader: Reader) -> None:
+    reader.profile_path.write_text(RULES + 'budget: {tag_limits_usd: {"customer:acme": 1, early: 9}}\n')  # type: ignore[union-attr]
+    told = [note.text for note in budget_report(budget_facts(reader, UserMonth("1"))).notes]
+    [said] = [text for text in told if "tag_rules" in text]
+    assert "customer:acme" in said
+    assert "early" not in said
+
+
+def test_brackets_in_a_rule_are_brackets() -> None:
+    rule = TagRule("a", (("job_id", "[2026]*"),))
+    assert rule.matches({"job_id": "[2026] talk"})
+    assert not rule.matches({"job_id": "2 talk"})
 
 
 def test_the_command_takes_it(reader: Reader, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,8 +33,8 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
         raise WrongUsage(f"{kind} is not a text format; name a file to write it to")
     query = _bounded(app, query, span)
     app.workspace.index.catch_up_all()
-    expected = sum(group.totals.calls for group in app.workspace.index.groups((), query))
-    source = Indexed(app.workspace.index, query)
+    expected = sum(group.totals.calls for group in app.reader.tagged.groups((), query))
+    source = Indexed(app.reader.tagged, query)
     with progress_bar("Exporting", expected) as progress:
         context = Context(_about(app, query), progress)
         target = _to_stdout() if to_terminal else replacing(file)

@@ -511,7 +511,7 @@ def known_values(reader: Reader) -> dict[str, list[str]]:
             names = {job.job_id for job in reader.index.jobs(Query(start=since))}
         else:
             by = cast("Dimension", option.completes)
-            keys = (group.key[0] for group in reader.index.groups((by,), Query(start=since)))
+            keys = (group.key[0] for group in reader.tagged.groups((by,), Query(start=since)))
             names = {name for key in keys if key is not None for name in str(key).split(",")}
         found[option.names[0].lstrip("-")] = sorted(names - {""})[:MOST_KNOWN]
     return found
