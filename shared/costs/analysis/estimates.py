@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from ..model import Unpriced, Usage
-from ..money import Nanos, divide
+from ..money import ZERO, Nanos, divide
 from ..pricing.catalogue import Catalogue
 from ..rollup import Group, Totals
 from .sums import UNNAMED
@@ -120,13 +120,17 @@ class StageHistory(NamedTuple):
 
 
 class StageEstimate(NamedTuple):
-    """What a stage will cost: in the middle, and what nine of ten jobs stayed below. Nano-dollars."""
+    """What a stage will cost: in the middle, what nine of ten jobs stayed below, and what all of them did.
+
+    In nano-dollars.
+    """
 
     stage: str
     median: Nanos
     ninety: Nanos
     jobs: int
     per: str
+    highest: Nanos = ZERO
 
 
 def stage_histories(groups: Iterable[Group]) -> list[StageHistory]:
@@ -187,6 +191,6 @@ def estimate_stages(histories: Iterable[StageHistory], usage: Usage) -> list[Sta
         else:
             continue
         rates, amount, unit, per = parts
-        median, ninety = (Nanos(divide(rates.at(percent) * amount, unit)) for percent in (50, 90))
-        found.append(StageEstimate(history.stage, median, ninety, len(rates.samples), per))
+        median, ninety, highest = (Nanos(divide(rates.at(n) * amount, unit)) for n in (50, 90, 100))
+        found.append(StageEstimate(history.stage, median, ninety, len(rates.samples), per, highest))
     return found

@@ -8,9 +8,10 @@ billed.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..analysis.estimates import Quantiles, StageHistory, stage_histories
+from ..analysis.estimates import StageEstimate, estimate_stages, stage_histories
 from ..budgets.gate import Request
 from ..budgets.scopes import ANY
 from ..model import Usage
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from ..budgets.hold import Hold
     from .session import Session
 
+RECENT: Final = timedelta(days=365)
+"""How far back jobs tell what one will cost, where there are any: what prices and models were then."""
+
 _MARGIN_PERCENT: Final = 125
-_MINUTE: Final = 60_000_000
-_THOUSAND: Final = 1_000
 
 
 class JobEstimate(NamedTuple):
@@ -42,44 +44,27 @@ class JobEstimate(NamedTuple):
 def estimate_job(session: Session, stages: Collection[str], usage: Usage) -> JobEstimate | None:
     """Return what these stages of a job will cost; ``None`` where no earlier job tells.
 
-    Per minute of its audio, or where that is not known per input token. A stage that never cost
-    anything costs nothing.
+    Per minute of its audio, or where that is not known per input token; by jobs of the last 365 days, or
+    where there is none by older ones. A stage that never cost anything costs nothing.
     """
-    groups = session.workspace.index.groups(("ledger", "stage"), Query(user_id=session.job.user_id))
-    histories = [history for history in stage_histories(groups) if history.stage in stages]
-    found = [rated for history in histories for rated in _rates(history, usage)]
-    if not found:
-        return None
-    return JobEstimate(
-        to_usd(Nanos(sum(each.at(50) for each in found))),
-        to_usd(Nanos(sum(each.at(90) for each in found))),
-        to_usd(Nanos(sum(map(_most, found)))),
-        min(len(each.rates.samples) for each in found),
-    )
+    index, since = session.workspace.index, session.workspace.clock() - RECENT
+    query = Query(user_id=session.job.user_id)
+    for asked in (query._replace(start=since), query):
+        histories = stage_histories(index.groups(("ledger", "stage"), asked))
+        found = estimate_stages((each for each in histories if each.stage in stages), usage)
+        if found:
+            return JobEstimate(
+                to_usd(Nanos(sum(each.median for each in found))),
+                to_usd(Nanos(sum(each.ninety for each in found))),
+                to_usd(Nanos(sum(map(_most, found)))),
+                min(each.jobs for each in found),
+            )
+    return None
 
 
-class _Rated(NamedTuple):
-    """Rates of earlier jobs, and how many of their unit this one has."""
-
-    rates: Quantiles
-    amount: int
-    unit: int
-
-    def at(self, percent: int) -> int:
-        return divide(self.rates.at(percent) * self.amount, self.unit)
-
-
-def _rates(history: StageHistory, usage: Usage) -> list[_Rated]:
-    if usage.audio_seconds and history.per_minute:
-        return [_Rated(history.per_minute, usage.audio_microseconds, _MINUTE)]
-    if usage.tokens_input and not usage.audio_seconds and history.per_thousand:
-        return [_Rated(history.per_thousand, usage.tokens_input, _THOUSAND)]
-    return []
-
-
-def _most(rated: _Rated) -> int:
+def _most(stage: StageEstimate) -> int:
     """Return what to keep: as much as any earlier job took, and a quarter above nine of ten of them."""
-    return max(rated.at(100), divide(rated.at(90) * _MARGIN_PERCENT, 100))
+    return max(stage.highest, divide(stage.ninety * _MARGIN_PERCENT, 100))
 
 
 class Admission:

@@ -148,8 +148,8 @@ def test_what_they_look_like() -> None:
         "estimate-unpriced", estimate_report(EstimateFacts(WORK, Left("1", None), none, ("no price",)))
     )
     stages = [
-        StageEstimate("06_asr", from_usd("0.54"), from_usd("0.61"), 12, "audio minute"),
-        StageEstimate(WHOLE, from_usd("0.60"), from_usd("0.80"), 12, "audio minute"),
+        StageEstimate("06_asr", from_usd("0.54"), from_usd("0.61"), 12, "audio minute", from_usd("0.7")),
+        StageEstimate(WHOLE, from_usd("0.60"), from_usd("0.80"), 12, "audio minute", from_usd("0.9")),
     ]
     audio = Work(PlannedCalls(Usage(audio_seconds=5_400), AT))
     check_report("estimate-history", history_estimate_report(audio, stages, Left("rpatel", from_usd("0.7"))))

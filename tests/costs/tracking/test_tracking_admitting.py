@@ -54,6 +54,16 @@ def spend(job: Path, stage: str, environ: Mapping[str, str], monkeypatch: pytest
         monkeypatch.delenv(WITHIN_VARIABLE, raising=False)
 
 
+def test_jobs_of_years_ago_tell_only_where_there_are_no_others(tmp_path: Path) -> None:
+    for name, days, tokens, dollars in (("old", 800, 1_800_000, 9.0), ("new", 62, 400_000, 1.0)):
+        with CostTracker(tmp_path / name) as tracker:
+            at = datetime.now(UTC) - timedelta(days=days)
+            tracker.log_usage("openai", "gpt-4o", tokens, stage="06_asr", timestamp=at, audio_seconds=SECONDS)
+            found = tracker.estimate_job(("06_asr",), audio_seconds=SECONDS)
+            assert found is not None
+            assert (found.median, found.jobs) == (dollars, 1)
+
+
 def test_an_estimate_is_what_earlier_jobs_took(limit: None, tmp_path: Path) -> None:
     with CostTracker(tmp_path / "job") as tracker:
         found = tracker.estimate_job(STAGES, audio_seconds=SECONDS * 2)
