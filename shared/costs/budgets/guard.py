@@ -15,7 +15,7 @@ from ..errors import BudgetExceeded, Denial, StorageUnavailable
 from ..money import Nanos, format_usd
 from ..profile.types import Profile
 from .limits import Spending
-from .port import Requests
+from .port import Level, Requests
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -50,15 +50,20 @@ def bound_of(profile: Profile, user_id: str) -> Bound | None:
     return min(bounds, key=lambda bound: bound.most, default=None)
 
 
+Tell = Callable[[Bound, str, Level, str], None]
+"""Has those told who should know that a request, by its fingerprint, was sent so often: how bad, in words."""
+
+
 class Repetitions:
     """Counts requests by their fingerprints. Safe to use from threads.
 
     Where they cannot be counted, a warning says so, and calls go on: one that is not counted does no harm.
     """
 
-    def __init__(self, requests: Requests, clock: Callable[[], datetime]) -> None:
+    def __init__(self, requests: Requests, clock: Callable[[], datetime], tell: Tell) -> None:
         self._requests = requests
         self._clock = clock
+        self._tell = tell
 
     def sending(self, bound: Bound, request: str, what: str, override: str | None = None) -> None:
         """Count a request to a model (``what``) that is about to be sent.
@@ -70,24 +75,29 @@ class Repetitions:
         before = self._counted(request, bound.most if override is None else None)
         if before >= bound.most:
             denied = _repeated(bound, what)
+            self._tell(bound, request, "critical", str(denied))
             if override is None:
                 raise denied
             log.warning("budget check overridden by %s: %s", override, denied)
         elif before + 1 == max(2, bound.most // 2 + 1):
-            log.warning("%s; from %d on it is denied", _times(what, before + 1), bound.most + 1)
+            text = f"{_times(what, before + 1)}; from {bound.most + 1} on it is denied"
+            log.warning("%s", text)
+            self._tell(bound, request, "warning", text)
 
     def sent(self, bound: Bound, request: str, what: str) -> None:
         """Count a request that was made, whatever the guard says, and warn of it."""
         number = self._counted(request, None) + 1
         if number > bound.most:
-            log.critical(
-                "%s, more than the %d of the %s: stop the loop; with input_digest, reserve would deny it",
-                _times(what, number),
-                bound.most,
-                bound.scope,
+            text = (
+                f"{_times(what, number)}, more than the {bound.most} of the {bound.scope}: stop the loop; "
+                f"with input_digest, reserve would deny it"
             )
+            log.critical("%s", text)
+            self._tell(bound, request, "critical", text)
         elif number == max(2, bound.most // 2 + 1):
-            log.warning("%s; the %s allows %d", _times(what, number), bound.scope, bound.most)
+            text = f"{_times(what, number)}; the {bound.scope} allows {bound.most}"
+            log.warning("%s", text)
+            self._tell(bound, request, "warning", text)
 
     def unsent(self, request: str) -> None:
         """Take back the latest count of a request, which was not sent after all."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..budgets.alerts import fire
 from ..budgets.limits import Crossing
-from ..budgets.port import Notice
+from ..budgets.port import Level, Notice
 from ..budgets.wording import message
 from ..extras import install_command
 from ..profile.types import Profile
@@ -59,12 +59,38 @@ def notice_of(crossed: Crossing, profile: Profile, at: datetime) -> Notice | Non
     scope = crossed.limit.scope
     return Notice(
         audience=scope.owner or "",
-        profile=str(profile.path.absolute()) if profile.path else "",
+        profile=_address_book(profile),
         key=f"{scope.key} {crossed.span} {crossed.threshold}",
         level="critical" if crossed.critical else "warning",
         text=f"{message(crossed)} | {scope}",
         made_at=at,
     )
+
+
+def tell_of_repetition(workspace: Workspace, audience: str, key: str, level: Level, text: str) -> None:
+    """Have somebody (empty: the organisation) told of a request that is sent again and again, once a day.
+
+    Raises:
+        StorageUnavailable: the state cannot be used; nothing was queued.
+
+    """
+    profile = workspace.loaded_profile().profile
+    if not has_address(budget_for(profile, audience)):
+        return
+    notice = Notice(
+        audience=audience,
+        profile=_address_book(profile),
+        key=f"{key} {level}",
+        level=level,
+        text=f"{'🚨 CRITICAL' if level == 'critical' else '⚠️  WARNING'}: {text}",
+        made_at=workspace.clock(),
+    )
+    if workspace.notices.enqueue([notice]):
+        wake(workspace.storage)
+
+
+def _address_book(profile: Profile) -> str:
+    return str(profile.path.absolute()) if profile.path else ""
 
 
 def wake(storage: CostStorage) -> None:

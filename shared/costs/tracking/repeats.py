@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from ..budgets.guard import Bound, Repetitions, bound_of
+from ..budgets.port import Level
+from ..errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
     from .context import JobContext
+
+log = logging.getLogger("shared.cost_tracker")
 
 
 class Repeats:
@@ -49,7 +54,15 @@ class Repeats:
 
     @property
     def _repetitions(self) -> Repetitions:
-        return Repetitions(self._workspace.requests, self._workspace.clock)
+        return Repetitions(self._workspace.requests, self._workspace.clock, self._told)
+
+    def _told(self, bound: Bound, request: str, level: Level, text: str) -> None:
+        from ..notify.telling import tell_of_repetition  # only for a loop, which is rare
+
+        try:
+            tell_of_repetition(self._workspace, bound.owner or "", f"{bound.scope} {request}", level, text)
+        except StorageUnavailable as fault:
+            log.warning("nobody is told of a repeated request: %s", fault)
 
     def _request(self, service: str, model: str, digest: str) -> str:
         name = self._workspace.catalogue_name(service, model)

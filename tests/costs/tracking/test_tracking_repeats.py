@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -59,6 +60,23 @@ def test_one_that_is_reserved_again_and_again_is_denied(
     assert "budget check overridden by a test: the same request" in caplog.text
     with CostTracker(job_dir.parent / "job-2") as other:
         send(other)
+
+
+def test_who_has_an_address_is_told_once_a_day(job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[CostStorage] = []
+    monkeypatch.setattr("shared.costs.notify.telling.wake", woken.append)
+    (job_dir.parents[1] / "profile.yaml").write_text(
+        "budget: {guard: {same_request: 2}, notify: ['json://127.0.0.1:9']}\n"
+    )
+    with CostTracker(job_dir) as tracker:
+        for digest in ("loop", "loop", "other", "loop", "loop"):
+            with suppress(BudgetExceeded):
+                send(tracker, digest)
+        tracker.log_usage("openai", "gpt-4o", 10, 10, input_digest="loop")
+        told = [each.notice for each in tracker._session.workspace.notices.waiting()]
+    assert [(notice.level, notice.audience) for notice in told] == [("warning", "1"), ("critical", "1")]
+    assert "gpt-4o was sent 2 times within 10 minutes" in told[0].text
+    assert len(woken) == 2
 
 
 def test_one_that_was_logged_counts_and_is_warned_of_but_is_recorded(
@@ -148,7 +166,7 @@ def requests(tmp_path: Path) -> LocalRequests:
 
 def test_what_was_sent_ten_minutes_ago_or_in_the_future_is_forgotten(requests: LocalRequests) -> None:
     now, bound = [NOW], Bound("ana", 2)
-    repetitions = Repetitions(requests, lambda: now[0])
+    repetitions = Repetitions(requests, lambda: now[0], lambda *_: None)
 
     def is_denied() -> bool:
         try:
@@ -172,7 +190,7 @@ def test_where_it_cannot_be_counted_the_call_goes_on(
         raise StorageUnavailable("the disk is gone")
 
     monkeypatch.setattr(requests, "send", fail)
-    Repetitions(requests, lambda: NOW).sending(Bound(None, 1), "x", "m")
+    Repetitions(requests, lambda: NOW, lambda *_: None).sending(Bound(None, 1), "x", "m")
     assert "cannot be counted: the disk is gone" in caplog.text
 
 
