@@ -321,8 +321,8 @@ def _owners(profile: Profile, user_id: str) -> tuple[_Owner, _Owner]:
     rates = flat_rates(profile.plans, profile.timezone) if profile.plans else ()
     own = tuple(rate for rate in rates if rate.plan.is_for(user.user_id))
     return (
-        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day, own),
-        _Owner(None, profile.organization, profile.timezone, profile.billing_day, rates),
+        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day, own, rates),
+        _Owner(None, profile.organization, profile.timezone, profile.billing_day, rates, rates),
     )
 
 
@@ -335,13 +335,17 @@ def _all(_: LimitKind, stated: Mapping[str, Nanos]) -> Iterable[str]:
 
 
 class _Owner(NamedTuple):
-    """Whose budget it is, the time zone and first day of its periods, and the flat rates that spare it."""
+    """Whose budget it is, the time zone and first day of its periods, and the flat rates that spare it.
+
+    Those of everybody (``of_all``) spare its limits on jobs, which whoever works on a job shares.
+    """
 
     user_id: str | None
     budget: Budget
     zone: ZoneInfo
     billing_day: int
     flat: tuple[FlatRate, ...] = ()
+    of_all: tuple[FlatRate, ...] = ()
 
     def limits(self, at: datetime, job: JobRef | None, chosen: Choose = _all) -> Iterator[Limit]:
         for kind in KINDS.values():
@@ -381,7 +385,8 @@ class _Owner(NamedTuple):
         query = kind.selecting(name, of_all)
         blocking = budget.block_at_limit or kind.name == "guard"
         # Counts and the guard look at calls, whoever pays for them.
-        flat = self.flat if kind.measure == "cost" and kind.name != "guard" else ()
+        mine = self.of_all if kind.period is None else self.flat
+        flat = mine if kind.measure == "cost" and kind.name != "guard" else ()
         return Limit(scope, amount, period, query, budget.thresholds, blocking, flat)
 
 

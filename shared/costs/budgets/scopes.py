@@ -119,8 +119,14 @@ def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
 
 
 def _known_model(limited: str, names: ModelName) -> str:
+    """Return a model of a profile as the catalogue calls it: ``gpt4o`` is ``openai/gpt-4o``."""
+    known = names("", limited)
     service, slash, model = limited.partition("/")
-    return names(service, model) if slash else limited
+    return names(service, model) if slash and known.startswith(_UNKNOWN) else known
+
+
+_UNKNOWN: Final = "unknown/"
+"""How the catalogue's names of models begin that are not known without a service."""
 
 
 def _service_names(call: CallScope, names: ModelName) -> Collection[str] | None:

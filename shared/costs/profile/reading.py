@@ -177,6 +177,34 @@ def _limits(node: Node) -> dict[str, Nanos | None]:
     return limits
 
 
+def _model_limits(node: Node) -> dict[str, Nanos | None]:
+    limits = _limits(node)
+    for name in limits:
+        if "*" in name:
+            service = name.partition("/")[0]
+            remedy = f"service_limits_usd: {{{service}: ...}}" if "*" not in service else "monthly_limit_usd"
+            raise node[name].refused(f"{name!r} is no model", f"name one, or write {remedy} for all")
+    return limits
+
+
+def _service_limits(node: Node) -> dict[str, Nanos | None]:
+    limits = _limits(node)
+    for name in limits:
+        if "/" in name or "*" in name:
+            raise node[name].refused(
+                f"{name!r} is no provider", "write one such as openai, or model_limits_usd for a model"
+            )
+    return limits
+
+
+def _tag_limits(node: Node) -> dict[str, Nanos | None]:
+    limits = _limits(node)
+    for name in limits:
+        if "," in name:
+            raise node[name].refused(f"{name!r} has a comma, which no tag has", "write a limit for each tag")
+    return limits
+
+
 def _count(node: Node) -> int | None:
     return None if node.is_null else node.integer(0, _MOST_COUNT)
 
@@ -262,12 +290,12 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[Node], object]]]] = {
     "weekly_limit_usd": ("weekly_limit", _limit),
     "job_limit_usd": ("job_limit", _limit),
     "stage_limits_usd": ("stage_limits", _limits),
-    "model_limits_usd": ("model_limits", _limits),
+    "model_limits_usd": ("model_limits", _model_limits),
     "project_limits_usd": ("project_limits", _limits),
-    "tag_limits_usd": ("tag_limits", _limits),
+    "tag_limits_usd": ("tag_limits", _tag_limits),
     "workflow_limits_usd": ("workflow_limits", _limits),
     "operation_limits_usd": ("operation_limits", _limits),
-    "service_limits_usd": ("service_limits", _limits),
+    "service_limits_usd": ("service_limits", _service_limits),
     "yearly_limit_usd": ("yearly_limit", _limit),
     "rolling": ("rolling", _rolling),
     "daily_calls": ("daily_calls", _count),

@@ -134,7 +134,11 @@ class Node:
 
     def amount(self, minimum: float = 0, maximum: float = 1_000_000_000) -> Nanos:
         """Return an amount written in USD, in nano-dollars."""
-        return from_usd(self.number(minimum, maximum))
+        amount = self.number(minimum, maximum)
+        nanos = from_usd(amount)
+        if amount and not nanos:
+            raise self.refused(f"{self.shown} is below a nano-dollar", "write 0, or at least 0.000000001")
+        return nanos
 
     def integer(self, minimum: int | None = None, maximum: int | None = None) -> int:
         """Return a whole number within the bounds (both included)."""
@@ -211,6 +215,10 @@ def _number_remedy(text: str) -> str:
         return "remove the leading zero"
     if re.fullmatch(r"[+-]?[0-9.]+[eE][+-]?[0-9]+", text):
         return "write it out, as in 1000 or 0.001"
+    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
+        return "write fewer digits"
+    if re.fullmatch(r"[+-]?[0-9][0-9_]*(\.[0-9_]*)?", text):
+        return "remove the underscores"
     if text in _AMBIGUOUS:
         return "write digits"
     return "write it as in 50 or 0.25: digits, with a point for decimals, and no other signs"

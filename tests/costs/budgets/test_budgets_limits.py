@@ -27,6 +27,7 @@ from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef, Query
+from shared.costs.workspace import Workspace
 
 NOW = datetime(2026, 11, 30, 20, 0, tzinfo=UTC)  # in Kolkata already 1 December, a Tuesday
 JOB = JobRef("job-1", Path("/out/job-1/cost_ledger.jsonl"))
@@ -295,7 +296,9 @@ def test_what_is_said_of_projects_and_tags() -> None:
 
 def by_catalogue(service: str, model: str) -> str:
     known = {"gpt-4-0613": "openai/gpt-4", "gpt-4": "openai/gpt-4", "my-deploy": "azure/gpt-4"}
-    return known.get(model, f"{service}/{model}")
+    if not service:
+        service, _, model = model.rpartition("/")
+    return known.get(model, f"{service or 'unknown'}/{model}")
 
 
 @pytest.mark.parametrize(
@@ -315,6 +318,27 @@ def by_catalogue(service: str, model: str) -> str:
 )
 def test_a_model_is_known_by_every_name(limited: str, service: str, model: str, same: bool) -> None:
     assert covers("model", limited, CallScope(service=service, model=model), by_catalogue) is same
+
+
+@pytest.mark.parametrize(
+    ("limited", "service", "model", "same"),
+    [
+        ("gpt4o", "openai", "gpt-4o", True),
+        ("GPT-4o", "openai", "gpt-4o", True),
+        ("gpt4o", "openai", "gpt-4o-mini", False),
+        ("models/gemini-2.5-flash", "gemini", "gemini-2.5-flash", True),
+        ("claude/sonnet", "anthropic", "sonnet", True),
+        ("claude-sonnet-4-5-20250929", "anthropic", "claude-sonnet-4-5", True),
+        ("our-own", "acme", "our-own", True),
+        ("acme/our/own", "acme", "our/own", True),
+        ("acme/our/own", "acme", "our/other", False),
+    ],
+)
+def test_an_alias_in_a_limit_finds_its_model_as_it_does_in_a_call(
+    cost_home: Path, limited: str, service: str, model: str, same: bool
+) -> None:
+    names = Workspace(cost_home, environ={}).catalogue_name
+    assert covers("model", limited, CallScope(service=service, model=model), names) is same
 
 
 # --- the tightest first

@@ -16,7 +16,9 @@ from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.scopes import CallScope
 from shared.costs.budgets.spending import read_spendings, spend_by_bucket
 from shared.costs.model import Entry, Usage
-from shared.costs.profile.plans import Plan
+from shared.costs.money import from_usd
+from shared.costs.profile import Budget, Profile
+from shared.costs.profile.plans import FlatRate, Plan
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import JobRef
 from shared.costs.storage import LEDGER_NAME
@@ -200,6 +202,15 @@ def test_a_call_with_a_feature_is_a_call_of_the_model(
         denied = pytest.raises(BudgetExceeded, match="nova-3") if counts else nullcontext()
         with denied, tracker.reserve("deepgram", model, audio_seconds=60):
             pass
+
+
+def test_a_job_s_limit_leaves_out_what_anybody_s_flat_rate_covers(tmp_path: Path) -> None:
+    flat = FlatRate("flat", Plan(("openai/*",), users=("ana",)), None, None)
+    profile = Profile(budget=Budget(job_limit=from_usd(5)), plans={flat.name: flat.plan})
+    job = JobRef("job-1", tmp_path / "job-1")
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    flat_of = {limit.scope.kind: limit.flat for limit in limits_for(profile, "kim", at, job)}
+    assert flat_of == {"job": (flat,), "month": ()}
 
 
 @pytest.mark.parametrize(
