@@ -166,12 +166,14 @@ class Reporter:
     def _own_provider(self) -> Any:
         """Return the tracer provider whose spans are recorded; the program never sees it."""
         if self._provider is None:
-            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
             from ..capture.hooks.opentelemetry import CostSpanProcessor
 
             self._processor = CostSpanProcessor(self)
-            self._provider = TracerProvider(shutdown_on_exit=False)
+            # Some libraries put each message of a prompt into attributes: past a limit those set first go.
+            unlimited = SpanLimits(max_span_attributes=SpanLimits.UNSET)
+            self._provider = TracerProvider(shutdown_on_exit=False, span_limits=unlimited)
             self._provider.add_span_processor(self._processor)
             atexit.register(self._finish)
         return self._provider

@@ -284,6 +284,20 @@ class TestProcessor:
             self.usage(span, 9)
         assert calls[-1].usage.tokens_input == 9
 
+    def test_a_span_that_lost_attributes_is_said_once(
+        self, provider: Any, calls: Calls, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        messages = {f"llm.input_messages.{number}.message.role": "user" for number in range(130)}
+        for _ in range(2):
+            with provider.get_tracer("t").start_as_current_span("chat gpt-4o", attributes=CHAT) as span:
+                self.usage(span, 5)
+                span.set_attributes(messages)
+                self.usage(span, 5, **{"llm.model_name": "gpt-4o"})
+        assert [call.usage.tokens_input for call in calls] == [5, 5]
+        said = [line.getMessage() for line in caplog.records if line.name == "shared.cost_tracker"]
+        assert len(said) == 1
+        assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" in said[0]
+
     def test_a_span_still_open_at_the_end(self, provider: Any, calls: Calls) -> None:
         span = provider.get_tracer("t").start_span("chat", attributes=CHAT | {"gen_ai.request.stream": True})
         provider.shutdown()

@@ -81,6 +81,15 @@ class TestReporter:
         Reporter().attach(library(f"{instrumentors}:Fine"))
         assert capsys.readouterr().err == ""
 
+    def test_keeps_what_a_span_began_with(self, instrumentors: str) -> None:
+        Reporter().attach(library(f"{instrumentors}:Fine"))
+        [asked] = __import__(instrumentors).Fine.asked
+        messages = {f"llm.input_messages.{number}.message.role": "user" for number in range(130)}
+        tracer = asked["tracer_provider"].get_tracer("t")
+        with tracer.start_as_current_span("chat", attributes={"llm.system": "openai"}) as span:
+            span.set_attributes(messages)
+        assert span.attributes["llm.system"] == "openai"
+
 
 def test_calls_go_to_the_job_that_the_environment_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

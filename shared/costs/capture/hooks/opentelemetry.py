@@ -49,6 +49,7 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
         self._open: dict[tuple[int, int], Span] = {}
         self._traces: dict[int, Trace] = {}
         self._ended = False
+        self._warned = False
         self._lock = threading.RLock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -96,6 +97,8 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
         scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
         call = None if told else read_span(attributes, failed=failed, ended=ended, scope=scope)
         agent = is_agent(attributes)
+        if call is not None and span.dropped_attributes:
+            self._warn_of_dropped(span)
         with self._lock:
             if agent:
                 trace.note_agent(context.span_id, call)
@@ -104,6 +107,19 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
         if call is not None and not agent:
             self._sink.record_captured(call)
         self._close(context.trace_id)
+
+    def _warn_of_dropped(self, span: ReadableSpan) -> None:
+        """Say once that the span of a call is not whole: its seller or response id may be missing."""
+        with self._lock:
+            warned, self._warned = self._warned, True
+        if not warned:
+            log.warning(
+                "the span %r lost %d of its attributes to the tracer's limit: who was asked, or the"
+                " response's id, may be among them; set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=100000 before"
+                " the program starts",
+                span.name,
+                span.dropped_attributes,
+            )
 
     def _close(self, trace_id: int) -> None:
         """Record what agents told alone, when all spans of a trace that have begun are over."""
