@@ -440,6 +440,19 @@ def test_what_litellm_cannot_say_more_of_is_recorded_at_its_estimate() -> None:
     ]
 
 
+def test_speech_through_litellm_is_its_text_spaces_included(tmp_path: Path) -> None:
+    """LiteLLM counts 720 of these 900 characters; $15 a million."""
+    kwargs = {"call_type": "speech", "input": "The quick brown fox jumps over the lazy dog. " * 20}
+    about = kwargs | {
+        "model": "tts-1",
+        "litellm_params": {"custom_llm_provider": "openai"},
+        "response_cost": 0.0108,
+    }
+    tracker = CostTracker(tmp_path / "job-1", cost_storage_path=tmp_path / "storage")
+    record(tracker, about, named("HttpxBinaryResponseContent"))
+    assert tracker.get_job_cost() == 0.0135
+
+
 def test_litellm_hands_on_where_and_how_fast_a_call_ran() -> None:
     made = type("ModelResponse", (), {"__module__": "litellm.types.utils"})()
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "inference_geo": "us", "speed": "fast"}

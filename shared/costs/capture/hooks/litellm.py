@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from ...model import Usage
 from ..adapters.litellm import with_estimate
 from ..captured import Captured, Sink, answered_from_cache, first_reason, unreadable, usd_of
 from ..fields import Fields
@@ -74,12 +75,28 @@ def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
 
 def _readable(about: Fields, response: object) -> list[Captured]:
     """Return the calls; one of unknown usage where the response cannot be read."""
+    if about.text("call_type") in _SPEECH and isinstance(text := about.get("input"), str):
+        return [_speech(about, text)]
     try:
         return list(_calls(about, response))
     except Exception as fault:
         log.warning("a response of LiteLLM is recorded without its usage: %s", fault)
         provider = about.part("litellm_params").text("custom_llm_provider") or ""
         return [unreadable(provider, about.text("model") or "", fault)]
+
+
+_SPEECH: Final = frozenset({"speech", "aspeech"})
+
+
+def _speech(about: Fields, text: str) -> Captured:
+    """Return a call for speech by its text: the answer is sound, and LiteLLM's cost leaves the spaces out."""
+    call = Captured(
+        service=about.part("litellm_params").text("custom_llm_provider") or "openai",
+        model=about.text("model") or "unknown",
+        usage=Usage(characters=len(text)),
+        operation="speech",
+    )
+    return with_estimate(call, usd_of(about.get("response_cost")))
 
 
 def _calls(about: Fields, response: object) -> Iterator[Captured]:
