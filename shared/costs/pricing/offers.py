@@ -91,8 +91,12 @@ class Offers:
         if found is None:
             found = self._found[key] = tuple(self._in_books(service, model))
         yield from found
-        if not found and (parts := last_feature(model)) is not None:
-            for offer in self.of(service, parts.model):
+        seller, parts = service, last_feature(model)
+        if not found and parts is None:  # an alias may stand for a model with a feature
+            seller, named = self._wanted(service, model).names[0]
+            parts = last_feature(named)
+        if not found and parts is not None:
+            for offer in self.of(seller, parts.model):
                 features = dict.fromkeys((*offer.features, parts.feature))  # each is billed once
                 yield offer._replace(name=f"{offer.name}+{parts.feature}", features=tuple(features))
         if self._genai is not None and not (found and found[0].prices.local):
