@@ -182,13 +182,31 @@ UNKNOWN: Final = "unknown"
 def without_features(model: str) -> str:
     """Return a model's name without the features that are billed on top of it.
 
-    A plus sign with nothing behind it, or before it, is part of the name.
+    A plus sign with no name behind it, or nothing before it, is part of the name.
 
-    >>> without_features("deepgram/nova-3+diarize+redact"), without_features("gpt-4o"), without_features("r+")
-    ('deepgram/nova-3', 'gpt-4o', 'r+')
+    >>> without_features("deepgram/nova-3+diarize+redact"), without_features("r+"), without_features("r+-08")
+    ('deepgram/nova-3', 'r+', 'r+-08')
     """
-    base, _, features = model.partition("+")
-    return base if base and features else model
+    while (parts := last_feature(model)) is not None:
+        model = parts.model
+    return model
+
+
+class Featured(NamedTuple):
+    """A model's name, and the last of the features that are billed on top of it."""
+
+    model: str
+    feature: str
+
+
+def last_feature(name: str) -> Featured | None:
+    """Return a name such as ``nova-3+diarize`` as the model and its last feature; ``None`` without one.
+
+    >>> last_feature("nova-3+Diarize+redact"), last_feature("command-r+-08-2024"), last_feature("gpt-4o")
+    (Featured(model='nova-3+Diarize', feature='redact'), None, None)
+    """
+    model, _, feature = (part.strip() for part in name.rpartition("+"))
+    return Featured(model, feature.lower()) if model and feature[:1].isalnum() else None
 
 
 class PricedBy(NamedTuple):

@@ -175,7 +175,9 @@ def _money_members(entry: Entry) -> str:
     if entry.catalogue_cost is not None:
         found += f',"catalogue_cost_usd":{_amount(entry.catalogue_cost)}'
     if entry.unpriced_units:
-        found += f',"cost_state":"{entry.cost_state}","unpriced_units":{_dumps(dict(entry.unpriced_units))}'
+        # Whatever a server counts, a line has to be read again.
+        units = {unit: min(count, MAX_COUNT) for unit, count in entry.unpriced_units.items()}
+        found += f',"cost_state":"{entry.cost_state}","unpriced_units":{_dumps(units)}'
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ..model import Charge, Entry, PricedBy, Usage
+from ..model import Charge, Entry, PricedBy, Usage, last_feature
 from ..money import Nanos, json_number
 from . import arithmetic
 from .book import PriceBook
@@ -17,7 +17,7 @@ from .catalogue import Catalogue, normal_region, normal_tier
 from .composition import Ingredients, compose
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
-from .names import last_feature, normalize_service
+from .names import normalize_service
 from .rates import PriceList
 from .sources import CATALOGUE, PROFILE, remembered_book
 

@@ -389,23 +389,6 @@ def _others(service: str, text: str) -> list[str]:
     return names
 
 
-class Featured(NamedTuple):
-    """A model's name, and the last of the features that are billed on top of it."""
-
-    model: str
-    feature: str
-
-
-def last_feature(name: str) -> Featured | None:
-    """Return a name such as ``nova-3+diarize`` as the model and its last feature; ``None`` without one.
-
-    >>> last_feature("nova-3+Diarize+redact"), last_feature("r+"), last_feature("gpt-4o")
-    (Featured(model='nova-3+Diarize', feature='redact'), None, None)
-    """
-    model, _, feature = (part.strip() for part in name.rpartition("+"))
-    return Featured(model, feature.lower()) if model and feature else None
-
-
 def generations(name: str) -> tuple[str, ...]:
     """Return the models that a bare family name can mean, the newest first; nothing for other names.
 

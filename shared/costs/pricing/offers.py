@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from ..model import UNKNOWN, PricedBy
+from ..model import UNKNOWN, PricedBy, last_feature
 from .book import PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
@@ -14,7 +14,6 @@ from .names import (
     KNOWN_SERVICES,
     generations,
     infer_service,
-    last_feature,
     normalize_model_name,
     normalize_service,
     spellings,

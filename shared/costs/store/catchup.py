@@ -13,7 +13,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -21,7 +21,7 @@ from typing import Final, Literal
 from .. import platform
 from ..errors import CostError, StorageUnavailable
 from ..ledger.counted import counted
-from ..ledger.line import decode
+from ..ledger.line import DamagedLine, decode
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
@@ -354,7 +354,7 @@ class CatchUp:
         if there := {each.path for each in lines} - {each.path for each in gone}:
             known = sums.read(lambda db: {row.path for row in tables.ledgers(db, "gone IS NULL")})
             self._unknown = sorted(there - known)
-        return [(each.path, Read(each.offset, len(each.line), counted(decode(each.line)))) for each in gone]
+        return list(_readable(gone))
 
     def _rescue(self, db: sqlite3.Connection, lines: Sequence[tuple[bytes, Read]]) -> None:
         for path in dict.fromkeys(path for path, _ in lines):
@@ -369,6 +369,12 @@ class CatchUp:
         with suppress(OSError):
             return [writer for writer in writers if not self._presence.alive(writer)]
         return []  # not known: nobody is taken for dead
+
+
+def _readable(lines: Iterable[Fed]) -> Iterator[tuple[bytes, Read]]:
+    for each in lines:
+        with suppress(DamagedLine):  # `verify` tells of it, where it stands in its ledger
+            yield each.path, Read(each.offset, len(each.line), counted(decode(each.line)))
 
 
 def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:

@@ -37,7 +37,8 @@ from ..storage import CostStorage
 from ..workspace import Workspace
 from .call import ResponseDetails
 from .context import job_context
-from .responses import Told, as_call, fitting
+from .labels import fitting
+from .responses import Told, as_call
 from .session import Session
 
 EXPIRES_AFTER: Final = timedelta(days=2)
@@ -314,7 +315,7 @@ def _record(result: BatchResult, batch: Batch | None, session: Session, collecte
     again = False
     for number, captured in enumerate(result.calls):
         made = f"{batch.id if batch else 'batch'}/{result.custom_id}/{number}"
-        known = fitting(captured.request_id or made)
+        known = fitting(captured.request_id) or fitting(made)
         details: ResponseDetails = {
             "service_tier": BATCH_TIER,
             "request_id": known,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 from ..model import UNKNOWN, StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
 from ..pricing.names import normalize_service
-from .labels import MAX_NAME, flag, name, optional_name, positive
+from .labels import fitting, flag, name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -246,18 +246,15 @@ def unread_call(
     ('gpt-4o', False, {'prompt_tokens': 9})
     """
     service, model = names
-    found = model or _member(response, "model")
+    stated = _text(response, "model")
     usage = _member(response, "usage")
     notes: dict[str, object] = {"not_read": f"{type(fault).__name__}: {fault}"}
     if isinstance(usage, Mapping):
         notes["usage"] = {str(key): value for key, value in usage.items() if isinstance(value, int)}
     said: ResponseDetails = {**details}
-    said.setdefault("request_id", _readable_id(response))
-    known = isinstance(found, str) and found.isprintable() and found.strip()
-    name_of_model = str(found) if known else UNKNOWN
-    call = make_call(
-        service or UNKNOWN, name_of_model, stage=stage, metadata={**notes, **(metadata or {})}, **said
-    )
+    said.setdefault("request_id", _text(response, "id"))
+    notes |= metadata or {}
+    call = make_call(service or UNKNOWN, model or stated or UNKNOWN, stage=stage, metadata=notes, **said)
     return replace(call, usage_known=False)
 
 
@@ -265,9 +262,9 @@ def _member(response: object, name: str) -> object:
     return response.get(name) if isinstance(response, Mapping) else getattr(response, name, None)
 
 
-def _readable_id(response: object) -> str | None:
-    value = _member(response, "id")
-    return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME else None
+def _text(response: object, name: str) -> str | None:
+    value = _member(response, name)
+    return fitting(value) if isinstance(value, str) else None
 
 
 _DETAIL_NAMES: Final = frozenset(CallDetails.__annotations__)  # with those of its bases

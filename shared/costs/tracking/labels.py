@@ -9,6 +9,10 @@ MAX_NAME: Final = 200
 """Longest name of a service, model, stage, user or other label, in characters."""
 
 
+_BEGINNING: Final = 72
+"""How much of a name or an id that is too long stays readable, in characters."""
+
+
 def name(what: str, value: object) -> str:
     """Return a required label as it was given.
 
@@ -30,6 +34,22 @@ def name(what: str, value: object) -> str:
 def optional_name(what: str, value: object) -> str | None:
     """Return a label, or ``None`` where none (or an empty one) was given."""
     return None if value is None or value == "" else name(what, value)
+
+
+def fitting(text: str | None) -> str | None:
+    """Return a name or an id as an entry can hold it: a proxy's may be longer than a label, or no text line.
+
+    >>> fitting("resp_1"), len(fitting("resp_" + "a" * 300)), fitting("  ")
+    ('resp_1', 137, None)
+    """
+    if text is None or not text.strip():
+        return None
+    if len(text) <= MAX_NAME and text.isprintable():
+        return text
+    import hashlib  # nearly every one fits
+
+    beginning = "".join(c if c.isprintable() else "_" for c in text[:_BEGINNING])
+    return f"{beginning}~{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def positive(what: str, value: object) -> int | None:

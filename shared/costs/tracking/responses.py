@@ -17,7 +17,7 @@ from ..model import UNKNOWN, Usage
 from ..money import json_number
 from .call import Call, ResponseDetails, make_call, unread_call
 from .innermost import current_stage
-from .labels import MAX_NAME
+from .labels import fitting
 
 if TYPE_CHECKING:
     from .session import Session
@@ -27,9 +27,6 @@ log = logging.getLogger("shared.cost_tracker")
 
 Stream = TypeVar("Stream")
 
-
-_BEGINNING: Final = 72
-"""How much of a name or an id that is too long stays readable, in characters."""
 
 _OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation", "input_digest")
 """What is said of one call alone, where a response holds several."""
@@ -97,22 +94,6 @@ def _as_reserved(call: Call) -> Call:
         return replace(call, usage_known=False)
     seen = {**intended.counts(), "tokens_output": max(call.usage.tokens_output, intended.tokens_output)}
     return replace(call, usage=Usage(**seen), estimated=True)  # type: ignore[arg-type]  # counts of a Usage
-
-
-def fitting(text: str | None) -> str | None:
-    """Return a name or an id as an entry can hold it: a proxy's may be longer than a label, or no text line.
-
-    >>> fitting("resp_1"), len(fitting("resp_" + "a" * 300)), fitting("  ")
-    ('resp_1', 137, None)
-    """
-    if text is None or not text.strip():
-        return None
-    if len(text) <= MAX_NAME and text.isprintable():
-        return text
-    import hashlib  # nearly every one fits
-
-    beginning = "".join(c if c.isprintable() else "_" for c in text[:_BEGINNING])
-    return f"{beginning}~{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def prepare() -> None:

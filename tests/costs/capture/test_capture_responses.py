@@ -23,6 +23,7 @@ from shared.costs.capture.hooks.langchain import ModelCalls
 from shared.costs.capture.hooks.litellm import record
 from shared.costs.capture.reading import UnknownResponse, all_adapters, read_response
 from shared.costs.capture.streams import track_stream
+from shared.costs.ledger.line import decode
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 
@@ -213,6 +214,8 @@ SPOKEN = {"text": "", "usage": {"type": "duration", "seconds": "soon"}}
         (ANSWER | {"usage": TOKENS | {"prompt_tokens": 10**15}}, "gpt-4o", None),
         (ANSWER | {"usage": TOKENS | {"prompt_tokens": 10**12, "total_tokens": 10**12 + 1}}, "gpt-4o", None),
         (ANSWER | {"usage": TOKENS | {"prompt_tokens": "many"}}, "gpt-4o", None),
+        (ANSWER | {"usage": TOKENS | {"prompt_tokens": -1}, "model": "m" * 500}, "mmm", None),
+        (ANSWER | {"usage": TOKENS | {"wonder_tokens": 10**30}}, "gpt-4o", 3.25e-05),
         (SPOKEN, "unknown", None),
     ],
 )
@@ -222,9 +225,9 @@ def test_whatever_a_server_says_raises_nothing_and_loses_no_call(
     if "usage" in answer and answer["usage"] is CHAT:
         answer = answer | {"usage": TOKENS | {"prompt_tokens": 1000, "completion_tokens": 200}}
     CostTracker(tmp_path / "job", cost_storage_path=tmp_path / "store").log_response(answer)
-    [line] = map(json.loads, (tmp_path / "job" / "cost_ledger.jsonl").read_text().splitlines())
-    assert line["model"].startswith(model)
-    assert line["cost_usd"] == usd
+    [line] = map(decode, (tmp_path / "job" / "cost_ledger.jsonl").read_bytes().splitlines(keepends=True))
+    assert line.model.startswith(model)
+    assert (None if line.charge is None else line.charge.total) == (None if usd is None else from_usd(usd))
 
 
 def test_an_answer_that_a_hook_cannot_read_is_recorded_without_its_usage() -> None:

@@ -163,6 +163,11 @@ def test_units_without_a_count_are_damage(count: object) -> None:
         decode(seal(json.dumps(body).removesuffix("}").encode()))
 
 
+@pytest.mark.parametrize("count", [10**30, 1e300, float("inf")])
+def test_units_beyond_all_counts_can_be_read_again(count: float) -> None:
+    assert decode(encode(entry(unpriced_units={"pages": count}))).unpriced_units == {"pages": 10**12}
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_entry_is_read_as_it_was_written(name: str) -> None:
     line = encode(EXAMPLES[name])

@@ -249,6 +249,11 @@ def test_names_of_the_users_own_services_and_families(prices: Path) -> None:
     assert charge(catalogue, "litellm", "mine").priced_by.model == "anthropic/claude-haiku-5-5"
 
 
+@pytest.mark.parametrize("model", ["command-r+", "command-r+-08-2024", "command-r+:free"])
+def test_a_plus_within_a_name_is_no_feature(model: str) -> None:
+    assert isinstance(Catalogue.load().charge("cohere", model, Usage(5, 5), NOW), Unpriced)
+
+
 def test_without_its_alias_a_deployment_is_unpriced() -> None:
     found = OWN.charge("azure", "prod-chat", Usage(5, 5), NOW)
     assert isinstance(found, Unpriced)

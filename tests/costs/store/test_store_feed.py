@@ -223,14 +223,15 @@ def test_a_line_that_waited_counts_at_once_and_outlives_its_ledger(
 
 
 def test_odd_ids_paths_and_bytes(history: History) -> None:
-    """A record that was torn is passed over; paths and ids are what they were."""
+    """A record that was torn or has no line is passed over; paths and ids are what they were."""
     store, _ = logging(history, 1)
     ledger = history.job("a \\ b\nc\udcff")
     history.log(store, ledger, a_call(7, id="an id \udc80"))
     [file] = history.storage.writers_dir.glob("*.lines")
-    with file.open("ab") as torn:
-        torn.write(sealed(b"torn")[:-4])
     found = waiting(history)[-1]
+    with file.open("ab") as damaged:
+        damaged.write(sealed(b"0 %b\0id\0no line\n" % os.fsencode(ledger)))
+        damaged.write(sealed(b"torn")[:-4])
     assert (found.path, found.entry_id) == (os.fsencode(ledger), "an id \udc80")
     shutil.rmtree(ledger.parent)
     assert month(history.open()) == history.owed

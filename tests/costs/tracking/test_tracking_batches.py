@@ -173,3 +173,14 @@ def test_results_of_a_batch_that_was_not_submitted_here_count_too(
     assert asked(capsys, "batch", "collect", path, "--job-dir", job)["recorded"] == 2
     assert asked(capsys, "batch", "collect", path, "--job-dir", job)["recorded_before"] == 2
     assert len(entries(job)) == 2
+
+
+@pytest.mark.parametrize("request_id", ["  ", "x" * 500])
+def test_a_result_with_an_odd_id_counts_once(
+    request_id: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = openai_result("a")
+    result["response"]["body"]["id"] = request_id
+    path, job = written(tmp_path, "output", [result]), tmp_path / "job"
+    assert asked(capsys, "batch", "collect", path, "--job-dir", job)["recorded"] == 1
+    assert asked(capsys, "batch", "collect", path, "--job-dir", job)["recorded_before"] == 1
