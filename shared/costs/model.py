@@ -7,6 +7,7 @@ kept apart because an entry keeps its usage, and so can be priced again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from operator import attrgetter
@@ -162,7 +163,27 @@ _SUBSETS: Final = (
 _parts_of: Final = attrgetter(*dict.fromkeys(part for part, _ in _SUBSETS))
 
 
+def plain_number(value: object) -> object:
+    """Return a number of another kind, such as numpy's, torch's or a ``Decimal``, as Python's own.
+
+    Anything else is returned as it is, for the caller to refuse.
+
+    >>> from decimal import Decimal
+    >>> plain_number(Decimal("1.5")), plain_number("1.5"), plain_number([1])
+    (1.5, '1.5', [1])
+    """
+    if isinstance(value, (int, float, str)):
+        return value
+    for method in ("__index__", "__float__"):
+        convert = getattr(type(value), method, None)
+        if convert is not None:
+            with suppress(TypeError, ValueError, ArithmeticError, RuntimeError):  # an array of several
+                return convert(value)
+    return value
+
+
 def _count(name: str, value: object) -> int | float:
+    value = plain_number(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {value!r}")
     most = MAX_SECONDS if name in SECONDS_FIELDS else MAX_COUNT

@@ -36,7 +36,7 @@ ZERO = Nanos(0)
 def from_usd(amount: str | int | float | Decimal) -> Nanos:
     """Return ``amount`` US dollars in nano-dollars, rounded half to even.
 
-    A ``float`` is read by its shortest decimal form, so ``0.1`` is exactly 100,000,000.
+    A ``float``, numpy's too, is read by its shortest decimal form, so ``0.1`` is exactly 100,000,000.
 
     Raises:
         TypeError: for booleans and anything that is not a number or text.
@@ -51,10 +51,10 @@ def from_usd(amount: str | int | float | Decimal) -> Nanos:
         return _exact(*plain.groups())
     from decimal import Decimal, InvalidOperation  # 1 ms
 
-    if isinstance(amount, bool) or not isinstance(amount, (str, int, float, Decimal)):
+    if isinstance(amount, bool) or not (isinstance(amount, str) or hasattr(type(amount), "__float__")):
         raise TypeError(f"an amount in USD must be a number, not {amount!r}")
     try:
-        exact = Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
+        exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
     except InvalidOperation:
         raise ValueError(f"not an amount in USD: {amount!r}") from None
     if not exact.is_finite():

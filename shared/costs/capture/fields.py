@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from ..model import plain_number
+
 _ABSENT_TYPES: Final = frozenset({"Unset", "NotGiven", "Omit"})
 """What generated SDKs put where a server sent nothing."""
 
@@ -106,7 +108,7 @@ class Fields:
         >>> Fields({"totalBillableCharacters": "1200"}).number("total_billable_characters")
         1200
         """
-        value = self.get(*names)
+        value = plain_number(self.get(*names))
         if value is None:
             return 0
         if isinstance(value, str) and _DIGITS.fullmatch(value):

@@ -379,9 +379,10 @@ def _reservation(value: object) -> Hold | str | None:
 def _actual_cost(value: object) -> Nanos | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise TypeError(f"actual_cost_usd must be a number, not {value!r}")
-    cost = from_usd(value)
+    try:
+        cost = from_usd(value)  # type: ignore[arg-type]  # it says what is none
+    except TypeError:
+        raise TypeError(f"actual_cost_usd must be a number, not {value!r}") from None
     if not 0 <= cost <= MAX_ENTRY_NANOS:
         raise ValueError(f"actual_cost_usd must be between 0 and 1,000,000, not {value!r}")
     return cost

@@ -40,14 +40,15 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
         return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
     if not call.usage_known:
         return _by_estimate(call, call.unpriced_units or UNKNOWN_USAGE, "nobody states what it used")
-    if isinstance(verdict, Charge):
+    if isinstance(verdict, Charge) and (call.actual_cost is None or not call.usage.is_zero):
         if not verdict.missing and not call.unpriced_units:
             return Settled(verdict)
         units = {**verdict.missing, **call.unpriced_units}
         why = f"{verdict.priced_by.model} has no price for {', '.join(units)}"
         return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
     nameless = without_features(call.model) == UNKNOWN
-    return _by_estimate(call, NO_UNITS, _NAMELESS.format(call.service) if nameless else verdict.reason)
+    reason = verdict.reason if isinstance(verdict, Unpriced) else "nobody states what it used"
+    return _by_estimate(call, NO_UNITS, _NAMELESS.format(call.service) if nameless else reason)
 
 
 _NAMELESS: Final = "an answer of {} names no model, and none was given: say which with model=..."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
+from ..model import plain_number
+
 MAX_NAME: Final = 200
 """Longest name of a service, model, stage, user or other label, in characters."""
 
@@ -56,6 +58,7 @@ def positive(what: str, value: object) -> int | None:
     """Return a number that counts from 1, or ``None`` where none was given."""
     if value is None:
         return None
+    value = plain_number(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{what} must be a whole number, not {value!r}")
     if not 1 <= value <= 1_000_000:
@@ -65,6 +68,7 @@ def positive(what: str, value: object) -> int | None:
 
 def user_name(value: object) -> str:
     """Return a user id as text: ``1`` and ``"1"`` are one user."""
+    value = plain_number(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError(f"user_id must be a number or a name, not {value!r}")
     return name("user_id", str(value))

@@ -90,7 +90,7 @@ def make_intent(
     if expires_after_s is not None and not 0 < expires_after_s <= MAX_EXPIRY_S:
         raise ValueError(f"expires_after_s must be between 0 and {MAX_EXPIRY_S:g}, not {expires_after_s!r}")
     if max_tokens_output is not None:
-        Usage(tokens_output=max_tokens_output)  # checked like any other count
+        max_tokens_output = Usage(tokens_output=max_tokens_output).tokens_output  # like any other count
     call = make_call(service, model, tokens_input, **details)  # type: ignore[misc]  # what is left are CallDetails
     return Intent(
         service=call.service,

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,56 @@ def test_what_the_provider_states_pays_for_a_model_without_a_price(
     stated, ours = ledger_lines(job_dir)
     assert stated["priced_by"] == "stated@1"
     assert (ours["cost_usd"], ours["actual_cost_usd"]) == (0.0045, 9)
+
+
+def test_a_stated_cost_counts_where_nobody_says_what_was_used(tracker: CostTracker, job_dir: Path) -> None:
+    assert tracker.log_usage("openai", "tts-1", actual_cost_usd=0.1) == 0.1
+    assert tracker.log_usage("local", "piper", actual_cost_usd=0.0) == 0.0
+    stated, free = ledger_lines(job_dir)
+    assert (stated["cost_usd"], stated["priced_by"]) == (0.1, "stated@1")
+    assert free["cost_usd"] == 0.0
+
+
+class Scalar:
+    """A number as numpy and torch have them: neither an ``int`` nor a ``float``."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __repr__(self) -> str:
+        return f"np.float32({self.value})"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Whole(Scalar):
+    """One of their whole numbers."""
+
+    def __index__(self) -> int:
+        return int(self.value)
+
+
+@pytest.mark.parametrize("number", [Whole, Decimal, Fraction, int, float])
+def test_numbers_of_other_kinds_are_taken_as_they_are(
+    number: Any, tracker: CostTracker, job_dir: Path
+) -> None:
+    with tracker.reserve(
+        "openai", "gpt-4o", tokens_input=number(1_000), max_tokens_output=number(200)
+    ) as hold:
+        cost = tracker.log_usage("openai", "gpt-4o", number(1_000), number(200), reservation=hold)
+    assert cost == 0.0045
+    assert tracker.log_usage("openai", "whisper-1", audio_seconds=number(60)) == 0.006
+    assert tracker.log_usage("acme", "own-model", 1, actual_cost_usd=number(2)) == 2
+    assert [line["tokens_input"] for line in ledger_lines(job_dir)] == [1_000, 0, 1]
+
+
+@pytest.mark.parametrize("half", [Scalar(0.1), Decimal("0.1"), 0.1, "0.1"])
+def test_a_cost_is_the_decimal_that_is_written(half: Any, tracker: CostTracker) -> None:
+    assert tracker.log_usage("acme", "own-model", 1, actual_cost_usd=half) == 0.1
 
 
 def test_the_same_request_counts_once_and_another_run_of_it_again(
