@@ -220,8 +220,9 @@ def test_a_dump_that_was_cut_off_is_said_and_its_last_row_not_taken(
     ("content", "advice"),
     [
         (b"PGDMP\x01\x0f", "pg_restore --file dump.sql"),
-        (gzip.compress(b"SQLite format 3\0" + b"\0" * 100), "unpack it first: gunzip"),
+        (gzip.compress(b"SQLite format 3\0" + b"\0" * 100, mtime=0), "unpack it first: gunzip"),
     ],
+    ids=["a dump of pg_dump", "a packed database"],
 )
 def test_a_database_that_cannot_be_read_is_refused_with_what_to_do(
     content: bytes, advice: str, tmp_path: Path
