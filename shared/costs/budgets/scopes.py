@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ..model import without_features
 from ..money import Nanos, format_usd
+from ..pricing.names import without_version
 from ..rollup import Dimension, Measure, Query
 
 ModelName = Callable[[str, str], str]
@@ -104,7 +105,8 @@ class LimitKind(NamedTuple):
 def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     """Return how a limit may call a model: as recorded, or by the catalogue's name; with or without service.
 
-    With features, as ``nova-3+diarize``, it is the plain model too.
+    With features, as ``nova-3+diarize``, it is the plain model too, and a version, as
+    ``gpt-4o-2024-08-06``, the model of which it is one, though each may have a price of its own.
     What is held for :data:`ANY` model may be spent on any, so it counts against each.
     """
     if call.service == call.model == ANY:
@@ -112,9 +114,9 @@ def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     found: set[str] = set()
     for model in {call.model, without_features(call.model)}:
         known = names(call.service, model)
-        for name in (known, without_features(known)):
-            found |= {name, name.partition("/")[2]}
-        found |= {f"{call.service}/{model}", model}
+        for name in (known, without_features(known), f"{call.service}/{model}"):
+            for version in (name, without_version(name) or name):
+                found |= {version, version.partition("/")[2]}
     return found
 
 

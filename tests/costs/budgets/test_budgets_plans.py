@@ -204,6 +204,32 @@ def test_a_call_with_a_feature_is_a_call_of_the_model(
             pass
 
 
+@pytest.mark.parametrize(
+    ("service", "model", "limited", "counts"),
+    [
+        ("openai", "gpt-4o-2024-08-06", "openai/gpt-4o", True),  # with a price of its own
+        ("openai", "gpt-4o-2024-08-06", "gpt4o", True),
+        ("openai", "gpt-4.1-mini-2025-04-14", "gpt-4.1-mini", True),
+        ("anthropic", "claude-sonnet-4-5-20250929", "anthropic/claude-sonnet-4-5", True),
+        ("openai", "gpt-4o-2024-08-06", "openai/gpt-4o-2024-05-13", False),
+        ("openai", "gpt-4o", "openai/gpt-4o-2024-08-06", False),
+        ("openai", "gpt-4o-mini-2024-07-18", "openai/gpt-4o", False),
+    ],
+)
+def test_a_version_of_a_model_is_the_model(
+    service: str, model: str, limited: str, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "profile.yaml"
+    path.write_text(f"budget: {{block_at_limit: true, model_limits_usd: {{{limited}: 0.50}}}}\n")
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    with CostTracker(tmp_path / "job", "ana") as tracker:
+        assert tracker.log_usage(service, model, 4_000_000) > 0.5
+        assert bool(tracker.check_budget_alerts()) == counts
+        denied = pytest.raises(BudgetExceeded, match="for model") if counts else nullcontext()
+        with denied, tracker.reserve(service, model, tokens_input=1_000, max_tokens_output=0):
+            pass
+
+
 def test_a_job_s_limit_leaves_out_what_anybody_s_flat_rate_covers(tmp_path: Path) -> None:
     flat = FlatRate("flat", Plan(("openai/*",), users=("ana",)), None, None)
     profile = Profile(budget=Budget(job_limit=from_usd(5)), plans={flat.name: flat.plan})
