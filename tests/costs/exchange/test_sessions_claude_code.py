@@ -99,6 +99,33 @@ def test_what_was_taken_stays_whatever_becomes_of_the_log(change: str, tmp_path:
     assert after.taken.again == (change in ("cut", "rewritten", "renamed over"))
 
 
+def test_a_log_that_is_written_over_is_read_again_though_size_and_time_say_nothing(
+    tmp_path: Path, take: Take
+) -> None:
+    lines = [*map(line, range(1, 6))]
+    path = write(tmp_path / "logs", *lines)
+    before, facts = take("claude-code", path.parent), path.stat()
+    write(path.parent, *lines[:2], line(9), *lines[3:])
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert path.stat().st_size == facts.st_size
+    after = take("claude-code", path.parent)
+    assert (len(before.entries), len(after.entries), after.taken.again) == (5, 6, 1)
+
+
+def test_a_last_line_that_was_open_while_it_watched_comes_in_later(tmp_path: Path, take: Take) -> None:
+    path = write(tmp_path / "logs", line(1), line(2))
+    os.truncate(path, path.stat().st_size - 1)
+    assert len(take("claude-code", path.parent, is_watching=True).entries) == 1
+    assert len(take("claude-code", path.parent).entries) == 2
+
+
+def test_a_mark_of_the_byte_order_hides_no_line(tmp_path: Path, take: Take) -> None:
+    path = write(tmp_path / "logs", f"\ufeff{json.dumps(line(1))}", line(2))
+    assert len(take("claude-code", path.parent).entries) == 2
+    write(path.parent, line(3), mode="a")
+    assert take("claude-code", path.parent).taken.remarks.lines == 1
+
+
 def test_of_lines_of_one_answer_the_largest_counts(tmp_path: Path, take: Take) -> None:
     begun = line(1, usage={"output_tokens": 2}, message={"stop_reason": None})
     found = take("claude-code", write(tmp_path / "logs", begun, line(1), begun, line(2)).parent)

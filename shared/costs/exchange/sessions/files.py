@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Sample:
     def __init__(self, path: Path) -> None:
         self.path = path
         with opened_log(path) as (file, _):
-            self.head = file.read(HEAD_BYTES) or b""
+            self.head = (file.read(HEAD_BYTES) or b"").removeprefix(BOM_UTF8)
 
     @cached_property
     def first(self) -> dict[str, Any]:
@@ -131,10 +132,10 @@ class LogFile:
         """Yield pieces of the file that end with a line; ``offset`` is behind a piece once it was used."""
         self.file.seek(self.offset)
         rest: list[bytes] = []
-        at = held = 0
-        at = self.offset
+        at, held = self.offset, 0
         while at < self.size and (chunk := self.file.read(min(CHUNK, self.size - at))):
-            at += len(chunk)
+            begin, at = at, at + len(chunk)
+            chunk = chunk if begin else chunk.removeprefix(BOM_UTF8)
             end = chunk.rfind(b"\n") + 1
             if not end:
                 held += len(chunk)

@@ -28,7 +28,7 @@ class Position(NamedTuple):
     """How far a log was read, what its file looked like then, and what its reader has to remember.
 
     ``head`` and ``tail`` are the CRC-32 of the first bytes and of the last ones before ``offset``. ``mtime``
-    is in nanoseconds. ``session`` is whose sums the state belongs to.
+    is when it last changed, in nanoseconds. ``session`` is whose sums the state belongs to.
     """
 
     path: str

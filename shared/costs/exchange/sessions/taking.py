@@ -103,12 +103,13 @@ class SessionImport:
         before = self.positions.of(name)
         try:
             facts = _facts(real, program.beside)
-            if before is not None and facts == _facts_of(before):
-                return
+            is_same = before is not None and facts == _facts_of(before)
+            if before is not None and is_same and (program.beside or before.offset >= before.size):
+                return  # otherwise its last line was left open
             with opened_log(path) as (file, found):
                 log = LogFile(path, file, found.st_size)
                 log.is_quiet = not self.is_watching or time.time() - found.st_mtime > QUIET_S
-                if before is not None and _goes_on(program, before, log, found):
+                if before is not None and (is_same or _goes_on(program, before, log, found)):
                     log.offset, log.state = before.offset, before.remembered
                 elif before is not None:
                     taken.again += 1
@@ -181,6 +182,8 @@ def _text(name: str) -> str:
 def _facts(path: str, beside: Iterable[str]) -> tuple[int, int, int, int]:
     """Return device, inode, size and time of change of a log; the size and time with what stands beside it.
 
+    The time is the later one of what the log says and what the file system says, which nobody can set.
+
     Raises:
         CannotRead: it is not there.
 
@@ -189,12 +192,16 @@ def _facts(path: str, beside: Iterable[str]) -> tuple[int, int, int, int]:
         found = os.stat(path)
     except OSError as fault:
         raise CannotRead(f"{path}: cannot be read: {fault.strerror or fault}") from fault
-    size, mtime = found.st_size, found.st_mtime_ns
+    size, changed = found.st_size, _changed(found)
     for suffix in beside:
         with suppress(OSError):
             more = os.stat(path + suffix)
-            size, mtime = size + more.st_size, max(mtime, more.st_mtime_ns)
-    return found.st_dev, found.st_ino, size, mtime
+            size, changed = size + more.st_size, max(changed, _changed(more))
+    return found.st_dev, found.st_ino, size, changed
+
+
+def _changed(found: os.stat_result) -> int:
+    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _facts_of(before: Position) -> tuple[int, int, int, int]:
@@ -202,10 +209,13 @@ def _facts_of(before: Position) -> tuple[int, int, int, int]:
 
 
 def _goes_on(program: Program, before: Position, log: LogFile, found: os.stat_result) -> bool:
-    """Tell whether a log is the one that was read, and only grew; a database is, until it is replaced."""
+    """Tell whether a log is the one that was read, and only grew; a database is, until it is replaced.
+
+    One that changed and has the length that it had was written over.
+    """
     if (found.st_dev, found.st_ino) != (before.device, before.inode):
         return False
     if program.beside:
         return True
     marks = (before.head, before.tail)
-    return found.st_size >= before.offset and marks_of(log.file, before.offset) == marks
+    return found.st_size > before.size and marks_of(log.file, before.offset) == marks
