@@ -23,7 +23,7 @@ BATCH: Final = 500
 LOCK_TIMEOUT_S: Final = 10.0
 
 LOCK_WAIT_S: Final = 60.0
-"""How long an import waits for another one to write its batch, in seconds."""
+"""How long an import, or what follows from a bill, waits for another one to write, in seconds."""
 
 
 class NotWritten(CostError):
@@ -31,17 +31,18 @@ class NotWritten(CostError):
 
 
 def alone(storage: CostStorage) -> AbstractContextManager[object]:
-    """Return what keeps another import from recording the same calls meanwhile.
+    """Return what keeps others from recording the same calls, or correcting them by a bill, meanwhile.
 
     Raises:
-        NotWritten: another import does not come to the end of its batch.
+        NotWritten: another import or correction does not come to the end of its batch.
 
     """
     try:
         return FileLock(storage.root / "imports.lock", mode=0o600).acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         raise NotWritten(
-            f"{storage.root}: another import is at work for {LOCK_WAIT_S:g} s; try again when it is done"
+            f"{storage.root}: another import or reconcile --adjust has been at work for {LOCK_WAIT_S:g} s; "
+            "try again when it is done"
         ) from None
 
 

@@ -18,6 +18,7 @@ import synthetic_bills as bills
 from synthetic_bills import DAYS, FORMATS, PACIFIC, START, World, plant, recorded, world
 
 from shared.costs.apps.cli.program import run
+from shared.costs.exchange import shelf
 from shared.costs.exchange.bills import bill_format_for, bill_formats
 from shared.costs.exchange.focus import COMMON as FOCUS
 from shared.costs.exchange.focus import charges
@@ -282,6 +283,22 @@ def test_what_a_router_only_estimates_is_never_written(tmp_path: Path, catalogue
     assert adjuster.written == 0
 
 
+def test_single_calls_are_adjusted_though_another_row_is_not_understood(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    of = plant(world("openrouter"))
+    with storage_of(of, tmp_path, catalogue) as index:
+        made = files_of("openrouter-calls", of, tmp_path, catalogue)
+        with (tmp_path / "activity.csv").open("a") as file:
+            file.write("cut off\n")
+        before = len([*index.entries(Query())])
+        adjuster = Adjuster(index, Shelf(index), index.storage, LATER, "1")
+        found = Comparing(index, LATER, Terms(), adjuster).run(made)
+        written = len([*index.entries(Query())]) - before
+    assert found.refused_count == 1
+    assert written == adjuster.written > 0
+
+
 # --- files
 
 
@@ -460,7 +477,9 @@ def bill(tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path / "costs.json"
 
 
-def test_the_command_tells_scripts_by_its_exit_code(bill: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_tells_scripts_by_its_exit_code(
+    bill: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run(["reconcile", str(bill), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["agrees"] is False
@@ -468,6 +487,10 @@ def test_the_command_tells_scripts_by_its_exit_code(bill: Path, capsys: pytest.C
     for form in ("text", "md", "html", "csv"):
         assert run(["reconcile", str(bill), "--format", form]) == 1
         assert "retry" in capsys.readouterr().out
+    monkeypatch.setattr(shelf, "LOCK_WAIT_S", 0.05)
+    with shelf.alone(CostStorage(bill.parent / "storage")):
+        assert run(["reconcile", str(bill), "--adjust"]) == 3
+        assert "reconcile --adjust has been at work" in capsys.readouterr().err
     assert run(["reconcile", str(bill), "--adjust", "--json"]) == 0
     adjusted = json.loads(capsys.readouterr().out)["adjusted"]
     assert adjusted > 0

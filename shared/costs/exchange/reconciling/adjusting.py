@@ -133,7 +133,7 @@ class Adjuster:
         self._write(self.storage.root / "imported" / "bills" / job / LEDGER_NAME, entry)
 
     def settle(self, comparison: Comparison, calls_of: Callable[[Difference], Iterable[OurCall]]) -> None:
-        """Write what follows from differing sums."""
+        """Take what follows from differing sums; it is on the disk when the shelf was flushed."""
         for one in comparison.settled:
             if one.theirs is None or one.day is None or not one.lines or one.is_of_calls:
                 continue
@@ -144,7 +144,6 @@ class Adjuster:
                 self._spread(one, list(calls_of(one)))
             elif one.kind == "only_theirs" and one.amount > 0:
                 self.add(_missing(one))
-        self.shelf.flush()
 
     def _spread(self, one: Difference, calls: Sequence[OurCall]) -> None:
         """Correct calls by their shares of a difference; the shares sum to it exactly."""

@@ -110,14 +110,20 @@ class Comparing:
             for bill in bills:
                 self._read(bill, exports.index(bill.export), Path(folder))
             self._compare()
-            if self._adjuster is not None and not self._found.refused_count:
-                self._adjuster.settle(self._found, self._calls_like)
-            elif self._adjuster is not None:
-                self._found.notes.append(
-                    "a row that is not understood may belong to any sum: none was adjusted"
-                )
+            if self._adjuster is not None:
+                self._adjust(self._adjuster)
         self._found.differences.sort(key=lambda one: (-abs(one.amount), one.day or "", one.model or ""))
         return self._found
+
+    def _adjust(self, adjuster: Adjuster) -> None:
+        """Write what follows, of single calls and of sums."""
+        if self._found.refused_count:
+            self._found.notes.append(
+                "a row that is not understood may belong to any sum: no sum was adjusted"
+            )
+        else:
+            adjuster.settle(self._found, self._calls_like)
+        adjuster.shelf.flush()
 
     # --- theirs
 

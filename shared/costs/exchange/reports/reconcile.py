@@ -11,6 +11,7 @@ of the bill will mend; with --adjust each of them that can be told is appended t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +30,7 @@ from ..bills import bill_format_for, bill_formats
 from ..reconciling.adjusting import Adjuster
 from ..reconciling.differences import TEXTS, Comparison, Difference, Kind
 from ..reconciling.run import Bill, Comparing, Terms
-from ..shelf import Shelf
+from ..shelf import Shelf, alone
 
 SHOWN: Final = 40
 """How many differences are listed; JSON and CSV have all of them."""
@@ -88,6 +89,8 @@ def reconciled_facts(reader: Reader, asked: BillsQuestion) -> Reconciled:
         WrongUsage: no bill is named and none lies in the folder, or dates are given without ``services``.
         CannotRead: a bill cannot be read.
         CannotFetch: a service's reports cannot be fetched.
+        NotWritten: with ``adjust``, a ledger cannot be written to, or somebody else is at it for too long.
+
     """
     if asked.span != Span() and not asked.services:
         raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
@@ -95,7 +98,9 @@ def reconciled_facts(reader: Reader, asked: BillsQuestion) -> Reconciled:
     with TemporaryDirectory(prefix="reconcile-") as folder:
         bills = [*_bills(reader, asked), *_fetched(reader, asked, Path(folder))]
         adjuster = _adjuster(reader) if asked.adjust else None
-        with reader.progress("Comparing") as advance:
+        # What is appended follows from what the ledgers have: nobody else may append meanwhile.
+        turn = alone(reader.storage) if adjuster else nullcontext()
+        with turn, reader.progress("Comparing") as advance:
             found = Comparing(reader.index, reader.now, terms, adjuster, advance).run(bills)
     names = [f"{bill.name} as {bill.format.name}" for bill in bills]
     if adjuster is None:

@@ -155,7 +155,8 @@ def reprice(
     """Price the calls since an instant again; with ``write`` append a correction of each that needs one.
 
     Nothing is edited. Ledgers are read one after the other, so that memory stays small; interrupted,
-    a part is corrected, and the next run corrects the rest. ``told`` gets ledgers done and in all.
+    a part is corrected, and the next run corrects the rest. ``advance`` is called with the number of
+    ledgers that are done, and of all.
 
     Raises:
         FileRefused: the user's prices are refused.
