@@ -24,7 +24,7 @@ from .costs.tracking.call import (
     EstimateDetails,
     ResponseDetails,
     estimated_call,
-    make_call,
+    reported_call,
     unread_call,
 )
 from .costs.tracking.context import job_context
@@ -148,8 +148,9 @@ class CostTracker:
         ``tokens_input`` includes cached tokens and ``tokens_output`` reasoning; the further counts
         are subsets. An unpriced call returns 0.0, is recorded with ``cost_usd: null`` and warned
         about. With a ``request_id``, logging the same call again counts once and returns what was
-        recorded; running the call again is a new request and counts. Further keywords are those of
-        ``CallDetails``: ``tokens_cached``, ``audio_seconds``, ``operation``, ``attempt``, ...
+        recorded; running the call again is a new request and counts. A count that is ``None``, as SDKs
+        have where a server said nothing, was not stated: without any the call is unpriced.
+        Further keywords are those of ``CallDetails``: ``tokens_cached``, ``operation``, ``attempt``, ...
 
         Never blocked by a budget: see :meth:`reserve` for that.
 
@@ -164,12 +165,12 @@ class CostTracker:
 
         """
         return self._session.record(
-            make_call(service, model, tokens_input, tokens_output, stage, metadata, **details)
+            reported_call(service, model, tokens_input, tokens_output, stage, metadata, **details)
         )
 
     async def alog_usage(self, service: str, model: str, *args: Any, **kwargs: Any) -> float:
         """As :meth:`log_usage`, without holding up the event loop while the disk is written."""
-        return await _in_thread(partial(self._session.record, make_call(service, model, *args, **kwargs)))
+        return await _in_thread(partial(self._session.record, reported_call(service, model, *args, **kwargs)))
 
     def record_api_call(self, model: str, input_tokens: int, output_tokens: int, operation: str) -> float:
         """As :meth:`log_usage`, for code that knows only a model's name: its provider is inferred. USD."""

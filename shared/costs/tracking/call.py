@@ -197,6 +197,34 @@ def make_call(
     )
 
 
+def reported_call(
+    service: str,
+    model: str,
+    tokens_input: int | None = 0,
+    tokens_output: int | None = 0,
+    stage: str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    **details: Unpack[CallDetails],
+) -> Call:
+    """As :func:`make_call`, of a call that was made: a count that is ``None`` was stated by nobody.
+
+    Its usage is not known where that is its input or output, or where nothing else is stated.
+
+    >>> reported_call("openai", "gpt-4o", 1000, 200, tokens_cached=None).usage_known  # type: ignore[arg-type]
+    True
+    >>> reported_call("openai", "whisper-1", audio_seconds=None).usage_known  # type: ignore[arg-type]
+    False
+    """
+    unstated = [key for key in details.keys() & _STATED if details[key] is None]  # type: ignore[literal-required]  # the keys are those of CallDetails
+    if tokens_input is not None and tokens_output is not None and not unstated:
+        return make_call(service, model, tokens_input, tokens_output, stage, metadata, **details)
+    for key in unstated:
+        del details[key]  # type: ignore[misc]  # likewise
+    call = make_call(service, model, tokens_input or 0, tokens_output or 0, stage, metadata, **details)
+    is_known = tokens_input is not None and tokens_output is not None and not call.usage.is_zero
+    return call if is_known else replace(call, usage_known=False)
+
+
 def split_total(tokens_total: int) -> tuple[int, int]:
     """Split a total count of tokens into input and output, 80/20.
 
@@ -269,6 +297,7 @@ def _text(response: object, name: str) -> str | None:
 
 _DETAIL_NAMES: Final = frozenset(CallDetails.__annotations__)  # with those of its bases
 _COUNT_NAMES: Final = frozenset(UsageCounts.__annotations__)
+_STATED: Final = _COUNT_NAMES | {"tokens_total"}
 
 
 def _refuse_unknown(details: Mapping[str, object]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, T
 from ..errors import NOT_LOADED, BudgetGateUnavailable
 from ..forks import lock_of
 from ..money import Nanos, from_usd
-from .call import Call, make_call, tag_names
+from .call import Call, reported_call, tag_names
 from .costline import StageSums
 from .innermost import INNERMOST
 from .labels import name, optional_name, positive
@@ -127,7 +127,7 @@ class Stage:
         **details: Unpack[CallDetails],
     ) -> float:
         """Record a call of this stage, from whatever thread. As ``CostTracker.log_usage``; USD."""
-        call = make_call(service, model, tokens_input, tokens_output, self.name, metadata, **details)
+        call = reported_call(service, model, tokens_input, tokens_output, self.name, metadata, **details)
         return self.log(call)
 
     def completed(self, call: Call) -> Call:

@@ -83,6 +83,33 @@ def test_what_the_provider_states_pays_for_a_model_without_a_price(
     assert (ours["cost_usd"], ours["actual_cost_usd"]) == (0.0045, 9)
 
 
+@pytest.mark.parametrize(
+    ("model", "counts", "cost"),
+    [
+        ("gpt-4o", {"tokens_input": 1_000, "tokens_output": 200, "tokens_cached": None}, 0.0045),
+        ("gpt-4o", {"tokens_input": 1_000, "tokens_output": None}, None),
+        ("gpt-4o", {"tokens_input": None, "tokens_output": None}, None),
+        ("gpt-4o", {"tokens_total": None}, None),
+        ("whisper-1", {"audio_seconds": None}, None),
+        ("whisper-1", {"audio_seconds": 60, "tokens_input": 0, "characters": None}, 0.006),
+    ],
+)
+def test_a_count_that_nobody_stated_is_no_zero_and_no_error(
+    model: str, counts: dict[str, Any], cost: float | None, tracker: CostTracker, job_dir: Path
+) -> None:
+    with tracker.stage("01") as stage:
+        assert stage.log_usage("openai", model, **counts) == (cost or 0.0)
+    assert tracker.log_usage("openai", model, **counts) == (cost or 0.0)
+    assert [line["cost_usd"] for line in ledger_lines(job_dir)] == [cost, cost]
+
+
+def test_what_is_asked_before_a_call_needs_its_counts(tracker: CostTracker) -> None:
+    with pytest.raises(TypeError, match="tokens_input must be a number, not None"):
+        tracker.reserve("openai", "gpt-4o", tokens_input=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tokens_input must be a number, not None"):
+        tracker.estimate_cost("openai", "gpt-4o", tokens_input=None)  # type: ignore[arg-type]
+
+
 def test_a_stated_cost_counts_where_nobody_says_what_was_used(tracker: CostTracker, job_dir: Path) -> None:
     assert tracker.log_usage("openai", "tts-1", actual_cost_usd=0.1) == 0.1
     assert tracker.log_usage("local", "piper", actual_cost_usd=0.0) == 0.0
