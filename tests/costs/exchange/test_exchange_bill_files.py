@@ -181,7 +181,7 @@ def test_a_bill_that_was_cut_off_is_incomplete_and_adjusts_no_sum(
     found = Comparing(openai, LATER, Terms(), adjuster).run([Bill.of_file(path, bill_format_for(path))])
     assert found.refused_count == 1
     assert "may be cut off" in found.incomplete[0]
-    assert "none was adjusted" in found.notes[-1]
+    assert "no sum was adjusted" in found.notes[-1]
     assert adjuster.written == 0
 
 
