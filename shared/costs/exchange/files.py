@@ -142,12 +142,15 @@ def lines_of(path: Path) -> Iterator[str]:
 class Dialect(NamedTuple):
     """How a CSV is written: what divides its cells, and whether a comma stands before decimals.
 
-    ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header.
+    ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header. ``is_mixed`` tells that
+    some decimals have a dot and others a comma, as of a program's version beside amounts: what may be
+    thousands or decimals is then not understood.
     """
 
     delimiter: str = ","
     decimal_comma: bool = False
     hint: str = ""
+    is_mixed: bool = False
 
 
 _HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
@@ -164,10 +167,10 @@ def dialect_of(head: str) -> Dialect:
     r"""Return how the CSV that begins so is written.
 
     A comma stands before decimals where some number of the file can be read in no other way, and none with a
-    dot; between semicolons each number with a comma is such a one.
+    dot; between semicolons each number with a comma is such a one, and a dot elsewhere is none against it.
 
     >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
-    Dialect(delimiter=';', decimal_comma=True, hint='')
+    Dialect(delimiter=';', decimal_comma=True, hint='', is_mixed=False)
     >>> dialect_of('date,cost,tokens\n2026-11-22,"1,234.50","1,000"\n').decimal_comma
     False
     """
@@ -176,15 +179,20 @@ def dialect_of(head: str) -> Dialect:
     lines = begin.splitlines()
     widths = {each: len(next(csv.reader(lines[:1], delimiter=each), [])) for each in _DELIMITERS}
     delimiter = hint[1] if hint else max(_DELIMITERS, key=lambda each: widths[each])
-    comma = False
+    dot = comma = is_sure = False
     with suppress(csv.Error):
         for record in csv.reader(lines[1:], delimiter=delimiter):
             for cell in (each.strip(_AROUND_AMOUNTS) for each in record):
                 if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
-                    return Dialect(delimiter, hint=hint[0] if hint else "")
-                if _DECIMAL_COMMA.fullmatch(cell):
-                    comma |= delimiter == ";" or not _GROUPED_BY_COMMAS.fullmatch(cell)
-    return Dialect(delimiter, comma, hint[0] if hint else "")
+                    dot = True
+                elif _DECIMAL_COMMA.fullmatch(cell):
+                    comma = True
+                    is_sure |= not _GROUPED_BY_COMMAS.fullmatch(cell)
+            if dot and delimiter != ";":
+                break
+    is_mixed = dot and is_sure and delimiter == ";"
+    has_comma = is_mixed or (not dot and (is_sure or (comma and delimiter == ";")))
+    return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed)
 
 
 def _with_dots(cell: str) -> str:
@@ -198,6 +206,17 @@ def _with_dots(cell: str) -> str:
         return cell
     before, whole, decimals, after = match.groups()
     return f"{before}{re.sub(r'[^0-9]', '', whole)}{f'.{decimals}' if decimals else ''}{after}"
+
+
+_EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
+
+
+def _ambiguous(record: Sequence[str]) -> str | None:
+    """Return what is wrong with a record of a file in which both a dot and a comma stand before decimals."""
+    number = next((each for each in record if _EITHER.fullmatch(each.strip(_AROUND_AMOUNTS))), None)
+    if number is None:
+        return None
+    return f"has {number}, thousands or decimals: others have a dot and a comma; write all with a dot"
 
 
 def csv_rows(path: Path, *, as_written: bool = False) -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
@@ -226,7 +245,9 @@ def csv_records(
 ) -> tuple[list[str], Iterator[tuple[int, list[str]] | NotUnderstood]]:
     """Return the header of a CSV, and its records as :func:`csv_rows` has them, without the names."""
     dialect = dialect_of(head_of(path).decode("utf-8-sig", "replace"))
-    records = _records_of(path, dialect._replace(decimal_comma=dialect.decimal_comma and not as_written))
+    if as_written:
+        dialect = dialect._replace(decimal_comma=False, is_mixed=False)
+    records = _records_of(path, dialect)
     header = next(records, (0, []))
     return ([], iter((header,))) if isinstance(header, NotUnderstood) else (header[1], records)
 
@@ -264,6 +285,8 @@ def _records_of(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] 
                         fault: str | None = "has another number of cells than the header"
                     else:
                         fault = None if text.isascii() else _undecoded(record)
+                    if fault is None and dialect.is_mixed:
+                        fault = _ambiguous(record)
                     if fault is not None:
                         yield NotUnderstood(f"line {reader.line_num + hints}", fault)
                     elif dialect.decimal_comma:

@@ -142,7 +142,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
         raise ValueError("is a row of totals: the rows that it adds up are there")
     sum_of = _sum_of(when)
     try:
-        at, zone_assumed = instant(f"{when}-01" if sum_of == "month" else when, defaults.zone)
+        at, zone_assumed = instant(f"{iso_text(when)}-01" if sum_of == "month" else when, defaults.zone)
     except ValueError as error:
         raise ValueError(f"timestamp {error}") from None
     parts = _parts(stated)
@@ -289,6 +289,10 @@ class _Stated:
         number = self.number(name)
         if number is None:
             return None
+        if isinstance(value := self.get(name), str) and _THOUSANDS_OR_NONE.fullmatch(value.strip()):
+            raise ValueError(
+                f"{name} may be {int(number)} or {int(number)}000: {value!r}; write it in digits alone"
+            )
         if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
             raise ValueError(f"{name} is no count: {self.get(name)!r}")
         return int(number)
@@ -306,6 +310,10 @@ _NOTHING: Final = frozenset({"", "null", "none", "nan", "n/a", "-"})
 _DOLLARS: Final = re.compile(r"US\$|\$|\bUSD\b", re.IGNORECASE)
 _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,'\s]\d{2,3})*[,'\s]\d{3}(?:\.\d*)?")
 """A number in groups of thousands, or as India writes it; what else has a comma may mean decimals."""
+
+
+_THOUSANDS_OR_NONE: Final = re.compile(r"[1-9]\d{0,2}\.000")
+"""A count as text that is in thousands, or has decimals, as no count needs them."""
 
 
 def _number(name: str, value: object) -> Decimal:

@@ -207,6 +207,14 @@ TABLES = {
         f'{HEAD}2026-10-03,gpt-4o,7,500,0.5\n2026-10-03,gpt-4o,7,5,"0,5"\n',
         (0.5, 7, 1),
     ),
+    "a count in thousands or with decimals": (
+        f"{LOCAL}2026-10-03;gpt-4o;7;5;0,5\n2026-10-03;gpt-4o;1,000;5;0,5\n",
+        (0.5, 7, 1),
+    ),
+    "a version beside decimal commas": (
+        f"{LOCAL.strip()};version\n2026-10-03;gpt-4o;7;5;0,5;2.1\n2026-10-03;gpt-4o;7;5;1,234;2.1\n",
+        (0.5, 7, 1),
+    ),
     "lines without a word": (f"{HEAD}\n{LINE}   \n,,,,\n\n", (0.0525, 1000, 0)),
     "files put together": (f"{HEAD}{LINE}{HEAD}{LINE}", (0.105, 2000, 0)),
     "a row of totals": (f"{HEAD}{LINE}2026-10-31,Grand Total,1000,500,0.0525\n", (0.0525, 1000, 1)),
