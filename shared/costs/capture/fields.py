@@ -63,6 +63,19 @@ class Fields:
         """Return the object in this field; an empty one when there is none."""
         return Fields(self.get(*names))
 
+    def usage(self, *names: str) -> Fields:
+        """Return the usage in this field; an empty one where it states nothing, which is not zero.
+
+        >>> [bool(Fields({"usage": usage}).usage("usage")) for usage in ({"tokens": None}, [], {"tokens": 0})]
+        [False, False, True]
+        """
+        value = self.get(*names)
+        if isinstance(value, (str, bytes, int, float, Sequence)):
+            return Fields(None)
+        members = value if isinstance(value, Mapping) else getattr(value, "__dict__", None) or {"": value}
+        extra = getattr(value, "__pydantic_extra__", None) or {}
+        return Fields(value if any(map(_states, (*members.values(), *extra.values()))) else None)
+
     def parts(self, *names: str) -> list[Fields]:
         """Return the objects of the list in this field."""
         value = self.get(*names)
@@ -116,6 +129,12 @@ class Fields:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
             raise UnreadableCount(f"{names[0]} must be a number from 0 up, not {value!r}")
         return value
+
+
+def _states(value: object) -> bool:
+    """Tell whether a member of a usage is anything but absent or empty."""
+    is_empty = isinstance(value, (Mapping, list)) and not value
+    return value is not None and not is_empty and type(value).__name__ not in _ABSENT_TYPES
 
 
 def _attribute(raw: object, name: str) -> object:

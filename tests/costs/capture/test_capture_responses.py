@@ -230,6 +230,21 @@ def test_whatever_a_server_says_raises_nothing_and_loses_no_call(
     assert (None if line.charge is None else line.charge.total) == (None if usd is None else from_usd(usd))
 
 
+@pytest.mark.parametrize("usage", [{}, [], [1], "x", 5, {"prompt_tokens": None}, {"details": {}}])
+def test_a_usage_that_states_nothing_is_not_zero(usage: object) -> None:
+    answers: list[dict[str, Any]] = [
+        ANSWER | {"usage": usage},
+        {"object": "response", "id": "r", "model": "gpt-4o", "output": [], "usage": usage},
+        {"type": "message", "id": "m", "model": "claude-opus-4-5", "content": [], "usage": usage},
+        {"candidates": [], "modelVersion": "gemini-2.5-flash", "usageMetadata": usage},
+        {"id": "c", "usage": {"billed_units": usage}},
+    ]
+    for answer in answers:
+        [call] = read_response(answer)
+        assert (call.usage_known, call.usage.is_zero) == (False, True), answer
+        assert "no usage" in (call.incomplete or "")
+
+
 def test_an_answer_that_a_hook_cannot_read_is_recorded_without_its_usage() -> None:
     odd, calls = {"prompt_tokens": "many", "completion_tokens": 1}, Calls()
     record(

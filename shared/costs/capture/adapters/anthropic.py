@@ -136,9 +136,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 def read_message(fields: Fields) -> list[Captured]:
     """Return the calls in a message: its own, and those of models that declined or advised before it."""
-    usage_fields = fields.part("usage")
+    usage_fields = fields.usage("usage")
     iterations = usage_fields.parts("iterations")
-    if _is_unbilled_refusal(fields):
+    is_unbilled = _is_unbilled_refusal(fields)
+    missing = None if usage_fields or is_unbilled else "the response has no usage"
+    if is_unbilled:
         counts: Counts = {}
     else:
         counts = _with_compactions(token_counts(usage_fields), iterations)
@@ -153,7 +155,8 @@ def read_message(fields: Fields) -> list[Captured]:
         region=region_of(usage_fields),
         operation="chat",
         unpriced_units=_unread(fields),
-        incomplete=first_reason((fault, _credited(usage_fields), _refused(fields))),
+        usage_known=missing is None,
+        incomplete=first_reason((missing, fault, _credited(usage_fields), _refused(fields))),
         metadata=_notes(usage_fields),
     )
     return [call, *_declined(call, iterations), *_advisors(call, iterations)]

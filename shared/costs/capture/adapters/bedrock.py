@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..adapter import Adapter, tier, without_usage
-from ..captured import Captured, usage_of
+from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 from ..unread import unread_counts
 
@@ -47,7 +47,8 @@ def _recognises(fields: Fields) -> bool:
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    usage_fields = fields.part("usage")
+    usage_fields = fields.usage("usage")
+    missing = None if usage_fields else "the response has no usage"
     read = usage_fields.count("cache_read_input_tokens")
     written = usage_fields.count("cache_write_input_tokens")
     details = usage_fields.parts("cache_details")
@@ -68,8 +69,9 @@ def _read(fields: Fields) -> Iterable[Captured]:
         request_id=fields.part("ResponseMetadata").text("RequestId"),
         service_tier=_tier(fields),
         operation="chat",
+        usage_known=bool(usage_fields),
         unpriced_units=unread_counts(usage_fields, _READ),
-        incomplete=fault,
+        incomplete=first_reason((missing, fault)),
     )
 
 

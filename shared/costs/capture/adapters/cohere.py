@@ -39,7 +39,7 @@ def _operation(fields: Fields) -> str:
 
 def _read(fields: Fields) -> Iterable[Captured]:
     usage_fields = _usage_of(fields)
-    billed, tokens = usage_fields.part("billed_units"), usage_fields.part("tokens")
+    billed, tokens = usage_fields.usage("billed_units"), usage_fields.usage("tokens")
     counted = billed or tokens
     # Tokens of images are billed beside those of the text, not among them.
     images, text = billed.count("image_tokens"), counted.count("input_tokens")
@@ -56,7 +56,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
             "requests": billed.count("classifications"),
         }
     )
-    missing = None if usage_fields else "the response has no usage"
+    missing = None if counted else "the response has no usage"
     merged = ", " in (fields.text("id") or "") and fields.has("embeddings")
     dropped = (
         "merged from several requests, which drops image tokens: embed with batching=False"
@@ -69,7 +69,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
         usage=usage,
         request_id=fields.text("id", "response_id", "generation_id"),
         operation=_operation(fields),
-        usage_known=bool(usage_fields),
+        usage_known=bool(counted),
         unpriced_units=every_number(billed, _BILLED),
         incomplete=first_reason((missing, fault, dropped)),
     )

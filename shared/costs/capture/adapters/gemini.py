@@ -47,7 +47,7 @@ def _is_generated(fields: Fields) -> bool:
 
 
 def _generated(fields: Fields) -> Captured:
-    metadata = fields.part("usage_metadata")
+    metadata = fields.usage("usage_metadata")
     model = fields.text("model_version") or ""
     candidates = fields.parts("candidates")
     searches = grounding_counts([each.part("grounding_metadata") for each in candidates], model)
@@ -175,7 +175,7 @@ def _named_interaction(fields: Fields) -> bool:
 
 
 def _interaction(fields: Fields) -> Captured:
-    usage_fields = fields.part("usage")
+    usage_fields = fields.usage("usage")
     model = fields.text("model", "agent") or ""
     tools = {each.text("type"): each.count("count") for each in usage_fields.parts("grounding_tool_count")}
     usage, fault = usage_of(_interaction_counts(usage_fields) | interaction_searches(tools))

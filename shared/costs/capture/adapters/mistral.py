@@ -48,14 +48,15 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 
 def _call(fields: Fields) -> Captured:
-    usage_fields, info = fields.part("usage"), fields.part("usage_info")
+    usage_fields, info = fields.usage("usage"), fields.usage("usage_info")
     counts = token_counts(usage_fields)
     counts["audio_seconds"] = usage_fields.number("prompt_audio_seconds")
     counts["pages"] = info.count("pages_processed")
     usage, fault = usage_of(counts)
     unread = unread_units(usage_fields)
     unread.pop("prompt_audio_seconds", None)  # read above
-    missing = None if usage_fields or info else "the response has no usage"
+    known = bool(usage_fields or info)
+    missing = None if known else "the response has no usage"
     return Captured(
         service="mistral",
         model=fields.text("model") or "",
@@ -63,6 +64,7 @@ def _call(fields: Fields) -> Captured:
         request_id=fields.text("id"),
         operation=_operation(fields),
         features=("annotations",) if _is_annotated(fields) else (),
+        usage_known=known,
         unpriced_units=unread | every_number(info, {"pages_processed", "doc_size_bytes"}),
         incomplete=first_reason((missing, fault)),
     )

@@ -74,7 +74,7 @@ def _job(fields: Fields) -> Callable[[Fields], Iterable[Captured]] | None:
 
 
 def _call(fields: Fields, operation: str) -> Captured:
-    usage_fields = fields.part("usage")
+    usage_fields = fields.usage("usage")
     counts, split = token_counts(usage_fields), None
     total = usage_fields.count("total_tokens")
     if total and not counts["tokens_input"] + counts["tokens_output"]:
