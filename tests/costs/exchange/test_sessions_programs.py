@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -89,6 +90,29 @@ def test_what_a_later_version_counts_is_not_left_out_silently(
     assert bool(priced) == known
     assert all(one.unpriced_units.get("video_tokens") == 40 for one in priced)
     assert known or any("counts nothing that is known" in each.why for each in taken.remarks.refusals)
+
+
+@pytest.mark.parametrize(
+    ("folder", "before", "unit"),
+    [
+        ("usage", '"inputTokens":', "videoTokens"),
+        ("projects", '"input_token_count":', "video_token_count"),
+        ("projects", '"promptTokenCount":', "videoTokenCount"),
+    ],
+)
+def test_what_a_later_qwen_counts_is_a_unit_without_a_price(
+    folder: str, before: str, unit: str, logs: Callable[[str], Path], take: Take
+) -> None:
+    root, others = logs("qwen-code"), ("uiEvent", "x") if unit == "videoTokenCount" else ("", "")
+    if folder == "projects":
+        shutil.rmtree(root / "usage")
+    for path in (root / folder).rglob("*.jsonl"):
+        text = path.read_text().replace("qwen3-coder-plus", "gpt-4o").replace(*others)
+        path.write_text(text.replace(before, f'"{unit}":40,{before}'))
+    _, entries, _ = take("qwen-code", root / folder)
+    expected = {re.sub("(?=[A-Z])", "_", unit).lower(): 40}
+    assert entries
+    assert all(one.unpriced_units == expected for one in entries)
 
 
 @pytest.mark.parametrize("program", NAMES)

@@ -20,8 +20,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ...model import NO_UNITS, Units
 from ...pricing.names import infer_service
-from .calls import ModelCall, Program, Remarks, counted, instant, last_part, note_version
+from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample, opened_log
 
 VERSIONS: Final = ("0",)
@@ -40,8 +41,11 @@ class _Event(msgspec.Struct):
     subagent_name: str | None = None
 
 
+_NONE: Final = msgspec.Raw(b"null")
+
+
 class _Telemetry(msgspec.Struct):
-    event: _Event | None = msgspec.field(default=None, name="uiEvent")
+    event: msgspec.Raw = msgspec.field(default=_NONE, name="uiEvent")
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -61,7 +65,7 @@ class _ChatLine(msgspec.Struct, rename="camel"):
     version: str | None = None
     model: str = ""
     system_payload: _Telemetry | None = None
-    usage_metadata: _Metadata | None = None
+    usage_metadata: msgspec.Raw = _NONE
 
 
 class _UsageLine(msgspec.Struct, rename="camel"):
@@ -81,6 +85,9 @@ class _UsageLine(msgspec.Struct, rename="camel"):
 
 _chat_line: Final = msgspec.json.Decoder(_ChatLine).decode
 _usage_line: Final = msgspec.json.Decoder(_UsageLine).decode
+_event: Final = Counts(_Event)
+_metadata: Final = Counts(_Metadata)
+_counted_line: Final = Counts(_UsageLine)
 SCHEMA: Final = 1
 
 
@@ -94,7 +101,9 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
 def _of_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for raw in file.lines_with(b'"inputTokens"'):
         try:
-            line = _usage_line(raw)
+            line, unread = _counted_line(msgspec.Raw(raw))
+            if line is None:
+                continue
             if line.schema_version != SCHEMA:
                 remarks.versions[f"usage schema {line.schema_version}"] += 1
             counts = (
@@ -106,7 +115,7 @@ def _of_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             )
             call = _call(f"usage/{line.id}", line.timestamp, line.model, counts, line.auth_type)
             agent = line.source if line.source not in (None, "main") else None
-            yield call._replace(session=line.session_id, agent=agent)
+            yield call._replace(session=line.session_id, agent=agent, unread=_tokens(unread))
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
             remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
 
@@ -130,8 +139,7 @@ def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
 
 
 def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
-    event = line.system_payload.event if line.system_payload else None
-    metadata = line.usage_metadata
+    event, unread = _event(line.system_payload.event) if line.system_payload else (None, NO_UNITS)
     if event is not None and event.name == "qwen-code.api_response":
         state["has_events"] = True
         counts = (
@@ -142,7 +150,8 @@ def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
             event.total_token_count,
         )
         call = _call(line.uuid, line.timestamp, event.model, counts, event.auth_type)
-        return call._replace(request_id=event.response_id, agent=event.subagent_name)
+        return call._replace(request_id=event.response_id, agent=event.subagent_name, unread=_tokens(unread))
+    metadata, unread = _metadata(line.usage_metadata)
     if metadata is None or line.type != "assistant" or state.get("has_events"):
         return None
     counts = (
@@ -152,14 +161,19 @@ def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
         metadata.thoughts_token_count,
         metadata.total_token_count,
     )
-    return _call(line.uuid, line.timestamp, line.model, counts, None)
+    return _call(line.uuid, line.timestamp, line.model, counts, None)._replace(unread=unread)
 
 
-Counts = tuple[int | None, int | None, int | None, int | None, int | None]
+def _tokens(units: Units) -> Units:
+    """Return what of a line's numbers is billed: other ones beside its counts tell how a request went."""
+    return {name: n for name, n in units.items() if "token" in name}
+
+
+TokenCounts = tuple[int | None, int | None, int | None, int | None, int | None]
 """Input, output, cached, thoughts and total."""
 
 
-def _call(key: str, at: str, model: str, counts: Counts, auth: str | None) -> ModelCall:
+def _call(key: str, at: str, model: str, counts: TokenCounts, auth: str | None) -> ModelCall:
     told, answered, cached, thoughts, total = (count or 0 for count in counts)
     beside = total == told + answered + thoughts if total else auth in ("gemini", "vertex-ai")
     usage, fault = counted(
