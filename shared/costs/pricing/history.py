@@ -94,10 +94,17 @@ class PriceHistory:
             return None
         base, listed = None, GENAI if GENAI in others else CATALOGUE if CATALOGUE in others else ""
         if users and listed:
-            base = self._prices(listed, others[listed], model)
+            base = self._base(listed, others[listed], model)
             if base is None and not features:  # a feature alone may be of the list
                 return None
         return Ingredients(prices, "", own, user, base, users, features)
+
+    def _base(self, source: str, version: str, name: str) -> PriceList | None:
+        """Return the list price that filled in what the user's own left out, whatever its source calls it."""
+        provider, _, model = name.partition("/")
+        offers = (each for each in self._catalogue.offers(provider, model) if each.source == source)
+        names = dict.fromkeys((name, *(each.prices.name for each in offers)))
+        return next((p for each in names if (p := self._prices(source, version, each))), None)
 
     def _prices(self, source: str, version: str, name: str) -> PriceList | None:
         if source == GENAI:

@@ -583,3 +583,19 @@ def test_a_feature_comes_on_top_of_the_users_own_price(prices: Path, model: str,
     assert isinstance(found, Charge)
     assert (found.total, found.priced_by.source) == (from_usd(usd), "profile")
     assert PriceHistory(catalogue).amounts(found.priced_by, "deepgram", usage, NOW) == found.parts
+
+
+@pytest.mark.parametrize("service", ["azure", "google"])
+@pytest.mark.parametrize("feature", ["", "+up"])
+def test_what_fills_in_the_users_own_price_is_found_again(prices: Path, service: str, feature: str) -> None:
+    """Also where its source calls the model otherwise: our list has Azure's as OpenAI's."""
+    model = {"azure": "gpt-4o", "google": "gemini-2.5-flash"}[service]
+    prices.write_text(
+        f"models:\n  {service}/{model}: {{since: 2026-01-01, source: x, per_million_tokens: {{input: 1}}}}\n"
+        f"addons:\n  - {{models: ['{service}/*'], feature: up, per_million_tokens: {{input: 3}}, source: x}}"
+    )
+    catalogue, usage = Catalogue.load(None, prices), Usage(1000, 100)
+    found = catalogue.charge(service, model + feature, usage, NOW)
+    assert isinstance(found, Charge)
+    assert found.parts.keys() == {"input", "output"}
+    assert PriceHistory(catalogue).amounts(found.priced_by, service, usage, NOW) == found.parts
