@@ -135,8 +135,12 @@ def test_every_package_that_is_needed_can_be_named() -> None:
 
 
 def test_commands_are_named_as_they_work_here(
-    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    another = tmp_path / "bin" / "cost-dashboard"
+    another.parent.mkdir()
+    another.touch(0o755)
+    monkeypatch.setenv("PATH", str(another.parent), prepend=os.pathsep)
     profile = tmp_path / "my profile.yaml"
     profile.write_text("budget: {monthly_limit_usd: null}\n")
     called = "/somewhere/bin/cost-dashboard"

@@ -74,4 +74,4 @@ def program_called(argument: str) -> str:
 
 
 def _is(place: str | None, other: str) -> bool:
-    return place is not None and os.path.samefile(place, other)
+    return place is not None and os.path.realpath(place) == os.path.realpath(other)
