@@ -116,7 +116,9 @@ def test_a_last_line_that_was_open_while_it_watched_comes_in_later(tmp_path: Pat
     path = write(tmp_path / "logs", line(1), line(2))
     os.truncate(path, path.stat().st_size - 1)
     assert len(take("claude-code", path.parent, is_watching=True).entries) == 1
-    assert len(take("claude-code", path.parent).entries) == 2
+    found = take("claude-code", path.parent)
+    assert (len(found.entries), found.taken.again) == (2, 0)
+    assert take("claude-code", path.parent).taken.read == 0
 
 
 def test_a_mark_of_the_byte_order_hides_no_line(tmp_path: Path, take: Take) -> None:

@@ -103,18 +103,19 @@ class SessionImport:
         before = self.positions.of(name)
         try:
             facts = _facts(real, program.beside)
-            is_same = before is not None and facts == _facts_of(before)
-            if before is not None and is_same and (program.beside or before.offset >= before.size):
-                return  # otherwise its last line was left open
+            if before is not None and facts == _facts_of(before):
+                return
             with opened_log(path) as (file, found):
                 log = LogFile(path, file, found.st_size)
                 log.is_quiet = not self.is_watching or time.time() - found.st_mtime > QUIET_S
-                if before is not None and (is_same or _goes_on(program, before, log, found)):
+                if before is not None and _goes_on(program, before, log, found):
                     log.offset, log.state = before.offset, before.remembered
                 elif before is not None:
                     taken.again += 1
                 self._read(program, log, taken)
                 head, tail = log.marks()
+                if not log.is_quiet and log.offset < log.size:
+                    facts = (*facts[:3], _LEFT_OPEN)
         except CannotRead as fault:
             taken.remarks.refuse(str(path), str(fault).removeprefix(f"{path}: "))
             return
@@ -200,6 +201,10 @@ def _facts(path: str, beside: Iterable[str]) -> tuple[int, int, int, int]:
     return found.st_dev, found.st_ino, size, changed
 
 
+_LEFT_OPEN: Final = 0
+"""When a log changed whose last line was left for later, so that it is looked at again."""
+
+
 def _changed(found: os.stat_result) -> int:
     return max(found.st_mtime_ns, found.st_ctime_ns)
 
@@ -218,4 +223,5 @@ def _goes_on(program: Program, before: Position, log: LogFile, found: os.stat_re
     if program.beside:
         return True
     marks = (before.head, before.tail)
-    return found.st_size > before.size and marks_of(log.file, before.offset) == marks
+    least = before.size + (before.mtime != _LEFT_OPEN)
+    return found.st_size >= least and marks_of(log.file, before.offset) == marks
