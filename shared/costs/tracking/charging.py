@@ -40,7 +40,7 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
         return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
     if not call.usage_known:
         return _by_estimate(call, call.unpriced_units or UNKNOWN_USAGE, "nobody states what it used")
-    if isinstance(verdict, Charge) and (call.actual_cost is None or not call.usage.is_zero):
+    if isinstance(verdict, Charge) and not (call.actual_cost and call.usage.is_zero):
         if not verdict.missing and not call.unpriced_units:
             return Settled(verdict)
         units = {**verdict.missing, **call.unpriced_units}

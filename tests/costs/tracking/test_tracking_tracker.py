@@ -116,6 +116,7 @@ def test_a_stated_cost_counts_where_nobody_says_what_was_used(tracker: CostTrack
     stated, free = ledger_lines(job_dir)
     assert (stated["cost_usd"], stated["priced_by"]) == (0.1, "stated@1")
     assert free["cost_usd"] == 0.0
+    assert free["priced_by"].startswith("catalogue@"), "of a local engine, which its stage's line says"
 
 
 class Scalar:
