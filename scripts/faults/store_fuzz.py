@@ -152,7 +152,7 @@ def chosen_file(chance: random.Random, history: History, is_open: bool) -> Path:
 def reseal(history: History) -> None:
     """Have the seal of a copied database fit its copy."""
     database = SealedDatabase(history.storage.sums_path, SCHEMA, FORMAT)
-    database._under_seal(lambda seal: _set_seal(database.file, seal), 1.0)
+    database._patiently(lambda: database._sealing(lambda seal: _set_seal(database.file, seal)), 1.0)
 
 
 def _change(chance: random.Random, path: Path, told: Counter[str]) -> None:

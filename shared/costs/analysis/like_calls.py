@@ -112,10 +112,10 @@ class LikeCalls:
 
     def _together(self, price: Price, start: int, end: int) -> int | None:
         """Return what the calls come to at a price; ``None`` where it has to look at each of them."""
-        if price.free:
-            return 0
         if price.features:
             return None
+        if price.free:
+            return 0
         if price.above and max(self._inputs[start:end]) > price.above[0][0]:
             return None
         columns = self._taken_apart(price)
