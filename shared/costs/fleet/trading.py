@@ -293,7 +293,10 @@ def _granted(
         db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
         published = by_host(db, want.limit, names)
         elsewhere = _elsewhere(db, host, key, published)
-        lost = _lost(db, host, want, published.get(host, 0), ledgers)
+        lost = _lost(want, published.get(host, 0), ledgers)
+        least = max(want.lost, want.seen - want.spent)
+        if lost < least and not (ledgers.has_all(db, host) and by_host(db, want.limit, names) == published):
+            lost = least  # what is published meanwhile, and was not when the sum was made, makes it look less
         seen[key] = Seen(elsewhere, lost, want.spent + lost)
         used = want.used - want.lost + lost
         free = want.limit.amount - sum(elsewhere) - used - want.need
@@ -305,7 +308,7 @@ def _granted(
     return seen, denied
 
 
-def _lost(db: Db, host: int, want: Want, published: int, ledgers: Ledgers) -> int:
+def _lost(want: Want, published: int, ledgers: Ledgers) -> int:
     """Return what of a limit a host has spent that is in none of its ledgers any more.
 
     Others of the host may have spent and published more since it was asked for: that is not lost. What is
@@ -313,10 +316,7 @@ def _lost(db: Db, host: int, want: Want, published: int, ledgers: Ledgers) -> in
     before, or what is missing of the most that was seen.
     """
     lost = max(0, published - want.spent)
-    if lost:
-        lost = max(0, published - max(want.spent, ledgers.spent(want.limit)))
-    least = max(want.lost, want.seen - want.spent)
-    return least if lost < least and not ledgers.has_all(db, host) else lost
+    return max(0, published - max(want.spent, ledgers.spent(want.limit))) if lost else 0
 
 
 def _grant(db: Db, host: int, key: Key, want: Want, granted: int) -> None:
