@@ -104,7 +104,7 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
     thread = threading.Thread(target=work)
     before = signal.signal(signal.SIGALRM, alarm)
     thread.start()
-    until = time.monotonic() + 10  # where each of them takes long, fewer do
+    until = time.monotonic() + 20  # where each of them takes long, fewer do
     try:
         for number in range(400):
             if time.monotonic() > until:
@@ -126,4 +126,4 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
     tracker.close()  # what waits is written in turns
     number = len({one.id for one in calls(tmp_path)})
     assert acknowledged + len(beside) <= number <= acknowledged + len(beside) + interrupts
-    assert interrupts > 20
+    assert interrupts > 10
