@@ -107,7 +107,7 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
     until = time.monotonic() + 20  # where each of them takes long, fewer do
     try:
         for number in range(400):
-            if time.monotonic() > until:
+            if interrupts > 20 and time.monotonic() > until:
                 break
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.00002 + number % 40 * 0.00002)
@@ -126,4 +126,4 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
     tracker.close()  # what waits is written in turns
     number = len({one.id for one in calls(tmp_path)})
     assert acknowledged + len(beside) <= number <= acknowledged + len(beside) + interrupts
-    assert interrupts > 10
+    assert interrupts > 20
