@@ -6,6 +6,7 @@ import unicodedata
 from typing import Final
 
 from ..model import plain_number
+from ..storage import printable
 
 MAX_NAME: Final = 200
 """Longest name of a service, model, stage, user or other label, in characters."""
@@ -50,7 +51,7 @@ def fitting(text: str | None) -> str | None:
         return text
     import hashlib  # nearly every one fits
 
-    beginning = "".join(c if c.isprintable() else "_" for c in text[:_BEGINNING])
+    beginning = printable(text[:_BEGINNING])
     return f"{beginning}~{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
