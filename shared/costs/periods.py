@@ -16,7 +16,6 @@ that day it begins on its last one, so that each instant lies in exactly one mon
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
@@ -168,6 +167,8 @@ def _first_day(year: int, number: int, billing_day: int) -> date:
     """Return the day on which a month begins: in a shorter month its last one."""
     if billing_day == 1:
         return date(year, number, 1)
+    from calendar import monthrange  # with its locale 1 ms, which only such profiles pay for
+
     return date(year, number, min(billing_day, monthrange(year, number)[1]))
 
 

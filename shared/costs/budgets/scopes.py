@@ -17,7 +17,6 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ..model import without_features
 from ..money import Nanos, format_usd
-from ..pricing.names import without_version
 from ..rollup import Dimension, Measure, Query
 
 ModelName = Callable[[str, str], str]
@@ -111,6 +110,8 @@ def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     """
     if call.service == call.model == ANY:
         return None
+    from ..pricing.names import without_version  # its patterns take 2 ms, and a prompt has no calls
+
     found: set[str] = set()
     for model in {call.model, without_features(call.model)}:
         known = names(call.service, model)

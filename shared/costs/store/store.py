@@ -38,7 +38,6 @@ from ..ledger.line import DamagedLine, decode, encode
 from ..ledger.lines import split
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..ledger.reader import read, read_at
-from ..ledger.recorder import at_exit
 from ..model import Entry
 from ..money import Nanos
 from ..patience import allowed, at_most, remaining
@@ -192,6 +191,8 @@ class Store:
         path = self._encoded(ledger)
         try:
             if self._ends_in != os.getpid():
+                from ..ledger.recorder import at_exit  # only who appends ends like this; a prompt waits
+
                 self._ends_in = os.getpid()
                 at_exit(self._take_in_at_exit)
             is_new = entry.request_id is None and entry.kind == "usage"  # else its id may be known already

@@ -11,22 +11,16 @@ import math
 import os
 import select
 import time
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ...money import Nanos, from_usd
+from .standing import Session
 
 WAIT_S: Final = 0.2
 """How long the agent's JSON is waited for: one that is slow costs its session's part of the line."""
 
 _MOST_BYTES: Final = 1_000_000
 _MOST_USD: Final = 1_000_000_000
-
-
-class Session(NamedTuple):
-    """An agent's session: the model's name as it is shown, and the agent's estimate of the cost."""
-
-    model: str = ""
-    cost: Nanos | None = None
 
 
 def session_on(fd: int) -> Session:

@@ -16,8 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 from ...budgets.limits import Level
 from ...money import Nanos, format_usd, percent
-from .agent import Session
-from .standing import Standing
+from .standing import Session, Standing
 
 Place = Literal["", "tmux", "claude"]
 PLACES: Final[dict[str, Place]] = {"": "", "tmux": "tmux", "claude": "claude"}

@@ -12,9 +12,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ...workspace import Workspace
-from .agent import Session, session_on
 from .line import NOT_KNOWN, PLACES, Look, Place, dressed, line
-from .standing import standing
+from .standing import Session, standing
 
 OPTIONS = {
     "--for": "place",
@@ -85,6 +84,8 @@ def print_line(question: Asked, environ: Mapping[str, str]) -> None:
     session = Session()
     try:
         if question.place == "claude":
+            from .agent import session_on  # a prompt waits for each import
+
             session = session_on(0)
         with Workspace(question.storage, question.profile, environ=environ) as workspace:
             stood = standing(workspace, question.user or environ.get("COST_TRACKER_USER") or "1")

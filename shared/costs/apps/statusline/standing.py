@@ -35,6 +35,13 @@ class Job(NamedTuple):
     cost: Nanos | None
 
 
+class Session(NamedTuple):
+    """An agent's session: the model's name as it is shown, and the agent's estimate of the cost."""
+
+    model: str = ""
+    cost: Nanos | None = None
+
+
 class Standing(NamedTuple):
     """What a user spent today and this month, and the limits on it, in nano-dollars.
 
