@@ -51,8 +51,9 @@ QUANTILES: Final = _T_90 + _T_90_MORE + _T_90_REST
 class Pace(NamedTuple):
     """What a period's days have cost so far, and what they lead to. Amounts in nano-dollars.
 
-    ``today`` is the local date; ``days_begun`` counts it, ``days_left`` does not. ``low`` and
-    ``high`` bound the projection, or are ``None`` where nothing can be said.
+    ``today`` is the local date; ``days_begun`` counts it, ``days_left`` does not: on its last day no day is
+    left, and it is not over. ``low`` and ``high`` bound the projection, or are ``None`` where nothing can be
+    said.
     """
 
     today: date
@@ -63,6 +64,7 @@ class Pace(NamedTuple):
     projected: Nanos
     low: Nanos | None = None
     high: Nanos | None = None
+    is_over: bool = False
 
     @property
     def days(self) -> int:
@@ -96,18 +98,19 @@ def pace(days: Sequence[Nanos], period: Period, now: datetime) -> Pace:
     >>> from shared.costs.periods import parse_month
     >>> november = parse_month("2026-11", ZoneInfo("UTC"))
     >>> found = pace([Nanos(10)] * 22 + [Nanos(0)] * 8, november, datetime(2026, 11, 22, 12, tzinfo=UTC))
-    >>> found.daily_average, found.projected, found.low, found.days_left
-    (10, 300, 300, 8)
+    >>> found.daily_average, found.projected, found.low, found.days_left, found.is_over
+    (10, 300, 300, 8, False)
     """
     today = now.astimezone(period.zone).date()
-    begun = min(max((today - period.first_day).days + 1, 0), len(days))
+    day = (today - period.first_day).days + 1
+    begun = min(max(day, 0), len(days))
     left = len(days) - begun
     spent = Nanos(sum(days))
     average = mean(spent, begun)
     # Carried on from the sum, so that rounding the average does not grow with the days left.
     projected = Nanos(spent + mean(Nanos(spent * left), begun))
     low, high = _range(days[:begun], left, spent, projected)
-    return Pace(today, spent, begun, left, average, projected, low, high)
+    return Pace(today, spent, begun, left, average, projected, low, high, day > len(days))
 
 
 def _range(

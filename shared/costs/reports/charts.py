@@ -39,7 +39,7 @@ def course_chart(
     highest = max(max(value or 0.0 for value in (*layer.values, *layer.upper)) for layer in layers)
     if limit is not None and 0 < limit <= _FAR * highest:
         layers.append(Layer("limit", (float(limit),) * days, "limit"))
-    title = "The month so far" if pace.days_left else "The month as it went"
+    title = "The month as it went" if pace.is_over else "The month so far"
     return Chart(title, day_labels(period), tuple(layers), section="standing")
 
 

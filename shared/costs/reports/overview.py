@@ -218,7 +218,7 @@ def _stretch_before(period: Period, found: Pace) -> Period:
     first = period.first_day.replace(year=period.first_day.year - 1)
     whole = between(first, first.replace(month=12, day=31), period.zone)
     days = whole.dates()
-    return between(days[0], days[: found.days_begun][-1], period.zone) if found.days_left else whole
+    return whole if found.is_over else between(days[0], days[: found.days_begun][-1], period.zone)
 
 
 def previous_day(period: Period) -> date:
@@ -280,7 +280,7 @@ def title_of(period: Period) -> str:
 
 def _subtitle(facts: OverviewFacts) -> str:
     pace, said = facts.pace, []
-    if facts.period.kind == "month" and pace.days_left and pace.days_begun:
+    if facts.period.kind == "month" and pace.days_begun and not pace.is_over:
         said.append(f"day {pace.days_begun} of {pace.days}")
     if not facts.totals.calls:
         said.append("no calls")
@@ -393,7 +393,7 @@ def _notes(facts: OverviewFacts) -> Iterator[Note]:
     yield from doubts(facts.totals, facts.health, facts.unpriced)
     if facts.question.by == "tags" and not facts.breakdown.is_empty:
         yield Note(MANY_TAGS)
-    if not facts.totals.calls and not facts.question.filters and facts.pace.days_left:
+    if not facts.totals.calls and not facts.question.filters and not facts.pace.is_over:
         yield Note(NEWCOMER)
 
 

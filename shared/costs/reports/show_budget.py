@@ -209,7 +209,7 @@ def _unreserved(reader: Reader, query: Query, totals: Totals) -> int:
 def budget_report(facts: BudgetFacts) -> Report:
     """Return the budget of one user in one month."""
     pace = facts.pace
-    progress = f"day {pace.days_begun} of {pace.days}" if pace.days_left and pace.days_begun else ""
+    progress = f"day {pace.days_begun} of {pace.days}" if pace.days_begun and not pace.is_over else ""
     alerts = [message(crossed) for crossed in _crossed(facts)]
     return Report(
         title=f"Budget of {owner(facts.user_id)}",
@@ -324,7 +324,7 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
         text = f"The limit of tag {tag} holds calls that were made with it, not those that tag_rules give it."
         yield Note(text, "warning")
     yield from others_note(facts.others)
-    if not facts.totals.calls and not facts.others and facts.pace.days_left:
+    if not facts.totals.calls and not facts.others and not facts.pace.is_over:
         yield Note(NEWCOMER)
     if facts.month is None:
         yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")

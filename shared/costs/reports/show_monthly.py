@@ -123,7 +123,7 @@ def same_days_before(period: Period, found: Pace) -> Period:
     """Return as many days of the month before as have begun in this one: all of it once this one is over."""
     earlier = previous_month(period)
     days = earlier.dates()
-    if found.days_left and found.days_begun:
+    if found.days_begun and not found.is_over:
         return between(days[0], days[: found.days_begun][-1], earlier.zone)
     return earlier
 
@@ -147,7 +147,7 @@ def _notes(facts: MonthFacts) -> Iterator[Note]:
     summary = facts.summary
     yield from doubts(summary.totals, facts.health, unpriced_models(summary.by_model))
     yield from machine_doubts(facts.machines)
-    if not summary.totals.calls and summary.user_id is None and facts.pace.days_left:
+    if not summary.totals.calls and summary.user_id is None and not facts.pace.is_over:
         yield Note(NEWCOMER)
 
 
@@ -201,8 +201,9 @@ def _compared(facts: MonthFacts) -> str:
     if not facts.before:
         return ""
     change = (facts.summary.totals.cost - facts.before) * 100 / facts.before
-    days = facts.pace.days_begun if facts.pace.days_left else 0
-    span = f"the first {days} days of the month before" if days else "the month before"
+    days = same_days_before(facts.period, facts.pace).length_in_days
+    is_part = days < previous_month(facts.period).length_in_days
+    span = f"the first {days} days of the month before" if is_part else "the month before"
     return f"{change:+.0f}% against {span} ({format_usd(facts.before)})"
 
 

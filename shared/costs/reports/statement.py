@@ -147,7 +147,7 @@ def statement_report(facts: StatementFacts) -> Report:
 
 def _subtitle(facts: StatementFacts) -> str:
     pace, period = facts.month.pace, facts.month.period
-    if not pace.days_left:
+    if pace.is_over:
         return f"The whole month, by days of {period.zone.key}."
     return f"Day {pace.days_begun} of {pace.days}, by days of {period.zone.key}."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -25,6 +25,20 @@ def test_month(case: str, now: datetime) -> None:
     check_report(f"statement-{case}", report)
     check(f"statement-{case}.md", load("md").render(report))
     check(f"statement-{case}.csv", load("csv").render(report))
+
+
+@pytest.mark.parametrize(
+    ("day", "subtitle", "chart"),
+    [
+        (29, "Day 29 of 30, by days of UTC.", "The month so far"),
+        (30, "Day 30 of 30, by days of UTC.", "The month so far"),
+        (31, "The whole month, by days of UTC.", "The month as it went"),
+    ],
+)
+def test_a_month_is_over_after_its_last_day(day: int, subtitle: str, chart: str) -> None:
+    report = statement_report(statement_facts(BUSY, DAY_22 + timedelta(days=day - 22)))
+    assert report.subtitle == subtitle
+    assert chart in [each.title for each in report.charts]
 
 
 def test_month_without_calls() -> None:

@@ -59,6 +59,62 @@ def test_it_ends_quietly_also_while_a_page_listens(by: int) -> None:
         connection.close()
 
 
+PAGE = "GET /reports HTTP/1.1\r\n"
+CHUNKED = "Transfer-Encoding: chunked\r\n\r\n"
+SPOILT = "zz\r\n"
+"""No length of a piece of a body."""
+
+ENDED_OR_SPOILT = {
+    "a page": (f"{PAGE}HEAD\r\n", "", "200"),
+    "half a head": (f"{PAGE}HEAD", "", ""),
+    "half a body": (f"{PAGE}HEADContent-Length: 9\r\n\r\nabc", "", ""),
+    "half a form": ("POST BASE/budgets/edit HTTP/1.1\r\nFORMContent-Length: 9\r\n\r\nabc", "", ""),
+    "half a piece of a form": (f"POST BASE/budgets/edit HTTP/1.1\r\nFORM{CHUNKED}5\r\nabc", "", ""),
+    "a spoilt form": (f"POST BASE/budgets/edit HTTP/1.1\r\nFORM{CHUNKED}", SPOILT, "400"),
+    "a spoilt request": (f"{PAGE}HEAD{CHUNKED}{SPOILT}", "", "400"),
+    "a stream spoilt as it goes": (f"GET /events HTTP/1.1\r\nHEAD{CHUNKED}", SPOILT, "200"),
+}
+
+
+def test_requests_that_are_ended_or_spoilt_leave_no_trace_of_a_failure() -> None:
+    with serving("--edit") as (process, address):
+        place = urlsplit(address)
+        opened = http.client.HTTPConnection(place.netloc)
+        opened.request("GET", f"/?{place.query}")
+        answer = opened.getresponse()
+        cookie = str(answer.headers["set-cookie"]).partition(";")[0]
+        fields = {
+            "HEAD": f"Host: {place.netloc}\r\nAuthorization: Bearer {place.query.partition('=')[2]}\r\n",
+            "FORM": f"Host: {place.netloc}\r\nCookie: {cookie}\r\nOrigin: http://{place.netloc}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n",
+            "BASE": str(answer.headers["location"]).rstrip("/"),
+        }
+        opened.close()
+        got = {
+            name: status_of((place.hostname or "", place.port or 0), filled(sent, fields), later)
+            for name, (sent, later, _) in ENDED_OR_SPOILT.items()
+        }
+        assert ended(process, signal.SIGTERM) == Ran(0, "", "ended\n")
+    assert got == {name: status for name, (*_, status) in ENDED_OR_SPOILT.items()}
+
+
+def filled(text: str, fields: dict[str, str]) -> str:
+    for name, value in fields.items():
+        text = text.replace(name, value)
+    return text
+
+
+def status_of(place: tuple[str, int], sent: str, later: str) -> str:
+    """Send bytes, and others once a stream has begun; end sending, and return the status that was read."""
+    with socket.create_connection(place, timeout=20) as connection, connection.makefile("rb") as answer:
+        connection.sendall(sent.encode())
+        first = answer.readline() if sent.startswith("GET /events") else b""
+        connection.sendall(later.encode())
+        if not later:
+            connection.shutdown(socket.SHUT_WR)
+        return (first + answer.read())[9:12].decode()
+
+
 def test_a_port_that_is_taken_is_named(dashboard: Dashboard) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

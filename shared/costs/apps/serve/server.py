@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from ...errors import CostError
+from .protocol import Protocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -64,7 +65,7 @@ def run(application: ASGIApp, bound: socket.socket, ending: Callable[[], None]) 
     config = uvicorn.Config(
         application,
         lifespan="off",
-        http="h11",
+        http=Protocol,
         ws="none",
         interface="asgi3",
         log_level="error",

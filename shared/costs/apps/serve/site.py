@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -88,7 +88,7 @@ class Site:
 
     def application(self) -> Guard:
         """Return what a server runs."""
-        faults = (CostError, OSError, HTTPException)
+        faults = (CostError, OSError, HTTPException, ClientDisconnect)
         pages = Starlette(routes=self._routes(), exception_handlers=dict.fromkeys(faults, self._failed))
         pages.router.redirect_slashes = False
         return Guard(pages, self._access, self._hosts)
@@ -229,7 +229,8 @@ def _status(fault: Exception) -> int:
         return fault.status_code
     if isinstance(fault, LookupError):
         return HTTPStatus.NOT_FOUND
-    return HTTPStatus.BAD_REQUEST if isinstance(fault, WrongUsage) else HTTPStatus.SERVICE_UNAVAILABLE
+    is_theirs = isinstance(fault, (WrongUsage, ClientDisconnect))
+    return HTTPStatus.BAD_REQUEST if is_theirs else HTTPStatus.SERVICE_UNAVAILABLE
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:
