@@ -3,30 +3,33 @@
 Each batch has a month and a limit of its own. Its jobs have three stages whose cost per minute of audio is
 drawn anew for every job; what they will cost is estimated by the jobs of earlier batches. Several run at a
 time, in turns; every call is held and logged as stages do it. The oracle knows what each job will cost, and
-takes them in the same order.
+takes them in the same order. Up to twelve batches, a year, share a storage and a process of their own, which
+is forked when all is imported; two such processes run at a time.
 
     no job that was started ends unfinished for lack of budget
     started >= 90 % of what the oracle starts, over all batches
     what is spent never exceeds a limit
 
-    python scripts/faults/admission.py [--batches 200] [--seed 1]
+    python scripts/faults/admission.py [--batches 200] [--seed 1] [--processes 2]
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from scripts.faults.command_line import command_line
-from scripts.faults.common import conclude, fast_folder
+from scripts.faults.common import conclude, fast_folder, forked
 from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.tracking.admitting import Admission
 from shared.costs.workspace import LoadedCatalogue, Workspace
@@ -42,6 +45,8 @@ EARLIER: Final = 30
 """How many jobs were run before the first batch."""
 
 LEAST: Final = 0.9
+A_YEAR: Final = 12
+"""How many batches share a storage: each has a month of its own."""
 
 
 Prices = tuple[object, LoadedCatalogue] | None
@@ -178,31 +183,77 @@ def _earlier(folder: Path, chance: random.Random) -> None:
                 tracker.log_usage("openai", "gpt-4o", tokens, 0, stage, timestamp=at, audio_seconds=heard)
 
 
+@dataclass
+class Outcome:
+    """What came of some batches: jobs, and how many limits were overrun."""
+
+    batches: int = 0
+    started: int = 0
+    possible: int = 0
+    unfinished: int = 0
+    over: int = 0
+
+    def add(self, other: Outcome) -> None:
+        """Count others' batches too."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+def year_of_batches(folder: Path, seed: str, batches: int) -> Outcome:
+    """Run batches one after the other over a storage of their own."""
+    chance, outcome = random.Random(seed), Outcome(batches)
+    _earlier(folder, chance)
+    prices: Prices = None
+    for number in range(batches):
+        batch = Batch(folder, number, chance, prices)
+        outcome.possible += batch.run()
+        prices = batch.prices
+        outcome.started += batch.started
+        outcome.unfinished += batch.unfinished
+        outcome.over += batch.spent > batch.limit + 1e-9
+    return outcome
+
+
+def years(folder: Path, batches: int, seed: int, processes: int) -> Outcome:
+    """Run all batches, a year in each of some processes at a time."""
+    waiting = [(f"year-{first}", min(A_YEAR, batches - first)) for first in range(0, batches, A_YEAR)]
+    running, outcome = dict[int, Path](), Outcome()
+    while waiting or running:
+        while waiting and len(running) < processes:
+            name, count = waiting.pop(0)
+            (mine := folder / name).mkdir()
+            running[forked(lambda: _write(mine, year_of_batches(mine, f"{seed} {name}", count)))] = mine  # noqa: B023  # the child runs it at once
+        ended, status = os.wait()
+        mine = running.pop(ended)
+        if status:
+            raise RuntimeError(f"the batches of {mine.name} did not end well; their fault is above")
+        outcome.add(Outcome(**json.loads((mine / "outcome.json").read_text())))
+        print(f"  {outcome.batches} of {batches} batches", file=sys.stderr, flush=True)
+    return outcome
+
+
+def _write(folder: Path, outcome: Outcome) -> None:
+    (folder / "outcome.json").write_text(json.dumps(asdict(outcome)))
+
+
 def main() -> int:
     """Run the batches and print the summary; return 1 when something did not hold."""
-    parser = command_line(__doc__, batches=200, seed=1)
+    parser = command_line(__doc__, batches=200, seed=1, processes=2)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    chance, began = random.Random(options.seed), time.monotonic()
-    started = possible = unfinished = over = 0
-    prices: Prices = None
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=fast_folder()) as name:
-        _earlier(Path(name), chance)
-        for number in range(options.batches):
-            batch = Batch(Path(name), number, chance, prices)
-            possible += batch.run()
-            prices = batch.prices
-            started, unfinished = started + batch.started, unfinished + batch.unfinished
-            over += batch.spent > batch.limit + 1e-9
-    good = not unfinished and not over and started >= LEAST * possible
+        came_to = years(Path(name), options.batches, options.seed, options.processes)
+    started, possible = came_to.started, came_to.possible
+    good = not came_to.unfinished and not came_to.over and started >= LEAST * possible
     return conclude(
         "admission",
         good,
-        batches=options.batches,
+        batches=came_to.batches,
         jobs_started=started,
         that_an_oracle_starts=possible,
-        unfinished=unfinished,
-        limits_overrun=over,
+        unfinished=came_to.unfinished,
+        limits_overrun=came_to.over,
         percent_of_the_oracle=f"{100 * started / possible:.1f}",
         seconds=round(time.monotonic() - began),
     )
