@@ -1,7 +1,9 @@
 """What plans come to in a month: their price, and their calls beyond what is free. Pure.
 
 Calls draw free units down in the order in which they were made; what was taken back draws nothing. A call
-that is free in part costs its share of the list price, rounded half to even.
+that is free in part costs its share of what those units cost, rounded half to even; what it costs for other
+units, such as searches beside tokens, is paid for. Where it is not billed by those units, its share is of all
+that it costs.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from ..model import SECONDS_FIELDS, Entry
 from ..money import ZERO, Nanos, divide, percent
 from ..periods import Period
+from ..pricing.rates import UNITS
 from ..profile.plans import Plan
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Totals
 
@@ -58,12 +61,35 @@ class PlanMonth(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """A call with what corrects it; ``units`` are in millionths where they are seconds."""
+    """A call with what corrects it; ``units`` are in millionths where they are seconds.
+
+    ``rest`` is what it costs for other units, and ``billed`` tells that something of ``cost`` is for these.
+    """
 
     at: datetime
     id: str
-    units: int
-    cost: int
+    units: int = 0
+    cost: int = 0
+    rest: int = 0
+    billed: bool = False
+
+    def plus(self, entry: Entry, unit: str) -> _Call:
+        """Return it with an entry of it counted, which is the call itself or corrects it."""
+        parts = entry.charge.parts if entry.charge else {}
+        rest = sum(amount for part, amount in parts.items() if not _may_be_for(part, unit))
+        return _Call(
+            entry.counted_at,
+            self.id,
+            self.units + entry.sign * _units(entry, unit),
+            self.cost + entry.cost - rest,
+            self.rest + rest,
+            self.billed or any(part in UNITS and _may_be_for(part, unit) for part in parts),
+        )
+
+    @property
+    def shares(self) -> tuple[int, int, int]:
+        """Its units, what its share that is free is taken of, and what is paid for in any case."""
+        return (self.units, self.cost, self.rest) if self.billed else (self.units, self.cost + self.rest, 0)
 
 
 class _Stretch:
@@ -86,12 +112,9 @@ class _Sum:
         """Count a call, or what corrects one."""
         self._totals.add(entry)
         if self.plan.unit is not None:
-            units, call = entry.sign * _units(entry, self.plan.unit), entry.corrects or entry.id
-            before = self._calls.get(call)
-            units, cost = (
-                (units, entry.cost) if before is None else (before.units + units, before.cost + entry.cost)
-            )
-            self._calls[call] = _Call(entry.counted_at, call, units, cost)
+            call = entry.corrects or entry.id
+            before = self._calls.get(call) or _Call(entry.counted_at, call)
+            self._calls[call] = before.plus(entry, self.plan.unit)
 
     def add_sums(self, part: Part, totals: Totals) -> None:
         """Count calls to one model within a part of the month."""
@@ -145,8 +168,8 @@ class _Sum:
 
     def _in_order(self) -> Iterator[tuple[int, int, int]]:
         """Give units, what they cost, and what other calls of the same time cost, the earliest first."""
-        for _, _, units, cost in sorted(self._calls.values()):
-            yield units, cost, 0
+        for call in sorted(self._calls.values()):
+            yield call.shares
         for _, each in sorted(self._stretches.items()):
             yield each.units, each.cost, each.rest
 
@@ -162,6 +185,25 @@ def _units(entry: Entry, unit: str) -> int:
         return entry.usage.tokens_total
     count: float = getattr(entry.usage, unit)
     return round(count * _scale(unit))
+
+
+_WRITTEN: Final = ("cache_write", "cache_write_1h")
+_INPUT: Final = ("input", "cached", *_WRITTEN, "audio_input", "audio_cached", "image_input", "image_cached")
+_OUTPUT: Final = ("output", "reasoning", "audio_output", "image_output")
+_PARTS_OF: Final = {
+    "tokens": (*_INPUT, *_OUTPUT),
+    "tokens_input": _INPUT,
+    "tokens_output": _OUTPUT,
+    "tokens_cache_write": _WRITTEN,
+}
+"""The parts of a charge that a count of tokens stands for, where it is more than one."""
+
+
+def _may_be_for(part: str, unit: str) -> bool:
+    """Tell whether a part of a charge may be for a unit; one that is stated may be for any."""
+    if part not in UNITS or unit == "calls":
+        return True
+    return UNITS[part].field == unit or part in _PARTS_OF.get(unit, ())
 
 
 def _units_in(totals: Totals, unit: str) -> int:
@@ -241,7 +283,8 @@ def plan_months_of_sums(
 
     It asks for the month day by day, and for the day on which free units end by the quarter-hour. Within that
     quarter-hour calls share them alike. Of the calls to one model within a part nothing is known apart: those
-    with none of the units are as free as those that have some, so a month may come to more than this.
+    with none of the units are as free as those that have some, and so is what calls cost for other units: a
+    month may come to more than this.
     """
     parts = _days(period, {edge for plan in plans.values() for edge in plan.span(period.zone) if edge})
     found = {part: sums(*part) for part in parts}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.analysis.plans import PlanMonth, plan_months, plan_months_of_sums
-from shared.costs.model import Entry, Usage
+from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
 from shared.costs.periods import parse_month
 from shared.costs.profile.plans import Plan, VolumeDiscount
@@ -165,6 +165,35 @@ def test_other_units_are_drawn_down(unit: str) -> None:
     calls = [entry("0.10", id=f"e{n}", service="deepl", usage=usage) for n in range(4)]
     month = of_month(FREE._replace(unit=unit, free=3), calls)
     assert (month.free_used, month.beyond) == (3, 100_000_000)
+
+
+CHARGED = {"input": 2, "cached": 3, "output": 4, "reasoning": 5, "web_searches": 60, "containers": 700}
+
+
+@pytest.mark.parametrize(
+    ("unit", "count", "charged", "beyond"),
+    [
+        ("tokens", 10, CHARGED, 760),
+        ("tokens_input", 6, CHARGED, 769),
+        ("tokens_output", 4, CHARGED, 765),
+        ("web_searches", 2, CHARGED, 714),
+        ("calls", 1, CHARGED, 0),
+        ("characters", 9, CHARGED, 0),  # it is billed by other units alone: the plan's unit stands for all
+        ("tokens", 10, {"stated": 774}, 0),
+        ("tokens", 10, {**CHARGED, "stated": -4}, 760),
+    ],
+)
+@pytest.mark.parametrize("free", [1, 2])
+def test_free_units_pay_for_themselves_not_for_what_else_a_call_used(
+    unit: str, count: int, charged: dict[str, int], beyond: int, free: int
+) -> None:
+    """Free are the units of one of two calls, or of both."""
+    usage = Usage(tokens_input=6, tokens_output=4, web_searches=2, containers=1, characters=9)
+    charge = Charge({part: Nanos(nanos) for part, nanos in charged.items()}, PricedBy("catalogue", "1", "x"))
+    call = replace(entry("0", service="deepl", usage=usage), charge=charge)
+    month = of_month(FREE._replace(unit=unit, free=free * count), [call, replace(call, id="b")])
+    paid = free * beyond + (2 - free) * sum(charged.values())
+    assert (month.free_used, month.beyond, month.due) == (free * count, paid, paid + 5)
 
 
 def test_a_call_is_of_the_first_plan_that_covers_it_while_it_holds() -> None:
