@@ -28,7 +28,7 @@ def blocking_limits(profile: Profile) -> dict[str, dict[str, int]]:
     """Return the limits that block: those of the defaults, of the organization and of each user named."""
     scopes = {EVERYONE: profile.budget, ORGANIZATION: profile.organization}
     scopes |= {f"{USER}{user_id}": user.budget for user_id, user in profile.users.items()}
-    found = {scope: dict(_limits(budget)) for scope, budget in scopes.items() if budget.block_at_limit}
+    found = {scope: dict(_blocking(budget)) for scope, budget in scopes.items()}
     return {scope: limits for scope, limits in found.items() if limits}
 
 
@@ -55,6 +55,30 @@ def spared(before: Mapping[str, Plan], profile: Profile) -> list[str]:
     ]
 
 
+def moved(before: Profile, profile: Profile) -> list[str]:
+    """Return what is to be said where the periods of limits that block begin anew, or hosts no longer share.
+
+    >>> limit = Profile(budget=Budget(block_at_limit=True))
+    >>> moved(limit, limit._replace(billing_day=25))
+    ['months begin on day 25 now, not on day 1: limits that block may have begun anew']
+    """
+    if not (blocking_limits(before) and blocking_limits(profile)):
+        return []
+    anew = "limits that block may have begun anew"
+    found = []
+    if before.billing_day != profile.billing_day:
+        days = f"day {profile.billing_day} now, not on day {before.billing_day}"
+        found.append(f"months begin on {days}: {anew}")
+    for user in ("", *before.users):
+        zones = [(each.for_user(user) if user else each).timezone.key for each in (before, profile)]
+        if zones[0] != zones[1]:
+            whose = f"days of user {user}" if user else "days"
+            found.append(f"{whose} begin by the clock of {zones[1]} now, not of {zones[0]}: {anew}")
+    if before.shared is not None and profile.shared is None:
+        found.append("limits that block are not shared with other hosts any more: each host may spend them")
+    return found
+
+
 def _includes(wide: Plan, plan: Plan) -> bool:
     """Tell whether a flat rate of before covered all that one covers now."""
     return (
@@ -75,6 +99,15 @@ def described(before: Blocking) -> str:
     ]
     more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
     return "; ".join(texts[:3]) + more
+
+
+def _blocking(budget: Budget) -> Iterator[tuple[str, int]]:
+    """Give the limits that block; the guard denies by itself."""
+    if budget.block_at_limit:
+        yield from _limits(budget)
+    for name, most in budget.guard._asdict().items():
+        if most is not None:
+            yield f"guard/{name}", most
 
 
 def _limits(budget: Budget) -> Iterator[tuple[str, int]]:
@@ -98,7 +131,7 @@ def _now(profile: Profile, scope: str, name: str) -> int | None:
         budget = profile.budget
     else:
         budget = profile.for_user(scope.removeprefix(USER)).budget
-    return dict(_limits(budget)).get(name) if budget.block_at_limit else None
+    return dict(_blocking(budget)).get(name)
 
 
 def _text(scope: str, name: str, before: int, now: int | None) -> str:
@@ -107,6 +140,10 @@ def _text(scope: str, name: str, before: int, now: int | None) -> str:
 
 
 def _amount(name: str, amount: int) -> str:
+    if name == "guard/same_request":
+        return f"{amount:,} times the same request"
+    if name == "guard/usd_per_minute":
+        return f"{format_usd(Nanos(amount))} a minute"
     if name not in COUNT_FIELDS:
         return format_usd(Nanos(amount))
     return f"{amount:,} {name.partition('_')[2]}"
@@ -119,6 +156,8 @@ def _name(name: str) -> str:
     ('monthly limit', 'limit of stage 13_asr', 'daily call limit', 'rolling 5h limit')
     """
     kind, _, of = name.partition("/")
+    if kind == "guard":
+        return kind
     if kind == "rolling":
         return f"rolling {of} limit"
     if kind in COUNT_FIELDS:

@@ -23,7 +23,6 @@ from .types import Profile
 if TYPE_CHECKING:
     from ..memory import Memory
     from .blocking import Blocking
-    from .plans import Plan
 
 TOLD_FOR_S: Final = 86_400.0
 """How long after limits were loosened each new process says so, in seconds."""
@@ -116,20 +115,19 @@ def _blocking_of_earlier(known: Mapping[str, Any]) -> Blocking:
     """Return the limits that block of a profile as earlier versions remembered it."""
     from .blocking import blocking_limits
 
-    try:
-        return blocking_limits(from_plain(known["profile"], Path()))
-    except (ValueError, TypeError, KeyError):  # by a version whose profile is another
-        return {}
+    before = _profile_before(known)
+    return {} if before is None else blocking_limits(before)
 
 
 def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before: Blocking) -> tuple[str, ...]:
     """Remember what was read; return what it loosened."""
     from ..trail import TRAIL, change_of  # only a profile that changed pays for these
-    from .blocking import blocking_limits, loosened, spared
+    from .blocking import blocking_limits, loosened, moved, spared
 
     changes = loosened(before, profile)
-    if before and profile.plans:
-        changes += spared(_plans_before(_known(path, memory)), profile)
+    was = _profile_before(_known(path, memory)) if before else None
+    if was is not None:
+        changes += [*spared(was.plans, profile), *moved(was, profile)]
     memory.log(
         TRAIL, change_of(os.path.abspath(path), _text_before(path, memory), data.decode(), time.time())
     )
@@ -146,11 +144,11 @@ def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before:
     return tuple(changes)
 
 
-def _plans_before(known: Mapping[str, Any] | None) -> Mapping[str, Plan]:
+def _profile_before(known: Mapping[str, Any] | None) -> Profile | None:
     try:
-        return {} if known is None else from_plain(known["profile"], Path()).plans
+        return None if known is None else from_plain(known["profile"], Path())
     except (ValueError, TypeError, KeyError):  # by a version whose profile is another
-        return {}
+        return None
 
 
 def _text_before(path: Path, memory: Memory) -> str | None:

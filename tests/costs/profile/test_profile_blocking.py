@@ -26,6 +26,7 @@ BLOCKS = "budget: {monthly_limit_usd: 1.00, block_at_limit: true}\n"
 USER_BLOCKS = "users: {ana: {budget: {daily_limit_usd: 2, block_at_limit: true}}}\n"
 TEAM_BLOCKS = "organization: {monthly_limit_usd: 9, block_at_limit: true}\n"
 OPEN = "budget: {monthly_limit_usd: 1.00}\n"
+GUARD = "budget: {guard: {usd_per_minute: 2, same_request: 20}}\n"
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ LOST: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("how", LOST)
-@pytest.mark.parametrize("text", [BLOCKS, USER_BLOCKS, TEAM_BLOCKS])
+@pytest.mark.parametrize("text", [BLOCKS, USER_BLOCKS, TEAM_BLOCKS, GUARD])
 def test_a_blocking_profile_that_is_lost_is_refused(
     tmp_path: Path, memory: Memory, how: str, text: str
 ) -> None:
@@ -141,6 +142,19 @@ CHANGES = {
         BLOCKS.replace("}", ", stage_limits_usd: {a: 1, b: 3}}"),
         1,
     ),
+    "a faster guard": (GUARD, GUARD.replace("2,", "3,"), 1),
+    "more repetitions": (GUARD, GUARD.replace("20", "21"), 1),
+    "a narrower guard": (GUARD, GUARD.replace("2,", "1,").replace("20", "5"), 0),
+    "no guard": (GUARD, OPEN, 2),
+    "another first day": (BLOCKS, f"billing_day: 25\n{BLOCKS}", 1),
+    "another first day of what does not block": (OPEN, f"billing_day: 25\n{OPEN}", 0),
+    "another zone": (BLOCKS, f"timezone: Asia/Kolkata\n{BLOCKS}", 1),
+    "the user's zone": (
+        USER_BLOCKS.replace("{budget", "{timezone: Asia/Tokyo, budget"),
+        USER_BLOCKS.replace("{budget", "{timezone: Asia/Kolkata, budget"),
+        1,
+    ),
+    "shared no more": ("shared: {url: env:SHARED}\n" + BLOCKS, BLOCKS, 1),
     "a limit that did not block": (OPEN, "budget: {monthly_limit_usd: 7}\n", 0),
 }
 
