@@ -244,6 +244,10 @@ class Group(NamedTuple):
     totals: Totals
 
 
+UNASSIGNED_JOB: Final = "unassigned"
+"""The job of calls that belong to none."""
+
+
 class JobRef(NamedTuple):
     """A job and where its ledger lies."""
 

@@ -60,6 +60,7 @@ def trial_call(net: NetCall, job: JobRef | None, *, is_local: Callable[[str, str
         tags=entry.tags,
         workflow=entry.workflow,
         operation=entry.operation,
+        job_id=entry.job_id,
     )
     return TrialCall(
         entry.counted_at,

@@ -123,6 +123,7 @@ class Request:
             tags=self.tags,
             workflow=self.workflow,
             operation=self.operation,
+            job_id=self.job.job_id if self.job else None,
         )
 
     @property
@@ -290,7 +291,7 @@ class Gate:
         return index
 
     def _strays(self, scope: CallScope) -> tuple[Labels, ...]:
-        return self._strayed.get(scope._replace(ledger=None), ()) if self._strayed else ()
+        return self._strayed.get(_of_any_job(scope), ()) if self._strayed else ()
 
     def strayed(self, hold: Hold, labels: Labels, profile: Profile) -> str | None:
         """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
@@ -310,7 +311,7 @@ class Gate:
             if len(self._strayed) >= MOST_STRAYED:
                 self._strayed.clear()
             kept = dict.fromkeys((*self._strays(own), labels))
-            self._strayed[own._replace(ledger=None)] = tuple(kept)[-MOST_LABELS:]
+            self._strayed[_of_any_job(own)] = tuple(kept)[-MOST_LABELS:]
         with suppress(StorageUnavailable, OSError):  # what is left of it is held, if against fewer limits
             self._holds.widen(str(hold.id), [labels], TURN_S)
         names = ", ".join(f"{limit.scope.kind} {limit.scope.name}" for limit in new)
@@ -442,6 +443,11 @@ class Gate:
         if ahead:
             self._holds.set_latest(now)
         return ahead
+
+
+def _of_any_job(scope: CallScope) -> CallScope:
+    """Return the scope of calls like these in whatever job."""
+    return scope._replace(ledger=None, job_id=None)
 
 
 def _allotted(stand: Standing, need: Need, turn: Turn) -> Standing:

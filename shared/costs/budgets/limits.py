@@ -25,6 +25,7 @@ from .. import periods
 from ..money import Nanos
 from ..periods import Period
 from ..profile.plans import FlatRate, flat_rates
+from ..profile.tag_rules import TagRule, dimensions_of, key_of
 from ..profile.types import Budget, Guard, Profile, Rolling
 from ..rollup import Dimension, JobRef, Measure, Query
 from .scopes import KINDS, SCOPES, CallScope, LimitKind, ModelName, covers
@@ -104,7 +105,8 @@ class Limit(NamedTuple):
 
     ``query`` selects that spend as far as a query can; where sums must be split to tell (``by``), those
     groups count that the limit :meth:`covers`. ``period`` is ``None`` for jobs and stages, whose whole
-    life counts. ``flat`` are the flat rates whose calls are no part of it.
+    life counts. ``flat`` are the flat rates whose calls are no part of it. ``rules`` may give calls the tag
+    that it is on.
     """
 
     scope: Scope
@@ -114,6 +116,7 @@ class Limit(NamedTuple):
     thresholds: tuple[float, ...] = (80.0,)
     blocking: bool = False
     flat: tuple[FlatRate, ...] = ()
+    rules: tuple[TagRule, ...] = ()
 
     def covers(self, call: CallScope, names: ModelName) -> bool:
         """Return whether what a call costs is part of the spend that this limit bounds."""
@@ -122,7 +125,7 @@ class Limit(NamedTuple):
             query.user_id in (None, call.user_id)
             and (query.ledger is None or query.ledger == call.ledger)
             and (self.period is None or call.at is None or call.at in self.period)
-            and covers(self.scope.kind, self.scope.name, call, names)
+            and covers(self.scope.kind, self.scope.name, call.ruled(self.rules), names)
             and not (call.at is not None and self.leaves(call, call.at, names))
         )
 
@@ -141,7 +144,7 @@ class Limit(NamedTuple):
     @property
     def by(self) -> tuple[Dimension, ...]:
         """The dimensions by which sums must be split to tell what counts; empty where the query tells."""
-        return SCOPES[self.scope.kind].by
+        return ("tags", *dimensions_of(self.rules)) if self.rules else SCOPES[self.scope.kind].by
 
     @property
     def first_crossing(self) -> int:
@@ -284,6 +287,7 @@ class LimitIndex:
 
     def of_call(self, call: CallScope, at: datetime, job: JobRef | None = None) -> list[Limit]:
         """Return every limit that a call made at an instant counts against, as :func:`limits_for` does."""
+        call = call.ruled(self.profile.tag_rules)
         return [
             limit
             for owner in _owners(self.profile, call.user_id or "")
@@ -321,8 +325,16 @@ def _owners(profile: Profile, user_id: str) -> tuple[_Owner, _Owner]:
     rates = flat_rates(profile.plans, profile.timezone) if profile.plans else ()
     own = tuple(rate for rate in rates if rate.plan.is_for(user.user_id))
     return (
-        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day, own, rates),
-        _Owner(None, profile.organization, profile.timezone, profile.billing_day, rates, rates),
+        _Owner(user.user_id, user.budget, user.timezone, profile.billing_day, own, rates, profile.tag_rules),
+        _Owner(
+            None,
+            profile.organization,
+            profile.timezone,
+            profile.billing_day,
+            rates,
+            rates,
+            profile.tag_rules,
+        ),
     )
 
 
@@ -337,7 +349,8 @@ def _all(_: LimitKind, stated: Mapping[str, Nanos]) -> Iterable[str]:
 class _Owner(NamedTuple):
     """Whose budget it is, the time zone and first day of its periods, and the flat rates that spare it.
 
-    Those of everybody (``of_all``) spare its limits on jobs, which whoever works on a job shares.
+    Those of everybody (``of_all``) spare its limits on jobs, which whoever works on a job shares. ``rules``
+    give calls tags.
     """
 
     user_id: str | None
@@ -346,6 +359,7 @@ class _Owner(NamedTuple):
     billing_day: int
     flat: tuple[FlatRate, ...] = ()
     of_all: tuple[FlatRate, ...] = ()
+    rules: tuple[TagRule, ...] = ()
 
     def limits(self, at: datetime, job: JobRef | None, chosen: Choose = _all) -> Iterator[Limit]:
         for kind in KINDS.values():
@@ -381,13 +395,20 @@ class _Owner(NamedTuple):
     def _made(
         self, kind: LimitKind, name: str | None, amount: int, period: Period | None, of_all: Query
     ) -> Limit:
-        budget, scope = self.budget, Scope(self.user_id, kind.name, name)
-        query = kind.selecting(name, of_all)
+        budget, scope, rules = self.budget, Scope(self.user_id, kind.name, name), self._rules_for(kind, name)
+        # Which calls have a tag by rule no query selects: their sums are split.
+        query = kind.selecting(None if rules else name, of_all)
         blocking = budget.block_at_limit or kind.name == "guard"
         # Counts and the guard look at calls, whoever pays for them.
         mine = self.of_all if kind.period is None else self.flat
         flat = mine if kind.measure == "cost" and kind.name != "guard" else ()
-        return Limit(scope, amount, period, query, budget.thresholds, blocking, flat)
+        return Limit(scope, amount, period, query, budget.thresholds, blocking, flat, rules)
+
+    def _rules_for(self, kind: LimitKind, name: str | None) -> tuple[TagRule, ...]:
+        """Return the rules that decide which calls have the tag that a limit is on, where one gives it."""
+        if kind.name != "tag" or name is None or not any(rule.tag == name for rule in self.rules):
+            return ()
+        return tuple(rule for rule in self.rules if key_of(rule.tag) == key_of(name))
 
 
 _latest: Final[dict[tuple[str, ZoneInfo, int], Period]] = {}

@@ -101,6 +101,7 @@ class Reservation:
             self.tags,
             self.workflow,
             self.operation,
+            self.job_id,
         )
 
     @property

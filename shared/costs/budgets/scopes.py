@@ -10,14 +10,15 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from ..model import without_features
 from ..money import Nanos, format_usd
-from ..rollup import Dimension, Measure, Query
+from ..profile.tag_rules import CONDITIONS, TagRule, tagged
+from ..rollup import UNASSIGNED_JOB, Dimension, Measure, Query
 
 ModelName = Callable[[str, str], str]
 """Turns a service and a model as recorded into the catalogue's ``provider/model``."""
@@ -48,6 +49,27 @@ class CallScope(NamedTuple):
     tags: tuple[str, ...] = ()
     workflow: str | None = None
     operation: str | None = None
+    job_id: str | None = None
+
+    def ruled(self, rules: Sequence[TagRule]) -> CallScope:
+        """Return it with the tags that rules give such calls, or may give those that are not made yet."""
+        if not rules or WHATEVER in self.tags:
+            return self
+        values: dict[str, str | None] = {name: getattr(self, name) or "" for name in CONDITIONS.values()}
+        values["job_id"] = self.job_id or UNASSIGNED_JOB
+        unknown = {name for name, value in values.items() if value == WHATEVER}
+        if self.service == self.model == ANY:
+            unknown |= {"service", "model"}
+        return self._replace(tags=tagged(rules, self.tags, {**values, **dict.fromkeys(unknown)}))
+
+
+def scope_of(query: Query, by: Sequence[Dimension], key: Sequence[object]) -> CallScope:
+    """Return by what limits cover the calls of sums that a query selects, by the dimensions of their key."""
+    found: dict[str, Any] = {"user_id": query.user_id, "ledger": query.ledger}
+    found |= {name: value for name, value in zip(by, key, strict=False) if name in CallScope._fields}
+    if "tags" in by:
+        found["tags"] = tuple(filter(None, str(found["tags"] or "").split(",")))
+    return CallScope(**found)
 
 
 class Labels(NamedTuple):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import pairwise
 from operator import lt
-from typing import Any, Final
+from typing import Final
 
 from ..money import Nanos
 from ..profile.plans import FlatRate
 from ..rollup import Dimension, Group, Query, bucket_of
 from .limits import Limit, Spending
 from .port import SpendReader
-from .scopes import CallScope, ModelName, covers
+from .scopes import CallScope, ModelName, covers, scope_of
 
 Groups = Callable[[Sequence[Dimension], Query], Sequence[Group]]
 """``SpendReader.groups``, or a function that asks it each question once."""
@@ -86,12 +87,35 @@ def spared(limit: Limit, reader: SpendReader, names: ModelName) -> int:
     """Return what of the calls within a limit flat rates cover, at list price."""
     if not limit.flat:
         return 0
+    if limit.rules:
+        return _spared_by_rules(limit, reader, names)
 
     def counts(user: str, service: str, model: str) -> bool:
         call = CallScope(user, service=service, model=model)
         return not limit.by or covers(limit.scope.kind, limit.scope.name, call, names)
 
     return flat_cost(limit.flat, limit.query, reader, names, counts)
+
+
+def _spared_by_rules(limit: Limit, reader: SpendReader, names: ModelName) -> int:
+    """As :func:`spared`, where tags by rules tell which calls are within the limit."""
+    by, found = (*_WITH_USER, *limit.by), 0
+    for start, end in stretches(limit.flat, limit.query):
+        stretch = limit.query._replace(start=start, end=end)
+        rates = [rate for rate in limit.flat if rate.holds_at(start)]
+        for group in reader.groups(by, stretch) if rates else ():
+            call = scope_of(stretch, by, group.key)
+            is_flat = any(rate.covers(call.user_id, call.service, call.model, names) for rate in rates)
+            if is_flat and limit.covers(call, names):
+                found += group.totals.measured(limit.measure)
+    return found
+
+
+def stretches(rates: Iterable[FlatRate], query: Query) -> Iterator[tuple[datetime, datetime]]:
+    """Give the parts of a query's period within which the same rates hold."""
+    start, end = query.start or _EVER[0], query.end or _EVER[1]
+    edges = {at for rate in rates for at in (rate.start, rate.end) if at and start < at < end}
+    return pairwise(sorted({start, end, *edges}))
 
 
 Counts = Callable[[str, str, str], bool]
@@ -151,7 +175,7 @@ def spend_by_bucket(
 
     Keys are starts in seconds since 1970, as in ``rollup.bucket_of``. ``groups`` is that of a reader.
     """
-    by: tuple[Dimension, ...] = _WITH_USER if limit.flat else limit.by
+    by = (*_WITH_USER, *limit.by) if limit.flat else limit.by
     found: dict[int, int] = {}
     for group in groups((*by, "bucket"), limit.query._replace(start=start, end=end)):
         bucket = int(group.key[-1] or 0)
@@ -176,7 +200,7 @@ def is_flat(rates: Sequence[FlatRate], group: Group, names: ModelName) -> bool:
     """Tell whether a flat rate covers the sums of a user, a service's model and one bucket."""
     if not rates:
         return False
-    user, service, model, bucket = group.key
+    user, service, model, *_, bucket = group.key
     at = datetime.fromtimestamp(int(bucket or 0), UTC)
     return any(
         rate.holds_at(at) and rate.covers(str(user), str(service), str(model), names) for rate in rates
@@ -187,7 +211,4 @@ def _counts(limit: Limit, group: Group, names: ModelName, by: Sequence[Dimension
     """Tell whether a group of sums that the limit's query selects is part of its spend."""
     if not limit.by:
         return True
-    query = limit.query
-    values: dict[str, Any] = {"user_id": query.user_id, "ledger": query.ledger}
-    values |= dict(zip(by or limit.by, group.key, strict=False))
-    return limit.covers(CallScope(**values), names)
+    return limit.covers(scope_of(limit.query, by or limit.by, group.key), names)

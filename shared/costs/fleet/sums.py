@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from ..budgets.limits import Limit
-from ..budgets.scopes import CallScope, ModelName
+from ..budgets.scopes import ModelName, scope_of
+from ..budgets.spending import stretches
 from ..errors import WrongUsage
 from ..money import Nanos
 from ..profile.plans import FlatRate
@@ -49,13 +49,10 @@ def by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
 
 def _covered_by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
     """Return what the flat rates of a limit cover of each host's calls, at list price."""
-    start, end = limit.query.start, limit.query.end
-    if not limit.flat or start is None or end is None:
+    if not limit.flat or limit.query.start is None or limit.query.end is None:
         return {}
     found: dict[int, int] = {}
-    dates = {at for rate in limit.flat for at in (rate.start, rate.end) if at and start < at < end}
-    for first, last in pairwise(sorted({start, end, *dates})):
-        # Between two such instants the same rates hold.
+    for first, last in stretches(limit.flat, limit.query):
         if rates := [rate for rate in limit.flat if rate.holds_at(first)]:
             stretch = limit.query._replace(start=first, end=last)
             for host, amount in _sums_by_host(db, limit, stretch, names, rates).items():
@@ -67,7 +64,7 @@ def _sums_by_host(
     db: Db, limit: Limit, query: Query, names: ModelName, rates: Sequence[FlatRate] = ()
 ) -> dict[int, int]:
     """Return what each host has published that counts against a limit; with ``rates`` what those cover."""
-    by: tuple[Dimension, ...] = _OF_RATES if rates else limit.by
+    by = tuple(dict.fromkeys((*_OF_RATES, *limit.by))) if rates else limit.by
     columns = [f"d.{name}" for name in by]
     source, where = _by_host(query), queries.conditions(query)
     rows = db.execute(
@@ -78,7 +75,7 @@ def _sums_by_host(
     )
     sums: dict[int, int] = {}
     for host, amount, *values in rows:
-        call = CallScope(**{"user_id": query.user_id, **dict(zip(by, values, strict=True))})
+        call = scope_of(query, by, values)
         is_meant = not rates or any(
             rate.covers(call.user_id, call.service, call.model, names) for rate in rates
         )

@@ -1,6 +1,6 @@
 """Tags by rules, after the fact: what calls belong to that nobody named when they were made.
 
-Reports, filters and exports of filtered calls know of them; ledgers and limits do not.
+Reports, filters, exports of filtered calls and limits on tags know of them; ledgers do not.
 
 >>> rule = TagRule("customer:acme", (("project", "acme-*"),))
 >>> tagged([rule], ("night",), {"project": "acme-web"})
@@ -45,9 +45,15 @@ class TagRule(NamedTuple):
     tag: str
     conditions: tuple[tuple[str, str], ...]
 
-    def matches(self, values: Mapping[str, str]) -> bool:
-        """Return whether calls with these values by dimension are meant; a value that is missing is empty."""
-        return all(_matcher(pattern)(values.get(name, "")) for name, pattern in self.conditions)
+    def matches(self, values: Mapping[str, str | None]) -> bool | None:
+        """Return whether calls with these values by dimension are meant; a value that is missing is empty.
+
+        ``None`` where it hangs on one that is ``None``: not known yet.
+        """
+        told = [(values.get(name, ""), pattern) for name, pattern in self.conditions]
+        if any(value is not None and not _matcher(pattern)(value) for value, pattern in told):
+            return False
+        return None if any(value is None for value, _ in told) else True
 
 
 @lru_cache
@@ -62,16 +68,25 @@ def dimensions_of(rules: Iterable[TagRule]) -> tuple[Dimension, ...]:
     return tuple(dimension for dimension in CONDITIONS.values() if dimension in used)
 
 
-def tagged(rules: Iterable[TagRule], tags: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
+def tagged(
+    rules: Iterable[TagRule], tags: Sequence[str], values: Mapping[str, str | None]
+) -> tuple[str, ...]:
     """Return the tags of calls with those that rules give them.
 
     A call that has a tag with the same word before the colon keeps it, and the first rule of each word
-    decides: a call has one customer.
+    decides: a call has one customer. Of values that are not known yet (``None``) it may have several.
+
+    >>> rules = [TagRule("customer:acme", (("model", "gpt-*"),)), TagRule("customer:rest", (("model", "*"),))]
+    >>> tagged(rules, (), {"model": "gpt-4o"}), tagged(rules, (), {"model": None})
+    (('customer:acme',), ('customer:acme', 'customer:rest'))
     """
-    found = list(tags)
+    found, decided = list(tags), set(map(key_of, tags))
     for rule in rules:
-        if key_of(rule.tag) not in map(key_of, found) and rule.matches(values):
-            found.append(rule.tag)
+        if key_of(rule.tag) in decided or (matches := rule.matches(values)) is False:
+            continue
+        found.append(rule.tag)
+        if matches:
+            decided.add(key_of(rule.tag))
     return tuple(found)
 
 

@@ -102,7 +102,7 @@ class Reader:
     def tagged(self) -> Store:
         """:attr:`index` where calls have the tags of the profile's ``tag_rules`` too: for who asks for tags.
 
-        Limits ask :attr:`index`: they hold what calls were made with.
+        Limits ask :attr:`index`: they tell by themselves which calls have their tag by rule.
         """
         rules = self.loaded_profile().profile.tag_rules
         if not rules:

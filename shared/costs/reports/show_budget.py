@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..analysis.forecast import Forecast
 from ..analysis.pace import Outlook, Pace, outlook
 from ..analysis.sums import total
-from ..budgets.limits import Crossing, Level, Limit, Scope, Spending, crossings, foresee, limits_for
+from ..budgets.limits import Crossing, Level, Scope, Spending, crossings, foresee, limits_for
 from ..budgets.wording import message
 from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
@@ -60,8 +60,7 @@ class BudgetFacts(NamedTuple):
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
     ``covered`` is the part of ``totals`` that flat rates pay for, which is not spent; ``drawn`` is what
-    the user's other plans take off the list price, which limits count. ``by_rule`` are tags with a limit that
-    ``tag_rules`` give, too.
+    the user's other plans take off the list price, which limits count.
     """
 
     user_id: str
@@ -84,7 +83,6 @@ class BudgetFacts(NamedTuple):
     health: Health = Health()
     covered: Covered = Covered()
     drawn: Covered = Covered()
-    by_rule: tuple[str, ...] = ()
 
 
 FEW_CALLS: Final = 5_000
@@ -121,15 +119,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         health=health(reader),
         covered=covered(reader, query),
         drawn=drawn(reader, period, user_id),
-        by_rule=tuple(
-            sorted({rule.tag for rule in reader.profile.tag_rules} & {_tag_of(each.limit) for each in limits})
-        ),
     )
-
-
-def _tag_of(limit: Limit) -> str:
-    """Return the tag that a limit is on; empty for one on something else."""
-    return limit.scope.name or "" if limit.scope.kind == "tag" else ""
 
 
 def _foreseen(
@@ -319,9 +309,6 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
     if facts.unreserved_calls:
         calls = plural(facts.unreserved_calls, "call was", "calls were")
         text = f"{calls} logged without a reservation: a blocking limit cannot hold those back."
-        yield Note(text, "warning")
-    for tag in facts.by_rule:
-        text = f"The limit of tag {tag} holds calls that were made with it, not those that tag_rules give it."
         yield Note(text, "warning")
     yield from others_note(facts.others)
     if not facts.totals.calls and not facts.others and not facts.pace.is_over:

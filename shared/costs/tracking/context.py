@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..capture.context import WorkContext, work_context
+from ..rollup import UNASSIGNED_JOB
 from ..storage import LEDGER_NAME, CostStorage, job_id_of
 from .labels import user_name
 
 JOB_DIR_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
 USER_VARIABLE: Final = "COST_TRACKER_USER"
 DEFAULT_USER: Final = "1"
-UNASSIGNED_JOB: Final = "unassigned"
 
 
 class JobContext(NamedTuple):

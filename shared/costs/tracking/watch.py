@@ -132,7 +132,7 @@ class BudgetWatch:
         if known is None or known.profile is not profile or not known.questions.hold_at(now):
             if len(self._held) >= MOST_KEPT:
                 self._held.clear()
-            mine = call._replace(user_id=self._job.user_id, ledger=self._job.ledger)
+            mine = call._replace(user_id=self._job.user_id, ledger=self._job.ledger, job_id=self._job.job_id)
             index = self._index
             if index is None or index.profile is not profile:
                 index = self._index = LimitIndex(profile, self._workspace.catalogue_name)

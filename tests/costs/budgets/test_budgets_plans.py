@@ -41,13 +41,18 @@ budget:
   stage_limits_usd: {{asr: 4}}
   model_limits_usd: {{openai/gpt-4o: 7, claude-sonnet-4-5: 7}}
   service_limits_usd: {{openai: 8, anthropic: 8}}
-  tag_limits_usd: {{night: 5}}
+  tag_limits_usd: {{night: 5, "customer:acme": 4, "customer:rest": 3}}
   guard: {{usd_per_minute: 2}}
   monthly_calls: 1000
 plans:
   pro: {{usd_per_month: 20, covers: [anthropic/*], since: 2026-11-03, until: 2026-11-19, users: [ana]}}
   max: {{usd_per_month: 100, covers: [anthropic/claude-sonnet*], since: 2026-11-17, users: [ana]}}
   team: {{usd_per_month: 9, covers: [openai/gpt-4o], until: 2026-11-20}}
+"""
+RULES = """
+tag_rules:
+  - {tag: "customer:acme", job: job-1, model: "claude-*"}
+  - {tag: "customer:rest", service: anthropic}
 """
 MODELS = (("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), ("anthropic", "claude-3-haiku"))
 
@@ -90,7 +95,7 @@ def told(
     request: pytest.FixtureRequest, tmp_path: Path, cost_home: Path
 ) -> Iterator[tuple[Workspace, list[Entry]]]:
     calls = history(request.param)
-    (tmp_path / "profile.yaml").write_text(PROFILE)
+    (tmp_path / "profile.yaml").write_text(PROFILE + RULES)
     with Workspace(cost_home, tmp_path / "profile.yaml", clock=lambda: NOW) as workspace:
         workspace.storage.prepare()
         save(calls, tmp_path / "out", workspace)
@@ -135,12 +140,28 @@ def _is_of(call: Entry, limit: object, job: JobRef, names: object) -> bool:
         service=call.service,
         model=call.model,
         tags=call.tags,
+        job_id=call.job_id,
     )
     in_time = (start is None or start <= call.timestamp) and (
         bare.query.end is None or call.timestamp < bare.query.end
     )
     stage = bare.query.stage
     return in_time and bool(bare.covers(scope, names)) and stage in (None, call.stage)
+
+
+def test_a_limit_on_a_tag_holds_what_rules_give_it(told: tuple[Workspace, list[Entry]]) -> None:
+    workspace, calls = told
+    limits = [each for each in limits_for(workspace.profile, "ana", NOW) if each.scope.kind == "tag"]
+    paid = [c for c in calls if c.user_id == "ana" and not covered(c)]
+    of_month = [c for c in paid if c.timestamp.astimezone(ZoneInfo(ZONE)).month == 11]
+    acme = {c.id for c in of_month if c.job_id == "job-1" and c.service == "anthropic"}
+    rest = {c.id for c in of_month if c.service == "anthropic"} - acme
+    night = {c.id for c in of_month if "night" in c.tags}
+    spent = {
+        each.limit.scope.name: each.spent for each in read_spendings(limits, workspace.index, "{}/{}".format)
+    }
+    for tag, ids in {"customer:acme": acme, "customer:rest": rest, "night": night}.items():
+        assert spent[tag] == sum(c.cost for c in of_month if c.id in ids) > 0, tag
 
 
 def test_a_covered_call_is_never_denied_and_others_are(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.profile.tag_rules import TagRule
 from shared.costs.reports.questions import Question, UserMonth
 from shared.costs.reports.reader import Reader
 from shared.costs.reports.report import period_facts, period_report
-from shared.costs.reports.show_budget import budget_facts, budget_report
+from shared.costs.reports.show_budget import budget_facts
 from shared.costs.rollup import Query
 from shared.costs.workspace import Workspace
 from tests.support.golden import check_report
@@ -103,12 +106,86 @@ def test_a_filter_by_a_tag_selects_what_rules_give_it_in_every_view(
     assert {row["id"] for row in rows} == set(ids)
 
 
-def test_limits_hold_what_calls_were_made_with_and_say_so(reader: Reader) -> None:
-    reader.profile_path.write_text(RULES + 'budget: {tag_limits_usd: {"customer:acme": 1, early: 9}}\n')  # type: ignore[union-attr]
-    told = [note.text for note in budget_report(budget_facts(reader, UserMonth("1"))).notes]
-    [said] = [text for text in told if "tag_rules" in text]
-    assert "customer:acme" in said
-    assert "early" not in said
+LIMITS = 'budget: {tag_limits_usd: {"customer:acme": 5, "customer:rest": 17, "customer:own": 9, night: 2}'
+
+
+def test_limits_hold_what_rules_give_their_tag(reader: Reader) -> None:
+    reader.profile_path.write_text(f"{RULES}{LIMITS}}}\n")  # type: ignore[union-attr]
+    spent = {}
+    for user in ("1", "kim"):
+        for each in budget_facts(reader, UserMonth(user)).spendings:
+            if each.limit.scope.kind == "tag":
+                spent[user, each.limit.scope.name] = each.spent // 10**9
+    assert {key: dollars for key, dollars in spent.items() if dollars} == {
+        ("1", "customer:acme"): 1,
+        ("kim", "customer:rest"): 16,
+        ("kim", "customer:own"): 8,
+        ("kim", "night"): 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("user", "named", "denied_by"),
+    [
+        ("1", {"project": "acme-app"}, "customer:acme"),
+        ("1", {"project": "acme-app", "tags": ["customer:own"]}, None),
+        ("1", {"project": "beta"}, None),
+        ("kim", {}, "customer:rest"),
+        ("kim", {"workflow": "nightly", "tags": ["customer:acme"]}, "night"),
+        ("kim", {"tags": ["customer:acme"]}, None),
+    ],
+)
+def test_a_call_is_held_back_by_the_limit_of_a_tag_that_a_rule_gives_it(
+    reader: Reader, user: str, named: dict[str, Any], denied_by: str | None
+) -> None:
+    path, root = reader.profile_path, reader.storage.root
+    path.write_text(f"{RULES}{LIMITS}, block_at_limit: true}}\n")  # type: ignore[union-attr]
+    with CostTracker(root.parent / "job-x", user, root, profile_path=path) as tracker:
+        tracker._session.workspace.clock = lambda: NOW
+        held = {"tokens_input": 1_800_000, "max_tokens_output": 0, **named}  # $4.50
+        with (
+            pytest.raises(BudgetExceeded, match=denied_by) if denied_by else nullcontext(),
+            tracker.reserve("openai", "gpt-4o", **held) as hold,
+        ):
+            hold.void()
+
+
+def test_what_is_held_for_a_tag_by_rule_counts_for_who_comes_second(reader: Reader) -> None:
+    path, root = reader.profile_path, reader.storage.root
+    path.write_text(f"{RULES}{LIMITS}, block_at_limit: true}}\n")  # type: ignore[union-attr]
+    with CostTracker(root.parent / "job-x", "1", root, profile_path=path) as tracker:
+        tracker._session.workspace.clock = lambda: NOW
+        # $2.50 of the $4 that are left
+        held: dict[str, Any] = {"tokens_input": 1_000_000, "max_tokens_output": 0, "project": "acme-app"}
+        with tracker.reserve("openai", "gpt-4o", **held) as hold:
+            with (
+                pytest.raises(BudgetExceeded, match="customer:acme"),
+                tracker.reserve("openai", "gpt-4o", **held),
+            ):
+                pass
+            hold.void()
+
+
+def test_a_block_of_whatever_calls_counts_against_each_tag_that_it_may_get(reader: Reader) -> None:
+    rules = "tag_rules: [{tag: a, service: openai}, {tag: b, service: google}, {tag: c, job: other}]\n"
+    limits = "budget: {block_at_limit: true, tag_limits_usd: {a: 5, b: 3, c: 1}}\n"
+    path, root = reader.profile_path, reader.storage.root
+    path.write_text(rules + limits)  # type: ignore[union-attr]
+    with CostTracker(root.parent / "job-x", "ana", root, profile_path=path) as tracker:
+        tracker._session.workspace.clock = lambda: NOW
+        with pytest.raises(BudgetExceeded, match="tag b"), tracker.stage("s", reserve=4.0):
+            pass
+        with tracker.stage("s", reserve=2.0):
+            pass
+
+
+def test_a_threshold_of_a_tag_by_rule_is_told_at_the_call(reader: Reader, caplog: Any) -> None:
+    path, root = reader.profile_path, reader.storage.root
+    path.write_text(f"{RULES}{LIMITS}}}\n")  # type: ignore[union-attr]
+    with CostTracker(root.parent / "job-x", "ana", root, profile_path=path) as tracker:
+        tracker._session.workspace.clock = lambda: NOW
+        tracker.log_usage("openai", "gpt-4o", 1_800_000, 0, project="acme-new", timestamp=NOW)
+    assert "Tag budget of customer:acme threshold reached! $4.50 / $5.00" in caplog.text
 
 
 def test_brackets_in_a_rule_are_brackets() -> None:
