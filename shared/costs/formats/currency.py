@@ -1,15 +1,18 @@
 """A report in another currency than US dollars, for people: a conversion of what is shown.
 
 JSON and CSV keep US dollars, as ledgers do. Amounts are converted from whole nano-dollars and rounded half to
-even where they are printed; those that stand in sentences, which are rounded already, are rounded once more.
+even where they are printed. Those that stand in sentences are rounded already: they are converted from the
+amount of the report that they are, and rounded once more only where it has none or several.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Final
 
-from ..money import divide
+from ..money import divide, from_usd
 from ..profile.currency import Conversion, Currency
 from ..reports.document import (
     Chart,
@@ -29,6 +32,8 @@ from ..reports.document import (
 from .values import evenly, places_for
 
 _MONEY: Final = frozenset({"money", "amount"})
+_MOST: Final = 9_000_000_000
+"""No sum is as large, in US dollars."""
 
 
 def as_shown(report: Report, currency: Currency | None, day: date | None, today: date) -> Report:
@@ -48,15 +53,39 @@ def in_currency(report: Report, currency: Currency | None, day: date) -> Report:
         first = currency.rates[0][0]
         text = f"In US dollars: the first rate for {currency.show} is of {first}; add one to the profile."
         return report._replace(notes=(*report.notes, Note(text)))
-    return _Converter(Conversion(currency.show, rate)).report(evenly(report))
+    return _Converter(Conversion(currency.show, rate), amounts_of(report)).report(evenly(report))
+
+
+def amounts_of(report: Report) -> list[int]:
+    """Return all amounts of a report, in nano-dollars, ascending: those that are shown, and its data's."""
+    found = {figure.value for figure in report.figures if figure.kind in _MONEY}
+    for gauge in report.gauges:
+        found |= {gauge.part, gauge.whole} if gauge.measure == "cost" else set()
+    for table in report.tables:
+        money = [at for at, column in enumerate(table.columns) if column.kind in _MONEY]
+        rows = (*table.rows, *([table.total] if table.total else []))
+        found |= {row[at] for row in rows for at in money}
+    return sorted({each for each in found if isinstance(each, int)}.union(_amounts_in(report.data)))
+
+
+def _amounts_in(data: object) -> Iterator[int]:
+    if isinstance(data, float) and abs(data) < _MOST:
+        yield from_usd(data)
+    elif isinstance(data, Mapping):
+        for value in data.values():
+            yield from _amounts_in(value)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _amounts_in(value)
 
 
 class _Converter:
     """Converts the parts of a report at one rate."""
 
-    def __init__(self, conversion: Conversion) -> None:
+    def __init__(self, conversion: Conversion, exact: Sequence[int]) -> None:
         self._code, self._rate = conversion
-        self.amount, self.text = conversion.amount, conversion.text
+        self.amount = conversion.amount
+        self.text = partial(conversion.text, exact=exact)
 
     def report(self, report: Report) -> Report:
         said = f"Amounts in {self._code}, at {self._rate.text} for $1, the rate of {self._rate.since}."

@@ -95,14 +95,14 @@ def gauge_amounts(gauge: Gauge) -> str:
 def _percent(value: float) -> str:
     """Return a percentage that never rounds a crossing away or a trace to nothing.
 
-    >>> _percent(99.96), _percent(0.04), _percent(0), _percent(100)
-    ('99.9%', '<0.1%', '0.0%', '100.0%')
+    >>> _percent(99.96), _percent(0.04), _percent(0), _percent(100), _percent(61_125_111.8)
+    ('99.9%', '<0.1%', '0.0%', '100.0%', '61,125,111.8%')
     """
     if 0 < value < 0.05:
         return "<0.1%"
     if 99.9 < value < 100:
         return "99.9%"
-    return f"{value:.1f}%"
+    return f"{value:,.1f}%"
 
 
 def short_count(number: int) -> str:

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -74,13 +76,25 @@ class Conversion(NamedTuple):
             return format_usd(converted, 0).replace("$", symbol)
         return shown_usd(converted, places).replace("$", symbol)
 
-    def text(self, text: str) -> str:
-        """Return a text with the amounts in it converted, with as many decimals as they had."""
-        return _IN_TEXT.sub(self._in_text, text)
+    def text(self, text: str, exact: Sequence[int] = ()) -> str:
+        """Return a text with the amounts in it converted, with as many decimals as they had.
 
-    def _in_text(self, match: re.Match[str]) -> str:
+        ``exact`` are amounts in nano-dollars, ascending, of which those in the text may be the rounded ones:
+        an amount that only they can be is converted from there, so that it is not rounded twice.
+
+        >>> euro = Conversion("EUR", Rate("2026-11-01", 860_000_000))
+        >>> euro.text("$515.94", [515_935_627_748]), euro.text("$515.94")
+        ('€443.70', '€443.71')
+        """
+        return _IN_TEXT.sub(lambda match: self._in_text(match, exact), text)
+
+    def _in_text(self, match: re.Match[str], exact: Sequence[int]) -> str:
         sign, whole, fraction = match[1], match[2].replace(",", ""), match[3] or ""
-        return self.amount(from_usd(f"{sign}{whole}.{fraction or 0}"), min(len(fraction), 9))
+        shown, places = from_usd(f"{sign}{whole}.{fraction or 0}"), min(len(fraction), 9)
+        half = NANOS_PER_USD // 10**places // 2
+        near = exact[bisect_left(exact, shown - half) : bisect_right(exact, shown + half)]
+        meant = {self.amount(each, places) for each in near if format_usd(Nanos(each), places) == match[0]}
+        return meant.pop() if len(meant) == 1 else self.amount(shown, places)
 
 
 class Currency(NamedTuple):

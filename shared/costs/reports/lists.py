@@ -85,6 +85,7 @@ def job_list_report(facts: JobListFacts) -> Report:
             "page": asked.page,
             "pages": pages_of(facts.page.whole),
             "found": facts.page.whole,
+            "cost_usd": to_usd(facts.totals.cost),
             "jobs": [_job_data(job) for job in facts.page.jobs],
         },
     )

@@ -79,6 +79,31 @@ def test_every_format_for_people_has_it_and_those_for_programs_have_not() -> Non
     assert json.loads(load("json").render(euro)) == {"spent_usd": 40.25}
 
 
+@pytest.mark.parametrize(
+    ("amounts", "shown"),
+    [
+        ([515_935_627_748], "€443.70"),  # not 515.94 x 0.86, which is 443.7084
+        ([515_935_627_748, 515_940_000_000], "€443.71"),  # it may be either: as it is written
+        ([515_935_627_748, 515_935_000_000], "€443.70"),
+        ([515_948_000_000], "€443.71"),  # that is $515.95
+        ([], "€443.71"),
+    ],
+)
+@pytest.mark.parametrize("place", ["figures", "table", "data"])
+def test_a_sentence_says_an_amount_to_the_cent_as_the_figure_does(
+    place: str, amounts: list[int], shown: str
+) -> None:
+    report = Report(title="Jobs", subtitle="10 jobs, $515.94")
+    if place == "figures":
+        report = report._replace(figures=tuple(Figure("spent", "Spent", each) for each in amounts))
+    elif place == "table":
+        rows = tuple((each,) for each in amounts)
+        report = report._replace(tables=(Table("Jobs", (Column("cost", "Cost", "money"),), rows),))
+    else:
+        report = report._replace(data={"jobs": [{"cost": to_usd(Nanos(each))} for each in amounts]})
+    assert in_currency(report, EURO, date(2026, 11, 22)).subtitle == f"10 jobs, {shown}"
+
+
 def test_charts_are_in_it_and_say_so() -> None:
     spend, calls = in_currency(REPORT, EURO, date(2026, 11, 22)).charts
     assert (spend.title, spend.kind) == ("Spend, EUR", "units")
