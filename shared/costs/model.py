@@ -200,6 +200,10 @@ UNKNOWN: Final = "unknown"
 """The service, or the model, of a call of which nobody says it: unpriced, but never missing."""
 
 
+UNSTATED: Final = "nobody states what it used"
+"""Why a call has no price that any price list could give it."""
+
+
 def without_features(model: str) -> str:
     """Return a model's name without the features that are billed on top of it.
 
@@ -295,8 +299,8 @@ class Entry:
     ``resolves_partial`` that units of it had no price.
 
     ``unpriced_units`` are the units that were used, are billed, and have no price: beside a charge
-    they make it partial; without one, they say that the usage itself is not known (``{"requests": 1}``
-    is one request whose usage nobody stated), so that there is nothing to price later.
+    they make it partial. ``requests`` among them are requests whose usage nobody stated; without a
+    charge there is nothing to price later then.
     ``actual_cost`` is what was stated, by a bill or an estimate; ``catalogue_cost`` is our own arithmetic
     where a bill decided. ``region`` is where the call ran, where that is known and bears on its price.
 
@@ -368,6 +372,11 @@ class Entry:
         if self.charge is None:
             return "unknown"
         return "partial" if self.unpriced_units else "whole"
+
+    @property
+    def states_no_usage(self) -> bool:
+        """Whether nobody stated what this call used, so that no price can ever say what it cost."""
+        return self.charge is None and "requests" in self.unpriced_units
 
     @property
     def cost(self) -> Nanos:

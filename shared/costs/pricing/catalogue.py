@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..memory import Memory
-from ..model import Charge, PricedBy, Unpriced, Usage
+from ..model import UNKNOWN, Charge, PricedBy, Unpriced, Usage, without_features
 from . import arithmetic
 from .book import PriceBook
 from .composition import Ingredients, compose, fills, rules_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .description import Alternative, PricedModel
 
 _STANDARD: Final = frozenset({"", "standard", "default", "auto", "standard_only", "on_demand", "on-demand"})
+_NAMELESS: Final = "an answer of {} names no model, and none was given: say which with model=..."
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -209,6 +210,8 @@ class Catalogue:
         if asked and wanted:
             name = asked[0].name
             return self._unpriced(f"no price for {name} in the service tier {wanted!r} on {_day(at)}")
+        if without_features(model) == UNKNOWN:
+            return Unpriced(_NAMELESS.format(service))
         return self._unpriced(f"no price for {self.name(service, model)} on {_day(at)}")
 
     def is_free(self, service: str, model: str, at: datetime) -> bool:

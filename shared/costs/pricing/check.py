@@ -18,6 +18,7 @@ from .genai import SOURCE as GENAI
 from .offers import Offer
 from .peers import Peer, PeerPrice
 from .rates import UNITS, Price, PriceList, Rate
+from .repricing import priced_again
 
 STALE_AFTER_DAYS: Final = 90
 
@@ -95,13 +96,11 @@ def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding
             continue
         name = catalogue.name(model.service, model.model)
         calls = f"{model.partial_calls:,} of {model.calls:,} calls have units without a price"
-        found = catalogue.charge(
-            call.service, call.model, call.usage, call.timestamp, call.service_tier, call.region
-        )
+        found = priced_again(catalogue, call, call.unpriced_units)
         missing = call.unpriced_units if isinstance(found, Unpriced) else found.missing
         if missing:
             units = ", ".join(sorted(missing))
-            yield Finding("partial", name, f"{calls}: {units}", "add their prices to config/prices.yaml")
+            yield Finding("partial", name, f"{calls}: {units}", f"add their prices to {catalogue.place}")
         else:
             yield Finding("repriceable", name, f"{calls}; there are prices now", "run cost-dashboard reprice")
 
@@ -126,7 +125,7 @@ def _reason(catalogue: Catalogue, model: UsedModel) -> str | None:
     call = model.example
     if call is None:
         return f"no example of {model.service}/{model.model}: run cost-dashboard reprice"
-    found = catalogue.charge(call.service, call.model, call.usage, call.timestamp, call.service_tier)
+    found = priced_again(catalogue, call, call.unpriced_units)
     return found.reason if isinstance(found, Unpriced) else None
 
 

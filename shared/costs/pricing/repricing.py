@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
 from ..corrections import Corrected
-from ..model import Charge, Entry, Unpriced
+from ..model import NO_UNITS, UNSTATED, Charge, Entry, Units, Unpriced, last_feature
 from .catalogue import Catalogue
 from .history import STATED, summed
 
@@ -37,9 +38,7 @@ def adjustment(
     is_whole = not call.unpriced and not call.missing
     if is_whole and (not wrong_too or before is None or before.source == STATED):
         return None
-    found = catalogue.charge(
-        entry.service, entry.model, entry.usage, entry.timestamp, entry.service_tier, entry.region
-    )
+    found = priced_again(catalogue, entry, entry.unpriced_units if call.unpriced else call.missing)
     if isinstance(found, Unpriced):
         return None
     completed = bool(call.missing) and dict(found.missing) != dict(call.missing)
@@ -57,3 +56,29 @@ def adjustment(
         now,
         whole=completed,
     )
+
+
+def priced_again(catalogue: Catalogue, entry: Entry, missing: Units = NO_UNITS) -> Charge | Unpriced:
+    """Return what a call costs at the catalogue's price of the call's own date.
+
+    Of the units in ``missing``, those stay so that no price list can price: the call has no count of them.
+    """
+    at, tier, region = entry.timestamp, entry.service_tier, entry.region
+    is_free = bool(missing) and catalogue.is_free(entry.service, entry.model, at)
+    if entry.states_no_usage and not is_free:
+        return Unpriced(f"{UNSTATED}: {_UNSTATED_REMEDY}")
+    found = catalogue.charge(entry.service, entry.model, entry.usage, at, tier, region)
+    if isinstance(found, Unpriced) or is_free:
+        return found
+    told = {*entry.usage.counts(), *_features(entry.model)} - {"requests"}
+    beyond = {unit: count for unit, count in missing.items() if unit not in told}
+    return found._replace(missing={**found.missing, **beyond})
+
+
+_UNSTATED_REMEDY: Final = "its line says why (metadata.incomplete); log the counts where they are known"
+
+
+def _features(model: str) -> Iterator[str]:
+    while (parts := last_feature(model)) is not None:
+        model, feature = parts
+        yield feature

@@ -227,9 +227,9 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
         calls = plural(totals.unpriced_calls, "call has", "calls have")
         more = ", ..." if len(unpriced) > 3 else ""
         models = f" ({', '.join(unpriced[:3])}{more})" if unpriced else ""
-        remedy = f"add the price to {health.prices_path}"
+        remedy = f"{CHECK} says why, and what to add to {health.prices_path}"
         text = f"{calls} no known price and cost nothing here{models}: {remedy}."
-        yield Note(text, "warning", places=(health.prices_path,))
+        yield Note(text, "warning", CHECK, places=(health.prices_path,))
     if totals.partial_calls:
         yield priced_in_part(totals.partial_calls)
     yield from incomplete(health)

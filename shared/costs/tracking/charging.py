@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..model import NO_UNITS, UNKNOWN, Charge, PricedBy, Units, Unpriced, without_features
+from ..model import NO_UNITS, UNSTATED, USAGE_FIELDS, Charge, PricedBy, Units, Unpriced
 from ..money import ZERO, Nanos
 from .call import Call
 
@@ -39,19 +39,35 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
         ours = verdict.total if isinstance(verdict, Charge) and call.usage_known else None
         return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
     if not call.usage_known:
-        return _by_estimate(call, call.unpriced_units or UNKNOWN_USAGE, "nobody states what it used")
+        return _unstated(call, verdict)
     if isinstance(verdict, Charge) and not (call.actual_cost and call.usage.is_zero):
         if not verdict.missing and not call.unpriced_units:
             return Settled(verdict)
         units = {**verdict.missing, **call.unpriced_units}
         why = f"{verdict.priced_by.model} has no price for {', '.join(units)}"
         return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
-    nameless = without_features(call.model) == UNKNOWN
-    reason = verdict.reason if isinstance(verdict, Unpriced) else "nobody states what it used"
-    return _by_estimate(call, NO_UNITS, _NAMELESS.format(call.service) if nameless else reason)
+    reason = verdict.reason if isinstance(verdict, Unpriced) else UNSTATED
+    return _by_estimate(call, call.unpriced_units, reason)
 
 
-_NAMELESS: Final = "an answer of {} names no model, and none was given: say which with model=..."
+def _unstated(call: Call, verdict: Charge | Unpriced) -> Settled:
+    """Return what is known of a call of which nobody states all that it used, such as of a cut stream.
+
+    Hosted tools that ran are billed for certain.
+    """
+    units = {**UNKNOWN_USAGE, **call.unpriced_units}
+    if call.actual_cost or not isinstance(verdict, Charge):
+        return _by_estimate(call, units, UNSTATED)
+    if call.usage.counts().keys() <= _DOUBTFUL:
+        return _by_estimate(call, units, UNSTATED)
+    why = f"{UNSTATED} besides {', '.join(call.usage.counts().keys() - _DOUBTFUL)}"
+    return Settled(verdict._replace(missing=NO_UNITS), {**verdict.missing, **units}, why=why)
+
+
+_DOUBTFUL: Final = frozenset(
+    {name for name in USAGE_FIELDS if name.startswith("tokens_")} | {"requests", "channels"}
+)
+"""The counts that do not stand alone: tokens of a cut stream are those of its output at best."""
 
 
 def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:

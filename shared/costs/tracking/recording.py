@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -218,6 +219,8 @@ class Recording:
 
     def _settled(self, call: Call, at: datetime) -> Settled:
         """Return what a call costs, and warn once for each model of which something has no price."""
+        if not call.usage_known and self.tried("prices", lambda: self._is_free(call, at)):
+            call = replace(call, usage_known=True)  # a free model costs nothing, whatever it used
         settled = settle(call, self._verdict(call, at))
         if settled.charge is not None and settled.charge.total > MAX_ENTRY_NANOS:
             amount = format_usd(settled.charge.total)
@@ -257,6 +260,10 @@ class Recording:
                 _said.add(notice)
                 log.warning("%s", notice)
         return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
+
+    def _is_free(self, call: Call, at: datetime) -> bool:
+        catalogue = self.catalogue()
+        return catalogue is not None and catalogue.is_free(call.service, call.model, at)
 
     def _is_local(self, entry: Entry) -> bool:
         catalogue = self.catalogue()

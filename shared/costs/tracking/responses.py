@@ -92,7 +92,8 @@ def _as_reserved(call: Call) -> Call:
     intended = call.hold.intended if call.hold else None
     if intended is None or intended.is_zero:
         return replace(call, usage_known=False)
-    seen = {**intended.counts(), "tokens_output": max(call.usage.tokens_output, intended.tokens_output)}
+    known, came = intended.counts(), call.usage.counts()
+    seen = {name: max(known.get(name, 0), came.get(name, 0)) for name in {**known, **came}}
     return replace(call, usage=Usage(**seen), estimated=True)  # type: ignore[arg-type]  # counts of a Usage
 
 

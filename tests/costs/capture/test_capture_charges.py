@@ -6,7 +6,7 @@ wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -645,3 +645,34 @@ def test_a_cut_stream_settles_at_what_its_hold_knew(tracker: CostTracker, record
     assert entry.usage == Usage(tokens_input=100_000, tokens_output=50)
     assert entry.estimated
     assert to_usd(entry.cost) == 0.2505
+
+
+def test_tools_that_ran_before_a_stream_was_cut_are_charged(tracker: CostTracker, recorded: Recorded) -> None:
+    def events() -> Iterator[dict[str, Any]]:
+        yield {"type": "response.created", "response": {"id": None, "model": "gpt-5"}}
+        for number in range(2):
+            item = {
+                "type": "web_search_call",
+                "id": f"ws_{number}",
+                "action": {"type": "search", "query": "a"},
+            }
+            yield {"type": "response.output_item.done", "item": item}
+        yield {"type": "response.output_text.delta", "delta": "abcd" * 100}
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        list(tracker.log_stream(events()))
+    with tracker.reserve("openai", "gpt-5", tokens_input=10_000, max_tokens_output=400) as hold:
+        with pytest.raises(ConnectionError):
+            list(tracker.log_stream(events(), reservation=hold))
+    alone, held = recorded()
+    assert (to_usd(alone.cost), alone.cost_state, alone.unpriced_units) == (0.021, "partial", {"requests": 1})
+    assert held.usage == Usage(tokens_input=10_000, tokens_output=100, web_searches=2)
+    assert (to_usd(held.cost), held.cost_state) == (0.0335, "whole")
+
+
+def test_a_cut_stream_of_a_model_that_is_free_costs_nothing(tracker: CostTracker, recorded: Recorded) -> None:
+    stream = tracker.log_stream(iter([{"model": "llama3", "message": {"content": "abcd"}, "done": False}]))
+    list(stream)
+    [entry] = recorded()
+    assert (entry.service, entry.cost, entry.cost_state) == ("ollama", 0, "whole")

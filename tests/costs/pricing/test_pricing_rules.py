@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -354,6 +355,32 @@ def test_reprice_may_find_a_part_of_what_had_no_price(tmp_path: Path) -> None:
     assert made is not None
     assert (made.resolves_unpriced, made.partial_delta, made.unpriced_delta) == (True, 1, -1)
     assert dict(made.unpriced_units) == {"file_searches": 40}
+
+
+@pytest.mark.parametrize("units", [{"requests": 1}, {"image_pixels": 2_000_000}, {"images": 3}])
+def test_reprice_never_completes_what_a_call_has_no_count_of(units: dict[str, int]) -> None:
+    entry = dataclasses.replace(call(OWN), service="openai", model="gpt-4o", usage=Usage(10, 5))
+    found = OWN.charge("openai", "gpt-4o", entry.usage, NOW)
+    assert isinstance(found, Charge)
+    partial = dataclasses.replace(entry, charge=found, unpriced_units=units)
+    assert adjustment(partial, [], OWN, NOW, id_for_request) is None
+    assert adjustment(partial, [], OWN, NOW, id_for_request, wrong_too=True) is None
+    unknown = dataclasses.replace(entry, unpriced_units=units)
+    made = adjustment(unknown, [], OWN, NOW, id_for_request)
+    if "requests" in units:
+        assert made is None  # nobody states the input of a cut stream: its output alone is not its cost
+    else:
+        assert made is not None
+        assert (made.cost, dict(made.unpriced_units), made.partial_delta) == (found.total, units, 1)
+
+
+def test_reprice_knows_that_a_free_model_costs_nothing_whatever_it_used() -> None:
+    entry = dataclasses.replace(
+        call(OWN), service="ollama", model="llama3", usage=Usage(0, 5), unpriced_units={"requests": 1}
+    )
+    made = adjustment(entry, [], OWN, NOW, id_for_request)
+    assert made is not None
+    assert (made.cost, made.resolves_unpriced, made.partial_delta) == (0, True, 0)
 
 
 # --- upper bounds

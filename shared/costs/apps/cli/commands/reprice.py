@@ -15,7 +15,7 @@ from ....exchange.shelf import Shelf
 from ....ledger.ids import id_for_request
 from ....money import to_usd
 from ....pricing.history import with_corrections
-from ....reports.common import plural, usd
+from ....reports.common import CHECK, plural, usd
 from ....reports.document import Column, Figure, Note, Report, Table
 from ....reports.queries import zone_of
 from ....reports.spec import parse_day
@@ -55,11 +55,10 @@ def _start(app: App, since: date | None) -> datetime | None:
 def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> None:
     with share_bar("Repricing") as advance:
         found = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
-    path = str(app.workspace.prices_path or "prices.yaml")
-    app.show(repricing_report(found, written=write, prices_path=path))
+    app.show(repricing_report(found, written=write))
 
 
-def repricing_report(found: Repricing, *, written: bool, prices_path: str = "prices.yaml") -> Report:
+def repricing_report(found: Repricing, *, written: bool) -> Report:
     """Return what was corrected, or without ``written`` what would be."""
     return Report(
         title=_title(found, written=written),
@@ -69,7 +68,7 @@ def repricing_report(found: Repricing, *, written: bool, prices_path: str = "pri
             Figure("difference", "Difference", found.difference, places=4),
         ),
         tables=(_by_model(found),) if found.changes else (),
-        notes=tuple(_notes(found, prices_path, written=written)),
+        notes=tuple(_notes(found, written=written)),
         data=_data(found, written=written),
     )
 
@@ -101,7 +100,7 @@ def _by_model(found: Repricing) -> Table:
     )
 
 
-def _notes(found: Repricing, prices_path: str, *, written: bool) -> Iterator[Note]:
+def _notes(found: Repricing, *, written: bool) -> Iterator[Note]:
     if found.repriced:
         calls = plural(found.repriced, "call", "calls")
         done = (
@@ -118,7 +117,7 @@ def _notes(found: Repricing, prices_path: str, *, written: bool) -> Iterator[Not
         calls = plural(found.unpriced.total(), "call has", "calls have")
         models = sorted(found.unpriced)
         names = ", ".join(models[:3]) + (", ..." if len(models) > 3 else "")
-        yield Note(f"{calls} no price even now ({names}): add it to {prices_path}.", "warning")
+        yield Note(f"{calls} no price even now ({names}): {CHECK} says why.", "warning", CHECK)
 
 
 def _data(found: Repricing, *, written: bool) -> dict[str, object]:
