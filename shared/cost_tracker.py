@@ -316,12 +316,13 @@ class CostTracker:
             model: as in :meth:`log_usage`.
             tokens_input: the input that will be sent, in tokens.
             max_tokens_output: the maximum output that the request allows, in tokens.
-            details: further counts (``audio_seconds``, ``images``, ...); ``stage`` and
-                ``service_tier``; ``project``, ``tags``, ``workflow`` and ``operation``, where they have
-                limits; ``input_digest``, a hash of what is sent, for the profile's ``guard.same_request``;
-                ``override``, the reason for going over a limit, which the entry keeps;
-                ``expires_after_s``, for calls that wait for their provider: the hold is submitted when its
-                block has ended, until its results are logged with its id, or so many seconds have passed.
+            details: further counts (``audio_seconds``, ``images``, ...); ``service_tier`` and ``region``,
+                where they have a price of their own; ``stage``, ``project``, ``tags``, ``workflow`` and
+                ``operation``, where they have limits; ``input_digest``, a hash of what is sent, for the
+                profile's ``guard.same_request``; ``override``, the reason for going over a limit, which the
+                entry keeps; ``expires_after_s``, for calls that wait for their provider: the hold is
+                submitted when its block has ended, until its results are logged with its id, or so many
+                seconds have passed.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.

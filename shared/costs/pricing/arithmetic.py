@@ -244,7 +244,7 @@ _SIBLINGS: Final = (
     ("input", "cached", "cache_write"),
     ("audio_input", "audio_cached"),
     ("image_input", "image_cached"),
-    ("output", "reasoning"),
+    ("output", "reasoning", "audio_output", "image_output"),
 )
 
 
@@ -253,7 +253,7 @@ def at_most(price: Price, tokens_input: int = 0) -> Price:
 
     A provider may write its cache without being asked, so input counts at the dearer of the
     input and the cache-write rate; an hour's cache is only ever written on request. Output counts
-    at the dearer of output and reasoning. A sum of ``tokens_input`` counts as one request.
+    at the dearest of text, reasoning, sound and pictures. A sum of ``tokens_input`` counts as one request.
     """
     return price._replace(rates=_highest(price.rates_for(tokens_input)), above=())
 

@@ -6,7 +6,7 @@ A token is at least one byte of text, so a text has at most as many tokens as by
 
 >>> request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
 >>> bounds_of("openai.resources.chat.completions.completions", "Completions.create", request)
-Bounds(tokens_input=113, max_tokens_output=9, characters=0)
+Bounds(tokens_input=113, max_tokens_output=9, characters=0, tier=None, region=None)
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview (2026-11-
 
 _INPUTS: Final = (
     "messages", "prompt", "input", "instructions", "system", "tools", "functions", "response_format",
-    "text_format", "text", "output_format", "contents", "suffix", "tool_choice",
+    "text_format", "text", "output_format", "contents", "suffix", "tool_choice", "prediction",
 )  # fmt: skip
 _MAXIMA: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_KEPT: Final = ("previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container")
+_KEPT: Final = (
+    "previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container",
+    "mcp_servers", "web_search_options",
+)  # fmt: skip
+"""What the provider has, or looks up, and adds to the input."""
 _LEFT_OUT: Final = frozenset({"NotGiven", "Omit"})
 _OWN_TOOLS: Final = frozenset({"function", "custom", "", "NoneType"})
 _MEDIA: Final = (
@@ -36,11 +40,16 @@ _MEDIA: Final = (
 
 
 class Bounds(NamedTuple):
-    """What a request can use at most; ``None`` where nothing in it says so."""
+    """What a request can use at most; ``None`` where nothing in it says so.
+
+    ``tier`` and ``region`` are what it asks for that has a higher price.
+    """
 
     tokens_input: int | None = None
     max_tokens_output: int | None = None
     characters: int = 0
+    tier: str | None = None
+    region: str | None = None
 
 
 class _Unbounded(Exception):
@@ -50,12 +59,38 @@ class _Unbounded(Exception):
 def bounds_of(module: str, method: str, given: Mapping[str, Any]) -> Bounds:
     """Return the most that the request of a wrapped method can use."""
     config = _plain(given.get("config")) if module.startswith("google.") else None
-    said = {**given, **(_google(config) if isinstance(config, Mapping) else {})}
+    said = {**given, **_sent_instead(given), **(_google(config) if isinstance(config, Mapping) else {})}
     if method.endswith("Speech.create"):
         return Bounds(0, 0, len(said["input"]) if isinstance(said.get("input"), str) else 0)
     if "images" in module or "audio" in module or "videos" in module or "image" in method:
         return Bounds()
-    return Bounds(_input(said), _output(said) if "mbed" not in method else 0)
+    return Bounds(
+        _input(said), _output(said) if "mbed" not in method else 0, tier=_tier(said), region=_region(said)
+    )
+
+
+def model_of(given: Mapping[str, Any]) -> str | None:
+    """Return the model that the arguments of a wrapped method ask for, where they name one."""
+    model = _sent_instead(given).get("model") or given.get("model")
+    return str(model) if model else None
+
+
+def _sent_instead(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the SDK puts into the request in place of other arguments."""
+    body = given.get("extra_body")
+    return body if isinstance(body, Mapping) else {}
+
+
+def _tier(said: Mapping[str, Any]) -> str | None:
+    """Return the tier that is asked for where that costs more; a cheaper one may not be served."""
+    tier = said.get("service_tier")
+    named = str(getattr(tier, "value", tier)).lower()
+    return "priority" if named == "priority" else "fast" if said.get("speed") == "fast" else None
+
+
+def _region(said: Mapping[str, Any]) -> str | None:
+    geo = said.get("inference_geo")
+    return geo if isinstance(geo, str) and geo != "global" else None
 
 
 def _google(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +101,8 @@ def _google(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _input(said: Mapping[str, Any]) -> int | None:
     try:
-        if any(_is_given(said.get(name)) for name in _KEPT) or _looks_up(said.get("tools")):
+        is_kept = any(_is_given(said.get(name)) for name in _KEPT) or isinstance(said.get("prompt"), Mapping)
+        if is_kept or _looks_up(said.get("tools")):
             return None
         found = sum(_size(said[name]) for name in _INPUTS if _is_given(said.get(name)))
     except _Unbounded:
@@ -75,9 +111,13 @@ def _input(said: Mapping[str, Any]) -> int | None:
 
 
 def _output(said: Mapping[str, Any]) -> int | None:
-    stated = [said[name] for name in _MAXIMA if isinstance(said.get(name), int)]
+    stated: list[int] = [said[name] for name in _MAXIMA if isinstance(said.get(name), int)]
     number = said.get("n") if isinstance(said.get("n"), int) else said.get("best_of", 1)
-    return max(stated) * (number if isinstance(number, int) else 1) if stated else None
+    if not stated:
+        return None
+    # What is predicted and not taken over is billed as output.
+    predicted = _size(said["prediction"]) if _is_given(said.get("prediction")) else 0
+    return (max(stated) + predicted) * (number if isinstance(number, int) else 1)
 
 
 def _looks_up(tools: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..budgets.guard import too_fast
 from ..capture.captured import Captured
+from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..money import Nanos, from_usd
 from .bounds import bounds_of
 
@@ -25,10 +26,26 @@ Record = Callable[[Captured, "Hold | None"], float]
 
 
 class Ticket:
-    """One call that may be sent: tell it of what was read of the call, or of what went wrong."""
+    """One call that may be sent: tell it of what was read of the call, or of what went wrong.
 
-    def __init__(self, record: Record, purse: Purse | None = None, place: str = "", hold: Hold | None = None):
+    Args:
+        record: records a call.
+        purse: what the run may spend, and in which ``place`` of it this call is held.
+        hold: what is held for it in budgets.
+        anew: holds the same once more.
+
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        purse: Purse | None = None,
+        place: str = "",
+        hold: Hold | None = None,
+        anew: Callable[[], tuple[str, Hold]] | None = None,
+    ) -> None:
         self._record = record
+        self._anew = anew
         self.unsent: Callable[[], None] = lambda: None
         """Takes back that the request was counted: the provider refused it."""
         self._purse = purse
@@ -37,7 +54,7 @@ class Ticket:
 
     def report(self, captured: Captured) -> None:
         """Record one call that was made with it; of several, the first ends the hold."""
-        hold, self._hold = self._hold, None
+        hold, self._hold, self._anew = self._hold, None, None
         usd = 0.0
         try:
             usd = self._record(captured, hold)
@@ -47,8 +64,28 @@ class Ticket:
             if hold is not None:
                 hold.close()
 
+    def again(self) -> None:
+        """Hold once more before a request is repeated of which no answer came: both may be billed.
+
+        Raises:
+            BudgetExceeded: there is no room for a second one.
+            BudgetGateUnavailable: that cannot be told.
+        """
+        if self._anew is None:
+            return
+        try:
+            place, hold = self._anew()
+        except (BudgetExceeded, BudgetGateUnavailable):
+            raise
+        except Exception as fault:
+            raise BudgetGateUnavailable(f"the budget of this run cannot be checked: {fault}") from fault
+        before, self._place, self._hold = self._hold, place, hold
+        if before is not None:
+            before.close(failed=True)
+
     def failed(self, fault: BaseException) -> None:
         """Give back what was held where the provider refused the request; else it goes on counting."""
+        self._anew = None
         status = getattr(fault, "status_code", None) or getattr(fault, "code", None)
         refused = isinstance(status, int) and 400 <= status < 500
         if refused:
@@ -112,19 +149,24 @@ class Holding:
         session, bounds = self._session(), bounds_of(about.method.module, about.method.name, about.given)
         service, model = about.service or about.maker, about.model or "unknown"
         extra: dict[str, Any] = {"characters": bounds.characters} if bounds.characters else {}
+        extra |= {"service_tier": bounds.tier, "region": bounds.region or about.region}
         intent = make_intent(service, model, bounds.tokens_input or 0, bounds.max_tokens_output, **extra)
         request = call_request(session, intent)
         most = request.estimate if bounds.tokens_input is not None else None
-        place = purse.hold(None if about.method.reads == "messages" else most, request.name)
         if about.method.reads == "messages":
-            return Ticket(self._record, purse, place)
-        try:
-            hold = session.hold(request)
-        except BaseException:
-            purse.settle(place, Nanos(0))
-            raise
-        hold.intended = None  # the bounds of a request are no usage
-        return Ticket(self._record, purse, place, hold)
+            return Ticket(self._record, purse, purse.hold(None, request.name))
+
+        def held() -> tuple[str, Hold]:
+            place = purse.hold(most, request.name)
+            try:
+                hold = session.hold(request)
+            except BaseException:
+                purse.settle(place, Nanos(0))
+                raise
+            hold.intended = None  # the bounds of a request are no usage
+            return place, hold
+
+        return Ticket(self._record, purse, *held(), held)
 
 
 def _fingerprint(about: Call) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -23,6 +24,7 @@ from ..capture.reading import read_response
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
 from ..model import UNKNOWN, Usage
+from .bounds import model_of
 from .raw_responses import is_raw, watched_raw
 from .stream_usage import asking, quiet
 
@@ -38,6 +40,10 @@ class Ticket(Protocol):
 
     def failed(self, fault: BaseException) -> None:
         """Take note that nothing came back."""
+        ...
+
+    def again(self) -> None:
+        """Take note that the request is about to be sent once more; what this raises, the program gets."""
         ...
 
 
@@ -117,6 +123,21 @@ SERVICES: Final = frozenset({"openai", "anthropic", "google", "azure", "bedrock"
 """The services whose calls go through these SDKs: what spans say of them is known better here."""
 
 
+RETRYING: Final = ("SyncAPIClient._sleep_for_retry", "AsyncAPIClient._sleep_for_retry")
+"""What the SDKs of OpenAI and Anthropic call before they send a request once more, in ``_base_client``."""
+
+_sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
+"""The call that this thread or task has made last: its SDK may be repeating its request."""
+
+
+def _repeating(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """Ask once more before a request is repeated to which no answer came: it may have been served."""
+    ticket = _sending.get()
+    if ticket is not None and given.get("response") is None:
+        ticket.again()
+    return wrapped(*args, **given)
+
+
 class Wrapper:
     """Wraps the methods of SDKs: asks ``before`` each call, and tells what it gives of what came of it."""
 
@@ -137,12 +158,16 @@ class Wrapper:
             except (ImportError, AttributeError):
                 continue  # this version has no such method
             done += 1
+        for name in RETRYING:
+            with suppress(ImportError, AttributeError):  # an SDK that repeats nothing, or otherwise
+                wrapt.wrap_function_wrapper(f"{library}._base_client", name, _repeating)
         return done
 
     def _around(self, method: Method) -> Callable[..., Any]:
         def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
             about = Call(method, instance, args, given)
             about = replace(about, ticket=self._before(about))
+            _sending.set(about.ticket)
             question = asking(given) if method.asks_for_usage and self._ask else None
             with about.failing():
                 result = question.ask(wrapped, args) if question else wrapped(*args, **given)
@@ -154,6 +179,7 @@ class Wrapper:
         return around
 
     async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
+        _sending.set(about.ticket)  # another task may have made the call than awaits it
         with about.failing():
             result = await later
         return self._seen(result, about, asked=asked)
@@ -264,10 +290,10 @@ class Call:
     @property
     def model(self) -> str | None:
         """The model that was asked for."""
-        model = self.given.get("model") or (
+        model = model_of(self.given) or (
             self.args[0] if self.args and isinstance(self.args[0], str) else None
         )
-        return str(model).removeprefix("models/") if model else None
+        return model.removeprefix("models/") if model else None
 
     @property
     def stream_model(self) -> str | None:

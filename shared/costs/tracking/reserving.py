@@ -48,6 +48,7 @@ class Intent:
     usage: Usage
     max_tokens_output: int | None = None
     service_tier: str | None = None
+    region: str | None = None
     stage: str | None = None
     project: str | None = None
     tags: tuple[str, ...] = ()
@@ -67,6 +68,7 @@ class ReserveDetails(UsageCounts, total=False):
     workflow: str | None
     operation: str | None
     service_tier: str | None
+    region: str | None
     input_digest: str | None
     override: str | None
     expires_after_s: float | None
@@ -98,6 +100,7 @@ def make_intent(
         usage=call.usage,
         max_tokens_output=max_tokens_output,
         service_tier=call.service_tier,
+        region=call.region,
         stage=call.stage,
         project=call.project,
         tags=call.tags,
@@ -277,10 +280,11 @@ def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) ->
     # One token of output shows whether output is charged where no maximum is given.
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)
-    verdict = catalogue.ceiling(intent.service, intent.model, usage, now, intent.service_tier)
+    asked = now, intent.service_tier, intent.region
+    verdict = catalogue.ceiling(intent.service, intent.model, usage, *asked)
     no_price = isinstance(verdict, Unpriced) or "tokens_output" in verdict.missing
     if intent.max_tokens_output is None and no_price:
-        verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, now, intent.service_tier)
+        verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, *asked)
     if isinstance(verdict, Unpriced):
         return _Highest(None, verdict.reason, unpriced=True)
     if verdict.missing:

@@ -293,6 +293,7 @@ MOMENTS = st.timedeltas(timedelta(), timedelta(days=1_800)).map(
 MODELS = st.sampled_from(
     [
         "openai/gpt-4o",
+        "openai/gpt-4o-audio-preview",
         "openai/gpt-3.5-turbo",
         "google/gemini-1.5-pro",
         "anthropic/claude-3-5-haiku",
@@ -378,8 +379,13 @@ def test_no_call_costs_more_than_its_ceiling(
 ) -> None:
     service, _, model = name.partition("/")
     most = Usage(tokens_input=tokens + cached, tokens_output=output)
+    written = data.draw(st.integers(0, output))
+    kind = data.draw(st.sampled_from(["tokens_reasoning", "tokens_audio_output", "tokens_image_output"]))
     actual = Usage(
-        tokens_input=tokens + cached, tokens_cached=cached, tokens_output=data.draw(st.integers(0, output))
+        tokens_input=tokens + cached,
+        tokens_cached=cached,
+        tokens_output=written,
+        **{kind: data.draw(st.integers(0, written))},
     )
     bound, found = OWN.ceiling(service, model, most, at), OWN.charge(service, model, actual, at)
     if isinstance(found, Unpriced) or isinstance(bound, Unpriced):

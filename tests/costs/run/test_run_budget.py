@@ -113,6 +113,44 @@ def test_an_anthropic_script_spends_what_it_may_and_no_more(
     assert to_usd(Nanos(spent)) <= 0.009 < to_usd(Nanos(spent)) + one + 3e-6 * 200
 
 
+RETRIES = {
+    "openai": """
+import asyncio, openai, sys
+ask = dict(model="gpt-4o", max_tokens=400, messages=[{"role": "user", "content": "Hi"}])
+openai.OpenAI(api_key="k", base_url=sys.argv[1]).chat.completions.create(**ask)
+print("answered", flush=True)
+client = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1])
+print(asyncio.run(client.chat.completions.create(**ask)))
+""",
+    "anthropic": """
+import anthropic, asyncio, sys
+ask = dict(model="claude-sonnet-4-6", max_tokens=280, messages=[{"role": "user", "content": "Hi"}])
+with anthropic.Anthropic(api_key="k", base_url=sys.argv[1]).messages.stream(**ask) as stream:
+    print("answered" if stream.get_final_message().usage else "", flush=True)
+client = anthropic.AsyncAnthropic(api_key="k", base_url=sys.argv[1])
+print(asyncio.run(client.messages.create(**ask)))
+""",
+}
+
+
+@needs_openai
+@needs_anthropic
+@pytest.mark.parametrize("sdk", RETRIES)
+def test_a_request_that_the_sdk_repeats_may_be_billed_twice(
+    sdk: str, server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    """One call holds up to $0.0045 or so. What was refused for being busy is repeated for nothing."""
+    server.next_replies(Reply("busy"), Reply("busy"), Reply(), Reply("hang-up"), Reply("hang-up"))
+    program, report = script(tmp_path, RETRIES[sdk]), tmp_path / "run.json"
+    options = ("--budget", "0.0105", "--job-dir", job, "--format", "json", "--output", report)
+    done = dashboard_run(*options, "--", sys.executable, program, server.url(sdk), **UNMEASURED)
+    assert done.returncode == 1
+    assert done.stdout == "answered\n"
+    assert "does not fit into the budget of this run" in done.stderr
+    assert [each.status for each in server.served] == [429, 429, 200, -1, -1]
+    assert (written(report)["denied_calls"], written(report)["calls"]) == (1, 1)
+
+
 @needs_openai
 def test_the_same_request_again_and_again_is_denied(
     server: ProviderServer, tmp_path: Path, job: Path
@@ -154,11 +192,16 @@ PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url
         (CHAT, {"messages": PICTURE, "max_tokens": 9}, None, 9),
         (CHAT, {"messages": SAY, "tools": [{"type": "function", "function": {"name": "f"}}]}, 1424, None),
         (CHAT, {"messages": iter(SAY), "max_tokens": 9}, None, 9),
+        (CHAT, {"messages": SAY, "max_tokens": 9, "extra_body": {"max_tokens": 90, "n": 2}}, 400, 180),
+        (CHAT, {"messages": SAY, "max_tokens": 9, "web_search_options": {}}, None, 9),
+        (CHAT, {"messages": SAY, "max_tokens": 9, "prediction": {"content": "x" * 68}}, 468, 100),
+        (RESPONSES, {"prompt": {"id": "pmpt_1"}, "max_output_tokens": 9}, None, 9),
         (RESPONSES, {"input": "Hi", "max_output_tokens": 9}, 2, 9),
         (RESPONSES, {"input": "Hi", "previous_response_id": "r", "max_output_tokens": 9}, None, 9),
         (RESPONSES, {"input": "Hi", "tools": [{"type": "web_search"}], "max_output_tokens": 9}, None, 9),
         (CLAUDE, {"messages": SAY, "system": "Be " * 100, "max_tokens": 9}, 700, 9),
         (CLAUDE, {"messages": SAY, "tools": [{"name": "f", "input_schema": {}}], "max_tokens": 9}, 1424, 9),
+        (CLAUDE, {"messages": SAY, "mcp_servers": [{"url": "https://x"}], "max_tokens": 9}, None, 9),
         (CLAUDE, {"messages": SAY, "tools": [{"type": "web_search_20250305"}], "max_tokens": 9}, None, 9),
         (GEMINI, {"contents": "Hi " * 99, "config": {"max_output_tokens": 9, "candidate_count": 2}}, 297, 18),
         (GEMINI, {"contents": "Hi", "config": {"tools": [{"google_search": {}}]}}, None, None),
@@ -175,6 +218,24 @@ def test_what_a_request_can_use_at_most(
     assert (found.tokens_input is None) == (at_least is None)
     if at_least is not None:
         assert at_least <= (found.tokens_input or 0) <= at_least + 400
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "tier", "region"),
+    [
+        (CHAT, {"service_tier": "priority"}, "priority", None),
+        (CHAT, {"service_tier": "flex"}, None, None),  # it may be served at the ordinary price
+        (CHAT, {"extra_body": {"service_tier": "priority"}}, "priority", None),
+        (GEMINI, {"config": {"service_tier": "PRIORITY"}}, "priority", None),
+        (CLAUDE, {"speed": "fast", "inference_geo": "us"}, "fast", "us"),
+        (CLAUDE, {"inference_geo": "global"}, None, None),
+    ],
+)
+def test_what_costs_more_is_held_at_its_price(
+    method: tuple[str, str], given: dict[str, Any], tier: str | None, region: str | None
+) -> None:
+    found = bounds_of(*method, given)
+    assert (found.tier, found.region) == (tier, region)
 
 
 def test_speech_is_bounded_by_its_characters() -> None:
