@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..model import Entry
 from ..money import Nanos, divide
-from ..rollup import Totals
+from ..rollup import Group, Totals
 from .sums import UNNAMED
 
 
@@ -36,7 +36,8 @@ class Receipt:
     """A job over its whole life and all its users.
 
     ``unpriced`` counts the calls without a price by ``service/model``; ``corrections`` counts
-    adjustments and reversals, which are in the sums.
+    adjustments and reversals, which are in the sums. ``first`` and ``last`` are ``None`` where there is no
+    call, or only the sums of them are left.
     """
 
     job_id: str
@@ -82,6 +83,38 @@ def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
         corrections=corrections,
         first=times[0] if times else None,
         last=times[-1] if times else None,
+    )
+
+
+def receipt_of_sums(job_id: str, groups: Iterable[Group]) -> Receipt:
+    """Return the receipt of a job whose entries cannot all be had, from its sums.
+
+    ``groups`` are its sums by stage, service, model and user. Times, attempts and corrections are not known.
+    """
+    whole = Line()
+    stages: dict[str, Line] = {}
+    models: dict[str, Line] = {}
+    unpriced: dict[str, int] = {}
+    users: dict[str, None] = {}
+    for (stage, service, model, user), totals in groups:
+        name = f"{service}/{model}"
+        line = stages.setdefault(str(stage or UNNAMED), Line())
+        line.models += [name] if name not in line.models else []
+        models.setdefault(name, Line(models=[name])).totals.merge(totals)
+        for each in (whole, line):
+            each.totals.merge(totals)
+        unpriced[name] = unpriced.get(name, 0) + totals.unpriced_calls
+        users.setdefault(str(user))
+    return Receipt(
+        job_id=job_id,
+        totals=whole.totals,
+        by_stage=stages,
+        by_model=dict(sorted(models.items(), key=lambda item: -item[1].totals.cost)),
+        users=tuple(users),
+        unpriced={model: count for model, count in unpriced.items() if count},
+        corrections=0,
+        first=None,
+        last=None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from ..budgets.limits import Limit
@@ -114,6 +115,10 @@ class SharedSums:
 
     def problems(self) -> list[LedgerProblem]:
         """Return none: what is wrong in ledgers is known on their hosts."""
+        return []
+
+    def unread(self) -> list[Path]:
+        """Return none: what waits to be written is looked at where it waits."""
         return []
 
     def gone(self) -> list[Gone]:

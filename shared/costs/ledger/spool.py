@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -92,6 +92,16 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
         if name.endswith(SUFFIX):
             groups.setdefault(name[:8] if name[8:9] == "-" else "", []).append(name)
     return groups
+
+
+def names_for(ledger: Path, groups: Mapping[str, list[str]]) -> list[str]:
+    """Return the names, of groups, among which all are that wait for a ledger."""
+    return [*groups.get(group_of(ledger), ()), *groups.get("", ())]
+
+
+def by_entry(names: Iterable[str]) -> dict[str, str]:
+    """Return the names of waiting lines by the ids that they say their entries have."""
+    return {name.removesuffix(SUFFIX).rpartition("-")[2]: name for name in names if name.endswith(SUFFIX)}
 
 
 def _write_all(fd: int, data: bytes) -> None:

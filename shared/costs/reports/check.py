@@ -119,7 +119,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
         checks += _of_user(reader, user, bounds, f"{user}, ", shared=False)
     checks += _plans(reader, None if asked.everyone else user_id)
     found = health(reader)
-    if found.problems or found.degraded or found.waiting:
+    if found.problems or found.degraded:
         checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
     totals = total(reader.index.groups((), query._replace(user_id=None) if asked.everyone else query))
     if totals.unpriced_calls or totals.partial_calls:
@@ -212,8 +212,9 @@ def _jobs(reader: Reader, query: Query, bounds: Bounds) -> Iterator[Check]:
 
 def _whole(reader: Reader, job: JobRef) -> JobCost:
     """Return a job over its whole life, whoever ran it and whenever: the month and the user bound no job."""
-    entries, _ = entries_of_job(reader, job)
-    return job_cost(job, entries)
+    entries, _, missed = entries_of_job(reader, job)
+    counted = jobs_of(reader.index.groups(JOB_DIMENSIONS, Query(ledger=job.ledger))) if missed else []
+    return counted[0] if counted else job_cost(job, entries)
 
 
 def _compared(reader: Reader, query: Query, job: JobCost | None) -> list[JobCost]:

@@ -24,7 +24,7 @@ class Health(NamedTuple):
     """What makes sums doubtful.
 
     ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
-    not be used; ``waiting`` is how many entries could not be written to their ledgers yet;
+    not be used; ``waiting`` is how many entries count that could not be written to their ledgers yet;
     ``prices_path`` is where a missing price would be added. ``gone`` is how many ledgers are not there any
     more, and their cost that still counts, in nano-dollars.
     """
@@ -248,12 +248,13 @@ def incomplete(health: Health) -> Iterator[Note]:
         yield Note(f"incomplete: {lines} not counted: {first}{more}", "warning", places=places)
     if health.waiting:
         entries = plural(health.waiting, "entry waits outside its ledger", "entries wait outside the ledgers")
-        text = f"{entries}, not counted yet; see cost-dashboard doctor"
+        text = f"{entries} and {'counts' if health.waiting == 1 else 'count'} already"
+        text = f"{text}; see cost-dashboard doctor"
         yield Note(f"cost tracking degraded: {text}", "warning")
     number, cost = health.gone
     if number:
         ledgers = plural(number, "ledger is gone; its", "ledgers are gone; their")
-        yield Note(f"{ledgers} {format_usd(cost)} counts.")
+        yield Note(f"{ledgers} {usd(cost)} counts.")
     if health.degraded:
         yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
 

@@ -114,9 +114,10 @@ def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
         within = query._replace(start=period.start, end=period.end)
         return _Side(named(period), *counted(reader, within))
     job = find_job(reader, name)
-    entries, problems = entries_of_job(reader, job)
+    entries, problems, missed = entries_of_job(reader, job)
     mine = [e for e in entries if query.user_id in (None, e.user_id) and query.stage in (None, e.stage)]
-    return _Side(job.job_id, mine, len(mine), tuple(map(problem_ref, problems)))
+    lost = (Ref(f"{job.ledger}: {fault.strerror}", "path", str(job.ledger)) for fault in missed)
+    return _Side(job.job_id, mine, len(mine), (*map(problem_ref, problems), *lost))
 
 
 def period_named(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period | None:

@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 def health(reader: Reader) -> Health:
     """Return what makes sums of this reader doubtful."""
     index = reader.index
+    unread = index.unread()
     return Health(
-        problems=tuple(map(problem_ref, reader.problems())),
+        problems=(*map(problem_ref, reader.problems()), *map(_unread_ref, unread)),
         degraded=index.degraded,
         prices_path=str(reader.prices_path or "prices.yaml"),
-        waiting=len(waiting_paths(reader.storage)),
+        waiting=len(waiting_paths(reader.storage)) - len(unread),
         gone=(len(gone := index.gone()), Nanos(sum(ledger.cost for ledger in gone))),
     )
 
@@ -47,6 +48,13 @@ def health(reader: Reader) -> Health:
 def problem_ref(problem: LedgerProblem) -> Ref:
     """Return what is wrong in a ledger in words that know where it is."""
     return Ref(str(problem), "path", str(problem.path))
+
+
+UNREAD_LINE: Final = "waits in the spool and cannot be read"
+
+
+def _unread_ref(path: Path) -> Ref:
+    return Ref(f"{path} {UNREAD_LINE}", "path", str(path))
 
 
 def spendings(reader: Reader, limits: Iterable[Limit]) -> tuple[Spending, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..analysis.job import Line, Receipt, per_audio_minute, receipt
+from ..analysis.job import Line, Receipt, per_audio_minute, receipt, receipt_of_sums
 from ..analysis.machines import MachineWork
 from ..analysis.sums import UNNAMED, share
 from ..budgets.limits import Spending, crossings, limits_for
@@ -81,8 +81,11 @@ class JobFacts:
 def job_facts(reader: Reader, name: str) -> JobFacts:
     """Return the receipt of one job, its limits, and its part of its user's month."""
     job = find_job(reader, name)
-    entries, problems = entries_of_job(reader, job)
+    entries, problems, missed = entries_of_job(reader, job)
     found = receipt(job.job_id, entries)
+    if missed:
+        sums = reader.index.groups(("stage", "service", "model", "user_id"), Query(ledger=job.ledger))
+        found = receipt_of_sums(job.job_id, sums)
     user_id = found.users[0] if found.users else None
     return JobFacts(
         receipt=found,
@@ -105,16 +108,18 @@ def _avoided(reader: Reader, entries: Sequence[Entry]) -> Sequence[Saving]:
     return of_calls(entries, prices)
 
 
-def entries_of_job(reader: Reader, job: JobRef) -> tuple[list[Entry], list[LedgerProblem]]:
-    """Return a job's entries and what is wrong in its ledger.
+def entries_of_job(reader: Reader, job: JobRef) -> tuple[list[Entry], list[LedgerProblem], list[OSError]]:
+    """Return a job's entries, what is wrong in its ledger, and why entries that count are not among them.
 
     A ledger that this cost storage does not know is read as it is, and stays unknown.
     """
     if job not in reader.index.jobs(Query(job_id=job.job_id)):
-        return _read(job.ledger)
+        return *_read(job.ledger), []
     reader.index.catch_up(job.ledger)
     here = [problem for problem in reader.problems() if problem.path == job.ledger]
-    return list(reader.index.entries(Query(ledger=job.ledger))), here
+    missed = list[OSError]()
+    entries = list(reader.index.entries(Query(ledger=job.ledger), lambda _, fault: missed.append(fault)))
+    return entries, here, missed
 
 
 def _read(ledger: Path) -> tuple[list[Entry], list[LedgerProblem]]:
@@ -132,9 +137,9 @@ def _job_limits(reader: Reader, user_id: str | None, job: JobRef) -> tuple[Spend
 
 def _month_share(reader: Reader, user_id: str | None, entries: Sequence[Entry]) -> MonthShare | None:
     """Return the month in which a user's calls in the job ended, and the job's part of it."""
-    if user_id is None:
-        return None
     mine = [entry for entry in entries if entry.user_id == user_id]
+    if user_id is None or not mine:
+        return None
     settings = reader.profile.for_user(user_id)
     period = month(max(entry.counted_at for entry in mine), settings.timezone, reader.billing_day)
     part = Nanos(sum(entry.cost for entry in mine if entry.counted_at in period))
@@ -158,6 +163,8 @@ def job_report(facts: JobFacts) -> Report:
 
 def _when(facts: JobFacts) -> str:
     first, last = facts.receipt.first, facts.receipt.last
+    if facts.receipt.totals.calls and first is None:
+        return "Not all of its entries can be had; this is what was counted of them."
     if first is None or last is None:
         return "Its ledger holds no entry yet."
     start, end = first.astimezone(facts.zone), last.astimezone(facts.zone)
@@ -290,7 +297,7 @@ class ReceiptFacts(NamedTuple):
 def receipt_facts(reader: Reader, name: str) -> ReceiptFacts:
     """Return one job's sums, limits and entries, in the order of its ledger."""
     facts = job_facts(reader, name)
-    entries, _ = entries_of_job(reader, find_job(reader, name))
+    entries, *_ = entries_of_job(reader, find_job(reader, name))
     return ReceiptFacts(facts, entries)
 
 

@@ -28,7 +28,7 @@ from ..storage import LEDGER_NAME
 from .closing import SealCheck, check_seal, seal_data, seal_notes, seal_tables
 from .common import counted_before, more_note, plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone, derive
-from .queries import find_job, with_packed
+from .queries import UNREAD_LINE, find_job, with_packed
 from .reader import ProgressCallback, Reader
 from .spec import Option, Spec
 
@@ -207,12 +207,13 @@ def _verified(
         advance(number + 1, len(chosen))
     whole = ledgers is None and not unread
     disagreements, compared = _against_index(reader, accounts) if whole else ([], 0)
+    stuck = [Unread(path, UNREAD_LINE) for path in reader.index.unread()]
     return VerifyFacts(
         accounts=accounts,
-        unread=unread,
+        unread=unread + stuck,
         compared=compared,
         disagreements=disagreements,
-        waiting=len(waiting_paths(reader.storage)),
+        waiting=len(waiting_paths(reader.storage)) - len(stuck),
         prices=_audit(reader, accounts) if prices else None,
         unknown=reader.index.unknown() if ledgers is None else (),
     )
@@ -227,6 +228,7 @@ def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Di
     reader.index.catch_up_all()
     sums = {Path(str(g.key[0])): g.totals for g in reader.index.groups(("ledger",), Query())}
     moved = bool(reader.index.gone()) or not all(account.ledger.exists() for account in accounts)
+    moved = moved or bool(waiting_paths(reader.storage))
     still = _still(accounts)
     found = []
     for ledger, totals in still.items():
@@ -381,7 +383,7 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
         yield Note(f"The index agrees with the lines of {plural(facts.compared, 'ledger', 'ledgers')}.")
     if facts.waiting:
         waits = plural(facts.waiting, "line waits", "lines wait")
-        yield Note(f"{waits} in the spool; the next call writes them.", "warning")
+        yield Note(f"{waits} in the spool, counted already; the next call writes them.", "warning")
     yield from _damage(facts)
     if facts.prices and facts.prices.outcomes["differs"]:
         yield Note("A wrong charge is corrected by cost-dashboard reprice --all.", "warning")

@@ -13,20 +13,21 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from .. import platform
 from ..errors import CostError, StorageUnavailable
+from ..ledger import spool
 from ..ledger.counted import counted
 from ..ledger.line import DamagedLine, decode
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
 from .feed import Fed, fed
-from .intake import NOTES, Intake, Kept, Read, is_there, new_row, vouched
+from .intake import KEPT_ROWS, NOTES, Intake, Kept, Read, is_there, new_row, vouched
 from .journal import Journal, Position, opened
 from .presence import Presence
 from .tables import LedgerRow
@@ -161,7 +162,7 @@ class Known:
         lost = [
             writer.encode() + b" " + path for writer, path in rows if (writer.encode(), path) not in noted
         ]
-        lost += [vouched(row) for row in tables.ledgers(db, "gone IS NOT NULL")]
+        lost += [vouched(row) for row in tables.ledgers(db, KEPT_ROWS)]
         if lost:
             self._journal.append(*lost)
 
@@ -250,8 +251,7 @@ class CatchUp:
             with suppress(StorageUnavailable):  # the next look begins where this one did
                 sums.write(lambda db: db.execute("UPDATE meta SET turn = ?", (self._turn,)))
         self._unknown.clear()
-        if fed := self._fed(sums, everything=bool(dead) or end is None or rescue):
-            sums.write(lambda db: self._rescue(db, fed))
+        self._count_elsewhere(sums, everything=bool(dead) or end is None or rescue, waiting=end is None)
         if self._unknown:
             with suppress(OSError):
                 self._known.add(self._unknown)
@@ -337,9 +337,15 @@ class CatchUp:
         if is_new:
             self._kept.say_what_is_lost(db)
 
-    # --- lines that went with their ledgers
+    # --- lines that went with their ledgers, or did not come there yet
 
-    def _fed(self, sums: Database, *, everything: bool) -> list[tuple[bytes, Read]]:
+    def _count_elsewhere(self, sums: Database, *, everything: bool, waiting: bool) -> None:
+        if fed := self._fed(sums, everything=everything):
+            sums.write(lambda db: self._count(db, fed, self._intake.count_gone))
+        if waiting and (lines := self._waiting(sums)):
+            self.count_waiting(sums, lines)
+
+    def _fed(self, sums: Database, *, everything: bool) -> list[Elsewhere]:
         """Return what processes keep of ledgers that have it no more, and that nobody counted."""
         paths: list[bytes] | None = None
         if not everything:
@@ -356,9 +362,25 @@ class CatchUp:
             self._unknown = sorted(there - known)
         return list(_readable(gone))
 
-    def _rescue(self, db: sqlite3.Connection, lines: Sequence[tuple[bytes, Read]]) -> None:
+    def _waiting(self, sums: Database) -> list[Elsewhere]:
+        """Return what waits in the spool and counts nowhere."""
+        with suppress(OSError):  # it cannot be listed or read now: the next look tries again
+            if names := spool.by_entry(spool.listed(self._storage)):
+                seen = sums.read(lambda db: tables.find_all_seen(db, list(names)))
+                paths = [self._storage.spool_dir / names[each] for each in names.keys() - seen.keys()]
+                lines = [line for line in spool.read_waiting(sorted(paths)) if not line.is_damaged]
+                found = list(_readable(Fed(os.fsencode(line.ledger), 0, "", line.line) for line in lines))
+                seen = sums.read(lambda db: tables.find_all_seen(db, [read.line.id for _, read in found]))
+                return [each for each in found if each[1].line.id not in seen]
+        return []
+
+    def count_waiting(self, sums: Database, lines: Sequence[Elsewhere], wait_s: float = WAIT_S) -> None:
+        """Count lines that their ledgers do not have yet."""
+        sums.write(lambda db: self._count(db, lines, self._intake.count_waiting), wait_s)
+
+    def _count(self, db: sqlite3.Connection, lines: Sequence[Elsewhere], count: Count) -> None:
         for path in dict.fromkeys(path for path, _ in lines):
-            self._intake.count_gone(db, path, [read for its, read in lines if its == path])
+            count(db, path, [read for its, read in lines if its == path])
         self._intake.finish(db)
         db.execute("UPDATE meta SET version = version + 1")
 
@@ -371,7 +393,13 @@ class CatchUp:
         return []  # not known: nobody is taken for dead
 
 
-def _readable(lines: Iterable[Fed]) -> Iterator[tuple[bytes, Read]]:
+Elsewhere = tuple[bytes, Read]
+"""A ledger, and a line that does not stand in it."""
+
+Count = Callable[[sqlite3.Connection, bytes, Sequence[Read]], None]
+
+
+def _readable(lines: Iterable[Fed]) -> Iterator[Elsewhere]:
     for each in lines:
         with suppress(DamagedLine):  # `verify` tells of it, where it stands in its ledger
             yield each.path, Read(each.offset, len(each.line), counted(decode(each.line)))

@@ -51,7 +51,10 @@ NOTES: Final = "ledgers.journal"
 """The file of the notes that make ledgers known (:mod:`.catchup`)."""
 
 GONE: Final = "deleted or moved away"
+WAITING: Final = "left without lines that waited for it"
+"""In place of why a ledger is gone: lines that it does not have yet. They are in the spool, so not kept."""
 REPLACED: Final = "cut or replaced"
+KEPT_ROWS: Final = f"gone IS NOT NULL AND gone != '{WAITING}'"
 UNREADABLE: Final = -1
 """The offset of the problem that says why a ledger could not be read."""
 
@@ -205,11 +208,13 @@ class Intake:
     def count_gone(self, db: sqlite3.Connection, path: bytes, lines: Iterable[Read]) -> None:
         """Count lines that a ledger had and has no more."""
         row = LedgerRow(next_number(db), path, job_of(path), uid(), gone=GONE, is_read=1)
-        tables.put_ledger(db, row)
-        fold = Fold()
-        for each in _claimed(db, row, lines)[0]:
-            fold.add(each.line)
-        tables.put_fold(db, row.id, fold)
+        _count_in(db, row, lines)
+
+    def count_waiting(self, db: sqlite3.Connection, path: bytes, lines: Iterable[Read]) -> None:
+        """Count lines that a ledger does not have yet: they leave this row when it has them."""
+        known = tables.ledgers(db, "path = ? AND gone = ?", path, WAITING)
+        new = LedgerRow(next_number(db), path, job_of(path), uid(), gone=WAITING, is_kept=KEPT, is_read=1)
+        _count_in(db, next(iter(known), new), lines)
 
     def _missing(self, db: sqlite3.Connection, row: LedgerRow | None) -> None:
         if row is not None and row.offset:
@@ -220,6 +225,14 @@ class Intake:
             db.execute(
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
             )
+
+
+def _count_in(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> None:
+    tables.put_ledger(db, row)
+    fold = Fold()
+    for each in _claimed(db, row, lines)[0]:
+        fold.add(each.line)
+    tables.put_fold(db, row.id, fold)
 
 
 def _take_over(db: sqlite3.Connection, copy: LedgerRow) -> None:
@@ -500,7 +513,7 @@ class Kept:
 
         """
         self._vouch(row for row in rows if row.is_kept == NOT_KEPT)
-        self._append(db, *(_record(db, row) for row in rows))
+        self._append(db, *(_record(db, row) for row in rows if row.gone != WAITING))
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
 
     def add_read(self, db: sqlite3.Connection, read: Mapping[bytes, Extent]) -> None:
@@ -534,7 +547,7 @@ class Kept:
         lost = [row._replace(gone=GONE) for row in rows if row.offset and _is_as_read(row) is False]
         with self._telling():
             known = Said.of(self._journal.all()[0]).kept
-            lost += [row for row in tables.ledgers(db, "gone IS NOT NULL") if row.uid not in known]
+            lost += [row for row in tables.ledgers(db, KEPT_ROWS) if row.uid not in known]
             self._vouch(lost)
             self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in lost))
 
@@ -599,7 +612,7 @@ class Kept:
             (LOST_AT,),
         )
         said.lost = {path: Extent(max(length, 1), -1, -1) for path, length in lost} | said.lost
-        gone = tables.ledgers(db, "gone IS NOT NULL")
+        gone = tables.ledgers(db, KEPT_ROWS)
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
         said.read = _read_of(tables.ledgers(db, "gone IS NULL"))
         said.over = set(self._vouched()) - {row.uid for row in gone}
@@ -734,7 +747,7 @@ def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
 
 def _restore_all(db: sqlite3.Connection, said: Said) -> None:
     """Put what was kept of ledgers that these sums do not know into them."""
-    known = {row.uid for row in tables.ledgers(db, "gone IS NOT NULL")}
+    known = {row.uid for row in tables.ledgers(db, KEPT_ROWS)}
     for number, record in said.kept.items():
         if number not in known:
             _restore(db, record)

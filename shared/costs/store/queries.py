@@ -419,7 +419,8 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
         chosen = Sql(text, (*source.values, *where.values))
     rows = db.execute(
         f"""SELECT id, job_id, path, iif(is_read, offset, NULL), gone, offset, head, tail FROM ledgers
-        WHERE id IN ({chosen.text}) AND (inode != 0 OR is_read = 0) ORDER BY job_id, path, id""",
+        WHERE id IN ({chosen.text}) AND (inode != 0 OR is_read = 0 OR gone IS NOT NULL)
+        ORDER BY job_id, path, id""",
         chosen.values,
     ).fetchall()
     uncounted: dict[int, set[int]] = {}
@@ -441,6 +442,11 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
 def counted_offsets(db: sqlite3.Connection, ledger: int) -> set[int]:
     """Return where the lines begin that count in a ledger."""
     return {row[0] for row in db.execute("SELECT offset FROM seen WHERE ledger = ?", (ledger,))}
+
+
+def ids_in(db: sqlite3.Connection, ledger: int) -> set[tuple[int, int]]:
+    """Return the ids that count in a ledger, as :func:`.keys.key_of` has them."""
+    return set(db.execute("SELECT key, more FROM seen WHERE ledger = ?", (ledger,)))
 
 
 _ORDERS: Final[dict[JobOrder, str]] = {

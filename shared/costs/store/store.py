@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..importing import undisturbed
+from ..ledger import spool
 from ..ledger.counted import counted
 from ..ledger.line import DamagedLine, decode, encode
 from ..ledger.lines import split
@@ -47,8 +48,9 @@ from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
 from .feed import Feed
-from .intake import GONE, Kept, NotKept, read_counted, recognised, retire
+from .intake import GONE, WAITING, Kept, NotKept, Read, read_counted, recognised, retire
 from .journal import opened
+from .keys import key_of
 from .packed import Packed, lines_of
 from .presence import presence_in
 from .queries import Gone, Mark, Readable, Span
@@ -222,6 +224,18 @@ class Store:
             with suppress(DamagedLine), self._lock:
                 self._feed.add(path, offset, line, decode(line).id)
             offset += len(line)
+
+    def waits(self, ledger: Path, line: bytes) -> None:
+        """Count a line that could not be appended, until it stands in its ledger.
+
+        Raises:
+            StorageUnavailable: the sums cannot be had now; the next view finds it in the spool.
+
+        """
+        catch_up = CatchUp(self.storage, self._known, self.presence)
+        read = self._encoded(ledger), Read(0, len(line), counted(decode(line)))
+        self._use(partial(self._bring_up, rescue=True))  # the ledger may have gone with lines beside the sums
+        self._use(lambda sums: catch_up.count_waiting(sums, [read]))
 
     # --- what a call asks on its way
 
@@ -456,10 +470,24 @@ class Store:
     def gone(self) -> list[Gone]:
         """Return the ledgers that are not what they were, or not there; what was counted of them counts.
 
-        Those that an archive of this storage holds whole are not among them.
+        Those that an archive of this storage holds whole are not among them, nor are lines that wait.
         """
         found = self._ask(queries.gone)
+        if any(each.why == WAITING for each in found):
+            waiting = spool.grouped(spool.listed(self.storage))
+            found = [each for each in found if each.why != WAITING or not spool.names_for(each.path, waiting)]
         return self._packed.without(found) if found else found
+
+    def unread(self) -> list[Path]:
+        """Return the files of lines that wait in the spool and cannot be read, so that they do not count."""
+        names = spool.by_entry(spool.listed(self.storage))
+        if not names:
+            return []
+        seen = self._ask(lambda db: tables.find_all_seen(db, list(names)))
+        paths = sorted(self.storage.spool_dir / names[each] for each in names.keys() - seen.keys())
+        return [
+            line.path for line in spool.read_waiting(paths) if line.is_damaged or not _is_entry(line.line)
+        ]
 
     def ledgers(self) -> list[Path]:
         """Return every known ledger that is there or in an archive, as they became known."""
@@ -574,7 +602,9 @@ class Store:
         self, ledgers: Sequence[Readable], missed: Missed
     ) -> Iterator[tuple[Readable, Iterator[bytes]]]:
         for ledger, content in self._packed.read_back(ledgers):
-            if content is None:
+            if content is None and ledger.gone == WAITING:
+                yield ledger, self._waiting_in(ledger, missed)
+            elif content is None:
                 yield ledger, _lines_in(ledger, missed)
             elif isinstance(content, CostError):
                 missed(ledger.job.ledger, OSError(5, str(content)))
@@ -585,6 +615,22 @@ class Store:
                     )
                 )
                 yield ledger, lines_of(content, counted.__contains__)
+
+    def _waiting_in(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
+        """Return the lines that a ledger does not have yet; ``missed`` is told of those not in the spool."""
+        left = self._use(lambda sums: sums.read(lambda db: queries.ids_in(db, ledger.number)))
+        try:
+            names = spool.names_for(ledger.job.ledger, spool.grouped(spool.listed(self.storage)))
+            for waiting in spool.read_waiting(self.storage.spool_dir / name for name in sorted(names)):
+                with suppress(DamagedLine):
+                    key = key_of(decode(waiting.line).id)
+                    if key in left:
+                        left.remove(key)
+                        yield waiting.line
+            if left:
+                raise FileNotFoundError(2, f"{len(left)} of its lines were in the spool; ask again")
+        except OSError as fault:
+            missed(ledger.job.ledger, fault)
 
     # --- upkeep
 
@@ -822,14 +868,16 @@ def _ledgers_in(root: Path) -> list[Path]:
 
 
 def _locations(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, Location]:
-    """Return where those of some entries stand that the sums have."""
+    """Return where those of some entries stand that the sums have, and a ledger."""
     seen = tables.find_all_seen(db, entry_ids)
     paths = {
         number: Path(os.fsdecode(row.path))
         for number in {ledger for ledger, _ in seen.values()}
         for row in tables.ledgers(db, "id = ?", number)
+        if row.gone != WAITING
     }
-    return {each: Location(paths[ledger], offset) for each, (ledger, offset) in seen.items()}
+    places = ((each, paths.get(ledger), offset) for each, (ledger, offset) in seen.items())
+    return {each: Location(path, offset) for each, path, offset in places if path is not None}
 
 
 def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:
@@ -838,6 +886,14 @@ def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:
         lines = (line for _, _, line in read_counted(file, 0) if not isinstance(line, DamagedLine))
         return any(tables.find_seen(db, line.id) is None for line in lines)
     return False
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        decode(line)
+    except DamagedLine:
+        return False
+    return True
 
 
 def _log() -> Logger:

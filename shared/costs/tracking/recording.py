@@ -127,6 +127,7 @@ class Recording:
         place = recorded.place
         if place is None:
             log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
+            self.tried("the cost storage", lambda: self._workspace.index.waits(ledger, line))
             return Written(in_ledger=False, known=known)
         if not known:
             log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)

@@ -12,6 +12,7 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.budgets.gate import Request
+from shared.costs.ledger.line import encode
 from shared.costs.ledger.spool import put
 from shared.costs.money import Nanos
 from shared.costs.reports.doctor import doctor_facts
@@ -19,6 +20,7 @@ from shared.costs.reports.reader import Reader
 from shared.costs.storage import CostStorage
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import LEAVES_A_HOLD, Dashboard
+from tests.costs.store.store_support import a_call
 
 JOB = "job-20261006-rpatel-0001"
 
@@ -91,12 +93,43 @@ def test_doctor_tells_of_open_and_of_moved_ledgers(jobs: Path, dashboard: Dashbo
     assert found["ledgers"]["found"].startswith(f"{gone}/cost_ledger.jsonl was deleted or moved away; its $")
 
 
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_job_that_was_cleared_or_cut_shows_what_was_counted_of_it(
+    jobs: Path, dashboard: Dashboard, left: int
+) -> None:
+    before = dashboard("show-job", JOB, "--json").json()
+    assert dashboard("explain", JOB, JOB).code == 0
+    ledger = jobs / JOB / "cost_ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.unlink()
+    if left:
+        ledger.touch(0o600)
+        ledger.write_bytes(b"".join(lines[:left]))
+    after = dashboard("show-job", JOB, "--json").json()
+    same = ("total_cost", "calls", "by_stage", "by_model", "unpriced_calls", "users")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert "this is what was counted of them" in dashboard("show-job", JOB).out
+    assert dashboard("check", "--job", JOB, "--max-per-job", "0.0001").code == 1
+    said = " ".join(dashboard("explain", JOB, JOB).out.split())
+    assert "its sums are kept, its entries cannot be shown" in said
+
+
 def test_what_waits_outside_its_ledger_is_told_with_every_budget(
     profile: Path, jobs: Path, cost_home: Path, dashboard: Dashboard
 ) -> None:
     dashboard("set-budget", "--monthly", "100")
     assert dashboard("check").code == 0
-    put(CostStorage(cost_home), jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0001")
-    said = "cost tracking degraded: 1 entry waits outside its ledger, not counted yet"
-    assert " ".join(said.split()) in " ".join(dashboard("show-budget").out.split())
+    spent = dashboard("show-budget", "--json").json()["spent_usd"]
+    line = encode(a_call(10**9, id="0001", timestamp=datetime.now(UTC), job_id=JOB))
+    put(CostStorage(cost_home), jobs / JOB / "cost_ledger.jsonl", line, "0001")
+    said = "cost tracking degraded: 1 entry waits outside its ledger and counts already"
+    assert said in " ".join(dashboard("show-budget").out.split())
+    assert dashboard("show-budget", "--json").json()["spent_usd"] == spent + 1
+    assert dashboard("check").code == 0
+    unread = put(CostStorage(cost_home), jobs / JOB / "cost_ledger.jsonl", b'{"v":1}\n', "0002")
+    assert f"{unread} waits in the spool and cannot be read" in " ".join(dashboard("show-budget").out.split())
+    assert dashboard("show-budget", "--json").json()["incomplete"] == 1
     assert dashboard("check").code == 3
+    assert dashboard("verify", "--json").json()["unread"] == [
+        {"ledger": str(unread), "why": "waits in the spool and cannot be read"}
+    ]
