@@ -51,6 +51,11 @@ class Memory:
         found = json.loads(content)
         return found["data"] if found["format"] == _FORMAT else None
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether something was remembered under ``name``, damaged or not."""
+        path = self._path(name)
+        return path is not None and path.exists()
+
     def names(self) -> list[str]:
         """Return the names under which something was remembered, in order."""
         try:

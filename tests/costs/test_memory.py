@@ -13,6 +13,7 @@ import pytest
 
 from shared.costs.memory import Memory
 from shared.costs.model import Usage
+from shared.costs.pricing import sources
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.storage import CostStorage
 
@@ -116,6 +117,7 @@ def test_prices_are_the_same_with_damaged_memory(tmp_path: Path) -> None:
     calls = [("openai", "gpt-4o"), ("openai", "gpt-4.1"), ("google", "gemini-2.5-pro"), ("openai", "gpt-9")]
 
     def priced() -> list[object]:
+        sources._own.clear()  # as another process, which has read nothing yet
         catalogue = Catalogue.load(storage)
         return [catalogue.charge(service, model, usage, NOW) for service, model in calls]
 

@@ -43,13 +43,25 @@ VARIABLES = (
 )
 
 
+@pytest.fixture(scope="session")
+def remembered_prices(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The project's own prices as a storage remembers them, parsed once for all tests of this process."""
+    from shared.costs.memory import Memory
+    from shared.costs.pricing.sources import own_book
+
+    folder = tmp_path_factory.mktemp("prices")
+    own_book(Memory(folder))
+    return list(folder.iterdir())
+
+
 @pytest.fixture(autouse=True)
-def cost_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cost_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered_prices: list[Path]) -> Path:
     """A cost storage of this test's own, also for the programs it starts."""
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     home = tmp_path / "cost-home"
     monkeypatch.setenv("COST_TRACKER_HOME", str(home))
+    remember(remembered_prices, home / "prices")
     # The checkout's own config/profile.yaml must not decide what a test sees.
     monkeypatch.setenv("COST_TRACKER_PROFILE", str(_defaults(tmp_path)))
     return home
@@ -63,6 +75,14 @@ def tracker(tmp_path: Path) -> Iterator[CostTracker]:
     with CostTracker(tmp_path / "jobs" / "job-1", "1") as made:
         made.reset_usage_stats()
         yield made
+
+
+def remember(remembered: list[Path], folder: Path) -> None:
+    """Let the new storage know the prices: a test that damages the common files costs time, no more."""
+    folder.parent.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700)
+    for path in remembered:
+        (folder / path.name).hardlink_to(path)
 
 
 def _defaults(folder: Path) -> Path:

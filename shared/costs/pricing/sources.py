@@ -75,32 +75,40 @@ def remembered_book(source: str, version: str, memory: Memory) -> PriceBook | No
 _FURTHER: Final = "-further"
 """Ends the name under which the models of the table are remembered, apart: few processes need them."""
 
-_parsed: Final[dict[str, dict[str, Any]]] = {}
-"""What this process has read of the project's own files, for trackers without a storage."""
+_own: Final[dict[str, dict[str, Any]]] = {}
+"""What this process has read of the project's own files: with many storages it reads them once."""
 
 
 def _book(
     source: str, paths: list[Path], contents: list[bytes], memory: Memory, table: bytes = b""
 ) -> PriceBook:
-    name = edition([*contents, table] if table else contents)
-    plain = memory.read(f"{source}-{name}")
-    if plain is None:
-        plain = _parsed.get(name) or _parse(source, name, paths, contents, table)
-        memory.write(f"{source}-{name}", plain)
-        if table and memory.remembers:
-            from .table import models_of
-
-            memory.write(f"{source}-{name}{_FURTHER}", models_of(table))
+    version = edition([*contents, table] if table else contents)
+    name = f"{source}-{version}"
+    plain, remembered = _own.get(name), name in memory
+    if plain is None and (plain := memory.read(name)) is None:
+        plain, remembered = _parse(paths, contents, table), False
+    if not remembered:
+        _remember(name, plain, memory, table)
+    if source == CATALOGUE:
+        _own[name] = plain
 
     def further() -> Mapping[str, Any]:
         from .table import models_of
 
         return models_of(table) if table else {}
 
-    return PriceBook(plain, source, name, further)
+    return PriceBook(plain, source, version, further)
 
 
-def _parse(source: str, name: str, paths: list[Path], contents: list[bytes], table: bytes) -> dict[str, Any]:
+def _remember(name: str, plain: dict[str, Any], memory: Memory, table: bytes) -> None:
+    memory.write(name, plain)
+    if table and memory.remembers:
+        from .table import models_of
+
+        memory.write(f"{name}{_FURTHER}", models_of(table))
+
+
+def _parse(paths: list[Path], contents: list[bytes], table: bytes) -> dict[str, Any]:
     # Only when a price file has changed: importing and running the YAML parser costs 20 ms and more.
     from ..yaml_strict import parse
     from .reading import read_book
@@ -110,6 +118,4 @@ def _parse(source: str, name: str, paths: list[Path], contents: list[bytes], tab
     plain = read_book(parse(content, path, PriceFileError) for path, content in pairs)
     if table:
         add_names(plain, table)
-    if source == CATALOGUE:
-        _parsed[name] = plain
     return plain

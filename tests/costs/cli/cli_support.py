@@ -7,11 +7,16 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from unittest import mock
 
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.program import run
+from shared.costs.storage import LEDGER_NAME
+from shared.costs.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
 LEAVES_A_HOLD = (
@@ -64,7 +69,30 @@ def program(*arguments: str, cwd: Path | None = None, **environ: str) -> Ran:
 
 
 def write_october(folder: Path) -> None:
-    """Log a few jobs of October 2026 through the tracker: a retry, an unknown model, local work."""
+    """Write and register the ledgers of a few jobs of October 2026: a retry, an unknown model, local work."""
+    ledgers = {folder / job / LEDGER_NAME: lines for job, lines in _october().items()}
+    for ledger, lines in ledgers.items():
+        ledger.parent.mkdir(parents=True)
+        ledger.write_bytes(lines)
+        ledger.chmod(0o600)
+    with Workspace() as workspace:
+        workspace.index.add(ledgers)
+
+
+@cache
+def _october() -> dict[str, bytes]:
+    """Return the lines of each job, as the tracker logged them: once for all tests of this process."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        profile = folder / "no-limits-said.yaml"
+        profile.write_text("budget: {}\n")
+        own = {"COST_TRACKER_HOME": str(folder / "home"), "COST_TRACKER_PROFILE": str(profile)}
+        with mock.patch.dict(os.environ, own):
+            _log_october(folder)
+        return {path.parent.name: path.read_bytes() for path in sorted(folder.glob(f"job-*/{LEDGER_NAME}"))}
+
+
+def _log_october(folder: Path) -> None:
     for number, user in ((1, "rpatel"), (2, "rpatel"), (3, "2")):
         at = OCTOBER.replace(day=5 + number)
         with CostTracker(folder / f"job-2026100{5 + number}-{user}-0001", user) as tracker:

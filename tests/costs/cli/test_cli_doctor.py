@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_doctor_makes_no_cost_storage(cost_home: Path, profile: Path, dashboard: Dashboard) -> None:
+    shutil.rmtree(cost_home)
     profile.parent.mkdir()
     profile.write_text("budget: {monthly: 5}\n")
     found = {f["what"]: f for f in dashboard("doctor", "--json").json()["findings"]}
