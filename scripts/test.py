@@ -2,7 +2,8 @@
 """The second command of the README: set up, then check everything there is to check.
 
 Lint, format, types, and all tests with the branch coverage of ``shared``; among the tests are those
-of the built wheel and the examples in docstrings. Every check runs, also after one has failed.
+of the built wheel and the examples in docstrings. Every check runs, also after one has failed; types are
+checked while the tests run, and what there is to say of them comes last.
 
     python3 scripts/test.py
     python3 scripts/test.py tests/integration -k batch     # arguments go to pytest
@@ -17,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 from environment import ROOT, SetUpFailed, program, say, set_up, set_up_engines
 
@@ -36,8 +39,9 @@ EXTRAS = (
 CHECKS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
-    "types": ["mypy"],
 }
+TYPES = ["mypy"]
+"""Takes a core for a minute when all is read anew; the tests often wait for what they started."""
 SPARK = "tests/costs/exchange/test_archive_spark.py"
 """The tests that need Spark. Others beside them need more than its environment has."""
 
@@ -58,10 +62,31 @@ def main() -> int:
         return 3
     asked = sys.argv[1:]
     tests = ["pytest", "-q", *WORKERS, *(asked or COVERAGE)]
-    checks = {"tests": tests} if asked else {**CHECKS, "tests": tests}
-    failed = [name for name, command in checks.items() if not passes(name, command)]
+    failed = failures({"tests": tests}) if asked else all_failures({**CHECKS, "tests": tests})
     say(f"failed: {', '.join(failed)}" if failed else "all checks passed")
     return int(bool(failed))
+
+
+def all_failures(checks: dict[str, list[str]]) -> list[str]:
+    """Run the checks with that of types beside them; return the names of those that failed."""
+    with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as beside:
+        types = beside.submit(run, TYPES, said)
+        failed = failures(checks)
+        code, seconds = types.result()
+        say(f"types: {' '.join(TYPES)}")
+        said.seek(0)
+        print(said.read().decode("utf-8", "replace"), end="", flush=True)
+    return failed if passed("types", code, seconds) else [*failed, "types"]
+
+
+def failures(checks: dict[str, list[str]]) -> list[str]:
+    """Run the checks one after the other; return the names of those that failed."""
+    failed = []
+    for name, command in checks.items():
+        say(f"{name}: {' '.join(command)}")
+        if not passed(name, *run(command)):
+            failed.append(name)
+    return failed
 
 
 def engines(asked: list[str]) -> int:
@@ -75,15 +100,21 @@ def engines(asked: list[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def passes(name: str, command: list[str]) -> bool:
-    """Run one check and say how long it took."""
-    say(f"{name}: {' '.join(command)}")
+def run(command: list[str], out: IO[bytes] | None = None) -> tuple[int, float]:
+    """Run a module of the environment; return its exit code and how many seconds it took."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cost-ledger-", dir=memory()) as scratch:
         environ = {**os.environ, "TMPDIR": scratch}
         python = str(program("python"))
-        code = subprocess.run([python, "-m", *command], cwd=ROOT, env=environ, check=False).returncode
-    say(f"{name}: {'failed' if code else 'passed'} in {time.monotonic() - began:.0f} s")
+        done = subprocess.run(
+            [python, "-m", *command], cwd=ROOT, env=environ, stdout=out, stderr=out, check=False
+        )
+    return done.returncode, time.monotonic() - began
+
+
+def passed(name: str, code: int, seconds: float) -> bool:
+    """Say how a check ended; return whether it passed."""
+    say(f"{name}: {'failed' if code else 'passed'} in {seconds:.0f} s")
     return not code
 
 

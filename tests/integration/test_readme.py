@@ -40,9 +40,8 @@ def script(name: str) -> ModuleType:
 def checkout(tmp_path: Path) -> Path:
     """A copy of the project whose virtual environment is set up already: the one of this run."""
     copy = tmp_path / "checkout"
-    ignore = shutil.ignore_patterns("__pycache__")
     for folder in ("shared", "scripts", "tools", "config"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=ignore)
+        shutil.copytree(ROOT / folder, copy / folder)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, copy / name)
     lend_environment(copy)

@@ -30,12 +30,18 @@ def archive_of(world: World) -> KnownArchive:
     return world.known.all()[0]
 
 
-def asked(world: World, sql: str, archive: KnownArchive | None) -> list[tuple[Any, ...]]:
+def answered(
+    world: World, sql: str, archive: KnownArchive | None
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     history = History.of(world.store, archive)
     with ask(sql, history, Context(), Calendar(PROFILE), history) as answer:
-        rows = list(answer.rows)
+        columns, rows = answer.columns, list(answer.rows)
     assert history.missed == []
-    return rows
+    return columns, rows
+
+
+def asked(world: World, sql: str, archive: KnownArchive | None) -> list[tuple[Any, ...]]:
+    return answered(world, sql, archive)[1]
 
 
 def columns_of(world: World, sql: str) -> tuple[str, ...]:
@@ -54,12 +60,11 @@ def test_every_view_is_exact_with_and_without_an_archive(viewed: World) -> None:
             pack(viewed.store, archive_of(viewed), lambda _done, _all: None)
         for name in view_names():
             sql = view_named(name)
-            columns = columns_of(viewed, sql)
-            answers = [asked(viewed, sql, archive) for archive in ways]
-            assert answers[0] == answers[1], name
+            (columns, rows), beside = [answered(viewed, sql, archive) for archive in ways]
+            assert (columns, rows) == beside, name
             if columns[-len(SUMS) :] == SUMS:
                 dimensions = columns[: -len(SUMS)]
-                assert plain(answers[0], len(dimensions)) == expected(found, dimensions), name
+                assert plain(rows, len(dimensions)) == expected(found, dimensions), name
 
 
 def test_every_view_says_what_it_shows_and_quotes_nothing() -> None:

@@ -6,10 +6,10 @@ import csv
 import json
 import os
 import re
+import resource
 import sqlite3
-import subprocess
-import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -515,35 +515,19 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(name: str, limit: int,
         pytest.importorskip("duckdb")
     target = folder / "costs"
     target.write_text("old")
-    # In a process of its own, since a limit on file sizes holds for all of a process.
-    done = subprocess.run(
-        [sys.executable, "-c", _LIMITED, name, str(target), str(limit), str(Path(__file__).parent)],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip() == "CannotWrite", done.stderr
+    many = [entry(n, description=str(n) * 40, request_id=f"{n * 7919:x}") for n in range(2_000)]
+    with pytest.raises(CannotWrite), largest_file(limit), replacing(target) as draft:
+        export_named(name).write(Listed(many), draft, Context())
     assert target.read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["costs"]
 
 
-_LIMITED = """
-import resource, sys
-from pathlib import Path
-name, target, limit, here = sys.argv[1:]
-sys.path[:0] = [".", here]
-from exchange_samples import entry
-from shared.costs.replacing import CannotWrite, replacing
-from shared.costs.exchange.exports import Context, export_named
-from shared.costs.exchange.source import Listed
-given = [entry(n, description=str(n) * 40, request_id=f"{n * 7919:x}") for n in range(2_000)]
-if name == "parquet":
-    import duckdb  # what it maps into memory is limited too
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-try:
-    with replacing(Path(target)) as draft:
-        export_named(name).write(Listed(given), draft, Context())
-except CannotWrite as error:
-    print(type(error).__name__)
-"""
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let this process write no file beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

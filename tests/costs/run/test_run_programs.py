@@ -195,7 +195,7 @@ def test_streams_without_usage_are_flagged(server: ProviderServer, tmp_path: Pat
         "next(left)\n",
     )
     command = [sys.executable, str(program), server.url("openai")]
-    done = dashboard_run("--no-stream-usage", "--job-dir", job, "--", *command)
+    done = dashboard_run("--no-stream-usage", "--job-dir", job, "--", *command, **UNMEASURED)
     read, left = entries(job)
     assert read.estimated
     assert read.charge is None, "nobody states its input"
@@ -223,7 +223,8 @@ def test_processes_that_the_program_starts_are_captured_too(
         "    child = multiprocessing.get_context('fork').Process(target=call)\n"
         "    child.start(); child.join(); assert child.exitcode == 0\n"
     )
-    done = dashboard_run("--job-dir", job, "--", sys.executable, parent, server.url("openai"))
+    command = [sys.executable, str(parent), server.url("openai")]
+    done = dashboard_run("--job-dir", job, "--", *command, **UNMEASURED)
     assert done.returncode == 0, done.stderr
     found = entries(job)
     assert len(found) == len(server.answered) == 3
@@ -248,7 +249,8 @@ def test_a_program_with_its_own_shared_and_its_own_sitecustomize(
     )
     report = tmp_path / "cost.json"
     command = [sys.executable, str(program), server.url("openai")]
-    done = dashboard_run("--output", report, "--job-dir", job, "--", *command, PYTHONPATH=str(site))
+    environ = {**UNMEASURED, "PYTHONPATH": str(site)}
+    done = dashboard_run("--output", report, "--job-dir", job, "--", *command, **environ)
     assert done.stdout == "the pipeline helped True\n", done.stderr
     [entry] = entries(job)
     facts = written(report)
@@ -397,7 +399,8 @@ def test_gemini_with_its_thoughts(server: ProviderServer, tmp_path: Path, job: P
         "client.models.generate_content(model='gemini-2.5-pro', contents='Say it.')\n"
         "list(client.models.generate_content_stream(model='gemini-2.5-pro', contents='Say it.'))\n",
     )
-    done = dashboard_run("--job-dir", job, "--", sys.executable, program, server.url("gemini"))
+    command = [sys.executable, str(program), server.url("gemini")]
+    done = dashboard_run("--job-dir", job, "--", *command, **UNMEASURED)
     assert done.returncode == 0, done.stderr
     for entry, served in zip(entries(job), server.answered, strict=True):
         assert entry.usage.tokens_output == served.counts.tokens_output > 900
