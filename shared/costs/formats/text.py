@@ -21,6 +21,13 @@ _INDENT = "  "
 _NUMBER = re.compile(r"\d+\. ")
 _COPIED = re.compile(r"(?<!\S)(?:'[^']*/[^']*'|~?/[^\s/]+/\S*)")
 """A path in a sentence, quoted where it has blanks: it is there to be copied, and is kept whole."""
+_VALUE = r"(?:'[^']*'|[^\s'-]\S*?(?=[.,;:)]*(?:\s|$)))"
+_TYPED = re.compile(
+    r"(?:(?:\S*python[\d.]*|'[^']*python[\d.]*') )?"
+    r"(?:'[^']*cost-dashboard(?:\.py)?'|\S*cost-dashboard(?:\.py)?)"
+    rf" [a-z]+(?:-[a-z]+)*(?: --[a-z]+(?:-[a-z]+)*(?: {_VALUE})?)*"
+)
+"""A command in a sentence with its options, and what runs it: as whole as a path."""
 _MARKS = {"warning": "⚠️  ", "critical": "🚨 "}
 
 
@@ -100,7 +107,7 @@ def _table(table: Table, layout: Layout, canvas: Canvas, alone: bool) -> Iterato
     if not table.rows:
         if table.title and not alone:  # the heading of the report says what there is none of
             yield _INDENT + canvas.style(tame(table.title), "strong")
-        lines = wrap(table.empty, canvas.width - len(_INDENT), whole=_COPIED.findall(table.empty))
+        lines = wrap(table.empty, canvas.width - len(_INDENT), whole=_to_copy(table.empty))
         yield from (_INDENT + line for line in lines)
         return
     for line in table_lines(table, layout, canvas):
@@ -115,6 +122,15 @@ def _notes(notes: list[Note], canvas: Canvas) -> Iterator[str]:
             text = mark + text
         number = _NUMBER.match(text)
         hang = number.end() if number else width_of(mark)
-        whole = (note.remedy, *note.places, *_COPIED.findall(text))
+        whole = (note.remedy, *note.places, *_to_copy(text))
         for line in wrap(text, canvas.width - len(_INDENT), hang, whole):
             yield _INDENT + canvas.style(line, "faint" if note.tone == "plain" else note.tone)
+
+
+def _to_copy(text: str) -> list[str]:
+    """Return the commands and paths in a text.
+
+    >>> _to_copy("See /a/b, or python3 c/cost-dashboard.py set-budget --profile 'my p.yaml' --monthly 50.")
+    ["python3 c/cost-dashboard.py set-budget --profile 'my p.yaml' --monthly 50", '/a/b,']
+    """
+    return [*_TYPED.findall(text), *_COPIED.findall(text)]

@@ -319,11 +319,17 @@ def test_durations_and_places() -> None:
 def test_what_is_there_to_be_copied_is_whole_on_every_page() -> None:
     command = "cost-dashboard whatif --swap openai/gpt-4o=mistral/mistral-large-latest --stage asr"
     path = "/home/ana/work/pipelines/talks/out/2026-11-22/job-20261122-ana-0001/cost_ledger.jsonl"
-    notes = (Note(f"Check it: {command}", remedy=command), Note(f"damaged: {path}, byte 0", "warning"))
+    typed = f"/opt/python3 'my tools/cost-dashboard.py' set-budget --cost-storage {path} --monthly 50"
+    notes = (
+        Note(f"Check it: {command}", remedy=command),
+        Note(f"damaged: {path}, byte 0", "warning"),
+        Note(f"No limit is set: {typed} sets one."),
+    )
     for width in (40, 80, 120):
         lines = render(Report("Title", notes=notes), Canvas(width)).splitlines()
         assert f"  {command}" in lines or f"  Check it: {command}" in lines
         assert any(f"{path}," in line for line in lines)
+        assert any(typed in line for line in lines)
 
 
 def test_a_total_ends_where_its_last_cell_does() -> None:

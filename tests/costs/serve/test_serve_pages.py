@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from shared.costs.apps.cli.here import Here
 from shared.costs.apps.serve.addresses import FILTER_LABELS
 from shared.costs.apps.serve.assets import assets
 from shared.costs.apps.serve.hosts import Hosts
@@ -264,6 +265,22 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
             assert f"at {rate} for $1" in page
         for path in ("/budgets", "/jobs", "/months/2026-11/savings", "/reports/show-monthly"):
             assert "€" in client.get(path, headers=TOKEN).text, path
+
+
+def test_a_remedy_is_copied_as_it_is_typed_where_the_server_was_started(sample: Sample) -> None:
+    here = Here(lambda _: {"--profile"}, "tools/cost-dashboard.py", (("--profile", "my profile.yaml"),))
+    with (
+        Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace,
+        TestClient(
+            Site(workspace, ACCESS, Hosts.of("127.0.0.1", PORT, ()), typed=here.text).application(),
+            base_url=ORIGIN,
+        ) as client,
+    ):
+        page, file = (client.get(f"/health{kind}", headers=TOKEN).text for kind in ("", ".html"))
+    remedies = re.findall(r'data-remedy="([^"]*)"', page)
+    assert remedies
+    assert all("--profile &#39;my profile.yaml&#39;" in each for each in remedies), remedies
+    assert "my profile.yaml" not in file
 
 
 def test_names_in_data_cannot_become_markup(tmp_path: object, anybody: TestClient) -> None:

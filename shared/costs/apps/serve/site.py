@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -68,13 +68,25 @@ _IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class Site:
-    """Answers requests from one cost storage."""
+    """Answers requests from one cost storage.
 
-    def __init__(self, workspace: Workspace, access: Access, hosts: Hosts, *, can_edit: bool = False) -> None:
+    ``typed`` returns a command as it is to be typed where the server was started, on the same data.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        access: Access,
+        hosts: Hosts,
+        *,
+        can_edit: bool = False,
+        typed: Callable[[str], str] = str,
+    ) -> None:
         self._workspace = workspace
         self._access = access
         self._hosts = hosts
         self._can_edit = can_edit
+        self._typed = typed
         self._threads = CapacityLimiter(THREADS)
         self._slowly = CapacityLimiter(SLOW_THREADS)
         self._apart = Apart(workspace)
@@ -163,7 +175,7 @@ class Site:
             view = self._as_shown(view)
         if kind is not None:
             return self._download(view, kind)
-        body = rendered(view, DOWNLOADS)
+        body = rendered(self._to_copy(view), DOWNLOADS)
         self._made.put(key, (body, f'"{digest(body)}"'))
         return _unless_known(self._made.get(key) or (body, ""), version, request)
 
@@ -172,6 +184,11 @@ class Site:
         currency = self._workspace.loaded_profile().profile.currency
         today = self._workspace.clock().date()
         return view._replace(report=as_shown(view.report, currency, view.day, today))
+
+    def _to_copy(self, view: View) -> View:
+        """Return a view whose remedies can be copied and run; files that are sent leave local paths out."""
+        notes = tuple(note._replace(remedy=self._typed(note.remedy)) for note in view.report.notes)
+        return view._replace(report=view.report._replace(notes=notes))
 
     async def _edit(self, request: Request) -> Response:
         pairs = await _form(request) if request.method == "POST" else parse_qsl(request.url.query)

@@ -62,7 +62,8 @@ def command(
         shown = host if ":" not in host else f"[{host}]"
         name = allowed[0] if allowed else f"{shown}:{port}"
         app.say(f"Open this address; Ctrl-C ends it:\n  http://{name}/?token={access.token}")
-        site = Site(app.workspace, access, Hosts.of(host, port, allowed), can_edit=can_edit)
+        typed = app.here.text if app.here else str
+        site = Site(app.workspace, access, Hosts.of(host, port, allowed), can_edit=can_edit, typed=typed)
         run(site.application(), bound, site.end)
     finally:
         bound.close()
