@@ -143,7 +143,7 @@ def listed(storage: CostStorage) -> list[str]:
     """
     try:
         return os.listdir(storage.spool_dir)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -348,4 +348,5 @@ SPEC: Final = Spec(
     job_facts,
     job_report,
     options=(Option((), "job", required=True, completes="job"),),
+    prepares=False,
 )

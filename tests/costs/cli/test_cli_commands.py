@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
+from shared.cost_tracker import CostTracker
 from shared.costs import __version__
 from shared.costs.apps.cli import main
 from shared.costs.apps.cli.app import DashboardCommand
@@ -162,6 +163,16 @@ def test_a_storage_that_cannot_be_made_is_said_with_the_next_step(
     assert f"the cost storage {place} cannot be made (Not a directory" in ran.err
     assert ran.err.endswith("name another folder with --cost-storage or COST_TRACKER_HOME\n")
     assert "cannot be made" in dashboard("doctor", "--cost-storage", place).out
+
+
+def test_a_job_is_read_from_its_directory_where_no_storage_can_be_made(
+    tmp_path: Path, dashboard: Dashboard
+) -> None:
+    CostTracker(tmp_path / "job", user_id="1").log_usage("openai", "gpt-4o", 1_000_000, 0)
+    (tmp_path / "file").write_text("")
+    ran = dashboard("show-job", tmp_path / "job", "--cost-storage", tmp_path / "file" / "storage")
+    assert ran.code == 0
+    assert "$2.50" in ran.out
 
 
 def test_an_unreadable_storage_is_an_error_not_a_traceback(tmp_path: Path, dashboard: Dashboard) -> None:

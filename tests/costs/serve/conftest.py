@@ -32,7 +32,7 @@ def workspace_of(sample: Sample) -> Workspace:
 @pytest.fixture(scope="session")
 def site(sample: Sample) -> Iterator[Site]:
     with workspace_of(sample) as workspace:
-        yield Site(workspace, ACCESS, Hosts.of("127.0.0.1", PORT, ("costs.example",)))
+        yield Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ("costs.example",)))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.apps.serve.access import FILE, SESSION_S, Access, access_of
+from shared.costs.apps.serve.access import FILE, SESSION_S, Access, KeptAccess, access_of
 from shared.costs.errors import StorageUnavailable, UnsafePath
 
 ONE = Access("one" * 12, "prefix" * 4)
@@ -31,6 +31,17 @@ def test_a_new_token_ends_all_sessions(tmp_path: Path) -> None:
     assert not second.is_token(first.token)
     assert not second.is_session(session, now=0)
     assert access_of(tmp_path) == second
+
+
+def test_a_new_token_ends_the_sessions_of_servers_that_run(tmp_path: Path) -> None:
+    running = KeptAccess(tmp_path)
+    first = running()
+    (tmp_path / FILE).unlink()
+    assert running() == first
+    second = access_of(tmp_path, new=True)
+    assert running() == second != first
+    (tmp_path / FILE).write_text("not JSON")
+    assert running() == second
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def editor(profile: Path, cost_home: Path) -> Iterator[TestClient]:
     with (
         Workspace(cost_home, profile, environ={}, clock=lambda: DAY) as workspace,
         TestClient(
-            Site(workspace, ACCESS, Hosts.of("127.0.0.1", PORT, ()), can_edit=True).application(),
+            Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()), can_edit=True).application(),
             base_url=ORIGIN,
         ) as client,
     ):
@@ -176,7 +176,7 @@ def test_a_first_profile_is_the_commented_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with Workspace(cost_home, environ={}, clock=lambda: DAY) as workspace:
-        site = Site(workspace, ACCESS, Hosts.of("127.0.0.1", PORT, ()), can_edit=True)
+        site = Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()), can_edit=True)
         with TestClient(site.application(), base_url=ORIGIN) as client:
             client.get("/", params={"token": ACCESS.token})
             assert changed(client, opened(client, "defaults"), monthly_limit="70")[0] == 303

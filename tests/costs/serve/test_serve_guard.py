@@ -192,7 +192,7 @@ def test_web_sockets_are_closed(site: object) -> None:
     async def never(*_: object) -> None:
         raise AssertionError("let through")
 
-    guard = Guard(never, ACCESS, Hosts.of("127.0.0.1", PORT, ()))
+    guard = Guard(never, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))
     with pytest.raises(WebSocketDisconnect), TestClient(guard).websocket_connect("/"):
         pass
 

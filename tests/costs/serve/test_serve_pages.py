@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.here import Here
 from shared.costs.apps.serve.addresses import FILTER_LABELS
 from shared.costs.apps.serve.assets import assets
@@ -256,7 +257,7 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
     hosts = Hosts.of("127.0.0.1", PORT, ())
     with (
         Workspace(sample.storage.root, profile, environ={}, clock=lambda: DAY) as workspace,
-        TestClient(Site(workspace, ACCESS, hosts).application(), base_url=ORIGIN) as client,
+        TestClient(Site(workspace, lambda: ACCESS, hosts).application(), base_url=ORIGIN) as client,
     ):
         for month, rate in (("2026-10", "0.5"), ("2026-11", "0.25")):
             page = client.get(f"/months/{month}", headers=TOKEN).text
@@ -267,12 +268,35 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
             assert "€" in client.get(path, headers=TOKEN).text, path
 
 
+def test_a_storage_that_goes_away_is_said_and_not_begun_anew(tmp_path: Path) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    tracker = CostTracker(tmp_path / "job", user_id="1", cost_storage_path=home)
+    tracker.log_usage("openai", "gpt-4o", 1_000_000, 0)
+    paths = ("/months/2026-11", "/jobs.json", "/metrics", "/known", "/health", "/budgets/edit")
+    with (
+        Workspace(home, environ={}) as workspace,
+        TestClient(
+            Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()), can_edit=True).application(),
+            base_url=ORIGIN,
+        ) as client,
+    ):
+        before = [client.get(path, headers=TOKEN).status_code for path in paths]
+        home.rename(away)
+        for path in paths:
+            answer = client.get(path, headers=TOKEN)
+            assert answer.status_code == 503, path
+            assert f"the cost storage {home} was moved, deleted or replaced" in answer.text
+        assert not home.exists()
+        away.rename(home)
+        assert [client.get(path, headers=TOKEN).status_code for path in paths] == before
+
+
 def test_a_remedy_is_copied_as_it_is_typed_where_the_server_was_started(sample: Sample) -> None:
     here = Here(lambda _: {"--profile"}, "tools/cost-dashboard.py", (("--profile", "my profile.yaml"),))
     with (
         Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace,
         TestClient(
-            Site(workspace, ACCESS, Hosts.of("127.0.0.1", PORT, ()), typed=here.text).application(),
+            Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()), typed=here.text).application(),
             base_url=ORIGIN,
         ) as client,
     ):

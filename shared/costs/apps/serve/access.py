@@ -18,11 +18,12 @@ import hmac
 import json
 import re
 import secrets
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...errors import StorageUnavailable
+from ...errors import CostError, StorageUnavailable
 from ...platform import open_file
 from ...replacing import replacing
 
@@ -94,6 +95,35 @@ def access_of(root: Path, *, new: bool = False) -> Access:
     except OSError as fault:
         raise StorageUnavailable(f"{path}: {fault}; see cost-dashboard doctor") from fault
     return kept
+
+
+class KeptAccess:
+    """The access that a cost storage keeps now: another server's ``--new-token`` ends this one's sessions.
+
+    While the file is not there or cannot be read, the last one holds.
+    """
+
+    def __init__(self, root: Path, *, new: bool = False) -> None:
+        self._path = root / FILE
+        self._access = access_of(root, new=new)
+        self._seen = _stamp(self._path)
+
+    def __call__(self) -> Access:
+        """Return it."""
+        seen = _stamp(self._path)
+        if seen != self._seen:
+            with suppress(OSError, CostError):
+                self._access = _read(self._path) or self._access
+                self._seen = seen
+        return self._access
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _read(path: Path) -> Access | None:

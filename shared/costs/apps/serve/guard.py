@@ -71,7 +71,11 @@ class Guard:
     """An ASGI application that lets requests through to another one."""
 
     def __init__(
-        self, app: ASGIApp, access: Access, hosts: Hosts, clock: Callable[[], float] = time.time
+        self,
+        app: ASGIApp,
+        access: Callable[[], Access],
+        hosts: Hosts,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._access = access
@@ -124,7 +128,7 @@ class Guard:
         kind, _, token = request.one(b"authorization").partition(" ")
         if kind.lower() != "bearer":
             return None
-        if not self._access.is_token(token.strip()):
+        if not self._access().is_token(token.strip()):
             raise _unknown(request)
         if request.method not in _READING:
             raise Refused(HTTPStatus.FORBIDDEN, "A token reads; changes are made on a page.")
@@ -135,13 +139,13 @@ class Guard:
         self._exchange(request)
         base = self._base_of(request)
         session = _cookie(request.all(b"cookie")) if base else ""
-        if not session or not self._access.is_session(session, self._clock()):
+        if not session or not self._access().is_session(session, self._clock()):
             return None
         _require_own_page(request, self._hosts.matches(request.one(b"origin"), origin))
         return Visit(base, session, origin)
 
     def _base_of(self, request: _Head) -> str:
-        base = f"/{self._access.prefix}"
+        base = f"/{self._access().prefix}"
         return base if request.path == base or request.path.startswith(f"{base}/") else ""
 
     def _exchange(self, request: _Head) -> None:
@@ -151,12 +155,12 @@ class Guard:
             Refused: with the way to that page.
         """
         given = [value for name, value in request.query if name == "token"]
-        if request.method not in _READING or len(given) != 1 or not self._access.is_token(given[0]):
+        if request.method not in _READING or len(given) != 1 or not self._access().is_token(given[0]):
             return
-        base = f"/{self._access.prefix}"
+        base = f"/{self._access().prefix}"
         rest = urlencode([(name, value) for name, value in request.query if name != "token"])
         page = request.path if self._base_of(request) else f"{base}/"
-        cookie = f"{COOKIE}={self._access.session(self._clock())}; Path={base}/; HttpOnly; SameSite=Strict"
+        cookie = f"{COOKIE}={self._access().session(self._clock())}; Path={base}/; HttpOnly; SameSite=Strict"
         raise Refused(
             HTTPStatus.SEE_OTHER,
             "",

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ...errors import CostError, ProfileError, WrongUsage
+from ...errors import CostError, ProfileError, StorageUnavailable, WrongUsage
 from ...exchange.openmetrics import openmetrics
 from ...formats import EXACT, load
 from ...formats.currency import as_shown
@@ -76,7 +76,7 @@ class Site:
     def __init__(
         self,
         workspace: Workspace,
-        access: Access,
+        access: Callable[[], Access],
         hosts: Hosts,
         *,
         can_edit: bool = False,
@@ -85,6 +85,7 @@ class Site:
         self._workspace = workspace
         self._access = access
         self._hosts = hosts
+        self._root = _identity(workspace.storage.root)
         self._can_edit = can_edit
         self._typed = typed
         self._threads = CapacityLimiter(THREADS)
@@ -129,17 +130,36 @@ class Site:
         return StreamingResponse(events(self.watcher), media_type="text/event-stream")
 
     async def _metrics(self, _: Request) -> Response:
-        reader = Reader(self._workspace)
+        reader = self._reader()
         text = await to_thread.run_sync(openmetrics, reader, limiter=self._threads)
         return Response(text, headers={"Content-Type": METRICS_TYPE})
 
     async def _known(self, _: Request) -> Response:
-        reader = Reader(self._workspace)
+        reader = self._reader()
         return JSONResponse(await to_thread.run_sync(known_values, reader, limiter=self._threads))
+
+    def _reader(self) -> Reader:
+        return Reader(self._there())
+
+    def _there(self) -> Workspace:
+        """Return the workspace.
+
+        Raises:
+            StorageUnavailable: another folder or none is where its storage was: it would be read as $0.
+        """
+        root = self._workspace.storage.root
+        now = _identity(root)
+        self._root = self._root or now  # made with the first call, or for the first page
+        if now != self._root:
+            raise StorageUnavailable(
+                f"the cost storage {root} was moved, deleted or replaced while this server ran: "
+                f"put it back, or start the server again"
+            )
+        return self._workspace
 
     def _version(self) -> str:
         """Return what changes with the sums, profile, prices and bills, and with each hour of the clock."""
-        workspace = self._workspace
+        workspace = self._there()
         bills = workspace.storage.bills_dir
         files = [_stamp(path) for path in (workspace.profile_path, workspace.prices_path, *bills.glob("*"))]
         hour = workspace.clock().replace(minute=0, second=0, microsecond=0)
@@ -170,7 +190,7 @@ class Site:
             return _unless_known(made, version, request)
         place = Place(visit.base, path.removesuffix(f".{kind}"), values_of(pairs, page))
         apart = partial(self._apart.reports, version=version)
-        view = page.view(Asked(Reader(self._workspace), place, parts, pairs, apart, self._can_edit))
+        view = page.view(Asked(self._reader(), place, parts, pairs, apart, self._can_edit))
         if kind not in EXACT:
             view = self._as_shown(view)
         if kind is not None:
@@ -196,15 +216,15 @@ class Site:
 
     def _edited(self, request: Request, pairs: list[tuple[str, str]]) -> Response:
         """Return the form of somebody's limits, what it would change, or the way on after it was done."""
-        visit, reader = _visit(request), Reader(self._workspace)
+        visit, reader = _visit(request), self._reader()
         if not visit.session:
             raise HTTPException(HTTPStatus.FORBIDDEN, "limits are changed in a browser, or by set-budget")
         place = Place(visit.base, "/budgets/edit")
-        secret, profile = self._access.form_secret(visit.session), str(profile_place(reader))
+        secret, profile = self._access().form_secret(visit.session), str(profile_place(reader))
         if request.method != "POST":
             form = form_of(reader, dict(pairs).get("who", EVERYONE))
             return _html(edit_page(place, form, secret, profile, Editing()))
-        if not self._access.is_form_secret(dict(pairs).get("secret", ""), visit.session):
+        if not self._access().is_form_secret(dict(pairs).get("secret", ""), visit.session):
             raise HTTPException(HTTPStatus.FORBIDDEN, "this form is not of this session; open it again")
         form = form_sent(pairs)
         try:
@@ -282,6 +302,15 @@ def _unless_known(made: MadePage, version: str, request: Request) -> Response:
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     return _html(body.replace(NO_VERSION, f'data-version="{version}"', 1), headers={"ETag": tag})
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells one folder from another that takes its place; ``None`` where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

@@ -49,7 +49,7 @@ def command(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ExtraMissing(f"serve needs {' and '.join(missing)}: {install_command('serve')}")
-    from ...serve.access import access_of
+    from ...serve.access import KeptAccess
     from ...serve.hosts import Hosts
     from ...serve.server import listening, run
     from ...serve.site import Site
@@ -58,10 +58,10 @@ def command(
     bound = listening(host, port)
     try:
         port = bound.getsockname()[1]
-        access = access_of(app.workspace.storage.root, new=new_token)
+        access = KeptAccess(app.workspace.storage.root, new=new_token)
         shown = host if ":" not in host else f"[{host}]"
         name = allowed[0] if allowed else f"{shown}:{port}"
-        app.say(f"Open this address; Ctrl-C ends it:\n  http://{name}/?token={access.token}")
+        app.say(f"Open this address; Ctrl-C ends it:\n  http://{name}/?token={access().token}")
         typed = app.here.text if app.here else str
         site = Site(app.workspace, access, Hosts.of(host, port, allowed), can_edit=can_edit, typed=typed)
         run(site.application(), bound, site.end)
