@@ -61,14 +61,19 @@ def prepare(media: Path, folder: Path) -> Audio:
 
 def length_of(media: Path) -> float:
     """Return the length of a recording in seconds; 0.0 where it is not known before it is decoded."""
-    if media.suffix.lower() in EMBEDDED and (seconds := _embedded_length(media)):
-        return seconds
-    if shutil.which("ffprobe") is None:
-        return 0.0
-    asked = ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(media)]
+    kind = media.suffix.lower()
+    if kind in EMBEDDED and (kind in _WHOLE or shutil.which("ffprobe") is None):
+        return _embedded_length(media)
+    return _packets_length(media) if shutil.which("ffprobe") else 0.0
+
+
+def _packets_length(media: Path) -> float:
+    """Add up the packets: ffprobe's own length of MP3 and AAC may be a guess from the first ones' size."""
+    asked = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "packet=duration_time"]
+    asked += ["-of", "csv=p=0", str(media)]
     said = subprocess.run(asked, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     try:
-        return float(said.stdout)
+        return sum(float(packet.strip(",")) for packet in said.stdout.split())
     except ValueError:
         return 0.0
 

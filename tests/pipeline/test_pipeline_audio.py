@@ -57,7 +57,27 @@ def test_what_miniaudio_reads_in_part_or_not_goes_through_ffmpeg(
     subprocess.run(["ffmpeg", "-v", "error", *sound, str(tmp_path / name)], check=True)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes() * parts)
     assert prepare(tmp_path / name, tmp_path).seconds == pytest.approx(parts, abs=0.2)
-    assert length_of(tmp_path / name) > 0
+    assert length_of(tmp_path / name) == pytest.approx(parts, abs=0.2)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("call.aac", ["-c:a", "aac", "-b:a", "96k"]),
+        ("call.mp3", ["-c:a", "libmp3lame", "-q:a", "4", "-write_xing", "0", "-id3v2_version", "0"]),
+    ],
+)
+def test_a_recording_that_begins_with_silence_has_the_length_of_all_its_packets(
+    tmp_path: Path, name: str, options: list[str]
+) -> None:
+    silence = ["-f", "lavfi", "-i", "anullsrc=r=44100:cl=mono:d=5"]
+    noise = ["-f", "lavfi", "-i", "anoisesrc=d=5:r=44100:a=0.5:seed=7"]
+    joined = ["-filter_complex", "[0:a][1:a]concat=n=2:v=0:a=1"]
+    subprocess.run(
+        ["ffmpeg", "-v", "error", *silence, *noise, *joined, *options, tmp_path / name], check=True
+    )
+    assert length_of(tmp_path / name) == pytest.approx(10, abs=0.2)
 
 
 @needs_ffmpeg

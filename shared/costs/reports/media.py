@@ -32,7 +32,7 @@ def characters_of(path: Path) -> int:
 
 
 def seconds_of(path: Path) -> float:
-    """Return the length of a recording: of WAV and FLAC from its header, of others as ffprobe says.
+    """Return the length of a recording: of WAV and FLAC from its header, of others by ffprobe's packets.
 
     Raises:
         NotMeasured: its length cannot be measured.
@@ -56,9 +56,12 @@ def _flac(path: Path, head: bytes) -> float:
 
 
 def _wave(path: Path) -> float:
+    """Read the header, but count no more frames than the file has: one that was piped states the most."""
     try:
-        with wave.open(str(path), "rb") as file:
-            return file.getnframes() / file.getframerate()
+        with path.open("rb") as raw, wave.open(raw) as file:
+            there = (path.stat().st_size - raw.tell()) // (file.getnchannels() * file.getsampwidth())
+            frames: int = min(file.getnframes(), there)
+            return frames / file.getframerate()
     except (wave.Error, EOFError, ZeroDivisionError) as fault:
         raise NotMeasured(
             f"{path} is not a WAV file that can be read ({fault}); give --audio-minutes"
@@ -69,7 +72,8 @@ def _probed(path: Path) -> float:
     program = shutil.which("ffprobe")
     if program is None:
         raise NotMeasured(f"{path}: only WAV and FLAC can be measured without ffprobe; give --audio-minutes")
-    # Not every file states its length; that of its packets adds up to it.
+    # Not every file states its length, and where it does not, ffprobe's own figure is a guess from the first
+    # frames' bit rate (findings/length_of_a_recording_that_begins_with_silence.sh); packets add up to it.
     command = [program, "-v", "error", "-select_streams", "a:0", "-show_entries", "packet=duration_time"]
     command += ["-of", "csv=p=0", str(path.absolute())]
     try:

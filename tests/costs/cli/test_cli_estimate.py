@@ -74,7 +74,12 @@ def test_without_ffprobe_other_recordings_cannot_be_measured(
 
 
 def test_recordings_are_measured(tmp_path: Path) -> None:
-    assert seconds_of(a_recording(tmp_path / "a.wav", 3)) == 3
+    whole = a_recording(tmp_path / "a.wav", 3)
+    assert seconds_of(whole) == 3
+    piped = bytearray(whole.read_bytes())  # what ffmpeg writes where it cannot go back to the header
+    piped[4:8] = piped[40:44] = b"\xff" * 4
+    (tmp_path / "piped.wav").write_bytes(piped)
+    assert seconds_of(tmp_path / "piped.wav") == 3
     flac = tmp_path / "a.flac"
     stream = (16_000 << 44) | (0 << 41) | (15 << 36) | 40_000
     flac.write_bytes(b"fLaC\x80\x00\x00\x22" + bytes(10) + stream.to_bytes(8) + bytes(16))
