@@ -60,8 +60,7 @@ def _wave(path: Path) -> float:
     try:
         with path.open("rb") as raw, wave.open(raw) as file:
             there = (path.stat().st_size - raw.tell()) // (file.getnchannels() * file.getsampwidth())
-            frames: int = min(file.getnframes(), there)
-            return frames / file.getframerate()
+            return float(min(file.getnframes(), there) / file.getframerate())
     except (wave.Error, EOFError, ZeroDivisionError) as fault:
         raise NotMeasured(
             f"{path} is not a WAV file that can be read ({fault}); give --audio-minutes"
