@@ -52,7 +52,8 @@ FAILURES: Final = (
     SyntaxError,
     EOFError,
     MemoryError,
-    RecursionError,
+    RuntimeError,
+    ArithmeticError,
     AttributeError,
     NameError,
     LookupError,
@@ -60,7 +61,8 @@ FAILURES: Final = (
     ValueError,
 )
 """What may go wrong on the way of a call that is recorded and must not end it: disks, descriptors, memory,
-modules that cannot be loaded (an interpreter that ends, a package that is being replaced)."""
+modules that cannot be loaded (an interpreter that ends, a package that is being replaced), and what the
+objects of a response raise when they are looked at."""
 
 
 NOT_LOADED: Final = (ImportError, OSError, SyntaxError, EOFError, MemoryError)

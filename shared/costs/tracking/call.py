@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
+from ..errors import FAILURES
 from ..model import UNKNOWN, StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
 from ..pricing.names import normalize_service
@@ -287,7 +289,10 @@ def unread_call(
 
 
 def _member(response: object, name: str) -> object:
-    return response.get(name) if isinstance(response, Mapping) else getattr(response, name, None)
+    """Return what a response has under a name; ``None`` where looking at it fails, again perhaps."""
+    with suppress(*FAILURES):
+        return response.get(name) if isinstance(response, Mapping) else getattr(response, name, None)
+    return None
 
 
 def _text(response: object, name: str) -> str | None:

@@ -127,6 +127,25 @@ class TestLogResponse:
             tracker.log_response(object())
         assert not tracker._session.job.ledger.exists()
 
+    @pytest.mark.parametrize("fault", [RuntimeError("not read yet"), ZeroDivisionError()])
+    @pytest.mark.parametrize("where", ["usage", "id"])
+    def test_an_object_that_cannot_be_looked_at_is_recorded_without_its_usage(
+        self, tracker: CostTracker, recorded: Recorded, fault: Exception, where: str
+    ) -> None:
+        class Answer:
+            object = "chat.completion"
+            model = "gpt-4o"
+
+            def __getattr__(self, name: str) -> object:
+                if name == where:
+                    raise fault
+                raise AttributeError(name)
+
+        tracker.log_response(Answer(), stage="13_x")
+        [entry] = recorded()
+        assert (entry.model, entry.stage, entry.charge) == ("gpt-4o", "13_x", None)
+        assert entry.metadata["not_read"] == f"{type(fault).__name__}: {fault}"
+
     def test_awaiting_it(self, tracker: CostTracker) -> None:
         assert asyncio.run(tracker.alog_response(answer(), stage="13_x")) == 0.0045
         assert tracker.get_stage_costs() == {"13_x": 0.0045}
