@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,17 +20,6 @@ from tests.support.stages import RECORDINGS, Programs, entries, first_words
 SPEECH, TRANSLATION, SUMMARY = "06_whisperx_asr", "10_translation", "13_ai_summarization"
 STAGES = [SPEECH, TRANSLATION, SUMMARY]
 HAS_APERTIUM = shutil.which("apertium") is not None
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    return Programs(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as running:
-        yield running
 
 
 @pytest.fixture

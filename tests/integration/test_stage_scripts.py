@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,17 +29,6 @@ MODELS = {
 }
 # Nano-dollars per token: input, cached input, cache write, output. The figures of the price facts.
 RATES = {"openai": (2500, 1250, 0, 10_000), "anthropic": (250, 30, 300, 1250), "gemini": (75, 18.75, 0, 300)}
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Programs:
-    return Programs(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as running:
-        yield running
 
 
 def named(server: ProviderServer, provider: str = "openai") -> list[str]:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from shared.cost_tracker import CostTracker
+    from tests.support.provider import ProviderServer
 
 # A busy machine is no fault: examples are not timed, and slow data generation is no failure.
 # ``--hypothesis-profile thorough`` draws twenty times as many, for a night.
@@ -75,6 +76,15 @@ def tracker(tmp_path: Path) -> Iterator[CostTracker]:
     with CostTracker(tmp_path / "jobs" / "job-1", "1") as made:
         made.reset_usage_stats()
         yield made
+
+
+@pytest.fixture
+def server() -> Iterator[ProviderServer]:
+    """A provider on the loopback."""
+    from tests.support.provider import ProviderServer
+
+    with ProviderServer() as running:
+        yield running
 
 
 def remember(remembered: list[Path], folder: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,12 +16,6 @@ from capture_sink import Broken, Calls
 from shared.costs.capture.hooks._needed import needs
 from shared.costs.capture.hooks.langchain import ModelCalls
 from tests.support.provider import ProviderServer, Reply
-
-
-@pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,12 +26,6 @@ genai = pytest.importorskip("google.genai")
 ASK: Any = [{"role": "user", "content": "Say what the notice says."}]
 USAGE: Any = {"include_usage": True}
 KEPT: list[Any] = []
-
-
-@pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,3 +20,13 @@ def jobs(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     write_october(folder)
     return folder
+
+
+@pytest.fixture
+def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own price file, which is not there yet."""
+    profile = tmp_path / "config" / "profile.yaml"
+    profile.parent.mkdir()
+    profile.write_text("timezone: UTC\n")
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
+    return profile.with_name("prices.yaml")

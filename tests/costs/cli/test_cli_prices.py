@@ -35,16 +35,6 @@ models:
 """
 
 
-@pytest.fixture
-def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's own price file, which is not there yet."""
-    profile = tmp_path / "config" / "profile.yaml"
-    profile.parent.mkdir()
-    profile.write_text("timezone: UTC\n")
-    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
-    return profile.with_name("prices.yaml")
-
-
 @pytest.mark.no_cover
 def test_the_list_has_every_model_and_narrows(dashboard: Dashboard) -> None:
     everyone = dashboard("prices", "--json").json()["models"]

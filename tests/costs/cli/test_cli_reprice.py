@@ -37,15 +37,6 @@ GPT = """\
 """
 
 
-@pytest.fixture
-def prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    profile = tmp_path / "config" / "profile.yaml"
-    profile.parent.mkdir()
-    profile.write_text("timezone: UTC\n")
-    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
-    return profile.with_name("prices.yaml")
-
-
 def month_cost(dashboard: Dashboard) -> tuple[float, int]:
     found = dashboard("report", "--month", "2026-10", "--json").json()
     return found["totals"]["cost_usd"], found["totals"]["unpriced_calls"]

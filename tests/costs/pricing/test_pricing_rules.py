@@ -24,6 +24,12 @@ OWN = Catalogue.load()
 BOTH = Usage(100_000, 100_000)
 
 
+def charged(service: str, model: str, usage: Usage, **more: Any) -> Entry:
+    return Entry(
+        id="e", timestamp=NOW, job_id="j", user_id="u", service=service, model=model, usage=usage, **more
+    )
+
+
 def charge(
     service: str, model: str, usage: Usage = BOTH, tier: str | None = None, region: str | None = None
 ) -> Charge:
@@ -209,18 +215,7 @@ def test_a_surcharge_of_the_users_own_multiplies_every_rate(
     found = catalogue.charge(service, model, usage, NOW, tier, region)
     assert isinstance(found, Charge)
     assert dict(found.parts) == {part: from_usd(usd) for part, usd in parts.items()}
-    entry = Entry(
-        id="e",
-        timestamp=NOW,
-        job_id="j",
-        user_id="u",
-        service=service,
-        model=model,
-        usage=usage,
-        charge=found,
-        service_tier=tier,
-        region=region,
-    )
+    entry = charged(service, model, usage, charge=found, service_tier=tier, region=region)
     # An audit computes the same by the same rules, also after the file has changed.
     assert [one.outcome for one in recompute(entry, PriceHistory(catalogue))] == ["agrees"]
     path.write_text(SURCHARGES.replace("1.1", "3"))
@@ -278,18 +273,7 @@ def test_charges_are_recomputed_to_the_same_amount(
 ) -> None:
     found = OWN.charge(service, model, usage, NOW, tier, region)
     assert isinstance(found, Charge)
-    entry = Entry(
-        id="e",
-        timestamp=NOW,
-        job_id="j",
-        user_id="u",
-        service=service,
-        model=model,
-        usage=usage,
-        charge=found,
-        service_tier=tier,
-        region=region,
-    )
+    entry = charged(service, model, usage, charge=found, service_tier=tier, region=region)
     assert [one.outcome for one in recompute(entry, PriceHistory(OWN))] == ["agrees"]
 
 
@@ -308,18 +292,8 @@ models:
 def call(catalogue: Catalogue, **counts: Any) -> Entry:
     usage = Usage(**counts)
     found = catalogue.charge("acme", "finder", usage, NOW)
-    charged = found if isinstance(found, Charge) else None
-    return Entry(
-        id="e",
-        timestamp=NOW,
-        job_id="j",
-        user_id="u",
-        service="acme",
-        model="finder",
-        usage=usage,
-        charge=charged,
-        unpriced_units=charged.missing if charged else {},
-    )
+    charge = found if isinstance(found, Charge) else None
+    return charged("acme", "finder", usage, charge=charge, unpriced_units=charge.missing if charge else {})
 
 
 def test_reprice_completes_a_partial_charge_once(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ def dashboard_run(*arguments: str | Path, **environ: str) -> subprocess.Complete
     )
 
 
+def script(folder: Path, text: str) -> Path:
+    """Write a program for ``dashboard_run``."""
+    path = folder / "any_script.py"
+    path.write_text(text)
+    return path
+
+
 def entries(job: Path) -> list[Entry]:
     """The entries of a job's ledger; every line must be one."""
     found = [located.content for located in read(job / LEDGER_NAME)]

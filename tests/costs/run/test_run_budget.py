@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.costs.run.run_support import (
     entries,
     needs_anthropic,
     needs_openai,
+    script,
     written,
 )
 from tests.support.provider import ProviderServer, Reply
@@ -58,23 +58,6 @@ while True:
     number += 1
     print(number, flush=True)
 """
-
-
-@pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as running:
-        yield running
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Path:
-    return tmp_path / "job-20261122-rpatel-0001"
-
-
-def script(folder: Path, text: str) -> Path:
-    path = folder / "any_script.py"
-    path.write_text(text)
-    return path
 
 
 @needs_openai

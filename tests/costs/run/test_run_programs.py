@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import venv
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.costs.run.run_support import (
     measured,
     needs_anthropic,
     needs_openai,
+    script,
     written,
 )
 from tests.support.provider import ProviderServer, Reply
@@ -92,23 +92,6 @@ import openai, sys
 client = openai.OpenAI(api_key="k", base_url=sys.argv[1], max_retries=2)
 client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Say it."}])
 """
-
-
-@pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as running:
-        yield running
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Path:
-    return tmp_path / "job-20261122-rpatel-0001"
-
-
-def script(folder: Path, text: str) -> Path:
-    path = folder / "any_script.py"
-    path.write_text(text)
-    return path
 
 
 @needs_openai
