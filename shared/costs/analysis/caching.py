@@ -86,7 +86,7 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
     for call in job:
         entry, usage = call.entry, call.entry.usage
         uses_cache = usage.tokens_cached or usage.tokens_cache_write
-        if entry.kind == "usage" and call.cost is not None and not uses_cache:
+        if entry.kind == "usage" and call.cost is not None and call.is_comparable and not uses_cache:
             slots.setdefault(slot_of(entry), []).append(call)
     for calls in slots.values():
         run: list[NetCall] = []

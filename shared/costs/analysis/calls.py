@@ -25,6 +25,12 @@ class NetCall(NamedTuple):
     cost: Nanos | None
     is_partial: bool = False
 
+    @property
+    def is_comparable(self) -> bool:
+        """Whether all that it used is known and priced: else nobody can say what it would cost elsewhere."""
+        is_bare = bool(self.cost) and self.entry.kind == "usage" and self.entry.usage.is_zero
+        return not self.is_partial and not is_bare
+
 
 def net_jobs(entries: Iterable[Entry]) -> Iterator[list[NetCall]]:
     """Yield the calls of one job after the other.

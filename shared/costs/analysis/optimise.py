@@ -95,7 +95,8 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Savings:
     """What was found. ``spent`` and ``calls`` are all calls that were looked at; ``unpriced_calls`` and
-    ``partial_calls`` of them, which have no price or not for all of their units, could not be compared.
+    ``partial_calls`` of them, which have no price or not for all of their units, or state a cost and no
+    usage, could not be compared.
 
     ``options`` holds for every slot the best option of each kind, largest saving first; ``best`` is
     the best combination, one option for each slot that has any; ``best_hosted`` is the best one that
@@ -171,7 +172,7 @@ class SavingsFinder:
             self._spent += call.cost or 0
             if call.cost is None:
                 self._unpriced += 1
-            elif call.is_partial:
+            elif not call.is_comparable:
                 self._partial += 1
             elif call.entry.kind == "usage":
                 self._keep(call)

@@ -63,9 +63,9 @@ class SwapEffect:
     """What a swap does in one stage. Amounts in nano-dollars.
 
     ``calls`` are those that were swapped; ``unpriced`` of them have no price on the other side (or
-    had none before), ``partial`` of them have units without one, and both are in neither sum. ``kept``
-    calls could not be sent with the new tier: they are swapped with their own, or not at all where
-    nothing but the tier was to change.
+    had none before), ``partial`` of them have units without one or state none, and both are in neither
+    sum. ``kept`` calls could not be sent with the new tier: they are swapped with their own, or not at all
+    where nothing but the tier was to change.
     """
 
     stage: str
@@ -127,7 +127,7 @@ def _add(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
     if not isinstance(charge, Charge) or call.cost is None:
         outcome.unpriced += 1
         return
-    if charge.missing or call.is_partial:
+    if charge.missing or not call.is_comparable:
         outcome.partial += 1
         return
     outcome.before = Nanos(outcome.before + call.cost)

@@ -316,7 +316,7 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
         yield Note(f"{calls} no known price and could not be compared.", "warning")
     if savings.partial_calls:
         calls = plural(savings.partial_calls, "call has", "calls have")
-        yield Note(f"{calls} units without a price and could not be compared.", "warning")
+        yield Note(f"{calls} units without a price, or not stated, and could not be compared.", "warning")
     if facts.show == "changes":
         yield from saving_notes(facts)
     if facts.show == "all":

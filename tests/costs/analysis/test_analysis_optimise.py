@@ -170,6 +170,9 @@ def test_calls_of_which_a_unit_has_no_price_are_not_compared() -> None:
     later = find_savings([call, mended], CATALOGUE)
     assert later.partial_calls == 0
     assert later.options
+    billed = replace(call, unpriced_units={}, usage=Usage())  # what it used is not stated
+    found = find_savings([billed], CATALOGUE)
+    assert (found.partial_calls, found.options, found.spent) == (1, (), call.cost)
 
 
 @pytest.mark.no_cover

@@ -79,8 +79,9 @@ def test_what_has_no_price_on_one_side_is_said() -> None:
 def test_a_unit_without_a_price_on_one_side_is_said() -> None:
     before = replace(call(), unpriced_units={"file_searches": 4})
     searched = replace(call(2), usage=Usage(tokens_input=1_000, file_searches=4))
-    for one in (before, searched):
-        swap = TO_MINI if one is before else Swap(("openai", "gpt-4o"), ("google", "gemini-2.5-flash"))
+    billed = replace(call(3), usage=Usage())  # nobody stated what it used
+    for one in (before, searched, billed):
+        swap = TO_MINI if one is not searched else Swap(("openai", "gpt-4o"), ("google", "gemini-2.5-flash"))
         [found] = what_if([one], [swap], CATALOGUE).outcomes
         assert (found.calls, found.unpriced, found.partial, found.compared, found.difference) == (
             1,
