@@ -25,6 +25,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from pathlib import Path
 
 from pipeline.admission import Admissions, Kept, NoRoom
@@ -115,15 +116,17 @@ class TrackedBudget:
             if heard
             else length_of(Path(job.record.media.path))
         )
+        # All earlier jobs are read for one: once for the stages that are left, however long a job waits.
+        self._estimate = cache(lambda stages: self._tracker.estimate_job(stages, audio_seconds=self._seconds))
 
     def most(self, stages: Sequence[str]) -> float | None:
         """Return what to keep for these stages, in USD; ``None`` where no earlier job tells."""
-        estimate = self._tracker.estimate_job(stages, audio_seconds=self._seconds) if self._seconds else None
+        estimate = self._estimate(tuple(stages)) if self._seconds else None
         return estimate.most if estimate else None
 
     def keep(self, stages: Sequence[str]) -> Kept:
         """Keep room for these stages, or raise ``NoRoom``."""
-        estimate = self._tracker.estimate_job(stages, audio_seconds=self._seconds)
+        estimate = self._estimate(tuple(stages))
         assert estimate is not None, "asked for what nobody knows"
         try:
             return self._tracker.admit(estimate.most)

@@ -116,9 +116,8 @@ class Manifest(NamedTuple):
                 tuple(HeldLedger(*each) for each in content["ledgers"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as fault:
-            raise DamagedArchive(
-                f"{place}/{NAME}: is no manifest of an archive: {fault}; put it back from a copy of the archive"
-            ) from None
+            remedy = "put it back from a copy of the archive"
+            raise DamagedArchive(f"{place}/{NAME}: is no manifest of an archive: {fault}; {remedy}") from None
 
     def document(self) -> bytes:
         """Return the document that is written."""
