@@ -128,6 +128,8 @@ def read_currency(top: Node) -> Currency | None:
     code = node.required("show")
     if not _CODE.fullmatch(code.text()):
         raise code.wrong("a currency", "write its ISO 4217 code, such as EUR")
+    if code.text() == "USD":
+        raise code.refused("amounts are in USD without a rate", "write currency: null, or another currency")
     rates = node.required("rates")
     found = {
         _day(key, each): int(each.number(_LEAST, _MOST) * NANOS_PER_USD) for key, each in rates.map().items()

@@ -100,6 +100,7 @@ def test_a_call_finds_its_machine(
         ("currency: EUR", 1, "EUR is not a map"),
         ("currency: {rates: {2026-11-01: 1}}", 1, "the key 'show' is missing"),
         ("currency: {show: euro, rates: {2026-11-01: 1}}", 1, "euro is not a currency; write its ISO 4217"),
+        ("currency: {show: USD, rates: {2026-11-01: 2}}", 1, "in USD without a rate; write currency: null"),
         ("currency: {show: EUR}", 1, "the key 'rates' is missing"),
         ("currency: {show: EUR, rates: {}}", 1, "a currency without a rate"),
         (
