@@ -20,7 +20,8 @@ Local = Callable[[str, str], bool]
 class MachineWork(NamedTuple):
     """Calls of one stage and model on one machine.
 
-    ``untimed_calls`` said not how long they took (``gpu_seconds``): their cost is not known.
+    ``untimed_calls`` said not how long they took (``gpu_seconds``): their cost is not known. Nor is that of
+    any where the profile does not have the machine, which is not ``priced`` then.
     """
 
     machine: str
@@ -33,6 +34,7 @@ class MachineWork(NamedTuple):
     audio_microseconds: int
     tokens: int
     cost: Nanos
+    priced: bool = True
 
     @property
     def seconds(self) -> float:
@@ -72,14 +74,17 @@ def work_on(
         sums.setdefault(key, Totals()).merge(group.totals)
         if not group.totals.units.get("gpu_seconds"):
             untimed[key] = untimed.get(key, 0) + group.totals.calls
-    rows = (_work(key, totals, untimed.get(key, 0), machines[key[0]]) for key, totals in sums.items())
+    rows = (_work(key, totals, untimed.get(key, 0), machines.get(key[0])) for key, totals in sums.items())
     return tuple(sorted(rows, key=lambda row: (-row.cost, row[:4])))
 
 
-def _work(key: tuple[str, str, str, str], totals: Totals, untimed: int, machine: Machine) -> MachineWork:
-    spent = totals.units.get("gpu_seconds", 0)
-    cost, audio = machine.cost(spent), totals.audio_microseconds
-    return MachineWork(*key, totals.calls, untimed, spent, audio, totals.tokens_total, cost)
+def _work(
+    key: tuple[str, str, str, str], totals: Totals, untimed: int, machine: Machine | None
+) -> MachineWork:
+    spent, audio = totals.units.get("gpu_seconds", 0), totals.audio_microseconds
+    cost = ZERO if machine is None else machine.cost(spent)
+    priced = machine is not None
+    return MachineWork(*key, totals.calls, untimed, spent, audio, totals.tokens_total, cost, priced)
 
 
 def total_cost(work: Iterable[MachineWork]) -> Nanos:

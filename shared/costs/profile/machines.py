@@ -64,6 +64,8 @@ def machine_of(
 ) -> str | None:
     """Return the name of the machine that a call ran on; ``None`` where the profile has none for it.
 
+    A tag may name one that the profile does not have.
+
     >>> desk, lab = Machine(takes_rest=True), Machine(stages=("06_asr",))
     >>> known = {"desk": desk, "lab": lab}
     >>> machine_of(known, "06_asr", "whisperx-local", (), is_local=True)
@@ -72,7 +74,7 @@ def machine_of(
     'desk'
     """
     for tag in tags:
-        if tag.startswith(TAG) and tag.removeprefix(TAG) in machines:
+        if tag.startswith(TAG):
             return tag.removeprefix(TAG)
     if not is_local:
         return None

@@ -135,7 +135,7 @@ def _figures(facts: MachinesFacts) -> Iterator[Figure]:
         return
     cost = total_cost(facts.work)
     seconds = sum(row.microseconds for row in facts.work) / 1_000_000
-    timed = all(not row.untimed_calls for row in facts.work)
+    timed = all(row.priced and not row.untimed_calls for row in facts.work)
     known: Value = cost if seconds else "not known"
     yield Figure("cost", "Cost", known, note="rent and power while they worked")
     yield Figure("busy", "Busy", seconds, "duration")
@@ -190,8 +190,13 @@ def _notes(facts: MachinesFacts) -> Iterator[Note]:
 
 
 def machine_doubts(work: Iterable[MachineWork]) -> Iterator[Note]:
-    """Return how many calls do not say how long they took."""
-    if untimed := sum(row.untimed_calls for row in work):
+    """Return how many calls do not say how long they took, and which ran on machines without a price."""
+    rows = tuple(work)
+    for name in sorted({row.machine for row in rows if not row.priced}):
+        calls = plural(sum(row.calls for row in rows if row.machine == name), "call names", "calls name")
+        text = f"{calls} the machine {name}, which the profile does not have: its cost is not known here."
+        yield Note(text, "warning")
+    if untimed := sum(row.untimed_calls for row in rows if row.priced):
         one = "call does not say how long it took and costs"
         many = "calls do not say how long they took and cost"
         yield Note(f"{plural(untimed, one, many)} nothing here: log gpu_seconds.", "warning")

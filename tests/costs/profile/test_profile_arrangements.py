@@ -33,7 +33,7 @@ def test_a_machine_costs_rent_and_power_rounded_once() -> None:
         ("06_asr", "openai", (), False, None),
         ("06_asr", "local", ("machine:desk", "night"), True, "desk"),
         ("06_asr", "vllm-at-home", ("machine:lab",), False, "lab"),
-        ("06_asr", "local", ("machine:other",), True, "lab"),
+        ("06_asr", "local", ("machine:other",), True, "other"),
     ],
 )
 def test_a_call_finds_its_machine(

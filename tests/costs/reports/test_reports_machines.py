@@ -70,6 +70,19 @@ def test_work_is_counted_by_machine_beside_the_cloud(reader: Reader) -> None:
     check_report("machines", machines_report(facts))
 
 
+def test_a_machine_that_the_profile_does_not_have_is_named_and_costs_no_other_one(reader: Reader) -> None:
+    reader.profile_path.write_text(PROFILE.replace("desk:", "tower:"))  # type: ignore[union-attr]
+    facts = machines_facts(reader, MachinesQuestion())
+    rows = {(row.machine, row.stage): (row.calls, row.cost, row.priced) for row in facts.work}
+    assert rows == {
+        ("lab", ASR): (3, 150_000_000, True),
+        ("tower", "10_translation"): (1, 2_815_556, True),
+        ("desk", ASR): (1, 0, False),
+    }
+    for report in (machines_report(facts), month_report(month_facts(reader, UserMonth(None)))):
+        assert "1 call names the machine desk, which the profile does not have" in str(report.notes)
+
+
 def test_without_a_machine_it_says_how_to_add_one(cost_home: Path) -> None:
     with Workspace(cost_home, clock=lambda: NOW) as workspace:
         facts = machines_facts(Reader(workspace), MachinesQuestion("ana"))
