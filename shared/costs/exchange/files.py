@@ -6,19 +6,16 @@ longest size, so that no file fills the memory. One that was packed by gzip is u
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
 import os
-import re
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .rows import CannotRead, NotUnderstood
 
@@ -139,119 +136,6 @@ def lines_of(path: Path) -> Iterator[str]:
         yield from io.StringIO(rest, newline="")
 
 
-class Dialect(NamedTuple):
-    """How a CSV is written: what divides its cells, and whether a comma stands before decimals.
-
-    ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header. ``is_mixed`` tells that
-    some decimals have a dot and others a comma, as of a program's version beside amounts: what may be
-    thousands or decimals is then not understood.
-    """
-
-    delimiter: str = ","
-    decimal_comma: bool = False
-    hint: str = ""
-    is_mixed: bool = False
-
-
-_HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
-_DELIMITERS: Final = ",;\t|"
-_AROUND_AMOUNTS: Final = " \u00a0$€£"
-_GROUPED_BY_DOTS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
-_GROUPED_BY_COMMAS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}")
-_DECIMAL_DOT: Final = re.compile(r"[-+]?[\d,]*\d\.\d+")
-_DECIMAL_COMMA: Final = re.compile(r"[-+]?[\d.]*\d,\d+")
-_LOCAL_NUMBER: Final = re.compile(r"(\D*?[-+]?)(\d{1,3}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?(\D*)")
-
-
-def dialect_of(head: str) -> Dialect:
-    r"""Return how the CSV that begins so is written.
-
-    A comma stands before decimals where some number of the file can be read in no other way, and none with a
-    dot; between semicolons each number with a comma is such a one, and a dot elsewhere is none against it.
-
-    >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
-    Dialect(delimiter=';', decimal_comma=True, hint='', is_mixed=False)
-    >>> dialect_of('date,cost,tokens\n2026-11-22,"1,234.50","1,000"\n').decimal_comma
-    False
-    """
-    hint = _HINT.match(head)
-    begin = head[hint.end() if hint else 0 :]
-    lines = begin.splitlines()
-    widths = {each: len(next(csv.reader(lines[:1], delimiter=each), [])) for each in _DELIMITERS}
-    delimiter = hint[1] if hint else max(_DELIMITERS, key=lambda each: widths[each])
-    dot = comma = is_sure = False
-    with suppress(csv.Error):
-        for record in csv.reader(lines[1:], delimiter=delimiter):
-            for cell in (each.strip(_AROUND_AMOUNTS) for each in record):
-                if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
-                    dot = True
-                elif _DECIMAL_COMMA.fullmatch(cell):
-                    comma = True
-                    is_sure |= not _GROUPED_BY_COMMAS.fullmatch(cell)
-            if dot and delimiter != ";":
-                break
-    is_mixed = dot and is_sure and delimiter == ";"
-    has_comma = is_mixed or (not dot and (is_sure or (comma and delimiter == ";")))
-    return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed)
-
-
-def _with_dots(cell: str) -> str:
-    """Return a cell whose number has a comma before its decimals with a dot there.
-
-    >>> [_with_dots(cell) for cell in ("1.234,50 €", "1.000", "0,05", "gpt-4.1", "2026-11-22")]
-    ['1234.50 €', '1000', '0.05', 'gpt-4.1', '2026-11-22']
-    """
-    match = _LOCAL_NUMBER.fullmatch(cell)
-    if match is None:
-        return cell
-    before, whole, decimals, after = match.groups()
-    return f"{before}{re.sub(r'[^0-9]', '', whole)}{f'.{decimals}' if decimals else ''}{after}"
-
-
-_EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
-
-
-def _ambiguous(record: Sequence[str]) -> str | None:
-    """Return what is wrong with a record of a file in which both a dot and a comma stand before decimals."""
-    number = next((each for each in record if _EITHER.fullmatch(each.strip(_AROUND_AMOUNTS))), None)
-    if number is None:
-        return None
-    return f"has {number}, thousands or decimals: others have a dot and a comma; write all with a dot"
-
-
-def csv_rows(path: Path, *, as_written: bool = False) -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
-    """Yield the rows under the header of a CSV, each with the number of its line.
-
-    Cells may be divided by commas, semicolons, tabs or bars; numbers with a comma before their decimals get
-    a dot there (:func:`dialect_of`), unless ``as_written``. Rows without a word and repeated headers are
-    passed over. A row with another number of cells than the header, with a broken quote or with bytes that
-    are no UTF-8 is not understood; reading goes on.
-
-    Raises:
-        CannotRead: the file cannot be read.
-
-    """
-    header, records = csv_records(path, as_written=as_written)
-    for found in records:
-        yield (
-            found
-            if isinstance(found, NotUnderstood)
-            else (found[0], dict(zip(header, found[1], strict=True)))
-        )
-
-
-def csv_records(
-    path: Path, *, as_written: bool = False
-) -> tuple[list[str], Iterator[tuple[int, list[str]] | NotUnderstood]]:
-    """Return the header of a CSV, and its records as :func:`csv_rows` has them, without the names."""
-    dialect = dialect_of(head_of(path).decode("utf-8-sig", "replace"))
-    if as_written:
-        dialect = dialect._replace(decimal_comma=False, is_mixed=False)
-    records = _records_of(path, dialect)
-    header = next(records, (0, []))
-    return ([], iter((header,))) if isinstance(header, NotUnderstood) else (header[1], records)
-
-
 def head_of(path: Path) -> bytes:
     """Return the beginning of a file, from which its format is known.
 
@@ -264,50 +148,6 @@ def head_of(path: Path) -> bytes:
             return file.read(HEAD_BYTES)
         except OSError as error:
             raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _records_of(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] | NotUnderstood]:
-    before = csv.field_size_limit(MAX_LINE)
-    try:
-        lines = lines_of(path)
-        if dialect.hint:
-            next(lines)
-        reader = csv.reader(lines, delimiter=dialect.delimiter)
-        header, is_ended, hints = list[str](), False, bool(dialect.hint)
-        while not is_ended:
-            try:
-                for record in reader:
-                    text = "".join(record)
-                    if not text or text.isspace() or record == header:
-                        continue
-                    header = header or record
-                    if len(record) != len(header):
-                        fault: str | None = "has another number of cells than the header"
-                    else:
-                        fault = None if text.isascii() else _undecoded(record)
-                    if fault is None and dialect.is_mixed:
-                        fault = _ambiguous(record)
-                    if fault is not None:
-                        yield NotUnderstood(f"line {reader.line_num + hints}", fault)
-                    elif dialect.decimal_comma:
-                        yield reader.line_num + hints, [*map(_with_dots, record)]
-                    else:
-                        yield reader.line_num + hints, record
-                is_ended = True
-            except csv.Error as error:  # of one row: those after it are read
-                yield NotUnderstood(f"line {reader.line_num}", f"is no row of a CSV: {error}")
-    finally:
-        csv.field_size_limit(before)
-
-
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-
-
-def _undecoded(record: list[str]) -> str | None:
-    for cell in record:
-        if not cell.isascii() and _SURROGATE.search(cell):
-            return f"is not in UTF-8: {cell[:40].encode('ascii', 'backslashreplace').decode()}"
-    return None
 
 
 def document_of(path: Path) -> Any:  # whatever JSON holds

@@ -29,9 +29,10 @@ from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
+from .delimited import LocalNumber
 from .files import parsed
 from .rows import SumOf
-from .times import instant, iso_text
+from .times import DateOrder, instant, iso_text, ways
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "service": ("service", "provider", "vendor", "api_provider", "platform"),
@@ -98,6 +99,7 @@ class Defaults:
     service: str | None = None
     model: str | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    dates: DateOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,13 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     names = [str(when), *(stated.text(name) or "" for name in ("model", "service"))]
     if any(map(_TOTALS.fullmatch, names if names[1] else [*names, stated.text("operation") or ""])):
         raise ValueError("is a row of totals: the rows that it adds up are there")
-    sum_of = _sum_of(when)
+    text = iso_text(when, defaults.dates)
+    sum_of = _sum_of(text)
     try:
-        at, zone_assumed = instant(f"{iso_text(when)}-01" if sum_of == "month" else when, defaults.zone)
+        whole = f"{text}-01" if sum_of == "month" else when
+        at, zone_assumed = instant(whole, defaults.zone, defaults.dates)
     except ValueError as error:
-        raise ValueError(f"timestamp {error}") from None
+        raise ValueError(_either_way(when) or f"timestamp {error}") from None
     parts = _parts(stated)
     model = stated.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
     return Understood(
@@ -161,9 +165,15 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     )
 
 
-def _sum_of(when: object) -> SumOf | None:
+def _either_way(when: object) -> str:
+    """Return what to do about a date whose day and month can be taken for each other."""
+    days = ways(when)
+    told = " or ".join(f"{day} (--dates {order})" for order, day in days.items())
+    return f"timestamp {clean_text(repr(when))} is {told}: say which stands first" if days else ""
+
+
+def _sum_of(text: str) -> SumOf | None:
     """Return whether a time is a whole day or month, so that its row is the sum of one."""
-    text = iso_text(when)
     if _MONTH.fullmatch(text):
         return "month"
     return "day" if _DATE.fullmatch(text) else None
@@ -289,7 +299,7 @@ class _Stated:
         number = self.number(name)
         if number is None:
             return None
-        if isinstance(value := self.get(name), str) and _THOUSANDS_OR_NONE.fullmatch(value.strip()):
+        if isinstance(value := self.get(name), str) and _THOUSANDS_OR_NONE.fullmatch(_dotted(value)):
             raise ValueError(
                 f"{name} may be {int(number)} or {int(number)}000: {value!r}; write it in digits alone"
             )
@@ -319,7 +329,7 @@ _THOUSANDS_OR_NONE: Final = re.compile(r"[1-9]\d{0,2}\.000")
 def _number(name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise TypeError(f"{name} is no number: {value!r}")
-    text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", str(value)).strip()
+    text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", _dotted(value)).strip()
     if _GROUPED.fullmatch(text):
         text = re.sub(r"[,'\s]", "", text)
     try:
@@ -331,11 +341,17 @@ def _number(name: str, value: object) -> Decimal:
     return number
 
 
+def _dotted(value: object) -> str:
+    return value.dotted if isinstance(value, LocalNumber) else str(value).strip()
+
+
 def _call(stated: _Stated, model: str | None, at: datetime, defaults: Defaults) -> Call:
     if not model:
         looked_for = ", ".join(NAMES["model"])
         raise ValueError(f"says no model (looked for {looked_for}) and no cost; give a model with --model")
     labels = {name: stated.text(name) for name in _LABELS}
+    if labels["request_id"] is None and _RESPONSE.fullmatch(row_id := stated.text("row_id") or ""):
+        labels["request_id"] = row_id
     return make_call(
         _service(stated, model, defaults),
         model,
@@ -351,6 +367,10 @@ def _call(stated: _Stated, model: str | None, at: datetime, defaults: Defaults) 
 
 
 _LABELS: Final = ("operation", "description", "workflow", "project", "service_tier", "request_id", "region")
+
+
+_RESPONSE: Final = re.compile(r"(?:chatcmpl-|resp_|msg_)[\w-]{8,}")
+"""The id of a response of OpenAI's or Anthropic's, by which a call that was recorded live is known."""
 
 
 def _metadata(stated: _Stated) -> dict[str, object]:

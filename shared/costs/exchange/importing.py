@@ -30,6 +30,7 @@ from ..money import ZERO, Nanos
 from ..platform import host_name
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
+from .delimited import LocalNumber
 from .elsewhere import Told
 from .foreign import Defaults, Understood, understand
 from .imports import Import
@@ -333,6 +334,7 @@ def _is_foreign(entry: Entry) -> bool:
 
 def content_of(values: Mapping[str, object]) -> bytes:
     """Return a digest of what a row says: the same for equal rows."""
+    values = {name: each.dotted if isinstance(each, LocalNumber) else each for name, each in values.items()}
     text = json.dumps(values, sort_keys=True, default=str, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=14).digest()
 

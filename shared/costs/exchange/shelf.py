@@ -41,8 +41,8 @@ def alone(storage: CostStorage) -> AbstractContextManager[object]:
         return FileLock(storage.root / "imports.lock", mode=0o600).acquire(timeout=LOCK_WAIT_S)
     except Timeout:
         raise NotWritten(
-            f"{storage.root}: another import or reconcile --adjust has been at work for {LOCK_WAIT_S:g} s; "
-            "try again when it is done"
+            f"{storage.root}: another import, reprice or reconcile --adjust has been at work for "
+            f"{LOCK_WAIT_S:g} s; try again when it is done"
         ) from None
 
 

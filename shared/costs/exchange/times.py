@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, Literal
 
 from ..ledger.redact import clean_text
 
@@ -27,6 +29,14 @@ _DATES: Final = tuple(
         r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})",
     )
 )
+DateOrder = Literal["day-first", "month-first"]
+"""Which of day and month stands first in a date such as 3/10/2026."""
+
+_SLASHED: Final = r"(?P<{}>\d{{1,2}})[/-](?P<{}>\d{{1,2}})[/-](?P<y>\d{{4}})(?=\D|$)(?P<rest>.*)"
+_BY_ORDER: Final[Mapping[DateOrder, re.Pattern[str]]] = {
+    "day-first": re.compile(_SLASHED.format("d", "m")),
+    "month-first": re.compile(_SLASHED.format("m", "d")),
+}
 _CLOCK: Final = re.compile(
     r"[T ]+(?P<h>\d{1,2})(?P<rest>:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?: ?(?P<half>[AP]M))?(?P<zone>.*)",
     re.IGNORECASE,
@@ -36,34 +46,39 @@ _COMPACT: Final = re.compile(r"((?:19|20)\d{6})(\d{6})")
 _MAIL: Final = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}(?::\d{2})? \S+")
 
 
-def iso_text(value: object) -> str:
+def iso_text(value: object, order: DateOrder | None = None) -> str:
     """Return a time as ISO 8601, or as digits, as far as there is one way to read it; else as it stands.
 
-    A day that stands before or after a month of digits is not guessed at: ``3/10/2026`` stays as it is.
+    ``order`` says which of day and month stands first between slashes; without it that is not guessed at.
 
     >>> [iso_text(each) for each in ("2026/10/3", "3.10.2026 9:30 PM", "2026-10-03 09:30 UTC", "3/10/2026")]
     ['2026-10-03', '2026-10-03T21:30', '2026-10-03T09:30+00:00', '3/10/2026']
+    >>> iso_text("3/10/2026 9:30", "day-first"), iso_text("3/10/2026", "month-first")
+    ('2026-10-03T09:30', '2026-03-10')
     """
     text = f"{value:f}" if isinstance(value, (float, Decimal)) else str(value).strip()
     if _MAIL.fullmatch(text):
         return parsedate_to_datetime(text).isoformat()
     if match := _COMPACT.fullmatch(text):
         return f"{match[1]}T{match[2]}"
-    date = next((match for each in _DATES if (match := each.fullmatch(text))), None)
-    if date is None:
+    patterns = (*_DATES, _BY_ORDER[order]) if order else _DATES
+    found = next((match for each in patterns if (match := each.fullmatch(text))), None)
+    if found is None:
         return text
-    day = f"{date['y']}-{int(date['m']):02}-{int(date['d']):02}"
-    clock = _CLOCK.fullmatch(date["rest"])
+    day = f"{found['y']}-{int(found['m']):02}-{int(found['d']):02}"
+    clock = _CLOCK.fullmatch(found["rest"])
     if clock is None:
-        return f"{day}{date['rest']}"
+        return f"{day}{found['rest']}"
     hour, zone = int(clock["h"]), "+00:00" if _UTC.fullmatch(clock["zone"]) else clock["zone"].strip()
     if clock["half"] and 1 <= hour <= 12:
         hour = hour % 12 + 12 * (clock["half"].lower() == "pm")
     return f"{day}T{hour:02}{clock['rest']}{zone}"
 
 
-def instant(value: object, zone: tzinfo) -> tuple[datetime, bool]:
+def instant(value: object, zone: tzinfo, order: DateOrder | None = None) -> tuple[datetime, bool]:
     """Return an instant in UTC, and whether its zone had to be taken from ``zone``.
+
+    ``order`` is as :func:`iso_text` takes it.
 
     Raises:
         ValueError: it is no time, can be read in several ways, or is before 2000.
@@ -74,13 +89,27 @@ def instant(value: object, zone: tzinfo) -> tuple[datetime, bool]:
     ['08:00', '09:30']
     """
     try:
-        text = iso_text(value)
+        text = iso_text(value, order)
         at = _from_epoch(text) if _EPOCH.fullmatch(text) else datetime.fromisoformat(text)
         if at.year >= FIRST_YEAR:
             return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC), at.tzinfo is None
     except (ValueError, TypeError, OverflowError, OSError):
         pass
     raise ValueError(f"is no time: {clean_text(repr(value))}; write it as 2026-11-22T09:30:00Z")
+
+
+def ways(value: object) -> Mapping[DateOrder, str]:
+    """Return the days that a date such as 3/10/2026 can be, by which of day and month stands first.
+
+    >>> ways("3/10/2026 9:30"), ways("10/25/2026"), ways("2026-10-03")
+    ({'day-first': '2026-10-03', 'month-first': '2026-03-10'}, {'month-first': '2026-10-25'}, {})
+    """
+    found: dict[DateOrder, str] = {}
+    for order, pattern in _BY_ORDER.items():
+        if pattern.fullmatch(str(value).strip()):
+            with suppress(ValueError):
+                found[order] = date.fromisoformat(iso_text(value, order)[:10]).isoformat()
+    return found
 
 
 def _from_epoch(text: str) -> datetime:

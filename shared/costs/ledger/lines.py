@@ -60,6 +60,21 @@ def split(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[L
         yield at, len(rest) + dropped, rest
 
 
+def pieces(descriptor: int, end: int) -> Iterator[bytes]:
+    """Return the bytes up to ``end`` in pieces that end with a line, for files without too long lines.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    """
+    rest = b""
+    for piece in _pieces(descriptor, 0, end):
+        whole = piece.rfind(b"\n") + 1
+        if whole:
+            yield b"".join((rest, memoryview(piece)[:whole]))
+        rest = piece[whole:] if whole else rest + piece
+
+
 def line_at(descriptor: int, offset: int) -> bytes:
     """Return the line that begins at ``offset``, with a newline even where it is torn.
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -36,7 +37,7 @@ from ..importing import undisturbed
 from ..ledger import spool
 from ..ledger.counted import counted
 from ..ledger.line import DamagedLine, decode, encode
-from ..ledger.lines import split
+from ..ledger.lines import pieces, split
 from ..ledger.places import Appended, LedgerProblem, Location
 from ..ledger.reader import read, read_at
 from ..model import Entry
@@ -594,18 +595,23 @@ class Store:
         for _, lines in self._read(self.readable(query), missed or _warn):
             yield from lines
 
+    def lines_with(self, query: Query, text: bytes) -> Iterator[bytes]:
+        """Return those of :meth:`lines` that have a text in them, which is found quicker than lines are."""
+        for _, lines in self._read(self.readable(query), _warn, text):
+            yield from lines
+
     def lines_of_ledger(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
         """Return every line of one ledger that counts, be it packed away."""
         return (line for _, lines in self._read([ledger], missed) for line in lines)
 
     def _read(
-        self, ledgers: Sequence[Readable], missed: Missed
+        self, ledgers: Sequence[Readable], missed: Missed, text: bytes = b""
     ) -> Iterator[tuple[Readable, Iterator[bytes]]]:
         for ledger, content in self._packed.read_back(ledgers):
             if content is None and ledger.gone == WAITING:
-                yield ledger, self._waiting_in(ledger, missed)
+                yield ledger, (raw for raw in self._waiting_in(ledger, missed) if text in raw)
             elif content is None:
-                yield ledger, _lines_in(ledger, missed)
+                yield ledger, _lines_in(ledger, missed, text)
             elif isinstance(content, CostError):
                 missed(ledger.job.ledger, OSError(5, str(content)))
             else:
@@ -614,7 +620,7 @@ class Store:
                         lambda db: queries.counted_offsets(db, number)
                     )
                 )
-                yield ledger, lines_of(content, counted.__contains__)
+                yield ledger, (raw for raw in lines_of(content, counted.__contains__) if text in raw)
 
     def _waiting_in(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
         """Return the lines that a ledger does not have yet; ``missed`` is told of those not in the spool."""
@@ -902,14 +908,19 @@ def _log() -> Logger:
     return logging.getLogger("shared.cost_tracker")
 
 
-def _lines_in(ledger: Readable, missed: Missed) -> Iterator[bytes]:
-    """Return every line of a ledger that counts; ``missed`` is told of one that cannot be read."""
+def _lines_in(ledger: Readable, missed: Missed, text: bytes = b"") -> Iterator[bytes]:
+    """Return every line of a ledger that counts and has ``text`` in it; ``missed`` is told of a fault."""
     try:
         if ledger.gone is not None:
             raise FileNotFoundError(2, f"{ledger.gone}; its sums are kept, its entries cannot be shown")
         with opened(os.fsencode(ledger.job.ledger)) as file:
+            if ledger.read_to is not None and not ledger.uncounted:  # as it is read without a look at each
+                for piece in pieces(file.fileno(), ledger.read_to):
+                    if text in piece:
+                        yield from (raw for raw in BytesIO(piece) if text in raw) if text else BytesIO(piece)
+                return
             for offset, _, raw in split(file.fileno(), 0, ledger.read_to):
-                if offset not in ledger.uncounted and raw[-1:] == b"\n":
+                if offset not in ledger.uncounted and raw[-1:] == b"\n" and text in raw:
                     yield raw
     except OSError as fault:
         missed(ledger.job.ledger, fault)

@@ -151,6 +151,8 @@ def test_defaults_hold_where_a_row_says_nothing() -> None:
         ({"timestamp": -5}, "timestamp is no time"),
         ({"timestamp": True}, "timestamp is no time"),
         ({"timestamp": 1e300}, "timestamp is no time"),
+        ({"timestamp": "3/10/2026"}, r"2026-10-03 \(--dates day-first\) or 2026-03-10 \(--dates month-first"),
+        ({"timestamp": "10/25/2026 09:30"}, r"is 2026-10-25 \(--dates month-first\): say which"),
         ({"model": ""}, "says no model"),
         ({"model": "m-1"}, "give one with --service"),
         ({"input_tokens": -1}, "tokens_input is no count"),

@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 
 from shared.costs.errors import WrongUsage
 from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.foreign import Defaults, understand
 from shared.costs.exchange.importing import Importer, Source, Tally, folder_name
 from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
 from shared.costs.exchange.source import Listed
+from shared.costs.exchange.times import DateOrder
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.replacing import replacing
@@ -215,6 +217,10 @@ TABLES = {
         f"{LOCAL.strip()};version\n2026-10-03;gpt-4o;7;5;0,5;2.1\n2026-10-03;gpt-4o;7;5;1,234;2.1\n",
         (0.5, 7, 1),
     ),
+    "decimal commas after as much as a file is known by": (
+        LOCAL + "2026-10-03;gpt-4o;0;500;1\n" * 3_000 + "2026-10-03;gpt-4o;1.000;500;1,234\n",
+        (3_001.234, 1000, 0),
+    ),
     "lines without a word": (f"{HEAD}\n{LINE}   \n,,,,\n\n", (0.0525, 1000, 0)),
     "files put together": (f"{HEAD}{LINE}{HEAD}{LINE}", (0.105, 2000, 0)),
     "a row of totals": (f"{HEAD}{LINE}2026-10-31,Grand Total,1000,500,0.0525\n", (0.0525, 1000, 1)),
@@ -231,8 +237,78 @@ TABLES = {
         '[{"createdAt": 1793446200000000, "model": "gpt-4o", "inputTokens": 7, "cost": 0.5}]',
         (0.5, 7, 0),
     ),
+    "an array of raw usage": (
+        '[{"model": "gpt-4o", "created": 1793446200, "usage": {"prompt_tokens": 7, "completion_tokens": 2}}]',
+        (0.0000375, 7, 0),
+    ),
     "lines of JSON": ('{"ts": 20261003, "model": "gpt-4o", "tokens_in": 7, "cost": 0.5}\n' * 2, (1.0, 14, 0)),
 }
+
+
+USAGES = {
+    "OpenAI's": (
+        {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}},
+        (9, 5, 4, 0, 0),
+    ),
+    "OpenAI's responses": (
+        {
+            "input_tokens": 9,
+            "input_tokens_details": {"cached_tokens": 4},
+            "output_tokens": 5,
+            "output_tokens_details": {"reasoning_tokens": 3},
+        },
+        (9, 5, 4, 0, 3),
+    ),
+    "Anthropic's": (
+        {
+            "input_tokens": 9,
+            "output_tokens": 5,
+            "cache_read_input_tokens": 4,
+            "cache_creation_input_tokens": 6,
+            "cache_creation": {"ephemeral_1h_input_tokens": 2},
+        },
+        (19, 5, 4, 2, 0),
+    ),
+    "Gemini's": (
+        {"promptTokenCount": 9, "candidatesTokenCount": 2, "thoughtsTokenCount": 3, "totalTokenCount": 14},
+        (9, 5, 0, 0, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("whose", USAGES)
+def test_usage_as_providers_state_it_counts_as_they_mean_it(
+    whose: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    usage, counts = USAGES[whose]
+    name = "usageMetadata" if whose == "Gemini's" else "usage"
+    row = {"id": "chatcmpl-AbCdEfGh1", "model": "gpt-4o", "created": 1793446200, name: usage}
+    path, kept = tmp_path / "calls.json", Kept()
+    path.write_text(json.dumps([row]))
+    assert run(path, kept, catalogue).refused == 0
+    [entry] = kept.entries.values()
+    found = entry.usage
+    one_hour = found.tokens_cache_write_1h
+    parts = (found.tokens_input, found.tokens_output, found.tokens_cached, one_hour, found.tokens_reasoning)
+    assert (parts, entry.request_id) == (counts, "chatcmpl-AbCdEfGh1")
+
+
+def test_a_text_that_looks_like_a_number_stays_as_it_is(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    path.write_text(
+        "date;service;model;request_id;input_tokens;cost\n2026-10-03 10:00;acme;1.000;12.345;1.000;0,5\n"
+    )
+    assert run(path, kept, catalogue).refused == 0
+    [entry] = kept.entries.values()
+    assert (entry.model, entry.request_id, entry.usage.tokens_input) == ("1.000", "12.345", 1000)
+
+
+@pytest.mark.parametrize(("dates", "day"), [("day-first", (2026, 10, 3)), ("month-first", (2026, 3, 10))])
+def test_dates_are_read_as_they_are_said_to_be(dates: DateOrder, day: tuple[int, int, int]) -> None:
+    row = {"model": "gpt-4o", "date": "3/10/2026", "cost": 1}
+    found = understand(row, Defaults(dates=dates))
+    assert (found.at.year, found.at.month, found.at.day) == day
+    assert found.sum_of == "day"
 
 
 @pytest.mark.parametrize("name", TABLES)

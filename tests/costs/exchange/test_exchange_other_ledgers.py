@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from exchange_samples import Kept
 
-from shared.costs.exchange.files import MAX_LINE, csv_rows, json_rows, lines_of, opened
+from shared.costs.exchange.delimited import csv_rows
+from shared.costs.exchange.files import MAX_LINE, json_rows, lines_of, opened
 from shared.costs.exchange.foreign import Defaults
 from shared.costs.exchange.importing import Importer, Source, Tally
 from shared.costs.exchange.imports import CannotRead, NotUnderstood, import_for, imports

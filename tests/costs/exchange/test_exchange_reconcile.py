@@ -181,6 +181,18 @@ def test_another_currency_is_recognised_and_converted(
     assert found.currencies == ({} if given else {"EUR": pytest.approx(1 / 0.86, rel=1e-4)})
 
 
+def test_amounts_that_take_a_rate_nobody_knows_are_unknown_and_not_nothing(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    of = world("openai")
+    of.currency, of.rate, of.credit, of.ours = "EUR", Decimal("0.86"), Decimal(-5), []
+    found = compared("openai-costs", of, tmp_path, catalogue)
+    report = reconciled_report(Reconciled(["bill"], found))
+    shown = {figure.key: figure.value for figure in report.figures}
+    assert (shown["billed"], shown["apart"], report.data["billed_usd"]) == (None, None, None)
+    assert any("count in no sum: they take a rate" in note.text for note in report.notes)
+
+
 def test_an_account_in_another_currency_has_its_own_rate_in_the_export(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:
@@ -491,6 +503,8 @@ def test_the_command_tells_scripts_by_its_exit_code(
     with shelf.alone(CostStorage(bill.parent / "storage")):
         assert run(["reconcile", str(bill), "--adjust"]) == 3
         assert "reconcile --adjust has been at work" in capsys.readouterr().err
+        assert run(["reprice", "--yes"]) == 3
+        assert "reprice or reconcile --adjust has been at work" in capsys.readouterr().err
     assert run(["reconcile", str(bill), "--adjust", "--json"]) == 0
     adjusted = json.loads(capsys.readouterr().out)["adjusted"]
     assert adjusted > 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from sessions_support import Imported, summed
+from zstandard import ZstdCompressor
 
 from shared.costs.exchange.sessions import programs, recognised, usual_files
 from shared.costs.exchange.sessions.codex import _service as codex_service
@@ -67,7 +70,46 @@ def test_a_log_that_grows_line_by_line_comes_to_the_same(
     assert found.taken.again == 0
 
 
-COUNTED_IN = {"claude-code": ("usage",), "codex": ("usage", "last_token_usage"), "gemini-cli": ("tokens",)}
+COUNTED_IN = {
+    "claude-code": ("usage",),
+    "codex": ("usage", "last_token_usage"),
+    "copilot-cli": ("usage",),
+    "gemini-cli": ("tokens",),
+}
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, ZstdCompressor().compress], ids=["gzip", "zstd"])
+@pytest.mark.parametrize("program", [name for name in NAMES if name != "opencode"])
+def test_logs_that_are_packed_are_the_logs_they_were(
+    program: str, pack: Callable[[bytes], bytes], logs: Callable[[str], Path], take: Take, tmp_path: Path
+) -> None:
+    ending, folder = ".gz" if pack is gzip.compress else ".zst", logs(program)
+    plain = tmp_path / "plain"
+    shutil.copytree(folder, plain)
+    for path in folder.rglob("*.jsonl"):
+        begin, end = path.read_bytes().split(b"\n", 1)
+        path.with_name(path.name + ending).write_bytes(pack(begin + b"\n") + pack(end))
+        path.unlink()
+    assert take(program, folder).sums == billed(program)
+    assert take(program, plain).sums == billed(program)
+    # What is packed once it was taken in is the log it was.
+    for path in plain.rglob("*.jsonl"):
+        path.with_name(path.name + ending).write_bytes(pack(path.read_bytes()))
+        path.unlink()
+    again = take(program, plain)
+    assert (again.sums, again.taken.remarks.refused) == (billed(program), 0)
+
+
+def test_a_packed_log_that_is_cut_off_or_damaged_is_refused(
+    take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, packed = tmp_path / "rollout-1.jsonl.zst", ZstdCompressor().compress(b"{}\n" * 10_000)
+    for content, why in ((packed[:-5], "is cut off"), (packed[:4] + b"\xff" * 40, "is damaged")):
+        log.write_bytes(content)
+        assert why in take("codex", tmp_path).taken.remarks.refusals[0].why
+    log.write_bytes(packed)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert "pip install" in take("codex", tmp_path).taken.remarks.refusals[0].why
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["beside", "instead"])
@@ -83,7 +125,7 @@ def test_what_a_later_version_counts_is_not_left_out_silently(
             path.write_text(re.sub(places, r'"\1":{"video_tokens":40,', text))
         else:
             path.write_text(
-                re.sub(r'"(\w*tokens|input|output|cached|thoughts|tool|total)":(?=\d)', r'"\1_v9":', text)
+                re.sub(r'"(\w*[tT]okens|input|output|cached|thoughts|tool|total)":(?=\d)', r'"\1_v9":', text)
             )
     taken, entries, _ = take(program, folder)
     priced = [one for one in entries if one.charge is not None and one.kind == "usage"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -63,6 +63,28 @@ class BillLine(NamedTuple):
     invoice: str = ""
 
 
+class CallColumns(NamedTuple):
+    """Many lines that are single calls, by column: what :class:`BillLine` has of each, of millions.
+
+    ``lines`` are the numbers of their lines in the file, ``ids`` those of the responses; ``cached`` tokens
+    are -1 where not stated.
+    """
+
+    lines: Sequence[int]
+    services: Sequence[str]
+    ats: Sequence[datetime]
+    models: Sequence[str]
+    ids: Sequence[str]
+    tokens_input: Sequence[int]
+    tokens_output: Sequence[int]
+    tokens_cached: Sequence[int]
+    amounts: Sequence[Decimal]
+
+
+Read = BillLine | CallColumns | NotUnderstood
+"""What a format's reader finds: a line, many at once, or a row that is not understood."""
+
+
 @dataclass(slots=True)
 class Statement:
     """What a file says of itself; some of it only while it is read.
@@ -100,7 +122,7 @@ class BillFormat:
     name: str
     summary: str
     recognises: Callable[[Sample], bool]
-    read: Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]
+    read: Callable[[Path, Statement], Iterator[Read]]
     service: str | None = None
     unit: Decimal = Decimal(0)
     lateness: timedelta = timedelta(hours=24)

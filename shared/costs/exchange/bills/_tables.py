@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..files import csv_records, json_rows
+from ..delimited import csv_rows
+from ..files import json_rows
 from ..imports import Sample
 from ..parquet import MAGIC, parquet_rows
 from ..rows import NotUnderstood
@@ -25,13 +26,8 @@ def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
         for where, row in json_rows(path, "data"):
             yield where, lowered(row) if isinstance(row, Mapping) else row
         return
-    header, records = csv_records(path)
-    names = [name.strip().lower() for name in header]
-    for found in records:
-        if isinstance(found, NotUnderstood):
-            yield found
-        else:
-            yield f"line {found[0]}", dict(zip(names, found[1], strict=True))
+    for found in csv_rows(path, named=lambda name: name.strip().lower()):
+        yield found if isinstance(found, NotUnderstood) else (f"line {found[0]}", found[1])
 
 
 def reader_of(

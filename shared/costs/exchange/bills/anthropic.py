@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from ..files import csv_rows
+from ..delimited import csv_rows
 from ..foreign import decimal_of, nested
 from ..imports import Sample
 from ..rows import NotUnderstood

@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ...pricing.names import normalize_service
-from ..files import csv_records, json_rows
-from ..foreign import field_name, nested
+from ..delimited import LocalNumber, Records, csv_batches, csv_rows
+from ..files import json_rows
+from ..foreign import decimal_of, field_name, nested
 from ..imports import Sample, litellm, openrouter
 from ..rows import NotUnderstood
 from ..sqldump import rows_of_table
-from . import BillFormat, BillLine, Statement, count_of, instant, understood
+from . import BillFormat, BillLine, CallColumns, Read, Statement, count_of, instant, understood
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -36,7 +36,7 @@ def _is_openrouter(sample: Sample) -> bool:
     return openrouter.IMPORT.recognises(sample)
 
 
-def _litellm(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+def _litellm(path: Path, statement: Statement) -> Iterator[Read]:
     sample = Sample(path)
     if litellm.is_dump(sample):
         yield from understood(rows_of_table(path, litellm.TABLE), _litellm_line)
@@ -64,48 +64,89 @@ _COLUMNS: Final = (
 )
 
 
-def _litellm_csv(path: Path) -> Iterator[BillLine | NotUnderstood]:
-    """Yield the lines of a CSV, by the places of its columns: there may be millions."""
-    header, records = csv_records(path)
+def _litellm_csv(path: Path) -> Iterator[Read]:
+    """Yield the lines of a CSV, as columns where every record of many is an ordinary call."""
+    header, batches = csv_batches(path)
     # A column that is not there is read from beyond the record, where there is nothing.
-    chosen = itemgetter(*(header.index(name) if name in header else -1 for name in _COLUMNS))
-    for found in records:
-        if isinstance(found, NotUnderstood):
-            yield found
-            continue
-        number, record = found
-        record.append("")
-        try:
-            line = _call(f"line {number}", chosen(record))
-        except (ValueError, ArithmeticError) as error:
-            yield NotUnderstood(f"line {number}", str(error))
+    places = [header.index(name) if name in header else len(header) for name in _COLUMNS]
+    for batch in batches:
+        if isinstance(batch, NotUnderstood):
+            yield batch
         else:
-            if line is not None:
-                yield line
+            yield from _calls(batch, places)
+
+
+_FEW: Final = 8
+"""So many records are looked at one by one where one of them is no ordinary call."""
+
+
+def _calls(batch: Records, places: Sequence[int]) -> Iterator[Read]:
+    columns, count = _columns(batch, places), len(batch.numbers)
+    if columns is not None:
+        yield columns
+    elif count > _FEW:
+        for part in (slice(count // 2), slice(count // 2, None)):
+            yield from _calls(Records(batch.numbers[part], batch.records[part]), places)
+    else:
+        rows = ((f"line {number}", [*record, ""]) for number, record in zip(*batch, strict=True))
+        yield from understood(rows, lambda where, cells: _call(where, [cells[at] for at in places]))
+
+
+def _columns(batch: Records, places: Sequence[int]) -> CallColumns | None:
+    """Return records as columns; ``None`` where one of them is to be looked at by itself."""
+    if isinstance(batch.records[0][0], LocalNumber):
+        return None
+    by_column = [*zip(*batch.records, strict=True), [""] * len(batch.numbers)]
+    ids, starts, models, providers, prompts, completions, spends, _, metadata = (
+        by_column[at] for at in places
+    )
+    named = set(zip(providers, models, strict=True))
+    if not (all(ids) and all(spends) and all(provider and model for provider, model in named)):
+        return None
+    names = {pair: (_service(pair[0]), _model(*pair)) for pair in named}
+    pairs = [names[pair] for pair in zip(providers, models, strict=True)]
+    try:
+        amounts = [*map(Decimal, spends)]
+        inputs, outputs = [*map(int, prompts)], [*map(int, completions)]
+        ats = [_utc(start) for start in starts]
+    except (ValueError, ArithmeticError):
+        return None
+    if not (all(amounts) and all(map(Decimal.is_finite, amounts))):  # of the proxy's own cache, perhaps
+        return None
+    services, bare = zip(*pairs, strict=True)
+    cached = [*map(_cached, metadata)]
+    return CallColumns(batch.numbers, services, ats, bare, ids, inputs, outputs, cached, amounts)
 
 
 def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
     """Return a row as a call, from the cells under :data:`_COLUMNS`."""
     request_id, start, model, provider, prompt, completion, spend, cache_hit, metadata = cells
-    amount = Decimal(spend if isinstance(spend, str) and spend else str(spend or 0))
+    amount = decimal_of(spend) or Decimal(0)
     if not amount and (str(cache_hit).lower() == "true" or "_cache_hit" in str(request_id)):
         return None
     service, name = str(provider or ""), str(model or "")
-    if service and name.startswith(f"{service}/"):
-        name = name[len(service) + 1 :]
     return BillLine(
         where,
         _service(service) if service else "",
         _utc(start if isinstance(start, str) else str(start)),
-        name or None,
+        _model(service, name) or None,
         "model",
         None,
         None,
         str(request_id) or None,
-        (int(prompt or 0), int(completion or 0), _cached(metadata), -1),
+        (count_of(prompt), count_of(completion), _cached(metadata), -1),
         1,
         amount or None,
     )
+
+
+def _model(service: str, name: str) -> str:
+    """Return a model's name without its provider's.
+
+    >>> _model("openai", "openai/gpt-4o"), _model("openrouter", "openai/gpt-4o")
+    ('gpt-4o', 'openai/gpt-4o')
+    """
+    return name.removeprefix(f"{service}/") if service else name
 
 
 _service: Final = cache(normalize_service)
@@ -151,29 +192,21 @@ def _cached(metadata: Any) -> int:
 
 
 def _utc(text: str) -> datetime:
-    # Several times quicker than `instant`, for the two ways in which it is usually written.
-    if len(text) == _BARE:
-        return datetime.fromisoformat(f"{text}+00:00")
+    # Several times quicker than `instant`, for the way in which it is usually written.
     at = datetime.fromisoformat(text)
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
-
-
-_BARE: Final = len("2026-11-22 09:30:00.123456")
 
 
 def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
     if Sample(path).text.lstrip()[:1] in ("{", "["):
         yield from understood(json_rows(path, "data"), _day(statement))
         return
-    header, records = csv_records(path)
-    names = [field_name(name) for name in header]
     rows: Iterator[Any] = (
-        found
-        if isinstance(found, NotUnderstood)
-        else (f"line {found[0]}", dict(zip(names, found[1], strict=True)))
-        for found in records
+        found if isinstance(found, NotUnderstood) else (f"line {found[0]}", found[1])
+        for found in csv_rows(path, named=field_name)
     )
-    yield from understood(rows, _generation if "generation_id" in names else _day(statement))
+    is_of_calls = "generation_id" in Sample(path).header
+    yield from understood(rows, _generation if is_of_calls else _day(statement))
 
 
 def _generation(where: str, row: Mapping[str, Any]) -> BillLine:

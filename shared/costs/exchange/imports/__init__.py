@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import WrongUsage
+from ..delimited import dialect_of
 from ..exports.json import FORMAT_NAME
-from ..files import dialect_of, document_of, head_of, parsed, require_regular
+from ..files import document_of, head_of, parsed, require_regular
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead

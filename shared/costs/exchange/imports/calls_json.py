@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ..documents import rows_of
+from ..documents import flat, rows_of
 from . import Import, Item, Sample
 from .usage_csv import is_of_calls
 
 
 def _recognises(sample: Sample) -> bool:
     document = sample.document
-    return (isinstance(document, dict) and isinstance(document.get("calls"), list)) or is_of_calls(sample.row)
+    return (isinstance(document, dict) and isinstance(document.get("calls"), list)) or is_of_calls(
+        flat(sample.row)
+    )
 
 
 def _read(path: Path) -> Iterator[Item]:

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..files import csv_rows, json_rows
+from ..delimited import csv_rows
+from ..files import json_rows
 from ..foreign import decimal_of, field_name, leftover, nested, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample

@@ -9,12 +9,12 @@ Requests and answers that the table may hold are not read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from ..files import csv_rows, json_rows
-from ..foreign import leftover, nested, utc_text
+from ..delimited import csv_rows
+from ..files import json_rows
+from ..foreign import decimal_of, leftover, nested, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from ..sqldump import rows_of_table
 from . import Import, Sample
@@ -114,7 +114,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
 
 def _from_cache(row: Mapping[str, Any]) -> bool:
     hit = str(row.get("cache_hit") or "").lower() == "true" or "_cache_hit" in str(row.get("request_id"))
-    return hit and not Decimal(str(row.get("spend") or 0))
+    return hit and not decimal_of(row.get("spend"))
 
 
 IMPORT: Final = Import(

@@ -9,8 +9,8 @@ from typing import Final
 from ...ledger.columns import COLUMN_KINDS, ColumnKind, Value, entry_of
 from ...model import Entry
 from ...money import from_usd
+from ..delimited import csv_rows
 from ..exports.csv import unguarded
-from ..files import csv_rows
 from ..rows import Item, NotUnderstood
 from . import Import, Sample
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ..files import csv_rows
+from ..delimited import csv_rows
 from ..foreign import NAMES, known_name
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample

@@ -106,8 +106,8 @@ def calls_between(
 
 def _corrections(index: Store, query: Query) -> dict[str, Corrections]:
     found: dict[str, Corrections] = {}
-    for raw in index.lines(query):
-        if b'"corrects":' not in raw or (line := _line(raw)) is None or line.corrects is None:
+    for raw in index.lines_with(query, b'"corrects":'):
+        if (line := _line(raw)) is None or line.corrects is None:
             continue
         before = found.get(line.corrects, Corrections())
         if line.kind == "reversal":

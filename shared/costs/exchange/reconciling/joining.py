@@ -7,15 +7,16 @@ that is too young. Memory does not grow with the rows (``partitions.py``).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...money import NANOS_PER_USD, Nanos
-from ..bills import BillFormat, BillLine
+from ..bills import BillFormat, BillLine, CallColumns
 from .adjusting import Adjuster, Missing
 from .calls import OurCall
 from .differences import Comparison, Difference, Kind, Reason
@@ -43,10 +44,13 @@ _EXAMPLES: Final = 5
 
 
 class Theirs(NamedTuple):
-    """A line as it is kept: ``amount`` in nano-dollars, ``at`` in seconds; -1 for counts not stated."""
+    """A line as it is kept: ``amount`` in nano-dollars, ``at`` in seconds; -1 for counts not stated.
+
+    ``where`` is the place of its file among ``Joined.files``, and its own place there or its line's number.
+    """
 
     id: str
-    where: tuple[int, str]
+    where: tuple[int, str | int]
     service: str
     model: str
     at: float
@@ -121,6 +125,24 @@ class Joined:
         where = len(self.files) - 1, line.where
         at = line.at.timestamp()
         self._theirs.add(key, (key, where, line.service, model, at, fresh, output, cached, nanos))
+
+    def bill_all(self, calls: CallColumns, rate: Decimal | None) -> None:
+        """Take many lines as :meth:`bill` takes one."""
+        scale, where = (rate or Decimal(0)) * NANOS_PER_USD, len(self.files) - 1
+        nanos: Iterable[int | None] = map(round, map(scale.__mul__, calls.amounts))
+        rows = zip(
+            calls.ids,
+            zip(repeat(where), calls.lines, strict=False),
+            calls.services,
+            map(folded, calls.models),
+            map(datetime.timestamp, calls.ats),
+            calls.tokens_input,
+            calls.tokens_output,
+            calls.tokens_cached,
+            nanos if rate is not None else repeat(None),
+            strict=False,
+        )
+        self._theirs.add_all(calls.ids, rows)
 
     def record(self, call: OurCall) -> None:
         """Take a call of ours."""
@@ -295,7 +317,7 @@ class Joined:
     def _place(self, line: Theirs) -> str:
         """Return where a line stands, for people: its file and its place in it."""
         number, where = line.where
-        return f"{self.files[number]}: {where}"
+        return f"{self.files[number]}: {where if isinstance(where, str) else f'line {where}'}"
 
     def _count(
         self,

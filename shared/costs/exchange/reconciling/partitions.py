@@ -6,7 +6,7 @@ The join is a grace hash join: both sides are divided by the same hash, and each
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
@@ -51,6 +51,15 @@ class Partitions:
         waiting.append(row)
         if len(waiting) >= _BATCH:
             self._write(number)
+
+    def add_all(self, keys: Iterable[object], rows: Iterable[Row]) -> None:
+        """Take many rows, with the key of each."""
+        waiting = self._waiting
+        for key, row in zip(keys, rows, strict=True):
+            waiting[hash(key) % PARTS].append(row)
+        for number, each in enumerate(waiting):
+            if len(each) >= _BATCH:
+                self._write(number)
 
     def _write(self, number: int) -> None:
         file = self._files[number]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ...store.store import Store
-from ..bills import BillFormat, BillLine, Statement, days_between
+from ..bills import BillFormat, BillLine, CallColumns, Read, Statement, days_between
 from ..rows import NotUnderstood
 from .adjusting import Adjuster
 from .calls import OurCall, calls_between
@@ -21,7 +21,7 @@ from .joining import Joined
 from .reasons import Explained
 from .sums import Billed, Recorded, day_of
 
-Lines = Callable[[Statement], Iterator[BillLine | NotUnderstood]]
+Lines = Callable[[Statement], Iterator[Read]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,12 @@ class Comparing:
         first = last = line = None
         by_id, has_keys, rows, currency, rate = bill.format.by_id, bool(self._terms.keys), 0, "", None
         for line in bill.lines(statement):
+            if isinstance(line, CallColumns):
+                rows += len(line.ids)
+                if not has_keys:
+                    self._join(bill, folder, line, self._rate(statement))
+                    first, last = _widened(first, last, min(line.ats), max(line.ats))
+                continue
             rows += 1
             if isinstance(line, NotUnderstood):
                 self._found.refuse(NotUnderstood(f"{bill.name}: {line.row}", line.why))
@@ -143,14 +149,13 @@ class Comparing:
                     currency, rate = statement.currency, self._rate(statement)
                 joined = joining.get(line.service)
                 if joined is None:
-                    joined = joining[line.service] = self._joining(bill, folder, line)
+                    joined = joining[line.service] = self._joining(bill, folder, line.service)
                 joined.bill(line, rate)
             else:
                 services.add(line.service)
                 placed = line._replace(where=f"{bill.name}: {line.where}")
                 self._summing(line.service).add(placed, bill.format, number, statement, self._terms.rates)
-            first = line.at if first is None or line.at < first else first
-            last = line.at if last is None or line.at > last else last
+            first, last = _widened(first, last, line.at, line.at)
         self._found.rows += rows
         statement.incomplete += _cut_off(line)
         for at in filter(None, (first, last)):
@@ -159,6 +164,12 @@ class Comparing:
         self._undated |= bill.format.in_part
         self._cover(bill, statement, services or {bill.format.service or ""} - {""})
         self._merge(bill.format, statement)
+
+    def _join(self, bill: Bill, folder: Path, calls: CallColumns, rate: Decimal | None) -> None:
+        """Take single calls that are all lines of a bill by id."""
+        for service in sorted(set(calls.services)):
+            joined = self._joining(bill, folder, service)
+        joined.bill_all(calls, rate)
 
     def _summing(self, service: str) -> Billed:
         return self._billed.setdefault(service, Billed(service))
@@ -187,9 +198,9 @@ class Comparing:
             self._found.keys[line.key] += 1
         return not self._terms.keys or line.key in self._terms.keys
 
-    def _joining(self, bill: Bill, folder: Path, line: BillLine) -> Joined:
+    def _joining(self, bill: Bill, folder: Path, service: str) -> Joined:
         name = bill.format.name
-        self._joined_services.setdefault(name, set()).add(line.service)
+        self._joined_services.setdefault(name, set()).add(service)
         joined = self._joined.get(name)
         if joined is None:
             joined = self._joined[name] = Joined(
@@ -279,7 +290,14 @@ class Comparing:
         return calls
 
 
-def _cut_off(last: BillLine | NotUnderstood | None) -> list[str]:
+def _widened(
+    first: datetime | None, last: datetime | None, start: datetime, end: datetime
+) -> tuple[datetime, datetime]:
+    """Return the first and the last instant of a stretch of time and of another one."""
+    return (start if first is None or start < first else first, end if last is None or end > last else last)
+
+
+def _cut_off(last: Read | None) -> list[str]:
     """Return what the last row of a file tells of its end."""
     if isinstance(last, NotUnderstood):
         return ["its last row is not whole, so that it may be cut off"]

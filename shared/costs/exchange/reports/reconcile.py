@@ -22,13 +22,13 @@ from ...errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ...money import ZERO, Nanos, to_usd
 from ...periods import zone
 from ...reports.common import plural
-from ...reports.document import Column, Figure, Note, Ref, Report, Row, Table, Tone, derive
+from ...reports.document import Column, Figure, Note, Ref, Report, Table, Tone, derive
 from ...reports.questions import Span
 from ...reports.reader import Reader
 from ...reports.spec import SPAN, Option, OptionGroup, Spec, with_formats
 from ..bills import bill_format_for, bill_formats
 from ..reconciling.adjusting import Adjuster
-from ..reconciling.differences import TEXTS, Comparison, Difference, Kind
+from ..reconciling.differences import TEXTS, Comparison, Difference, Kind, Reason
 from ..reconciling.run import Bill, Comparing, Terms
 from ..shelf import Shelf, alone
 
@@ -161,7 +161,8 @@ def _title(facts: Reconciled) -> str:
 
 
 def _figures(found: Comparison) -> Iterator[Figure]:
-    yield Figure("billed", "On the bill", found.total("theirs"), places=4, note=_span(found))
+    billed = None if None in found.currencies.values() else found.total("theirs")
+    yield Figure("billed", "On the bill", billed, places=4, note=_span(found))
     yield Figure("recorded", "In the ledgers", found.total("ours"), places=4)
     agreed = found.agreed
     yield Figure(
@@ -181,8 +182,11 @@ def _figures(found: Comparison) -> Iterator[Figure]:
                 places=4,
             )
     if found.apart:
-        amount = Nanos(sum(one.nanos or 0 for one in found.apart))
-        yield Figure("apart", "Credits, tax, others", amount, places=4)
+        known = [one.nanos for one in found.apart if one.nanos is not None]
+        left_out = len(found.apart) - len(known)
+        note = f"and {plural(left_out, 'kind', 'kinds')} of line without a rate" if left_out else ""
+        apart = sum(known) if known else None
+        yield Figure("apart", "Credits, tax, others", apart, places=4, note=note)
     if agreed.rounding:
         yield Figure("rounding", "Rounding", agreed.rounding, places=6, note="within what the bill rounds to")
 
@@ -201,71 +205,81 @@ def _span(found: Comparison) -> str:
 
 def _tables(found: Comparison) -> Iterator[Table]:
     if found.differences:
-        yield Table("Why", _WHY, tuple(_reasons(found)), key="reasons")
-        shown = tuple(_row(one) for one in found.differences[:SHOWN])
-        yield Table("Differences", _DIFFERENCES, shown, key="differences")
+        yield _why(found)
+        yield _differences(found)
     if found.apart:
-        columns = (
-            Column("label", "Line", wraps=True),
-            Column("category", "Is"),
-            Column("rows", "Rows", "count"),
-            Column("amount", "Amount", "money", places=4),
+        yield Table.of(
+            "Compared with nothing",
+            found.apart[:SHOWN],
+            (Column("label", "Line", wraps=True), lambda one: one.label or one.service),
+            (Column("category", "Is"), lambda one: one.category),
+            (Column("rows", "Rows", "count"), lambda one: one.rows),
+            (Column("amount", "Amount", "money", places=4), lambda one: one.nanos),
+            key="apart",
         )
-        rows: tuple[Row, ...] = tuple(
-            (one.label or one.service, one.category, one.rows, one.nanos) for one in found.apart[:SHOWN]
-        )
-        yield Table("Compared with nothing", columns, rows, key="apart")
     if len(found.keys) > 1:
-        keys = tuple((key, count) for key, count in found.keys.most_common(SHOWN))
-        yield Table(
+        yield Table.of(
             "Keys and projects on the bill",
-            (Column("key", "Key"), Column("rows", "Rows", "count")),
-            keys,
+            found.keys.most_common(SHOWN),
+            (Column("key", "Key"), lambda one: one[0]),
+            (Column("rows", "Rows", "count"), lambda one: one[1]),
             key="keys",
         )
     if found.refused:
-        yield Table(
+        yield Table.of(
             "Not understood",
-            (Column("row", "Row"), Column("why", "Why", wraps=True)),
-            tuple((one.row, one.why) for one in found.refused[:SHOWN]),
+            found.refused[:SHOWN],
+            (Column("row", "Row"), lambda one: one.row),
+            (Column("why", "Why", wraps=True), lambda one: one.why),
             key="refused",
         )
 
 
-_WHY: Final = (
-    Column("reason", "Likely reason", wraps=True),
-    Column("count", "Times", "count", rank=2),
-    Column("calls", "Calls", "count", rank=1),
-    Column("amount", "Bill less ledgers", "money", places=4),
-)
-_DIFFERENCES: Final = (
-    Column("day", "Day"),
-    Column("model", "Model"),
-    Column("tier", "Tier", rank=3),
-    Column("theirs", "Bill", "money", rank=1, places=4),
-    Column("ours", "Ledgers", "money", rank=1, places=4),
-    Column("amount", "Difference", "money", places=4),
-    Column("factor", "Factor", rank=4),
-    Column("reason", "Reason"),
-    Column("line", "Line of the bill", rank=5),
-)
-
-
-def _reasons(found: Comparison) -> Iterator[Row]:
-    sums: dict[str, list[Difference]] = {}
+def _why(found: Comparison) -> Table:
+    """Return the differences by reason, the largest first."""
+    by_reason: dict[tuple[Reason, bool], list[Difference]] = {}
     for one in found.differences:
-        sums.setdefault(one.reason if one.settled else f"{one.reason}*", []).append(one)
-    for _, those in sorted(sums.items(), key=lambda item: -abs(sum(one.amount for one in item[1]))):
-        text = TEXTS[those[0].reason] + ("" if those[0].settled else " (may still change)")
-        yield text, len(those), sum(one.calls for one in those), sum(one.amount for one in those)
+        by_reason.setdefault((one.reason, one.settled), []).append(one)
+    return Table.of(
+        "Why",
+        sorted(by_reason.items(), key=lambda item: -abs(_amount(item[1]))),
+        (Column("reason", "Likely reason", wraps=True), lambda one: _reason_text(*one[0])),
+        (Column("count", "Times", "count", rank=2), lambda one: len(one[1])),
+        (Column("calls", "Calls", "count", rank=1), lambda one: sum(each.calls for each in one[1])),
+        (Column("amount", "Bill less ledgers", "money", places=4), lambda one: _amount(one[1])),
+        key="reasons",
+    )
 
 
-def _row(one: Difference) -> Row:
-    model = f"{one.service}/{one.model}" if one.model else one.service
-    factor = f"{one.factor:.4g}" if one.factor is not None else None
-    reason = one.reason.replace("_", " ") + ("" if one.settled else " (provisional)")
-    line = Ref(one.lines[0], "path") if one.lines else None
-    return one.day, model, one.tier, one.theirs, one.ours, one.amount, factor, reason, line
+def _amount(those: Sequence[Difference]) -> int:
+    return sum(one.amount for one in those)
+
+
+def _reason_text(reason: Reason, settled: bool) -> str:
+    return TEXTS[reason] + ("" if settled else " (may still change)")
+
+
+def _differences(found: Comparison) -> Table:
+    return Table.of(
+        "Differences",
+        found.differences[:SHOWN],
+        (Column("day", "Day"), lambda one: one.day),
+        (Column("model", "Model"), lambda one: f"{one.service}/{one.model}" if one.model else one.service),
+        (Column("tier", "Tier", rank=3), lambda one: one.tier),
+        (Column("theirs", "Bill", "money", rank=1, places=4), lambda one: one.theirs),
+        (Column("ours", "Ledgers", "money", rank=1, places=4), lambda one: one.ours),
+        (Column("amount", "Difference", "money", places=4), lambda one: one.amount),
+        (Column("factor", "Factor", rank=4), lambda one: None if one.factor is None else f"{one.factor:.4g}"),
+        (
+            Column("reason", "Reason"),
+            lambda one: one.reason.replace("_", " ") + ("" if one.settled else " (provisional)"),
+        ),
+        (
+            Column("line", "Line of the bill", rank=5),
+            lambda one: Ref(one.lines[0], "path") if one.lines else None,
+        ),
+        key="differences",
+    )
 
 
 def _notes(facts: Reconciled) -> Iterator[Note]:
@@ -282,6 +296,10 @@ def _notes(facts: Reconciled) -> Iterator[Note]:
             f"one {names} is about {rate:.4f} USD by the amounts themselves" if rate else "no rate fits them"
         )
         yield Note(f"The bill is in {names}; {known}. Give its rate: --rate {names.partition(',')[0]}=RATE.")
+    unknown = [one for one in found.apart if one.nanos is None]
+    if unknown:
+        lines = plural(sum(one.rows for one in unknown), "line", "lines")
+        yield Note(f"{lines} of credits, taxes and the like count in no sum: they take a rate.", "warning")
     for service, name in found.zones.items():
         yield Note(f"Days of {service} agree best in {name}: compared so.")
     yield from map(Note, found.notes)
@@ -302,7 +320,7 @@ def _data(facts: Reconciled) -> dict[str, object]:
         "rows": found.rows,
         "calls": found.calls,
         "agrees": facts.compares and not found.settled,
-        "billed_usd": to_usd(found.total("theirs")),
+        "billed_usd": None if None in found.currencies.values() else to_usd(found.total("theirs")),
         "recorded_usd": to_usd(found.total("ours")),
         "matched": {
             "count": found.agreed.count,

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from ..imports import CannotRead
 from .calls import Program
 from .files import Sample
+from .packed import plain_path
 
 MODULES: Final = ("codex", "gemini_cli", "qwen_code", "opencode", "copilot_cli", "claude_code")
 """The programs, in the order in which a file is offered to them."""
@@ -68,7 +69,7 @@ def _under(program: Program, folders: Iterable[Path]) -> Iterator[Found]:
             inner.sort()
             for name in names:
                 path = Path(parent, name)
-                if program.is_log(path):
+                if program.is_log(plain_path(path)):
                     found[path] = _changed_at(path)
     yield from (Found(program, path) for path in sorted(found, key=lambda path: (found[path], path)))
 

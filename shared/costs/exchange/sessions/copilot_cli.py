@@ -20,6 +20,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ...capture.fields import Fields
+from ...capture.unread import unread_counts
+from ...model import NO_UNITS, Units
 from ...pricing.names import infer_service
 from .calls import CrossCheck, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample
@@ -45,13 +48,25 @@ class _Usage(msgspec.Struct, rename="camel"):
     agent_name: str | None = None
 
 
+_COUNTS: Final = frozenset({"inputTokens", "outputTokens"})
+_KNOWN: Final = frozenset(
+    {
+        *_Usage.__struct_fields__,
+        *("max_prompt_tokens", "max_output_tokens", "tool_token_count", "tool_counts", "num_tool_calls"),
+        *("request_body_bytes", "request_body_wire_bytes", "available_tool_count", "accounting"),
+        *("custom_tool_call_count", "unmatched_tool_result_count", "orphan_tool_call_count"),
+    }
+)
+"""What a usage has that is read, or a fact beside what is billed."""
+
+
 class _Requests(msgspec.Struct):
     count: int | None = 0
 
 
 class _Metrics(msgspec.Struct):
     requests: _Requests | None = None
-    usage: _Usage | None = None
+    usage: dict[str, Any] | None = None
 
 
 class _Context(msgspec.Struct):
@@ -62,7 +77,7 @@ class _Data(msgspec.Struct, rename="camel"):
     session_id: str | None = None
     copilot_version: str | None = None
     context: _Context | None = None
-    usage: Any = None
+    usage: dict[str, Any] | None = None
     model_metrics: dict[str, _Metrics] | None = None
 
 
@@ -100,36 +115,55 @@ def _calls(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
         state["project"] = last_part(line.data.context.cwd if line.data.context else None)
         return []
     if line.type == "session.usage_record":
-        usage = msgspec.convert(line.data.usage, _Usage)
+        usage, unread = _counted(line.data.usage or {})
         state["has_records"] = True
         found = state.setdefault("found", {})
         counts = Counter(found.get(usage.model, {}))
         counts.update({name: getattr(usage, _FIELDS[name]) or 0 for name in _FIELDS})
         found[usage.model] = counts
-        return [_call(line, usage, usage.api_call_id or line.id, state)]
+        return [_call(line, usage, usage.api_call_id or line.id, state, unread)]
     return _of_shutdown(line, state) if line.type == "session.shutdown" else []
 
 
 def _of_shutdown(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
     """Return what a run added to the sums of its session; nothing where each answer has a record."""
     before: dict[str, dict[str, int]] = state.get("sums", {})
-    sums = {
-        model: {
-            **{name: getattr(metrics.usage, _FIELDS[name]) or 0 for name in _FIELDS},
-            "reasoning": metrics.usage.reasoning_tokens or 0,
-            "requests": (metrics.requests.count or 0) if metrics.requests else 0,
-        }
-        for model, metrics in (line.data.model_metrics or {}).items()
-        if metrics.usage
-    }
+    metrics = (line.data.model_metrics or {}).items()
+    sums = {model: _summed(each) for model, each in metrics if each.usage}
     state["sums"] = sums
     if state.get("has_records"):
         return []
     return [_added(line, model, counts, before.get(model, {}), state) for model, counts in sums.items()]
 
 
+def _counted(said: dict[str, Any]) -> tuple[_Usage, Units]:
+    """Return a usage, and what it counts that nothing here reads.
+
+    Raises:
+        ValueError: it counts nothing that is known.
+
+    """
+    if said and said.keys().isdisjoint(_COUNTS):
+        raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
+    return msgspec.convert(said, _Usage), unread_counts(Fields(said), _KNOWN)
+
+
+def _summed(metrics: _Metrics) -> dict[str, int]:
+    """Return the counts of a model over a session."""
+    usage, _ = _counted(metrics.usage or {})
+    return {
+        **{name: getattr(usage, _FIELDS[name]) or 0 for name in _FIELDS},
+        "reasoning": usage.reasoning_tokens or 0,
+        "requests": (metrics.requests.count or 0) if metrics.requests else 0,
+    }
+
+
 def _added(
-    line: _Line, model: str, counts: Mapping[str, int], before: Mapping[str, int], state: Mapping[str, Any]
+    line: _Line,
+    model: str,
+    counts: Mapping[str, int],
+    before: Mapping[str, int],
+    state: Mapping[str, Any],
 ) -> ModelCall:
     goes_on = all(counts[name] >= before.get(name, 0) for name in counts)
     more = {name: count - before.get(name, 0) * goes_on for name, count in counts.items()}
@@ -139,7 +173,14 @@ def _added(
     return _call(line, usage, f"{line.id}/{model}", state, requests=max(more["requests"], 1))
 
 
-def _call(line: _Line, usage: _Usage, key: str, state: Mapping[str, Any], requests: int = 0) -> ModelCall:
+def _call(
+    line: _Line,
+    usage: _Usage,
+    key: str,
+    state: Mapping[str, Any],
+    unread: Units = NO_UNITS,
+    requests: int = 0,
+) -> ModelCall:
     counts, fault = counted(
         tokens_input=usage.input_tokens,
         tokens_output=usage.output_tokens,
@@ -161,6 +202,7 @@ def _call(line: _Line, usage: _Usage, key: str, state: Mapping[str, Any], reques
         version=state.get("version"),
         agent=usage.agent_name,
         incomplete=fault,
+        unread=unread,
     )
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
+from ...archive.duck import MissingExtra
 from ...small_file import opened
 from ..imports import CannotRead, tables_of
+from .packed import unpacked
 
 CHUNK: Final = 1 << 20
 HEAD_BYTES: Final = 65_536
@@ -35,10 +37,10 @@ _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOE
 
 @contextmanager
 def opened_log(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
-    """Open a regular file without waiting for anybody.
+    """Open a regular file without waiting for anybody; one that is packed is given unpacked.
 
     Raises:
-        CannotRead: it is not there, is a pipe, a device or a folder, or cannot be read.
+        CannotRead: it is not there, is a pipe, a device or a folder, or cannot be read or unpacked.
 
     """
     try:
@@ -46,9 +48,12 @@ def opened_log(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise CannotRead(f"{path}: is not a regular file; copy what it gives into one")
-            yield file, found
+            with unpacked(file) as plain:
+                yield plain, found
     except OSError as error:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
+    except MissingExtra as missing:
+        raise CannotRead(f"{path}: {missing}") from missing
 
 
 class Sample:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from ...model import NO_UNITS, Units
 from ...pricing.names import infer_service
 from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample, opened_log
+from .packed import plain_path
 
 VERSIONS: Final = ("0",)
 
@@ -208,7 +210,8 @@ def _covered_since(session: Path) -> dict[str, str]:
     """Return since when the usage files beside a session have each session that they have."""
     root = next((each for each in session.parents if (each / "usage").is_dir()), None)
     since: dict[str, str] = {}
-    for path in sorted((root / "usage").glob("token-usage-*.jsonl")) if root else ():
+    files = (root / "usage").iterdir() if root else ()
+    for path in sorted(each for each in files if _is_usage_file(plain_path(each))):
         found = path.stat()
         for name, at in _first_lines(path, found.st_size, found.st_mtime_ns).items():
             since.setdefault(name, at)
@@ -216,11 +219,11 @@ def _covered_since(session: Path) -> dict[str, str]:
 
 
 @lru_cache(maxsize=64)
-def _first_lines(path: Path, size: int, _mtime: int) -> dict[str, str]:
+def _first_lines(path: Path, _size: int, _mtime: int) -> dict[str, str]:
     """Return when a usage file first has each session."""
     first: dict[str, str] = {}
     with opened_log(path) as (file, _):
-        for raw in LogFile(path, file, size).lines_with(b'"inputTokens"'):
+        for raw in LogFile(path, file, os.fstat(file.fileno()).st_size).lines_with(b'"inputTokens"'):
             try:
                 line = _usage_line(raw)
             except msgspec.DecodeError:

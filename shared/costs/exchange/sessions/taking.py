@@ -19,6 +19,7 @@ from ..imports import CannotRead
 from . import Found
 from .calls import CrossCheck, ModelCall, Program, Remarks
 from .files import LogFile, marks_of, opened_log
+from .packed import plain_path
 from .positions import Position, Positions
 from .recording import Added, Recorder
 
@@ -99,14 +100,14 @@ class SessionImport:
         taken = self._of(program)
         taken.files += 1
         real = os.path.realpath(path)
-        name = _text(real)
+        name = _text(str(plain_path(Path(real))))  # packed since, it is the same log
         before = self.positions.of(name)
         try:
             facts = _facts(real, program.beside)
             if before is not None and facts == _facts_of(before):
                 return
             with opened_log(path) as (file, found):
-                log = LogFile(path, file, found.st_size)
+                log = LogFile(plain_path(path), file, os.fstat(file.fileno()).st_size)
                 log.is_quiet = not self.is_watching or time.time() - found.st_mtime > QUIET_S
                 if before is not None and _goes_on(program, before, log, found):
                     log.offset, log.state = before.offset, before.remembered

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -20,6 +20,7 @@ from ....exchange.sessions.positions import Positions
 from ....exchange.sessions.taking import SessionImport, Taken
 from ....exchange.sessions.telling import sessions_report
 from ....exchange.shelf import Shelf
+from ....exchange.times import DateOrder
 from ....money import format_usd
 from ....periods import zone
 from ....reports.common import plural
@@ -59,6 +60,11 @@ from ..app import App, dashboard_command, progress_bar
 @click.option("--model", metavar="NAME", help="The model of rows that do not name one.")
 @click.option(
     "--timezone", metavar="ZONE", help="Where times without a zone are from. Default: the profile's."
+)
+@click.option(
+    "--dates",
+    type=click.Choice(get_args(DateOrder)),
+    help="How dates such as 3/10/2026 are meant. Default: such rows are not understood.",
 )
 @click.option(
     "--zero-is-free/--zero-is-unknown",
@@ -109,7 +115,7 @@ def _defaults(app: App, user_id: str, **given: Any) -> Defaults:
         where = zone(stated) if stated else app.workspace.profile.for_user(user_id).timezone
     except ValueError as fault:
         raise WrongUsage(str(fault)) from fault
-    return Defaults(user_id, given["job"], given["service"], given["model"], where)
+    return Defaults(user_id, given["job"], given["service"], given["model"], where, given["dates"])
 
 
 def source_name(stated: str) -> str:
@@ -189,7 +195,7 @@ def import_sessions(app: App, sessions: Sessions, *, dry_run: bool, **given: Any
 
 
 def _refuse_unused(given: dict[str, Any]) -> None:
-    for name in ("source", "job", "service", "model", "timezone", "zero_is_free"):
+    for name in ("source", "job", "service", "model", "timezone", "dates", "zero_is_free"):
         if given[name]:
             raise WrongUsage(
                 f"--{name.replace('_', '-')} says nothing about sessions of agents; leave it out"

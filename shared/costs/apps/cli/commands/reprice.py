@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import date, datetime, time
 from functools import partial
 
@@ -11,7 +12,7 @@ import click
 
 from ....analysis.repricing import Repricing
 from ....errors import WrongUsage
-from ....exchange.shelf import Shelf
+from ....exchange.shelf import Shelf, alone
 from ....ledger.ids import id_for_request
 from ....money import to_usd
 from ....pricing.history import with_corrections
@@ -53,7 +54,9 @@ def _start(app: App, since: date | None) -> datetime | None:
 
 
 def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> None:
-    with share_bar("Repricing") as advance:
+    # What is appended follows from what the ledgers have: nobody else may correct them meanwhile.
+    turn = alone(app.workspace.storage) if write else nullcontext()
+    with turn, share_bar("Repricing") as advance:
         found = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
     app.show(repricing_report(found, written=write))
 

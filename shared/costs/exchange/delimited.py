@@ -1,0 +1,269 @@
+"""Rows of CSV files as other programs write them, whatever divides their cells and stands before decimals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .files import HEAD_BYTES, MAX_LINE, head_of, lines_of
+from .rows import NotUnderstood
+
+
+class Dialect(NamedTuple):
+    """How a CSV is written: what divides its cells, and whether a comma stands before decimals.
+
+    ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header. ``is_mixed`` tells that
+    some decimals have a dot and others a comma, as of a program's version beside amounts: what may be
+    thousands or decimals is then not understood.
+    """
+
+    delimiter: str = ","
+    decimal_comma: bool = False
+    hint: str = ""
+    is_mixed: bool = False
+
+
+_HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
+_DELIMITERS: Final = ",;\t|"
+_AROUND_AMOUNTS: Final = " \u00a0$€£"
+_GROUPED_BY_DOTS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
+_GROUPED_BY_COMMAS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}")
+_DECIMAL_DOT: Final = re.compile(r"[-+]?[\d,]*\d\.\d+")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?[\d.]*\d,\d+")
+_LOCAL_NUMBER: Final = re.compile(r"(\D*?[-+]?)(\d{1,3}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?(\D*)")
+
+
+def dialect_of(head: str) -> Dialect:
+    r"""Return how the CSV that begins so is written.
+
+    A comma stands before decimals where some number of the file can be read in no other way, and none with a
+    dot; between semicolons each number with a comma is such a one, and a dot elsewhere is none against it.
+
+    >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
+    Dialect(delimiter=';', decimal_comma=True, hint='', is_mixed=False)
+    >>> dialect_of('date,cost,tokens\n2026-11-22,"1,234.50","1,000"\n').decimal_comma
+    False
+    """
+    return _dialect(io.StringIO(head, newline=""))
+
+
+def _dialect(lines: Iterator[str]) -> Dialect:
+    """Return how a CSV is written, from as many of its lines as it takes to know."""
+    first = next(lines, "")
+    hint = _HINT.match(first)
+    header = next(lines, "") if hint else first
+    widths = {each: len(next(csv.reader([header], delimiter=each), [])) for each in _DELIMITERS}
+    delimiter = hint[1] if hint else max(_DELIMITERS, key=lambda each: widths[each])
+    dot = comma = is_sure = False
+    with suppress(csv.Error), _long_cells():
+        for record in csv.reader(lines, delimiter=delimiter):
+            for cell in [each.strip(_AROUND_AMOUNTS) for each in record if "," in each or "." in each]:
+                if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
+                    dot = True
+                elif _DECIMAL_COMMA.fullmatch(cell):
+                    comma = True
+                    is_sure |= not _GROUPED_BY_COMMAS.fullmatch(cell)
+            if dot and (is_sure or delimiter != ";"):
+                break
+    is_mixed = dot and is_sure and delimiter == ";"
+    has_comma = is_mixed or (not dot and (is_sure or (comma and delimiter == ";")))
+    return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed)
+
+
+class LocalNumber(str):
+    """A cell of a file in which a comma stands before decimals, as it is written.
+
+    >>> cell = LocalNumber("1.000")
+    >>> str(cell), cell.dotted
+    ('1.000', '1000')
+    """
+
+    __slots__ = ()
+
+    @property
+    def dotted(self) -> str:
+        """The number that it is, where it is one, with a dot before its decimals.
+
+        >>> [LocalNumber(cell).dotted for cell in ("1.234,50 €", "1.000", "0,05", "gpt-4.1", "2026-11-22")]
+        ['1234.50 €', '1000', '0.05', 'gpt-4.1', '2026-11-22']
+        """
+        match = _LOCAL_NUMBER.fullmatch(self)
+        if match is None:
+            return str(self)
+        before, whole, decimals, after = match.groups()
+        return f"{before}{re.sub(r'[^0-9]', '', whole)}{f'.{decimals}' if decimals else ''}{after}"
+
+
+_EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
+
+
+def _ambiguous(record: Sequence[str]) -> str | None:
+    """Return what is wrong with a record of a file in which both a dot and a comma stand before decimals."""
+    number = next((each for each in record if _EITHER.fullmatch(each.strip(_AROUND_AMOUNTS))), None)
+    if number is None:
+        return None
+    return f"has {number}, thousands or decimals: others have a dot and a comma; write all with a dot"
+
+
+def csv_rows(
+    path: Path, *, as_written: bool = False, named: Callable[[str], str] = str
+) -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
+    """Yield the rows under the header of a CSV, its names as ``named``, each with the number of its line.
+
+    Cells may be divided by commas, semicolons, tabs or bars. Where a comma stands before decimals
+    (:func:`dialect_of`), cells are :class:`LocalNumber`, unless ``as_written``. Rows without a word and
+    repeated headers are passed over. A row with another number of cells than the header, with a broken quote
+    or with bytes that are no UTF-8 is not understood; reading goes on.
+
+    Raises:
+        CannotRead: the file cannot be read.
+
+    """
+    header, batches = csv_batches(path, as_written=as_written)
+    names = [*map(named, header)]
+    for batch in batches:
+        if isinstance(batch, NotUnderstood):
+            yield batch
+        else:
+            for number, record in zip(*batch, strict=True):
+                yield number, dict(zip(names, record, strict=True))
+
+
+class Records(NamedTuple):
+    """Records of a CSV with a cell for each name of its header, and the number of the line each ends on."""
+
+    numbers: list[int]
+    records: list[list[str]]
+
+
+def csv_batches(
+    path: Path, *, as_written: bool = False
+) -> tuple[list[str], Iterator[Records | NotUnderstood]]:
+    """Return the header of a CSV, and its records as :func:`csv_rows` has them, many at a time."""
+    head = head_of(path)
+    if len(head) < HEAD_BYTES or as_written:
+        dialect = dialect_of(head.decode("utf-8-sig", "replace"))
+    else:
+        dialect = _dialect(lines_of(path))
+    if as_written:
+        dialect = dialect._replace(decimal_comma=False, is_mixed=False)
+    batches = _batches_of(path, dialect)
+    header = next(batches, Records([0], [[]]))
+    return ([], iter((header,))) if isinstance(header, NotUnderstood) else (header.records[0], batches)
+
+
+_BATCH: Final = 200
+"""How many records are looked at together."""
+
+
+def _batches_of(path: Path, dialect: Dialect) -> Iterator[Records | NotUnderstood]:
+    """Yield the header of a CSV alone, then its records."""
+    lines = lines_of(path)
+    if dialect.hint:
+        next(lines)
+    hints = 1 if dialect.hint else 0
+    reader, checked = csv.reader(lines, delimiter=dialect.delimiter), _Checked(dialect)
+    with _long_cells():
+        for batch in _read_together(reader):
+            if isinstance(batch, csv.Error):  # of one row: those after it are read
+                yield NotUnderstood(f"line {reader.line_num + hints}", f"is no row of a CSV: {batch}")
+                continue
+            numbers, records = batch
+            yield from checked(Records([number + hints for number in numbers] if hints else numbers, records))
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let cells be as long as lines may be."""
+    before = csv.field_size_limit(MAX_LINE)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _read_together(reader: Any) -> Iterator[tuple[list[int], list[list[str]]] | csv.Error]:
+    """Yield what a CSV's reader reads, many records at a time, each with its line, or why one is none."""
+    is_ended = False
+    while not is_ended:
+        numbers, records, fault = list[int](), list[list[str]](), None
+        try:
+            for record in reader:
+                records.append(record)
+                numbers.append(reader.line_num)
+                if len(records) == _BATCH:
+                    break
+            else:
+                is_ended = True
+        except csv.Error as error:
+            fault = error
+        if records:
+            yield numbers, records
+        if fault is not None:
+            yield fault
+
+
+class _Checked:
+    """Checks records against the header, which is the first that it is given."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._header: list[str] = []
+
+    def __call__(self, batch: Records) -> Iterator[Records | NotUnderstood]:
+        """Yield the header alone, records as they should be, and what is wrong with the others."""
+        if self._header and self._are_plain(batch.records):
+            yield batch
+            return
+        fine = Records([], [])
+        for number, record in zip(*batch, strict=True):
+            text = "".join(record)
+            if not text or text.isspace() or record == self._header:
+                continue
+            if not self._header:
+                self._header = record
+                yield Records([number], [record])
+                continue
+            fault = self._fault(record, text)
+            if fault is None:
+                fine.numbers.append(number)
+                fine.records.append([*map(LocalNumber, record)] if self._dialect.decimal_comma else record)
+                continue
+            if fine.numbers:
+                yield fine
+                fine = Records([], [])
+            yield NotUnderstood(f"line {number}", fault)
+        if fine.numbers:
+            yield fine
+
+    def _are_plain(self, records: list[list[str]]) -> bool:
+        """Tell whether nothing is to be looked at in each of many records."""
+        header, width = self._header, len(self._header)
+        return (
+            not (self._dialect.decimal_comma or self._dialect.is_mixed)
+            and all(len(record) == width and not record[0].isspace() and record[0] for record in records)
+            and header not in records
+            and "".join(chain.from_iterable(records)).isascii()
+        )
+
+    def _fault(self, record: list[str], text: str) -> str | None:
+        if len(record) != len(self._header):
+            return "has another number of cells than the header"
+        fault = None if text.isascii() else _undecoded(record)
+        return _ambiguous(record) if fault is None and self._dialect.is_mixed else fault
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def _undecoded(record: list[str]) -> str | None:
+    for cell in record:
+        if not cell.isascii() and _SURROGATE.search(cell):
+            return f"is not in UTF-8: {cell[:40].encode('ascii', 'backslashreplace').decode()}"
+    return None
