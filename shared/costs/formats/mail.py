@@ -32,7 +32,7 @@ _GAP: Final = 13
 
 class _Row(NamedTuple):
     name: str
-    more: str
+    more: tuple[str, ...]
     amount: str
     percent: float | None
     total: bool
@@ -46,8 +46,11 @@ class _Table(NamedTuple):
 
 
 class _Column(NamedTuple):
+    """A bar in pixels: what is foreseen stands on what is spent."""
+
     name: str
-    height: int
+    foreseen: int
+    spent: int
     cut: bool
 
 
@@ -57,6 +60,11 @@ class _Chart(NamedTuple):
     first: str
     last: str
     caption: str
+
+    @property
+    def foresees(self) -> bool:
+        """Whether a bar is only expected, or a part of one."""
+        return any(column.foreseen for column in self.columns)
 
 
 def mail_of(report: Report, foot: str) -> Mail:
@@ -108,9 +116,12 @@ def _chart(drawing: Drawing) -> _Chart:
 
 def _column(bar: Bar | None) -> _Column:
     if bar is None:
-        return _Column("", 0, False)
+        return _Column("", 0, 0, False)
     height = round(sum(box.height for box in bar.boxes) * _HEIGHT / 100)
-    return _Column(bar.name, max(height - (_GAP if bar.cut else 0), 1), bar.cut is not None)
+    height = max(height - (_GAP if bar.cut else 0), 1)
+    ahead = round(sum(box.height for box in bar.boxes if box.style == "expected") * _HEIGHT / 100)
+    foreseen = min(ahead, height) if any(box.style != "expected" for box in bar.boxes) else height
+    return _Column(bar.name, foreseen, height - foreseen, bar.cut is not None)
 
 
 def _tables(page: Page) -> Iterator[_Table]:
@@ -122,7 +133,7 @@ def _tables(page: Page) -> Iterator[_Table]:
 def _table(table: PageTable) -> _Table:
     rows = [_row(row, table) for row in table.rows[:ROWS]]
     if len(table.rows) > ROWS:
-        rows.append(_Row(f"{len(table.rows) - ROWS} more", "", "", None, False))
+        rows.append(_Row(f"{len(table.rows) - ROWS} more", (), "", None, False))
     if table.total:
         rows.append(_row(table.total, table)._replace(total=True))
     bars = any(row.percent is not None for row in rows)
@@ -133,9 +144,9 @@ def _row(cells: tuple[Cell, ...], table: PageTable) -> _Row:
     name, *rest = cells
     amount = next((cell.text for cell in rest if "lead" in cell.style.split()), "")
     percent = next((cell.width for cell in rest if cell.width is not None), None)
-    more = [
+    more = tuple(
         cell.text if "number" not in cell.style.split() else f"{heading.title} {cell.text}"
         for heading, cell in zip(table.headings[1:], rest, strict=True)
         if cell.text and "lead" not in cell.style.split()
-    ]
-    return _Row(name.text, ", ".join(more), amount, percent, False)
+    )
+    return _Row(name.text, more, amount, percent, False)

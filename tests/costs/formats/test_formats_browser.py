@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from shared.costs.formats.html import render
+from shared.costs.formats.mail import mail_of
 from shared.costs.reports.document import Report
 from shared.costs.reports.show_job import receipt_report
 from shared.costs.reports.statement import statement_report
@@ -78,6 +79,15 @@ def shown(browser: Browser, tmp_path: Path) -> Iterator[Show]:
     show = Show(browser, tmp_path)
     yield show
     show.close()
+
+
+def test_a_mail_fits_a_phone_whatever_names_it_has(browser: Browser, tmp_path: Path) -> None:
+    mail = report("one_very_long_name_without_any_place_to_break_it_at" * 4)
+    (tmp_path / "mail.html").write_text(mail_of(mail, "foot").html, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 360, "height": 900})
+    page.goto((tmp_path / "mail.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.close()
 
 
 # Relative luminance and contrast: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio

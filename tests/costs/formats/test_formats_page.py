@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from shared.costs.formats.html import render
+from shared.costs.formats.mail import mail_of
 from shared.costs.formats.page import page_of, page_table
-from shared.costs.reports.document import Column, Figure, Note, Ref, Report, Table
+from shared.costs.reports.document import Chart, Column, Figure, Layer, Note, Ref, Report, Table
 
 
 def test_a_page_names_no_option_of_a_command() -> None:
@@ -22,3 +25,17 @@ def test_days_are_sorted_by_their_dates_and_a_cell_says_its_value_once() -> None
     text = render(Report("Days", tables=(table,)))
     assert '<td class="number" data-title="Calls">7</td>' in text
     assert '<td class="number lead" data-value="2500000000">$2.50</td>' in text
+
+
+def test_a_mail_draws_what_is_expected_apart_and_says_so() -> None:
+    layers = (Layer("gpt", (4e9, 1e9, None)), Layer("expected", (None, 1e9, 2e9), "expected"))
+    mail = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers),)), "").html
+    drawn = mail[mail.index("Spend") :]
+    cells = re.findall(r'<td height="(\d+)" bgcolor="(#\w+)">', drawn)
+    blue, grey = "#2f6fb2", "#aab3bd"
+    assert [colour for _, colour in cells] == [blue, grey, blue, grey]
+    heights = [int(height) for height, _ in cells]
+    assert [round(4 * height / heights[0]) for height in heights] == [4, 1, 1, 2]
+    assert "grey is what is expected" in drawn
+    alone_spent = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers[:1]),)), "").html
+    assert "expected" not in alone_spent
