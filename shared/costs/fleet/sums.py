@@ -66,11 +66,13 @@ def _sums_by_host(
 ) -> dict[int, int]:
     """Return what each host has published that counts against a limit; with ``rates`` what those cover."""
     by = tuple(dict.fromkeys((*_OF_RATES, *limit.by))) if rates else limit.by
-    columns = [f"d.{name}" for name in by]
-    source, where = _by_host(query), queries.conditions(query)
+    by_job = "job_id" in by
+    columns = ["l.job_id" if name == "job_id" else f"d.{name}" for name in by]
+    source, where = _by_host(query, by_job=by_job), queries.conditions(query)
+    jobs = "JOIN ledgers l ON l.id = f.ledger" if by_job else ""
     rows = db.execute(
         f"""SELECT f.host, sum({_MEASURED[limit.measure]}) {"".join(f", {each}" for each in columns)}
-        FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}
+        FROM ({source.text}) f JOIN dims d ON d.id = f.dim {jobs} WHERE {where.text}
         GROUP BY f.host {"".join(f", {each}" for each in columns)}""",
         (*source.values, *where.values),
     )
@@ -85,10 +87,16 @@ def _sums_by_host(
     return sums
 
 
-def _by_host(query: Query) -> Sql:
-    """Return the sums of a period by host and dimensions: whole days from ``days``, its edges by bucket."""
+def _by_host(query: Query, *, by_job: bool) -> Sql:
+    """Return the sums of a period by host and dimensions: whole days from ``days``, its edges by bucket.
+
+    Days know of no jobs: where those are told apart, all of it comes by bucket and ledger.
+    """
     columns = "host, dim, cost, calls, tokens_input, tokens_output"
     span = Span.of(query.start, query.end)
+    if by_job:
+        within = span.on("bucket")
+        return Sql(f"SELECT {columns}, ledger FROM cells WHERE {within.text}", within.values)
     days = span.whole_days()
     pieces = [Sql(f"SELECT {columns} FROM days WHERE {days.text}", days.values)] if days else []
     for edge in span.edges():

@@ -115,6 +115,28 @@ def test_what_a_flat_rate_covers_is_no_part_of_it(tmp_path: Path, until: str, ma
         assert two.spend(50) == made
 
 
+@pytest.mark.parametrize("rule", ["job: job-*", "service: openai, model: gpt-4o", "user: ana"])
+@pytest.mark.parametrize("plan", ["", "plans: {max: {usd_per_month: 9, covers: [openai/gpt-4o-mini]}}\n"])
+def test_a_limit_on_a_tag_that_rules_give_is_of_all_hosts(tmp_path: Path, rule: str, plan: str) -> None:
+    limit = 'budget: {monthly_limit_usd: 90, tag_limits_usd: {"customer:acme": 1}, block_at_limit: true}\n'
+    shared = ONE_LIMIT.splitlines(keepends=True)
+    profile = "".join(line for line in shared if not line.startswith("budget"))
+    rules = f'tag_rules: [{{tag: "customer:acme", {rule}}}]\n'
+    with hosts(tmp_path, "one", "two", profile=profile + limit + rules + plan) as (one, two):
+        if plan:
+            one.tracker().log_usage("openai", "gpt-4o-mini", 20_000_000)  # $3 that the plan covers
+        assert one.spend(8) == 8
+        one.fleet.publish()
+        assert 0 < two.spend(50) <= 12
+        with pytest.raises(BudgetExceeded, match="tag customer:acme"):
+            two.call()
+        two.fleet.publish()
+        [(cost,)] = sql(
+            one, "SELECT sum(e.cost) FROM entries e JOIN dims d ON d.id = e.dim WHERE model = 'gpt-4o'"
+        )
+        assert cost <= 1_000_000_000
+
+
 @pytest.mark.parametrize("is_reachable", [True, False])
 def test_a_host_that_lost_ledgers_and_sums_asks_what_it_had_spent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reachable: bool
