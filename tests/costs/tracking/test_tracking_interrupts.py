@@ -109,8 +109,8 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
     until = time.monotonic() + 20  # where each of them takes long, fewer do
     try:
         for number in range(400):
-            if interrupts > 20 and time.monotonic() > until:
-                break
+            if interrupts >= 100 or (interrupts > 20 and time.monotonic() > until):
+                break  # a disk that syncs slowly has nearly every call interrupted
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.00002 + number % 40 * 0.00002)
                 tracker.log_usage("openai", "gpt-4o", 1000, 200)
