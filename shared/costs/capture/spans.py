@@ -145,7 +145,7 @@ def read_span(
     usage, fault = usage_of(settled)
     return Captured(
         service=service,
-        model=_text(attributes, _MODEL) or "unknown",
+        model=_text(attributes, _MODEL) or _asked(attributes).text("model") or "unknown",
         usage=usage,
         request_id=_request_id(attributes),
         service_tier=tier(_text(attributes, _TIER)),
@@ -183,8 +183,17 @@ def _is_call(attributes: Attributes) -> bool:
 def _was_answered(attributes: Attributes, *, failed: bool) -> bool:
     """Tell whether the span of a call without usage had an answer all the same: a stream, as a rule."""
     answered = "gen_ai.response.id" in attributes or "gen_ai.response.model" in attributes
-    streaming = any(attributes.get(name) is True for name in _STREAM)
+    streaming = True in (_asked(attributes).get("stream"), *map(attributes.get, _STREAM))
     return answered or ((streaming or "llm.model_name" in attributes) and not failed)
+
+
+def _asked(attributes: Attributes) -> Fields:
+    """Return a request's parameters: all that openinference-instrumentation-groq 0.1.33 has of a stream."""
+    copy = attributes.get("llm.invocation_parameters")
+    if isinstance(copy, str):
+        with suppress(ValueError):
+            return Fields(json.loads(copy))
+    return Fields({})
 
 
 def _missing(attributes: Attributes, *, ended: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -211,6 +212,16 @@ def test_an_answer_without_usage_is_never_missing(more: dict[str, Any], why: str
     call = read_span(CHAT | more)
     assert call is not None
     assert call.incomplete == why
+
+
+def test_a_stream_whose_span_has_its_request_alone_is_a_call_of_unknown_usage() -> None:
+    asked = json.dumps({"model": "llama-3.3-70b-versatile", "stream": True})
+    span = {"openinference.span.kind": "LLM", "llm.provider": "groq", "llm.invocation_parameters": asked}
+    call = read_span(span)
+    assert call is not None
+    assert (call.service, call.model, call.incomplete) == ("groq", "llama-3.3-70b-versatile", NO_USAGE)
+    assert read_span(span, failed=True) is None
+    assert read_span(span | {"llm.invocation_parameters": '{"model": "llama-3.3'}) is None
 
 
 def test_counts_that_are_no_numbers_are_left_out() -> None:
