@@ -1,8 +1,9 @@
 """Histories of command-line agents, read from the logs that they keep: one module a program.
 
 A module has a constant ``PROGRAM``. To add a program, add a file. What is common to all of them is in
-``calls`` (what a log says of one call), ``files`` (reading on where the last import came to), ``positions``
-(where that was), ``recording`` (each call once, in bulk) and ``taking`` (the import itself).
+``calls`` (what a log says of one call), ``files`` (reading on where the last import came to), ``packed``
+(logs that were compressed since), ``positions`` (where that was), ``recording`` (each call once, in bulk)
+and ``taking`` (the import itself).
 """
 
 from __future__ import annotations
