@@ -124,6 +124,7 @@ def test_the_command_leaves_a_storage_that_answers(
     monkeypatch.setenv("COST_TRACKER_HOME", str(tmp_path / "own"))
     monkeypatch.chdir(tmp_path)
     assert run(["demo", str(tmp_path / "sample"), "--json"]) == 0
+    assert not (tmp_path / "own").exists()
     told = json.loads(capsys.readouterr().out)
     with Workspace(told["cost_storage"], told["profile"], environ={}) as workspace:
         (group,) = workspace.index.groups((), Query())

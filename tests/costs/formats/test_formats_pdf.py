@@ -158,6 +158,8 @@ def test_a_receipt_of_any_length_has_all_its_calls_on_paper(calls: int) -> None:
     text = text_of(render(receipt(calls)), "-layout")
     assert text.count("$0.0") >= calls
     assert text.count("2026-11-01 13:30:00") == calls
+    of_pages = [page.count("2026-11-01 13:30:00") for page in text.split("\f")]
+    assert 1 not in of_pages[1:], of_pages  # no page begins with the last row of a table alone
 
 
 @pytest.mark.no_cover

@@ -30,7 +30,11 @@ TRY = (
 
 
 @dashboard_command(
-    "Record and share", "demo", "demo /tmp/costs --seed 7", without=("cost_storage", "profile")
+    "Record and share",
+    "demo",
+    "demo /tmp/costs --seed 7",
+    prepares=False,
+    without=("cost_storage", "profile"),
 )
 @click.argument("directory", default="cost-demo", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Another seed, another history.")
