@@ -93,6 +93,8 @@ def test_every_command_of_the_readme_runs(checkout: Path, cost_home: Path) -> No
     assert "openai/whisper-1 would have cost $0.0" in said
     ledgers = sorted((checkout / "out").glob("*/job-*/cost_ledger.jsonl"))
     assert len(ledgers) == 3
+    spoken = "".join(ledger.with_name("transcript.txt").read_text() for ledger in ledgers)
+    assert "the new version of the product" in spoken
     before = [ledger.read_bytes() for ledger in ledgers]
     run(COMMANDS[0], checkout, cost_home)
     assert [

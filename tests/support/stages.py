@@ -135,12 +135,12 @@ def entries(job: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
 
 
-def first_words(folder: Path) -> Path:
-    """Write the beginning of a shipped recording, "good morning everyone" and a pause, and return it."""
-    decoded = folder / "decoded"
+def first_words(folder: Path, recording: Path = RECORDINGS[-1]) -> Path:
+    """Write the beginning of a shipped recording ("good morning everyone") and a pause, and return it."""
+    decoded = folder / f"decoded-{recording.stem}"
     decoded.mkdir()
-    speech = next(prepare(RECORDINGS[-1], decoded).chunks(2 * SAMPLE_RATE * SAMPLE_BYTES))
-    path = folder / "words.wav"
+    speech = next(prepare(recording, decoded).chunks(2 * SAMPLE_RATE * SAMPLE_BYTES))
+    path = folder / f"words-{recording.stem}.wav"
     with wave.open(str(path), "wb") as stream:
         stream.setparams((1, SAMPLE_BYTES, SAMPLE_RATE, 0, "NONE", "not compressed"))
         stream.writeframes(speech + bytes(SAMPLE_RATE * SAMPLE_BYTES))
