@@ -67,6 +67,13 @@ class SecureFile(io.FileIO):
     """
 
 
+class KeptFile(SecureFile):
+    """A file that nobody closes who keeps it: a tracker that is dropped."""
+
+    def __del__(self) -> None:
+        self.close()  # without the warning about files that were not
+
+
 Descriptor = int | SecureFile
 """An open file, as an object or by its number."""
 
@@ -106,7 +113,7 @@ def open_file(
     return _opened_file(path, flags, fresh=create, kind=kind)
 
 
-def create_file(path: Path) -> SecureFile:
+def create_file(path: Path, kind: type[SecureFile] = SecureFile) -> SecureFile:
     """Make a new file, open for reading and writing, mode 0600 under any umask.
 
     Raises:
@@ -114,7 +121,7 @@ def create_file(path: Path) -> SecureFile:
         OSError: it cannot be made.
 
     """
-    return _opened_file(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True)
+    return _opened_file(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True, kind=kind)
 
 
 def _opened_file(path: Path, flags: int, *, fresh: bool, kind: type[SecureFile] = SecureFile) -> SecureFile:

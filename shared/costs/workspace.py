@@ -81,7 +81,7 @@ class _Look(NamedTuple, Generic[T]):
 
     def holds(self) -> bool:
         """Tell whether it is believed still."""
-        return time.monotonic() < self.until and self.edits == small_file.edits()
+        return time.monotonic() < self.until and self.edits == small_file.edits
 
 
 class Workspace:
@@ -263,7 +263,7 @@ class Workspace:
     @property
     def requests(self) -> Requests:
         """How often requests were sent lately, by all processes that use this storage."""
-        from .store.requests import LocalRequests
+        from .store.notices import LocalRequests
 
         return LocalRequests(self.index.state)
 
@@ -316,7 +316,7 @@ class Workspace:
 
 
 def _looked(look: Callable[[], T]) -> _Look[T]:
-    until, edits = time.monotonic() + LOOK_S, small_file.edits()
+    until, edits = time.monotonic() + LOOK_S, small_file.edits
     return _Look(until, edits, look())
 
 

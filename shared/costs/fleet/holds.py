@@ -10,16 +10,20 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ..budgets.port import Decide, Decision, Reservation, Turn
 from ..errors import StorageUnavailable
-from ..store.holds import LocalHolds, LocalTurn
-from ..store.leases import Want, key_of
+from ..store.holds import LocalHolds
 from ..store.presence import Presence
+from ..store.state import Tables
+from . import leases
+from .leases import LeasedTurn, Want, key_of
 from .member import Member
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from ..store.store import Store
 
 GROWTHS: Final = 3
@@ -35,6 +39,8 @@ class SharedHolds(LocalHolds):
     ``member`` gives the one who trades for this host.
     """
 
+    tables: ClassVar[tuple[Tables, ...]] = (*LocalHolds.tables, leases.TABLES)
+
     def __init__(
         self,
         ledgers: Store,
@@ -42,7 +48,7 @@ class SharedHolds(LocalHolds):
         clock: Callable[[], datetime],
         member: Callable[[], Member],
     ) -> None:
-        super().__init__(ledgers, presence, clock, leased=True)
+        super().__init__(ledgers, presence, clock)
         self._member = member
         self._denied: dict[object, tuple[float, int, int]] = {}
 
@@ -61,12 +67,15 @@ class SharedHolds(LocalHolds):
                 break
         return decision
 
+    def _turn(self, db: sqlite3.Connection) -> LeasedTurn:
+        return LeasedTurn(self, db)
+
     def _decided(self, decide: Decide, wait_s: float) -> tuple[Decision, list[Want]]:
         wanted: list[Want] = []
 
         def with_leases(turn: Turn) -> Decision:
             decision = decide(turn)
-            assert isinstance(turn, LocalTurn)  # the holds below give no other
+            assert isinstance(turn, LeasedTurn)  # the holds below give no other
             wanted[:] = turn.wanted
             return decision
 

@@ -16,10 +16,10 @@ from ..budgets.spending import read_spendings
 from ..errors import StorageBusy
 from ..patience import allowed
 from ..platform import FILE_MODE, host_name
-from ..store import leases as book
-from ..store.leases import Lease, Term, Want, instant, key_of, limit_of, up_s
+from . import leases as book
 from . import schema
 from .database import Db, SharedDatabase, SharedUnavailable
+from .leases import Lease, Term, Want, instant, key_of, limit_of, up_s
 from .trading import Answer, Key, Ledgers, Offer, OtherFleet, next_token, trade
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Final, Literal, NamedTuple
 from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..errors import WrongUsage
-from ..store.leases import Lease, key_of, limit_of
 from .database import Db
+from .leases import Lease, key_of, limit_of
 from .sums import by_host
 
 HostState = Literal["live", "at rest", "late"]

@@ -25,8 +25,8 @@ from typing import Final, NamedTuple
 from ..budgets.limits import Limit
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
-from ..store.leases import Fellow, Lease, Term, Want, key_of
 from .database import Db
+from .leases import Fellow, Lease, Term, Want, key_of
 from .schema import SERVER
 from .sums import by_host
 

@@ -86,13 +86,6 @@ def close(kept: Kept) -> None:
         _forget(kept.popitem()[0])
 
 
-class _File(platform.SecureFile):
-    """A file that nobody closes who keeps it: a tracker that is dropped."""
-
-    def __del__(self) -> None:
-        self.close()  # without the warning about files that were not
-
-
 class _Open:
     """A ledger that this process keeps open. ``is_replaced`` when the path names another file or none.
 
@@ -208,10 +201,10 @@ def _open_file(ledger: Path) -> platform.SecureFile:
 
 def _made(ledger: Path) -> platform.SecureFile:
     try:
-        return platform.open_file(ledger, append=True, create=True, kind=_File)
+        return platform.open_file(ledger, append=True, create=True, kind=platform.KeptFile)
     except FileNotFoundError:
         platform.secure_directory(ledger.parent)
-        return platform.open_file(ledger, append=True, create=True, kind=_File)
+        return platform.open_file(ledger, append=True, create=True, kind=platform.KeptFile)
 
 
 def _forget(key: str) -> None:

@@ -19,7 +19,7 @@ from ..errors import StorageUnavailable
 from ..ledger.lines import line_at
 from ..ledger.places import LedgerProblem, Location
 from ..storage import CostStorage
-from .journal import Journal, opened
+from .journal import Journal, Position, opened
 
 NAME: Final = "acknowledged"
 
@@ -44,6 +44,7 @@ class Acknowledged:
 
     def __init__(self, storage: CostStorage) -> None:
         self._journal = Journal(storage.root / NAME)
+        self._read_to = Position()
         self._marks: dict[_Mark, str] = {}
         """When each was acknowledged, as ISO 8601 text."""
 
@@ -68,10 +69,9 @@ class Acknowledged:
     def has(self, line: Location) -> bool:
         """Tell whether a line was acknowledged as it stands there now."""
         known = self._known()
-        if not any((str(line.ledger), line.offset) == mark[:2] for mark in known):
-            return False
         with suppress(OSError):
-            return _mark(line) in known
+            at = str(line.ledger), line.offset
+            return any(at == mark[:2] for mark in known) and _mark(line) in known
         return False
 
     def lost_since(self, problem: LedgerProblem) -> str | None:
@@ -89,11 +89,13 @@ class Acknowledged:
 
     def _known(self) -> dict[_Mark, str]:
         with suppress(OSError):  # what cannot be read acknowledges nothing
-            for record in self._journal.read():
-                with suppress(ValueError, KeyError, TypeError):
-                    said = json.loads(record)
-                    mark = _Mark(said["ledger"], said["offset"], said["crc"])
-                    self._marks.setdefault(mark, str(said["at"]))
+            if self._journal.is_changed(self._read_to):
+                records, _, _, self._read_to = self._journal.news()
+                for record in records:
+                    with suppress(ValueError, KeyError, TypeError):  # of a later version
+                        said = json.loads(record)
+                        mark = _Mark(said["ledger"], said["offset"], said["crc"])
+                        self._marks.setdefault(mark, str(said["at"]))
         return self._marks
 
 

@@ -24,14 +24,12 @@ from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.batch import read_counted
 from ..ledger.line import DamagedLine
 from ..platform import SecureFile
-from ..storage import CostStorage
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, SealedDatabase
 from .intake import Id, Kept, fingerprint, put_back, unreadable
-from .journal import opened
+from .journal import look_at, opened
 from .keys import keys_of
-from .presence import Presence
 from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved
 
 Progress = Callable[[int, int], None]
@@ -89,7 +87,7 @@ class Chunk:
         return self
 
     def _scanned(self, row: LedgerRow, file: SecureFile) -> Scanned:
-        found = os.fstat(file.fileno())
+        look = look_at(file.fileno())
         fold, ids, offsets, problems, end = Fold(), list[str](), array("q"), list[Problem](), 0
         for offset, length, line in read_counted(file.fileno()):
             end = offset + length
@@ -101,24 +99,17 @@ class Chunk:
             offsets.append(offset)
         keys, more = keys_of(ids)
         head, tail = fingerprint(file, end)
-        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, end, head, tail)
         cells = array("q")
         for (bucket, dim), values in fold.cells.items():
             cells.extend((bucket, self.dims.setdefault(dim, len(self.dims)), *values))
         units = [(bucket, self.dims[dim], unit, n) for (bucket, dim, unit), n in fold.units.items()]
-        row = LedgerRow(*row[:6], 1, *identity)
+        row = LedgerRow(*row[:6], 1, *look, end, head, tail)
         return Scanned(
             row, cells, units, fold.reserved, array("q", keys), array("q", more), offsets, problems
         )
 
 
-def rebuild(
-    present: SealedDatabase,
-    storage: CostStorage,
-    known: Known,
-    presence: Presence,
-    progress: Progress | None = None,
-) -> Rebuilt:
+def rebuild(present: SealedDatabase, known: Known, progress: Progress | None = None) -> Rebuilt:
     """Add everything up anew and put it in the place of the present sums.
 
     Raises:
@@ -128,14 +119,15 @@ def rebuild(
     path = present.file.with_name(f"{present.file.name}{_NEW}{os.getpid()}")
     with _reserved(path):
         sums = _Unshared(path, tables.SCHEMA, tables.FORMAT)
-        catch_up = CatchUp(storage, known, presence)
+        catch_up = CatchUp(known)
         try:
             is_begun = False
             with suppress(StorageUnavailable, UnsafePath):
                 is_begun = present.read(tables.is_begun)
             sums.write(catch_up.begin)
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
-            rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up, storage)
+            rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
+            sums.write(Kept(known.storage).add_all_read)
             sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
             # What changed or went away meanwhile is seen here, and kept.
             with suppress(StorageUnavailable, UnsafePath):
@@ -170,18 +162,17 @@ def _carry_over(present: Database, sums: Database) -> None:
         sums.write(partial(put_back, row=row, fold=fold, ids=ids))
 
 
-def _filled(sums: Database, progress: Progress, catch_up: CatchUp, storage: CostStorage) -> Rebuilt:
+def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
     rows = sums.read(lambda db: tables.ledgers(db, "gone IS NULL ORDER BY id"))
     chunks, whole = _chunks(rows)
     entries = size = 0
     with _scanned(chunks, whole) as results:
         for rows_of, chunk in zip(chunks, results, strict=True):
-            sums.write(partial(_put_or_take_in, catch_up, rows_of, chunk))
+            sums.write(partial(_put, catch_up, rows_of, chunk))
             entries += sum(len(each.keys) for each in chunk.ledgers)
             size += sum(each.row.offset for each in chunk.ledgers)
             progress(min(size, whole), whole)
     sums.write(_derive)
-    sums.write(Kept(storage).add_all_read)
     unread = sums.read(
         lambda db: db.execute(
             """SELECT path, why FROM ledgers JOIN problems ON ledger = id
@@ -192,22 +183,16 @@ def _filled(sums: Database, progress: Progress, catch_up: CatchUp, storage: Cost
     return Rebuilt(len(rows) - len(missing), entries, size, missing)
 
 
-def _put_or_take_in(
-    catch_up: CatchUp, rows: Sequence[LedgerRow], chunk: Chunk, db: sqlite3.Connection
-) -> None:
-    if not _put(db, chunk):  # an id occurs twice: it takes a closer look
-        catch_up.take_in(db, [row.path for row in rows])
-
-
-def _put(db: sqlite3.Connection, chunk: Chunk) -> bool:
-    """Put a chunk in; ``False``, with nothing done, where one of its ids is there already."""
+def _put(catch_up: CatchUp, rows: Sequence[LedgerRow], chunk: Chunk, db: sqlite3.Connection) -> None:
+    """Put a chunk in."""
     seen = [
         row
         for each in chunk.ledgers
         for row in zip(each.keys, each.more, [each.row.id] * len(each.keys), each.offsets, strict=True)
     ]
-    if not tables.put_seen(db, sorted(seen)):
-        return False
+    if not tables.put_seen(db, sorted(seen)):  # an id occurs twice: it takes a closer look
+        catch_up.take_in(db, [row.path for row in rows])
+        return
     for number, problem in chunk.unread:
         tables.put_problems(db, number, [problem])
     numbers = [tables.dim_number(db, dim) for dim in chunk.dims]
@@ -225,7 +210,6 @@ def _put(db: sqlite3.Connection, chunk: Chunk) -> bool:
         tables.insert_rows(db, "INSERT INTO reserved", reserved)
         tables.put_problems(db, each.row.id, each.problems)
         tables.put_ledger(db, each.row)
-    return True
 
 
 def _derive(db: sqlite3.Connection) -> None:

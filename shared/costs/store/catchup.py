@@ -15,7 +15,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, Literal
 
 from .. import platform
@@ -28,7 +27,8 @@ from . import tables
 from .database import WAIT_S, Database
 from .feed import Fed, fed
 from .intake import KEPT_ROWS, NOTES, Intake, Kept, Read, is_there, new_row, vouched
-from .journal import Journal, Position, opened
+from .journal import NO_FILE, Journal, Position, look_at, opened
+from .keys import key_of
 from .presence import Presence
 from .tables import LedgerRow
 
@@ -52,9 +52,10 @@ class Known:
     """The notes of ledgers. Thread-safe; a forked child notes for itself."""
 
     def __init__(self, storage: CostStorage, presence: Presence) -> None:
-        self._path = storage.root / NOTES
-        self._presence = presence
-        self._journal = Journal(self._path)
+        self.storage, self.presence = storage, presence
+        self._journal = Journal(storage.root / NOTES)
+        self.read_to = Position()
+        """How far the notes were read."""
         self._noted: set[bytes] = set()
         self._noted_in: object = None
         """Where they were noted, and as whose: once that is another one, nothing is noted."""
@@ -62,43 +63,31 @@ class Known:
         self._unnoted: set[bytes] = set()
         """Ledgers of this process that could not be noted: no other process knows them."""
 
-    def note(self, path: bytes) -> None:
+    def note(self, path: bytes, *, again: bool = False) -> None:
         """Make a ledger known, and known as written to by this process; durable, done once.
 
-        Done again after a fork, and when the notes or this process's file were deleted.
+        Done again after a fork, and when the notes or this process's file were deleted; that is looked for
+        now and then, or where a ledger shall be noted ``again`` that the sums do not know.
 
         Raises:
             OSError: it cannot be written; the next call tries again.
 
         """
         now = time.monotonic()
-        if now < self._noted_until and path in self._noted and self._owner == os.getpid():
+        if not again and now < self._noted_until and path in self._noted and self._owner == os.getpid():
             return
         try:
-            writer = self._presence.name()
-            if self._noted_in != (writer, _inode(self._path)):
-                self._noted.clear()
-            if path not in self._noted:
+            writer = self.presence.name()
+            if path not in self._noted or self._noted_in != (writer, self._journal.look()[:2]):
                 self._journal.append(writer.encode() + b" " + path)
                 self._unnoted.discard(path)
-                if self._noted_in != (noted_in := (writer, _inode(self._path))):
-                    self._noted.clear()  # whatever file the others are in, it is not this one
-                    self._noted_in = noted_in
+                if self._noted_in != (noted_in := (writer, self._journal.look()[:2])):
+                    self._noted, self._noted_in = set(), noted_in  # the others are in another file
                 self._noted.add(path)
             self._noted_until, self._owner = now + LOOK_S, os.getpid()
         except (OSError, CostError):
             self._unnoted.add(path)
             raise
-
-    def note_again(self, path: bytes) -> None:
-        """Make a ledger known that was noted, and that the sums do not know: the notes may have been deleted.
-
-        Raises:
-            OSError: it cannot be written; the next call tries again.
-
-        """
-        self._noted_until = 0.0
-        self.note(path)
 
     def add(self, paths: Iterable[bytes]) -> None:
         """Make ledgers known that were found somewhere.
@@ -117,11 +106,7 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        return {path for _, path in _parsed(self._journal.all()[0])}
-
-    def go_on_from(self, db: sqlite3.Connection) -> None:
-        """Read on where the sums have read to."""
-        self._journal.go_on(tables.position(db, "notes"))
+        return {path for _, path in _parsed(self._journal.news().records)}
 
     def new_paths(self) -> list[bytes]:
         """Return the ledgers noted since the last time.
@@ -130,7 +115,10 @@ class Known:
             OSError: the notes cannot be read.
 
         """
-        return [path for _, path in _parsed(self._journal.read())] + list(self._unnoted)
+        records: list[bytes] = []
+        if self._journal.is_changed(self.read_to):
+            records, _, _, self.read_to = self._journal.news(self.read_to, trusting=True)
+        return [path for _, path in _parsed(records)] + list(self._unnoted)
 
     def learn(self, db: sqlite3.Connection) -> None:
         """Bring the notes into the sums, within a write transaction; put back what the notes have lost.
@@ -142,10 +130,10 @@ class Known:
         news = self._journal.news(tables.position(db, "notes"))
         if news.is_lost:
             self._note_again(db, news.records)
-            news = self._journal.news(Position())
+            news = self._journal.news()
         records = [*news.records, *(NOBODY + b" " + path for path in list(self._unnoted))]
         for writer, path in dict.fromkeys(_parsed(records)):
-            row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
+            row = tables.ledger_at(db, path) or new_row(db, path)
             if writer == NOBODY:
                 db.execute("UPDATE ledgers SET is_read = 0 WHERE id = ?", (row.id,))
             else:
@@ -154,14 +142,10 @@ class Known:
 
     def _note_again(self, db: sqlite3.Connection, records: Sequence[bytes]) -> None:
         """Note again what the sums know and the notes have lost."""
+        of = "ledgers LEFT JOIN writers ON ledger = id WHERE gone IS NULL"
+        rows = db.execute(f"SELECT CAST(coalesce(writer, '-') AS BLOB), path FROM {of}")
         noted = set(_parsed(records))
-        rows = db.execute(
-            """SELECT coalesce(writer, '-'), path FROM ledgers LEFT JOIN writers ON ledger = id
-            WHERE gone IS NULL"""
-        )
-        lost = [
-            writer.encode() + b" " + path for writer, path in rows if (writer.encode(), path) not in noted
-        ]
+        lost = [writer + b" " + path for writer, path in rows if (writer, path) not in noted]
         lost += [vouched(row) for row in tables.ledgers(db, KEPT_ROWS)]
         if lost:
             self._journal.append(*lost)
@@ -169,14 +153,13 @@ class Known:
     def damaged(self) -> int:
         """Return how many notes cannot be read."""
         with suppress(OSError):
-            return self._journal.all()[1]
+            return self._journal.news().damaged
         return 0
 
     def has_news(self, db: sqlite3.Connection) -> bool:
         """Tell whether the notes are not as the sums read them."""
-        if any(not tables.ledgers(db, "path = ? AND gone IS NULL", path) for path in list(self._unnoted)):
-            return True
-        return self._journal.is_changed(tables.position(db, "notes"))
+        is_unlearnt = any(tables.ledger_at(db, path) is None for path in list(self._unnoted))
+        return is_unlearnt or self._journal.is_changed(tables.position(db, "notes"))
 
 
 def _parsed(records: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
@@ -188,24 +171,16 @@ def _parsed(records: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
 _NOTE: Final = re.compile(rb"(-|\d+-[0-9a-f]+) ([^\0]+)", re.DOTALL).fullmatch
 
 
-def _inode(path: Path) -> int:
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        return 0
-
-
 Settled = Literal["none", "in turn", "all"]
 
 
 class CatchUp:
     """Brings one database of sums up to the ledgers."""
 
-    def __init__(self, storage: CostStorage, known: Known, presence: Presence) -> None:
-        self._storage = storage
+    def __init__(self, known: Known) -> None:
         self._known = known
-        self._presence = presence
-        self._kept = Kept(storage)
+        self._storage, self._presence = known.storage, known.presence
+        self._kept = Kept(known.storage)
         self._intake = Intake(self._kept)
         self._turn: int | None = None
         """Which ledger was looked at last in its turn, where the time did not last for all."""
@@ -240,9 +215,12 @@ class CatchUp:
         """
         dead = self._dead(sums)
         turn = settled == "in turn"
-        left = sums.read(lambda db: self._to_read(db, also, turn=turn))
+        left = sums.read(
+            # An empty path stands for notes to be learnt.
+            lambda db: [b""] if self._has_news(db) else self._unread(db, also, turn=turn)
+        )
         if settled == "all":
-            left += sums.read(_changed_ledgers)
+            left += sums.read(lambda db: [r.path for r in tables.ledgers(db, "gone IS NULL") if _changed(r)])
         if left:
             while left := sums.write(lambda db, left=left: self._step(db, left, turn=turn), wait_s):  # type: ignore[misc]
                 if end is not None and time.monotonic() > end:
@@ -265,19 +243,13 @@ class CatchUp:
 
     # --- what is to be read
 
-    def _to_read(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
-        """Return ledgers that are not as the sums have them; an empty path stands for notes to be learnt."""
-        if self._has_news(db):
-            return [b""]
-        return self._unread(db, also, turn=turn)
-
     def _has_news(self, db: sqlite3.Connection) -> bool:
         return not tables.is_begun(db) or self._known.has_news(db) or self._kept.has_news(db)
 
     def _unread(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
         rows = tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
         found = [row.path for row in rows if not row.is_read or _changed(row)]
-        if also is not None and also not in found and tables.ledgers(db, "path = ? AND gone IS NULL", also):
+        if also is not None and also not in found and tables.ledger_at(db, also):
             found.append(also)
         return found + (self._in_turn(db) if turn else [])
 
@@ -285,11 +257,8 @@ class CatchUp:
         """Look at ledgers to which nobody writes, for some milliseconds, from where the last look came to."""
         began, found, self._turn = time.thread_time(), list[bytes](), None
         [turn] = db.execute("SELECT turn FROM meta").fetchone()
-        settled = f"gone IS NULL AND NOT {tables.MAY_CHANGE}"
-        for where in (
-            f"{settled} AND id > ? ORDER BY id LIMIT {AT_ONCE}",
-            f"{settled} AND id <= ? ORDER BY id LIMIT {AT_ONCE}",
-        ):
+        for place in ("id > ?", "id <= ?"):
+            where = f"gone IS NULL AND NOT {tables.MAY_CHANGE} AND {place} ORDER BY id LIMIT {AT_ONCE}"
             for number, row in enumerate(tables.ledgers(db, where, turn), 1):
                 if _changed(row):
                     found.append(row.path)
@@ -356,11 +325,11 @@ class CatchUp:
             lines.extend(fed(self._presence.folder, paths))
         if lines:
             lines = sums.read(lambda db: [each for each in lines if not tables.find_seen(db, each.entry_id)])
-        gone = [each for each in lines if not is_there(each.path, each.offset, each.entry_id)]
-        if there := {each.path for each in lines} - {each.path for each in gone}:
             known = sums.read(lambda db: {row.path for row in tables.ledgers(db, "gone IS NULL")})
-            self._unknown = sorted(there - known)
-        return list(_readable(gone))
+            gone = [each for each in lines if not is_there(each.path, each.offset, key_of(each.entry_id))]
+            self._unknown = sorted({each.path for each in lines} - {each.path for each in gone} - known)
+            return list(_readable(gone))
+        return []
 
     def _waiting(self, sums: Database) -> list[Elsewhere]:
         """Return what waits in the spool and counts nowhere."""
@@ -382,7 +351,7 @@ class CatchUp:
         for path in dict.fromkeys(path for path, _ in lines):
             count(db, path, [read for its, read in lines if its == path])
         self._intake.finish(db)
-        db.execute("UPDATE meta SET version = version + 1")
+        tables.is_changed(db)
 
     # --- writers that are gone
 
@@ -416,24 +385,12 @@ def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:
             "DELETE FROM writers WHERE ledger = ? AND writer = ?",
             [(number, writer) for number in synced for writer in dead],
         )
-        db.execute("UPDATE meta SET version = version + 1")
-
-
-def _changed_ledgers(db: sqlite3.Connection) -> list[bytes]:
-    return [row.path for row in tables.ledgers(db, "gone IS NULL") if _changed(row)]
+        tables.is_changed(db)
 
 
 def _changed(row: LedgerRow) -> bool:
-    try:
-        found = os.stat(row.path)
-    except OSError:
-        return bool(row.size or row.inode)
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) != (
-        row.device,
-        row.inode,
-        row.size,
-        row.mtime,
-    )
+    look = look_at(row.path)
+    return look != row.look if look != NO_FILE else bool(row.size or row.inode)
 
 
 def _is_synced(row: LedgerRow) -> bool:

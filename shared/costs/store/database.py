@@ -23,7 +23,6 @@ import sqlite3
 import stat
 import struct
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -34,9 +33,8 @@ from zlib import crc32
 
 from .. import platform
 from ..errors import StorageBusy, StorageUnavailable, UnsafePath
-from ..patience import allowed
-from ..platform import SecureFile
-from .journal import opened
+from ..platform import SecureFile, Wait
+from .journal import look_at, opened
 
 T = TypeVar("T")
 
@@ -46,8 +44,6 @@ WAIT_S: Final = 1.0
 SIDE_FILES: Final = ("-wal", "-shm", "-journal")
 """What SQLite may put beside a database, by suffix."""
 
-_SHORTEST_NAP_S: Final = 0.000_05
-_LONGEST_NAP_S: Final = 0.02
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
@@ -114,28 +110,20 @@ class Database:
         return self._patiently(partial(self._once, question), wait_s)
 
     def _patiently(self, step: Callable[[], T], wait_s: float) -> T:
-        end, nap = 0.0, _SHORTEST_NAP_S
+        wait = None
         while True:
             try:
                 with self._turn:
                     return step()
             except sqlite3.Error as fault:
-                now = time.monotonic()
-                end = end or now + allowed(wait_s)
-                if code_of(fault) not in _BUSY or now >= end:
+                wait = wait or Wait(wait_s)
+                if code_of(fault) not in _BUSY or not wait.nap():
                     raise self._explained(fault) from fault
-            except _OthersTurn:
-                now = time.monotonic()
-                end = end or now + allowed(wait_s)
-                if now >= end:
-                    raise DatabaseBusy(self._busy()) from None
             except OSError as fault:
                 if isinstance(fault, UnsafePath):
                     raise
                 why = f"{self._named}: {fault.strerror or fault}; see cost-dashboard doctor"
                 raise StorageUnavailable(why) from fault
-            time.sleep(min(nap, max(end - now, 0)))
-            nap = min(nap * 1.5, _LONGEST_NAP_S)
 
     def _once(self, action: Callable[[sqlite3.Connection], T], begin: str = "") -> T:
         if self._active:  # a signal handler of ours came into a block of the same thread
@@ -159,7 +147,7 @@ class Database:
         if connection is None:
             return
         if self._owner != os.getpid():
-            _INHERITED.append(connection)  # neither to be used nor to be closed in a child
+            _LEFT_OPEN.append(connection)  # neither to be used nor to be closed in a child
             return
         connection.close()
 
@@ -242,17 +230,18 @@ class Database:
         if "integer overflow" in str(fault):
             return OverflowError(str(fault))
         if code in _BUSY:
-            return DatabaseBusy(self._busy())
+            return DatabaseBusy(
+                f"{self.path}: another process holds it; try again, or see cost-dashboard doctor"
+            )
         if code in _DAMAGED:
             return DatabaseDamaged(f"{self.path}: not a usable database ({fault}); see cost-dashboard doctor")
         return StorageUnavailable(f"{self.path}: {fault}; see cost-dashboard doctor")
 
-    def _busy(self) -> str:
-        return f"{self.path}: another process holds it; try again, or see cost-dashboard doctor"
 
-
-class _OthersTurn(Exception):
+class _OthersTurn(sqlite3.OperationalError):
     """Another process has the lock of the seal."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
 
 
 Stamp = tuple[int, int, int, int]
@@ -286,7 +275,7 @@ class SealedDatabase(Database):
         """As :meth:`Database.write`; writes back now and then."""
         result = super().write(action, wait_s)
         self._commits += 1
-        if self._commits % _COMMITS_BETWEEN == 0 and _size(f"{self.file}-wal") > _WRITE_BACK_BYTES:
+        if self._commits % _COMMITS_BETWEEN == 0 and look_at(f"{self.file}-wal")[2] > _WRITE_BACK_BYTES:
             with suppress(StorageUnavailable):  # tried again at the next chance
                 self.statement(lambda _: self._written_back(), 0.0)
         return result
@@ -296,8 +285,7 @@ class SealedDatabase(Database):
         if self._connection is not None and self._owner == os.getpid():
             if stamp_of(self._text) is None:
                 with self._turn:
-                    _LEFT_OPEN.append(self._connection)
-                    self._connection = None
+                    self._leave_files()
                 return
             with suppress(StorageUnavailable):
                 self.statement(lambda _: self._written_back(closing=True))
@@ -323,7 +311,7 @@ class SealedDatabase(Database):
                 return found
         return None
 
-    def replace(self, by: Path | None, wait_s: float = WAIT_S) -> None:
+    def replace(self, by: Path | None) -> None:
         """Put a complete new file in the place of this one; ``None``: none at all.
 
         Raises:
@@ -334,14 +322,17 @@ class SealedDatabase(Database):
         def put(seal: SecureFile) -> None:
             os.ftruncate(seal.fileno(), 0)
             self._close()
-            for suffix in ("", *SIDE_FILES) if by is None else SIDE_FILES:
-                with suppress(FileNotFoundError):
-                    os.unlink(f"{self.file}{suffix}")
+            self._unlink(*SIDE_FILES, *([""] if by is None else []))
             if by is not None:
                 os.replace(by, self.file)
                 _set_seal(self.file, seal)
 
-        self._patiently(partial(self._sealing, put), wait_s)
+        self._patiently(partial(self._sealing, put), WAIT_S)
+
+    def _unlink(self, *suffixes: str) -> None:
+        for suffix in suffixes:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.file}{suffix}")
 
     def _sealing(self, action: Callable[[SecureFile], T]) -> T:
         path = self._seal_path
@@ -413,9 +404,7 @@ class SealedDatabase(Database):
 
     def _create(self, seal: SecureFile) -> None:
         os.ftruncate(seal.fileno(), 0)
-        for suffix in SIDE_FILES:  # one that was left behind belongs to no database any more
-            with suppress(FileNotFoundError):
-                os.unlink(f"{self.file}{suffix}")
+        self._unlink(*SIDE_FILES)  # one that was left behind belongs to no database any more
         connection = self._open()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
@@ -452,17 +441,6 @@ def stamp_of(path: Path | str) -> Stamp | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _inode(path: str) -> int | None:
-    try:
-        return os.stat(path).st_ino
-    except OSError:
-        return None
-
-
-def _size(path: str) -> int:
-    return (stamp_of(path) or (0, 0))[1]
 
 
 _LEFT_OPEN: Final[list[sqlite3.Connection]] = []
@@ -526,10 +504,10 @@ def secure(path: Path) -> None:
         opened(path, write=True).close()
 
 
-Files = tuple[int | None, int | None, int | None]
-"""The inodes of a database, its ``-wal`` and its ``-shm``; ``None`` for what is not there."""
+Files = tuple[int, int, int]
+"""The inodes of a database, its ``-wal`` and its ``-shm``; 0 for what is not there."""
 
-_NO_FILES: Final[Files] = (None, None, None)
+_NO_FILES: Final[Files] = (0, 0, 0)
 
 
 def files_of(path: Path | None) -> Files:
@@ -537,14 +515,13 @@ def files_of(path: Path | None) -> Files:
     if path is None:
         return _NO_FILES
     text = os.fspath(path)
-    return _inode(text), _inode(f"{text}-wal"), _inode(f"{text}-shm")
+    return look_at(text)[1], look_at(f"{text}-wal")[1], look_at(f"{text}-shm")[1]
 
 
 # While a process forks no thread of it is within SQLite, whose own locks the child would find held.
 _DATABASES: Final[WeakSet[Database]] = WeakSet()
 _FORK_WAIT_S: Final = 1.0
 _taken: Final[list[Database]] = []
-_INHERITED: Final[list[sqlite3.Connection]] = []
 
 
 def _take_turns() -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from .. import platform
+from ..platform import KeptFile, SecureFile
 from .journal import records_in, sealed
-from .presence import LINES, OwnFile, Presence
+from .presence import LINES, Presence
 
 MOST_BYTES: Final = 4 << 20
 """No more is kept: so much comes together only where the sums cannot be brought up for long."""
@@ -36,7 +37,8 @@ class Feed:
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
-        self._file: OwnFile | None = None
+        self._file: SecureFile | None = None
+        self._path = presence.folder
         self._size = 0
         self.last: dict[bytes, tuple[int, str]] = {}
         """Of each ledger, where the last line that is here ends, and its id."""
@@ -59,24 +61,24 @@ class Feed:
         except OSError:
             return
 
-    def _opened(self) -> OwnFile:
-        """Return the file; a new one in a child that was forked, or where somebody deleted it."""
-        if self._file is None or self._file.closed or not os.fstat(self._file.fileno()).st_nlink:
-            self._file = OwnFile(self._presence.folder / (self._presence.name() + LINES), "ab")
-            os.fchmod(self._file.fileno(), platform.FILE_MODE)
-            platform.lock(self._file.fileno(), 0)
-            self.last, self.went_back, self._size = {}, False, 0
+    def _opened(self) -> SecureFile:
+        """Return the file; a new one in a child that was forked, or where somebody deleted or moved it."""
+        if self._file is None or self._file.closed or not platform.same_file(self._file.fileno(), self._path):
+            self._path = self._presence.folder / (self._presence.name() + LINES)
+            self._file = platform.open_file(self._path, append=True, create=True, kind=KeptFile)
+            platform.lock(self._file, 0)
+            self._begin()
         return self._file
 
     def clear(self) -> None:
         """Empty the file: the sums have all of it."""
-        file = self._file
-        self.last, self.went_back, self._size = {}, False, 0
-        if file is not None and not file.closed:
+        self._begin()
+        if self._file is not None and not self._file.closed:
             with suppress(OSError):
-                file.truncate(0)
-                if not platform.same_file(file.fileno(), Path(os.fsdecode(file.name))):
-                    file.close()  # somebody deleted it
+                self._file.truncate(0)
+
+    def _begin(self) -> None:
+        self._size, self.last, self.went_back = 0, {}, False
 
 
 def fed(folder: Path, paths: Iterable[bytes] | None = None) -> Iterator[Fed]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from ..budgets.limits import Limit
 from ..budgets.port import (
@@ -36,8 +36,6 @@ from ..ledger.counted import EPOCH, MICROSECOND, microseconds
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
-from . import leases
-from .leases import Allotments, Want
 from .presence import Presence
 from .state import Tables
 
@@ -47,43 +45,26 @@ if TYPE_CHECKING:
 TABLES: Final = Tables(
     "reservations",
     (
-        """
-        CREATE TABLE reservations (
-            id TEXT PRIMARY KEY,
-            period_at INTEGER NOT NULL,
-            expires_at INTEGER NOT NULL,
-            user_id TEXT NOT NULL,
-            job_id TEXT,
-            ledger TEXT,
-            stage TEXT,
-            service TEXT NOT NULL,
-            model TEXT NOT NULL,
-            estimate INTEGER NOT NULL,
-            one_call INTEGER NOT NULL,
-            holder TEXT NOT NULL,
-            orphaned TEXT
-        ) STRICT, WITHOUT ROWID;
-        CREATE TABLE gate_clock (latest INTEGER NOT NULL) STRICT;
-        INSERT INTO gate_clock VALUES (0);
-        """,
-        """
-        CREATE TABLE holds (
-            id TEXT PRIMARY KEY,
-            period_at INTEGER NOT NULL,
-            ledger BLOB,
-            orphaned INTEGER NOT NULL,
-            record TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        INSERT INTO holds SELECT id, period_at, CAST(ledger AS BLOB), orphaned IS NOT NULL, json_object(
-            'id', id, 'period_at', period_at, 'expires_at', expires_at, 'user_id', user_id,
-            'job_id', job_id, 'ledger', ledger, 'stage', stage, 'service', service, 'model', model,
-            'estimate', estimate, 'one_call', json(iif(one_call, 'true', 'false')), 'holder', holder,
-            'state', iif(orphaned IS NULL, 'live', 'orphaned'), 'orphaned', orphaned,
-            'block_ended', json(iif(orphaned GLOB 'its [bl]*', 'true', 'false'))
-        ) FROM reservations;
-        DROP TABLE reservations;
-        ALTER TABLE gate_clock ADD COLUMN restored INTEGER NOT NULL DEFAULT 0;
-        """,
+        (
+            """CREATE TABLE reservations (id TEXT PRIMARY KEY, period_at INTEGER NOT NULL,
+                expires_at INTEGER NOT NULL, user_id TEXT NOT NULL, job_id TEXT, ledger TEXT, stage TEXT,
+                service TEXT NOT NULL, model TEXT NOT NULL, estimate INTEGER NOT NULL,
+                one_call INTEGER NOT NULL, holder TEXT NOT NULL, orphaned TEXT) STRICT, WITHOUT ROWID""",
+            "CREATE TABLE gate_clock (latest INTEGER NOT NULL) STRICT",
+            "INSERT INTO gate_clock VALUES (0)",
+        ),
+        (
+            """CREATE TABLE holds (id TEXT PRIMARY KEY, period_at INTEGER NOT NULL, ledger BLOB,
+                orphaned INTEGER NOT NULL, record TEXT NOT NULL) STRICT, WITHOUT ROWID""",
+            """INSERT INTO holds SELECT id, period_at, CAST(ledger AS BLOB), orphaned IS NOT NULL,
+                json_object('id', id, 'period_at', period_at, 'expires_at', expires_at, 'user_id', user_id,
+                'job_id', job_id, 'ledger', ledger, 'stage', stage, 'service', service, 'model', model,
+                'estimate', estimate, 'one_call', json(iif(one_call, 'true', 'false')), 'holder', holder,
+                'state', iif(orphaned IS NULL, 'live', 'orphaned'), 'orphaned', orphaned,
+                'block_ended', json(iif(orphaned GLOB 'its [bl]*', 'true', 'false'))) FROM reservations""",
+            "DROP TABLE reservations",
+            "ALTER TABLE gate_clock ADD COLUMN restored INTEGER NOT NULL DEFAULT 0",
+        ),
     ),
 )
 
@@ -94,17 +75,14 @@ PREPARE_S: Final = 2.0
 
 
 class LocalHolds:
-    """The holds of one cost storage. Safe to use from threads and after a fork.
+    """The holds of one cost storage. Safe to use from threads and after a fork."""
 
-    With ``leased`` the limits are shared with other hosts, and this one has a part of each.
-    """
+    tables: ClassVar[tuple[Tables, ...]] = (TABLES,)
+    """What has to be there before a turn."""
 
-    def __init__(
-        self, ledgers: Store, presence: Presence, clock: Callable[[], datetime], *, leased: bool = False
-    ) -> None:
+    def __init__(self, ledgers: Store, presence: Presence, clock: Callable[[], datetime]) -> None:
         self.presence = presence
-        self._leased = leased
-        self._ledgers = ledgers
+        self.ledgers = ledgers
         self._clock = clock
 
     # --- reserving
@@ -113,14 +91,17 @@ class LocalHolds:
         """Decide in one exclusive turn, and hold durably what is decided."""
         self._lay_tables(wait_s)
         holder = self.presence.name()
-
         begun: list[str] = []
 
         def turn(mine: LocalTurn) -> Decision:
             decision = decide(mine)
             if isinstance(decision, Reservation):
                 begun.append(decision.id)
-                self._add(mine.db, replace(decision, holder=holder), mine.latest)
+                new = replace(decision, holder=holder)
+                self.presence.begin(new.id, _record(new).encode())
+                _put(mine.db, new)
+                if new.period_at > mine.latest:
+                    _set_latest(mine.db, new.period_at)
             return decision
 
         try:
@@ -128,7 +109,7 @@ class LocalHolds:
         except BaseException:
             self._journal_ends(begun)  # nobody was told that it is held
             raise
-        self.presence.tidy(self._ids)
+        self.presence.tidy(lambda: self.ledgers.state.read(_ids))
         return decision
 
     def in_turn(self, action: Callable[[LocalTurn], T], wait_s: float) -> T:
@@ -138,47 +119,21 @@ class LocalHolds:
             StorageBusy: others held the turn for ``wait_s`` seconds.
 
         """
-        self._lay_tables(wait_s)
-        state = self._ledgers.state
+        self.ledgers.spends(())  # what takes long is read before the turn, which others wait for
+        return self._write(lambda db: action(self._turn(db)), wait_s)
 
-        def turn(db: sqlite3.Connection) -> T:
-            if not self._is_complete:
-                state.complete_since = self._complete(db)
-            return action(LocalTurn(self._ledgers, db, self._mended, leased=self._leased))
-
-        self._ledgers.spends(())  # what takes long is read before the turn, which others wait for
-        complete_since = state.complete_since
-        try:
-            return state.write(turn, wait_s)
-        except BaseException:
-            state.complete_since = complete_since  # what was put in is undone
-            raise
-
-    def _add(self, db: sqlite3.Connection, new: Reservation, latest: datetime) -> None:
-        self.presence.begin(new.id, _record(new).encode())
-        _put(db, new)
-        if new.period_at > latest:
-            _set_latest(db, new.period_at)
-
-    def _ids(self) -> set[str]:
-        return self._ledgers.state.read(
-            lambda db: {str(row[0]) for row in db.execute("SELECT id FROM holds")}
-        )
+    def _turn(self, db: sqlite3.Connection) -> LocalTurn:
+        return LocalTurn(self, db)
 
     # --- ending
 
     def settle(self, reservation: str, wait_s: float) -> None:
-        """End a hold whose calls are in a ledger. Not synced."""
-        self._remove(reservation, wait_s)
-
-    def void(self, reservation: str, wait_s: float) -> None:
-        """End a hold of which nothing was sent. Not synced."""
-        self._remove(reservation, wait_s)
-
-    def _remove(self, reservation: str, wait_s: float) -> None:
+        """End a hold whose calls are in a ledger, or of which nothing was sent. Not synced."""
         self._lay_tables(wait_s)
         self._journal_ends([reservation])
-        self._ledgers.state.write_unsynced(lambda db: _delete(db, [reservation]), wait_s)
+        self.ledgers.state.write_unsynced(lambda db: _delete(db, [reservation]), wait_s)
+
+    void = settle
 
     def submit(self, reservation: str, wait_s: float) -> None:
         """Note that a block has ended whose calls wait for their provider."""
@@ -200,7 +155,7 @@ class LocalHolds:
         def lowered(one: Reservation) -> Reservation:
             if not one.admits:
                 return replace(one, estimate=min(one.estimate, amount))
-            [spent] = spent_within([one], self._ledgers.spends)
+            [spent] = spent_within([one], self.ledgers.spends)
             left = Nanos(max(0, one.estimate - spent))
             return replace(one, estimate=min(left, amount), spent_before=one.spent_before + spent)
 
@@ -215,8 +170,6 @@ class LocalHolds:
         self._change(reservation, wait_s, widened)
 
     def _change(self, reservation: str, wait_s: float, changed: Callable[[Reservation], Reservation]) -> None:
-        self._prepare(wait_s)
-
         def change(db: sqlite3.Connection) -> None:
             for one in _rows(db, "WHERE id = ?", (reservation,)):
                 new = changed(one)
@@ -224,13 +177,13 @@ class LocalHolds:
                 if one.holder == self.presence.name():
                     self.presence.begin(new.id, _record(new).encode())
 
-        self._ledgers.state.write(change, wait_s)
+        self._write(change, wait_s)
 
     def release(self, reservations: Collection[str]) -> None:
         """End holds on somebody's word."""
-        self._prepare()
+        self._lay_tables(PREPARE_S)
         self._journal_ends(reservations)
-        self._ledgers.state.write(lambda db: _delete(db, reservations))
+        self._write(lambda db: _delete(db, reservations))
 
     def _journal_ends(self, reservations: Iterable[str]) -> None:
         """Note ends in the journal. Where that fails they may come back as orphans, which count, no worse."""
@@ -251,22 +204,21 @@ class LocalHolds:
 
     def latest(self) -> datetime:
         """Return the latest instant at which anything was reserved; 1970 when nothing was."""
-        self._prepare()
-        return self._ledgers.state.read(_latest)
+        self._lay_tables(PREPARE_S)
+        return self.ledgers.state.read(_latest)
 
     def set_latest(self, at: datetime) -> None:
         """Set the gate's clock."""
-        self._prepare()
-        self._ledgers.state.write(lambda db: _set_latest(db, at))
+        self._write(lambda db: _set_latest(db, at))
 
     def _standing(self, rows: Sequence[Reservation]) -> list[Held]:
-        logged = self._ledgers.logged([one.id for one in rows]) if rows else {}
+        logged = self.ledgers.logged([one.id for one in rows]) if rows else {}
         dead = self.presence.dead({one.holder for one in rows if one.state == "live"})
         now = self._clock()
         found = [as_it_stands(Held(one, Logged(*logged.get(one.id, ()))), now, dead) for one in rows]
-        return less_what_is_used(found, self._ledgers.spends)
+        return less_what_is_used(found, self.ledgers.spends)
 
-    def _mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[Held]:
+    def mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[Held]:
         """Return what counts, and write down what has become of it: so a clock set back changes nothing.
 
         Orphans from before ``since`` are left alone, unless they are of ``ledger``: they count against
@@ -289,48 +241,44 @@ class LocalHolds:
 
     def _lay_tables(self, wait_s: float) -> None:
         with at_most(wait_s):
-            self._ledgers.state.use(TABLES)
-            if self._leased:
-                self._ledgers.state.use(leases.TABLES)
+            for tables in self.tables:
+                self.ledgers.state.use(tables)
 
-    def _prepare(self, wait_s: float = PREPARE_S) -> None:
-        """See that the tables are there, and that they know what the journals know."""
+    def _write(self, action: Callable[[sqlite3.Connection], T], wait_s: float = PREPARE_S) -> T:
+        """Do something in one durable transaction, in a database that knows what the journals know."""
         self._lay_tables(wait_s)
-        state = self._ledgers.state
-        with at_most(wait_s):
-            opening, missing = state.read(
-                lambda db: (state.openings, [] if self._is_complete else self._missing(db))
-            )
-            state.complete_since = state.write(self._complete) if missing else opening
+        state = self.ledgers.state
+        complete_since = state.complete_since
+
+        def whole(db: sqlite3.Connection) -> T:
+            for one in self._missing(db):  # nobody ends a hold within this transaction
+                _put(db, one)
+            state.complete_since = state.openings
+            return action(db)
+
+        try:
+            return state.write(whole, wait_s)
+        except BaseException:
+            state.complete_since = complete_since  # what was put in is undone
+            raise
 
     def _all_rows(self, where: str = "", *values: str) -> list[Reservation]:
         """Return the rows, and those that an old copy lacks: who only looks waits for nobody who writes."""
         self._lay_tables(PREPARE_S)
-        state = self._ledgers.state
+        state = self.ledgers.state
         opening, rows, missing = state.read(
-            lambda db: (
-                state.openings,
-                _rows(db, where, values),
-                [] if self._is_complete else self._missing(db),
-            )
+            lambda db: (state.openings, _rows(db, where, values), self._missing(db))
         )
         if not missing:
             state.complete_since = opening
         return sorted([*rows, *missing], key=lambda one: (one.period_at, one.id))
 
-    @property
-    def _is_complete(self) -> bool:
-        """Whether the database was looked at since this process opened it."""
-        return self._ledgers.state.complete_since == self._ledgers.state.openings
-
-    def _complete(self, db: sqlite3.Connection) -> int:
-        """Put in what the journals hold; return the opening. Nobody ends a hold within this transaction."""
-        for one in self._missing(db):
-            db.execute("INSERT OR IGNORE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
-        return self._ledgers.state.openings
-
     def _missing(self, db: sqlite3.Connection) -> list[Reservation]:
-        known = {row[0] for row in db.execute("SELECT id FROM holds")}
+        """Return what the journals hold and the database lacks, once each time that it was opened."""
+        state = self.ledgers.state
+        if state.complete_since == state.openings:
+            return []
+        known = _ids(db)
         return [one for one in self._journaled() if one.id not in known]
 
     def _journaled(self) -> Iterator[Reservation]:
@@ -345,37 +293,19 @@ class LocalHolds:
 
 
 class LocalTurn:
-    """``budgets.port.Turn`` within one open transaction.
+    """``budgets.port.Turn`` within one open transaction."""
 
-    ``wanted`` is what of leases was too small for what was decided in it.
-    """
-
-    def __init__(
-        self,
-        ledgers: Store,
-        db: sqlite3.Connection,
-        mended: Callable[[sqlite3.Connection, datetime, Path | None], list[Held]],
-        *,
-        leased: bool,
-    ) -> None:
-        self.db = db
-        self._ledgers = ledgers
-        self._mended = mended
-        self._allotments = Allotments(db) if leased else None
+    def __init__(self, holds: LocalHolds, db: sqlite3.Connection) -> None:
+        self.db, self._holds, self._ledgers = db, holds, holds.ledgers
         self.latest = _latest(db)
 
-    @property
-    def wanted(self) -> list[Want]:
-        """What leases were too small for."""
-        return self._allotments.wanted if self._allotments else []
-
-    def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
-        """Return the part of a limit that may be used from here."""
-        return self._allotments.of(limit, spent, held, need) if self._allotments else None
+    def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:  # noqa: ARG002
+        """Return the part of a limit that may be used from here: all of it."""
+        return None
 
     def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
         """Return what counts."""
-        return self._mended(self.db, since, ledger)
+        return self._holds.mended(self.db, since, ledger)
 
     def spends(self, asked: Sequence[Query]) -> Sequence[int]:
         """Return what the entries that match each query come to."""
@@ -393,12 +323,13 @@ _FIELDS: Final = tuple(field.name for field in fields(Reservation))
 
 
 def _put(db: sqlite3.Connection, one: Reservation) -> None:
-    db.execute("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", _row(one))
-
-
-def _row(one: Reservation) -> tuple[object, ...]:
     ledger = None if one.ledger is None else os.fsencode(one.ledger)
-    return one.id, microseconds(one.period_at), ledger, one.state == "orphaned", _record(one)
+    row = one.id, microseconds(one.period_at), ledger, one.state == "orphaned", _record(one)
+    db.execute("INSERT OR REPLACE INTO holds VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _ids(db: sqlite3.Connection) -> set[str]:
+    return {str(row[0]) for row in db.execute("SELECT id FROM holds")}
 
 
 def _rows(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[Reservation]:

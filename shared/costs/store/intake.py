@@ -32,7 +32,7 @@ from ..patience import remaining
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
-from .journal import Journal, Position, opened, size_of
+from .journal import Journal, Position, look_at, opened, size_of
 from .keys import key_of, keys_of
 from .tables import Fold, LedgerRow, Problem
 
@@ -76,15 +76,19 @@ def recognised(row: LedgerRow | Extent, file: SecureFile) -> bool:
     return size_of(file) >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
 
 
-def _is_as_read(row: LedgerRow) -> bool | None:
+def _is_as_read(path: bytes, read: LedgerRow | Extent) -> bool | None:
     """Tell whether what was read of a ledger is still there; ``None`` where it cannot be opened now."""
     try:
-        with opened(row.path) as file:
-            return recognised(row, file)
+        with opened(path) as file:
+            return recognised(read, file)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return None
+
+
+def _is_lost(path: bytes, read: LedgerRow | Extent) -> bool:
+    return _is_as_read(path, read) is False
 
 
 class Intake:
@@ -126,7 +130,7 @@ class Intake:
 
     def look(self, db: sqlite3.Connection, path: bytes) -> bool:
         """Bring the sums nearer to a ledger, by one batch; return whether there is more to read."""
-        row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None)
+        row = tables.ledger_at(db, path)
         try:
             file = opened(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -143,7 +147,7 @@ class Intake:
     ) -> bool:
         if row is not None and not recognised(row, file):
             row = retire(db, row, REPLACED)
-        found = os.fstat(file.fileno())
+        device, inode, size, mtime = look_at(file.fileno())
         row = row or new_row(db, path)
         before = row.offset
         row, more = self._read_on(db, row, file)
@@ -152,16 +156,7 @@ class Intake:
         if row.offset != before:
             self._read[path] = Extent(row.offset, head, tail)
         tables.put_ledger(
-            db,
-            row._replace(
-                is_read=int(not more),
-                device=found.st_dev,
-                inode=found.st_ino,
-                size=found.st_size,
-                mtime=found.st_mtime_ns,
-                head=head,
-                tail=tail,
-            ),
+            db, LedgerRow(*row[:6], int(not more), device, inode, size, mtime, row.offset, head, tail)
         )
         return more
 
@@ -184,10 +179,8 @@ class Intake:
                 problems.append(Problem(offset, length, "damaged", str(line)))
             else:
                 lines.append(Read(offset, length, line))
-        fold = Fold()
-        for each in self._countable(db, row, lines, problems):
-            fold.add(each.line)
-        tables.put_fold(db, row.id, fold)
+        counting = self._countable(db, row, lines, problems)
+        tables.put_fold(db, row.id, Fold(each.line for each in counting))
         tables.put_problems(db, row.id, problems)
         return row._replace(offset=end), len(lines) + len(problems) >= BATCH_LINES
 
@@ -229,10 +222,7 @@ class Intake:
 
 def _count_in(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> None:
     tables.put_ledger(db, row)
-    fold = Fold()
-    for each in _claimed(db, row, lines)[0]:
-        fold.add(each.line)
-    tables.put_fold(db, row.id, fold)
+    tables.put_fold(db, row.id, Fold(each.line for each in _claimed(db, row, lines)[0]))
 
 
 def _take_over(db: sqlite3.Connection, copy: LedgerRow) -> None:
@@ -244,11 +234,10 @@ def _take_over(db: sqlite3.Connection, copy: LedgerRow) -> None:
             for offset, length in db.execute(repeated, (copy.id,)).fetchall()
             if (line := _line_in(file, offset)) is not None
         ]
-        fold = Fold()
-        for each in _claimed(db, copy, lines)[0]:
-            fold.add(each.line)
-            db.execute("DELETE FROM problems WHERE ledger = ? AND offset = ?", (copy.id, each.offset))
-        tables.put_fold(db, copy.id, fold)
+        counting, _ = _claimed(db, copy, lines)
+        tables.put_fold(db, copy.id, Fold(each.line for each in counting))
+        places = [(copy.id, each.offset) for each in counting]
+        db.executemany("DELETE FROM problems WHERE ledger = ? AND offset = ?", places)
 
 
 def _claimed(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> tuple[list[Read], list[Read]]:
@@ -373,16 +362,15 @@ def _repeated(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> 
 _OTHER_CONTENT: Final = "id seen before with other content"
 
 
+def is_there(path: bytes, offset: int, key: tuple[int, int]) -> bool:
+    """Tell whether the line of a key (:func:`.key_of`) still stands in a ledger where it was appended."""
+    return (line := _line_at(path, offset)) is not None and key_of(line.id) == key
+
+
 def _line_at(path: bytes, offset: int) -> Counted | None:
     with suppress(OSError), opened(path) as file:
         return _line_in(file, offset)
     return None
-
-
-def is_there(path: bytes, offset: int, entry_id: str) -> bool:
-    """Tell whether a line still stands in a ledger where it was appended."""
-    line = _line_at(path, offset)
-    return line is not None and line.id == entry_id
 
 
 def _line_in(file: SecureFile, offset: int) -> Counted | None:
@@ -407,7 +395,7 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
     for ledger, count in Counter(number for _, number, _ in owners).items():
         [owner] = tables.ledgers(db, "id = ?", ledger)
         is_gone = owner.gone is not None
-        if not is_gone and not _is_as_read(owner):
+        if not is_gone and not _is_as_read(owner.path, owner):
             is_gone = bool(retire(db, owner, REPLACED))
         [whole] = db.execute("SELECT count(*) FROM seen WHERE ledger = ?", (ledger,)).fetchone()
         if is_gone and whole == count:
@@ -423,15 +411,12 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
     for (key, more, _), number, offset in owners:
         line = _line_at(tables.ledgers(db, "id = ?", number)[0].path, offset)
         if line is not None and key_of(line.id) == (key, more):
-            off = Fold()
-            off.add(line)
-            tables.put_fold(db, row.id, off.negated())
+            tables.put_fold(db, row.id, Fold([line]).negated())
 
 
 def _owners(db: sqlite3.Connection, ids: Sequence[Id]) -> list[tuple[Id, int, int]]:
     """Return those ids that count already, each with its ledger and where it stands there."""
-    find = "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?"
-    return [(each, *found) for each in ids if (found := db.execute(find, each[:2]).fetchone())]
+    return [(each, *found) for each in ids if (found := tables.seen_at(db, each[:2]))]
 
 
 class Extent(NamedTuple):
@@ -488,8 +473,8 @@ class Said:
 
     def records(self) -> list[bytes]:
         """Return records that say the same."""
-        rows = [_json(record) for record in self.kept.values()]
-        return [*rows, _extents("read", self.read), _extents("lost", self.lost), _over(self.over)]
+        rows = [_json(record) for record in (*self.kept.values(), {"over": sorted(self.over)})]
+        return [*rows, _extents("read", self.read), _extents("lost", self.lost)]
 
 
 class Kept:
@@ -530,7 +515,7 @@ class Kept:
 
         """
         with self._telling():
-            said = Said.of(self._journal.all()[0]).read
+            said = Said.of(self._journal.news().records).read
         read = _read_of(tables.ledgers(db, "gone IS NULL"))
         self.add_read(db, {path: extent for path, extent in read.items() if said.get(path) != extent})
         self.shorten(db)
@@ -544,25 +529,23 @@ class Kept:
 
         """
         rows = tables.ledgers(db, "gone IS NULL")
-        lost = [row._replace(gone=GONE) for row in rows if row.offset and _is_as_read(row) is False]
+        lost = [row._replace(gone=GONE) for row in rows if row.offset and _is_lost(row.path, row)]
         with self._telling():
-            known = Said.of(self._journal.all()[0]).kept
+            known = Said.of(self._journal.news().records).kept
             lost += [row for row in tables.ledgers(db, KEPT_ROWS) if row.uid not in known]
             self._vouch(lost)
             self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in lost))
 
     def _vouch(self, rows: Iterable[LedgerRow]) -> None:
         """Note that something is kept of these ledgers."""
-        with self._telling():
-            if notes := list(map(vouched, rows)):
+        if notes := list(map(vouched, rows)):
+            with self._telling():
                 self._notes.append(*notes)
 
     def _vouched(self) -> dict[int, tuple[bytes, Extent]]:
         """Return of what the notes say that it is kept: path and extent by uid."""
-        matches = filter(None, map(_VOUCHED, self._notes.all()[0]))
-        return {
-            int(n): (path, Extent(*map(int, extent))) for n, *extent, path in map(re.Match.groups, matches)
-        }
+        found = [match.groups() for match in map(_VOUCHED, self._notes.news().records) if match]
+        return {int(number): (path, Extent(*map(int, extent))) for number, *extent, path in found}
 
     def _append(self, db: sqlite3.Connection, *records: bytes, durable: bool = True) -> None:
         """Append records; those are no news then to these sums."""
@@ -600,7 +583,7 @@ class Kept:
             _restore_all(db, Said.of(news.records))
             if news.is_lost and not Said.of(news.records).has(Said.of(self._known_to(db, news.records))):
                 self._journal.rewrite(lambda records: self._known_to(db, records))
-                news = self._journal.news(Position())
+                news = self._journal.news()
             tables.set_position(db, "kept", news.position)
 
     def _known_to(self, db: sqlite3.Connection, records: Sequence[bytes]) -> list[bytes]:
@@ -646,7 +629,7 @@ class Kept:
 
         """
         with self._telling():
-            said = Said.of(self._journal.all()[0])
+            said = Said.of(self._journal.news().records)
             vouched = self._vouched()
         known = {row.path for row in tables.ledgers(db, "gone IS NULL")}
         for path in filter(os.path.lexists, said.read.keys() - known):
@@ -658,7 +641,7 @@ class Kept:
         found = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
         lost = _not_moved(db, {path: extent for path, extent in found.items() if _is_lost(path, extent)})
         for path, extent in lost.items():
-            row = next(iter(tables.ledgers(db, "path = ? AND gone IS NULL", path)), None) or new_row(db, path)
+            row = tables.ledger_at(db, path) or new_row(db, path)
             tables.put_problems(db, row.id, [Problem(LOST_AT, extent.offset, "lost", LOST)])
         if new := {path: extent for path, extent in lost.items() if path not in said.lost}:
             self._append(db, _extents("lost", new))
@@ -671,15 +654,11 @@ class Kept:
 
         """
         with self._telling():
-            extent = Said.of(self._journal.all()[0]).lost.get(path)
+            extent = Said.of(self._journal.news().records).lost.get(path)
         found = extent is not None and recognised(extent, file)
         if found:
             self._append(db, _json({"found": [base64.b64encode(path).decode()]}))
         return found
-
-
-def _is_lost(path: bytes, extent: Extent) -> bool:
-    return _is_as_read(LedgerRow(0, path, "", 0)._replace(**extent._asdict())) is False
 
 
 def _not_moved(db: sqlite3.Connection, lost: dict[bytes, Extent]) -> dict[bytes, Extent]:
@@ -696,15 +675,11 @@ def _not_moved(db: sqlite3.Connection, lost: dict[bytes, Extent]) -> dict[bytes,
 
 
 def _read_of(rows: Iterable[LedgerRow]) -> dict[bytes, Extent]:
-    return {row.path: Extent(row.offset, row.head, row.tail) for row in rows}
+    return {row.path: Extent(*row.mark) for row in rows}
 
 
 def _extents(name: str, extents: Mapping[bytes, Extent]) -> bytes:
     return _json({name: [(base64.b64encode(path).decode(), *extent) for path, extent in extents.items()]})
-
-
-def _over(uids: Iterable[int]) -> bytes:
-    return _json({"over": sorted(uids)})
 
 
 def vouched(row: LedgerRow) -> bytes:

@@ -7,7 +7,8 @@ power cut tore spoils neither its neighbour before nor the one after: it fails i
 >>> import tempfile
 >>> journal = Journal(Path(tempfile.mkdtemp()) / "notes")
 >>> written = [journal.append(b"first"), journal.append(b"second\nline")]
->>> [record for record in journal.read()], journal.read()
+>>> news = journal.news()
+>>> news.records, journal.news(news.position).records
 ([b'first', b'second\nline'], [])
 """
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zlib import crc32
 
 from .. import platform
@@ -41,13 +43,17 @@ class Position(NamedTuple):
 Look = tuple[int, int, int, int]
 """Device, inode, size and time of the last change of a file, in nanoseconds."""
 
-_NO_FILE = (0, 0, 0, 0)
+NO_FILE: Final[Look] = (0, 0, 0, 0)
 
 
 class News(NamedTuple):
-    """What a journal says after a position; all of it where what was read before ``is_lost``."""
+    """What a journal says after a position; all of it where what was read before ``is_lost``.
+
+    ``damaged`` is how many records were skipped because their checksum does not match.
+    """
 
     records: list[bytes]
+    damaged: int
     is_lost: bool
     position: Position
 
@@ -58,8 +64,6 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._text = os.fspath(path)
-        self._identity = (0, 0)
-        self._read_to = 0
 
     def append(self, *records: bytes, durable: bool = True) -> bytes:
         """Append records, and bring them to the disk unless they need not be ``durable``; return their bytes.
@@ -113,80 +117,49 @@ class Journal:
         if file.write(text) != len(text):
             raise OSError(28, f"only a part of a record could be written to {self.path}")
 
-    def read(self) -> list[bytes]:
-        """Return the records since the last read; all again when the file was replaced or cut.
-
-        Raises:
-            OSError: it cannot be read. A file that is not there has no records.
-
-        """
-        try:
-            found = os.stat(self._text)
-        except (FileNotFoundError, NotADirectoryError):
-            self._identity, self._read_to = (0, 0), 0
-            return []
-        if (found.st_dev, found.st_ino) == self._identity and found.st_size == self._read_to:
-            return []
-        with opened(self.path) as file:
-            found = os.fstat(file.fileno())
-            if (found.st_dev, found.st_ino) != self._identity or found.st_size < self._read_to:
-                self._identity, self._read_to = (found.st_dev, found.st_ino), 0
-            text = _whole(os.pread(file.fileno(), found.st_size - self._read_to, self._read_to))
-        self._read_to += len(text)
-        return records_in(text)[0]
-
-    def go_on(self, position: Position) -> None:
-        """Read from a position."""
-        self._identity, self._read_to = position[:2], position.read_to
-
-    def all(self) -> tuple[list[bytes], int]:
-        """Return all records, and how many were skipped because their checksum does not match.
-
-        Raises:
-            OSError: it cannot be read. A file that is not there has no records.
-
-        """
-        return records_in(self._content()[1])
-
     def is_changed(self, position: Position) -> bool:
         """Tell whether the file is not as it was at a position: one look, nothing is read."""
-        return self._look() != position[:4]
+        return self.look() != position[:4]
 
     def after(self, position: Position, text: bytes) -> Position | None:
         """Return the position after what was appended at one; ``None`` where others appended too."""
-        look = self._look()
+        look = self.look()
         end = position.read_to + len(text)
         if position.size != position.read_to or look[2] != end:
             return None
         return Position(*look, end, crc32(text, position.seal))
 
-    def _look(self) -> Look:
-        try:
-            found = os.stat(self._text)
-        except OSError:
-            return _NO_FILE
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    def look(self) -> Look:
+        """Return what the file is like now."""
+        return look_at(self._text)
 
-    def news(self, position: Position) -> News:
-        """Return what it says after a position.
+    def news(self, position: Position = Position(), *, trusting: bool = False) -> News:  # noqa: B008  # a constant
+        """Return what it says after a position; with ``trusting`` what was before is not read once more.
 
         Raises:
             OSError: it cannot be read. A file that is not there has no records.
 
         """
-        file, text = self._content()
-        is_lost = crc32(text[: position.read_to]) != position.seal or len(text) < position.read_to
-        records, _ = records_in(text if is_lost else text[position.read_to :])
-        return News(records, is_lost, Position(*file, len(text), crc32(text)))
+        file, text, start = NO_FILE, b"", 0
+        with suppress(FileNotFoundError, NotADirectoryError), opened(self.path) as there:
+            file = look_at(there.fileno())
+            if trusting and file[:2] == position[:2] and file[2] >= position.read_to:
+                start = position.read_to
+            text = _whole(os.pread(there.fileno(), file[2] - start, start))
+        before = position.read_to - start
+        is_lost = not start and (crc32(text[:before]) != position.seal or len(text) < before)
+        records, damaged = records_in(text if is_lost else text[before:])
+        seal = crc32(text, position.seal if start else 0)
+        return News(records, damaged, is_lost, Position(*file, start + len(text), seal))
 
-    def _content(self) -> tuple[Look, bytes]:
-        try:
-            with opened(self.path) as file:
-                found = os.fstat(file.fileno())
-                text = _whole(os.pread(file.fileno(), found.st_size, 0))
-        except (FileNotFoundError, NotADirectoryError):
-            return _NO_FILE, b""
-        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns), text
+
+def look_at(path: str | bytes | int) -> Look:
+    """Return what a file is like now; zeros where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return NO_FILE
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _whole(text: bytes) -> bytes:

@@ -6,7 +6,6 @@ Kept in a journal of its own in the cost storage, which nothing is derived from.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -78,11 +77,9 @@ class NotedChanges:
     def _written(self) -> tuple[list[NotedChange], set[int]]:
         changes: list[NotedChange] = []
         forgotten: set[int] = set()
-        with suppress(FileNotFoundError):  # nothing was noted yet
-            for record in self._journal.all()[0]:
-                said = json.loads(record)
-                if "forgotten" in said:
-                    forgotten.add(said["forgotten"])
-                else:
-                    changes.append(NotedChange(**{**said, "since": datetime.fromisoformat(said["since"])}))
+        for said in map(json.loads, self._journal.news().records):
+            if "forgotten" in said:
+                forgotten.add(said["forgotten"])
+            else:
+                changes.append(NotedChange(**{**said, "since": datetime.fromisoformat(said["since"])}))
         return changes, forgotten

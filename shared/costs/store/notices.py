@@ -1,4 +1,7 @@
-"""Alerts told once and the queue of notices, in the cost storage: ``budgets.port.Notices``, locally."""
+"""What else than holds ``state.db`` keeps for the ports of :mod:`..budgets.port`, locally.
+
+``Notices``: alerts told once and the queue of notices. ``Requests``: how often requests were sent lately.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ..budgets.port import Alarm, Delivery, Notice, Queued
+from ..ledger.counted import MICROSECOND, microseconds
 from .state import StateDb, Tables
 
 QUIET: Final = timedelta(hours=24)
@@ -16,46 +20,42 @@ QUIET: Final = timedelta(hours=24)
 ALERTS: Final = Tables(
     "alerts",
     (
-        """
-        CREATE TABLE fired_alerts (
-            scope TEXT NOT NULL,
-            span TEXT NOT NULL,
-            threshold REAL NOT NULL,
-            fired_at TEXT NOT NULL,
-            PRIMARY KEY (scope, span, threshold)
-        ) STRICT, WITHOUT ROWID;
-        """,
+        (
+            """CREATE TABLE fired_alerts (scope TEXT NOT NULL, span TEXT NOT NULL, threshold REAL NOT NULL,
+                fired_at TEXT NOT NULL, PRIMARY KEY (scope, span, threshold)) STRICT, WITHOUT ROWID""",
+        ),
     ),
 )
 
 NOTICES: Final = Tables(
     "notices",
     (
-        """
-        CREATE TABLE notices (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            audience TEXT NOT NULL,
-            profile TEXT NOT NULL,
-            key TEXT NOT NULL,
-            level TEXT NOT NULL,
-            text TEXT NOT NULL,
-            made_at TEXT NOT NULL,
-            done INTEGER NOT NULL DEFAULT 0
-        ) STRICT;
-        CREATE INDEX notices_by_key ON notices (key, made_at);
-        CREATE INDEX notices_waiting ON notices (done) WHERE done = 0;
-        CREATE TABLE deliveries (
-            notice INTEGER NOT NULL REFERENCES notices (id),
-            address TEXT NOT NULL,
-            attempts INTEGER NOT NULL,
-            next_at TEXT NOT NULL,
-            state TEXT NOT NULL,
-            fault TEXT NOT NULL,
-            PRIMARY KEY (notice, address)
-        ) STRICT, WITHOUT ROWID;
-        """,
+        (
+            """CREATE TABLE notices (id INTEGER PRIMARY KEY AUTOINCREMENT, audience TEXT NOT NULL,
+                profile TEXT NOT NULL, key TEXT NOT NULL, level TEXT NOT NULL, text TEXT NOT NULL,
+                made_at TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0) STRICT""",
+            "CREATE INDEX notices_by_key ON notices (key, made_at)",
+            "CREATE INDEX notices_waiting ON notices (done) WHERE done = 0",
+            """CREATE TABLE deliveries (notice INTEGER NOT NULL REFERENCES notices (id),
+                address TEXT NOT NULL, attempts INTEGER NOT NULL, next_at TEXT NOT NULL, state TEXT NOT NULL,
+                fault TEXT NOT NULL, PRIMARY KEY (notice, address)) STRICT, WITHOUT ROWID""",
+        ),
     ),
 )
+
+REQUESTS: Final = Tables(
+    "requests",
+    (
+        (
+            "CREATE TABLE requests (request TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
+            "CREATE INDEX requests_by_name ON requests (request, at)",
+            "CREATE INDEX requests_by_time ON requests (at)",
+        ),
+    ),
+)
+
+WAIT_S: Final = 0.5
+"""How long a request waits at most to be counted."""
 
 _FIELDS: Final = ("audience", "profile", "key", "level", "text", "made_at")
 
@@ -64,15 +64,16 @@ class LocalNotices:
     """The alerts and notices of one cost storage. Safe to use from threads and after a fork."""
 
     def __init__(self, state: StateDb) -> None:
-        self._state = state
+        self._file = state
 
-    def _prepare(self) -> None:
-        self._state.use(ALERTS)
-        self._state.use(NOTICES)
+    @property
+    def _state(self) -> StateDb:
+        self._file.use(ALERTS)
+        self._file.use(NOTICES)
+        return self._file
 
     def fire(self, alarms: Sequence[Alarm], at: datetime) -> list[int]:
         """Remember alarms that nobody was told of, queue their notices, and return their places."""
-        self._prepare()
 
         def remember(db: sqlite3.Connection) -> list[int]:
             new = []
@@ -88,33 +89,28 @@ class LocalNotices:
 
     def enqueue(self, notices: Sequence[Notice]) -> int:
         """Queue the notices that are no repetition within a day; return how many were."""
-        self._prepare()
         return self._state.write(lambda db: sum(_queue(db, notice) for notice in notices))
 
     def waiting(self) -> list[Queued]:
         """Return the notices that are not done, oldest first."""
-        self._prepare()
         query = f"SELECT id, {', '.join(_FIELDS)} FROM notices WHERE done = 0 ORDER BY id"
         rows = self._state.read(lambda db: db.execute(query).fetchall())
         return [_queued(row) for row in rows]
 
     def deliveries(self, notices: Collection[int]) -> list[Delivery]:
         """Return how deliveries of these notices went so far."""
-        self._prepare()
         query = "SELECT notice, address, attempts, next_at, state, fault FROM deliveries WHERE notice = ?"
         rows = self._state.read(lambda db: [row for one in notices for row in db.execute(query, (one,))])
         return [Delivery(one, to, tries, _at(due), state, why) for one, to, tries, due, state, why in rows]
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Remember durably how deliveries went."""
-        self._prepare()
         rows = [(d.notice, d.address, d.attempts, _text(d.next_at), d.state, d.fault) for d in deliveries]
         query = "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)"
         self._state.write(lambda db: db.executemany(query, rows))
 
     def finish(self, notices: Collection[int], forget_before: datetime) -> None:
         """Mark notices as done, and forget those that were done and made before an instant."""
-        self._prepare()
         old = (_text(forget_before),)
         done = "done = 1 AND made_at < ?"
 
@@ -127,7 +123,6 @@ class LocalNotices:
 
     def given_up(self, since: datetime) -> list[tuple[str, str]]:
         """Return the texts of notices made since then that were given up, and why."""
-        self._prepare()
         query = (
             "SELECT n.text, d.fault FROM deliveries d JOIN notices n ON n.id = d.notice "
             "WHERE d.state = 'given up' AND n.made_at > ? ORDER BY n.id"
@@ -174,3 +169,35 @@ def _at(text: str) -> datetime:
 def _text(at: datetime) -> str:
     # Microseconds always, so that times sort as texts.
     return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class LocalRequests:
+    """The requests of one cost storage. Safe to use from threads and after a fork. Not synced."""
+
+    def __init__(self, state: StateDb) -> None:
+        self._state = state
+
+    def send(self, request: str, at: datetime, within: timedelta, most: int | None) -> int:
+        """Count a request unless it was sent ``most`` times; return how often it was sent before."""
+        self._state.use(REQUESTS)
+        now = microseconds(at)
+        span = within // MICROSECOND
+
+        def count(db: sqlite3.Connection) -> int:
+            # A clock that was set back leaves what lies ahead of it: that was not sent lately.
+            db.execute("DELETE FROM requests WHERE at <= ? OR at > ?", (now - span, now + span))
+            query = "SELECT count(*) FROM requests WHERE request = ?"
+            before = int(db.execute(query, (request,)).fetchone()[0])
+            if most is None or before < most:
+                db.execute("INSERT INTO requests VALUES (?, ?)", (request, now))
+            return before
+
+        return self._state.write_unsynced(count, WAIT_S)
+
+    def take_back(self, request: str) -> None:
+        """Forget the latest time that a request was sent."""
+        self._state.use(REQUESTS)
+        latest = "SELECT rowid FROM requests WHERE request = ? ORDER BY at DESC LIMIT 1"
+        self._state.write_unsynced(
+            lambda db: db.execute(f"DELETE FROM requests WHERE rowid IN ({latest})", (request,)), WAIT_S
+        )

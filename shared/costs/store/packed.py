@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import CostError
 from ..storage import CostStorage
-from .queries import Gone, Mark, Readable
+from .queries import Gone, Readable
+from .tables import Mark
 
 if TYPE_CHECKING:
     from ..archive.known import KnownArchive, KnownArchives

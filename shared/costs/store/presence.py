@@ -23,20 +23,17 @@ All trackers of a process share one :class:`Presence` a folder, and so one descr
 
 from __future__ import annotations
 
-import io
 import os
-import stat
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from .. import platform
-from ..errors import UnsafePath
 from ..forks import lock_of
+from ..platform import KeptFile, SecureFile
 
 COMPACT_BYTES: Final = 64 << 10
 """A journal of this size is written anew when most of what it says is over."""
@@ -61,21 +58,6 @@ class Journal(NamedTuple):
     ended: frozenset[str] = frozenset()
 
 
-class OwnFile(io.FileIO):
-    """A descriptor that is closed when nothing refers to it, whatever exception came in between."""
-
-    def __init__(self, path: Path, mode: str) -> None:
-        # The opener is C code: no signal handler can run between opening and keeping the descriptor.
-        super().__init__(path, mode, opener=partial(os.open, mode=platform.FILE_MODE))
-        _FILES.add(self)
-
-    def __del__(self) -> None:
-        self.close()
-
-
-_FILES: Final[WeakSet[OwnFile]] = WeakSet()
-
-
 class Presence:
     """This process in one folder. Thread-safe; a forked child has a file and a journal of its own.
 
@@ -91,11 +73,9 @@ class Presence:
 
     def _reset(self) -> None:
         self._name = ""
-        self._file: OwnFile | None = None
-        self._inode = (0, 0)
+        self._file: SecureFile | None = None
         self._open: dict[str, bytes] = {}
         self._ended: set[str] = set()
-        self._torn = False
         self._checked_by = 0
 
     def name(self) -> str:
@@ -107,21 +87,10 @@ class Presence:
 
         """
         with self._lock:
-            if self.identity() is None:
+            file = self._file
+            if file is None or file.closed or not platform.same_file(file.fileno(), self.folder / self._name):
                 self._enter()
             return self._name
-
-    def identity(self) -> tuple[int, str, int] | None:
-        """Return what changes with a fork or when the file was deleted; ``None`` where it must be made."""
-        if self._file is None or self._file.closed:
-            return None
-        try:
-            stat_result = os.stat(self.folder / self._name)
-        except OSError:
-            return None
-        if (stat_result.st_dev, stat_result.st_ino) != self._inode:
-            return None
-        return os.getpid(), self._name, self._inode[1]
 
     def _enter(self) -> None:
         platform.secure_directory(self.folder)
@@ -129,13 +98,10 @@ class Presence:
         draft = self.folder / f"{_DRAFT}{name}"
         with suppress(FileNotFoundError):
             os.unlink(draft)
-        file = OwnFile(draft, "xb+")
+        file = platform.create_file(draft, KeptFile)
         try:
-            os.fchmod(file.fileno(), platform.FILE_MODE)  # the umask took away what the owner needs
             platform.lock(file.fileno(), 0)
             self._name, self._file = name, file
-            made = os.fstat(file.fileno())
-            self._inode = made.st_dev, made.st_ino
             self._write_all()
             os.replace(draft, self.folder / name)
         except BaseException:
@@ -159,15 +125,10 @@ class Presence:
 
     def _is_locked(self, name: str) -> bool:
         try:
-            file = OwnFile(self.folder / name, "rb+")  # a pipe would not be waited for when opened so
+            with platform.open_file(self.folder / name, write=True) as file:
+                return platform.is_locked(file)
         except FileNotFoundError:
             return False
-        except (IsADirectoryError, NotADirectoryError):
-            raise UnsafePath(f"{self.folder / name}: is not a regular file; remove it") from None
-        with file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnsafePath(f"{self.folder / name}: is not a regular file; remove it")
-            return platform.is_locked(file.fileno())
 
     def dead(self, names: Collection[str]) -> set[str]:
         """Return those of ``names`` whose process is gone."""
@@ -229,7 +190,7 @@ class Presence:
 
         """
         try:
-            with OwnFile(self.folder / name, "rb+") as file:
+            with platform.open_file(self.folder / name) as file:
                 data = file.readall()
         except FileNotFoundError:
             return Journal({})
@@ -259,7 +220,9 @@ class Presence:
             if self._checked_by == os.getpid():
                 return
             self._checked_by = os.getpid()
-        self._remove_drafts()
+        for draft in self.folder.glob(f"{_DRAFT}*"):
+            if self._is_old(draft.name):
+                self._unlink(draft.name)
         gone = [name for name in self.names() if self._is_old(name) and not self.alive(name)]
         if not gone:
             return
@@ -270,42 +233,27 @@ class Presence:
             if kept.isdisjoint(journal.open) and elsewhere.isdisjoint(journal.ended):
                 self._unlink(name)
 
-    def _remove_drafts(self) -> None:
-        for name in os.listdir(self.folder):
-            if name.startswith(_DRAFT) and self._is_old(name):
-                self._unlink(name)
-
     def _is_old(self, name: str) -> bool:
         with suppress(FileNotFoundError):  # another process was faster
             return time.time() - os.stat(self.folder / name).st_mtime > OLD_S
         return False
 
     def _append(self, lines: bytes) -> None:
-        """Write whole lines; after a write that failed or was cut short, on a line of their own."""
-        file = self._file
-        assert file is not None
-        lines = b"\n" + lines if self._torn else lines
-        self._torn = True
-        written = file.write(lines)
-        if written != len(lines):
+        """Write whole lines, after a newline: the last ones may have been cut short."""
+        assert self._file is not None
+        if self._file.write(b"\n" + lines) != len(lines) + 1:
             raise OSError(f"{self.folder / self._name}: a line was written in part; is the disk full?")
-        self._torn = False
 
     def _needed(self) -> int:
         return sum(len(key) + len(record) for key, record in self._open.items()) + 40 * len(self._ended)
 
     def _write_all(self) -> None:
         """Write what is held now over the file, then cut it. A kill in between leaves old lines after it."""
-        file = self._file
-        assert file is not None
+        assert self._file is not None
         lines = [_begun(key, record) for key, record in self._open.items()]
-        file.seek(0)
+        self._file.seek(0)
         self._append(b"".join([*lines, *map(_over, sorted(self._ended)), b"\n"]))
-        file.truncate()
-
-    def _leave_in_child(self) -> None:
-        """Forget the parent's file, whose lock is the parent's alone, and what the parent holds."""
-        self._reset()
+        self._file.truncate()
 
 
 def _begun(key: str, record: bytes) -> bytes:
@@ -337,29 +285,21 @@ def parsed(data: bytes) -> Journal:
 
 # --- one a process and folder
 
-_SHARED: Final[WeakValueDictionary[str, Presence]] = WeakValueDictionary()
+_SHARED: Final[dict[str, Presence]] = {}
+"""One a folder for as long as the process lives, as its :class:`.store.Store`."""
 _PRESENCES: Final[WeakSet[Presence]] = WeakSet()
-_latest: Final[list[Presence]] = []
-"""The one that was asked for last is kept: a process that makes a tracker a job keeps its name."""
 
 
 def presence_in(folder: Path) -> Presence:
     """Return this process's presence in a folder: the same object for all that ask."""
     key = os.path.realpath(folder)
-    found = _SHARED.get(key)
-    if found is None:
-        found = _SHARED.setdefault(key, Presence(folder))
-    _latest[:] = [found]
-    return found
+    return _SHARED.get(key) or _SHARED.setdefault(key, Presence(folder))
 
 
 def _in_child() -> None:
-    """Close the parent's files in a forked child, so that it cannot outlive the parent's locks."""
+    """Forget the parent's files, whose locks are the parent's alone, and what the parent holds."""
     for presence in list(_PRESENCES):
-        presence._leave_in_child()
-    for file in list(_FILES):
-        with suppress(OSError):
-            file.close()
+        presence._reset()
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +29,8 @@ from ..rollup import (
     Totals,
     bucket_of,
 )
-from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS, Reserved
+from . import tables
+from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS, Mark, Reserved
 
 REPEATED: Final = ("retried_calls", "retried_cost")
 """Sums of ``rollup.Totals`` that follow from the dimension ``repeated``."""
@@ -132,37 +132,30 @@ def spent(db: sqlite3.Connection, query: Query) -> int:
 
     Of a bucket in which the query begins, all counts.
     """
-    if not only_of_user(query):
+    if only_of_user(query):
+        where = _of_spend(Span.of(query.start, query.end), query.user_id)
+        text, values = f"SELECT coalesce(sum(cost), 0) FROM spend WHERE {where.text}", where.values
+    else:
         source = _source(query, fine=False, names="cost, calls, tokens_input, tokens_output")
         where = conditions(query)
-        row = db.execute(
-            f"SELECT coalesce(sum({_MEASURED[query.measure]}), 0) "
-            f"FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}",
-            (*source.values, *where.values),
-        ).fetchone()
-        return int(row[0])
-    where = Span.of(query.start, query.end).on("bucket")
-    if query.user_id is not None:
-        where = Sql(f"user_id = ? AND {where.text}", (query.user_id, *where.values))
-    else:
-        where = Sql(f"user_id IN (SELECT DISTINCT user_id FROM dims) AND {where.text}", where.values)
-    return int(
-        db.execute(f"SELECT coalesce(sum(cost), 0) FROM spend WHERE {where.text}", where.values).fetchone()[0]
-    )
+        text = f"""SELECT coalesce(sum({_MEASURED[query.measure]}), 0)
+            FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"""
+        values = (*source.values, *where.values)
+    return int(db.execute(text, values).fetchone()[0])
 
 
 def spend_by_bucket(db: sqlite3.Connection, span: Span, user_id: str | None) -> dict[int, Nanos]:
     """Return what was spent in each bucket (its start in seconds) that has any cost."""
-    where = span.on("bucket")
-    who, values = "user_id IN (SELECT DISTINCT user_id FROM dims)", where.values
-    if user_id is not None:
-        who, values = "user_id = ?", (user_id, *where.values)
-    rows = db.execute(
-        f"""SELECT bucket, sum(cost) FROM spend WHERE {who} AND {where.text}
-        GROUP BY 1 HAVING sum(cost) != 0""",
-        values,
-    )
-    return {bucket * BUCKET_SECONDS: Nanos(cost) for bucket, cost in rows}
+    where = _of_spend(span, user_id)
+    text = f"SELECT bucket, sum(cost) FROM spend WHERE {where.text} GROUP BY 1 HAVING sum(cost) != 0"
+    return {bucket * BUCKET_SECONDS: Nanos(cost) for bucket, cost in db.execute(text, where.values)}
+
+
+def _of_spend(span: Span, user_id: str | None) -> Sql:
+    """Return the condition of one user's spend in a span, or of everyone's."""
+    everyone = Sql("user_id IN (SELECT DISTINCT user_id FROM dims)")
+    who = everyone if user_id is None else Sql("user_id = ?", (user_id,))
+    return _union([who, span.on("bucket")], " AND ")
 
 
 # --- sums by dimensions
@@ -180,7 +173,9 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
     if cheap:
         for each in found:
             user = str(each.key[0] or "") if by else query.user_id
-            each.totals.jobs = _count_jobs(db, Span.of(query.start, query.end), user)
+            active = _active(Span.of(query.start, query.end), user)
+            text = f"SELECT count(DISTINCT path) FROM ledgers WHERE id IN ({active.text})"
+            each.totals.jobs = int(db.execute(text, active.values).fetchone()[0])
     return found
 
 
@@ -210,14 +205,11 @@ def _groups_of(
     columns = ["f.part", *(_COLUMN[name] for name in by)]
     fine, join = count or bool(_FINE & set(by)), count or bool(_OF_LEDGER & set(by))
     where = conditions(queries[0])
-    source = _numbered(_source(query, fine=fine) for query in queries)
+    cells = _numbered(_source(query, fine=fine) for query in queries)
+    units = _numbered(_cells(query, _UNITS, "units") for query in queries)
     number = "count(DISTINCT l.path)" if count else "0"
-    rows = _grouped(db, [*columns, _SUMMED, number], len(columns), source, where, join=join)
-    sums = {each.key: each.totals for each in (_group(row, len(columns)) for row in rows)}
-    if _has_units(db):
-        _add_units(db, columns, _numbered(map(_units, queries)), where, sums, join=join)
     parts: list[list[Group]] = [[] for _ in queries]
-    for (part, *key), totals in sums.items():
+    for (part, *key), totals in _summed(db, columns, (cells, units), where, number, join=join).items():
         parts[int(part or 0)].append(Group(tuple(key), totals))
     return [largest_first(groups) for groups in parts]
 
@@ -251,30 +243,27 @@ def _grouped(
     )
 
 
-def _has_units(db: sqlite3.Connection) -> bool:
-    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM units)").fetchone()[0])
-
-
-def _units(query: Query) -> Sql:
-    return _cells(query, "bucket, ledger, dim, unit, amount", "units")
-
-
-def _add_units(
-    db: sqlite3.Connection,
-    columns: Sequence[str],
-    source: Sql,
-    where: Sql,
-    totals: dict[tuple[str | int | None, ...], Totals],
-    *,
-    join: bool,
-) -> None:
-    """Add the counts that are rare, by name, to sums by the same columns."""
+def _summed(
+    db: sqlite3.Connection, columns: Sequence[str], source: _Source, where: Sql, number: str, *, join: bool
+) -> dict[tuple[str | int | None, ...], Totals]:
+    """Return the sums of cells and units by columns; ``number`` counts their jobs."""
+    cells, units = source
+    rows = _grouped(db, [*columns, _SUMMED, number], len(columns), cells, where, join=join)
+    sums = {tuple(map(_shown, row[: len(columns)])): _totals(row[len(columns) :]) for row in rows}
+    if not db.execute("SELECT EXISTS (SELECT 1 FROM units)").fetchone()[0]:
+        return sums
     columns = [*columns, "f.unit"]
-    rows = _grouped(db, [*columns, "sum(f.amount)"], len(columns), source, where, join=join)
+    rows = _grouped(db, [*columns, "sum(f.amount)"], len(columns), units, where, join=join)
     for *key, unit, amount in rows.fetchall():
-        owner = totals.get(tuple(map(_shown, key)))
+        owner = sums.get(tuple(map(_shown, key)))
         if owner is not None and amount:
             owner.units[str(unit)] = int(amount)
+    return sums
+
+
+_UNITS: Final = "bucket, ledger, dim, unit, amount"
+_Source = tuple[Sql, Sql]
+"""Rows of cells, and rows of units: counts that are rare."""
 
 
 def _source(query: Query, *, fine: bool, names: str = _NAMES) -> Sql:
@@ -294,9 +283,10 @@ def _source(query: Query, *, fine: bool, names: str = _NAMES) -> Sql:
     return Sql(f"SELECT dim, {summed} FROM ({rows.text}) pieces GROUP BY dim", rows.values)
 
 
-def _cells(query: Query, columns: str, table: str = "cells") -> Sql:
+def _cells(query: Query, columns: str, table: str = "cells", ledgers: Sequence[int] = ()) -> Sql:
+    """Return rows in the time of a query, of the ledgers that it means or of those with some numbers."""
     where = Span.of(query.start, query.end).on("bucket")
-    chosen = ledgers_of(query)
+    chosen = Sql(", ".join("?" * len(ledgers)), tuple(ledgers)) if ledgers else ledgers_of(query)
     if chosen is None:
         return Sql(f"SELECT {columns} FROM {table} WHERE {where.text}", where.values)
     # The unary plus: the ledger decides, not the time.
@@ -343,10 +333,6 @@ def conditions(query: Query) -> Sql:
     return _union(found, " AND ")
 
 
-def _group(row: Sequence[object], width: int) -> Group:
-    return Group(tuple(map(_shown, row[:width])), _totals(row[width:]))
-
-
 def _shown(value: object) -> str | int | None:
     if isinstance(value, bytes):
         return os.fsdecode(value)
@@ -363,12 +349,6 @@ def _totals(values: Sequence[object]) -> Totals:
 # --- jobs, ledgers, problems
 
 
-def _count_jobs(db: sqlite3.Connection, span: Span, user_id: str | None) -> int:
-    active = _active(span, user_id)
-    text = f"SELECT count(DISTINCT path) FROM ledgers WHERE id IN ({active.text})"
-    return int(db.execute(text, active.values).fetchone()[0])
-
-
 def _active(span: Span, user_id: str | None) -> Sql:
     """Return the numbers of the ledgers that have entries in a span: by day, at its edges by bucket."""
     who = Sql("") if user_id is None else Sql(" AND user_id = ?", (user_id,))
@@ -382,10 +362,6 @@ def _active(span: Span, user_id: str | None) -> Sql:
         text = f"SELECT ledger FROM cells JOIN dims d ON d.id = dim WHERE {where.text}{who.text}"
         pieces.append(Sql(text, (*where.values, *who.values)))
     return _union(pieces, " UNION ")
-
-
-Mark = tuple[int, int, int]
-"""Length, and the CRC-32 of the first and the last 256 bytes."""
 
 
 class Readable(NamedTuple):
@@ -417,25 +393,22 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
         source, where = _source(query, fine=True), conditions(query)
         text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
         chosen = Sql(text, (*source.values, *where.values))
-    rows = db.execute(
-        f"""SELECT id, job_id, path, iif(is_read, offset, NULL), gone, offset, head, tail FROM ledgers
-        WHERE id IN ({chosen.text}) AND (inode != 0 OR is_read = 0 OR gone IS NOT NULL)
-        ORDER BY job_id, path, id""",
-        chosen.values,
-    ).fetchall()
+    there = "(inode != 0 OR is_read = 0 OR gone IS NOT NULL)"
+    readable = f"id IN ({chosen.text}) AND {there} ORDER BY job_id, path, id"
+    rows = tables.ledgers(db, readable, *chosen.values)
     uncounted: dict[int, set[int]] = {}
     for ledger, offset in db.execute("SELECT ledger, offset FROM problems"):
         uncounted.setdefault(ledger, set()).add(offset)
     return [
         Readable(
-            JobRef(job_id, Path(os.fsdecode(path))),
-            read_to,
-            frozenset(uncounted.get(ledger, ())),
-            gone,
-            ledger,
-            (offset, head, tail),
+            JobRef(row.job_id, row.file),
+            row.offset if row.is_read else None,
+            frozenset(uncounted.get(row.id, ())),
+            row.gone,
+            row.id,
+            row.mark,
         )
-        for ledger, job_id, path, read_to, gone, offset, head, tail in rows
+        for row in rows
     ]
 
 
@@ -467,59 +440,37 @@ def job_page(
     source, where = _cells(query, "bucket, ledger, dim, calls, cost"), conditions(query)
     named_so = Sql("instr(lower(l.job_id), ?) > 0", (named.lower(),)) if named else Sql("TRUE")
     rows = db.execute(
-        f"""SELECT f.ledger, l.job_id, l.path, count(*) OVER () FROM ({source.text}) f
+        f"""SELECT f.ledger, l.job_id, l.path, min(f.bucket), max(f.bucket), count(*) OVER ()
+        FROM ({source.text}) f
         JOIN ledgers l ON l.id = f.ledger {"JOIN dims d ON d.id = f.dim" if where.values else ""}
         WHERE {where.text} AND {named_so.text}
         GROUP BY f.ledger ORDER BY {_ORDERS[order]}, l.job_id, l.path, l.id LIMIT ? OFFSET ?""",
         (*source.values, *where.values, *named_so.values, count, first),
     ).fetchall()
-    sums = _sums_of_ledgers(db, query, [row[0] for row in rows])
     if not rows and first:
         return JobPage((), job_page(db, query, order, 0, 1, named).whole)
-    jobs = tuple(sums[ledger].of(JobRef(name, Path(os.fsdecode(path)))) for ledger, name, path, _ in rows)
-    return JobPage(jobs, rows[0][3] if rows else 0)
-
-
-@dataclass(slots=True)
-class _LedgerSums:
-    """Sums of a ledger's entries by user, and the buckets of the first and the last of them."""
-
-    first: int
-    last: int
-    by_user: dict[str, Totals] = field(default_factory=dict)
-
-    def of(self, job: JobRef) -> JobSums:
-        """Return the sums of this job."""
+    users = _by_user(db, query, [row[0] for row in rows])
+    jobs = list[JobSums]()
+    for ledger, name, path, *ends, _ in rows:
         whole = Totals()
-        for totals in self.by_user.values():
+        for totals in users[ledger].values():
             whole.merge(totals)
-        times = self.first * BUCKET_SECONDS, self.last * BUCKET_SECONDS
-        return JobSums(job, whole, *times, tuple(sorted(self.by_user)))
+        begin, end = (bucket * BUCKET_SECONDS for bucket in ends)
+        job = JobRef(name, Path(os.fsdecode(path)))
+        jobs.append(JobSums(job, whole, begin, end, tuple(sorted(users[ledger]))))
+    return JobPage(tuple(jobs), rows[0][-1] if rows else 0)
 
 
-def _sums_of_ledgers(db: sqlite3.Connection, query: Query, ledgers: Sequence[int]) -> dict[int, _LedgerSums]:
-    """Return the sums of ledgers by their numbers."""
-    found: dict[int, _LedgerSums] = {}
-    where, columns = conditions(query), ["f.ledger", "d.user_id"]
+def _by_user(db: sqlite3.Connection, query: Query, ledgers: Sequence[int]) -> dict[int, dict[str, Totals]]:
+    """Return the sums of ledgers, by their numbers, of each user."""
+    found, where = {ledger: dict[str, Totals]() for ledger in ledgers}, conditions(query)
     for start in range(0, len(ledgers), _AT_ONCE):
-        source = _cells_of(query, ledgers[start : start + _AT_ONCE], "cells")
-        ends = "min(f.bucket)", "max(f.bucket)"
-        rows = _grouped(db, [*columns, _SUMMED, "0", *ends], len(columns), source, where, join=False)
-        sums: dict[tuple[str | int | None, ...], Totals] = {}
-        for ledger, user, *values, first, last in rows:
-            mine = found.setdefault(ledger, _LedgerSums(first, last))
-            mine.first, mine.last = min(mine.first, first), max(mine.last, last)
-            mine.by_user[user] = sums[ledger, _shown(user)] = _totals(values)
-        if _has_units(db):
-            source = _cells_of(query, ledgers[start : start + _AT_ONCE], "units")
-            _add_units(db, columns, source, where, sums, join=False)
+        some = ledgers[start : start + _AT_ONCE]
+        cells, units = _cells(query, "*", "cells", some), _cells(query, _UNITS, "units", some)
+        sums = _summed(db, ["f.ledger", "d.user_id"], (cells, units), where, "0", join=False)
+        for (ledger, user), totals in sums.items():
+            found[int(ledger or 0)][str(user or "")] = totals
     return found
-
-
-def _cells_of(query: Query, ledgers: Sequence[int], table: str) -> Sql:
-    span = Span.of(query.start, query.end).on("bucket")
-    chosen = f"ledger IN ({', '.join('?' * len(ledgers))}) AND +{span.text.replace('AND ', 'AND +')}"
-    return Sql(f"SELECT * FROM {table} WHERE {chosen}", (*ledgers, *span.values))
 
 
 def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:

@@ -20,7 +20,7 @@ from ..platform import SecureFile
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals
 from . import queries, tables
 from .intake import job_of, read_counted, recognised
-from .journal import opened
+from .journal import NO_FILE, Look, look_at, opened
 from .keys import key_of
 from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, LedgerRow, Reserved, dim_of
 
@@ -41,12 +41,6 @@ class RecentLine(NamedTuple):
     dim: Dim
 
 
-Look = tuple[int, int, int, int]
-"""What a file was at a look: device, inode, size, time of the last change (0 where this process made it)."""
-
-_NEVER: Final = (0, 0, 0, 0)
-
-
 class Tail:
     """The end of one ledger, from where the sums have it."""
 
@@ -61,7 +55,7 @@ class Tail:
         self.row = row
         self.read_to = row.offset if row else 0
         self.lines: dict[int, RecentLine] = {}
-        self.look = (row.device, row.inode, row.size, row.mtime) if row and row.is_read else _NEVER
+        self.look = row.look if row and row.is_read else NO_FILE  # no time where this process appended
         self.is_stale = False
 
     def go_on(self, row: LedgerRow | None) -> None:
@@ -95,7 +89,6 @@ class Recent:
         self._keys: dict[tuple[int, int], RecentLine] = {}
         self._spent: dict[Query, _Sum] = {}
         self._groups: dict[tuple[tuple[Dimension, ...], Query], _Groups] = {}
-        self._dims: dict[object, Dim] = {}
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -137,7 +130,7 @@ class Recent:
             return False  # the first look at a file makes sure that it is the one that the sums have
         device, inode, *_ = tail.look
         tail.look, tail.read_to = (device, inode, offset + length, 0), offset + length
-        tail.lines[offset] = new = RecentLine(path, offset, line, self._dim_of(line))
+        tail.lines[offset] = new = RecentLine(path, offset, line, dim_of(line))
         self._put(new)
         return True
 
@@ -152,16 +145,14 @@ class Recent:
                 self._put(each)
 
     def _new_lines(self, tail: Tail) -> list[RecentLine]:
-        try:
-            found = os.stat(tail.path)
-        except OSError:
+        look = look_at(tail.path)
+        if look == NO_FILE:
             self._mark(tail, tail.is_stale or tail.read_to > 0)
             return []
-        look = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
         if tail.is_stale or (look[:3] == tail.look[:3] and tail.look[3] in (0, look[3])):
             return []
         is_other = tail.look[:2] != (0, 0) and look[:2] != tail.look[:2]
-        if is_other or found.st_size < tail.read_to or found.st_size - tail.read_to > MAX_BYTES:
+        if is_other or not 0 <= look[2] - tail.read_to <= MAX_BYTES:
             self._mark(tail, True)
             return []
         return self._read(tail, look)
@@ -176,7 +167,7 @@ class Recent:
                 for offset, length, line in read_counted(file, tail.read_to):
                     tail.read_to = offset + length
                     if not isinstance(line, DamagedLine):
-                        lines.append(RecentLine(tail.path, offset, line, self._dim_of(line)))
+                        lines.append(RecentLine(tail.path, offset, line, dim_of(line)))
         except OSError:  # the sums say so already where they could not read it
             self._mark(tail, tail.row is None or bool(tail.row.is_read))
             lines = []
@@ -186,14 +177,6 @@ class Recent:
     def _mark(self, tail: Tail, is_stale: bool) -> None:
         tail.is_stale = is_stale
         self.is_stale = self.is_stale or is_stale
-
-    def _dim_of(self, line: Counted) -> Dim:
-        """Return the dimensions of a line; a process writes few combinations."""
-        key = (line.names, line.tags, line.attempt > 1)
-        known = self._dims.get(key)
-        if known is None:
-            known = self._dims[key] = dim_of(line)
-        return known
 
     def _put(self, line: RecentLine) -> None:
         if self._keys.setdefault(key_of(line.line.id), line) is line:
@@ -230,11 +213,8 @@ class Recent:
 
     def reserved(self, reservations: Sequence[str]) -> dict[str, Reserved]:
         """Return what these lines are under each reservation."""
-        fold, wanted = Fold(), set(reservations)
-        for each in self._lines:
-            if each.line.reservation in wanted:
-                fold.add(each.line)
-        return fold.reserved
+        wanted = set(reservations)
+        return Fold(each.line for each in self._lines if each.line.reservation in wanted).reserved
 
 
 class Matcher:
@@ -297,9 +277,7 @@ class _Groups:
     def brought_up(self, lines: Sequence[RecentLine]) -> list[Group]:
         for each in lines[self._at :]:
             if self._matches(each):
-                fold = Fold()
-                fold.add(each.line)
-                self._found.setdefault(self._key(each), Totals()).merge(totals_of(fold))
+                self._found.setdefault(self._key(each), Totals()).merge(totals_of(Fold([each.line])))
         self._at = len(lines)
         return queries.largest_first(Group(key, copied(each)) for key, each in self._found.items())
 

@@ -5,7 +5,7 @@ them once.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
->>> NOTES = Tables("notes", ("CREATE TABLE notes (text TEXT NOT NULL) STRICT",))
+>>> NOTES = Tables("notes", (("CREATE TABLE notes (text TEXT NOT NULL) STRICT",),))
 >>> state = StateDb(Path(folder.name) / "state.db")
 >>> state.use(NOTES)
 >>> _ = state.write(lambda db: db.execute("INSERT INTO notes VALUES ('kept')"))
@@ -20,6 +20,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -29,12 +30,12 @@ from .database import WAIT_S, Database, DatabaseNewer, Files, Stamp, T, files_of
 class Tables(NamedTuple):
     """The tables of one topic and how they came to be.
 
-    ``steps[n]`` is the SQL (one or more statements) that leads from version ``n`` to ``n + 1``. A
-    step that was released is never changed; a new one is added.
+    ``steps[n]`` has the statements that lead from version ``n`` to ``n + 1``. A step that was released
+    is never changed; a new one is added.
     """
 
     topic: str
-    steps: tuple[str, ...]
+    steps: tuple[tuple[str, ...], ...]
 
 
 _VERSIONS: Final = (
@@ -112,7 +113,7 @@ class StateDb(Database):
             return
         self._close()
         now = files_of(self.file)
-        if now[1] != self._files[1] and now[2] == self._files[2] is not None:
+        if now[1] != self._files[1] and now[2] == self._files[2] != 0:
             with suppress(FileNotFoundError):  # it tells of a -wal that is not there: nobody could open that
                 os.unlink(f"{self.file}-shm")
 
@@ -132,24 +133,11 @@ class StateDb(Database):
             raise DatabaseNewer(
                 f"{self.path}: {tables.topic} was written by a newer version; upgrade this one"
             )
-        for step in tables.steps[version:]:
-            for statement in _statements(step):
-                db.execute(statement)
+        for statement in chain.from_iterable(tables.steps[version:]):
+            db.execute(statement)
         db.execute("REPLACE INTO versions VALUES (?, ?)", (tables.topic, len(tables.steps)))
 
 
 def _version(db: sqlite3.Connection, tables: Tables) -> int:
     row = db.execute("SELECT version FROM versions WHERE room = ?", (tables.topic,)).fetchone()
     return int(row[0]) if row else 0
-
-
-def _statements(script: str) -> list[str]:
-    """Split a script; ``executescript`` would commit the open transaction."""
-    whole, rest = [], ""
-    for piece in script.split(";"):
-        rest += piece + ";"
-        if sqlite3.complete_statement(rest):
-            if rest.strip(" \n;"):
-                whole.append(rest)
-            rest = ""
-    return whole

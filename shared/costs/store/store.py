@@ -42,7 +42,8 @@ from ..ledger.places import Appended, LedgerProblem, Location
 from ..ledger.reader import read, read_at
 from ..model import Entry
 from ..money import Nanos
-from ..patience import allowed, at_most, remaining
+from ..patience import at_most, remaining
+from ..platform import Wait
 from ..rollup import Dimension, Group, JobOrder, JobPage, JobRef, Query
 from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
@@ -54,9 +55,9 @@ from .journal import opened
 from .keys import key_of
 from .packed import Packed, lines_of
 from .presence import presence_in
-from .queries import Gone, Mark, Readable, Span
+from .queries import Gone, Readable, Span
 from .recent import Recent
-from .tables import LedgerRow
+from .tables import LedgerRow, Mark, Reserved
 from .windows import Windows
 
 if TYPE_CHECKING:
@@ -88,7 +89,6 @@ TURN_AT_ONCE_S: Final = 0.000_5
 _HOT_WAIT_S: Final = 1.0
 """How long a call waits for others that make or open the sums, within its own time."""
 
-_NAP_S: Final = 0.001
 _TRIES: Final = 3
 
 LOOK_SHARE: Final = 20
@@ -125,7 +125,6 @@ class Store:
         self._behind: str | None = None
         self._state: StateDb | None = None
         self._ends_in = 0
-        self._last_path: tuple[Path | None, bytes] = (None, b"")
         self._lock = threading.RLock()
 
     @classmethod
@@ -163,20 +162,12 @@ class Store:
         recorded all the same, but holds must not be settled by it. It is tried again at the next call.
         """
         try:
-            self._known.note(self._encoded(ledger))
+            self._known.note(os.fsencode(ledger))
         except (OSError, CostError) as fault:
             self._unnoted = f"{ledger} could not be made known to the cost storage: {fault}"
             return False
         self._unnoted = None
         return True
-
-    def _encoded(self, ledger: Path) -> bytes:
-        """Return a path in bytes; a process asks for the same one again and again."""
-        last, path = self._last_path
-        if last is not ledger:
-            path = os.fsencode(ledger)
-            self._last_path = ledger, path
-        return path
 
     def appended(
         self,
@@ -191,7 +182,7 @@ class Store:
         ``line`` is what was appended, where that is at hand. ``None`` where the sums cannot be had now: the
         entry is counted at the next look.
         """
-        path = self._encoded(ledger)
+        path = os.fsencode(ledger)
         try:
             if self._ends_in != os.getpid():
                 from ..ledger.recorder import at_exit  # only who appends ends like this; a prompt waits
@@ -212,7 +203,7 @@ class Store:
             if at_hand is not None:
                 return at_hand
             if is_unknown:  # new, or the storage was emptied since it was noted
-                self._known.note_again(path)
+                self._known.note(path, again=True)
             return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=not is_in)
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
@@ -220,7 +211,7 @@ class Store:
 
     def arrived(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
         """Keep lines that waited outside their ledger and stand in it now, until the sums have them."""
-        path = self._encoded(ledger)
+        path = os.fsencode(ledger)
         for line in lines:
             with suppress(DamagedLine), self._lock:
                 self._feed.add(path, offset, line, decode(line).id)
@@ -233,8 +224,8 @@ class Store:
             StorageUnavailable: the sums cannot be had now; the next view finds it in the spool.
 
         """
-        catch_up = CatchUp(self.storage, self._known, self.presence)
-        read = self._encoded(ledger), Read(0, len(line), counted(decode(line)))
+        catch_up = CatchUp(self._known)
+        read = os.fsencode(ledger), Read(0, len(line), counted(decode(line)))
         self._use(partial(self._bring_up, rescue=True))  # the ledger may have gone with lines beside the sums
         self._use(lambda sums: catch_up.count_waiting(sums, [read]))
 
@@ -261,9 +252,9 @@ class Store:
         )
         return recent.at_hand(asked) if is_idle else None
 
-    def _spent(self, db: sqlite3.Connection, recent: Recent | None, asked: Sequence[Query]) -> list[int]:
+    def _spent(self, db: sqlite3.Connection, recent: Recent, asked: Sequence[Query]) -> list[int]:
         in_sums = partial(self._windows.spent, db)
-        return [recent.spent(query, in_sums) if recent else in_sums(query) for query in asked]
+        return [recent.spent(query, in_sums) for query in asked]
 
     def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
         """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
@@ -273,25 +264,20 @@ class Store:
         """Return what the ledgers have under each reservation: calls, cost, calls without a whole price."""
         asked = list(reservations)
 
-        def sums(db: sqlite3.Connection, recent: Recent | None) -> dict[str, tuple[int, Nanos, int]]:
-            both = [queries.reserved(db, asked), recent.reserved(asked) if recent else {}]
-            found = {name: [each[name] for each in both if name in each] for name in asked}
-            return {
-                name: (
-                    sum(n for n, _, _ in each),
-                    Nanos(sum(c for _, c, _ in each)),
-                    sum(u for *_, u in each),
-                )
-                for name, each in found.items()
-            }
+        def sums(db: sqlite3.Connection, recent: Recent) -> dict[str, Reserved]:
+            found = queries.reserved(db, asked)
+            for name, more in recent.reserved(asked).items():
+                calls, cost, unpriced = map(int.__add__, found.get(name, (0, 0, 0)), more)
+                found[name] = calls, cost, unpriced
+            return found
 
-        return {name: each for name, each in self._on_the_way(sums).items() if any(each)}
+        return {name: (n, Nanos(cost), un) for name, (n, cost, un) in self._on_the_way(sums).items()}
 
     def find(self, entry_id: str) -> Location | None:
         """Return where the entry with this id stands; ``None`` when no known ledger has it."""
 
-        def look(db: sqlite3.Connection, recent: Recent | None) -> Location | None:
-            line = recent.find(entry_id) if recent else None
+        def look(db: sqlite3.Connection, recent: Recent) -> Location | None:
+            line = recent.find(entry_id)
             if line is not None:
                 return Location(Path(os.fsdecode(line.path)), line.offset)
             return _locations(db, [entry_id]).get(entry_id)
@@ -302,14 +288,12 @@ class Store:
         """Return where those of many entries stand that a known ledger has, after one look at the ledgers."""
         return self._ask(lambda db: _locations(db, entry_ids))
 
-    def _on_the_way(
-        self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool = True
-    ) -> T:
+    def _on_the_way(self, question: Callable[[sqlite3.Connection, Recent], T], *, fresh: bool = True) -> T:
         """Answer from the sums and the ends of the ledgers, after a look at those.
 
         Waits for others outside the lock, so that many threads wait at the same time.
         """
-        end, stale = 0.0, 0
+        wait, stale = None, 0
         while self._memory is None and stale < _TRIES:
             try:
                 answered = self._with_recent(question, fresh=fresh)
@@ -318,11 +302,9 @@ class Store:
                 self._use(self._bring_up)
                 continue
             except DatabaseBusy:
-                now = time.monotonic()
-                end = end or now + allowed(_HOT_WAIT_S)
-                if now >= end:
+                wait = wait or Wait(_HOT_WAIT_S)
+                if not wait.nap():
                     raise
-                time.sleep(_NAP_S)
                 continue
             except (StorageUnavailable, UnsafePath):
                 break  # the sums are begun anew, or added up in memory
@@ -333,7 +315,7 @@ class Store:
             ):
                 self._take_in(0.0)  # somebody else may be at it: a later call tries again
             return answered
-        return self._ask(lambda db: question(db, None))
+        return self._ask(lambda db: question(db, Recent()))
 
     def _take_in(self, wait_s: float) -> None:
         """Take the lines that are beside the sums into them."""
@@ -358,7 +340,7 @@ class Store:
         with at_most(TAKE_IN_S):
             self._take_in(TAKE_IN_S)
 
-    def _with_recent(self, question: Callable[[sqlite3.Connection, Recent | None], T], *, fresh: bool) -> T:
+    def _with_recent(self, question: Callable[[sqlite3.Connection, Recent], T], *, fresh: bool) -> T:
         def answer(db: sqlite3.Connection) -> T:
             self._bring_recent_up(db, fresh=fresh)
             return question(db, self._recent)
@@ -380,7 +362,7 @@ class Store:
             raise _Stale
         if self._version != version:
             self._recent.reload(tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}"))
-            self._known.go_on_from(db)
+            self._known.read_to = tables.position(db, "notes")
             self._version, self._look_again_at = version, 0.0
         began = time.monotonic()
         if fresh or began >= self._look_again_at:
@@ -391,12 +373,6 @@ class Store:
             self._look_again_at = now + max(LOOK_SHARE * (now - began), LOOK_S)
         if self._recent.is_stale:
             raise _Stale
-
-    def _begin_in_child(self) -> None:
-        self._known = Known(self.storage, self.presence)
-        self._memory = None
-        self._windows = Windows()
-        self._forget()
 
     def _forget(self) -> None:
         """Begin anew with what was appended."""
@@ -429,12 +405,8 @@ class Store:
         The number of jobs is counted where nothing or only the user is asked by. Groups whose sums
         are all zero are left out. ``at_once`` takes nothing into the sums first, as on the way of a call.
         """
-        if (
-            at_once or remaining() is not None
-        ):  # on the way of a call: beside the sums, which stay as they are
-            return self._on_the_way(
-                lambda db, recent: recent.groups(db, by, query) if recent else queries.groups(db, by, query)
-            )
+        if at_once or remaining() is not None:  # beside the sums, which stay as they are
+            return self._on_the_way(lambda db, recent: recent.groups(db, by, query))
         return self._ask(lambda db: queries.groups(db, by, query))
 
     def groups_by_part(
@@ -493,13 +465,11 @@ class Store:
     def ledgers(self) -> list[Path]:
         """Return every known ledger that is there or in an archive, as they became known."""
         rows = self._ask(lambda db: tables.ledgers(db, "inode != 0 OR is_read = 0 ORDER BY id"))
-        found = [(Path(os.fsdecode(row.path)), row) for row in rows]
-        there = (path for path, row in found if row.gone is None or self._is_packed(path, row))
-        return list(dict.fromkeys(there))
+        return list(dict.fromkeys(row.file for row in rows if row.gone is None or self._is_packed(row)))
 
-    def _is_packed(self, path: Path, row: LedgerRow) -> bool:
+    def _is_packed(self, row: LedgerRow) -> bool:
         with suppress(CostError):
-            return self._packed.holds(path, (row.offset, row.head, row.tail)) is not None
+            return self._packed.holds(row.file, row.mark) is not None
         return False
 
     def packed_away(self) -> list[tuple[Path, Mark]]:
@@ -507,8 +477,7 @@ class Store:
         if not self.storage.archives_dir.is_dir():
             return []
         rows = self._ask(lambda db: tables.ledgers(db, "gone IS NOT NULL ORDER BY id"))
-        found = [(Path(os.fsdecode(row.path)), row) for row in rows]
-        return [(path, (row.offset, row.head, row.tail)) for path, row in found if self._is_packed(path, row)]
+        return [(row.file, row.mark) for row in rows if self._is_packed(row)]
 
     def packed(self, ledgers: Sequence[Path]) -> Iterator[tuple[Path, Content]]:
         """Return the content of those ledgers that were packed away, in the order given.
@@ -555,9 +524,9 @@ class Store:
             return None
         for _, content in self.packed([location.ledger]):
             if isinstance(content, bytes):
-                for entry in _entries_in(lines_of(content, location.offset.__eq__), lambda _: True):
-                    if entry.id == entry_id:
-                        return entry
+                lines = lines_of(content, location.offset.__eq__)
+                for entry in _entries_in(lines, lambda entry: entry.id == entry_id):
+                    return entry
         entry = read_at(location)
         return entry if entry.id == entry_id else None
 
@@ -686,22 +655,29 @@ class Store:
             StorageUnavailable: what was counted cannot be written down. Nothing may be removed then.
 
         """
-        intake = CatchUp(self.storage, self._known, self.presence)
 
-        def retired(db: sqlite3.Connection) -> set[Path]:
+        def retired(intake: CatchUp, db: sqlite3.Connection) -> set[Path]:
             done = set[Path]()
             for path, mark in ledgers.items():
                 where = f"path = ? AND gone IS NULL AND NOT {tables.MAY_CHANGE}"
                 for row in tables.ledgers(db, where, os.fsencode(path)):
-                    if (row.offset, row.head, row.tail) == mark and not queries.uncounted(db, row.id):
+                    if row.mark == mark and not queries.uncounted(db, row.id):
                         retire(db, row, GONE)
                         done.add(path)
             intake.take_in(db, ())
-            db.execute("UPDATE meta SET version = version + 1")
             return done
 
         self.catch_up_all()
-        return self._use(lambda sums: sums.write(retired))
+        return self._change(retired)
+
+    def _change(self, action: Callable[[CatchUp, sqlite3.Connection], T]) -> T:
+        """Change what the sums have of ledgers, in one transaction."""
+
+        def change(db: sqlite3.Connection) -> T:
+            tables.is_changed(db)
+            return action(CatchUp(self._known), db)
+
+        return self._use(lambda sums: sums.write(change))
 
     def rebuild(self, progress: Progress | None = None) -> Rebuilt:
         """Add all ledgers up anew, beside the present sums, then put the new ones in their place.
@@ -715,7 +691,7 @@ class Store:
         self._forget()
         if self._use(lambda sums: sums.read(tables.is_begun)):
             self._use(self._bring_up)
-        return rebuild(self._file, self.storage, self._known, self.presence, progress)
+        return rebuild(self._file, self._known, progress)
 
     def rebuild_ledger(self, ledger: Path) -> None:
         """Take one ledger out and in again from its first byte.
@@ -723,18 +699,16 @@ class Store:
         An unknown one is left alone, and one that cannot be read or is not what it was.
         """
         path = os.fsencode(os.path.realpath(ledger))
-        intake = CatchUp(self.storage, self._known, self.presence)
 
-        def anew(db: sqlite3.Connection) -> None:
+        def anew(intake: CatchUp, db: sqlite3.Connection) -> None:
             for row in tables.ledgers(db, "path = ? AND gone IS NULL", path):
                 with suppress(OSError), opened(path) as file:
                     if recognised(row, file):
                         tables.take_out(db, row.id)
                         tables.put_ledger(db, LedgerRow(row.id, row.path, row.job_id, row.uid))
                         intake.take_in(db, [path])
-            db.execute("UPDATE meta SET version = version + 1")
 
-        self._use(lambda sums: sums.write(anew))
+        self._change(anew)
 
     # --- what others of this storage need
 
@@ -765,7 +739,7 @@ class Store:
         """Read what was appended, within the time of the call if there is one."""
         now, left_s = time.monotonic(), remaining()
         turn = left_s is None and now >= self._turn_at
-        catch_up = CatchUp(self.storage, self._known, self.presence)
+        catch_up = CatchUp(self._known)
         left = catch_up.bring_up(
             sums,
             None if left_s is None else now + left_s,
@@ -781,23 +755,19 @@ class Store:
     def _use(self, action: Callable[[Database], T]) -> T:
         """Do something with the sums; where their file is damaged begin anew, and else go on in memory."""
         try:
-            return self._used(action)
+            memory = self._memory
+            if memory is None or time.monotonic() >= self._retry_at:
+                try:
+                    return self._with_file(action)
+                except (StorageUnavailable, UnsafePath) as fault:
+                    if isinstance(fault, NotKept) or (isinstance(fault, DatabaseBusy) and remaining()):
+                        raise  # a call that has no time does not read everything
+                    memory = self._enter_memory(fault)
+            return action(memory)
         except (sqlite3.IntegrityError, OverflowError) as fault:
             raise _too_large(fault) from fault
         except OSError as fault:
             raise StorageUnavailable(f"{self.storage.root}: {fault}; see cost-dashboard doctor") from fault
-
-    def _used(self, action: Callable[[Database], T]) -> T:
-        if self._memory is None or time.monotonic() >= self._retry_at:
-            try:
-                return self._with_file(action)
-            except (StorageUnavailable, UnsafePath) as fault:
-                if isinstance(fault, NotKept) or (
-                    isinstance(fault, DatabaseBusy) and remaining() is not None
-                ):
-                    raise  # a call that has no time does not read everything
-                self._enter_memory(fault)
-        return action(self._in_memory())
 
     def _with_file(self, action: Callable[[Database], T]) -> T:
         try:
@@ -813,16 +783,13 @@ class Store:
         self._leave_memory()
         return result
 
-    def _enter_memory(self, fault: CostError) -> None:
-        self._retry_at = time.monotonic() + RETRY_S
-        if self._why is None:
-            self._why = f"the sums cannot be used, the ledgers are added up in memory: {fault}"
-            _log().warning("%s", self._why)
-
-    def _in_memory(self) -> Database:
+    def _enter_memory(self, fault: CostError) -> Database:
         with self._lock:
+            self._retry_at = time.monotonic() + RETRY_S
             if self._memory is None:
                 self._memory = Database(None, tables.SCHEMA, tables.FORMAT)
+                self._why = f"the sums cannot be used, the ledgers are added up in memory: {fault}"
+                _log().warning("%s", self._why)
             return self._memory
 
     def _leave_memory(self) -> None:
@@ -844,8 +811,8 @@ _STORES: Final[dict[Path, Store]] = {}
 
 def _in_child() -> None:
     for store in _STORES.values():  # another thread of the parent may have been at work there
-        store._lock = threading.RLock()
-        store._begin_in_child()
+        store._lock, store._windows = threading.RLock(), Windows()
+        store._forget()
 
 
 if hasattr(os, "register_at_fork"):
@@ -877,7 +844,7 @@ def _locations(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, Lo
     """Return where those of some entries stand that the sums have, and a ledger."""
     seen = tables.find_all_seen(db, entry_ids)
     paths = {
-        number: Path(os.fsdecode(row.path))
+        number: row.file
         for number in {ledger for ledger, _ in seen.values()}
         for row in tables.ledgers(db, "id = ?", number)
         if row.gone != WAITING

@@ -24,15 +24,18 @@ stretch since 1970, a *day* that of a UTC day (96 buckets).
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted
 from ..model import SECONDS_FIELDS, USAGE_FIELDS
 from ..rollup import BUCKET_SECONDS
-from .journal import Position
+from .journal import Look, Position
 from .keys import key_of, keys_of
 
 FORMAT: Final = 3
@@ -130,41 +133,39 @@ MAY_CHANGE: Final = "(is_read = 0 OR id IN (SELECT ledger FROM writers))"
 
 # --- one line
 
+_TOKENS: Final = ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning")
 _AUDIO: Final = USAGE_FIELDS.index("audio_seconds")
-_COLUMNS_AT: Final = tuple(
-    USAGE_FIELDS.index(name)
-    for name in ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning")
-)
-_NO_UNIT: Final = frozenset(
-    ("tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning", "audio_seconds", "channels")
-)
+_INPUT, _OUTPUT, _CACHED, _REASONING = map(USAGE_FIELDS.index, _TOKENS)
+_NO_UNIT: Final = frozenset((*_TOKENS, "audio_seconds", "channels"))
 _UNITS_AT: Final = tuple((at, name) for at, name in enumerate(USAGE_FIELDS) if name not in _NO_UNIT)
-_INPUT, _OUTPUT, _CACHED, _REASONING = _COLUMNS_AT
 _REST: Final = slice(2, None)
 
 
-def dim_of(line: Counted) -> Dim:
-    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`."""
-    user, _, *names, tier = line.names
-    texts = (user, *names, ",".join(sorted(line.tags)), tier, "1" if line.attempt > 1 else "")
+@lru_cache(maxsize=4096)
+def _dim(names: tuple[str | None, ...], tags: tuple[str, ...], is_repeated: bool) -> Dim:
+    user, _, *others, tier = names
+    texts = (user, *others, ",".join(sorted(tags)), tier, "1" if is_repeated else "")
     return tuple(text or "" for text in texts)
+
+
+def dim_of(line: Counted) -> Dim:
+    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`. A process has few of them."""
+    return _dim(line.names, line.tags, line.attempt > 1)
 
 
 class Fold:
     """Adds lines up: the one adder of the project, for one line or for millions."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Iterable[Counted] = ()) -> None:
         self.cells: dict[Place, Sums] = {}
         self.units: dict[tuple[int, Dim, str], int] = {}
         self.reserved: dict[str, Reserved] = {}
-        self._dims: dict[object, Dim] = {}
+        for line in lines:
+            self.add(line)
 
     def add(self, line: Counted) -> None:
         """Count one line."""
-        key = (line.names, line.tags, line.attempt > 1)
-        dim = self._dims.get(key)
-        if dim is None:
-            dim = self._dims[key] = dim_of(line)
+        dim = _dim(line.names, line.tags, line.attempt > 1)
         bucket = line.at // BUCKET_MICROSECONDS
         values = self.cells.get((bucket, dim))
         if values is None:
@@ -249,6 +250,25 @@ class LedgerRow(NamedTuple):
     head: int = 0
     tail: int = 0
 
+    @property
+    def look(self) -> Look:
+        """What its file was like at the last look."""
+        return self.device, self.inode, self.size, self.mtime
+
+    @property
+    def mark(self) -> Mark:
+        """By what its content is known again."""
+        return self.offset, self.head, self.tail
+
+    @property
+    def file(self) -> Path:
+        """Its path."""
+        return Path(os.fsdecode(self.path))
+
+
+Mark = tuple[int, int, int]
+"""Length, and the CRC-32 of the first and the last 256 bytes."""
+
 
 class Problem(NamedTuple):
     """A line that does not count: ``kind`` is damaged, duplicate or conflict; or a ledger: unreadable."""
@@ -288,6 +308,16 @@ def ledgers(db: sqlite3.Connection, where: str, *values: object) -> list[LedgerR
     return [LedgerRow(*row) for row in db.execute(f"{_LEDGER} WHERE {where}", values)]
 
 
+def ledger_at(db: sqlite3.Connection, path: bytes) -> LedgerRow | None:
+    """Return the row of the ledger that is at a path."""
+    return next(iter(ledgers(db, "path = ? AND gone IS NULL", path)), None)
+
+
+def is_changed(db: sqlite3.Connection) -> None:
+    """Let everybody know that the sums have changed."""
+    db.execute("UPDATE meta SET version = version + 1")
+
+
 def put_ledger(db: sqlite3.Connection, row: LedgerRow) -> None:
     """Write the row of a ledger."""
     db.execute(_PUT_LEDGER, row)
@@ -323,20 +353,13 @@ def put_fold(db: sqlite3.Connection, ledger: int, fold: Fold) -> None:
         "INSERT OR IGNORE INTO activity VALUES (?, ?, ?)",
         {(bucket // DAY_BUCKETS, dim[0], ledger) for bucket, dim in fold.cells},
     )
-    _add_over_all(
-        db, ((bucket, numbers[dim], dim[0], values) for (bucket, dim), values in fold.cells.items())
-    )
-
-
-def _add_over_all(db: sqlite3.Connection, cells: Iterable[tuple[int, int, str, Sequence[int]]]) -> None:
-    """Add cells (bucket, dimensions, user, sums) to the sums over all ledgers."""
     days: dict[tuple[int, int], list[int]] = {}
     spend: dict[tuple[str, int], int] = {}
-    for bucket, dim, user, values in cells:
-        day = days.setdefault((bucket // DAY_BUCKETS, dim), [0] * len(SUM_COLUMNS))
+    for (bucket, dim), values in fold.cells.items():
+        day = days.setdefault((bucket // DAY_BUCKETS, numbers[dim]), [0] * len(SUM_COLUMNS))
         day[:] = map(int.__add__, day, values)
         if cost := values[_COST]:
-            spend[user, bucket] = spend.get((user, bucket), 0) + cost
+            spend[dim[0], bucket] = spend.get((dim[0], bucket), 0) + cost
     db.executemany(
         f"INSERT INTO days VALUES (?, ?, {_MARKS}) ON CONFLICT (day, dim) DO UPDATE SET {_ADDED}",
         [(*key, *values) for key, values in days.items()],
@@ -415,21 +438,23 @@ def put_seen(db: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> bool:
     return new
 
 
+def seen_at(db: sqlite3.Connection, key: Sequence[int]) -> tuple[int, int] | None:
+    """Return ledger and offset of the entry with a key (:func:`.key_of`) that counts."""
+    row: tuple[int, int] | None = db.execute(
+        "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?", key
+    ).fetchone()
+    return row
+
+
 def find_seen(db: sqlite3.Connection, entry_id: str) -> tuple[int, int] | None:
     """Return ledger and offset of the entry with an id that counts."""
-    row = db.execute(
-        "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?", key_of(entry_id)
-    ).fetchone()
-    return (row[0], row[1]) if row else None
+    return seen_at(db, key_of(entry_id))
 
 
 def find_all_seen(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return ledger and offset of those entries that count, by id."""
-    if not entry_ids:
-        return {}
-    find = "SELECT ledger, offset FROM seen WHERE key = ? AND more = ?"
-    rows = zip(entry_ids, *keys_of(entry_ids), strict=True)
-    return {each: row for each, *key in rows if (row := db.execute(find, key).fetchone())}
+    rows = zip(entry_ids, *keys_of(entry_ids), strict=True) if entry_ids else ()
+    return {each: place for each, *key in rows if (place := seen_at(db, key))}
 
 
 def move_seen(db: sqlite3.Connection, entry_id: str, ledger: int, offset: int) -> None:

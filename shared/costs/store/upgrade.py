@@ -18,25 +18,13 @@ from .. import platform
 from ..storage import CostStorage
 from .database import DatabaseBusy, code_of
 from .intake import GONE, fingerprint, job_of, next_number, put_back, uid
+from .queries import REPEATED
 from .tables import DIM_COLUMNS, SUM_COLUMNS, Fold, LedgerRow
 
 if TYPE_CHECKING:
     from .catchup import Known
 
-_OLD_SUMS: Final = (
-    "calls",
-    "unpriced_calls",
-    "estimated_calls",
-    "retried_calls",
-    "tokens_input",
-    "tokens_output",
-    "tokens_cached",
-    "tokens_reasoning",
-    "audio_microseconds",
-    "cost",
-    "cost_output",
-    "retried_cost",
-)
+_OLD_SUMS: Final = (*(name for name in SUM_COLUMNS if name != "partial_calls"), *REPEATED)
 _OLD_DIMS: Final = DIM_COLUMNS[:-1]
 
 

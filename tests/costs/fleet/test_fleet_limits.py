@@ -13,14 +13,14 @@ import psycopg
 import pytest
 
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
+from shared.costs.fleet import leases as book
 from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import Db, SharedUnavailable
 from shared.costs.fleet.fleet import close_all
 from shared.costs.fleet.holds import DENIED_S
+from shared.costs.fleet.leases import Term, Want, limit_of
 from shared.costs.fleet.trading import HostCopied
 from shared.costs.rollup import Query
-from shared.costs.store import leases as book
-from shared.costs.store.leases import Term, Want, limit_of
 from tests.support.fleet_hosts import COST, Host, hosts
 
 pytestmark = pytest.mark.usefixtures("database_url")

@@ -190,8 +190,8 @@ def test_a_forked_child_opens_its_own_connection(tmp_path: Path) -> None:
 
 # --- state.db
 
-FIRST = Tables("notes", ("CREATE TABLE notes (text TEXT) STRICT; INSERT INTO notes VALUES ('a;b')",))
-SECOND = Tables("notes", (*FIRST.steps, "ALTER TABLE notes ADD COLUMN at INTEGER DEFAULT 7"))
+FIRST = Tables("notes", (("CREATE TABLE notes (text TEXT) STRICT", "INSERT INTO notes VALUES ('a;b')"),))
+SECOND = Tables("notes", (*FIRST.steps, ("ALTER TABLE notes ADD COLUMN at INTEGER DEFAULT 7",)))
 
 
 def notes(state: StateDb, columns: str = "text") -> list[tuple[object, ...]]:
@@ -228,7 +228,7 @@ def test_newer_tables_are_refused(tmp_path: Path) -> None:
 def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
     state = StateDb(tmp_path / "state.db")
     with pytest.raises(StorageUnavailable):
-        state.use(Tables("bad", ("CREATE TABLE good (x TEXT) STRICT; CREATE NONSENSE",)))
+        state.use(Tables("bad", (("CREATE TABLE good (x TEXT) STRICT", "CREATE NONSENSE"),)))
     found = state.read(lambda db: db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'good'").fetchone())
     assert found is None
     state.close()

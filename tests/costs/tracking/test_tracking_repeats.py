@@ -18,7 +18,7 @@ from shared.costs.profile import load_profile
 from shared.costs.run.holding import Holding
 from shared.costs.run.wrapping import Call, Method
 from shared.costs.storage import CostStorage
-from shared.costs.store.requests import LocalRequests
+from shared.costs.store.notices import LocalRequests
 from shared.costs.store.store import Store
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

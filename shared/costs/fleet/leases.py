@@ -21,46 +21,30 @@ from ..budgets.port import Allotment
 from ..budgets.scopes import KINDS
 from ..periods import Period
 from ..rollup import Query
-from .state import Tables
+from ..store.holds import LocalHolds, LocalTurn
+from ..store.state import Tables
 
 TABLES: Final = Tables(
     "leases",
     (
-        """
-        CREATE TABLE term (
-            fleet TEXT PRIMARY KEY,
-            host TEXT NOT NULL,
-            version INTEGER NOT NULL,
-            token TEXT NOT NULL,
-            pending TEXT NOT NULL,
-            ends_at REAL NOT NULL,
-            began_up REAL NOT NULL,
-            ends_up REAL NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        CREATE TABLE leases (
-            scope TEXT NOT NULL,
-            starts INTEGER NOT NULL,
-            ends INTEGER NOT NULL,
-            period TEXT NOT NULL,
-            granted INTEGER NOT NULL,
-            amount INTEGER NOT NULL,
-            spent_elsewhere INTEGER NOT NULL,
-            leased_elsewhere INTEGER NOT NULL,
-            orphaned_elsewhere INTEGER NOT NULL,
-            PRIMARY KEY (scope, starts, ends)
-        ) STRICT, WITHOUT ROWID;
-        """,
-        """
-        ALTER TABLE leases ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE leases ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
-        """,
-        """
-        CREATE TABLE fellows (
-            host TEXT PRIMARY KEY,
-            name TEXT NOT NULL,
-            version INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        """,
+        (
+            """CREATE TABLE term (fleet TEXT PRIMARY KEY, host TEXT NOT NULL, version INTEGER NOT NULL,
+                token TEXT NOT NULL, pending TEXT NOT NULL, ends_at REAL NOT NULL, began_up REAL NOT NULL,
+                ends_up REAL NOT NULL) STRICT, WITHOUT ROWID""",
+            """CREATE TABLE leases (scope TEXT NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL,
+                period TEXT NOT NULL, granted INTEGER NOT NULL, amount INTEGER NOT NULL,
+                spent_elsewhere INTEGER NOT NULL, leased_elsewhere INTEGER NOT NULL,
+                orphaned_elsewhere INTEGER NOT NULL, PRIMARY KEY (scope, starts, ends))
+                STRICT, WITHOUT ROWID""",
+        ),
+        (
+            "ALTER TABLE leases ADD COLUMN lost INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE leases ADD COLUMN seen INTEGER NOT NULL DEFAULT 0",
+        ),
+        (
+            """CREATE TABLE fellows (host TEXT PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL)
+                STRICT, WITHOUT ROWID""",
+        ),
     ),
 )
 
@@ -251,13 +235,13 @@ class Want(NamedTuple):
     seen: int = 0
 
 
-class Allotments:
-    """Answers the gate within one turn, and remembers what was short."""
+class LeasedTurn(LocalTurn):
+    """A turn of the gate, in which a limit is as large as the lease of it; remembers what was short."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self._term = term(db)
-        self._holds = self._term is not None and self._term.holds()
+    def __init__(self, holds: LocalHolds, db: sqlite3.Connection) -> None:
+        super().__init__(holds, db)
+        here = term(db)
+        self._is_held = here is not None and here.holds()
         self._leases = {lease.key: lease for lease in leases(db)}
         self._wanted: dict[tuple[str, int, int], Want] = {}
 
@@ -266,7 +250,7 @@ class Allotments:
         """What was too small at the last look at it."""
         return list(self._wanted.values())
 
-    def of(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
+    def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
         """Return the part of a limit that may be used here; see ``budgets.port.Turn.allotment``."""
         key = key_of(limit)
         if key is None:
@@ -275,12 +259,12 @@ class Allotments:
         used = spent + lease.lost + held
         # Without a lease that holds now, or where the limit was lowered since, nothing may come on top; nor
         # where less is spent than was seen before.
-        may_grow = self._holds and limit.amount >= lease.amount and spent + lease.lost >= lease.seen
+        may_grow = self._is_held and limit.amount >= lease.amount and spent + lease.lost >= lease.seen
         granted = lease.granted if may_grow else min(lease.granted, used)
         if used + need > granted:
             self._wanted[key] = Want(limit, used, need, spent, lease.lost, lease.seen)
         if spent + lease.lost > lease.seen:
-            self._leases[key] = see(self._db, lease, spent + lease.lost)
+            self._leases[key] = see(self.db, lease, spent + lease.lost)
         return Allotment(
             granted - lease.lost, lease.spent_elsewhere, lease.leased_elsewhere, lease.orphaned_elsewhere
         )
