@@ -62,6 +62,7 @@ _SERVICES: Final = {
     "togetherai": "together",
     "fireworks-ai": "fireworks",
     "fireworks_ai": "fireworks",
+    "cohere_chat": "cohere",
     "voyage": "voyageai",
     "voyage-ai": "voyageai",
     "moonshot": "moonshotai",

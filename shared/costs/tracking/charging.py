@@ -58,9 +58,10 @@ def _unstated(call: Call, verdict: Charge | Unpriced) -> Settled:
     units = {**UNKNOWN_USAGE, **call.unpriced_units}
     if call.actual_cost or not isinstance(verdict, Charge):
         return _by_estimate(call, units, UNSTATED)
-    if call.usage.counts().keys() <= _DOUBTFUL:
+    certain = [name for name in call.usage.counts() if name not in _DOUBTFUL]
+    if not certain:
         return _by_estimate(call, units, UNSTATED)
-    why = f"{UNSTATED} besides {', '.join(call.usage.counts().keys() - _DOUBTFUL)}"
+    why = f"{UNSTATED} besides {', '.join(certain)}"
     return Settled(verdict._replace(missing=NO_UNITS), {**verdict.missing, **units}, why=why)
 
 

@@ -5,8 +5,10 @@ Each row is an answer as its SDK gives it, and what has to be recorded of it: th
 
 from __future__ import annotations
 
+import io
 import json
-from datetime import timedelta
+import wave
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from test_capture_charges import chat, followed, message
 from shared.cost_tracker import CostTracker
 from shared.costs.capture.hooks.litellm import record
 from shared.costs.capture.reading import UnknownResponse, read_response
-from shared.costs.model import Usage
+from shared.costs.model import Charge, Usage
+from shared.costs.pricing.catalogue import Catalogue
 
 AT = "2026-11-28T12:00:00Z"
 SEARCH = {"type": "web_search_call", "action": {"type": "search"}}
@@ -451,6 +454,72 @@ def test_speech_through_litellm_is_its_text_spaces_included(tmp_path: Path) -> N
     tracker = CostTracker(tmp_path / "job-1", cost_storage_path=tmp_path / "storage")
     record(tracker, about, named("HttpxBinaryResponseContent"))
     assert tracker.get_job_cost() == 0.0135
+
+
+def transcribed(measured: float | None = None) -> Any:
+    """What LiteLLM returns of a transcription whose answer states nothing but its text."""
+    made = type("TranscriptionResponse", (), {"__module__": "litellm.types.utils"})()
+    hidden = {"custom_llm_provider": "openai", "audio_transcription_duration": measured}
+    vars(made).update(text="hello", usage=None, duration=None, _hidden_params=hidden)
+    return made
+
+
+def wav(seconds: int) -> bytes:
+    """A recording of silence."""
+    with wave.open(content := io.BytesIO(), "wb") as sound:
+        sound.setparams((1, 2, 8_000, 0, "NONE", "not compressed"))
+        sound.writeframes(bytes(2 * 8_000 * seconds))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file", "measured", "seconds"),
+    [
+        (("a.wav", wav(7)), None, 7),
+        (wav(7), None, 7),
+        (("a.mp3", b"ID3"), 61.5, 61.5),  # LiteLLM had soundfile
+        (("a.mp3", b"ID3"), None, 0),
+        (wav(7)[:20], None, 0),
+        (None, None, 0),
+    ],
+    ids=["named", "bytes", "by litellm", "mp3", "cut", "nothing"],
+)
+def test_a_transcription_through_litellm_is_as_long_as_its_recording(
+    file: object, measured: float | None, seconds: float
+) -> None:
+    found: list[Any] = []
+    kwargs = {
+        "model": "whisper-1",
+        "call_type": "transcription",
+        "litellm_params": {"custom_llm_provider": "openai"},
+        "input": repr(file),  # as LiteLLM hands it on
+        "additional_args": {"complete_input_dict": {"model": "whisper-1", "file": file}},
+    }
+    record(named("Sink", record_captured=found.append), kwargs, transcribed(measured))
+    [call] = found
+    assert (call.model, call.usage, call.usage_known) == (
+        "whisper-1",
+        Usage(audio_seconds=seconds),
+        bool(seconds),
+    )
+    assert call.incomplete is not None
+
+
+def test_tokens_of_cohere_through_litellm_are_said_to_be_more_than_it_bills() -> None:
+    made = type("ModelResponse", (), {"__module__": "litellm.types.utils"})()
+    usage = {"prompt_tokens": 700, "completion_tokens": 25}
+    hidden = {"custom_llm_provider": "cohere_chat"}
+    vars(made).update(
+        object="chat.completion", id="c", model="command-r-plus-08-2024", usage=usage, _hidden_params=hidden
+    )
+    [call] = read_response(made)
+    assert (call.service, call.usage) == ("cohere_chat", Usage(700, 25))
+    assert "fewer" in (call.incomplete or "")
+    quote = Catalogue.load().charge(
+        call.service, "command-r+-08-2024", call.usage, datetime(2026, 11, 28, tzinfo=UTC)
+    )
+    assert isinstance(quote, Charge)
+    assert quote.total == 2_000_000
 
 
 def test_litellm_hands_on_where_and_how_fast_a_call_ran() -> None:

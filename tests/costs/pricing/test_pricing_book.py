@@ -242,7 +242,10 @@ def test_editions_differ_by_content() -> None:
 
 
 def test_the_example_file_works_as_it_says() -> None:
-    catalogue = Catalogue.load(None, ROOT / "config" / "prices.yaml")
+    shown = ROOT / "config" / "prices.yaml"
+    template = ROOT / "shared" / "costs" / "data" / "templates" / "prices.yaml"
+    assert shown.read_bytes() == template.read_bytes(), "what init writes is what config/ shows"
+    catalogue = Catalogue.load(None, shown)
 
     def usd(model: str, usage: Usage, at: datetime = NOW, tier: str | None = None) -> str:
         found = catalogue.charge("acme", model, usage, at, tier)

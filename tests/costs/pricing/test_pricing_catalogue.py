@@ -249,9 +249,21 @@ def test_names_of_the_users_own_services_and_families(prices: Path) -> None:
     assert charge(catalogue, "litellm", "mine").priced_by.model == "anthropic/claude-haiku-5-5"
 
 
-@pytest.mark.parametrize("model", ["command-r+", "command-r+-08-2024", "command-r+:free"])
-def test_a_plus_within_a_name_is_no_feature(model: str) -> None:
-    assert isinstance(Catalogue.load().charge("cohere", model, Usage(5, 5), NOW), Unpriced)
+@pytest.mark.parametrize(
+    ("model", "nanos"),
+    [
+        ("command-r+", 62_500),  # 2.50 and 10 a million
+        ("command-r+-08-2024", 62_500),
+        ("command-r+-04-2024", 90_000),  # 3 and 15
+        ("command-r+:free", None),
+        ("command-r+-09-2029", None),
+    ],
+)
+def test_a_plus_within_a_name_is_no_feature(model: str, nanos: int | None) -> None:
+    found = Catalogue.load().charge("cohere", model, Usage(5, 5), NOW)
+    assert (None if isinstance(found, Unpriced) else (found.total, dict(found.missing))) == (
+        nanos and (nanos, {})
+    )
 
 
 def test_without_its_alias_a_deployment_is_unpriced() -> None:

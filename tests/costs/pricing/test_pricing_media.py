@@ -44,6 +44,8 @@ SPEECH_TO_TEXT = [
     ("together", "openai/whisper-large-v3", "streaming", 600, {}, "0.035"),
     ("cloudflare", "@cf/openai/whisper-large-v3-turbo", None, 600, {}, "0.005"),
     ("whisperx", "large-v3", None, 60, {}, "0.006"),
+    ("fireworks", "whisper-v3-turbo", None, 600, {}, "0.009"),
+    ("fireworks_ai", "accounts/fireworks/models/whisper-v3-turbo", "batch", 600, {}, "0.0054"),  # 40 % less
     ("deepgram", "nova-3", None, 600, {}, "0.043"),  # 10 min x 0.0043
     ("deepgram", "nova-3", "streaming", 600, {}, "0.077"),
     ("deepgram", "nova-3", None, 600, {"channels": 2}, "0.086"),  # each channel
@@ -229,6 +231,8 @@ OTHERS: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     ("google", "gemini-embedding-2", {"tokens_input": 1_000_000, "tokens_audio_input": 1_000_000}, "6.50"),
     ("bedrock", "cohere.embed-multilingual-v3", {"tokens_input": 1_000_000}, "0.10"),
+    ("runpod", "H100", {"gpu_seconds": 90.2}, "0.100858333"),  # by the started second: 91 / 3,600 x 3.99
+    ("runpod", "community/a100-sxm", {"gpu_seconds": 1_800}, "0.695"),
     ("modal", "h100", {"gpu_seconds": 90}, "0.09875"),  # by the second: 90 / 3,600 x 3.95
     ("huggingface", "a10g", {"gpu_seconds": 61}, "0.033333333"),  # by the minute: 2 of 60 x 1.00
     ("lambda-labs", "h100", {"gpu_seconds": 1}, "0.0715"),

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from ...money import Nanos
 from ..adapter import Adapter
-from ..captured import Captured, answered_from_cache, usd_of
+from ..captured import Captured, answered_from_cache, usage_of, usd_of
 from ..fields import Fields
 from . import anthropic, openai
 from ._openai_stream import OpenAIFollower
@@ -31,7 +32,8 @@ def _read(fields: Fields) -> Iterable[Captured]:
     hidden = Fields(fields.get("_hidden_params"))
     stated = usd_of(hidden.get("response_cost"))
     for call in openai.ADAPTER.read(fields):
-        named = _as_it_ran(fields, replace(call, service=hidden.text("custom_llm_provider") or call.service))
+        served = replace(call, service=hidden.text("custom_llm_provider") or call.service)
+        named = _counted(_as_it_ran(fields, served), hidden)
         if hidden.get("cache_hit") is True:
             yield answered_from_cache(named)
         else:
@@ -45,6 +47,26 @@ def _as_it_ran(fields: Fields, call: Captured) -> Captured:
     region = anthropic.region_of(usage)
     tier = "fast" if usage.text("speed") == "fast" and call.service_tier is None else call.service_tier
     return replace(call, region=call.region or region, service_tier=tier)
+
+
+def _counted(call: Captured, hidden: Fields) -> Captured:
+    """Return a call with what LiteLLM measured, and a word where its counts are not the billed ones."""
+    if call.service.startswith("cohere") and call.operation == "chat":
+        return replace(call, incomplete=call.incomplete or _PROCESSED)
+    seconds = hidden.number("audio_transcription_duration")
+    if call.operation != "transcription" or call.usage_known or not seconds:
+        return call
+    return measured(call, seconds)
+
+
+_PROCESSED: Final = "LiteLLM hands on the tokens that Cohere processed: it bills fewer of the input"
+
+
+def measured(call: Captured, seconds: float) -> Captured:
+    """Return a transcription by the length of its recording, which the answer does not state."""
+    usage, fault = usage_of({"audio_seconds": seconds})
+    why = "the answer states no duration: the recording was measured"
+    return replace(call, usage=usage, usage_known=not usage.is_zero, incomplete=fault or why)
 
 
 def with_estimate(call: Captured, stated: Nanos | None) -> Captured:

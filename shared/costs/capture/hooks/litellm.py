@@ -13,13 +13,17 @@ and the entry is flagged.
 
 from __future__ import annotations
 
+import io
 import logging
+import wave
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from ...model import Usage
-from ..adapters.litellm import with_estimate
+from ..adapters.litellm import measured, with_estimate
 from ..captured import Captured, Sink, answered_from_cache, first_reason, unreadable, usd_of
 from ..fields import Fields
 from ..reading import read_response
@@ -103,13 +107,37 @@ def _calls(about: Fields, response: object) -> Iterator[Captured]:
     cost = usd_of(about.get("response_cost"))
     provider = about.part("litellm_params").text("custom_llm_provider")
     for call in read_response(response, service=provider, model=about.text("model")):
-        named = replace(call, service=provider or call.service)
+        named = _heard(about, replace(call, service=provider or call.service))
         if about.get("cache_hit") is True:
             yield named if named.stated_by == "cache" else answered_from_cache(named)
             continue
         guessed = COUNTED_BY_LITELLM if _counts_by_itself(about) else None
         yield with_estimate(replace(named, incomplete=first_reason((named.incomplete, guessed))), cost)
         cost = None  # the cost of all of them
+
+
+def _heard(about: Fields, call: Captured) -> Captured:
+    """Return a transcription of unknown length by that of its file, where the file is WAV."""
+    if call.operation != "transcription" or call.usage_known:
+        return call
+    sent = about.part("additional_args").part("complete_input_dict")  # ``input`` is the text of its repr
+    seconds = _wav_seconds(sent.get("file"))
+    return measured(call, seconds) if seconds else call
+
+
+def _wav_seconds(file: object) -> float:
+    """Return the seconds of a WAV file, 0 of any other.
+
+    It is what OpenAI's clients take: bytes, a path, an open file, or a tuple of a name and one of these.
+    """
+    content = file[1] if isinstance(file, tuple) and len(file) > 1 else file
+    source: Any = io.BytesIO(content) if isinstance(content, bytes) else getattr(content, "name", content)
+    if not isinstance(source, (io.BytesIO, str, Path)):
+        return 0.0
+    opened = source if isinstance(source, io.BytesIO) else str(source)
+    with suppress(OSError, EOFError, wave.Error, ZeroDivisionError), closing(wave.open(opened)) as sound:
+        return float(sound.getnframes() / sound.getframerate())
+    return 0.0
 
 
 COUNTED_BY_LITELLM: Final = "LiteLLM counted these tokens itself: the stream was not asked for its usage"
