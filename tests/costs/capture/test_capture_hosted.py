@@ -101,7 +101,7 @@ def test_what_an_error_carries_is_billed(tmp_path: Path) -> None:
 def test_units_of_a_header_are_kept_and_never_priced_by_guessing(tmp_path: Path) -> None:
     answer = SimpleNamespace(headers={"X-Fal-Billable-Units": "2.5", "x-fal-request-id": "f"})
     [entry] = entries_of(tmp_path, answer, model="fal-ai/flux/dev")
-    assert (entry.cost_state, entry.unpriced_units) == ("unknown", {"billable_units": 2.5})
+    assert (entry.cost_state, entry.unpriced_units) == ("unknown", {"requests": 1, "billable_units": 2.5})
 
 
 def test_a_bill_of_the_usage_log_that_is_no_amount_is_refused() -> None:

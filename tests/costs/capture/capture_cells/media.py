@@ -50,16 +50,14 @@ def deepgram_messages(whole: bool = True) -> list[Any]:
 def assemblyai_transcript() -> Any:
     from assemblyai.types import TranscriptResponse
 
-    return TranscriptResponse.model_validate(
-        {
-            "id": "aai-1",
-            "audio_url": "https://example.com/a.mp3",
-            "status": "completed",
-            "audio_duration": 95,
-            "multichannel": True,
-            "audio_channels": 2,
-            "speech_model_used": "universal-2",
-        }
+    return TranscriptResponse(  # of pydantic's first version
+        id="aai-1",
+        audio_url="https://example.com/a.mp3",
+        status="completed",
+        audio_duration=95,
+        multichannel=True,
+        audio_channels=2,
+        speech_model_used="universal-2",
     )
 
 
