@@ -109,7 +109,7 @@ def photograph_site(browser: str) -> None:
     """Take pictures of pages of ``serve``, at a desk and on a phone."""
     with history() as (workspace, folder), TemporaryDirectory() as private:
         access = Access("token", "pages")
-        site = Site(workspace, access, Hosts.of("127.0.0.1", 8765, ())).application()
+        site = Site(workspace, lambda: access, Hosts.of("127.0.0.1", 8765, ())).application()
         (Path(private) / "assets").mkdir()
         for asset in assets().values():
             (Path(private) / asset.path.lstrip("/")).write_bytes(asset.content)

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.cost_tracker import CostTracker
-from shared.costs.apps.statusline.agent import Session, session_on
+from shared.costs.apps.statusline.agent import session_on
 from shared.costs.apps.statusline.line import NOT_KNOWN, Look, line
 from shared.costs.apps.statusline.program import Asked, asked, main
-from shared.costs.apps.statusline.standing import Job, Standing, standing
+from shared.costs.apps.statusline.standing import Job, Session, Standing, standing
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile.currency import Conversion, Rate
 from shared.costs.workspace import Workspace

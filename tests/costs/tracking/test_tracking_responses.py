@@ -136,7 +136,7 @@ class TestLogResponse:
             object = "chat.completion"
             model = "gpt-4o"
 
-            def __getattr__(self, name: str) -> object:
+            def __getattr__(self, name: str) -> Any:
                 if name == where:
                     raise fault
                 raise AttributeError(name)
