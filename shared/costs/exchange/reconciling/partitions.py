@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
+from zlib import crc32
 
 import msgspec
 
@@ -24,6 +25,16 @@ _decode: Final = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
 _SIZE: Final = struct.Struct("<I")
 
 Row = tuple[Any, ...]
+
+
+def _part_of(key: object) -> int:
+    """Return in which part a key is: the same in each process, so that a comparison tells the same again.
+
+    >>> _part_of("chatcmpl-1"), _part_of(("gpt-4o", 1_000, 200))
+    (33, 35)
+    """
+    text = key if isinstance(key, str) else repr(key)
+    return crc32(text.encode("utf-8", "surrogatepass")) % PARTS
 
 
 class Partitions:
@@ -46,7 +57,7 @@ class Partitions:
 
     def add(self, key: object, row: Row) -> None:
         """Take a row."""
-        number = hash(key) % PARTS
+        number = _part_of(key)
         waiting = self._waiting[number]
         waiting.append(row)
         if len(waiting) >= _BATCH:
@@ -56,7 +67,7 @@ class Partitions:
         """Take many rows, with the key of each."""
         waiting = self._waiting
         for key, row in zip(keys, rows, strict=True):
-            waiting[hash(key) % PARTS].append(row)
+            waiting[_part_of(key)].append(row)
         for number, each in enumerate(waiting):
             if len(each) >= _BATCH:
                 self._write(number)
