@@ -70,7 +70,7 @@ MUTANTS = (
     Mutant(
         "sums of a gone ledger",
         "store/intake.py",
-        "        self._append(db, *(_record(db, row) for row in rows))",
+        "        self._append(db, *(_record(db, row) for row in rows if row.gone != WAITING))",
         "        pass",
         RUNNING,
     ),

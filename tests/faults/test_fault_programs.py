@@ -6,6 +6,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -157,6 +158,15 @@ def test_a_power_cut_without_syncs_loses_something() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "acknowledged and in no ledger" in done.stdout
+
+
+def test_each_safeguard_stands_where_the_mutation_check_takes_it_out() -> None:
+    """That program takes most of an hour, and stops where a line that it looks for was changed."""
+    code = Path(mutation_check.ROOT) / "shared" / "costs"
+    found = {
+        each.name: (code / each.file).read_text("utf-8").count(each.old) for each in mutation_check.MUTANTS
+    }
+    assert found == dict.fromkeys(found, 1)
 
 
 def test_each_program_is_run_by_a_test() -> None:
