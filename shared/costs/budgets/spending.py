@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import pairwise
 from operator import lt
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..money import Nanos
 from ..profile.plans import FlatRate
@@ -34,6 +35,21 @@ def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelNam
     return Questions(limits).answered(reader, names)
 
 
+LOOK_S: Final = 1.0
+"""How long what was spent within a limit whose sums are split is known, if by how much it can have grown."""
+
+
+class _Look(NamedTuple):
+    """What was spent within a limit, and by all calls that its query selects, when sums were split last.
+
+    ``until`` is the instant of ``time.monotonic`` at which it is too old.
+    """
+
+    spent: int
+    of_all: int
+    until: float
+
+
 class Questions:
     """What has to be asked to know how some limits stand: each question once."""
 
@@ -43,14 +59,20 @@ class Questions:
         self._numbers = [
             None if limit.by else numbers.setdefault(limit.query, len(numbers)) for limit in self.limits
         ]
+        self._of_all = {
+            at: numbers.setdefault(limit.query, len(numbers))
+            for at, limit in enumerate(self.limits)
+            if limit.by
+        }
+        self._looks: dict[int, _Look] = {}
         self.queries = tuple(numbers)
-        """The queries that select what a limit bounds; models take more, since they have many names."""
+        """The queries that select what limits bound, or more than that: of models, which have many names, and
+        of tags by rule, sums are split to tell."""
         first: dict[Query, int] = {}
         for limit in self.limits:
             if not limit.by:
                 first[limit.query] = min(first.get(limit.query, limit.first_crossing), limit.first_crossing)
         self._first = tuple(first.values())
-        self._is_split = None in self._numbers
         periods = [limit.period for limit in self.limits if limit.period]
         self._since = max((period.start for period in periods), default=_EVER[0])
         self._until = min((period.end for period in periods), default=_EVER[1])
@@ -62,9 +84,19 @@ class Questions:
     def are_quiet(self, spends: Sequence[int]) -> bool:
         """Tell whether no limit has reached a threshold; ``spends`` answers :attr:`queries`.
 
-        What flat rates cover is still in them: without it, there is less.
+        What flat rates cover is still in them: without it, there is less. A limit whose sums are split has
+        reached none since the last look, where all calls together have not spent that much since.
         """
-        return not self._is_split and all(map(lt, spends, self._first))
+        return all(map(lt, spends, self._first)) and all(
+            self._has_grown_little(at, spends[number]) for at, number in self._of_all.items()
+        )
+
+    def _has_grown_little(self, at: int, of_all: int) -> bool:
+        look, limit = self._looks.get(at), self.limits[at]
+        if look is None or time.monotonic() >= look.until or of_all < look.of_all:
+            return False
+        most = look.spent + of_all - look.of_all
+        return Spending(limit, look.spent).threshold == Spending(limit, most).threshold
 
     def answered(
         self, reader: SpendReader, names: ModelName, spends: Sequence[int] | None = None
@@ -72,8 +104,8 @@ class Questions:
         """Return each limit with what was spent within it; ``spends`` answers :attr:`queries` already."""
         if spends is None:
             spends = reader.spends(self.queries) if self.queries else ()
-        groups = cache(reader.groups)
-        return [
+        groups, until = cache(reader.groups), time.monotonic() + LOOK_S
+        found = [
             Spending(
                 limit,
                 (_covered(limit, groups, names) if number is None else spends[number])
@@ -81,6 +113,9 @@ class Questions:
             )
             for limit, number in zip(self.limits, self._numbers, strict=True)
         ]
+        for at, number in self._of_all.items():
+            self._looks[at] = _Look(found[at].spent, spends[number], until)
+        return found
 
 
 def spared(limit: Limit, reader: SpendReader, names: ModelName) -> int:

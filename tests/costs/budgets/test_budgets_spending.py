@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from shared.costs.budgets.limits import limits_for
-from shared.costs.budgets.spending import read_spendings, spend_by_bucket
+from shared.costs.budgets.spending import LOOK_S, Questions, read_spendings, spend_by_bucket
 from shared.costs.ledger.ids import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
-from shared.costs.money import from_usd
+from shared.costs.money import Nanos, from_usd
 from shared.costs.platform import close, open_file
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
-from shared.costs.rollup import Dimension, Group, JobRef, Query
+from shared.costs.rollup import Dimension, Group, JobRef, Query, Totals
 from shared.costs.storage import CostStorage
 from shared.costs.store.store import Store
 
@@ -139,3 +140,50 @@ def test_each_limit_has_its_days(index: Store, tmp_path: Path) -> None:
         assert period is not None
         buckets = spend_by_bucket(spending.limit, index.groups, names, period.start, period.end)
         assert sum(buckets.values()) == spending.spent
+
+
+class Spent:
+    """What was spent by model, as a reader gives it; it counts how often sums are split."""
+
+    def __init__(self) -> None:
+        self.by_model = {"gpt-4": 0, "gpt-4o": 0, "other": 0}
+        self.splits = 0
+
+    def spends(self, asked: Sequence[Query]) -> list[int]:
+        return [sum(self.by_model.values())] * len(asked)
+
+    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+        self.splits += 1
+        return [Group(("openai", model), Totals(cost=Nanos(spent))) for model, spent in self.by_model.items()]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_are_split_again_only_where_a_threshold_may_have_been_reached(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = parse_profile(
+        b"budget: {monthly_limit_usd: null, model_limits_usd: {openai/gpt-4: 100, openai/gpt-4o: 50},"
+        b" alert_threshold_percent: [50, 80]}",
+        Path("profile.yaml"),
+    )
+    questions, reader, chance, clock = Questions(limits_for(profile, "u", NOW)), Spent(), Random(seed), [0.0]
+    monkeypatch.setattr("shared.costs.budgets.spending.time.monotonic", lambda: clock[0])
+    told: list[float | None] = [None, None]
+    for _ in range(400):
+        reader.by_model[chance.choice(list(reader.by_model))] += from_usd(chance.randrange(100)) // 100
+        clock[0] += 0.001
+        spends = reader.spends(questions.queries)
+        if not questions.are_quiet(spends):
+            told = [each.threshold for each in questions.answered(reader, names, spends)]
+        now = [each.threshold for each in read_spendings(questions.limits, copy_of(reader), names)]
+        assert told == now
+    assert 4 <= reader.splits < 100
+    clock[0] += LOOK_S  # what others took back is seen after a while
+    assert not questions.are_quiet(reader.spends(questions.queries))
+
+
+def copy_of(reader: Spent) -> Spent:
+    """Return a reader of the same that counts for itself."""
+    other = Spent()
+    other.by_model = reader.by_model
+    return other
