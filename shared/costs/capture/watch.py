@@ -13,7 +13,7 @@ from .adapter import Adapter, Follower, SessionFollower
 from .agent_sessions import CURRENT, held_against
 from .captured import Captured
 from .fields import Fields
-from .reading import adapter_of_chunk, adapter_of_package, read_response
+from .reading import adapter_of_chunk, adapter_of_package, named, read_response
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -117,12 +117,8 @@ class Watch:
         else:
             model = names.model or call.model
             self._names = StreamNames(names.service)
-        return replace(
-            call,
-            service=names.service or call.service,
-            model=model or UNKNOWN,
-            request_id=call.request_id or names.request_id,
-        )
+        said = named(call, names.service, model)
+        return replace(said, request_id=call.request_id or names.request_id)
 
     def _readable(self, ending: str) -> Iterable[Captured]:
         """Return the calls; one without counts where they cannot be read: flagged, but never missing."""

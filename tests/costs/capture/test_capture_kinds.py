@@ -373,6 +373,12 @@ LIVE: list[tuple[str, list[Any], str, str]] = [
         "default",
         "0.024",
     ),
+    (
+        "Google, a model of both versions",
+        [named("StreamingRecognizeResponse", total_billed_time=timedelta(seconds=60))],
+        "latest_long",
+        "0.024",
+    ),
 ]
 
 

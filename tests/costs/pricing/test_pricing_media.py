@@ -80,6 +80,8 @@ SPEECH_TO_TEXT = [
     ("google-speech", "latest_long", None, 60.2, {"channels": 2}, "0.032533333"),  # 61 s of each channel
     ("google-speech", "chirp_3", "batch", 600, {}, "0.03"),
     ("google-speech", "video", None, 60, {}, "0.024"),
+    ("google-speech", "latest_long+v1", None, 60, {}, "0.024"),
+    ("google-speech", "medical_dictation+v1", None, 60, {}, "0.078"),
     ("google-cloud-speech", "medical_dictation", None, 60, {}, "0.078"),
     ("google", "chirp_2", None, 60, {}, "0.016"),
     ("vertex_ai", "chirp_2", None, 60, {}, "0.016"),

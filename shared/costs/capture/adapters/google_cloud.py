@@ -31,16 +31,17 @@ def _speech(fields: Fields) -> list[Captured]:
     billed = fields.get("total_billed_time", "total_billed_duration")
     billed = metadata.get("total_billed_duration") if billed is None else billed
     known = metadata.text("request_id") or fields.get("request_id")
-    return [
-        media_call(
-            "google-speech",
-            "",
-            "transcription",
-            {"audio_seconds": seconds_of(billed)},
-            "give audio_seconds to log_usage",
-            request_id=str(known) if known else None,  # version 1 has a number, 0 for none
-        )
-    ]
+    call = media_call(
+        "google-speech",
+        "",
+        "transcription",
+        {"audio_seconds": seconds_of(billed)},
+        "give audio_seconds to log_usage",
+        request_id=str(known) if known else None,  # version 1 has a number, 0 for none
+    )
+    # Both versions have models of one name, such as latest_long, and version 1 sells them at another price.
+    of_version_1 = call.usage_known and fields.get("total_billed_time") is not None
+    return [replace(call, features=("v1",)) if of_version_1 else call]
 
 
 def _is_translation(fields: Fields) -> bool:

@@ -190,7 +190,7 @@ CELLS = [
         "normal",
         speech_v1,
         {"audio_seconds": 15},
-        {"request_id": "77"},
+        {"request_id": "77", "model": "default+v1"},
         variant="v1",
         said={"model": "default"},
     ),
