@@ -144,7 +144,11 @@ class LikeCalls:
         """Return the quantities of all calls; ``None`` where a price covers nothing of one of them."""
         structure = arithmetic.structure(price, self._used)
         if structure not in self._columns:
-            plain = _plain_columns(price, self._usages) if self._used <= _PLAIN else None
+            plain = None
+            if self._used <= _PLAIN:
+                plain = _plain_columns(price, self._usages)
+            elif self._used == _SPEECH:
+                plain = _speech_columns(price, self._usages)
             self._columns[structure] = _columns(price, self._usages) if plain is None else plain
         return self._columns[structure]
 
@@ -172,6 +176,18 @@ def _plain_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
 
 
 _PLAIN_PARTS: Final = {"input", "output", "requests"}
+
+_SPEECH: Final = {"audio_seconds"}
+
+
+def _speech_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
+    """Return the quantities of calls that used audio alone; ``None`` for a closer look."""
+    parts = arithmetic.quantities(price, Usage(audio_seconds=1))
+    if isinstance(parts, arithmetic.Shortfall) or not _SPEECH <= parts.keys() <= {*_SPEECH, "requests"}:
+        return None
+    step, lengths = price.steps.get("audio_seconds"), [usage.audio_microseconds for usage in usages]
+    columns = {"audio_seconds": [step.billed(length, 1) for length in lengths] if step else lengths}
+    return columns | ({"requests": [1] * len(usages)} if "requests" in parts else {})
 
 
 def _columns(price: Price, usages: Sequence[Usage]) -> Columns | None:

@@ -70,6 +70,11 @@ class Slot(NamedTuple):
     service: str
     model: str
 
+    @property
+    def name(self) -> str:
+        """The model with its provider."""
+        return f"{self.service}/{self.model}"
+
 
 class Change(NamedTuple):
     """What to do instead. ``tier`` is ``None`` where each call keeps its own."""

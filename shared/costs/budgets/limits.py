@@ -183,6 +183,11 @@ class Spending(NamedTuple):
     spent: int
 
     @property
+    def label(self) -> str:
+        """The limit's short name: ``month``, ``day``, ``stage asr``, ``organization month``."""
+        return self.limit.scope.label
+
+    @property
     def remaining(self) -> int:
         """What may still be spent; negative when the limit is overrun."""
         return self.limit.amount - self.spent

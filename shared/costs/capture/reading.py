@@ -78,11 +78,12 @@ def named(call: Captured, service: str | None, model: str | None) -> Captured:
 def all_adapters() -> tuple[Adapter, ...]:
     """Return every adapter of the folder; those of formats that others speak too come last."""
     names = (module.name for module in pkgutil.iter_modules(_folder.__path__))
-    found = [
-        importlib.import_module(f"{_folder.__name__}.{name}").ADAPTER
+    modules = (
+        importlib.import_module(f"{_folder.__name__}.{name}")
         for name in sorted(names)
         if not name.startswith("_")
-    ]
+    )
+    found = [each for module in modules for each in vars(module).values() if isinstance(each, Adapter)]
     if not found:
         raise ImportError(f"no adapter can be loaded from {list(_folder.__path__)}")
     return tuple(sorted(found, key=lambda adapter: adapter.generic))

@@ -18,7 +18,7 @@ from ..archive.manifest import HeldLedger, Part
 from ..errors import CostError
 from ..ledger.cells import Cells, cells_of_line
 from ..ledger.line import DamagedLine, decode
-from ..ledger.lines import split
+from ..ledger.reader import split
 from ..model import Entry
 from ..rollup import Query
 from ..store.intake import Extent, recognised

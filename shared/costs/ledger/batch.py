@@ -22,7 +22,7 @@ from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
 from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
 from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, DamagedLine, decode
-from .lines import split
+from .reader import split
 
 CountedLine = tuple[int, int, Counted | DamagedLine]
 """A complete line's first byte, its length with the newline, and what it counts as, or why it does not."""
@@ -32,7 +32,7 @@ def read_counted(descriptor: int, start: int = 0, end: int | None = None) -> Ite
     """Return each complete line from the byte ``start`` on, which must be the beginning of one.
 
     What follows the last newline is left: a writer may be at work there. ``end`` is as in
-    :func:`.lines.split`. Whoever needs a line itself asks :func:`.lines.line_at` for it.
+    :func:`.reader.split`. Whoever needs a line itself asks :func:`.reader.line_at` for it.
 
     Raises:
         OSError: the ledger cannot be read.

@@ -23,8 +23,7 @@ from .. import platform
 from ..rollup import Totals
 from .counted import counted, substance
 from .line import FORMAT, DamagedLine, decode
-from .lines import Line
-from .reader import TORN, lines
+from .reader import TORN, Line, lines
 
 LineKind = Literal["entry", "newer", "duplicate", "conflict", "damaged", "torn"]
 """What a line is. ``newer`` is an entry of a newer format; a ``duplicate`` repeats an id with the same

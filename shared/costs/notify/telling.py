@@ -1,4 +1,4 @@
-"""From a crossing to a queued notice and a sender that is on its way: all a stage ever does.
+"""From a crossing, told once, to a queued notice and a sender that is on its way: all a stage ever does.
 
 Nothing waits for a network: queuing is part of the transaction that marks the alert as reported,
 and starting the sender takes some milliseconds.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..budgets.alerts import fire
-from ..budgets.limits import Crossing
-from ..budgets.port import Level, Notice
+from ..budgets.limits import FULL, Crossing
+from ..budgets.port import Alarm, Level, Notice, Notices
 from ..budgets.wording import message
 from ..extras import install_command
 from ..profile.types import Profile
@@ -25,6 +24,35 @@ from .addresses import budget_for, has_address
 if TYPE_CHECKING:
     from ..storage import CostStorage
     from ..workspace import Workspace
+
+NoticeFor = Callable[[Crossing], Notice | None]
+"""Gives the notice that is to be sent of a crossing; ``None`` where nobody wants one."""
+
+
+def fire(
+    notices: Notices, crossed: Iterable[Crossing], at: datetime, notice_for: NoticeFor = lambda _: None
+) -> list[Crossing]:
+    """Return the crossings that nobody was told of yet, and remember them as told.
+
+    What ``notice_for`` gives for them is queued with that: both are kept, or neither. Of two processes
+    that ask at once exactly one gets a crossing. Lower thresholds of the same scope and period count as
+    told with it: falling back below the higher one is no news.
+
+    Raises:
+        StorageUnavailable: the state cannot be read or written; nothing was remembered.
+
+    """
+    candidates = list(crossed)
+    if not candidates:
+        return []
+    alarms = [_alarm(each, notice_for(each)) for each in candidates]
+    return [candidates[place] for place in notices.fire(alarms, at)]
+
+
+def _alarm(crossed: Crossing, notice: Notice | None) -> Alarm:
+    reached = sorted({t for t in (*crossed.limit.thresholds, FULL) if t <= crossed.threshold})
+    return Alarm(crossed.limit.scope.key, crossed.span, crossed.threshold, tuple(reached), notice)
+
 
 log = logging.getLogger("shared.cost_tracker")
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..analysis.caching import Cacheable
 from ..analysis.optimise import Proposal
-from ..analysis.options import OptionKind, Slot
+from ..analysis.options import OptionKind
 from ..analysis.sums import UNNAMED
 from ..analysis.waste import Reason, Waste
 from ..money import Nanos
@@ -73,14 +73,9 @@ def target(option: Proposal) -> str:
     return f"{option.change.service}/{option.change.model}"
 
 
-def model_of(slot: Slot) -> str:
-    """Return a slot's model with its provider."""
-    return f"{slot.service}/{slot.model}"
-
-
 def change(option: Proposal) -> str:
     """Return the exact change to make, as a phrase."""
-    return _CHANGES[option.change.kind].format(to=target(option), old=model_of(option.slot))
+    return _CHANGES[option.change.kind].format(to=target(option), old=option.slot.name)
 
 
 def step(number: int, option: Proposal) -> str:
@@ -98,7 +93,7 @@ def command(option: Proposal, period: Period, user_id: str | None) -> str | None
     kind, slot = option.change.kind, option.slot
     if kind == "split":
         return None
-    words = ["cost-dashboard", "whatif", "--swap", f"{model_of(slot)}={target(option)}"]
+    words = ["cost-dashboard", "whatif", "--swap", f"{slot.name}={target(option)}"]
     words += ["--tier", option.change.tier] if option.change.tier else []
     words += ["--stage", slot.stage] if slot.stage else []
     words += ["--user", user_id] if user_id else []

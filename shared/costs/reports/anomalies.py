@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from ..analysis.anomalies import FEWEST, Anomaly, day_samples, find_anomalies, job_samples
 from ..analysis.sums import UNNAMED, by_day, split, split_by, total
-from ..money import Nanos, to_usd
+from ..money import Nanos
 from ..periods import Period, between
 from ..rollup import Group, Query, Totals
 from .common import Health, doubts, more_note, named, plural, usd
@@ -108,12 +108,9 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
             Note(_basis(facts)),
         ),
         data={
-            "start": facts.period.start.isoformat(),
-            "end": facts.period.end.isoformat(),
-            "filters": dict(facts.filters),
-            "samples": facts.samples,
+            **derive(facts, "period.start", "period.end", "filters", "samples"),
             "anomalies": [_anomaly(*pair) for pair in zip(facts.anomalies, _padded(facts), strict=False)],
-            "incomplete": len(facts.health.problems),
+            **derive(facts.health, "incomplete"),
         },
     )
 
@@ -156,16 +153,11 @@ def _basis(facts: AnomalyFacts) -> str:
 
 
 def _anomaly(anomaly: Anomaly, causes: Sequence[Cause]) -> dict[str, object]:
-    sample = anomaly.sample
+    names = ("sample.where", "sample.group", "sample.unit", "sample.value", "usual")
     return {
-        "where": sample.where,
-        "group": sample.group,
-        "unit": sample.unit,
-        "value_usd": to_usd(sample.value),
-        "usual_usd": to_usd(anomaly.usual),
+        **derive(anomaly, *names),
         "score": round(anomaly.score, 2),
-        "cost_usd": to_usd(sample.cost),
-        "excess_usd": to_usd(anomaly.excess),
+        **derive(anomaly, "sample.cost", "excess"),
         "causes": [derive(cause) for cause in causes],
     }
 
@@ -175,9 +167,7 @@ def _question(span: Span, **given: Any) -> Question:
 
 
 SPEC: Final = Spec(
-    "anomalies",
     "Look",
-    __doc__,
     ("anomalies", "anomalies --days 90 --stage 06_whisperx_asr", "anomalies --user rpatel --json"),
     _question,
     anomaly_facts,

@@ -26,8 +26,8 @@ from ..periods import Period
 from ..pricing.catalogue import Catalogue
 from ..profile import Budget, Profile, load_profile
 from ..rollup import Measure, Query, bucket_of
-from .common import UNITS, Health, cell_of, in_unit, incomplete, named, plural, usd_or_none
-from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .common import UNITS, Health, cell_of, in_unit, incomplete, named, noted, plural, usd_or_none
+from .document import Column, Figure, Note, Ref, Report, Row, Table, derive
 from .queries import health
 from .questions import Span
 from .reader import Reader, in_turn
@@ -129,8 +129,7 @@ def back_test_report(facts: BackTestFacts) -> Report:
         notes=tuple(_notes(facts)),
         data={
             "profile": str(facts.file),
-            "start": facts.period.start.isoformat(),
-            "end": facts.period.end.isoformat(),
+            **derive(facts.period, "start", "end"),
             "calls": sum(user.calls for user in users),
             "cost_usd": to_usd(Nanos(cost)),
             "unpriced_calls": sum(user.unpriced for user in users),
@@ -138,7 +137,7 @@ def back_test_report(facts: BackTestFacts) -> Report:
             "denied_calls": denied,
             "denied_usd": to_usd(Nanos(denied_cost)),
             "tightest": " of ".join(_named(tightest.scope)) if tightest else None,
-            "incomplete": len(facts.health.problems),
+            **derive(facts.health, "incomplete"),
             "users": [_user(name, user) for name, user in facts.found.users.items()],
             "limits": [_limit(limit) for limit in facts.found.limits],
         },
@@ -226,9 +225,9 @@ def _notes(facts: BackTestFacts) -> Iterator[Note]:
     ):
         if number > SHOWN:
             yield Note(f"{number - SHOWN:,} more {what}: --json has them all.")
-    if unpriced := sum(limit.denied_unpriced for limit in limits):
-        calls = plural(unpriced, "denied call has", "denied calls have")
-        yield Note(f"{calls} no price: on_unpriced: warn or reserve_cap_usd would let them go.", "warning")
+    unpriced = "no price: on_unpriced: warn or reserve_cap_usd would let them go."
+    denied = sum(limit.denied_unpriced for limit in limits)
+    yield from noted(denied, "denied call has", "denied calls have", unpriced)
     if limits and not any(limit.blocking for limit in limits):
         yield Note("No limit blocks, so none denies: block_at_limit: true in the file would.")
     if any(budget.guard.same_request for budget in budgets):
@@ -248,14 +247,10 @@ def _budgets(facts: BackTestFacts) -> list[Budget]:
 
 
 def _user(name: str, user: UserTrial) -> dict[str, object]:
+    names = ("calls", "unpriced_calls=unpriced", "partial_calls=partial", "cost", "denied_calls")
     return {
         "user_id": name,
-        "calls": user.calls,
-        "unpriced_calls": user.unpriced,
-        "partial_calls": user.partial,
-        "cost_usd": to_usd(user.cost),
-        "denied_calls": user.denied_calls,
-        "denied_unpriced_calls": user.denied_unpriced,
+        **derive(user, *names, "denied_unpriced_calls=denied_unpriced"),
         "denied_usd": usd_or_none(_denied_cost(user)),
     }
 
@@ -263,9 +258,7 @@ def _user(name: str, user: UserTrial) -> dict[str, object]:
 def _limit(limit: LimitTrial) -> dict[str, object]:
     measure = limit.scope.measure
     return {
-        "owner": limit.scope.owner,
-        "kind": limit.scope.kind,
-        "name": limit.scope.name,
+        **derive(limit, "scope.owner", "scope.kind", "scope.name"),
         "unit": UNITS[measure],
         "limit": in_unit(limit.amount, measure),
         "blocking": limit.blocking,
@@ -273,8 +266,7 @@ def _limit(limit: LimitTrial) -> dict[str, object]:
         "peak_percent": round(limit.peak_percent, 4),
         "warned_periods": len(limit.warned),
         "denied_periods": len(limit.denying),
-        "denied_calls": limit.denied_calls,
-        "denied_unpriced_calls": limit.denied_unpriced,
+        **derive(limit, "denied_calls", "denied_unpriced_calls=denied_unpriced"),
         "denied": in_unit(limit.denied, measure),
         "denied_usd": usd_or_none(_denied_cost(limit)),
         "periods": [_period(period, measure) for period in limit.periods],
@@ -287,13 +279,11 @@ def _period(period: PeriodTrial, measure: Measure) -> dict[str, object]:
         "name": period.name,
         "start": bounds.start.isoformat() if bounds else None,
         "end": bounds.end.isoformat() if bounds else None,
-        "job_id": period.job.job_id if period.job else None,
+        **derive(period, "job.job_id"),
         "thresholds": [
             {"percent": threshold, "at": at.isoformat()} for threshold, at in sorted(period.reached.items())
         ],
-        "denied_from": period.denied_from.isoformat() if period.denied_from else None,
-        "denied_calls": period.denied_calls,
-        "denied_unpriced_calls": period.denied_unpriced,
+        **derive(period, "denied_from", "denied_calls", "denied_unpriced_calls=denied_unpriced"),
         "denied": in_unit(period.denied, measure),
         "denied_usd": usd_or_none(_denied_cost(period)),
     }

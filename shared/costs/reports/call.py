@@ -12,7 +12,7 @@ from ..model import Entry
 from ..money import Nanos, percent, to_usd
 from ..pricing.description import DatedPrice, PricedModel
 from ..rollup import Query
-from .document import Column, Figure, Note, Ref, Report, Row, Table, Thing
+from .document import Column, Figure, Note, Ref, Report, Row, Table, Thing, derive
 from .lists import calls_table
 from .queries import zone_of
 from .reader import Reader
@@ -180,21 +180,14 @@ def _price(facts: CallFacts) -> DatedPrice | None:
 def _data(facts: CallFacts) -> dict[str, object]:
     entry = facts.entry
     charge = entry.charge
-    fields = {name: getattr(entry, name) for name, _, _ in _NAMED}
     return {
-        "id": entry.id,
-        "kind": entry.kind,
-        "timestamp": entry.timestamp.isoformat(),
-        "model": entry.model,
-        **fields,
-        "tags": list(entry.tags),
+        **derive(entry, "id", "kind", "timestamp", "model", *(name for name, _, _ in _NAMED), "tags"),
         "usage": entry.usage.counts(),
         "cost_usd": to_usd(entry.cost) if charge else None,
         "cost_state": entry.cost_state,
         "cost_parts": {name: to_usd(amount) for name, amount in charge.parts.items()} if charge else {},
         "priced_by": charge.priced_by._asdict() if charge else None,
-        "unpriced_units": dict(entry.unpriced_units),
-        "estimated": entry.estimated,
+        **derive(entry, "unpriced_units", "estimated"),
         "metadata": dict(entry.metadata),
         "ledger": str(facts.ledger),
         "corrections": [other.id for other in facts.corrections],

@@ -166,9 +166,7 @@ def _lines(one: SettingsChange) -> str:
 
 
 SPEC: Final = Spec(
-    "changes",
     "Keep in order",
-    __doc__,
     ("changes", "changes --month 2026-10 --json"),
     ChangesQuestion,
     changes_facts,

@@ -11,26 +11,28 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from ..analysis.checks import DIMENSIONS as JOB_DIMENSIONS
 from ..analysis.checks import (
     Check,
+    JobCost,
     Verdict,
     exit_code,
     forecast_check,
     job_check,
+    job_cost,
+    jobs_of,
     limit_check,
     minute_check,
     regression_check,
 )
-from ..analysis.jobs import DIMENSIONS as JOB_DIMENSIONS
-from ..analysis.jobs import JobCost, job_cost, jobs_of
 from ..analysis.sums import total
 from ..budgets.limits import Spending
 from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ..money import Nanos
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
-from .common import Health, cell_of, doubts, label_of, named, owner, unit_amounts, usd_amounts
-from .document import Column, Note, Report, Table, Tone, Value
+from .common import Health, cell_of, doubts, named, owner, unit_amounts, usd_amounts
+from .document import Column, Note, Report, Table, Tone, Value, derive
 from .forecast import limit_forecasts, projected
 from .plans import plans_facts
 from .queries import find_job, health, limits_in, monthly, others, spendings
@@ -154,7 +156,7 @@ def _of_user(
     for spending in standing:
         mine = spending.limit.scope.owner is not None
         if mine or shared:
-            name = f"{whose if mine else ''}{label_of(spending)}"
+            name = f"{whose if mine else ''}{spending.label}"
             limit = spending.limit
             yield limit_check(name, spending.spent, limit.amount, spending.level, limit.measure)
     if bounds.forecast:
@@ -184,7 +186,7 @@ def _forecasts(
     for other in limit_forecasts(reader, [each for each in standing if each is not own]):
         mine = other.spending.limit.scope.owner is not None
         if mine or shared:
-            name = f"{whose if mine else ''}{label_of(other.spending)}, forecast"
+            name = f"{whose if mine else ''}{other.spending.label}, forecast"
             limit = other.spending.limit
             yield forecast_check(name, other.forecast, limit.amount)._replace(measure=limit.measure)
 
@@ -252,15 +254,11 @@ def check_report(facts: CheckFacts) -> Report:
         tables=(table,),
         notes=(*notes, *doubts(facts.totals, facts.health), *_not_asked(facts)),
         data={
-            "user_id": facts.user_id,
-            "month": facts.period.name,
+            **derive(facts, "user_id", "month=period.name"),
             "result": answer,
-            "exit_code": facts.exit_code,
-            "strict": facts.strict,
+            **derive(facts, "exit_code", "strict"),
             "checks": [_plain(check) for check in facts.checks],
-            "unpriced_calls": facts.totals.unpriced_calls,
-            "partial_calls": facts.totals.partial_calls,
-            "incomplete": len(facts.health.problems),
+            **derive(facts, "totals.unpriced_calls", "totals.partial_calls", "health.incomplete"),
             "other_users": dict(facts.others),
         },
     )
@@ -300,9 +298,7 @@ def _question(
 
 
 SPEC: Final = Spec(
-    "check",
     "Budgets",
-    __doc__,
     (
         "check",
         "check --user rpatel --strict --forecast",
@@ -345,6 +341,5 @@ SPEC: Final = Spec(
         ),
         Option(("--job",), "job", "Ask about this job, not all of the month.", "JOB", completes="job"),
     ),
-    exit_code=lambda facts: facts.exit_code,
     shared=True,
 )

@@ -24,8 +24,8 @@ from ..money import ZERO, Nanos, from_json_number, to_usd
 from ..periods import Period, parse_month
 from ..rollup import Query, Totals
 from ..small_file import MAX_BYTES
-from .common import plural, priced_in_part, usd
-from .document import Column, Figure, Note, Ref, Report, Table
+from .common import noted, priced_in_part, usd
+from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .queries import at_hand, zone_of
 from .reader import Reader
 
@@ -169,10 +169,7 @@ def document_of(closed: ClosedMonth) -> str:
         "month": closed.month,
         "timezone": closed.zone,
         "closed_at": closed.at.isoformat(),
-        "calls": closed.calls,
-        "cost_usd": to_usd(closed.cost),
-        "unpriced_calls": closed.unpriced_calls,
-        "partial_calls": closed.partial_calls,
+        **derive(closed, "calls", "cost", "unpriced_calls", "partial_calls"),
         "price_list": closed.price_list,
         "files": [
             {"role": one.role, "path": str(one.path), "job": one.job_id, **one.digest._asdict()}
@@ -293,21 +290,14 @@ def closed_report(closed: ClosedMonth, file: str) -> Report:
         Note(f"Sealed beside the ledgers: {', '.join(roles) or 'no profile, no prices of your own'}."),
         *(Note(f"Not sealed: {why}.", "warning") for why in closed.unread),
     ]
-    if closed.unpriced_calls:
-        notes.append(
-            Note(f"{plural(closed.unpriced_calls, 'call has', 'calls have')} no price yet.", "warning")
-        )
+    notes += noted(closed.unpriced_calls, "call has", "calls have", "no price yet.")
     if closed.partial_calls:
         notes.append(priced_in_part(closed.partial_calls))
     data = {
         "month": closed.month,
         "file": file,
         "ledgers": len(ledgers),
-        "calls": closed.calls,
-        "cost_usd": to_usd(closed.cost),
-        "unpriced_calls": closed.unpriced_calls,
-        "partial_calls": closed.partial_calls,
-        "not_sealed": list(closed.unread),
+        **derive(closed, "calls", "cost", "unpriced_calls", "partial_calls", "not_sealed=unread"),
     }
     return Report(f"{closed.month} is closed", figures=figures, notes=tuple(notes), data=data)
 
@@ -379,20 +369,12 @@ def seal_data(check: SealCheck) -> dict[str, object]:
         "files": len(check.closed.files),
         "changed": [
             {
-                "path": str(one.path),
-                "role": one.role,
-                "what": one.change.what,
-                "line": one.change.line,
-                "last_line": one.change.last,
-                "offset": one.change.offset,
-                "why": one.change.why,
+                **derive(one, "path", "role"),
+                **derive(one.change, "what", "line", "last_line=last", "offset", "why"),
             }
             for one in check.found
         ],
-        "appended": [
-            {"path": str(one.path), "entries": one.entries, "cost_usd": to_usd(one.cost)}
-            for one in check.later
-        ],
+        "appended": [derive(one) for one in check.later],
         "new_ledgers": [str(path) for path in check.new],
         "calls": {"closed": check.closed.calls, "now": check.calls},
         "cost_usd": {"closed": to_usd(check.closed.cost), "now": to_usd(check.cost)},

@@ -11,7 +11,7 @@ from ..budgets.scopes import amount_text
 from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
 from ..rollup import Group, Measure, Totals
-from .document import Column, Gauge, Note, Ref, Table, Thing, Tone, Value
+from .document import Column, Gauge, Note, Ref, Table, Thing, Tone, Value, derive
 
 NEWCOMER: Final = "To look around before you have costs of your own: cost-dashboard demo"
 MANY_TAGS: Final = "A call with several tags counts under each of them."
@@ -34,6 +34,11 @@ class Health(NamedTuple):
     prices_path: str = "prices.yaml"
     waiting: int = 0
     gone: tuple[int, Nanos] = (0, ZERO)
+
+    @property
+    def incomplete(self) -> int:
+        """How many lines are not counted."""
+        return len(self.problems)
 
 
 _THINGS: Final[Mapping[str, Thing]] = {
@@ -100,11 +105,11 @@ def sum_of(parts: Iterable[Totals]) -> Totals:
     return total(Group((), part) for part in parts)
 
 
-def gauge_of(spending: Spending, label: str, held: int = 0) -> Gauge:
+def gauge_of(spending: Spending, held: int = 0, label: str = "") -> Gauge:
     """Return a limit as a gauge."""
     limit = spending.limit
     return Gauge(
-        label=label,
+        label=label or spending.label,
         part=spending.spent,
         whole=limit.amount,
         percent=percent(spending.spent, limit.amount),
@@ -117,11 +122,6 @@ def gauge_of(spending: Spending, label: str, held: int = 0) -> Gauge:
 def tone_of(spending: Spending) -> Tone:
     """Return how a limit's state should strike the reader."""
     return "good" if spending.level == "ok" else spending.level
-
-
-def label_of(spending: Spending) -> str:
-    """Return a limit's short name: ``month``, ``day``, ``stage asr``, ``organization month``."""
-    return spending.limit.scope.label
 
 
 def usd_or_none(amount: Nanos | None) -> float | None:
@@ -233,9 +233,7 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
     if totals.partial_calls:
         yield priced_in_part(totals.partial_calls)
     yield from incomplete(health)
-    if totals.estimated_calls:
-        calls = plural(totals.estimated_calls, "call has", "calls have")
-        yield Note(f"{calls} estimated token counts.")
+    yield from noted(totals.estimated_calls, "call has", "calls have", "estimated token counts.", "plain")
 
 
 def incomplete(health: Health) -> Iterator[Note]:
@@ -257,6 +255,16 @@ def incomplete(health: Health) -> Iterator[Note]:
         yield Note(f"{ledgers} {usd(cost)} counts.")
     if health.degraded:
         yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
+
+
+def noted(number: int, one: str, many: str, rest: str, tone: Tone = "warning") -> Iterator[Note]:
+    """Yield a sentence about so many things, where there are any.
+
+    >>> [note.text for note in noted(2, "call has", "calls have", "no price.")], [*noted(0, "a", "b", "c")]
+    (['2 calls have no price.'], [])
+    """
+    if number:
+        yield Note(f"{plural(number, one, many)} {rest}", tone)
 
 
 def plural(number: int, one: str, many: str) -> str:
@@ -321,20 +329,10 @@ def named(period: Period) -> str:
 def totals_data(totals: Totals) -> dict[str, object]:
     """Return sums under the names that JSON has for them everywhere."""
     return {
-        "calls": totals.calls,
-        "unpriced_calls": totals.unpriced_calls,
-        "partial_calls": totals.partial_calls,
-        "estimated_calls": totals.estimated_calls,
-        "retried_calls": totals.retried_calls,
-        "tokens_input": totals.tokens_input,
-        "tokens_output": totals.tokens_output,
-        "tokens_cached": totals.tokens_cached,
-        "tokens_reasoning": totals.tokens_reasoning,
+        **derive(totals, "calls", "unpriced_calls", "partial_calls", "estimated_calls", "retried_calls"),
+        **derive(totals, "tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"),
         "audio_seconds": totals.audio_microseconds / 1_000_000,
-        "cost_usd": to_usd(totals.cost),
-        "cost_input_usd": to_usd(totals.cost_input),
-        "cost_output_usd": to_usd(totals.cost_output),
-        "retried_cost_usd": to_usd(totals.retried_cost),
+        **derive(totals, "cost", "cost_input", "cost_output", "retried_cost"),
     }
 
 

@@ -96,9 +96,7 @@ def _times(cost: Nanos | None, base: Nanos | None) -> float | str:
 
 
 SPEC: Final = Spec(
-    "compare-models",
     "Save",
-    __doc__,
     (
         "compare-models --input-tokens 3000 --output-tokens 1000",
         "compare-models gpt-4o gpt-4o-mini claude-3-haiku --input-tokens 3000",

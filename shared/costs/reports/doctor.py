@@ -380,7 +380,7 @@ def doctor_report(facts: DoctorFacts) -> Report:
         tables=(
             Table(
                 "Looked at",
-                (Column("what", "What"), Column("state", "State"), Column("found", "Found")),
+                (Column("what", "What"), Column("state", "State"), Column("found", "Found", wraps=True)),
                 rows,
             ),
         ),
@@ -402,13 +402,10 @@ def doctor_report(facts: DoctorFacts) -> Report:
 
 
 SPEC: Final = Spec(
-    "doctor",
     "Keep in order",
-    __doc__,
     ("doctor", "doctor --json"),
     lambda: None,
     doctor_facts,
     doctor_report,
-    exit_code=lambda facts: facts.exit_code,
     prepares=False,
 )

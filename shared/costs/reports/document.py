@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeVar
@@ -295,12 +296,13 @@ def json_rows(columns: Sequence[Column], rows: Sequence[Row]) -> list[dict[str, 
 _MONEY: Final = "Nanos"
 
 
-def derive(record: Any, **names: str) -> dict[str, object]:
-    """Return the fields of a NamedTuple or a dataclass as JSON has them.
+def derive(record: Any, *fields: str, **names: str) -> dict[str, object]:
+    """Return fields of a NamedTuple or a dataclass as JSON has them: all of them, or those named, in order.
 
-    Fields that are declared as nano-dollars are USD, and their names end in ``_usd``; dates are in ISO
-    8601, paths are texts, records and lists within are derived, too. ``names`` has the JSON's names of
-    fields that are called otherwise.
+    A field or a property is named as it is, as ``path.to.it``, or as ``name=path.to.it`` where JSON calls it
+    otherwise; what lies behind ``None`` is ``None``. With all fields, ``names`` has those names of JSON.
+    What is declared as nano-dollars, or named ``..._usd``, is in USD under a name that ends in ``_usd``;
+    dates are in ISO 8601, paths are texts, records and lists within are derived, too.
 
     >>> from typing import NamedTuple
     >>> class Sum(NamedTuple):
@@ -308,14 +310,40 @@ def derive(record: Any, **names: str) -> dict[str, object]:
     ...     cost: Nanos | None
     >>> derive(Sum("gpt-4o", Nanos(4_500_000)), model="name")
     {'name': 'gpt-4o', 'cost_usd': 0.0045}
+    >>> class Most(NamedTuple):
+    ...     stage: str
+    ...     sum: Sum
+    >>> derive(Most("asr", Sum("gpt-4o", None)), "stage", "to=sum.model", "sum.cost")
+    {'stage': 'asr', 'to': 'gpt-4o', 'cost_usd': None}
     """
-    declared = type(record).__annotations__
-    derived: dict[str, object] = {}
-    for field in getattr(record, "_fields", None) or declared:
-        is_money, value = _MONEY in str(declared[field]), getattr(record, field)
-        name = names.get(field, field)
-        derived[f"{name}_usd" if is_money else name] = _money(value) if is_money else _plain(value)
-    return derived
+    if not fields:
+        declared = getattr(record, "_fields", None) or type(record).__annotations__
+        fields = tuple(f"{names.get(field, field)}={field}" for field in declared)
+    return dict(_derived(record, field) for field in fields)
+
+
+def _derived(record: Any, field: str) -> tuple[str, object]:
+    name, _, path = field.rpartition("=")
+    *way, last = path.split(".")
+    for step in way:
+        record = None if record is None else getattr(record, step)
+    kind: Any = type(record)
+    value, name = None if record is None else getattr(record, last), name or last
+    if name.endswith("_usd"):
+        return name, _money(value)
+    return (f"{name}_usd", _money(value)) if _is_money(kind, last) else (name, _plain(value))
+
+
+@cache
+def _is_money(kind: type, field: str) -> bool:
+    """Tell whether a field or a property is declared as an amount in nano-dollars."""
+    computed = getattr(getattr(kind, field, None), "fget", None)
+    declared = (
+        computed.__annotations__["return"]
+        if computed
+        else getattr(kind, "__annotations__", {}).get(field, "")
+    )
+    return _MONEY in str(declared)
 
 
 def _money(value: Any) -> object:

@@ -26,7 +26,7 @@ from ..errors import FAILED, FINE, WrongUsage
 from ..model import MAX_COUNT, Usage
 from ..money import Nanos, percent
 from ..rollup import Query
-from .common import percent_words, plural, usd, usd_or_none
+from .common import percent_words, plural, usd
 from .document import Column, Figure, Note, Report, Row, Table, derive
 from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings
@@ -262,11 +262,7 @@ def _notes(work: Work, cost: Nanos | None, left: Left) -> Iterator[Note]:
 
 def cost_data(cost: ModelCost) -> dict[str, object]:
     """Return what work costs on a model, as JSON has it."""
-    return {
-        "cost_usd": usd_or_none(cost.cost),
-        "unpriced_why": cost.why or None,
-        "unverified": cost.unverified,
-    }
+    return {**derive(cost, "cost"), "unpriced_why": cost.why or None, "unverified": cost.unverified}
 
 
 def work_data(work: Work) -> dict[str, object]:
@@ -309,9 +305,7 @@ WORK: Final = OptionGroup(
     Given,
 )
 SPEC: Final = Spec(
-    "estimate",
     "Save",
-    __doc__,
     (
         "estimate gpt-4o --input-tokens 1500 --output-tokens 300 --calls 200",
         "estimate openai/whisper-1 --audio-minutes 90",
@@ -327,5 +321,4 @@ SPEC: Final = Spec(
         Option(("--stage",), "stage", "Without MODEL: only this stage of your jobs.", "NAME"),
         USER,
     ),
-    exit_code=lambda facts: facts.exit_code,
 )

@@ -20,8 +20,8 @@ from ..model import Entry
 from ..money import Nanos, json_number, percent, to_usd
 from ..periods import Period, between, parse_month, week
 from ..rollup import Query
-from .common import Health, incomplete, named, plural
-from .document import Column, Figure, Note, Ref, Report, Row, Table
+from .common import Health, incomplete, named, noted, plural
+from .document import Column, Figure, Note, Ref, Report, Row, Table, derive
 from .queries import counted, find_job, health, problem_ref, zone_of
 from .reader import Reader, in_turn
 from .show_job import entries_of_job
@@ -198,12 +198,9 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
         yield Note("Neither side has any calls.")
     elif not found.parts:
         yield Note("Both cost the same, for the same reasons.")
-    if found.unpriced:
-        calls = plural(found.unpriced, "call has", "calls have")
-        yield Note(f"{calls} no known price and no part in this.", "warning")
-    if found.partial:
-        calls = plural(found.partial, "call has", "calls have")
-        yield Note(f"{calls} units without a price, which are in neither cost.", "warning")
+    has = ("call has", "calls have")
+    yield from noted(found.unpriced, *has, "no known price and no part in this.")
+    yield from noted(found.partial, *has, "units without a price, which are in neither cost.")
     yield from incomplete(facts.health)
     if facts.alike:
         yield Note(f"One of them is not over. As many days of both: {facts.alike}", remedy=facts.alike)
@@ -212,34 +209,23 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
 def _data(facts: ExplainFacts) -> dict[str, object]:
     found = facts.explanation
     return {
-        "before": facts.before,
-        "after": facts.after,
-        "before_usd": to_usd(found.before),
-        "after_usd": to_usd(found.after),
+        **derive(facts, "before", "after"),
+        **derive(found, "before", "after"),
         "difference_usd": to_usd(Nanos(found.after - found.before)),
         "by_reason": {reason: to_usd(amount) for reason, amount in found.by_reason().items()},
         "parts": [_part(part) for part in found.parts],
-        "calls_before": found.calls[0],
-        "calls_after": found.calls[1],
-        "unpriced_calls": found.unpriced,
-        "partial_calls": found.partial,
-        "incomplete": len(facts.health.problems),
+        **dict(zip(("calls_before", "calls_after"), found.calls, strict=True)),
+        **derive(found, "unpriced_calls=unpriced", "partial_calls=partial"),
+        **derive(facts.health, "incomplete"),
     }
 
 
 def _part(part: Effect) -> dict[str, object]:
-    return {
-        "stage": part.stage,
-        "reason": part.reason,
-        "effect_usd": to_usd(part.amount),
-        "effect_exact": json_number(part.amount),
-    }
+    return {**derive(part, amount="effect"), "effect_exact": json_number(part.amount)}
 
 
 SPEC: Final = Spec(
-    "explain",
     "Look",
-    __doc__,
     (
         "explain 2026-10 2026-11",
         "explain 2026-W45 2026-W46 --user rpatel",

@@ -17,7 +17,6 @@ from ..analysis.sums import by_day, total
 from ..budgets.limits import Crossing, Spending, foresee
 from ..budgets.spending import spend_by_bucket
 from ..budgets.wording import message
-from ..money import to_usd
 from ..periods import Period
 from ..rollup import Query, Totals
 from .common import (
@@ -25,13 +24,11 @@ from .common import (
     cell_of,
     doubts,
     gauge_of,
-    label_of,
     named,
     plural,
     unit_amounts,
     usd,
     usd_amounts,
-    usd_or_none,
     whose,
 )
 from .document import Column, Figure, Note, Report, Series, Table, Value, derive
@@ -76,7 +73,7 @@ def forecast_report(facts: ForecastFacts) -> Report:
     return Report(
         title=f"Forecast, {whose(facts.user_id)}",
         subtitle=named(facts.period),
-        gauges=tuple(gauge_of(each.spending, label_of(each.spending)) for each in facts.limits),
+        gauges=tuple(gauge_of(each.spending) for each in facts.limits),
         figures=tuple(_figures(facts)),
         series=_series(facts.forecast),
         tables=_limits(facts),
@@ -121,7 +118,7 @@ def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
     table = Table.of(
         "Limit",
         facts.limits,
-        (Column("limit", "Limit"), lambda each: label_of(each.spending)),
+        (Column("limit", "Limit"), lambda each: each.spending.label),
         (Column("amount", "Amount", "money", rank=1), lambda each: each.cell(each.spending.limit.amount)),
         (Column("left", "Left", "money"), lambda each: each.cell(each.spending.remaining)),
         (Column("projected", "Projected", "money"), lambda each: each.cell(each.forecast.projected)),
@@ -170,28 +167,19 @@ def _basis(found: Forecast) -> str:
 
 
 def _data(facts: ForecastFacts) -> dict[str, object]:
-    found = facts.forecast
+    names = ("spent", "projected", "projected_low=low", "projected_high=high")
     return {
-        "user_id": facts.user_id,
-        "month": facts.period.name,
-        "spent_usd": to_usd(found.spent),
-        "projected_usd": to_usd(found.projected),
-        "projected_low_usd": usd_or_none(found.low),
-        "projected_high_usd": usd_or_none(found.high),
-        "run_rate_usd": to_usd(facts.pace.projected),
-        "days_seen": found.seen,
-        "by_weekday": found.by_weekday,
-        "expected": [derive(day) for day in found.expected],
+        **derive(facts, "user_id", "month=period.name"),
+        **derive(facts.forecast, *names),
+        **derive(facts, "run_rate=pace.projected", "days_seen=forecast.seen", "forecast.by_weekday"),
+        **derive(facts, "forecast.expected"),
         "limits": [_limit(each) for each in facts.limits],
-        "unpriced_calls": facts.totals.unpriced_calls,
-        "partial_calls": facts.totals.partial_calls,
-        "incomplete": len(facts.health.problems),
+        **derive(facts, "totals.unpriced_calls", "totals.partial_calls", "health.incomplete"),
     }
 
 
 def _limit(found: LimitForecast) -> dict[str, object]:
-    spending = found.spending
-    measure = spending.limit.measure
+    spending, measure = found.spending, found.spending.limit.measure
     amounts: dict[str, int | None] = {
         "limit": spending.limit.amount,
         "spent": spending.spent,
@@ -202,8 +190,7 @@ def _limit(found: LimitForecast) -> dict[str, object]:
         "period": spending.limit.span,
         **usd_amounts(amounts, measure),
         **unit_amounts(amounts, measure),
-        "reached_on": found.reached.isoformat() if found.reached else None,
-        "days_until_reached": found.days_until_reached,
+        **derive(found, "reached_on=reached", "days_until_reached"),
     }
 
 
@@ -279,9 +266,7 @@ class _Histories:
 
 
 SPEC: Final = Spec(
-    "forecast",
     "Look",
-    __doc__,
     ("forecast", "forecast --user rpatel --json"),
     UserMonth,
     forecast_facts,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..money import Nanos, to_usd
 from .common import plural, usd
-from .document import Column, Figure, Note, Report, Table
+from .document import Column, Figure, Note, Report, Table, derive
 
 if TYPE_CHECKING:
     from ..fleet.standing import Member, Standing
@@ -76,15 +76,8 @@ def _ago(at: datetime | None, now: datetime) -> str:
 
 
 def _data(host: Member) -> dict[str, object]:
-    return {
-        "host": host.name,
-        "uid": host.uid,
-        "state": host.state,
-        "seen": host.seen.isoformat(),
-        "published": host.published.isoformat() if host.published else None,
-        "unpublished_bytes": host.waiting,
-        "leased_usd": to_usd(Nanos(host.open)),
-    }
+    names = ("host=name", "uid", "state", "seen", "published", "unpublished_bytes=waiting")
+    return derive(host, *names, "leased_usd=open")
 
 
 def of_all_hosts(report: Report, reader: Reader) -> Report:

@@ -15,7 +15,7 @@ from ..money import to_usd
 from ..periods import Period
 from ..rollup import Group, JobOrder, JobPage, JobSums, Query, Totals
 from .common import Health, cost_or_unpriced, incomplete, named, plural, totals_data, usd
-from .document import Column, Note, Ref, Report, Table
+from .document import Column, Note, Ref, Report, Table, derive
 from .overview import period_named, users_cell
 from .queries import health, zone_of
 from .questions import query_of
@@ -78,11 +78,7 @@ def job_list_report(facts: JobListFacts) -> Report:
         tables=(_jobs_table(facts),),
         notes=tuple(incomplete(facts.health)),
         data={
-            "period": asked.period_name,
-            "filters": dict(asked.filters),
-            "named": asked.named,
-            "order": asked.order,
-            "page": asked.page,
+            **derive(asked, "period=period_name", "filters", "named", "order", "page"),
             "pages": pages_of(facts.page.whole),
             "found": facts.page.whole,
             "cost_usd": to_usd(facts.totals.cost),
@@ -121,8 +117,7 @@ def _jobs_table(facts: JobListFacts) -> Table:
 
 def _job_data(job: JobSums) -> dict[str, object]:
     return {
-        "job_id": job.job.job_id,
-        "users": list(job.users),
+        **derive(job, "job.job_id", "users"),
         "first": datetime.fromtimestamp(job.first, UTC).isoformat(),
         "last": datetime.fromtimestamp(job.last, UTC).isoformat(),
         "ledger": str(job.job.ledger),
@@ -198,10 +193,7 @@ def calls_report(facts: CallsFacts) -> Report:
         tables=(_jobs_with_such_calls(facts) if facts.jobs else _calls(facts),),
         notes=(*_too_many(facts), *incomplete(facts.health)),
         data={
-            "period": asked.period_name,
-            "filters": dict(asked.filters),
-            "order": asked.order,
-            "page": asked.page,
+            **derive(asked, "period=period_name", "filters", "order", "page"),
             "pages": pages_of(facts.found),
             "totals": totals_data(facts.totals),
             "calls": [_call_data(entry) for entry in facts.entries],
@@ -264,16 +256,9 @@ def kind_of(entry: Entry) -> str:
 
 
 def _call_data(entry: Entry) -> dict[str, object]:
+    names = ("id", "timestamp", "job_id", "user_id", "stage", "service", "model", "kind", "attempt")
     return {
-        "id": entry.id,
-        "timestamp": entry.timestamp.isoformat(),
-        "job_id": entry.job_id,
-        "user_id": entry.user_id,
-        "stage": entry.stage,
-        "service": entry.service,
-        "model": entry.model,
-        "kind": entry.kind,
-        "attempt": entry.attempt,
+        **derive(entry, *names),
         "usage": entry.usage.counts(),
         "cost_usd": to_usd(entry.cost) if entry.charge else None,
     }

@@ -17,7 +17,7 @@ from ..money import Nanos, to_usd
 from ..periods import Period
 from ..profile.machines import Machine, machine_of
 from ..rollup import Group, Query, Totals
-from .common import named, plural, whose
+from .common import named, noted, usd_or_none, whose
 from .document import Column, Figure, Note, Ref, Report, Table, Value, derive
 from .queries import own_prices, reading, within
 from .questions import Span
@@ -193,20 +193,18 @@ def machine_doubts(work: Iterable[MachineWork]) -> Iterator[Note]:
     """Return how many calls do not say how long they took, and which ran on machines without a price."""
     rows = tuple(work)
     for name in sorted({row.machine for row in rows if not row.priced}):
-        calls = plural(sum(row.calls for row in rows if row.machine == name), "call names", "calls name")
-        text = f"{calls} the machine {name}, which the profile does not have: its cost is not known here."
-        yield Note(text, "warning")
-    if untimed := sum(row.untimed_calls for row in rows if row.priced):
-        one = "call does not say how long it took and costs"
-        many = "calls do not say how long they took and cost"
-        yield Note(f"{plural(untimed, one, many)} nothing here: log gpu_seconds.", "warning")
+        calls = sum(row.calls for row in rows if row.machine == name)
+        unknown = f"the machine {name}, which the profile does not have: its cost is not known here."
+        yield from noted(calls, "call names", "calls name", unknown)
+    untimed = sum(row.untimed_calls for row in rows if row.priced)
+    one = "call does not say how long it took and costs"
+    many = "calls do not say how long they took and cost"
+    yield from noted(untimed, one, many, "nothing here: log gpu_seconds.")
 
 
 def _data(facts: MachinesFacts) -> dict[str, object]:
     return {
-        "user_id": facts.user_id,
-        "start": facts.period.start.isoformat(),
-        "end": facts.period.end.isoformat(),
+        **derive(facts, "user_id", "period.start", "period.end"),
         "cost_usd": to_usd(total_cost(facts.work)),
         "avoided_usd": to_usd(Nanos(sum(facts.avoided.values()))) if facts.avoided else None,
         "untimed_calls": sum(row.untimed_calls for row in facts.work),
@@ -225,15 +223,11 @@ def machine_data(
     known = avoided or {}
     return [
         {
-            "machine": row.machine,
+            **derive(row, "machine"),
             "stage": row.stage or None,
-            "service": row.service,
-            "model": row.model,
-            "calls": row.calls,
-            "untimed_calls": row.untimed_calls,
-            "busy_seconds": row.seconds,
+            **derive(row, "service", "model", "calls", "untimed_calls", "busy_seconds=seconds"),
             "cost_usd": to_usd(row.cost) if row.microseconds else None,
-            "avoided_usd": to_usd(known[row[:4]]) if row[:4] in known else None,
+            "avoided_usd": usd_or_none(known.get(row[:4])),
         }
         for row in work
     ]
@@ -257,9 +251,7 @@ def avoided_data(savings: Sequence[Saving]) -> list[dict[str, object]]:
 
 
 SPEC: Final = Spec(
-    "machines",
     "Save",
-    __doc__,
     ("machines", "machines --month 2026-10 --user rpatel --json"),
     MachinesQuestion,
     machines_facts,

@@ -32,7 +32,6 @@ from .common import (
     cost_or_unpriced,
     doubts,
     gauge_of,
-    label_of,
     limit_row,
     named,
     owner,
@@ -40,7 +39,7 @@ from .common import (
     totals_data,
     unpriced_models,
 )
-from .document import Chart, Column, Figure, Gauge, Note, Ref, Report, Table
+from .document import Chart, Column, Figure, Gauge, Note, Ref, Report, Table, derive
 from .forecast import projected_figure
 from .queries import by_part, health, jobs_in, limits_in, spendings, zone_of
 from .questions import LABELS, query_of
@@ -294,7 +293,7 @@ def _gauges(facts: OverviewFacts) -> Iterator[Gauge]:
     for spending in used[:LIMITS]:
         of = spending.limit.scope.owner
         whose = "" if alone or of is None else f"{owner(of)}, "
-        yield gauge_of(spending, f"{whose}{label_of(spending)}{_state(spending)}")
+        yield gauge_of(spending, label=f"{whose}{spending.label}{_state(spending)}")
 
 
 def _state(spending: Spending) -> str:
@@ -398,24 +397,17 @@ def _notes(facts: OverviewFacts) -> Iterator[Note]:
 
 
 def _data(facts: OverviewFacts) -> dict[str, object]:
+    names = ("period=question.period_name", "period.start", "period.end", "timezone=period.zone.key")
     return {
-        "period": facts.question.period_name,
-        "start": facts.period.start.isoformat(),
-        "end": facts.period.end.isoformat(),
-        "timezone": facts.period.zone.key,
-        "filters": dict(facts.question.filters),
+        **derive(facts, *names, "question.filters"),
         "total_cost": to_usd(facts.totals.cost),
-        "total_calls": facts.totals.calls,
-        "unique_jobs": facts.totals.jobs,
+        **derive(facts.totals, "total_calls=calls", "unique_jobs=jobs"),
         "totals": totals_data(facts.totals),
         **breakdown_data([facts.breakdown]),
         "periods": [{"period": _name(part), **totals_data(part.totals)} for part in facts.parts],
-        "jobs": [
-            {"job_id": job.job.job_id, "users": list(job.users), **totals_data(job.totals)}
-            for job in facts.jobs
-        ],
+        "jobs": [{**derive(job, "job.job_id", "users"), **totals_data(job.totals)} for job in facts.jobs],
         "limits": [limit_row(spending) for spending in facts.spendings],
-        "incomplete": len(facts.health.problems),
+        **derive(facts.health, "incomplete"),
     }
 
 

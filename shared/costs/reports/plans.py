@@ -17,8 +17,8 @@ from ..money import ZERO, Nanos, percent, to_usd
 from ..periods import Period
 from ..profile.plans import FlatRate, Plan, flat_rates, names_of
 from ..rollup import Query
-from .common import named, percent_words, usd, usd_or_none
-from .document import Column, Figure, Gauge, Note, Report, Table, Tone
+from .common import named, percent_words, usd
+from .document import Column, Figure, Gauge, Note, Report, Table, Tone, derive
 from .queries import reading, within
 from .questions import Span
 from .reader import Reader
@@ -215,31 +215,19 @@ def _notes(facts: PlansFacts) -> Iterator[Note]:
 
 
 def _data(month: PlanMonth) -> dict[str, object]:
-    plan = month.plan
+    names = ("calls", "unpriced_calls", "partial_calls", "plan.price", "list=listed", "beyond", "discount")
     return {
-        "covers": list(plan.models),
-        "users": list(plan.users),
-        "flat_rate": plan.is_flat,
-        "calls": month.calls,
-        "unpriced_calls": month.unpriced_calls,
-        "partial_calls": month.partial_calls,
-        "price_usd": to_usd(plan.price),
-        "list_usd": to_usd(month.listed),
-        "beyond_usd": to_usd(month.beyond),
-        "discount_usd": to_usd(month.discount),
-        "due_usd": to_usd(month.due),
+        **derive(month, "covers=plan.models", "plan.users", "flat_rate=plan.is_flat"),
+        **derive(month, *names, "due"),
         "saved_usd": to_usd(Nanos(month.listed - month.due)),
-        "free_unit": plan.unit,
-        "free_units": plan.free or None,
-        "free_used": month.free_used,
-        "limit_usd": usd_or_none(plan.limit),
+        "free_unit": month.plan.unit,
+        "free_units": month.plan.free or None,
+        **derive(month, "free_used", "plan.limit"),
     }
 
 
 SPEC: Final = Spec(
-    "plans",
     "Save",
-    __doc__,
     ("plans", "plans --month 2026-10 --json"),
     only,
     plans_facts,

@@ -322,28 +322,18 @@ def _unit(rate: RateLine) -> str:
 
 def _model(model: PricedModel) -> dict[str, object]:
     return {
-        "model": model.name,
-        "local": model.local,
-        "class": model.kind,
+        **derive(model, "model=name", "local", "class=kind"),
         "current": _price(model.current) if model.current else None,
         "example": list(model.example),
     }
 
 
 def _price(price: DatedPrice) -> dict[str, object]:
+    names = ("model", "source", "version", "since", "service_tier=tier")
     return {
-        "model": price.model,
-        "source": price.source,
-        "version": price.version,
-        "since": price.since.isoformat() if price.since else None,
-        "service_tier": price.tier,
-        "minutes_of_day": list(price.hours) if price.hours else None,
-        "days_of_week": list(price.days),
+        **derive(price, *names, "minutes_of_day=hours", "days_of_week=days"),
         "rates": [derive(rate, unit="per", above="above_input_tokens") for rate in price.rates],
-        "reference": price.reference,
-        "unverified": price.unverified,
-        "note": price.note,
-        "holds_now": price.current,
+        **derive(price, "reference", "unverified", "note", "holds_now=current"),
     }
 
 
@@ -411,7 +401,7 @@ def _by_state(count: Counter[CostState]) -> dict[str, int]:
 
 
 def _covered(one: Coverage) -> dict[str, object]:
-    return {"model": one.name, "state": one.state, "missing": list(one.missing), "calls": one.calls}
+    return derive(one, "model=name", "state", "missing", "calls")
 
 
 # --- check
@@ -484,9 +474,7 @@ def price_update_report(facts: PriceUpdate) -> Report:
         subtitle=f"{facts.source} into {facts.target}",
         notes=tuple(notes),
         data={
-            "source": facts.source,
-            "target": facts.target,
-            "written": facts.written,
+            **derive(facts, "source", "target", "written"),
             "changes": [derive(change, name="model") for change in facts.changes],
         },
     )

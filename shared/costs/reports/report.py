@@ -25,7 +25,6 @@ from .common import (
     cost_or_unpriced,
     doubts,
     gauge_of,
-    label_of,
     limit_row,
     named,
     others_note,
@@ -33,7 +32,7 @@ from .common import (
     totals_data,
     unpriced_models,
 )
-from .document import Column, Figure, Note, Ref, Report, Table, Thing
+from .document import Column, Figure, Note, Ref, Report, Table, Thing, derive
 from .queries import by_part, health, jobs_in, limits_in, others, spendings, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
@@ -159,7 +158,7 @@ def period_report(facts: PeriodFacts) -> Report:
     return Report(
         title=facts.title,
         subtitle=_subtitle(facts),
-        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
+        gauges=tuple(map(gauge_of, facts.spendings)),
         figures=() if empty else (*_present(facts), *_figures(facts.totals)),
         tables=() if empty else tuple(_tables(facts)),
         notes=(*doubts(facts.totals, facts.health, _unpriced(facts)), *_remarks(facts)),
@@ -222,16 +221,12 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
 
 def _data(facts: PeriodFacts) -> dict[str, object]:
     data: dict[str, object] = {
-        "start": facts.period.start.isoformat(),
-        "end": facts.period.end.isoformat(),
-        "timezone": facts.period.zone.key,
-        "filters": dict(facts.filters),
+        **derive(facts, "period.start", "period.end", "timezone=period.zone.key", "filters"),
         "total_cost": to_usd(facts.totals.cost),
-        "total_calls": facts.totals.calls,
-        "unique_jobs": facts.totals.jobs,
+        **derive(facts.totals, "total_calls=calls", "unique_jobs=jobs"),
         "totals": totals_data(facts.totals),
         **breakdown_data(facts.breakdowns),
-        "incomplete": len(facts.health.problems),
+        **derive(facts.health, "incomplete"),
     }
     if facts.stretches:
         data["periods"] = [{"period": s.name, **totals_data(s.totals)} for s in facts.stretches]
@@ -254,9 +249,7 @@ def _question(by: Sequence[str], step: Step | None, span: Span, filters: Mapping
 
 
 SPEC: Final = Spec(
-    "report",
     "Look",
-    __doc__,
     (
         "report --days 7 --by stage --by user",
         "report --since 2026-11-01 --until 2026-11-15 --model openai/gpt-4o",

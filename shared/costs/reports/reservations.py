@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from ..budgets.port import Held
 from ..money import Nanos, to_usd
-from .common import plural
-from .document import Column, Figure, Note, Report, Table
+from .common import noted, plural
+from .document import Column, Figure, Note, Report, Table, derive
 
 
 def reservations_report(holds: Sequence[Held], zone: ZoneInfo, *, released: bool = False) -> Report:
@@ -46,27 +46,17 @@ def reservations_report(holds: Sequence[Held], zone: ZoneInfo, *, released: bool
 
 def _notes(holds: Sequence[Held]) -> Iterator[Note]:
     states = [held.reservation.state for held in holds]
-    if submitted := states.count("submitted"):
-        what = plural(submitted, "hold is submitted", "holds are submitted")
-        yield Note(f"{what}: the provider will bill their results, until which they count.")
+    rest = "submitted: the provider will bill their results, until which they count."
+    yield from noted(states.count("submitted"), "hold is", "holds are", rest, "plain")
     if orphans := states.count("orphaned"):
         text = "count, less what was logged under them, until they are released"
         yield Note(f"{plural(orphans, 'orphan', 'orphans')}: {text}: cost-dashboard reservations release.")
 
 
 def _data(held: Held) -> dict[str, object]:
-    one = held.reservation
+    one, names = held.reservation, ("id", "user_id", "job_id", "stage", "service", "model")
     return {
-        "id": one.id,
-        "user_id": one.user_id,
-        "job_id": one.job_id,
-        "stage": one.stage,
-        "service": one.service,
-        "model": one.model,
-        "since": one.period_at.isoformat(),
-        "expires_at": one.expires_at.isoformat(),
-        "estimate_usd": to_usd(one.estimate),
+        **derive(one, *names, "since=period_at", "expires_at", "estimate"),
         "held_usd": to_usd(held.amount),
-        "state": one.state,
-        "orphaned": one.orphaned,
+        **derive(one, "state", "orphaned"),
     }

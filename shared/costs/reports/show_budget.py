@@ -17,7 +17,7 @@ from ..analysis.pace import Outlook, Pace, outlook
 from ..analysis.sums import total
 from ..budgets.limits import Crossing, Level, Scope, Spending, crossings, foresee, limits_for
 from ..budgets.wording import message
-from ..money import ZERO, Nanos, percent, to_usd
+from ..money import ZERO, Nanos, percent
 from ..periods import Period
 from ..rollup import JobRef, Query, Totals
 from ..tracking.foresight import foreseen
@@ -26,16 +26,15 @@ from .common import (
     Health,
     doubts,
     gauge_of,
-    label_of,
     limit_row,
     named,
+    noted,
     others_note,
     owner,
     plural,
     usd,
-    usd_or_none,
 )
-from .document import Figure, Gauge, Note, Report, Tone
+from .document import Figure, Gauge, Note, Report, Tone, derive
 from .forecast import projected
 from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
 from .queries import health, limits_in, monthly, others, spendings, within
@@ -83,6 +82,11 @@ class BudgetFacts(NamedTuple):
     health: Health = Health()
     covered: Covered = Covered()
     drawn: Covered = Covered()
+
+    @property
+    def spent(self) -> Nanos:
+        """What the calls cost, but for those that flat rates pay for."""
+        return Nanos(self.totals.cost - self.covered.cost)
 
 
 FEW_CALLS: Final = 5_000
@@ -213,9 +217,9 @@ def budget_report(facts: BudgetFacts) -> Report:
 
 def _gauges(facts: BudgetFacts) -> Iterator[Gauge]:
     for spending in facts.spendings:
-        yield gauge_of(spending, label_of(spending), facts.held.get(spending.limit.scope, 0))
+        yield gauge_of(spending, facts.held.get(spending.limit.scope, 0))
     for spending in facts.nearest:
-        yield gauge_of(spending, f"{label_of(spending)}{_of_job(spending)}")
+        yield gauge_of(spending, label=f"{spending.label}{_of_job(spending)}")
 
 
 def _of_job(spending: Spending) -> str:
@@ -227,8 +231,7 @@ def _of_job(spending: Spending) -> str:
 def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     pace, month = facts.pace, facts.month
     calls = plural(facts.totals.calls, "call", "calls")
-    spent = Nanos(facts.totals.cost - facts.covered.cost)
-    yield Figure("spent", "Spent", spent, note=calls if facts.totals.calls else "no calls yet")
+    yield Figure("spent", "Spent", facts.spent, note=calls if facts.totals.calls else "no calls yet")
     yield from covered_figure(facts.covered)
     yield from drawn_figure(facts.drawn)
     if month:
@@ -236,7 +239,7 @@ def _figures(facts: BudgetFacts) -> Iterator[Figure]:
         yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
     if facts.holds or facts.orphans:
         yield Figure("reserved", "Reserved", facts.reserved, note=", ".join(_states(facts)))
-    if not spent:
+    if not facts.spent:
         return
     yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
     if pace.days_left:
@@ -306,10 +309,8 @@ def _crossed(facts: BudgetFacts) -> list[Crossing]:
 
 def _notes(facts: BudgetFacts) -> Iterator[Note]:
     yield from doubts(facts.totals, facts.health)
-    if facts.unreserved_calls:
-        calls = plural(facts.unreserved_calls, "call was", "calls were")
-        text = f"{calls} logged without a reservation: a blocking limit cannot hold those back."
-        yield Note(text, "warning")
+    unreserved = "logged without a reservation: a blocking limit cannot hold those back."
+    yield from noted(facts.unreserved_calls, "call was", "calls were", unreserved)
     yield from others_note(facts.others)
     if not facts.totals.calls and not facts.others and not facts.pace.is_over:
         yield Note(NEWCOMER)
@@ -327,48 +328,33 @@ def worst(spendings: tuple[Spending, ...]) -> Level:
 
 
 def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
-    month, pace, outlook = facts.month, facts.pace, facts.outlook
+    month = facts.month
     return {
-        "user_id": facts.user_id,
-        "month": facts.period.name,
-        "limit_usd": usd_or_none(Nanos(month.limit.amount) if month else None),
-        "spent_usd": to_usd(Nanos(facts.totals.cost - facts.covered.cost)),
-        "reserved_usd": to_usd(facts.reserved),
-        "remaining_usd": usd_or_none(Nanos(month.remaining) if month else None),
+        **derive(facts, "user_id", "month=period.name", "limit_usd=month.limit.amount", "spent"),
+        **derive(facts, "reserved", "remaining_usd=month.remaining"),
         "percent_used": round(percent(month.spent, month.limit.amount), 4) if month else None,
-        "daily_average_usd": to_usd(pace.daily_average),
-        "projected_usd": to_usd(pace.projected),
+        **derive(facts.pace, "daily_average", "projected"),
         "status": worst(facts.spendings),
         "alerts": alerts,
-        "unpriced_calls": facts.totals.unpriced_calls,
-        "partial_calls": facts.totals.partial_calls,
-        "projected_low_usd": usd_or_none(pace.low),
-        "projected_high_usd": usd_or_none(pace.high),
-        "projected_by_weekday": facts.by_weekday,
-        "days_until_exhausted": outlook.days_until_exhausted if outlook else None,
-        "exhausted_on": outlook.exhausted_on.isoformat() if outlook and outlook.exhausted_on else None,
-        "allowed_per_day_usd": usd_or_none(outlook.allowed_per_day if outlook else None),
-        "cut_per_day_usd": usd_or_none(outlook.cut_per_day if outlook else None),
-        "ahead_of_pace_usd": usd_or_none(outlook.ahead if outlook else None),
-        "live_reservations": facts.holds,
-        "orphaned_reservations": facts.orphans,
-        "unreserved_calls": facts.unreserved_calls,
-        "incomplete": len(facts.health.problems),
+        **derive(facts.totals, "unpriced_calls", "partial_calls"),
+        **derive(facts, "projected_low=pace.low", "projected_high=pace.high"),
+        **derive(facts, "projected_by_weekday=by_weekday", "outlook.days_until_exhausted"),
+        **derive(facts, "outlook.exhausted_on", "allowed_per_day_usd=outlook.allowed_per_day"),
+        **derive(facts, "cut_per_day_usd=outlook.cut_per_day", "ahead_of_pace_usd=outlook.ahead"),
+        **derive(facts, "live_reservations=holds", "orphaned_reservations=orphans", "unreserved_calls"),
+        **derive(facts, "health.incomplete"),
         "limits": [
             limit_row(spending, facts.held.get(spending.limit.scope, 0))
             for spending in (*facts.spendings, *facts.nearest)
         ],
-        "profile": facts.profile,
-        "timezone": facts.period.zone.key,
+        **derive(facts, "profile", "timezone=period.zone.key"),
         **covered_data(facts.covered),
         **drawn_data(facts.drawn),
     }
 
 
 SPEC: Final = Spec(
-    "show-budget",
     "Look",
-    __doc__,
     ("show-budget", "show-budget --user rpatel --month 2026-10", "show-budget --json"),
     UserMonth,
     budget_facts,

@@ -26,7 +26,6 @@ from .common import (
     cost_or_unpriced,
     doubts,
     gauge_of,
-    label_of,
     limit_row,
     percent_words,
     plural,
@@ -153,7 +152,7 @@ def job_report(facts: JobFacts) -> Report:
     return Report(
         title=f"Job {receipt.job_id}",
         subtitle=_when(facts),
-        gauges=tuple(gauge_of(spending, label_of(spending)) for spending in facts.spendings),
+        gauges=tuple(map(gauge_of, facts.spendings)),
         figures=tuple(_figures(facts)),
         tables=(_stages(receipt), _models(receipt)) if receipt.totals.calls else (),
         notes=tuple(_notes(facts)),
@@ -260,12 +259,8 @@ def _data(facts: JobFacts) -> dict[str, object]:
         "total_cost": to_usd(receipt.totals.cost),
         "by_stage": {name: to_usd(line.totals.cost) for name, line in receipt.by_stage.items()},
         "by_model": {name: to_usd(line.totals.cost) for name, line in receipt.by_model.items()},
-        "calls": receipt.totals.calls,
-        "unpriced_calls": receipt.totals.unpriced_calls,
-        "partial_calls": receipt.totals.partial_calls,
-        "users": list(receipt.users),
-        "first_call": receipt.first.isoformat() if receipt.first else None,
-        "last_call": receipt.last.isoformat() if receipt.last else None,
+        **derive(receipt.totals, "calls", "unpriced_calls", "partial_calls"),
+        **derive(receipt, "users", "first_call=first", "last_call=last"),
         "totals": totals_data(receipt.totals),
         "stages": {name: _line(line) for name, line in receipt.by_stage.items()},
         "models": {name: _line(line) for name, line in receipt.by_model.items()},
@@ -274,8 +269,7 @@ def _data(facts: JobFacts) -> dict[str, object]:
         **({"machines": machine_data(facts.machines)} if facts.machines else {}),
         "month": derive(facts.month) if facts.month else None,
         "limits": [limit_row(spending) for spending in facts.spendings],
-        "incomplete": len(facts.health.problems),
-        "ledger": str(facts.ledger),
+        **derive(facts, "health.incomplete", "ledger"),
     }
 
 
@@ -340,9 +334,7 @@ def _left_out(entries: Sequence[Entry]) -> tuple[Note, ...]:
 
 
 SPEC: Final = Spec(
-    "show-job",
     "Look",
-    __doc__,
     ("show-job job-20261122-rpatel-0001", "show-job out/latest/"),
     only,
     job_facts,

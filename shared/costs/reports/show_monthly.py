@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.machines import MachineWork
-from ..analysis.pace import Pace
-from ..analysis.summary import Summary, costs
+from ..analysis.pace import Pace, pace
+from ..analysis.summary import DIMENSIONS, Summary, costs, summarise
 from ..budgets.limits import Spending
 from ..money import Nanos, format_usd, percent, to_usd
-from ..periods import Period
-from ..rollup import Totals
+from ..periods import Period, between, previous_month
+from ..rollup import Query, Totals
 from .common import (
     NEWCOMER,
     Breakdown,
@@ -23,7 +23,6 @@ from .common import (
     breakdown_table,
     doubts,
     gauge_of,
-    label_of,
     named,
     percent_words,
     totals_data,
@@ -34,25 +33,13 @@ from .common import (
 from .document import Figure, Note, Report, Series, Table, Tone
 from .machines import avoided_data, avoided_figure, machine_data, machine_doubts, machine_figure, machine_work
 from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
-
-if TYPE_CHECKING:
-    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
-
-
-from typing import TYPE_CHECKING
-
-from ..analysis.pace import pace
-from ..analysis.summary import DIMENSIONS, summarise
-from ..periods import between, previous_month
-from ..rollup import Query
 from .queries import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, within
 from .questions import Span, UserMonth
+from .reader import Reader
 from .spec import MONTH, USER, Spec
 
 if TYPE_CHECKING:
-    from ..analysis.avoided import Saving
-
-from .reader import Reader
+    from ..analysis.avoided import Saving  # with it come the prices, which not every view needs
 
 
 class MonthFacts(NamedTuple):
@@ -134,7 +121,7 @@ def month_report(facts: MonthFacts) -> Report:
     return Report(
         title=f"{named(facts.period)}, {whose(summary.user_id)}",
         subtitle="" if summary.totals.calls else "No calls were logged in this month.",
-        gauges=(gauge_of(facts.limit, label_of(facts.limit)),) if facts.limit else (),
+        gauges=(gauge_of(facts.limit),) if facts.limit else (),
         figures=tuple(_figures(facts)) if summary.totals.calls else (),
         series=_series(facts),
         tables=tuple(breakdown_tables(summary)),
@@ -258,9 +245,7 @@ def _data(facts: MonthFacts) -> dict[str, object]:
 
 
 SPEC: Final = Spec(
-    "show-monthly",
     "Look",
-    __doc__,
     (
         "show-monthly",
         "show-monthly --month 2026-10 --user rpatel",

@@ -25,8 +25,8 @@ from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from ..rollup import Query
 from . import advice
-from .common import Health, named, percent_words, plural, usd, usd_or_none, whose
-from .document import Column, Figure, Note, Ref, Report, Table
+from .common import Health, named, noted, percent_words, plural, usd, whose
+from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .machines import machine_data, machine_doubts, machine_work
 from .queries import health, reading, within
 from .questions import Span
@@ -173,7 +173,7 @@ def _stage(found: _OfSlot) -> Ref:
 
 
 def _model(found: _OfSlot) -> Ref:
-    return Ref(advice.model_of(found.slot), "model")
+    return Ref(found.slot.name, "model")
 
 
 def _briefly(option: Proposal) -> str:
@@ -311,12 +311,10 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
         yield Note("No calls to reprice in this stretch of time.")
     elif not savings.best:
         yield Note("Nothing cheaper of the same kind is known for these calls.")
-    if savings.unpriced_calls:
-        calls = plural(savings.unpriced_calls, "call has", "calls have")
-        yield Note(f"{calls} no known price and could not be compared.", "warning")
-    if savings.partial_calls:
-        calls = plural(savings.partial_calls, "call has", "calls have")
-        yield Note(f"{calls} units without a price, or not stated, and could not be compared.", "warning")
+    has = ("call has", "calls have")
+    missing = "units without a price, or not stated, and could not be compared."
+    yield from noted(savings.unpriced_calls, *has, "no known price and could not be compared.")
+    yield from noted(savings.partial_calls, *has, missing)
     if facts.show == "changes":
         yield from saving_notes(facts)
     if facts.show == "all":
@@ -383,18 +381,10 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
     """Return the savings, what could be cached, failed or repeated work, and what results cost."""
     savings = facts.savings
     return {
-        "user_id": facts.user_id,
-        "start": facts.period.start.isoformat(),
-        "end": facts.period.end.isoformat(),
-        "calls": savings.calls,
-        "unpriced_calls": savings.unpriced_calls,
-        "partial_calls": savings.partial_calls,
-        "spent_usd": to_usd(savings.spent),
-        "saving_usd": to_usd(savings.saving),
-        "saving_hosted_usd": to_usd(savings.saving_hosted),
+        **derive(facts, "user_id", "period.start", "period.end"),
+        **derive(savings, "calls", "unpriced_calls", "partial_calls", "spent", "saving", "saving_hosted"),
         "saving_percent": round(percent(savings.saving, savings.spent), 4) if savings.spent else 0.0,
-        "retried_usd": to_usd(savings.retried),
-        "retried_after_usd": to_usd(savings.retried_after),
+        **derive(savings, "retried", "retried_after"),
         "caching": [_cacheable(each) for each in facts.cacheable],
         "waste": [_wasted(each, savings.spent) for each in facts.waste],
         "results": [_worth(each) for each in facts.worths],
@@ -406,12 +396,9 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
 
 
 def _cacheable(cacheable: Cacheable) -> dict[str, object]:
+    names = ("slot.stage", "model=slot.name", "calls", "cost=before", "saving_at_most=saving")
     return {
-        "stage": cacheable.slot.stage,
-        "model": advice.model_of(cacheable.slot),
-        "calls": cacheable.calls,
-        "cost_usd": to_usd(cacheable.before),
-        "saving_at_most_usd": to_usd(cacheable.saving),
+        **derive(cacheable, *names),
         "saving_percent": round(cacheable.percent, 4),
         "change": advice.caching_step(cacheable),
         "not_known": "whether the inputs begin alike",
@@ -420,11 +407,7 @@ def _cacheable(cacheable: Cacheable) -> dict[str, object]:
 
 def _wasted(waste: Waste, spent: Nanos) -> dict[str, object]:
     return {
-        "stage": waste.slot.stage,
-        "model": advice.model_of(waste.slot),
-        "reason": waste.reason,
-        "calls": waste.calls,
-        "cost_usd": to_usd(waste.cost),
+        **derive(waste, "slot.stage", "model=slot.name", "reason", "calls", "cost"),
         "percent_of_all": round(percent(waste.cost, spent), 4) if spent else 0.0,
         "change": advice.cause(waste),
         "not_known": "how much of it can be avoided",
@@ -433,28 +416,21 @@ def _wasted(waste: Waste, spent: Nanos) -> dict[str, object]:
 
 def _worth(worth: Worth) -> dict[str, object]:
     return {
-        "stage": worth.slot.stage,
-        "model": advice.model_of(worth.slot),
+        **derive(worth, "slot.stage", "model=slot.name"),
         "outcomes": {
             outcome: {"calls": calls, "cost_of_one_usd": to_usd(worth.cost_of(outcome))}
             for outcome, calls in worth.outcomes.most_common()
         },
         "rated_calls": worth.rated,
         "quality": None if worth.quality is None else round(worth.quality, 6),
-        "cost_per_point_usd": usd_or_none(worth.cost_per_point),
+        **derive(worth, "cost_per_point"),
     }
 
 
 def _option(option: Proposal, facts: OptimizationFacts) -> dict[str, object]:
+    names = ("change.kind", "slot.stage", "from=slot.name", "to=change.name", "calls", "cost=before")
     return {
-        "kind": option.change.kind,
-        "stage": option.slot.stage,
-        "from": advice.model_of(option.slot),
-        "to": option.change.name,
-        "calls": option.calls,
-        "cost_usd": to_usd(option.before),
-        "cost_after_usd": to_usd(option.after),
-        "saving_usd": to_usd(option.saving),
+        **derive(option, *names, "cost_after=after", "saving"),
         "saving_percent": round(option.percent, 4),
         "break_even_minutes_per_usd": option.audio_minutes_per_dollar,
         "break_even_tokens_per_usd": option.tokens_per_dollar if option.change.kind == "local" else None,
@@ -465,9 +441,7 @@ def _option(option: Proposal, facts: OptimizationFacts) -> dict[str, object]:
 
 
 SPEC: Final = Spec(
-    "show-optimization",
     "Save",
-    __doc__,
     ("show-optimization", "show-optimization --user rpatel --days 90", "show-optimization --show all"),
     SavingsQuestion,
     optimization_facts,

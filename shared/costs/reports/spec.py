@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from importlib import import_module
 from inspect import cleandoc
 from typing import Any, Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -75,26 +76,24 @@ class OptionGroup(NamedTuple):
 
 
 class Spec(NamedTuple, Generic[Q, F]):
-    """A report: its name, its options, and the functions that answer it.
+    """A report: its options, and the functions that answer it. :func:`spec_in` adds its name and its help.
 
-    ``help`` is the module's docstring. ``question`` gets the values of the options by field; ``ask`` reads
-    what the question needs; ``report`` is pure. ``watch`` tells that it may be shown again and again;
-    without ``prepares`` no cost storage is made for it. One that is ``shared`` can also be made for all hosts
-    that share the budgets.
+    ``question`` gets the values of the options by field; ``ask`` reads what the question needs; ``report`` is
+    pure. ``watch`` tells that it may be shown again and again; without ``prepares`` no cost storage is made
+    for it. One that is ``shared`` can also be made for all hosts that share the budgets.
     """
 
-    name: str
     section: str
-    help: str | None
     examples: Sequence[str]
     question: Callable[..., Q]
     ask: Callable[[Reader, Q], F]
     report: Callable[[F], Report]
     options: Sequence[Option | OptionGroup] = ()
-    exit_code: Callable[[F], int] = lambda _: FINE
     watch: bool = False
     prepares: bool = True
     shared: bool = False
+    name: str = ""
+    help: str | None = None
 
     def asked(self, values: Mapping[str, Any]) -> Q:
         """Return the question that these values of the options put."""
@@ -105,6 +104,20 @@ class Spec(NamedTuple, Generic[Q, F]):
             for each in self.options
         }
         return self.question(**fields)
+
+
+def spec_in(module: str) -> Spec[Any, Any] | None:
+    """Return a module's report, called like it, with its docstring as help unless it has one."""
+    found = import_module(module)
+    spec: Spec[Any, Any] | None = getattr(found, "SPEC", None)
+    name = module.rpartition(".")[2].replace("_", "-")
+    return None if spec is None else spec._replace(name=name, help=spec.help or found.__doc__)
+
+
+def exit_code_of(facts: object) -> int:
+    """Return the exit code that facts call for; most call for none."""
+    code: int = getattr(facts, "exit_code", FINE)
+    return code
 
 
 def only(**given: Any) -> Any:

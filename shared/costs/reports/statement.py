@@ -17,7 +17,7 @@ from ..rollup import Query, Totals
 from .anomalies import AnomalyFacts, anomaly_facts, anomaly_report, anomaly_table
 from .charts import course_chart, day_labels, expected_by_day, spend_chart
 from .common import cost_or_unpriced, named, totals_data
-from .document import Chart, Column, Figure, Note, Ref, Report, Section, Table
+from .document import Chart, Column, Figure, Note, Ref, Report, Section, Table, derive
 from .explain import ExplainFacts, explain_report, reason_table
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts, projected_figure
 from .queries import by_part, counted, days_of, health
@@ -270,13 +270,7 @@ def _data(facts: StatementFacts, month: Report) -> dict[str, object]:
         "forecast": None if forecast is None else dict(forecast_report(forecast).data),
         "difference": None if explained is None else dict(explain_report(explained).data),
         "jobs": [
-            {
-                "job_id": job.job_id,
-                "user_id": job.user_id,
-                "mostly": job.mostly,
-                **totals_data(job.totals),
-            }
-            for job in facts.jobs
+            {**derive(job, "job_id", "user_id", "mostly"), **totals_data(job.totals)} for job in facts.jobs
         ],
         "anomalies": anomaly_report(facts.anomalies).data["anomalies"],
         "savings": dict(optimization_report(facts.savings).data),

@@ -17,9 +17,7 @@ def _question(step: Step, **given: Any) -> Question:
 
 
 SPEC: Final = Spec(
-    "stats",
     "Look",
-    __doc__,
     ("stats --period weekly", "stats --period monthly --service openai"),
     _question,
     period_facts,

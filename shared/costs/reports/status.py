@@ -19,9 +19,7 @@ def _facts(reader: Reader, user: str | None) -> PeriodFacts:
 
 
 SPEC: Final = Spec(
-    "status",
     "Look",
-    __doc__,
     ("status", "status --user rpatel --json"),
     only,
     _facts,

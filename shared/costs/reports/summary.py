@@ -18,9 +18,7 @@ def _question(days: int, **given: Any) -> Question:
 
 
 SPEC: Final = Spec(
-    "summary",
     "Look",
-    __doc__,
     ("summary", "summary --days 30 --user rpatel"),
     _question,
     period_facts,

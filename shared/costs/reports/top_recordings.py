@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from ..analysis.job import per_audio_minute
 from ..analysis.sums import median
-from ..money import Nanos, to_usd
+from ..money import Nanos
 from ..periods import Period
 from ..rollup import Query, Totals
 from .common import Health, doubts, more_note, named, owner
-from .document import Column, Figure, Ref, Report, Table
+from .document import Column, Figure, Ref, Report, Table, derive
 from .queries import health, within
 from .questions import Span, UserMonth
 from .reader import Reader
@@ -33,6 +33,11 @@ class Recording(NamedTuple):
     job_id: str
     totals: Totals
     per_minute: Nanos
+
+    @property
+    def audio_seconds(self) -> float:
+        """How long it is."""
+        return self.totals.audio_microseconds / 1_000_000
 
 
 class RecordingsFacts(NamedTuple):
@@ -70,7 +75,7 @@ def recordings_report(facts: RecordingsFacts) -> Report:
         facts.recordings[:SHOWN],
         (Column("job", "Recording"), lambda one: Ref(one.job_id, "job")),
         (Column("per_minute", "A minute", "money", places=4), lambda one: one.per_minute),
-        (Column("audio_seconds", "Audio", "duration", rank=1), _seconds),
+        (Column("audio_seconds", "Audio", "duration", rank=1), lambda one: one.audio_seconds),
         (Column("calls", "Calls", "count", rank=2), lambda one: one.totals.calls),
         (Column("cost", "Cost", "money"), lambda one: one.totals.cost),
         empty="No call with audio in this month.",
@@ -82,33 +87,18 @@ def recordings_report(facts: RecordingsFacts) -> Report:
         tables=(table,),
         notes=(*more_note(len(rates) - SHOWN), *doubts(facts.totals, facts.health)),
         data={
-            "user_id": facts.user_id,
-            "month": facts.period.name,
+            **derive(facts, "user_id", "month=period.name"),
             "recordings": [
-                {
-                    "job_id": one.job_id,
-                    "per_minute_usd": to_usd(one.per_minute),
-                    "audio_seconds": _seconds(one),
-                    "calls": one.totals.calls,
-                    "cost_usd": to_usd(one.totals.cost),
-                }
+                derive(one, "job_id", "per_minute", "audio_seconds", "totals.calls", "totals.cost")
                 for one in facts.recordings
             ],
-            "unpriced_calls": facts.totals.unpriced_calls,
-            "partial_calls": facts.totals.partial_calls,
-            "incomplete": len(facts.health.problems),
+            **derive(facts, "totals.unpriced_calls", "totals.partial_calls", "health.incomplete"),
         },
     )
 
 
-def _seconds(recording: Recording) -> float:
-    return recording.totals.audio_microseconds / 1_000_000
-
-
 SPEC: Final = Spec(
-    "top-recordings",
     "Look",
-    __doc__,
     ("top-recordings", "top-recordings --month 2026-10 --user rpatel --json"),
     UserMonth,
     recordings_facts,

@@ -15,7 +15,7 @@ from ..money import ZERO, Nanos, to_usd
 from ..periods import Period
 from ..rollup import Dimension, Group, Totals
 from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
-from .document import Column, Figure, Note, Report, Series, Table, Value
+from .document import Column, Figure, Note, Report, Series, Table, Value, derive
 from .queries import by_part, health, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
@@ -165,16 +165,12 @@ def _lines(facts: TrendFacts) -> tuple[Series, ...]:
 
 def _data(facts: TrendFacts) -> dict[str, object]:
     return {
-        "step": facts.step,
-        "start": facts.period.start.isoformat(),
-        "end": facts.period.end.isoformat(),
-        "timezone": facts.period.zone.key,
-        "filters": dict(facts.filters),
+        **derive(facts, "step", "period.start", "period.end", "timezone=period.zone.key", "filters"),
         "total_cost": to_usd(facts.totals.cost),
         "periods": [{"period": s.name, "whole": s.whole, **totals_data(s.totals)} for s in facts.stretches],
         "by": facts.by,
         "lines": {name: [to_usd(cost) for cost in costs] for name, costs in facts.lines.items()},
-        "incomplete": len(facts.health.problems),
+        **derive(facts.health, "incomplete"),
     }
 
 
@@ -187,9 +183,7 @@ def _question(step: Step, by: str | None, span: Span, **given: Any) -> Question:
 
 
 SPEC: Final = Spec(
-    "trend",
     "Look",
-    __doc__,
     ("trend", "trend --period weekly --by stage", "trend --period monthly --service openai"),
     _question,
     trend_facts,

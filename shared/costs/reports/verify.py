@@ -26,7 +26,7 @@ from ..pricing.history import PriceHistory, recompute, with_corrections
 from ..rollup import TOTALS_FIELDS, Query, Totals
 from ..storage import LEDGER_NAME
 from .closing import SealCheck, check_seal, seal_data, seal_notes, seal_tables
-from .common import counted_before, more_note, plural
+from .common import counted_before, more_note, noted, plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table, Tone, derive
 from .queries import UNREAD_LINE, find_job, with_packed
 from .reader import ProgressCallback, Reader
@@ -381,9 +381,8 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
         yield Note(f"{text}. Remedy: {remedy}.", "critical", remedy, (str(path),))
     if facts.compared and not facts.disagreements:
         yield Note(f"The index agrees with the lines of {plural(facts.compared, 'ledger', 'ledgers')}.")
-    if facts.waiting:
-        waits = plural(facts.waiting, "line waits", "lines wait")
-        yield Note(f"{waits} in the spool, counted already; the next call writes them.", "warning")
+    waits = "in the spool, counted already; the next call writes them."
+    yield from noted(facts.waiting, "line waits", "lines wait", waits)
     yield from _damage(facts)
     if facts.prices and facts.prices.outcomes["differs"]:
         yield Note("A wrong charge is corrected by cost-dashboard reprice --all.", "warning")
@@ -392,9 +391,8 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
 def _damage(facts: VerifyFacts) -> Iterator[Note]:
     for lost in facts.lost:
         yield _loss(lost)
-    if facts.acknowledged:
-        lines_known = plural(len(facts.acknowledged), "damaged line is", "damaged lines are")
-        yield Note(f"{lines_known} acknowledged, and in no sum.")
+    known = "acknowledged, and in no sum."
+    yield from noted(len(facts.acknowledged), "damaged line is", "damaged lines are", known, "plain")
     if any(not facts.is_sound(account) for account in facts.accounts):
         remedy = "cost-dashboard verify --acknowledge"
         text = "A damaged line stays where it is; log its call again if you know what it was. Then"
@@ -438,14 +436,11 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
 
 def _account(account: Account, facts: VerifyFacts) -> dict[str, object]:
     return {
-        "ledger": str(account.ledger),
-        "size_bytes": account.size,
-        "accounted_bytes": account.accounted,
+        **derive(account, "ledger", "size_bytes=size", "accounted_bytes=accounted"),
         "sound": facts.is_sound(account),
         "lines": {kind: account.lines[kind] for kind in LINE_KINDS},
         "bytes": {kind: account.bytes[kind] for kind in LINE_KINDS},
-        "calls": account.totals.calls,
-        "cost_usd": to_usd(account.totals.cost),
+        **derive(account, "totals.calls", "totals.cost"),
         "findings": [
             {**derive(one), "acknowledged": facts.is_known(account, one)} for one in account.findings
         ],
@@ -460,9 +455,7 @@ def _prices(audit: PriceAudit) -> dict[str, object]:
 
 
 SPEC: Final = Spec(
-    "verify",
     "Keep in order",
-    __doc__,
     (
         "verify",
         "verify out/2026-11-22/job-20261122-rpatel-0001",
@@ -494,5 +487,4 @@ SPEC: Final = Spec(
             changes=True,
         ),
     ),
-    exit_code=lambda facts: facts.exit_code,
 )

@@ -22,7 +22,7 @@ from ..money import Nanos, percent, to_usd
 from ..periods import Period
 from .backtest import MONTHS, BackTestFacts, BackTestQuestion, back_test_facts, back_test_report
 from .common import Health, incomplete, named, plural
-from .document import Column, Figure, Note, Report, Table
+from .document import Column, Figure, Note, Report, Table, derive
 from .queries import health, reading, within
 from .questions import Question, Span
 from .reader import Reader
@@ -78,12 +78,9 @@ def whatif_report(facts: WhatIfFacts) -> Report:
         tables=tuple(_tables([outcome for outcome in found.outcomes if outcome.calls])),
         notes=tuple(_notes(facts)),
         data={
-            "start": facts.period.start.isoformat(),
-            "end": facts.period.end.isoformat(),
-            "before_usd": to_usd(found.before),
-            "after_usd": to_usd(found.after),
+            **derive(facts, "period.start", "period.end", "found.before", "found.after"),
             "difference_usd": to_usd(difference),
-            "incomplete": len(facts.health.problems),
+            **derive(facts.health, "incomplete"),
             "swaps": [_outcome(outcome) for outcome in found.outcomes],
         },
     )
@@ -141,17 +138,12 @@ def _notes(facts: WhatIfFacts) -> list[Note]:
 
 
 def _outcome(outcome: SwapEffect) -> dict[str, object]:
+    names = ("unpriced_calls=unpriced", "partial_calls=partial", "kept_tier_calls=kept")
     return {
         "stage": outcome.stage,
         "from": _name(outcome.swap.model),
         "to": target(outcome.swap),
-        "calls": outcome.calls,
-        "unpriced_calls": outcome.unpriced,
-        "partial_calls": outcome.partial,
-        "kept_tier_calls": outcome.kept,
-        "before_usd": to_usd(outcome.before),
-        "after_usd": to_usd(outcome.after),
-        "difference_usd": to_usd(outcome.difference),
+        **derive(outcome, "calls", *names, "before", "after", "difference"),
     }
 
 
@@ -201,9 +193,7 @@ def _report(facts: WhatIfFacts | BackTestFacts) -> Report:
 
 
 SPEC: Final = Spec(
-    "whatif",
     "Save",
-    __doc__,
     (
         "whatif --swap openai/gpt-4=openai/gpt-4o",
         "whatif --swap openai/gpt-4o=openai/gpt-4o-mini --stage 13_ai_summarization --days 90",

@@ -27,7 +27,7 @@ from ..errors import StorageUnavailable
 from ..importing import undisturbed
 from ..ledger.counted import Counted, counted, same_call
 from ..ledger.line import DamagedLine, decode
-from ..ledger.lines import line_at, split
+from ..ledger.reader import line_at, split
 from ..patience import remaining
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted, microseconds
 from ..ledger.line import DamagedLine
-from ..ledger.lines import line_at
+from ..ledger.reader import line_at
 from ..money import Nanos
 from ..platform import SecureFile
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals

@@ -37,9 +37,8 @@ from ..importing import undisturbed
 from ..ledger import spool
 from ..ledger.counted import counted
 from ..ledger.line import DamagedLine, decode, encode
-from ..ledger.lines import pieces, split
 from ..ledger.places import Appended, LedgerProblem, Location
-from ..ledger.reader import read, read_at
+from ..ledger.reader import pieces, read, read_at, split
 from ..model import Entry
 from ..money import Nanos
 from ..patience import at_most, remaining

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from ..importing import undisturbed
 from ..ledger.counted import Counted, microseconds
 from ..ledger.line import DamagedLine
-from ..ledger.lines import line_at
+from ..ledger.reader import line_at
 from ..platform import SecureFile
 from ..rollup import Query
 from . import queries, tables

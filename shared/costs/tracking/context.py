@@ -1,15 +1,34 @@
-"""For whom, and into which ledger, a tracker writes."""
+"""For whom, and into which ledger, a tracker writes, and which stage a call that is made here belongs to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..capture.context import WorkContext, work_context
 from ..rollup import UNASSIGNED_JOB
 from ..storage import LEDGER_NAME, CostStorage, job_id_of
 from .labels import user_name
+
+if TYPE_CHECKING:
+    from .session import Session
+    from .stage import Stage
+
+INNERMOST: Final[ContextVar[Stage | None]] = ContextVar("cost_tracker_stage", default=None)
+"""The stage whose block was entered last, in this thread or task."""
+
+
+def current_stage(session: Session) -> Stage | None:
+    """Return the stage that a call of ``session`` made here belongs to, if any."""
+    stage = INNERMOST.get()
+    while stage is not None and stage.session is not session:
+        stage = stage.outer
+    if stage is None and len(session.open_stages) == 1:
+        return session.open_stages[0]
+    return stage
+
 
 JOB_DIR_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
 USER_VARIABLE: Final = "COST_TRACKER_USER"

@@ -21,7 +21,7 @@ from ..model import Unpriced, Usage
 from ..money import ZERO, Nanos
 from ..rollup import output_part
 from .call import UsageCounts, make_call
-from .innermost import current_stage
+from .context import current_stage
 from .labels import optional_name
 
 if TYPE_CHECKING:

@@ -26,14 +26,12 @@ from ..patience import at_most
 from ..rollup import JobRef
 from ..workspace import Workspace
 from .call import Call
-from .context import JobContext
+from .context import JobContext, current_stage
 from .costline import Standing, cost_line
-from .figures import Figures
-from .innermost import current_stage
 from .labels import name as label
 from .recording import Outcome, Progress, Recording, log
 from .stage import Stage
-from .stats import PROCESS_STATS
+from .stats import PROCESS_STATS, Figures
 from .watch import Alert, BudgetWatch
 
 if TYPE_CHECKING:

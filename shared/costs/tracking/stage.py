@@ -18,8 +18,8 @@ from ..errors import NOT_LOADED, BudgetGateUnavailable
 from ..forks import lock_of
 from ..money import Nanos, from_usd
 from .call import Call, reported_call, tag_names
+from .context import INNERMOST
 from .costline import StageSums
-from .innermost import INNERMOST
 from .labels import name, optional_name, positive
 
 if TYPE_CHECKING:

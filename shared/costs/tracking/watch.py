@@ -161,8 +161,8 @@ class BudgetWatch:
         profile = workspace.loaded_profile().profile
         if not profile.plans:
             return []
-        undisturbed("shared.costs.tracking.plans")
-        from .plans import plan_spendings  # only with plans
+        undisturbed("shared.costs.tracking.foresight")
+        from .foresight import plan_spendings  # only with plans
 
         user = user_id or self._job.user_id
         return list(

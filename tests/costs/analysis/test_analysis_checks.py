@@ -9,15 +9,16 @@ import pytest
 
 from shared.costs.analysis.checks import (
     Check,
+    JobCost,
     Verdict,
     exit_code,
     forecast_check,
     job_check,
+    jobs_of,
     limit_check,
     minute_check,
     regression_check,
 )
-from shared.costs.analysis.jobs import JobCost, jobs_of
 from shared.costs.analysis.pace import Pace
 from shared.costs.money import Nanos
 from shared.costs.rollup import Group, Totals

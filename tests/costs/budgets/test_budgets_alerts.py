@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.budgets.alerts import fire
 from shared.costs.budgets.limits import Crossing, Limit, Scope
 from shared.costs.errors import StorageUnavailable
 from shared.costs.money import from_usd
+from shared.costs.notify.telling import fire
 from shared.costs.periods import month, zone
 from shared.costs.rollup import Query
 from shared.costs.store.notices import LocalNotices

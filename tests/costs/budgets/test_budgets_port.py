@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.budgets.alerts import fire
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.limits import Crossing, Limit, Scope
 from shared.costs.budgets.port import (
@@ -37,6 +36,7 @@ from shared.costs.budgets.port import (
 from shared.costs.budgets.scopes import Labels
 from shared.costs.errors import BudgetExceeded, Denial, StorageBusy
 from shared.costs.money import Nanos, from_usd
+from shared.costs.notify.telling import fire
 from shared.costs.periods import month, zone
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import Dimension, Group, Query

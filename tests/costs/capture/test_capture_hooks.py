@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 from capture_sink import Broken, Calls
 
-from shared.costs.capture.hooks._needed import needs
 from shared.costs.capture.hooks.langchain import ModelCalls
+from shared.costs.extras import needs
 from tests.support.provider import ProviderServer, Reply
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.costs.apps.cli.commands.optimize import measured, measured_report
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.reports.measured import measured, measured_report
 from shared.costs.reports.reader import Reader
 from shared.costs.store.noted import NotedChanges
 from shared.costs.workspace import Workspace

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from exchange_samples import AT, charge, entry
 
-from shared.costs.exchange.answer import PIECES, SHOWN, answer_report
+from shared.costs.apps.cli.commands.query import PIECES, SHOWN, answer_report
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.imported import import_report
 from shared.costs.exchange.importing import Tally

@@ -21,9 +21,9 @@ from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.costs.apps.cli.commands.query import answer_report, csv_pieces, json_pieces
 from shared.costs.archive.duck import MissingExtra
 from shared.costs.exchange import warehouse
-from shared.costs.exchange.answer import answer_report, csv_pieces, json_pieces
 from shared.costs.exchange.exports import Context
 from shared.costs.exchange.source import Listed, Source
 from shared.costs.exchange.warehouse import Answer, BadQuery
@@ -227,7 +227,7 @@ def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.Monke
 
 
 def test_a_query_without_an_end_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.costs.exchange.answer.COUNTED", 5_000)
+    monkeypatch.setattr("shared.costs.apps.cli.commands.query.COUNTED", 5_000)
     with warehouse.ask("SELECT * FROM range(1000000000000)", Listed([]), Context()) as answer:
         report = answer_report(answer)
     assert report.title == "more than 6,000 rows"

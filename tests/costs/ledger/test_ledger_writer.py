@@ -270,7 +270,7 @@ def test_reading_goes_on_after_damage(ledger: Path) -> None:
 def test_a_line_may_span_the_pieces_in_which_a_ledger_is_read(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.costs.ledger.lines._PIECE", 7)
+    monkeypatch.setattr("shared.costs.ledger.reader._PIECE", 7)
     written = [entry() for _ in range(4)]
     append(ledger, b"".join(encode(one) for one in written), 1)
     assert entries(ledger) == written
@@ -279,7 +279,7 @@ def test_a_line_may_span_the_pieces_in_which_a_ledger_is_read(
 def test_a_stretch_without_newlines_may_span_many_pieces(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.costs.ledger.lines._PIECE", 10)
+    monkeypatch.setattr("shared.costs.ledger.reader._PIECE", 10)
     last = entry()
     append(ledger, b"x" * 10_000 + b"\n" + encode(last) + b"y" * 25, 1)
     found = list(read(ledger))

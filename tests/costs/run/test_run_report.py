@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.costs.apps.cli.commands.run import run_report
 from shared.costs.formats import text
 from shared.costs.formats.canvas import Canvas
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
-from shared.costs.reports.run import run_report
 
 PRICED = Charge(
     {"input": Nanos(2_500_000), "output": Nanos(2_000_000)}, PricedBy("catalogue", "1", "openai/gpt-4o")

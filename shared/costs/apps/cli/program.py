@@ -17,7 +17,7 @@ from ... import __version__, reports
 from ...errors import FAILED, FINE, INTERRUPTED, CostError
 from ...exchange import reports as exchange_reports
 from ...reports.hosts import of_all_hosts
-from ...reports.spec import Spec
+from ...reports.spec import Spec, exit_code_of, spec_in
 from . import commands
 from .app import App, DashboardCommand, ReaderGone, in_app, last_day
 from .here import PROGRAM, Here, program_called
@@ -87,7 +87,7 @@ def _command(module: str) -> DashboardCommand | None:
         return command
     for package in _REPORTS:
         if find_spec(f"{package.__name__}.{module}"):
-            spec = getattr(import_module(f"{package.__name__}.{module}"), "SPEC", None)
+            spec = spec_in(f"{package.__name__}.{module}")
             return command_of(spec) if spec else None
     return None
 
@@ -118,7 +118,7 @@ def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
             reader = app.shared_reader if all_hosts else app.reader
             facts = spec.ask(reader, question)
             app.show(of_all_hosts(spec.report(facts), reader), last_day(facts))
-            return spec.exit_code(facts)
+            return exit_code_of(facts)
 
         return app.repeat(show, every_s)
 

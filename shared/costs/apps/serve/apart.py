@@ -2,6 +2,14 @@
 
 In a thread they would slow every other page down, and what they needed would stay in this process's memory.
 An answer is kept as long as nothing changes.
+
+Answers that were given lately are kept by what they were made of:
+
+>>> kept = Recently[str](2)
+>>> for name in ("a", "b", "a", "c"):
+...     kept.put((name,), name.upper())
+>>> kept.get(("a",)), kept.get(("b",))
+('A', None)
 """
 
 from __future__ import annotations
@@ -12,10 +20,11 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from ...errors import CostError, UnknownJob, WrongUsage
 from ...formats import load
@@ -23,7 +32,33 @@ from ...reports.document import Report
 from ...reports.reader import Reader
 from ...workspace import Workspace
 from .questions import question_of, spec_named
-from .recently import Recently
+
+T = TypeVar("T")
+
+
+class Recently(Generic[T]):
+    """Keeps the last few things that were put or got. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[object, ...], T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[object, ...]) -> T | None:
+        """Return what was made of this; ``None`` where it is not kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: tuple[object, ...], value: T) -> None:
+        """Keep what was made."""
+        with self._lock:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
 
 MOST_S: Final = 120
 """How long a report may take, in seconds."""

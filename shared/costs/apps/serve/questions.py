@@ -5,14 +5,13 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from inspect import cleandoc
 from typing import Any, Final, NamedTuple
 
 from ... import reports
 from ...errors import WrongUsage
 from ...exchange import reports as exchange_reports
-from ...reports.spec import FILTERS, Option, OptionGroup, Spec
+from ...reports.spec import FILTERS, Option, OptionGroup, Spec, spec_in
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "doctor": "/health",
@@ -52,8 +51,7 @@ def specs() -> Mapping[str, Spec[Any, Any]]:
         for package in (reports, exchange_reports)
         for module in pkgutil.iter_modules(package.__path__)
     )
-    found = (getattr(import_module(name), "SPEC", None) for name in names)
-    return {spec.name: spec for spec in found if spec is not None}
+    return {spec.name: spec for spec in map(spec_in, names) if spec is not None}
 
 
 def spec_named(name: str) -> Spec[Any, Any]:

@@ -28,14 +28,12 @@ from ...rollup import Query
 from ...workspace import Workspace
 from .access import Access
 from .addresses import Place
-from .apart import Apart
-from .assets import asset_named
+from .apart import Apart, Recently
 from .editing import EVERYONE, change_of, form_of, form_sent, make, profile_place
 from .guard import Guard, Visit
 from .hosts import Hosts
 from .live import Watcher, events
-from .recently import Recently
-from .rendering import NO_VERSION, Editing, digest, edit_page, message_page, rendered
+from .rendering import NO_VERSION, Editing, asset_named, digest, edit_page, message_page, rendered
 from .views import PAGES, Asked, Page, View, known_values, values_of
 
 THREADS: Final = 4

@@ -2,16 +2,49 @@
 
 Only a job that is over is billed, so one that is under way is no call yet: its polls record nothing.
 Sources: ``Video``, ``Batch`` and ``BatchUsage`` of the ``openai`` package (3.57, 2026-11-28).
+
+A line of a batch's output file, as OpenAI writes it and others after it: a whole response inside.
+
+Sources: https://platform.openai.com/docs/api-reference/batch/request-output,
+https://docs.mistral.ai/capabilities/batch (the same shape).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
 from ._openai_format import token_counts
+
+_FAILED = 400
+
+
+def body_of(fields: Fields) -> Fields:
+    """Return the response inside a batch line; nothing where this is no such line."""
+    return fields.part("response").part("body") if fields.has("custom_id") else Fields(None)
+
+
+def failed(fields: Fields) -> bool:
+    """Tell whether a request of the batch failed, which is not billed.
+
+    One that was never sent (the batch expired) has an error in place of a response.
+    """
+    if body_of(fields):
+        return fields.part("response").count("status_code") >= _FAILED
+    return fields.has("custom_id", "error")
+
+
+def read_line(fields: Fields, read: Callable[[Fields], Iterable[Captured]]) -> Iterable[Captured]:
+    """Return the calls in a batch line, at the batch price. One without an id has its line's."""
+    if failed(fields):
+        return
+    for call in read(body_of(fields)):
+        request_id = call.request_id or fields.part("response").text("request_id") or fields.text("id")
+        yield replace(call, service_tier="batch", request_id=request_id)
+
 
 _USUAL_SIZES: Final = frozenset({"1280x720", "720x1280"})
 """The sizes that the price of a model without further words is for."""

@@ -17,8 +17,15 @@ from ..adapter import UNFINISHED, Adapter, tier
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 from ..unread import unread_counts
-from ._gemini_jobs import cache_storage, is_cache, is_video_job, video_job
-from ._gemini_search import SEARCH_TOOLS, grounding_counts, interaction_searches
+from ._gemini_jobs import (
+    SEARCH_TOOLS,
+    cache_storage,
+    grounding_counts,
+    interaction_searches,
+    is_cache,
+    is_video_job,
+    video_job,
+)
 from ._gemini_stream import COUNTS, GeminiFollower, recognises_chunk
 
 Counts = dict[str, int | float]

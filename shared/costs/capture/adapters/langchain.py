@@ -18,7 +18,7 @@ from ..captured import Captured, answered_from_cache, first_reason, usage_of, us
 from ..fields import Fields
 from ..unread import every_number, unread_counts
 from . import anthropic
-from ._gemini_search import grounding_counts
+from ._gemini_jobs import grounding_counts
 from ._openai_format import Counts, token_counts, unread_units
 from ._openai_tools import drawn, searches_always, tool_counts
 from .openai import stated_cost

@@ -14,8 +14,8 @@ from ..adapter import Adapter, characters, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
 from ..unread import every_number
-from ._batch_line import body_of, failed, read_line
 from ._openai_format import delta_characters, token_counts, unread_units
+from ._openai_jobs import body_of, failed, read_line
 
 
 def _is_mistral(fields: Fields) -> bool:

@@ -16,9 +16,8 @@ from ...pricing.names import infer_service
 from ..adapter import UNFINISHED, Adapter, states_any, tier
 from ..captured import Captured, first_reason, usage_of, usd_of
 from ..fields import Fields
-from ._batch_line import body_of, failed, read_line
 from ._openai_format import SPEECH, Counts, response_id, split_total, token_counts, unread_units
-from ._openai_jobs import JOBS
+from ._openai_jobs import JOBS, body_of, failed, read_line
 from ._openai_stream import OpenAIFollower, is_session_bill, recognises_chunk, session_bills
 from ._openai_tools import drawn, image_model, searches_always, tool_counts, unread_tools
 

@@ -16,12 +16,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ...extras import needs
 from ...model import UNKNOWN
 from ..adapters.langchain import ADAPTER, service_of
 from ..captured import Captured, Sink, unreadable
 from ..fields import Fields
 from ..watch import broke
-from ._needed import needs
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler

@@ -22,12 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from ...extras import needs
 from ...model import Usage
 from ..adapters.litellm import measured, with_estimate
 from ..captured import Captured, Sink, answered_from_cache, first_reason, unreadable, usd_of
 from ..fields import Fields
 from ..reading import read_response
-from ._needed import needs
 
 try:
     from litellm.integrations.custom_logger import CustomLogger

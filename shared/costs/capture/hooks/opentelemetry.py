@@ -17,9 +17,9 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from ...extras import needs
 from ..captured import Captured, Sink
 from ..spans import is_agent, read_span
-from ._needed import needs
 
 try:
     from opentelemetry.sdk.trace import SpanProcessor

@@ -1,6 +1,6 @@
-"""The formats entries can be exported to: one module each, found by its being here.
+"""The formats entries can be exported to: a module here has constants of the type ``Export``.
 
-A module has a constant ``EXPORT``. To add a format, add a file.
+To add a format, add a file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Export:
 @cache
 def exports() -> Mapping[str, Export]:
     """Return every format by its name."""
-    found = (import_module(f"{__name__}.{module.name}").EXPORT for module in pkgutil.iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    found = (each for module in modules for each in vars(module).values() if isinstance(each, Export))
     return {export.name: export for export in found}
 
 

@@ -1,6 +1,7 @@
-"""One JSON document: what it is, a summary, what else is known (budgets), and the entries.
+"""Ledger lines, as they are in the ledgers: in one JSON document, or as JSON Lines.
 
-The entries are ledger lines. The summary comes last, because it is the sum of what was written.
+The document says what it is and what else is known (budgets); its summary comes last, because it is the
+sum of what was written. The lines are sealed, and readable by every reader of ledgers.
 """
 
 from __future__ import annotations
@@ -60,4 +61,17 @@ def _summary(written: int, totals: Totals) -> str:
     return f"{{{', '.join(f'{json.dumps(name)}: {value}' for name, value in members.items())}}}"
 
 
-EXPORT: Final = Export("json", ".json", "One document: entries, summary, budgets.", write)
+def write_lines(source: Source, target: Path, context: Context) -> int:
+    """Write the entries as ledger lines."""
+    written = 0
+    with target.open("wb") as file:
+        for entry in counted(source.entries(), context):
+            file.write(encode(entry))
+            written += 1
+    return written
+
+
+JSON: Final = Export("json", ".json", "One document: entries, summary, budgets.", write)
+LINES: Final = Export(
+    "jsonl", ".jsonl", "Ledger lines, one JSON object each, with their checksums.", write_lines
+)

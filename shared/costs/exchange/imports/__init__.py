@@ -1,6 +1,6 @@
-"""The formats that histories can be imported from: one module each, found by its being here.
+"""The formats that histories can be imported from: a module here has constants of the type ``Import``.
 
-A module has a constant ``IMPORT``. To add a format, add a file. A reader yields what it found, row
+To add a format, add a file. A reader yields what it found, row
 by row, and never stops at a row that it does not understand.
 """
 
@@ -178,7 +178,8 @@ class Import:
 @cache
 def imports() -> Mapping[str, Import]:
     """Return every format by its name."""
-    found = (import_module(f"{__name__}.{module.name}").IMPORT for module in pkgutil.iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    found = (each for module in modules for each in vars(module).values() if isinstance(each, Import))
     return {each.name: each for each in found}
 
 

@@ -374,9 +374,7 @@ _SERVICES: Final = ("anthropic", "openai")
 """The services whose reports can be fetched."""
 
 SPEC: Final = Spec(
-    "reconcile",
     "Look",
-    with_formats(__doc__, bill_formats()),
     (
         "reconcile costs-2026-11.json",
         "reconcile usage.json costs.json --json",
@@ -421,5 +419,5 @@ SPEC: Final = Spec(
             changes=True,
         ),
     ),
-    exit_code=lambda facts: facts.exit_code,
+    help=with_formats(__doc__, bill_formats()),
 )

@@ -1,9 +1,15 @@
-"""SDKs of other services whose objects have OpenAI's shapes, and do not say who served them."""
+"""SDKs of other services whose objects have OpenAI's shapes, and do not say who served them.
+
+Groq: a transcription tells its duration where it is verbose, and its id in ``x_groq``. Together: lists of
+pictures name their model, and videos state what they cost. Sources: the types of ``groq`` 1.7 and of
+``together`` 3.1, 2026-11-28.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from ..adapter import Adapter, Follower
 from ..captured import Captured
@@ -12,7 +18,7 @@ from . import openai
 from ._openai_stream import OpenAIFollower, recognises_chunk
 
 
-def sdk_adapter(name: str, knows: str, package: str, service: str) -> Adapter:
+def _adapter(name: str, knows: str, package: str, service: str) -> Adapter:
     """Return the adapter of such an SDK: OpenAI's, for objects of that package, and under that service."""
 
     def is_its_own(fields: Fields) -> bool:
@@ -45,3 +51,12 @@ class _ServiceFollower(OpenAIFollower):
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call, as its service's."""
         return [replace(call, service=self._service) for call in super().result(ending)]
+
+
+GROQ: Final = _adapter("Groq", "Groq (chat, transcription)", "groq", "groq")
+TOGETHER: Final = _adapter(
+    "Together",
+    "Together (chat, embeddings, reranking, transcription, images, videos)",
+    "together",
+    "together",
+)
