@@ -35,11 +35,11 @@ from .reader import Reader
 from .spec import USER, Option, OptionGroup, Spec
 
 _COUNTS = {
-    "tokens_input": "input tokens",
-    "tokens_output": "output tokens",
-    "characters": "characters",
-    "images": "images",
-    "pages": "pages",
+    "tokens_input": "input token",
+    "tokens_output": "output token",
+    "characters": "character",
+    "images": "image",
+    "pages": "page",
 }
 
 
@@ -172,13 +172,13 @@ def estimate_facts(reader: Reader, asked: EstimateQuestion) -> EstimateFacts:
 def work_words(usage: Usage) -> str:
     """Return the work in words.
 
-    >>> work_words(Usage(tokens_input=1_500, tokens_output=300, audio_seconds=90))
-    '1,500 input tokens, 300 output tokens, 1.5 minutes of audio'
+    >>> work_words(Usage(tokens_input=1_500, tokens_output=1, audio_seconds=90))
+    '1,500 input tokens, 1 output token, 1.5 minutes of audio'
     """
     counts = usage.counts()
-    words = [f"{int(counts[name]):,} {what}" for name, what in _COUNTS.items() if name in counts]
-    if usage.audio_seconds:
-        words.append(f"{round(usage.audio_seconds / 60, 2):,g} minutes of audio")
+    words = [plural(int(counts[name]), one, f"{one}s") for name, one in _COUNTS.items() if name in counts]
+    if minutes := round(usage.audio_seconds / 60, 2):
+        words.append(f"{minutes:,g} minute{'' if minutes == 1 else 's'} of audio")
     return ", ".join(words)
 
 

@@ -81,6 +81,22 @@ def test_set_budget_refuses_what_makes_no_sense(
     assert not profile.exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "--user", ""],
+        ["show-budget", "--profile", ""],
+        ["show-job", ""],
+        ["log", "--model", "gpt-4o", "--user", ""],
+    ],
+)
+def test_nothing_is_refused_where_a_value_belongs(arguments: list[str], dashboard: Dashboard) -> None:
+    # A variable that is not set: "$USER_ID". It would be about somebody else.
+    ran = dashboard(*arguments)
+    assert ran.code == 2
+    assert "it is empty; give a value, or leave it out" in ran.err
+
+
 def test_set_budget_refuses_an_unknown_zone(profile: Path, dashboard: Dashboard) -> None:
     ran = dashboard("set-budget", "--timezone", "Mars/Olympus")
     assert ran.code == 3

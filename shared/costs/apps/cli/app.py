@@ -165,6 +165,17 @@ class DashboardCommand(click.Command):
         own = {*without, *(param.name for param in self.params)}
         self.params.extend(option for option in _shared_options() if option.name not in own)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; refuse what was given as nothing, as by a variable that is not set.
+
+        It would mean another user, storage or profile than was meant.
+        """
+        left = super().parse_args(ctx, args)
+        for param in self.params:
+            if ctx.params.get(param.name or "") == "":
+                raise click.BadParameter("it is empty; give a value, or leave it out", ctx, param)
+        return left
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, each on a line of its own."""
         root = ctx.find_root().info_name

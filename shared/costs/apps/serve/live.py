@@ -44,11 +44,6 @@ class Watcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = False
 
-    @property
-    def listeners(self) -> int:
-        """How many listen now."""
-        return self._listeners
-
     async def versions(self) -> AsyncIterator[str]:
         """Give the version now, and each new one; now and then an empty text. Ends when the watcher does."""
         self._loop = asyncio.get_running_loop()
