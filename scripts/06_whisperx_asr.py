@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline.audio import Audio, prepare
 from pipeline.calls import StageCalls
-from pipeline.documents import Transcript
+from pipeline.documents import Transcript, plural
 from pipeline.engines import SPEECH
 from pipeline.engines.speech import Heard, SpeechEngine
 from pipeline.stage import StageRun, run_stage, stage_parser
@@ -40,7 +40,7 @@ def transcribe(run: StageRun) -> None:
             except (BudgetExceeded, BudgetGateUnavailable) as denied:
                 engine = run.open_fallback(SPEECH, denied)
                 heard = recorded_call(calls, engine, audio)
-            what = f"{audio.seconds:.1f} s of audio, {len(heard.segments)} segments"
+            what = f"{audio.seconds:.1f} s of audio, {plural(len(heard.segments), 'segment')}"
             run.log.info("Transcribed by %s/%s: %s", engine.backend, engine.model, what)
     write(run, Transcript(heard.language, engine.backend, engine.model, audio.seconds, heard.segments))
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.calls import StageCalls
-from pipeline.documents import Transcript, read_transcript
+from pipeline.documents import Transcript, plural, read_transcript
 from pipeline.engines import TRANSLATION
 from pipeline.engines.translation import Translated, TranslationEngine, parts
 from pipeline.faults import StageSkipped
@@ -79,9 +79,8 @@ def recorded_call(
 def write(run: StageRun, transcript: Transcript) -> None:
     """Leave the translation in the job, and say in its log what was translated."""
     language = transcript.language
-    run.log.info(
-        "Translated by %s: %d segments to %s", transcript.backend, len(transcript.segments), language
-    )
+    segments = plural(len(transcript.segments), "segment")
+    run.log.info("Translated by %s: %s to %s", transcript.backend, segments, language)
     run.job.write(run.job.path / f"transcript.{language}.txt", transcript.text + "\n")
     if run.options.subtitles:
         run.job.write(run.job.path / f"subtitles.{language}.srt", transcript.as_srt())

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.calls import StageCalls, name_of
-from pipeline.documents import Transcript, read_transcript
+from pipeline.documents import Transcript, plural, read_transcript
 from pipeline.engines import SUMMARY
 from pipeline.engines.summary import Summary, SummaryEngine
 from pipeline.stage import StageRun, run_stage, stage_parser
@@ -36,8 +36,8 @@ def summarize(run: StageRun) -> None:
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             local = run.open_fallback(SUMMARY, denied)
             engine, summary = recorded_call(tracker, [local], transcript, run, instead_of=engines[0])
-        points = len(summary.text.splitlines())
-        run.log.info("Summarised by %s/%s: %d key points", engine.service, engine.model, points)
+        points = plural(len(summary.text.splitlines()), "key point")
+        run.log.info("Summarised by %s/%s: %s", engine.service, engine.model, points)
     summary.spent.refuse_faulty()
     run.job.write(run.job.path / "summary.txt", summary.text + "\n")
 

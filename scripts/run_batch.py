@@ -34,7 +34,7 @@ from pipeline.batch import Batch, StageCommand, run_batch
 from pipeline.config import config_path, load_config
 from pipeline.documents import read_transcript
 from pipeline.faults import WrongUsage
-from pipeline.job import Job
+from pipeline.job import Job, Media
 from pipeline.jobs import JobFolder, as_media
 from pipeline.progress import LineProgress
 from pipeline.table import cost_table
@@ -173,9 +173,11 @@ def _jobs(options: argparse.Namespace, out: Path) -> list[Job]:
     user = os.environ.get("COST_TRACKER_USER") or "1"
     folder = JobFolder((options.out or out).resolve(), user)
     named = [Job(path) for path in options.inputs if path.is_dir()]
-    recordings = {
-        media.sha256: media for path in options.inputs if not path.is_dir() for media in [as_media(path)]
-    }
+    recordings: dict[str, Media] = {}
+    for media in [as_media(path) for path in options.inputs if not path.is_dir()]:
+        first = recordings.setdefault(media.sha256, media)
+        if first.path != media.path:
+            _complain(f"{media.path}: the same recording as {first.path}, so one job does for both")
     known = folder.known(_complain) if options.resume else {}
     now = datetime.now(_timezone(user))
     found = [known.get(key) or folder.create(media, now) for key, media in recordings.items()]

@@ -10,6 +10,15 @@ from pathlib import Path
 from .faults import WrongUsage
 
 
+def plural(number: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "segment"), plural(4, "segment")
+    ('1 segment', '4 segments')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Segment:
     """A stretch of speech: ``start`` and ``end`` in seconds from the beginning of the recording."""

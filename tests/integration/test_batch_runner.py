@@ -74,8 +74,10 @@ def test_without_resume_a_recording_becomes_a_new_job(programs: Programs, words:
 
 def test_one_recording_given_twice_is_one_job(programs: Programs, words: Path, tmp_path: Path) -> None:
     shutil.copy(words, tmp_path / "copy.wav")
-    assert programs.run("run_batch", words, "copy.wav", "--workflow", "transcribe").code == 0
+    done = programs.run("run_batch", words, "copy.wav", "--workflow", "transcribe")
+    assert done.code == 0
     assert len(jobs(programs)) == 1
+    assert "copy.wav: the same recording as " in done.err
 
 
 def test_subtitles(programs: Programs, words: Path) -> None:

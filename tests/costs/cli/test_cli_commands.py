@@ -33,6 +33,7 @@ def test_every_command_is_explained(name: str, dashboard: Dashboard) -> None:
     assert shown.code == 0
     assert ("--json" in shown.out) == (name not in ("completion", "metrics", "serve", "statusline"))
     assert command.get_short_help_str()
+    assert "RANGE" not in shown.out  # click's word for a number
     assert all(param.help for param in command.params if isinstance(param, click.Option))
     assert command.examples
     for example in command.examples:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import click
 
@@ -150,6 +150,10 @@ def last_day(facts: object) -> date | None:
     return period.dates()[-1] if isinstance(period, Period) else None
 
 
+_VALUES: Final = {"text": "NAME", "integer": "N", "integer range": "N", "float range": "N"}
+"""What help calls the value of an option that does not say it: click would call it ``INTEGER RANGE``."""
+
+
 class DashboardCommand(click.Command):
     """A command with the options that all of them share, examples in its help, and a section.
 
@@ -164,6 +168,9 @@ class DashboardCommand(click.Command):
         self.examples = examples
         own = {*without, *(param.name for param in self.params)}
         self.params.extend(option for option in _shared_options() if option.name not in own)
+        for param in self.params:
+            if isinstance(param, click.Option) and not (param.is_flag or param.metavar):
+                param.metavar = _VALUES.get(param.type.name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; refuse what was given as nothing, as by a variable that is not set.

@@ -36,7 +36,7 @@ _COUNT = click.IntRange(min=0)
     "--audio-seconds", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Length of the audio."
 )
 @click.option("--category", help="What the call was for, such as summary.")
-@click.option("--description", help="A few words of your own.")
+@click.option("--description", metavar="WORDS", help="A few words of your own.")
 @click.option("--stage", help="The stage it belongs to.")
 @click.option("--job-dir", metavar="DIR", help="The job's directory. Without it: no job.")
 @click.option(

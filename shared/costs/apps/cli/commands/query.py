@@ -148,7 +148,7 @@ PIECES: Final[dict[str, Callable[[Answer], Iterable[str]]]] = {"csv": csv_pieces
     "query --view months --on spark://cluster:15002",
     "query - < monthly.sql",
 )
-@click.argument("sql", metavar="SQL", required=False)
+@click.argument("sql", metavar="[SQL]", required=False)
 @click.option(
     "--view",
     metavar="NAME",

@@ -28,7 +28,9 @@ class ExtraMissing(CostError):
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any free one."
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen on."
+)
 @click.option(
     "--allow-host",
     "allowed",
