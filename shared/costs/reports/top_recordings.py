@@ -66,10 +66,6 @@ def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
 def recordings_report(facts: RecordingsFacts) -> Report:
     """Return the recordings whose minute cost most."""
     rates = [one.per_minute for one in facts.recordings]
-    figures = (
-        Figure("recordings", "Recordings", len(rates), "count"),
-        Figure("median", "Median", median(rates), note="a minute of audio", places=4),
-    )
     table = Table.of(
         "Recording",
         facts.recordings[:SHOWN],
@@ -83,7 +79,7 @@ def recordings_report(facts: RecordingsFacts) -> Report:
     return Report(
         title=f"Most expensive recordings, {owner(facts.user_id) if facts.user_id else 'everyone'}",
         subtitle=named(facts.period),
-        figures=figures if rates else (),
+        figures=_figures(rates) if rates else (),
         tables=(table,),
         notes=(*more_note(len(rates) - SHOWN), *doubts(facts.totals, facts.health)),
         data={
@@ -94,6 +90,13 @@ def recordings_report(facts: RecordingsFacts) -> Report:
             ],
             **derive(facts, "totals.unpriced_calls", "totals.partial_calls", "health.incomplete"),
         },
+    )
+
+
+def _figures(rates: Sequence[Nanos]) -> tuple[Figure, ...]:
+    return (
+        Figure("recordings", "Recordings", len(rates), "count"),
+        Figure("median", "Median", median(rates), note="a minute of audio", places=4),
     )
 
 

@@ -19,10 +19,19 @@ from shared.costs import __version__
 from shared.costs.apps.cli import main
 from shared.costs.apps.cli.app import DashboardCommand
 from shared.costs.apps.cli.program import _PACKAGES, cli, run
+from shared.costs.apps.serve.questions import specs
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, program
 
 HEAVY = {"tabulate", "jinja2", "genai_prices", "filelock", "pydantic", "msgspec", "tqdm", "tempfile"}
 COMMANDS = cli.list_commands(click.Context(cli))
+NEEDED = {
+    "compare-models": ["--input-tokens", "9"],
+    "estimate": ["--input-tokens", "9"],
+    "explain": ["2026-10", "2026-11"],
+    "show-job": ["job-1"],
+    "whatif": ["--swap", "openai/gpt-4=openai/gpt-4o"],
+}
+"""What some reports do not answer without."""
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -39,6 +48,13 @@ def test_every_command_is_explained(name: str, dashboard: Dashboard) -> None:
     for example in command.examples:
         assert example.split()[0] == name
         assert f"cost-dashboard {example}" in shown.out
+
+
+@pytest.mark.parametrize("name", specs())
+def test_every_report_can_be_of_nothing(name: str, dashboard: Dashboard) -> None:
+    ran = dashboard(name, *NEEDED.get(name, []))
+    assert ran.out or ran.err
+    assert "unexpected" not in ran.err
 
 
 @pytest.mark.parametrize("name", COMMANDS)
