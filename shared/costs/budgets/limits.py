@@ -25,7 +25,7 @@ from .. import periods
 from ..money import Nanos
 from ..periods import Period
 from ..profile.plans import FlatRate, flat_rates
-from ..profile.tag_rules import TagRule, dimensions_of, key_of
+from ..profile.tag_rules import TagRule, dimensions_of, rules_for
 from ..profile.types import Budget, Guard, Profile, Rolling
 from ..rollup import Dimension, JobRef, Measure, Query
 from .scopes import KINDS, SCOPES, CallScope, LimitKind, ModelName, covers
@@ -411,9 +411,7 @@ class _Owner(NamedTuple):
 
     def _rules_for(self, kind: LimitKind, name: str | None) -> tuple[TagRule, ...]:
         """Return the rules that decide which calls have the tag that a limit is on, where one gives it."""
-        if kind.name != "tag" or name is None or not any(rule.tag == name for rule in self.rules):
-            return ()
-        return tuple(rule for rule in self.rules if key_of(rule.tag) == key_of(name))
+        return () if kind.name != "tag" or name is None else rules_for(name, self.rules)
 
 
 _latest: Final[dict[tuple[str, ZoneInfo, int], Period]] = {}

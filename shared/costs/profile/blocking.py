@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from ..money import Nanos, format_usd
 from .plans import Plan
+from .tag_rules import rules_for
 from .types import COUNT_FIELDS, Budget, Profile
 
 Blocking = Mapping[str, Mapping[str, int]]
@@ -24,10 +26,13 @@ ORGANIZATION = "the organization"
 USER = "user "
 
 
-def blocking_limits(profile: Profile) -> dict[str, dict[str, int]]:
-    """Return the limits that block: those of the defaults, of the organization and of each user named."""
+def blocking_limits(profile: Profile, users: Iterable[str] = ()) -> dict[str, dict[str, int]]:
+    """Return the limits that block: those of the defaults, of the organization and of each user named.
+
+    ``users`` are others whose limits are asked for; those of the defaults hold for them.
+    """
     scopes = {EVERYONE: profile.budget, ORGANIZATION: profile.organization}
-    scopes |= {f"{USER}{user_id}": user.budget for user_id, user in profile.users.items()}
+    scopes |= {f"{USER}{user}": profile.for_user(user).budget for user in (*profile.users, *users)}
     found = {scope: dict(_blocking(budget)) for scope, budget in scopes.items()}
     return {scope: limits for scope, limits in found.items() if limits}
 
@@ -62,21 +67,60 @@ def moved(before: Profile, profile: Profile) -> list[str]:
     >>> moved(limit, limit._replace(billing_day=25))
     ['months begin on day 25 now, not on day 1: limits that block may have begun anew']
     """
-    if not (blocking_limits(before) and blocking_limits(profile)):
-        return []
-    anew = "limits that block may have begun anew"
-    found = []
-    if before.billing_day != profile.billing_day:
+    both, anew, found = (before, profile), "limits that block may have begun anew", []
+    blocking = [user for user in _owners(both) if all(_blocks(each, user) for each in both)]
+    if blocking and before.billing_day != profile.billing_day:
         days = f"day {profile.billing_day} now, not on day {before.billing_day}"
         found.append(f"months begin on {days}: {anew}")
-    for user in ("", *before.users):
-        zones = [(each.for_user(user) if user else each).timezone.key for each in (before, profile)]
-        if zones[0] != zones[1]:
+    zones = {user: [_zone(each, user) for each in both] for user in blocking}
+    for user, (was, now) in zones.items():
+        if was != now and (not user or zones.get("") != [was, now]):
             whose = f"days of user {user}" if user else "days"
-            found.append(f"{whose} begin by the clock of {zones[1]} now, not of {zones[0]}: {anew}")
-    if before.shared is not None and profile.shared is None:
+            found.append(f"{whose} begin by the clock of {now} now, not of {was}: {anew}")
+    if before.shared is not None and profile.shared is None and all(map(blocking_limits, both)):
         found.append("limits that block are not shared with other hosts any more: each host may spend them")
     return found
+
+
+def _owners(profiles: Iterable[Profile]) -> Iterable[str]:
+    """Return the users that profiles name, after an empty name for everyone and the organization."""
+    return dict.fromkeys(["", *(user for profile in profiles for user in profile.users)])
+
+
+def _blocks(profile: Profile, user: str) -> bool:
+    """Tell whether limits with periods block; a guard has none."""
+    budgets = [profile.for_user(user).budget] if user else [profile.budget, profile.organization]
+    return any(budget.block_at_limit for budget in budgets)
+
+
+def _zone(profile: Profile, user: str) -> str:
+    return (profile.for_user(user) if user else profile).timezone.key
+
+
+def retagged(before: Profile, profile: Profile) -> list[str]:
+    """Return what is to be said about tags with a limit that blocks, which rules give to fewer calls, maybe.
+
+    A rule that comes after the earlier ones takes none of their calls.
+
+    >>> acme = TagRule("customer:acme", (("project", "acme-*"),))
+    >>> limits = Budget(block_at_limit=True, tag_limits={"customer:acme": Nanos(1)})
+    >>> retagged(Profile(budget=limits, tag_rules=(acme,)), Profile(budget=limits))
+    ['tag_rules give customer:acme to other calls now: the limit on it that blocks may hold fewer']
+    """
+    tags = {
+        name.removeprefix(_TAG): None
+        for limits in blocking_limits(before).values()
+        for name in limits
+        if name.startswith(_TAG)
+    }
+    return [
+        f"tag_rules give {tag} to other calls now: the limit on it that blocks may hold fewer"
+        for tag in tags
+        if (rules := rules_for(tag, before.tag_rules)) != rules_for(tag, profile.tag_rules)[: len(rules)]
+    ]
+
+
+_TAG: Final = "tag_limits/"
 
 
 def _includes(wide: Plan, plan: Plan) -> bool:

@@ -68,6 +68,12 @@ def dimensions_of(rules: Iterable[TagRule]) -> tuple[Dimension, ...]:
     return tuple(dimension for dimension in CONDITIONS.values() if dimension in used)
 
 
+def rules_for(tag: str, rules: Iterable[TagRule]) -> tuple[TagRule, ...]:
+    """Return the rules that decide which calls have a tag besides those made with it; none gives it: none."""
+    same = tuple(rule for rule in rules if key_of(rule.tag) == key_of(tag))
+    return same if any(rule.tag == tag for rule in same) else ()
+
+
 def tagged(
     rules: Iterable[TagRule], tags: Sequence[str], values: Mapping[str, str | None]
 ) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ BLOCKS = "budget: {monthly_limit_usd: 1.00, block_at_limit: true}\n"
 USER_BLOCKS = "users: {ana: {budget: {daily_limit_usd: 2, block_at_limit: true}}}\n"
 TEAM_BLOCKS = "organization: {monthly_limit_usd: 9, block_at_limit: true}\n"
 OPEN = "budget: {monthly_limit_usd: 1.00}\n"
+TAG_BLOCKS = 'budget: {monthly_limit_usd: null, block_at_limit: true, tag_limits_usd: {"customer:acme": 5}}\n'
+RULE = 'tag_rules: [{tag: "customer:acme", project: "acme-*"}]\n'
+NEW_USER = "users: {ana: {%s}}\n"
 GUARD = "budget: {guard: {usd_per_minute: 2, same_request: 20}}\n"
 
 
@@ -153,6 +156,43 @@ CHANGES = {
         USER_BLOCKS.replace("{budget", "{timezone: Asia/Tokyo, budget"),
         USER_BLOCKS.replace("{budget", "{timezone: Asia/Kolkata, budget"),
         1,
+    ),
+    "the zone of everybody": (
+        BLOCKS + "users: {ana: {}}\n",
+        f"timezone: Asia/Kolkata\n{BLOCKS}users: {{ana: {{}}}}\n",
+        1,
+    ),
+    "the zone of a user whom nothing blocks": (
+        TEAM_BLOCKS + "users: {ana: {timezone: Asia/Tokyo}}\n",
+        TEAM_BLOCKS + "users: {ana: {timezone: Asia/Kolkata}}\n",
+        0,
+    ),
+    "another zone and first day where a guard alone denies": (
+        GUARD,
+        f"timezone: Asia/Kolkata\nbilling_day: 25\n{GUARD}",
+        0,
+    ),
+    "a new user's higher limit": (BLOCKS, BLOCKS + NEW_USER % "budget: {monthly_limit_usd: 9}", 1),
+    "a new user's lower limit": (BLOCKS, BLOCKS + NEW_USER % "budget: {monthly_limit_usd: 0.1}", 0),
+    "a new user whom nothing blocks": (BLOCKS, BLOCKS + NEW_USER % "budget: {block_at_limit: false}", 1),
+    "a new user's zone": (BLOCKS, BLOCKS + NEW_USER % "timezone: Asia/Tokyo", 1),
+    "no rule for a tag": (TAG_BLOCKS + RULE, TAG_BLOCKS, 1),
+    "a narrower rule for a tag": (TAG_BLOCKS + RULE, TAG_BLOCKS + RULE.replace("acme-*", "acme-web"), 1),
+    "a rule for another customer before": (
+        TAG_BLOCKS + RULE,
+        TAG_BLOCKS + RULE.replace("rules: [", 'rules: [{tag: "customer:web", stage: web}, '),
+        1,
+    ),
+    "a rule for another customer after": (
+        TAG_BLOCKS + RULE,
+        TAG_BLOCKS + RULE.replace("}]", '}, {tag: "customer:web", stage: web}]'),
+        0,
+    ),
+    "a first rule for a tag": (TAG_BLOCKS, TAG_BLOCKS + RULE, 0),
+    "no rule for a tag whose limit does not block": (
+        TEAM_BLOCKS + TAG_BLOCKS.replace("true", "false") + RULE,
+        TEAM_BLOCKS + TAG_BLOCKS.replace("true", "false"),
+        0,
     ),
     "shared no more": ("shared: {url: env:SHARED}\n" + BLOCKS, BLOCKS, 1),
     "a limit that did not block": (OPEN, "budget: {monthly_limit_usd: 7}\n", 0),
