@@ -102,6 +102,7 @@ def retagged(before: Profile, profile: Profile) -> list[str]:
 
     A rule that comes after the earlier ones takes none of their calls.
 
+    >>> from shared.costs.profile.tag_rules import TagRule
     >>> acme = TagRule("customer:acme", (("project", "acme-*"),))
     >>> limits = Budget(block_at_limit=True, tag_limits={"customer:acme": Nanos(1)})
     >>> retagged(Profile(budget=limits, tag_rules=(acme,)), Profile(budget=limits))
