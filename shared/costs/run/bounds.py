@@ -24,14 +24,19 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview (2026-11-
 
 _INPUTS: Final = (
     "messages", "prompt", "input", "instructions", "system", "tools", "functions", "response_format",
-    "text_format", "text", "output_format", "contents", "suffix", "tool_choice", "prediction",
+    "text_format", "text", "output_format", "output_config", "response_schema", "response_json_schema",
+    "contents", "suffix", "tool_choice", "prediction",
 )  # fmt: skip
 _MAXIMA: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _KEPT: Final = (
     "previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container",
-    "mcp_servers", "web_search_options",
+    "mcp_servers", "web_search_options", "thread", "continuation_token", "fallbacks", "data_sources",
+    "plugins", "search_parameters",
 )  # fmt: skip
-"""What the provider has, or looks up, and adds to the input."""
+"""What the provider has, or looks up, and adds to the input, or for which it may ask several models.
+
+The last three stand in bodies for Azure (``data_sources``), OpenRouter (``plugins``) and xAI.
+"""
 _LEFT_OUT: Final = frozenset({"NotGiven", "Omit"})
 _OWN_TOOLS: Final = frozenset({"function", "custom", "", "NoneType"})
 _MEDIA: Final = (
@@ -102,7 +107,7 @@ def _google(config: Mapping[str, Any]) -> dict[str, Any]:
 def _input(said: Mapping[str, Any]) -> int | None:
     try:
         is_kept = any(_is_given(said.get(name)) for name in _KEPT) or isinstance(said.get("prompt"), Mapping)
-        if is_kept or _looks_up(said.get("tools")):
+        if is_kept or _looks_up(said.get("tools")) or "compact" in str(said.get("context_management")):
             return None
         found = sum(_size(said[name]) for name in _INPUTS if _is_given(said.get(name)))
     except _Unbounded:
@@ -112,12 +117,18 @@ def _input(said: Mapping[str, Any]) -> int | None:
 
 def _output(said: Mapping[str, Any]) -> int | None:
     stated: list[int] = [said[name] for name in _MAXIMA if isinstance(said.get(name), int)]
-    number = said.get("n") if isinstance(said.get("n"), int) else said.get("best_of", 1)
     if not stated:
         return None
-    # What is predicted and not taken over is billed as output.
+    # What is predicted and not taken over is billed as output, and so are all of which the best are returned.
     predicted = _size(said["prediction"]) if _is_given(said.get("prediction")) else 0
-    return (max(stated) + predicted) * (number if isinstance(number, int) else 1)
+    answers: int = max([1, *(said[name] for name in ("n", "best_of") if isinstance(said.get(name), int))])
+    return (max(stated) + predicted) * answers * _prompts(said.get("prompt"))
+
+
+def _prompts(prompt: Any) -> int:
+    """Return how many prompts a completion has, each of which is answered: one may be a list of tokens."""
+    is_many = isinstance(prompt, (list, tuple)) and not any(isinstance(each, int) for each in prompt)
+    return max(len(prompt), 1) if is_many else 1
 
 
 def _looks_up(tools: Any) -> bool:

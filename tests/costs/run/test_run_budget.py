@@ -159,10 +159,17 @@ for number in range(9):
 
 
 CHAT = ("openai.resources.chat.completions.completions", "Completions.create")
+COMPLETIONS = ("openai.resources.completions", "Completions.create")
 RESPONSES = ("openai.resources.responses.responses", "Responses.create")
 CLAUDE = ("anthropic.resources.messages.messages", "Messages.create")
 GEMINI = ("google.genai.models", "Models._generate_content")
 SAY = [{"role": "user", "content": "Grüße " * 50}]
+
+
+def edits(kind: str) -> dict[str, Any]:
+    return {"context_management": {"edits": [{"type": kind}]}}
+
+
 PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}]
 
 
@@ -178,6 +185,10 @@ PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url
         (CHAT, {"messages": SAY, "max_tokens": 9, "extra_body": {"max_tokens": 90, "n": 2}}, 400, 180),
         (CHAT, {"messages": SAY, "max_tokens": 9, "web_search_options": {}}, None, 9),
         (CHAT, {"messages": SAY, "max_tokens": 9, "prediction": {"content": "x" * 68}}, 468, 100),
+        (CHAT, {"messages": SAY, "max_tokens": 9, "extra_body": {"plugins": [{"id": "web"}]}}, None, 9),
+        (COMPLETIONS, {"prompt": "Hi " * 99, "n": 1, "best_of": 5, "max_tokens": 9}, 297, 45),
+        (COMPLETIONS, {"prompt": ["Hi", "Ho"], "n": 2, "max_tokens": 9}, 4, 36),
+        (COMPLETIONS, {"prompt": [7] * 9, "max_tokens": 9}, 64, 9),
         (RESPONSES, {"prompt": {"id": "pmpt_1"}, "max_output_tokens": 9}, None, 9),
         (RESPONSES, {"input": "Hi", "max_output_tokens": 9}, 2, 9),
         (RESPONSES, {"input": "Hi", "previous_response_id": "r", "max_output_tokens": 9}, None, 9),
@@ -186,6 +197,11 @@ PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url
         (CLAUDE, {"messages": SAY, "tools": [{"name": "f", "input_schema": {}}], "max_tokens": 9}, 1424, 9),
         (CLAUDE, {"messages": SAY, "mcp_servers": [{"url": "https://x"}], "max_tokens": 9}, None, 9),
         (CLAUDE, {"messages": SAY, "tools": [{"type": "web_search_20250305"}], "max_tokens": 9}, None, 9),
+        (CLAUDE, {"messages": SAY, "output_config": {"format": {"d": "x" * 500}}, "max_tokens": 9}, 900, 9),
+        (CLAUDE, {"messages": SAY, "fallbacks": [{"model": "x"}], "max_tokens": 9}, None, 9),
+        (CLAUDE, {"messages": SAY, "max_tokens": 9, **edits("compact_20260112")}, None, 9),
+        (CLAUDE, {"messages": SAY, "max_tokens": 9, **edits("clear_tool_uses_20250919")}, 400, 9),
+        (GEMINI, {"contents": "Hi", "config": {"response_json_schema": {"d": "x" * 500}}}, 500, None),
         (GEMINI, {"contents": "Hi " * 99, "config": {"max_output_tokens": 9, "candidate_count": 2}}, 297, 18),
         (GEMINI, {"contents": "Hi", "config": {"tools": [{"google_search": {}}]}}, None, None),
         (GEMINI, {"contents": [{"inline_data": {"data": b"x"}}]}, None, None),
