@@ -31,12 +31,12 @@ class Dialect(NamedTuple):
 
 _HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
 _DELIMITERS: Final = ",;\t|"
-_AROUND_AMOUNTS: Final = " \u00a0$€£"
+_CURRENCY: Final = re.compile(r"US\$|[$€£]|\b(?:USD|EUR|GBP)\b", re.IGNORECASE)
 _GROUPED_BY_DOTS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
 _GROUPED_BY_COMMAS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}")
 _DECIMAL_DOT: Final = re.compile(r"[-+]?[\d,]*\d\.\d+")
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?[\d.]*\d,\d+")
-_LOCAL_NUMBER: Final = re.compile(r"(\D*?[-+]?)(\d{1,3}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?(\D*)")
+_LOCAL_NUMBER: Final = re.compile(r"(\D*?[-+]?)([1-9]\d{0,2}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?(\D*)")
 
 
 def dialect_of(head: str) -> Dialect:
@@ -63,7 +63,7 @@ def _dialect(lines: Iterator[str]) -> Dialect:
     dot = comma = is_sure = False
     with suppress(csv.Error), _long_cells():
         for record in csv.reader(lines, delimiter=delimiter):
-            for cell in [each.strip(_AROUND_AMOUNTS) for each in record if "," in each or "." in each]:
+            for cell in [_bare(each) for each in record if "," in each or "." in each]:
                 if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
                     dot = True
                 elif _DECIMAL_COMMA.fullmatch(cell):
@@ -74,6 +74,11 @@ def _dialect(lines: Iterator[str]) -> Dialect:
     is_mixed = dot and is_sure and delimiter == ";"
     has_comma = is_mixed or (not dot and (is_sure or (comma and delimiter == ";")))
     return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed)
+
+
+def _bare(cell: str) -> str:
+    """Return a cell without a currency's name or sign around its number."""
+    return _CURRENCY.sub("", cell).strip()
 
 
 class LocalNumber(str):
@@ -105,7 +110,7 @@ _EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
 def _ambiguous(record: Sequence[str]) -> str | None:
     """Return what is wrong with a record of a file in which both a dot and a comma stand before decimals."""
-    number = next((each for each in record if _EITHER.fullmatch(each.strip(_AROUND_AMOUNTS))), None)
+    number = next((each for each in record if _EITHER.fullmatch(_bare(each))), None)
     if number is None:
         return None
     return f"has {number}, thousands or decimals: others have a dot and a comma; write all with a dot"

@@ -217,6 +217,14 @@ TABLES = {
         f"{LOCAL.strip()};version\n2026-10-03;gpt-4o;7;5;0,5;2.1\n2026-10-03;gpt-4o;7;5;1,234;2.1\n",
         (0.5, 7, 1),
     ),
+    "a fraction with a dot beside decimal commas": (
+        f"{LOCAL}2026-10-03;gpt-4o;7;5;0,5\n2026-10-03;gpt-4.1;7;5;0.125\n",
+        (0.625, 14, 0),
+    ),
+    "decimal commas beside a currency's name": (
+        f"{LOCAL}2026-10-03;gpt-4o;7;5;0,5 USD\n2026-10-03;gpt-4o;7;5;USD 1,234\n",
+        (1.734, 14, 0),
+    ),
     "decimal commas after as much as a file is known by": (
         LOCAL + "2026-10-03;gpt-4o;0;500;1\n" * 3_000 + "2026-10-03;gpt-4o;1.000;500;1,234\n",
         (3_001.234, 1000, 0),
