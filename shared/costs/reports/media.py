@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 from typing import Final
 
+from ..capture.recordings import wav_seconds
 from ..errors import CostError
 
 TEXTS: Final = frozenset({".txt", ".md", ".srt", ".vtt", ".json", ".csv", ".html", ".rst", ".tex"})
@@ -56,11 +57,9 @@ def _flac(path: Path, head: bytes) -> float:
 
 
 def _wave(path: Path) -> float:
-    """Read the header, but count no more frames than the file has: one that was piped states the most."""
     try:
-        with path.open("rb") as raw, wave.open(raw) as file:
-            there = (path.stat().st_size - raw.tell()) // (file.getnchannels() * file.getsampwidth())
-            return float(min(file.getnframes(), there) / file.getframerate())
+        with path.open("rb") as file:
+            return wav_seconds(file)
     except (wave.Error, EOFError, ZeroDivisionError) as fault:
         raise NotMeasured(
             f"{path} is not a WAV file that can be read ({fault}); give --audio-minutes"

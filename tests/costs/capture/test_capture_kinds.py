@@ -478,17 +478,31 @@ def wav(seconds: int) -> bytes:
     return content.getvalue()
 
 
+def read_to_the_end(content: bytes) -> io.BytesIO:
+    """A file in memory as OpenAI's clients want it: with a name, which is nowhere."""
+    file = io.BytesIO(content)
+    file.name = "a.wav"
+    file.read()
+    return file
+
+
+PIPED = wav(7)[:40] + b"\xff" * 4 + wav(7)[44:]
+"""A recording whose encoder could not go back and write how long it became."""
+
+
 @pytest.mark.parametrize(
     ("file", "measured", "seconds"),
     [
         (("a.wav", wav(7)), None, 7),
         (wav(7), None, 7),
+        (PIPED, None, 7),
+        (read_to_the_end(wav(7)), None, 7),
         (("a.mp3", b"ID3"), 61.5, 61.5),  # LiteLLM had soundfile
         (("a.mp3", b"ID3"), None, 0),
         (wav(7)[:20], None, 0),
         (None, None, 0),
     ],
-    ids=["named", "bytes", "by litellm", "mp3", "cut", "nothing"],
+    ids=["named", "bytes", "piped", "in memory", "by litellm", "mp3", "cut", "nothing"],
 )
 def test_a_transcription_through_litellm_is_as_long_as_its_recording(
     file: object, measured: float | None, seconds: float

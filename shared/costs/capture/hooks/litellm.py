@@ -17,7 +17,7 @@ import io
 import logging
 import wave
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from ..adapters.litellm import measured, with_estimate
 from ..captured import Captured, Sink, answered_from_cache, first_reason, unreadable, usd_of
 from ..fields import Fields
 from ..reading import read_response
+from ..recordings import wav_seconds
 
 try:
     from litellm.integrations.custom_logger import CustomLogger
@@ -128,15 +129,19 @@ def _heard(about: Fields, call: Captured) -> Captured:
 def _wav_seconds(file: object) -> float:
     """Return the seconds of a WAV file, 0 of any other.
 
-    It is what OpenAI's clients take: bytes, a path, an open file, or a tuple of a name and one of these.
+    It is what OpenAI's clients take: bytes, a path, an open file, or a tuple of a name and one of these. An
+    open file stays where the program left it.
     """
     content = file[1] if isinstance(file, tuple) and len(file) > 1 else file
-    source: Any = io.BytesIO(content) if isinstance(content, bytes) else getattr(content, "name", content)
-    if not isinstance(source, (io.BytesIO, str, Path)):
-        return 0.0
-    opened = source if isinstance(source, io.BytesIO) else str(source)
-    with suppress(OSError, EOFError, wave.Error, ZeroDivisionError), closing(wave.open(opened)) as sound:
-        return float(sound.getnframes() / sound.getframerate())
+    if isinstance(content, io.BytesIO):
+        content = content.getvalue()
+    place = getattr(content, "name", content)
+    with suppress(OSError, EOFError, wave.Error, ZeroDivisionError):
+        if isinstance(content, bytes):
+            return wav_seconds(io.BytesIO(content))
+        if isinstance(place, (str, Path)) and Path(place).is_file():
+            with Path(place).open("rb") as opened:
+                return wav_seconds(opened)
     return 0.0
 
 
