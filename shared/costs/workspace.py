@@ -255,7 +255,13 @@ class Workspace:
 
                 beside = profile.path.parent if profile.path else None
                 here = Here(
-                    self.storage, self.environ, beside, self.clock, self.catalogue_name, lambda: self.index
+                    self.storage,
+                    self.environ,
+                    beside,
+                    self.clock,
+                    self.catalogue_name,
+                    lambda: self.loaded_profile().profile.tag_rules,
+                    lambda: self.index,
                 )
                 self._fleet = fleet_of(settings, here)
             return self._fleet

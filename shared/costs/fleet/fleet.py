@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +16,7 @@ from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..budgets.spending import read_spendings
 from ..errors import StorageUnavailable
+from ..profile.tag_rules import TagRule
 from ..profile.types import SharedBudget
 from ..storage import CostStorage
 from ..store.presence import presence_in
@@ -62,13 +63,17 @@ class Published(NamedTuple):
 
 
 class Here(NamedTuple):
-    """What a fleet needs to know of this host: ``store`` gives the sums of its ledgers."""
+    """What a fleet needs to know of this host.
+
+    ``store`` gives the sums of its ledgers, ``rules`` the tag rules of its profile.
+    """
 
     storage: CostStorage
     environ: Mapping[str, str]
     beside: Path | None
     clock: Callable[[], datetime]
     names: ModelName
+    rules: Callable[[], Sequence[TagRule]]
     store: Callable[[], Store]
 
 
@@ -111,7 +116,7 @@ class Fleet:
     def member(self) -> Member:
         """This host in the fleet."""
         here = self._here
-        lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all)
+        lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all, here.rules)
         return Member(self.database, self.holds, lock, self.settings.lease_s, here.names, ledgers)
 
     def _spent(self, limit: Limit) -> int:
@@ -156,7 +161,7 @@ class Fleet:
 
     def standing(self) -> Standing:
         """Return how the fleet stands."""
-        return self.database.run(lambda db: standing(db, self._here.names), COMMAND_S)
+        return self.database.run(lambda db: standing(db, self._here.names, self._here.rules()), COMMAND_S)
 
     def open_leases(self, limits: Iterable[Limit]) -> dict[Scope, int]:
         """Return how much all hosts may spend of limits beyond what they published."""

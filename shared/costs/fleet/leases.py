@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from ..budgets.limits import Limit, Scope
 from ..budgets.port import Allotment
 from ..budgets.scopes import KINDS
 from ..periods import Period
+from ..profile.tag_rules import TagRule, rules_for
 from ..rollup import Query
 from ..store.holds import LocalHolds, LocalTurn
 from ..store.state import Tables
@@ -132,8 +133,8 @@ def key_of(limit: Limit) -> tuple[str, int, int] | None:
     return limit.scope.key, _micros(period.start.timestamp()), _micros(period.end.timestamp())
 
 
-def limit_of(lease: Lease) -> Limit:
-    """Return the limit that a lease is of, without what only alerts need.
+def limit_of(lease: Lease, rules: Sequence[TagRule] = ()) -> Limit:
+    """Return the limit that a lease is of, without what only alerts need; ``rules`` give calls tags.
 
     >>> lease = Lease('["ana", "month", null]', 0, 2_678_400_000_000, "1970-01", 5, 10)
     >>> str(limit_of(lease).scope), limit_of(lease).amount
@@ -144,8 +145,9 @@ def limit_of(lease: Lease) -> Limit:
     start, end = instant(lease.starts), instant(lease.ends)
     assert of.period is not None  # others are not leased
     period = Period(of.period, lease.period, start, end, _UTC)
-    query = of.selecting(name, Query(start=start, end=end, user_id=owner))
-    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True)
+    giving = rules_for(name, rules) if kind == "tag" else ()
+    query = of.selecting(None if giving else name, Query(start=start, end=end, user_id=owner))
+    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True, rules=giving)
 
 
 def instant(micros: int) -> datetime:

@@ -196,7 +196,8 @@ class Member:
 
     def _used(self, turn: LocalTurn, found: Sequence[Lease]) -> list[int]:
         """Return what is spent and held here of each lease."""
-        limits = list(map(limit_of, found))
+        rules = self._ledgers.rules()
+        limits = [limit_of(lease, rules) for lease in found]
         since = min((lease.starts for lease in found), default=0)
         holds = turn.holds(instant(since), None)
         stands = standings(read_spendings(limits, turn, self._names), holds, self._names)

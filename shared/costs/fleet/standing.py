@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..errors import WrongUsage
+from ..profile.tag_rules import TagRule
 from .database import Db
 from .leases import Lease, key_of, limit_of
 from .sums import by_host
@@ -59,11 +60,11 @@ class Standing(NamedTuple):
         return tuple(each for each in self.members if not each.reported)
 
 
-def standing(db: Db, names: ModelName) -> Standing:
+def standing(db: Db, names: ModelName, rules: Sequence[TagRule]) -> Standing:
     """Return how the fleet stands."""
     row = db.execute("SELECT since, went_back FROM fleet").fetchone()
     assert row is not None  # it is made with the tables
-    open_ = _open_by_host(db, names)
+    open_ = _open_by_host(db, names, rules)
     rows = db.execute(
         """SELECT h.id, h.name, h.uid, h.rests, h.lease_until > now(), h.seen, h.published, h.waiting,
         h.epoch >= f.epoch FROM hosts h, fleet f ORDER BY h.name, h.id"""
@@ -84,7 +85,7 @@ def standing(db: Db, names: ModelName) -> Standing:
     return Standing(members, row[0], row[1])
 
 
-def _open_by_host(db: Db, names: ModelName) -> dict[int, int]:
+def _open_by_host(db: Db, names: ModelName, rules: Sequence[TagRule]) -> dict[int, int]:
     """Return how much more each host may spend of its tightest lease in dollars that holds now."""
     found: dict[int, int] = {}
     rows = db.execute(
@@ -93,7 +94,7 @@ def _open_by_host(db: Db, names: ModelName) -> dict[int, int]:
     ).fetchall()
     spent: dict[tuple[str, int, int], dict[int, int]] = {}
     for host, scope, starts, ends, period, granted, amount in rows:
-        limit = limit_of(Lease(scope, starts, ends, period, granted, amount))
+        limit = limit_of(Lease(scope, starts, ends, period, granted, amount), rules)
         if limit.measure == "cost":
             key = (scope, starts, ends)
             if key not in spent:

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from ..budgets.limits import Limit
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
+from ..profile.tag_rules import TagRule
 from .database import Db
 from .leases import Fellow, Lease, Term, Want, key_of
 from .schema import SERVER
@@ -118,11 +119,12 @@ class Ledgers(NamedTuple):
     """What the ledgers of this host say now, while it trades.
 
     ``spent`` is what they come to of a limit. ``has_all`` tells, of the host's number, whether the database
-    has all that stands in them.
+    has all that stands in them. ``rules`` gives their calls tags.
     """
 
     spent: Callable[[Limit], int]
     has_all: Callable[[Db, int], bool]
+    rules: Callable[[], Sequence[TagRule]]
 
 
 def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:

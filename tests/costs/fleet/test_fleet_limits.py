@@ -21,7 +21,7 @@ from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.leases import Term, Want, limit_of
 from shared.costs.fleet.trading import HostCopied
 from shared.costs.rollup import Query
-from tests.support.fleet_hosts import COST, Host, hosts
+from tests.support.fleet_hosts import CALL, COST, Host, hosts
 
 pytestmark = pytest.mark.usefixtures("database_url")
 
@@ -115,14 +115,17 @@ def test_what_a_flat_rate_covers_is_no_part_of_it(tmp_path: Path, until: str, ma
         assert two.spend(50) == made
 
 
+TAG_LIMIT = """
+shared: {url: env:COST_TRACKER_SHARED, lease_s: LEASE}
+budget: {monthly_limit_usd: 90, tag_limits_usd: {"customer:acme": 1}, block_at_limit: true}
+tag_rules: [{tag: "customer:acme", RULE}]
+"""
+
+
 @pytest.mark.parametrize("rule", ["job: job-*", "service: openai, model: gpt-4o", "user: ana"])
 @pytest.mark.parametrize("plan", ["", "plans: {max: {usd_per_month: 9, covers: [openai/gpt-4o-mini]}}\n"])
 def test_a_limit_on_a_tag_that_rules_give_is_of_all_hosts(tmp_path: Path, rule: str, plan: str) -> None:
-    limit = 'budget: {monthly_limit_usd: 90, tag_limits_usd: {"customer:acme": 1}, block_at_limit: true}\n'
-    shared = ONE_LIMIT.splitlines(keepends=True)
-    profile = "".join(line for line in shared if not line.startswith("budget"))
-    rules = f'tag_rules: [{{tag: "customer:acme", {rule}}}]\n'
-    with hosts(tmp_path, "one", "two", profile=profile + limit + rules + plan) as (one, two):
+    with hosts(tmp_path, "one", "two", profile=TAG_LIMIT.replace("RULE", rule) + plan) as (one, two):
         if plan:
             one.tracker().log_usage("openai", "gpt-4o-mini", 20_000_000)  # $3 that the plan covers
         assert one.spend(8) == 8
@@ -135,6 +138,23 @@ def test_a_limit_on_a_tag_that_rules_give_is_of_all_hosts(tmp_path: Path, rule: 
             one, "SELECT sum(e.cost) FROM entries e JOIN dims d ON d.id = e.dim WHERE model = 'gpt-4o'"
         )
         assert cost <= 1_000_000_000
+
+
+def test_what_is_held_under_a_tag_that_rules_give_is_not_given_back(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=TAG_LIMIT.replace("RULE", "stage: asr")) as (one, two):
+        tracker = one.tracker()
+        with tracker.reserve(*CALL[:2], tokens_input=40_000, max_tokens_output=40_000, stage="asr"):  # $0.50
+            tracker.log_usage(*CALL, stage="asr")
+            one.fleet.publish()
+            one.fleet.renew(lower=True)
+            [member, *_] = one.fleet.standing().members
+            assert member.open == 500_000_000
+            two.tracker().log_usage(*CALL, stage="asr")
+            with (
+                pytest.raises(BudgetExceeded, match="tag customer:acme"),
+                two.tracker().reserve(*CALL[:2], tokens_input=40_000, max_tokens_output=40_000, stage="asr"),
+            ):
+                pass
 
 
 @pytest.mark.parametrize("is_reachable", [True, False])
