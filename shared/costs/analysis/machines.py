@@ -42,6 +42,11 @@ class MachineWork(NamedTuple):
         return self.microseconds / 1_000_000
 
     @property
+    def known_cost(self) -> Nanos | None:
+        """What it cost; ``None`` where no call says how long it took, or the machine has no price."""
+        return self.cost if self.priced and self.microseconds else None
+
+    @property
     def audio_minutes_per_dollar(self) -> float | None:
         """How many minutes of audio it did for each dollar that the machine cost."""
         if not self.audio_microseconds or not self.cost:

@@ -136,8 +136,8 @@ def _figures(facts: MachinesFacts) -> Iterator[Figure]:
     cost = total_cost(facts.work)
     seconds = sum(row.microseconds for row in facts.work) / 1_000_000
     timed = all(row.priced and not row.untimed_calls for row in facts.work)
-    known: Value = cost if seconds else "not known"
-    yield Figure("cost", "Cost", known, note="rent and power while they worked")
+    known = any(row.known_cost is not None for row in facts.work)
+    yield Figure("cost", "Cost", cost if known else "not known", note="rent and power while they worked")
     yield Figure("busy", "Busy", seconds, "duration")
     if facts.avoided:
         avoided = Nanos(sum(facts.avoided.values()))
@@ -148,9 +148,8 @@ def _figures(facts: MachinesFacts) -> Iterator[Figure]:
 
 
 def machine_figure(work: Sequence[MachineWork], places: int = 2) -> Iterator[Figure]:
-    """Return what machines of one's own cost, as one figure, where a call says how long it took."""
-    if any(row.microseconds for row in work):
-        names = ", ".join(dict.fromkeys(row.machine for row in work))
+    """Return what machines of one's own cost, as one figure, where the cost of any is known."""
+    if names := ", ".join(dict.fromkeys(row.machine for row in work if row.known_cost is not None)):
         yield Figure(
             "machines",
             "Own machines",
@@ -175,7 +174,7 @@ def _tables(facts: MachinesFacts) -> Iterator[Table]:
             (Column("busy", "Busy", "duration", rank=1), lambda row: row.seconds),
             (
                 Column("cost", "Cost", "money", places=4),
-                lambda row: row.cost if row.microseconds else "not known",
+                lambda row: "not known" if row.known_cost is None else row.known_cost,
             ),
             *([(Column("avoided", "Cloud", "money", places=4), cloud)] if facts.avoided else []),
             empty="No call ran on a machine of the profile in this stretch of time.",
@@ -219,14 +218,21 @@ def _data(facts: MachinesFacts) -> dict[str, object]:
 def machine_data(
     work: Iterable[MachineWork], avoided: Mapping[_RowKey, Nanos] | None = None
 ) -> list[dict[str, object]]:
-    """Return the work on machines as JSON has it; the cost is null where no call says how long it took."""
+    """Return the work on machines as JSON has it; the cost is null where it is not known."""
     known = avoided or {}
     return [
         {
             **derive(row, "machine"),
             "stage": row.stage or None,
-            **derive(row, "service", "model", "calls", "untimed_calls", "busy_seconds=seconds"),
-            "cost_usd": to_usd(row.cost) if row.microseconds else None,
+            **derive(
+                row,
+                "service",
+                "model",
+                "calls",
+                "untimed_calls",
+                "busy_seconds=seconds",
+                "cost_usd=known_cost",
+            ),
             "avoided_usd": usd_or_none(known.get(row[:4])),
         }
         for row in work

@@ -79,8 +79,24 @@ def test_a_machine_that_the_profile_does_not_have_is_named_and_costs_no_other_on
         ("tower", "10_translation"): (1, 2_815_556, True),
         ("desk", ASR): (1, 0, False),
     }
-    for report in (machines_report(facts), month_report(month_facts(reader, UserMonth(None)))):
+    shown = machines_report(facts)
+    assert [row["cost_usd"] for row in shown.data["work"]] == [0.15, 0.002815556, None]  # type: ignore[attr-defined]  # a list
+    [row] = [row for row in shown.tables[0].rows if row[0] == "desk"]
+    assert "not known" in row
+    [figure] = [each for each in job_report(job_facts(reader, "job-b")).figures if each.key == "machines"]
+    assert figure.note == "lab, tower; not in what was spent"
+    for report in (shown, month_report(month_facts(reader, UserMonth(None)))):
         assert "1 call names the machine desk, which the profile does not have" in str(report.notes)
+
+
+def test_work_on_a_machine_without_a_price_alone_has_no_cost(reader: Reader) -> None:
+    reader.profile_path.write_text("machines: {tower: {watts: 1, usd_per_kwh: 1, stages: [none]}}\n")  # type: ignore[union-attr]
+    facts = machines_facts(reader, MachinesQuestion())
+    assert [row.machine for row in facts.work] == ["desk"]
+    [cost, *_] = machines_report(facts).figures
+    assert cost.value == "not known"
+    for report in (month_report(month_facts(reader, UserMonth())), job_report(job_facts(reader, "job-b"))):
+        assert "machines" not in {figure.key for figure in report.figures}
 
 
 def test_without_a_machine_it_says_how_to_add_one(cost_home: Path) -> None:
