@@ -81,6 +81,8 @@ SPEECH_TO_TEXT = [
     ("google-speech", "chirp_3", "batch", 600, {}, "0.03"),
     ("google-speech", "video", None, 60, {}, "0.024"),
     ("google-speech", "latest_long+v1", None, 60, {}, "0.024"),
+    ("google-speech", "telephony+v1", None, 60.2, {"channels": 2}, "0.0488"),  # 61 s of each channel
+    ("google-speech", "v1-logged+v1", None, 60, {}, "0.016"),
     ("google-speech", "medical_dictation+v1", None, 60, {}, "0.078"),
     ("google-cloud-speech", "medical_dictation", None, 60, {}, "0.078"),
     ("google", "chirp_2", None, 60, {}, "0.016"),
@@ -145,6 +147,16 @@ CHARACTERS = [
     ("azure-translator", "standard", 100_000, "1"),
     ("azure-translator", "custom", 100_000, "4"),
 ]
+
+
+@pytest.mark.parametrize("model", ["default", "latest_long", "acme-calls"])
+def test_a_price_of_the_users_own_holds_for_answers_of_version_1_too(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    terms = "{since: 2026-01-01, source: the contract, per_audio_minute: 0.01}"
+    path.write_text(f"models: {{google-speech/{model}: {terms}}}\n")
+    found = Catalogue.load(None, path).charge("google-speech", f"{model}+v1", Usage(audio_seconds=90), NOW)
+    assert isinstance(found, Charge)
+    assert (found.total, dict(found.missing)) == (from_usd("0.015"), {})
 
 
 @pytest.mark.parametrize(("service", "model", "characters", "amount"), CHARACTERS)
