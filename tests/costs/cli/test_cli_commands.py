@@ -292,10 +292,11 @@ def test_completion(shell: str, dashboard: Dashboard) -> None:
         ("report --model w", ["whisper-1"]),
         ("report --tag n", []),
         ("trend --period w", ["weekly"]),
+        ("trend --user '' --period w", ["weekly"]),
     ],
 )
 def test_the_shell_completes_what_is_typed(typed: str, offered: list[str], jobs: Path) -> None:
-    words = typed.split()
+    words = shlex.split(typed)
     ran = program(
         _COST_DASHBOARD_COMPLETE="bash_complete",
         COMP_WORDS=f"cost-dashboard {typed}",

@@ -88,6 +88,12 @@ def test_set_budget_refuses_what_makes_no_sense(
         ["show-budget", "--profile", ""],
         ["show-job", ""],
         ["log", "--model", "gpt-4o", "--user", ""],
+        ["log", "--model", "gpt-4o", "--job-dir", ""],
+        ["batch", "submit", "requests.jsonl", "--job-dir", ""],
+        ["rebuild-index", ""],
+        ["rebuild-index", "--root", "out", "--root", ""],
+        ["serve", "--allow-host", ""],
+        ["whatif", "--budget", ""],
     ],
 )
 def test_nothing_is_refused_where_a_value_belongs(arguments: list[str], dashboard: Dashboard) -> None:

@@ -154,6 +154,11 @@ _VALUES: Final = {"text": "NAME", "integer": "N", "integer range": "N", "float r
 """What help calls the value of an option that does not say it: click would call it ``INTEGER RANGE``."""
 
 
+def _is_empty(given: object) -> bool:
+    """Tell whether what was typed for a parameter, or one of the values for it, is nothing."""
+    return given == "" or (isinstance(given, (list, tuple)) and "" in given)
+
+
 class DashboardCommand(click.Command):
     """A command with the options that all of them share, examples in its help, and a section.
 
@@ -175,13 +180,14 @@ class DashboardCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; refuse what was given as nothing, as by a variable that is not set.
 
-        It would mean another user, storage or profile than was meant.
+        It would mean another user, storage or profile than was meant, and the present folder as a path.
         """
-        left = super().parse_args(ctx, args)
-        for param in self.params:
-            if ctx.params.get(param.name or "") == "":
-                raise click.BadParameter("it is empty; give a value, or leave it out", ctx, param)
-        return left
+        if not ctx.resilient_parsing:  # as for a shell that asks what may follow
+            given, _, _ = self.make_parser(ctx).parse_args(list(args))
+            for param in self.params:
+                if param.type is not click.UNPROCESSED and _is_empty(given.get(param.name or "")):
+                    raise click.BadParameter("it is empty; give a value, or leave it out", ctx, param)
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, each on a line of its own."""
