@@ -338,7 +338,13 @@ def _number(name: str, value: object) -> Decimal:
         raise ValueError(f"{name} is no number: {value!r}") from None
     if not number.is_finite():
         raise ValueError(f"{name} is no number: {value!r}")
+    if abs(number) > MOST:
+        raise ValueError(f"{name} is more than any call or bill has: {value!r}")
     return number
+
+
+MOST: Final = 10**15
+"""The largest amount and count that a file of others is believed to state."""
 
 
 def _dotted(value: object) -> str:

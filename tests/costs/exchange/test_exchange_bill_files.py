@@ -171,6 +171,21 @@ def test_a_pipe_and_an_endless_file_are_refused_at_once(tmp_path: Path) -> None:
             bill_format_for(path)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("spend", "1e999999"), ("prompt_tokens", "1e999999"), ("startTime", "9999-12-31T23:59:59-10:00")],
+)
+def test_a_row_that_no_call_can_have_is_refused_and_the_others_are_compared(
+    column: str, value: str, tmp_path: Path, openai: Store, catalogue: Catalogue
+) -> None:
+    rows = list(csv.DictReader(io.StringIO(text_of("litellm", catalogue))))
+    with (path := tmp_path / "spend.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows([{**rows[0], "request_id": "chatcmpl-damaged", column: value}, *rows])
+    assert outcome(compared(openai, path)) == (*WHOLE[:2], 1)
+
+
 def test_a_bill_that_was_cut_off_is_incomplete_and_adjusts_no_sum(
     tmp_path: Path, openai: Store, catalogue: Catalogue
 ) -> None:

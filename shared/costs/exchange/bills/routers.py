@@ -19,7 +19,7 @@ import msgspec
 from ...pricing.names import normalize_service
 from ..delimited import LocalNumber, Records, csv_batches, csv_rows
 from ..files import json_rows
-from ..foreign import decimal_of, field_name, nested
+from ..foreign import MOST, decimal_of, field_name, nested
 from ..imports import Sample, litellm, openrouter
 from ..rows import NotUnderstood
 from ..sqldump import rows_of_table
@@ -113,6 +113,9 @@ def _columns(batch: Records, places: Sequence[int]) -> CallColumns | None:
         return None
     if not (all(amounts) and all(map(Decimal.is_finite, amounts))):  # of the proxy's own cache, perhaps
         return None
+    numbers: tuple[Decimal | int, ...] = (*amounts, *inputs, *outputs)
+    if not -MOST < min(numbers) <= max(numbers) < MOST or max(ats).year > _LAST_YEAR:
+        return None
     services, bare = zip(*pairs, strict=True)
     cached = [*map(_cached, metadata)]
     return CallColumns(batch.numbers, services, ats, bare, ids, inputs, outputs, cached, amounts)
@@ -128,7 +131,7 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
     return BillLine(
         where,
         _service(service) if service else "",
-        _utc(start if isinstance(start, str) else str(start)),
+        instant(start),
         _model(service, name) or None,
         "model",
         None,
@@ -189,6 +192,10 @@ def _cached(metadata: Any) -> int:
     known = usage_.prompt_tokens_details.cached_tokens if usage_.prompt_tokens_details else None
     known = usage_.cache_read_input_tokens if known is None else known
     return -1 if known is None else known
+
+
+_LAST_YEAR: Final = 9998
+"""The last year that is one in every zone."""
 
 
 def _utc(text: str) -> datetime:
