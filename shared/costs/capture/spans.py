@@ -191,7 +191,7 @@ def _asked(attributes: Attributes) -> Fields:
     """Return a request's parameters: all that openinference-instrumentation-groq 0.1.33 has of a stream."""
     copy = attributes.get("llm.invocation_parameters")
     if isinstance(copy, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return Fields(json.loads(copy))
     return Fields({})
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from ..capture.adapters.gemini import generate_counts
+from ..capture.adapters.langchain import usage_counts
+from ..capture.fields import Fields, UnreadableCount
 from .files import document_of, is_lines, json_lines, listed
 from .rows import CannotRead, Foreign, Item, NotUnderstood
 
@@ -32,7 +35,7 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
         rows = listed(path, document, (key,))
     for where, row in rows:
         if isinstance(row, Mapping):
-            yield Foreign(where, common | flat(row))
+            yield Foreign(where, common | flat(row), said=common | _said(row))
         elif isinstance(row, NotUnderstood):
             yield row
         else:
@@ -45,7 +48,7 @@ def flat(row: Mapping[str, object]) -> dict[str, object]:
     >>> flat({"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4, "text_tokens": 5}}})
     {'prompt_tokens': 9, 'cached_tokens': 4, 'prompt_tokens_details.text_tokens': 5}
     >>> flat({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2, "thoughtsTokenCount": 3}})
-    {'prompt_tokens': 9, 'completion_tokens': 5, 'reasoning_tokens': 3, 'cached_tokens': 0}
+    {'tokens_input': 9, 'tokens_output': 5, 'tokens_reasoning': 3}
     """
     found: dict[str, object] = {}
     for name, value in row.items():
@@ -53,8 +56,8 @@ def flat(row: Mapping[str, object]) -> dict[str, object]:
             found[name] = value
         elif name in _USAGES:
             found |= flat(value)
-        elif name in _OF_GEMINI:
-            found |= _gemini(value)
+        elif name in _METADATA:
+            found |= _counts(value)
         elif name == "tokens":
             found |= {f"tokens_{kind}": count for kind, count in value.items()}
         elif name in _DETAILS:
@@ -65,19 +68,32 @@ def flat(row: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
-def _gemini(usage: Mapping[str, Any]) -> dict[str, object]:
-    """Return Gemini's counts under names of ours; its thoughts and its tools' input stand beside the rest."""
-    told = {name.replace("_", "").lower(): count or 0 for name, count in usage.items()}
-    thoughts = told.get("thoughtstokencount", 0)
-    return {
-        "prompt_tokens": told.get("prompttokencount", 0) + told.get("tooluseprompttokencount", 0),
-        "completion_tokens": told.get("candidatestokencount", 0) + thoughts,
-        "reasoning_tokens": thoughts,
-        "cached_tokens": told.get("cachedcontenttokencount", 0),
-    }
+def _counts(metadata: Mapping[str, object]) -> dict[str, object]:
+    """Return the counts of Gemini or LangChain under our names; an unreadable one stands as the input."""
+    is_gemini = any(str(name).replace("_", "").lower().endswith("tokencount") for name in metadata)
+    read = generate_counts if is_gemini else usage_counts
+    try:
+        counts = read(Fields(metadata))
+    except UnreadableCount as error:
+        return {"tokens_input": str(error)}
+    return {name: count for name, count in counts.items() if count or name in _ALWAYS}
 
 
-_OF_GEMINI: Final = ("usageMetadata", "usage_metadata")
+def _said(row: Mapping[str, object]) -> dict[str, object]:
+    """Return a row as ids are made of it: as before more of its usage was read, so that it is known again."""
+    said: dict[str, object] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping) and name in _USAGES:
+            said |= value
+        elif isinstance(value, Mapping) and name == "tokens":
+            said |= {f"tokens_{kind}": count for kind, count in value.items()}
+        else:
+            said[name] = value
+    return said
+
+
+_ALWAYS: Final = frozenset({"tokens_input", "tokens_output"})
+_METADATA: Final = ("usageMetadata", "usage_metadata")
 _USAGES: Final = ("usage", "token_usage")
 _INPUT: Final = {"cached_tokens": "cached_tokens", "audio_tokens": "tokens_audio_input"}
 _OUTPUT: Final = {"reasoning_tokens": "reasoning_tokens", "audio_tokens": "tokens_audio_output"}

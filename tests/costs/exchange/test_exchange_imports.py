@@ -281,6 +281,19 @@ USAGES = {
         {"promptTokenCount": 9, "candidatesTokenCount": 2, "thoughtsTokenCount": 3, "totalTokenCount": 14},
         (9, 5, 0, 0, 3),
     ),
+    "Gemini's with numbers as text": (
+        {"promptTokenCount": "9", "candidatesTokenCount": "2", "cachedContentTokenCount": "4"},
+        (9, 2, 4, 0, 0),
+    ),
+    "LangChain's": (
+        {
+            "input_tokens": 9,
+            "output_tokens": 5,
+            "input_token_details": {"cache_read": 4, "cache_creation": 0, "ephemeral_1h_input_tokens": 2},
+            "output_token_details": {"reasoning": 3},
+        },
+        (9, 5, 4, 2, 3),
+    ),
 }
 
 
@@ -289,7 +302,9 @@ def test_usage_as_providers_state_it_counts_as_they_mean_it(
     whose: str, tmp_path: Path, catalogue: Catalogue
 ) -> None:
     usage, counts = USAGES[whose]
-    name = "usageMetadata" if whose == "Gemini's" else "usage"
+    name = {"Gemini's": "usageMetadata", "LangChain's": "usage_metadata"}.get(
+        whose.partition(" ")[0], "usage"
+    )
     row = {"id": "chatcmpl-AbCdEfGh1", "model": "gpt-4o", "created": 1793446200, name: usage}
     path, kept = tmp_path / "calls.json", Kept()
     path.write_text(json.dumps([row]))
@@ -299,6 +314,28 @@ def test_usage_as_providers_state_it_counts_as_they_mean_it(
     one_hour = found.tokens_cache_write_1h
     parts = (found.tokens_input, found.tokens_output, found.tokens_cached, one_hour, found.tokens_reasoning)
     assert (parts, entry.request_id) == (counts, "chatcmpl-AbCdEfGh1")
+
+
+def test_sound_in_gemini_s_usage_is_sound_and_a_count_that_is_none_is_told(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "calls.json", Kept()
+    sound = [{"modality": "AUDIO", "tokenCount": 600}, {"modality": "TEXT", "tokenCount": 400}]
+    told = {"promptTokenCount": 1000, "promptTokensDetails": sound}, {"promptTokenCount": 1.5}
+    rows = [{"model": "gemini-2.5-flash", "created": 1793446200, "usageMetadata": each} for each in told]
+    path.write_text(json.dumps(rows))
+    tally = run(path, kept, catalogue)
+    # 600 x $1.00 and 400 x $0.30 a million
+    assert (tally.cost, tally.added, tally.refused) == (720_000, 1, 1)
+
+
+def test_rows_that_were_imported_before_their_details_were_read_are_known_again(tmp_path: Path) -> None:
+    path = tmp_path / "calls.json"
+    details = {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}
+    path.write_text(json.dumps([{"model": "gpt-4o", "usage": details}]))
+    [row] = imports()["calls-json"].read(path)
+    assert isinstance(row, Foreign)
+    assert row.said == {"model": "gpt-4o", **details}
 
 
 def test_a_text_that_looks_like_a_number_stays_as_it_is(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -562,7 +599,7 @@ def test_usage_objects_within_a_call_are_read(tmp_path: Path) -> None:
     path = tmp_path / "calls.json"
     path.write_text('{"calls": [{"model": "m", "usage": {"prompt_tokens": 1}, "tokens": {"output": 2}}]}')
     assert list(imports()["calls-json"].read(path)) == [
-        Foreign("calls[1]", {"model": "m", "prompt_tokens": 1, "tokens_output": 2})
+        Foreign("calls[1]", said := {"model": "m", "prompt_tokens": 1, "tokens_output": 2}, said=said)
     ]
 
 

@@ -58,7 +58,7 @@ def _generated(fields: Fields) -> Captured:
     model = fields.text("model_version") or ""
     candidates = fields.parts("candidates")
     searches = grounding_counts([each.part("grounding_metadata") for each in candidates], model)
-    usage, fault = usage_of(_generate_counts(metadata) | searches)
+    usage, fault = usage_of(generate_counts(metadata) | searches)
     earlier = _earlier_requests(fields)
     units: dict[str, int | float] = {"requests": earlier} if earlier else {}
     unseen = f"the usage of {earlier} earlier requests of automatic function calling" if earlier else None
@@ -95,7 +95,8 @@ def _earlier_requests(fields: Fields) -> int:
     )
 
 
-def _generate_counts(metadata: Fields) -> Counts:
+def generate_counts(metadata: Fields) -> Counts:
+    """Return the counts of a ``usageMetadata``: thoughts and the input of tools stand beside the others."""
     prompt = metadata.parts("prompt_tokens_details") + metadata.parts("tool_use_prompt_tokens_details")
     # The second name is what the Live API calls it.
     candidates = metadata.parts("candidates_tokens_details", "response_tokens_details")

@@ -106,7 +106,7 @@ def _by_age(usage: Fields) -> dict[str, object]:
 
 def _call(fields: Fields) -> Captured:
     about = fields.part("response_metadata")
-    counts = _counts(fields.part("usage_metadata")) or _older_counts(about)
+    counts = usage_counts(fields.part("usage_metadata")) or _older_counts(about)
     usage, fault = usage_of({**counts, **_tools(fields, about)})
     model = about.text("model_name", "model", "model_id") or ""
     missing = None if counts else "the message has no usage"
@@ -158,7 +158,8 @@ def service_of(provider: str | None, model: str) -> str:
     return infer_service(model) or "langchain"
 
 
-def _counts(usage: Fields) -> Counts:
+def usage_counts(usage: Fields) -> Counts:
+    """Return the counts of a message's ``usage_metadata``, whose input has the cache in it."""
     if not usage.has("input_tokens") and not usage.has("output_tokens"):
         return {}
     inputs, outputs = usage.part("input_token_details"), usage.part("output_token_details")
@@ -295,7 +296,7 @@ class LangChainFollower:
         """Take in one chunk."""
         self._id = chunk.text("id") or self._id
         self._about.update({k: v for k, v in _plain(chunk.part("response_metadata")).items() if v})
-        for name, count in _counts(chunk.part("usage_metadata")).items():
+        for name, count in usage_counts(chunk.part("usage_metadata")).items():
             self._counts[name] = self._counts.get(name, 0) + count
         for found, total in (
             (_unread(chunk.part("usage_metadata")), self._unread),
