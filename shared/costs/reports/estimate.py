@@ -174,11 +174,15 @@ def work_words(usage: Usage) -> str:
 
     >>> work_words(Usage(tokens_input=1_500, tokens_output=1, audio_seconds=90))
     '1,500 input tokens, 1 output token, 1.5 minutes of audio'
+    >>> work_words(Usage(audio_seconds=0.24))
+    '0.24 seconds of audio'
     """
     counts = usage.counts()
     words = [plural(int(counts[name]), one, f"{one}s") for name, one in _COUNTS.items() if name in counts]
-    if minutes := round(usage.audio_seconds / 60, 2):
-        words.append(f"{minutes:,g} minute{'' if minutes == 1 else 's'} of audio")
+    if seconds := usage.audio_seconds:
+        minutes = round(seconds / 60, 2)
+        length, unit = (minutes, "minute") if minutes else (seconds, "second")
+        words.append(f"{length:,g} {unit}{'' if length == 1 else 's'} of audio")
     return ", ".join(words)
 
 
