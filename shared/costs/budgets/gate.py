@@ -296,8 +296,8 @@ class Gate:
     def strayed(self, hold: Hold, labels: Labels, profile: Profile) -> str | None:
         """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
 
-        The call is made and recorded. What is left of the hold counts against limits on its project and its
-        tags from now on, and where one of them blocks, the next reservations of this process for the same
+        The call is made and recorded. What is left of the hold counts against limits on its labels from
+        now on, and where one of them blocks, the next reservations of this process for the same
         are checked against it too.
 
         Returns a warning where there are such limits.
@@ -496,7 +496,12 @@ def _to_hold(request: Request, policy: Policy) -> tuple[Nanos | None, tuple[str,
 
 def _as_recorded(strayed: Sequence[Labels]) -> str:
     """Say with what calls like the one that is refused were recorded, where that was not named for them."""
-    names = [f"project {each.project}" for each in strayed if each.project]
+    names = [
+        f"{kind} {name}"
+        for each in strayed
+        for kind, name in each._replace(tags=())._asdict().items()
+        if name
+    ]
     names += [f"tag {tag}" for each in strayed for tag in each.tags]
     return f" (others like it were recorded with {', '.join(dict.fromkeys(names))})" if names else ""
 

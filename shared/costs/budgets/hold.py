@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -153,13 +153,10 @@ class Hold:
             over = self._spent > self.terms.estimate and self._open
         return overrun(str(self.terms.id), self._spent, self.terms.estimate) if over else None
 
-    def strayed(self, project: str | None, tags: Sequence[str]) -> Labels | None:
+    def strayed(self, own: Labels) -> Labels | None:
         """Return the labels of a call under it, once, where some of them were not named for the hold."""
-        named = self.scope
-        if self.terms.id is None or (project in (None, named.project) and set(tags).issubset(named.tags)):
-            return None
-        labels = Labels(project or named.project, tuple(tags))
-        if labels in self._strayed:
+        labels = None if self.terms.id is None else own.beyond(self.scope)
+        if labels is None or labels in self._strayed:
             return None
         self._strayed.add(labels)
         return labels

@@ -73,14 +73,30 @@ def scope_of(query: Query, by: Sequence[Dimension], key: Sequence[object]) -> Ca
 
 
 class Labels(NamedTuple):
-    """The project and the tags of calls."""
+    """By what calls are told apart, besides who made them, where, and to which model."""
 
     project: str | None = None
     tags: tuple[str, ...] = ()
+    stage: str | None = None
+    workflow: str | None = None
+    operation: str | None = None
 
     def on(self, call: CallScope) -> CallScope:
         """Return the scope of a call with these in place of its own."""
-        return call._replace(project=self.project, tags=self.tags)
+        return call._replace(**self._asdict())
+
+    def beyond(self, call: CallScope) -> Labels | None:
+        """Return these, the rest as the scope has it; ``None`` where the scope has all of them."""
+        named = Labels(call.project, call.tags, call.stage, call.workflow, call.operation)
+        filled = Labels(
+            self.project or named.project,
+            self.tags or named.tags,
+            self.stage or named.stage,
+            self.workflow or named.workflow,
+            self.operation or named.operation,
+        )
+        is_named = set(self.tags) <= set(named.tags) and filled._replace(tags=named.tags) == named
+        return None if is_named else filled
 
 
 Names = Callable[[CallScope, ModelName], Collection[str] | None]

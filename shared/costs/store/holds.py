@@ -346,6 +346,7 @@ def _record(one: Reservation) -> str:
     values: dict[str, Any] = {name: getattr(one, name) for name in _FIELDS}
     values |= {"period_at": microseconds(one.period_at), "expires_at": microseconds(one.expires_at)}
     values["ledger"] = None if one.ledger is None else str(one.ledger)
+    values["strayed_to"] = values.pop("strayed")  # which had two labels in versions before
     return _encode(values)
 
 
@@ -355,7 +356,8 @@ def _reservation(record: str) -> Reservation:
     known |= {name: EPOCH + known[name] * MICROSECOND for name in ("period_at", "expires_at")}
     known["ledger"] = Path(known["ledger"]) if known["ledger"] else None
     known["tags"] = tuple(known.get("tags", ()))
-    known["strayed"] = tuple(Labels(project, tuple(tags)) for project, tags in known.get("strayed", ()))
+    strayed = values.get("strayed_to", known.get("strayed", ()))
+    known["strayed"] = tuple(Labels(project, tuple(tags), *rest) for project, tags, *rest in strayed)
     return Reservation(**known)
 
 

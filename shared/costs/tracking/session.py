@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ..budgets.scopes import CallScope
+from ..budgets.scopes import CallScope, Labels
 from ..errors import (
     FAILURES,
     NOT_LOADED,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..budgets.gate import Request
     from ..budgets.hold import Hold
     from ..budgets.spending import Questions
+    from ..model import Entry
     from .repeats import Repeats
 
 
@@ -180,7 +181,7 @@ class Session:
                 known=outcome.known,
                 priced=outcome.entry.cost_state == "whole",
             )
-            if (labels := reservation.strayed(outcome.entry.project, outcome.entry.tags)) is not None:
+            if (labels := reservation.strayed(_labels_of(outcome.entry))) is not None:
                 profile = self.workspace.loaded_profile().profile
                 if warning := self.workspace.gate.strayed(reservation, labels, profile):
                     log.warning("%s", warning)
@@ -348,6 +349,10 @@ def _scope(call: Call, session: Session) -> CallScope:
         workflow=call.workflow or work.workflow,
         operation=call.operation,
     )
+
+
+def _labels_of(entry: Entry) -> Labels:
+    return Labels(entry.project, entry.tags, entry.stage, entry.workflow, entry.operation)
 
 
 def _entries(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -21,6 +22,7 @@ from shared.costs.budgets import gate as gate_module
 from shared.costs.budgets.gate import Gate
 from shared.costs.budgets.hold import UNPRICED as KEPT_UNPRICED
 from shared.costs.budgets.hold import Hold
+from shared.costs.budgets.scopes import Labels
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
@@ -807,6 +809,9 @@ budget:
   block_at_limit: true
   project_limits_usd: {a: 5, b: 4}
   tag_limits_usd: {'customer:acme': 3, night: 50}
+  stage_limits_usd: {asr: 4}
+  workflow_limits_usd: {nightly: 4}
+  operation_limits_usd: {chat: 4}
 """
 
 
@@ -814,7 +819,7 @@ def strayed(bench: Bench, hold: Hold, text: str = STRAY, usd: str = "1", **label
     """Log a call under a hold with labels of its own; return what is said of that."""
     bench.spend(usd, hold, **labels)
     hold.recorded(from_usd(usd))
-    found = hold.strayed(labels.get("project"), labels.get("tags", ()))
+    found = hold.strayed(Labels(**labels))
     return None if found is None else bench.gate.strayed(hold, found, profile(text))
 
 
@@ -839,6 +844,8 @@ def test_labels_that_were_not_named_are_told_once_where_a_limit_is_on_them(bench
     [
         ({"project": "b"}, "limit of user u for project b"),
         ({"tags": ("night", "customer:acme")}, "limit of user u for tag customer:acme"),
+        ({"workflow": "nightly"}, "limit of user u for workflow nightly"),
+        ({"operation": "chat"}, "limit of user u for operation chat"),
     ],
 )
 def test_the_next_reservation_like_it_is_checked_against_what_was_logged(
@@ -854,7 +861,23 @@ def test_the_next_reservation_like_it_is_checked_against_what_was_logged(
         bench.reserve("1.5", STRAY, job=bench.job("job-2"))
     bench.reserve("1.5", STRAY, project="a")  # which is something else
     bench.reserve("1.5", STRAY, override="asked Ana")
-    bench.reserve("1.5", STRAY.replace("a: 5, b: 4", "a: 5, b: 14").replace("acme': 3", "acme': 13"))
+    higher = STRAY.replace("acme': 3", "acme': 13")
+    bench.reserve("1.5", re.sub(r"(b|nightly|chat): 4", r"\1: 14", higher))
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [("", "stage_limits_usd: {asr: 4}"), ("tag_rules: [{tag: a, stage: asr}]", "tag_limits_usd: {a: 4}")],
+)
+def test_calls_of_a_stage_that_was_not_named_are_held_by_its_limits(
+    bench: Bench, rule: str, limit: str
+) -> None:
+    text = f"budget: {{block_at_limit: true, {limit}}}\n{rule}\n"
+    with bench.reserve("3", text) as hold:
+        assert strayed(bench, hold, text, usd="3", stage="asr") is not None
+    with pytest.raises(BudgetExceeded, match="others like it were recorded with stage asr"):
+        bench.reserve("1.5", text)
+    bench.reserve("1.5", text, stage="other")
 
 
 def test_what_is_left_of_a_hold_counts_against_what_was_logged_under_it(bench: Bench) -> None:
