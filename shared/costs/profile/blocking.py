@@ -77,7 +77,7 @@ def moved(before: Profile, profile: Profile) -> list[str]:
         if was != now and (not user or zones.get("") != [was, now]):
             whose = f"days of user {user}" if user else "days"
             found.append(f"{whose} begin by the clock of {now} now, not of {was}: {anew}")
-    if before.shared is not None and profile.shared is None and all(map(blocking_limits, both)):
+    if blocking and before.shared is not None and profile.shared is None:
         found.append("limits that block are not shared with other hosts any more: each host may spend them")
     return found
 

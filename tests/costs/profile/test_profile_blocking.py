@@ -194,6 +194,7 @@ CHANGES = {
         TEAM_BLOCKS + TAG_BLOCKS.replace("true", "false"),
         0,
     ),
+    "shared no more where a guard alone denies": ("shared: {url: env:SHARED}\n" + GUARD, GUARD, 0),
     "shared no more": ("shared: {url: env:SHARED}\n" + BLOCKS, BLOCKS, 1),
     "a limit that did not block": (OPEN, "budget: {monthly_limit_usd: 7}\n", 0),
 }
