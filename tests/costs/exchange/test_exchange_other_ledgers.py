@@ -182,6 +182,16 @@ def test_every_form_of_the_same_spend_logs_is_the_same_history(tmp_path: Path, c
         assert (form, tally.added) == (form, 3 if form == "csv" else 0)
 
 
+def test_a_row_of_litellm_whose_spend_is_no_number_leaves_the_others(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path = tmp_path / "spend.csv"
+    path.write_text(as_csv([SPEND[1] | {"spend": "0.0042 $/call"}, SPEND[0]]))
+    tally, [call] = taken(path, catalogue)
+    assert (tally.refused, call.request_id) == (1, SPEND[0]["request_id"])
+    assert "0.0042 $/call" in tally.refusals[0].why
+
+
 def test_spend_of_litellm_by_day_is_a_sum(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "days.json"
     rows = [

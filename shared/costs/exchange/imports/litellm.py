@@ -79,7 +79,10 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
         nested(usage.get("prompt_tokens_details")),
         nested(usage.get("completion_tokens_details")),
     )
-    request_id, cached = str(row.get("request_id") or ""), _from_cache(row)
+    try:
+        request_id, cached = str(row.get("request_id") or ""), _from_cache(row)
+    except ValueError as error:
+        return NotUnderstood(where, str(error))
     model, service = str(row.get("model") or ""), str(row.get("custom_llm_provider") or "")
     counts = {
         "tokens_input": row.get("prompt_tokens"),
