@@ -61,10 +61,11 @@ def prepare(media: Path, folder: Path) -> Audio:
 
 def length_of(media: Path) -> float:
     """Return the length of a recording in seconds; 0.0 where it is not known before it is decoded."""
-    kind = media.suffix.lower()
-    if kind in EMBEDDED and (kind in _WHOLE or shutil.which("ffprobe") is None):
-        return _embedded_length(media)
-    return _packets_length(media) if shutil.which("ffprobe") else 0.0
+    kind, can_probe = media.suffix.lower(), shutil.which("ffprobe") is not None
+    is_embedded = kind in EMBEDDED and (kind in _WHOLE or not can_probe)
+    # A FLAC file that was piped states no length.
+    seconds = _embedded_length(media) if is_embedded else 0.0
+    return seconds or (_packets_length(media) if can_probe else 0.0)
 
 
 def _packets_length(media: Path) -> float:

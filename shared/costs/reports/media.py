@@ -61,6 +61,8 @@ def _wave(path: Path) -> float:
         with path.open("rb") as file:
             return wav_seconds(file)
     except (wave.Error, EOFError, ZeroDivisionError) as fault:
+        if shutil.which("ffprobe"):  # of 24 bits or packed, which only it can read
+            return _probed(path)
         raise NotMeasured(
             f"{path} is not a WAV file that can be read ({fault}); give --audio-minutes"
         ) from None

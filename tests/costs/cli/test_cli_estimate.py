@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import wave
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,13 @@ def test_without_ffprobe_other_recordings_cannot_be_measured(
     (tmp_path / "c.mp3").write_bytes(b"sound")
     with pytest.raises(NotMeasured, match="without ffprobe"):
         seconds_of(tmp_path / "c.mp3")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on PATH")
+def test_wav_that_python_cannot_read_is_measured_by_ffprobe(tmp_path: Path) -> None:
+    whole, packed = a_recording(tmp_path / "a.wav", 3), tmp_path / "b.wav"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", whole, "-c:a", "pcm_alaw", packed], check=True)
+    assert seconds_of(packed) == pytest.approx(3, abs=0.1)
 
 
 def test_recordings_are_measured(tmp_path: Path) -> None:
