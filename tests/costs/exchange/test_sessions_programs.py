@@ -134,6 +134,19 @@ def test_what_a_later_version_counts_is_not_left_out_silently(
     assert known or any("counts nothing that is known" in each.why for each in taken.remarks.refusals)
 
 
+def test_what_copilot_sums_up_at_the_end_of_a_run_is_not_left_out_silently(
+    logs: Callable[[str], Path], take: Take
+) -> None:
+    folder = logs("copilot-cli")
+    for path in folder.rglob("*.jsonl"):
+        lines = [line for line in path.read_text().splitlines() if "session.usage_record" not in line]
+        text = "\n".join([*lines, ""]).replace("gpt-5.1", "gpt-4o")
+        path.write_text(text.replace('"usage":{', '"usage":{"videoTokens":40,'))
+    _, entries, _ = take("copilot-cli", folder)
+    # One session was ended twice, and states 40 of the whole both times.
+    assert [one.unpriced_units for one in entries] == [{"video_tokens": 40}, {}]
+
+
 @pytest.mark.parametrize(
     ("folder", "before", "unit"),
     [

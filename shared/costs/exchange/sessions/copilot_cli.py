@@ -127,7 +127,7 @@ def _calls(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
 
 def _of_shutdown(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
     """Return what a run added to the sums of its session; nothing where each answer has a record."""
-    before: dict[str, dict[str, int]] = state.get("sums", {})
+    before: dict[str, dict[str, int | float]] = state.get("sums", {})
     metrics = (line.data.model_metrics or {}).items()
     sums = {model: _summed(each) for model, each in metrics if each.usage}
     state["sums"] = sums
@@ -148,10 +148,15 @@ def _counted(said: dict[str, Any]) -> tuple[_Usage, Units]:
     return msgspec.convert(said, _Usage), unread_counts(Fields(said), _KNOWN)
 
 
-def _summed(metrics: _Metrics) -> dict[str, int]:
+_UNREAD: Final = "unread/"
+"""Begins the names of sums of what nothing here reads."""
+
+
+def _summed(metrics: _Metrics) -> dict[str, int | float]:
     """Return the counts of a model over a session."""
-    usage, _ = _counted(metrics.usage or {})
+    usage, unread = _counted(metrics.usage or {})
     return {
+        **{f"{_UNREAD}{unit}": count for unit, count in unread.items()},
         **{name: getattr(usage, _FIELDS[name]) or 0 for name in _FIELDS},
         "reasoning": usage.reasoning_tokens or 0,
         "requests": (metrics.requests.count or 0) if metrics.requests else 0,
@@ -161,16 +166,20 @@ def _summed(metrics: _Metrics) -> dict[str, int]:
 def _added(
     line: _Line,
     model: str,
-    counts: Mapping[str, int],
-    before: Mapping[str, int],
+    counts: Mapping[str, int | float],
+    before: Mapping[str, int | float],
     state: Mapping[str, Any],
 ) -> ModelCall:
     goes_on = all(counts[name] >= before.get(name, 0) for name in counts)
     more = {name: count - before.get(name, 0) * goes_on for name, count in counts.items()}
-    usage = _Usage(
-        model, more["input"], more["output"], more["cache_read"], more["cache_write"], more["reasoning"]
-    )
-    return _call(line, usage, f"{line.id}/{model}", state, requests=max(more["requests"], 1))
+    read, written, cached, kept, thought = (int(more[name]) for name in (*_FIELDS, "reasoning"))
+    usage = _Usage(model, read, written, cached, kept, thought)
+    unread = {
+        name.removeprefix(_UNREAD): count
+        for name, count in more.items()
+        if name.startswith(_UNREAD) and count
+    }
+    return _call(line, usage, f"{line.id}/{model}", state, unread, max(int(more["requests"]), 1))
 
 
 def _call(

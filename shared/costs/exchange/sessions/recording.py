@@ -233,7 +233,7 @@ class Recorder:
             return Charge({"stated": call.stated}, by), priced.total if priced else None, {}
         self.added.zero_stated += call.stated is not None and not call.usage.is_zero
         if priced is None:
-            return None, None, {}
+            return None, None, dict(call.unread)
         return priced._replace(missing=NO_UNITS), None, {**priced.missing, **call.unread}
 
     # --- writing
