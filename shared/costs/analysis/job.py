@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..model import Entry
@@ -44,11 +44,11 @@ class Receipt:
     totals: Totals
     by_stage: Mapping[str, Line]
     by_model: Mapping[str, Line]
-    users: tuple[str, ...]
     unpriced: Mapping[str, int]
-    corrections: int
-    first: datetime | None
-    last: datetime | None
+    users: tuple[str, ...] = ()
+    corrections: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
 
 
 def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
@@ -73,13 +73,10 @@ def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
             unpriced[model_of(entry)] = unpriced.get(model_of(entry), 0) + entry.unpriced_delta
         corrections += entry.kind != "usage"
         times.append(entry.timestamp)
-    return Receipt(
-        job_id=job_id,
-        totals=whole.totals,
-        by_stage=stages,
-        by_model=dict(sorted(models.items(), key=lambda item: -item[1].totals.cost)),
+    made = _receipt(job_id, whole.totals, stages, models, unpriced)
+    return replace(
+        made,
         users=tuple(users),
-        unpriced={model: count for model, count in unpriced.items() if count},
         corrections=corrections,
         first=times[0] if times else None,
         last=times[-1] if times else None,
@@ -105,16 +102,22 @@ def receipt_of_sums(job_id: str, groups: Iterable[Group]) -> Receipt:
             each.totals.merge(totals)
         unpriced[name] = unpriced.get(name, 0) + totals.unpriced_calls
         users.setdefault(str(user))
+    return replace(_receipt(job_id, whole.totals, stages, models, unpriced), users=tuple(users))
+
+
+def _receipt(
+    job_id: str,
+    totals: Totals,
+    stages: Mapping[str, Line],
+    models: Mapping[str, Line],
+    unpriced: Mapping[str, int],
+) -> Receipt:
     return Receipt(
         job_id=job_id,
-        totals=whole.totals,
+        totals=totals,
         by_stage=stages,
         by_model=dict(sorted(models.items(), key=lambda item: -item[1].totals.cost)),
-        users=tuple(users),
         unpriced={model: count for model, count in unpriced.items() if count},
-        corrections=0,
-        first=None,
-        last=None,
     )
 
 
