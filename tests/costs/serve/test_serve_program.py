@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import signal
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shared.costs.apps.cli.commands import serve
+from shared.costs.apps.serve.server import listening
 from shared.costs.extras import install_command
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, Ran, program
 
@@ -36,6 +38,26 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, process.stderr.readline().strip()
         finally:
             process.kill()
+
+
+def test_no_part_of_an_answer_is_held_back() -> None:
+    async def is_sent_at_once() -> int:
+        told = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            told.set_result(
+                writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            )
+            writer.close()
+
+        bound = listening("127.0.0.1", 0)
+        async with await asyncio.start_server(connected, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            answer = int(await told)
+            writer.close()
+            return answer
+
+    assert asyncio.run(is_sent_at_once())
 
 
 def ended(process: subprocess.Popen[str], by: int) -> Ran:
