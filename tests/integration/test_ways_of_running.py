@@ -103,6 +103,24 @@ def log(job, times=3):
         tracker.log_usage("openai", "gpt-4o", 1000, 10)
 """
 
+# --- the end of a process
+
+
+def test_a_call_counts_whose_process_died_once_its_line_was_written(place: Place) -> None:
+    """Of a job that nobody knew before: it was noted before anything was written."""
+    died = place.start(
+        STAGE
+        + """
+from shared.costs.store.store import Store
+Store.appended = lambda *_: os._exit(9)
+log("new")
+"""
+    )
+    died.communicate(timeout=60)
+    assert died.returncode == 9
+    place.has(1)
+
+
 # --- multiprocessing
 
 
