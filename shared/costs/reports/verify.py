@@ -227,8 +227,8 @@ def _registered(reader: Reader) -> list[Path]:
 def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Disagreement], int]:
     reader.index.catch_up_all()
     sums = {Path(str(g.key[0])): g.totals for g in reader.index.groups(("ledger",), Query())}
-    moved = bool(reader.index.gone()) or not all(account.ledger.exists() for account in accounts)
-    moved = moved or bool(waiting_paths(reader.storage))
+    moved = bool(reader.index.gone() or waiting_paths(reader.storage))
+    moved = moved or not all(account.ledger.exists() for account in accounts)
     still = _still(accounts)
     found = []
     for ledger, totals in still.items():

@@ -457,9 +457,7 @@ class Store:
             return []
         seen = self._ask(lambda db: tables.find_all_seen(db, list(names)))
         paths = sorted(self.storage.spool_dir / names[each] for each in names.keys() - seen.keys())
-        return [
-            line.path for line in spool.read_waiting(paths) if line.is_damaged or not _is_entry(line.line)
-        ]
+        return [line.path for line in spool.read_waiting(paths) if not _is_entry(line.line)]
 
     def ledgers(self) -> list[Path]:
         """Return every known ledger that is there or in an archive, as they became known."""
