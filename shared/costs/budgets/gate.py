@@ -293,33 +293,45 @@ class Gate:
     def _strays(self, scope: CallScope) -> tuple[Labels, ...]:
         return self._strayed.get(_of_any_job(scope), ()) if self._strayed else ()
 
-    def strayed(self, hold: Hold, labels: Labels, profile: Profile) -> str | None:
+    def recorded_as(self, scope: CallScope) -> list[tuple[str, str]]:
+        """Return the services and models that calls reserved for like this were recorded with instead.
+
+        Of those that this process has seen, and that limits are on or that cost more than was held.
+        """
+        return [(each.service, each.model) for each in self._strays(scope) if each.service and each.model]
+
+    def strayed(self, hold: Hold, labels: Labels, profile: Profile, *, overran: bool = False) -> str | None:
         """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
 
         The call is made and recorded. What is left of the hold counts against limits on its labels from
         now on, and where one of them blocks, the next reservations of this process for the same
-        are checked against it too.
+        are checked against it too. A model that made the call cost more than was held (``overran``) is
+        remembered as well: see :meth:`recorded_as`.
 
         Returns a warning where there are such limits.
         """
         index, own, at = self._limit_index(profile), hold.scope, hold.period_at or self._clock()
         asked = index.of_call(own, at, hold.job)
         new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]
+        blocks = any(limit.blocking for limit in new)
+        if blocks or (overran and labels.model):
+            self._remember(own, labels)
         if not new:
             return None
-        if blocks := any(limit.blocking for limit in new):
-            if len(self._strayed) >= MOST_STRAYED:
-                self._strayed.clear()
-            kept = dict.fromkeys((*self._strays(own), labels))
-            self._strayed[_of_any_job(own)] = tuple(kept)[-MOST_LABELS:]
         with suppress(StorageUnavailable, OSError):  # what is left of it is held, if against fewer limits
             self._holds.widen(str(hold.id), [labels], TURN_S)
-        names = ", ".join(f"{limit.scope.kind} {limit.scope.name}" for limit in new)
+        names = ", ".join(_named(limit, labels) for limit in new)
         again = "; the next ones of this process like it are checked against it" if blocks else ""
         return (
             f"{names}: was not named to reserve, so its limit did not hold back a call under reservation "
             f"{hold.id}{again}; name it there too"
         )
+
+    def _remember(self, scope: CallScope, labels: Labels) -> None:
+        if len(self._strayed) >= MOST_STRAYED:
+            self._strayed.clear()
+        kept = dict.fromkeys((*self._strays(scope), labels))
+        self._strayed[_of_any_job(scope)] = tuple(kept)[-MOST_LABELS:]
 
     def _reservation(self, request: Request, terms: Terms, turn: Turn) -> Reservation:
         room_of = request.job.ledger if request.job and request.admits else None
@@ -494,15 +506,20 @@ def _to_hold(request: Request, policy: Policy) -> tuple[Nanos | None, tuple[str,
     return held, (f"{request.unknown}; {format_usd(held, 4)} is held for it",)
 
 
+def _named(limit: Limit, labels: Labels) -> str:
+    """Name what a call should have been reserved for: what a limit is on, or the model that it counts for."""
+    scope = limit.scope
+    return f"{scope.kind} {scope.name}" if scope.name else f"model {labels.service}/{labels.model}"
+
+
 def _as_recorded(strayed: Sequence[Labels]) -> str:
     """Say with what calls like the one that is refused were recorded, where that was not named for them."""
-    names = [
-        f"{kind} {name}"
-        for each in strayed
-        for kind, name in each._replace(tags=())._asdict().items()
-        if name
-    ]
-    names += [f"tag {tag}" for each in strayed for tag in each.tags]
+    names = []
+    for each in strayed:
+        of_work = each._replace(tags=(), service=None, model=None)
+        names += [f"{kind} {name}" for kind, name in of_work._asdict().items() if name]
+        names += [f"tag {tag}" for tag in each.tags]
+        names += [f"model {each.service}/{each.model}"] if each.model else []
     return f" (others like it were recorded with {', '.join(dict.fromkeys(names))})" if names else ""
 
 

@@ -73,27 +73,39 @@ def scope_of(query: Query, by: Sequence[Dimension], key: Sequence[object]) -> Ca
 
 
 class Labels(NamedTuple):
-    """By what calls are told apart, besides who made them, where, and to which model."""
+    """By what calls are told apart, besides who made them and where.
+
+    ``service`` and ``model`` are ``None`` where they are those of the scope that these are put on.
+    """
 
     project: str | None = None
     tags: tuple[str, ...] = ()
     stage: str | None = None
     workflow: str | None = None
     operation: str | None = None
+    service: str | None = None
+    model: str | None = None
 
     def on(self, call: CallScope) -> CallScope:
         """Return the scope of a call with these in place of its own."""
-        return call._replace(**self._asdict())
+        service, model = self.service or call.service, self.model or call.model
+        return call._replace(**self._asdict() | {"service": service, "model": model})
 
     def beyond(self, call: CallScope) -> Labels | None:
-        """Return these, the rest as the scope has it; ``None`` where the scope has all of them."""
+        """Return these, the rest as the scope has it; ``None`` where the scope has all of them.
+
+        A scope that is of :data:`ANY` model has each.
+        """
         named = Labels(call.project, call.tags, call.stage, call.workflow, call.operation)
+        is_other = call.model != ANY and self.model and (self.service, self.model) != (call.service, call.model)
         filled = Labels(
             self.project or named.project,
             self.tags or named.tags,
             self.stage or named.stage,
             self.workflow or named.workflow,
             self.operation or named.operation,
+            self.service if is_other else None,
+            self.model if is_other else None,
         )
         is_named = set(self.tags) <= set(named.tags) and filled._replace(tags=named.tags) == named
         return None if is_named else filled

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
@@ -196,7 +196,7 @@ def call_request(session: Session, intent: Intent) -> Request:
     catalogue = session.recording.catalogue()
     stage = current_stage(session)
     known = _highest_cost(catalogue, intent, session.workspace.clock())
-    return Request(
+    request = Request(
         user_id=session.job.user_id,
         service=intent.service,
         model=intent.model,
@@ -218,6 +218,18 @@ def call_request(session: Session, intent: Intent) -> Request:
         usage=intent.usage,
         input_digest=intent.input_digest,
     )
+    return replace(request, estimate=_as_recorded(session, intent, request))
+
+
+def _as_recorded(session: Session, intent: Intent, request: Request) -> Nanos | None:
+    """Return the most that a call can cost on any of the models that others like it were recorded with."""
+    tried = session.recording.tried
+    others = tried("the budget gate", lambda: session.workspace.gate.recorded_as(request.scope))
+    if request.estimate is None or not others:
+        return request.estimate
+    catalogue, now = session.recording.catalogue(), session.workspace.clock()
+    known = [_highest_cost(catalogue, replace(intent, service=s, model=m), now).estimate for s, m in others]
+    return max([request.estimate, *(each for each in known if each is not None)])
 
 
 def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Request:

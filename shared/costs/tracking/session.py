@@ -183,7 +183,7 @@ class Session:
             )
             if (labels := reservation.strayed(_labels_of(outcome.entry))) is not None:
                 profile = self.workspace.loaded_profile().profile
-                if warning := self.workspace.gate.strayed(reservation, labels, profile):
+                if warning := self.workspace.gate.strayed(reservation, labels, profile, overran=bool(alert)):
                     log.warning("%s", warning)
         elif outcome.in_ledger and outcome.known:
             try:
@@ -352,7 +352,15 @@ def _scope(call: Call, session: Session) -> CallScope:
 
 
 def _labels_of(entry: Entry) -> Labels:
-    return Labels(entry.project, entry.tags, entry.stage, entry.workflow, entry.operation)
+    return Labels(
+        entry.project,
+        entry.tags,
+        entry.stage,
+        entry.workflow,
+        entry.operation,
+        entry.service,
+        entry.model,
+    )
 
 
 def _entries(number: int) -> str:

@@ -22,7 +22,7 @@ from shared.costs.budgets import gate as gate_module
 from shared.costs.budgets.gate import Gate
 from shared.costs.budgets.hold import UNPRICED as KEPT_UNPRICED
 from shared.costs.budgets.hold import Hold
-from shared.costs.budgets.scopes import Labels
+from shared.costs.budgets.scopes import ANY, Labels
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
@@ -878,6 +878,45 @@ def test_calls_of_a_stage_that_was_not_named_are_held_by_its_limits(
     with pytest.raises(BudgetExceeded, match="others like it were recorded with stage asr"):
         bench.reserve("1.5", text)
     bench.reserve("1.5", text, stage="other")
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("model_limits_usd: {openai/gpt-4: 4}", "limit of user u for model openai/gpt-4"),
+        ("service_limits_usd: {azure: 4}", "limit of user u for service azure"),
+    ],
+)
+def test_calls_to_another_model_than_was_reserved_are_held_by_its_limits_from_then_on(
+    bench: Bench, text: str, scope: str
+) -> None:
+    text = f"budget: {{block_at_limit: true, {text}}}\n"
+    made = {"service": "azure" if "azure" in text else "openai", "model": "gpt-4"}
+    with bench.reserve("3", text, one_call=False) as hold:
+        assert scope.split(" for ")[1] in str(strayed(bench, hold, text, usd="2", **made))
+        with pytest.raises(BudgetExceeded) as denied:
+            bench.new_gate().reserve(bench.request("1.5", **made), profile(text))
+        assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(2), from_usd(1))
+    with pytest.raises(BudgetExceeded, match=f"recorded with model {made['service']}/gpt-4") as denied:
+        bench.reserve("2.5", text)
+    assert denied.value.denial.scope == scope
+    bench.reserve("2", text)
+    bench.reserve("2.5", text, model="gpt-5")  # which is something else
+
+
+def test_a_hold_for_whatever_model_names_each(bench: Bench) -> None:
+    text = "budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4: 4}}\n"
+    hold = bench.reserve("3", text, service=ANY, model=ANY)
+    assert strayed(bench, hold, text, model="gpt-4", service="openai") is None
+
+
+def test_a_call_that_no_flat_rate_covers_as_what_was_reserved_counts_in_the_month(bench: Bench) -> None:
+    text = BLOCKING + "plans: {max: {usd_per_month: 100, covers: [anthropic/*]}}\n"
+    own = {"service": "anthropic", "model": "opus"}
+    with bench.reserve("3", text, **own) as hold:
+        assert "model openai/gpt-4" in str(strayed(bench, hold, text, usd="9", service="openai", model="gpt-4"))
+    with pytest.raises(BudgetExceeded, match="monthly limit of user u"):
+        bench.reserve("1.5", text, **own)
 
 
 def test_what_is_left_of_a_hold_counts_against_what_was_logged_under_it(bench: Bench) -> None:

@@ -312,7 +312,7 @@ def test_each_end(place: Place) -> None:
 def test_a_hold_is_widened_by_labels_each_once(place: Place) -> None:
     (holds, _), (other, _) = place.join(), place.join()
     hold(holds, "r")
-    labels = [Labels("p", ("a", "j\udce9")), Labels(None, ("b",), "asr", "nightly", "chat")]
+    labels = [Labels("p", ("a", "j\udce9")), Labels(None, ("b",), "asr", "nightly", "chat", "s", "m")]
     for some in (labels[:1], labels):
         holds.widen("r", some, 1.0)
     holds.widen("nobody", labels, 1.0)

@@ -566,3 +566,29 @@ def test_what_others_spent_during_the_last_calls_is_told_in_the_end(
     end(tracker)
     assert caplog.text.count("threshold") == 1
     other.close()
+
+
+def test_a_model_that_costs_more_than_the_one_reserved_is_held_for_from_then_on(
+    tracker: CostTracker, profile: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls of gpt-4, reserved as gpt-4o-mini: $0.06 each, of which $0.0003 were held."""
+    profile.write_text("budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4: 0.10}}\n")
+    asked = {"tokens_input": 1000, "max_tokens_output": 500}
+    with tracker.reserve("openai", "gpt-4o-mini", **asked) as hold:
+        for _ in range(2):
+            tracker.log_usage("openai", "gpt-4", 500, 250, reservation=hold)
+    assert caplog.text.count("model openai/gpt-4: was not named to reserve") == 1
+    with pytest.raises(BudgetExceeded, match=r"up to \$0.0600 for openai/gpt-4o-mini \(others like it"):
+        tracker.reserve("openai", "gpt-4o-mini", **asked).__enter__()
+    with tracker.reserve("openai", "gpt-4o-mini", tokens_input=600, max_tokens_output=100) as hold:
+        assert hold.estimate == 24_000_000
+        hold.void()
+
+
+def test_a_dated_name_of_the_model_reserved_is_no_other_model(
+    tracker: CostTracker, profile: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile.write_text("budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4o: 0.10}}\n")
+    with tracker.reserve("openai", "gpt-4o", tokens_input=1000, max_tokens_output=50) as hold:
+        tracker.log_usage("openai", "gpt-4o-2024-08-06", 1000, 50, reservation=hold)
+    assert "not named" not in caplog.text
