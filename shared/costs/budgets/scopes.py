@@ -97,7 +97,9 @@ class Labels(NamedTuple):
         A scope that is of :data:`ANY` model has each.
         """
         named = Labels(call.project, call.tags, call.stage, call.workflow, call.operation)
-        is_other = call.model != ANY and self.model and (self.service, self.model) != (call.service, call.model)
+        is_other = (
+            call.model != ANY and self.model and (self.service, self.model) != (call.service, call.model)
+        )
         filled = Labels(
             self.project or named.project,
             self.tags or named.tags,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from ..money import Nanos, json_number
-from ..reports.document import Gauge, Kind, Report, Table, Value, json_key
+from ..reports.document import MONEY, Gauge, Kind, Report, Table, Value, json_key
 from .values import tame
 
 SUFFIX = ".csv"
@@ -73,7 +73,7 @@ def cell(value: Value, kind: Kind) -> str:
         return ""
     if isinstance(value, str):
         return safe_text(value)
-    if kind in ("money", "amount"):
+    if kind in MONEY:
         return json_number(Nanos(int(value)))
     return repr(value)
 

@@ -15,6 +15,8 @@ from typing import Final
 from ..money import divide, from_usd
 from ..profile.currency import Conversion, Currency
 from ..reports.document import (
+    ALIKE,
+    MONEY,
     Chart,
     Column,
     Figure,
@@ -29,9 +31,8 @@ from ..reports.document import (
     Table,
     Value,
 )
-from .values import evenly, places_for
+from .values import evenly, places_for, with_plus
 
-_MONEY: Final = frozenset({"money", "amount"})
 _MOST: Final = 9_000_000_000
 """No sum is as large, in US dollars."""
 
@@ -58,11 +59,11 @@ def in_currency(report: Report, currency: Currency | None, day: date) -> Report:
 
 def amounts_of(report: Report) -> list[int]:
     """Return all amounts of a report, in nano-dollars, ascending: those that are shown, and its data's."""
-    found = {figure.value for figure in report.figures if figure.kind in _MONEY}
+    found = {figure.value for figure in report.figures if figure.kind in MONEY}
     for gauge in report.gauges:
         found |= {gauge.part, gauge.whole} if gauge.measure == "cost" else set()
     for table in report.tables:
-        money = [at for at, column in enumerate(table.columns) if column.kind in _MONEY]
+        money = [at for at, column in enumerate(table.columns) if column.kind in MONEY]
         rows = (*table.rows, *([table.total] if table.total else []))
         found |= {row[at] for row in rows for at in money}
     return sorted({each for each in found if isinstance(each, int)}.union(_amounts_in(report.data)))
@@ -103,10 +104,10 @@ class _Converter:
         if isinstance(value, str):
             # A name is a name, whatever signs are in it.
             return value if isinstance(value, Ref) else self.text(value)
-        if value is None or kind not in _MONEY:
+        if value is None or kind not in MONEY:
             return value
-        least = places if kind == "money" else places_for([value])
-        return self.amount(int(value), least)
+        text = self.amount(int(value), places if kind in ALIKE else places_for([value]))
+        return with_plus(text) if kind == "difference" and int(value) > 0 else text
 
     def gauge(self, gauge: Gauge) -> Gauge:
         if gauge.measure != "cost":
@@ -123,7 +124,7 @@ class _Converter:
     def table(self, table: Table) -> Table:
         rows = (*table.rows, *([table.total] if table.total else []))
         places = [
-            max(column.places, places_for(row[at] for row in rows) if column.kind == "money" else 0)
+            max(column.places, places_for(row[at] for row in rows) if column.kind in ALIKE else 0)
             for at, column in enumerate(table.columns)
         ]
         done = [self._row(row, table.columns, places) for row in rows]
@@ -140,13 +141,13 @@ class _Converter:
         return note._replace(text=self.text(note.text))
 
     def series(self, series: Series) -> Series:
-        if series.kind not in _MONEY:
+        if series.kind not in MONEY:
             return series
         values = tuple(map(self._scaled, series.values))
         return series._replace(title=f"{series.title}, {self._code}", values=values, kind="units")
 
     def chart(self, chart: Chart) -> Chart:
-        if chart.kind not in _MONEY:
+        if chart.kind not in MONEY:
             return chart
         layers = tuple(map(self._layer, chart.layers))
         return chart._replace(title=f"{chart.title}, {self._code}", layers=layers, kind="units")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ..reports.document import Chart, Kind, Layer, Series
+from ..reports.document import MONEY, Chart, Kind, Layer, Series
 from .bars import top_of
 from .values import places_for, show, tame
 
@@ -64,7 +64,7 @@ _DASHES: Final = 36
 """A course has about this many dashes, whatever its length: they are drawn, since a stroke's own would begin
 anew at every day."""
 
-_WHOLE: Final = ("money", "amount", "count", "tokens")
+_WHOLE: Final = MONEY | {"count", "tokens"}
 _STACKED: Final = ("bar", "expected")
 _STROKES: Final = ("line", "before", "course", "limit")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..reports.document import Column, Ref, Table
+from ..reports.document import ALIKE, Column, Ref, Table
 from .bars import bar
 from .canvas import Canvas
 from .values import places_for, show, tame
@@ -106,7 +106,7 @@ def _lanes(table: Table) -> Layout:
 def _lane(table: Table, index: int) -> _Lane:
     column = table.columns[index]
     values = [row[index] for row in (*table.rows, *([table.total] if table.total else []))]
-    places = max(column.places, places_for(values) if column.kind == "money" else 0)
+    places = max(column.places, places_for(values) if column.kind in ALIKE else 0)
     header = tame(column.title if index else table.title or column.title)
     cells = tuple(show(value, column.kind, places) for value in values)
     is_share = column.kind == "share"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..reports.document import Column, Figure, Gauge, Note, Report, Row, Series, Table
+from ..reports.document import ALIKE, Column, Figure, Gauge, Note, Report, Row, Series, Table
 from .bars import legend, sparkline
 from .sending import sendable
 from .values import evenly, gauge_amounts, places_for, show, tame
@@ -73,7 +73,7 @@ def _table(table: Table) -> str:
     places = {
         c.key: max(c.places, places_for(row[i] for row in table.rows))
         for i, c in enumerate(columns)
-        if c.kind == "money"
+        if c.kind in ALIKE
     }
     rows = [_cells(columns, row, places) for row in table.rows]
     if table.total:

@@ -13,7 +13,21 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..reports.document import Chart, Column, Figure, Gauge, Note, Ref, Report, Row, Section, Table, Value
+from ..reports.document import (
+    ALIKE,
+    MONEY,
+    Chart,
+    Column,
+    Figure,
+    Gauge,
+    Note,
+    Ref,
+    Report,
+    Row,
+    Section,
+    Table,
+    Value,
+)
 from .drawing import PAPER, Drawing, chart_of, draw
 from .values import evenly, gauge_amounts, places_for, show, tame
 
@@ -270,7 +284,7 @@ def page_table(table: Table, link: Link = unlinked, number: int = 1) -> PageTabl
     places = {
         c.key: max(c.places, places_for(row[at] for row in table.rows))
         for at, c in enumerate(columns)
-        if c.kind == "money"
+        if c.kind in ALIKE
     }
     styles = _styles(columns)
 
@@ -302,7 +316,7 @@ def _is_small(table: Table) -> bool:
 
 def _styles(columns: Sequence[Column]) -> list[str]:
     """Return the classes of each column: where a row is a block, its name and its amount come first."""
-    amounts = [at for at, column in enumerate(columns) if column.kind in ("money", "amount")]
+    amounts = [at for at, column in enumerate(columns) if column.kind in MONEY]
     numbers = [at for at, column in enumerate(columns) if column.kind not in ("text", "share")]
     lead = next(reversed(amounts or numbers), None)
     return [_style(column, at, is_lead=at == lead) for at, column in enumerate(columns)]

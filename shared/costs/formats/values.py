@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from ..money import Nanos, format_usd, shown_usd
-from ..reports.document import Column, Figure, Gauge, Kind, Report, Value
+from ..reports.document import ALIKE, MONEY, Column, Figure, Gauge, Kind, Report, Value
 
 T = TypeVar("T", Column, Figure)
 
-NOT_KNOWN = {"money": "unpriced", "amount": "unpriced"}
+NOT_KNOWN = dict.fromkeys(MONEY, "unpriced")
 """What stands for ``None``; a dash for every other kind."""
 
 _CENT = 10_000_000
@@ -39,17 +39,17 @@ def evenly(report: Report) -> Report:
 
     Dollars have two, and what is beside them two or as many as it needs.
     """
-    amounts = [figure.value for figure in report.figures if figure.kind == "money"]
+    amounts = [figure.value for figure in report.figures if figure.kind in ALIKE]
     for table in report.tables:
         rows = (*table.rows, *([table.total] if table.total else []))
-        amounts += [row[at] for at, c in enumerate(table.columns) if c.kind == "money" for row in rows]
+        amounts += [row[at] for at, c in enumerate(table.columns) if c.kind in ALIKE for row in rows]
     most = max((abs(amount) for amount in amounts if isinstance(amount, int)), default=0)
     if not 0 < most < _DOLLAR:
         return report
     places = 4 if most >= _CENT // 10 else 6
 
     def finer(part: T) -> T:
-        return part._replace(places=max(part.places, places)) if part.kind == "money" else part
+        return part._replace(places=max(part.places, places)) if part.kind in ALIKE else part
 
     tables = (each._replace(columns=tuple(map(finer, each.columns))) for each in report.tables)
     return report._replace(figures=tuple(map(finer, report.figures)), tables=tuple(tables))
@@ -62,6 +62,8 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
     ('$0.0045', 'unpriced', '1.23M')
     >>> show(12345, "count"), show(80.53, "percent"), show(-12.34, "change"), show(93, "duration")
     ('12,345', '80.5%', '-12.3%', '1m 33s')
+    >>> show(1_200_000_000, "difference"), show(-1_200_000_000, "difference"), show(0, "difference")
+    ('+$1.20', '-$1.20', '$0.00')
     >>> show(202.46, "times"), show(0.8719, "score")
     ('202.5x', '0.872')
     """
@@ -69,11 +71,21 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
         return NOT_KNOWN.get(kind, "-")
     if isinstance(value, str):
         return tame(value)
-    if kind in ("money", "amount"):
-        return shown_usd(Nanos(int(value)), places if kind == "money" else places_for([value]))
+    if kind in MONEY:
+        text = shown_usd(Nanos(int(value)), places if kind in ALIKE else places_for([value]))
+        return with_plus(text) if kind == "difference" and value > 0 else text
     if kind == "units":
         return format_usd(Nanos(int(value)), places).replace("$", "")
     return _PRINTERS[kind](value)
+
+
+def with_plus(text: str) -> str:
+    """Return an amount above zero as a difference.
+
+    >>> with_plus("$1.20"), with_plus("<$0.01")
+    ('+$1.20', '<+$0.01')
+    """
+    return f"<+{text[1:]}" if text.startswith("<") else f"+{text}"
 
 
 def gauge_amounts(gauge: Gauge) -> str:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 Kind = Literal[
     "money",
+    "difference",
     "amount",
     "units",
     "count",
@@ -34,12 +35,19 @@ Kind = Literal[
 ]
 """How a value is meant:
 
-``money`` nano-dollars; ``amount`` the same, each with as many decimals as it needs rather than
-those of its column; ``units`` billionths of another currency, which the title names;
+``money`` nano-dollars; ``difference`` the same between two amounts, with its sign; ``amount`` nano-dollars,
+each with as many decimals as it needs rather than those of its column; ``units`` billionths of another
+currency, which the title names;
 ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
 ``percent`` 0 to 100; ``change`` a signed percentage; ``share`` a percentage drawn as a bar where
 the format can; ``duration`` seconds; ``times`` how many times as much; ``score`` a mark somebody gave;
 ``text`` anything else."""
+
+MONEY: Final[frozenset[Kind]] = frozenset({"money", "difference", "amount"})
+"""The kinds that are in nano-dollars."""
+
+ALIKE: Final[frozenset[Kind]] = MONEY - {"amount"}
+"""Those of them whose values have the same decimals in a whole column."""
 
 Tone = Literal["plain", "good", "warning", "critical"]
 """How a line should strike the reader; a format may show it by colour, never by colour alone."""
@@ -254,6 +262,7 @@ JsonValue = int | float | str | None
 
 _JSON_SUFFIX: Final[dict[Kind, str]] = {
     "money": "_usd",
+    "difference": "_usd",
     "amount": "_usd",
     "percent": "_percent",
     "duration": "_seconds",
@@ -266,7 +275,7 @@ def json_value(value: Value, kind: Kind) -> JsonValue:
     >>> json_value(4_500_000, "money"), json_value(None, "money"), json_value(3, "count")
     (0.0045, None, 3)
     """
-    if kind in ("money", "amount") and isinstance(value, int):
+    if kind in MONEY and isinstance(value, int):
         return to_usd(Nanos(value))
     return value
 

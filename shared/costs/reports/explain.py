@@ -155,7 +155,7 @@ def explain_report(facts: ExplainFacts) -> Report:
                 "before", "Before", found.before, note=_side_words(facts.before, found.calls[0]), places=4
             ),
             Figure("after", "After", found.after, note=_side_words(facts.after, found.calls[1]), places=4),
-            Figure("difference", "Difference", difference, note=change, places=4),
+            Figure("difference", "Difference", difference, "difference", note=change, places=4),
         ),
         tables=(reason_table(facts), _largest_parts(found)) if found.parts else (),
         notes=tuple(_notes(facts)),
@@ -175,7 +175,7 @@ def reason_table(facts: ExplainFacts) -> Table:
         (
             Column("reason", "Reason"),
             Column("what", "What", rank=1),
-            Column("amount", "Effect", "money", places=4),
+            Column("amount", "Effect", "difference", places=4),
         ),
         tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
         total=("together", "", Nanos(found.after - found.before)),
@@ -186,7 +186,7 @@ def _largest_parts(found: Explanation) -> Table:
     columns = (
         Column("stage", "Stage"),
         Column("reason", "Reason"),
-        Column("amount", "Effect", "money", places=4),
+        Column("amount", "Effect", "difference", places=4),
     )
     rows: tuple[Row, ...] = tuple(found.parts[:_STAGES_SHOWN])
     return Table("Where most of it lies", columns, rows)

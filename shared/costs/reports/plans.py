@@ -173,7 +173,7 @@ def _figures(facts: PlansFacts) -> Iterator[Figure]:
         yield Figure("due", "You pay", due, note="prices a month, and calls beyond what is free")
         yield Figure("listed", "List price", listed, note="what ledgers have for the same calls")
         saved = Nanos(listed - due)
-        yield Figure("saved", "Saved", saved, tone="good" if saved >= 0 else "warning")
+        yield Figure("saved", "Saved", saved, "difference", tone="good" if saved >= 0 else "warning")
 
 
 def _tables(facts: PlansFacts) -> Iterator[Table]:
@@ -186,7 +186,7 @@ def _tables(facts: PlansFacts) -> Iterator[Table]:
             (Column("free", "Free", rank=1, wraps=True), _free),
             (Column("listed", "List price", "money"), lambda month: month.listed),
             (Column("due", "You pay", "money"), lambda month: month.due),
-            (Column("saved", "Saved", "money"), lambda month: month.listed - month.due),
+            (Column("saved", "Saved", "difference"), lambda month: month.listed - month.due),
             empty="No plan of the profile held in this month.",
         )
 

@@ -68,7 +68,12 @@ def whatif_report(facts: WhatIfFacts) -> Report:
         Figure("before", "Was", found.before),
         Figure("after", "Would be", found.after),
         Figure(
-            "difference", "Difference", difference, note=share, tone="good" if difference < 0 else "plain"
+            "difference",
+            "Difference",
+            difference,
+            "difference",
+            note=share,
+            tone="good" if difference < 0 else "plain",
         ),
     )
     return Report(

@@ -104,6 +104,17 @@ def test_a_sentence_says_an_amount_to_the_cent_as_the_figure_does(
     assert in_currency(report, EURO, date(2026, 11, 22)).subtitle == f"10 jobs, {shown}"
 
 
+def test_a_difference_keeps_its_sign() -> None:
+    amounts = (1_000_000_000, -1_000_000_000, 0, 75, None)
+    columns = (Column("effect", "Effect", "difference"),)
+    table = Table("Effects", columns, tuple((each,) for each in amounts))
+    report = Report(title="R", figures=(Figure("d", "D", 50_000, "difference"),), tables=(table,))
+    shown = in_currency(report, EURO, date(2026, 11, 2))
+    assert [row[0] for row in shown.tables[0].rows] == ["+€0.8600", "-€0.8600", "€0.0000", "<+€0.0001", None]
+    assert shown.figures[0].value == "+€0.000043"
+    assert "<+$0.0001" in render(report, Canvas(80))
+
+
 def test_charts_are_in_it_and_say_so() -> None:
     spend, calls = in_currency(REPORT, EURO, date(2026, 11, 22)).charts
     assert (spend.title, spend.kind) == ("Spend, EUR", "units")

@@ -177,6 +177,7 @@ def _figures(found: Comparison) -> Iterator[Figure]:
                 kind,
                 label,
                 amount,
+                "difference",
                 note=plural(len(of_kind), "difference", "differences"),
                 tone=tone,
                 places=4,
@@ -188,7 +189,14 @@ def _figures(found: Comparison) -> Iterator[Figure]:
         apart = sum(known) if known else None
         yield Figure("apart", "Credits, tax, others", apart, places=4, note=note)
     if agreed.rounding:
-        yield Figure("rounding", "Rounding", agreed.rounding, places=6, note="within what the bill rounds to")
+        yield Figure(
+            "rounding",
+            "Rounding",
+            agreed.rounding,
+            "difference",
+            places=6,
+            note="within what the bill rounds to",
+        )
 
 
 def _counted(sums: int, calls: int) -> str:
@@ -246,7 +254,7 @@ def _why(found: Comparison) -> Table:
         (Column("reason", "Likely reason", wraps=True), lambda one: _reason_text(*one[0])),
         (Column("count", "Times", "count", rank=2), lambda one: len(one[1])),
         (Column("calls", "Calls", "count", rank=1), lambda one: sum(each.calls for each in one[1])),
-        (Column("amount", "Bill less ledgers", "money", places=4), lambda one: _amount(one[1])),
+        (Column("amount", "Bill less ledgers", "difference", places=4), lambda one: _amount(one[1])),
         key="reasons",
     )
 
@@ -268,7 +276,7 @@ def _differences(found: Comparison) -> Table:
         (Column("tier", "Tier", rank=3), lambda one: one.tier),
         (Column("theirs", "Bill", "money", rank=1, places=4), lambda one: one.theirs),
         (Column("ours", "Ledgers", "money", rank=1, places=4), lambda one: one.ours),
-        (Column("amount", "Difference", "money", places=4), lambda one: one.amount),
+        (Column("amount", "Difference", "difference", places=4), lambda one: one.amount),
         (Column("factor", "Factor", rank=4), lambda one: None if one.factor is None else f"{one.factor:.4g}"),
         (
             Column("reason", "Reason"),

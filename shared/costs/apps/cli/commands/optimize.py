@@ -84,9 +84,9 @@ def measured_report(changes: Sequence[Measured], zone: ZoneInfo) -> Report:
         (Column("since", "Since", rank=2), lambda each: f"{each.change.since.astimezone(zone):%Y-%m-%d}"),
         (Column("calls", "Calls", "count", rank=3), lambda each: each.effect.calls),
         (Column("otherwise", "Without", "money", rank=1), lambda each: each.effect.otherwise),
-        (Column("saved", "Saved", "money"), lambda each: each.effect.saved),
+        (Column("saved", "Saved", "difference"), lambda each: each.effect.saved),
         (
-            Column("promised", "Promised", "money"),
+            Column("promised", "Promised", "difference"),
             lambda each: "not known" if each.promised is None else each.promised,
         ),
         empty="None. Note one: cost-dashboard optimize note --stage STAGE --from MODEL --to MODEL",
@@ -121,13 +121,15 @@ def _figures(changes: Sequence[Measured]) -> Iterator[Figure]:
     if not changes:
         return
     saved = _saved(changes)
-    yield Figure("saved", "Saved", saved, note="until now", tone="good" if saved > 0 else "warning")
+    yield Figure(
+        "saved", "Saved", saved, "difference", note="until now", tone="good" if saved > 0 else "warning"
+    )
     known = [each for each in changes if each.promised is not None]
     if known:
         promise = Nanos(sum(each.promised or 0 for each in known))
         kept = Nanos(sum(each.effect.saved for each in known))
         share = f"{percent_words(percent(kept, promise))} of it was kept" if promise > 0 else ""
-        yield Figure("promised", "Promised", promise, note=share)
+        yield Figure("promised", "Promised", promise, "difference", note=share)
 
 
 def _notes(changes: Sequence[Measured]) -> Iterator[Note]:

@@ -68,7 +68,7 @@ def repricing_report(found: Repricing, *, written: bool) -> Report:
         figures=(
             Figure("examined", "Calls looked at", found.examined, "count"),
             Figure("repriced", "Corrected", found.repriced, "count", _resolved(found)),
-            Figure("difference", "Difference", found.difference, places=4),
+            Figure("difference", "Difference", found.difference, "difference", places=4),
         ),
         tables=(_by_model(found),) if found.changes else (),
         notes=tuple(_notes(found, written=written)),
@@ -99,7 +99,10 @@ def _by_model(found: Repricing) -> Table:
             lambda one: None if one[1].resolved == one[1].calls else one[1].before,
         ),
         (Column("after", "Is", "money", places=4), lambda one: one[1].after),
-        (Column("difference", "Difference", "money", places=4), lambda one: one[1].after - one[1].before),
+        (
+            Column("difference", "Difference", "difference", places=4),
+            lambda one: one[1].after - one[1].before,
+        ),
     )
 
 
