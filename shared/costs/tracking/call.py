@@ -6,21 +6,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack, cast
 
 from ..errors import FAILURES
 from ..model import UNKNOWN, StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
-from ..pricing.names import normalize_service
 from .labels import fitting, flag, name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
 
 MAX_DESCRIPTION: Final = 500
-
-BILLED_AS_STATED: Final = frozenset({"openrouter", "perplexity", "xai"})
-"""Services whose responses state what they bill for the call."""
 
 
 class UsageCounts(TypedDict, total=False):
@@ -68,9 +64,10 @@ class ResponseDetails(TypedDict, total=False):
 
     ``category`` is another name for ``operation``, ``batch=True`` for ``service_tier="batch"``.
     ``timestamp`` is an aware ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what
-    the provider states. ``region`` is where the call ran, where that has a price of its own.
-    ``reservation`` is what ``tracker.reserve(...)`` gave. ``input_digest`` names what was sent, such as a
-    hash of it: the profile's ``guard.same_request`` counts calls with the same one.
+    the provider states that it bills: it is the call's cost, and our own arithmetic is kept beside it. A
+    zero is not believed beside usage that is not free. ``region`` is where the call ran, where that has a
+    price of its own. ``reservation`` is what ``tracker.reserve(...)`` gave. ``input_digest`` names what was
+    sent, such as a hash of it: the profile's ``guard.same_request`` counts calls with the same one.
     """
 
     request_id: str | None
@@ -126,7 +123,7 @@ class Call:
     service_tier: str | None = None
     region: str | None = None
     actual_cost: Nanos | None = None
-    stated_by: StatedBy = "provider"
+    stated_by: StatedBy = "bill"
     usage_known: bool = True
     unpriced_units: Units = field(default_factory=dict)
     estimated: bool = False
@@ -155,7 +152,7 @@ def make_call(
     metadata: Mapping[str, object] | None = None,
     **details: Unpack[CallDetails],
 ) -> Call:
-    """Check the arguments of ``log_usage`` and return them as one object.
+    """Check the arguments of ``log_usage`` and return them as one object; ``None`` says nothing.
 
     Raises:
         TypeError: an argument is of a wrong type, or has a name that is not known.
@@ -174,6 +171,7 @@ def make_call(
             metadata=_metadata(metadata),
         )
     _refuse_unknown(details)
+    details = cast("CallDetails", {key: value for key, value in details.items() if value is not None})
     usage, split = _usage(tokens_input, tokens_output, details)
     return Call(
         service=name("service", service),
@@ -191,7 +189,6 @@ def make_call(
         attempt=positive("attempt", details.get("attempt")),
         service_tier=_service_tier(details),
         region=optional_name("region", details.get("region")),
-        stated_by="bill" if normalize_service(service) in BILLED_AS_STATED else "provider",
         actual_cost=_actual_cost(details.get("actual_cost_usd")),
         estimated=flag("estimated", details.get("estimated", False)) or split,
         reservation=_reservation(details.get("reservation")),

@@ -72,10 +72,14 @@ _DOUBTFUL: Final = frozenset(
 
 
 def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:
-    """Tell whether a stated cost can be true: zero for something that was used is, where that is free."""
-    if call.actual_cost or call.usage.is_zero:
+    """Tell whether a stated cost decides: a zero does for what was used and is free, or where nothing was.
+
+    Where nothing was used of what is free, our prices say so themselves: a local engine stays one.
+    """
+    if call.actual_cost:
         return True
-    return isinstance(verdict, Charge) and not verdict.missing and verdict.total == 0
+    is_free = isinstance(verdict, Charge) and not verdict.missing and verdict.total == 0
+    return is_free != call.usage.is_zero
 
 
 def _by_estimate(call: Call, units: Units, why: str) -> Settled:

@@ -60,7 +60,7 @@ def as_call(captured: Captured, told: Told | None = None) -> Call:
     ('13_summary', 5, True)
     """
     told = told or Told()
-    said: dict[str, Any] = dict(told.details)
+    said: dict[str, Any] = {key: value for key, value in told.details.items() if value is not None}
     if said.get("batch"):
         said.setdefault("service_tier", None)
     if "category" in said:

@@ -26,6 +26,7 @@ from shared.costs.ledger.writer import append
 from shared.costs.platform import lock, open_file
 from shared.costs.store import store
 from shared.costs.tracking import session
+from shared.costs.tracking.call import CallDetails, ResponseDetails, UsageCounts
 from shared.user_profile import UserProfile
 from tests.costs.store.store_support import a_call
 
@@ -73,14 +74,44 @@ def test_an_unpriced_call_counts_as_such_and_is_warned_about_once(
     assert "prices.yaml" in warned[0]
 
 
-def test_what_the_provider_states_pays_for_a_model_without_a_price(
-    tracker: CostTracker, job_dir: Path
+@pytest.mark.parametrize(
+    ("name", "counts", "stated", "costs"),
+    [
+        ("acme own-model", {"tokens_input": 10}, 0.25, (0.25, None)),
+        ("openai gpt-4o", {"tokens_input": 1000, "tokens_output": 200}, 9, (9, 0.0045)),
+        ("openai gpt-4o", {"tokens_input": 1000, "tokens_audio_input": 10}, 0.01, (0.01, 0.0025)),
+        ("deepgram nova-3", {"audio_seconds": 60}, 0.0031, (0.0031, 0.0043)),
+        ("openrouter openai/gpt-4o", {"tokens_input": 1000}, 0.002, (0.002, 0.0025)),
+        ("openai gpt-4o", {"tokens_input": 1000}, None, (0.0025, None)),
+        ("openai gpt-4o", {"tokens_input": 1000}, 0, (0.0025, None)),
+        ("ollama qwen3", {"tokens_input": 1000}, 0, (0, 0)),
+    ],
+    ids=["no price", "a price", "a partial price", "media", "a service that states it", "none", "0", "free"],
+)
+def test_what_the_provider_states_is_the_cost_and_our_arithmetic_stays_beside_it(
+    name: str,
+    counts: dict[str, Any],
+    stated: float | None,
+    costs: tuple[float, float | None],
+    tracker: CostTracker,
+    job_dir: Path,
 ) -> None:
-    assert tracker.log_usage("acme", "own-model", 10, 5, actual_cost_usd=0.25) == 0.25
-    assert tracker.log_usage("openai", "gpt-4o", 1000, 200, actual_cost_usd=9) == 0.0045
-    stated, ours = ledger_lines(job_dir)
-    assert stated["priced_by"] == "stated@1"
-    assert (ours["cost_usd"], ours["actual_cost_usd"]) == (0.0045, 9)
+    service, model = name.split()
+    assert tracker.log_usage(service, model, actual_cost_usd=stated, **counts) == costs[0]
+    [line] = ledger_lines(job_dir)
+    assert (line["cost_usd"], line.get("catalogue_cost_usd")) == costs
+    assert line["priced_by"].startswith("stated@bill" if costs[0] == stated else "catalogue@")
+    assert "cost_state" not in line
+
+
+def test_none_says_nothing(tracker: CostTracker, job_dir: Path) -> None:
+    unsaid: dict[str, Any] = dict.fromkeys(CallDetails.__annotations__.keys() - UsageCounts.__annotations__)
+    assert tracker.log_usage("openai", "gpt-4o", 1000, 200, **unsaid) == 0.0045
+    answer = {"id": "gen-7", "object": "chat.completion", "model": "openai/gpt-4o", "provider": "Acme"}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500, "cost": 0.5}
+    unsaid = dict.fromkeys(ResponseDetails.__annotations__)
+    assert tracker.log_response({**answer, "choices": [], "usage": usage}, **unsaid) == 0.5
+    assert [line["request_id"] for line in ledger_lines(job_dir)] == [None, "gen-7"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +145,7 @@ def test_a_stated_cost_counts_where_nobody_says_what_was_used(tracker: CostTrack
     assert tracker.log_usage("openai", "tts-1", actual_cost_usd=0.1) == 0.1
     assert tracker.log_usage("local", "piper", actual_cost_usd=0.0) == 0.0
     stated, free = ledger_lines(job_dir)
-    assert (stated["cost_usd"], stated["priced_by"]) == (0.1, "stated@1")
+    assert (stated["cost_usd"], stated["priced_by"]) == (0.1, "stated@bill")
     assert free["cost_usd"] == 0.0
     assert free["priced_by"].startswith("catalogue@"), "of a local engine, which its stage's line says"
 
