@@ -299,10 +299,7 @@ class _Stated:
         number = self.number(name)
         if number is None:
             return None
-        if isinstance(value := self.get(name), str) and _THOUSANDS_OR_NONE.fullmatch(_dotted(value)):
-            raise ValueError(
-                f"{name} may be {int(number)} or {int(number)}000: {value!r}; write it in digits alone"
-            )
+        refuse_thousands_or_decimals(name, self.get(name))
         if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
             raise ValueError(f"{name} is no count: {self.get(name)!r}")
         return int(number)
@@ -322,8 +319,20 @@ _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,'\s]\d{2,3})*[,'\s]\d{3}(?:
 """A number in groups of thousands, or as India writes it; what else has a comma may mean decimals."""
 
 
-_THOUSANDS_OR_NONE: Final = re.compile(r"[1-9]\d{0,2}\.000")
+_THOUSANDS_OR_DECIMALS: Final = re.compile(r"([1-9]\d{0,2})\.(\d{3})")
 """A count as text that is in thousands, or has decimals, as no count needs them."""
+
+
+def refuse_thousands_or_decimals(name: str, value: object) -> None:
+    """Refuse a count that may be a thousand times as much.
+
+    Raises:
+        ValueError: it is text such as ``1.000``.
+
+    """
+    if isinstance(value, str) and (match := _THOUSANDS_OR_DECIMALS.fullmatch(_dotted(value))):
+        whole, digits = match.groups()
+        raise ValueError(f"{name} may be {whole} or {whole}{digits}: {value!r}; write it in digits alone")
 
 
 def _number(name: str, value: object) -> Decimal:

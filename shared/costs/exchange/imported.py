@@ -69,6 +69,11 @@ def _notes(tally: Tally) -> list[Note]:
     found = []
     if tally.elsewhere:
         found.append(Note(recorded_before(tally.elsewhere)))
+    if tally.anew:
+        rows = plural(tally.anew, "row was", "rows were")
+        found.append(
+            Note(f"{rows} recorded anew, as stated now; what counted for them before is taken back.")
+        )
     if tally.refused > _MANY:
         found.append(Note(f"{tally.refused - _MANY:,} more rows were not understood.", "warning"))
     if tally.unpriced:
@@ -96,6 +101,7 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
         "added": tally.added,
         "known": tally.known,
         "recorded_elsewhere": tally.elsewhere,
+        "recorded_anew": tally.anew,
         "refused": tally.refused,
         "cost_usd": to_usd(tally.cost),
         "stated_calls": tally.stated,

@@ -3,10 +3,11 @@
 Imported entries go through the same writer as all others, into ledgers under
 ``imported/SOURCE/`` of the cost storage: one per job that the source names, and one for the
 rest. An entry's id is a hash of what the row says (rows that say the same are told apart by counting
-them), or of the row's own id where that is unique in the world; so importing a file again, or a longer
-version of it, adds only what is new. Entries of our own exports keep their ids, and so are known where
-they came from. A row whose response was recorded already, as it came or from another log, adds nothing
-(``elsewhere.py``).
+them, unless they name one request), or of the row's own id where that is unique in the world; so importing a
+file again, or a longer version of it, adds only what is new; with other options, which make its rows other
+entries, these are recorded anew (``revisions.py``). Entries of our own exports keep their ids, and so are
+known where they came from. A row whose response was recorded already, as it came or from another log, adds
+nothing (``elsewhere.py``).
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from ..capture.adapter import comes_again
 from ..ledger.line import encode
 from ..ledger.redact import clean_text
 from ..model import NO_UNITS, Charge, Entry, PricedBy, Units, Usage
@@ -34,6 +36,7 @@ from .delimited import LocalNumber
 from .elsewhere import Told
 from .foreign import Defaults, Understood, understand
 from .imports import Import
+from .revisions import FREE, Account, recorded_anew
 from .rows import Foreign, NotUnderstood
 
 MAX_REFUSALS: Final = 100
@@ -54,7 +57,8 @@ class Source:
     """What is imported: the file, its format, a name for where it comes from, and what rows leave out.
 
     A stated cost of zero beside usage is not believed, unless the model is listed as free or
-    ``zero_is_free``: tools that know no price write that.
+    ``zero_is_free``: tools that know no price write that. ``settled`` are the fields of entries that somebody
+    decided now: rows that were imported before and have others are recorded anew.
     """
 
     path: Path
@@ -62,6 +66,7 @@ class Source:
     name: str
     defaults: Defaults = field(default_factory=Defaults)
     zero_is_free: bool = False
+    settled: frozenset[str] = frozenset()
 
 
 class _Costs(NamedTuple):
@@ -80,13 +85,15 @@ class Tally:
 
     ``elsewhere`` counts rows whose call was recorded already, live or from another log; ``zero_stated`` rows
     that state a cost of zero beside usage although their model is not free;
-    ``sums`` those that are sums of a day or a month, ``unnamed`` those that name no model.
+    ``sums`` those that are sums of a day or a month, ``unnamed`` those that name no model;
+    ``anew`` those that were recorded otherwise before.
     """
 
     rows: int = 0
     added: int = 0
     known: int = 0
     elsewhere: int = 0
+    anew: int = 0
     refused: int = 0
     stated: int = 0
     priced: int = 0
@@ -138,6 +145,10 @@ class Recorded(Protocol):
         """Return the responses' ids among these whose calls were recorded other than from ``source``."""
         ...
 
+    def account(self, entry_id: str) -> Account | None:
+        """Return what was recorded of a call; ``None`` where nothing was, or its ledger cannot be read."""
+        ...
+
     def write(self, ledger: Path, entry: Entry) -> None:
         """Take an entry; it is on the disk after the next :meth:`flush` at the latest."""
         ...
@@ -157,6 +168,7 @@ class Importer:
     recorded: Recorded
     dry_run: bool = False
     progress: Callable[[int], None] = lambda _rows: None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def run(self) -> Tally:
         """Import every row and return the tally.
@@ -179,8 +191,11 @@ class Importer:
     def _take(self, chunk: Sequence[Entry], fresh: set[str], tally: Tally) -> None:
         elsewhere = self._elsewhere(chunk)
         for entry in chunk:
-            if entry.id in fresh or self.recorded.knows(entry.id):
+            if entry.id in fresh:
                 tally.known += 1
+            elif self.recorded.knows(entry.id):
+                fresh.add(entry.id)
+                self._take_again(entry, tally)
             elif entry.request_id in elsewhere and _is_foreign(entry):
                 tally.elsewhere += 1
             else:
@@ -188,6 +203,22 @@ class Importer:
                 if not self.dry_run:
                     self.recorded.write(self.ledger(entry), entry)
                 tally.add(entry)
+
+    def _take_again(self, entry: Entry, tally: Tally) -> None:
+        """Leave a known row as it is, unless it was recorded as something else than it is said to be now."""
+        lines = [*self._anew(entry)] if _is_foreign(entry) else []
+        tally.known += not lines
+        tally.anew += bool(lines)
+        for ledger, line in lines:
+            tally.cost = Nanos(tally.cost + line.cost)
+            if not self.dry_run:
+                self.recorded.write(ledger, line)
+
+    def _anew(self, entry: Entry) -> Iterator[tuple[Path, Entry]]:
+        settled = self.source.settled | ({FREE} if self.source.zero_is_free else frozenset())
+        if not settled:
+            return iter(())
+        return recorded_anew(entry, self.ledger(entry), self.recorded.account, settled, self.now)
 
     def _elsewhere(self, chunk: Sequence[Entry]) -> set[str]:
         """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
@@ -221,7 +252,8 @@ class Importer:
         found = replace(found, sum_of=item.sum_of or found.sum_of, billed=item.billed)
         content = content_of(item.values if item.said is None else item.said)
         copies[content] += 1
-        entry = self._made(found, entry_id(found.row_id, content, copies[content]))
+        copy = 1 if _is_of_one_response(found) else copies[content]
+        entry = self._made(found, entry_id(found.row_id, content, copy))
         encode(entry)
         tally.unused.update(found.unused)
         tally.zone_assumed += found.zone_assumed
@@ -325,6 +357,12 @@ def _chunks(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
         if _is_foreign(chunk[0]):
             chunk += islice(left, _TOGETHER - _FEW)
         yield chunk
+
+
+def _is_of_one_response(row: Understood) -> bool:
+    """Whether a row is about one call that has an id: said again in the same words, it is the same call."""
+    request_id = row.call.request_id
+    return request_id is not None and row.sum_of is None and not comes_again(request_id)
 
 
 def _is_foreign(entry: Entry) -> bool:

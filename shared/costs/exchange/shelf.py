@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
+from ..corrections import Corrected
 from ..errors import CostError
-from ..ledger.line import encode
+from ..ledger.line import DamagedLine, decode, encode
 from ..ledger.writer import append
 from ..model import Entry
+from ..rollup import Query
 from ..storage import CostStorage
 from ..store.store import Store
 from .elsewhere import Told, recorded_elsewhere
+from .revisions import Account
 
 BATCH: Final = 500
 """So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
@@ -53,6 +56,7 @@ class Shelf:
         self._index = index
         self._waiting: dict[Path, list[bytes]] = {}
         self._ids: set[str] = set()
+        self._corrections: dict[Path, dict[str, list[Entry]]] = {}
 
     def knows(self, entry_id: str) -> bool:
         """Tell whether an entry with this id counts already, or waits to be written."""
@@ -60,11 +64,33 @@ class Shelf:
 
     def alone(self) -> AbstractContextManager[object]:
         """Return what keeps another import from recording the same calls meanwhile (:func:`alone`)."""
+        self._corrections.clear()  # until now others may have written some
         return alone(self._index.storage)
 
     def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
         """Return the responses' ids among these whose calls were recorded other than from ``source``."""
         return recorded_elsewhere(self._index, calls, source)
+
+    def account(self, entry_id: str) -> Account | None:
+        """Return what was recorded of a call; ``None`` where nothing was, or its ledger cannot be read."""
+        location = self._index.find(entry_id)
+        with suppress(OSError, DamagedLine):
+            if location is not None and (entry := self._index.entry(entry_id)) is not None:
+                corrections = self._corrections.get(location.ledger)
+                if corrections is None:
+                    corrections = self._corrections[location.ledger] = self._corrections_in(location.ledger)
+                return Account(location.ledger, Corrected.of(entry, corrections.get(entry_id, ())))
+        return None
+
+    def _corrections_in(self, ledger: Path) -> dict[str, list[Entry]]:
+        """Return all corrections of a ledger by what they correct."""
+        found: dict[str, list[Entry]] = {}
+        for line in self._index.lines_with(Query(ledger=ledger), b'"corrects":'):
+            with suppress(DamagedLine):
+                entry = decode(line)
+                if entry.corrects:
+                    found.setdefault(entry.corrects, []).append(entry)
+        return found
 
     def write(self, ledger: Path, entry: Entry) -> None:
         """Take an entry; it is on the disk after the next :meth:`flush` at the latest.

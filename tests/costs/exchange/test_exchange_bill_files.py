@@ -173,9 +173,15 @@ def test_a_pipe_and_an_endless_file_are_refused_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("spend", "1e999999"), ("prompt_tokens", "1e999999"), ("startTime", "9999-12-31T23:59:59-10:00")],
+    [
+        ("spend", "1e999999"),
+        ("prompt_tokens", "1e999999"),
+        ("prompt_tokens", "1.000"),
+        ("completion_tokens", "12.345"),
+        ("startTime", "9999-12-31T23:59:59-10:00"),
+    ],
 )
-def test_a_row_that_no_call_can_have_is_refused_and_the_others_are_compared(
+def test_a_row_that_no_call_can_have_or_that_says_two_things_is_refused_and_the_others_are_compared(
     column: str, value: str, tmp_path: Path, openai: Store, catalogue: Catalogue
 ) -> None:
     rows = list(csv.DictReader(io.StringIO(text_of("litellm", catalogue))))

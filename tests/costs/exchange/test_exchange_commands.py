@@ -12,6 +12,7 @@ import pytest
 from exchange_samples import entry
 
 from shared.costs.apps.cli.program import run
+from shared.costs.corrections import Corrected
 from shared.costs.exchange.exports import exports
 from shared.costs.exchange.importing import Importer, Source
 from shared.costs.exchange.imports import import_for
@@ -22,6 +23,7 @@ from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
 from shared.costs.store.store import Store
+from shared.costs.tracking.corrections import reversal
 
 HISTORY = """\
 time,model,input_tokens,output_tokens,cost,job,mood
@@ -106,6 +108,83 @@ def test_every_import_of_an_import_changes_nothing(
     assert run(["export", name, str(target), "--cost-storage", str(other.root)]) == 0
     code, told = asked(capsys, "import", target)
     assert (code, told["added"]) == (0, 0)
+
+
+AMBIGUOUS = """\
+date,input_tokens,output_tokens,cost
+3/10/2026 09:00,1000,200,0.5
+3/10/2026 09:00,1000,200,0.5
+25/10/2026 09:00,1000,200,0.5
+10/10/2026 09:00,1000,200,0
+"""
+
+
+def test_a_history_that_was_read_wrong_is_recorded_anew_once_it_is_said_how_it_is_meant(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "old.csv").write_text(AMBIGUOUS)
+
+    def imported(*options: str) -> tuple[Any, ...]:
+        _, found = asked(capsys, "import", path, "--timezone", "UTC", "--model", "gpt-4o", *options)
+        return tuple(found[name] for name in ("added", "known", "recorded_anew", "refused"))
+
+    def months() -> dict[str, tuple[int, float]]:
+        found = {
+            month: asked(capsys, "show-monthly", "--month", month)[1] for month in ("2026-03", "2026-10")
+        }
+        return {month: (of["total_calls"], of["total_cost"]) for month, of in found.items()}
+
+    assert imported("--dates", "month-first") == (3, 0, 0, 1)
+    assert months() == {"2026-03": (2, 1.0), "2026-10": (1, 0.0045)}
+    right = {"2026-03": (0, 0.0), "2026-10": (4, 1.5045)}
+    assert imported("--dates", "day-first", "--dry-run") == (1, 1, 2, 0)
+    assert imported("--dates", "day-first") == (1, 1, 2, 0)
+    assert months() == right
+    before = len(entries_of(storage))
+    assert imported("--dates", "day-first") == (0, 4, 0, 0)
+    assert imported("--dates", "day-first", "--source", "another name") == (0, 4, 0, 0)
+    assert (len(entries_of(storage)), months()) == (before, right)
+    # There and back again, under another name, for another user, and a cost of nothing that was meant.
+    assert imported("--dates", "month-first", "--source", "another name") == (0, 1, 2, 1)
+    assert imported("--dates", "day-first", "--user", "bob") == (0, 0, 4, 0)
+    assert months() == right
+    assert asked(capsys, "show-monthly", "--month", "2026-10", "--user", "ana")[1]["total_calls"] == 0
+    assert imported("--dates", "day-first", "--user", "bob", "--zero-is-free") == (0, 3, 1, 0)
+    assert months()["2026-10"] == (4, 1.5)
+    assert asked(capsys, "verify")[0] == 0
+
+
+def test_a_row_whose_recording_anew_was_interrupted_counts_once_after_the_next_one(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "old.csv").write_text(AMBIGUOUS.splitlines(keepends=True)[0] + "3/10/2026,1,1,0.5\n")
+    words = "import", path, "--model", "gpt-4o", "--dates"
+    asked(capsys, *words, "month-first")
+    [ledger] = storage.root.glob("imported/*/*/cost_ledger.jsonl")
+    asked(capsys, *words, "day-first")
+    first, taken_back, anew = ledger.read_bytes().splitlines(keepends=True)
+    for left in (first + taken_back, first + anew, first + taken_back + anew):
+        ledger.write_bytes(left)
+        asked(capsys, "rebuild-index")
+        asked(capsys, *words, "day-first")
+        assert asked(capsys, "show-monthly", "--month", "2026-03")[1]["total_cost"] == 0
+        assert asked(capsys, "show-monthly", "--month", "2026-10")[1]["total_cost"] == 0.5
+        assert len(ledger.read_bytes().splitlines()) == 3
+
+
+def test_what_somebody_took_back_stays_taken_back(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "old.csv").write_text(AMBIGUOUS.splitlines(keepends=True)[0] + "3/10/2026,1,1,0.5\n")
+    words = "import", path, "--model", "gpt-4o", "--dates"
+    asked(capsys, *words, "month-first")
+    with Store.of(storage) as index:
+        [one] = index.entries(Query())
+        shelf, ledger = Shelf(index), next(storage.root.glob("imported/*/*/cost_ledger.jsonl"))
+        shelf.write(ledger, reversal(Corrected.of(one, ()), "billed once", one.timestamp))
+        shelf.flush()
+    assert asked(capsys, *words, "day-first")[1]["recorded_anew"] == 0
+    assert [each.kind for each in entries_of(storage)].count("usage") == 1
 
 
 def test_an_export_can_go_to_the_terminal(

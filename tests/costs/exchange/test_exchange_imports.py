@@ -442,6 +442,19 @@ def test_equal_rows_are_different_calls_and_a_longer_file_adds_only_its_new_rows
     assert (tally.added, tally.known) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("request_id", "calls"), [("req_011CQz", 1), ("chatcmpl-417", 2), ("", 2)], ids=["named", "drawn", "none"]
+)
+def test_equal_rows_of_one_request_are_one_call(
+    request_id: str, calls: int, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    row = f"2025-03-01T10:00:00Z,gpt-4o,10,0.5,{request_id}\n"
+    path.write_text("time,model,tokens,cost,request_id\n" + row * 2)
+    tally = run(path, kept, catalogue)
+    assert (tally.added, tally.known) == (calls, 2 - calls)
+
+
 def test_a_row_with_an_id_unique_in_the_world_is_the_same_row_when_it_changed(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:

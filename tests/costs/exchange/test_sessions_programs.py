@@ -100,6 +100,19 @@ def test_logs_that_are_packed_are_the_logs_they_were(
     assert (again.sums, again.taken.remarks.refused) == (billed(program), 0)
 
 
+def test_zeros_between_and_behind_what_gzip_packed_say_nothing(
+    logs: Callable[[str], Path], take: Take
+) -> None:
+    folder = logs("codex")
+    for path in folder.rglob("*.jsonl"):
+        begin, end = path.read_bytes().split(b"\n", 1)
+        packed = gzip.compress(begin + b"\n") + bytes(512) + gzip.compress(end) + bytes(3 << 20)
+        path.with_name(path.name + ".gz").write_bytes(packed)
+        path.unlink()
+    again = take("codex", folder)
+    assert (again.sums, again.taken.remarks.refused) == (billed("codex"), 0)
+
+
 def test_a_packed_log_that_is_cut_off_or_damaged_is_refused(
     take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

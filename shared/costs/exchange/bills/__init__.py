@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from ...errors import WrongUsage
 from .. import times
-from ..foreign import decimal_of
+from ..foreign import decimal_of, refuse_thousands_or_decimals
 from ..imports import Sample
 from ..rows import CannotRead, NotUnderstood
 
@@ -202,9 +202,10 @@ def count_of(value: Any) -> int:
     """Return a count of whole tokens; nothing is 0, and ``59200.0`` a whole number.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: it is no number, or may be a thousand times as much (``1.000``).
 
     """
+    refuse_thousands_or_decimals("a count", value)
     number = decimal_of(value)
     return 0 if number is None else round(number)
 

@@ -69,7 +69,7 @@ def _unpack(file: FileIO, unpacker: Callable[[], Any], write: Callable[[bytes], 
     try:
         while chunk := os.pread(file.fileno(), _CHUNK, offset):
             offset += len(chunk)
-            while chunk:
+            while chunk := chunk.lstrip(b"\0") if is_ended else chunk:  # tapes and devices fill up with zeros
                 write(frame.decompress(chunk))
                 is_ended, chunk = frame.eof, frame.unused_data
                 if is_ended:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import click
 
@@ -76,9 +76,10 @@ def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int 
 
     Without a FILE, the sessions of all agents that are found in their usual places; a folder is looked
     through for them. Rows keep the cost they state; the others are priced by the price list of their day.
-    Importing again adds only what is new, and a call that was recorded as it was made is recognised by the id
-    of its response; a log that states none counts it again (reconcile names such calls). Every row that was
-    not understood is listed with the reason; then the exit code is 1.
+    Importing again adds only what is new; rows that --dates, --timezone, --user, --job, --service, --model or
+    --zero-is-free now make other entries are recorded anew. A call that was recorded as it was made is
+    recognised by the id of its response; a log that states none counts it again (reconcile names such calls).
+    Every row that was not understood is listed with the reason; then the exit code is 1.
     """
     sessions = sessions_meant(file, given["format_from"])
     if sessions is not None:
@@ -106,7 +107,19 @@ def _source(app: App, file: Path, **given: Any) -> Source:
         source_name(given["source"] or file.stem),
         _defaults(app, given["user"] or app.default_user, **given),
         given["zero_is_free"],
+        frozenset(decided for option, decided in _SETTLES.items() if given[option]),
     )
+
+
+_SETTLES: Final = {
+    "dates": "timestamp",
+    "timezone": "timestamp",
+    "user": "user_id",
+    "job": "job_id",
+    "service": "service",
+    "model": "model",
+}
+"""Which field of the entries of its rows an option decides."""
 
 
 def _defaults(app: App, user_id: str, **given: Any) -> Defaults:
