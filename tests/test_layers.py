@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
         "periods",
         "rollup",
         "trail",
+        "units",
     },
     {"platform", "small_file"},
     {"replacing", "storage", "memory", "yaml_strict"},

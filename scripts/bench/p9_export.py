@@ -22,8 +22,8 @@ from scripts.bench.harness import Row, show
 from scripts.bench.histories import History, make
 from scripts.faults.command_line import command_line
 from shared.costs.ledger.columns import COLUMNS
-from shared.costs.model import USAGE_FIELDS
 from shared.costs.store.store import Store
+from shared.costs.units import USAGE_FIELDS
 
 TARGET = 1.5
 PROGRAM = Path(__file__).resolve().parents[2] / "tools" / "cost-dashboard.py"

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from .model import NO_UNITS, Charge, Entry, Kind, PricedBy, Units
+from .model import NO_UNITS, Charge, Entry, PricedBy, Units
 from .money import Nanos
+from .units import Kind
 
 
 @dataclass(frozen=True, slots=True)

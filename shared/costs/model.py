@@ -14,9 +14,7 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 from .money import ZERO, Nanos
-
-Kind = Literal["usage", "adjustment", "reversal"]
-"""What a ledger line is: a call, a correction of a call's charge, or the undoing of a call."""
+from .units import SECONDS_FIELDS, SIGNS, USAGE_FIELDS, Kind
 
 MAX_COUNT: Final = 10**12
 """Counts above this are refused. Readers that use doubles have them exactly, and sums of nine million such
@@ -136,12 +134,6 @@ class Usage:
         return {name: value for name in USAGE_FIELDS if (value := getattr(self, name))}
 
 
-USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
-"""The names of the counts: fields of a ledger line and keyword arguments of ``log_usage`` alike."""
-
-SECONDS_FIELDS: Final = frozenset({"audio_seconds", "video_seconds", "gpu_seconds", "session_seconds"})
-"""The counts that are durations, and may have a fraction."""
-
 _counts_of: Final = attrgetter(*USAGE_FIELDS)
 _NO_OTHERS: Final = tuple(f.default for f in fields(Usage)[2:])
 _TYPES: Final = tuple(type(f.default) for f in fields(Usage))
@@ -202,36 +194,6 @@ UNKNOWN: Final = "unknown"
 
 UNSTATED: Final = "nobody states what it used"
 """Why a call has no price that any price list could give it."""
-
-
-def without_features(model: str) -> str:
-    """Return a model's name without the features that are billed on top of it.
-
-    A plus sign with no name behind it, or nothing before it, is part of the name.
-
-    >>> without_features("deepgram/nova-3+diarize+redact"), without_features("r+"), without_features("r+-08")
-    ('deepgram/nova-3', 'r+', 'r+-08')
-    """
-    while (parts := last_feature(model)) is not None:
-        model = parts.model
-    return model
-
-
-class Featured(NamedTuple):
-    """A model's name, and the last of the features that are billed on top of it."""
-
-    model: str
-    feature: str
-
-
-def last_feature(name: str) -> Featured | None:
-    """Return a name such as ``nova-3+diarize`` as the model and its last feature; ``None`` without one.
-
-    >>> last_feature("nova-3+Diarize+redact"), last_feature("command-r+-08-2024"), last_feature("gpt-4o")
-    (Featured(model='nova-3+Diarize', feature='redact'), None, None)
-    """
-    model, _, feature = (part.strip() for part in name.rpartition("+"))
-    return Featured(model, feature.lower()) if model and feature[:1].isalnum() else None
 
 
 class PricedBy(NamedTuple):
@@ -381,7 +343,3 @@ class Entry:
     def cost(self) -> Nanos:
         """The charge in nano-dollars; zero when unpriced."""
         return self.charge.total if self.charge else ZERO
-
-
-SIGNS: Final[dict[Kind, int]] = {"usage": 1, "adjustment": 0, "reversal": -1}
-"""By what the counts of each kind of line are multiplied in a sum."""

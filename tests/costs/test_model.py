@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.model import MAX_COUNT, SECONDS_FIELDS, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from shared.costs.model import MAX_COUNT, Charge, Entry, PricedBy, Usage
 from shared.costs.money import ZERO, Nanos
+from shared.costs.units import SECONDS_FIELDS, USAGE_FIELDS, Kind
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 PRICED_BY = PricedBy("catalogue", "1", "openai/gpt-4o")
@@ -28,6 +30,10 @@ def entry(**values: object) -> Entry:
 
 
 @pytest.mark.no_cover
+def test_the_names_of_the_counts_are_the_fields_of_a_usage() -> None:
+    assert tuple(each.name for each in fields(Usage)) == USAGE_FIELDS
+
+
 @pytest.mark.parametrize("name", USAGE_FIELDS)
 @pytest.mark.parametrize("value", [True, False, None, "5", [5]])
 def test_a_count_must_be_a_number(name: str, value: object) -> None:

@@ -19,11 +19,12 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Final, Protocol
 
-from ..model import USAGE_FIELDS, Usage
+from ..model import Usage
 from ..money import divide
 from ..pricing import arithmetic
 from ..pricing.catalogue import Steady
 from ..pricing.rates import Price, Rate
+from ..units import USAGE_FIELDS
 from .calls import NetCall
 
 Columns = Mapping[str, Sequence[int]]

@@ -14,7 +14,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple, Protocol
 
-from ..model import USAGE_FIELDS, Charge, Entry, Unpriced, Usage
+from ..model import Charge, Entry, Unpriced, Usage
+from ..units import USAGE_FIELDS
 from .like_calls import SteadyPrices
 
 OptionKind = Literal["model", "batch", "model and batch", "standard", "split", "local"]

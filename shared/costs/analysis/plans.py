@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-from ..model import SECONDS_FIELDS, Entry
+from ..model import Entry
 from ..money import ZERO, Nanos, divide, percent
 from ..periods import Period
 from ..pricing.rates import UNITS
 from ..profile.plans import Plan
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Totals
+from ..units import SECONDS_FIELDS
 
 Part = tuple[datetime, datetime]
 """A stretch of time, from its start to before its end."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -33,7 +32,8 @@ def total(groups: Iterable[Group]) -> Totals:
     whole = Totals()
     for group in groups:
         whole.merge(group.totals)
-    return replace(whole, jobs=0)
+    whole.jobs = 0
+    return whole
 
 
 def split(groups: Iterable[Group], position: int) -> dict[str, Totals]:

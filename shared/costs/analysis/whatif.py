@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
 
-from ..model import Charge, Entry, without_features
+from ..model import Charge, Entry
 from ..money import ZERO, Nanos
+from ..units import without_features
 from .calls import NetCall, net_jobs
 from .options import BATCH, Prices, is_interactive
 from .sums import UNNAMED

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..errors import CostError
 from ..ledger.columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
 from ..ledger.line import encode
-from ..model import SECONDS_FIELDS
+from ..units import SECONDS_FIELDS
 from .duck import connect
 from .known import KnownArchive, fingerprint_of
 from .manifest import DamagedArchive, HeldLedger

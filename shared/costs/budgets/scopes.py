@@ -15,10 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from ..model import without_features
 from ..money import Nanos, format_usd
 from ..profile.tag_rules import CONDITIONS, TagRule, tagged
 from ..rollup import UNASSIGNED_JOB, Dimension, Measure, Query
+from ..units import without_features
 
 ModelName = Callable[[str, str], str]
 """Turns a service and a model as recorded into the catalogue's ``provider/model``."""

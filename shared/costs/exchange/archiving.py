@@ -29,7 +29,7 @@ from .. import platform
 from ..archive.known import KnownArchives
 from ..archive.manifest import HeldLedger, Manifest, Part
 from ..archive.places import OtherManifest, Place, Stored
-from ..ledger.reader import split
+from ..ledger.lines import split
 from ..replacing import replacing
 from ..rollup import Query
 from ..store.intake import Extent, fingerprint, recognised

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from ..capture.adapter import comes_again
-from ..ledger.line import DamagedLine, decode
+from ..ledger.line import decode
+from ..ledger.places import DamagedLine
 from ..model import Entry
 from ..rollup import Query
 from ..store.store import Store

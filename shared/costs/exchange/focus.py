@@ -33,8 +33,9 @@ from typing import Final
 
 from ..ledger.cells import seconds_text
 from ..ledger.columns import dumps, instant_text
-from ..model import SECONDS_FIELDS, USAGE_FIELDS, Entry
+from ..model import Entry
 from ..money import ZERO, Nanos, json_number
+from ..units import SECONDS_FIELDS, USAGE_FIELDS
 from .exports import Context, counted
 from .exports.csv import guarded
 from .meters import METERS, WHOLE_CALL, Meter, quantity

@@ -24,11 +24,12 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ..ledger.redact import clean_text, redact
-from ..model import MAX_COUNT, SECONDS_FIELDS, UNKNOWN, USAGE_FIELDS
+from ..model import MAX_COUNT, UNKNOWN
 from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
+from ..units import SECONDS_FIELDS, USAGE_FIELDS
 from .delimited import LocalNumber
 from .files import parsed
 from .rows import SumOf

@@ -17,8 +17,9 @@ from ..archive.known import KnownArchive
 from ..archive.manifest import HeldLedger, Part
 from ..errors import CostError
 from ..ledger.cells import Cells, cells_of_line
-from ..ledger.line import DamagedLine, decode
-from ..ledger.reader import split
+from ..ledger.line import decode
+from ..ledger.lines import split
+from ..ledger.places import DamagedLine
 from ..model import Entry
 from ..rollup import Query
 from ..store.intake import Extent, recognised

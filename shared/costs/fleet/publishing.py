@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 
 from ..archive.known import fingerprint_of
 from ..ledger.counted import Counted, counted
-from ..ledger.line import DamagedLine, decode
+from ..ledger.line import decode
+from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from ..store.intake import fingerprint, job_of, read_counted, recognised
 from ..store.journal import opened, size_of

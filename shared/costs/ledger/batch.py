@@ -17,12 +17,14 @@ from zlib import crc32
 
 import msgspec
 
-from ..model import MAX_COUNT, MAX_SECONDS, USAGE_FIELDS, Usage
+from ..model import MAX_COUNT, MAX_SECONDS, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
+from ..units import USAGE_FIELDS
 from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
-from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, DamagedLine, decode
-from .reader import split
+from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, decode
+from .lines import split
+from .places import DamagedLine
 
 CountedLine = tuple[int, int, Counted | DamagedLine]
 """A complete line's first byte, its length with the newline, and what it counts as, or why it does not."""

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ..model import SECONDS_FIELDS, USAGE_FIELDS, Entry
+from ..model import Entry
 from ..money import NANOS_PER_USD, Nanos, json_number
+from ..units import SECONDS_FIELDS, USAGE_FIELDS
 from .batch import Count, Seconds
 from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
 from .line import decode, is_usual

@@ -21,8 +21,9 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, cast
 
-from ..model import SECONDS_FIELDS, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos, from_usd, json_number
+from ..units import SECONDS_FIELDS, USAGE_FIELDS, Kind
 
 ColumnKind = Literal["text", "count", "seconds", "usd", "instant", "flag", "json"]
 """``usd`` values are nano-dollars in a row; ``instant`` ones are text such as

@@ -1,6 +1,7 @@
 """What a ledger line counts as: all that sums, budgets and the search for repetitions need of it.
 
 >>> from datetime import UTC, datetime
+>>> from ..model import Entry, Usage
 >>> entry = Entry(id="0c", timestamp=datetime(1970, 1, 1, 0, 1, tzinfo=UTC), job_id="job-1", user_id="ana",
 ...               service="local", model="sphinx", usage=Usage(tokens_input=7))
 >>> counted(entry).at, counted(entry).user_id, counted(entry).usage[0]
@@ -11,10 +12,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..model import SIGNS, USAGE_FIELDS, Entry, Kind, Usage
 from ..rollup import Measure, output_part
+from ..units import SIGNS, USAGE_FIELDS, Kind
+
+if TYPE_CHECKING:
+    from ..model import Entry, Usage
 
 NAMES: Final = (
     "user_id",

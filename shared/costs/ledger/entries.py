@@ -17,8 +17,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ..model import NO_UNITS, SECONDS_FIELDS, USAGE_FIELDS, Charge, Entry, PricedBy, Usage
+from ..model import NO_UNITS, Charge, Entry, PricedBy, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos
+from ..units import SECONDS_FIELDS, USAGE_FIELDS
 from .batch import Amount, Count, Seconds
 from .line import decode, is_usual, parse_json
 

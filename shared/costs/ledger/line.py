@@ -32,9 +32,10 @@ from operator import attrgetter
 from typing import Any, Final, NoReturn
 from zlib import crc32
 
-from ..model import MAX_COUNT, USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Units, Usage
+from ..model import MAX_COUNT, Charge, Entry, PricedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos, from_json_number, json_number
-from .places import MAX_LINE
+from ..units import USAGE_FIELDS, Kind
+from .places import MAX_LINE, DamagedLine
 
 FORMAT: Final = 1
 """The version of the format that is written. Newer lines are read as far as they are understood."""
@@ -53,10 +54,6 @@ _OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input"
 _counts_of: Final = attrgetter(*_OTHER_COUNTS)
 _TEXTS: Final = ("service_tier", "region", "reservation", "operation", "description", "workflow", "project")
 _texts_of: Final = attrgetter(*_TEXTS)
-
-
-class DamagedLine(ValueError):
-    """A line that cannot be trusted or understood. The text says why, in a few words."""
 
 
 def seal(body: bytes) -> bytes:

@@ -23,6 +23,10 @@ class Location(NamedTuple):
     offset: int
 
 
+class DamagedLine(ValueError):
+    """A line that cannot be trusted or understood. The text says why, in a few words."""
+
+
 class LedgerProblem(NamedTuple):
     """Something in a ledger that does not count, or a ledger that cannot be read (offset 0).
 

@@ -7,104 +7,19 @@ r"""Reads a ledger: every whole line is an entry or a problem, and reading goes 
 >>> [(found.offset, found.length, found.content.why) for found in read(ledger)]
 [(0, 9, 'cut off: it has no checksum at its end'), (9, 4, 'torn: it has no newline at its end')]
 >>> folder.cleanup()
-
-This is the one place where the bytes of a ledger are split into lines. Lines end at ``\n`` and at nothing
-else (``str.splitlines`` would also split inside a text). What follows the last newline was torn by a killed
-writer, or is being written right now.
-
->>> import tempfile
->>> with tempfile.TemporaryFile() as file:
-...     _ = file.write(b"one\ntwo\ntorn") and file.flush()
-...     list(split(file.fileno(), 4))
-[(4, 4, b'two\n'), (8, 4, b'torn')]
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from .. import platform
 from ..model import Entry
-from .line import DamagedLine, decode
-from .places import MAX_LINE, LedgerProblem, Location
-
-_PIECE: Final = 1 << 20
-
-
-Line = tuple[int, int, bytes]
-"""A line's first byte, its length with the newline, and its bytes.
-
-Only what is torn at the end of a ledger has no newline. Of a line that is longer than a line may be, the
-bytes are the beginning and the newline, together still too long to be one."""
-
-
-def split(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[Line]:
-    """Return each line from the byte ``start`` on, which must be the beginning of one.
-
-    Args:
-        descriptor: the open file; its position is neither used nor changed.
-        start: the first byte.
-        end: where to stop; ``None`` for the end of the file as it is when it is reached.
-
-    Raises:
-        OSError: the file cannot be read.
-
-    """
-    at, rest, dropped = start, b"", 0  # of a too long line, the bytes that were let go
-    for piece in _pieces(descriptor, start, end):
-        for raw in BytesIO(rest + piece if rest else piece):  # splits at newlines alone, and keeps them
-            if raw[-1:] != b"\n":
-                rest = raw
-                break
-            length = len(raw) + dropped
-            yield at, length, raw
-            at += length
-            dropped = 0
-        else:
-            rest = b""
-        if len(rest) > MAX_LINE:
-            dropped += len(rest) - MAX_LINE - 1
-            rest = rest[: MAX_LINE + 1]
-    if rest:
-        yield at, len(rest) + dropped, rest
-
-
-def pieces(descriptor: int, end: int) -> Iterator[bytes]:
-    """Return the bytes up to ``end`` in pieces that end with a line, for files without too long lines.
-
-    Raises:
-        OSError: the file cannot be read.
-
-    """
-    rest = b""
-    for piece in _pieces(descriptor, 0, end):
-        whole = piece.rfind(b"\n") + 1
-        if whole:
-            yield b"".join((rest, memoryview(piece)[:whole]))
-        rest = piece[whole:] if whole else rest + piece
-
-
-def line_at(descriptor: int, offset: int) -> bytes:
-    """Return the line that begins at ``offset``, with a newline even where it is torn.
-
-    Raises:
-        OSError: the file cannot be read.
-
-    """
-    return os.pread(descriptor, MAX_LINE, offset).partition(b"\n")[0] + b"\n"
-
-
-def _pieces(descriptor: int, start: int, end: int | None) -> Iterator[bytes]:
-    while piece := os.pread(descriptor, _PIECE if end is None else min(_PIECE, end - start), start):
-        start += len(piece)
-        yield piece
-
-
-TORN: Final = "torn: it has no newline at its end"
+from .line import decode
+from .lines import TORN, Line, line_at, lines
+from .places import DamagedLine, LedgerProblem, Location
 
 
 class Located(NamedTuple):
@@ -127,18 +42,6 @@ def read(ledger: Path, start: int = 0) -> Iterator[Located]:
     """
     for line in lines(ledger, start):
         yield Located(line[0], line[1], _content(ledger, line))
-
-
-def lines(ledger: Path, start: int = 0) -> Iterator[Line]:
-    """Return each line from the byte ``start`` on; only what is torn at the end has no newline.
-
-    Raises:
-        UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
-        OSError: it cannot be opened or read.
-
-    """
-    with platform.open_file(ledger) as file:
-        yield from split(file.fileno(), start)
 
 
 def read_at(location: Location) -> Entry:

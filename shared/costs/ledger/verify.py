@@ -22,8 +22,9 @@ from typing import Final, Literal, NamedTuple, get_args
 from .. import platform
 from ..rollup import Totals
 from .counted import counted, substance
-from .line import FORMAT, DamagedLine, decode
-from .reader import TORN, Line, lines
+from .line import FORMAT, decode
+from .lines import TORN, Line, lines
+from .places import DamagedLine
 
 LineKind = Literal["entry", "newer", "duplicate", "conflict", "damaged", "torn"]
 """What a line is. ``newer`` is an entry of a newer format; a ``duplicate`` repeats an id with the same

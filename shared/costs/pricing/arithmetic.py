@@ -25,8 +25,9 @@ from itertools import compress
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ..model import NO_UNITS, SECONDS_FIELDS, Units, Usage
+from ..model import NO_UNITS, Units, Usage
 from ..money import Nanos, divide
+from ..units import SECONDS_FIELDS
 from .rates import UNITS, Price, Rate, Rates
 
 Quantities = dict[str, int]

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..memory import Memory
-from ..model import UNKNOWN, Charge, PricedBy, Unpriced, Usage, without_features
+from ..model import UNKNOWN, Charge, PricedBy, Unpriced, Usage
+from ..units import without_features
 from . import arithmetic
 from .book import PriceBook
 from .composition import Ingredients, compose, fills, rules_of

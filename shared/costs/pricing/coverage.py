@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ..model import SECONDS_FIELDS, CostState, Unpriced, Usage
+from ..model import CostState, Unpriced, Usage
+from ..units import SECONDS_FIELDS
 from .catalogue import Catalogue
 from .peers import Peer
 from .rates import UNITS, Price

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ..model import Charge, Entry, PricedBy, Usage, last_feature
+from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos, json_number
+from ..units import last_feature
 from . import arithmetic
 from .book import PriceBook
 from .catalogue import Catalogue, normal_region, normal_tier

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..model import without_features
+from ..units import without_features
 
 _SERVICES: Final = {
     "gemini": "google",

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from ..model import UNKNOWN, PricedBy, last_feature
+from ..model import UNKNOWN, PricedBy
+from ..units import last_feature
 from .book import PriceBook
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from ..model import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import SECONDS_FIELDS, USAGE_FIELDS
 from ..yaml_strict import Node
 from .book import TIERS
 from .names import normalize_service

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from ..corrections import Corrected
-from ..model import NO_UNITS, UNSTATED, Charge, Entry, Units, Unpriced, last_feature
+from ..model import NO_UNITS, UNSTATED, Charge, Entry, Units, Unpriced
+from ..units import last_feature
 from .catalogue import Catalogue
 from .history import STATED, summed
 

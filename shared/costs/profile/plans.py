@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..model import USAGE_FIELDS, without_features
 from ..money import ZERO, Nanos, divide
+from ..units import USAGE_FIELDS, without_features
 
 if TYPE_CHECKING:
     from ..yaml_strict import Node

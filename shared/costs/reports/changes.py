@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from ..ledger.line import DamagedLine, decode
+from ..ledger.line import decode
+from ..ledger.places import DamagedLine
 from ..ledger.redact import clean_text
 from ..memory import Memory
 from ..money import Nanos

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from ..errors import StorageUnavailable
+from ..ledger.lines import line_at
 from ..ledger.places import LedgerProblem, Location
-from ..ledger.reader import line_at
 from ..storage import CostStorage
 from .journal import Journal, Position, opened
 

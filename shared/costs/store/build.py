@@ -22,7 +22,7 @@ from typing import IO, Final, NamedTuple
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.batch import read_counted
-from ..ledger.line import DamagedLine
+from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from . import tables
 from .catchup import CatchUp, Known

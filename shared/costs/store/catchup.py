@@ -21,7 +21,7 @@ from .. import platform
 from ..errors import CostError, StorageUnavailable
 from ..ledger import spool
 from ..ledger.counted import counted
-from ..ledger.line import DamagedLine, decode
+from ..ledger.places import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
@@ -369,6 +369,8 @@ Count = Callable[[sqlite3.Connection, bytes, Sequence[Read]], None]
 
 
 def _readable(lines: Iterable[Fed]) -> Iterator[Elsewhere]:
+    from ..ledger.line import decode
+
     for each in lines:
         with suppress(DamagedLine):  # `verify` tells of it, where it stands in its ledger
             yield each.path, Read(each.offset, len(each.line), counted(decode(each.line)))

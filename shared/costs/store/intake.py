@@ -17,7 +17,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,8 +25,8 @@ from zlib import crc32
 from ..errors import StorageUnavailable
 from ..importing import undisturbed
 from ..ledger.counted import Counted, counted, same_call
-from ..ledger.line import DamagedLine, decode
-from ..ledger.reader import line_at, split
+from ..ledger.lines import line_at, split
+from ..ledger.places import DamagedLine
 from ..patience import remaining
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
@@ -293,6 +292,8 @@ def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Count
 
         yield from read_fast(file.fileno(), start)
         return
+    from ..ledger.line import decode  # where nothing is new, a prompt need not wait for the types of entries
+
     for offset, length, raw in split(file.fileno(), start):
         if raw[-1:] != b"\n":
             return
@@ -374,6 +375,8 @@ def _line_at(path: bytes, offset: int) -> Counted | None:
 
 
 def _line_in(file: SecureFile, offset: int) -> Counted | None:
+    from ..ledger.line import decode
+
     with suppress(OSError, DamagedLine):
         return counted(decode(line_at(file.fileno(), offset)))
     return None
@@ -427,23 +430,28 @@ class Extent(NamedTuple):
     tail: int = 0
 
 
-@dataclass
 class Said:
-    """What a journal of ledgers that are gone says."""
+    """What a journal of ledgers that are gone says.
 
-    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """What was counted of each ledger that is gone, by its uid."""
-    read: dict[bytes, Extent] = field(default_factory=dict)
-    """How much was counted of each ledger, by path; nothing where all of that is kept."""
-    lost: dict[bytes, Extent] = field(default_factory=dict)
-    """The same of ledgers that went together with their sums."""
-    over: set[int] = field(default_factory=set)
-    """The uids of ledgers of which nothing is left to be kept: all of it counts elsewhere."""
+    ``kept`` is what was counted of each ledger that is gone, by its uid. ``read`` is how much was counted of
+    each ledger, by path (nothing where all of that is kept), ``lost`` the same of ledgers that went together
+    with their sums. ``over`` are the uids of ledgers of which nothing is left to be kept: all of it counts
+    elsewhere.
+    """
+
+    def __init__(
+        self,
+        kept: dict[int, dict[str, Any]],
+        read: dict[bytes, Extent],
+        lost: dict[bytes, Extent],
+        over: set[int],
+    ) -> None:
+        self.kept, self.read, self.lost, self.over = kept, read, lost, over
 
     @classmethod
     def of(cls, records: Iterable[bytes]) -> Said:
         """Return what records say, the later ones over the earlier."""
-        said = cls()
+        said = cls({}, {}, {}, set())
         for record in map(json.loads, records):
             if "row" in record:
                 path, _, uid = record["row"][:3]
@@ -599,7 +607,7 @@ class Kept:
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
         said.read = _read_of(tables.ledgers(db, "gone IS NULL"))
         said.over = set(self._vouched()) - {row.uid for row in gone}
-        return [*(_record(db, row) for row in gone), *replace(said, kept={}).records()]
+        return [*(_record(db, row) for row in gone), *Said({}, said.read, said.lost, said.over).records()]
 
     def shorten(self, db: sqlite3.Connection) -> None:
         """Write the journal anew where most of it is over.

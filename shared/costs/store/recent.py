@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted, microseconds
-from ..ledger.line import DamagedLine
-from ..ledger.reader import line_at
+from ..ledger.lines import line_at
+from ..ledger.places import DamagedLine
 from ..money import Nanos
 from ..platform import SecureFile
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals

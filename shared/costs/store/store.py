@@ -36,10 +36,8 @@ from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..importing import undisturbed
 from ..ledger import spool
 from ..ledger.counted import counted
-from ..ledger.line import DamagedLine, decode, encode
-from ..ledger.places import Appended, LedgerProblem, Location
-from ..ledger.reader import pieces, read, read_at, split
-from ..model import Entry
+from ..ledger.lines import pieces, split
+from ..ledger.places import Appended, DamagedLine, LedgerProblem, Location
 from ..money import Nanos
 from ..patience import at_most, remaining
 from ..platform import Wait
@@ -63,6 +61,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from ..archive.restoring import Content
+    from ..model import Entry
     from .build import Progress, Rebuilt
     from .state import StateDb
 
@@ -192,7 +191,7 @@ class Store:
             new = counted(entry) if is_new else None
             with self._lock:
                 try:
-                    self._feed.add(path, place.offset, line or encode(entry), entry.id)
+                    self._feed.add(path, place.offset, line or _encoded(entry), entry.id)
                     is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
                     at_hand = self._at_hand(asked) if is_in else None
                     is_unknown = path not in self._recent.tails
@@ -210,6 +209,8 @@ class Store:
 
     def arrived(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
         """Keep lines that waited outside their ledger and stand in it now, until the sums have them."""
+        from ..ledger.line import decode  # with the types of entries, which a prompt need not wait for
+
         path = os.fsencode(ledger)
         for line in lines:
             with suppress(DamagedLine), self._lock:
@@ -223,6 +224,8 @@ class Store:
             StorageUnavailable: the sums cannot be had now; the next view finds it in the spool.
 
         """
+        from ..ledger.line import decode
+
         catch_up = CatchUp(self._known)
         read = os.fsencode(ledger), Read(0, len(line), counted(decode(line)))
         self._use(partial(self._bring_up, rescue=True))  # the ledger may have gone with lines beside the sums
@@ -499,6 +502,9 @@ class Store:
             OSError: it is not there, or cannot be read; ``FileNotFoundError`` where nothing is.
 
         """
+        from ..ledger.reader import read
+        from ..model import Entry
+
         found = list[Entry]()
         for _, content in self.packed([ledger]):
             if isinstance(content, CostError):
@@ -524,6 +530,9 @@ class Store:
                 lines = lines_of(content, location.offset.__eq__)
                 for entry in _entries_in(lines, lambda entry: entry.id == entry_id):
                     return entry
+        undisturbed("shared.costs.ledger.reader")
+        from ..ledger.reader import read_at
+
         entry = read_at(location)
         return entry if entry.id == entry_id else None
 
@@ -590,6 +599,8 @@ class Store:
 
     def _waiting_in(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
         """Return the lines that a ledger does not have yet; ``missed`` is told of those not in the spool."""
+        from ..ledger.line import decode
+
         left = self._use(lambda sums: sums.read(lambda db: queries.ids_in(db, ledger.number)))
         try:
             names = spool.names_for(ledger.job.ledger, spool.grouped(spool.listed(self.storage)))
@@ -858,7 +869,15 @@ def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:
     return False
 
 
+def _encoded(entry: Entry) -> bytes:
+    from ..ledger.line import encode
+
+    return encode(entry)
+
+
 def _is_entry(line: bytes) -> bool:
+    from ..ledger.line import decode
+
     try:
         decode(line)
     except DamagedLine:

@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted
-from ..model import SECONDS_FIELDS, USAGE_FIELDS
 from ..rollup import BUCKET_SECONDS
+from ..units import SECONDS_FIELDS, USAGE_FIELDS
 from .journal import Look, Position
 from .keys import key_of, keys_of
 

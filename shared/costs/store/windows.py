@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 from ..importing import undisturbed
 from ..ledger.counted import Counted, microseconds
-from ..ledger.line import DamagedLine
-from ..ledger.reader import line_at
+from ..ledger.lines import line_at
+from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from ..rollup import Query
 from . import queries, tables

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..model import NO_UNITS, UNSTATED, USAGE_FIELDS, Charge, PricedBy, Units, Unpriced
+from ..model import NO_UNITS, UNSTATED, Charge, PricedBy, Units, Unpriced
 from ..money import ZERO, Nanos
+from ..units import USAGE_FIELDS
 from .call import Call
 
 

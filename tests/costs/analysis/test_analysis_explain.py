@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.analysis.explain import PARTS, Explanation, explain
-from shared.costs.model import Charge, Entry, Kind, Usage
+from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import Nanos
+from shared.costs.units import Kind
 from tests.support.history import PRICED, entry
 
 STAGES = ("asr", "mt", None)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from shared.costs.analysis.whatif import Swap, what_if
-from shared.costs.model import Charge, Entry, Kind, PricedBy, Usage
+from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.units import Kind
 from tests.support.history import entry
 
 CATALOGUE = Catalogue.load()

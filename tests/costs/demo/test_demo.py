@@ -14,7 +14,8 @@ from shared.costs.apps.cli.program import run
 from shared.costs.demo.history import PEOPLE, RUNAWAY_CALLS
 from shared.costs.demo.writing import Sample, write_sample
 from shared.costs.errors import WrongUsage
-from shared.costs.ledger.line import DamagedLine, decode
+from shared.costs.ledger.line import decode
+from shared.costs.ledger.places import DamagedLine
 from shared.costs.model import Entry
 from shared.costs.reports.backtest import BackTestQuestion, back_test_facts, back_test_report
 from shared.costs.reports.common import Health

@@ -7,8 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.costs.model import USAGE_FIELDS, Charge, Entry, Kind, PricedBy, Usage
+from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
+from shared.costs.units import USAGE_FIELDS, Kind
 
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12

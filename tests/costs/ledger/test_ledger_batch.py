@@ -18,11 +18,12 @@ from shared.costs.ledger import batch, entries
 from shared.costs.ledger.batch import counted_line, read_counted
 from shared.costs.ledger.counted import NAMES, Counted, counted, same_call
 from shared.costs.ledger.entries import entry_of
-from shared.costs.ledger.line import SEAL_LENGTH, DamagedLine, decode, encode, seal
-from shared.costs.ledger.places import MAX_LINE
-from shared.costs.ledger.reader import line_at, split
-from shared.costs.model import USAGE_FIELDS, Charge, Entry, Usage
+from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
+from shared.costs.ledger.lines import line_at, split
+from shared.costs.ledger.places import MAX_LINE, DamagedLine
+from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import MAX_ENTRY_NANOS, Nanos
+from shared.costs.units import USAGE_FIELDS
 from tests.costs.ledger.ledger_support import AT, entry
 from tests.costs.ledger.ledger_support import PRICED_BY as PRICED
 
@@ -295,7 +296,7 @@ def test_splitting_loses_no_byte(
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("shared.costs.ledger.reader._PIECE", piece)
+            patch.setattr("shared.costs.ledger.lines._PIECE", piece)
             found = list(split(descriptor))
     finally:
         os.close(descriptor)

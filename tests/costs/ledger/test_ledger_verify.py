@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.costs import platform
 from shared.costs.ledger import verify as verify_module
 from shared.costs.ledger.line import encode, seal
-from shared.costs.ledger.reader import TORN, Line, lines
+from shared.costs.ledger.lines import TORN, Line, lines
 from shared.costs.ledger.verify import Verifier
 from shared.costs.ledger.writer import append
 from shared.costs.model import Usage

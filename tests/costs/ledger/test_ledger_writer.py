@@ -10,9 +10,10 @@ import pytest
 
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
-from shared.costs.ledger.line import DamagedLine, decode, encode
-from shared.costs.ledger.places import Appended, LedgerProblem, Location
-from shared.costs.ledger.reader import TORN, read, read_at
+from shared.costs.ledger.line import decode, encode
+from shared.costs.ledger.lines import TORN
+from shared.costs.ledger.places import Appended, DamagedLine, LedgerProblem, Location
+from shared.costs.ledger.reader import read, read_at
 from shared.costs.ledger.writer import LockTimeout, append
 from shared.costs.model import Entry
 from tests.costs.ledger.ledger_support import entry
@@ -270,7 +271,7 @@ def test_reading_goes_on_after_damage(ledger: Path) -> None:
 def test_a_line_may_span_the_pieces_in_which_a_ledger_is_read(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.costs.ledger.reader._PIECE", 7)
+    monkeypatch.setattr("shared.costs.ledger.lines._PIECE", 7)
     written = [entry() for _ in range(4)]
     append(ledger, b"".join(encode(one) for one in written), 1)
     assert entries(ledger) == written
@@ -279,7 +280,7 @@ def test_a_line_may_span_the_pieces_in_which_a_ledger_is_read(
 def test_a_stretch_without_newlines_may_span_many_pieces(
     ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.costs.ledger.reader._PIECE", 10)
+    monkeypatch.setattr("shared.costs.ledger.lines._PIECE", 10)
     last = entry()
     append(ledger, b"x" * 10_000 + b"\n" + encode(last) + b"y" * 25, 1)
     found = list(read(ledger))

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.model import USAGE_FIELDS, Usage
+from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.tracking.call import CallDetails, UsageCounts, estimated_call, make_call, split_total
 from shared.costs.tracking.labels import user_name
+from shared.costs.units import USAGE_FIELDS
 
 
 def test_the_arguments_name_every_count_of_an_entry() -> None:

@@ -14,7 +14,8 @@ from zlib import crc32
 import msgspec
 
 from ...ledger.columns import instant_text
-from ...ledger.line import SEAL_LENGTH, DamagedLine, decode
+from ...ledger.line import SEAL_LENGTH, decode
+from ...ledger.places import DamagedLine
 from ...money import NANOS_PER_USD
 from ...pricing.catalogue import normal_tier
 from ...pricing.names import normalize_service
