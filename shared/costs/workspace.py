@@ -260,7 +260,7 @@ class Workspace:
                     beside,
                     self.clock,
                     self.catalogue_name,
-                    lambda: self.loaded_profile().profile.tag_rules,
+                    lambda: self.loaded_profile().profile,
                     lambda: self.index,
                 )
                 self._fleet = fleet_of(settings, here)

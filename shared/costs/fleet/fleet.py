@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -16,8 +16,7 @@ from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..budgets.spending import read_spendings
 from ..errors import StorageUnavailable
-from ..profile.tag_rules import TagRule
-from ..profile.types import SharedBudget
+from ..profile.types import Profile, SharedBudget
 from ..storage import CostStorage
 from ..store.presence import presence_in
 from . import schema
@@ -25,6 +24,7 @@ from .address import read_address
 from .agent import Agent
 from .database import Db, SharedDatabase
 from .holds import SharedHolds
+from .leases import Term
 from .member import Member
 from .publishing import all_published, publish, publish_content, published, waiting_bytes
 from .standing import Standing, open_leases, release, standing
@@ -65,7 +65,7 @@ class Published(NamedTuple):
 class Here(NamedTuple):
     """What a fleet needs to know of this host.
 
-    ``store`` gives the sums of its ledgers, ``rules`` the tag rules of its profile.
+    ``store`` gives the sums of its ledgers, ``profile`` what is in force.
     """
 
     storage: CostStorage
@@ -73,7 +73,7 @@ class Here(NamedTuple):
     beside: Path | None
     clock: Callable[[], datetime]
     names: ModelName
-    rules: Callable[[], Sequence[TagRule]]
+    profile: Callable[[], Profile]
     store: Callable[[], Store]
 
 
@@ -116,7 +116,7 @@ class Fleet:
     def member(self) -> Member:
         """This host in the fleet."""
         here = self._here
-        lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all, here.rules)
+        lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all, here.profile)
         return Member(self.database, self.holds, lock, self.settings.lease_s, here.names, ledgers)
 
     def _spent(self, limit: Limit) -> int:
@@ -161,7 +161,9 @@ class Fleet:
 
     def standing(self) -> Standing:
         """Return how the fleet stands."""
-        return self.database.run(lambda db: standing(db, self._here.names, self._here.rules()), COMMAND_S)
+        term, names, profile = self.member.term(), self._here.names, self._here.profile()
+        host = term.host if term is not None else None
+        return self.database.run(lambda db: standing(db, names, profile, host), COMMAND_S)
 
     def open_leases(self, limits: Iterable[Limit]) -> dict[Scope, int]:
         """Return how much all hosts may spend of limits beyond what they published."""
@@ -234,15 +236,9 @@ class Fleet:
         """Return this host's number in the database; it joins where it has none."""
         term = self.member.term()
         if term is not None:
-            row = self._outbox.run(
-                lambda db: db.execute(
-                    "SELECT id FROM hosts WHERE uid = ? AND (SELECT uid FROM fleet) = ?",
-                    (term.host, term.fleet),
-                ).fetchone(),
-                COMMAND_S,
-            )
-            if row is not None:
-                return int(row[0])
+            number = self._outbox.run(lambda db: _number_of(db, term), COMMAND_S)
+            if number is not None:
+                return number
         return self.renew().number
 
     def is_last_process(self) -> bool:
@@ -259,6 +255,14 @@ class Fleet:
             if name in self.__dict__:
                 with suppress(StorageUnavailable):
                     self.__dict__[name].close()
+
+
+def _number_of(db: Db, term: Term) -> int | None:
+    schema.require(db)
+    found = db.execute(
+        "SELECT id FROM hosts WHERE uid = ? AND (SELECT uid FROM fleet) = ?", (term.host, term.fleet)
+    ).fetchone()
+    return None if found is None else int(found[0])
 
 
 def _note_published(db: Db, number: int) -> None:

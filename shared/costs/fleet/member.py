@@ -16,6 +16,7 @@ from ..budgets.spending import read_spendings
 from ..errors import StorageBusy
 from ..patience import allowed
 from ..platform import FILE_MODE, host_name
+from ..profile.counting import counting
 from . import leases as book
 from . import schema
 from .database import Db, SharedDatabase, SharedUnavailable
@@ -180,6 +181,7 @@ class Member:
             lowered=lowered,
             wants=wants,
             rests=rests,
+            counting=counting(self._ledgers.profile()),
         )
 
     def _lowered(self, turn: LocalTurn, chosen: Collection[Key] | None) -> list[tuple[Key, int]]:
@@ -196,7 +198,7 @@ class Member:
 
     def _used(self, turn: LocalTurn, found: Sequence[Lease]) -> list[int]:
         """Return what is spent and held here of each lease."""
-        rules = self._ledgers.rules()
+        rules = self._ledgers.profile().tag_rules
         limits = [limit_of(lease, rules) for lease in found]
         since = min((lease.starts for lease in found), default=0)
         holds = turn.holds(instant(since), None)

@@ -4,7 +4,7 @@ They lie in the schema ``cost_ledger``. Amounts are nano-dollars, times microsec
 tables of sums are called as those of a cost storage (``../store/tables.py``): one text of SQL asks either.
 
 ``fleet``     one row: which database this is, and whether its server was started anew or went back in time.
-``hosts``     each cost storage that takes part, and until when it may use its leases.
+``hosts``     each cost storage that takes part, until when it may use its leases, what it counts by.
 ``scopes``    one row a limit: who grants a lease of it locks it first.
 ``leases``    what each host may have spent and hold of a limit in a period, all in all.
 ``ledgers``   each ledger of each host, and how far it was published: the outbox is the ledger itself.
@@ -68,10 +68,17 @@ STEPS: Final = (
         """CREATE FUNCTION iif(boolean, numeric, integer) RETURNS numeric LANGUAGE sql IMMUTABLE
             AS 'SELECT CASE WHEN $1 THEN $2 ELSE $3 END'""",
     ),
+    (
+        "ALTER TABLE hosts ADD COLUMN counting text NOT NULL DEFAULT ''",
+        "ALTER TABLE versions ADD COLUMN oldest integer",
+    ),
 )
 """What leads from each version of the schema to the next one. A step that was released is never changed."""
 
 VERSION: Final = len(STEPS)
+
+OLDEST: Final = 1
+"""The oldest version of programs that may go on with these tables while others are brought to the new one."""
 
 SERVER: Final = "pg_postmaster_start_time()::text || ' ' || 'cost_ledger.fleet'::regclass::oid"
 """Tells one start of the server, and one making of the tables, from another: after a restart, a failover or a
@@ -90,14 +97,15 @@ def init(db: Db) -> int:
     db.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (SCHEMA,))
     db.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     db.execute("CREATE TABLE IF NOT EXISTS versions (version integer NOT NULL)")
-    row = db.execute("SELECT max(version) FROM versions").fetchone()
-    before = int(row[0] or 0) if row else 0
+    before = _version(db)
     if before > VERSION:
-        raise SharedUnavailable(_newer(before))
+        require(db)
+        return before
     for version, statements in enumerate(STEPS[before:], before + 1):
         for statement in statements:
             db.execute(statement)
         db.execute("INSERT INTO versions VALUES (?)", (version,))
+    db.execute("UPDATE versions SET oldest = ? WHERE version = ?", (OLDEST, VERSION))
     if before == 0:
         db.execute(
             f"INSERT INTO fleet (uid, server, epoch, since, went_back) VALUES (?, {SERVER}, 0, now(), '')",
@@ -107,24 +115,36 @@ def init(db: Db) -> int:
 
 
 def check(db: Db) -> str:
-    """Return which database this is, where its tables are those of this version.
+    """Return which database this is, where its tables can be used by this version.
 
     Raises:
         SharedUnavailable: they are of another version.
 
     """
-    row = db.execute("SELECT max(version) FROM versions").fetchone()
-    version = int(row[0] or 0) if row else 0
-    if version > VERSION:
-        raise SharedUnavailable(_newer(version))
-    if version < VERSION:
+    if _version(db) < VERSION:
         raise SharedUnavailable(
             "the shared database has tables of an older version: cost-dashboard shared init"
         )
+    require(db)
     row = db.execute("SELECT uid FROM fleet").fetchone()
     assert row is not None  # it is made with the tables
     return str(row[0])
 
 
-def _newer(version: int) -> str:
-    return f"the shared database has tables of version {version}, this program of {VERSION}: upgrade it"
+def require(db: Db) -> None:
+    """Refuse to use tables that only newer programs understand: they may be made while this one runs.
+
+    Raises:
+        SharedUnavailable: they are such.
+
+    """
+    row = db.execute("SELECT max(version), max(coalesce(oldest, version)) FROM versions").fetchone()
+    if row is not None and (row[1] or 0) > VERSION:
+        raise SharedUnavailable(
+            f"the shared database has tables of version {row[0]}, this program of {VERSION}: upgrade it"
+        )
+
+
+def _version(db: Db) -> int:
+    row = db.execute("SELECT max(version) FROM versions").fetchone()
+    return int(row[0] or 0) if row else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -9,9 +10,12 @@ from typing import Final, Literal, NamedTuple
 from ..budgets.limits import Limit, Scope
 from ..budgets.scopes import ModelName
 from ..errors import WrongUsage
+from ..profile.counting import counting, differing
 from ..profile.tag_rules import TagRule
+from ..profile.types import Profile
 from .database import Db
 from .leases import Lease, key_of, limit_of
+from .schema import require
 from .sums import by_host
 
 HostState = Literal["live", "at rest", "late"]
@@ -26,7 +30,8 @@ class Member(NamedTuple):
     Otherwise it is *late*: what it may have spent counts, and what it has not published is in no total.
     ``open`` is how much all its leases in dollars are above what it published, in nano-dollars; ``waiting``
     how many bytes of its ledgers were not published when it looked last. ``reported`` is false where it has
-    said nothing since the server was started anew.
+    said nothing since the server was started anew. ``differs`` are the keys of the profile by which it
+    counted calls otherwise than this host does, when it was seen last.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Member(NamedTuple):
     waiting: int
     open: int
     reported: bool
+    differs: tuple[str, ...] = ()
 
 
 class Standing(NamedTuple):
@@ -59,15 +65,27 @@ class Standing(NamedTuple):
         """The hosts that have said nothing since the server was started anew."""
         return tuple(each for each in self.members if not each.reported)
 
+    @property
+    def differing(self) -> tuple[Member, ...]:
+        """The hosts that count calls otherwise than this one."""
+        return tuple(each for each in self.members if each.differs)
 
-def standing(db: Db, names: ModelName, rules: Sequence[TagRule]) -> Standing:
-    """Return how the fleet stands."""
+
+def standing(db: Db, names: ModelName, profile: Profile, host: str | None) -> Standing:
+    """Return how the fleet stands, as seen from a host with this profile.
+
+    Raises:
+        SharedUnavailable: the tables are for newer programs.
+
+    """
+    require(db)
     row = db.execute("SELECT since, went_back FROM fleet").fetchone()
     assert row is not None  # it is made with the tables
-    open_ = _open_by_host(db, names, rules)
+    open_ = _open_by_host(db, names, profile.tag_rules)
+    mine = counting(profile)
     rows = db.execute(
         """SELECT h.id, h.name, h.uid, h.rests, h.lease_until > now(), h.seen, h.published, h.waiting,
-        h.epoch >= f.epoch FROM hosts h, fleet f ORDER BY h.name, h.id"""
+        h.epoch >= f.epoch, h.counting FROM hosts h, fleet f ORDER BY h.name, h.id"""
     )
     members = tuple(
         Member(
@@ -79,8 +97,9 @@ def standing(db: Db, names: ModelName, rules: Sequence[TagRule]) -> Standing:
             waiting,
             open_.get(number, 0),
             reported,
+            differing(mine, json.loads(counted)) if counted and uid != host else (),
         )
-        for number, name, uid, rests, holds, seen, published, waiting, reported in rows
+        for number, name, uid, rests, holds, seen, published, waiting, reported, counted in rows
     )
     return Standing(members, row[0], row[1])
 

@@ -18,6 +18,7 @@ from ..rollup import Dimension, Group, JobRef, Query
 from ..store import queries
 from ..store.queries import Span, Sql
 from .database import Db
+from .schema import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,4 +169,8 @@ class SharedSums:
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         # The statements are those for SQLite, and all that they need of a connection is `execute`.
-        return self._database.run(lambda db: question(cast("sqlite3.Connection", db)), ASK_S)
+        def asked(db: Db) -> T:
+            require(db)
+            return question(cast("sqlite3.Connection", db))
+
+        return self._database.run(asked, ASK_S)

@@ -17,18 +17,19 @@ has proven that the database went back, those that were at work, or have traded 
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..budgets.limits import Limit
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
-from ..profile.tag_rules import TagRule
+from ..profile.types import Profile
 from .database import Db
 from .leases import Fellow, Lease, Term, Want, key_of
-from .schema import SERVER
+from .schema import SERVER, require
 from .sums import by_host
 
 SHARE: Final = 16
@@ -77,7 +78,8 @@ class Offer:
 
     ``fellows`` are the hosts that take part by what the database said last.
 
-    ``rests`` tells that nothing runs there and nothing is left to be published.
+    ``rests`` tells that nothing runs there and nothing is left to be published, ``counting`` by what it
+    counts calls, as ``profile.counting`` gives it.
     """
 
     term: Term
@@ -89,6 +91,7 @@ class Offer:
     lowered: Sequence[tuple[Key, int]] = ()
     wants: Sequence[Want] = ()
     rests: bool = False
+    counting: Mapping[str, str] = field(default_factory=dict)
 
 
 class Answer(NamedTuple):
@@ -119,12 +122,12 @@ class Ledgers(NamedTuple):
     """What the ledgers of this host say now, while it trades.
 
     ``spent`` is what they come to of a limit. ``has_all`` tells, of the host's number, whether the database
-    has all that stands in them. ``rules`` gives their calls tags.
+    has all that stands in them. ``profile`` is in force for them.
     """
 
     spent: Callable[[Limit], int]
     has_all: Callable[[Db, int], bool]
-    rules: Callable[[], Sequence[TagRule]]
+    profile: Callable[[], Profile]
 
 
 def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
@@ -133,8 +136,10 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
     Raises:
         OtherFleet: this is not the database of the host's term.
         HostCopied: somebody else has traded under the host's name since.
+        SharedUnavailable: its tables are for newer programs.
 
     """
+    require(db)
     fleet = db.execute(f"SELECT uid, server = {SERVER}, epoch FROM fleet").fetchone()
     assert fleet is not None  # it is made with the tables
     if fleet[0] != offer.term.fleet:
@@ -160,10 +165,10 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
         _one(
             db,
             """UPDATE hosts SET token = ?, version = greatest(version, ?) + 1, epoch = ?, seen = now(),
-            name = ?, lease_s = ?, lease_until = now() + make_interval(secs => ?), rests = ?
-            WHERE id = ? RETURNING version""",
+            name = ?, lease_s = ?, lease_until = now() + make_interval(secs => ?), rests = ?,
+            counting = ? WHERE id = ? RETURNING version""",
             *(offer.token, offer.term.version, epoch, offer.name, offer.lease_s, offer.lease_s, offer.rests),
-            host.number,
+            *(json.dumps(dict(offer.counting)), host.number),
         )
     )
     return Answer(

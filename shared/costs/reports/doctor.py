@@ -316,11 +316,13 @@ def _shared(reader: Reader) -> Iterator[Finding]:
     fleet = reader.fleet
     if fleet is None:
         return
-    from .hosts import late_words  # only who shares a budget needs it
+    from .hosts import SAME_PROFILE, differing_words, late_words  # only who shares a budget needs it
 
     standing = fleet.standing()
     for host in standing.late:
         yield Finding("shared budget", "wrong", late_words(host), "start something there, or release it")
+    for host in standing.differing:
+        yield Finding("shared budget", "wrong", differing_words(host), SAME_PROFILE.lower())
     if standing.went_back and standing.unreported:
         names = ", ".join(host.name for host in standing.unreported)
         text = f"the database went back to an older state; what these published since is missing: {names}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..money import Nanos, to_usd
 from .common import plural, usd
@@ -49,6 +49,8 @@ def hosts_report(standing: Standing, now: datetime, source: str) -> Report:
 def _notes(standing: Standing) -> Iterator[Note]:
     for each in standing.late:
         yield Note(late_words(each), "warning")
+    for each in standing.differing:
+        yield Note(f"{differing_words(each)}. {SAME_PROFILE}.", "warning")
     if standing.went_back:
         missing = ", ".join(each.name for each in standing.unreported)
         lost = f"; what these published after that is missing until they report: {missing}" if missing else ""
@@ -65,6 +67,17 @@ def late_words(host: Member) -> str:
     )
 
 
+SAME_PROFILE: Final = "Give all hosts the same profile"
+
+
+def differing_words(host: Member) -> str:
+    """Say by what a host counts calls otherwise than this one."""
+    return (
+        f"{host.name} had {', '.join(host.differs)} other than here when it was seen last, "
+        f"{host.seen:%Y-%m-%d %H:%M} UTC: a call may count for a limit here that it does not count for there"
+    )
+
+
 def _ago(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "never"
@@ -76,7 +89,7 @@ def _ago(at: datetime | None, now: datetime) -> str:
 
 
 def _data(host: Member) -> dict[str, object]:
-    names = ("host=name", "uid", "state", "seen", "published", "unpublished_bytes=waiting")
+    names = ("host=name", "uid", "state", "seen", "published", "unpublished_bytes=waiting", "differs")
     return derive(host, *names, "leased_usd=open")
 
 

@@ -29,7 +29,7 @@ def number(db: Db) -> int:
 def test_the_tables_are_made_once_whoever_comes_first(database_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         before = list(pool.map(lambda _: opened(database_url).run(schema.init, 30), range(4)))
-    assert sorted(before) == [0, 1, 1, 1]
+    assert sorted(before) == [0, *[schema.VERSION] * 3]
     uids = {opened(database_url).run(schema.check, 10) for _ in range(2)}
     assert len(uids) == 1
 
@@ -46,6 +46,34 @@ def test_tables_of_a_newer_version_are_left_alone(database_url: str) -> None:
     for action in (schema.init, schema.check):
         with pytest.raises(SharedUnavailable, match="version 99"):
             database.run(action, 10)
+
+
+def test_tables_that_older_programs_may_go_on_with_are_used(database_url: str) -> None:
+    database = opened(database_url)
+    database.run(schema.init, 30)
+    uid = database.run(schema.check, 10)
+    database.run(lambda db: db.execute("INSERT INTO versions VALUES (99, ?)", (schema.VERSION,)), 10)
+    assert database.run(schema.init, 10) == 99
+    assert database.run(schema.check, 10) == uid
+
+
+def test_tables_of_the_version_before_are_brought_to_this_one(database_url: str) -> None:
+    database = opened(database_url)
+    database.run(_made_by_version_1, 30)
+    with pytest.raises(SharedUnavailable, match="cost-dashboard shared init"):
+        database.run(schema.check, 10)
+    assert database.run(schema.init, 30) == 1
+    database.run(schema.check, 10)
+    assert database.run(schema.init, 30) == schema.VERSION
+
+
+def _made_by_version_1(db: Db) -> None:
+    db.execute("CREATE SCHEMA cost_ledger")
+    db.execute("CREATE TABLE versions (version integer NOT NULL)")
+    for statement in schema.STEPS[0]:
+        db.execute(statement)
+    db.execute("INSERT INTO versions VALUES (1)")
+    db.execute("INSERT INTO fleet (uid, server, epoch, since, went_back) VALUES ('a', 'b', 0, now(), '')")
 
 
 def test_a_transaction_that_fails_changes_nothing(database_url: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.fleet import leases as book
+from shared.costs.fleet import schema
 from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import Db, SharedUnavailable
 from shared.costs.fleet.fleet import close_all
@@ -21,6 +22,7 @@ from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.leases import Term, Want, limit_of
 from shared.costs.fleet.trading import HostCopied
 from shared.costs.rollup import Query
+from shared.costs.workspace import LOOK_S
 from tests.support.fleet_hosts import CALL, COST, Host, hosts
 
 pytestmark = pytest.mark.usefixtures("database_url")
@@ -138,6 +140,45 @@ def test_a_limit_on_a_tag_that_rules_give_is_of_all_hosts(tmp_path: Path, rule: 
             one, "SELECT sum(e.cost) FROM entries e JOIN dims d ON d.id = e.dim WHERE model = 'gpt-4o'"
         )
         assert cost <= 1_000_000_000
+
+
+def test_hosts_that_count_calls_otherwise_are_named(tmp_path: Path) -> None:
+    rules = TAG_LIMIT.replace("RULE", "stage: asr")
+    with hosts(tmp_path, "one", "two", profile=rules) as (one, two):
+        for host in (one, two):
+            host.fleet.renew()
+        assert one.fleet.standing().differing == ()
+        two.profile.write_text(
+            rules.replace("LEASE", "60").replace("stage: asr", "stage: mt") + "billing_day: 3\n"
+        )
+        time.sleep(LOOK_S + 0.1)
+        two.fleet.renew()
+        [other] = one.fleet.standing().differing
+        assert other.differs == ("billing_day", "tag_rules")
+        [mine] = two.fleet.standing().differing
+        assert mine.uid != other.uid
+
+
+def test_a_host_goes_on_beside_a_newer_one_while_the_tables_are_for_both(tmp_path: Path) -> None:
+    with hosts(tmp_path, "one", "two", profile=ONE_LIMIT) as (one, two):
+        one.call()
+        sql(one, "ALTER TABLE hosts ADD COLUMN newer text")
+        sql(one, "INSERT INTO versions VALUES (99, ?)", schema.VERSION)
+        assert two.spend(2) == 2  # a first lease
+        assert two.fleet.publish().waiting == 0
+        sql(one, "INSERT INTO versions VALUES (100, 100)")
+        made = one.workspace.index.spend(*ALWAYS, user_id="ana")
+        with pytest.raises(BudgetGateUnavailable, match="tables of version 100, this program of"):
+            one.spend(20)  # the lease in hand is good
+        assert one.workspace.index.spend(*ALWAYS, user_id="ana") > made
+        for action in (one.fleet.publish, one.fleet.standing, lambda: one.fleet.sums.spend(*ALWAYS)):
+            with pytest.raises(SharedUnavailable, match="upgrade it"):
+                action()
+        sql(one, "DELETE FROM versions WHERE version = 100")
+        one.fleet.publish()
+        assert two.fleet.publish().waiting == 0
+        spent = one.workspace.index.spend(*ALWAYS) + two.workspace.index.spend(*ALWAYS)
+        assert one.fleet.sums.spend(*ALWAYS) == spent
 
 
 def test_what_is_held_under_a_tag_that_rules_give_is_not_given_back(tmp_path: Path) -> None:

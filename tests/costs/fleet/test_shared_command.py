@@ -122,6 +122,26 @@ def test_hosts_their_leases_and_those_that_are_late_are_shown(
         assert "takes a HOST" in shown(["shared", "status", "x", *at], capfd, 2)
 
 
+def test_hosts_with_other_profiles_are_shown(
+    tmp_path: Path, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with hosts(tmp_path, "one", "two", profile=LIMITED) as (one, two):
+        two.profile.write_text(LIMITED + "aliases: {our-gpt: gpt-4o}\n")
+        for host in (one, two):
+            host.fleet.renew()
+        at = ["--profile", str(one.profile), "--cost-storage", str(one.storage)]
+        assert sorted(
+            host["differs"] for host in json.loads(shown(["shared", "--json", *at], capfd))["hosts"]
+        ) == [
+            [],
+            ["aliases"],
+        ]
+        for view in ("shared", "doctor"):
+            said = " ".join(shown([view, *at], capfd, 0 if view == "shared" else 1).split())
+            assert "had aliases other than here when it was seen last" in said
+            assert "ive all hosts the same profile" in said
+
+
 def test_a_view_of_all_hosts_without_a_database_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
