@@ -21,7 +21,7 @@ from ..errors import CostError, WrongUsage
 from ..extras import install_command
 from ..replacing import CannotWrite, replacing
 from .duck import MissingExtra
-from .manifest import NAME, DamagedArchive
+from .manifest import NAME, ArchiveAway, DamagedArchive
 from .places import OtherManifest, Stored
 
 _PIECE: Final = 1 << 20
@@ -172,7 +172,7 @@ def _told(location: str, kind: type[CostError]) -> Iterator[None]:
             raise OtherManifest(f"{location}: another host wrote to this archive; try again") from fault
         _raise(location, kind, fault)
     except (BotoCoreError, Boto3Error) as fault:
-        _raise(location, kind, fault)
+        _raise(location, ArchiveAway if kind is DamagedArchive else kind, fault)
 
 
 def _raise(location: str, kind: type[CostError], fault: Exception) -> NoReturn:

@@ -18,7 +18,7 @@ from .. import platform
 from ..errors import CostError, StorageUnavailable, WrongUsage
 from ..replacing import replacing
 from ..storage import CostStorage
-from .manifest import HeldLedger, Manifest
+from .manifest import NAME, ArchiveAway, DamagedArchive, HeldLedger, Manifest
 from .places import LOCK_S, Folder, Place
 
 Fingerprint = tuple[int, int, int]
@@ -39,6 +39,14 @@ class KnownArchive(NamedTuple):
 
     place: Place
     manifest: Manifest
+
+
+class ArchiveFault(NamedTuple):
+    """What is wrong with the archive at a place, in words; ``is_away`` where it could not be asked."""
+
+    place: str
+    why: str
+    is_away: bool = False
 
 
 class ArchiveBusy(CostError):
@@ -98,6 +106,17 @@ class KnownArchives:
                 f"{path}: cannot be read ({fault}); remove it and run cost-dashboard archive --to its place"
             ) from fault
         return KnownArchive(self.place(location), Manifest.parsed(document, location))
+
+    def faults(self) -> list[ArchiveFault]:
+        """Say where a manifest cannot be read, or names less than this storage knows, or a file is not there.
+
+        No file is read: ``archive verify`` does that.
+        """
+        try:
+            archives = self.all()
+        except CostError as fault:
+            return [_told(str(self.folder), fault)]
+        return [found for each in archives if (found := _fault(each)) is not None]
 
     def find(self, path: str, fingerprint: Fingerprint) -> tuple[KnownArchive, HeldLedger] | None:
         """Return the archive that holds all of a ledger, and what it says of it; ``None`` where none does.
@@ -161,6 +180,35 @@ def place_of(location: str, cache: Path) -> Place:
 
 def _key(location: str) -> str:
     return sha256(location.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _fault(archive: KnownArchive) -> ArchiveFault | None:
+    place, known = archive.place, {part.name for part in archive.manifest.parts}
+    at = place.location
+    try:
+        stored = place.manifest()
+        if stored is None:
+            return ArchiveFault(at, f"{at}/{NAME}: is not there; {_REMEDY}")
+        named = {part.name for part in Manifest.parsed(stored.document, at).parts}
+        gone = named.union(known).difference(place.parts())
+    except CostError as fault:
+        return _told(at, fault)
+    if gone:
+        are = f"and {len(gone) - 1:,} more are" if len(gone) > 1 else "is"
+        return ArchiveFault(at, f"{at}/{min(gone)}: {are} not there; {_REMEDY}")
+    if forgotten := known - named:
+        files = "a file" if len(forgotten) == 1 else f"{len(forgotten):,} files"
+        why = f"{at}/{NAME}: does not name {files} that it named before, {min(forgotten)}; {_REMEDY}"
+        return ArchiveFault(at, why)
+    return None
+
+
+def _told(place: str, fault: CostError) -> ArchiveFault:
+    is_known = isinstance(fault, DamagedArchive | StorageUnavailable) and not isinstance(fault, ArchiveAway)
+    return ArchiveFault(place, str(fault), is_away=not is_known)
+
+
+_REMEDY: Final = "put it back from a copy of the archive"
 
 
 def _version(path: Path) -> object:

@@ -27,6 +27,10 @@ class DamagedArchive(CostError):
     """A file of an archive is not what it was, or is not there."""
 
 
+class ArchiveAway(DamagedArchive):
+    """What an archive lies on cannot be asked: it may be whole."""
+
+
 class Sums(NamedTuple):
     """Sums over rows: how many there are, what calls they come to, and their cost in nano-dollars."""
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from .. import platform
 from ..replacing import CannotWrite, replacing
-from .manifest import NAME, DamagedArchive
+from .manifest import NAME, ArchiveAway, DamagedArchive
 
 LOCK_S: Final = 10.0
 """How long a writer of a manifest waits for another one, in seconds."""
@@ -95,7 +95,7 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as fault:
-            raise DamagedArchive(f"{self.root / NAME}: cannot be read: {fault.strerror or fault}") from fault
+            raise ArchiveAway(f"{self.root / NAME}: cannot be read: {fault.strerror or fault}") from fault
         return Stored(document, sha256(document).hexdigest())
 
     def commit(self, document: bytes, before: Stored | None) -> None:

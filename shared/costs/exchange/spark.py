@@ -86,13 +86,13 @@ def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's se
     columns = ", ".join(f"{n}::TIMESTAMPTZ AS {n}" if n in zoned else n for n in STORED)
     database.execute("SET TimeZone = 'UTC'")
     tables = []
-    rest = database.execute(f"SELECT {columns} FROM rest").to_arrow_table()  # noqa: S608 - our own text
+    rest = database.sql(f"SELECT {columns} FROM rest").to_arrow_table()  # noqa: S608 - our own text
     if rest.num_rows or not history.parts:
         tables.append(spark.createDataFrame(rest))
     if history.parts:
         archived = spark.read.parquet(*_addresses(history))
         if history.ledgers is not None:
-            ledgers = database.execute("FROM ledgers").to_arrow_table()
+            ledgers = database.sql("FROM ledgers").to_arrow_table()
             archived = archived.join(spark.createDataFrame(ledgers), on="ledger", how="left_semi")
         tables.append(archived.select(*STORED))
     reduce(lambda one, other: one.unionByName(other), tables).createOrReplaceTempView("stored")

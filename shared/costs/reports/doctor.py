@@ -1,7 +1,7 @@
 """What is wrong with your set-up or your ledgers, and how to mend it.
 
 Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
-reservations and alerts. Mends nothing. Exit code 1 when something is wrong.
+reservations, archives and alerts. Mends nothing. Exit code 1 when something is wrong.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Literal, NamedTuple
 
+from ..archive.known import KnownArchives
 from ..errors import CostError
 from ..extras import install_command
 from ..ledger.spool import waiting
@@ -335,6 +336,19 @@ def _shared(reader: Reader) -> Iterator[Finding]:
         yield Finding("shared budget", "ok", f"{hosts} in {fleet.source}, {leased} leased{left}")
 
 
+def _archives(reader: Reader) -> Iterator[Finding]:
+    """Say which archives of this storage are not as it knows them."""
+    known = KnownArchives(reader.storage)
+    faults = known.faults()
+    for fault in faults:
+        remedy = f"cost-dashboard archive verify --to {shlex.quote(fault.place)} reads all of it"
+        yield Finding("archive", "wrong", fault.why, remedy)
+    if not faults:
+        for archive in known.all():
+            files = plural(len(archive.manifest.parts), "file", "files")
+            yield Finding("archive", "ok", f"{files} in {archive.place.location}")
+
+
 def _alerts(reader: Reader) -> Iterator[Finding]:
     """Say which alerts were not sent, and whether anything could send them."""
     found = status(reader.notices, reader.now)
@@ -362,6 +376,7 @@ LOOKS: Final = (
     _reservations,
     _unreserved,
     _shared,
+    _archives,
     _alerts,
 )
 """All of them, in the order in which they are shown."""

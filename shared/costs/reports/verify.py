@@ -1,14 +1,15 @@
 """Account for every byte of every known ledger, or of those named.
 
 No ledger is changed. Exit code 1 when a line is damaged, torn or contradicts another, when the
-index or a charge does not agree with the lines, or when a ledger went together with its sums; 3 when a
-ledger could not be read. With --acknowledge the damage and the losses that are found are written down as
-known: they stay out of the sums and are named here, and no longer fail a check. A lost ledger that is put
-back counts again.
+index or a charge does not agree with the lines, when a ledger went together with its sums, or when an
+archive of this storage is not as it was; 3 when a ledger or an archive could not be read. With
+--acknowledge the damage and the losses that are found are written down as known: they stay out of the
+sums and are named here, and no longer fail a check. A lost ledger that is put back counts again.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..archive.known import ArchiveFault, KnownArchives
 from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ..ledger.places import Location
 from ..ledger.spool import waiting_paths
@@ -101,6 +103,7 @@ class VerifyFacts(NamedTuple):
     sealed: SealCheck | None = None
     acknowledged: frozenset[Location] = frozenset()
     lost: Sequence[Lost] = ()
+    archives: Sequence[ArchiveFault] = ()
 
     def is_known(self, account: Account, found: LineFinding) -> bool:
         """Tell whether damage was acknowledged."""
@@ -114,20 +117,21 @@ class VerifyFacts(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 for damage, a ledger that is lost, an index or a charge that does not agree, or what changed
-        since a month was closed; else 3 when a ledger could not be read.
+        """1 for damage, a ledger that is lost, an index or a charge that does not agree, an archive that is
+        not as it was, or what changed since a month was closed; else 3 when one could not be read.
         """
         wrong = (
             any(not self.is_sound(account) for account in self.accounts)
             or self.disagreements
             or self.unknown
+            or any(not fault.is_away for fault in self.archives)
             or any(each.acknowledged is None for each in self.lost)
         )
         if wrong or (self.prices and self.prices.outcomes["differs"]):
             return BAD_NEWS
         if self.sealed is not None and self.sealed.exit_code != FINE:
             return BAD_NEWS
-        return FAILED if self.unread else FINE
+        return FAILED if self.unread or self.archives else FINE
 
 
 _COMPARED = tuple(name for name in TOTALS_FIELDS if name != "jobs")
@@ -216,6 +220,7 @@ def _verified(
         waiting=len(waiting_paths(reader.storage)) - len(stuck),
         prices=_audit(reader, accounts) if prices else None,
         unknown=reader.index.unknown() if ledgers is None else (),
+        archives=KnownArchives(reader.storage).faults() if ledgers is None else (),
     )
 
 
@@ -299,6 +304,8 @@ def _title(facts: VerifyFacts) -> str:
         return "Something is wrong"
     if facts.unread:
         return "Could not read every ledger"
+    if facts.archives:
+        return "Could not read every archive"
     return "Every byte is accounted for" + (", but for ledgers that are lost" if facts.lost else "")
 
 
@@ -379,6 +386,9 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
         remedy = f"cost-dashboard rebuild-index --root {path.parent}"
         text = f"{path} lies beside known jobs, and its calls are in no sum"
         yield Note(f"{text}. Remedy: {remedy}.", "critical", remedy, (str(path),))
+    for fault in facts.archives:
+        remedy = f"cost-dashboard archive verify --to {shlex.quote(fault.place)}"
+        yield Note(f"{fault.why}. All of it is read by {remedy}.", "critical", remedy, (fault.place,))
     if facts.compared and not facts.disagreements:
         yield Note(f"The index agrees with the lines of {plural(facts.compared, 'ledger', 'ledgers')}.")
     waits = "in the spool, counted already; the next call writes them."
@@ -428,6 +438,7 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
         },
         "lost_ledgers": [derive(one, counted="counted_bytes") for one in facts.lost],
         "unknown_ledgers": [str(path) for path in facts.unknown],
+        "archives": [derive(fault) for fault in facts.archives],
         "spooled_lines": facts.waiting,
         "prices": None if facts.prices is None else _prices(facts.prices),
         "sealed": None if facts.sealed is None else seal_data(facts.sealed),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from shared.costs.archive.manifest import Manifest
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import Dashboard
 
@@ -63,6 +65,60 @@ def test_it_packs_ledgers_away_and_puts_them_back(
     assert after == before
     assert dashboard("archive", "unpack").code == 0
     assert {path: path.read_bytes() for path in known.rglob("cost_ledger.jsonl")} == ledgers
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda file: file.write_bytes(file.read_bytes()[:-40]),
+            "_manifest.json: is no manifest of an archive",
+        ),
+        (lambda file: file.unlink(), "_manifest.json: is not there"),
+        (lambda file: next(file.parent.glob("month=2026-10/*")).unlink(), ".parquet: is not there"),
+        (lambda file: file.write_bytes(Manifest().document()), "_manifest.json: does not name a"),
+    ],
+)
+def test_verify_and_doctor_say_what_is_wrong_with_an_archive(
+    known: Path, dashboard: Dashboard, tmp_path: Path, change: Callable[[Path], object], said: str
+) -> None:
+    place = tmp_path / "archive"
+    dashboard("archive", "--to", str(place))
+    files = len(list(place.glob("month=*/*.parquet")))
+    [found] = [
+        each
+        for each in json.loads(dashboard("doctor", "--json").out)["findings"]
+        if each["what"] == "archive"
+    ]
+    assert (found["state"], found["found"]) == ("ok", f"{files} file{'s' * (files > 1)} in {place}")
+    sound = dashboard("verify", "--json", "--acknowledge")
+    assert (sound.code, json.loads(sound.out)["archives"]) == (0, [])
+    change(place / "_manifest.json")
+    verified = dashboard("verify", "--json")
+    assert verified.code == 1
+    [fault] = json.loads(verified.out)["archives"]
+    assert said in fault["why"]
+    assert json.loads(dashboard("verify", str(known), "--json").out)["archives"] == []
+    assert "Something is wrong" in dashboard("verify").out
+    looked = dashboard("doctor", "--json")
+    assert looked.code == 1
+    [found] = [each for each in json.loads(looked.out)["findings"] if each["what"] == "archive"]
+    assert (found["state"], found["found"]) == ("wrong", fault["why"])
+    assert str(place) in found["remedy"]
+
+
+def test_an_archive_that_cannot_be_asked_is_no_damage(
+    known: Path, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    place = tmp_path / "archive"
+    dashboard("archive", "--to", str(place))
+    assert dashboard("verify", "--acknowledge").code == 0
+    (place / "_manifest.json").unlink()
+    (place / "_manifest.json").mkdir()  # reading it fails, as on a share that went away
+    verified = dashboard("verify", "--json")
+    assert verified.code == 3
+    assert "cannot be read" in json.loads(verified.out)["archives"][0]["why"]
+    assert "Could not read every archive" in dashboard("verify").out
 
 
 @pytest.mark.parametrize(
