@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 
 from ..corrections import Corrected
 from ..errors import CostError
-from ..ledger.line import DamagedLine, decode, encode
+from ..ledger.line import decode, encode
+from ..ledger.places import DamagedLine
 from ..ledger.writer import append
 from ..model import Entry
 from ..rollup import Query
