@@ -83,12 +83,11 @@ class Usage:
     def __post_init__(self) -> None:
         values = _counts_of(self)
         if (
-            values[2:] == _NO_OTHERS
+            values[TEXT_COUNTS:] == _NO_OTHERS
             and tuple(map(type, values)) == _TYPES
-            and 0 <= values[0] <= MAX_COUNT
-            and 0 <= values[1] <= MAX_COUNT
+            and is_text(*values[:TEXT_COUNTS])
         ):
-            return  # tokens in and out alone, as most calls have
+            return  # tokens of text alone, as most calls have
         for name, value in zip(USAGE_FIELDS, values, strict=True):
             if value.__class__ is int and 0 <= value <= MAX_COUNT:
                 continue
@@ -134,8 +133,26 @@ class Usage:
         return {name: value for name in USAGE_FIELDS if (value := getattr(self, name))}
 
 
+TEXT_COUNTS: Final = 6
+"""How many of the counts, from the first on, are of tokens of text."""
+
+
+def is_text(fresh: int, output: int, cached: int, written: int, written_1h: int, reasoning: int) -> bool:
+    """Tell whether counts of tokens of text can be those of one call.
+
+    >>> is_text(1_000, 200, 300, 700, 700, 200), is_text(1_000, 200, 301, 700, 0, 0)
+    (True, False)
+    """
+    return (
+        0 <= written_1h <= written
+        and cached >= 0
+        and cached + written <= fresh <= MAX_COUNT
+        and 0 <= reasoning <= output <= MAX_COUNT
+    )
+
+
 _counts_of: Final = attrgetter(*USAGE_FIELDS)
-_NO_OTHERS: Final = tuple(f.default for f in fields(Usage)[2:])
+_NO_OTHERS: Final = tuple(f.default for f in fields(Usage)[TEXT_COUNTS:])
 _TYPES: Final = tuple(type(f.default) for f in fields(Usage))
 
 _SUBSETS: Final = (

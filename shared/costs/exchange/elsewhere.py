@@ -7,6 +7,7 @@ uses again, cannot be told from others: such a call counts twice where it was re
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -51,7 +52,10 @@ def recorded_elsewhere(index: Store, calls: Iterable[Told], source: str) -> set[
     index.catch_up_all()
     found: dict[str, str] = {}
     gone: set[str | None] = set()
+    own = f'"imported_from":{json.dumps(source)}'.encode()
     for line in index.lines(Query(start=min(times) - _AROUND, end=max(times) + _AROUND)):
+        if own in line:
+            continue
         match = _ID(line)
         is_meant = match is not None and match[1].decode("ascii", "replace") in wanted
         if not is_meant and _TAKEN_BACK not in line:

@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from ..model import MAX_COUNT, MAX_SECONDS, Usage
+from ..model import MAX_COUNT, MAX_SECONDS, TEXT_COUNTS, Usage, is_text
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
 from ..units import USAGE_FIELDS
@@ -122,6 +122,8 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
 _AT: Final = {member[0]: number for number, member in enumerate(_MEMBERS)}
 _USAGE: Final = slice(_AT["tokens_input"], _AT["cost_usd"])
 _FURTHER: Final = slice(_USAGE.start + 2, _USAGE.stop)
+_BEYOND_TEXT: Final = slice(_USAGE.start + TEXT_COUNTS, _USAGE.stop)
+_TEXT_ALONE: Final = NO_FURTHER_USAGE[TEXT_COUNTS - 2 :]
 _names_of: Final = itemgetter(*(_AT[name] for name in NAMES))
 _OTHERS: Final = (
     "id",
@@ -159,7 +161,9 @@ def _usual(raw: bytes) -> Counted | None:
         since = datetime.fromisoformat(timestamp) - EPOCH
         at = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         usage = values[_USAGE]
-        if values[_FURTHER] != NO_FURTHER_USAGE:
+        if values[_FURTHER] != NO_FURTHER_USAGE and not (
+            values[_BEYOND_TEXT] == _TEXT_ALONE and is_text(*usage[:TEXT_COUNTS])
+        ):
             usage = usage_counts(Usage(*usage))
     except (msgspec.MsgspecError, ValueError):
         return None

@@ -195,9 +195,21 @@ def _after_money(entry: Entry) -> str:
         found.append(f',"tags":{_dumps(entry.tags)}')
     if entry.corrects is not None:
         found.append(_correction(entry))
-    metadata = _dumps(dict(entry.metadata)) if entry.metadata else "{}"
+    metadata = _metadata(entry.metadata) if entry.metadata else "{}"
     found.append(f',"host":{_name(entry.host)},"pid":{entry.pid},"metadata":{metadata}')
     return "".join(found)
+
+
+def _metadata(told: Mapping[str, object]) -> str:
+    if all(value.__class__ is str for value in told.values()):
+        return _texts_by_name(*told.items())
+    return _dumps(dict(told))
+
+
+@lru_cache(maxsize=256)
+def _texts_by_name(*texts: tuple[str, object]) -> str:
+    """Return metadata that are texts alone, which many entries of one origin have alike, as JSON."""
+    return _dumps(dict(texts))
 
 
 def _priced(entry: Entry, by: PricedBy) -> str:

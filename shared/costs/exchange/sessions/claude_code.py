@@ -193,7 +193,9 @@ class _Sums:
         plain = usage.tokens_input - usage.tokens_cached - usage.tokens_cache_write
         counts = [plain, usage.tokens_output, usage.tokens_cached, usage.tokens_cache_write]
         before = self._last.pop(call.key, _NOTHING)
-        sums = self._sums.setdefault(call.model, Counter())
+        sums = self._sums.get(call.model)
+        if sums is None:
+            sums = self._sums[call.model] = Counter()
         for name, new, old in zip(_COUNTS, counts, before, strict=True):
             sums[name] += new - old
         self._last[call.key] = counts

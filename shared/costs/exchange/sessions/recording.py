@@ -105,8 +105,8 @@ class Recorder:
     _ledgers: dict[str, Path] = field(default_factory=dict)
     _host: str = field(default_factory=lambda: host_name()[:64])
 
-    def take(self, call: ModelCall) -> None:
-        """Take a call; it is on the disk after the next :meth:`flush` at the latest.
+    def take(self, call: ModelCall) -> bool:
+        """Take a call; return whether it and all before it are on the disk now (:meth:`flush` brings them).
 
         Raises:
             NotWritten: the batch is full, and a ledger cannot be written to.
@@ -117,13 +117,10 @@ class Recorder:
             self._waiting[call.key] = call
         self.added.seen += known is None
         self.added.known += known is not None
-        if len(self._waiting) >= BATCH:
-            self.flush()
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether calls wait to be written."""
-        return bool(self._waiting)
+        if len(self._waiting) < BATCH:
+            return False
+        self.flush()
+        return True
 
     def flush(self) -> None:
         """Write everything that waits and is not known.

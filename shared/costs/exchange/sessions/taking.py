@@ -129,9 +129,7 @@ class SessionImport:
         recorder = self._recorders[program.name]
         taken.read += 1
         for call in self._understood(program, log, taken.remarks):
-            before = len(self._done)
-            recorder.take(call)
-            if not recorder.is_waiting and before:
+            if recorder.take(call) and self._done:
                 self._keep_places()  # all calls of the logs before this one are on the disk
         taken.remarks.lines += log.lines
         if log.too_long:
