@@ -126,7 +126,7 @@ class Usage:
     @property
     def is_zero(self) -> bool:
         """Whether nothing was used; ``channels`` alone is no usage."""
-        return not any(getattr(self, name) for name in USAGE_FIELDS if name != "channels")
+        return not any(_used_of(self))
 
     def counts(self) -> dict[str, int | float]:
         """Return the counts that are not zero, by field name."""
@@ -152,6 +152,7 @@ def is_text(fresh: int, output: int, cached: int, written: int, written_1h: int,
 
 
 _counts_of: Final = attrgetter(*USAGE_FIELDS)
+_used_of: Final = attrgetter(*(name for name in USAGE_FIELDS if name != "channels"))
 _NO_OTHERS: Final = tuple(f.default for f in fields(Usage)[TEXT_COUNTS:])
 _TYPES: Final = tuple(type(f.default) for f in fields(Usage))
 

@@ -56,24 +56,24 @@ class CachingFinder:
                 self._count(run, shared)
 
     def _count(self, run: list[NetCall], shared: int) -> None:
-        first, *others = run
-        after = _charged(first, replace(first.entry.usage, tokens_cache_write=shared), self._prices)
-        after += self._read(others, shared)
+        after = self._cached(run, shared)
         before = sum(call.cost or 0 for call in run)
         if after < before:
-            slot = slot_of(first.entry)
+            slot = slot_of(run[0].entry)
             found = self._found.setdefault(slot, Cacheable(slot))
             found.calls += len(run)
             found.before = Nanos(found.before + before)
             found.saving = Nanos(found.saving + before - after)
 
-    def _read(self, calls: Sequence[NetCall], shared: int) -> int:
-        """Return what calls would have cost with so much of the input of each read from a cache."""
+    def _cached(self, calls: Sequence[NetCall], shared: int) -> int:
+        """Return what calls would have cost if the first wrote so much of its input to a cache."""
         together = _together(calls, shared, self._prices)
         if together is not None:
             return together
-        usages = (replace(call.entry.usage, tokens_cached=shared) for call in calls)
-        return sum(_charged(*each, self._prices) for each in zip(calls, usages, strict=True))
+        first, *others = calls
+        written = _charged(first, replace(first.entry.usage, tokens_cache_write=shared), self._prices)
+        read = (replace(call.entry.usage, tokens_cached=shared) for call in others)
+        return written + sum(_charged(*each, self._prices) for each in zip(others, read, strict=True))
 
     def found(self) -> list[Cacheable]:
         """Return the slots in which caching could save anything, the largest saving first."""
@@ -112,7 +112,8 @@ def _together(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | No
         tokens_input=sum(usage.tokens_input for usage in usages),
         tokens_output=sum(usage.tokens_output for usage in usages),
         tokens_reasoning=sum(usage.tokens_reasoning for usage in usages),
-        tokens_cached=shared * len(usages),
+        tokens_cached=shared * (len(usages) - 1),
+        tokens_cache_write=shared,
     )
     found = amounts(steady.quote.price, whole)
     return sum(found.parts.values()) if isinstance(found, Amounts) and not found.missing else None

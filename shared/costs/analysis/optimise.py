@@ -141,14 +141,24 @@ def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
     return finder.found()
 
 
-class _Kind(NamedTuple):
-    """What decides how a call may be changed, beside its slot."""
+_KindValues = tuple[str | None, str, str, str | None, str | None, bool, bool]
 
-    slot: Slot
+
+class _Kind(NamedTuple):
+    """What decides how a call may be changed."""
+
+    stage: str | None
+    service: str
+    model: str
     tier: str | None
     region: str | None
     is_interactive: bool
     is_retry: bool
+
+    @property
+    def slot(self) -> Slot:
+        """The slot of such calls."""
+        return Slot(self.stage, self.service, self.model)
 
 
 _AT_ONCE: Final = 1_024
@@ -161,7 +171,7 @@ class SavingsFinder:
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._options: dict[Slot, list[Proposal]] = {}
-        self._kept: dict[_Kind, list[NetCall]] = {}
+        self._kept: dict[_KindValues, list[NetCall]] = {}
         self._retried: dict[Slot, int] = {}
         self._spent = self._calls = self._unpriced = self._partial = 0
 
@@ -178,21 +188,24 @@ class SavingsFinder:
                 self._keep(call)
 
     def _keep(self, call: NetCall) -> None:
-        entry = call.entry
-        slot = slot_of(entry)
-        if slot not in self._options:
-            self._options[slot] = [Proposal(slot, change) for change in changes(entry, self._prices)]
-        kind = _Kind(slot, entry.service_tier, entry.region, is_interactive(entry), entry.attempt > 1)
-        kept = self._kept.setdefault(kind, [])
+        kind = _kind_of(call.entry)
+        kept = self._kept.get(kind)
+        if kept is None:
+            kept = self._kept[kind] = []
+            self._consider(slot_of(call.entry), call.entry)
         kept.append(call)
         if len(kept) == _AT_ONCE:
-            self._reprice(kind, self._kept.pop(kind))
+            self._reprice(_Kind(*kind), self._kept.pop(kind))
+
+    def _consider(self, slot: Slot, first: Entry) -> None:
+        if slot not in self._options:
+            self._options[slot] = [Proposal(slot, change) for change in changes(first, self._prices)]
 
     def _reprice(self, kind: _Kind, calls: Sequence[NetCall]) -> None:
-        alike = LikeCalls(calls)
+        alike, slot = LikeCalls(calls), kind.slot
         if kind.is_retry:
-            self._retried[kind.slot] = self._retried.get(kind.slot, 0) + alike.cost
-        for option in self._options[kind.slot]:
+            self._retried[slot] = self._retried.get(slot, 0) + alike.cost
+        for option in self._options[slot]:
             repriced = self._changed(option.change, kind, alike, calls)
             option.calls += repriced.calls
             option.before = Nanos(option.before + repriced.before)
@@ -213,13 +226,13 @@ class SavingsFinder:
         ):
             return Repriced()
         tier = kind.tier if change.tier is None or kind.is_interactive else change.tier
-        region = kind.region if change.service == kind.slot.service else None
+        region = kind.region if change.service == kind.service else None
         return alike.repriced(self._prices, change.service, change.model, tier, region)
 
     def found(self) -> Savings:
         """Return what was found so far."""
         for kind, calls in self._kept.items():
-            self._reprice(kind, calls)
+            self._reprice(_Kind(*kind), calls)
         self._kept.clear()
         by_slot = [_best_by_kind(options) for options in self._options.values()]
         hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
@@ -235,6 +248,19 @@ class SavingsFinder:
             retried_after=_retried_after(self._retried, best_hosted),
             partial_calls=self._partial,
         )
+
+
+def _kind_of(entry: Entry) -> _KindValues:
+    """Return the values of a :class:`_Kind`, which takes longer to make than a call to look at."""
+    return (
+        entry.stage,
+        entry.service,
+        entry.model,
+        entry.service_tier,
+        entry.region,
+        is_interactive(entry),
+        entry.attempt > 1,
+    )
 
 
 def _split(calls: Iterable[NetCall], prices: Prices) -> Repriced:

@@ -9,11 +9,11 @@ Only those who read whole ledgers import this: its decoder takes longer to impor
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, make_dataclass
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 
@@ -87,9 +87,10 @@ _UNUSUAL: Final = {
 _SAME: Final = tuple(each.name for each in fields(Entry) if each.name not in (*_MADE, *_UNUSUAL))
 _same_of: Final = itemgetter(*(_AT[name] for name in _SAME))
 
-# A frozen object of that many slots takes three times as long by its own `__init__`.
-_SET_ENTRY: Final = tuple(getattr(Entry, name).__set__ for name in (*_SAME, *_UNUSUAL, *_MADE))
-_SET_USAGE: Final = tuple(getattr(Usage, name).__set__ for name in USAGE_FIELDS)
+# To set each of so many slots of a frozen object takes three times as long as to make one that is not frozen.
+# It has the same slots, so that it may become the other.
+_OpenEntry: Final = make_dataclass("_OpenEntry", (*_SAME, *_UNUSUAL, *_MADE), slots=True)
+_OpenUsage: Final = make_dataclass("_OpenUsage", USAGE_FIELDS, slots=True)
 _NO_USAGE: Final[tuple[int | float, ...]] = attrgetter(*USAGE_FIELDS)(Usage())
 _NO_FURTHER: Final = _NO_USAGE[2:]
 _UNUSUAL_VALUES: Final = tuple(_UNUSUAL.values())
@@ -124,11 +125,11 @@ def _usual(raw: bytes) -> Entry | None:
         if amounts is None or priced_by is None:
             return None
         charge = Charge(amounts, _priced_by(priced_by, *names, unverified=unverified))
-    entry = object.__new__(Entry)
-    made = (at, counted_at, usage, charge, tuple(tags), host or "", said)
-    for set_, value in zip(_SET_ENTRY, (*_same_of(values), *_UNUSUAL_VALUES, *made), strict=True):
-        set_(entry, value)
-    return entry
+    entry: Any = _OpenEntry(
+        *_same_of(values), *_UNUSUAL_VALUES, at, counted_at, usage, charge, tuple(tags), host or "", said
+    )
+    entry.__class__ = Entry
+    return cast("Entry", entry)
 
 
 def _instant(text: str) -> datetime:
@@ -139,14 +140,15 @@ def _instant(text: str) -> datetime:
 
 def _usage(counts: tuple[Any, ...]) -> Usage:
     """Return a usage whose counts are known to be in their bounds."""
-    usage = object.__new__(Usage)
-    for set_, value in zip(_SET_USAGE, counts, strict=True):
-        set_(usage, value)
-    if counts[2:] != _NO_FURTHER:
+    usage: Any = _OpenUsage(*counts)
+    is_plain = counts[2:] == _NO_FURTHER
+    if not is_plain:
         for name in SECONDS_FIELDS:
-            getattr(Usage, name).__set__(usage, round(getattr(usage, name), 6))
+            setattr(usage, name, round(getattr(usage, name), 6))
+    usage.__class__ = Usage
+    if not is_plain:
         usage.require_subsets()
-    return usage
+    return cast("Usage", usage)
 
 
 def _metadata(text: bytes) -> dict[str, Any]:
