@@ -41,26 +41,6 @@ OUTPUT_PARTS: Final = frozenset({"output", "reasoning", "audio_output", "image_o
 """The ``cost_parts`` that pay for output; all others pay for input."""
 
 
-TOTALS_FIELDS: Final = (
-    "calls",
-    "unpriced_calls",
-    "estimated_calls",
-    "retried_calls",
-    "tokens_input",
-    "tokens_output",
-    "tokens_cached",
-    "tokens_reasoning",
-    "audio_microseconds",
-    "cost",
-    "cost_input",
-    "cost_output",
-    "retried_cost",
-    "jobs",
-    "partial_calls",
-)
-"""The fields of :class:`Totals` that are integers."""
-
-
 class Totals:
     """Sums over entries. Money in nano-dollars, audio in microseconds.
 
@@ -74,7 +54,24 @@ class Totals:
     (0, 0)
     """
 
-    __slots__ = (*TOTALS_FIELDS, "units")
+    calls: int
+    unpriced_calls: int
+    estimated_calls: int
+    retried_calls: int
+    tokens_input: int
+    tokens_output: int
+    tokens_cached: int
+    tokens_reasoning: int
+    audio_microseconds: int
+    cost: Nanos
+    cost_input: Nanos
+    cost_output: Nanos
+    retried_cost: Nanos
+    jobs: int
+    partial_calls: int
+    units: dict[str, int]
+
+    __slots__ = tuple(__annotations__)
 
     def __init__(  # noqa: PLR0913  # one for each sum; a dataclass takes a prompt 8 ms to import
         self,
@@ -165,6 +162,10 @@ class Totals:
             total = self.units.pop(name, 0) + count
             if total:
                 self.units[name] = total
+
+
+TOTALS_FIELDS: Final = tuple(name for name in Totals.__slots__ if name != "units")
+"""The fields of :class:`Totals` that are integers."""
 
 
 _sums_of: Final = attrgetter(*Totals.__slots__)
