@@ -914,7 +914,9 @@ def test_a_call_that_no_flat_rate_covers_as_what_was_reserved_counts_in_the_mont
     text = BLOCKING + "plans: {max: {usd_per_month: 100, covers: [anthropic/*]}}\n"
     own = {"service": "anthropic", "model": "opus"}
     with bench.reserve("3", text, **own) as hold:
-        assert "model openai/gpt-4" in str(strayed(bench, hold, text, usd="9", service="openai", model="gpt-4"))
+        assert "model openai/gpt-4" in str(
+            strayed(bench, hold, text, usd="9", service="openai", model="gpt-4")
+        )
     with pytest.raises(BudgetExceeded, match="monthly limit of user u"):
         bench.reserve("1.5", text, **own)
 
