@@ -25,23 +25,38 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview (2026-11-
 _INPUTS: Final = (
     "messages", "prompt", "input", "instructions", "system", "tools", "functions", "response_format",
     "text_format", "text", "output_format", "output_config", "response_schema", "response_json_schema",
-    "contents", "suffix", "tool_choice", "prediction",
+    "contents", "suffix", "tool_choice", "prediction", "documents", "message", "chat_history", "preamble",
+    "tool_results", "texts", "inputs",
 )  # fmt: skip
 _MAXIMA: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _KEPT: Final = (
     "previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container",
     "mcp_servers", "web_search_options", "thread", "continuation_token", "fallbacks", "data_sources",
-    "plugins", "search_parameters",
+    "plugins", "search_parameters", "prompt_mode", "safe_prompt", "connectors", "conversation_id",
 )  # fmt: skip
 """What the provider has, or looks up, and adds to the input, or for which it may ask several models.
 
-The last three stand in bodies for Azure (``data_sources``), OpenRouter (``plugins``) and xAI.
+``data_sources`` stands in bodies for Azure, ``plugins`` for OpenRouter, ``search_parameters`` for xAI;
+``prompt_mode`` and ``safe_prompt`` have Mistral put a prompt before the program's, ``connectors`` have
+Cohere search.
 """
-_LEFT_OUT: Final = frozenset({"NotGiven", "Omit"})
+_LEFT_OUT: Final = frozenset({"NotGiven", "Omit", "Unset", "ellipsis"})
 _OWN_TOOLS: Final = frozenset({"function", "custom", "", "NoneType"})
 _MEDIA: Final = (
     "image", "audio", "file", "document", "video", "blob", "inline_data", "search_result", "item_reference",
 )  # fmt: skip
+
+
+_UNBOUNDED_MODULES: Final = (
+    "images", "audio", "videos", "ocr", "transcriptions", ".agents", "conversations",
+)  # fmt: skip
+_UNBOUNDED_METHODS: Final = (
+    "_generate_images", "_edit_image", "rerank", "classify", "generate", "generate_stream", "summarize",
+)  # fmt: skip
+"""What is billed by something else than tokens of text, or what sends a prompt that the provider keeps.
+
+``generate``, ``classify`` and ``summarize`` are of Cohere's first version.
+"""
 
 
 class Bounds(NamedTuple):
@@ -67,7 +82,7 @@ def bounds_of(module: str, method: str, given: Mapping[str, Any]) -> Bounds:
     said = {**given, **_sent_instead(given), **(_google(config) if isinstance(config, Mapping) else {})}
     if method.endswith("Speech.create"):
         return Bounds(0, 0, len(said["input"]) if isinstance(said.get("input"), str) else 0)
-    if "images" in module or "audio" in module or "videos" in module or "image" in method:
+    if any(name in module for name in _UNBOUNDED_MODULES) or method.endswith(_UNBOUNDED_METHODS):
         return Bounds()
     return Bounds(
         _input(said), _output(said) if "mbed" not in method else 0, tier=_tier(said), region=_region(said)
@@ -106,7 +121,9 @@ def _google(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _input(said: Mapping[str, Any]) -> int | None:
     try:
-        is_kept = any(_is_given(said.get(name)) for name in _KEPT) or isinstance(said.get("prompt"), Mapping)
+        is_kept = any(_is_given(said.get(name)) and said[name] is not False for name in _KEPT) or isinstance(
+            said.get("prompt"), Mapping
+        )
         if is_kept or _looks_up(said.get("tools")) or "compact" in str(said.get("context_management")):
             return None
         found = sum(_size(said[name]) for name in _INPUTS if _is_given(said.get(name)))

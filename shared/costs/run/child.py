@@ -18,7 +18,7 @@ from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..money import from_usd
 from .holding import Holding, Ticket
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
-from .wrapping import METHODS, SERVICES, Call, Wrapper
+from .wrapping import METHODS, Call, Wrapper
 
 STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
 """``off`` leaves chat streams of OpenAI as the program asks for them."""
@@ -137,7 +137,7 @@ class Reporter:
 
     def record_captured(self, captured: Captured) -> float:
         """Record a call that a span tells of; return its USD. One that is read better elsewhere is not."""
-        if self._wrapping is not None and captured.service in SERVICES:
+        if self._wrapping is not None and captured.service in self._wrapping.services:
             return 0.0
         usd = self._record(captured)
         if (purse := self._purse()) is not None:  # it could not be held: later calls are stopped by it

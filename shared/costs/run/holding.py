@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,9 @@ class Ticket:
     ) -> None:
         self._record = record
         self._anew = anew
+        self._was_unanswered = False
+        self.denied: BudgetExceeded | BudgetGateUnavailable | None = None
+        """Why its request may not be repeated; SDKs take it for a fault of the connection, and try again."""
         self.unsent: Callable[[], None] = lambda: None
         """Takes back that the request was counted: the provider refused it."""
         self._purse = purse
@@ -64,21 +68,30 @@ class Ticket:
             if hold is not None:
                 hold.close()
 
-    def again(self) -> None:
-        """Hold once more before a request is repeated of which no answer came: both may be billed.
+    def unanswered(self) -> None:
+        """Remember that its request was sent and no answer came."""
+        self._was_unanswered = True
+
+    def sending(self) -> None:
+        """Hold once more before a request is repeated to which no answer came: both may be billed.
 
         Raises:
             BudgetExceeded: there is no room for a second one.
             BudgetGateUnavailable: that cannot be told.
         """
-        if self._anew is None:
+        if self.denied is not None:
+            raise self.denied
+        if self._anew is None or not self._was_unanswered:
             return
         try:
             place, hold = self._anew()
-        except (BudgetExceeded, BudgetGateUnavailable):
+        except (BudgetExceeded, BudgetGateUnavailable) as denied:
+            self.denied = denied
             raise
         except Exception as fault:
-            raise BudgetGateUnavailable(f"the budget of this run cannot be checked: {fault}") from fault
+            self.denied = BudgetGateUnavailable(f"the budget of this run cannot be checked: {fault}")
+            raise self.denied from fault
+        self._was_unanswered = False
         before, self._place, self._hold = self._hold, place, hold
         if before is not None:
             before.close(failed=True)
@@ -152,7 +165,10 @@ class Holding:
         extra |= {"service_tier": bounds.tier, "region": bounds.region or about.region}
         intent = make_intent(service, model, bounds.tokens_input or 0, bounds.max_tokens_output, **extra)
         request = call_request(session, intent)
-        most = request.estimate if bounds.tokens_input is not None else None
+        if bounds.tokens_input is None and not request.free:
+            unknown = f"how much a request like this to {request.name} can use is not known"
+            request = replace(request, estimate=None, tokens=None, unknown=unknown)
+        most = request.estimate
         if about.method.reads == "messages":
             return Ticket(self._record, purse, purse.hold(None, request.name))
 

@@ -62,11 +62,14 @@ LIBRARIES: Final = (
             "opentelemetry.instrumentation.google_generativeai:GoogleGenerativeAiInstrumentor",
         ),
     ),
-    Library(
-        "mistralai",
-        "opentelemetry-instrumentation-mistralai",
-        ("opentelemetry.instrumentation.mistralai:MistralAiInstrumentor",),
-        own_spans="mistralai.extra.observability.otel",
+    *(
+        Library(
+            module,
+            "opentelemetry-instrumentation-mistralai",
+            ("opentelemetry.instrumentation.mistralai:MistralAiInstrumentor",),
+            own_spans="mistralai.extra.observability.otel",
+        )
+        for module in ("mistralai.client", "mistralai")  # of version 3, whose name is a bare folder, and of 1
     ),
     Library(
         "cohere",

@@ -5,7 +5,8 @@ Anthropic or Google is imported, its methods are wrapped (``wrapt``, as instrume
 real responses and streams are read as ``log_response`` and ``log_stream`` read them. The program gets what it
 would have got. Spans serve the libraries that are not known here.
 
-Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28).
+Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7 and cohere 7.3
+(2026-11-30).
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ Report = Callable[[Captured], object]
 class Ticket(Protocol):
     """What is given for a call before it is sent."""
 
+    @property
+    def denied(self) -> Exception | None:
+        """Why its request may not be repeated, where that was denied."""
+        ...
+
     def report(self, captured: Captured) -> None:
         """Take a call that was read from what came back."""
         ...
@@ -42,8 +48,12 @@ class Ticket(Protocol):
         """Take note that nothing came back."""
         ...
 
-    def again(self) -> None:
-        """Take note that the request is about to be sent once more; what this raises, the program gets."""
+    def sending(self) -> None:
+        """Take note that its request is about to be sent; what this raises, the program gets."""
+        ...
+
+    def unanswered(self) -> None:
+        """Take note that its request was sent, and that no answer came."""
         ...
 
 
@@ -112,30 +122,114 @@ def _google() -> tuple[Method, ...]:
     return (*found, Method("google.genai.live", "AsyncSession._receive", "messages"))
 
 
+def _mistral() -> tuple[Method, ...]:
+    names = {
+        "chat": ("Chat.complete", "Chat.stream"),
+        "fim": ("Fim.complete", "Fim.stream"),
+        "agents": ("Agents.complete", "Agents.stream"),
+        "conversations": tuple(
+            f"Conversations.{verb}{kind}"
+            for verb in ("start", "append", "restart")
+            for kind in ("", "_stream")
+        ),
+        "embeddings": ("Embeddings.create",),
+        "ocr": ("Ocr.process",),
+        "transcriptions": ("Transcriptions.complete", "Transcriptions.stream"),
+    }
+    # Of the package's third version, which has no module of its own name, and of the first.
+    plain = [
+        Method(f"{package}.{module}", name)
+        for package in ("mistralai.client", "mistralai")
+        for module, those in names.items()
+        for name in those
+    ]
+    return (*plain, *(replace(each, name=f"{each.name}_async") for each in plain))
+
+
+def _cohere() -> tuple[Method, ...]:
+    # The clients of both versions inherit these; ``embed`` of the first asks once for each batch of texts.
+    of_first = (
+        "chat",
+        "chat_stream",
+        "generate",
+        "generate_stream",
+        "embed",
+        "rerank",
+        "classify",
+        "summarize",
+    )
+    found = [Method("cohere.base_client", f"BaseCohere.{name}") for name in of_first]
+    found += [
+        Method("cohere.v2.client", f"V2Client.{name}") for name in ("chat", "chat_stream", "embed", "rerank")
+    ]
+    return (*found, *(replace(each, name=f"Async{each.name}") for each in found))
+
+
 METHODS: Final[Mapping[str, Callable[[], tuple[Method, ...]]]] = {
     "openai": _openai,
     "anthropic": _anthropic,
     "google.genai": _google,
+    "mistralai.client": _mistral,
+    "mistralai": _mistral,
+    "cohere": _cohere,
 }
 """The methods that are wrapped, by the module whose import shows that a program uses the SDK."""
 
-SERVICES: Final = frozenset({"openai", "anthropic", "google", "azure", "bedrock", "vertex"})
-"""The services whose calls go through these SDKs: what spans say of them is known better here."""
+_MAKERS: Final = {"mistralai": "mistral"}
+"""Who makes an SDK, where its module is not called so."""
+
+SERVICES: Final = {
+    "openai": frozenset({"openai", "azure"}),
+    "anthropic": frozenset({"anthropic", "bedrock", "vertex"}),
+    "google.genai": frozenset({"google", "vertex"}),
+    "mistralai.client": frozenset({"mistral"}),
+    "mistralai": frozenset({"mistral"}),
+    "cohere": frozenset({"cohere"}),
+}
+"""The services whose calls go through an SDK: what spans say of them is known better here."""
 
 
-RETRYING: Final = ("SyncAPIClient._sleep_for_retry", "AsyncAPIClient._sleep_for_retry")
-"""What the SDKs of OpenAI and Anthropic call before they send a request once more, in ``_base_client``."""
+SENDERS: Final = {
+    "httpx": ("Client.send", "AsyncClient.send"),
+    "httpx2": ("Client.send", "AsyncClient.send"),
+    "aiohttp": ("ClientSession._request",),
+    "requests": ("Session.send",),
+}
+"""What sends the requests of SDKs, once for each time that an SDK repeats one, by its module."""
+
+_NOT_SENT: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError"}
+)
+"""Faults of these modules after which it is certain that nothing was sent."""
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
 """The call that this thread or task has made last: its SDK may be repeating its request."""
 
 
-def _repeating(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    """Ask once more before a request is repeated to which no answer came: it may have been served."""
+def _sent(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """Send a request; where an earlier one of the same call had no answer, that may have been served too."""
     ticket = _sending.get()
-    if ticket is not None and given.get("response") is None:
-        ticket.again()
-    return wrapped(*args, **given)
+    if ticket is None:
+        return wrapped(*args, **given)
+    ticket.sending()
+    with _answered(ticket):
+        result = wrapped(*args, **given)
+    return _sent_later(result, ticket) if inspect.isawaitable(result) else result
+
+
+async def _sent_later(later: Awaitable[Any], ticket: Ticket) -> Any:
+    with _answered(ticket):
+        return await later
+
+
+@contextmanager
+def _answered(ticket: Ticket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as fault:
+        if type(fault).__name__ not in _NOT_SENT:
+            ticket.unanswered()
+        raise
 
 
 class Wrapper:
@@ -146,6 +240,12 @@ class Wrapper:
         self._tracked = tracked
         self._ask = ask_for_usage
         self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._wrapped: set[str] = set()
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The services whose calls go through the SDKs that are wrapped."""
+        return frozenset().union(*(SERVICES[library] for library in self._wrapped))
 
     def wrap(self, library: str) -> int:
         """Wrap the methods of one SDK that its installed version has; return how many."""
@@ -158,9 +258,11 @@ class Wrapper:
             except (ImportError, AttributeError):
                 continue  # this version has no such method
             done += 1
-        for name in RETRYING:
-            with suppress(ImportError, AttributeError):  # an SDK that repeats nothing, or otherwise
-                wrapt.wrap_function_wrapper(f"{library}._base_client", name, _repeating)
+        if done and not self._wrapped:
+            for module in SENDERS:
+                wrapt.register_post_import_hook(_watch_sending, module)
+        if done:
+            self._wrapped.add(library)
         return done
 
     def _around(self, method: Method) -> Callable[..., Any]:
@@ -224,10 +326,19 @@ class Wrapper:
         watch.see(message)
 
 
+def _watch_sending(module: Any) -> None:
+    """Have a module that sends requests say so."""
+    import wrapt
+
+    for name in SENDERS[module.__name__]:
+        with suppress(AttributeError):  # a version that has no such method
+            wrapt.wrap_function_wrapper(module, name, _sent)
+
+
 def _is_stream(result: Any) -> bool:
     module = type(result).__module__.partition(".")[0]
     named = type(result).__name__
-    if named.endswith(("Stream", "StreamManager")) and module in METHODS:
+    if named.endswith(("Stream", "StreamManager", "StreamAsync")) and module in METHODS:
         return True
     return inspect.isgenerator(result) or inspect.isasyncgen(result)
 
@@ -245,7 +356,8 @@ class Call:
     @property
     def maker(self) -> str:
         """Whose SDK it is, which serves the call where nothing says otherwise."""
-        return self.method.module.partition(".")[0]
+        module = self.method.module.partition(".")[0]
+        return _MAKERS.get(module, module)
 
     def tell(self, captured: Captured) -> None:
         """Tell whoever was asked before of a call that came of it."""
@@ -258,8 +370,11 @@ class Call:
         try:
             yield
         except BaseException as fault:
-            if self.ticket is not None:
-                self.ticket.failed(fault)
+            if self.ticket is None:
+                raise
+            self.ticket.failed(fault)
+            if (denied := self.ticket.denied) is not None and denied is not fault:
+                raise denied from fault
             raise
 
     @property
@@ -324,7 +439,7 @@ class Call:
 
     def unread(self, fault: Exception) -> Captured:
         """Return the call of a response that could not be read."""
-        service = self.service or self.method.module.partition(".")[0]
+        service = self.service or self.maker
         return unreadable(service, self.model or "", fault, region=self.region)
 
     def report(self, response: Any, report: Report) -> None:

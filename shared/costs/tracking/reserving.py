@@ -304,8 +304,7 @@ def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) ->
         return _Highest(None, f"{verdict.priced_by.model} has no price for {units}", unpriced=True)
     if intent.max_tokens_output is None and output_part(verdict):
         return _Highest(None, f"no max_tokens_output is given for {intent.service}/{intent.model}")
-    # What is charged for nothing that it uses costs nothing, as a model that is listed as free.
-    return _Highest(verdict.total, free=not verdict.parts and any(usage.counts().values()))
+    return _Highest(verdict.total, free=catalogue.is_free(intent.service, intent.model, now))
 
 
 def _with_output(usage: Usage, tokens_output: int) -> Usage:

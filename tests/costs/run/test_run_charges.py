@@ -101,7 +101,42 @@ CHUNKS = [
     HEAD | {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "abcd"}}]},
     HEAD | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
 ]
+MAGISTRAL = CHAT | {"model": "mistral-large-latest"}
+COMMAND = {
+    "id": "c-1",
+    "finish_reason": "COMPLETE",
+    "message": {"role": "assistant", "content": [{"type": "text", "text": "x"}]},
+    "usage": {
+        "billed_units": {"input_tokens": 1000, "output_tokens": 200},
+        "tokens": {"input_tokens": 1070, "output_tokens": 200},
+    },
+}
+RANKED = {
+    "id": "r-1",
+    "results": [{"index": 0, "relevance_score": 0.5}],
+    "meta": {"billed_units": {"search_units": 1}},
+}
+EVENTS: dict[str, list[dict[str, Any]]] = {
+    "/mistral/": [
+        {
+            **MAGISTRAL,
+            "id": "m-2",
+            "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}],
+        }
+    ],
+    "/v2/chat": [
+        {"type": "message-start", "id": "c-2", "delta": {"message": {"role": "assistant"}}},
+        {
+            "type": "message-end",
+            "id": "c-2",
+            "delta": {"finish_reason": "COMPLETE", "usage": COMMAND["usage"]},
+        },
+    ],
+}
 ANSWERS: dict[str, dict[str, Any]] = {
+    "/mistral/": MAGISTRAL,
+    "/v2/chat": COMMAND,
+    "/v2/rerank": RANKED,
     "/responses": RESPONSE,
     "/messages": MESSAGE,
     "generateContent": GENERATED,
@@ -117,7 +152,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if asked.get("stream"):
+        if asked.get("stream") and (events := next((e for p, e in EVENTS.items() if p in self.path), None)):
+            lines = [f"event: {each.get('type', '')}\ndata: {json.dumps(each)}\n\n" for each in events]
+            self._answer("text/event-stream", "".join(lines))
+        elif asked.get("stream"):
             usage = [HEAD | {"choices": [], "usage": CHAT["usage"]}] if asked.get("stream_options") else []
             known = {"id": asked.get("user", HEAD["id"])}
             lines = [f"data: {json.dumps(chunk | known)}\n\n" for chunk in [*CHUNKS, *usage]]
@@ -185,6 +223,48 @@ client.models.generate_content(model="gemini-3-flash-preview", contents="x")
     assert [told(entry) for entry in entries(tmp_path / "run")] == logged(
         tmp_path, RESPONSE, MESSAGE, GENERATED
     )
+
+
+MISTRAL_AND_COHERE = """
+import asyncio, cohere, sys
+from mistralai.client import Mistral
+ask = dict(model="mistral-large-latest", messages=[dict(role="user", content="x")], max_tokens=9)
+mistral = Mistral(api_key="k", server_url=sys.argv[1] + "/mistral")
+mistral.chat.complete(**ask)
+with mistral.chat.stream(**ask) as stream:
+    assert len(list(stream)) == 1
+ask["model"] = "command-a-03-2025"
+client = cohere.ClientV2(api_key="k", base_url=sys.argv[1])
+client.chat(**ask)
+client.rerank(model="rerank-v3.5", query="x", documents=["a", "b"])
+
+async def streams():
+    async for _ in cohere.AsyncClientV2(api_key="k", base_url=sys.argv[1]).chat_stream(**ask):
+        pass
+    async for _ in await mistral.chat.stream_async(**ask, http_headers={"x-second": "1"}):
+        pass
+
+asyncio.run(streams())
+"""
+
+
+def test_mistral_and_cohere_are_captured_and_stopped_by_a_budget(url: str, tmp_path: Path) -> None:
+    """Neither needs an instrumentation; version 3 of Mistral's package is a folder without a module."""
+    pytest.importorskip("mistralai.client")
+    pytest.importorskip("cohere")
+    pytest.importorskip("opentelemetry.sdk")
+    done = ran(MISTRAL_AND_COHERE, url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    found = [told(entry) for entry in entries(tmp_path / "run")]
+    mistral, second = (("mistral", "mistral-large-latest", None, each) for each in (CHAT["id"], "m-2"))
+    command = ("cohere", "command-a-03-2025", None)
+    assert [each[:4] for each in found] == [
+        mistral, second, (*command, "c-1"), ("cohere", "rerank-v3.5", None, "r-1"), (*command, "c-2"),
+    ]  # fmt: skip
+    assert [each[5] for each in found] == [800_000, 800_000, 4_500_000, 2_000_000, 4_500_000]
+    stopped = ran(MISTRAL_AND_COHERE, url, tmp_path / "stopped", "--budget", "0.0059")
+    assert "BudgetExceeded: a call of cohere/rerank-v3.5 may not fit" in stopped.stderr
+    assert [entry.service for entry in entries(tmp_path / "stopped")] == ["mistral", "mistral", "cohere"]
 
 
 RAW = {
