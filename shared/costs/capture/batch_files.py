@@ -156,7 +156,7 @@ def lines_of(text: str) -> Iterator[Fields]:
 
 
 def _each_line(text: str) -> Iterator[Fields]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # what else ends lines may stand in a text
         if not line.strip():
             continue
         try:

@@ -347,6 +347,13 @@ def test_one_ledger_is_rebuilt_alone(jobs: Path, tmp_path: Path, dashboard: Dash
     assert (ran.code, ran.json()["entries"], ran.json()["ledgers"]) == (0, 11, 3)
     month: list[str | Path] = ["show-monthly", "--month", "2026-10", "--json"]
     assert dashboard(*month, *elsewhere).json() == dashboard(*month).json()
+    (tmp_path / "no ledger.csv").write_text("day,cost\n2026-11-01,5\n")
+    other = dashboard("rebuild-index", tmp_path / "no ledger.csv", "--json")
+    assert (other.code, other.json()["unread"][0]["why"]) == (
+        1,
+        "no line of it is an entry, so it is taken for no ledger",
+    )
+    assert dashboard("verify").code == 0
     missing = dashboard("rebuild-index", jobs / "no-job", "--json")
     assert (missing.code, missing.json()["unread"][0]["why"]) == (1, "there is no such file")
     assert dashboard("rebuild-index", jobs / JOB, "--root", jobs).code == 2

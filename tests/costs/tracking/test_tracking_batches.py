@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,26 @@ def test_what_is_no_file_of_a_batch_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert "line 2 is no JSON" in capsys.readouterr().err
     assert main(["batch", "submit", str(path)]) == 2
     assert "no request of a batch" in capsys.readouterr().err
+
+
+def test_a_result_may_hold_any_text_be_packed_and_begin_with_a_mark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = openai_result("a")
+    result["response"]["body"]["choices"] = [{"message": {"content": "one\u2028two\x85three"}}]
+    lines = "".join(json.dumps(each, ensure_ascii=False) + "\r\n" for each in (result, openai_result("b")))
+    path, job = tmp_path / "output.jsonl.gz", tmp_path / "job"
+    path.write_bytes(gzip.compress(lines.encode("utf-8-sig")))
+    assert asked(capsys, "batch", "collect", path, "--job-dir", job)["recorded"] == 2
+
+
+@pytest.mark.parametrize("action", ["submit", "collect"])
+def test_a_pipe_is_refused_before_it_is_waited_for(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["batch", action, str(tmp_path / "pipe")]) == 2
+    assert "is no regular file" in capsys.readouterr().err
 
 
 def test_results_of_a_batch_that_was_not_submitted_here_count_too(

@@ -246,7 +246,7 @@ def _prepare(workspace: Workspace) -> None:
     try:
         workspace.storage.prepare()
     except OSError as fault:
-        why = f"{fault.strerror or fault} at {fault.filename}"
+        why = f"{fault.strerror} at {fault.filename}" if fault.strerror else str(fault)
         raise StorageUnavailable(
             f"the cost storage {workspace.storage.root} cannot be made ({why}); name another folder "
             f"with --cost-storage or COST_TRACKER_HOME"

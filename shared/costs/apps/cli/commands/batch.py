@@ -53,10 +53,16 @@ def command(app: App, action: str, files: tuple[Path, ...], **given: Any) -> Non
 
 
 def _text(file: Path) -> str:
+    from ....exchange.files import opened
+    from ....exchange.rows import CannotRead
+
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise WrongUsage(f"{file} cannot be read: {fault}") from None
+        with opened(file) as content:
+            return content.read().decode("utf-8-sig")
+    except (CannotRead, OSError) as fault:
+        raise WrongUsage(str(fault)) from None
+    except UnicodeDecodeError as fault:
+        raise WrongUsage(f"{file}: is no UTF-8 text: {fault}") from None
 
 
 def _submit(app: App, texts: list[str], *, job_dir: Path | None, user: str | None, **given: Any) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 import click
 
 from ....errors import BAD_NEWS, FINE, WrongUsage
+from ....ledger.reader import read
+from ....model import Entry
 from ....reports.document import Column, Figure, Ref, Report, Table
 from ....reports.reader import ProgressCallback
 from ....rollup import Query
@@ -57,15 +59,25 @@ def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Reb
     ledgers = [(path / LEDGER_NAME if path.is_dir() else path).resolve() for path in paths]
     entries, size, unread = 0, 0, list[tuple[Path, str]]()
     for number, ledger in enumerate(ledgers):
-        if ledger.is_file():
+        if not ledger.is_file():
+            unread.append((ledger, "there is no such file"))
+        elif not _is_a_ledger(ledger):
+            unread.append((ledger, "no line of it is an entry, so it is taken for no ledger"))
+        else:
             index.add([ledger])
             index.rebuild_ledger(ledger)
             entries += sum(1 for _ in index.lines(Query(ledger=ledger)))
             size += ledger.stat().st_size
-        else:
-            unread.append((ledger, "there is no such file"))
         advance(number + 1, len(ledgers))
     return Rebuilt(len(ledgers) - len(unread), entries, size, tuple(unread))
+
+
+def _is_a_ledger(path: Path) -> bool:
+    """Tell whether a file is one by its name, or by a line of it; what cannot be read says so later."""
+    try:
+        return path.name == LEDGER_NAME or any(isinstance(found.content, Entry) for found in read(path))
+    except OSError:
+        return True
 
 
 _UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
