@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -20,13 +21,15 @@ class Dialect(NamedTuple):
 
     ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header. ``is_mixed`` tells that
     some decimals have a dot and others a comma, as of a program's version beside amounts: what may be
-    thousands or decimals is then not understood.
+    thousands or decimals is then not understood. ``is_undecided`` tells that there are numbers with a comma,
+    and none that says whether it stands before decimals.
     """
 
     delimiter: str = ","
     decimal_comma: bool = False
     hint: str = ""
     is_mixed: bool = False
+    is_undecided: bool = False
 
 
 _HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
@@ -46,7 +49,7 @@ def dialect_of(head: str) -> Dialect:
     dot; between semicolons each number with a comma is such a one, and a dot elsewhere is none against it.
 
     >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
-    Dialect(delimiter=';', decimal_comma=True, hint='', is_mixed=False)
+    Dialect(delimiter=';', decimal_comma=True, hint='', is_mixed=False, is_undecided=False)
     >>> dialect_of('date,cost,tokens\n2026-11-22,"1,234.50","1,000"\n').decimal_comma
     False
     """
@@ -73,7 +76,8 @@ def _dialect(lines: Iterator[str]) -> Dialect:
                 break
     is_mixed = dot and is_sure and delimiter == ";"
     has_comma = is_mixed or (not dot and (is_sure or (comma and delimiter == ";")))
-    return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed)
+    is_undecided = comma and not (dot or has_comma)
+    return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed, is_undecided)
 
 
 def _bare(cell: str) -> str:
@@ -105,6 +109,22 @@ class LocalNumber(str):
         return f"{before}{re.sub(r'[^0-9]', '', whole)}{f'.{decimals}' if decimals else ''}{after}"
 
 
+class UndecidedNumber(str):
+    """A cell such as ``1,234`` of a file that does not tell whether its comma stands before decimals.
+
+    As a count it is in thousands; of an amount nobody knows.
+    """
+
+    __slots__ = ()
+
+
+_ONE_COMMA: Final = re.compile(r"[1-9]\d{0,2},\d{3}")
+
+
+def _undecided(cell: str) -> str:
+    return UndecidedNumber(cell) if _ONE_COMMA.fullmatch(cell) else cell
+
+
 _EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
 
@@ -131,13 +151,27 @@ def csv_rows(
 
     """
     header, batches = csv_batches(path, as_written=as_written)
-    names = [*map(named, header)]
+    names = _apart([*map(named, header)])
     for batch in batches:
         if isinstance(batch, NotUnderstood):
             yield batch
         else:
             for number, record in zip(*batch, strict=True):
                 yield number, dict(zip(names, record, strict=True))
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Return names of columns of which none is there twice: the first one keeps its own.
+
+    >>> _apart(["tokens", "cost", "tokens"])
+    ['tokens', 'cost', 'tokens (2)']
+    """
+    seen: Counter[str] = Counter()
+    found = list[str]()
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return found
 
 
 class Records(NamedTuple):
@@ -157,7 +191,7 @@ def csv_batches(
     else:
         dialect = _dialect(lines_of(path))
     if as_written:
-        dialect = dialect._replace(decimal_comma=False, is_mixed=False)
+        dialect = dialect._replace(decimal_comma=False, is_mixed=False, is_undecided=False)
     batches = _batches_of(path, dialect)
     header = next(batches, Records([0], [[]]))
     return ([], iter((header,))) if isinstance(header, NotUnderstood) else (header.records[0], batches)
@@ -220,6 +254,11 @@ class _Checked:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._header: list[str] = []
+        kinds: tuple[tuple[bool, Callable[[str], str]], ...] = (
+            (dialect.decimal_comma, LocalNumber),
+            (dialect.is_undecided, _undecided),
+        )
+        self._cell = next((kind for applies, kind in kinds if applies), str)
 
     def __call__(self, batch: Records) -> Iterator[Records | NotUnderstood]:
         """Yield the header alone, records as they should be, and what is wrong with the others."""
@@ -238,7 +277,7 @@ class _Checked:
             fault = self._fault(record, text)
             if fault is None:
                 fine.numbers.append(number)
-                fine.records.append([*map(LocalNumber, record)] if self._dialect.decimal_comma else record)
+                fine.records.append([*map(self._cell, record)])
                 continue
             if fine.numbers:
                 yield fine
@@ -251,7 +290,8 @@ class _Checked:
         """Tell whether nothing is to be looked at in each of many records."""
         header, width = self._header, len(self._header)
         return (
-            not (self._dialect.decimal_comma or self._dialect.is_mixed)
+            self._cell is str
+            and not self._dialect.is_mixed
             and all(len(record) == width and not record[0].isspace() and record[0] for record in records)
             and header not in records
             and "".join(chain.from_iterable(records)).isascii()

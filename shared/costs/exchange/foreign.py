@@ -30,7 +30,7 @@ from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
 from ..units import SECONDS_FIELDS, USAGE_FIELDS
-from .delimited import LocalNumber
+from .delimited import LocalNumber, UndecidedNumber
 from .files import parsed
 from .rows import SumOf
 from .times import DateOrder, instant, iso_text, ways
@@ -139,7 +139,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
     stated = _Stated(_by_field(values))
-    when = stated.required("timestamp")
+    when = _when(stated)
     names = [str(when), *(stated.text(name) or "" for name in ("model", "service"))]
     if any(map(_TOTALS.fullmatch, names if names[1] else [*names, stated.text("operation") or ""])):
         raise ValueError("is a row of totals: the rows that it adds up are there")
@@ -164,6 +164,19 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
         sum_of=sum_of,
         names_model=model != UNKNOWN,
     )
+
+
+def _when(stated: _Stated) -> object:
+    """Return when a row says that it was; a time of the day is that of the date beside it."""
+    when = stated.required("timestamp")
+    if _CLOCK.fullmatch(str(when).strip()) and (day := stated.values.get("date")):
+        return f"{str(day).strip()} {str(when).strip()}"
+    return when
+
+
+_CLOCK: Final = re.compile(
+    r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AP]M)?(?:Z|[+-]\d{2}:?\d{2}| UTC)?", re.IGNORECASE
+)
 
 
 def _either_way(when: object) -> str:
@@ -431,7 +444,7 @@ _BESIDE: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_cr
 
 def _parts(stated: _Stated) -> dict[str, Nanos] | None:
     currency = stated.text("currency")
-    if currency and currency.upper() != "USD":
+    if currency and currency.upper().rstrip("S").replace(" ", "") not in _US_DOLLAR:
         raise ValueError(f"is in {currency}, and only amounts in USD can be imported")
     whole, cost_input, cost_output = (_amount(stated, name) for name in ("cost", "cost_input", "cost_output"))
     if cost_input is not None and cost_output is not None:
@@ -441,13 +454,22 @@ def _parts(stated: _Stated) -> dict[str, Nanos] | None:
     return None if whole is None else {"stated": whole}
 
 
+_US_DOLLAR: Final = frozenset({"USD", "US$", "$", "USDOLLAR"})
+
+
 def _amount(stated: _Stated, name: str) -> Nanos | None:
     number = stated.number(name)
     if number is None:
         return None
+    stated_as = stated.get(name)
+    either = stated_as.replace(",", ".") if isinstance(stated_as, UndecidedNumber) else None
+    if either is not None:
+        raise ValueError(
+            f"{name} may be {number} or {either}, and no other number of the file tells; write it with a dot"
+        )
     amount = from_usd(number)
     if not 0 <= amount <= MAX_ENTRY_NANOS:
-        raise ValueError(f"{name} is no cost of one call: {stated.get(name)!r}")
+        raise ValueError(f"{name} is no cost of one call: {stated_as!r}")
     return amount
 
 

@@ -38,9 +38,24 @@ _BY_ORDER: Final[Mapping[DateOrder, re.Pattern[str]]] = {
     "month-first": re.compile(_SLASHED.format("m", "d")),
 }
 _CLOCK: Final = re.compile(
-    r"[T ]+(?P<h>\d{1,2})(?P<rest>:\d{2}(?::\d{2}(?:[.,]\d+)?)?)(?: ?(?P<half>[AP]M))?(?P<zone>.*)",
+    r"(?:[T ]+|, | at )(?P<h>\d{1,2})(?P<rest>:\d{2}(?::\d{2}(?:[.,]\d+)?)?)"
+    r"(?: ?(?P<half>[AP]M))?(?P<zone>.*)",
     re.IGNORECASE,
 )
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH: Final = (
+    "(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_NAMED: Final = tuple(
+    re.compile(rf"{date}(?=\D|$)(?P<rest>.*)", re.IGNORECASE)
+    for date in (
+        rf"{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{4}})",
+        rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th|\.)?[ -]{_MONTH},?[ -](?P<y>\d{{4}})",
+    )
+)
+"""Dates with the English name of a month: ``Oct 3, 2026``, ``3 October 2026``."""
+
 _UTC: Final = re.compile(r" ?(?:UTC|GMT|Z)", re.IGNORECASE)
 _COMPACT: Final = re.compile(r"((?:19|20)\d{6})(\d{6})")
 _MAIL: Final = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}(?::\d{2})? \S+")
@@ -53,6 +68,8 @@ def iso_text(value: object, order: DateOrder | None = None) -> str:
 
     >>> [iso_text(each) for each in ("2026/10/3", "3.10.2026 9:30 PM", "2026-10-03 09:30 UTC", "3/10/2026")]
     ['2026-10-03', '2026-10-03T21:30', '2026-10-03T09:30+00:00', '3/10/2026']
+    >>> iso_text("Oct 3, 2026 at 9:30 PM"), iso_text("03-Oct-2026 09:30:15Z"), iso_text("Octember 3, 2026")
+    ('2026-10-03T21:30', '2026-10-03T09:30:15+00:00', 'Octember 3, 2026')
     >>> iso_text("3/10/2026 9:30", "day-first"), iso_text("3/10/2026", "month-first")
     ('2026-10-03T09:30', '2026-03-10')
     """
@@ -61,11 +78,13 @@ def iso_text(value: object, order: DateOrder | None = None) -> str:
         return parsedate_to_datetime(text).isoformat()
     if match := _COMPACT.fullmatch(text):
         return f"{match[1]}T{match[2]}"
-    patterns = (*_DATES, _BY_ORDER[order]) if order else _DATES
+    patterns = (*_DATES, *_NAMED, _BY_ORDER[order]) if order else (*_DATES, *_NAMED)
     found = next((match for each in patterns if (match := each.fullmatch(text))), None)
     if found is None:
         return text
-    day = f"{found['y']}-{int(found['m']):02}-{int(found['d']):02}"
+    told = found.groupdict()
+    month = _MONTHS.index(told["month"][:3].lower()) + 1 if "month" in told else int(told["m"])
+    day = f"{found['y']}-{month:02}-{int(found['d']):02}"
     clock = _CLOCK.fullmatch(found["rest"])
     if clock is None:
         return f"{day}{found['rest']}"

@@ -229,6 +229,31 @@ TABLES = {
         LOCAL + "2026-10-03;gpt-4o;0;500;1\n" * 3_000 + "2026-10-03;gpt-4o;1.000;500;1,234\n",
         (3_001.234, 1000, 0),
     ),
+    "an amount in thousands or with decimals": (
+        f'{HEAD}2026-10-03,gpt-4o,"1,000",5,"1,234"\n2026-10-03,gpt-4o,"1,000",5,2\n',
+        (2, 1000, 1),
+    ),
+    "thousands beside decimals": (
+        f'{HEAD}2026-10-03,gpt-4o,7,5,"1,234"\n2026-10-03,gpt-4o,7,5,0.5\n',
+        (1234.5, 14, 0),
+    ),
+    "a day and a time of it": (
+        "date,time,model,tokens_input,cost\n"
+        "2026-10-03,10:00:00,gpt-4o,7,0.5\n03.10.2026,9:30 PM,gpt-4o,7,0.5\n",
+        (1.0, 14, 0),
+    ),
+    "months by name": (
+        'date,model,input_tokens,cost\n"Oct 3, 2026, 10:00 AM",gpt-4o,7,0.5\n3 October 2026,gpt-4o,7,0.5\n',
+        (1.0, 14, 0),
+    ),
+    "names of the dollar": (
+        "date,model,input_tokens,cost,currency\n2026-10-03,gpt-4o,7,0.5,US$\n2026-10-03,gpt-4o,7,0.5,EUR\n",
+        (0.5, 7, 1),
+    ),
+    "two columns of one name": (
+        "date,model,tokens,tokens,cost\n2026-10-03,gpt-4o,1000,200,0.5\n",
+        (0.5, 800, 0),
+    ),
     "lines without a word": (f"{HEAD}\n{LINE}   \n,,,,\n\n", (0.0525, 1000, 0)),
     "files put together": (f"{HEAD}{LINE}{HEAD}{LINE}", (0.105, 2000, 0)),
     "a row of totals": (f"{HEAD}{LINE}2026-10-31,Grand Total,1000,500,0.0525\n", (0.0525, 1000, 1)),
