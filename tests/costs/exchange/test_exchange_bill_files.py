@@ -20,7 +20,7 @@ from synthetic_bills import DAYS, FORMATS, PLANTED, START, World, plant, recorde
 
 from shared.costs.apps.cli.program import command_of, run
 from shared.costs.apps.serve.apart import answer
-from shared.costs.exchange.bills import bill_format_for, bill_formats
+from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bill_formats
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
@@ -225,10 +225,17 @@ def test_anthropics_usage_is_read_in_the_shapes_it_had(shape: dict[str, Any], tm
     path.write_text(json.dumps({"data": [bucket], "has_more": False}))
     bill = Bill.of_file(path, bill_format_for(path))
     assert bill.format.name == "anthropic-usage"
-    from shared.costs.exchange.bills import Statement
-
     [line] = bill.lines(Statement())
     assert line.counts == (105, 7, 5, 10)  # type: ignore[union-attr]  # understood
+
+
+def test_a_meter_that_cost_nothing_was_billed_at_nothing(tmp_path: Path) -> None:
+    meter = {"meterName": "gpt 4o 1120 Inp glbl Tokens", "quantity": 1.5, "unitOfMeasure": "1K"}
+    path = tmp_path / "azure.json"
+    path.write_text(json.dumps([{"date": "11/03/2026", "costInBillingCurrency": 0, **meter}]))
+    [line] = bill_format_for(path).read(path, Statement())
+    assert isinstance(line, BillLine)
+    assert (line.amount, line.counts) == (Decimal(0), (1500, 0, 0, 0))
 
 
 # --- mixtures

@@ -344,6 +344,26 @@ def test_exports_that_overlap_count_once(tmp_path: Path, catalogue: Catalogue) -
     assert len(found.notes) == DAYS
 
 
+@pytest.mark.parametrize("told", ["api_key_id", "model", "object"])
+def test_reports_about_different_things_of_one_day_are_added(
+    told: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    of = world("openai")
+    rows = [(day, row | {told: row[told] or "one"}) for day, row in bills.openai_usage_rows(of, catalogue)]
+    others = [
+        (day, row | {"input_tokens": 0, "output_tokens": 7, "input_cached_tokens": 0, told: "another"})
+        for day, row in rows
+    ]
+    paths = [tmp_path / name for name in ("one.json", "another.json", "another, later.json")]
+    for path, part in zip(paths, (rows, others, others), strict=True):
+        path.write_text(bills.openai_page(part))
+    with storage_of(of, tmp_path, catalogue) as index:
+        files = [Bill.of_file(path, bill_format_for(path)) for path in paths]
+        found = Comparing(index, LATER, Terms()).run(files)
+    more = sum((one.theirs_tokens or 0) - (one.ours_tokens or 0) for one in found.differences)
+    assert more == 7 * len(rows)
+
+
 def test_only_lines_of_the_keys_that_are_asked_for(tmp_path: Path, catalogue: Catalogue) -> None:
     of = world("openai")
     rows = bills.openai_usage_rows(of, catalogue)

@@ -57,9 +57,11 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         if "ai" not in about.split() and "cognitive" not in about:
             return None
         category = "other"
-    usd = row.get("costinusd")
-    amount = usd if usd not in (None, "") else row.get("costinbillingcurrency") or row.get("cost")
-    statement.currency = "USD" if usd not in (None, "") else str(row.get("billingcurrency") or "USD").upper()
+    names = ("costinusd", "costinbillingcurrency", "cost")
+    stated, amount = next(
+        ((name, cost) for name in names if (cost := row.get(name)) not in (None, "")), ("", None)
+    )
+    statement.currency = "USD" if stated == "costinusd" else str(row.get("billingcurrency") or "USD").upper()
     statement.cover(at, at + timedelta(days=1))
     statement.has_tiers = True
     meter = azure_meter(meter_name, str(row.get("unitofmeasure") or ""))

@@ -90,8 +90,19 @@ class _Money:
         return from_usd(self.usd + self.foreign * rate) if rate is not None else from_usd(self.usd)
 
 
+Subject = tuple[str | None, str | None, str | None, str | None]
+"""What a line is about, beside its day: an account's key, a model, a tier, and what it is called."""
+
+_MOST_SUBJECTS: Final = 10_000
+"""So many subjects of a file's day are kept; one with more replaces every earlier file of that day."""
+
+
 class _Source(NamedTuple):
-    """Where a sum comes from: one file of one format. Later files replace earlier ones day by day."""
+    """Where a sum comes from: one file of one format.
+
+    Later files replace earlier ones day by day, unless what they are about is something else: the reports of
+    two projects, or those of chats and of embeddings, are added.
+    """
 
     format: str
     number: int
@@ -117,6 +128,7 @@ class Billed:
         self._tool_cells = defaultdict[str, Cell](Cell)
         self._apart: dict[tuple[_Source, str, str, str], Apart] = {}
         self._kinds: dict[str, set[str]] = {}
+        self._subjects = defaultdict[tuple[str, str], dict[int, set[Subject]]](dict)
 
     def add(
         self, line: BillLine, of: BillFormat, number: int, statement: Statement, rates: Mapping[str, Decimal]
@@ -124,6 +136,9 @@ class Billed:
         """Take a line of a file, the ``number``-th one; amounts are converted where there is a rate."""
         source, day = _Source(of.name, number), f"{line.at:%Y-%m-%d}"
         self.cover([day])
+        subjects = self._subjects[of.name, day].setdefault(number, set())
+        if len(subjects) < _MOST_SUBJECTS:
+            subjects.add((line.key, line.model, line.tier, line.label or None))
         amount = line.amount
         rate = rates.get(statement.currency, _ONE if statement.currency == "USD" else None)
         if amount and rate is None:
@@ -216,7 +231,9 @@ class Billed:
     def tools(self) -> dict[str, Cell]:
         """Return the fees of tools by day; without a cost where they would take a rate."""
         sums = defaultdict[str, _Money](_Money)
-        for (_, day), money in self._current_days(self._tools):
+        for (source, day), money in self._tools.items():
+            if self._is_replaced(source, day):
+                continue
             sums[day].usd += money.usd
             sums[day].foreign += money.foreign
         for day, money in sums.items():
@@ -225,10 +242,9 @@ class Billed:
 
     def apart(self) -> list[Apart]:
         """Return the lines that are compared with nothing, summed by what they are called."""
-        latest = self._latest((source, day) for source, day, _, _ in self._apart)
         found: dict[tuple[str, str], Apart] = {}
         for (source, day, category, label), apart in self._apart.items():
-            if latest[source.format, day] != source.number:
+            if self._is_replaced(source, day):
                 continue
             whole = found.setdefault((category, label), Apart(apart.category, apart.service, label))
             whole.rows += apart.rows
@@ -239,27 +255,34 @@ class Billed:
     def _current(
         self, sums: Mapping[tuple[_Source, Key], Cell]
     ) -> Iterator[tuple[tuple[_Source, Key], Cell]]:
-        latest = self._latest((source, key.day) for source, key in sums)
         for (source, key), cell in sums.items():
-            if latest[source.format, key.day] == source.number:
-                yield (source, key), cell
-            else:
+            if self._is_replaced(source, key.day):
                 self.overlapping.add((source.format, key.day))
+            else:
+                yield (source, key), cell
 
-    def _current_days(
-        self, sums: Mapping[tuple[_Source, str], _Money]
-    ) -> Iterator[tuple[tuple[_Source, str], _Money]]:
-        latest = self._latest(iter(sums))
-        for (source, day), amount in sums.items():
-            if latest[source.format, day] == source.number:
-                yield (source, day), amount
+    def _is_replaced(self, source: _Source, day: str) -> bool:
+        """Tell whether a later file of the same format has the same of a day."""
+        by_file = self._subjects[source.format, day]
+        return any(
+            number > source.number and _overlap(by_file[source.number], theirs)
+            for number, theirs in by_file.items()
+        )
 
-    @staticmethod
-    def _latest(places: Iterable[tuple[_Source, str]]) -> dict[tuple[str, str], int]:
-        latest: Counter[tuple[str, str]] = Counter()
-        for source, day in places:
-            latest[source.format, day] = max(latest[source.format, day], source.number)
-        return latest
+
+def _overlap(one: set[Subject], other: set[Subject]) -> bool:
+    """Tell whether two files have lines about the same, as far as all lines of both say what about.
+
+    >>> _overlap({("k1", "gpt-4o", None, None)}, {("k2", "gpt-4o", None, None)})
+    False
+    >>> _overlap({("k1", "gpt-4o", None, None)}, {(None, "gpt-4o", "batch", None)})
+    True
+    """
+    if max(len(one), len(other)) >= _MOST_SUBJECTS:
+        return True
+    stated = [place for place in range(4) if all(each[place] is not None for each in (*one, *other))]
+    theirs = {tuple(each[place] for place in stated) for each in other}
+    return any(tuple(each[place] for place in stated) in theirs for each in one)
 
 
 _ZERO: Final = Decimal(0)
