@@ -7,6 +7,8 @@
     joined        the same, and half of the hosts join after the copy was made
     cut           nothing passes between hosts and server for 30 s, and no connection breaks
     slow          every packet takes 0.2 s
+    dying         clocks are 10 minutes apart; hosts die while they publish, and come back with another clock
+    stopped       half of the hosts stand still for longer than their leases, and go on as if nothing had been
 
 Hosts make calls all the while, as in ``fleet_storm.py``; then what is wrong ends, all is quiet, every host
 publishes what it has, and the same must hold to the nano-dollar: nothing above the limit, nothing that was
@@ -24,6 +26,7 @@ import os
 import random
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -45,6 +48,9 @@ from shared.costs.workspace import Workspace
 from tests.support.postgres import Server, programs
 
 CLOCK_S: Final = 300.0
+APART: Final = ("clocks", "dying")
+"""Faults at which the hosts' clocks are so far from the server's."""
+
 SLOW_S: Final = 0.2
 PAUSE_S: Final = 0.3
 """How long a process waits between calls: so that the limit lasts for as long as what is wrong."""
@@ -112,6 +118,8 @@ class Trouble:
     seconds: float
     join: Callable[[], None]
     """Starts the hosts that were not there before."""
+    start: Callable[[Host], None]
+    """Starts a host again that was killed."""
     said: list[str] = field(default_factory=list)
     """What should have been said, and was not."""
 
@@ -196,6 +204,30 @@ def slow(trouble: Trouble) -> None:
     trouble.line.delay_s = 0.0
 
 
+def dying(trouble: Trouble) -> None:
+    """Kill one host after the other while what it publishes is under way, and set its clock anew."""
+    trouble.line.delay_s = SLOW_S
+    end, number = time.monotonic() + trouble.seconds, 0
+    while time.monotonic() < end:
+        host = trouble.hosts[number % len(trouble.hosts)]
+        time.sleep(PAUSE_S)
+        host.kill()
+        host.clock_s = -host.clock_s if number % 3 else 0.0
+        trouble.start(host)
+        number += 1
+    trouble.line.delay_s = 0.0
+
+
+def stopped(trouble: Trouble) -> None:
+    """Let half of the hosts stand still, and go on."""
+    still = [process for host in trouble.hosts[::2] for process in host.processes]
+    for process in still:
+        process.send_signal(signal.SIGSTOP)
+    time.sleep(trouble.seconds)
+    for process in still:
+        process.send_signal(signal.SIGCONT)
+
+
 FAULTS: Final[dict[str, tuple[Callable[[Trouble], None], float]]] = {
     "connections": (connections, 10),
     "disk": (disk, 10),
@@ -204,6 +236,8 @@ FAULTS: Final[dict[str, tuple[Callable[[Trouble], None], float]]] = {
     "joined": (restore, 60),
     "cut": (cut, 30),
     "slow": (slow, 15),
+    "dying": (dying, 30),
+    "stopped": (stopped, 2.5 * LEASE_S),
 }
 """What goes wrong, and for how many seconds."""
 
@@ -248,21 +282,24 @@ def run(fault: str, options: argparse.Namespace) -> tuple[Accounts, list[str]]:
                     PROFILE.format(limit=options.limit, lease_s=options.lease)
                 )
                 host.pause_s = PAUSE_S
-                host.clock_s = CLOCK_S * (-1) ** number if fault == "clocks" else 0.0
+                host.clock_s = CLOCK_S * (-1) ** number if fault in APART else 0.0
             with Workspace(hosts[0].folder / "storage", hosts[0].folder / "profile.yaml") as first:
                 assert first.fleet is not None
                 first.fleet.init()
             there = hosts[: len(hosts) // 2] if fault == "joined" else hosts
 
+            def start(host: Host) -> None:
+                host.start(options.processes, rng)
+
             def begin(some: Sequence[Host]) -> None:
                 for host in some:
-                    host.start(options.processes, rng)
+                    start(host)
                 deadline = time.monotonic() + START_S
                 while not all(map(_has_called, some)) and time.monotonic() < deadline:
                     time.sleep(0.1)
 
             begin(there)
-            trouble = Trouble(server, line, hosts, seconds, lambda: begin(hosts[len(there) :]))
+            trouble = Trouble(server, line, hosts, seconds, lambda: begin(hosts[len(there) :]), start)
             time.sleep(CALM_S)
             action(trouble)
             time.sleep(CALM_S)
