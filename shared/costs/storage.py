@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from .errors import StorageUnavailable, UnsafePath
 from .platform import secure_directory
 
 LEDGER_NAME: Final = "cost_ledger.jsonl"
@@ -108,6 +109,27 @@ class CostStorage(NamedTuple):
         """
         for path in (self.root, self.spool_dir, self.writers_dir, self.unassigned_ledger.parent):
             secure_directory(path)
+
+    def require(self) -> None:
+        """As :meth:`prepare`, for who shows what went wrong to people.
+
+        Raises:
+            StorageUnavailable: it cannot be used; the message says why, and how to name another place.
+
+        """
+        try:
+            self.prepare()
+        except UnsafePath as fault:
+            raise self._unusable("used", str(fault), ", or run this as its owner") from fault
+        except OSError as fault:
+            what = "used" if os.path.lexists(self.root) else "made"
+            raise self._unusable(what, f"{fault.strerror or fault} at {fault.filename}") from fault
+
+    def _unusable(self, what: str, why: str, remedy: str = "") -> StorageUnavailable:
+        return StorageUnavailable(
+            f"the cost storage {self.root} cannot be {what} ({why}); name another folder with --cost-storage "
+            f"or {HOME_VARIABLE}{remedy}"
+        )
 
 
 def job_id_of(directory: Path) -> str:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, NamedTuple
 
 from ..archive.known import KnownArchives
-from ..errors import CostError
+from ..errors import CostError, StorageUnavailable
 from ..extras import install_command
 from ..ledger.spool import waiting
 from ..money import Nanos, format_usd
@@ -25,6 +25,7 @@ from ..periods import month
 from ..platform import loose_modes, runtime
 from ..pricing.check import stale
 from ..rollup import Query
+from ..storage import CostStorage
 from ..workspace import Workspace
 from .common import counted_before, plural
 from .document import Column, Note, Report, Table, derive
@@ -66,20 +67,33 @@ def doctor_facts(reader: Reader, _: None = None) -> DoctorFacts:
     """Return what was found about storage, profile, prices, index, ledgers, reservations, alerts ...
 
     Nothing is repaired, and only what can be derived is written: the index is brought up to date with the
-    ledgers, as every report does. A cost storage that is not there yet is not made.
+    ledgers, as every report does. A cost storage that is not there yet is not made; of one that cannot be
+    used that is all there is to say, beside the set-up.
     """
-    if reader.storage.root.exists():
+    storage = _whether_usable(reader.storage)
+    if storage is None:
         return _found(reader, (_storage, *_SET_UP, *LOOKS))
     with TemporaryDirectory() as nowhere:
         elsewhere = Workspace(nowhere, reader.profile_path, environ=reader.environ, clock=lambda: reader.now)
         with elsewhere:
             rest = _found(Reader(elsewhere), _SET_UP)
-    return rest._replace(findings=[_to_be_made(reader.storage.root), *rest.findings])
+    return rest._replace(findings=[storage, *rest.findings])
+
+
+def _whether_usable(storage: CostStorage) -> Finding | None:
+    """Return why a cost storage cannot be used now; ``None`` where it can."""
+    if not os.path.exists(storage.root):
+        return _to_be_made(storage.root)
+    try:
+        storage.require()
+    except StorageUnavailable as fault:
+        return Finding("cost storage", "wrong", *str(fault).removeprefix("the cost storage ").split("; ", 1))
+    return None
 
 
 def _to_be_made(root: Path) -> Finding:
     """Say whether a cost storage that is not there can be made."""
-    above = next(folder for folder in root.parents if folder.exists())
+    above = next(folder for folder in root.parents if os.path.exists(folder))
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         remedy = "the first call that is logged makes it"
         return Finding("cost storage", "note", f"{root} is not there yet", remedy)

@@ -306,7 +306,7 @@ _MONEY: Final = "Nanos"
 
 
 def derive(record: Any, *fields: str, **names: str) -> dict[str, object]:
-    """Return fields of a NamedTuple or a dataclass as JSON has them: all of them, or those named, in order.
+    """Return fields of a record (a NamedTuple, a dataclass) as JSON has them: all, or those named, in order.
 
     A field or a property is named as it is, as ``path.to.it``, or as ``name=path.to.it`` where JSON calls it
     otherwise; what lies behind ``None`` is ``None``. With all fields, ``names`` has those names of JSON.
@@ -372,6 +372,6 @@ def _plain(value: Any) -> object:
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
-    if hasattr(value, "_fields") or hasattr(value, "__dataclass_fields__"):
+    if hasattr(type(value), "__annotations__"):  # a record
         return derive(value)
     return [_plain(each) for each in value]

@@ -268,7 +268,9 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
             assert "€" in client.get(path, headers=TOKEN).text, path
 
 
-def test_a_storage_that_goes_away_is_said_and_not_begun_anew(tmp_path: Path) -> None:
+def test_a_storage_that_goes_away_is_said_and_not_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, away = tmp_path / "home", tmp_path / "away"
     tracker = CostTracker(tmp_path / "job", user_id="1", cost_storage_path=home)
     tracker.log_usage("openai", "gpt-4o", 1_000_000, 0)
@@ -288,6 +290,12 @@ def test_a_storage_that_goes_away_is_said_and_not_begun_anew(tmp_path: Path) -> 
             assert f"the cost storage {home} was moved, deleted or replaced" in answer.text
         assert not home.exists()
         away.rename(home)
+        with monkeypatch.context() as another:
+            another.setattr("os.geteuid", lambda: home.stat().st_uid + 1)
+            for path in paths:
+                answer = client.get(path, headers=TOKEN)
+                assert answer.status_code == 503, path
+                assert f"the cost storage {home} cannot be used ({home}: belongs to account" in answer.text
         assert [client.get(path, headers=TOKEN).status_code for path in paths] == before
 
 

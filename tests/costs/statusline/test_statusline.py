@@ -243,7 +243,7 @@ def _sums_are_damaged(home: Path) -> dict[str, str]:
     ("breaks", "words"),
     [
         (_profile_refused, "$0.25 today · $0.25 this month · job-7 $0.25 · limits not known"),
-        (_storage_is_a_file, "$0.00 today · $0.00/$50 0%"),
+        (_storage_is_a_file, "costs not known"),
         (_sums_are_damaged, "$0.25 today · $0.25/$50 0% · job-7 $0.25"),
         (lambda _: {"PYTHONIOENCODING": "ascii"}, "$0.25 today | $0.25/$50 0% | job-7 $0.25"),
     ],

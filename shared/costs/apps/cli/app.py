@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TextIO
 
 import click
 
-from ...errors import StorageUnavailable, WrongUsage
+from ...errors import WrongUsage
 from ...formats import EXACT, load, names
 from ...formats.canvas import Canvas
 from ...periods import Period
@@ -228,29 +228,13 @@ def in_app(function: Callable[..., int | None], prepares: bool) -> Callable[...,
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
             if prepares:
-                _prepare(workspace)
+                workspace.storage.require()
             try:
                 return function(App(workspace, output, named, here), **given)
             except BrokenPipeError as gone:
                 raise ReaderGone from gone  # click would exit with 1, which means bad news
 
     return call
-
-
-def _prepare(workspace: Workspace) -> None:
-    """Make the cost storage where it is missing.
-
-    Raises:
-        StorageUnavailable: it cannot be made; the message says why, and how to name another place.
-    """
-    try:
-        workspace.storage.prepare()
-    except OSError as fault:
-        why = f"{fault.strerror} at {fault.filename}" if fault.strerror else str(fault)
-        raise StorageUnavailable(
-            f"the cost storage {workspace.storage.root} cannot be made ({why}); name another folder "
-            f"with --cost-storage or COST_TRACKER_HOME"
-        ) from fault
 
 
 def _given(shared: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

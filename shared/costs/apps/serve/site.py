@@ -143,7 +143,8 @@ class Site:
         """Return the workspace.
 
         Raises:
-            StorageUnavailable: another folder or none is where its storage was: it would be read as $0.
+            StorageUnavailable: another folder or none is where its storage was: it would be read as $0. Or
+                it cannot be used any more.
         """
         root = self._workspace.storage.root
         now = _identity(root)
@@ -153,6 +154,8 @@ class Site:
                 f"the cost storage {root} was moved, deleted or replaced while this server ran: "
                 f"put it back, or start the server again"
             )
+        if now is not None:
+            self._workspace.storage.require()
         return self._workspace
 
     def _version(self) -> str:

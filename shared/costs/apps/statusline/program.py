@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from ...errors import CostError
 from ...workspace import Workspace
 from .line import NOT_KNOWN, PLACES, Look, Place, dressed, line
 from .standing import Session, standing
@@ -93,7 +94,7 @@ def print_line(question: Asked, environ: Mapping[str, str]) -> None:
         if why := stood.refused or stood.doubt:
             _say(why)
     except Exception as fault:  # a status line that fails takes the prompt or the agent's display with it
-        _say(f"{type(fault).__name__}: {fault}")
+        _say(str(fault) if isinstance(fault, CostError) else f"{type(fault).__name__}: {fault}")
         text = dressed(NOT_KNOWN, look._replace(colour=False), "ok")
     with suppress(OSError, ValueError):  # closed, or nobody reads: there is nothing left to tell it to
         sys.stdout.write(text + "\n")

@@ -63,7 +63,11 @@ class Standing(NamedTuple):
 
 
 def standing(workspace: Workspace, user: str) -> Standing:
-    """Return how a user stands now. Waits at most ``WAIT_S`` for others."""
+    """Return how a user stands now. Waits at most ``WAIT_S`` for others.
+
+    Raises:
+        CostError: nothing can be told of what was spent.
+    """
     now, loaded = workspace.clock(), workspace.loaded_profile()
     limits = [] if loaded.fault else _limits(loaded.profile, user, now)
     zone = loaded.profile.for_user(user).timezone
@@ -74,7 +78,8 @@ def standing(workspace: Workspace, user: str) -> Standing:
     ledger = _own_ledger(workspace)
     asked = [*spans, *(limit.query for limit in limits), *([Query(ledger=ledger)] if ledger else [])]
     spends, job, doubt = [0] * len(asked), None, ""
-    if workspace.storage.root.is_dir():
+    if os.path.lexists(workspace.storage.root):
+        workspace.storage.require()
         with at_most(WAIT_S):
             spends = workspace.index.spends(asked)
             if any(limit.flat for limit in limits):
