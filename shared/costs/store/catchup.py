@@ -320,6 +320,8 @@ class CatchUp:
         if not everything:
             missing = f"gone IS NULL AND inode = 0 AND {tables.MAY_CHANGE}"
             paths = [row.path for row in sums.read(lambda db: tables.ledgers(db, missing))]
+            paths += self._intake.begun
+            self._intake.begun.clear()
         lines = list[Fed]()
         with suppress(OSError):  # they cannot be read now: the next look tries again
             lines.extend(fed(self._presence.folder, paths))

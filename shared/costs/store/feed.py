@@ -40,10 +40,8 @@ class Feed:
         self._file: SecureFile | None = None
         self._path = presence.folder
         self._size = 0
-        self.last: dict[bytes, tuple[int, str]] = {}
-        """Of each ledger, where the last line that is here ends, and its id."""
-        self.went_back = False
-        """Whether a ledger was begun anew while lines of it were here."""
+        self.ids: list[str] = []
+        """The ids of the lines that are here."""
 
     def __len__(self) -> int:
         return self._size
@@ -55,8 +53,7 @@ class Feed:
             file = self._opened()
             if self._size > MOST_BYTES:
                 return
-            self.went_back = self.went_back or offset < self.last.get(path, (0, ""))[0]
-            self.last[path] = offset + len(line), entry_id
+            self.ids.append(entry_id)
             self._size += file.write(record)
         except OSError:
             return
@@ -78,7 +75,7 @@ class Feed:
                 self._file.truncate(0)
 
     def _begin(self) -> None:
-        self._size, self.last, self.went_back = 0, {}, False
+        self._size, self.ids = 0, []
 
 
 def fed(folder: Path, paths: Iterable[bytes] | None = None) -> Iterator[Fed]:

@@ -97,6 +97,9 @@ class Intake:
         self._kept = kept
         self._read = dict[bytes, Extent]()
         """How far ledgers were read that is not written down yet."""
+        self.begun = set[bytes]()
+        """Ledgers that may have had other lines before: another file is there, or several write to one
+        that nobody has read."""
 
     def finish(self, db: sqlite3.Connection, *, is_whole: bool = True) -> None:
         """See to ledgers that are gone or replaced; to be called before the transaction is committed.
@@ -144,10 +147,13 @@ class Intake:
     def _look_into(
         self, db: sqlite3.Connection, path: bytes, row: LedgerRow | None, file: SecureFile
     ) -> bool:
-        if row is not None and not recognised(row, file):
-            row = retire(db, row, REPLACED)
         device, inode, size, mtime = look_at(file.fileno())
         row = row or new_row(db, path)
+        if row.inode not in (0, inode) or (not row.offset and _has_several_writers(db, row)):
+            self.begun.add(path)
+        if not recognised(row, file):
+            row = retire(db, row, REPLACED)
+            self.begun.add(path)
         before = row.offset
         row, more = self._read_on(db, row, file)
         self._sound_again(db, row, file)
@@ -217,6 +223,11 @@ class Intake:
             db.execute(
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
             )
+
+
+def _has_several_writers(db: sqlite3.Connection, row: LedgerRow) -> bool:
+    [writers] = db.execute("SELECT count(*) FROM writers WHERE ledger = ?", (row.id,)).fetchone()
+    return bool(writers > 1)
 
 
 def _count_in(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> None:
@@ -530,14 +541,14 @@ class Kept:
 
     def save(self, db: sqlite3.Connection) -> None:
         """Write down what only sums that are about to be thrown away have: of ledgers that are not as they
-        were, and of those that went before where the journal was lost.
+        were or cannot be read now, and of those that went before where the journal was lost.
 
         Raises:
             NotKept: it cannot be written.
 
         """
         rows = tables.ledgers(db, "gone IS NULL")
-        lost = [row._replace(gone=GONE) for row in rows if row.offset and _is_lost(row.path, row)]
+        lost = [row._replace(gone=GONE) for row in rows if row.offset and not _is_as_read(row.path, row)]
         with self._telling():
             known = Said.of(self._journal.news().records).kept
             lost += [row for row in tables.ledgers(db, KEPT_ROWS) if row.uid not in known]

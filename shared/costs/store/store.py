@@ -301,7 +301,7 @@ class Store:
                 answered = self._with_recent(question, fresh=fresh)
             except _Stale:
                 stale += 1
-                self._use(self._bring_up)
+                self._use(partial(self._bring_up, rescue=True))
                 continue
             except DatabaseBusy:
                 wait = wait or Wait(_HOT_WAIT_S)
@@ -327,13 +327,12 @@ class Store:
             self._take_in_at = time.monotonic() + TAKE_IN_S
 
     def _take_in_all(self, wait_s: float) -> None:
-        last = dict(self._feed.last)
-        self._bring_up(self._file, rescue=self._feed.went_back, wait_s=wait_s)
-        ids = [entry_id for _, entry_id in last.values()]
-        if not self._file.read(lambda db: all(tables.find_seen(db, each) for each in ids), wait_s):
+        ids = list(self._feed.ids)
+        self._bring_up(self._file, wait_s=wait_s)
+        if self._file.read(lambda db: set(ids) - tables.find_all_seen(db, ids).keys(), wait_s):
             self._bring_up(self._file, rescue=True, wait_s=wait_s)
         with self._lock:
-            if self._behind is None and self._feed.last == last:
+            if self._behind is None and self._feed.ids == ids:
                 self._feed.clear()
 
     def _take_in_at_exit(self) -> None:

@@ -191,6 +191,34 @@ def test_a_file_of_a_living_process_is_lost_before_its_ledger_is(
         writer.communicate()
 
 
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_another_process_begins_a_ledger_anew_that_was_cleared_at_once(
+    tmp_path: Path, cost_home: Path, is_idle: bool
+) -> None:
+    """What its process logged before counts for the other one's budgets, and when it goes on or ends."""
+    ledger = tmp_path / "jobs" / "job" / LEDGER_NAME
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, os.fspath(ledger.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        for _ in range(2):
+            have_logged(writer)
+        shutil.rmtree(ledger.parent)
+        with CostTracker(ledger.parent) as other:
+            for _ in range(3):
+                other.log_usage("openai", "gpt-4o", 1_000, 200)
+            store = Store.of(CostStorage(cost_home))
+            if is_idle:
+                with at_most(2.0):
+                    assert spent(store) == 5 * 4_500_000
+            else:
+                have_logged(writer)
+            writer.communicate()
+        assert month(store) == (5 if is_idle else 6) * 4_500_000
+
+
 def full_disk(*_: object) -> Path:
     raise OSError(28, "no room")
 
