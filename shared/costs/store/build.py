@@ -26,8 +26,8 @@ from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from . import tables
 from .catchup import CatchUp, Known
-from .database import Database, SealedDatabase
-from .intake import Id, Kept, fingerprint, put_back, unreadable
+from .database import Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
+from .intake import WAITING, Id, Kept, fingerprint, next_number, put_back, unreadable
 from .journal import look_at, opened
 from .keys import keys_of
 from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved
@@ -121,27 +121,35 @@ def rebuild(present: SealedDatabase, known: Known, progress: Progress | None = N
         sums = _Unshared(path, tables.SCHEMA, tables.FORMAT)
         catch_up = CatchUp(known)
         try:
-            is_begun = False
-            with suppress(StorageUnavailable, UnsafePath):
-                is_begun = present.read(tables.is_begun)
+            is_begun = _is_begun(present)
             sums.write(catch_up.begin)
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
             sums.write(Kept(known.storage).add_all_read)
-            sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
             # What changed or went away meanwhile is seen here, and kept.
-            with suppress(StorageUnavailable, UnsafePath):
+            with suppress(DatabaseDamaged):
                 if is_begun:
                     catch_up.bring_up(present, None, settled="all")
-                _carry_over(present, sums)
+                    _carry_over(present, sums)
+            sums.statement(lambda db: db.execute("PRAGMA journal_mode=WAL"))
         finally:
             sums.close()
         present.replace(path)
     return rebuilt
 
 
+def _is_begun(present: Database) -> bool:
+    """Tell whether the present sums know anything; those that cannot be used are to be replaced."""
+    try:
+        return present.read(tables.is_begun)
+    except DatabaseBusy:
+        raise
+    except (StorageUnavailable, UnsafePath):
+        return False
+
+
 def _carry_over(present: Database, sums: Database) -> None:
-    """Put in what the present sums have of ledgers that could not be read now."""
+    """Put in what the present sums have of ledgers that could not be read now, and of lines that wait."""
     unread = sums.read(
         lambda db: {row.path: row.id for row in tables.ledgers(db, "gone IS NULL AND offset = 0")}
     )
@@ -149,17 +157,17 @@ def _carry_over(present: Database, sums: Database) -> None:
     def counted(db: sqlite3.Connection) -> list[tuple[LedgerRow, Fold, list[Id]]]:
         find = "SELECT key, more, offset FROM seen WHERE ledger = ?"
         return [
-            (
-                row._replace(id=unread[row.path], is_read=0),
-                tables.fold_of(db, row.id),
-                db.execute(find, (row.id,)).fetchall(),
-            )
-            for row in tables.ledgers(db, "gone IS NULL AND offset > 0")
-            if row.path in unread
+            (row, tables.fold_of(db, row.id), db.execute(find, (row.id,)).fetchall())
+            for row in tables.ledgers(db, f"(gone IS NULL AND offset > 0) OR gone = '{WAITING}'")
+            if row.gone or row.path in unread
         ]
 
+    def put(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: list[Id]) -> None:
+        number, is_read = (next_number(db), 1) if row.gone else (unread[row.path], 0)
+        put_back(db, row._replace(id=number, is_read=is_read), fold, ids)
+
     for row, fold, ids in present.read(counted):
-        sums.write(partial(put_back, row=row, fold=fold, ids=ids))
+        sums.write(partial(put, row=row, fold=fold, ids=ids))
 
 
 def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:

@@ -24,8 +24,9 @@ from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
-from shared.costs.store import catchup, database, intake, tables
-from shared.costs.store.database import Database
+from shared.costs.store import build, catchup, database, intake, tables
+from shared.costs.store.database import Database, DatabaseBusy
+from shared.costs.store.intake import GONE, WAITING
 from shared.costs.store.journal import Journal, opened
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, an_entry, month, spent
@@ -415,6 +416,40 @@ def test_a_rebuild_keeps_what_cannot_be_read(history: History) -> None:
     history.append(ledger, a_call(77))
     assert month(store) == history.owed
     assert store.problems() == []
+
+
+def test_a_rebuild_carries_over_what_nothing_else_has(history: History) -> None:
+    """A ledger in whose place a folder stands, and lines that waited in a spool that was cleared."""
+    store = history.open()
+    ledger, other, lost = a_job(history, store), history.job("other"), a_call(77)
+    ledger.unlink()
+    ledger.mkdir()
+    store.waits(other, encode(lost))
+    history.counted[lost.id] = (other, lost)
+    for _ in range(2):
+        assert [path for path, _ in store.rebuild().unread] == [ledger]
+        assert spent(store) == month(store) == history.owed
+    ledger.rmdir()
+    assert month(store) == history.owed
+    assert sorted(each.why for each in store.gone()) == [GONE, WAITING]
+
+
+def test_a_rebuild_waits_for_nobody_who_has_the_sums_for_long(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they know may be known to nobody else: it is tried again later."""
+    store = history.open()
+    a_job(history, store)
+    assert month(store) == history.owed
+
+    def busy(*_: object, **__: object) -> int:
+        raise DatabaseBusy("another process has it")
+
+    with monkeypatch.context() as held:
+        held.setattr(catchup.CatchUp, "bring_up", busy)
+        with pytest.raises(DatabaseBusy, match="another process has it"):
+            build.rebuild(store._file, store._known)
+    assert month(store) == history.owed
 
 
 @pytest.mark.parametrize("fate", [cleared, emptied, cut_after_a_line, renamed, replaced])
@@ -836,6 +871,22 @@ def test_a_ledger_that_goes_together_with_the_seal(history: History, seal: str) 
     else:
         assert month(again) == month(history.open()) == 10
         assert again.problems() == []
+
+
+def test_a_ledger_that_cannot_be_read_as_the_seal_goes(history: History) -> None:
+    store = history.open()
+    ledger = a_job(history, store)
+    store.close()
+    saved = ledger.rename(ledger.with_name("aside"))
+    ledger.mkdir()
+    (history.storage.root / "sums.db-seal").unlink()
+    again = history.open()
+    assert month(again) == history.owed
+    assert [problem.path for problem in again.problems()] == [ledger]
+    ledger.rmdir()
+    saved.rename(ledger)
+    assert month(again) == history.owed
+    assert (again.problems(), again.gone()) == ([], [])
 
 
 def test_a_rebuild_keeps_what_was_replaced_unseen(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
