@@ -173,4 +173,5 @@ SPEC: Final = Spec(
     anomaly_facts,
     anomaly_report,
     options=(SPAN, FILTERS),
+    shared=True,
 )

@@ -273,4 +273,5 @@ SPEC: Final = Spec(
     forecast_report,
     options=(USER,),
     watch=True,
+    shared=True,
 )

@@ -33,4 +33,5 @@ SPEC: Final = Spec(
         ),
         FILTERS,
     ),
+    shared=True,
 )

@@ -29,4 +29,5 @@ SPEC: Final = Spec(
         ),
         FILTERS,
     ),
+    shared=True,
 )

@@ -196,4 +196,5 @@ SPEC: Final = Spec(
         SPAN,
         FILTERS,
     ),
+    shared=True,
 )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from shared.costs.apps.cli.program import run
+from shared.costs.workspace import Workspace
 from tests.support.fleet_hosts import hosts
 
 
@@ -60,6 +64,8 @@ def shown(arguments: list[str], capfd: pytest.CaptureFixture[str], code: int = 0
     return captured.out + captured.err
 
 
+NOW = datetime.now(UTC)
+
 LIMITED = """
 shared: {url: env:COST_TRACKER_SHARED}
 budget: {monthly_limit_usd: 1.00, block_at_limit: true}
@@ -89,6 +95,49 @@ def test_every_view_of_sums_can_be_asked_of_all_hosts(
         assert json.loads(shown(["check", "--shared", "--everyone", *at], capfd))["result"] == "within bounds"
         assert "looked at on its own host" in shown(["check", "--shared", "--job", "job-ana", *at], capfd, 2)
         assert "all hosts" in shown(["show-monthly", "--shared", *at[:-1]], capfd)
+
+
+VIEWS = (
+    ["show-monthly"],
+    ["report", "--by", "model"],
+    ["report", "--by", "tag"],
+    ["report", "--by", "job"],
+    ["trend", "--by", "stage"],
+    ["stats"],
+    ["summary"],
+    ["forecast"],
+    ["anomalies"],
+)
+
+
+def test_a_view_of_all_hosts_is_that_of_their_calls_on_one(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shared.costs.apps.cli.app.Workspace", partial(Workspace, clock=lambda: NOW))
+    rules = LIMITED + "tag_rules: [{tag: 'customer:acme', stage: asr}]\n"
+    with hosts(tmp_path, "one", "two", "all", profile=rules) as (one, two, every):
+        every.profile.write_text(every.profile.read_text().replace("shared:", "x-shared:"))
+        rng = random.Random(1)
+        for day in range(45):
+            for _ in range(rng.randrange(4)):
+                usual = {
+                    "timestamp": NOW - timedelta(days=day, hours=rng.randrange(20)),
+                    "stage": rng.choice(["asr", "mt"]),
+                    "tags": rng.choice([[], ["night"]]),
+                }
+                tokens, (host, user) = rng.randrange(9_000), rng.choice([(one, "ana"), (two, "bob")])
+                for place in (host, every):
+                    place.tracker(user).log_usage("openai", "gpt-4o", tokens, 20, **usual)
+        for host in (one, two):
+            host.fleet.publish()
+        for view in VIEWS:
+            at = [
+                ["--profile", str(host.profile), "--cost-storage", str(host.storage)] for host in (one, every)
+            ]
+            theirs = json.loads(shown([*view, "--json", "--shared", *at[0]], capfd))
+            mine = json.loads(shown([*view, "--json", *at[1]], capfd))
+            assert theirs.pop("late_hosts") == []
+            assert theirs == mine, view
 
 
 def test_hosts_their_leases_and_those_that_are_late_are_shown(
