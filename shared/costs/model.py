@@ -14,14 +14,15 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 from .money import ZERO, Nanos
-from .units import SECONDS_FIELDS, SIGNS, USAGE_FIELDS, Kind
+from .units import FRACTIONAL_FIELDS, SIGNS, USAGE_FIELDS, Kind
 
 MAX_COUNT: Final = 10**12
 """Counts above this are refused. Readers that use doubles have them exactly, and sums of nine million such
 calls fit into the 64 bits of a database."""
 
 MAX_SECONDS: Final = 10**9
-"""Longer durations (31 years) in one call are refused: in microseconds they are summed like the counts."""
+"""Longer durations (31 years) in one call are refused, and more of other units with fractions: in millionths
+they are summed like the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,14 @@ class Usage:
     ``preview_searches`` are those of OpenAI's preview tool, which has a price of its own.
     ``containers`` are sandboxes that ran code, ``search_units`` what rerankers bill,
     ``cache_token_hours`` tokens kept in a cache times hours, ``session_seconds`` how long a hosted
-    session ran.
+    session ran, ``pixels`` what embeddings of pictures and videos bill, ``billable_units`` what a
+    service bills in units of its own, which may have a fraction.
 
     Raises:
         TypeError: a count is a boolean or no number.
-        ValueError: a count is negative, not finite, above its maximum, not whole (durations in
-            seconds alone may have a fraction, kept to the microsecond), or a subset exceeds its whole.
+        ValueError: a count is negative, not finite, above its maximum, not whole (those in
+            ``FRACTIONAL_FIELDS`` alone may have a fraction, kept to the millionth), or a subset exceeds
+            its whole.
 
     >>> Usage(tokens_input=1_000, tokens_cached=800, tokens_output=200).tokens_total
     1200
@@ -79,6 +82,8 @@ class Usage:
     session_seconds: float = 0.0
     cache_token_hours: int = 0
     tokens_image_cached: int = 0
+    pixels: int = 0
+    billable_units: float = 0.0
 
     def __post_init__(self) -> None:
         values = _counts_of(self)
@@ -91,7 +96,7 @@ class Usage:
         for name, value in zip(USAGE_FIELDS, values, strict=True):
             if value.__class__ is int and 0 <= value <= MAX_COUNT:
                 continue
-            if value.__class__ is float and not value and name in SECONDS_FIELDS:
+            if value.__class__ is float and not value and name in FRACTIONAL_FIELDS:
                 continue
             object.__setattr__(self, name, _count(name, value))
         if any(values[2:]):  # all but input and output
@@ -196,10 +201,10 @@ def _count(name: str, value: object) -> int | float:
     value = plain_number(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    most = MAX_SECONDS if name in SECONDS_FIELDS else MAX_COUNT
+    most = MAX_SECONDS if name in FRACTIONAL_FIELDS else MAX_COUNT
     if not 0 <= value <= most:  # also catches NaN
         raise ValueError(f"{name} must be between 0 and {most:,}, not {value!r}")
-    if name in SECONDS_FIELDS:
+    if name in FRACTIONAL_FIELDS:
         return round(float(value), 6)
     if value != int(value):
         raise ValueError(f"{name} must be a whole number, not {value!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from .money import ZERO, Nanos
-from .units import SECONDS_FIELDS, SIGNS, USAGE_FIELDS
+from .units import FRACTIONAL_FIELDS, SIGNS, USAGE_FIELDS
 
 if TYPE_CHECKING:
     from .model import Charge, Entry, Usage
@@ -190,7 +190,7 @@ def other_units(usage: Usage) -> dict[str, int]:
     if not any(values):
         return {}
     return {
-        name: round(value * 1_000_000) if name in SECONDS_FIELDS else value
+        name: round(value * 1_000_000) if name in FRACTIONAL_FIELDS else value
         for name, value in zip(_OTHER_UNITS, values, strict=True)
         if value
     }

@@ -39,11 +39,15 @@ USAGE_FIELDS: Final = (
     "session_seconds",
     "cache_token_hours",
     "tokens_image_cached",
+    "pixels",
+    "billable_units",
 )
 """The fields of :class:`~.model.Usage`: counts in a ledger line, keyword arguments of ``log_usage``."""
 
-SECONDS_FIELDS: Final = frozenset({"audio_seconds", "video_seconds", "gpu_seconds", "session_seconds"})
-"""The counts that are durations, and may have a fraction."""
+FRACTIONAL_FIELDS: Final = frozenset(
+    {"audio_seconds", "video_seconds", "gpu_seconds", "session_seconds", "billable_units"}
+)
+"""The counts that may have a fraction: durations, and the units of a service's own. Kept in millionths."""
 
 SIGNS: Final[dict[Kind, int]] = {"usage": 1, "adjustment": 0, "reversal": -1}
 """By what the counts of each kind of line are multiplied in a sum."""

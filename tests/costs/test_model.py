@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.costs.model import MAX_COUNT, Charge, Entry, PricedBy, Usage
 from shared.costs.money import ZERO, Nanos
-from shared.costs.units import SECONDS_FIELDS, USAGE_FIELDS, Kind
+from shared.costs.units import FRACTIONAL_FIELDS, USAGE_FIELDS, Kind
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 PRICED_BY = PricedBy("catalogue", "1", "openai/gpt-4o")
@@ -49,7 +49,7 @@ def test_a_count_must_be_in_bounds(name: str, value: float) -> None:
         Usage(**{name: value})  # type: ignore[arg-type]  # a float where an int is meant is tested
 
 
-@pytest.mark.parametrize("name", [n for n in USAGE_FIELDS if n not in SECONDS_FIELDS])
+@pytest.mark.parametrize("name", [n for n in USAGE_FIELDS if n not in FRACTIONAL_FIELDS])
 def test_a_count_must_be_whole(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be a whole number"):
         Usage(**{name: 1.5})  # type: ignore[arg-type]  # what is tested

@@ -18,7 +18,7 @@ from ..periods import Period
 from ..pricing.rates import UNITS
 from ..profile.plans import Plan
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Totals
-from ..units import SECONDS_FIELDS
+from ..units import FRACTIONAL_FIELDS
 
 Part = tuple[datetime, datetime]
 """A stretch of time, from its start to before its end."""
@@ -176,7 +176,7 @@ class _Sum:
 
 
 def _scale(unit: str | None) -> int:
-    return 1_000_000 if unit in SECONDS_FIELDS else 1
+    return 1_000_000 if unit in FRACTIONAL_FIELDS else 1
 
 
 def _units(entry: Entry, unit: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..errors import CostError
 from ..ledger.columns import COLUMN_KINDS, COLUMN_NAMES, Value, entry_of
 from ..ledger.line import encode
-from ..units import SECONDS_FIELDS
+from ..units import FRACTIONAL_FIELDS
 from .duck import connect
 from .known import KnownArchive, fingerprint_of
 from .manifest import DamagedArchive, HeldLedger
@@ -111,7 +111,7 @@ def _line(row: tuple[Any, ...]) -> bytes:
         return str(original).encode("ascii")
     values = values_of(cells)
     if whole_seconds:
-        values |= {name: _whole(values[name]) for name in SECONDS_FIELDS}
+        values |= {name: _whole(values[name]) for name in FRACTIONAL_FIELDS}
     return encode(entry_of(values))
 
 

@@ -35,7 +35,7 @@ from ..ledger.cells import seconds_text
 from ..ledger.columns import dumps, instant_text
 from ..model import Entry
 from ..money import ZERO, Nanos, json_number
-from ..units import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .exports import Context, counted
 from .exports.csv import guarded
 from .meters import METERS, WHOLE_CALL, Meter, quantity
@@ -216,7 +216,7 @@ def _count_column(name: str) -> FocusColumn:
         if not row.first:
             return None
         count = row.entry.sign * getattr(row.entry.usage, name)
-        return seconds_text(count) if name in SECONDS_FIELDS else count
+        return seconds_text(count) if name in FRACTIONAL_FIELDS else count
 
     return ("x_" + "".join(word.capitalize() for word in name.split("_")), signed)
 

@@ -29,7 +29,7 @@ from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
-from ..units import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .delimited import LocalNumber, UndecidedNumber
 from .files import parsed
 from .rows import SumOf
@@ -82,8 +82,8 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Our fields, and what other tools call them. The first name that is there and says something counts."""
 
-_COUNTS: Final = tuple(name for name in USAGE_FIELDS if name not in SECONDS_FIELDS)
-_DURATIONS: Final = tuple(sorted(SECONDS_FIELDS))
+_COUNTS: Final = tuple(name for name in USAGE_FIELDS if name not in FRACTIONAL_FIELDS)
+_DURATIONS: Final = tuple(sorted(FRACTIONAL_FIELDS))
 
 _KNOWN: Final = frozenset(
     [*(name for names in NAMES.values() for name in names), *USAGE_FIELDS],

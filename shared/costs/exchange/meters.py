@@ -61,6 +61,8 @@ METERS: Final[Mapping[str, Meter]] = {
     "gpu_seconds": Meter("GPU Duration", "Seconds", "gpu_seconds"),
     "session_seconds": Meter("Session Duration", "Seconds", "session_seconds"),
     "cache_token_hours": Meter("Cache Storage", "Token-Hours", "cache_token_hours"),
+    "pixels": Meter("Pixels", "Pixels", "pixels"),
+    "billable_units": Meter("Billable Units", "Units", "billable_units"),
 }
 """Every part a charge can have, by its name in ``cost_parts``."""
 

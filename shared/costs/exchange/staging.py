@@ -160,7 +160,7 @@ Form = tuple[int, str | None]
 def _cells_and_form(raw: bytes) -> tuple[Cells, Form] | None:
     """Return the cells of a line, and how it is written; ``None`` for one that is damaged."""
     if (cells := usual_cells(raw)) is not None:
-        return cells, (_form(raw, is_usual=True) if b'_seconds":' in raw else (0, None))
+        return cells, (_form(raw, is_usual=True) if _FRACTIONAL(raw) else (0, None))
     try:
         entry = decode(raw)
     except DamagedLine:
@@ -174,14 +174,14 @@ def _cells_and_form(raw: bytes) -> tuple[Cells, Form] | None:
 
 def _form(raw: bytes, *, is_usual: bool) -> Form:
     """Return how a line is written: a column has 600 seconds alike, be they written 600 or 600.0."""
-    written = _SECONDS(raw)
+    written = _FRACTIONAL(raw)
     whole = any(text.isdigit() for text in written)
     if not is_usual or (whole and any(text.endswith(b".0") for text in written)):
         return 0, raw.decode("ascii")
     return int(whole), None
 
 
-_SECONDS: Final = re.compile(rb'_seconds":([0-9.]+)').findall
+_FRACTIONAL: Final = re.compile(rb'(?:_seconds|billable_units)":([0-9.]+)').findall
 
 
 # --- Parquet

@@ -20,7 +20,7 @@ import msgspec
 from ..model import MAX_COUNT, MAX_SECONDS, TEXT_COUNTS, Usage, is_text
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
-from ..units import USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
 from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, decode
 from .lines import split
@@ -66,7 +66,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 """A count as a usage takes it."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
-"""A duration as a usage takes it."""
+"""A duration as a usage takes it, and other counts with fractions."""
 
 _MAX_USD: Final = MAX_ENTRY_NANOS // NANOS_PER_USD
 Amount = Annotated[int, msgspec.Meta(ge=0, le=_MAX_USD)] | Annotated[float, msgspec.Meta(ge=0, le=_MAX_USD)]
@@ -99,7 +99,7 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("attempt", Count, 1),
     ("service", str),
     ("model", str),
-    *((unit, Seconds if unit.endswith("_seconds") else Count, 0) for unit in USAGE_FIELDS),
+    *((unit, Seconds if unit in FRACTIONAL_FIELDS else Count, 0) for unit in USAGE_FIELDS),
     ("cost_usd", Amount | None),
     ("cost_parts", _Parts | None, None),
     ("priced_as", _Name, None),

@@ -15,7 +15,7 @@ import msgspec
 
 from ..model import Entry
 from ..money import NANOS_PER_USD, Nanos, json_number
-from ..units import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .batch import Count, Seconds
 from .columns import COLUMN_NAMES, COLUMNS, ColumnKind, Value, dumps, row_of
 from .line import decode, is_usual
@@ -60,7 +60,7 @@ _COST, _PARTS, _ACTUAL = _AT["cost_usd"], _AT["cost_parts"], _AT["actual_cost_us
 _TAGS, _METADATA = _AT["tags"], _AT["metadata"]
 _STATE, _CATALOGUE, _UNITS = _AT["cost_state"], _AT["catalogue_cost_usd"], _AT["unpriced_units"]
 _AMOUNTS: Final = (_COST, _ACTUAL, _CATALOGUE)
-_DURATIONS: Final = tuple(_AT[name] for name in USAGE_FIELDS if name in SECONDS_FIELDS)
+_DURATIONS: Final = tuple(_AT[name] for name in USAGE_FIELDS if name in FRACTIONAL_FIELDS)
 _TIMESTAMP, _PERIOD = _AT["timestamp"], _AT["period_at"]
 _SERVICE, _MODEL = _AT["service"], _AT["model"]
 _FLAGS: Final = tuple(_AT[name] for name in ("estimated", "resolves_unpriced", "resolves_partial"))

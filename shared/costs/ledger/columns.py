@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, cast
 
 from ..model import Charge, Entry, PricedBy, Usage
 from ..money import Nanos, from_usd, json_number
-from ..units import SECONDS_FIELDS, USAGE_FIELDS, Kind
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS, Kind
 
 ColumnKind = Literal["text", "count", "seconds", "usd", "instant", "flag", "json"]
 """``usd`` values are nano-dollars in a row; ``instant`` ones are text such as
@@ -63,7 +63,7 @@ def _attribute(name: str, kind: ColumnKind = "text") -> Column:
 
 
 def _count(name: str) -> Column:
-    kind: ColumnKind = "seconds" if name in SECONDS_FIELDS else "count"
+    kind: ColumnKind = "seconds" if name in FRACTIONAL_FIELDS else "count"
     return Column(name, kind, attrgetter(f"usage.{name}"))
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from ..model import NO_UNITS, Charge, Entry, PricedBy, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos
-from ..units import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .batch import Amount, Count, Seconds
 from .line import decode, is_usual, parse_json
 
@@ -37,7 +37,7 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("attempt", Count, 1),
     ("service", str),
     ("model", str),
-    *((name, Seconds, 0.0) if name in SECONDS_FIELDS else (name, Count, 0) for name in USAGE_FIELDS),
+    *((name, Seconds, 0.0) if name in FRACTIONAL_FIELDS else (name, Count, 0) for name in USAGE_FIELDS),
     ("cost_usd", Amount | None),
     ("cost_parts", dict[str, Amount], msgspec.field(default_factory=dict)),
     ("priced_as", _Name, None),
@@ -143,7 +143,7 @@ def _usage(counts: tuple[Any, ...]) -> Usage:
     usage: Any = _OpenUsage(*counts)
     is_plain = counts[2:] == _NO_FURTHER
     if not is_plain:
-        for name in SECONDS_FIELDS:
+        for name in FRACTIONAL_FIELDS:
             setattr(usage, name, round(getattr(usage, name), 6))
     usage.__class__ = Usage
     if not is_plain:

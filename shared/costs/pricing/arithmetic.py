@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 
 from ..model import NO_UNITS, Units, Usage
 from ..money import Nanos, divide
-from ..units import SECONDS_FIELDS
+from ..units import FRACTIONAL_FIELDS
 from .rates import UNITS, Price, Rate, Rates
 
 Quantities = dict[str, int]
@@ -198,7 +198,7 @@ def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quan
         if included and part in included and part not in price.rates:
             continue
         count = getattr(usage, part)
-        quantity = round(count * 1_000_000) if part in SECONDS_FIELDS else count
+        quantity = round(count * 1_000_000) if part in FRACTIONAL_FIELDS else count
         if steps and (step := steps.get(part)) is not None:
             quantity = step.billed(quantity, usage.requests or 1)
         if price.per_channel and part == "audio_seconds":

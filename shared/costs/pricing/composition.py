@@ -15,7 +15,16 @@ from .rates import Price, PriceList, Rates
 _Rule = TypeVar("_Rule", Surcharge, Fee)
 
 _NOT_TOKENS: Final = frozenset(
-    {"audio_seconds", "characters", "images", "pages", "video_seconds", "gpu_seconds", "session_seconds"}
+    {
+        "audio_seconds",
+        "characters",
+        "images",
+        "pages",
+        "video_seconds",
+        "gpu_seconds",
+        "session_seconds",
+        "billable_units",
+    }
 )
 """Units that a model is billed by instead of tokens: a price with one of them is a price of its own."""
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from ..model import CostState, Unpriced, Usage
-from ..units import SECONDS_FIELDS
+from ..units import FRACTIONAL_FIELDS
 from .catalogue import Catalogue
 from .peers import Peer
 from .rates import UNITS, Price
@@ -72,7 +72,7 @@ def _usage(counts: frozenset[str]) -> Usage:
     """Return a usage with a little of each count; subsets are smaller than what includes them."""
     whole = {"tokens_input", "tokens_output"}
     values: dict[str, int | float] = {
-        name: 60.0 if name in SECONDS_FIELDS else 100 if name in whole else 1 for name in counts
+        name: 60.0 if name in FRACTIONAL_FIELDS else 100 if name in whole else 1 for name in counts
     }
     return Usage(**values)  # type: ignore[arg-type]  # names and kinds of counts are those of Usage
 

@@ -28,6 +28,8 @@ _EXAMPLES: Final = (
     Usage(gpu_seconds=90),
     Usage(session_seconds=90),
     Usage(search_units=1),
+    Usage(pixels=1_000_000),
+    Usage(billable_units=1),
     Usage(requests=1),
     Usage(web_searches=1),
 )
@@ -237,22 +239,23 @@ def explain(price: Price, usage: Usage) -> tuple[str, ...]:
 def _line(part: str, quantity: int, rates: Rates, amount: Nanos) -> str:
     unit = UNITS[part]
     usd = rates[part].usd_per(unit.per)
-    if part in _DURATIONS:
-        what, rest = _DURATIONS[part]
-        shown = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + f" s of {what}"
+    if part in _FRACTIONAL:
+        what, rest = _FRACTIONAL[part]
+        shown = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + f" {what}"
     else:
         scale, _, words = unit.words.partition(" ") if unit.per > 1 else ("", "", unit.words)
         shown, rest = f"{quantity:,} {words}", scale or words
     return f"{shown} x ${usd} per {rest} = ${json_number(amount)}"
 
 
-_DURATIONS: Final = {
-    "audio_seconds": ("audio", "minute"),
-    "video_seconds": ("video", "second"),
-    "gpu_seconds": ("GPU time", "hour"),
-    "session_seconds": ("session", "hour"),
+_FRACTIONAL: Final = {
+    "audio_seconds": ("s of audio", "minute"),
+    "video_seconds": ("s of video", "second"),
+    "gpu_seconds": ("s of GPU time", "hour"),
+    "session_seconds": ("s of session", "hour"),
+    "billable_units": ("billable units", "unit"),
 }
-"""What each duration is of, and the unit of time of its written rate."""
+"""What is counted in millionths, in words, and the unit of its written rate."""
 
 
 def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -> list[Alternative]:

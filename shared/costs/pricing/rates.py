@@ -24,8 +24,8 @@ from ..money import NANOS_PER_USD
 class Unit(NamedTuple):
     """How the rate of a part is written and counted.
 
-    ``field`` is the field of ``Usage`` behind it; ``per`` is how many of those (microseconds for
-    durations) one written price pays for; ``words`` is how people read that.
+    ``field`` is the field of ``Usage`` behind it; ``per`` is how many of those (millionths for what
+    may have a fraction) one written price pays for; ``words`` is how people read that.
     """
 
     field: str
@@ -64,6 +64,8 @@ UNITS: Final[Mapping[str, Unit]] = {
     "gpu_seconds": Unit("gpu_seconds", 3_600 * _MILLION, "GPU hour"),
     "session_seconds": Unit("session_seconds", 3_600 * _MILLION, "session hour"),
     "cache_token_hours": Unit("cache_token_hours", _MILLION, "million cached tokens an hour"),
+    "pixels": Unit("pixels", 1_000 * _MILLION, "billion pixels"),
+    "billable_units": Unit("billable_units", _MILLION, "billable unit"),
 }
 """The parts of a charge: keys of ``cost_parts`` on a ledger line."""
 

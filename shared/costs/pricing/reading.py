@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from ..units import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from ..yaml_strict import Node
 from .book import TIERS
 from .names import normalize_service
@@ -33,6 +33,8 @@ _PER_UNIT: Final = {
     "per_gpu_hour": "gpu_seconds",
     "per_session_hour": "session_seconds",
     "per_million_cache_token_hours": "cache_token_hours",
+    "per_billion_pixels": "pixels",
+    "per_billable_unit": "billable_units",
 }
 _PER_OTHER: Final = {"per_audio_hour": ("audio_seconds", 3_600_000_000)}
 """Other ways to write the rate of a unit, for services whose own price list does."""
@@ -226,7 +228,7 @@ def _steps(fields: Mapping[str, Node], rates: Rates) -> dict[str, Step]:
 def _quantities(node: Node | None) -> dict[str, int]:
     parts = node.only(_PER_UNIT.values()).items() if node else ()
     return {
-        part: _microseconds(value) if part in SECONDS_FIELDS else value.integer(0, _MAX_COUNT)
+        part: _microseconds(value) if part in FRACTIONAL_FIELDS else value.integer(0, _MAX_COUNT)
         for part, value in parts
     }
 

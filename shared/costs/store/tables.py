@@ -34,7 +34,7 @@ from typing import Final, NamedTuple
 
 from ..ledger.counted import Counted
 from ..rollup import BUCKET_SECONDS
-from ..units import SECONDS_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .journal import Look, Position
 from .keys import key_of, keys_of
 
@@ -211,7 +211,7 @@ class Fold:
         values[8] += sign * round(usage[_AUDIO] * 1_000_000)
         for at, name in _UNITS_AT:
             if amount := usage[at]:
-                whole = round(amount * 1_000_000) if name in SECONDS_FIELDS else int(amount)
+                whole = round(amount * 1_000_000) if name in FRACTIONAL_FIELDS else int(amount)
                 unit = (bucket, dim, name)
                 self.units[unit] = self.units.get(unit, 0) + sign * whole
 

@@ -48,6 +48,8 @@ class UsageCounts(TypedDict, total=False):
     session_seconds: float
     cache_token_hours: int
     tokens_image_cached: int
+    pixels: int
+    billable_units: float
 
 
 class EstimateDetails(UsageCounts, total=False):

@@ -45,6 +45,8 @@ _PARTS: Final = {
     "session_seconds": "{:g} s of a session",
     "cache_token_hours": "token-hours in a cache: {:,}",
     "tokens_image_cached": "{:,} image cached",
+    "pixels": "pixels: {:,}",
+    "billable_units": "billable units: {:g}",
 }
 
 

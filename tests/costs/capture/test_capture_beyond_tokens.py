@@ -276,7 +276,6 @@ WHY: Final[dict[tuple[str, str], str]] = {
     ("LiteLLM completion", "other tools"): "tools run at the caller's",
     ("LiteLLM completion", "other units"): "read as in OpenAI chat, from the details",
     ("LiteLLM completion", "where and how"): "read as in OpenAI chat, from its service tier",
-    ("fal requests", "bill or estimate"): "states units that mean something else for every endpoint",
 }
 
 

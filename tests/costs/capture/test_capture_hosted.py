@@ -11,10 +11,11 @@ from test_capture_unread import entries_of
 
 from shared.cost_tracker import CostTracker
 from shared.costs.capture.fields import UnreadableCount
-from shared.costs.capture.reading import read_response
+from shared.costs.capture.reading import UnknownResponse, read_response
 from shared.costs.capture.streams import track_stream
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
+from shared.costs.money import from_usd
 
 PREDICTION = {"id": "p", "version": "v", "model": "o/m", "urls": {"get": "u"}}
 PARSE = {"id": "parse-1", "project_id": "p", "tier": "agentic"}
@@ -98,10 +99,56 @@ def test_what_an_error_carries_is_billed(tmp_path: Path) -> None:
     assert (charged.actual_cost, ran.usage.gpu_seconds) == (50_000_000, 3.0)
 
 
-def test_units_of_a_header_are_kept_and_never_priced_by_guessing(tmp_path: Path) -> None:
-    answer = SimpleNamespace(headers={"X-Fal-Billable-Units": "2.5", "x-fal-request-id": "f"})
-    [entry] = entries_of(tmp_path, answer, model="fal-ai/flux/dev")
-    assert (entry.cost_state, entry.unpriced_units) == ("unknown", {"requests": 1, "billable_units": 2.5})
+FAL_DEV = "https://fal.run/fal-ai/flux/dev"
+FAL_QUEUE = "https://queue.fal.run/fal-ai/flux/requests/f"
+
+
+@pytest.mark.parametrize(
+    ("address", "units", "said", "model", "usd"),
+    [
+        (FAL_DEV, "2.5", None, "fal-ai/flux/dev", "0.0625"),  # 2.5 megapixels x 0.025
+        (FAL_DEV, "0.000001", None, "fal-ai/flux/dev", "0.000000025"),
+        (FAL_QUEUE, "3", "fal-ai/flux/schnell", "fal-ai/flux/schnell", "0.009"),
+        (FAL_QUEUE, "3", None, "unknown", None),  # the application alone: which endpoint is not said
+        ("https://fal.run/acme/own", "7.25", None, "acme/own", None),  # an endpoint of one's own
+        (FAL_DEV, "0", None, "fal-ai/flux/dev", None),  # states nothing that is billed
+    ],
+)
+def test_units_of_a_header_are_priced_by_the_unit_of_the_endpoint_that_is_named(
+    tmp_path: Path, address: str, units: str, said: str | None, model: str, usd: str | None
+) -> None:
+    headers = {"X-Fal-Billable-Units": units, "x-fal-request-id": "f"}
+    [entry] = entries_of(tmp_path, SimpleNamespace(headers=headers, url=address), model=said)
+    assert (entry.model, entry.usage.billable_units) == (model, float(units))
+    assert entry.cost_state == ("unknown" if usd is None else "whole")
+    assert entry.cost == from_usd(usd or 0)
+
+
+REDUCTO = {"job_id": "job-1", "duration": 2.0, "result": {}, "response_type": "parse"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {**REDUCTO, "usage": {"num_pages": 3, "credits": 4.5}},
+        {"status": "Completed", "result": {**REDUCTO, "usage": {"num_pages": 3, "credits": 4.5}}},
+    ],
+)
+def test_credits_of_reducto_are_its_bill(tmp_path: Path, answer: Any) -> None:
+    [entry] = entries_of(tmp_path, answer)
+    assert (entry.model, entry.cost, entry.request_id) == ("parse", from_usd("0.0675"), "job-1")
+
+
+def test_quantities_of_reducto_without_credits_are_counted_and_not_priced(tmp_path: Path) -> None:
+    usage = {"num_pages": 3, "num_fields": 2, "usage_breakdown": {"extract_pages": 3, "charts": 2}}
+    [entry] = entries_of(tmp_path, {**REDUCTO, "response_type": "v3_extract", "usage": usage})
+    assert (entry.model, entry.usage.pages, entry.cost_state) == ("extract", 3, "unknown")
+    assert entry.unpriced_units["charts"] == 2
+
+
+def test_a_job_of_reducto_that_is_under_way_is_no_call(tmp_path: Path) -> None:
+    with pytest.raises(UnknownResponse):
+        read_response({"status": "Pending", "result": None, "progress": 0.5})
 
 
 def test_a_bill_of_the_usage_log_that_is_no_amount_is_refused() -> None:

@@ -312,8 +312,23 @@ PRICED: list[tuple[str, Any, dict[str, Any], str, str, str | None]] = [
         ),
         {"model": "voyage-multimodal-3.5"},
         "voyage-multimodal-3.5",
-        "partial",
-        "0.00012",
+        "whole",
+        "0.00132",  # 1,000 tokens x 0.12 a million, 2 million pixels x 0.60 a billion
+    ),
+    (
+        "pixels of a video",
+        named(
+            "MultimodalEmbeddingsObject",
+            embeddings=[[0.1]],
+            total_tokens=9000,
+            text_tokens=0,
+            image_pixels=1_000_000,
+            video_pixels=4_000_000,
+        ),
+        {"model": "voyage-multimodal-3.5"},
+        "voyage-multimodal-3.5",
+        "whole",
+        "0.003",
     ),
     (
         "a form of another kind",

@@ -67,6 +67,8 @@ EXAMPLES: dict[str, Entry] = {
             session_seconds=3600,
             cache_token_hours=9,
             tokens_image_cached=6,
+            pixels=3_000_000,
+            billable_units=2.5,
         ),
         charge=Charge({"input": Nanos(1)}, PricedBy("genai-prices", "0.2.3", "openai/gpt-4o-2024", True)),
         actual_cost=Nanos(2),

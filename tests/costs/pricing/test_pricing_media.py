@@ -45,6 +45,8 @@ SPEECH_TO_TEXT = [
     ("cloudflare", "@cf/openai/whisper-large-v3-turbo", None, 600, {}, "0.005"),
     ("whisperx", "large-v3", None, 60, {}, "0.006"),
     ("fireworks", "whisper-v3-turbo", None, 600, {}, "0.009"),
+    ("fireworks", "whisper-v3", None, 600, {}, "0.015"),
+    ("fireworks_ai", "accounts/fireworks/models/whisper-v3", "batch", 600, {}, "0.009"),
     ("fireworks_ai", "accounts/fireworks/models/whisper-v3-turbo", "batch", 600, {}, "0.0054"),  # 40 % less
     ("deepgram", "nova-3", None, 600, {}, "0.043"),  # 10 min x 0.0043
     ("deepgram", "nova-3", "streaming", 600, {}, "0.077"),
@@ -247,6 +249,11 @@ OTHERS: list[tuple[str, str, dict[str, Any], str]] = [
     ("bedrock", "cohere.embed-multilingual-v3", {"tokens_input": 1_000_000}, "0.10"),
     ("runpod", "H100", {"gpu_seconds": 90.2}, "0.100858333"),  # by the started second: 91 / 3,600 x 3.99
     ("runpod", "community/a100-sxm", {"gpu_seconds": 1_800}, "0.695"),
+    ("runpod", "serverless/h100", {"gpu_seconds": 99.5}, "0.116"),  # 100 s x 0.00116
+    ("runpod", "serverless/a40", {"gpu_seconds": 3_600}, "1.224"),
+    ("voyage", "voyage-multimodal-3", {"tokens_input": 1_000_000, "pixels": 1_000_000_000}, "0.72"),
+    ("fal", "fal-ai/flux/dev", {"billable_units": 2.5}, "0.0625"),
+    ("fal", "fal-ai/flux-pro/kontext/max", {"billable_units": 3}, "0.24"),
     ("modal", "h100", {"gpu_seconds": 90}, "0.09875"),  # by the second: 90 / 3,600 x 3.95
     ("huggingface", "a10g", {"gpu_seconds": 61}, "0.033333333"),  # by the minute: 2 of 60 x 1.00
     ("lambda-labs", "h100", {"gpu_seconds": 1}, "0.0715"),
@@ -272,6 +279,19 @@ def test_images_video_search_units_and_machines(
     service: str, model: str, counts: dict[str, Any], amount: str
 ) -> None:
     assert usd(service, model, **counts) == from_usd(amount)
+
+
+@pytest.mark.parametrize(
+    ("model", "amount"),
+    [
+        ("amazon.nova-pro-v1:0", "5"),
+        ("us.meta.llama3-1-70b-instruct-v1:0", "1.8"),
+        ("meta.llama3-1-405b-instruct-v1:0", "6"),
+    ],
+)
+def test_bedrock_optimized_for_latency_has_its_own_prices(model: str, amount: str) -> None:
+    found = usd("bedrock", model, "optimized", tokens_input=1_000_000, tokens_output=1_000_000)
+    assert found == from_usd(amount)
 
 
 def test_sixty_services_and_models_and_more_have_a_price_of_their_own() -> None:

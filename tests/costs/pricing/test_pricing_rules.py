@@ -94,7 +94,10 @@ def test_an_uplift_keeps_cache_rates_and_leaves_searches_alone() -> None:
 def test_a_latency_that_was_asked_for_is_a_tier_of_its_own() -> None:
     usual = charge("bedrock", "us.amazon.nova-pro-v1:0", Usage(100_000, 10_000))
     assert usual.total == from_usd("0.112")
-    for model in ("us.amazon.nova-pro-v1:0", "us.amazon.nova-lite-v1:0"):  # no source says what it costs
+    quick = OWN.charge("bedrock", "us.amazon.nova-pro-v1:0", Usage(100_000, 10_000), NOW, "optimized")
+    assert isinstance(quick, Charge)
+    assert quick.total == from_usd("0.14")  # 1 and 4 a million
+    for model in ("us.amazon.nova-lite-v1:0", "anthropic.claude-3-5-haiku-20241022-v1:0"):  # no source says
         assert isinstance(OWN.charge("bedrock", model, BOTH, NOW, "optimized"), Unpriced)
 
 

@@ -1,15 +1,18 @@
-"""fal: what it bills stands in a header alone, in units that mean something else for every endpoint.
+"""fal: what it bills stands in a header alone, in the unit that the endpoint's own price is for.
 
-The client's answers are dicts of the output, without the header; the status of a finished request tells its
-time, which is billed of some endpoints only. So a response whose headers are at hand is recorded with its
-units, and a status as a call of unknown usage: neither is ever priced by guessing.
-Sources: https://docs.fal.ai/model-apis (queue, headers) and ``Completed`` of ``fal-client`` 1.0, 2026-11-28.
+That is a megapixel, a picture, a second of video, and may be a part of one. The client's answers are dicts of
+the output, without the header; the status of a finished request tells its time, which is billed of some
+endpoints only: it is a call of unknown usage, never priced by guessing. An answer of the queue names the
+application and leaves out which of its endpoints it was, so that one has to be said.
+Sources: https://docs.fal.ai/documentation/serverless/publishing-to-marketplace (the header),
+https://fal.ai/docs/documentation/model-apis/pricing.md and ``Completed`` of ``fal-client`` 1.0, 2026-11-30.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from ..adapter import Adapter
 from ..captured import Captured
@@ -28,13 +31,18 @@ def _response(fields: Fields) -> Iterable[Captured]:
     units = Fields({"units": float(fields.header(_UNITS) or 0)}).number("units")
     yield media_call(
         "fal",
-        "",
+        _endpoint(fields),
         "prediction",
-        {},
+        {"billable_units": units},
         _ADVICE,
         request_id=fields.header("x-fal-request-id"),
-        unpriced_units={"billable_units": units} if units else {},
     )
+
+
+def _endpoint(fields: Fields) -> str:
+    """Return the endpoint that was called, where it is the whole of the response's address."""
+    address = urlsplit(str(fields.get("url") or ""))
+    return address.path.strip("/") if address.hostname == "fal.run" else ""
 
 
 def _is_status(fields: Fields) -> bool:

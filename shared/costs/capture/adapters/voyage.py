@@ -1,7 +1,7 @@
 """Voyage AI: embeddings and reranking by the token, pictures and videos by the pixel.
 
 The SDK adds up the requests of one call and keeps neither the model nor an id. Of a multimodal call the total
-counts pixels as tokens (560 of them one), but what is billed of pictures is the pixel.
+counts pixels as tokens (560 of them one), but what is billed of pictures and videos is the pixel.
 Sources: https://docs.voyageai.com/docs/pricing and the classes of ``voyageai`` 0.5, 2026-11-28.
 """
 
@@ -25,15 +25,14 @@ def _recognises(fields: Fields) -> bool:
 def _read(fields: Fields) -> Iterable[Captured]:
     by_pixel = any(fields.get(name) is not None for name in _PIXELS)
     tokens = fields.count("text_tokens") if by_pixel else fields.count("total_tokens")
-    pixels = {name: count for name in _PIXELS if (count := fields.count(name))}
-    usage, fault = usage_of({"tokens_input": tokens})
+    pixels = sum(fields.count(name) for name in _PIXELS)
+    usage, fault = usage_of({"tokens_input": tokens, "pixels": pixels})
     yield Captured(
         service="voyageai",
         model="",
         usage=usage,
         operation="rerank" if _ranks(fields) else "embeddings",
         usage_known=bool(tokens or pixels),
-        unpriced_units=pixels,
         incomplete=fault if tokens or pixels else "the answer states no tokens: give them to log_usage",
     )
 

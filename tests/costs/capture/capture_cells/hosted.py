@@ -21,6 +21,7 @@ RUNWAY = Api("Runway", "tasks", "runwayml", "runwayml")
 SONIOX = Api("Soniox", "transcription", "soniox", "soniox")
 GLADIA = Api("Gladia", "transcription", "gladiaio_sdk", "gladiaio-sdk")
 LLAMA = Api("LlamaCloud", "jobs", "llama_cloud", "llama-cloud")
+REDUCTO = Api("Reducto", "documents", "reducto", "reductoai")
 SPEECHMATICS = Api("Speechmatics", "transcription", "speechmatics.batch", "speechmatics-batch")
 REV = Api("Rev AI", "transcription", "rev_ai", "rev-ai")
 CARTESIA = Api("Cartesia", "transcription", "cartesia", "cartesia")
@@ -101,6 +102,14 @@ def together_video() -> Any:
         size="1280x720",
         status="completed",
         outputs={"cost": 0.57, "video_url": "https://example.com/a.mp4"},
+    )
+
+
+def reducto_parse(**usage: Any) -> Any:
+    types = sdk("reducto.types.shared")
+    counted = sdk("reducto.types").ParseUsage.construct(num_pages=3, **usage)
+    return types.ParseResponse.construct(
+        duration=1.5, job_id="rd-1", result=None, usage=counted, response_type="parse"
     )
 
 
@@ -271,8 +280,7 @@ CELLS = [
     VOYAGE.cell(
         "normal",
         voyage_pictures,
-        {"tokens_input": 40},
-        {"unpriced_units": {"image_pixels": 2_000_000}},
+        {"tokens_input": 40, "pixels": 2_000_000},
         variant="pictures",
         said={"model": "voyage-multimodal-3.5"},
     ),
@@ -326,8 +334,8 @@ CELLS = [
     FAL.cell(
         "normal",
         fal_response,
-        {},
-        {"usage_known": False, "unpriced_units": {"billable_units": 2.5}, "request_id": "fal-1"},
+        {"billable_units": 2.5},
+        {"request_id": "fal-1"},
         said={"model": "fal-ai/flux/dev"},
     ),
     FAL.cell(
@@ -385,6 +393,13 @@ CELLS = [
     LLAMA.cell(
         "normal", extract_job, {}, {"actual_cost": 18_750_000, "operation": "extract"}, variant="extraction"
     ),
+    REDUCTO.cell(
+        "normal",
+        lambda: reducto_parse(credits=4.5),
+        {},
+        {"actual_cost": 67_500_000, "model": "parse", "request_id": "rd-1"},
+    ),
+    REDUCTO.cell("normal", reducto_parse, {"pages": 3}, {"model": "parse"}, variant="without credits"),
     SPEECHMATICS.cell(
         "normal",
         speechmatics_transcript,
@@ -461,6 +476,10 @@ NONE = [
     *LLAMA.none(_SAME_TYPES, "async"),
     *LLAMA.none("the bill is stated", *_BY_UNIT),
     *LLAMA.none("every document of a batch is a job of its own", "batch"),
+    *REDUCTO.none("an answer comes whole", *_AT_ONCE),
+    *REDUCTO.none(_SAME_TYPES, "async"),
+    *REDUCTO.none("the bill is stated", *_BY_UNIT),
+    *REDUCTO.none("its batch queue states fewer credits for the same answer", "batch"),
     *SPEECHMATICS.none("its live transcription is another package", *_AT_ONCE),
     *SPEECHMATICS.none("its client is asynchronous: these are its types", "async"),
     *SPEECHMATICS.none("billed by the second", *_BY_UNIT),
