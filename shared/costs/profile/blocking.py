@@ -15,7 +15,7 @@ from typing import Final
 from ..money import Nanos, format_usd
 from .plans import Plan
 from .tag_rules import rules_for
-from .types import COUNT_FIELDS, Budget, Profile
+from .types import COUNT_FIELDS, Budget, Profile, SharedBudget
 
 Blocking = Mapping[str, Mapping[str, int]]
 """Limits by whom they are for and which they are (``stage_limits/13_asr``), JSON-ready: in nano-dollars, or
@@ -77,9 +77,19 @@ def moved(before: Profile, profile: Profile) -> list[str]:
         if was != now and (not user or zones.get("") != [was, now]):
             whose = f"days of user {user}" if user else "days"
             found.append(f"{whose} begin by the clock of {now} now, not of {was}: {anew}")
-    if blocking and before.shared is not None and profile.shared is None:
-        found.append("limits that block are not shared with other hosts any more: each host may spend them")
+    if blocking and before.shared is not None and profile.shared != before.shared:
+        found += _shared_elsewhere(before.shared, profile.shared)
     return found
+
+
+def _shared_elsewhere(was: SharedBudget, now: SharedBudget | None) -> Iterator[str]:
+    if now is None:
+        yield "limits that block are not shared with other hosts any more: each host may spend them"
+    elif now.url != was.url:
+        yield (
+            f"limits that block are shared through the database of {now.url} now, not of {was.url}: "
+            f"what hosts have spent there may not count here"
+        )
 
 
 def _owners(profiles: Iterable[Profile]) -> Iterable[str]:
@@ -95,6 +105,33 @@ def _blocks(profile: Profile, user: str) -> bool:
 
 def _zone(profile: Profile, user: str) -> str:
     return (profile.for_user(user) if user else profile).timezone.key
+
+
+def renamed(before: Profile, profile: Profile) -> list[str]:
+    """Return what is to be said about names of models that mean others now, where such limits block.
+
+    A new name is told of where a limit has it; of a model that is local now, wherever anything blocks.
+
+    >>> limits = Budget(block_at_limit=True, model_limits={"prod": Nanos(1)})
+    >>> renamed(Profile(budget=limits, aliases={"prod": "openai/gpt-4"}), Profile(budget=limits))
+    ['aliases: prod does not mean openai/gpt-4 any more: limits that block may hold other calls']
+    """
+    blocking = blocking_limits(before)
+    names = {name for limits in blocking.values() for name in limits}
+    on = {of.partition("/")[2] for of in names if of.startswith(_OF_MODELS)}
+    found = []
+    for alias in dict.fromkeys((*before.aliases, *profile.aliases)):
+        was, now = before.aliases.get(alias), profile.aliases.get(alias)
+        is_limited = bool(on) if was else any(alias in (each, each.rpartition("/")[2]) for each in on)
+        if was == now or not (is_limited or (names and str(now).startswith(_LOCAL))):
+            continue
+        how = f"means {now} now" + (f", not {was}" if was else "") if now else f"does not mean {was} any more"
+        found.append(f"aliases: {alias} {how}: limits that block may hold other calls")
+    return found
+
+
+_OF_MODELS: Final = ("model_limits/", "service_limits/")
+_LOCAL: Final = "local/"
 
 
 def retagged(before: Profile, profile: Profile) -> list[str]:

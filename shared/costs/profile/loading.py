@@ -122,12 +122,13 @@ def _blocking_of_earlier(known: Mapping[str, Any]) -> Blocking:
 def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before: Blocking) -> tuple[str, ...]:
     """Remember what was read; return what it loosened."""
     from ..trail import TRAIL, change_of  # only a profile that changed pays for these
-    from .blocking import blocking_limits, loosened, moved, retagged, spared
+    from .blocking import blocking_limits, loosened, moved, renamed, retagged, spared
 
     was = _profile_before(_known(path, memory)) if before else None
     changes = loosened(before if was is None else blocking_limits(was, profile.users), profile)
     if was is not None:
-        changes += [*spared(was.plans, profile), *moved(was, profile), *retagged(was, profile)]
+        changes += [*spared(was.plans, profile), *moved(was, profile)]
+        changes += [*retagged(was, profile), *renamed(was, profile)]
     memory.log(
         TRAIL, change_of(os.path.abspath(path), _text_before(path, memory), data.decode(), time.time())
     )

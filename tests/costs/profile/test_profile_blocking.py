@@ -127,6 +127,9 @@ def test_saying_so_opens_the_gate_and_is_reported(path: Path, memory: Memory, te
     assert load_remembered(path, memory).profile.budget == load_profile(None).budget
 
 
+MODEL_BLOCKS = (
+    BLOCKS.replace("}", ", model_limits_usd: {prod: 1, acme/chat: 2}}") + "aliases: {prod: openai/gpt-4o}\n"
+)
 CHANGES = {
     "a higher limit": (BLOCKS, BLOCKS.replace("1.00", "5.00"), 1),
     "a lower limit": (BLOCKS, BLOCKS.replace("1.00", "0.50"), 0),
@@ -196,6 +199,34 @@ CHANGES = {
     ),
     "shared no more where a guard alone denies": ("shared: {url: env:SHARED}\n" + GUARD, GUARD, 0),
     "shared no more": ("shared: {url: env:SHARED}\n" + BLOCKS, BLOCKS, 1),
+    "shared through another database": (
+        "shared: {url: env:SHARED}\n" + BLOCKS,
+        "shared: {url: env:OTHER}\n" + BLOCKS,
+        1,
+    ),
+    "shared through the same database": (
+        "shared: {url: env:SHARED}\n" + BLOCKS,
+        "shared: {url: env:SHARED, lease_s: 60}\n" + BLOCKS,
+        0,
+    ),
+    "a limit's model means another": (MODEL_BLOCKS, MODEL_BLOCKS.replace("gpt-4o}", "gpt-4o-mini}"), 1),
+    "a limit's model means itself": (MODEL_BLOCKS, MODEL_BLOCKS.partition("aliases")[0], 1),
+    "a limited model is called otherwise": (
+        MODEL_BLOCKS,
+        MODEL_BLOCKS.replace("prod: openai/gpt-4o", "prod: openai/gpt-4o, chat: openai/gpt-4"),
+        1,
+    ),
+    "another model is called so": (
+        MODEL_BLOCKS,
+        MODEL_BLOCKS.replace("prod: openai/gpt-4o", "prod: openai/gpt-4o, new: openai/o3"),
+        0,
+    ),
+    "a model is local now": (BLOCKS, BLOCKS + "aliases: {gpt-4o: local/llama}\n", 1),
+    "names where no limit on models blocks": (
+        BLOCKS + "aliases: {prod: openai/gpt-4o}\n",
+        BLOCKS + "aliases: {prod: openai/gpt-4}\n",
+        0,
+    ),
     "a limit that did not block": (OPEN, "budget: {monthly_limit_usd: 7}\n", 0),
 }
 
