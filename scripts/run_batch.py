@@ -129,7 +129,7 @@ class TrackedBudget:
         estimate = self._estimate(tuple(stages))
         assert estimate is not None, "asked for what nobody knows"
         try:
-            return self._tracker.admit(estimate.most)
+            return self._tracker.admit(estimate.most, estimate.by_stage)
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             likely = f"about ${estimate.median:.4f}, nine times in ten below ${estimate.ninety:.4f}"
             raise NoRoom(f"it will cost {likely}; {denied}") from denied

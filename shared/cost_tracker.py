@@ -365,11 +365,13 @@ class CostTracker:
         usage = Usage(tokens_input=tokens_input, audio_seconds=audio_seconds)
         return estimate_job(self._session, tuple(stages), usage)
 
-    def admit(self, usd: float) -> Admission:
+    def admit(self, usd: float, by_stage: Mapping[str, float] | None = None) -> Admission:
         """Keep room in the budget for a whole job, and return what keeps it.
 
-        Others see the room as held; the calls of processes that have ``environ`` of it in their environment
-        are made within it. Lower it as the job goes on, and close it at its end.
+        ``by_stage`` says what of it is for which stage: limits on stages, and on tags that rules give to
+        stages, have that much kept of them. Others see the room as held; the calls of processes that have
+        ``environ`` of it in their environment are made within it. Lower it as the job goes on, and close it
+        at its end.
 
         Raises:
             BudgetExceeded: a limit that blocks has no room for the job.
@@ -378,7 +380,8 @@ class CostTracker:
         """
         from .costs.tracking.admitting import admit
 
-        return admit(self._session, from_usd(usd))
+        parts = tuple((stage, from_usd(each)) for stage, each in (by_stage or {}).items())
+        return admit(self._session, from_usd(usd), parts)
 
     # --- before a call
 

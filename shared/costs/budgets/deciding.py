@@ -11,8 +11,8 @@ from ..money import Nanos
 from ..profile.types import Budget, Profile
 from ..rollup import Measure
 from .limits import Limit, Spending, tightness
-from .port import Allotment, Held, Reservation
-from .scopes import ModelName, amount_text
+from .port import Allotment, Held, Parts, Reservation
+from .scopes import CallScope, ModelName, amount_text
 
 OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
 
@@ -92,16 +92,31 @@ def _standing(spending: Spending, holds: Sequence[Held], names: ModelName) -> St
     limit = spending.limit
     mine = [held for held in holds if counts_against(held.reservation, limit, names)]
     orphans = (held for held in mine if held.reservation.state == "orphaned")
-    return Standing(spending, _sum(mine, limit.measure), _sum(orphans, limit.measure))
+    return Standing(spending, _sum(mine, limit, names), _sum(orphans, limit, names))
 
 
-def _sum(holds: Iterable[Held], measure: Measure) -> int:
-    return sum(held.left(measure) for held in holds)
+def _sum(holds: Iterable[Held], limit: Limit, names: ModelName) -> int:
+    return sum(_left_within(held, limit, names) for held in holds)
+
+
+def _left_within(held: Held, limit: Limit, names: ModelName) -> int:
+    """Return what is left of a hold that a limit covers: of room for a job maybe the part of some stages."""
+    left, one = held.left(limit.measure), held.reservation
+    if not one.parts or any(limit.covers(scope, names) for scope in one.scopes):
+        return left
+    return min(left, part_within(one.parts, one.scope, limit, names))
+
+
+def part_within(parts: Parts, whole: CallScope, limit: Limit, names: ModelName) -> int:
+    """Return what of a job's stages together counts against a limit on some of them."""
+    covered = (amount for stage, amount in parts if limit.covers(whole._replace(stage=stage), names))
+    return sum(covered)
 
 
 def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
     """Return whether what is held will be part of the spend that a limit bounds."""
-    return any(limit.covers(scope, names) for scope in held.scopes)
+    stages = (held.scope._replace(stage=stage) for stage, _ in held.parts)
+    return any(limit.covers(scope, names) for scope in (*held.scopes, *stages))
 
 
 def tightest(standing: Iterable[Standing]) -> Standing | None:
@@ -110,11 +125,17 @@ def tightest(standing: Iterable[Standing]) -> Standing | None:
     return min(blocking, key=lambda s: tightness(s.spending, s.room), default=None)
 
 
-def refusal(standing: Iterable[Standing], need: Need, what: str) -> BudgetExceeded | None:
-    """Return the error for a call (``what``) that a blocking limit does not allow; the tightest one's."""
-    stand = tightest(each for each in standing if not each.allows(need))
+def refusal(
+    standing: Iterable[Standing], need_of: Callable[[Limit], Need], what: str
+) -> BudgetExceeded | None:
+    """Return the error for a call (``what``) that a blocking limit does not allow; the tightest one's.
+
+    ``need_of`` gives what the call needs of a limit.
+    """
+    stand = tightest(each for each in standing if not each.allows(need_of(each.spending.limit)))
     if stand is None:
         return None
+    need = need_of(stand.spending.limit)
     most = need.of(stand.spending.limit.measure)
     return _unbounded(stand, need, what) if most is None else exceeded(stand, most, what)
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from ..errors import BudgetExceeded, BudgetGateUnavailable, ProfileError, StorageBusy, StorageUnavailable
@@ -27,11 +28,11 @@ from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
 from ..rollup import JobRef, Query
-from .deciding import OVERRIDE_VARIABLE, Need, Policy, Standing, refusal, standings
+from .deciding import OVERRIDE_VARIABLE, Need, Policy, Standing, part_within, refusal, standings
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
 from .limits import Limit, LimitIndex, Spending
-from .port import Decision, Held, Holds, HoldState, Reservation, Turn
+from .port import Decision, Held, Holds, HoldState, Parts, Reservation, Turn
 from .scopes import ANY, CallScope, Labels, ModelName
 from .spending import read_spendings
 
@@ -75,9 +76,9 @@ class Request:
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
     model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
-    ``admits`` keeps room for calls that hold for themselves ``within`` it. ``override`` says by what a
-    refusal is overridden. The gate looks neither at the call's ``usage``, without its output, nor at
-    ``input_digest``, which names what is sent.
+    ``admits`` keeps room for calls that hold for themselves ``within`` it, with its ``parts`` by stage.
+    ``override`` says by what a refusal is overridden. The gate looks neither at the call's ``usage``,
+    without its output, nor at ``input_digest``, which names what is sent.
     """
 
     user_id: str
@@ -99,6 +100,7 @@ class Request:
     one_call: bool = True
     expires_after: timedelta | None = None
     admits: bool = False
+    parts: Parts = ()
     within: str | None = None
     override: str | None = None
     usage: Usage | None = None
@@ -273,15 +275,25 @@ class Gate:
             others = [held for held in holds() if held.reservation.id != request.within]
             spendings = read_spendings(limits, turn, self._names)
             stands = standings(spendings, others, self._names)
-            denied = refusal([_allotted(each, need, turn) for each in stands], need, what)
+            need_of = partial(self._need_within, request, need)
+            denied = refusal(
+                [_allotted(each, need_of(each.spending.limit), turn) for each in stands], need_of, what
+            )
             if denied is None or spendings == before:
                 break
             before = spendings
         return denied
 
+    def _need_within(self, request: Request, need: Need, limit: Limit) -> Need:
+        """Return what a request needs of a limit: room for a job maybe for some of its stages alone."""
+        if not request.parts or limit.covers(request.scope, self._names):
+            return need
+        return need._replace(cost=Nanos(part_within(request.parts, request.scope, limit, self._names)))
+
     def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
         index, own = self._limit_index(profile), request.scope
         scopes = [own, *(labels.on(own) for labels in self._strays(own))]
+        scopes += [own._replace(stage=stage) for stage, _ in request.parts]
         return list(dict.fromkeys(each for scope in scopes for each in index.of_call(scope, at, request.job)))
 
     def _limit_index(self, profile: Profile) -> LimitIndex:
@@ -359,6 +371,7 @@ class Gate:
             estimate=terms.estimate,
             one_call=request.one_call,
             strayed=self._strays(request.scope),
+            parts=request.parts,
         )
 
     def _without_gate(self, request: Request, policy: Policy, failure: Exception) -> Hold:

@@ -43,6 +43,10 @@ DeliveryState = Literal["waiting", "sent", "given up"]
 # --- holds
 
 
+Parts = tuple[tuple[str, Nanos], ...]
+"""What is kept for a job, by stage, in nano-dollars: a limit may be on some of its stages."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
     """What is held. ``estimate`` is the most that its calls can cost together, in nano-dollars;
@@ -56,7 +60,8 @@ class Reservation:
     ``recorded`` is how many calls it had recorded then, where it ended as it should: no more will come.
     ``orphaned`` says why it is an orphan, where it is one. Dimensions that are ``None`` were not named: the
     calls have none. ``strayed`` are labels that calls like these were recorded with though they were not
-    named: the hold counts against limits on those too.
+    named: the hold counts against limits on those too. ``parts`` are those of room for a job, which counts
+    with them against limits on stages and on tags that rules give to stages.
     """
 
     id: str
@@ -86,6 +91,7 @@ class Reservation:
     recorded: int = 0
     orphaned: str | None = None
     strayed: tuple[Labels, ...] = ()
+    parts: Parts = ()
 
     @property
     def scope(self) -> CallScope:

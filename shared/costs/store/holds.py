@@ -356,6 +356,7 @@ def _reservation(record: str) -> Reservation:
     known |= {name: EPOCH + known[name] * MICROSECOND for name in ("period_at", "expires_at")}
     known["ledger"] = Path(known["ledger"]) if known["ledger"] else None
     known["tags"] = tuple(known.get("tags", ()))
+    known["parts"] = tuple(tuple(part) for part in known.get("parts", ()))
     strayed = values.get("strayed_to", known.get("strayed", ()))
     known["strayed"] = tuple(Labels(project, tuple(tags), *rest) for project, tags, *rest in strayed)
     return Reservation(**known)

@@ -7,7 +7,7 @@ billed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from .reserving import WITHIN_VARIABLE
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
+    from ..budgets.port import Parts
     from .session import Session
 
 RECENT: Final = timedelta(days=365)
@@ -32,13 +33,14 @@ _MARGIN_PERCENT: Final = 125
 class JobEstimate(NamedTuple):
     """What a job will cost in USD, by earlier ones: in the middle, for nine of ten, and what to keep for it.
 
-    ``jobs`` is how many stand behind the stage with fewest.
+    ``jobs`` is how many stand behind the stage with fewest, ``by_stage`` what to keep for each.
     """
 
     median: float
     ninety: float
     most: float
     jobs: int
+    by_stage: Mapping[str, float]
 
 
 def estimate_job(session: Session, stages: Collection[str], usage: Usage) -> JobEstimate | None:
@@ -58,6 +60,7 @@ def estimate_job(session: Session, stages: Collection[str], usage: Usage) -> Job
                 to_usd(Nanos(sum(each.ninety for each in found))),
                 to_usd(Nanos(sum(map(_most, found)))),
                 min(each.jobs for each in found),
+                {each.stage: to_usd(Nanos(_most(each))) for each in found},
             )
     return None
 
@@ -89,8 +92,8 @@ class Admission:
         self._hold.void()
 
 
-def admit(session: Session, amount: Nanos) -> Admission:
-    """Keep room for a job.
+def admit(session: Session, amount: Nanos, parts: Parts = ()) -> Admission:
+    """Keep room for a job, and with its parts for its stages, where limits are on those.
 
     Raises:
         BudgetExceeded: a limit that blocks has no room for it.
@@ -106,5 +109,6 @@ def admit(session: Session, amount: Nanos) -> Admission:
         tokens=0,
         one_call=False,
         admits=True,
+        parts=parts,
     )
     return Admission(session, session.hold(request))

@@ -80,7 +80,7 @@ class BudgetWatch:
         names = self._workspace.catalogue_name
         # How many tokens it takes nobody said: one at least, so that a limit that is used up says no.
         need = Need(estimate, 1, 1)
-        denied = refusal(standings(spendings, self._holds(), names), need, "this call")
+        denied = refusal(standings(spendings, self._holds(), names), lambda _: need, "this call")
         return denied is None, said if denied is None else [str(denied), *said]
 
     def _holds(self) -> list[Held]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline.admission import Admissions, Kept, NoRoom
@@ -183,3 +184,39 @@ def test_of_eight_jobs_three_have_room_and_three_run(
     with CostTracker(tmp_path / "look") as tracker:
         assert tracker.get_monthly_cost() == 3.0
         assert tracker._session.workspace.gate.holds() == []
+
+
+def test_room_counts_with_its_stages_against_limits_on_those(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "profile.yaml"
+    path.write_text(
+        "budget: {monthly_limit_usd: 9, block_at_limit: true, tag_limits_usd: {heard: 1.5},"
+        " stage_limits_usd: {13_summary: 0.7}}\n"
+        "tag_rules: [{tag: heard, stage: 06_asr}]\n"
+    )
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
+    parts = dict.fromkeys(STAGES, 0.6)
+    trackers = [CostTracker(tmp_path / f"job-{number}") for number in range(3)]
+    first, second, third = trackers
+    rooms = [first.admit(1.2, parts), second.admit(1.2, parts)]
+    with pytest.raises(BudgetExceeded, match=r"up to \$0\.6000 .* for tag heard: .* \$1\.2000 held"):
+        third.admit(1.2, parts)
+    model = ("openai", "gpt-4o")
+    asked: dict[str, Any] = {"tokens_input": TOKENS, "max_tokens_output": 0}
+    with pytest.raises(BudgetExceeded, match="for tag heard"):
+        third.reserve(*model, **asked, stage=STAGES[0]).__enter__()
+    with third.reserve(*model, **asked, stage=STAGES[1]) as hold:
+        hold.void()
+    monkeypatch.setenv(WITHIN_VARIABLE, rooms[0].environ[WITHIN_VARIABLE])
+    with CostTracker(tmp_path / "job-0") as stage, stage.reserve(*model, **asked, stage=STAGES[0]) as hold:
+        stage.log_usage(*model, TOKENS, stage=STAGES[0], reservation=hold)
+    monkeypatch.delenv(WITHIN_VARIABLE)
+    rooms[0].lower(0)
+    third.admit(0.4, {STAGES[0]: 0.4}).close()
+    with pytest.raises(BudgetExceeded, match="for stage 13_summary"):
+        third.admit(0.8, {STAGES[1]: 0.8})
+    for room in rooms:
+        room.close()
+    for tracker in trackers:
+        tracker.close()
