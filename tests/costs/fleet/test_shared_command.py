@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -120,7 +121,7 @@ def test_a_view_of_all_hosts_is_that_of_their_calls_on_one(
         rng = random.Random(1)
         for day in range(45):
             for _ in range(rng.randrange(4)):
-                usual = {
+                usual: dict[str, Any] = {
                     "timestamp": NOW - timedelta(days=day, hours=rng.randrange(20)),
                     "stage": rng.choice(["asr", "mt"]),
                     "tags": rng.choice([[], ["night"]]),
