@@ -7,7 +7,7 @@ that is too young. Memory does not grow with the rows (``partitions.py``).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -144,15 +144,27 @@ class Joined:
         )
         self._theirs.add_all(calls.ids, rows)
 
-    def record(self, call: OurCall) -> None:
-        """Take a call of ours."""
-        entry_id, text, service, model, _, request_id, counts, cost, tools, parts = call
-        if cost is not None:
-            cost += tools
-        at, key = datetime.fromisoformat(text).timestamp(), request_id or ""
-        fresh, output, cached, _ = counts
-        saved = round(parts["cached"] * NANOS_PER_USD) if "cached" in parts else 0
-        self._ours.add(key, (key, entry_id, service, model, at, fresh, output, cached, cost, saved))
+    def record(self, calls: Sequence[OurCall]) -> None:
+        """Take calls of ours, many at a time."""
+        entry_ids, texts, services, models, _, request_ids, counts, costs, tools, parts = zip(
+            *calls, strict=True
+        )
+        keys = [request_id or "" for request_id in request_ids]
+        fresh, output, cached, _ = zip(*counts, strict=True)
+        rows = zip(
+            keys,
+            entry_ids,
+            services,
+            models,
+            map(datetime.timestamp, map(datetime.fromisoformat, texts)),
+            fresh,
+            output,
+            cached,
+            [None if cost is None else cost + fees for cost, fees in zip(costs, tools, strict=True)],
+            [round(each["cached"] * NANOS_PER_USD) if "cached" in each else 0 for each in parts],
+            strict=True,
+        )
+        self._ours.add_all(keys, rows)
 
     def run(self) -> None:
         """Compare, and put what was found into the comparison."""

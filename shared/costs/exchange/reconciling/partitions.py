@@ -17,7 +17,7 @@ import msgspec
 PARTS: Final = 64
 """Among how many files rows are divided: a million rows are 16,000 a file."""
 
-_BATCH: Final = 1_000
+_BATCH: Final = 250
 """How many rows wait in memory for each file."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode

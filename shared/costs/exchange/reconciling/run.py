@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -230,21 +231,16 @@ class Comparing:
         )
         first, after = self._bounds()
         recorded = {name: Recorded() for name in self._billed}
-        takers: dict[str, list[Callable[[OurCall], None]]] = {
-            name: [
-                *([recorded[name].add] if name in recorded else []),
-                *(
-                    one.record
-                    for format_, one in self._joined.items()
-                    if name in self._joined_services[format_]
-                ),
-            ]
-            for name in services
-        }
-        for call in calls_between(self._index, first, after, services, self._advance):
-            self._found.calls += 1
-            for take in takers[call.service]:
-                take(call)
+        left = calls_between(self._index, first, after, services, self._advance)
+        while calls := list(islice(left, _TOGETHER)):
+            self._found.calls += len(calls)
+            for format_name, joined in self._joined.items():
+                names = self._joined_services[format_name]
+                if meant := [call for call in calls if call.service in names]:
+                    joined.record(meant)
+            for call in calls if recorded else ():
+                if call.service in recorded:
+                    recorded[call.service].add(call)
         for joined in self._joined.values():
             joined.run()
         for name, billed in sorted(self._billed.items()):
@@ -303,6 +299,9 @@ def _cut_off(last: Read | None) -> list[str]:
         return ["its last row is not whole, so that it may be cut off"]
     return ["it has no line to compare"] if last is None else []
 
+
+_TOGETHER: Final = 500
+"""How many of our calls are taken together."""
 
 _A_DAY: Final = timedelta(days=1)
 _EDGE_S: Final = 60
