@@ -88,8 +88,8 @@ def openmetrics(reader: Reader) -> str:
     users = _users(reader)
     for user in users:
         _add_spend(samples, reader, user)
-    for number, user in enumerate(users):
-        _add_budget(samples, budget_facts(reader, UserMonth(user)), is_first=not number)
+    for user in users:
+        _add_budget(samples, budget_facts(reader, UserMonth(user)))
     _add_state(samples, reader)
     return "".join([*(line for each in FAMILIES for line in _written(each, samples[each.name])), "# EOF\n"])
 
@@ -116,12 +116,10 @@ def _add_group(samples: Samples, labels: tuple[str, ...], group: Group) -> None:
     samples["cost_ledger_tokens"][(*labels, "output")] = str(totals.tokens_output)
 
 
-def _add_budget(samples: Samples, facts: BudgetFacts, *, is_first: bool) -> None:
-    """Add a user's limits; with ``is_first`` also the organisation's, which all users' facts have."""
+def _add_budget(samples: Samples, facts: BudgetFacts) -> None:
+    """Add a user's limits, and those of everybody, which all users' facts have alike."""
     for spending in facts.spendings:
         scope = spending.limit.scope
-        if scope.owner is None and not is_first:
-            continue
         labels = (scope.owner or "", scope.kind, scope.name or "")
         if spending.limit.measure == "cost":
             samples["cost_ledger_budget_limit_usd"][labels] = json_number(Nanos(spending.limit.amount))

@@ -15,12 +15,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..analysis.forecast import Forecast
 from ..analysis.pace import Outlook, Pace, outlook
 from ..analysis.sums import total
-from ..budgets.limits import Crossing, Level, Scope, Spending, crossings, foresee, limits_for
+from ..budgets.limits import (
+    Crossing,
+    Level,
+    Scope,
+    Spending,
+    crossings,
+    foresee,
+    limits_for,
+    tightest_first,
+)
 from ..budgets.wording import message
 from ..money import ZERO, Nanos, percent
 from ..periods import Period
 from ..rollup import JobRef, Query, Totals
-from ..tracking.foresight import foreseen
+from ..tracking.foresight import foreseen, plan_spendings
 from .common import (
     NEWCOMER,
     Health,
@@ -100,6 +109,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     totals = total(reader.index.groups((), query))
     found, better = projected(reader, user_id, period)
     limits = spendings(reader, limits_in(reader, user_id, period))
+    plans = () if reader.is_shared else _of_plans(reader, user_id, period)  # entries are of one host
     own = monthly(limits, user_id)
     held = _held(reader, limits)
     return BudgetFacts(
@@ -107,7 +117,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         period=period,
         totals=totals,
         pace=found,
-        spendings=limits,
+        spendings=tuple(tightest_first([*limits, *plans])),
         month=own,
         outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
         by_weekday=better is not None and better.by_weekday,
@@ -124,6 +134,13 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         covered=covered(reader, query),
         drawn=drawn(reader, period, user_id),
     )
+
+
+def _of_plans(reader: Reader, user_id: str, period: Period) -> tuple[Spending, ...]:
+    """Return how the limits of the user's plans themselves stood in a month."""
+    at = reader.now if reader.now in period else period.start + (period.end - period.start) / 2
+    profile, names = reader.profile, reader.catalogue_name
+    return tuple(plan_spendings(profile, reader.index, user_id, at, names, only_near=False))
 
 
 def _foreseen(

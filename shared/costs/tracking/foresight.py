@@ -61,9 +61,11 @@ Names = Callable[[str, str], str]
 
 
 def plan_spendings(
-    profile: Profile, index: Store, user_id: str, now: datetime, names: Names
+    profile: Profile, index: Store, user_id: str, now: datetime, names: Names, *, only_near: bool = True
 ) -> Iterator[Spending]:
-    """Give how the limits of a user's plans stand this month, of those that may have reached a threshold.
+    """Give how the limits of a user's plans stand in the month of ``now``.
+
+    With ``only_near`` of those alone that may have reached a threshold.
 
     On the way of a call sums tell it, however many calls a month has; else the calls are read where the list
     price of a plan's calls would reach a threshold.
@@ -81,9 +83,8 @@ def plan_spendings(
         period,
         names,
     )
-    near = {
-        each.name for each in found if each.name in mine and _most(each) >= limits[each.name].first_crossing
-    }
+    own = [each for each in found if each.name in mine]
+    near = {each.name for each in own if not only_near or _most(each) >= limits[each.name].first_crossing}
     if near and remaining() is None:
         entries = index.entries(Query(start=period.start, end=period.end))
         found = plan_months(profile.plans, entries, period, names)

@@ -155,6 +155,10 @@ class BudgetWatch:
             self._plans_at = now + PLANS_S
         return is_time
 
+    def look_at_plans_again(self) -> None:
+        """Look at plans at the next call whenever they were looked at last."""
+        self._plans_at = 0.0
+
     def _plans(self, user_id: str | None = None) -> list[Spending]:
         """Return how the plans stand that are near to a limit of their own."""
         workspace = self._workspace

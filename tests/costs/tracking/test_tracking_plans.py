@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
+from shared.costs.apps.statusline.standing import standing
+from shared.costs.exchange.openmetrics import openmetrics
 from shared.costs.patience import at_most
+from shared.costs.reports.questions import UserMonth
+from shared.costs.reports.reader import Reader
+from shared.costs.reports.show_budget import budget_facts, budget_report
 from shared.costs.store.store import Store
 from shared.costs.tracking.context import job_context
 from shared.costs.tracking.watch import BudgetWatch
@@ -71,3 +76,31 @@ def test_on_the_way_of_a_call_no_ledger_is_read_however_many_calls_there_are(
     with at_most(10):
         assert watch(job_dir, FREE % 1).is_over()
         assert not watch(job_dir, FREE % 1.5).alerts()
+
+
+def test_every_face_says_that_a_plan_is_over_its_limit(job_dir: Path) -> None:
+    watch(job_dir, FREE % 0.8)
+    with Workspace(
+        job_dir.parent / "storage", job_dir.parent / "profile.yaml", environ={}, clock=lambda: NOW
+    ) as workspace:
+        reader = Reader(workspace)
+        said = budget_report(budget_facts(reader, UserMonth("rpatel")))
+        assert (said.gauges[0].label, said.gauges[0].part) == ("organization plan free", 1_000_000_000)
+        assert said.data["status"] == "critical"
+        assert "plan budget of free limit reached! $1.0000 / $0.8000" in str(said.data["alerts"])
+        assert standing(workspace, "rpatel").level == "critical"
+        ratio = 'cost_ledger_budget_used_ratio{user="",scope="plan",name="free"} 1.25'
+        assert ratio in openmetrics(reader)
+
+
+def test_the_end_of_a_process_tells_what_its_last_calls_crossed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(f"plans: {{{FREE % 1.5}}}\n")
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
+    with CostTracker(tmp_path / "job-1", "rpatel", tmp_path / "storage") as tracker:
+        for _ in range(3):
+            tracker.log_usage("deepl", "x", characters=1000, actual_cost_usd=1.0)
+        assert "plan" not in caplog.text  # sums of plans are looked at once a minute
+    assert caplog.text.count("plan budget of free limit reached! $2.00 / $1.50") == 1

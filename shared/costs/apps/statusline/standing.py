@@ -15,7 +15,7 @@ from ...profile.currency import Conversion, conversion_on
 from ...profile.types import Profile
 from ...rollup import Query
 from ...storage import LEDGER_NAME
-from ...workspace import Workspace
+from ...workspace import LoadedProfile, Workspace
 
 WAIT_S: Final = 0.3
 """How long the line waits for others that use the sums; then it says what it has."""
@@ -95,7 +95,21 @@ def standing(workspace: Workspace, user: str) -> Standing:
         refused=str(loaded.fault or ""),
         conversion=conversion_on(loaded.profile.currency, now.date()),
     )
-    return _with_limits(own, [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)])
+    found = [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)]
+    return _with_limits(own, [*found, *_of_plans(workspace, loaded, user)])
+
+
+def _of_plans(workspace: Workspace, loaded: LoadedProfile, user: str) -> list[Spending]:
+    """Return how plans stand that are near to a limit of their own."""
+    plans = loaded.profile.plans.values()
+    is_there = os.path.lexists(workspace.storage.root)
+    if loaded.fault or not is_there or all(plan.limit is None for plan in plans):
+        return []
+    from ...tracking.foresight import plan_spendings  # only with such a plan; the prompt waits for it
+
+    names, now = workspace.catalogue_name, workspace.clock()
+    with at_most(WAIT_S):
+        return list(plan_spendings(loaded.profile, workspace.index, user, now, names))
 
 
 def _spare(workspace: Workspace, limits: list[Limit], spends: list[int], first: int) -> None:
