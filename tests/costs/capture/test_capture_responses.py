@@ -16,7 +16,7 @@ from capture_sink import Broken, Calls
 
 from shared.cost_tracker import CostTracker
 from shared.costs.capture.adapters.langchain import LangChainFollower
-from shared.costs.capture.agent_sessions import SESSIONS
+from shared.costs.capture.agent_sessions import CURRENT
 from shared.costs.capture.captured import Captured, usage_of
 from shared.costs.capture.fields import Fields
 from shared.costs.capture.hooks.langchain import ModelCalls
@@ -451,7 +451,7 @@ class TestClaudeAgentSessions:
     def test_it_remembers_a_thousand_sessions(self) -> None:
         for number in range(1001):
             read_response(self.result(0, f"many-{number}"))
-        assert len(SESSIONS._last) == 1000
+        assert len(CURRENT.get()._last) == 1000
 
     def test_no_stated_cost_is_not_a_cost_of_nothing(self) -> None:
         unstated = self.result(0, "unstated")
