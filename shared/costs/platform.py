@@ -160,7 +160,10 @@ def require_ours(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePath(f"{path}: is not a regular file")
     if found.st_nlink > 1:
-        raise UnsafePath(f"{path}: has {found.st_nlink} names (hard links); it must have one")
+        raise UnsafePath(
+            f"{path}: has {found.st_nlink} names (hard links); it must have one: put a copy in its place "
+            f"(cp -p, then mv)"
+        )
     _require_own(path, found)
 
 

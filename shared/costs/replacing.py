@@ -76,4 +76,7 @@ def refuse_unsafe(target: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePath(f"{target}: is not a regular file")
     if found.st_nlink > 1:
-        raise UnsafePath(f"{target}: has {found.st_nlink} names (hard links); it must have one")
+        raise UnsafePath(
+            f"{target}: has {found.st_nlink} names (hard links); it must have one: put a copy in its place "
+            f"(cp -p, then mv)"
+        )

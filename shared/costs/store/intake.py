@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from ..errors import StorageUnavailable
+from ..errors import StorageUnavailable, UnsafePath
 from ..importing import undisturbed
 from ..ledger.counted import Counted, counted, same_call
 from ..ledger.lines import line_at, split
@@ -582,7 +582,10 @@ class Kept:
         try:
             yield
         except OSError as fault:
-            raise NotKept(f"{path}: {fault}; see cost-dashboard doctor") from fault
+            is_named = isinstance(fault, UnsafePath)
+            raise NotKept(
+                str(fault) if is_named else f"{path}: {fault}; see cost-dashboard doctor"
+            ) from fault
         except (ValueError, LookupError, TypeError, AttributeError) as fault:
             raise NotKept(f"{path}: was written by a newer version of this program ({fault!r})") from fault
 
