@@ -71,6 +71,45 @@ def test_a_recorded_history_agrees_with_its_own_sums(logs: Callable[[str], Path]
     assert (interrupted.usage.tokens_output, interrupted.estimated) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda one, other: f"{one}\n{chr(0) * 300}{other}\n",
+        lambda one, other: f"{one}{other}\n",
+        lambda one, other: f"{one}\n{other}\n".replace(
+            "A secret", "A cut \\ud83d\\n, a whole \\ud83d\\ude00"
+        ),
+        lambda one, other: f"{one}\n{other}\n".replace("A secret", 'Braces }{\\"}{'),
+        lambda one, other: f"{one}\r\n{other}".replace("A secret", "A se}{"),
+    ],
+    ids=["zeros before a line", "no end of a line", "half a character", "braces in a text", "at its end"],
+)
+def test_what_a_crash_and_a_cut_text_leave_hides_no_call(
+    written: Callable[[str, str], str], tmp_path: Path, take: Take
+) -> None:
+    path = write(tmp_path / "logs")
+    path.write_text(written(json.dumps(line(1)), json.dumps(line(2))))
+    found = take("claude-code", path.parent)
+    assert usages(found) == [("usage", 3_210, 40)] * 2
+    assert found.taken.remarks.refused == 0
+
+
+def test_tokens_that_are_written_to_the_cache_count_where_their_sum_is_not_stated(
+    tmp_path: Path, take: Take
+) -> None:
+    written = {"ephemeral_1h_input_tokens": 30, "ephemeral_5m_input_tokens": 50}
+    path = write(
+        tmp_path / "logs", line(usage={"cache_creation_input_tokens": None, "cache_creation": written})
+    )
+    [entry] = take("claude-code", path.parent).entries
+    assert (entry.usage.tokens_cache_write, entry.usage.tokens_cache_write_1h) == (80, 30)
+
+
+def test_a_log_whose_answers_have_no_usage_that_is_known_is_said(tmp_path: Path, take: Take) -> None:
+    path = write(tmp_path / "logs", json.dumps(line()).replace('"usage"', '"tokenUsage"'))
+    assert take("claude-code", path.parent).taken.remarks.empty.total() == 1
+
+
 def test_a_session_that_goes_on_is_read_on(tmp_path: Path, take: Take) -> None:
     path = write(tmp_path / "logs", line(1))
     take("claude-code", path.parent)

@@ -130,7 +130,7 @@ _OTHER_KINDS: Final = frozenset(
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     waiting: dict[str, ModelCall] = {}
     sums = _Sums(file.state)
-    blocks = _Blocks()
+    blocks, begun, line = _Blocks(), file.offset, b""
     for line in file.lines_with(b'"usage"', b'"cost-state"'):
         if blocks.repeats(line):
             continue
@@ -150,6 +150,11 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for call in waiting.values():
         yield sums.counted(call)
     file.state |= sums.state
+    if not line and not begun and _ANSWER(file.head()):
+        remarks.empty["logs with answers and no usage that is known"] += 1
+
+
+_ANSWER: Final = re.compile(rb'"type": ?"assistant"').search
 
 
 class _Blocks:
@@ -251,8 +256,9 @@ def _usage_of(message: _Message) -> tuple[_Usage | None, bool]:
 
 
 def _plain(line: _Line, message: _Message, usage: _Usage) -> ModelCall:
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    hour = (usage.cache_creation.ephemeral_1h_input_tokens or 0) if usage.cache_creation else 0
+    created = usage.cache_creation or _Creation()
+    hour, minutes = created.ephemeral_1h_input_tokens or 0, created.ephemeral_5m_input_tokens or 0
+    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or hour + minutes
     counts = Usage(
         tokens_input=(usage.input_tokens or 0) + read + written,
         tokens_output=usage.output_tokens or 0,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import stat
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import FileIO
@@ -126,10 +127,14 @@ class LogFile:
             # Most lines have none of the needles: they are looked for in the chunk first.
             wanted = [needle for needle in needles if needle in chunk]
             if wanted:
+                is_spoilt = any(mark in chunk for mark in _SPOILT)
                 for line in chunk.split(b"\n"):
                     for needle in wanted:
                         if needle in line:
-                            yield line
+                            if is_spoilt:
+                                yield from (each for each in _mended(line) if needle in each)
+                            else:
+                                yield line
                             break
             self.lines += chunk.count(b"\n")
 
@@ -158,6 +163,10 @@ class LogFile:
         if rest and self.is_quiet and _object(last := b"".join(rest)):
             yield last + b"\n"
             self.lines -= 1  # it has no end of its own, and is read again if it gets one
+
+    def head(self) -> bytes:
+        """Return the beginning of the file."""
+        return os.pread(self.file.fileno(), HEAD_BYTES, 0)
 
     def text(self) -> bytes:
         """Return the whole file.
@@ -190,6 +199,45 @@ class LogFile:
     def marks(self) -> tuple[int, int]:
         """Return the CRC-32 of the first bytes and of the last ones that were read."""
         return marks_of(self.file, self.offset)
+
+
+_SPOILT: Final = (b"\0", b"\\ud", b"\\uD", b'}{"')
+"""What a line may have that strict readers of JSON refuse."""
+
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""Each escape of a JSON text in turn: pairs of surrogates, which are one character, before single ones."""
+
+
+def _mended(line: bytes) -> Iterator[bytes]:
+    r"""Yield the objects of a line, without what a crash, or a text that was cut within a character, left.
+
+    A file system may fill up with zeros what was not written before the power went; the next line follows
+    them, as it follows a line whose end was not written. JavaScript writes half of a character as a lone
+    surrogate.
+
+    >>> [*_mended(b'\0\0{"text": "cut \\ud83d"}{"whole": "\\ud83d\\ude00"}')]
+    [b'{"text": "cut \\ufffd"}', b'{"whole": "\\ud83d\\ude00"}']
+    """
+    line = line.lstrip(b"\0")
+    if b"\\ud" in line or b"\\uD" in line:
+        line = _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], line)
+    if b'}{"' not in line:
+        yield line
+        return
+    text, at = line.decode("utf-8", "surrogateescape"), 0
+    with suppress(ValueError, RecursionError):  # what is left is no object: its reader says so
+        while at < len(text):
+            _, end = _DECODER.raw_decode(text, at)
+            yield text[at:end].encode("utf-8", "surrogateescape")
+            at = end
+    if at < len(text):
+        yield text[at:].encode("utf-8", "surrogateescape")
+
+
+_DECODER: Final = json.JSONDecoder()
 
 
 def marks_of(file: FileIO, offset: int) -> tuple[int, int]:
