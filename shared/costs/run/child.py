@@ -6,7 +6,7 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -18,6 +18,8 @@ from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..money import from_usd
 from .holding import Holding, Ticket
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
+from .media_sdks import media_methods
+from .methods import MediaMethod
 from .wrapping import METHODS, Call, Wrapper
 
 STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
@@ -45,6 +47,8 @@ def begin() -> None:
     reporter = Reporter()
     for library in LIBRARIES:
         wrapt.register_post_import_hook(reporter.attacher(library), library.module)
+    for module, methods in media_methods().items():
+        wrapt.register_post_import_hook(reporter.media_attacher(methods), module)
 
 
 class Reporter:
@@ -63,6 +67,18 @@ class Reporter:
         """Return what to call when a library has been imported."""
         return lambda _: self.attach(library)
 
+    def media_attacher(self, methods: Sequence[MediaMethod]) -> Callable[[object], None]:
+        """Return what to call when a module with such methods has been imported. That raises nothing."""
+
+        def attach(_: object) -> None:
+            try:
+                with self._lock:
+                    self._wrapper().wrap_media(methods)
+            except Exception as fault:
+                _say(f"calls of {methods[0].service} are not captured: {fault}")
+
+        return attach
+
     def attach(self, library: Library) -> None:
         """Have a library that was just imported report its calls. Raises nothing."""
         try:
@@ -77,7 +93,8 @@ class Reporter:
         if reports_by_itself(library):
             self._serve_globally()
         elif not instrument(library, self._own_provider()):
-            _say(f"calls of {library.module} are not captured: pip install {library.package}")
+            whose = library.calls or library.module
+            _say(f"calls of {whose} are not captured: pip install {library.package}")
 
     def _wrapper(self) -> Wrapper:
         """Return what wraps the methods of the SDKs that are known."""

@@ -12,6 +12,7 @@ from ..capture.captured import Captured
 from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..money import Nanos, from_usd
 from .bounds import bounds_of
+from .methods import MediaMethod
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from .purse import Purse
     from .wrapping import Call
 
-_FREE_METHODS: Final = ("retrieve",)
-"""Methods that ask for what was made before: nothing is billed for the question."""
+_SESSIONS: Final = frozenset({"messages", "message"})
+"""What is read message by message, none of which is a request of its own."""
 
 Record = Callable[[Captured, "Hold | None"], float]
 """Records a call under a hold, if there is one; returns its USD."""
@@ -124,7 +125,8 @@ class Holding:
     def __init__(self, session: Callable[[], Session], purse: Purse | None, record: Record) -> None:
         self._session = session
         self._purse = purse
-        self._record = record
+        self._record_any = record
+        self._counted: set[str] = set()
 
     def before(self, about: Call) -> Ticket:
         """Hold what a call can cost at most.
@@ -133,10 +135,10 @@ class Holding:
             BudgetExceeded: a limit has no room for it, or the same request was sent too often.
             BudgetGateUnavailable: that cannot be told.
         """
-        if about.method.name.endswith(_FREE_METHODS):
-            return Ticket(self._record)
+        if not about.method.sends:
+            return Ticket(self._record, self._purse)
         session, name = self._session(), (about.service or about.maker, about.model or "unknown")
-        if about.method.reads == "messages":
+        if about.method.reads in _SESSIONS:
             return self._allowed(about, session)
         request = _fingerprint(about)
         session.repeats.sending(*name, request)
@@ -147,6 +149,17 @@ class Holding:
             raise
         ticket.unsent = lambda: session.repeats.unsent(*name, request)
         return ticket
+
+    def _record(self, captured: Captured, hold: Hold | None) -> float:
+        """Record a call; return what it adds to what was spent: nothing where its bill was read before."""
+        usd = self._record_any(captured, hold)
+        if captured.request_id is None:
+            return usd
+        bill = f"{captured.service}/{captured.request_id}"
+        if bill in self._counted:
+            return 0.0
+        self._counted.add(bill)
+        return usd
 
     def _allowed(self, about: Call, session: Session) -> Ticket:
         if self._purse is not None:
@@ -159,8 +172,11 @@ class Holding:
     def _held(self, about: Call, purse: Purse) -> Ticket:
         from ..tracking.reserving import call_request, make_intent
 
-        session, bounds = self._session(), bounds_of(about.method.module, about.method.name, about.given)
         service, model = about.service or about.maker, about.model or "unknown"
+        if about.method.reads in _SESSIONS or isinstance(about.method, MediaMethod):
+            # Nothing in the request says how much it will use: it is sent while anything is left.
+            return Ticket(self._record, purse, purse.hold(None, f"{service}/{model}"))
+        session, bounds = self._session(), bounds_of(about.method.module, about.method.name, about.given)
         extra: dict[str, Any] = {"characters": bounds.characters} if bounds.characters else {}
         extra |= {"service_tier": bounds.tier, "region": bounds.region or about.region}
         intent = make_intent(service, model, bounds.tokens_input or 0, bounds.max_tokens_output, **extra)
@@ -169,8 +185,6 @@ class Holding:
             unknown = f"how much a request like this to {request.name} can use is not known"
             request = replace(request, estimate=None, tokens=None, unknown=unknown)
         most = request.estimate
-        if about.method.reads == "messages":
-            return Ticket(self._record, purse, purse.hold(None, request.name))
 
         def held() -> tuple[str, Hold]:
             place = purse.hold(most, request.name)
@@ -187,5 +201,14 @@ class Holding:
 
 def _fingerprint(about: Call) -> str:
     """Return what tells one request from another; nothing can be read back from it."""
-    given = sorted((name, repr(value)) for name, value in about.given.items())
-    return sha256(repr((about.method.name, about.args, given)).encode(errors="surrogatepass")).hexdigest()
+    given = sorted((name, _short(value)) for name, value in about.given.items())
+    args = () if isinstance(about.method, MediaMethod) else about.args
+    return sha256(repr((about.method.name, args, given)).encode(errors="surrogatepass")).hexdigest()
+
+
+def _short(value: object) -> str:
+    """Return what tells a value from another; of sound and pictures a hash, for their text is long."""
+    serialized = getattr(getattr(value, "_pb", None), "SerializeToString", None)
+    if callable(serialized):
+        value = serialized()
+    return sha256(value).hexdigest() if isinstance(value, (bytes, bytearray)) else repr(value)

@@ -3,7 +3,8 @@
 Spans carry tokens; what is billed beside them stands in the objects alone. So where the SDK of OpenAI,
 Anthropic or Google is imported, its methods are wrapped (``wrapt``, as instrumentation packages do), and the
 real responses and streams are read as ``log_response`` and ``log_stream`` read them. The program gets what it
-would have got. Spans serve the libraries that are not known here.
+would have got. So it is with the SDKs of speech, translation and documents, which make no spans at all
+(``media_sdks``). Spans serve the libraries that are not known here.
 
 Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7 and cohere 7.3
 (2026-11-30).
@@ -12,20 +13,22 @@ Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistra
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from ..capture.captured import Captured, unreadable
 from ..capture.hosts import region_of, service_of
-from ..capture.reading import read_response
+from ..capture.reading import UnknownResponse, read_response
+from ..capture.standin import StandIn
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
 from ..model import UNKNOWN, Usage
 from .bounds import model_of
+from .methods import MediaMethod, Method, Reads, arguments_of, characters_at, found_at, text_at
 from .raw_responses import is_raw, watched_raw
 from .stream_usage import asking, quiet
 
@@ -61,24 +64,9 @@ Before = Callable[["Call"], Ticket]
 """Decides on a call before it is sent; what it raises, the program gets in its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A method that makes a call: its place, and the argument that names the model.
-
-    ``reads`` is ``response`` for what is a whole response or, where the program asks for one, a stream;
-    ``characters`` for speech, whose answer states nothing and whose input is billed by the character;
-    ``messages`` for a session, each of whose messages passes through it.
-    """
-
-    module: str
-    name: str
-    reads: str = "response"
-    asks_for_usage: bool = False
-
-
 def _openai() -> tuple[Method, ...]:
     at = "openai.resources."
-    both = (
+    both: tuple[tuple[str, str, Reads, bool], ...] = (
         ("chat.completions.completions", "Completions.create", "response", True),
         ("chat.completions.completions", "Completions.parse", "response", False),
         ("completions", "Completions.create", "response", True),
@@ -96,7 +84,10 @@ def _openai() -> tuple[Method, ...]:
         ("videos", "Videos.remix", "response", False),
         ("realtime.realtime", "RealtimeConnection.recv", "messages", False),
     )
-    plain = tuple(Method(at + module, name, reads, asks) for module, name, reads, asks in both)
+    plain = tuple(
+        Method(at + module, name, reads, asks, sends=not name.endswith("retrieve"))
+        for module, name, reads, asks in both
+    )
     return plain + tuple(replace(each, name=f"Async{each.name}") for each in plain)
 
 
@@ -241,6 +232,7 @@ class Wrapper:
         self._ask = ask_for_usage
         self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._wrapped: set[str] = set()
+        self._asked: dict[str, str] = {}
 
     @property
     def services(self) -> frozenset[str]:
@@ -264,6 +256,39 @@ class Wrapper:
         if done:
             self._wrapped.add(library)
         return done
+
+    def wrap_media(self, methods: Sequence[MediaMethod]) -> None:
+        """Wrap methods of one module, those that its installed version has."""
+        import wrapt
+
+        by_name: dict[str, list[MediaMethod]] = {}
+        for method in methods:
+            by_name.setdefault(method.name, []).append(method)
+        for name, several in by_name.items():
+            with suppress(ImportError, AttributeError):
+                wrapt.wrap_function_wrapper(several[0].module, name, self._around_media(several))
+
+    def _around_media(self, methods: Sequence[MediaMethod]) -> Callable[..., Any]:
+        operations = {method.only: method for method in methods}
+
+        def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+            method = operations.get(None) or (operations.get(args[0]) if args else None)
+            if method is None or not _is_of_service(instance, method):
+                return wrapped(*args, **given)
+            named = arguments_of(wrapped, args, given) if method.only is None else dict(args[1])
+            about = MediaCall(method, instance, args, named, asked=self._asked)
+            if method.reads == "message":
+                self._message(replace(about, ticket=self._before(about)), args[-1] if args else None)
+                return wrapped(*args, **given)
+            about = replace(about, ticket=self._before(about))
+            _sending.set(about.ticket)
+            with about.failing():
+                result = wrapped(*args, **given)
+            if inspect.iscoroutine(result):
+                return self._later(result, about, asked=False)
+            return self._seen(result, about, asked=False)
+
+        return around
 
     def _around(self, method: Method) -> Callable[..., Any]:
         def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
@@ -296,24 +321,39 @@ class Wrapper:
             return result
 
     def _followed(self, result: Any, about: Call, *, asked: bool) -> Any:
-        if about.method.reads == "messages":
-            self._message(about, result)
-            return result
-        if about.method.reads == "characters":
-            about.report_speech(about.tell)
-            return result
-        if is_raw(result):
-            return watched_raw(result, lambda parsed: self._parsed(parsed, about, asked=asked))
-        return self._parsed(result, about, asked=asked)
+        match about.method.reads:
+            case "response" if is_raw(result):
+                return watched_raw(result, lambda parsed: self._parsed(parsed, about, asked=asked))
+            case "response":
+                return self._parsed(result, about, asked=asked)
+            case "stream":
+                return self._tracked_stream(result, about, asked=False)
+            case "headers":
+                return (_EnteredLater if hasattr(result, "__aenter__") else _Entered)(result, about)
+            case "messages":
+                self._message(about, result)
+            case "characters":
+                about.report_speech(about.tell)
+            case "sent":
+                about.remember(result)
+            case "unstated":
+                about.tell(about.unstated())
+            case "known":
+                with suppress(UnknownResponse):
+                    about.report(result, about.tell)
+        return result
 
     def _parsed(self, result: Any, about: Call, *, asked: bool) -> Any:
         if _is_stream(result):
-            names = StreamNames(about.service, about.stream_model)
-            stream = track_stream(result, lambda call: about.tell(about.named(call)), names)
-            self._tracked(stream)
-            return quiet(stream) if asked else stream
+            return self._tracked_stream(result, about, asked=asked)
         about.report(result, about.tell)
         return result
+
+    def _tracked_stream(self, result: Any, about: Call, *, asked: bool) -> Any:
+        names = StreamNames(about.service, about.stream_model)
+        stream = track_stream(result, lambda call: about.tell(about.named(call)), names)
+        self._tracked(stream)
+        return quiet(stream) if asked else stream
 
     def _message(self, about: Call, message: Any) -> None:
         """Follow a session, of which every message passes here; its connection is what is called."""
@@ -333,6 +373,47 @@ def _watch_sending(module: Any) -> None:
     for name in SENDERS[module.__name__]:
         with suppress(AttributeError):  # a version that has no such method
             wrapt.wrap_function_wrapper(module, name, _sent)
+
+
+def _is_of_service(instance: Any, method: MediaMethod) -> bool:
+    """Tell whether a client of AWS is one of the service whose operation is asked for."""
+    if method.only is None:
+        return True
+    return f"aws-{found_at(instance, ('meta', 'service_model', 'service_name'))}" == method.service
+
+
+class _Entered(StandIn):
+    """What is entered with ``with``, and whose headers say then what is billed."""
+
+    __slots__ = ("_about",)
+
+    def __init__(self, original: Any, about: Call) -> None:
+        super().__init__(original)
+        object.__setattr__(self, "_about", about)
+
+    def __enter__(self) -> Any:
+        with self._about.failing():
+            response = self.original.__enter__()
+        self._about.see_headers(response)
+        return response
+
+    def __exit__(self, *how: Any) -> Any:
+        return self.original.__exit__(*how)
+
+
+class _EnteredLater(_Entered):
+    """As :class:`_Entered`, for ``async with``."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        with self._about.failing():
+            response = await self.original.__aenter__()
+        self._about.see_headers(response)
+        return response
+
+    async def __aexit__(self, *how: Any) -> Any:
+        return await self.original.__aexit__(*how)
 
 
 def _is_stream(result: Any) -> bool:
@@ -456,6 +537,29 @@ class Call:
         parse = getattr(response, "parse", None)
         return None if stated or callable(parse) else self.model
 
+    def remember(self, result: Any) -> None:
+        """Keep what only the request of a job says, for when its result is read."""
+
+    def unstated(self) -> Captured:
+        """Return the call behind an answer that never says what is billed."""
+        return Captured(
+            service=self.service or self.maker,
+            model=self.model or UNKNOWN,
+            usage=Usage(),
+            region=self.region,
+            usage_known=False,
+            incomplete="the answer does not state what is billed: give its counts to log_usage",
+        )
+
+    def see_headers(self, response: Any) -> None:
+        """Tell of the call whose answer has just begun; the program gets it, whatever is wrong with it."""
+        try:
+            self.report(response, self.tell)
+        except UnknownResponse:
+            self.tell(self.unstated())
+        except Exception as fault:
+            self.tell(self.unread(fault))
+
     def report_speech(self, report: Report) -> None:
         """Send speech on, whose answer states nothing: its text is billed by the character, or by tokens."""
         text = self.given.get("input")
@@ -469,3 +573,74 @@ class Call:
                 usage_known=isinstance(text, str),
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MediaCall(Call):
+    """A call of a service of speech, translation or documents, before it returned.
+
+    ``given`` are its arguments by their names, ``asked`` the models of jobs that were sent before, by job.
+    """
+
+    method: MediaMethod
+    asked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def maker(self) -> str:
+        """Whose call it is where the answer does not say so."""
+        return self.method.service
+
+    @property
+    def service(self) -> str | None:
+        """Nothing: the adapter that reads the answer knows."""
+        return None
+
+    @property
+    def region(self) -> str | None:
+        """Nothing: list prices of these services hold everywhere."""
+        return None
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked for."""
+        return self._features or text_at(self.given, self.method.model) or self.method.default
+
+    @property
+    def _features(self) -> str | None:
+        named = self.given.get(self.method.features) if self.method.features else None
+        asked = [str(each).lower() for each in named] if isinstance(named, (list, tuple)) else []
+        return "+".join(sorted(asked)) or None
+
+    def remember(self, result: Any) -> None:
+        """Keep the model of a job, which its result does not name."""
+        job, model = found_at(result, self.method.job), self.model
+        if job and model:
+            self.asked[str(job)] = model
+
+    @property
+    def stream_model(self) -> str | None:
+        """The model of a stream: what was asked for is what it has."""
+        return self.model
+
+    def named(self, call: Captured) -> Captured:
+        """Return a call that was read, with what only its arguments say: its model, its text, its job."""
+        job = str(self._job or "")
+        asked = self._features or self.asked.get(job) or self.asked.get(call.request_id or "") or self.model
+        model, plus, features = call.model.partition("+")
+        if asked and (model in {"", UNKNOWN} or self.method.features):
+            call = replace(call, model=asked if self.method.features else asked + plus + features)
+        if not call.usage_known and (count := characters_at(self.given, self.method.text)):
+            call = replace(call, usage=Usage(characters=count), usage_known=True, incomplete=None)
+        return replace(call, request_id=job) if job and not call.request_id else call
+
+    @property
+    def _job(self) -> object:
+        way = self.method.job
+        if not way:
+            return None
+        return found_at(self.instance, way[1:]) if way[0] == "self" else found_at(self.given, way)
+
+    def report(self, response: Any, report: Report) -> None:
+        """Send the calls in an answer on."""
+        for call in read_response(response):
+            report(self.named(call))

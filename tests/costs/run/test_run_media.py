@@ -1,0 +1,406 @@
+"""An unchanged program that transcribes, translates or reads documents has its calls recorded under ``run``.
+
+Each program uses the real SDK against a server of this process, which answers as the service does. Azure's
+Speech SDK is not here: it recognises in a native library, over a socket of its own, and tells callbacks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.costs.money import from_usd
+from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there
+
+Answer = tuple[str, Any, dict[str, str]]
+"""A part of the path or of the operation's name, the body (bytes are sound), and headers."""
+
+INFO = {"m1": {"name": "general-nova-3", "version": "v", "arch": "nova-3"}}
+ABOUT = {
+    "request_id": "dg-1",
+    "sha256": "s",
+    "created": "2026-11-28T12:00:00Z",
+    "duration": 61.5,
+    "channels": 2,
+    "models": ["m1"],
+    "model_info": INFO,
+}
+TRANSCRIPT = {
+    "id": "aai-1",
+    "status": "completed",
+    "audio_url": "https://example.com/a.mp3",
+    "audio_duration": 95,
+    "speech_model_used": "universal-2",
+    "multichannel": True,
+    "audio_channels": 2,
+    "text": "x",
+    "webhook_auth": False,
+}
+HEARD = {"language_code": "en", "language_probability": 1.0, "text": "x", "words": []}
+PAGES = [{"pageNumber": 1}, {"pageNumber": 2}, {"pageNumber": 3}]
+ANALYSED = {"apiVersion": "2024-11-30", "modelId": "prebuilt-read", "pages": PAGES, "content": "x"}
+LONG = "type.googleapis.com/google.cloud.speech.v1.LongRunningRecognizeResponse"
+VECTOR = [{"object": "embedding", "embedding": [0.1], "index": 0}]
+ANSWERS: tuple[Answer, ...] = (
+    ("/v1/listen", {"metadata": ABOUT, "results": {"channels": []}}, {}),
+    (
+        "/v1/speak",
+        b"audio",
+        {"dg-char-count": "77", "dg-model-name": "aura-2-thalia-en", "dg-request-id": "dg-2"},
+    ),
+    ("/v2/transcript/", TRANSCRIPT, {}),
+    ("/v2/transcript", {**TRANSCRIPT, "status": "queued", "audio_duration": None}, {}),
+    ("/v1/speech-to-text", {**HEARD, "transcription_id": "el-1", "audio_duration_secs": 33.5}, {}),
+    ("/v1/text-to-speech", b"audio", {"character-cost": "12", "request-id": "el-2"}),
+    (
+        "/v2/translate",
+        {"translations": [{"detected_source_language": "EN", "text": "x", "billed_characters": 5}]},
+        {},
+    ),
+    ("/v2/document/doc-1/result", b"done", {}),
+    ("/v2/document/doc-1", {"document_id": "doc-1", "status": "done", "billed_characters": 50_000}, {}),
+    ("/v2/document", {"document_id": "doc-1", "document_key": "k"}, {}),
+    ("speech:recognize", {"totalBilledTime": "15s", "requestId": "77"}, {}),
+    (
+        "speech:longrunningrecognize",
+        {"name": "op-1", "done": True, "response": {"@type": LONG, "totalBilledTime": "45s"}},
+        {},
+    ),
+    (":recognize", {"metadata": {"requestId": "sp-2", "totalBilledDuration": "31s"}}, {}),
+    (":translateText", {"translations": [{"translatedText": "x"}]}, {}),
+    (":process", {"document": {"pages": PAGES}}, {}),
+    ("text:synthesize", {"audioContent": "aGk="}, {}),
+    ("DetectDocumentText", {"DocumentMetadata": {"Pages": 2}, "Blocks": []}, {"x-amzn-RequestId": "aws-1"}),
+    ("StartDocumentAnalysis", {"JobId": "job-1"}, {}),
+    (
+        "GetDocumentAnalysis",
+        {
+            "JobStatus": "SUCCEEDED",
+            "DocumentMetadata": {"Pages": 4},
+            "Blocks": [{"BlockType": "TABLE"}],
+            "AnalyzeDocumentModelVersion": "1.0",
+        },
+        {},
+    ),
+    (
+        "TranslateText",
+        {"TranslatedText": "x", "SourceLanguageCode": "en", "TargetLanguageCode": "de"},
+        {"x-amzn-RequestId": "aws-3"},
+    ),
+    (
+        "GetTranscriptionJob",
+        {"TranscriptionJob": {"TranscriptionJobName": "tj", "TranscriptionJobStatus": "COMPLETED"}},
+        {},
+    ),
+    ("/v1/speech", b"mp3", {"x-amzn-RequestCharacters": "33", "x-amzn-RequestId": "aws-4"}),
+    (
+        "/translate",
+        {"value": [{"translations": [{"text": "x", "language": "de", "sourceCharacters": 5}]}]},
+        {},
+    ),
+    (":analyze", None, {"Operation-Location": "{address}/documentintelligence/analyzeResults/op-9"}),
+    ("analyzeResults/op-9", {"status": "succeeded", "analyzeResult": ANALYSED}, {}),
+    (
+        "/multimodalembeddings",
+        {
+            "object": "list",
+            "data": VECTOR,
+            "usage": {"text_tokens": 40, "image_pixels": 2_000_000, "video_pixels": 0, "total_tokens": 3_611},
+        },
+        {},
+    ),
+    (
+        "/requests/fal-1",
+        {"images": []},
+        {"x-fal-billable-units": "2.5", "x-fal-request-id": "fal-1"},
+    ),
+)
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers as the services do."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        """Answer by the path, or by the operation that AWS has in a header."""
+        self._read()
+        asked = self.path + self.headers.get("x-amz-target", "")
+        if asked.endswith("/fal-ai/flux/dev"):
+            at = f"{self._address}/fal-ai/flux/requests/fal-1"
+            body: Any = {
+                "request_id": "fal-1",
+                "response_url": at,
+                "status_url": f"{at}/status",
+                "cancel_url": at,
+            }
+            headers: dict[str, str] = {}
+        elif asked.endswith("/status?logs=false"):
+            body, headers = {"status": "COMPLETED", "logs": None, "metrics": {"inference_time": 1.0}}, {}
+        else:
+            _, body, headers = next(each for each in ANSWERS if each[0] in asked)
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        self.send_response(202 if body is None else 200)
+        self.send_header("content-type", "audio/mpeg" if isinstance(body, bytes) else "application/json")
+        self.send_header("content-length", str(len(data)))
+        for name, value in headers.items():
+            self.send_header(name, value.replace("{address}", self._address))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
+
+    @property
+    def _address(self) -> str:
+        return f"http://{self.headers['host']}"
+
+    def _read(self) -> None:
+        if self.headers.get("transfer-encoding") != "chunked":
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            return
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of the services."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+DEEPGRAM = """
+import asyncio, sys
+from deepgram import AsyncDeepgramClient, DeepgramClient
+from deepgram.environment import DeepgramClientEnvironment
+at = sys.argv[1]
+env = DeepgramClientEnvironment(base=at, production=at, agent=at, agent_rest=at)
+client = DeepgramClient(api_key="k", environment=env)
+client.listen.v1.media.transcribe_url(url="https://example.com/a.mp3", model="nova-3")
+client.listen.v1.media.with_raw_response.transcribe_file(request=b"sound" * 9, model="nova-3")
+assert b"".join(client.speak.v1.audio.generate(text="hello", model="aura-2-thalia-en")) == b"audio"
+async def again():
+    client = AsyncDeepgramClient(api_key="k", environment=env)
+    await client.listen.v1.media.transcribe_url(url="https://example.com/a.mp3", model="nova-3")
+    assert [part async for part in client.speak.v1.audio.generate(text="hello")]
+asyncio.run(again())
+"""
+
+ASSEMBLYAI = """
+import sys
+import assemblyai
+assemblyai.settings.api_key, assemblyai.settings.base_url = "k", sys.argv[1]
+transcript = assemblyai.Transcriber().transcribe("https://example.com/a.mp3")
+assert (transcript.audio_duration, transcript.status.value) == (95, "completed")
+transcript.wait_for_completion()
+"""
+
+ELEVENLABS = """
+import asyncio, io, sys
+from elevenlabs.client import AsyncElevenLabs, ElevenLabs
+client = ElevenLabs(api_key="k", base_url=sys.argv[1])
+assert client.speech_to_text.convert(model_id="scribe_v2", file=io.BytesIO(b"x")).text == "x"
+assert b"".join(client.text_to_speech.convert("v", text="hello", model_id="eleven_v3")) == b"audio"
+with client.text_to_speech.with_raw_response.stream("v", text="hello", model_id="eleven_v3") as raw:
+    assert b"".join(raw.data) == b"audio"
+async def again():
+    client = AsyncElevenLabs(api_key="k", base_url=sys.argv[1])
+    assert [part async for part in client.text_to_speech.convert("v", text="hello", model_id="eleven_v3")]
+asyncio.run(again())
+"""
+
+DEEPL = """
+import io, sys
+import deepl
+client = deepl.DeepLClient("k", server_url=sys.argv[1])
+assert client.translate_text("hello", target_lang="DE").text == "x"
+client.translate_document(io.BytesIO(b"x"), io.BytesIO(), target_lang="DE", filename="a.txt")
+client.translate_document_get_status(deepl.DocumentHandle("doc-1", "k"))
+"""
+
+GOOGLE = """
+import sys
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import documentai_v1, speech_v1, speech_v2, translate_v3
+from google.cloud.documentai_v1.services.document_processor_service import transports as documents
+from google.cloud.speech_v1.services.speech import transports as first
+from google.cloud.speech_v2.services.speech import transports as second
+from google.cloud.translate_v3.services.translation_service import transports as texts
+def over(transport):
+    return transport(host=sys.argv[1], credentials=AnonymousCredentials(), url_scheme="http")
+client = speech_v1.SpeechClient(transport=over(first.SpeechRestTransport))
+config = {"language_code": "en", "model": "latest_long"}
+client.recognize(config=config, audio={"content": b"x"})
+later = client.long_running_recognize(config=config, audio={"uri": "gs://bucket/a"})
+for _ in range(2):
+    assert later.result(timeout=9).total_billed_time.seconds == 45
+client = speech_v2.SpeechClient(transport=over(second.SpeechRestTransport))
+asked = speech_v2.RecognizeRequest(
+    recognizer="projects/p/locations/global/recognizers/_",
+    config=speech_v2.RecognitionConfig(model="chirp_3"), content=b"x",
+)
+client.recognize(request=asked)
+client = translate_v3.TranslationServiceClient(transport=over(texts.TranslationServiceRestTransport))
+client.translate_text(parent="projects/p", contents=["hello", "x"], target_language_code="de")
+client = documentai_v1.DocumentProcessorServiceClient(
+    transport=over(documents.DocumentProcessorServiceRestTransport)
+)
+raw = {"content": b"x", "mime_type": "application/pdf"}
+client.process_document(request={"name": "projects/p/locations/us/processors/x", "raw_document": raw})
+"""
+
+AWS = """
+import sys
+import boto3
+keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+own = {"region_name": "us-east-1", "endpoint_url": sys.argv[1], **keys}
+client = boto3.client("textract", **own)
+client.detect_document_text(Document={"Bytes": b"x"})
+place = {"S3Object": {"Bucket": "bucket", "Name": "a.pdf"}}
+job = client.start_document_analysis(DocumentLocation=place, FeatureTypes=["TABLES", "FORMS"])["JobId"]
+client.get_document_analysis(JobId=job)
+client.get_document_analysis(JobId=job, NextToken="2")
+translate = boto3.client("translate", **own).translate_text
+made = translate(Text="hello", SourceLanguageCode="en", TargetLanguageCode="de")
+assert made["TranslatedText"] == "x"
+boto3.client("transcribe", **own).get_transcription_job(TranscriptionJobName="tj")
+spoken = boto3.client("polly", **own).synthesize_speech(Text="hello", OutputFormat="mp3", VoiceId="Joanna")
+assert spoken["AudioStream"].read() == b"mp3"
+"""
+
+AZURE = """
+import io, sys
+from azure.ai.documentintelligence import DocumentIntelligenceClient
+from azure.ai.translation.text import TextTranslationClient
+from azure.core.credentials import AzureKeyCredential
+key = AzureKeyCredential("k")
+TextTranslationClient(credential=key, endpoint=sys.argv[1]).translate(body=["hello"], to_language=["de"])
+client = DocumentIntelligenceClient(sys.argv[1], key)
+poller = client.begin_analyze_document("prebuilt-read", body=io.BytesIO(b"x"), polling_interval=0)
+assert len(poller.result().pages) == len(poller.result().pages) == 3
+"""
+
+VOYAGE = """
+import sys
+import voyageai
+client = voyageai.Client(api_key="k", base_url=sys.argv[1] + "/v1")
+assert client.multimodal_embed([["a picture"]], model="voyage-multimodal-3.5").image_pixels == 2_000_000
+"""
+
+FAL = """
+import sys
+import fal_client.client as fal
+fal.RUN_URL_FORMAT = fal.QUEUE_URL_FORMAT = sys.argv[1] + "/"
+assert fal.SyncClient(key="k").subscribe("fal-ai/flux/dev", {"prompt": "x"}) == {"images": []}
+"""
+
+PROGRAMS: list[tuple[str, str, str, set[tuple[str, str | None, str | None]]]] = [
+    (
+        "deepgram",
+        "deepgram",
+        DEEPGRAM,
+        {("deepgram/nova-3", "dg-1", "0.008815"), ("deepgram/aura-2", "dg-2", "0.00231")},
+    ),
+    ("assemblyai", "assemblyai", ASSEMBLYAI, {("assemblyai/universal-2", "aai-1", "0.003958333")}),
+    (
+        "elevenlabs",
+        "elevenlabs",
+        ELEVENLABS,
+        {("elevenlabs/scribe_v2", "el-1", "0.002047222"), ("elevenlabs/eleven_v3", "el-2", "0.00096")},
+    ),
+    ("deepl", "deepl", DEEPL, {("deepl/text", None, "0.000125"), ("deepl/document", "doc-1", "1.25")}),
+    (
+        "google",
+        "google.cloud.documentai_v1",
+        GOOGLE,
+        {
+            ("google-speech/latest_long+v1", "77", "0.006"),
+            ("google-speech/latest_long+v1", "op-1", "0.018"),
+            ("google-speech/chirp_3", "sp-2", "0.008266667"),
+            ("google-translate/nmt", None, "0.00012"),
+            ("google-documentai/unknown", None, None),
+        },
+    ),
+    (
+        "aws",
+        "boto3",
+        AWS,
+        {
+            ("aws-textract/detect-document-text", "aws-1", "0.003"),
+            ("aws-textract/forms+tables", "job-1", "0.26"),  # both were asked for, one was found
+            ("aws-translate/standard", "aws-3", "0.000075"),
+            ("aws-transcribe/standard", "tj", None),
+            ("aws-polly/standard", "aws-4", "0.000132"),
+        },
+    ),
+    (
+        "azure",
+        "azure.ai.documentintelligence",
+        AZURE,
+        {("azure-translator/standard", None, "0.00005"), ("azure-documents/prebuilt-read", "op-9", "0.0045")},
+    ),
+    ("voyage", "voyageai", VOYAGE, {("voyageai/voyage-multimodal-3.5", None, "0.0012048")}),
+    ("fal", "fal_client", FAL, {("fal/fal-ai/flux/dev", "fal-1", "0.0625")}),
+]
+
+
+@pytest.mark.skipif(not is_there("opentelemetry.sdk"), reason="needs the extra capture")
+@pytest.mark.parametrize(
+    ("module", "program", "bills"), [row[1:] for row in PROGRAMS], ids=[row[0] for row in PROGRAMS]
+)
+def test_calls_of_an_unchanged_program_are_recorded_once_at_their_price(
+    tmp_path: Path, address: str, module: str, program: str, bills: set[tuple[str, str | None, str | None]]
+) -> None:
+    if not is_there(module):
+        pytest.skip(f"needs {module}: pip install -e '.[dev-capture]'")
+    job = tmp_path / "job-1"
+    ran = recorded(tmp_path, job, program, address)
+    assert ran.returncode == 0, ran.stderr
+    found = entries(job)
+    assert len(found) == len(bills)
+    for entry in found:
+        named = f"{entry.service}/{entry.model}"
+        [bill] = [bill for bill in bills if bill[:2] == (named, entry.request_id)]
+        assert (entry.cost if entry.charge else None) == (None if bill[2] is None else from_usd(bill[2])), (
+            named
+        )
+
+
+def test_a_run_is_stopped_by_what_polls_and_pages_of_results_tell_once(tmp_path: Path, address: str) -> None:
+    if not (is_there("boto3") and is_there("opentelemetry.sdk")):
+        pytest.skip("needs boto3 and the extra capture")
+    job = tmp_path / "job-1"
+    ran = recorded(tmp_path, job, AWS, address, "--budget", "0.27")
+    assert ran.returncode == 0, ran.stderr  # 0.263, with both pages of one job's results counted once
+    again = recorded(tmp_path, tmp_path / "job-2", AWS, address, "--budget", "0.262")
+    assert again.returncode != 0
+    assert "budget of this run" in again.stderr
+
+
+def recorded(tmp_path: Path, job: Path, program: str, address: str, *options: str) -> Any:
+    """Run a program under ``run``, with the Python of this process."""
+    script = tmp_path / "program.py"
+    script.write_text(program, encoding="utf-8")
+    own = {**UNMEASURED, "COST_TRACKER_HOME": str(tmp_path / "costs")}
+    return dashboard_run("--job-dir", job, *options, "--", sys.executable, script, address, **own)
