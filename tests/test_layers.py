@@ -70,7 +70,7 @@ def level(room: str) -> int:
 
 
 def room_of(module: str) -> str | None:
-    """The room a module is in: ``shared.costs.store.keys`` is in ``store``."""
+    """The room a module is in: ``shared.costs.store.tables`` is in ``store``."""
     parts = module.split(".")
     return parts[2] if parts[:2] == ["shared", "costs"] and len(parts) > 2 else None
 

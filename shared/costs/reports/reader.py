@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..ledger.places import LedgerProblem
     from ..pricing.catalogue import Catalogue
     from ..profile.types import Profile
-    from ..store.acknowledged import Acknowledged
+    from ..store.annotations import Acknowledged
     from ..store.store import Store
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ class Reader:
     @property
     def acknowledged(self) -> Acknowledged:
         """The damaged lines that somebody has looked at."""
-        from ..store.acknowledged import Acknowledged
+        from ..store.annotations import Acknowledged
 
         return Acknowledged(self._workspace.storage)
 

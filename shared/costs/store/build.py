@@ -29,8 +29,7 @@ from .catchup import CatchUp, Known
 from .database import Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
 from .intake import WAITING, Id, Kept, fingerprint, next_number, put_back, unreadable
 from .journal import look_at, opened
-from .keys import keys_of
-from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved
+from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved, keys_of
 
 Progress = Callable[[int, int], None]
 """Called with how far a rebuild has come: bytes of ledgers that were read, and of all."""

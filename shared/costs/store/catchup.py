@@ -25,12 +25,10 @@ from ..ledger.places import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
-from .feed import Fed, fed
 from .intake import KEPT_ROWS, NOTES, Intake, Kept, Read, is_there, new_row, vouched
 from .journal import NO_FILE, Journal, Position, look_at, opened
-from .keys import key_of
-from .presence import Presence
-from .tables import LedgerRow
+from .presence import Fed, Presence, fed
+from .tables import LedgerRow, key_of
 
 NOBODY: Final = b"-"
 """In place of the writer: the ledger is known, and nobody says that he writes to it."""

@@ -32,8 +32,7 @@ from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
 from .journal import Journal, Position, look_at, opened, size_of
-from .keys import key_of, keys_of
-from .tables import Fold, LedgerRow, Problem
+from .tables import Fold, LedgerRow, Problem, key_of, keys_of
 
 BATCH_LINES: Final = 2000
 """How many lines one transaction takes in: bounds how long others wait, and the memory."""

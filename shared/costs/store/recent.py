@@ -21,8 +21,17 @@ from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals
 from . import queries, tables
 from .intake import job_of, read_counted, recognised
 from .journal import NO_FILE, Look, look_at, opened
-from .keys import key_of
-from .tables import BUCKET_MICROSECONDS, DIM_COLUMNS, SUM_COLUMNS, Dim, Fold, LedgerRow, Reserved, dim_of
+from .tables import (
+    BUCKET_MICROSECONDS,
+    DIM_COLUMNS,
+    SUM_COLUMNS,
+    Dim,
+    Fold,
+    LedgerRow,
+    Reserved,
+    dim_of,
+    key_of,
+)
 
 MAX_BYTES: Final = 512 << 10
 """A ledger with more that is new is taken into the sums at once."""

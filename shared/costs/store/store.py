@@ -46,15 +46,13 @@ from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .feed import Feed
 from .intake import GONE, WAITING, Kept, NotKept, Read, read_counted, recognised, retire
 from .journal import opened
-from .keys import key_of
 from .packed import Packed, lines_of
-from .presence import presence_in
+from .presence import Feed, presence_in
 from .queries import Gone, Readable, Span
 from .recent import Recent
-from .tables import LedgerRow, Mark, Reserved
+from .tables import LedgerRow, Mark, Reserved, key_of
 from .windows import Windows
 
 if TYPE_CHECKING:

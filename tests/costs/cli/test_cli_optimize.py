@@ -13,7 +13,7 @@ from shared.costs.apps.cli.commands.optimize import measured, measured_report
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.reports.reader import Reader
-from shared.costs.store.noted import NotedChanges
+from shared.costs.store.annotations import NotedChanges
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import Dashboard
 from tests.support.golden import check_report

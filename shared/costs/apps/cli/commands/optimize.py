@@ -19,7 +19,7 @@ from ....reports.queries import counted, named_model, zone_of
 from ....reports.reader import Reader, in_turn
 from ....reports.spec import parse_day
 from ....rollup import Query
-from ....store.noted import NotedChange, NotedChanges
+from ....store.annotations import NotedChange, NotedChanges
 from ..app import App, dashboard_command
 
 LOOK_BACK: Final = timedelta(days=30)

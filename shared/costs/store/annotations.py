@@ -1,8 +1,12 @@
-"""Damage that somebody has looked at: it stays out of the sums, and is no news any more.
+"""What people said of what is counted: damage that they have looked at, and changes made to save money.
 
-A line is known by its ledger, its place and its bytes: where other bytes stand there later, that is new
-damage. A ledger that went together with its sums is known by its path and how much of it was counted; one
-that comes back counts again. Kept in a journal of its own in the cost storage, which nothing is derived from.
+Each is a journal of its own in the cost storage, which nothing is derived from.
+
+Damage that was *acknowledged* stays out of the sums, and is no news any more. A line is known by its ledger,
+its place and its bytes: where other bytes stand there later, that is new damage. A ledger that went together
+with its sums is known by its path and how much of it was counted; one that comes back counts again.
+
+Changes are *noted* so that what they save can be measured afterwards.
 """
 
 from __future__ import annotations
@@ -18,10 +22,19 @@ from zlib import crc32
 from ..errors import StorageUnavailable
 from ..ledger.lines import line_at
 from ..ledger.places import LedgerProblem, Location
+from ..money import Nanos
 from ..storage import CostStorage
 from .journal import Journal, Position, opened
 
-NAME: Final = "acknowledged"
+ACKNOWLEDGED: Final = "acknowledged"
+NOTED: Final = "noted_changes"
+
+
+def _append(journal: Journal, *records: dict[str, object]) -> None:
+    try:
+        journal.append(*(json.dumps(record).encode() for record in records))
+    except OSError as fault:
+        raise StorageUnavailable(f"{journal.path}: cannot be written: {fault}") from fault
 
 
 class _Mark(NamedTuple):
@@ -43,7 +56,7 @@ class Acknowledged:
     """The acknowledged lines and losses of one cost storage."""
 
     def __init__(self, storage: CostStorage) -> None:
-        self._journal = Journal(storage.root / NAME)
+        self._journal = Journal(storage.root / ACKNOWLEDGED)
         self._read_to = Position()
         self._marks: dict[_Mark, str] = {}
         """When each was acknowledged, as ISO 8601 text."""
@@ -58,13 +71,9 @@ class Acknowledged:
         known = self._known()
         every = [*map(_mark, lines), *map(_mark_of_loss, lost)]
         marks = dict.fromkeys(mark for mark in every if mark not in known)
-        records = [json.dumps({**mark._asdict(), "at": at.isoformat()}).encode() for mark in marks]
-        try:
-            if records:
-                self._journal.append(*records)
-        except OSError as fault:
-            raise StorageUnavailable(f"{self._journal.path}: cannot be written: {fault}") from fault
-        return len(records)
+        if marks:
+            _append(self._journal, *({**mark._asdict(), "at": at.isoformat()} for mark in marks))
+        return len(marks)
 
     def has(self, line: Location) -> bool:
         """Tell whether a line was acknowledged as it stands there now."""
@@ -106,3 +115,68 @@ def _mark(line: Location) -> _Mark:
 
 def _mark_of_loss(problem: LedgerProblem) -> _Mark:
     return _Mark(str(problem.path), _LOST, problem.length)
+
+
+# --- changes
+
+
+class NotedChange(NamedTuple):
+    """A change that holds from an instant on: ``new`` is called in a stage where ``old`` was, as
+    ``service/model``, with a service tier where that is a part of it.
+
+    ``promised_before`` and ``promised_after`` are what the calls of the weeks before would have cost without
+    and with it, in nano-dollars; 0 where there were none.
+    """
+
+    number: int
+    since: datetime
+    stage: str | None
+    old: str
+    new: str
+    tier: str | None = None
+    words: str = ""
+    promised_before: Nanos = Nanos(0)
+    promised_after: Nanos = Nanos(0)
+
+
+class NotedChanges:
+    """The changes noted in one cost storage."""
+
+    def __init__(self, storage: CostStorage) -> None:
+        self._journal = Journal(storage.root / NOTED)
+
+    def add(self, change: NotedChange) -> NotedChange:
+        """Note a change, durably; return it with its number.
+
+        Raises:
+            StorageUnavailable: that cannot be written down.
+        """
+        made = change._replace(number=1 + max((each.number for each in self._written()[0]), default=0))
+        _append(self._journal, {**made._asdict(), "since": made.since.isoformat()})
+        return made
+
+    def forget(self, number: int) -> bool:
+        """Forget a change; return whether there was one of that number.
+
+        Raises:
+            StorageUnavailable: that cannot be written down.
+        """
+        if all(each.number != number for each in self.all()):
+            return False
+        _append(self._journal, {"forgotten": number})
+        return True
+
+    def all(self) -> list[NotedChange]:
+        """Return the changes that were not forgotten, in the order in which they were noted."""
+        changes, forgotten = self._written()
+        return [each for each in changes if each.number not in forgotten]
+
+    def _written(self) -> tuple[list[NotedChange], set[int]]:
+        changes: list[NotedChange] = []
+        forgotten: set[int] = set()
+        for said in map(json.loads, self._journal.news().records):
+            if "forgotten" in said:
+                forgotten.add(said["forgotten"])
+            else:
+                changes.append(NotedChange(**{**said, "since": datetime.fromisoformat(said["since"])}))
+        return changes, forgotten
