@@ -192,18 +192,19 @@ class Store:
                     self._feed.add(path, place.offset, line or _encoded(entry), entry.id)
                     is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
                     at_hand = self._at_hand(asked) if is_in else None
-                    is_unknown = path not in self._recent.tails
                 except BaseException:
                     self._forget()  # something may have come in between
                     raise
             if at_hand is not None:
                 return at_hand
-            if is_unknown:  # new, or the storage was emptied since it was noted
+            spends = self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=not is_in)
+            if self._memory is None and path not in self._recent.tails:  # new, or the storage was emptied
                 self._known.note(path, again=True)
-            return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), fresh=not is_in)
+                spends = self._on_the_way(lambda db, recent: self._spent(db, recent, asked))
         except (CostError, OSError) as fault:
             _log().debug("the sums stay behind: %s", fault)
             return None
+        return spends
 
     def arrived(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
         """Keep lines that waited outside their ledger and stand in it now, until the sums have them."""

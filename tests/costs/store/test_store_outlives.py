@@ -22,6 +22,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs.errors import StorageUnavailable
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
+from shared.costs.patience import at_most
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
 from shared.costs.store import build, catchup, database, intake, tables
@@ -988,6 +989,22 @@ def test_every_ledger_is_noted_again_after_the_storage_was_deleted(
         assert all(map(Store.of(history.storage).note, ledgers))
     notes = (history.storage.root / intake.NOTES).read_bytes()
     assert [os.fsencode(ledger) in notes for ledger in ledgers] == [True] * 3
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_call_after_the_storage_was_deleted_is_seen_by_others(
+    history: History, monkeypatch: pytest.MonkeyPatch, is_asked: bool
+) -> None:
+    """At once, also where its process believes its notes and logs no other call."""
+    monkeypatch.setattr(catchup, "LOOK_S", 1_000.0)
+    store = history.open()
+    ledger = a_job(history, store)
+    shutil.rmtree(history.storage.root)
+    assert month(history.open()) == 0  # nobody knows of the ledger
+    history.log(store, ledger, a_call(77), [Query()] if is_asked else [])
+    with at_most(1.0):
+        assert spent(history.open()) == history.owed
+    assert month(history.open()) == history.owed
 
 
 @pytest.mark.parametrize("hurt", [deleted, truncated, noise])
