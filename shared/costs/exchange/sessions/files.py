@@ -132,7 +132,7 @@ class LogFile:
                     for needle in wanted:
                         if needle in line:
                             if is_spoilt:
-                                yield from (each for each in _mended(line) if needle in each)
+                                yield from (one for one in _mended(line) if any(n in one for n in wanted))
                             else:
                                 yield line
                             break
