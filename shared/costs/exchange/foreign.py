@@ -40,7 +40,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("model", "model_name", "model_id", "model_version", "engine"),
     "timestamp": (
         *("timestamp", "time", "datetime", "date", "created_at", "created", "logged_at", "recorded_at"),
-        *("called_at", "start_time", "ts"),
+        *("called_at", "start_time", "ts", "day", "month"),
     ),
     "tokens_input": ("tokens_input", "input_tokens", "prompt_tokens", "tokens_in", "tokens_prompt"),
     "tokens_output": (

@@ -56,6 +56,7 @@ _NAMED: Final = tuple(
 )
 """Dates with the English name of a month: ``Oct 3, 2026``, ``3 October 2026``."""
 
+_WEEK: Final = re.compile(r"\d{4}-?W\d{2}")
 _UTC: Final = re.compile(r" ?(?:UTC|GMT|Z)", re.IGNORECASE)
 _COMPACT: Final = re.compile(r"((?:19|20)\d{6})(\d{6})")
 _MAIL: Final = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}(?::\d{2})? \S+")
@@ -109,6 +110,8 @@ def instant(value: object, zone: tzinfo, order: DateOrder | None = None) -> tupl
     """
     try:
         text = iso_text(value, order)
+        if _WEEK.match(text):  # a sum of a week, which nobody could put into a month
+            raise ValueError(text)
         at = _from_epoch(text) if _EPOCH.fullmatch(text) else datetime.fromisoformat(text)
         if at.year >= FIRST_YEAR:
             return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC), at.tzinfo is None

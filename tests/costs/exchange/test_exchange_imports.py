@@ -242,6 +242,10 @@ TABLES = {
         "2026-10-03,10:00:00,gpt-4o,7,0.5\n03.10.2026,9:30 PM,gpt-4o,7,0.5\n",
         (1.0, 14, 0),
     ),
+    "months, and a week that is in no one month": (
+        "month,model,input_tokens,cost\n2026-10,gpt-4o,7,0.5\n2026-W40,gpt-4o,7,0.5\n",
+        (0.5, 7, 1),
+    ),
     "months by name": (
         'date,model,input_tokens,cost\n"Oct 3, 2026, 10:00 AM",gpt-4o,7,0.5\n3 October 2026,gpt-4o,7,0.5\n',
         (1.0, 14, 0),

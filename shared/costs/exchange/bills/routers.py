@@ -49,6 +49,7 @@ def _litellm(path: Path, statement: Statement) -> Iterator[Read]:
 
 
 def _litellm_line(where: str, row: Mapping[str, Any]) -> BillLine | None:
+    row = {litellm.own_name(name): value for name, value in row.items()}
     return _call(where, [row.get(name) for name in _COLUMNS])
 
 
@@ -68,6 +69,7 @@ _COLUMNS: Final = (
 def _litellm_csv(path: Path) -> Iterator[Read]:
     """Yield the lines of a CSV, as columns where every record of many is an ordinary call."""
     header, batches = csv_batches(path)
+    header = [*map(litellm.own_name, header)]
     # A column that is not there is read from beyond the record, where there is nothing.
     places = [header.index(name) if name in header else len(header) for name in _COLUMNS]
     for batch in batches:

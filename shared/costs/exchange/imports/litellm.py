@@ -30,6 +30,18 @@ _USED: Final = frozenset(
 )
 
 
+_BY_LOWER: Final = {name.lower(): name for name in _USED}
+
+
+def own_name(name: str) -> str:
+    """Return the name of a column as LiteLLM writes it: databases and what exports them change its case.
+
+    >>> own_name("STARTTIME"), own_name("Team")
+    ('startTime', 'Team')
+    """
+    return _BY_LOWER.get(name.strip().lower(), name)
+
+
 def _recognises(sample: Sample) -> bool:
     names = {name.lower() for name in sample.row} or sample.header
     return names >= _MARKS or {"spend", "models", "starttime"} <= names or is_dump(sample)
@@ -73,6 +85,7 @@ def _sums_of_a_day(where: str, row: Mapping[str, Any]) -> Iterator[Item]:
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
     """Return a row of the table under our names."""
+    row = {own_name(name): value for name, value in row.items()}
     metadata = nested(row.get("metadata"))
     usage = nested(metadata.get("usage_object"))
     prompt, completion = (

@@ -22,7 +22,8 @@ _SAYS_HOW_MUCH: Final = frozenset(
     for ours in ("tokens_input", "tokens_output", "tokens_total", "cost", "audio_seconds", "audio_minutes")
     for name in NAMES[ours]
 )
-_SAYS_WHAT_OR_WHEN: Final = frozenset([*NAMES["model"], *NAMES["timestamp"]])
+_SAYS_WHAT_OR_WHEN: Final = frozenset([*NAMES["model"], *NAMES["timestamp"]]) - {"day", "month"}
+"""Reports have days and months, too: by such a name alone nothing is known for a list of calls."""
 
 
 def is_of_calls(names: Iterable[str]) -> bool:
