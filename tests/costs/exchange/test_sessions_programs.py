@@ -147,6 +147,17 @@ def test_what_a_later_version_counts_is_not_left_out_silently(
     assert known or any("counts nothing that is known" in each.why for each in taken.remarks.refusals)
 
 
+def test_a_number_among_nothing_but_counts_is_one_whatever_it_is_called(
+    logs: Callable[[str], Path], take: Take
+) -> None:
+    folder = logs("gemini-cli")
+    for path in folder.rglob("*.jsonl"):
+        path.write_text(path.read_text().replace('"tokens":{', '"tokens":{"audio":40,'))
+    _, entries, _ = take("gemini-cli", folder)
+    assert entries
+    assert all(one.unpriced_units == {"audio": 40} for one in entries if one.charge is not None)
+
+
 def test_what_copilot_sums_up_at_the_end_of_a_run_is_not_left_out_silently(
     logs: Callable[[str], Path], take: Take
 ) -> None:

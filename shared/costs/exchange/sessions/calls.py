@@ -15,7 +15,7 @@ import msgspec
 
 from ...capture.captured import usage_of
 from ...capture.fields import Fields
-from ...capture.unread import unread_counts
+from ...capture.unread import every_number, unread_counts
 from ...ledger.redact import clean_text
 from ...model import NO_UNITS, Units, Usage
 from ...money import Nanos
@@ -139,7 +139,9 @@ class Counts(Generic[_T]):
     (Tokens(input=3), {'video_tokens': 40})
     """
 
-    def __init__(self, known: type[_T]) -> None:
+    def __init__(self, known: type[_T], *, alone: bool = False) -> None:
+        """Take the type of what is known; ``alone`` says that whatever number stands there is a count."""
+        self._alone = alone
         strict = types.new_class(known.__name__, (known,), {"forbid_unknown_fields": True})
         self._strict = msgspec.json.Decoder(strict | None).decode
         self._lenient = msgspec.json.Decoder(known).decode
@@ -158,7 +160,9 @@ class Counts(Generic[_T]):
             counts, said = self._lenient(raw), msgspec.json.decode(raw)
         if self._names.isdisjoint(said):
             raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
-        return counts, unread_counts(Fields(said), {_snake(name) for name in self._names})
+        names = {_snake(name) for name in self._names}
+        unread = unread_counts(Fields(said), names)
+        return counts, unread | every_number(Fields(said), names) if self._alone else unread
 
 
 def _snake(name: str) -> str:

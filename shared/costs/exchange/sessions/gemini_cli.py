@@ -43,7 +43,7 @@ class _Message(msgspec.Struct):
 
 
 _message: Final = msgspec.json.Decoder(_Message).decode
-_counts: Final = Counts(_Tokens)
+_counts: Final = Counts(_Tokens, alone=True)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:

@@ -67,7 +67,7 @@ class _Message(msgspec.Struct):
 
 
 _message: Final = msgspec.json.Decoder(_Message, strict=False).decode
-_counts: Final = Counts(_Tokens)
+_counts: Final = Counts(_Tokens, alone=True)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
