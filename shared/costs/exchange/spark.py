@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from .views import ENTRIES
 from .warehouse import QUERIED, STORED, Answer, BadQuery, load_rest, require_select, told_apart
 
 PREFIX: Final = "spark://"
+
+PIECE_ROWS: Final = 50_000
+"""How many entries are sent to a server in one piece: it takes some 2 KB of memory for each."""
 
 
 class NoCluster(CostError):
@@ -85,10 +89,8 @@ def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's se
     zoned = ("timestamp", "period_at")
     columns = ", ".join(f"{n}::TIMESTAMPTZ AS {n}" if n in zoned else n for n in STORED)
     database.execute("SET TimeZone = 'UTC'")
-    tables = []
-    rest = database.sql(f"SELECT {columns} FROM rest").to_arrow_table()  # noqa: S608 - our own text
-    if rest.num_rows or not history.parts:
-        tables.append(spark.createDataFrame(rest))
+    rest = database.sql(f"SELECT {columns} FROM rest")  # noqa: S608 - our own text
+    tables = list(_sent(spark, rest, or_none=not history.parts))
     if history.parts:
         archived = spark.read.parquet(*_addresses(history))
         if history.ledgers is not None:
@@ -97,6 +99,25 @@ def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's se
         tables.append(archived.select(*STORED))
     reduce(lambda one, other: one.unionByName(other), tables).createOrReplaceTempView("stored")
     spark.sql(ENTRIES).createOrReplaceTempView("entries")
+
+
+def _sent(spark: Any, rows: Any, *, or_none: bool) -> Iterator[Any]:  # Spark's session, DuckDB's relation
+    """Send rows to the server, in pieces; with ``or_none`` a piece without rows where there are none.
+
+    A server has what it is sent in its memory: so each piece but an only one goes to its disks first.
+    """
+    import pyarrow  # there, since Spark's client is
+
+    read = rows.to_arrow_reader if hasattr(rows, "to_arrow_reader") else rows.fetch_arrow_reader  # DuckDB 1.3
+    pieces = read(PIECE_ROWS)
+    tables = (spark.createDataFrame(pyarrow.Table.from_batches([piece])) for piece in pieces)
+    first, second = next(tables, None), next(tables, None)
+    if second is not None:
+        yield from (table.localCheckpoint() for table in chain((first, second), tables))
+    elif first is not None:
+        yield first
+    elif or_none:
+        yield spark.createDataFrame(pieces.schema.empty_table())
 
 
 def _addresses(history: History) -> list[str]:

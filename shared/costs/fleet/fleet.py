@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -26,7 +26,7 @@ from .database import Db, SharedDatabase
 from .holds import SharedHolds
 from .leases import Term
 from .member import Member
-from .publishing import all_published, publish, publish_content, published, waiting_bytes
+from .publishing import all_published, publish, publish_content, published, unpublished, waiting_bytes
 from .standing import Standing, open_leases, release, standing
 from .sums import SharedSums
 from .trading import Answer, Ledgers
@@ -123,7 +123,8 @@ class Fleet:
         return read_spendings([limit], self._here.store(), self._here.names)[0].spent
 
     def _has_all(self, db: Db, number: int) -> bool:
-        return not waiting_bytes(published(db, number), self._here.store().ledgers())
+        behind = unpublished(db, number, self._here.store().looked_at())
+        return not waiting_bytes(published(db, number, behind), behind)
 
     @cached_property
     def agent(self) -> Agent:
@@ -186,18 +187,23 @@ class Fleet:
 
         """
         number = self._number()
-        chosen = self._here.store().ledgers() if ledgers is None else list(ledgers)
-        entries, more = 0, bool(chosen)
-        while more:
-            done = self._outbox.run(lambda db: publish(db, number, chosen), COMMAND_S)
-            entries, more = entries + done.entries, done.more
+        entries = 0
+        if ledgers is None:
+            known = self._here.store().looked_at()
+            behind = self._outbox.run(lambda db: unpublished(db, number, known), COMMAND_S)
+        else:
+            behind = list(ledgers)
+        left = behind
+        while left:
+            done = self._outbox.run(lambda db, left=left: publish(db, number, left), COMMAND_S)  # type: ignore[misc]
+            entries, left = entries + done.entries, left[done.done :]
         if ledgers is not None:
             if entries:
                 self._outbox.run(lambda db: _note_published(db, number), COMMAND_S)
             return Published(entries)
         packed = self._publish_packed(number)
-        left = self._outbox.run(lambda db: self._note_outbox(db, number, chosen, packed.left), COMMAND_S)
-        return Published(entries + packed.entries, left)
+        waiting = self._outbox.run(lambda db: _note_outbox(db, number, behind, packed.left), COMMAND_S)
+        return Published(entries + packed.entries, waiting)
 
     def _publish_packed(self, number: int) -> Published:
         """Publish ledgers in an archive that the database has not, as after it went back in time."""
@@ -223,15 +229,6 @@ class Fleet:
             entries += new
         return entries
 
-    def _note_outbox(
-        self, db: Db, number: int, ledgers: Iterable[Path], packed: Mapping[Path, int]
-    ) -> dict[Path, int]:
-        """Tell the others how far this host has published, and return what is left."""
-        left = {**waiting_bytes(published(db, number), ledgers), **packed}
-        waiting = sum(left.values())
-        db.execute("UPDATE hosts SET waiting = ?, published = now() WHERE id = ?", (waiting, number))
-        return left
-
     def _number(self) -> int:
         """Return this host's number in the database; it joins where it has none."""
         term = self.member.term()
@@ -255,6 +252,14 @@ class Fleet:
             if name in self.__dict__:
                 with suppress(StorageUnavailable):
                     self.__dict__[name].close()
+
+
+def _note_outbox(db: Db, number: int, behind: Sequence[Path], packed: Mapping[Path, int]) -> dict[Path, int]:
+    """Tell the others how far a host has published what was behind, and return what is left."""
+    left = {**waiting_bytes(published(db, number, behind), behind), **packed}
+    waiting = sum(left.values())
+    db.execute("UPDATE hosts SET waiting = ?, published = now() WHERE id = ?", (waiting, number))
+    return left
 
 
 def _number_of(db: Db, term: Term) -> int | None:

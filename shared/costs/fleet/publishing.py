@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from io import BytesIO
@@ -47,17 +47,18 @@ _CELL: Final = ("bucket", "ledger", "dim", "host", *SUM_COLUMNS)
 
 
 class Piece(NamedTuple):
-    """The lines of one ledger that come next, and its row after them."""
+    """The lines of one ledger that come next, and its row after them; ``read`` counts damaged ones too."""
 
     row: LedgerRow
     lines: list[Counted]
+    read: int = 0
 
 
 class Outbox(NamedTuple):
-    """What was published in one go: how many new entries, and whether there is more."""
+    """What was published in one go: how many new entries, and how many of the ledgers have no more."""
 
     entries: int
-    more: bool
+    done: int
 
 
 def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) -> dict[Path, int]:
@@ -71,10 +72,25 @@ def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) ->
     return {ledger: size for ledger, size in left.items() if size > 0}
 
 
-def published(db: Db, host: int) -> dict[bytes, LedgerRow]:
-    """Return the ledgers of a host that were published, and how far."""
+def unpublished(db: Db, host: int, ledgers: Mapping[Path, LedgerRow]) -> list[Path]:
+    """Return those of a host's ledgers that are not published whole, by what was known at the last look."""
     rows = db.execute(
-        'SELECT id, place, job_id, "offset", head, tail FROM ledgers WHERE host = ? AND gone IS NULL', (host,)
+        'SELECT place, "offset", head, tail FROM ledgers WHERE host = ? AND gone IS NULL', (host,)
+    )
+    whole = {bytes(place): (offset, head, tail) for place, offset, head, tail in rows}
+    return [
+        ledger
+        for ledger, row in ledgers.items()
+        if whole.get(os.fsencode(ledger)) != row.mark or row.size > row.offset
+    ]
+
+
+def published(db: Db, host: int, ledgers: Sequence[Path]) -> dict[bytes, LedgerRow]:
+    """Return those of a host's ledgers that were published, and how far."""
+    rows = db.execute(
+        """SELECT id, place, job_id, "offset", head, tail FROM ledgers
+        WHERE host = ? AND gone IS NULL AND place = ANY(?)""",
+        (host, list(map(os.fsencode, ledgers))),
     )
     return {
         bytes(place): LedgerRow(number, bytes(place), job_id, 0, offset=offset, head=head, tail=tail)
@@ -118,15 +134,15 @@ def publish(db: Db, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Ou
     """Publish what is new in some ledgers, at most ``most`` entries; one process of a host at a time."""
     db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
     name = str(_one(db, "SELECT name FROM hosts WHERE id = ?", host))
-    known, pieces, left = published(db, host), list[Piece](), most
-    for ledger in ledgers:
-        if left <= 0:
-            return Outbox(_add(db, host, pieces), more=True)
+    known, pieces, left = published(db, host, ledgers), list[Piece](), most
+    for number, ledger in enumerate(ledgers):
         piece = _next(db, host, name, known, os.fsencode(ledger), left)
         if piece is not None:
             pieces.append(piece)
-            left -= len(piece.lines)
-    return Outbox(_add(db, host, pieces), more=left <= 0)
+            left -= piece.read
+        if left <= 0:
+            return Outbox(_add(db, host, pieces), done=number)  # this one may have more
+    return Outbox(_add(db, host, pieces), done=len(ledgers))
 
 
 def _next(
@@ -143,22 +159,22 @@ def _next(
             if row is not None and size_of(file) == row.offset:
                 return None
             row = row or _made(db, host, name, place)
-            lines, end = _read(file, row.offset, most)
+            lines, read, end = _read(file, row.offset, most)
             if end == row.offset:
                 return None
             head, tail = fingerprint(file, end)
-            return Piece(row._replace(offset=end, head=head, tail=tail), lines)
+            return Piece(row._replace(offset=end, head=head, tail=tail), lines, read)
     except OSError:
         return None  # it cannot be read: it stays where it is, and is tried again
 
 
-def _read(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int]:
-    lines, end = list[Counted](), start
+def _read(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int, int]:
+    lines, read, end = list[Counted](), 0, start
     for offset, length, line in islice(read_counted(file, start), most):
-        end = offset + length
+        end, read = offset + length, read + 1
         if not isinstance(line, DamagedLine):  # those count nowhere: ``verify`` names them
             lines.append(line)
-    return lines, end
+    return lines, read, end
 
 
 def _made(db: Db, host: int, name: str, place: bytes, gone: str | None = None) -> LedgerRow:

@@ -462,8 +462,12 @@ class Store:
 
     def ledgers(self) -> list[Path]:
         """Return every known ledger that is there or in an archive, as they became known."""
+        return list(self.looked_at())
+
+    def looked_at(self) -> dict[Path, LedgerRow]:
+        """Return the same ledgers, and what was known of each at the last look; no file is opened."""
         rows = self._ask(lambda db: tables.ledgers(db, "inode != 0 OR is_read = 0 ORDER BY id"))
-        return list(dict.fromkeys(row.file for row in rows if row.gone is None or self._is_packed(row)))
+        return {row.file: row for row in rows if row.gone is None or self._is_packed(row)}
 
     def _is_packed(self, row: LedgerRow) -> bool:
         with suppress(CostError):

@@ -62,6 +62,19 @@ def test_ledgers_alone_and_an_archive_of_several_hosts(server: str, tmp_path: Pa
     world.store.close()
 
 
+def test_what_is_only_in_ledgers_is_sent_in_pieces(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.costs.exchange.spark.PIECE_ROWS", 3)
+    world = World(tmp_path.resolve(), profile=PROFILE)
+    fill(world)
+    world.archive("2026-09")
+    for archived in (False, True):
+        local, cluster = both(world, server, view_named("jobs"), archived=archived)
+        assert cluster == local
+    world.store.close()
+
+
 def test_what_goes_wrong_is_said(server: str, tmp_path: Path) -> None:
     world = World(tmp_path.resolve(), profile=PROFILE)
     fill(world)

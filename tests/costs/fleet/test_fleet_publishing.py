@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.publishing import published, waiting_bytes
+from shared.costs.platform import SecureFile
 from shared.costs.rollup import Dimension, Query
 from shared.costs.storage import LEDGER_NAME
+from shared.costs.store.journal import opened
 from tests.support.fleet_hosts import Host, hosts
 
 pytestmark = pytest.mark.usefixtures("database_url")
@@ -41,8 +44,9 @@ def entries(host: Host) -> int:
 
 def waiting(host: Host) -> int:
     """How many bytes of ledgers are not published."""
-    known = host.fleet.database.run(lambda db: published(db, 1), 10)
-    return sum(waiting_bytes(known, host.workspace.index.ledgers()).values())
+    ledgers = host.workspace.index.ledgers()
+    known = host.fleet.database.run(lambda db: published(db, 1, ledgers), 10)
+    return sum(waiting_bytes(known, ledgers).values())
 
 
 DIMENSIONS: list[tuple[Dimension, ...]] = [
@@ -145,3 +149,39 @@ def test_the_background_publishes_and_ends_with_its_process(tmp_path: Path) -> N
         assert one.fleet.sums.groups((), Query())[0].totals.calls == 6
         [(rests,)] = one.fleet.database.run(lambda db: db.execute("SELECT rests FROM hosts").fetchall(), 10)
         assert rests
+
+
+def test_damaged_lines_are_of_a_batch_and_hide_nothing_behind_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Agent, "logged", lambda *_: None)
+    monkeypatch.setattr("shared.costs.fleet.publishing.publish.__defaults__", (3,))
+    with hosts(tmp_path, "one", profile=ALONE) as (one,):
+        varied(one).close()
+        first, *others = (one.folder / "job-x" / LEDGER_NAME).read_bytes().splitlines(keepends=True)
+        new = one.folder / "job-y" / LEDGER_NAME
+        new.parent.mkdir()
+        new.write_bytes(b"".join([first, b"nonsense\n", *others]))
+        new.chmod(0o600)
+        shutil.rmtree(one.folder / "job-x")
+        one.workspace.index.add([new])
+        assert one.fleet.publish() == (6, {})
+
+
+def test_what_is_published_whole_is_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Agent, "logged", lambda *_: None)
+    with hosts(tmp_path, "one", profile=ALONE) as (one,):
+        trackers = [varied(one, f"job-{number}") for number in range(3)]
+        one.fleet.publish()
+        looked = list[bytes]()
+
+        def seen(place: Path | bytes) -> SecureFile:
+            looked.append(os.fsencode(place))
+            return opened(place)
+
+        monkeypatch.setattr("shared.costs.fleet.publishing.opened", seen)
+        assert one.fleet.publish() == (0, {})
+        assert looked == []
+        trackers[1].log_usage("openai", "gpt-4o", 1, 1)
+        assert one.fleet.publish().entries == 1
+        assert set(looked) == {os.fsencode(one.folder / "job-1" / LEDGER_NAME)}
