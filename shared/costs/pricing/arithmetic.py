@@ -80,7 +80,11 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
         )
     if not parts and not price.free and (counts := usage.counts()):
         return Shortfall(f"is billed by {_billed_by(price)}, and this call states {', '.join(counts)} alone")
-    return Amounts(parts, NO_UNITS, summed)
+    return made(Amounts, (parts, NO_UNITS, summed))
+
+
+made: Final = tuple.__new__
+"""Makes a named tuple of all its fields in half the time of a call of its class."""
 
 
 def _unpriced_features(price: Price, used: Quantities) -> list[str]:
@@ -195,15 +199,16 @@ def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quan
     """Take the counts that are not of tokens, rounded up as the provider does."""
     included, steps = price.included, price.steps
     for part in compress(_COUNTED, counts):
-        if included and part in included and part not in price.rates:
+        if part in included and part not in price.rates:
             continue
-        count = getattr(usage, part)
-        quantity = round(count * 1_000_000) if part in FRACTIONAL_FIELDS else count
-        if steps and (step := steps.get(part)) is not None:
-            quantity = step.billed(quantity, usage.requests or 1)
-        if price.per_channel and part == "audio_seconds":
-            quantity *= usage.channels or 1  # of a recording that is rounded up first
+        quantity = getattr(usage, part)
+        if part in FRACTIONAL_FIELDS:
+            quantity = round(quantity * 1_000_000)
+        if part in steps:
+            quantity = steps[part].billed(quantity, usage.requests or 1)
         result[part] = quantity
+    if price.per_channel and "audio_seconds" in result:
+        result["audio_seconds"] *= usage.channels or 1  # of a recording that is rounded up first
 
 
 def structure(price: Price, used: Container[str]) -> Hashable:

@@ -131,7 +131,7 @@ class Catalogue:
         if isinstance(amounts, arithmetic.Shortfall):
             return self._unpriced(f"{quote.priced_by.model} {amounts.fault} on {_day(at)}")
         by = quote.priced_by._replace(unverified=True) if amounts.summed else quote.priced_by
-        return Charge(amounts.parts, by, amounts.missing)
+        return arithmetic.made(Charge, (amounts.parts, by, amounts.missing))
 
     def ceiling(
         self,

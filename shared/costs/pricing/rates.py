@@ -138,8 +138,9 @@ class Step(NamedTuple):
         >>> Step(least=10, size=15).billed(1), Step(least=10, size=15).billed(16), Step(least=10).billed(7, 2)
         (15, 30, 20)
         """
-        quantity = max(quantity, self.least * requests)
-        return -(-quantity // self.size) * self.size if self.size else quantity
+        least, size = self
+        quantity = max(quantity, least * requests)
+        return -(-quantity // size) * size if size else quantity
 
 
 class Price(NamedTuple):
