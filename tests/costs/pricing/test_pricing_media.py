@@ -294,6 +294,9 @@ def test_bedrock_optimized_for_latency_has_its_own_prices(model: str, amount: st
     assert found == from_usd(amount)
 
 
+HEARD = {"tokens_input": 1_000_000, "tokens_audio_input": 1_000_000}
+
+
 def test_sixty_services_and_models_and_more_have_a_price_of_their_own() -> None:
     rows = [(str(row[0]), str(row[1])) for row in (*SPEECH_TO_TEXT, *CHARACTERS, *PAGES, *OTHERS)]
     assert len({OWN.name(service, model) for service, model in rows}) > 100
@@ -309,6 +312,11 @@ def test_sixty_services_and_models_and_more_have_a_price_of_their_own() -> None:
         ("azure-speech", "hd", (2026, 2, 28), None, {"characters": 1_000}, "0.03"),
         ("mistral", "mistral-ocr-latest", (2026, 6, 22), None, {"pages": 1_000}, "2"),
         ("mistral", "mistral-ocr-latest", (2025, 11, 1), "batch", {"pages": 1_000}, "0.50"),
+        ("openai", "gpt-4o-transcribe", (2025, 11, 1), None, HEARD, "6"),
+        ("openai", "gpt-4o-transcribe", (2026, 11, 1), None, HEARD, "2.50"),
+        ("openai", "gpt-4o-mini-transcribe-2025-12-15", (2026, 11, 1), None, HEARD, "1.25"),
+        ("azure", "gpt-4o-transcribe", (2026, 11, 1), None, HEARD, "6"),
+        ("azure", "gpt-4o-mini-transcribe-2025-12-15", (2026, 11, 1), None, HEARD, "3"),
     ],
 )
 def test_media_prices_are_those_of_the_day(
