@@ -164,3 +164,12 @@ def percent(part: int, whole: int) -> float:
     if whole == 0:
         return 0.0 if part <= 0 else 100.0
     return part * 100 / whole
+
+
+def percent_words(value: float) -> str:
+    """Return a percentage inside a sentence; a trace is not nothing.
+
+    >>> percent_words(12.345), percent_words(0.01)
+    ('12.3%', 'less than 0.1%')
+    """
+    return "less than 0.1%" if 0 < value < 0.05 else f"{value:.1f}%"

@@ -96,6 +96,7 @@ def test_what_is_no_plain_number_is_refused(text: str) -> None:
         ("010", "remove the leading zero"),
         ("1e3", "write it out"),
         ("'5'", "remove the quotes"),
+        ("'fifty'", "digits, with a point"),
         ("true", "write digits"),
         ("12:30", "digits, with a point"),
     ],

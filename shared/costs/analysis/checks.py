@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from ..errors import BAD_NEWS, FAILED, FINE
 from ..model import Entry
-from ..money import Nanos, divide, percent
+from ..money import Nanos, divide, percent, percent_words
 from ..rollup import Dimension, Group, JobRef, Measure, Totals, bucket_of
 from .forecast import Forecast
 from .job import per_audio_minute
@@ -85,7 +85,7 @@ class Check(NamedTuple):
 def limit_check(name: str, spent: int, limit: int, level: str, measure: Measure = "cost") -> Check:
     """Return whether a limit holds; ``level`` is its state: ok, warning or critical."""
     verdict: Verdict = "over" if level == "critical" else "warning" if level == "warning" else "ok"
-    return Check(name, spent, limit, verdict, f"{percent(spent, limit):.1f}% used", measure)
+    return Check(name, spent, limit, verdict, f"{percent_words(percent(spent, limit))} used", measure)
 
 
 def forecast_check(name: str, found: Pace | Forecast, limit: int) -> Check:

@@ -187,7 +187,9 @@ def _speech_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
     if isinstance(parts, arithmetic.Shortfall) or not _SPEECH <= parts.keys() <= {*_SPEECH, "requests"}:
         return None
     step, lengths = price.steps.get("audio_seconds"), [usage.audio_microseconds for usage in usages]
-    columns = {"audio_seconds": [step.billed(length, 1) for length in lengths] if step else lengths}
+    # A call without audio is billed no minimum.
+    billed = [step.billed(length, 1) if length else 0 for length in lengths] if step else lengths
+    columns = {"audio_seconds": billed}
     return columns | ({"requests": [1] * len(usages)} if "requests" in parts else {})
 
 

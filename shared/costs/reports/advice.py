@@ -11,9 +11,9 @@ from ..analysis.optimise import Proposal
 from ..analysis.options import OptionKind
 from ..analysis.sums import UNNAMED
 from ..analysis.waste import Reason, Waste
-from ..money import Nanos
+from ..money import Nanos, percent_words
 from ..periods import Period
-from .common import percent_words, plural, usd
+from .common import plural, usd
 
 _CHANGES: Final[Mapping[OptionKind, str]] = {
     "model": "set the model to {to}, instead of {old}",

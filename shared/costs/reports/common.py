@@ -285,15 +285,6 @@ def usd(amount: Nanos) -> str:
     return format_usd(amount, 4 if 0 < abs(amount) < 10_000_000 else 2)
 
 
-def percent_words(value: float) -> str:
-    """Return a percentage inside a sentence; a trace is not nothing.
-
-    >>> percent_words(12.345), percent_words(0.01)
-    ('12.3%', 'less than 0.1%')
-    """
-    return "less than 0.1%" if 0 < value < 0.05 else f"{value:.1f}%"
-
-
 def owner(user_id: str) -> str:
     """Return a user's name in a title.
 

@@ -24,9 +24,9 @@ from ..analysis.estimates import (
 )
 from ..errors import FAILED, FINE, WrongUsage
 from ..model import MAX_COUNT, Usage
-from ..money import Nanos, percent
+from ..money import Nanos, percent, percent_words
 from ..rollup import Query
-from .common import percent_words, plural, usd
+from .common import plural, usd
 from .document import Column, Figure, Note, Report, Row, Table, derive
 from .media import TEXTS, characters_of, seconds_of
 from .queries import limits_in, monthly, named_model, spendings

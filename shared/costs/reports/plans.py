@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from ..analysis.plans import PlanMonth, plan_months
 from ..budgets.spending import flat_cost, paid_by_bucket
-from ..money import ZERO, Nanos, percent, to_usd
+from ..money import ZERO, Nanos, percent, percent_words, to_usd
 from ..periods import Period
 from ..profile.plans import FlatRate, Plan, flat_rates, names_of
 from ..rollup import Query
-from .common import named, percent_words, usd
+from .common import named, usd
 from .document import Column, Figure, Gauge, Note, Report, Table, Tone, derive
 from .queries import reading, within
 from .questions import Span

@@ -18,7 +18,7 @@ from ..budgets.limits import Spending, crossings, limits_for
 from ..budgets.wording import message
 from ..ledger.places import LedgerProblem
 from ..model import Entry
-from ..money import Nanos, format_usd, percent, to_usd
+from ..money import Nanos, format_usd, percent, percent_words, to_usd
 from ..periods import month
 from ..rollup import JobRef, Query, Totals
 from .common import (
@@ -27,7 +27,6 @@ from .common import (
     doubts,
     gauge_of,
     limit_row,
-    percent_words,
     plural,
     totals_data,
 )

@@ -12,7 +12,7 @@ from ..analysis.machines import MachineWork
 from ..analysis.pace import Pace, pace
 from ..analysis.summary import DIMENSIONS, Summary, costs, summarise
 from ..budgets.limits import Spending
-from ..money import Nanos, format_usd, percent, to_usd
+from ..money import Nanos, format_usd, percent, percent_words, to_usd
 from ..periods import Period, between, previous_month
 from ..rollup import Query, Totals
 from .common import (
@@ -24,7 +24,6 @@ from .common import (
     doubts,
     gauge_of,
     named,
-    percent_words,
     totals_data,
     unpriced_models,
     usd,

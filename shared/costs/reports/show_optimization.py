@@ -21,11 +21,11 @@ from ..analysis.outcomes import Worth
 from ..analysis.sums import UNNAMED
 from ..analysis.waste import NOT_USED, Reason, Waste
 from ..model import Entry
-from ..money import Nanos, percent, to_usd
+from ..money import Nanos, percent, percent_words, to_usd
 from ..periods import Period
 from ..rollup import Query
 from . import advice
-from .common import Health, named, noted, percent_words, plural, usd, whose
+from .common import Health, named, noted, plural, usd, whose
 from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .machines import machine_data, machine_doubts, machine_work
 from .queries import health, reading, within
@@ -98,10 +98,10 @@ def improvement_facts(
 def optimization_report(facts: OptimizationFacts) -> Report:
     """Return the savings that were found, the largest first, or another part of what was found."""
     savings = facts.savings
-    calls = plural(savings.calls, "call", "calls")
+    calls = plural(savings.calls, "call repriced with its", "calls repriced with their")
     return Report(
         title=f"Savings, {whose(facts.user_id)}",
-        subtitle=f"{named(facts.period)}, {calls} repriced with their own tokens",
+        subtitle=f"{named(facts.period)}, {calls} own tokens",
         figures=tuple(saving_figures(savings)) if savings.calls else (),
         tables=tuple(_tables(facts)),
         notes=tuple(_notes(facts)),

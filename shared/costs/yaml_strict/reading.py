@@ -122,7 +122,8 @@ class Node:
         """Return an exact decimal number within the bounds (both included)."""
         scalar = self._scalar("a number")
         if not scalar.plain:
-            raise self.wrong("a number", "remove the quotes")
+            is_number = _NUMBER.fullmatch(scalar.text)
+            raise self.wrong("a number", "remove the quotes" if is_number else _number_remedy(scalar.text))
         if not _NUMBER.fullmatch(scalar.text):
             raise self.wrong("a plain decimal number", _number_remedy(scalar.text))
         value = Decimal(scalar.text)

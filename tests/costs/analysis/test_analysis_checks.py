@@ -50,6 +50,11 @@ def test_limits(level: str, verdict: str) -> None:
     assert limit_check("month", Nanos(40), Nanos(50), level) == Check("month", 40, 50, verdict, "80.0% used")  # type: ignore[arg-type]  # a table
 
 
+def test_a_trace_of_a_limit_is_not_nothing() -> None:
+    assert limit_check("month", Nanos(1), Nanos(10_000), "ok").note == "less than 0.1% used"
+    assert limit_check("month", Nanos(0), Nanos(10_000), "ok").note == "0.0% used"
+
+
 def made(projected: int, high: int | None) -> Pace:
     return Pace(
         date(2026, 11, 22),

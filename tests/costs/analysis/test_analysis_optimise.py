@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from truth.savings import cost_with, least_cost
 
@@ -51,6 +51,7 @@ CALLS = st.lists(
 @pytest.mark.no_cover
 @settings(deadline=None, max_examples=30)
 @given(CALLS)
+@example([priced(0, WORK[3], 0), priced(1, WORK[3], 3)])  # a minimum is for what was heard
 def test_the_total_is_that_of_brute_force(entries: list[Entry]) -> None:
     found = find_savings(entries, CATALOGUE)
     assert found.after == least_cost(entries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -183,11 +184,24 @@ class DashboardCommand(click.Command):
         It would mean another user, storage or profile than was meant, and the present folder as a path.
         """
         if not ctx.resilient_parsing:  # as for a shell that asks what may follow
-            given, _, _ = self.make_parser(ctx).parse_args(list(args))
+            given = self._given(ctx, args)
             for param in self.params:
                 if param.type is not click.UNPROCESSED and _is_empty(given.get(param.name or "")):
                     raise click.BadParameter("it is empty; give a value, or leave it out", ctx, param)
         return super().parse_args(ctx, args)
+
+    def _given(self, ctx: click.Context, args: Sequence[str]) -> Mapping[str, Any]:
+        """Return what was given, as text; an argument that was given like an option is named."""
+        try:
+            given, _, _ = self.make_parser(ctx).parse_args(list(args))
+        except click.NoSuchOption as fault:
+            name = fault.option_name.lstrip("-").upper()
+            arguments = (param for param in self.params if isinstance(param, click.Argument))
+            if any(name in re.findall(r"[A-Z_]+", param.make_metavar(ctx)) for param in arguments):
+                message = f"No such option '{fault.option_name}': write {name} alone."
+                raise click.UsageError(message, ctx) from None
+            raise
+        return given
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, each on a line of its own."""

@@ -40,7 +40,7 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
         target = _to_stdout() if to_terminal else replacing(file)
         with target as draft:
             written = export.write(source, draft, context)
-    app.say(f"wrote {written:,} entries" + ("" if to_terminal else f" to {file}"))
+    app.say(f"wrote {plural(written, 'entry', 'entries')}" + ("" if to_terminal else f" to {file}"))
     return told_incomplete(app, source.missed)
 
 

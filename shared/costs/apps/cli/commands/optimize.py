@@ -12,8 +12,8 @@ import click
 from ....analysis.measured import Effect, Made, expected, promised, since
 from ....errors import WrongUsage
 from ....model import Entry
-from ....money import Nanos, percent, to_usd
-from ....reports.common import percent_words, plural, usd
+from ....money import Nanos, percent, percent_words, to_usd
+from ....reports.common import plural, usd
 from ....reports.document import Column, Figure, Note, Report, Table, derive
 from ....reports.queries import counted, named_model, zone_of
 from ....reports.reader import Reader, in_turn
