@@ -75,7 +75,7 @@ def explain_facts(reader: Reader, asked: ExplainQuestion) -> ExplainFacts:
     first, second = (_side(reader, name, query, zone) for name in (before, after))
     with reader.progress("Comparing") as advance:
         parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], advance))
-    one, other = (period_named(name, zone, reader.billing_day) for name in (before, after))
+    one, other = (compared_period(name, zone, reader.billing_day) for name in (before, after))
     alike = _alike(one, other, reader.now)
     doubts = health(reader)
     if first.problems is not None and second.problems is not None:
@@ -109,7 +109,7 @@ class _Side(NamedTuple):
 
 
 def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
-    period = period_named(name, zone, reader.billing_day)
+    period = compared_period(name, zone, reader.billing_day)
     if period is not None:
         within = query._replace(start=period.start, end=period.end)
         return _Side(named(period), *counted(reader, within))
@@ -120,13 +120,15 @@ def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
     return _Side(job.job_id, mine, len(mine), (*map(problem_ref, problems), *lost))
 
 
-def period_named(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period | None:
-    """Return the period a name means: ``2026-10``, ``2026-W41``, ``2026-10-05`` or ``FIRST..LAST``.
+def compared_period(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period | None:
+    """Return the period that one side of a comparison names; ``None`` for the name of a job.
+
+    A period is written ``2026-10``, ``2026-W41``, ``2026-10-05`` or ``FIRST..LAST``.
 
     Raises:
         WrongUsage: it looks like a period and is none.
 
-    >>> period_named("2026-W41", ZoneInfo("UTC")).name, period_named("job-1", ZoneInfo("UTC"))
+    >>> compared_period("2026-W41", ZoneInfo("UTC")).name, compared_period("job-1", ZoneInfo("UTC"))
     ('2026-W41', None)
     """
     if not re.fullmatch(r"\d{4}-(\d\d|W\d\d|\d\d-\d\d(\.\.\d{4}-\d\d-\d\d)?)", name, re.ASCII):
