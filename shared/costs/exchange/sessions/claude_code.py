@@ -137,7 +137,9 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
         try:
             calls = _calls(line, file, remarks, waiting)
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
-            remarks.refuse(f"{file.path}", f"a line of usage is not as expected: {fault}")
+            blocks = _Blocks()
+            if not file.retry(line):
+                remarks.refuse(f"{file.path}", f"a line of usage is not as expected: {fault}")
             continue
         for call in calls:
             known = waiting.get(call.key)
@@ -150,7 +152,12 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for call in waiting.values():
         yield sums.counted(call)
     file.state |= sums.state
-    if not line and not begun and _ANSWER(file.head()):
+    _note_answers(file, remarks, is_read=bool(line or begun))
+
+
+def _note_answers(file: LogFile, remarks: Remarks, *, is_read: bool) -> None:
+    """Say of a log of which no line of usage was read that it has answers all the same."""
+    if not is_read and _ANSWER(file.head()):
         remarks.empty["logs with answers and no usage that is known"] += 1
 
 

@@ -109,7 +109,8 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
                     note_version(VERSIONS, state.get("version"), remarks)
                     yield call
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
-            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            if not file.retry(raw):
+                remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
 
 
 def _begin(meta: _Payload, state: dict[str, Any]) -> None:

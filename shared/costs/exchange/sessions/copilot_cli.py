@@ -99,7 +99,8 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             line = _line(raw)
             calls = _calls(line, state)
         except (msgspec.DecodeError, msgspec.ValidationError, ValueError, TypeError) as fault:
-            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            if not file.retry(raw):
+                remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
             continue
         for call in calls:
             note_version(VERSIONS, state.get("version"), remarks)

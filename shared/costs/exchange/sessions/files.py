@@ -8,7 +8,7 @@ import re
 import sqlite3
 import stat
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -117,6 +117,7 @@ class LogFile:
     is_quiet: bool = True
     lines: int = 0
     too_long: int = 0
+    _again: list[bytes] = field(default_factory=list)
 
     def lines_with(self, *needles: bytes) -> Iterator[bytes]:
         """Yield every whole line that has one of ``needles`` in it; ``offset`` is behind what was given.
@@ -127,16 +128,27 @@ class LogFile:
             # Most lines have none of the needles: they are looked for in the chunk first.
             wanted = [needle for needle in needles if needle in chunk]
             if wanted:
-                is_spoilt = any(mark in chunk for mark in _SPOILT)
                 for line in chunk.split(b"\n"):
                     for needle in wanted:
                         if needle in line:
-                            if is_spoilt:
-                                yield from (one for one in _mended(line) if any(n in one for n in wanted))
-                            else:
-                                yield line
+                            yield line
+                            if self._again:
+                                yield from self._given_again(wanted)
                             break
             self.lines += chunk.count(b"\n")
+
+    def retry(self, line: bytes) -> bool:
+        """Tell whether a line that is no JSON has objects in it all the same, which are then given next."""
+        self._again = [each for each in _mended(line) if each != line]
+        return bool(self._again)
+
+    def _given_again(self, wanted: Sequence[bytes]) -> Iterator[bytes]:
+        while self._again:
+            line = self._again.pop(0)
+            if any(needle in line for needle in wanted):
+                left, self._again = self._again, []
+                yield line
+                self._again += left
 
     def _whole_lines(self) -> Iterator[bytes]:
         """Yield pieces of the file that end with a line; ``offset`` is behind a piece once it was used."""
@@ -200,9 +212,6 @@ class LogFile:
         """Return the CRC-32 of the first bytes and of the last ones that were read."""
         return marks_of(self.file, self.offset)
 
-
-_SPOILT: Final = (b"\0", b"\\ud", b"\\uD", b'}{"')
-"""What a line may have that strict readers of JSON refuse."""
 
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",

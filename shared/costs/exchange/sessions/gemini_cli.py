@@ -58,7 +58,8 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
                 file.state["kind"] = message.kind or file.state.get("kind")
             call = _call(message, file.state)
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
-            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            if not file.retry(raw):
+                remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
             continue
         if call is not None:
             yield call

@@ -119,7 +119,8 @@ def _of_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             agent = line.source if line.source not in (None, "main") else None
             yield call._replace(session=line.session_id, agent=agent, unread=_tokens(unread))
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
-            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            if not file.retry(raw):
+                remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
 
 
 def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -133,7 +134,8 @@ def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
                 continue
             call = _of_line(line, file.state)
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
-            remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
+            if not file.retry(raw):
+                remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
             continue
         if call is not None:
             note_version(VERSIONS, line.version, remarks)
