@@ -316,6 +316,19 @@ PRICED: list[tuple[str, Any, dict[str, Any], str, str, str | None]] = [
         "0.00132",  # 1,000 tokens x 0.12 a million, 2 million pixels x 0.60 a billion
     ),
     (
+        "pixels in a plain answer",
+        {
+            "object": "list",
+            "data": [{"object": "embedding", "embedding": [0.1], "index": 0}],
+            "model": "voyage-multimodal-3.5",
+            "usage": {"text_tokens": 1000, "image_pixels": 2_000_000, "total_tokens": 4571},
+        },
+        {},
+        "voyage-multimodal-3.5",
+        "whole",
+        "0.00132",
+    ),
+    (
         "pixels of a video",
         named(
             "MultimodalEmbeddingsObject",
