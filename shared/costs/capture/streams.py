@@ -35,6 +35,8 @@ def track_stream(stream: Any, report: Report, names: StreamNames = NO_NAMES) -> 
     if isinstance(stream, Mapping):
         return _track_bedrock(stream, report, names)
     watch = Watch(stream, report, names)
+    if hasattr(stream, "__aiter__") and hasattr(stream, "__iter__"):
+        return TrackedEitherStream(stream, watch)
     if hasattr(stream, "__aiter__") or (hasattr(stream, "__aenter__") and not hasattr(stream, "__enter__")):
         return TrackedAsyncStream(stream, watch)
     if hasattr(stream, "__iter__") or hasattr(stream, "__enter__"):
@@ -141,20 +143,20 @@ class TrackedAsyncStream(_Tracked):
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self._watched(aiter(self.original))
+        return self._watched_later(aiter(self.original))
 
-    async def _watched(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _watched_later(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
         while True:
             try:
-                chunk = await self._next(source)
+                chunk = await self._next_later(source)
             except StopAsyncIteration:
                 return
             yield chunk
 
     async def __anext__(self) -> Any:
-        return await self._next(self.original)
+        return await self._next_later(self.original)
 
-    async def _next(self, source: AsyncIterator[Any]) -> Any:
+    async def _next_later(self, source: AsyncIterator[Any]) -> Any:
         try:
             chunk = await anext(source)
         except StopAsyncIteration:
@@ -190,3 +192,9 @@ class TrackedAsyncStream(_Tracked):
             return await self.original.aclose()
         finally:
             self._cost_watch.finish(CLOSED)
+
+
+class TrackedEitherStream(TrackedStream, TrackedAsyncStream):
+    """Stands for a stream that may be read with ``for`` or with ``async for``, as LiteLLM's."""
+
+    __slots__ = ()

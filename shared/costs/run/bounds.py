@@ -33,6 +33,7 @@ _KEPT: Final = (
     "previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container",
     "mcp_servers", "web_search_options", "thread", "continuation_token", "fallbacks", "data_sources",
     "plugins", "search_parameters", "prompt_mode", "safe_prompt", "connectors", "conversation_id",
+    "prompt_id", "context_window_fallback_dict",
 )  # fmt: skip
 """What the provider has, or looks up, and adds to the input, or for which it may ask several models.
 

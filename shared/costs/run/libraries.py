@@ -74,6 +74,11 @@ LIBRARIES: Final = (
         for module in ("mistralai.client", "mistralai")  # of version 3, whose name is a bare folder, and of 1
     ),
     Library(
+        "litellm",
+        "openinference-instrumentation-litellm",
+        ("openinference.instrumentation.litellm:LiteLLMInstrumentor",),
+    ),
+    Library(
         "cohere",
         "opentelemetry-instrumentation-cohere",
         ("opentelemetry.instrumentation.cohere:CohereInstrumentor",),

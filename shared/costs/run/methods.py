@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Reads = Literal[
@@ -34,6 +34,8 @@ class Method:
         reads: what it returns.
         asks_for_usage: whether a chat stream has to be asked for its usage.
         sends: whether it sends something that is billed; one that asks for a result is never held back.
+        positional: the arguments that may be given without their names.
+        others: whether it calls methods of other libraries, whose calls are its own.
 
     """
 
@@ -42,6 +44,8 @@ class Method:
     reads: Reads = "response"
     asks_for_usage: bool = False
     sends: bool = True
+    positional: tuple[str, ...] = field(default=(), kw_only=True)
+    others: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ def asking(given: dict[str, Any]) -> Question | None:
 
 def quiet(stream: Any) -> Any:
     """Return a stream without the chunk that its reader did not ask for."""
+    if hasattr(stream, "__aiter__") and hasattr(stream, "__iter__"):
+        return QuietEitherStream(stream)
     return QuietAsyncStream(stream) if hasattr(stream, "__aiter__") else QuietStream(stream)
 
 
@@ -111,3 +113,9 @@ class QuietAsyncStream(StandIn):
 
     async def __aexit__(self, *how: Any) -> Any:
         return await self.original.__aexit__(*how)
+
+
+class QuietEitherStream(QuietStream, QuietAsyncStream):
+    """As both, for a stream that may be read either way."""
+
+    __slots__ = ()

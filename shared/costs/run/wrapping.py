@@ -6,8 +6,8 @@ real responses and streams are read as ``log_response`` and ``log_stream`` read 
 would have got. So it is with the SDKs of speech, translation and documents, which make no spans at all
 (``media_sdks``). Spans serve the libraries that are not known here.
 
-Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7 and cohere 7.3
-(2026-11-30).
+Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7, cohere 7.3 and
+litellm 1.110 (2026-11-30).
 """
 
 from __future__ import annotations
@@ -156,6 +156,27 @@ def _cohere() -> tuple[Method, ...]:
     return (*found, *(replace(each, name=f"Async{each.name}") for each in found))
 
 
+def _litellm() -> tuple[Method, ...]:
+    # Its functions stand in two modules; it sends most requests by itself, past the methods of SDKs.
+    chat = ("model", "messages")
+    names: dict[str, tuple[Reads, bool, tuple[str, ...]]] = {
+        "completion": ("response", True, chat),
+        "text_completion": ("response", True, ("prompt", "model")),
+        "responses": ("response", False, ("input", "model")),
+        "embedding": ("response", False, ("model", "input")),
+        "rerank": ("response", False, ("model", "query", "documents")),
+        "image_generation": ("response", False, ("prompt", "model")),
+        "transcription": ("response", False, ("model", "file")),
+        "speech": ("characters", False, ("model", "input")),
+    }
+    return tuple(
+        Method(module, f"{begins}{name}", reads, asks, positional=positional, others=True)
+        for module in ("litellm.main", "litellm")
+        for name, (reads, asks, positional) in names.items()
+        for begins in ("", "a")
+    )
+
+
 METHODS: Final[Mapping[str, Callable[[], tuple[Method, ...]]]] = {
     "openai": _openai,
     "anthropic": _anthropic,
@@ -163,6 +184,7 @@ METHODS: Final[Mapping[str, Callable[[], tuple[Method, ...]]]] = {
     "mistralai.client": _mistral,
     "mistralai": _mistral,
     "cohere": _cohere,
+    "litellm": _litellm,
 }
 """The methods that are wrapped, by the module whose import shows that a program uses the SDK."""
 
@@ -176,6 +198,7 @@ SERVICES: Final = {
     "mistralai.client": frozenset({"mistral"}),
     "mistralai": frozenset({"mistral"}),
     "cohere": frozenset({"cohere"}),
+    "litellm": frozenset(),
 }
 """The services whose calls go through an SDK: what spans say of them is known better here."""
 
@@ -195,6 +218,10 @@ _NOT_SENT: Final = frozenset(
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
 """The call that this thread or task has made last: its SDK may be repeating its request."""
+
+
+_within: Final[ContextVar[bool]] = ContextVar("within", default=False)
+"""Whether a library is at work whose own call stands for those of the SDKs that it uses."""
 
 
 def _sent(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
@@ -292,11 +319,15 @@ class Wrapper:
 
     def _around(self, method: Method) -> Callable[..., Any]:
         def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-            about = Call(method, instance, args, given)
+            if _within.get():
+                return wrapped(*args, **given)
+            about = Call(
+                method, instance, args, {**dict(zip(method.positional, args, strict=False)), **given}
+            )
             about = replace(about, ticket=self._before(about))
             _sending.set(about.ticket)
             question = asking(given) if method.asks_for_usage and self._ask else None
-            with about.failing():
+            with about.failing(), _alone(method):
                 result = question.ask(wrapped, args) if question else wrapped(*args, **given)
             if inspect.iscoroutine(result):
                 later = question.ask_async(result, wrapped, args) if question else result
@@ -307,7 +338,7 @@ class Wrapper:
 
     async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
         _sending.set(about.ticket)  # another task may have made the call than awaits it
-        with about.failing():
+        with about.failing(), _alone(about.method):
             result = await later
         return self._seen(result, about, asked=asked)
 
@@ -366,6 +397,16 @@ class Wrapper:
         watch.see(message)
 
 
+@contextmanager
+def _alone(method: Method) -> Iterator[None]:
+    """Have the calls of other libraries be those of a method that makes them."""
+    before = _within.set(method.others or _within.get())
+    try:
+        yield
+    finally:
+        _within.reset(before)
+
+
 def _watch_sending(module: Any) -> None:
     """Have a module that sends requests say so."""
     import wrapt
@@ -419,7 +460,7 @@ class _EnteredLater(_Entered):
 def _is_stream(result: Any) -> bool:
     module = type(result).__module__.partition(".")[0]
     named = type(result).__name__
-    if named.endswith(("Stream", "StreamManager", "StreamAsync")) and module in METHODS:
+    if named.endswith(("Stream", "StreamManager", "StreamAsync", "StreamWrapper")) and module in METHODS:
         return True
     return inspect.isgenerator(result) or inspect.isasyncgen(result)
 
@@ -437,8 +478,20 @@ class Call:
     @property
     def maker(self) -> str:
         """Whose SDK it is, which serves the call where nothing says otherwise."""
+        if self.method.others:
+            return self._provider or UNKNOWN
         module = self.method.module.partition(".")[0]
         return _MAKERS.get(module, module)
+
+    @property
+    def _provider(self) -> str | None:
+        """The provider that LiteLLM sends a call to, as it says."""
+        from litellm import get_llm_provider
+
+        asked = self.given.get("custom_llm_provider"), self.given.get("api_base")
+        with suppress(Exception):  # it knows no such model, and the call itself will say so
+            return str(get_llm_provider(model_of(self.given) or "", *asked)[1])
+        return None
 
     def tell(self, captured: Captured) -> None:
         """Tell whoever was asked before of a call that came of it."""
@@ -489,6 +542,8 @@ class Call:
         model = model_of(self.given) or (
             self.args[0] if self.args and isinstance(self.args[0], str) else None
         )
+        if model and self.method.others:
+            model = model.removeprefix(f"{self.maker}/")
         return model.removeprefix("models/") if model else None
 
     @property

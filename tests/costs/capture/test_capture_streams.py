@@ -17,6 +17,7 @@ from shared.costs.capture.captured import Captured
 from shared.costs.capture.streams import track_stream
 from shared.costs.capture.watch import NO_NAMES, StreamNames, Watch
 from shared.costs.model import Usage
+from shared.costs.run.stream_usage import quiet
 from tests.support.provider import ProviderServer, Reply
 
 openai = pytest.importorskip("openai")
@@ -131,6 +132,41 @@ def test_openai_sends_no_usage_unless_asked(server: ProviderServer, calls: list[
     assert "include_usage" in (call.incomplete or "")
     assert call.usage == Usage(tokens_output=13)  # 52 characters
     assert call.model == "gpt-4o"
+
+
+class Either:
+    """A stream that may be read with ``for`` or with ``async for``, as LiteLLM's."""
+
+    def __init__(self) -> None:
+        head = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": []}
+        usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+        self._chunks = iter([head, {**head, "usage": usage}])
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._chunks)
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize("shown", [lambda stream: stream, quiet])
+def test_a_stream_that_may_be_read_either_way(calls: list[Captured], shown: Callable[[Any], Any]) -> None:
+    def tracked() -> Any:
+        return shown(track_stream(Either(), calls.append))
+
+    async def later() -> int:
+        return len([chunk async for chunk in tracked()])
+
+    assert len(list(tracked())) == asyncio.run(later()) == 2
+    assert [call.usage.tokens_total for call in calls] == [10, 10]
 
 
 def test_closed_early_by_with(server: ProviderServer, calls: list[Captured]) -> None:

@@ -267,6 +267,43 @@ def test_mistral_and_cohere_are_captured_and_stopped_by_a_budget(url: str, tmp_p
     assert [entry.service for entry in entries(tmp_path / "stopped")] == ["mistral", "mistral", "cohere"]
 
 
+LITELLM = """
+import asyncio, os, sys
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+ask = dict(messages=[dict(role="user", content="x")], max_tokens=9)
+here = dict(api_base=sys.argv[1] + "/v1", api_key="k")
+litellm.completion("openai/gpt-4o", user="whole", **here, **ask)
+assert len(list(litellm.completion(model="openai/gpt-4o", user="stream", stream=True, **here, **ask))) >= 1
+there = dict(api_base=sys.argv[1] + "/mistral/v1", api_key="k")
+
+async def both():
+    await litellm.acompletion(model="mistral/mistral-large-latest", **there, **ask)
+    chunks = await litellm.acompletion(model="openai/gpt-4o", user="later", stream=True, **here, **ask)
+    async for chunk in chunks:
+        assert chunk.choices
+
+asyncio.run(both())
+"""
+
+
+def test_litellm_is_captured_once_though_it_goes_past_the_methods_of_sdks(url: str, tmp_path: Path) -> None:
+    for module in ("litellm", "opentelemetry.sdk"):
+        pytest.importorskip(module)
+    done = ran(LITELLM, url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    found = entries(tmp_path / "run")
+    assert [(entry.service, entry.usage.tokens_input, entry.cost) for entry in found] == [
+        ("openai", 1000, 4_500_000),
+        ("openai", 1000, 4_500_000),
+        ("mistral", 1000, 800_000),
+        ("openai", 1000, 4_500_000),
+    ]
+    stopped = ran(LITELLM, url, tmp_path / "stopped", "--budget", "0.0095")
+    assert "does not fit into the budget of this run: of $0.0095, $0.0098 is spent" in stopped.stderr
+    assert len(entries(tmp_path / "stopped")) == 3
+
+
 RAW = {
     "raw, parsed": "print(raw.with_raw_response.create(**ask).parse().usage.prompt_tokens)",
     "raw, as text": "assert len(raw.with_raw_response.create(**ask).text) > 9",
