@@ -153,20 +153,29 @@ def _carry_over(present: Database, sums: Database) -> None:
         lambda db: {row.path: row.id for row in tables.ledgers(db, "gone IS NULL AND offset = 0")}
     )
 
-    def counted(db: sqlite3.Connection) -> list[tuple[LedgerRow, Fold, list[Id]]]:
-        find = "SELECT key, more, offset FROM seen WHERE ledger = ?"
+    def counted(db: sqlite3.Connection) -> list[tuple[LedgerRow, Fold, list[Id], list[Problem]]]:
+        ids = "SELECT key, more, offset FROM seen WHERE ledger = ?"
+        problems = "SELECT offset, length, kind, why FROM problems WHERE ledger = ?"
         return [
-            (row, tables.fold_of(db, row.id), db.execute(find, (row.id,)).fetchall())
+            (
+                row,
+                tables.fold_of(db, row.id),
+                db.execute(ids, (row.id,)).fetchall(),
+                [Problem(*each) for each in db.execute(problems, (row.id,))],
+            )
             for row in tables.ledgers(db, f"(gone IS NULL AND offset > 0) OR gone = '{WAITING}'")
             if row.gone or row.path in unread
         ]
 
-    def put(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: list[Id]) -> None:
+    def put(
+        db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: list[Id], problems: list[Problem]
+    ) -> None:
         number, is_read = (next_number(db), 1) if row.gone else (unread[row.path], 0)
         put_back(db, row._replace(id=number, is_read=is_read), fold, ids)
+        tables.put_problems(db, number, problems)
 
-    for row, fold, ids in present.read(counted):
-        sums.write(partial(put, row=row, fold=fold, ids=ids))
+    for row, fold, ids, problems in present.read(counted):
+        sums.write(partial(put, row=row, fold=fold, ids=ids, problems=problems))
 
 
 def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:

@@ -138,6 +138,8 @@ class Intake:
             self._missing(db, row)
             return False
         except OSError as fault:
+            if row is not None and row.offset and isinstance(fault, UnsafePath):
+                row = retire(db, row, REPLACED)  # another thing stands there: nothing else has its sums
             _unreadable(db, row, fault)
             return False
         with file:

@@ -23,11 +23,12 @@ from shared.costs.errors import StorageUnavailable
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.patience import at_most
+from shared.costs.platform import SecureFile
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
 from shared.costs.store import build, catchup, database, intake, tables
 from shared.costs.store.database import Database, DatabaseBusy
-from shared.costs.store.intake import GONE, WAITING
+from shared.costs.store.intake import REPLACED, WAITING
 from shared.costs.store.journal import Journal, opened
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, an_entry, month, spent
@@ -432,7 +433,32 @@ def test_a_rebuild_carries_over_what_nothing_else_has(history: History) -> None:
         assert spent(store) == month(store) == history.owed
     ledger.rmdir()
     assert month(store) == history.owed
-    assert sorted(each.why for each in store.gone()) == [GONE, WAITING]
+    assert sorted(each.why for each in store.gone()) == [REPLACED, WAITING]
+
+
+def test_a_rebuild_carries_over_a_ledger_that_the_disk_does_not_give(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the lines of it that do not count: it goes on where it was when it can be read again."""
+    store = history.open()
+    first, second = a_job(history, store), history.job("second")
+    history.append_bytes(second, first.read_bytes())
+    history.log(store, second, a_call(77))
+    assert month(store) == history.owed
+
+    def unreadable(path: bytes | Path, **how: bool) -> SecureFile:
+        if os.fsencode(path) == os.fsencode(second):
+            raise OSError(5, "Input/output error")
+        return opened(path, **how)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(build, "opened", unreadable)
+        disk.setattr(intake, "opened", unreadable)
+        assert [path for path, _ in store.rebuild().unread] == [second]
+        assert month(store) == history.owed
+    assert month(store) == history.owed
+    assert sum(1 for _ in store.entries(Query())) == len(history.counted)
+    assert (store.problems(), store.gone()) == ([], [])
 
 
 def test_a_rebuild_waits_for_nobody_who_has_the_sums_for_long(
@@ -874,13 +900,17 @@ def test_a_ledger_that_goes_together_with_the_seal(history: History, seal: str) 
         assert again.problems() == []
 
 
-def test_a_ledger_that_cannot_be_read_as_the_seal_goes(history: History) -> None:
+@pytest.mark.parametrize("lost", ["sums.db", "sums.db-seal"])
+def test_a_ledger_that_cannot_be_read_as_the_sums_go(history: History, lost: str) -> None:
+    """Its sums are kept elsewhere too, as nothing can tell them any more."""
     store = history.open()
     ledger = a_job(history, store)
-    store.close()
     saved = ledger.rename(ledger.with_name("aside"))
     ledger.mkdir()
-    (history.storage.root / "sums.db-seal").unlink()
+    assert month(store) == history.owed
+    store.close()
+    for path in history.storage.root.glob(f"{lost}*"):
+        path.unlink()
     again = history.open()
     assert month(again) == history.owed
     assert [problem.path for problem in again.problems()] == [ledger]
