@@ -207,6 +207,50 @@ def test_litellm(server: ProviderServer) -> None:
         assert incomplete is None
 
 
+ENDINGS_PROGRAM = """
+import asyncio, atexit, sys, threading, types
+custom = types.ModuleType("litellm.integrations.custom_logger")
+custom.CustomLogger = object
+sys.modules["litellm.integrations.custom_logger"] = custom
+from concurrent.futures import ThreadPoolExecutor
+from shared.costs.capture.hooks.litellm import CostLogger
+
+class Sink:
+    def record_captured(self, call):
+        print(call.usage.tokens_input, flush=True)
+        return 0.0
+
+usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+answer = {"object": "chat.completion", "model": "gpt-4o", "usage": usage}
+about = {"model": "gpt-4o", "litellm_params": {"custom_llm_provider": "openai"}}
+
+def told(number):
+    usage["prompt_tokens"] = number
+    said = {"kwargs": about, "response_obj": {**answer, "usage": dict(usage)}, "start_time": 0, "end_time": 0}
+    return CostLogger(Sink()).async_log_success_event(**said)
+
+async def main():
+    loop, free = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    loop.run_in_executor(None, free.wait)
+    begun = asyncio.create_task(told(1))
+    await asyncio.sleep(0)  # it waits for a thread now
+    begun.cancel()
+    await asyncio.gather(begun, return_exceptions=True)
+    free.set()
+
+atexit.register(lambda: asyncio.new_event_loop().run_until_complete(told(2)))
+asyncio.run(main())
+"""
+
+
+def test_litellm_tells_of_calls_as_loop_and_program_end() -> None:
+    """As LiteLLM 1.110.2 does: it cancels callbacks that have begun, and begins the others at exit."""
+    program, root = [sys.executable, "-c", ENDINGS_PROGRAM], Path(__file__).parents[3]
+    done = subprocess.run(program, cwd=root, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["1", "2"], "")
+
+
 def test_a_missing_library_says_what_to_install() -> None:
     with pytest.raises(ImportError, match="pip install acme-sdk"):
         needs("acme-sdk")()

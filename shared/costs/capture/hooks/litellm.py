@@ -54,10 +54,20 @@ class CostLogger(CustomLogger):  # type: ignore[misc]  # Any where it is missing
     async def async_log_success_event(
         self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        """Record a call of the asynchronous interface, without holding up its event loop. Raises nothing."""
+        """Record a call of the asynchronous interface, without holding up its event loop. Raises nothing.
+
+        LiteLLM comes here after the call has returned, also when the event loop ends (it then cancels what
+        has begun) and when the program ends (no thread can begin any more): the call is recorded in both.
+        """
         import asyncio
 
-        await asyncio.to_thread(record, self._sink, kwargs, response_obj)
+        loop = asyncio.get_running_loop()
+        try:
+            recorded = loop.run_in_executor(None, record, self._sink, kwargs, response_obj)
+        except RuntimeError:
+            record(self._sink, kwargs, response_obj)
+        else:
+            await asyncio.shield(recorded)
 
 
 def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
