@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..pricing.names import infer_service, normalize_service
-from .adapter import comes_again, tier
+from .adapter import UNFINISHED, comes_again, tier
 from .captured import Captured, first_reason, usage_of
 from .fields import Fields
 from .hosts import region_of
@@ -139,6 +139,10 @@ def read_span(
     stated = any(name in attributes for part in ("tokens_input", "tokens_output") for name in _COUNTS[part])
     if not stated and not (_is_call(attributes) and (not ended or _was_answered(attributes, failed=failed))):
         return None
+    if not stated and _output(attributes).text("status") in UNFINISHED:
+        return (
+            None  # a look at a response in the background: the usage comes, by the same id, with a later one
+        )
     service = _service(attributes)
     total = _count(attributes, _TOTAL)
     settled = _with_compaction(_settled(known, total, service, beside=scope.startswith(_BESIDE)), attributes)
@@ -246,17 +250,17 @@ def _service(attributes: Attributes) -> str:
 
 
 def _request_id(attributes: Attributes) -> str | None:
-    stated = _text(attributes, ("gen_ai.response.id",)) or _id_in_output(attributes)
+    stated = _text(attributes, ("gen_ai.response.id",)) or _output(attributes).text("id", "response_id")
     return None if stated and comes_again(stated) else stated
 
 
-def _id_in_output(attributes: Attributes) -> str | None:
-    """Return the response's id from OpenInference's copy of it, which has no attribute for it."""
+def _output(attributes: Attributes) -> Fields:
+    """Return OpenInference's copy of the response: no attribute has its id and status."""
     copy = attributes.get("output.value")
     if isinstance(copy, str) and copy.startswith("{"):
         with suppress(ValueError):
-            return Fields(json.loads(copy)).text("id", "response_id")
-    return None
+            return Fields(json.loads(copy))
+    return Fields({})
 
 
 def _count(attributes: Attributes, names: tuple[str, ...]) -> int | float:

@@ -170,6 +170,17 @@ def test_the_id_in_openinferences_copy_of_the_response(copy: str) -> None:
     assert call.request_id == "msg_1"
 
 
+@pytest.mark.parametrize("status", ["queued", "in_progress"])
+def test_a_look_at_a_background_response_is_no_call_before_it_is_done(status: str) -> None:
+    """The ledger counts an id once: the first look, without tokens, would stand for the call."""
+    look = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-5.1"}
+    assert read_span(look | {"output.value": f'{{"id": "resp_68c1a0b2f4d8", "status": "{status}"}}'}) is None
+    counts = {"llm.token_count.prompt": 1000, "llm.token_count.completion": 100}
+    call = read_span(look | counts | {"output.value": '{"id": "resp_68c1a0b2f4d8", "status": "completed"}'})
+    assert call is not None
+    assert (call.request_id, call.usage.tokens_input, call.usage_known) == ("resp_68c1a0b2f4d8", 1000, True)
+
+
 def test_an_id_that_its_server_uses_again_is_none() -> None:
     call = read_span(CHAT | {"gen_ai.response.id": "chatcmpl-417", "gen_ai.usage.input_tokens": 1})
     assert call is not None
