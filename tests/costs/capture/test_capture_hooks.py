@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -205,6 +207,40 @@ def test_litellm(server: ProviderServer) -> None:
         assert (cached, written) == (100, 20)
         assert cost > 0, "LiteLLM states a cost"
         assert incomplete is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+def test_a_fork_while_a_thread_is_in_a_hook(calls: Calls) -> None:
+    """Another thread's lock stays held in the child for ever: its first call would not return."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from shared.costs.capture.hooks.opentelemetry import CostSpanProcessor
+
+    processor, chains = CostSpanProcessor(calls), ModelCalls(calls)
+    provider = TracerProvider()
+    provider.add_span_processor(processor)
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with processor._lock, chains._lock:
+            held.set()
+            over.wait()
+
+    def call() -> None:
+        chains.begin(uuid4(), None)
+        provider.get_tracer("calls").start_span("chat").end()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = multiprocessing.get_context("fork").Process(target=call)
+    child.start()
+    child.join(30)
+    code = child.exitcode
+    child.kill()
+    over.set()
+    thread.join()
+    assert code == 0, "the child waits for a thread that it does not have"
 
 
 ENDINGS_PROGRAM = """

@@ -10,13 +10,13 @@ Streams need ``stream_usage=True`` where the model does not set it by itself.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ...extras import needs
+from ...forks import lock_of
 from ...model import UNKNOWN
 from ..adapters.langchain import ADAPTER, service_of
 from ..captured import Captured, Sink, unreadable
@@ -63,7 +63,7 @@ class ModelCalls:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._about: dict[UUID, Mapping[str, object]] = {}
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
 
     def begin(self, run_id: UUID, metadata: Mapping[str, object] | None) -> None:
         """Keep what LangChain says about a call that begins."""

@@ -14,10 +14,10 @@ Some SDKs make such spans themselves (Anthropic's, Mistral's), the others with a
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from ...extras import needs
+from ...forks import lock_of
 from ..captured import Captured, Sink
 from ..spans import is_agent, read_span
 
@@ -50,7 +50,7 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
         self._traces: dict[int, Trace] = {}
         self._ended = False
         self._warned = False
-        self._lock = threading.RLock()
+        self._lock = lock_of(self, "_lock")
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember a span until it ends."""
