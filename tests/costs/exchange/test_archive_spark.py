@@ -68,7 +68,7 @@ def test_what_is_only_in_ledgers_is_sent_in_pieces(
     monkeypatch.setattr("shared.costs.exchange.spark.PIECE_ROWS", 3)
     world = World(tmp_path.resolve(), profile=PROFILE)
     fill(world)
-    world.archive("2026-09")
+    world.archive("2026-10")
     for archived in (False, True):
         local, cluster = both(world, server, view_named("jobs"), archived=archived)
         assert cluster == local
