@@ -25,7 +25,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -122,6 +122,7 @@ class Store:
         self._state: StateDb | None = None
         self._ends_in = 0
         self._lock = threading.RLock()
+        self._looked = _Looked()
 
     @classmethod
     def of(cls, storage: CostStorage) -> Store:
@@ -541,7 +542,7 @@ class Store:
     @property
     def version(self) -> int:
         """A number that is another one after every change of the sums."""
-        return self._ask(lambda db: int(db.execute("SELECT version FROM meta").fetchone()[0]))
+        return self._ask(_version)
 
     def entries(self, query: Query, missed: Missed | None = None) -> Iterator[Entry]:
         """Return every entry that counts and matches, read from the ledgers, job by job.
@@ -738,10 +739,32 @@ class Store:
         """Bring the sums up and ask them."""
 
         def answer(sums: Database) -> T:
+            if self._has_looked(sums):
+                return sums.read(question)
             self._bring_up(sums)
+            if self._looked.within:
+                self._looked.at = sums, sums.read(_version)
             return sums.read(question)
 
         return self._use(answer)
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Let the questions of this thread within share the first one's look at the ledgers.
+
+        A page asks several, and its figures belong together. Where the sums change meanwhile, whoever changed
+        them, the next question looks again.
+        """
+        before = self._looked.within
+        self._looked.within = True
+        try:
+            yield
+        finally:
+            self._looked.within, self._looked.at = before, None
+
+    def _has_looked(self, sums: Database) -> bool:
+        looked = self._looked.at
+        return looked is not None and looked[0] is sums and sums.read(_version) == looked[1] >= 0
 
     def _bring_up(
         self, sums: Database, *, also: bytes | None = None, rescue: bool = False, wait_s: float = WAIT_S
@@ -861,6 +884,19 @@ def _locations(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, Lo
     }
     places = ((each, paths.get(ledger), offset) for each, (ledger, offset) in seen.items())
     return {each: Location(path, offset) for each, path, offset in places if path is not None}
+
+
+class _Looked(threading.local):
+    """Whether a thread shares its looks, and what the last one was at: the sums, and their version."""
+
+    within = False
+    at: tuple[Database, int] | None = None
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """Return the version of the sums; below zero while they know nothing, as those of a file begun anew."""
+    version, is_begun = db.execute("SELECT version, is_begun FROM meta").fetchone()
+    return int(version) if is_begun else -1
 
 
 def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from shared.costs.model import Entry
 from shared.costs.rollup import Dimension, JobOrder, JobPage, JobRef, JobSums, Query, bucket_of
+from shared.costs.store import tables
+from shared.costs.store.database import Database
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import (
     BEGIN,
@@ -30,6 +32,7 @@ from tests.costs.store.store_support import (
     an_entry,
     assert_is_fold,
     means,
+    month,
     plain_groups,
     reversed_entry,
     total,
@@ -314,3 +317,33 @@ def test_entries_are_what_the_ledger_says(store: Store, known: History) -> None:
     found: list[Entry] = list(store.entries(Query()))
     assert {entry.id: entry for entry in found} == by_id
     assert len(found) == len(by_id)
+
+
+def test_questions_of_one_look_belong_together_and_the_next_one_looks_again(history: History) -> None:
+    store, ledger = history.open(), history.job("job")
+    history.log(history.open(), ledger, a_call(5))
+    with store.one_look():
+        assert month(store) == 5
+        history.append(ledger, a_call(7))
+        assert month(store) == 5
+        assert month(history.open()) == 12  # another process takes it in, which changes the sums
+        assert month(store) == 12
+        history.append(ledger, a_call(1))
+        with store.one_look():
+            assert month(store) == 12
+        assert month(store) == 13
+    assert month(store) == 13
+
+
+def test_sums_that_are_lost_within_one_look_are_not_taken_for_nothing(history: History) -> None:
+    store, ledger = history.open(), history.job("job")
+    history.log(history.open(), ledger, a_call(5))
+    with store.one_look():
+        assert month(store) == 5
+        history.storage.sums_path.write_bytes(b"no database" * 1000)
+        assert month(store) == 5
+        history.storage.sums_path.unlink()
+        assert month(store) == 5
+        history.storage.sums_path.unlink(missing_ok=True)
+        Database(history.storage.sums_path, tables.SCHEMA, tables.FORMAT).close()
+        assert month(store) == 5

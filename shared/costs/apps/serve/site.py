@@ -171,6 +171,10 @@ class Site:
         return await to_thread.run_sync(self._answer, page, kind, request, limiter=limiter)
 
     def _answer(self, page: Page, kind: str | None, request: Request) -> Response:
+        with self._workspace.index.one_look():
+            return self._answered(page, kind, request)
+
+    def _answered(self, page: Page, kind: str | None, request: Request) -> Response:
         visit, version = _visit(request), self._version()  # what changes from now on is told
         parts = {name: str(value) for name, value in request.path_params.items()}
         if kind and "job" in parts and self._is_job(f"{parts['job']}.{kind}"):
