@@ -68,6 +68,15 @@ def cost_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered_prices
     return home
 
 
+@pytest.fixture(autouse=True)
+def no_sessions_of_before() -> Iterator[None]:
+    """Hold results of agents against those of the same test alone: many tests call their session alike."""
+    from shared.costs.capture.agent_sessions import Sessions, held_against
+
+    with held_against(Sessions()):
+        yield
+
+
 @pytest.fixture
 def tracker(tmp_path: Path) -> Iterator[CostTracker]:
     """A tracker of one job, for tests and for the examples in docstrings."""
