@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -604,13 +605,13 @@ def test_a_model_that_costs_more_than_the_one_reserved_is_held_for_from_then_on(
 ) -> None:
     """Calls of gpt-4, reserved as gpt-4o-mini: $0.06 each, of which $0.0003 were held."""
     profile.write_text("budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4: 0.10}}\n")
-    asked = {"tokens_input": 1000, "max_tokens_output": 500}
-    with tracker.reserve("openai", "gpt-4o-mini", **asked) as hold:
+    reserve = partial(tracker.reserve, "openai", "gpt-4o-mini", tokens_input=1000, max_tokens_output=500)
+    with reserve() as hold:
         for _ in range(2):
             tracker.log_usage("openai", "gpt-4", 500, 250, reservation=hold)
     assert caplog.text.count("model openai/gpt-4: was not named to reserve") == 1
     with pytest.raises(BudgetExceeded, match=r"up to \$0.0600 for openai/gpt-4o-mini \(others like it"):
-        tracker.reserve("openai", "gpt-4o-mini", **asked).__enter__()
+        reserve().__enter__()
     with tracker.reserve("openai", "gpt-4o-mini", tokens_input=600, max_tokens_output=100) as hold:
         assert hold.estimate == 24_000_000
         hold.void()
