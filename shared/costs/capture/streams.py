@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
 from .fields import Fields
 from .standin import StandIn
-from .watch import CLOSED, DROPPED, ENDED, NO_NAMES, Report, StreamNames, Watch, broke
+from .watch import CLOSED, DROPPED, ENDED, NO_NAMES, Report, StreamNames, Waiting, Watch, broke
 
 
-def track_stream(stream: Any, report: Report, names: StreamNames = NO_NAMES) -> Any:
+def track_stream(
+    stream: Any, report: Report, names: StreamNames = NO_NAMES, waiting: Waiting = nullcontext
+) -> Any:
     """Return a stream that behaves as ``stream`` does and reports its calls when it is over.
 
     Takes iterators, async iterators, the stream managers of the SDKs (used with ``with``), and the
@@ -34,7 +37,7 @@ def track_stream(stream: Any, report: Report, names: StreamNames = NO_NAMES) -> 
     """
     if isinstance(stream, Mapping):
         return _track_bedrock(stream, report, names)
-    watch = Watch(stream, report, names)
+    watch = Watch(stream, report, names, waiting)
     if hasattr(stream, "__aiter__") and hasattr(stream, "__iter__"):
         return TrackedEitherStream(stream, watch)
     if hasattr(stream, "__aiter__") or (hasattr(stream, "__aenter__") and not hasattr(stream, "__enter__")):
@@ -108,7 +111,8 @@ class TrackedStream(_Tracked):
 
     def _next(self, source: Iterator[Any]) -> Any:
         try:
-            chunk = next(source)
+            with self._cost_watch.waiting():
+                chunk = next(source)
         except StopIteration:
             self._cost_watch.finish(ENDED)
             raise
@@ -119,7 +123,9 @@ class TrackedStream(_Tracked):
         return chunk
 
     def __enter__(self) -> Self:
-        return self._opened(self.original.__enter__())
+        with self._cost_watch.waiting():
+            inner = self.original.__enter__()
+        return self._opened(inner)
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
@@ -158,7 +164,8 @@ class TrackedAsyncStream(_Tracked):
 
     async def _next_later(self, source: AsyncIterator[Any]) -> Any:
         try:
-            chunk = await anext(source)
+            with self._cost_watch.waiting():
+                chunk = await anext(source)
         except StopAsyncIteration:
             self._cost_watch.finish(ENDED)
             raise
@@ -169,7 +176,9 @@ class TrackedAsyncStream(_Tracked):
         return chunk
 
     async def __aenter__(self) -> Self:
-        return self._opened(await self.original.__aenter__())
+        with self._cost_watch.waiting():
+            inner = await self.original.__aenter__()
+        return self._opened(inner)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None

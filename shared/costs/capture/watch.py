@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +20,9 @@ log = logging.getLogger("shared.cost_tracker")
 
 Report = Callable[[Captured], object]
 """Takes each captured call, once. What it raises is logged; it never reaches who reads the stream."""
+
+Waiting = Callable[[], AbstractContextManager[object]]
+"""Gives what is entered while a stream is opened, or its next part is waited for."""
 
 ENDED: Final = "ended"
 CLOSED: Final = "was closed early"
@@ -49,7 +53,10 @@ NO_NAMES: Final = StreamNames()
 class Watch:
     """Follows one stream. Kept apart from the object the caller holds, which may be dropped."""
 
-    def __init__(self, stream: object, report: Report, names: StreamNames = NO_NAMES) -> None:
+    def __init__(
+        self, stream: object, report: Report, names: StreamNames = NO_NAMES, waiting: Waiting = nullcontext
+    ) -> None:
+        self.waiting = waiting
         self._stream = stream
         self._report = report
         self._names = names

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -217,11 +218,27 @@ _NOT_SENT: Final = frozenset(
 """Faults of these modules after which it is certain that nothing was sent."""
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
-"""The call that this thread or task has made last: its SDK may be repeating its request."""
+"""The call whose SDK is at work in this thread or task: what is sent is its request, maybe once more."""
 
 
 _within: Final[ContextVar[bool]] = ContextVar("within", default=False)
 """Whether a library is at work whose own call stands for those of the SDKs that it uses."""
+
+
+class _Sending:
+    """What is entered while an SDK may send the request of a call; requests of the program are not of it."""
+
+    __slots__ = ("_before", "_ticket")
+
+    def __init__(self, ticket: Ticket | None) -> None:
+        self._ticket = ticket
+
+    def __enter__(self) -> None:
+        self._before = _sending.get()
+        _sending.set(self._ticket)
+
+    def __exit__(self, *_: object) -> None:
+        _sending.set(self._before)  # a token would be refused where another task closes a generator
 
 
 def _sent(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
@@ -299,17 +316,19 @@ class Wrapper:
         operations = {method.only: method for method in methods}
 
         def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-            method = operations.get(None) or (operations.get(args[0]) if args else None)
+            named = arguments_of(wrapped, args, given)
+            method = operations.get(None)
+            if method is None:  # one that does all operations, each with parameters of its own
+                operation, parameters = [*named.values(), None, None][:2]
+                method, named = operations.get(operation), dict(parameters or {})
             if method is None or not _is_of_service(instance, method):
                 return wrapped(*args, **given)
-            named = arguments_of(wrapped, args, given) if method.only is None else dict(args[1])
             about = MediaCall(method, instance, args, named, asked=self._asked)
             if method.reads == "message":
                 self._message(replace(about, ticket=self._before(about)), args[-1] if args else None)
                 return wrapped(*args, **given)
             about = replace(about, ticket=self._before(about))
-            _sending.set(about.ticket)
-            with about.failing():
+            with about.failing(), _Sending(about.ticket):
                 result = wrapped(*args, **given)
             if inspect.iscoroutine(result):
                 return self._later(result, about, asked=False)
@@ -325,9 +344,8 @@ class Wrapper:
                 method, instance, args, {**dict(zip(method.positional, args, strict=False)), **given}
             )
             about = replace(about, ticket=self._before(about))
-            _sending.set(about.ticket)
             question = asking(given) if method.asks_for_usage and self._ask else None
-            with about.failing(), _alone(method):
+            with about.failing(), _alone(method), _Sending(about.ticket):
                 result = question.ask(wrapped, args) if question else wrapped(*args, **given)
             if inspect.iscoroutine(result):
                 later = question.ask_async(result, wrapped, args) if question else result
@@ -337,8 +355,8 @@ class Wrapper:
         return around
 
     async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
-        _sending.set(about.ticket)  # another task may have made the call than awaits it
-        with about.failing(), _alone(about.method):
+        # Another task may have made the call than awaits it.
+        with about.failing(), _alone(about.method), _Sending(about.ticket):
             result = await later
         return self._seen(result, about, asked=asked)
 
@@ -382,7 +400,8 @@ class Wrapper:
 
     def _tracked_stream(self, result: Any, about: Call, *, asked: bool) -> Any:
         names = StreamNames(about.service, about.stream_model)
-        stream = track_stream(result, lambda call: about.tell(about.named(call)), names)
+        sending = partial(_Sending, about.ticket)  # some send their request only as they are opened or read
+        stream = track_stream(result, lambda call: about.tell(about.named(call)), names, sending)
         self._tracked(stream)
         return quiet(stream) if asked else stream
 
@@ -433,7 +452,7 @@ class _Entered(StandIn):
         object.__setattr__(self, "_about", about)
 
     def __enter__(self) -> Any:
-        with self._about.failing():
+        with self._about.failing(), _Sending(self._about.ticket):
             response = self.original.__enter__()
         self._about.see_headers(response)
         return response
@@ -448,7 +467,7 @@ class _EnteredLater(_Entered):
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        with self._about.failing():
+        with self._about.failing(), _Sending(self._about.ticket):
             response = await self.original.__aenter__()
         self._about.see_headers(response)
         return response

@@ -169,6 +169,46 @@ def test_a_request_that_the_sdk_repeats_may_be_billed_twice(
     assert (written(report)["denied_calls"], written(report)["calls"]) == (1, 1)
 
 
+OWN_REQUESTS = """
+import httpx, openai, socket, sys
+silent = socket.create_server(("127.0.0.1", 0))
+client = openai.OpenAI(api_key="k", base_url=sys.argv[1], max_retries=1)
+ask = dict(model="gpt-4o", max_tokens=400, messages=[{"role": "user", "content": "Hi"}])
+
+def ask_for_something_else():
+    try:
+        httpx.get("http://127.0.0.1:%d" % silent.getsockname()[1], timeout=0.1)
+    except Exception as fault:
+        print(type(fault).__name__, flush=True)
+
+for chunk in (stream := client.chat.completions.create(**ask, stream=True)):
+    ask_for_something_else()
+    ask_for_something_else()
+    break
+for chunk in stream:
+    pass
+try:
+    client.chat.completions.create(**ask)
+except Exception as fault:
+    print(type(fault).__name__, flush=True)
+ask_for_something_else()
+"""
+
+
+@needs_openai
+def test_requests_of_the_program_itself_are_none_of_a_call(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    """Neither is one held for that goes unanswered while a stream is read, nor one held back afterwards."""
+    server.next_replies(Reply(), Reply("hang-up"))
+    program, report = script(tmp_path, OWN_REQUESTS), tmp_path / "run.json"
+    options = ("--budget", "0.0080", "--job-dir", job, "--format", "json", "--output", report)
+    done = dashboard_run(*options, "--", sys.executable, program, server.url("openai"), **UNMEASURED)
+    assert done.stdout.split() == ["ReadTimeout", "ReadTimeout", "BudgetExceeded", "ReadTimeout"]
+    assert [each.status for each in server.served] == [200, -1]
+    assert written(report)["denied_calls"] == 1
+
+
 @needs_openai
 def test_the_same_request_again_and_again_is_denied(
     server: ProviderServer, tmp_path: Path, job: Path

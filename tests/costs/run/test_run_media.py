@@ -276,7 +276,8 @@ import boto3
 keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
 own = {"region_name": "us-east-1", "endpoint_url": sys.argv[1], **keys}
 client = boto3.client("textract", **own)
-client.detect_document_text(Document={"Bytes": b"x"})
+# As packages do that stand between a client and its operations.
+client._make_api_call(operation_name="DetectDocumentText", api_params={"Document": {"Bytes": b"x"}})
 place = {"S3Object": {"Bucket": "bucket", "Name": "a.pdf"}}
 job = client.start_document_analysis(DocumentLocation=place, FeatureTypes=["TABLES", "FORMS"])["JobId"]
 client.get_document_analysis(JobId=job)
