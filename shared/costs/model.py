@@ -237,9 +237,10 @@ class PricedBy(NamedTuple):
 CostState = Literal["whole", "partial", "unknown"]
 """What is known of a call's cost: all of it, the parts that have a price, or nothing."""
 
-StatedBy = Literal["bill", "estimate", "cache"]
-"""Who stated a cost: the provider, in its answer or through the caller, a library that computed it, or a
-library that answered from its own cache, so that nothing was sent."""
+StatedBy = Literal["bill", "server", "estimate", "cache"]
+"""Who stated a cost: the provider, in its answer or through the caller, a server whose service tells whether
+that is a bill, a library that computed it, or a library that answered from its own cache, so that nothing
+was sent."""
 
 Units = Mapping[str, int | float]
 """Counts by the name of the unit, which is a field of :class:`Usage` where it has one."""

@@ -28,7 +28,8 @@ class Captured:
         operation: ``chat``, ``embeddings``, ``transcription``, ``image`` and so on.
         region: where it ran, as the response says it, where that can have a price of its own.
         actual_cost: what the provider or its SDK states this call cost, in nano-dollars.
-        stated_by: whether that is a bill, which decides, or an estimate of a library.
+        stated_by: whether that is a bill, which decides, or an estimate of a library; ``server`` where the
+            service that is named in the end tells which.
         usage_known: ``False`` where nobody states what was used; ``usage`` then holds what can be
             estimated of it, such as the output of a stream that was cut, and nothing is priced.
         features: what of the service was used that is billed on top of the model, by its names; they are

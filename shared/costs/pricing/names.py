@@ -256,6 +256,15 @@ def normalize_service(service: str) -> str:
     return _SERVICES.get(name, name)
 
 
+def states_bills(service: str) -> bool:
+    """Tell whether the answers of a service state what it bills, so that this is what a call costs.
+
+    >>> states_bills("xai"), states_bills("openai")
+    (True, False)
+    """
+    return normalize_service(service) in {"openrouter", "perplexity", "x-ai"}
+
+
 def normalize_model_name(name: str) -> str:
     """Return a model's name without provider, path and short forms, in lower case.
 

@@ -15,7 +15,7 @@ from ..pricing import update
 from ..pricing.check import Finding, UsedModel, check
 from ..pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from ..pricing.description import DatedPrice, PricedModel, RateLine, listing
-from ..pricing.names import normalize_service
+from ..pricing.names import states_bills
 from ..pricing.peers import installed_peers
 from ..pricing.price_file import file_prices, merged_file
 from ..pricing.update import Change
@@ -130,13 +130,9 @@ def _used(reader: Reader) -> list[UsedModel]:
     return found
 
 
-_BILLING: Final = frozenset({"openrouter", "perplexity", "x-ai"})
-"""Services that state what they bill, so that our own arithmetic can be held against it."""
-
-
 def _billed(reader: Reader, service: str, model: str) -> tuple[int, int]:
     """Return what a provider billed for a model's calls, and what our arithmetic makes of the same calls."""
-    if normalize_service(service) not in _BILLING:
+    if not states_bills(service):
         return 0, 0
     billed = computed = 0
     for entry in reader.index.entries(Query(service=service, model=model)):

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from ..model import NO_UNITS, UNSTATED, Charge, PricedBy, Units, Unpriced
 from ..money import ZERO, Nanos
+from ..pricing.names import states_bills
 from ..units import USAGE_FIELDS
 from .call import Call
 
@@ -36,7 +37,7 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
     """Return what a call costs; ``verdict`` is what our prices say of its usage."""
     if call.stated_by == "cache":
         return Settled(_stated(call, ZERO, "cache"))
-    if call.stated_by == "bill" and call.actual_cost is not None and _is_believed(call, verdict):
+    if _is_bill(call) and call.actual_cost is not None and _is_believed(call, verdict):
         ours = verdict.total if isinstance(verdict, Charge) and call.usage_known else None
         return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
     if not call.usage_known:
@@ -49,6 +50,10 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
         return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
     reason = verdict.reason if isinstance(verdict, Unpriced) else UNSTATED
     return _by_estimate(call, call.unpriced_units, reason)
+
+
+def _is_bill(call: Call) -> bool:
+    return call.stated_by == "bill" or (call.stated_by == "server" and states_bills(call.service))
 
 
 def _unstated(call: Call, verdict: Charge | Unpriced) -> Settled:
@@ -87,8 +92,8 @@ def _by_estimate(call: Call, units: Units, why: str) -> Settled:
     """Return what a library or the caller states, where we have no price of our own."""
     if call.actual_cost is None or (call.actual_cost == 0 and not (call.usage.is_zero and call.usage_known)):
         return Settled(None, units, why=why)
-    by = "estimate" if call.stated_by == "estimate" else "1"
-    return Settled(_stated(call, call.actual_cost, by), estimated=call.stated_by == "estimate")
+    is_estimate = call.stated_by != "bill"
+    return Settled(_stated(call, call.actual_cost, "estimate" if is_estimate else "1"), estimated=is_estimate)
 
 
 def _stated(call: Call, cost: Nanos, by: str) -> Charge:

@@ -36,6 +36,7 @@ from test_capture_table import read
 from shared.costs.capture.captured import Captured
 from shared.costs.capture.reading import read_response
 from shared.costs.model import Units
+from shared.costs.pricing.names import states_bills
 from tests.support.golden import check
 
 Calls = list[Captured]
@@ -159,7 +160,7 @@ RESULTS: Final = {
 
 MORE: Final[list[tuple[str, Callable[[], Calls]]]] = [
     ("OpenAI chat", lambda: of(CHAT, chat("gpt-4o-search-preview", {}))),
-    ("OpenAI chat", lambda: of(CHAT, chat("a/b", {"cost": 0.02}, provider="Acme"))),
+    ("OpenAI chat", lambda: of(CHAT, chat("a/b", {"cost": 0.02, "is_byok": False}))),
     ("OpenAI responses", lambda: of(RESPONSE, response([SEARCH, {"type": "file_search_call"}]))),
     ("OpenAI responses", lambda: of(RESPONSE, response([container("a"), container("b")]))),
     ("OpenAI responses", lambda: of(RESPONSE, response([], tool_usage={"image_gen": IMAGE}))),
@@ -310,7 +311,8 @@ def told(calls: Calls) -> str:
 def _of(call: Captured) -> str:
     stated: Units = {**call.usage.counts(), **call.unpriced_units}
     counts = [f"{name} {count:,}" for name, count in stated.items() if name != "tokens_input"]
-    about = (call.service_tier, call.region, call.stated_by if call.actual_cost is not None else None)
+    stated_by = "bill" if call.stated_by == "server" and states_bills(call.service) else call.stated_by
+    about = (call.service_tier, call.region, stated_by if call.actual_cost is not None else None)
     return f"{call.model}: {', '.join([*counts, *(each for each in about if each)]) or 'tokens_input'}"
 
 

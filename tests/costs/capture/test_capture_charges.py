@@ -237,6 +237,7 @@ BILLS: list[tuple[str, dict[str, Any], str, float | None]] = [
     ),
     ("ticks", chat("grok-4.3", {"cost_in_usd_ticks": 127_344_000}), "stated@bill", 0.0127344),
     ("a zero that is not believed", chat("openai/gpt-4o", {"cost": 0}, **ROUTER), "genai-prices@", 0.0075),
+    ("a figure of LiteLLM's proxy", chat("openai/gpt-4o", {"cost": 9}), "catalogue@", 0.0075),
     ("a zero for what is not known", chat("a/b", {"cost": 0}, **ROUTER), "", None),
 ]
 

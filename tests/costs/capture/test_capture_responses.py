@@ -24,8 +24,10 @@ from shared.costs.capture.hooks.litellm import record
 from shared.costs.capture.reading import UnknownResponse, all_adapters, read_response
 from shared.costs.capture.streams import track_stream
 from shared.costs.ledger.line import decode
-from shared.costs.model import Usage
-from shared.costs.money import from_usd
+from shared.costs.model import Charge, PricedBy, Usage
+from shared.costs.money import Nanos, from_usd
+from shared.costs.tracking.charging import settle
+from shared.costs.tracking.responses import as_call
 
 ANSWER: dict[str, Any] = {"object": "chat.completion", "id": "c-1", "model": "gpt-4o", "usage": CHAT}
 
@@ -306,6 +308,9 @@ class ModelResponse(dict):  # type: ignore[type-arg]  # it stands for an untyped
         super().__init__(ANSWER | facts, _hidden_params=hidden)
 
 
+UPSTREAM = "upstream_usage_cost"
+
+
 class TestLiteLLM:
     usage = CHAT | {
         "prompt_tokens_details": {
@@ -323,13 +328,63 @@ class TestLiteLLM:
         assert call.usage == Usage(1000, 200, 300, 90, 40, web_searches=2)
 
     def test_a_stream(self, calls: Calls) -> None:
-        from shared.costs.capture.streams import track_stream
-
         hidden = {"custom_llm_provider": "bedrock"}
         head = {"object": "chat.completion.chunk", "choices": []}
         list(track_stream(iter([ModelResponse(hidden, **head, usage=self.usage)]), calls.append))
         [call] = calls
         assert (call.service, call.usage.tokens_cache_write_1h) == ("bedrock", 40)
+
+    @pytest.mark.parametrize(
+        ("provider", "stated", "upstream", "is_bill"),
+        [
+            ("openai", {"cost": 0.9}, None, False),
+            ("openai", {"cost": 0.9}, ..., False),
+            ("acme", {"cost": 0.9}, 0.5, False),
+            ("openrouter", {"cost": 0.9}, 0.5, True),
+            ("openrouter", {"cost": 0.5}, ..., True),
+            ("openrouter", {"cost": 0.9}, None, False),
+            ("xai", {"cost": 0.5, "cost_in_usd_ticks": 5 * 10**9}, ..., True),
+            ("xai", {"cost": 0.5}, ..., True),
+            ("xai", {"cost": 0.9}, None, False),
+            ("perplexity", {"cost": 0.5}, None, True),
+            ("perplexity", {"cost": {"total_cost": 0.5}}, ..., True),
+        ],
+    )
+    @pytest.mark.parametrize("is_stream", [True, False], ids=["a stream", "whole"])
+    def test_what_it_computes_is_no_bill_and_what_the_server_states_stays_one(
+        self,
+        provider: str,
+        stated: dict[str, Any],
+        upstream: Any,
+        is_bill: bool,
+        is_stream: bool,
+        calls: Calls,
+    ) -> None:
+        """So LiteLLM 1.110.2 writes them: its own figure into ``cost``, the server's beside it."""
+        hidden = {"custom_llm_provider": provider} | ({} if upstream is ... else {UPSTREAM: upstream})
+        usage = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200, **stated}
+        if is_stream:
+            head = {"object": "chat.completion.chunk", "choices": []}
+            begins = ModelResponse({"custom_llm_provider": provider}, **head)
+            list(track_stream(iter([begins, ModelResponse(hidden, **head, usage=usage)]), calls.append))
+        else:
+            record(calls, {}, ModelResponse(hidden | {"response_cost": 0.9}, usage=usage))
+        [call] = calls
+        settled = settle(as_call(call), Charge({"input": Nanos(7)}, PricedBy("catalogue", "1", "any")))
+        assert settled.charge is not None
+        assert settled.charge.total == (from_usd("0.5") if is_bill else 7)
+
+    def test_the_stream_of_a_response_states_its_usage_unasked(self, calls: Calls) -> None:
+        usage = {"input_tokens": 1000, "output_tokens": 200, "total_tokens": 1200}
+        whole = {
+            "id": "resp_1",
+            "object": "response",
+            "model": "gpt-4o",
+            "status": "completed",
+            "usage": usage,
+        }
+        record(calls, {"stream": True, "complete_streaming_response": whole}, {})
+        assert [call.incomplete for call in calls] == [None]
 
     @pytest.fixture
     def calls(self) -> Calls:

@@ -61,7 +61,7 @@ class TestLogResponse:
 
     def test_all_that_a_response_says_is_in_the_entry(self, tracker: CostTracker, recorded: Recorded) -> None:
         cost = tracker.log_response(
-            answer(service_tier="flex", usage=USAGE | {"cost": 0.004}), "13_x", {"a": 1}
+            answer(service_tier="flex", usage=USAGE | {"cost_in_usd_ticks": 4 * 10**7}), "13_x", {"a": 1}
         )
         [entry] = recorded()
         assert cost == entry.cost / 1e9

@@ -113,7 +113,7 @@ def _call(fields: Fields) -> Captured:
     cohere = about.part("token_count")
     processed = _PROCESSED if cohere and not cohere.has("total_tokens") else None
     cost = usd_of(fields.part("usage_metadata").get("total_cost"))
-    bill = stated_cost(_older_usage(about))
+    stated, stated_by = stated_cost(_older_usage(about))
     call = Captured(
         service=service_of(about.text("model_provider", "ls_provider"), model),
         model=model,
@@ -121,8 +121,8 @@ def _call(fields: Fields) -> Captured:
         request_id=about.text("id") or fields.text("id"),
         service_tier=tier(about.text("service_tier")),
         operation="chat",
-        actual_cost=(cost or None) if bill is None else bill,
-        stated_by="estimate" if bill is None else "bill",
+        actual_cost=(cost or None) if stated is None else stated,
+        stated_by=stated_by,
         usage_known=bool(counts),
         unpriced_units=_unread(fields.part("usage_metadata")) | _unread_there(about) | _pictures(fields),
         incomplete=first_reason((missing, fault, processed)),

@@ -1,17 +1,19 @@
 """LiteLLM's responses: OpenAI's format, with the provider and a stated cost kept aside.
 
-LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, and an answer from
-its own cache (``cache_hit``) was not sent at all.
-Source: https://docs.litellm.ai/docs/completion/usage and the types of the ``litellm`` package.
+LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, which streams carry
+as ``usage.cost`` too, where servers state their bills; an answer from its own cache (``cache_hit``) was not
+sent at all.
+Source: https://docs.litellm.ai/docs/completion/usage and the types of the ``litellm`` package (1.110).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from ...money import Nanos
+from ...pricing.names import states_bills
 from ..adapter import Adapter
 from ..captured import Captured, answered_from_cache, usage_of, usd_of
 from ..fields import Fields
@@ -32,13 +34,31 @@ def _read(fields: Fields) -> Iterable[Captured]:
     hidden = Fields(fields.get("_hidden_params"))
     stated = usd_of(hidden.get("response_cost"))
     for call in openai.ADAPTER.read(fields):
-        served = replace(call, service=hidden.text("custom_llm_provider") or call.service)
+        served = _as_stated(call, hidden)
         named = _counted(_as_it_ran(fields, served), hidden)
         if hidden.get("cache_hit") is True:
             yield answered_from_cache(named)
         else:
             yield with_estimate(named, stated)
             stated = None  # the cost of all of them
+
+
+_UPSTREAM: Final = "upstream_usage_cost"
+"""Where LiteLLM keeps what the server had stated, once it has put its own figure into ``usage.cost``."""
+
+
+def _as_stated(call: Captured, hidden: Fields) -> Captured:
+    """Return a call as that of who served it, with the server's cost in the place of LiteLLM's own.
+
+    Of Perplexity's, which is an object, LiteLLM keeps none: its figure is that object's total.
+    """
+    served = replace(call, service=hidden.text("custom_llm_provider") or call.service)
+    kept = hidden.raw if isinstance(hidden.raw, Mapping) else {}
+    if served.stated_by != "server" or _UPSTREAM not in kept:
+        return served
+    if (stated := usd_of(kept[_UPSTREAM])) is not None:
+        return replace(served, actual_cost=stated)
+    return served if served.service == "perplexity" else replace(served, stated_by="estimate")
 
 
 def _as_it_ran(fields: Fields, call: Captured) -> Captured:
@@ -74,7 +94,9 @@ def with_estimate(call: Captured, stated: Nanos | None) -> Captured:
 
     It computes 0 for a model that it does not know, which says nothing.
     """
-    if call.stated_by == "bill" or not stated:
+    if not stated or call.stated_by == "bill":
+        return call
+    if call.stated_by == "server" and states_bills(call.service):
         return call
     return replace(call, actual_cost=stated, stated_by="estimate")
 
@@ -89,17 +111,24 @@ class LiteLLMFollower(OpenAIFollower):
 
     def __init__(self) -> None:
         super().__init__(openai.ADAPTER.read)
-        self._provider: str | None = None
+        self._hidden: dict[str, object] = {}
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk."""
+        """Take in one chunk, or an event of a response, which alone has more than the others."""
         super().add(chunk)
-        self._provider = Fields(chunk.get("_hidden_params")).text("custom_llm_provider") or self._provider
+        for told in (chunk, chunk.part("response")):
+            hidden = told.get("_hidden_params")
+            if isinstance(hidden, Mapping):
+                self._hidden |= {
+                    name: value
+                    for name, value in hidden.items()
+                    if name == _UPSTREAM or (name == "custom_llm_provider" and value)
+                }
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the call, as its provider's."""
         for call in super().result(ending):
-            yield replace(call, service=self._provider or call.service)
+            yield _as_stated(call, Fields(self._hidden))
 
 
 ADAPTER = Adapter(

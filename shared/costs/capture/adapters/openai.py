@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from ...model import Usage
+from ...model import StatedBy, Usage
 from ...money import Nanos
 from ...pricing.names import infer_service
 from ..adapter import UNFINISHED, Adapter, states_any, tier
@@ -87,7 +87,7 @@ def _call(fields: Fields, operation: str) -> Captured:
         counts["tokens_audio_output"] = counts["tokens_output"]
     usage, fault = usage_of(counts)
     service = _service(fields)
-    bill = stated_cost(usage_fields)
+    stated, stated_by = stated_cost(usage_fields)
     unfinished = fields.text("status") in UNFINISHED
     missing = None if usage_fields else f"the response has no usage (status {fields.text('status')})"
     return Captured(
@@ -98,8 +98,8 @@ def _call(fields: Fields, operation: str) -> Captured:
         request_id=None if unfinished else response_id(fields),
         service_tier=tier(fields.text("service_tier")),
         operation=operation,
-        actual_cost=bill,
-        stated_by="bill" if bill is not None else "estimate",
+        actual_cost=stated,
+        stated_by=stated_by,
         usage_known=bool(usage_fields) or unfinished,
         unpriced_units=_undetailed(fields),
         incomplete=first_reason((missing, split, fault)),
@@ -146,27 +146,31 @@ def _service(fields: Fields) -> str:
     return infer_service(fields.text("model") or "") or "openai"
 
 
-def stated_cost(usage: Fields) -> Nanos | None:
-    """Return what the server states that it bills for the call.
+def stated_cost(usage: Fields) -> tuple[Nanos | None, StatedBy]:
+    """Return what the server states that the call costs, and whether that is a bill.
 
     OpenRouter: ``cost``, and with one's own key what the provider behind it bills
     (https://openrouter.ai/docs/use-cases/usage-accounting). Perplexity: ``cost.total_cost``
     (https://docs.perplexity.ai/api-reference/chat-completions-post). xAI: ``cost_in_usd_ticks``, ten
-    thousand million to the dollar (https://docs.x.ai/docs/api-reference). All read 2026-11-28.
+    thousand million to the dollar (https://docs.x.ai/docs/api-reference). All read 2026-11-28. A bare
+    ``cost`` is LiteLLM's estimate too, in its streams and in those of its proxy: the service tells.
 
     >>> stated_cost(Fields({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.02}}))
-    20000000
+    (20000000, 'bill')
+    >>> stated_cost(Fields({"cost": 0.02}))
+    (20000000, 'server')
     """
     if (usage.text("currency") or "USD").upper() != "USD":
-        return None  # all that is written is USD
+        return None, "estimate"  # all that is written is USD
     if (ticks := usage.get("cost_in_usd_ticks")) is not None:
-        return usd_of(Fields({"usd": ticks}).number("usd") / _TICKS)
-    cost = usage.part("cost").get("total_cost") if usage.part("cost").has("total_cost") else usage.get("cost")
-    stated = usd_of(cost)
+        return usd_of(Fields({"usd": ticks}).number("usd") / _TICKS), "bill"
+    if usage.part("cost").has("total_cost"):
+        return usd_of(usage.part("cost").get("total_cost")), "bill"
+    stated = usd_of(usage.get("cost"))
     upstream = usd_of(usage.part("cost_details").get("upstream_inference_cost"))
     if upstream is not None and usage.get("is_byok") is True:
-        return Nanos((stated or 0) + upstream)
-    return stated
+        return Nanos((stated or 0) + upstream), "bill"
+    return stated, "estimate" if stated is None else "server"
 
 
 _TICKS: Final = 10**10

@@ -122,7 +122,7 @@ def _calls(about: Fields, response: object) -> Iterator[Captured]:
         if about.get("cache_hit") is True:
             yield named if named.stated_by == "cache" else answered_from_cache(named)
             continue
-        guessed = COUNTED_BY_LITELLM if _counts_by_itself(about) else None
+        guessed = COUNTED_BY_LITELLM if _counts_by_itself(about, response) else None
         yield with_estimate(replace(named, incomplete=first_reason((named.incomplete, guessed))), cost)
         cost = None  # the cost of all of them
 
@@ -158,7 +158,11 @@ def _wav_seconds(file: object) -> float:
 COUNTED_BY_LITELLM: Final = "LiteLLM counted these tokens itself: the stream was not asked for its usage"
 
 
-def _counts_by_itself(about: Fields) -> bool:
-    """Tell whether the counts of a stream are LiteLLM's own: they look like a server's."""
+def _counts_by_itself(about: Fields, response: object) -> bool:
+    """Tell whether the counts of a stream are LiteLLM's own: they look like a server's.
+
+    The stream of a response states them unasked.
+    """
     asked = about.part("optional_params").part("stream_options").get("include_usage")
-    return about.get("stream") is True and asked is not True
+    is_chat = Fields(response).text("object") != "response"
+    return is_chat and about.get("stream") is True and asked is not True
