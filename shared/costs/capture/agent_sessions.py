@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
+
+from ..forks import lock_of
 
 Figures = dict[str, int]
 BySpent = dict[str, Figures]
@@ -36,7 +37,7 @@ class Sessions:
     """The sessions that this process has seen results of; with a file, those of its storage's others too."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._path = path
         self._read = 0
         self._turns: dict[str, BySpent] = {}
@@ -188,13 +189,16 @@ CURRENT: Final[ContextVar[Sessions]] = ContextVar("agent_sessions", default=SESS
 """Those against which results are held now."""
 
 _of_storage: dict[Path, Sessions] = {}
-_of_storage_lock: Final = threading.Lock()
 
 
 def sessions_in(storage: Path) -> Sessions:
     """Return the sessions of a cost storage, the same ones for all of this process."""
-    with _of_storage_lock:
-        return _of_storage.setdefault(storage, Sessions(storage / "agent-sessions.jsonl"))
+    known = _of_storage.get(storage)
+    return (
+        _of_storage.setdefault(storage, Sessions(storage / "agent-sessions.jsonl"))
+        if known is None
+        else known
+    )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -51,7 +51,11 @@ NO_NAMES: Final = StreamNames()
 
 
 class Watch:
-    """Follows one stream. Kept apart from the object the caller holds, which may be dropped."""
+    """Follows one stream. Kept apart from the object the caller holds, which may be dropped.
+
+    A forked child has a copy of it, which reports nothing unless the child reads the stream: the call is its
+    parent's, who goes on.
+    """
 
     def __init__(
         self, stream: object, report: Report, names: StreamNames = NO_NAMES, waiting: Waiting = nullcontext
@@ -64,8 +68,8 @@ class Watch:
         self._follower: Follower | None = None
         self._sessions = CURRENT.get()
         self._unsure: list[Fields] = []
-        self._done = False
-        self._lock = threading.Lock()
+        self._reader = os.getpid()
+        self._to_report = [True]  # a list gives what is in it to one thread alone
 
     def adopt(self, inner: object) -> None:
         """Go on with the stream that a stream manager opened."""
@@ -73,6 +77,7 @@ class Watch:
 
     def see(self, chunk: object) -> None:
         """Take in one chunk. One that cannot be read is told to the log and does not disturb the stream."""
+        self._reader = os.getpid()
         try:
             self._follow(chunk)
             if isinstance(self._follower, SessionFollower):
@@ -97,10 +102,12 @@ class Watch:
 
     def finish(self, ending: str) -> None:
         """Report what is known, the first time this is called. Raises nothing."""
-        with self._lock:
-            if self._done:
-                return
-            self._done = True
+        if self._reader != os.getpid() and ending != ENDED:
+            return
+        try:
+            self._to_report.pop()
+        except IndexError:
+            return  # it was reported
         try:
             for call in self._calls(ending):
                 self._report(call)

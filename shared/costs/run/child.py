@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from ..capture.captured import Captured
 from ..capture.context import PURSE_VARIABLE
 from ..capture.watch import STILL_OPEN
 from ..errors import BudgetExceeded, BudgetGateUnavailable
+from ..forks import lock_of
 from ..money import from_usd
 from .holding import Holding, Ticket
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
@@ -55,7 +55,7 @@ class Reporter:
     """Turns the spans of this process into entries. Nothing is opened before a library needs it."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = lock_of(self, "_lock")
         self._provider: Any = None
         self._processor: Any = None
         self._session: Any = None

@@ -15,8 +15,10 @@ from uuid import uuid4
 import pytest
 from capture_sink import Broken, Calls
 
+from shared.costs.capture.agent_sessions import Sessions
 from shared.costs.capture.hooks.langchain import ModelCalls
 from shared.costs.extras import needs
+from shared.costs.run.child import Reporter
 from tests.support.provider import ProviderServer, Reply
 
 
@@ -217,18 +219,21 @@ def test_a_fork_while_a_thread_is_in_a_hook(calls: Calls) -> None:
     from shared.costs.capture.hooks.opentelemetry import CostSpanProcessor
 
     processor, chains = CostSpanProcessor(calls), ModelCalls(calls)
+    sessions, reporter = Sessions(), Reporter()
     provider = TracerProvider()
     provider.add_span_processor(processor)
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with processor._lock, chains._lock:
+        with processor._lock, chains._lock, sessions._lock, reporter._lock:
             held.set()
             over.wait()
 
     def call() -> None:
         chains.begin(uuid4(), None)
         provider.get_tracer("calls").start_span("chat").end()
+        sessions.told("s", {})
+        reporter._holding()
 
     thread = threading.Thread(target=hold)
     thread.start()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -14,6 +17,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs.capture.captured import Captured
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry, Usage
+from shared.costs.money import to_usd
 
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
 
@@ -203,6 +207,39 @@ class TestLogStream:
         assert entry.estimated
         assert entry.usage == Usage(tokens_output=3)
         assert "was closed early" in str(entry.metadata["incomplete"])
+
+
+FORKED = """
+import os, sys
+from shared.cost_tracker import CostTracker
+
+def chunks():
+    about = {"id": "c-1", "object": "chat.completion.chunk", "model": "gpt-4o"}
+    yield {**about, "choices": [{"delta": {"content": "Good morning"}}]}
+    yield {**about, "choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 200}}
+
+stream = CostTracker(sys.argv[2]).log_stream(chunks())
+reading = iter(stream)
+next(reading)
+if not (child := os.fork()):
+    if sys.argv[1] == "drops it":
+        del reading, stream
+    elif sys.argv[1] == "closes it":
+        stream.close()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+list(reading)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+@pytest.mark.parametrize("how", ["ends", "drops it", "closes it"])
+def test_a_child_that_is_forked_while_a_stream_is_read_leaves_its_call_to_the_parent(
+    how: str, tracker: CostTracker, recorded: Recorded
+) -> None:
+    """It has the same id, so that what the child told first, without usage, stood for the call."""
+    subprocess.run([sys.executable, "-c", FORKED, how, tracker._session.job.ledger.parent], check=True)
+    assert [to_usd(entry.cost) for entry in recorded()] == [0.0045]
 
 
 @pytest.mark.no_cover
