@@ -313,6 +313,9 @@ def derive(record: Any, *fields: str, **names: str) -> dict[str, object]:
     What is declared as nano-dollars, or named ``..._usd``, is in USD under a name that ends in ``_usd``;
     dates are in ISO 8601, paths are texts, records and lists within are derived, too.
 
+    Raises:
+        TypeError: a field or a property that is no text has no declared type: it may be money.
+
     >>> from typing import NamedTuple
     >>> class Sum(NamedTuple):
     ...     model: str
@@ -326,8 +329,7 @@ def derive(record: Any, *fields: str, **names: str) -> dict[str, object]:
     {'stage': 'asr', 'to': 'gpt-4o', 'cost_usd': None}
     """
     if not fields:
-        declared = getattr(record, "_fields", None) or type(record).__annotations__
-        fields = tuple(f"{names.get(field, field)}={field}" for field in declared)
+        fields = tuple(f"{names.get(field, field)}={field}" for field in _declared(type(record)))
     return dict(_derived(record, field) for field in fields)
 
 
@@ -340,19 +342,24 @@ def _derived(record: Any, field: str) -> tuple[str, object]:
     value, name = None if record is None else getattr(record, last), name or last
     if name.endswith("_usd"):
         return name, _money(value)
-    return (f"{name}_usd", _money(value)) if _is_money(kind, last) else (name, _plain(value))
+    is_money = not (record is None or isinstance(value, str)) and _is_money(kind, last)
+    return (f"{name}_usd", _money(value)) if is_money else (name, _plain(value))
 
 
 @cache
 def _is_money(kind: type, field: str) -> bool:
     """Tell whether a field or a property is declared as an amount in nano-dollars."""
     computed = getattr(getattr(kind, field, None), "fget", None)
-    declared = (
-        computed.__annotations__["return"]
-        if computed
-        else getattr(kind, "__annotations__", {}).get(field, "")
-    )
+    declared = computed.__annotations__.get("return") if computed else _declared(kind).get(field)
+    if declared is None:
+        raise TypeError(f"{kind.__qualname__}.{field} has no declared type: it may be nano-dollars")
     return _MONEY in str(declared)
+
+
+def _declared(kind: type) -> dict[str, object]:
+    """Return the declared type of each field of a record, those that it inherits first."""
+    own = (vars(each).get("__annotations__", {}) for each in reversed(kind.__mro__))
+    return {field: declared for each in own for field, declared in each.items()}
 
 
 def _money(value: Any) -> object:
@@ -372,6 +379,6 @@ def _plain(value: Any) -> object:
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
-    if hasattr(type(value), "__annotations__"):  # a record
+    if _declared(type(value)):  # a record
         return derive(value)
     return [_plain(each) for each in value]
