@@ -231,8 +231,9 @@ class Billed:
     def tools(self) -> dict[str, Cell]:
         """Return the fees of tools by day; without a cost where they would take a rate."""
         sums = defaultdict[str, _Money](_Money)
+        replaced = self._replaced()
         for (source, day), money in self._tools.items():
-            if self._is_replaced(source, day):
+            if (source, day) in replaced:
                 continue
             sums[day].usd += money.usd
             sums[day].foreign += money.foreign
@@ -243,8 +244,9 @@ class Billed:
     def apart(self) -> list[Apart]:
         """Return the lines that are compared with nothing, summed by what they are called."""
         found: dict[tuple[str, str], Apart] = {}
+        replaced = self._replaced()
         for (source, day, category, label), apart in self._apart.items():
-            if self._is_replaced(source, day):
+            if (source, day) in replaced:
                 continue
             whole = found.setdefault((category, label), Apart(apart.category, apart.service, label))
             whole.rows += apart.rows
@@ -255,19 +257,21 @@ class Billed:
     def _current(
         self, sums: Mapping[tuple[_Source, Key], Cell]
     ) -> Iterator[tuple[tuple[_Source, Key], Cell]]:
+        replaced = self._replaced()
         for (source, key), cell in sums.items():
-            if self._is_replaced(source, key.day):
+            if (source, key.day) in replaced:
                 self.overlapping.add((source.format, key.day))
             else:
                 yield (source, key), cell
 
-    def _is_replaced(self, source: _Source, day: str) -> bool:
-        """Tell whether a later file of the same format has the same of a day."""
-        by_file = self._subjects[source.format, day]
-        return any(
-            number > source.number and _overlap(by_file[source.number], theirs)
-            for number, theirs in by_file.items()
-        )
+    def _replaced(self) -> set[tuple[_Source, str]]:
+        """Return each file and day of which a later file of the same format has the same."""
+        return {
+            (_Source(name, number), day)
+            for (name, day), by_file in self._subjects.items()
+            for number, mine in by_file.items()
+            if any(later > number and _overlap(mine, theirs) for later, theirs in by_file.items())
+        }
 
 
 def _overlap(one: set[Subject], other: set[Subject]) -> bool:
