@@ -157,6 +157,17 @@ def require_ours(path: Path, found: os.stat_result) -> None:
         UnsafePath: it is something else.
 
     """
+    require_one_name(path, found)
+    _require_own(path, found)
+
+
+def require_one_name(path: Path, found: os.stat_result) -> None:
+    """Refuse what is not one regular file with one name, whoever it belongs to.
+
+    Raises:
+        UnsafePath: it is something else.
+
+    """
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePath(f"{path}: is not a regular file")
     if found.st_nlink > 1:
@@ -164,7 +175,6 @@ def require_ours(path: Path, found: os.stat_result) -> None:
             f"{path}: has {found.st_nlink} names (hard links); it must have one: put a copy in its place "
             f"(cp -p, then mv)"
         )
-    _require_own(path, found)
 
 
 def _require_own(path: Path, found: os.stat_result) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import CostError, UnsafePath
-from .platform import close, create_file, sync, sync_directory
+from .platform import close, create_file, require_one_name, sync, sync_directory
 
 
 class CannotWrite(CostError):
@@ -73,10 +73,4 @@ def refuse_unsafe(target: Path) -> None:
         return
     if stat.S_ISLNK(found.st_mode):
         raise UnsafePath(f"{target}: is a link; name the file itself")
-    if not stat.S_ISREG(found.st_mode):
-        raise UnsafePath(f"{target}: is not a regular file")
-    if found.st_nlink > 1:
-        raise UnsafePath(
-            f"{target}: has {found.st_nlink} names (hard links); it must have one: put a copy in its place "
-            f"(cp -p, then mv)"
-        )
+    require_one_name(target, found)
