@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -64,10 +65,16 @@ class Ticket:
         try:
             usd = self._record(captured, hold)
         finally:
-            if self._purse is not None:
-                self._purse.settle(self._place, from_usd(usd))
+            self._settle(from_usd(usd))
             if hold is not None:
                 hold.close()
+
+    def _settle(self, cost: Nanos) -> None:
+        # Where the purse cannot be used any more, what was held goes on counting, and later calls are held
+        # back; the program must have the answer of this one.
+        with suppress(BudgetGateUnavailable):
+            if self._purse is not None:
+                self._purse.settle(self._place, cost)
 
     def unanswered(self) -> None:
         """Remember that its request was sent and no answer came."""
@@ -104,8 +111,7 @@ class Ticket:
         refused = isinstance(status, int) and 400 <= status < 500
         if refused:
             self.unsent()
-        if refused and self._purse is not None:
-            self._purse.settle(self._place, Nanos(0))
+            self._settle(Nanos(0))
         if self._hold is not None:
             if refused:
                 self._hold.void()

@@ -324,10 +324,10 @@ class Wrapper:
             if method is None or not _is_of_service(instance, method):
                 return wrapped(*args, **given)
             about = MediaCall(method, instance, args, named, asked=self._asked)
-            if method.reads == "message":
-                self._message(replace(about, ticket=self._before(about)), args[-1] if args else None)
-                return wrapped(*args, **given)
             about = replace(about, ticket=self._before(about))
+            if method.reads == "message":
+                self._seen(args[-1] if args else None, about, asked=False)
+                return wrapped(*args, **given)
             with about.failing(), _Sending(about.ticket):
                 result = wrapped(*args, **given)
             if inspect.iscoroutine(result):
@@ -379,7 +379,7 @@ class Wrapper:
                 return self._tracked_stream(result, about, asked=False)
             case "headers":
                 return (_EnteredLater if hasattr(result, "__aenter__") else _Entered)(result, about)
-            case "messages":
+            case "messages" | "message":
                 self._message(about, result)
             case "characters":
                 about.report_speech(about.tell)

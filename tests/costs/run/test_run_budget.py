@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+import urllib.error
 from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.costs.capture.captured import Captured
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
+from shared.costs.model import Usage
 from shared.costs.money import Nanos, from_usd, to_usd
 from shared.costs.run.bounds import Bounds, bounds_of
+from shared.costs.run.holding import Ticket
 from shared.costs.run.purse import Purse
 from tests.costs.run.run_support import (
     UNMEASURED,
@@ -341,3 +346,22 @@ def test_a_purse_gives_out_what_it_has_and_no_more(tmp_path: Path) -> None:
     purse.remove()
     with pytest.raises(BudgetGateUnavailable, match="the budget of this run cannot be used"):
         purse.hold(Nanos(1), "m")
+
+
+def test_a_purse_that_is_gone_takes_no_answer_from_the_program(tmp_path: Path) -> None:
+    """As after the end of the run: the call is recorded once, and what the provider said is what it gets."""
+    purse, recorded = Purse.filled(tmp_path / "run.json", from_usd("5")), list[Captured]()
+
+    def record(captured: Captured, _: object) -> float:
+        recorded.append(captured)
+        return 0.5
+
+    ticket = Ticket(record, purse, purse.hold(from_usd("1"), "openai/gpt-4o"))
+    refused = Ticket(record, purse, purse.hold(from_usd("1"), "openai/gpt-4o"))
+    purse.remove()
+    call = Captured(service="openai", model="gpt-4o", usage=Usage(tokens_input=1))
+    ticket.report(call)
+    refused.failed(urllib.error.HTTPError("", 400, "no such model", Message(), None))
+    assert recorded == [call]
+    with pytest.raises(BudgetGateUnavailable):
+        purse.hold(from_usd("1"), "openai/gpt-4o")
