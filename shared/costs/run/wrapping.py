@@ -410,7 +410,13 @@ class Wrapper:
         watch = self._sessions.get(about.instance)
         if watch is None:
             names = StreamNames(about.service, about.stream_model)
-            watch = follow(about.instance, lambda call: about.tell(about.named(call)), names)
+            # What holds on to the connection would never see it dropped.
+            region, apart = about.region, replace(about, instance=None, args=())
+
+            def tell(call: Captured) -> None:
+                apart.tell(apart.named(replace(call, region=call.region or region)))
+
+            watch = follow(about.instance, tell, names)
             self._sessions[about.instance] = watch
             self._tracked(watch)
         watch.see(message)

@@ -350,6 +350,34 @@ def test_streams_are_asked_for_their_usage_however_they_are_opened(url: str, tmp
         assert usage == (1000, 200, "whole"), way
 
 
+SESSION = """
+import gc, json, types, weakref
+from openai.resources.realtime.realtime import RealtimeConnection
+session = {"type": "session.created", "event_id": "a", "session": {"type": "realtime", "model": "gpt-realtime"}}
+usage = {"total_tokens": 1200, "input_tokens": 1000, "output_tokens": 200}
+answer = {"id": "resp_rt", "object": "realtime.response", "status": "completed", "output": [], "usage": usage}
+events = iter([session, {"type": "response.done", "event_id": "b", "response": answer}])
+socket = types.SimpleNamespace(recv=lambda decode: json.dumps(next(events)).encode())
+connection = RealtimeConnection(socket)
+connection.recv()
+connection.recv()
+dropped = weakref.ref(connection)
+del connection
+gc.collect()
+print("held" if dropped() else "freed")
+"""
+
+
+@needs_openai
+def test_a_session_ends_where_the_program_drops_its_connection(tmp_path: Path) -> None:
+    """What held the connection would tell of its rest as the program ends alone, and keep all of them."""
+    pytest.importorskip("websockets")
+    done = ran(SESSION, "", tmp_path / "run")
+    assert (done.stdout.split(), done.returncode) == (["freed"], 0), done.stderr
+    [entry] = entries(tmp_path / "run")
+    assert (entry.model, entry.usage.tokens_input, entry.usage.tokens_output) == ("gpt-realtime", 1000, 200)
+
+
 def test_a_run_that_captured_nothing_says_unknown(tmp_path: Path) -> None:
     done = dashboard_run("--job-dir", tmp_path / "job", "--", sys.executable, "-c", "pass")
     assert "unknown" in done.stderr
