@@ -353,7 +353,8 @@ def test_streams_are_asked_for_their_usage_however_they_are_opened(url: str, tmp
 SESSION = """
 import gc, json, types, weakref
 from openai.resources.realtime.realtime import RealtimeConnection
-session = {"type": "session.created", "event_id": "a", "session": {"type": "realtime", "model": "gpt-realtime"}}
+about = {"type": "realtime", "model": "gpt-realtime"}
+session = {"type": "session.created", "event_id": "a", "session": about}
 usage = {"total_tokens": 1200, "input_tokens": 1000, "output_tokens": 200}
 answer = {"id": "resp_rt", "object": "realtime.response", "status": "completed", "output": [], "usage": usage}
 events = iter([session, {"type": "response.done", "event_id": "b", "response": answer}])
