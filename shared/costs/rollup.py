@@ -124,6 +124,11 @@ class Totals:
         """Input and output tokens together."""
         return self.tokens_input + self.tokens_output
 
+    @property
+    def is_split(self) -> bool:
+        """Whether it is known what input and output cost apart; a provider's bill states the whole alone."""
+        return bool(self.cost_output) or not (self.cost and self.tokens_output)
+
     def measured(self, measure: Measure) -> int:
         """Return the cost in nano-dollars, the number of calls, or their tokens."""
         return self.cost if measure == "cost" else self.calls if measure == "calls" else self.tokens_total

@@ -5,17 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import CostError, WrongUsage
+from ..ledger.line import decode
+from ..ledger.places import DamagedLine
 from ..model import CostState, Entry
 from ..pricing import update
 from ..pricing.check import Finding, UsedModel, check
 from ..pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from ..pricing.description import DatedPrice, PricedModel, RateLine, listing
-from ..pricing.names import states_bills
 from ..pricing.peers import installed_peers
 from ..pricing.price_file import file_prices, merged_file
 from ..pricing.update import Change
@@ -109,11 +111,12 @@ def checked(reader: Reader) -> CheckedPrices:
 
 def _used(reader: Reader) -> list[UsedModel]:
     reader.index.catch_up_all()
+    bills = _bills(reader)
     found = []
     for group in reader.index.groups(("service", "model"), Query()):
         service, model = str(group.key[0]), str(group.key[1])
         unpriced, partial = group.totals.unpriced_calls, group.totals.partial_calls
-        billed, computed = _billed(reader, service, model)
+        billed, computed = bills.get((service, model), (0, 0))
         found.append(
             UsedModel(
                 service,
@@ -130,15 +133,16 @@ def _used(reader: Reader) -> list[UsedModel]:
     return found
 
 
-def _billed(reader: Reader, service: str, model: str) -> tuple[int, int]:
-    """Return what a provider billed for a model's calls, and what our arithmetic makes of the same calls."""
-    if not states_bills(service):
-        return 0, 0
-    billed = computed = 0
-    for entry in reader.index.entries(Query(service=service, model=model)):
-        if entry.kind == "usage" and entry.catalogue_cost is not None:
-            billed, computed = billed + entry.cost, computed + entry.catalogue_cost
-    return billed, computed
+def _bills(reader: Reader) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return what providers billed by service and model, and what our arithmetic makes of the same calls."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for raw in reader.index.lines_with(Query(), b'"stated@bill"'):
+        with suppress(DamagedLine):
+            entry = decode(raw)
+            if entry.kind == "usage" and entry.catalogue_cost is not None:
+                billed, computed = found.get(key := (entry.service, entry.model), (0, 0))
+                found[key] = billed + entry.cost, computed + entry.catalogue_cost
+    return found
 
 
 def _example(reader: Reader, service: str, model: str, *, partial: bool = False) -> Entry | None:

@@ -219,7 +219,7 @@ def _stages(receipt: Receipt) -> Table:
 
 def _models(receipt: Receipt) -> Table:
     def priced(totals: Totals, part: Nanos) -> Value:
-        return "" if cost_or_unpriced(totals) is None else part
+        return "" if cost_or_unpriced(totals) is None or not totals.is_split else part
 
     return Table.of(
         "By model",

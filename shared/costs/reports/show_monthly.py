@@ -150,8 +150,8 @@ def _figures(facts: MonthFacts) -> Iterator[Figure]:
 
 
 def money_figures(totals: Totals, places: int = 2) -> Iterator[Figure]:
-    """Return what input and output cost; left out where nothing was paid."""
-    if totals.cost:
+    """Return what input and output cost; left out where nothing was paid, or where only the sum is known."""
+    if totals.cost and totals.is_split:
         for key, label, part in (
             ("cost_input", "Input", totals.cost_input),
             ("cost_output", "Output", totals.cost_output),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.cost_tracker import CostTracker
 from shared.costs.memory import Memory
 from shared.costs.pricing.check import Finding
 from shared.costs.pricing.description import DatedPrice, PricedModel, RateLine
@@ -95,6 +96,23 @@ def test_check_finds_calls_without_a_price_until_they_are_repriced(
     assert found()["repriceable"] == "acme/unheard-of-1"
     assert dashboard("reprice", "--yes").code == 0
     assert not {"unpriced", "repriceable"} & set(found())
+
+
+def test_what_callers_say_that_any_provider_billed_is_held_against_our_arithmetic(
+    tmp_path: Path, prices: Path, dashboard: Dashboard
+) -> None:
+    """Such a call has no parts: no view says what its input or its output cost."""
+    tracker = CostTracker(tmp_path / "out" / "job-1")
+    tracker.log_usage("openai", "gpt-4o", 1000, 200, actual_cost_usd=9)
+    tracker.log_usage("mistral", "mistral-large-2411", 1000, 200, actual_cost_usd=0.0032)
+    found = dashboard("prices", "check", "--json").json()["findings"]
+    assert [one["model"] for one in found if one["kind"] == "bill"] == ["openai/gpt-4o"]
+    for view in (["show-job", "job-1"], ["show-monthly"], ["stats"]):
+        assert "% of the cost" not in dashboard(*view).out
+    tracker.log_usage("openai", "gpt-4o-mini", 1000, 200)
+    assert "% of the cost" in dashboard("show-job", "job-1").out
+    stated, ours = dashboard("show-job", "job-1").out.split("By model")[1].splitlines()[1:4:2]
+    assert (stated.split()[-2:], len(ours.split()) - len(stated.split())) == (["200", "$9.0000"], 2)
 
 
 def test_coverage_tells_of_the_models_in_use_and_of_all_known(jobs: Path, dashboard: Dashboard) -> None:
