@@ -388,7 +388,7 @@ def test_interrupted_at_any_line_nothing_stays_live(
 ) -> None:
     """Of three uses, which enter in the same way, each is interrupted at every third line."""
     use(job)
-    gc.freeze()  # so that collecting takes no time
+    gc.freeze()  # so that collecting takes no time, and none in what follows
     lines, number, places = [first], first - 3, list[str]()
     while number <= lines[0]:
         number += 3
@@ -400,7 +400,6 @@ def test_interrupted_at_any_line_nothing_stays_live(
             assert not live(), f"after an interrupt at one of {places[-5:]}"
             with Workspace() as workspace:
                 workspace.gate.release()  # orphans, so that there is not more to look at each time
-    gc.unfreeze()
     assert number > 100
     use(job)
 
