@@ -11,8 +11,11 @@ Bounds(tokens_input=113, max_tokens_output=9, characters=0, tier=None, region=No
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
+
+from .methods import found_at
 
 PER_ITEM: Final = 16
 """How many tokens frame a message, a part of one or a tool, at most."""
@@ -29,6 +32,12 @@ _INPUTS: Final = (
     "tool_results", "texts", "inputs",
 )  # fmt: skip
 _MAXIMA: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_BEDROCK_MAXIMA: Final = ("maxTokens", "max_new_tokens", "maxTokenCount", "max_gen_len")
+_BEDROCK_INPUTS: Final = ("messages", "prompt", "inputText", "texts", "inputs", "documents")
+_BEDROCK_KEPT: Final = (
+    "promptVariables", "guardrailConfig", "guardrailIdentifier", "inputImage", "images", "image",
+)  # fmt: skip
+"""A prompt that is kept there, checks that have a fee of their own, and pictures in a text of their own."""
 _KEPT: Final = (
     "previous_response_id", "conversation", "prompt_cache_id", "cached_content", "container",
     "mcp_servers", "web_search_options", "thread", "continuation_token", "fallbacks", "data_sources",
@@ -88,6 +97,53 @@ def bounds_of(module: str, method: str, given: Mapping[str, Any]) -> Bounds:
     return Bounds(
         _input(said), _output(said) if "mbed" not in method else 0, tier=_tier(said), region=_region(said)
     )
+
+
+def bounds_of_bedrock(given: Mapping[str, Any]) -> Bounds:
+    """Return the most that a request to Bedrock's runtime can use, read from its arguments.
+
+    The body of ``InvokeModel`` is in the words of the model's maker.
+
+    >>> ask = [{"role": "user", "content": [{"text": "Hi"}]}]
+    >>> bounds_of_bedrock({"modelId": "m", "messages": ask, "inferenceConfig": {"maxTokens": 9}})
+    Bounds(tokens_input=147, max_tokens_output=9, characters=0, tier=None, region=None)
+    """
+    said = _bedrock_said(given)
+    if said is None or ":prompt/" in str(given.get("modelId")):
+        return Bounds()
+    makes_text = "embed" not in str(given.get("modelId"))
+    optimized = found_at(given, ("performanceConfig", "latency")) or given.get("performanceConfigLatency")
+    asked = found_at(given, ("serviceTier", "type")) or given.get("serviceTier")
+    return Bounds(
+        _input(said),
+        _output(said) if makes_text else 0,
+        tier="optimized" if optimized == "optimized" else _tier({"service_tier": asked}),
+    )
+
+
+def _bedrock_said(given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a request's fields in the words of the others; ``None`` where they cannot be bounded."""
+    said = dict(given)
+    if "body" in said:
+        try:
+            body = json.loads(said.pop("body"))
+        except (TypeError, ValueError):
+            return None
+        said |= body if isinstance(body, dict) else {"inputImage": body}
+    if any(said.get(name) for name in _BEDROCK_KEPT) or not any(said.get(name) for name in _BEDROCK_INPUTS):
+        return None
+    more, config = said.get("additionalModelRequestFields") or {}, said.get("toolConfig") or {}
+    tools = [*(said.get("tools") or ()), *(config.get("tools") or ()), *(more.get("tools") or ())]
+    if any("systemTool" in tool for tool in tools):
+        return None
+    said |= more
+    said["tools"] = tools or None
+    said["input"] = [said.get("inputText"), said.get("outputConfig"), config.get("toolChoice")]
+    within = said, said.get("inferenceConfig") or {}, said.get("textGenerationConfig") or {}
+    most = [each[name] for each in within for name in _BEDROCK_MAXIMA if isinstance(each.get(name), int)]
+    if most:
+        said["max_tokens"] = max([*most, said.get("max_tokens") or 0])
+    return said
 
 
 def model_of(given: Mapping[str, Any]) -> str | None:
@@ -194,7 +250,7 @@ def _sum_of(value: Mapping[Any, Any]) -> int:
 
 
 def _has_media(names: Iterable[Any]) -> bool:
-    return bool({"inline_data", "file_data", "image_url"} & set(names))
+    return bool({"inline_data", "file_data", "image_url", "s3Location"} & set(names))
 
 
 def _plain(value: Any) -> Any:

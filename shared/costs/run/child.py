@@ -93,8 +93,7 @@ class Reporter:
         if reports_by_itself(library):
             self._serve_globally()
         elif not instrument(library, self._own_provider()):
-            whose = library.calls or library.module
-            _say(f"calls of {whose} are not captured: pip install {library.package}")
+            _say(f"calls of {library.module} are not captured: pip install {library.package}")
 
     def _wrapper(self) -> Wrapper:
         """Return what wraps the methods of the SDKs that are known."""

@@ -12,8 +12,7 @@ from ..budgets.guard import too_fast
 from ..capture.captured import Captured
 from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..money import Nanos, from_usd
-from .bounds import bounds_of
-from .methods import MediaMethod
+from .methods import MediaMethod, found_at
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -107,7 +106,7 @@ class Ticket:
     def failed(self, fault: BaseException) -> None:
         """Give back what was held where the provider refused the request; else it goes on counting."""
         self._anew = None
-        status = getattr(fault, "status_code", None) or getattr(fault, "code", None)
+        status = getattr(fault, "status_code", None) or getattr(fault, "code", None) or _aws_status(fault)
         refused = isinstance(status, int) and 400 <= status < 500
         if refused:
             self.unsent()
@@ -179,10 +178,11 @@ class Holding:
         from ..tracking.reserving import call_request, make_intent
 
         service, model = about.service or about.maker, about.model or "unknown"
-        if about.method.reads in _SESSIONS or isinstance(about.method, MediaMethod):
+        bounds = None if about.method.reads in _SESSIONS else about.bounds
+        if bounds is None:
             # Nothing in the request says how much it will use: it is sent while anything is left.
             return Ticket(self._record, purse, purse.hold(None, f"{service}/{model}"))
-        session, bounds = self._session(), bounds_of(about.method.module, about.method.name, about.given)
+        session = self._session()
         extra: dict[str, Any] = {"characters": bounds.characters} if bounds.characters else {}
         extra |= {"service_tier": bounds.tier, "region": bounds.region or about.region}
         intent = make_intent(service, model, bounds.tokens_input or 0, bounds.max_tokens_output, **extra)
@@ -203,6 +203,10 @@ class Holding:
             return place, hold
 
         return Ticket(self._record, purse, *held(), held)
+
+
+def _aws_status(fault: BaseException) -> object:
+    return found_at(fault, ("response", "ResponseMetadata", "HTTPStatusCode"))
 
 
 def _fingerprint(about: Call) -> str:

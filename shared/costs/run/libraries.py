@@ -20,7 +20,6 @@ class Library:
         package: what to install when nothing reports its calls.
         instrumentors: classes that make it report, as ``module:Class``, best first.
         own_spans: a module that is there when the library makes spans by itself.
-        calls: whose calls are not captured without them; the library's, unless it is said.
 
     """
 
@@ -28,7 +27,6 @@ class Library:
     package: str
     instrumentors: tuple[str, ...]
     own_spans: str | None = None
-    calls: str | None = None
 
 
 LIBRARIES: Final = (
@@ -87,12 +85,6 @@ LIBRARIES: Final = (
         "ollama",
         "opentelemetry-instrumentation-ollama",
         ("opentelemetry.instrumentation.ollama:OllamaInstrumentor",),
-    ),
-    Library(
-        "botocore",
-        "opentelemetry-instrumentation-bedrock",
-        ("opentelemetry.instrumentation.bedrock:BedrockInstrumentor",),
-        calls="Bedrock",
     ),
 )
 

@@ -226,6 +226,25 @@ def _aws() -> Iterable[MediaMethod]:
                 )
 
 
+def _bedrock() -> Iterable[MediaMethod]:
+    operations: dict[str, Reads] = {
+        "Converse": "response",
+        "ConverseStream": "stream",
+        "InvokeModel": "response",
+        "InvokeModelWithResponseStream": "stream",
+        "StartAsyncInvoke": "unstated",
+    }
+    for name, reads in operations.items():
+        yield MediaMethod(
+            "botocore.client",
+            "BaseClient._make_api_call",
+            reads,
+            service="bedrock",
+            model=(("modelId",),),
+            only=name,
+        )
+
+
 def _azure() -> Iterable[MediaMethod]:
     for folder in ("", "aio."):
         yield MediaMethod(
@@ -289,6 +308,7 @@ def media_methods() -> dict[str, list[MediaMethod]]:
         _elevenlabs,
         _google_cloud,
         _aws,
+        _bedrock,
         _azure,
         _deepl,
         _voyage,

@@ -3,11 +3,11 @@
 Spans carry tokens; what is billed beside them stands in the objects alone. So where the SDK of OpenAI,
 Anthropic or Google is imported, its methods are wrapped (``wrapt``, as instrumentation packages do), and the
 real responses and streams are read as ``log_response`` and ``log_stream`` read them. The program gets what it
-would have got. So it is with the SDKs of speech, translation and documents, which make no spans at all
-(``media_sdks``). Spans serve the libraries that are not known here.
+would have got. So it is with the SDKs of speech, translation and documents, which make no spans at all, and
+with Bedrock's calls through boto3 (``media_sdks``). Spans serve the libraries that are not known here.
 
-Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7, cohere 7.3 and
-litellm 1.110 (2026-11-30).
+Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7, cohere 7.3,
+litellm 1.110 and boto3 1.44 (2026-11-30).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from ..capture.standin import StandIn
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
 from ..model import UNKNOWN, Usage
-from .bounds import model_of
+from .bedrock import SERVICE as BEDROCK
+from .bedrock import calls_in, follow_events
+from .bounds import Bounds, bounds_of, bounds_of_bedrock, model_of
 from .methods import MediaMethod, Method, Reads, arguments_of, characters_at, found_at, text_at
 from .raw_responses import is_raw, watched_raw
 from .stream_usage import asking, quiet
@@ -200,6 +202,7 @@ SERVICES: Final = {
     "mistralai": frozenset({"mistral"}),
     "cohere": frozenset({"cohere"}),
     "litellm": frozenset(),
+    "botocore": frozenset({BEDROCK}),
 }
 """The services whose calls go through an SDK: what spans say of them is known better here."""
 
@@ -209,12 +212,16 @@ SENDERS: Final = {
     "httpx2": ("Client.send", "AsyncClient.send"),
     "aiohttp": ("ClientSession._request",),
     "requests": ("Session.send",),
+    "botocore.httpsession": ("URLLib3Session.send",),
 }
 """What sends the requests of SDKs, once for each time that an SDK repeats one, by its module."""
 
 _NOT_SENT: Final = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError"}
-)
+    {
+        "ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError",
+        "ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError",
+    }
+)  # fmt: skip
 """Faults of these modules after which it is certain that nothing was sent."""
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
@@ -294,12 +301,17 @@ class Wrapper:
             except (ImportError, AttributeError):
                 continue  # this version has no such method
             done += 1
-        if done and not self._wrapped:
+        if done:
+            self._wraps(library)
+        return done
+
+    def _wraps(self, library: str) -> None:
+        import wrapt
+
+        if not self._wrapped:
             for module in SENDERS:
                 wrapt.register_post_import_hook(_watch_sending, module)
-        if done:
-            self._wrapped.add(library)
-        return done
+        self._wrapped.add(library)
 
     def wrap_media(self, methods: Sequence[MediaMethod]) -> None:
         """Wrap methods of one module, those that its installed version has."""
@@ -311,6 +323,8 @@ class Wrapper:
         for name, several in by_name.items():
             with suppress(ImportError, AttributeError):
                 wrapt.wrap_function_wrapper(several[0].module, name, self._around_media(several))
+                if (library := several[0].module.partition(".")[0]) in SERVICES:
+                    self._wraps(library)
 
     def _around_media(self, methods: Sequence[MediaMethod]) -> Callable[..., Any]:
         operations = {method.only: method for method in methods}
@@ -321,9 +335,10 @@ class Wrapper:
             if method is None:  # one that does all operations, each with parameters of its own
                 operation, parameters = [*named.values(), None, None][:2]
                 method, named = operations.get(operation), dict(parameters or {})
-            if method is None or not _is_of_service(instance, method):
+            if method is None or _within.get() or not _is_of_service(instance, method):
                 return wrapped(*args, **given)
-            about = MediaCall(method, instance, args, named, asked=self._asked)
+            kind = BedrockCall if method.service == BEDROCK else MediaCall
+            about = kind(method, instance, args, named, asked=self._asked)
             about = replace(about, ticket=self._before(about))
             if method.reads == "message":
                 self._seen(args[-1] if args else None, about, asked=False)
@@ -400,6 +415,9 @@ class Wrapper:
 
     def _tracked_stream(self, result: Any, about: Call, *, asked: bool) -> Any:
         names = StreamNames(about.service, about.stream_model)
+        if isinstance(about, BedrockCall):
+            self._tracked(follow_events(result, lambda call: about.tell(about.named(call)), names))
+            return result
         sending = partial(_Sending, about.ticket)  # some send their request only as they are opened or read
         stream = track_stream(result, lambda call: about.tell(about.named(call)), names, sending)
         self._tracked(stream)
@@ -445,7 +463,8 @@ def _is_of_service(instance: Any, method: MediaMethod) -> bool:
     """Tell whether a client of AWS is one of the service whose operation is asked for."""
     if method.only is None:
         return True
-    return f"aws-{found_at(instance, ('meta', 'service_model', 'service_name'))}" == method.service
+    named = found_at(instance, ("meta", "service_model", "service_name"))
+    return (BEDROCK if named == "bedrock-runtime" else f"aws-{named}") == method.service
 
 
 class _Entered(StandIn):
@@ -576,6 +595,11 @@ class Call:
         """The model of a stream that names none itself."""
         return None
 
+    @property
+    def bounds(self) -> Bounds | None:
+        """The most that its request can use; ``None`` where nothing in it says how much it will use."""
+        return bounds_of(self.method.module, self.method.name, self.given)
+
     def named(self, call: Captured) -> Captured:
         """Return a call that was read, with what is known of it beside: its model, its region, its tier."""
         model = self.model if call.model in {"", "unknown"} and self.model else call.model
@@ -702,6 +726,11 @@ class MediaCall(Call):
         """The model of a stream: what was asked for is what it has."""
         return self.model
 
+    @property
+    def bounds(self) -> Bounds | None:
+        """Nothing: sound and documents are billed by what is in them."""
+        return None
+
     def named(self, call: Captured) -> Captured:
         """Return a call that was read, with what only its arguments say: its model, its text, its job."""
         job = str(self._job or "")
@@ -723,4 +752,36 @@ class MediaCall(Call):
     def report(self, response: Any, report: Report) -> None:
         """Send the calls in an answer on."""
         for call in read_response(response):
+            report(self.named(call))
+
+
+class BedrockCall(MediaCall):
+    """A call of Bedrock's runtime through boto3, before it returned."""
+
+    __slots__ = ()
+
+    @property
+    def service(self) -> str | None:
+        """Bedrock, whoever made the model."""
+        return BEDROCK
+
+    @property
+    def region(self) -> str | None:
+        """The region of the client."""
+        region = found_at(self.instance, ("meta", "region_name"))
+        return region if isinstance(region, str) else None
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The most that its request can use; nothing for what is billed by seconds or pictures."""
+        return None if self.method.reads == "unstated" else bounds_of_bedrock(self.given)
+
+    def named(self, call: Captured) -> Captured:
+        """Return a call that was read, with its model and its region, which no answer states."""
+        found = super().named(call)
+        return replace(found, region=found.region or self.region)
+
+    def report(self, response: Any, report: Report) -> None:
+        """Send the calls in an answer on."""
+        for call in calls_in(response, self.model):
             report(self.named(call))
