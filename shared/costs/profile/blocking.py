@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -110,7 +111,8 @@ def _zone(profile: Profile, user: str) -> str:
 def renamed(before: Profile, profile: Profile) -> list[str]:
     """Return what is to be said about names of models that mean others now, where such limits block.
 
-    A new name is told of where a limit has it; of a model that is local now, wherever anything blocks.
+    A new name is told of where a limit is on that model, however it is spelled; of a model that is local now,
+    wherever anything blocks.
 
     >>> limits = Budget(block_at_limit=True, model_limits={"prod": Nanos(1)})
     >>> renamed(Profile(budget=limits, aliases={"prod": "openai/gpt-4"}), Profile(budget=limits))
@@ -119,10 +121,11 @@ def renamed(before: Profile, profile: Profile) -> list[str]:
     blocking = blocking_limits(before)
     names = {name for limits in blocking.values() for name in limits}
     on = {of.partition("/")[2] for of in names if of.startswith(_OF_MODELS)}
+    limited = {_plain(each) for each in on}
     found = []
     for alias in dict.fromkeys((*before.aliases, *profile.aliases)):
         was, now = before.aliases.get(alias), profile.aliases.get(alias)
-        is_limited = bool(on) if was else any(alias in (each, each.rpartition("/")[2]) for each in on)
+        is_limited = bool(on) if was else _plain(alias) in limited
         if was == now or not (is_limited or (names and str(now).startswith(_LOCAL))):
             continue
         how = f"means {now} now" + (f", not {was}" if was else "") if now else f"does not mean {was} any more"
@@ -130,6 +133,16 @@ def renamed(before: Profile, profile: Profile) -> list[str]:
     return found
 
 
+def _plain(name: str) -> str:
+    """Return a model's name without its service and its version, in small letters.
+
+    >>> _plain("openai/GPT-4o-2024-08-06"), _plain("anthropic.claude-sonnet-4-v1:0")
+    ('gpt-4o', 'anthropic.claude-sonnet-4')
+    """
+    return _VERSION.sub("", name.strip().lower().rpartition("/")[2])
+
+
+_VERSION: Final = re.compile(r"(?:[-@](?:\d{8}|\d{4}-\d{2}-\d{2}|\d{4}|latest))?(?:-v\d+(?::\d+)?)?$")
 _OF_MODELS: Final = ("model_limits/", "service_limits/")
 _LOCAL: Final = "local/"
 

@@ -216,6 +216,13 @@ CHANGES = {
         MODEL_BLOCKS.replace("prod: openai/gpt-4o", "prod: openai/gpt-4o, chat: openai/gpt-4"),
         1,
     ),
+    "a limited model is called otherwise, spelled with a version and in capitals": (
+        MODEL_BLOCKS,
+        MODEL_BLOCKS.replace(
+            "prod: openai/gpt-4o", "prod: openai/gpt-4o, ACME/Chat-2026-08-06: openai/gpt-4"
+        ),
+        1,
+    ),
     "another model is called so": (
         MODEL_BLOCKS,
         MODEL_BLOCKS.replace("prod: openai/gpt-4o", "prod: openai/gpt-4o, new: openai/o3"),
