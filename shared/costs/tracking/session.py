@@ -183,7 +183,10 @@ class Session:
             )
             if (labels := reservation.strayed(_labels_of(outcome.entry))) is not None:
                 profile = self.workspace.loaded_profile().profile
-                if warning := self.workspace.gate.strayed(reservation, labels, profile, overran=bool(alert)):
+                overran = (
+                    outcome.entry.cost > reservation.estimate if reservation.terms.id is None else bool(alert)
+                )
+                if warning := self.workspace.gate.strayed(reservation, labels, profile, overran=overran):
                     log.warning("%s", warning)
         elif outcome.in_ledger and outcome.known:
             try:
