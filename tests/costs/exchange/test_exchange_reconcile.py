@@ -19,14 +19,16 @@ from synthetic_bills import DAYS, FORMATS, PACIFIC, START, World, plant, recorde
 
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange import shelf
-from shared.costs.exchange.bills import bill_format_for, bill_formats
+from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bill_formats
 from shared.costs.exchange.focus import COMMON as FOCUS
 from shared.costs.exchange.focus import charges
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
+from shared.costs.exchange.reconciling.sums import Billed
 from shared.costs.exchange.reports.reconcile import Reconciled, reconciled_report
 from shared.costs.exchange.shelf import Shelf
+from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
@@ -362,6 +364,20 @@ def test_reports_about_different_things_of_one_day_are_added(
         found = Comparing(index, LATER, Terms()).run(files)
     more = sum((one.theirs_tokens or 0) - (one.ours_tokens or 0) for one in found.differences)
     assert more == 7 * len(rows)
+
+
+def test_a_credit_in_the_files_of_two_projects_lets_neither_replace_the_other() -> None:
+    of, billed = bill_formats()["openai-costs"], Billed("openai")
+    at, statement = datetime(2026, 11, 3, tzinfo=UTC), Statement()
+    for number, project in enumerate(("one", "another", "another")):
+        where = f"{project}.json"
+        called = BillLine(where, "openai", at, "gpt-4o", key=project, amount=Decimal(5))
+        credit = BillLine(where, "openai", at, category="credit", amount=Decimal(-1), label="Credit")
+        for line in (called, credit):
+            billed.add(line, of, number, statement, {})
+    billed.finish({of.name: (of, statement)})
+    assert [cell.cost for cell in billed.cells().values()] == [from_usd("10")]
+    assert [apart.amount for apart in billed.apart()] == [Decimal(-2)]
 
 
 def test_only_lines_of_the_keys_that_are_asked_for(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -90,8 +90,9 @@ class _Money:
         return from_usd(self.usd + self.foreign * rate) if rate is not None else from_usd(self.usd)
 
 
-Subject = tuple[str | None, str | None, str | None, str | None]
-"""What a line is about, beside its day: an account's key, a model, a tier, and what it is called."""
+Subject = tuple[str, str | None, str | None, str | None, str | None]
+"""What a line is about, beside its day: its category, an account's key, a model, a tier, and what it is
+called."""
 
 _MOST_SUBJECTS: Final = 10_000
 """So many subjects of a file's day are kept; one with more replaces every earlier file of that day."""
@@ -138,7 +139,7 @@ class Billed:
         self.cover([day])
         subjects = self._subjects[of.name, day].setdefault(number, set())
         if len(subjects) < _MOST_SUBJECTS:
-            subjects.add((line.key, line.model, line.tier, line.label or None))
+            subjects.add((line.category, line.key, line.model, line.tier, line.label or None))
         amount = line.amount
         rate = rates.get(statement.currency, _ONE if statement.currency == "USD" else None)
         if amount and rate is None:
@@ -277,14 +278,17 @@ class Billed:
 def _overlap(one: set[Subject], other: set[Subject]) -> bool:
     """Tell whether two files have lines about the same, as far as all lines of both say what about.
 
-    >>> _overlap({("k1", "gpt-4o", None, None)}, {("k2", "gpt-4o", None, None)})
+    Lines of models decide where there are some: a credit or a tax may stand in the files of two projects.
+
+    >>> _overlap({("model", "k1", "gpt-4o", None, None)}, {("model", "k2", "gpt-4o", None, None)})
     False
-    >>> _overlap({("k1", "gpt-4o", None, None)}, {(None, "gpt-4o", "batch", None)})
+    >>> _overlap({("model", "k1", "gpt-4o", None, None)}, {("model", None, "gpt-4o", "batch", None)})
     True
     """
     if max(len(one), len(other)) >= _MOST_SUBJECTS:
         return True
-    stated = [place for place in range(4) if all(each[place] is not None for each in (*one, *other))]
+    one, other = ({each for each in side if each[0] == "model"} or side for side in (one, other))
+    stated = [place for place in range(1, 5) if all(each[place] is not None for each in (*one, *other))]
     theirs = {tuple(each[place] for place in stated) for each in other}
     return any(tuple(each[place] for place in stated) in theirs for each in one)
 
