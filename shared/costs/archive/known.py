@@ -188,7 +188,8 @@ def _fault(archive: KnownArchive) -> ArchiveFault | None:
     try:
         stored = place.manifest()
         if stored is None:
-            return ArchiveFault(at, f"{at}/{NAME}: is not there; {_REMEDY}")
+            is_away = not any(place.parts())  # nothing is there, as where a disk is not mounted
+            return ArchiveFault(at, f"{at}/{NAME}: is not there; {_REMEDY}", is_away=is_away)
         named = {part.name for part in Manifest.parsed(stored.document, at).parts}
         gone = named.union(known).difference(place.parts())
     except CostError as fault:
