@@ -55,7 +55,7 @@ class Totals:
 def one_case(scenario: Scenario, fault: Fault | None, totals: Totals) -> int:
     """Run a scenario, with a fault unless that is ``None``; return how many calls it made."""
     injector = Injector(fault)
-    # A store that is collected as garbage may seal its sums while the folder is taken away.
+    # Something may be written as the folder is taken away (seen once); what is to hold was asked before.
     with tempfile.TemporaryDirectory(dir=fast_folder(), ignore_cleanup_errors=True) as name:
         stand = Stand(Path(name) / "home")
         (Path(name) / "home.yaml").write_text(PROFILE)
