@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
+from starlette.testclient import TestClient
 
 from shared.cost_tracker import CostTracker
 from shared.costs import periods
+from shared.costs.apps.cli.program import run
+from shared.costs.apps.serve.access import Access
+from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.site import Site
+from shared.costs.corrections import Corrected
 from shared.costs.formats import load
 from shared.costs.formats.mail import mail_of
+from shared.costs.ledger.line import decode, encode
+from shared.costs.model import Charge, PricedBy
 from shared.costs.money import format_usd, from_usd
 from shared.costs.reports.document import Report
 from shared.costs.reports.questions import UserMonth
 from shared.costs.reports.reader import Reader
 from shared.costs.reports.statement import statement_facts, statement_report
+from shared.costs.storage import LEDGER_NAME
 from shared.costs.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler-utils is not installed")
@@ -59,6 +68,48 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Faces:
     with Workspace(home, profile, environ={}) as workspace:
         report = statement_report(statement_facts(Reader(workspace), UserMonth(None, MONTH.name)))
     return Faces(report, dict(_texts(report)))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Faces:
+    """A month with a credit above its stage, a call taken back, partial, unknown, waiting, imported."""
+    folder, at = tmp_path_factory.mktemp("odd"), MONTH.start + timedelta(days=3)
+    home, profile, ledger = folder / "storage", folder / "profile.yaml", folder / "out" / "job" / LEDGER_NAME
+    profile.write_text("organization: {monthly_limit_usd: 30}\n")
+    with CostTracker(ledger.parent, user_id="ana", cost_storage_path=home) as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1_000_000, stage="06_asr", timestamp=at)  # $2.50
+        tracker.log_usage("openai", "gpt-4o-mini", 9_000_000, stage="10_translation", timestamp=at)  # $1.35
+        tracker.log_usage(
+            "openai", "gpt-4o", 400_000, stage="10_translation", timestamp=at, images=4
+        )  # $1.00
+        tracker.log_usage("openai", "gpt-4o-mini", 8_000_000, stage="10_translation", timestamp=at)
+        tracker.log_usage("lab", "prototype", 100, stage="10_translation", timestamp=at)
+        calls = [decode(line) for line in ledger.read_bytes().splitlines(keepends=True)]
+        tracker.reverse(calls[3].id, "asked twice")
+    change = Charge({"input": from_usd("-4.10")}, PricedBy("bill", "1", calls[0].model))
+    credit = Corrected.of(calls[0], ()).adjustment("credit", change, "a credit", at)
+    with ledger.open("ab") as file:
+        file.write(encode(credit))
+    blocked = folder / "out" / "blocked"
+    (blocked / LEDGER_NAME).mkdir(parents=True)
+    with CostTracker(blocked, user_id="ana", cost_storage_path=home) as tracker:
+        tracker.log_usage("openai", "gpt-4o-mini", 1_000_000, stage="10_translation", timestamp=at)  # $0.15
+    sums = folder / "sums.csv"
+    row = f"{at.isoformat()},claude-3-haiku,anthropic,1.2345,ana,13_ai_summarization"
+    sums.write_text(f"timestamp,model,service,cost_usd,user,stage\n{row}\n")
+    assert run(["import", str(sums), "--cost-storage", str(home), "--profile", str(profile)]) == 0
+    with Workspace(home, profile, environ={}) as workspace:
+        report = statement_report(statement_facts(Reader(workspace), UserMonth(None, MONTH.name)))
+        served = {f"served by {name}": _served(workspace, name) for name in ("stage", "model")}
+    return Faces(report, {**dict(_texts(report)), **served})
+
+
+def _served(workspace: Workspace, by: str) -> str:
+    access = Access("token", "pages")
+    site = Site(workspace, lambda: access, Hosts.of("127.0.0.1", 8765, ())).application()
+    with TestClient(site, base_url="http://127.0.0.1:8765") as client:
+        path = f"/months/{MONTH.name}?by={by}"
+        return _words(client.get(path, headers={"Authorization": f"Bearer {access.token}"}).text)
 
 
 def _texts(report: Report) -> list[tuple[str, str]]:
@@ -109,6 +160,33 @@ def test_spent_and_the_sums_of_stages_and_models_are_the_same_to_the_cent(face: 
                 assert _amount_after(str(row[0]), after) == format_usd(cost)  # type: ignore[arg-type]  # nano-dollars
                 rows += 1
     assert rows == 6
+
+
+ODD: Final = {
+    "by_stage": {"06_asr": "-$1.60", "10_translation": "$2.50", "13_ai_summarization": "$1.23"},
+    "by_model": {
+        "openai/gpt-4o": "-$0.60",
+        "openai/gpt-4o-mini": "$1.50",
+        "anthropic/claude-3-haiku": "$1.23",
+    },
+}
+"""What the odd month comes to: two sums are below zero, for the credit is more than what it is for."""
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("face", [*FACES, "served by stage", "served by model"])
+def test_an_odd_month_is_the_same_to_the_cent(face: str, odd: Faces) -> None:
+    text, data = odd.texts[face], odd.report.data
+    assert data["total_cost"] == 2.1345
+    assert _amount_after("Spent", text) == "$2.13"
+    tables = {table.key: table.title for table in odd.report.tables if table.key}
+    for key, sums in ODD.items():
+        if face.startswith("served") and not face.endswith(key.removeprefix("by_")):
+            continue
+        after = text[text.index(tables[key]) :]
+        assert {name: _amount_after(name, after) for name in sums} == sums
+    assert "1 unpriced" in text
+    assert "1 priced in part" in re.sub(r"\s+", " ", text)
 
 
 @pytest.mark.parametrize("face", FACES)
