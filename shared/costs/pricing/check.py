@@ -6,7 +6,7 @@ Pure: the catalogue, the models in use and ``now`` come in; findings go out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -45,31 +45,38 @@ class UsedModel:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know about prices; ``remedy`` says what to do about it."""
+    """One thing to know about prices; ``remedy`` says what to do about it.
+
+    ``in_use`` is false where it is about a model that no ledger has.
+    """
 
     kind: FindingKind
     name: str
     text: str
     remedy: str
+    in_use: bool = True
 
 
 def check(
     catalogue: Catalogue, used: Iterable[UsedModel], now: datetime, peers: Sequence[Peer] = ()
 ) -> list[Finding]:
-    """Return all findings: about the models in use first, then about the sources.
+    """Return all findings: about the models in use first, then about the sources, then about other models.
 
     Where the sources disagree is told of every model in use and of all that the project's and the
     user's price files have.
     """
     models = list(used)
-    names = [catalogue.name(model.service, model.model) for model in models]
+    names = dict.fromkeys(catalogue.name(model.service, model.model) for model in models)
+    others = [name for name in catalogue.models() if name not in names]
+    sources = catalogue.forgetful()
     return [
         *unpriced(catalogue, models),
         *partial(catalogue, models),
         *bills(catalogue, models),
         *unverified(catalogue, models, now),
-        *differences(catalogue.forgetful(), dict.fromkeys([*names, *catalogue.models()]), now, peers),
+        *differences(sources, names, now, peers),
         *stale(catalogue, now),
+        *(replace(finding, in_use=False) for finding in differences(sources, others, now, peers)),
     ]
 
 

@@ -108,7 +108,7 @@ def _jobs_table(facts: JobListFacts) -> Table:
         ),
         (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
         (Column("tokens", "Tokens", "tokens", rank=2), lambda job: job.totals.tokens_total),
-        (Column("cost", "Cost", "money", places=4), lambda job: cost_or_unpriced(job.totals)),
+        (Column("cost", "Cost", "money"), lambda job: cost_or_unpriced(job.totals)),
         (Column("share", "Share", "share", rank=2), lambda job: share(job.totals, facts.totals)),
         key="jobs",
         empty="No job matches.",
@@ -215,7 +215,7 @@ def _jobs_with_such_calls(facts: CallsFacts) -> Table:
         (Column("job", "Job"), lambda job: Ref(job.job.job_id, "job")),
         (Column("user", "User", rank=1), users_cell),
         (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
-        (Column("cost", "Cost", "money", places=4), lambda job: cost_or_unpriced(job.totals)),
+        (Column("cost", "Cost", "money"), lambda job: cost_or_unpriced(job.totals)),
         key="jobs",
     )
 
@@ -242,7 +242,7 @@ def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, tit
         (Column("model", "Model", rank=1), lambda entry: f"{entry.service}/{entry.model}"),
         (Column("kind", "Kind", rank=3), kind_of),
         (Column("tokens", "Tokens", "tokens", rank=2), lambda entry: entry.usage.tokens_total),
-        (Column("cost", "Cost", "money", places=4), lambda entry: entry.cost if entry.charge else None),
+        (Column("cost", "Cost", "money"), lambda entry: entry.cost if entry.charge else None),
         key="calls",
         empty="No call matches.",
     )

@@ -102,11 +102,11 @@ def shown(reader: Reader, name: str, at: datetime) -> PricedModel:
     return found
 
 
-def checked(reader: Reader) -> CheckedPrices:
+def checked(reader: Reader, *, everything: bool = False) -> CheckedPrices:
     """Return what is doubtful about the prices of the models that the ledgers have, and of their sources."""
     used, peers = _used(reader), installed_peers()
     findings = check(reader.catalogue, used, reader.now, peers)
-    return CheckedPrices(findings, len(used), {peer.name: peer.version for peer in peers})
+    return CheckedPrices(findings, len(used), {peer.name: peer.version for peer in peers}, everything)
 
 
 def _used(reader: Reader) -> list[UsedModel]:
@@ -411,11 +411,15 @@ _MISSING: Final = frozenset({"unpriced", "partial", "repriceable"})
 
 
 class CheckedPrices(NamedTuple):
-    """What was found about prices, how many models are in use, and what was compared with."""
+    """What was found about prices, how many models are in use, and what was compared with.
+
+    ``everything`` tells that findings about models that no ledger has are shown, too.
+    """
 
     findings: Sequence[Finding]
     used: int
     peers: Mapping[str, str]
+    everything: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -425,19 +429,30 @@ class CheckedPrices(NamedTuple):
 
 def checked_prices_report(facts: CheckedPrices) -> Report:
     """Return what is doubtful about prices, each with what to do."""
-    count = len(facts.findings)
+    shown = [one for one in facts.findings if one.in_use or facts.everything]
+    count = len(shown)
+    fine = "nothing is doubtful" + (" about the models in use" if facts.findings else "")
     others = ", ".join(f"{name} {version}" for name, version in facts.peers.items())
     compared = f"Compared with {others}." if others else "No other price table is installed to compare with."
     return Report(
-        title=f"Prices: {plural(count, 'finding', 'findings') if count else 'nothing is doubtful'}",
+        title=f"Prices: {plural(count, 'finding', 'findings') if count else fine}",
         subtitle=plural(facts.used, "model in use", "models in use"),
-        notes=(*map(_finding, facts.findings), Note(compared)),
+        notes=(*map(_finding, shown), *_others(len(facts.findings) - count), Note(compared)),
         data={
             "models_in_use": facts.used,
             "compared_with": dict(facts.peers),
             "findings": [derive(one, name="model", text="found") for one in facts.findings],
         },
     )
+
+
+_EVERYTHING: Final = "cost-dashboard prices check --everything"
+
+
+def _others(count: int) -> Iterator[Note]:
+    if count:
+        told = plural(count, "finding is", "findings are")
+        yield Note(f"{told} about models that no ledger has: {_EVERYTHING}.", remedy=_EVERYTHING)
 
 
 def _finding(one: Finding) -> Note:

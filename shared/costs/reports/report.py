@@ -140,9 +140,12 @@ def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) 
         return []
     parts = divide_period(period, step)
     sums = by_part(reader, (), query, parts)
-    return [
+    stretches = [
         Stretch(part.name, total(groups), kind=part.kind) for part, groups in zip(parts, sums, strict=True)
     ]
+    begun = sum(part.start <= reader.now for part in parts)  # of those to come, as far as there are calls
+    last = max((at for at, groups in enumerate(sums, 1) if groups), default=1)
+    return stretches[: max(begun, last)]
 
 
 def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending, ...]:

@@ -205,9 +205,10 @@ class Node:
 def _suggestion(key: str, known: Collection[str]) -> str:
     import difflib  # only for a refusal
 
-    near = difflib.get_close_matches(key, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    plain = key.casefold().replace("-", "_")
+    longer = sorted(name for name in known if name.startswith(f"{plain}_"))
+    if near := longer or difflib.get_close_matches(plain, known, n=1):
+        return f"did you mean {' or '.join(map(repr, near))}?"
     return f"the keys known here are {', '.join(sorted(known))}"
 
 

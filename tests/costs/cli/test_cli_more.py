@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from shared.costs.errors import WrongUsage
 from shared.costs.ledger.spool import put
 from shared.costs.reports.whatif import SPEC as WHATIF
 from shared.costs.storage import CostStorage
+from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import LEAVES_A_HOLD, PROGRAM, Dashboard, program
 
 GPT_4O = 0.00675
@@ -200,6 +203,21 @@ def test_trend(step: str, jobs: Path, dashboard: Dashboard) -> None:
     ]
     assert list(lines)[:2] == ["openai/whisper-1", "openai/gpt-4o"]
     assert dashboard("trend", "--period", step, "--by", "stage").code == 0
+
+
+def test_days_to_come_are_no_days_of_nothing(
+    tmp_path: Path, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wednesday = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    monkeypatch.setattr("shared.costs.apps.cli.app.Workspace", partial(Workspace, clock=lambda: wednesday))
+    with CostTracker(tmp_path / "job", "rpatel") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1_000, 200, timestamp="2026-11-24T10:00:00Z")
+    week = dashboard("report", "--period", "weekly", "--json").json()["periods"]
+    assert [day["period"] for day in week] == ["2026-11-23", "2026-11-24", "2026-11-25"]
+    with CostTracker(tmp_path / "job", "rpatel") as tracker:  # by a clock that is ahead
+        tracker.log_usage("openai", "gpt-4o", 1_000, 200, timestamp="2026-11-27T10:00:00Z")
+    week = dashboard("report", "--period", "weekly", "--json").json()["periods"]
+    assert [day["period"] for day in week][2:] == ["2026-11-25", "2026-11-26", "2026-11-27"]
 
 
 def test_anomalies_find_the_job_that_went_wrong(jobs: Path, dashboard: Dashboard) -> None:

@@ -115,6 +115,26 @@ def test_what_callers_say_that_any_provider_billed_is_held_against_our_arithmeti
     assert (stated.split()[-2:], len(ours.split()) - len(stated.split())) == (["200", "$9.0000"], 2)
 
 
+def test_check_lists_what_is_doubtful_of_other_models_only_where_asked(
+    jobs: Path, prices: Path, dashboard: Dashboard
+) -> None:
+    prices.write_text(OFFER.replace("acme/unheard-of-1", "openai/gpt-4.1"))  # $2 and $8 elsewhere
+    prices.write_text(
+        prices.read_text() + "  openai/gpt-4o:\n" + prices.read_text().partition("gpt-4.1:\n")[2]
+    )
+    shown = dashboard("prices", "check").out
+    every = dashboard("prices", "check", "--everything").out
+    assert "differs: openai/gpt-4o:" in shown
+    assert "differs: openai/gpt-4.1:" not in shown
+    assert "prices check --everything" in shown
+    assert "differs: openai/gpt-4.1:" in every
+    found = dashboard("prices", "check", "--json").json()["findings"]
+    assert {one["model"]: one["in_use"] for one in found if one["kind"] == "differs"}.items() >= {
+        "openai/gpt-4o": True,
+        "openai/gpt-4.1": False,
+    }.items()
+
+
 def test_coverage_tells_of_the_models_in_use_and_of_all_known(jobs: Path, dashboard: Dashboard) -> None:
     found = dashboard("prices", "coverage", "--json").json()
     states = {one["model"]: one["state"] for one in found["used"]}
@@ -264,6 +284,11 @@ def test_what_check_looks_like() -> None:
         Finding("stale", "prices.yaml", "its sources were last looked at on 2026-01-02", "set `checked`"),
     ]
     check_report("prices-check", checked_prices_report(CheckedPrices(findings, 7, {"litellm": "1.80.0"})))
+    elsewhere = Finding("differs", "acme/two", "a says $1, b says $2", "see it", in_use=False)
+    check_report("prices-check-others", checked_prices_report(CheckedPrices([elsewhere] * 55, 1, {})))
+    check_report(
+        "prices-check-everything", checked_prices_report(CheckedPrices([elsewhere], 1, {}, everything=True))
+    )
     check_report("prices-check-fine", checked_prices_report(CheckedPrices([], 0, {})))
 
 

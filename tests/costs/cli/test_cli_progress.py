@@ -35,6 +35,17 @@ def test_the_line_is_wiped_when_work_is_interrupted(monkeypatch: pytest.MonkeyPa
     assert terminal.getvalue().endswith("\r")
 
 
+def test_a_share_is_told_in_percent_since_its_number_is_not_one_of_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with share_bar("Repricing") as told:
+        told(0, 1)
+        told(1, 1)
+    assert "Repricing:   0%" in terminal.getvalue()
+    assert "1000" not in terminal.getvalue()
+
+
 def test_a_pipe_sees_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("rows", None) as told:
         told(100)

@@ -134,6 +134,9 @@ def test_aliases_map_own_names_to_catalogue_names() -> None:
 
 REFUSED = [
     ("monthly: 5", 1, "monthly", "unknown key 'monthly'"),
+    ("budget: {monthly: 5}", 1, "budget.monthly", "did you mean 'monthly_calls' or 'monthly_limit_usd'"),
+    ("Budget: {}", 1, "Budget", "did you mean 'budget'?"),
+    ("budget: {Monthly-Limit-USD: 5}", 1, "budget.Monthly-Limit-USD", "did you mean 'monthly_limit_usd'?"),
     ("budget:\n  montly_limit_usd: 5", 2, "budget.montly_limit_usd", "did you mean 'monthly_limit_usd'?"),
     ("users:\n  u: {limit: 5}", 2, "users.u.limit", "unknown key 'limit'"),
     ("organization: {users: {}}", 1, "organization.users", "unknown key 'users'"),

@@ -122,6 +122,12 @@ UNSEEN_AMOUNTS = """() => [...document.querySelectorAll("td.lead")].filter((cell
 }).map((cell) => cell.outerHTML)"""
 
 
+LABELS_OUTSIDE = """() => [...document.querySelectorAll("svg.labels text")].filter((text) => {
+  const card = text.closest(".card").getBoundingClientRect(), box = text.getBoundingClientRect();
+  return box.width && (box.left < card.left || box.right > card.right);
+}).map((text) => text.textContent)"""
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: Sample) -> None:
     from axe_playwright_python.sync_playwright import Axe
@@ -133,6 +139,7 @@ def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: 
         which = f"{name}, {width}, {scheme}"
         assert page.evaluate("document.documentElement.scrollWidth") <= width, which
         assert page.evaluate(NARROW_TARGETS) == [], which
+        assert page.evaluate(LABELS_OUTSIDE) == [], which
         assert page.evaluate(UNSEEN_AMOUNTS) == [], which
         if number == 3 or name == "month":
             found = Axe().run(page).response

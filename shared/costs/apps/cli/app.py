@@ -283,10 +283,10 @@ def _shared_options() -> list[click.Parameter]:
 
 
 @contextmanager
-def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress_bar(label: str, total: int | None, shown: str | None = None) -> Iterator[Callable[[int], None]]:
     """Yield what is called with how much of ``total`` is done; without a total a count is shown.
 
-    The line is wiped at the end.
+    ``shown`` is tqdm's ``bar_format``, where it is not the usual one. The line is wiped at the end.
 
     >>> with progress_bar("Exporting", 10) as done:
     ...     done(10)
@@ -297,12 +297,17 @@ def progress_bar(label: str, total: int | None) -> Iterator[Callable[[int], None
     from tqdm import tqdm  # 45 ms that only a terminal pays for
 
     columns, lines = shutil.get_terminal_size()  # 80 by 24 where a terminal does not say
-    with tqdm(desc=label, total=total, file=sys.stderr, leave=False, ncols=columns, nrows=lines) as bar:
+    place: dict[str, Any] = {"file": sys.stderr, "leave": False, "ncols": columns, "nrows": lines}
+    with tqdm(desc=label, total=total, bar_format=shown, **place) as bar:
 
         def show(done: int) -> None:
             bar.update(done - bar.n)
 
         yield show
+
+
+_SHARE: Final = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+"""A bar of a share: how many things it is of is not known before the first is done."""
 
 
 @contextmanager
@@ -312,5 +317,5 @@ def share_bar(label: str) -> Iterator[ProgressCallback]:
     >>> with share_bar("Rebuilding") as advance:
     ...     advance(5, 10)
     """
-    with progress_bar(label, 1_000) as bar:
+    with progress_bar(label, 1_000, _SHARE) as bar:
         yield lambda done, total: bar(done * 1_000 // max(total, 1))

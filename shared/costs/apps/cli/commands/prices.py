@@ -40,7 +40,11 @@ from ..options import Parsed
 @click.option(
     "--on", "day", type=Parsed(parse_day), metavar="DATE", help="The prices of this day instead of today."
 )
-@click.option("--everything", is_flag=True, help="List all that genai-prices knows, not only what was used.")
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="List all that genai-prices knows, or what is doubtful of models that no ledger has, too.",
+)
 @click.option("--yes", is_flag=True, help="Take the update; without it only the difference is shown.")
 def command(
     app: App, action: str, what: str | None, *, day: date | None, everything: bool, yes: bool
@@ -67,7 +71,7 @@ def command(
     else:
         if what:
             raise WrongUsage("check looks at all models in the ledgers; leave the name out")
-        facts = checked(app.reader)
+        facts = checked(app.reader, everything=everything)
         app.show(checked_prices_report(facts))
         return facts.exit_code
     return None
