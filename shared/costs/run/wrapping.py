@@ -501,10 +501,14 @@ class _EnteredLater(_Entered):
         return await self.original.__aexit__(*how)
 
 
+_STREAMS: Final = ("Stream", "StreamManager", "StreamAsync", "StreamWrapper", "StreamingIterator")
+"""How the names of the classes of streams end; those of LiteLLM's responses have the last."""
+
+
 def _is_stream(result: Any) -> bool:
     module = type(result).__module__.partition(".")[0]
     named = type(result).__name__
-    if named.endswith(("Stream", "StreamManager", "StreamAsync", "StreamWrapper")) and module in METHODS:
+    if module in METHODS and named.endswith(_STREAMS):
         return True
     return inspect.isgenerator(result) or inspect.isasyncgen(result)
 

@@ -104,7 +104,7 @@ def test_what_callers_say_that_any_provider_billed_is_held_against_our_arithmeti
     """Such a call has no parts: no view says what its input or its output cost."""
     tracker = CostTracker(tmp_path / "out" / "job-1")
     tracker.log_usage("openai", "gpt-4o", 1000, 200, actual_cost_usd=9)
-    tracker.log_usage("mistral", "mistral-large-2411", 1000, 200, actual_cost_usd=0.0032)
+    tracker.log_usage("openai", "gpt-4.1", 1000, 200, actual_cost_usd=0.0036)
     found = dashboard("prices", "check", "--json").json()["findings"]
     assert [one["model"] for one in found if one["kind"] == "bill"] == ["openai/gpt-4o"]
     for view in (["show-job", "job-1"], ["show-monthly"], ["stats"]):

@@ -284,6 +284,7 @@ async def both():
         assert chunk.choices
 
 asyncio.run(both())
+assert list(litellm.responses(model="mistral/mistral-large-latest", input="x", stream=True, **there))
 """
 
 
@@ -298,6 +299,7 @@ def test_litellm_is_captured_once_though_it_goes_past_the_methods_of_sdks(url: s
         ("openai", 1000, 4_500_000),
         ("mistral", 1000, 800_000),
         ("openai", 1000, 4_500_000),
+        ("mistral", 1000, 800_000),
     ]
     stopped = ran(LITELLM, url, tmp_path / "stopped", "--budget", "0.0095")
     assert "does not fit into the budget of this run: of $0.0095, $0.0098 is spent" in stopped.stderr
