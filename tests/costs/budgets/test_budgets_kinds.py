@@ -275,6 +275,36 @@ def test_a_window_has_in_it_what_a_recount_finds(tmp_path_factory: pytest.TempPa
     bench.close()
 
 
+@settings(max_examples=2, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_gate_lets_through_what_a_recount_of_the_window_has_room_for(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    chance, bench = random.Random(seed), Bench(tmp_path_factory.mktemp("window"))
+    text, hour = blocking("rolling: {hours: 1, limit_usd: 3}"), timedelta(hours=1)
+    bench.now = NOW
+    spent: list[tuple[datetime, int]] = []
+    let_through = 0
+    for _ in range(40):
+        second = bench.now.replace(microsecond=0) + timedelta(seconds=chance.choice([0, 599, 600, 600, 601]))
+        bench.now = second + timedelta(microseconds=chance.choice([0, 1, 999_999]))
+        cents = chance.choice([10, 50, 90, 150])
+        start = bench.now.replace(microsecond=0) - hour
+        fits = sum(amount for at, amount in spent if at >= start) + cents <= 300
+        try:
+            hold = bench.reserve(f"{cents / 100:.2f}", text)
+        except BudgetExceeded:
+            assert not fits
+            continue
+        assert fits
+        with hold:
+            bench.spend(f"{cents / 100:.2f}", hold)
+        spent.append((bench.now, cents))
+        let_through += 1
+    assert 0 < let_through < 40
+    bench.close()
+
+
 def test_a_window_counts_a_whole_bucket_of_a_ledger_that_is_gone(bench: Bench) -> None:
     now = NOW + timedelta(minutes=8)
     read = profile("budget: {monthly_limit_usd: null, rolling: {hours: 5, limit_usd: 1}}")
