@@ -1,4 +1,4 @@
-"""What the answers of Bedrock's runtime state, as boto3 returns them.
+"""What the answers of Bedrock's runtime state, as boto3 and aiobotocore return them.
 
 ``Converse`` and its stream state their usage. The answers of ``InvokeModel`` are those of the model's maker:
 what an adapter knows is read as such; else the counts are taken that Bedrock adds itself, in headers or in
@@ -12,13 +12,14 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from inspect import iscoroutinefunction
 from typing import Any, Final
 
 from ..capture.adapter import tier
 from ..capture.captured import Captured
 from ..capture.fields import Fields
 from ..capture.reading import read_response
-from ..capture.streams import TrackedStream, track_stream
+from ..capture.streams import TrackedAsyncStream, TrackedStream, track_stream
 from ..capture.watch import Report, StreamNames, Watch
 from ..model import UNKNOWN, Usage
 
@@ -50,16 +51,19 @@ def calls_in(answer: dict[str, Any], model: str | None) -> Iterable[Captured]:
     return [_served(replace(call, request_id=call.request_id or request), answer) for call in calls]
 
 
-def follow_events(answer: dict[str, Any], report: Report, names: StreamNames) -> TrackedStream:
+def follow_events(
+    answer: dict[str, Any], report: Report, names: StreamNames
+) -> TrackedStream | TrackedAsyncStream:
     """Put a stream that reports its call into an answer, in the place of its own; return it."""
     request = Fields(answer).part("ResponseMetadata").text("RequestId")
     names = replace(names, request_id=request)
     if "stream" in answer:
-        tracked: TrackedStream = track_stream(answer["stream"], report, names)
+        tracked: TrackedStream | TrackedAsyncStream = track_stream(answer["stream"], report, names)
         answer["stream"] = tracked
         return tracked
     watch = _PartsOfBody(answer["body"], lambda call: report(_served(call, answer)), names)
-    answer["body"] = tracked = TrackedStream(answer["body"], watch)
+    kind = TrackedAsyncStream if hasattr(answer["body"], "__aiter__") else TrackedStream
+    answer["body"] = tracked = kind(answer["body"], watch)
     return tracked
 
 
@@ -110,9 +114,14 @@ def _served(call: Captured, answer: Mapping[str, Any]) -> Captured:
 
 
 def _kept(answer: dict[str, Any]) -> bytes:
-    """Return the body of an answer, and put one in its place that gives the same, or fails alike."""
+    """Return the body of an answer, and put one in its place that gives the same, or fails alike.
+
+    One of aiobotocore is left unread, for reading it has to be awaited.
+    """
     from botocore.response import StreamingBody
 
+    if iscoroutinefunction(answer["body"].read):
+        return b""
     try:
         body: bytes = answer["body"].read()
     except BaseException as fault:

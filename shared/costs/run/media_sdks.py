@@ -234,15 +234,16 @@ def _bedrock() -> Iterable[MediaMethod]:
         "InvokeModelWithResponseStream": "stream",
         "StartAsyncInvoke": "unstated",
     }
-    for name, reads in operations.items():
-        yield MediaMethod(
-            "botocore.client",
-            "BaseClient._make_api_call",
-            reads,
-            service="bedrock",
-            model=(("modelId",),),
-            only=name,
-        )
+    for module, kind in (("botocore.client", "BaseClient"), ("aiobotocore.client", "AioBaseClient")):
+        for name, reads in operations.items():
+            yield MediaMethod(
+                module,
+                f"{kind}._make_api_call",
+                reads,
+                service="bedrock",
+                model=(("modelId",),),
+                only=name,
+            )
 
 
 def _azure() -> Iterable[MediaMethod]:

@@ -7,7 +7,7 @@ would have got. So it is with the SDKs of speech, translation and documents, whi
 with Bedrock's calls through boto3 (``media_sdks``). Spans serve the libraries that are not known here.
 
 Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7, cohere 7.3,
-litellm 1.110 and boto3 1.44 (2026-11-30).
+litellm 1.110, boto3 1.44 and aiobotocore 3 (2026-11-30).
 """
 
 from __future__ import annotations

@@ -208,6 +208,35 @@ def test_each_call_is_recorded_once_with_what_was_billed(
     assert "closed early" in str(cut.metadata)
 
 
+LATER = """
+import asyncio
+from aiobotocore.session import get_session
+async def all_of_them():
+    own = {"region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    async with get_session().create_client("bedrock-runtime", endpoint_url=sys.argv[1], **own) as client:
+        assert (await client.converse(modelId=claude, **ask))["usage"]["outputTokens"] == 200
+        answer = await client.converse_stream(modelId=claude, **ask)
+        assert len([each async for each in answer["stream"]]) == 3
+        answer = await client.invoke_model_with_response_stream(modelId=claude, body=body)
+        assert len([each async for each in answer["body"]]) == 3
+        answer = await client.invoke_model(modelId=llama, body=json.dumps({"prompt": "Hi"}))
+        assert json.loads(await answer["body"].read())["generation"] == "hi"
+asyncio.run(all_of_them())
+"""
+
+
+@needs_boto3
+@pytest.mark.skipif(not is_there("aiobotocore"), reason="needs aiobotocore")
+def test_asynchronous_calls_are_recorded_too(tmp_path: Path, bedrock: ThreadingHTTPServer) -> None:
+    done = ran(tmp_path, bedrock, LATER)
+    assert done.returncode == 0, done.stderr
+    found = entries(tmp_path / "job-1")
+    assert [each.usage for each in found] == [
+        Usage(tokens_input=1100, tokens_output=200, tokens_cached=100)
+    ] * 4
+    assert [each.request_id for each in found] == ["aws-1", "aws-2", "msg-2", "aws-4"]
+
+
 @needs_boto3
 def test_the_request_that_could_pass_the_limit_is_never_sent(
     tmp_path: Path, bedrock: ThreadingHTTPServer
