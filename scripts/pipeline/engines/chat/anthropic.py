@@ -24,7 +24,8 @@ class AnthropicChat(SdkChat):
     def _status_error(self) -> type[Exception]:
         from anthropic import APIStatusError
 
-        return APIStatusError
+        refused: type[Exception] = APIStatusError
+        return refused
 
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.messages.with_raw_response.create(**self._request(prompt))

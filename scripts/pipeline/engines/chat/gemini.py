@@ -26,7 +26,8 @@ class GeminiChat(SdkChat):
     def _status_error(self) -> type[Exception]:
         from google.genai.errors import APIError
 
-        return APIError
+        refused: type[Exception] = APIError
+        return refused
 
     def _whole(self, prompt: Prompt) -> Answer:
         reply = self._client.models.generate_content(**self._request(prompt))
