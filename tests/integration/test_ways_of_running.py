@@ -28,8 +28,8 @@ LIMITS = "budget: {monthly_limit_usd: 1000, block_at_limit: true}\n"
 class Place:
     """Job folders and a storage of one test, and programs that use them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder, folder / "storage"
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder, self.home = folder, home
         self.profile = folder / "profile.yaml"
         self.profile.write_text(LIMITS)
 
@@ -38,7 +38,6 @@ class Place:
         """The environment of a stage."""
         return {
             **os.environ,
-            "COST_TRACKER_HOME": str(self.home),
             "COST_TRACKER_PROFILE": str(self.profile),
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "error",
@@ -89,9 +88,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path, cost_home: Path) -> Place:
     """A place of this test's own."""
-    return Place(tmp_path)
+    return Place(tmp_path, cost_home)
 
 
 STAGE = """

@@ -403,5 +403,4 @@ def recorded(tmp_path: Path, job: Path, program: str, address: str, *options: st
     """Run a program under ``run``, with the Python of this process."""
     script = tmp_path / "program.py"
     script.write_text(program, encoding="utf-8")
-    own = {**UNMEASURED, "COST_TRACKER_HOME": str(tmp_path / "costs")}
-    return dashboard_run("--job-dir", job, *options, "--", sys.executable, script, address, **own)
+    return dashboard_run("--job-dir", job, *options, "--", sys.executable, script, address, **UNMEASURED)
