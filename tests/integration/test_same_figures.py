@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -100,15 +101,17 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Faces:
     assert run(["import", str(sums), "--cost-storage", str(home), "--profile", str(profile)]) == 0
     with Workspace(home, profile, environ={}) as workspace:
         report = statement_report(statement_facts(Reader(workspace), UserMonth(None, MONTH.name)))
-        served = {f"served by {name}": _served(workspace, name) for name in ("stage", "model")}
+        served = {
+            f"served by {by}": _served(workspace, f"/months/{MONTH.name}?by={by}")
+            for by in ("stage", "model")
+        }
     return Faces(report, {**dict(_texts(report)), **served})
 
 
-def _served(workspace: Workspace, by: str) -> str:
+def _served(workspace: Workspace, path: str) -> str:
     access = Access("token", "pages")
     site = Site(workspace, lambda: access, Hosts.of("127.0.0.1", 8765, ())).application()
     with TestClient(site, base_url="http://127.0.0.1:8765") as client:
-        path = f"/months/{MONTH.name}?by={by}"
         return _words(client.get(path, headers={"Authorization": f"Bearer {access.token}"}).text)
 
 
@@ -187,6 +190,23 @@ def test_an_odd_month_is_the_same_to_the_cent(face: str, odd: Faces) -> None:
         assert {name: _amount_after(name, after) for name in sums} == sums
     assert "1 unpriced" in text
     assert "1 priced in part" in re.sub(r"\s+", " ", text)
+
+
+def test_a_day_of_a_credit_alone_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    day, ledger = MONTH.start + timedelta(days=3), tmp_path / "job" / LEDGER_NAME
+    storage = ["--cost-storage", str(tmp_path / "storage")]
+    with CostTracker(ledger.parent, user_id="ana", cost_storage_path=tmp_path / "storage") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1_000_000, timestamp=day)
+    (call,) = [decode(line) for line in ledger.read_bytes().splitlines(keepends=True)]
+    change = Charge({"input": from_usd("-1.10")}, PricedBy("bill", "1", call.model))
+    credit = Corrected.of(call, ()).adjustment("credit", change, "a credit", day)
+    with ledger.open("ab") as file:
+        file.write(encode(replace(credit, period_at=day + timedelta(days=2))))
+    later = f"{day + timedelta(days=2):%Y-%m-%d}"
+    assert run(["report", "--since", later, "--until", later, *storage]) == 0
+    assert "-$1.10" in capsys.readouterr().out
+    with Workspace(tmp_path / "storage", environ={}) as workspace:
+        assert _amount_after("Spent", _served(workspace, f"/days/{later}")) == "-$1.10"
 
 
 @pytest.mark.parametrize("face", FACES)

@@ -257,7 +257,7 @@ def _foreseen(reader: Reader, asked: OverviewQuestion, period: Period) -> Foreca
 
 def overview_report(facts: OverviewFacts) -> Report:
     """Return a period at one look."""
-    empty = not facts.totals.calls
+    empty = not facts.totals.calls and not facts.totals.cost
     return Report(
         title=title_of(facts.period),
         subtitle=_subtitle(facts),
@@ -281,7 +281,7 @@ def _subtitle(facts: OverviewFacts) -> str:
     pace, said = facts.pace, []
     if facts.period.kind == "month" and pace.days_begun and not pace.is_over:
         said.append(f"day {pace.days_begun} of {pace.days}")
-    if not facts.totals.calls:
+    if not facts.totals.calls and not facts.totals.cost:
         said.append("no calls")
     text = ", ".join([*said, f"by days of {facts.period.zone.key}"])
     return f"{text[0].upper()}{text[1:]}"

@@ -157,7 +157,7 @@ def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending
 
 def period_report(facts: PeriodFacts) -> Report:
     """Return sums over a stretch of time, its history and its breakdowns."""
-    empty = not facts.totals.calls
+    empty = not facts.totals.calls and not facts.totals.cost
     return Report(
         title=facts.title,
         subtitle=_subtitle(facts),
@@ -182,7 +182,7 @@ def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:
 
 def _subtitle(facts: PeriodFacts) -> str:
     said = [named(facts.period), *(f"{name} {value}" for name, value in facts.filters.items())]
-    if not facts.totals.calls:
+    if not facts.totals.calls and not facts.totals.cost:
         said.append("no calls")
     return ", ".join(said)
 
