@@ -71,9 +71,8 @@ class Request:
     ``estimate`` is the most that it can cost: the known input plus the maximum output at the
     highest applicable price. ``None`` means that no such bound is known, and ``unknown`` says why in
     words (no price, no maximum output). ``free`` calls cost nothing whatever they use; those that are
-    ``local`` are not held, the others only where a limit on calls or tokens is on them, unless calls that
-    this process reserved like them were of a model that is not free. ``calls`` and ``tokens`` are how many
-    they can be and take; ``None`` where that is not known.
+    ``local`` are never held, the others only where a limit on calls or tokens is on them. ``calls`` and
+    ``tokens`` are how many they can be and take; ``None`` where that is not known.
     ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
     model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
@@ -174,10 +173,10 @@ class Gate:
             BudgetGateUnavailable: a blocking limit may hold and cannot be checked.
 
         """
-        if self._is_let_through(request, profile):
-            free = Hold(self._endings, Terms(id=None))
-            free.scope = request.scope
-            return free
+        if request.local:
+            return Hold(self._endings, Terms(id=None))
+        if request.free and not any(map(_is_count, self._limits(request, profile, self._clock()))):
+            return Hold(self._endings, Terms(id=None))
         if fault is not None and request.override is None:
             raise BudgetGateUnavailable(
                 f"the budget cannot be checked, so the call was refused: {fault}; mend the profile, "
@@ -188,12 +187,6 @@ class Gate:
             return self._reserved(request, profile, GATE_WAIT_S if policy.blocking else 0.0)
         except (StorageUnavailable, OSError) as failure:
             return self._without_gate(request, policy, failure)
-
-    def _is_let_through(self, request: Request, profile: Profile) -> bool:
-        """Tell whether nothing has to be held: not for what is free, unless others like it had a price."""
-        if not (request.local or request.free) or self.recorded_as(request.scope):
-            return False
-        return request.local or not any(map(_is_count, self._limits(request, profile, self._clock())))
 
     def _reserved(self, request: Request, profile: Profile, patience_s: float) -> Hold:
         """Decide and hold in one turn. What is held is the hold's from before it is kept anywhere."""
@@ -329,10 +322,6 @@ class Gate:
 
         Returns a warning where there are such limits.
         """
-        if hold.terms.id is None:  # what was reserved is free
-            if overran and labels.model:
-                self._remember(hold.scope, labels)
-            return None
         index, own, at = self._limit_index(profile), hold.scope, hold.period_at or self._clock()
         asked = index.of_call(own, at, hold.job)
         new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]

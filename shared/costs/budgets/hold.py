@@ -155,7 +155,7 @@ class Hold:
 
     def strayed(self, own: Labels) -> Labels | None:
         """Return the labels of a call under it, once, where some of them were not named for the hold."""
-        labels = own.beyond(self.scope)
+        labels = None if self.terms.id is None else own.beyond(self.scope)
         if labels is None or labels in self._strayed:
             return None
         self._strayed.add(labels)

@@ -218,21 +218,18 @@ def call_request(session: Session, intent: Intent) -> Request:
         usage=intent.usage,
         input_digest=intent.input_digest,
     )
-    return _as_recorded(session, intent, request)
+    return replace(request, estimate=_as_recorded(session, intent, request))
 
 
-def _as_recorded(session: Session, intent: Intent, request: Request) -> Request:
-    """Return a request for the most that it can cost on any of the models that others like it were of."""
+def _as_recorded(session: Session, intent: Intent, request: Request) -> Nanos | None:
+    """Return the most that a call can cost on any of the models that others like it were recorded with."""
     tried = session.recording.tried
     others = tried("the budget gate", lambda: session.workspace.gate.recorded_as(request.scope))
     if request.estimate is None or not others:
-        return request
+        return request.estimate
     catalogue, now = session.recording.catalogue(), session.workspace.clock()
-    known = [_highest_cost(catalogue, replace(intent, service=s, model=m), now) for s, m in others]
-    if request.free and (without := next((each for each in known if each.estimate is None), None)):
-        return replace(request, estimate=None, unknown=without.unknown, unpriced=without.unpriced)
-    most = max([request.estimate, *(each.estimate for each in known if each.estimate is not None)])
-    return replace(request, estimate=most)
+    known = [_highest_cost(catalogue, replace(intent, service=s, model=m), now).estimate for s, m in others]
+    return max([request.estimate, *(each for each in known if each is not None)])
 
 
 def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Request:

@@ -183,10 +183,7 @@ class Session:
             )
             if (labels := reservation.strayed(_labels_of(outcome.entry))) is not None:
                 profile = self.workspace.loaded_profile().profile
-                overran = (
-                    outcome.entry.cost > reservation.estimate if reservation.terms.id is None else bool(alert)
-                )
-                if warning := self.workspace.gate.strayed(reservation, labels, profile, overran=overran):
+                if warning := self.workspace.gate.strayed(reservation, labels, profile, overran=bool(alert)):
                     log.warning("%s", warning)
         elif outcome.in_ledger and outcome.known:
             try:

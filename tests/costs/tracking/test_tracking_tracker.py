@@ -617,24 +617,6 @@ def test_a_model_that_costs_more_than_the_one_reserved_is_held_for_from_then_on(
         hold.void()
 
 
-@pytest.mark.parametrize("most", [500, None], ids=["a most", "no most"])
-def test_a_paid_model_that_was_reserved_as_a_free_one_is_held_for_from_then_on(
-    most: int | None, tracker: CostTracker, profile: Path
-) -> None:
-    profile.write_text("budget: {block_at_limit: true, monthly_limit_usd: 0.10}\n")
-    reserve = partial(tracker.reserve, "ollama", "qwen3", tokens_input=1000, max_tokens_output=most)
-    for _ in range(3):
-        with reserve() as hold:
-            tracker.log_usage("ollama", "qwen3", 9000, 9000, reservation=hold)
-    with reserve() as hold:
-        assert hold.id is None
-        tracker.log_usage("openai", "gpt-4", 1500, 500, reservation=hold)
-    with pytest.raises(BudgetExceeded, match="openai/gpt-4"):
-        reserve().__enter__()
-    with tracker.reserve("ollama", "gemma3", tokens_input=1000) as hold:
-        assert hold.id is None, "which is something else"
-
-
 def test_a_dated_name_of_the_model_reserved_is_no_other_model(
     tracker: CostTracker, profile: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
