@@ -4,8 +4,8 @@
 #
 # Without a stream `response.usage_details` is the sum of all requests that a run with tools made. Streamed, a content of the type
 # `usage` comes with the end of each request, between the pieces of text, as the client of a model sends one for each. It looks like that
-# request's and is the sum so far: the agent's loop adds in place to what it has sent. A program that adds them up is right for
-# every run without a tool, which is what tests do, and has 5.5 times the bill after ten tools. The final response of the same
+# request's and is the sum so far. A program that adds them up is right for every run without a tool, which is what tests do, and has
+# 5.5 times the bill after ten requests. The final response of the same
 # stream is right.
 #
 # What to do: take `(await stream.get_final_response()).usage_details`, or of the updates the last.

@@ -3,11 +3,9 @@
 # and what is in the output by its first count, up to all of it, counts twice.
 #
 # A stream of Claude's states its output twice: `message_start` has the tokens so far, and `message_delta` at its end the whole, which
-# contains them (https://platform.claude.com/docs/en/build-with-claude/streaming, read 2026-11-30: "cumulative"). LangChain
-# puts chunks' usages together by addition, and this package makes of both events chunks with `output_tokens`, of the input one only.
+# contains them. LangChain puts chunks' usages together by addition, and this package makes of both events chunks with `output_tokens`, of the input one only.
 # For long answers it is a token or some in a thousand, less than anybody notices. Classifiers and routers, which answer with
-# a word, have nothing else: twice the output in `usage_metadata`, in callbacks and in LangSmith. The same call by `invoke`
-# is right, and so is langchain-anthropic of Python.
+# a word, have nothing else: up to twice the output in `usage_metadata`. The same call by `invoke` is right.
 #
 # What to do: subtract the first chunk's `usage_metadata.output_tokens`; or `invoke` where an answer is a word.
 #
