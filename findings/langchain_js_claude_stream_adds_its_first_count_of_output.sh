@@ -2,10 +2,11 @@
 # @langchain/anthropic 1.5.11 (npm): a streamed answer of Claude has more output tokens than were billed: a word that is billed with 4 has 8,
 # and what is in the output by its first count, up to all of it, counts twice.
 #
-# A stream of Claude's states its output twice: `message_start` has the tokens so far, and `message_delta` at its end the whole, which
-# contains them. LangChain puts chunks' usages together by addition, and this package makes of both events chunks with `output_tokens`, of the input one only.
-# For long answers it is a token or some in a thousand, less than anybody notices. Classifiers and routers, which answer with
-# a word, have nothing else: up to twice the output in `usage_metadata`. The same call by `invoke` is right.
+# A stream of Claude's states its output twice: `message_start` has the tokens so far, and `message_delta` at its end the whole,
+# which contains them. LangChain puts chunks' usages together by addition, and this package makes of both events chunks with
+# `output_tokens`, of the input one only. For long answers it is a token or some in a thousand, less than anybody notices.
+# Classifiers and routers, which answer with a word, have nothing else: up to twice the output in `usage_metadata`. The same call by
+# `invoke` is right.
 #
 # What to do: subtract the first chunk's `usage_metadata.output_tokens`; or `invoke` where an answer is a word.
 #

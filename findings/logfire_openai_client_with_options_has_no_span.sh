@@ -2,10 +2,10 @@
 # logfire 5.4.0: after `logfire.instrument_openai(client)` calls by `client.with_options(...)` are in no span; after
 # `logfire.instrument_anthropic(client)` they are.
 #
-# `client.with_options(timeout=60).chat.completions.create(...)` is the SDKs' way to give one call its own timeout, retries or headers. It
-# makes a client of the same class for that call, which for OpenAI is not the instrumented one any more and for Anthropic
-# still is, so that a look at one does not tell of the other. What is lost are the calls that were worth an option, as a rule the long ones, and all those of a framework that sets options
-# on a client that it is handed. No warning says so.
+# `client.with_options(timeout=60).chat.completions.create(...)` is the SDKs' way to give one call its own timeout, retries or
+# headers. It makes a client of the same class for that call, which for OpenAI is not the instrumented one any more and for
+# Anthropic still is, so that a look at one does not tell of the other. What is lost are the calls that were worth an option, as a
+# rule the long ones, and all those of a framework that sets options on a client that it is handed. No warning says so.
 #
 # What to do: `logfire.instrument_openai()` without an argument, which instruments the class.
 #
