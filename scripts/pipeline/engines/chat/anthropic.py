@@ -24,8 +24,7 @@ class AnthropicChat(SdkChat):
     def _status_error(self) -> type[Exception]:
         from anthropic import APIStatusError
 
-        refused: type[Exception] = APIStatusError
-        return refused
+        return APIStatusError
 
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.messages.with_raw_response.create(**self._request(prompt))

@@ -26,8 +26,7 @@ class GeminiChat(SdkChat):
     def _status_error(self) -> type[Exception]:
         from google.genai.errors import APIError
 
-        refused: type[Exception] = APIError
-        return refused
+        return APIError
 
     def _whole(self, prompt: Prompt) -> Answer:
         reply = self._client.models.generate_content(**self._request(prompt))

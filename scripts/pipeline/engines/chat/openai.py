@@ -31,8 +31,7 @@ class OpenAIChat(SdkChat):
     def _status_error(self) -> type[Exception]:
         from openai import APIStatusError
 
-        refused: type[Exception] = APIStatusError
-        return refused
+        return APIStatusError
 
     def _whole(self, prompt: Prompt) -> Answer:
         raw = self._client.chat.completions.with_raw_response.create(**self._request(prompt))
