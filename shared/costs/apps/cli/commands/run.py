@@ -147,8 +147,9 @@ def command(app: App, program: tuple[str, ...], job_dir: str | None, **given: An
     """Run a program and record its AI calls, without a changed line in it.
 
     Works for Python programs, and for whatever starts them, that use LiteLLM or the SDKs of OpenAI,
-    Anthropic, Gemini, Mistral, Cohere or Bedrock (boto3), and Ollama's with an OpenTelemetry
-    instrumentation installed. Streams count too. At the end the cost is printed to stderr,
+    Anthropic, Gemini, Mistral, Cohere, Bedrock (boto3), Voyage or fal, those of Deepgram, AssemblyAI,
+    ElevenLabs, DeepL, Google Cloud, AWS and Azure for speech, translation and documents, and Ollama's with
+    an OpenTelemetry instrumentation installed. Streams count too. At the end the cost is printed to stderr,
     with --json to stdout, or written to --output; the exit code is the program's own.
 
     With --budget each call holds what it can cost at most before it is sent, in this run and against the
