@@ -106,7 +106,7 @@ def bounds_of_bedrock(given: Mapping[str, Any]) -> Bounds:
 
     >>> ask = [{"role": "user", "content": [{"text": "Hi"}]}]
     >>> bounds_of_bedrock({"modelId": "m", "messages": ask, "inferenceConfig": {"maxTokens": 9}})
-    Bounds(tokens_input=147, max_tokens_output=9, characters=0, tier=None, region=None)
+    Bounds(tokens_input=149, max_tokens_output=9, characters=0, tier=None, region=None)
     """
     said = _bedrock_said(given)
     if said is None or ":prompt/" in str(given.get("modelId")):
@@ -138,7 +138,8 @@ def _bedrock_said(given: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     said |= more
     said["tools"] = tools or None
-    said["input"] = [said.get("inputText"), said.get("outputConfig"), config.get("toolChoice")]
+    beside = (said.get("inputText"), said.get("outputConfig"), config.get("toolChoice"))
+    said["input"] = [each for each in beside if each is not None] or None
     within = said, said.get("inferenceConfig") or {}, said.get("textGenerationConfig") or {}
     most = [each[name] for each in within for name in _BEDROCK_MAXIMA if isinstance(each.get(name), int)]
     if most:

@@ -542,7 +542,7 @@ class Store:
     @property
     def version(self) -> int:
         """A number that is another one after every change of the sums."""
-        return self._ask(_version)
+        return self._ask(_standing)[0]
 
     def entries(self, query: Query, missed: Missed | None = None) -> Iterator[Entry]:
         """Return every entry that counts and matches, read from the ledgers, job by job.
@@ -743,7 +743,7 @@ class Store:
                 return sums.read(question)
             self._bring_up(sums)
             if self._looked.within:
-                self._looked.at = sums, sums.read(_version)
+                self._looked.at = sums, sums.read(_standing)
             return sums.read(question)
 
         return self._use(answer)
@@ -764,7 +764,10 @@ class Store:
 
     def _has_looked(self, sums: Database) -> bool:
         looked = self._looked.at
-        return looked is not None and looked[0] is sums and sums.read(_version) == looked[1] >= 0
+        if looked is None or looked[0] is not sums:
+            return False
+        standing = sums.read(_standing)
+        return standing == looked[1] and standing[1]
 
     def _bring_up(
         self, sums: Database, *, also: bytes | None = None, rescue: bool = False, wait_s: float = WAIT_S
@@ -887,16 +890,16 @@ def _locations(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, Lo
 
 
 class _Looked(threading.local):
-    """Whether a thread shares its looks, and what the last one was at: the sums, and their version."""
+    """Whether a thread shares its looks, and what the last one was at: the sums, and how they stood."""
 
     within = False
-    at: tuple[Database, int] | None = None
+    at: tuple[Database, tuple[int, bool]] | None = None
 
 
-def _version(db: sqlite3.Connection) -> int:
-    """Return the version of the sums; below zero while they know nothing, as those of a file begun anew."""
+def _standing(db: sqlite3.Connection) -> tuple[int, bool]:
+    """Return the version of the sums, and whether they know something: not those of a file begun anew."""
     version, is_begun = db.execute("SELECT version, is_begun FROM meta").fetchone()
-    return int(version) if is_begun else -1
+    return int(version), bool(is_begun)
 
 
 def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:
