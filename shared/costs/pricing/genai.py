@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from ..importing import undisturbed
 from ..memory import Memory
 from .names import without_version
 from .rates import PriceList, from_plain, to_plain
@@ -166,6 +167,7 @@ def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | Non
 
 def _providers() -> Any:
     # Untyped on purpose: importing the package's types for annotations would import the package.
+    undisturbed("genai_prices.data")
     from genai_prices.data import providers
 
     return providers
