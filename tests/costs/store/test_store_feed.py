@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -164,12 +165,9 @@ def have_logged(writer: subprocess.Popen[str]) -> None:
     assert writer.stdout.readline()
 
 
-@pytest.mark.parametrize("lost", ["", ".lines"])
-def test_a_file_of_a_living_process_is_lost_before_its_ledger_is(
-    tmp_path: Path, cost_home: Path, lost: str
-) -> None:
-    """It is not taken for dead, and what it logs afterwards is kept in a new file."""
-    ledger = tmp_path / "jobs" / "job" / LEDGER_NAME
+@contextmanager
+def a_writer(ledger: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has logged two calls and waits to log more."""
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, os.fspath(ledger.parent)],
         stdin=subprocess.PIPE,
@@ -178,6 +176,16 @@ def test_a_file_of_a_living_process_is_lost_before_its_ledger_is(
     ) as writer:
         for _ in range(2):
             have_logged(writer)
+        yield writer
+
+
+@pytest.mark.parametrize("lost", ["", ".lines"])
+def test_a_file_of_a_living_process_is_lost_before_its_ledger_is(
+    tmp_path: Path, cost_home: Path, lost: str
+) -> None:
+    """It is not taken for dead, and what it logs afterwards is kept in a new file."""
+    ledger = tmp_path / "jobs" / "job" / LEDGER_NAME
+    with a_writer(ledger) as writer:
         storage = CostStorage(cost_home)
         [file] = storage.writers_dir.glob(f"{writer.pid}-*.lines")
         file.with_suffix(lost).unlink()
@@ -197,14 +205,7 @@ def test_another_process_begins_a_ledger_anew_that_was_cleared_at_once(
 ) -> None:
     """What its process logged before counts for the other one's budgets, and when it goes on or ends."""
     ledger = tmp_path / "jobs" / "job" / LEDGER_NAME
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, os.fspath(ledger.parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as writer:
-        for _ in range(2):
-            have_logged(writer)
+    with a_writer(ledger) as writer:
         shutil.rmtree(ledger.parent)
         with CostTracker(ledger.parent) as other:
             for _ in range(3):
