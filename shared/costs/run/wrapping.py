@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ..capture.captured import Captured, unreadable
@@ -33,34 +33,10 @@ from .bedrock import calls_in, follow_events
 from .bounds import Bounds, bounds_of, bounds_of_bedrock, model_of
 from .methods import MediaMethod, Method, Reads, arguments_of, characters_at, found_at, text_at
 from .raw_responses import is_raw, watched_raw
+from .sending import SENDERS, Sending, Ticket, watch_sending
 from .stream_usage import asking, quiet
 
 Report = Callable[[Captured], object]
-
-
-class Ticket(Protocol):
-    """What is given for a call before it is sent."""
-
-    @property
-    def denied(self) -> Exception | None:
-        """Why its request may not be repeated, where that was denied."""
-        ...
-
-    def report(self, captured: Captured) -> None:
-        """Take a call that was read from what came back."""
-        ...
-
-    def failed(self, fault: BaseException) -> None:
-        """Take note that nothing came back."""
-        ...
-
-    def sending(self) -> None:
-        """Take note that its request is about to be sent; what this raises, the program gets."""
-        ...
-
-    def unanswered(self) -> None:
-        """Take note that its request was sent, and that no answer came."""
-        ...
 
 
 Before = Callable[["Call"], Ticket]
@@ -207,71 +183,8 @@ SERVICES: Final = {
 """The services whose calls go through an SDK: what spans say of them is known better here."""
 
 
-SENDERS: Final = {
-    "httpx": ("Client.send", "AsyncClient.send"),
-    "httpx2": ("Client.send", "AsyncClient.send"),
-    "aiohttp": ("ClientSession._request",),
-    "requests": ("Session.send",),
-    "botocore.httpsession": ("URLLib3Session.send",),
-}
-"""What sends the requests of SDKs, once for each time that an SDK repeats one, by its module."""
-
-_NOT_SENT: Final = frozenset(
-    {
-        "ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError",
-        "ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError",
-    }
-)  # fmt: skip
-"""Faults of these modules after which it is certain that nothing was sent."""
-
-_sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
-"""The call whose SDK is at work in this thread or task: what is sent is its request, maybe once more."""
-
-
 _within: Final[ContextVar[bool]] = ContextVar("within", default=False)
 """Whether a library is at work whose own call stands for those of the SDKs that it uses."""
-
-
-class _Sending:
-    """What is entered while an SDK may send the request of a call; requests of the program are not of it."""
-
-    __slots__ = ("_before", "_ticket")
-
-    def __init__(self, ticket: Ticket | None) -> None:
-        self._ticket = ticket
-
-    def __enter__(self) -> None:
-        self._before = _sending.get()
-        _sending.set(self._ticket)
-
-    def __exit__(self, *_: object) -> None:
-        _sending.set(self._before)  # a token would be refused where another task closes a generator
-
-
-def _sent(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    """Send a request; where an earlier one of the same call had no answer, that may have been served too."""
-    ticket = _sending.get()
-    if ticket is None:
-        return wrapped(*args, **given)
-    ticket.sending()
-    with _answered(ticket):
-        result = wrapped(*args, **given)
-    return _sent_later(result, ticket) if inspect.isawaitable(result) else result
-
-
-async def _sent_later(later: Awaitable[Any], ticket: Ticket) -> Any:
-    with _answered(ticket):
-        return await later
-
-
-@contextmanager
-def _answered(ticket: Ticket) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as fault:
-        if type(fault).__name__ not in _NOT_SENT:
-            ticket.unanswered()
-        raise
 
 
 class Wrapper:
@@ -310,7 +223,7 @@ class Wrapper:
 
         if not self._wrapped:
             for module in SENDERS:
-                wrapt.register_post_import_hook(_watch_sending, module)
+                wrapt.register_post_import_hook(watch_sending, module)
         self._wrapped.add(library)
 
     def wrap_media(self, methods: Sequence[MediaMethod]) -> None:
@@ -343,7 +256,7 @@ class Wrapper:
             if method.reads == "message":
                 self._seen(args[-1] if args else None, about, asked=False)
                 return wrapped(*args, **given)
-            with about.failing(), _Sending(about.ticket):
+            with about.failing(), Sending(about.ticket):
                 result = wrapped(*args, **given)
             if inspect.iscoroutine(result):
                 return self._later(result, about, asked=False)
@@ -360,7 +273,7 @@ class Wrapper:
             )
             about = replace(about, ticket=self._before(about))
             question = asking(given) if method.asks_for_usage and self._ask else None
-            with about.failing(), _alone(method), _Sending(about.ticket):
+            with about.failing(), _alone(method), Sending(about.ticket):
                 result = question.ask(wrapped, args) if question else wrapped(*args, **given)
             if inspect.iscoroutine(result):
                 later = question.ask_async(result, wrapped, args) if question else result
@@ -371,7 +284,7 @@ class Wrapper:
 
     async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
         # Another task may have made the call than awaits it.
-        with about.failing(), _alone(about.method), _Sending(about.ticket):
+        with about.failing(), _alone(about.method), Sending(about.ticket):
             result = await later
         return self._seen(result, about, asked=asked)
 
@@ -418,7 +331,7 @@ class Wrapper:
         if isinstance(about, BedrockCall):
             self._tracked(follow_events(result, lambda call: about.tell(about.named(call)), names))
             return result
-        sending = partial(_Sending, about.ticket)  # some send their request only as they are opened or read
+        sending = partial(Sending, about.ticket)  # some send their request only as they are opened or read
         stream = track_stream(result, lambda call: about.tell(about.named(call)), names, sending)
         self._tracked(stream)
         return quiet(stream) if asked else stream
@@ -450,15 +363,6 @@ def _alone(method: Method) -> Iterator[None]:
         _within.reset(before)
 
 
-def _watch_sending(module: Any) -> None:
-    """Have a module that sends requests say so."""
-    import wrapt
-
-    for name in SENDERS[module.__name__]:
-        with suppress(AttributeError):  # a version that has no such method
-            wrapt.wrap_function_wrapper(module, name, _sent)
-
-
 def _is_of_service(instance: Any, method: MediaMethod) -> bool:
     """Tell whether a client of AWS is one of the service whose operation is asked for."""
     if method.only is None:
@@ -477,7 +381,7 @@ class _Entered(StandIn):
         object.__setattr__(self, "_about", about)
 
     def __enter__(self) -> Any:
-        with self._about.failing(), _Sending(self._about.ticket):
+        with self._about.failing(), Sending(self._about.ticket):
             response = self.original.__enter__()
         self._about.see_headers(response)
         return response
@@ -492,7 +396,7 @@ class _EnteredLater(_Entered):
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        with self._about.failing(), _Sending(self._about.ticket):
+        with self._about.failing(), Sending(self._about.ticket):
             response = await self.original.__aenter__()
         self._about.see_headers(response)
         return response
