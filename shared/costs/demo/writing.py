@@ -72,9 +72,15 @@ def _write_job(root: Path, job: Job) -> Path:
 
 
 def _damage(ledgers: Sequence[Path]) -> Path:
-    """Flip one bit in a digit of an amount, as a failing disk would: the checksum notices."""
-    ledger = ledgers[-len(ledgers) // 4]
-    content = bytearray(ledger.read_bytes())
+    """Flip one bit in a digit of an amount, as a failing disk would: the checksum notices.
+
+    The ledger is one of several lines, so that its job is still among those that count.
+
+    """
+    for ledger in ledgers[-len(ledgers) // 4 :]:
+        content = bytearray(ledger.read_bytes())
+        if content.count(b"\n") > 1:
+            break
     content[content.index(b'"cost_usd":') + len(b'"cost_usd":')] ^= 1
     ledger.write_bytes(content)
     return ledger

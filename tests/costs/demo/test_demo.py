@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,17 @@ def test_files_are_private(sample: Sample) -> None:
     for path, _ in sample.jobs[:20]:
         assert path.stat().st_mode & 0o777 == 0o600
     assert sample.root.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("minute", [0, 500, 551, 1000])
+def test_the_job_with_the_damaged_line_has_others_that_count(tmp_path: Path, minute: int) -> None:
+    sample = write_sample(tmp_path / "sample", datetime(2026, 11, 30, tzinfo=UTC) + timedelta(minutes=minute))
+    readable = 0
+    for line in sample.damaged.read_bytes().splitlines(keepends=True):
+        with suppress(DamagedLine):
+            decode(line)
+            readable += 1
+    assert readable >= 1
 
 
 def test_the_command_leaves_a_storage_that_answers(
