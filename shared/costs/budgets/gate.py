@@ -32,7 +32,7 @@ from .deciding import OVERRIDE_VARIABLE, Need, Policy, Standing, part_within, re
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
 from .limits import Limit, LimitIndex, Spending
-from .port import Decision, Held, Holds, HoldState, Parts, Reservation, Turn
+from .port import STRAYED_FOR, Decision, Held, Holds, HoldState, Parts, Reservation, Turn
 from .scopes import ANY, CallScope, Labels, ModelName
 from .spending import read_spendings
 
@@ -53,10 +53,10 @@ ROOM_EXPIRY: Final = timedelta(days=30)
 """Likewise for room that is kept for a job, which may run for long: its process ends it."""
 
 MOST_STRAYED: Final = 1_000
-"""For how many scopes this process remembers with which other labels their calls were recorded."""
+"""For how many scopes this process knows with which other labels their calls were recorded."""
 
 MOST_LABELS: Final = 20
-"""How many combinations of labels it remembers for each."""
+"""How many combinations of labels it knows for each."""
 
 _PAUSES_S: Final = (0.01, 0.1)
 _MOST_LOOKS: Final = 5
@@ -77,8 +77,9 @@ class Request:
     model has ``scopes.ANY`` as service and model, and counts against every limit on models.
     ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
     ``admits`` keeps room for calls that hold for themselves ``within`` it, with its ``parts`` by stage.
-    ``override`` says by what a refusal is overridden. The gate looks neither at the call's ``usage``,
-    without its output, nor at ``input_digest``, which names what is sent.
+    ``override`` says by what a refusal is overridden. ``cost_as`` gives the most that it can cost where it
+    is made by another service and model. The gate looks neither at the call's ``usage``, without its output,
+    nor at ``input_digest``, which names what is sent.
     """
 
     user_id: str
@@ -103,6 +104,7 @@ class Request:
     parts: Parts = ()
     within: str | None = None
     override: str | None = None
+    cost_as: Callable[[str, str], Nanos | None] | None = None
     usage: Usage | None = None
     input_digest: str | None = None
 
@@ -156,7 +158,7 @@ class Gate:
         self._endings = Endings(holds)
         self._index: LimitIndex | None = None
         self._strayed: dict[CallScope, tuple[Labels, ...]] = {}
-        """Labels of blocking limits that calls were recorded with, by the scope reserved for them."""
+        """What this process knows of the labels that calls were recorded with, by the scope reserved for."""
 
     # --- reserving
 
@@ -214,6 +216,8 @@ class Gate:
     def _terms(self, turn: Turn, request: Request, profile: Profile) -> Terms | BudgetExceeded:
         now = self._clock()
         at = max(now, turn.latest)  # a clock that was set back does not reopen a closed month
+        self._learn(request.scope, turn.strayed(_of_any_job(request.scope)))
+        request = self._as_recorded(request)
         limits = self._limits(request, profile, at)
         since = min((limit.period.start for limit in limits if limit.period), default=at)
         ledger = request.job.ledger if request.job else None
@@ -268,7 +272,7 @@ class Gate:
         Holds are read before spends: an entry that comes in between counts twice, never not at all. So
         what denies is looked at again until nothing was spent between two looks.
         """
-        what = request.described + _as_recorded(self._strays(request.scope))
+        what = request.described + _others(self._strays(request.scope))
         before: list[Spending] = []
         for _ in range(_MOST_LOOKS):
             # What is kept for a job is there for its own calls.
@@ -305,20 +309,26 @@ class Gate:
     def _strays(self, scope: CallScope) -> tuple[Labels, ...]:
         return self._strayed.get(_of_any_job(scope), ()) if self._strayed else ()
 
-    def recorded_as(self, scope: CallScope) -> list[tuple[str, str]]:
-        """Return the services and models that calls reserved for like this were recorded with instead.
-
-        Of those that this process has seen, and that limits are on or that cost more than was held.
-        """
-        return [(each.service, each.model) for each in self._strays(scope) if each.service and each.model]
+    def _as_recorded(self, request: Request) -> Request:
+        """Return a request for the most that it can cost on any model that others were recorded with."""
+        if request.estimate is None or request.cost_as is None:
+            return request
+        known = [
+            request.cost_as(each.service, each.model)
+            for each in self._strays(request.scope)
+            if each.service and each.model
+        ]
+        return replace(
+            request, estimate=max([request.estimate, *(each for each in known if each is not None)])
+        )
 
     def strayed(self, hold: Hold, labels: Labels, profile: Profile, *, overran: bool = False) -> str | None:
         """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
 
         The call is made and recorded. What is left of the hold counts against limits on its labels from
-        now on, and where one of them blocks, the next reservations of this process for the same
-        are checked against it too. A model that made the call cost more than was held (``overran``) is
-        remembered as well: see :meth:`recorded_as`.
+        now on, and where one of them blocks, the next reservations for the same, of whatever process of this
+        host, are checked against it too. A model that made the call cost more than was held (``overran``) is
+        remembered as well: the next ones hold what it costs.
 
         Returns a warning where there are such limits.
         """
@@ -327,22 +337,34 @@ class Gate:
         new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]
         blocks = any(limit.blocking for limit in new)
         if blocks or (overran and labels.model):
-            self._remember(own, labels)
+            self._remember(_of_any_job(own), labels)
         if not new:
             return None
         with suppress(StorageUnavailable, OSError):  # what is left of it is held, if against fewer limits
             self._holds.widen(str(hold.id), [labels], TURN_S)
         names = ", ".join(_named(limit, labels) for limit in new)
-        again = "; the next ones of this process like it are checked against it" if blocks else ""
+        again = (
+            f"; the next ones like it are checked against it for {STRAYED_FOR.days} days" if blocks else ""
+        )
         return (
             f"{names}: was not named to reserve, so its limit did not hold back a call under reservation "
             f"{hold.id}{again}; name it there too"
         )
 
     def _remember(self, scope: CallScope, labels: Labels) -> None:
+        """Note it for this process and, once, for all others."""
+        if labels in self._strays(scope):
+            return
+        self._learn(scope, [labels])
+        with suppress(StorageUnavailable, OSError):  # this process knows it
+            self._holds.remember(scope, labels, TURN_S)
+
+    def _learn(self, scope: CallScope, strayed: Sequence[Labels]) -> None:
+        if not strayed:
+            return
         if len(self._strayed) >= MOST_STRAYED:
             self._strayed.clear()
-        kept = dict.fromkeys((*self._strays(scope), labels))
+        kept = dict.fromkeys((*self._strays(scope), *strayed))
         self._strayed[_of_any_job(scope)] = tuple(kept)[-MOST_LABELS:]
 
     def _reservation(self, request: Request, terms: Terms, turn: Turn) -> Reservation:
@@ -469,6 +491,19 @@ class Gate:
             self._holds.set_latest(now)
         return ahead
 
+    def forget_strayed(self) -> int:
+        """Forget which other labels calls were recorded with than were named for them; return how many.
+
+        For whoever has mended what reserves: else calls like those go on to be checked against limits that
+        they have nothing to do with any more. Processes that run remember what they know.
+
+        Raises:
+            StorageUnavailable: the state cannot be written.
+
+        """
+        self._strayed.clear()
+        return self._holds.forget_strayed()
+
 
 def _of_any_job(scope: CallScope) -> CallScope:
     """Return the scope of calls like these in whatever job."""
@@ -525,7 +560,7 @@ def _named(limit: Limit, labels: Labels) -> str:
     return f"{scope.kind} {scope.name}" if scope.name else f"model {labels.service}/{labels.model}"
 
 
-def _as_recorded(strayed: Sequence[Labels]) -> str:
+def _others(strayed: Sequence[Labels]) -> str:
     """Say with what calls like the one that is refused were recorded, where that was not named for them."""
     names = []
     for each in strayed:

@@ -39,6 +39,9 @@ Level = Literal["info", "warning", "critical"]
 
 DeliveryState = Literal["waiting", "sent", "given up"]
 
+STRAYED_FOR: Final = timedelta(days=31)
+"""For how long it is remembered with which other labels calls were recorded: a month, as limits on them."""
+
 
 # --- holds
 
@@ -281,6 +284,10 @@ class Turn(SpendReader, Protocol):
         """
         ...
 
+    def strayed(self, scope: CallScope) -> Sequence[Labels]:
+        """Return with which other labels calls of a scope, in whatever job, were recorded lately."""
+        ...
+
 
 Decision = Reservation | BudgetExceeded
 """What to hold, or why it is denied."""
@@ -336,6 +343,14 @@ class Holds(Protocol):
 
     def widen(self, reservation: str, strayed: Sequence[Labels], wait_s: float) -> None:
         """Let a hold count against limits on labels that were not named for it, too."""
+        ...
+
+    def remember(self, scope: CallScope, labels: Labels, wait_s: float) -> None:
+        """Note that a call of a scope was recorded with other labels; known for :data:`STRAYED_FOR`."""
+        ...
+
+    def forget_strayed(self) -> int:
+        """Forget all that was noted so; return how much it was."""
         ...
 
     def release(self, reservations: Collection[str]) -> None:

@@ -31,13 +31,15 @@ from ..budgets.port import (
     less_what_is_used,
     spent_within,
 )
-from ..budgets.scopes import Labels
+from ..budgets.scopes import CallScope, Labels
 from ..ledger.counted import EPOCH, MICROSECOND, microseconds
 from ..money import Nanos
 from ..patience import at_most
 from ..rollup import Dimension, Group, Query
 from .presence import Presence
 from .state import Tables
+from .strayed import TABLES as STRAYED
+from .strayed import forget, labels_of, remember
 
 if TYPE_CHECKING:
     from .store import Store
@@ -77,13 +79,13 @@ PREPARE_S: Final = 2.0
 class LocalHolds:
     """The holds of one cost storage. Safe to use from threads and after a fork."""
 
-    tables: ClassVar[tuple[Tables, ...]] = (TABLES,)
+    tables: ClassVar[tuple[Tables, ...]] = (TABLES, STRAYED)
     """What has to be there before a turn."""
 
     def __init__(self, ledgers: Store, presence: Presence, clock: Callable[[], datetime]) -> None:
         self.presence = presence
         self.ledgers = ledgers
-        self._clock = clock
+        self.clock = clock
 
     # --- reserving
 
@@ -179,6 +181,16 @@ class LocalHolds:
 
         self._write(change, wait_s)
 
+    def remember(self, scope: CallScope, labels: Labels, wait_s: float) -> None:
+        """Note that a call of a scope was recorded with other labels. Not synced: a power cut may undo it."""
+        self._lay_tables(wait_s)
+        now = self.clock()
+        self.ledgers.state.write_unsynced(lambda db: remember(db, scope, labels, now), wait_s)
+
+    def forget_strayed(self) -> int:
+        """Forget with which other labels calls were recorded; return how much that was."""
+        return self._write(forget)
+
     def release(self, reservations: Collection[str]) -> None:
         """End holds on somebody's word."""
         self._lay_tables(PREPARE_S)
@@ -214,7 +226,7 @@ class LocalHolds:
     def _standing(self, rows: Sequence[Reservation]) -> list[Held]:
         logged = self.ledgers.logged([one.id for one in rows]) if rows else {}
         dead = self.presence.dead({one.holder for one in rows if one.state == "live"})
-        now = self._clock()
+        now = self.clock()
         found = [as_it_stands(Held(one, Logged(*logged.get(one.id, ()))), now, dead) for one in rows]
         return less_what_is_used(found, self.ledgers.spends)
 
@@ -306,6 +318,10 @@ class LocalTurn:
     def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
         """Return what counts."""
         return self._holds.mended(self.db, since, ledger)
+
+    def strayed(self, scope: CallScope) -> tuple[Labels, ...]:
+        """Return with which other labels calls of a scope were recorded lately."""
+        return labels_of(self.db, scope, self._holds.clock())
 
     def spends(self, asked: Sequence[Query]) -> Sequence[int]:
         """Return what the entries that match each query come to."""

@@ -195,8 +195,13 @@ def call_request(session: Session, intent: Intent) -> Request:
     """Return what the gate is asked for one call."""
     catalogue = session.recording.catalogue()
     stage = current_stage(session)
-    known = _highest_cost(catalogue, intent, session.workspace.clock())
-    request = Request(
+    now = session.workspace.clock()
+    known = _highest_cost(catalogue, intent, now)
+
+    def cost_as(service: str, model: str) -> Nanos | None:
+        return _highest_cost(catalogue, replace(intent, service=service, model=model), now).estimate
+
+    return Request(
         user_id=session.job.user_id,
         service=intent.service,
         model=intent.model,
@@ -217,19 +222,8 @@ def call_request(session: Session, intent: Intent) -> Request:
         override=_override(session, intent.override),
         usage=intent.usage,
         input_digest=intent.input_digest,
+        cost_as=cost_as,
     )
-    return replace(request, estimate=_as_recorded(session, intent, request))
-
-
-def _as_recorded(session: Session, intent: Intent, request: Request) -> Nanos | None:
-    """Return the most that a call can cost on any of the models that others like it were recorded with."""
-    tried = session.recording.tried
-    others = tried("the budget gate", lambda: session.workspace.gate.recorded_as(request.scope))
-    if request.estimate is None or not others:
-        return request.estimate
-    catalogue, now = session.recording.catalogue(), session.workspace.clock()
-    known = [_highest_cost(catalogue, replace(intent, service=s, model=m), now).estimate for s, m in others]
-    return max([request.estimate, *(each for each in known if each is not None)])
 
 
 def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Request:

@@ -935,13 +935,37 @@ def test_what_is_left_of_a_hold_counts_against_what_was_logged_under_it(bench: B
     following.void()
 
 
-def test_what_a_process_remembers_of_labels_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_process_knows_of_labels_is_bounded_and_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gate_module, "MOST_STRAYED", 1)
     for stage in ("one", "two"):
         strayed(bench, bench.reserve("1", STRAY, stage=stage), usd="3", tags=("customer:acme",))
-    bench.reserve("1", STRAY, stage="one")
-    with pytest.raises(BudgetExceeded):
-        bench.reserve("1", STRAY, stage="two")
+    for stage in ("one", "two", "one"):
+        with pytest.raises(BudgetExceeded):
+            bench.reserve("1", STRAY, stage=stage)
+
+
+def test_another_process_holds_for_the_model_that_calls_were_recorded_with(bench: Bench) -> None:
+    """Until it is said that what reserves was mended, or a month is over."""
+    text = "budget: {block_at_limit: true, monthly_limit_usd: 50, model_limits_usd: {openai/gpt-4: 4}}\n"
+    made = {"service": "openai", "model": "gpt-4"}
+    dear = {"cost_as": lambda _, model: from_usd(3) if model == "gpt-4" else None}
+    with bench.reserve("0.1", text) as hold:
+        assert "for 31 days" in str(strayed(bench, hold, text, usd="2", **made))
+    for gate in (bench.new_gate(), bench.new_gate()):
+        with pytest.raises(BudgetExceeded, match="recorded with model openai/gpt-4") as denied:
+            gate.reserve(bench.request("0.1", **dear), profile(text))
+        assert denied.value.denial.scope == "limit of user u for model openai/gpt-4"
+        assert denied.value.denial.requested == from_usd(3)
+    loose = text.replace("gpt-4: 4", "gpt-4: 40")
+    with bench.new_gate().reserve(bench.request("0.1", **dear), profile(loose)) as hold:
+        assert hold.estimate == from_usd(3)
+        hold.void()
+    assert bench.new_gate().forget_strayed() == 1
+    with bench.new_gate().reserve(bench.request("0.1", **dear), profile(text)) as hold:
+        assert hold.estimate == from_usd("0.1")
+        hold.void()
 
 
 def test_a_storage_that_cannot_be_written_keeps_no_call_from_straying(bench: Bench) -> None:

@@ -19,6 +19,7 @@ import pytest
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.limits import Crossing, Limit, Scope
 from shared.costs.budgets.port import (
+    STRAYED_FOR,
     Alarm,
     Decide,
     Decision,
@@ -33,7 +34,7 @@ from shared.costs.budgets.port import (
     Turn,
     as_it_stands,
 )
-from shared.costs.budgets.scopes import Labels
+from shared.costs.budgets.scopes import CallScope, Labels
 from shared.costs.errors import BudgetExceeded, Denial, StorageBusy
 from shared.costs.money import Nanos, from_usd
 from shared.costs.notify.telling import fire
@@ -59,6 +60,7 @@ class SharedMemory:
     latest: datetime = LONG_AGO
     turn: threading.Lock = field(default_factory=threading.Lock)
     leases: set[str] = field(default_factory=set)
+    strayed: list[tuple[CallScope, Labels, datetime]] = field(default_factory=list)
     told: set[tuple[str, str, float]] = field(default_factory=set)
     notices: list[Notice] = field(default_factory=list)
     done: set[int] = field(default_factory=set)
@@ -87,6 +89,9 @@ class MemoryTurn:
 
     def allotment(self, limit: Limit, spent: int, held: int, need: int) -> None:
         return None
+
+    def strayed(self, scope: CallScope) -> list[Labels]:
+        return self._holds.strayed(scope)
 
 
 class MemoryHolds:
@@ -133,6 +138,18 @@ class MemoryHolds:
             self._shared.rows[reservation] = replace(
                 one, strayed=tuple(dict.fromkeys((*one.strayed, *strayed)))
             )
+
+    def remember(self, scope: CallScope, labels: Labels, wait_s: float) -> None:
+        self._shared.strayed.append((scope, labels, self._clock()))
+
+    def strayed(self, scope: CallScope) -> list[Labels]:
+        oldest = self._clock() - STRAYED_FOR
+        return [labels for of, labels, seen in self._shared.strayed if of == scope and seen > oldest]
+
+    def forget_strayed(self) -> int:
+        count = len(self._shared.strayed)
+        self._shared.strayed.clear()
+        return count
 
     def release(self, reservations: Collection[str]) -> None:
         for one in reservations:
@@ -320,6 +337,35 @@ def test_a_hold_is_widened_by_labels_each_once(place: Place) -> None:
     assert found is not None
     assert found.reservation.strayed == tuple(labels)
     assert [scope.tags for scope in found.reservation.scopes][1:] == [("a", "j\udce9"), ("b",)]
+
+
+def strayed(holds: Holds, scope: CallScope) -> list[Labels]:
+    """Return what a decision reads of it, without holding anything."""
+    found: list[Labels] = []
+
+    def decide(turn: Turn) -> BudgetExceeded:
+        found.extend(turn.strayed(scope))
+        return BudgetExceeded("none", Denial("none", 0, 0, 0, 0, "cost"))
+
+    holds.reserve(decide, 1.0)
+    return found
+
+
+def test_with_which_other_labels_calls_were_recorded_is_known_to_all_for_a_month(place: Place) -> None:
+    (holds, leave), (other, _) = place.join(), place.join()
+    own = CallScope("u", service="openai", model="mini", tags=("a", "j\udce9"))
+    labels = [Labels("p", ("a", "j\udce9")), Labels(None, ("b",), "asr", "nightly", "chat", "s", "m")]
+    holds.remember(own, labels[0], 1.0)
+    place.now = NOW + timedelta(days=1)
+    holds.remember(own, labels[1], 1.0)
+    leave()
+    assert strayed(other, own) == labels
+    assert strayed(other, own._replace(model="other")) == []
+    place.now = NOW + STRAYED_FOR
+    assert strayed(other, own) == labels[1:]
+    place.now = NOW + timedelta(days=2)
+    assert other.forget_strayed() == 2
+    assert (strayed(other, own), other.forget_strayed()) == ([], 0)
 
 
 def test_what_a_holder_leaves_behind(place: Place) -> None:

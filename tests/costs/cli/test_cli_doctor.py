@@ -84,6 +84,20 @@ def test_doctor_finds_a_wrong_clock_and_old_prices(cost_home: Path, jobs: Path, 
     assert dashboard("reservations", "reset-clock", "0a").code == 2
 
 
+def test_who_mended_what_reserves_has_the_names_forgotten_that_calls_had(
+    jobs: Path, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    limit = "budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4: 4}}\n"
+    (tmp_path / "limits.yaml").write_text(limit)
+    tracker = CostTracker(jobs / JOB, profile_path=tmp_path / "limits.yaml")
+    with tracker.reserve("openai", "gpt-4o-mini", tokens_input=1000, max_tokens_output=200) as hold:
+        tracker.log_usage("openai", "gpt-4", 1000, 200, reservation=hold)
+    told = "forgotten that calls were recorded with and not reserved for\n"
+    assert dashboard("reservations", "forget").err == f"1 name {told}"
+    assert dashboard("reservations", "forget").err == f"0 names {told}"
+    assert dashboard("reservations", "forget", "0a").code == 2
+
+
 def test_doctor_tells_of_open_and_of_moved_ledgers(jobs: Path, dashboard: Dashboard) -> None:
     dashboard("show-budget")
     (jobs / JOB / "cost_ledger.jsonl").chmod(0o644)

@@ -8,6 +8,7 @@ import click
 
 from ....budgets.port import Held, HoldState
 from ....errors import WrongUsage
+from ....reports.common import plural
 from ....reports.reservations import reservations_report
 from ..app import App, dashboard_command
 
@@ -15,7 +16,7 @@ from ..app import App, dashboard_command
 @dashboard_command(
     "Keep in order", "reservations", "reservations release", "reservations release 0193f6c2 --also-live"
 )
-@click.argument("action", type=click.Choice(["list", "release", "reset-clock"]), default="list")
+@click.argument("action", type=click.Choice(["list", "release", "reset-clock", "forget"]), default="list")
 @click.argument("ids", nargs=-1)
 @click.option("--also-live", is_flag=True, help="Also release holds whose process is still at work.")
 @click.option(
@@ -28,6 +29,8 @@ def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_s
     those whose process died, that expired, or whose block ended without an entry. `release` stops
     counting orphans, all or those with the given IDS. Release only what you know was not billed.
     `reset-clock` lets reservations count at the present again after the clock stood in the future.
+    `forget` is for when what reserves was mended: calls that were recorded with another model, tag or other
+    name than they were reserved for had others like them checked against the limits on it for 31 days.
     """
     workspace = app.workspace
     gate = workspace.gate
@@ -45,6 +48,9 @@ def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_s
     if action == "reset-clock":
         again = " again" if gate.forget_future() else ""
         app.say(f"reservations count at the present{again}")
+    elif action == "forget":
+        forgotten = plural(gate.forget_strayed(), "name", "names")
+        app.say(f"{forgotten} forgotten that calls were recorded with and not reserved for")
     else:
         app.show(reservations_report(gate.holds(), zone))
 
