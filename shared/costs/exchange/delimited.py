@@ -81,8 +81,8 @@ def _dialect(lines: Iterator[str]) -> Dialect:
 
 
 def _bare(cell: str) -> str:
-    """Return a cell without a currency's name or sign around its number."""
-    return _CURRENCY.sub("", cell).strip()
+    """Return a cell without a currency's name or sign, or brackets, around its number."""
+    return _CURRENCY.sub("", cell).strip(" ()")
 
 
 class LocalNumber(str):
@@ -118,7 +118,7 @@ class UndecidedNumber(str):
     __slots__ = ()
 
 
-_ONE_COMMA: Final = re.compile(r"[1-9]\d{0,2},\d{3}")
+_ONE_COMMA: Final = re.compile(r"[-(]?[1-9]\d{0,2},\d{3}\)?")
 
 
 def _undecided(cell: str) -> str:

@@ -137,7 +137,8 @@ def _description(row: Charged) -> str:
     entry = row.entry
     if entry.charge is None and entry.kind == "usage":
         return guarded(f"{entry.model}: unpriced, no price is known")
-    what = row.meter.name if row.is_usage else f"adjustment of {entry.corrects}: {entry.why}"
+    adjusted = f"adjustment of {entry.corrects}: {entry.why}" if entry.corrects else "credit"
+    what = row.meter.name if row.is_usage else adjusted
     return guarded(f"{entry.model}: {what}")
 
 

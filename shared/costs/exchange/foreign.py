@@ -10,6 +10,8 @@ used and are reported. What else is done:
 * A time without a zone is taken to be in the zone given, and counted in the report.
 * A date or a month alone is the time of a sum, not of a single call.
 * A row that states its cost needs no model: it counts under ``unknown``, unless one is given for all rows.
+* A row of counts below zero takes a call back; of an amount below zero alone it is a credit, and counts that
+  it repeats count no more.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
 from ..tracking.labels import optional_name, user_name
-from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
+from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS, Kind
 from .delimited import LocalNumber, UndecidedNumber
 from .files import parsed
 from .rows import SumOf
+from .signs import above_zero
 from .times import DateOrder, instant, iso_text, ways
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -85,6 +88,18 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 _COUNTS: Final = tuple(name for name in USAGE_FIELDS if name not in FRACTIONAL_FIELDS)
 _DURATIONS: Final = tuple(sorted(FRACTIONAL_FIELDS))
 
+_AMOUNTS: Final = frozenset(name for ours in ("cost", "cost_input", "cost_output") for name in NAMES[ours])
+_QUANTITIES: Final = frozenset(
+    [
+        *(name for ours in USAGE_FIELDS for name in NAMES.get(ours, (ours,))),
+        *(
+            name
+            for o in ("tokens_total", "cache_read", "cache_creation", "audio_minutes")
+            for name in NAMES[o]
+        ),
+    ]
+)
+
 _KNOWN: Final = frozenset(
     [*(name for names in NAMES.values() for name in names), *USAGE_FIELDS],
 )
@@ -110,7 +125,8 @@ class Understood:
     ``parts`` is the stated cost by kind (input and output apart, or ``stated`` for the whole);
     ``None`` when the row states none. ``sum_of`` tells that the row has a date and no time, so that it
     is no single request. ``unused`` are the fields that mean nothing to us; ``names_model`` is false
-    where the row states a cost and no model, ``billed`` true where that cost is a bill.
+    where the row states a cost and no model, ``billed`` true where that cost is a bill. Of a ``kind`` that
+    corrects, ``parts`` and counts are what it takes back, above zero.
     """
 
     call: Call
@@ -124,6 +140,7 @@ class Understood:
     sum_of: SumOf | None = None
     names_model: bool = True
     billed: bool = False
+    kind: Kind = "usage"
 
 
 def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
@@ -150,6 +167,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
         at, zone_assumed = instant(whole, defaults.zone, defaults.dates)
     except ValueError as error:
         raise ValueError(_either_way(when) or f"timestamp {error}") from None
+    kind, stated = _of_kind(stated)
     parts = _parts(stated)
     model = stated.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
     return Understood(
@@ -163,7 +181,36 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
         unused=tuple(sorted(name for name in stated.values if name not in _KNOWN)),
         sum_of=sum_of,
         names_model=model != UNKNOWN,
+        kind=kind,
     )
+
+
+def _of_kind(stated: _Stated) -> tuple[Kind, _Stated]:
+    """Return whether a row is a call, takes one back, or is a credit, and its values above zero.
+
+    Raises:
+        ValueError: some of its numbers are below zero and others above.
+
+    """
+    numbers = [name for name in stated.values if name in _NUMBERS]
+    below = {name: value for name in numbers if (value := above_zero(stated.values[name])) is not None}
+    if not below:
+        return "usage", stated
+    for name in numbers:
+        if name not in below and stated.number(name) and (name in _AMOUNTS or not below.keys() <= _AMOUNTS):
+            other = next(iter(below))
+            raise ValueError(
+                f"{other} is below zero, {stated.values[other]!r}, and {name} is not, "
+                f"{stated.values[name]!r}: of a call that is taken back all are below zero, "
+                "of a credit the amount"
+            )
+    if below.keys() <= _AMOUNTS:
+        rest = {name: value for name, value in stated.values.items() if name not in _QUANTITIES}
+        return "adjustment", _Stated(rest | below)
+    return "reversal", _Stated(stated.values | below)
+
+
+_NUMBERS: Final = _AMOUNTS | _QUANTITIES
 
 
 def _when(stated: _Stated) -> object:
@@ -286,7 +333,7 @@ def _says_something(value: object) -> bool:
 class _Stated:
     """The values of a row under our names for them."""
 
-    def __init__(self, values: Mapping[str, object]) -> None:
+    def __init__(self, values: dict[str, object]) -> None:
         self.values = values
 
     def get(self, name: str) -> object:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..money import to_usd
+from collections.abc import Iterator
+
+from ..money import NANOS_PER_USD, shown_usd, to_usd
 from ..reports.common import plural, priced_in_part
 from ..reports.document import Column, Figure, Note, Report, Table
 from .importing import Tally
@@ -84,13 +86,23 @@ def _notes(tally: Tally) -> list[Note]:
         found.append(priced_in_part(tally.partial))
     if tally.zero_stated:
         found.append(Note(f"{tally.zero_stated:,} calls are stated to cost $0 beside usage: {_ZERO}."))
-    if tally.sums:
-        found.append(Note(f"{tally.sums:,} rows are sums of a day or a month: each counts as one call."))
-    if tally.unnamed:
-        found.append(Note(f"{tally.unnamed:,} rows name no model: they count as unknown; see --model."))
-    if tally.zone_assumed:
-        found.append(Note(f"{tally.zone_assumed:,} times said no zone: see --timezone."))
+    found += _notes_of_rows(tally)
     return found
+
+
+def _notes_of_rows(tally: Tally) -> Iterator[Note]:
+    if tally.refunds:
+        rows = plural(tally.refunds, "row takes", "rows take")
+        amount = shown_usd(tally.refunded, 2 if tally.refunded >= NANOS_PER_USD else 4)
+        yield Note(f"{rows} back {amount}: refunds of calls and credits.")
+    if tally.sums:
+        rows = plural(tally.sums, "row is a sum", "rows are sums")
+        yield Note(f"{rows} of a day or a month: each counts as one call.")
+    if tally.unnamed:
+        rows = plural(tally.unnamed, "row names", "rows name")
+        yield Note(f"{rows} no model: unknown stands for it; see --model.")
+    if tally.zone_assumed:
+        yield Note(f"{tally.zone_assumed:,} times said no zone: see --timezone.")
 
 
 def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
@@ -112,6 +124,8 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
         "zero_stated_calls": tally.zero_stated,
         "sum_rows": tally.sums,
         "rows_without_model": tally.unnamed,
+        "refund_rows": tally.refunds,
+        "refunded_usd": to_usd(tally.refunded),
         "not_understood": [{"row": each.row, "why": each.why} for each in tally.refusals],
         "unused_fields": dict(sorted(tally.unused.items())),
     }

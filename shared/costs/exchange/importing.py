@@ -7,7 +7,7 @@ them, unless they name one request), or of the row's own id where that is unique
 file again, or a longer version of it, adds only what is new; with other options, which make its rows other
 entries, these are recorded anew (``revisions.py``). Entries of our own exports keep their ids, and so are
 known where they came from. A row whose response was recorded already, as it came or from another log, adds
-nothing (``elsewhere.py``).
+nothing (``elsewhere.py``). A row below zero is a reversal or an adjustment of its own, for what it states.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Tally:
     ``elsewhere`` counts rows whose call was recorded already, live or from another log; ``zero_stated`` rows
     that state a cost of zero beside usage although their model is not free;
     ``sums`` those that are sums of a day or a month, ``unnamed`` those that name no model;
-    ``anew`` those that were recorded otherwise before.
+    ``anew`` those that were recorded otherwise before; ``refunds`` those added that take something back.
     """
 
     rows: int = 0
@@ -103,6 +103,8 @@ class Tally:
     zero_stated: int = 0
     sums: int = 0
     unnamed: int = 0
+    refunds: int = 0
+    refunded: Nanos = ZERO
     cost: Nanos = ZERO
     first: datetime | None = None
     last: datetime | None = None
@@ -122,8 +124,11 @@ class Tally:
         self.first = min(self.first or entry.timestamp, entry.timestamp)
         self.last = max(self.last or entry.timestamp, entry.timestamp)
         self.partial += entry.kind == "usage" and entry.partial_delta
-        if entry.charge is None:
-            self.unpriced += entry.kind == "usage"
+        if entry.kind != "usage":
+            self.refunds += 1
+            self.refunded = Nanos(self.refunded - entry.cost)
+        elif entry.charge is None:
+            self.unpriced += 1
         elif entry.charge.priced_by.source == "stated":
             self.stated += 1
         else:
@@ -206,7 +211,7 @@ class Importer:
 
     def _take_again(self, entry: Entry, tally: Tally) -> None:
         """Leave a known row as it is, unless it was recorded as something else than it is said to be now."""
-        lines = [*self._anew(entry)] if _is_foreign(entry) else []
+        lines = [*self._anew(entry)] if _is_foreign(entry) and entry.kind == "usage" else []
         tally.known += not lines
         tally.anew += bool(lines)
         for ledger, line in lines:
@@ -253,7 +258,7 @@ class Importer:
         content = content_of(item.values if item.said is None else item.said)
         copies[content] += 1
         copy = 1 if _is_of_one_response(found) else copies[content]
-        entry = self._made(found, entry_id(found.row_id, content, copy))
+        entry = self._made(found, entry_id(_own_id(found), content, copy))
         encode(entry)
         tally.unused.update(found.unused)
         tally.zone_assumed += found.zone_assumed
@@ -263,22 +268,29 @@ class Importer:
         return entry
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
-        call = found.call
+        call, is_call = found.call, found.kind == "usage"
         costs = self._costs(found)
+        if not is_call and costs.charge is None:
+            raise ValueError(
+                f"takes back a call of {call.service}/{call.model}, of no known price: state its cost"
+            )
         return Entry(
             id=entry_id,
+            kind=found.kind,
             timestamp=found.at,
             job_id=folder_name(found.job_id) if found.job_id else self._own_job,
             user_id=found.user_id,
             service=call.service,
             model=call.model,
             usage=costs.usage,
-            charge=costs.charge,
-            unpriced_units=costs.missing,
-            catalogue_cost=costs.catalogue,
+            charge=costs.charge if is_call or costs.charge is None else _negative(costs.charge),
+            unpriced_units=costs.missing if is_call else NO_UNITS,
+            catalogue_cost=costs.catalogue if is_call else None,
             stage=call.stage,
             attempt=call.attempt or 1,
-            request_id=call.request_id,
+            request_id=call.request_id
+            if is_call
+            else None,  # an id of a response tells the call that it was of
             operation=call.operation,
             description=call.description,
             workflow=call.workflow,
@@ -336,6 +348,8 @@ class Importer:
         told: dict[str, object] = {"imported_from": self.source.format.name, **found.call.metadata}
         if found.sum_of:
             told["sum_of"] = found.sum_of
+        if found.kind != "usage" and found.call.request_id:
+            told["refund_of"] = found.call.request_id
         if found.job_id and found.job_id != folder_name(found.job_id):
             told["job"] = found.job_id
         return told
@@ -357,6 +371,15 @@ def _chunks(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
         if _is_foreign(chunk[0]):
             chunk += islice(left, _TOGETHER - _FEW)
         yield chunk
+
+
+def _negative(charge: Charge) -> Charge:
+    return Charge({part: Nanos(-amount) for part, amount in charge.parts.items()}, charge.priced_by)
+
+
+def _own_id(row: Understood) -> str | None:
+    """Return what a row calls itself; one that takes a call back may have that call's id."""
+    return row.row_id if row.kind == "usage" or row.row_id is None else f"{row.row_id}/{row.kind}"
 
 
 def _is_of_one_response(row: Understood) -> bool:

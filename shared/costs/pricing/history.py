@@ -167,6 +167,8 @@ def recompute(entry: Entry, history: PriceHistory, corrections: Sequence[Entry] 
 
     ``corrections`` are the adjustments that name this entry, in the order they were written.
     """
+    if entry.kind != "usage" and entry.corrects is None:  # of an imported history, where it stands by itself
+        return [_verdict(entry, entry.charge, summed({}, parts_of(entry), entry.sign or 1), entry, history)]
     if entry.kind != "usage":
         return [Verdict(entry.id, "unknown", f"the entry {entry.corrects} that it corrects is not there")]
     verdicts = [_verdict(entry, entry.charge, parts_of(entry), entry, history)]

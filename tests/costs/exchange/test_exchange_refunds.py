@@ -1,0 +1,186 @@
+"""Rows below zero of imported histories: what they take back, each in a line of its own, and once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exchange_samples import Kept, entry
+
+from shared.costs.exchange.exports import Context, export_named
+from shared.costs.exchange.foreign import Defaults
+from shared.costs.exchange.imported import import_report
+from shared.costs.exchange.importing import Importer, Source, Tally
+from shared.costs.exchange.imports import import_for
+from shared.costs.exchange.source import Listed
+from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.history import PriceHistory, recompute
+from shared.costs.rollup import Totals
+from shared.costs.storage import CostStorage
+
+HEAD = "timestamp,provider,model,input_tokens,output_tokens,cost,request_id\n"
+CALL = "2026-10-03T10:00:00Z,openai,gpt-4o,1000,200,0.0045,\n"
+NAMED = "2026-10-03T10:00:00Z,openai,gpt-4o,1000,200,0.0045,chatcmpl-0123456789abcdef\n"
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue.load()
+
+
+def run(path: Path, kept: Kept, catalogue: Catalogue, **options: Any) -> Tally:
+    source = Source(path, import_for(path), "old", **options)
+    return Importer(source, CostStorage(path.parent / "storage"), catalogue, kept).run()
+
+
+def summed(kept: Kept) -> tuple[int, int, int, int]:
+    """Return calls, tokens in and out, and nano-dollars of all that counts."""
+    totals = Totals()
+    for each in kept.entries.values():
+        totals.add(each)
+    return totals.calls, totals.tokens_input, totals.tokens_output, totals.cost
+
+
+REFUNDS = {
+    "a call taken back": (
+        CALL + CALL.replace("1000,200,0", "-1000,-200,-0"),
+        ["usage", "reversal"],
+        (0, 0, 0, 0),
+    ),
+    "a part of its cost": (
+        CALL + "2026-10-05,openai,gpt-4o,0,0,-0.0015,\n",
+        ["usage", "adjustment"],
+        (1, 1000, 200, 3_000_000),
+    ),
+    "counts repeated beside a credit": (
+        CALL + CALL.replace(",0.0045", ",-0.0045"),
+        ["usage", "adjustment"],
+        (1, 1000, 200, 0),
+    ),
+    "a refund without a cost, priced by the list": (
+        CALL + "2026-10-04T10:00:00Z,openai,gpt-4o,-1000,-200,,\n",
+        ["usage", "reversal"],
+        (0, 0, 0, 0),
+    ),
+    "a credit that names no model": (
+        "2026-10-05,openai,,,,-2.5,\n",
+        ["adjustment"],
+        (0, 0, 0, -2_500_000_000),
+    ),
+    "brackets": ("2026-10-05,openai,gpt-4o,,,($2.50),\n", ["adjustment"], (0, 0, 0, -2_500_000_000)),
+    "a minus behind": ("2026-10-05,openai,gpt-4o,,,2.50-,\n", ["adjustment"], (0, 0, 0, -2_500_000_000)),
+    "a minus that is none of ASCII": (
+        "2026-10-05,openai,gpt-4o,\N{MINUS SIGN}7,,\N{MINUS SIGN}0.5,\n",
+        ["reversal"],
+        (-1, -7, 0, -500_000_000),
+    ),
+    "an exponent": ("2026-10-05,openai,gpt-4o,-7,,-5E-7,\n", ["reversal"], (-1, -7, 0, -500)),
+    "the same two credits of nothing that has an id": (
+        "2026-10-05,openai,gpt-4o,,,-1,\n" * 2,
+        ["adjustment", "adjustment"],
+        (0, 0, 0, -2_000_000_000),
+    ),
+    "a refund under the id of its response, said twice": (
+        NAMED + NAMED.replace("1000,200,0", "-1000,-200,-0") * 2,
+        ["usage", "reversal"],
+        (0, 0, 0, 0),
+    ),
+    "nothing below zero": (
+        CALL.replace("0.0045", "-0").replace("1000", "-0"),
+        ["usage"],
+        (1, 0, 200, 2_000_000),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUNDS)
+def test_a_row_below_zero_takes_back_what_it_says_and_once(
+    case: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    rows, kinds, sums = REFUNDS[case]
+    path, kept = tmp_path / "history.csv", Kept()
+    path.write_text(HEAD + rows)
+    tally = run(path, kept, catalogue)
+    assert [each.kind for each in kept.entries.values()] == kinds
+    assert (*summed(kept), tally.cost) == (*sums, sums[3])
+    assert (tally.refunds, tally.refused) == (len(kinds) - kinds.count("usage"), 0)
+    again = run(path, kept, catalogue, defaults=Defaults(user_id="ana"), settled=frozenset({"service"}))
+    assert (again.added, again.anew, summed(kept)) == (0, 0, sums)
+
+
+LOCAL = {
+    "decimal commas": ("2026-10-05;gpt-4o;;-1.234,50\n", -1_234_500_000_000, 0),
+    "decimal commas in brackets": ("2026-10-05;gpt-4o;;(0,05)\n", -50_000_000, 0),
+    "thousands or decimals": ("2026-10-05\tgpt-4o\t\t-1,234\n", 0, 1),
+    "thousands or decimals in brackets": ("2026-10-05\tgpt-4o\t\t(1,234)\n", 0, 1),
+    "a count in thousands or with decimals": ("2026-10-05\tgpt-4o\t-1.000\t-1\n", 0, 1),
+}
+
+
+@pytest.mark.parametrize("case", LOCAL)
+def test_amounts_below_zero_are_read_as_those_above(case: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    rows, cost, refused = LOCAL[case]
+    divider = "\t" if "\t" in rows else ";"
+    path, kept = tmp_path / "history.csv", Kept()
+    path.write_text("date,model,tokens_input,cost\n".replace(",", divider) + rows)
+    tally = run(path, kept, catalogue)
+    assert (tally.cost, tally.refused) == (cost, refused)
+
+
+def test_a_refund_with_the_long_id_of_its_call_is_another_row(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "spend.json", Kept()
+    call = {
+        "request_id": "chatcmpl-0123456789abcdef",
+        "startTime": "2026-10-03 10:00:00",
+        "model": "gpt-4o",
+        "custom_llm_provider": "openai",
+        "prompt_tokens": 1000,
+        "completion_tokens": 200,
+        "spend": 0.0045,
+    }
+    back = call | {"prompt_tokens": -1000, "completion_tokens": -200, "spend": -0.0045}
+    path.write_text(json.dumps([call, back, call | {"spend": -0.001}]))
+    tally = run(path, kept, catalogue)
+    assert (tally.added, tally.refused, summed(kept)) == (3, 0, (0, 0, 0, -1_000_000))
+    corrections = [each for each in kept.entries.values() if each.kind != "usage"]
+    assert [each.request_id for each in corrections] == [None, None]  # it is no other call of this response
+    assert {each.metadata["refund_of"] for each in corrections} == {call["request_id"]}
+
+
+def test_a_refund_of_what_has_no_price_is_asked_for_its_cost(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(f"{HEAD}2026-10-05,acme,mystery-1,-10,-5,,\n")
+    tally = run(path, Kept(), catalogue)
+    assert [each.why for each in tally.refusals] == [
+        "takes back a call of acme/mystery-1, of no known price: state its cost"
+    ]
+
+
+def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    path.write_text(
+        f"{HEAD}{CALL}2026-10-04T10:00:00Z,openai,gpt-4o,-1000,-200,,\n2026-10-05,openai,gpt-4o,,,-1,\n"
+    )
+    report = import_report(run(path, kept, catalogue), "history.csv", dry_run=False)
+    assert "2 rows take back $1.00: refunds of calls and credits." in [note.text for note in report.notes]
+    assert isinstance(report.data, dict)
+    assert (report.data["refund_rows"], report.data["refunded_usd"]) == (2, 1.0045)
+    history = PriceHistory(catalogue)
+    assert [verdict.outcome for each in kept.entries.values() for verdict in recompute(each, history)] == [
+        "agrees"
+    ] * 3
+    target = tmp_path / "focus.csv"
+    export_named("focus-1.2").write(Listed(kept.entries.values()), target, Context())
+    with target.open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["ChargeDescription"] for row in rows if row["ChargeCategory"] == "Adjustment"] == [
+        "gpt-4o: credit"
+    ]
+
+
+def test_a_correction_of_what_is_not_there_is_still_told() -> None:
+    [verdict] = recompute(entry(kind="adjustment", corrects="gone"), PriceHistory(Catalogue.load()))
+    assert (verdict.outcome, verdict.text) == ("unknown", "the entry gone that it corrects is not there")
