@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,8 @@ from .rows import NotUnderstood
 class Dialect(NamedTuple):
     """How a CSV is written: what divides its cells, and whether a comma stands before decimals.
 
-    ``hint`` is a first line ``sep=;`` as spreadsheets write it, which is no header. ``is_mixed`` tells that
+    ``lead`` is how many lines stand before the header: ``sep=;``, as spreadsheets write it, and titles.
+    ``is_mixed`` tells that
     some decimals have a dot and others a comma, as of a program's version beside amounts: what may be
     thousands or decimals is then not understood. ``is_undecided`` tells that there are numbers with a comma,
     and none that says whether it stands before decimals.
@@ -27,12 +28,12 @@ class Dialect(NamedTuple):
 
     delimiter: str = ","
     decimal_comma: bool = False
-    hint: str = ""
+    lead: int = 0
     is_mixed: bool = False
     is_undecided: bool = False
 
 
-_HINT: Final = re.compile(r"sep=(.)(?:\r?\n|\r)", re.IGNORECASE)
+_HINT: Final = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _DELIMITERS: Final = ",;\t|"
 _CURRENCY: Final = re.compile(r"US\$|[$€£]|\b(?:USD|EUR|GBP)\b", re.IGNORECASE)
 _GROUPED_BY_DOTS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
@@ -49,7 +50,7 @@ def dialect_of(head: str) -> Dialect:
     dot; between semicolons each number with a comma is such a one, and a dot elsewhere is none against it.
 
     >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
-    Dialect(delimiter=';', decimal_comma=True, hint='', is_mixed=False, is_undecided=False)
+    Dialect(delimiter=';', decimal_comma=True, lead=0, is_mixed=False, is_undecided=False)
     >>> dialect_of('date,cost,tokens\n2026-11-22,"1,234.50","1,000"\n').decimal_comma
     False
     """
@@ -58,11 +59,16 @@ def dialect_of(head: str) -> Dialect:
 
 def _dialect(lines: Iterator[str]) -> Dialect:
     """Return how a CSV is written, from as many of its lines as it takes to know."""
-    first = next(lines, "")
-    hint = _HINT.match(first)
-    header = next(lines, "") if hint else first
+    first = [*islice(lines, _MOST_TITLES)]
+    hint = _HINT.fullmatch(first[0]) if first else None
+    if hint:
+        del first[0]
+    header = next((line for line in first if line.strip()), "")
     widths = {each: len(next(csv.reader([header], delimiter=each), [])) for each in _DELIMITERS}
-    delimiter = hint[1] if hint else max(_DELIMITERS, key=lambda each: widths[each])
+    leads = {each: _titles(first, each) for each in ([hint[1]] if hint else _DELIMITERS)}
+    delimiter = max(leads, key=lambda each: (leads[each].names, widths.get(each, 0)))
+    lead = leads[delimiter].lines + bool(hint)
+    lines = chain(first[leads[delimiter].lines + 1 :], lines)
     dot = comma = is_sure = False
     with suppress(csv.Error), _long_cells():
         for record in csv.reader(lines, delimiter=delimiter):
@@ -77,7 +83,65 @@ def _dialect(lines: Iterator[str]) -> Dialect:
     is_mixed = dot and is_sure and delimiter == ";"
     has_comma = is_mixed or (not dot and (is_sure or (comma and delimiter == ";")))
     is_undecided = comma and not (dot or has_comma)
-    return Dialect(delimiter, has_comma, hint[0] if hint else "", is_mixed, is_undecided)
+    return Dialect(delimiter, has_comma, lead, is_mixed, is_undecided)
+
+
+_MOST_TITLES: Final = 40
+"""Among so many lines the header is, where titles stand above it."""
+
+_LEAST_NAMES: Final = 3
+"""So many columns at least a table has that stands under titles."""
+
+
+class _Titles(NamedTuple):
+    """How many lines stand above a header, and how many names it has; 0 where none is told from the rows."""
+
+    lines: int = 0
+    names: int = 0
+
+
+def _titles(lines: Sequence[str], delimiter: str) -> _Titles:
+    """Return what stands above the header: the first record of names alone, more than in any above it.
+
+    The next record, where there is one, has as many cells. A table whose first record may be its header has
+    nothing above it.
+    """
+    with suppress(csv.Error), _long_cells():
+        reader = csv.reader(lines, delimiter=delimiter)
+        most, start, records = 0, 0, list[tuple[int, list[str]]]()
+        for record in reader:
+            if any(cell and not cell.isspace() for cell in record):
+                records.append((start, record))
+            start = reader.line_num
+        for (at, record), (_, following) in pairwise([*records, *records[-1:]]):
+            names = [cell for cell in record if cell.strip()]
+            if _LEAST_NAMES <= len(names) > most and len(record) == len(following) and _are_names(names):
+                return _Titles(at, len(names))
+            most = max(most, len(names))
+    return _Titles()
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    return len({*cells}) == len(cells) and not any(re.match(r"\W*\d", cell) for cell in cells)
+
+
+def titles_of(path: Path) -> str:
+    """Return what stands above the header of a CSV."""
+    lines = lines_of(path)
+    return "".join(islice(lines, dialect_of(head_of(path).decode("utf-8-sig", "replace")).lead))
+
+
+def header_of(head: str) -> list[str]:
+    r"""Return the names of the CSV that begins so.
+
+    >>> header_of("Usage of October 2026\n\ndate,model,cost\n2026-10-03,gpt-4o,0.5\n")
+    ['date', 'model', 'cost']
+    """
+    dialect = dialect_of(head)
+    lines = islice(io.StringIO(head, newline=""), dialect.lead, None)
+    with suppress(csv.Error), _long_cells():
+        return next(filter(None, csv.reader(lines, delimiter=dialect.delimiter)), [])
+    return []
 
 
 def _bare(cell: str) -> str:
@@ -203,18 +267,17 @@ _BATCH: Final = 200
 
 def _batches_of(path: Path, dialect: Dialect) -> Iterator[Records | NotUnderstood]:
     """Yield the header of a CSV alone, then its records."""
-    lines = lines_of(path)
-    if dialect.hint:
-        next(lines)
-    hints = 1 if dialect.hint else 0
+    lines = islice(lines_of(path), dialect.lead, None)
     reader, checked = csv.reader(lines, delimiter=dialect.delimiter), _Checked(dialect)
     with _long_cells():
         for batch in _read_together(reader):
             if isinstance(batch, csv.Error):  # of one row: those after it are read
-                yield NotUnderstood(f"line {reader.line_num + hints}", f"is no row of a CSV: {batch}")
+                yield NotUnderstood(f"line {reader.line_num + dialect.lead}", f"is no row of a CSV: {batch}")
                 continue
             numbers, records = batch
-            yield from checked(Records([number + hints for number in numbers] if hints else numbers, records))
+            if dialect.lead:
+                numbers = [number + dialect.lead for number in numbers]
+            yield from checked(Records(numbers, records))
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..capture.adapters.gemini import generate_counts
 from ..capture.adapters.langchain import usage_counts
 from ..capture.fields import Fields, UnreadableCount
-from .files import document_of, is_lines, json_lines, listed
+from .files import documents_of, is_lines, json_lines, listed
 from .rows import CannotRead, Foreign, Item, NotUnderstood
 
 _OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency", "project", "workflow")
@@ -23,23 +23,27 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
         CannotRead: the file is no JSON, or an object without such a list.
 
     """
-    common: dict[str, object] = {}
-    if is_lines(path, (key,)):
-        rows = json_lines(path)
-    else:
-        document = document_of(path)
-        if isinstance(document, Mapping):
-            if not isinstance(document.get(key), list):
-                raise CannotRead(f"{path}: has no list {key!r}")
-            common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
-        rows = listed(path, document, (key,))
-    for where, row in rows:
+    for common, where, row in _listed(path, key):
         if isinstance(row, Mapping):
             yield Foreign(where, common | flat(row), said=common | _said(row))
         elif isinstance(row, NotUnderstood):
             yield row
         else:
             yield NotUnderstood(where, f"is no object: {str(row)[:80]}")
+
+
+def _listed(path: Path, key: str) -> Iterator[tuple[dict[str, object], str, Any]]:
+    """Yield each row with what its document says of all of its own, and where it is."""
+    if is_lines(path, (key,)):
+        yield from (({}, *row) for row in json_lines(path))
+        return
+    for line, document in documents_of(path):
+        common: dict[str, object] = {}
+        if isinstance(document, Mapping) and isinstance(document.get(key), list):
+            common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
+        elif isinstance(document, Mapping) and not line:
+            raise CannotRead(f"{path}: has no list {key!r}")
+        yield from ((common, *row) for row in listed(path, document, (key,), line))
 
 
 def flat(row: Mapping[str, object]) -> dict[str, object]:

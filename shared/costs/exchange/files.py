@@ -1,15 +1,18 @@
 """Files of other programs, read safely: regular ones alone, no further than they reached when opened.
 
 A pipe, a device or a directory is refused at once, without waiting for it. Lines and documents have a
-longest size, so that no file fills the memory. One that was packed by gzip is unpacked while it is read.
+longest size, so that no file fills the memory. One that was packed by gzip is unpacked while it is read, and
+text in UTF-16, as spreadsheets and shells write it, is given in UTF-8.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
@@ -74,8 +77,44 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
+class _Recoded(io.RawIOBase):
+    """Text in UTF-16, as UTF-8."""
+
+    def __init__(self, text: io.BufferedIOBase, encoding: str) -> None:
+        self._text = text
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # any writable buffer
+        while not self._rest and (read := self._text.read(_BUFFER)):
+            self._rest = self._decoder.decode(read).encode("utf-8", "replace")
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._text.close()
+        super().close()
+
+
+def utf_16_of(head: bytes) -> str | None:
+    r"""Return the encoding of text in UTF-16 by its first four bytes; ``None`` where it is none.
+
+    >>> [utf_16_of('{"a": 1}'.encode(each)) for each in ("utf-16", "utf-16-be", "utf-8", "utf-32")]
+    ['utf-16', 'utf-16-be', None, None]
+    """
+    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and head[2:4] != b"\0\0":
+        return "utf-16"
+    if head[:1] == b"{" and head[1:4:2] == b"\0\0" and head[2:3] != b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if head[:2] == b"\0{" else None
+
+
 def opened(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading; one packed by gzip is read unpacked.
+    """Open a regular file for reading; one packed by gzip is read unpacked, text in UTF-16 as UTF-8.
 
     Raises:
         CannotRead: it is not there, cannot be opened, or is a pipe, a device or a directory.
@@ -86,16 +125,19 @@ def opened(path: Path) -> io.BufferedReader:
     except OSError as error:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
     content: io.RawIOBase = _Bounded(file, os.fstat(file.fileno()).st_size)
-    if _begins_packed(file.fileno()):
+    head = _head(file.fileno())
+    if head[:2] == b"\x1f\x8b":
         content = _Unpacked(io.BufferedReader(content, _BUFFER))
+    elif encoding := utf_16_of(head):
+        content = _Recoded(io.BufferedReader(content, _BUFFER), encoding)
     return io.BufferedReader(content, _BUFFER)
 
 
-def _begins_packed(descriptor: int) -> bool:
+def _head(descriptor: int) -> bytes:
     try:
-        return os.pread(descriptor, 2, 0) == b"\x1f\x8b"
+        return os.pread(descriptor, 4, 0)
     except OSError:
-        return False  # reading it says why
+        return b""  # reading it says why
 
 
 def require_regular(path: Path) -> None:
@@ -157,6 +199,38 @@ def document_of(path: Path) -> Any:  # whatever JSON holds
         CannotRead: it cannot be read, is too large, or is no JSON.
 
     """
+    text = _whole(path)
+    try:
+        return parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise CannotRead(f"{path}: is no JSON: {error}") from None
+
+
+def documents_of(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the JSON documents of a file, one after the other as ``jq`` writes them, each with its line.
+
+    The line is empty where there is one document alone. One that is no JSON is a :class:`NotUnderstood`; the
+    next is looked for where an object begins a line.
+
+    Raises:
+        CannotRead: the file cannot be read, is too large, or the first of its documents is no JSON.
+
+    """
+    text = _whole(path)
+    try:
+        yield "", parsed(text)
+    except RecursionError as error:
+        raise CannotRead(f"{path}: is no JSON: {error}") from None
+    except ValueError as error:
+        found = _values(text.decode(json.detect_encoding(text), "surrogateescape"))
+        first = next(found, ("", NotUnderstood("", "")))
+        if isinstance(first[1], NotUnderstood):
+            raise CannotRead(f"{path}: is no JSON: {error}") from None
+        yield first
+        yield from found
+
+
+def _whole(path: Path) -> bytes:
     with opened(path) as file:
         try:
             text = file.read(MAX_DOCUMENT + 1)
@@ -166,10 +240,30 @@ def document_of(path: Path) -> Any:  # whatever JSON holds
         raise CannotRead(
             f"{path}: is larger than {MAX_DOCUMENT:,} bytes; export it in parts, or as JSON Lines"
         )
-    try:
-        return parsed(text)
-    except (ValueError, RecursionError) as error:
-        raise CannotRead(f"{path}: is no JSON: {error}") from None
+    return text
+
+
+def _values(text: str, line: int = 1) -> Iterator[tuple[str, Any]]:
+    """Yield the JSON values of a text, whatever divides them: white space, commas, or nothing."""
+    at = _BETWEEN.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
+    counted = 0
+    while at < len(text):
+        line, counted = line + text.count("\n", counted, at), at
+        where = f"line {line}"
+        try:
+            value, end = _DECODE(text, at)
+            yield where, value
+        except (ValueError, RecursionError) as error:
+            yield where, NotUnderstood(where, f"is no JSON: {error}")
+            if (following := _NEXT.search(text, at)) is None:
+                return
+            end = following.start()
+        at = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # as above
+
+
+_NEXT: Final = re.compile(r"\n\x1e?\{")
+_BETWEEN: Final = re.compile(r"[\s,\x1e]*")
+_DECODE: Final = json.JSONDecoder(parse_float=Decimal).raw_decode
 
 
 def parsed(text: str | bytes) -> Any:
@@ -199,11 +293,17 @@ def json_rows(path: Path, *keys: str) -> Iterator[tuple[str, Any]]:
     if is_lines(path, keys):
         yield from json_lines(path)
     else:
-        yield from listed(path, document_of(path), keys)
+        for where, document in documents_of(path):
+            yield from listed(path, document, keys, where)
 
 
-def listed(path: Path, document: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the rows that a document lists, as :func:`json_rows` does."""
+def listed(path: Path, document: Any, keys: Sequence[str], where: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the rows that a document lists, as :func:`json_rows` does; it is at ``where`` among others."""
+    if where and not (
+        isinstance(document, dict) and any(isinstance(document.get(key), list) for key in keys)
+    ):
+        yield where, document
+        return
     rows, name = document, ""
     if isinstance(document, dict):
         name = next((key for key in keys if isinstance(document.get(key), list)), "")
@@ -211,7 +311,7 @@ def listed(path: Path, document: Any, keys: Sequence[str]) -> Iterator[tuple[str
     if not isinstance(rows, list):
         raise CannotRead(f"{path}: has no list of rows (looked for {', '.join(keys) or 'an array'})")
     for number, row in enumerate(rows, start=1):
-        yield f"{name}[{number}]", row
+        yield f"{where} {name}[{number}]".lstrip(), row
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -221,8 +321,8 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
             continue
         try:
             yield f"line {number}", parsed(line)
-        except (ValueError, RecursionError) as error:
-            yield f"line {number}", NotUnderstood(f"line {number}", f"is no JSON: {error}")
+        except (ValueError, RecursionError):
+            yield from _values(line, number)  # several objects may stand on it
 
 
 def is_lines(path: Path, keys: Sequence[str]) -> bool:
@@ -239,6 +339,6 @@ def is_lines(path: Path, keys: Sequence[str]) -> bool:
         first = parsed(found[0])
     except (ValueError, RecursionError):
         return False
-    if len(found) > 1:
-        return found[1].lstrip().startswith("{")
-    return not any(isinstance(first.get(key), list) for key in keys)
+    if any(isinstance(first.get(key), list) for key in keys):
+        return False
+    return len(found) == 1 or found[1].lstrip().startswith("{")

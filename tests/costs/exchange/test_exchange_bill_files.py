@@ -149,12 +149,12 @@ def test_amounts_in_two_currencies_are_converted_line_by_line(
     [
         (b"", r"\(it is empty\)"),
         (b"PK\x03\x04rest", r"ZIP archive or a spreadsheet"),
-        ("start_time,end_time\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
+        ("start_time,end_time\n".encode("utf-32-be"), "no text that is known: save it as UTF-8"),
         (b'{"object": "page", "data": [{"start_time": 1', "is no JSON: Expecting"),
         (gzip.compress(b"x" * 10_000, mtime=0)[:-30], "damaged or cut off gzip"),
         (b"\x1f\x8bno gzip at all", "cannot be read"),
     ],
-    ids=["empty", "ZIP", "UTF-16", "cut JSON", "cut gzip", "no gzip"],
+    ids=["empty", "ZIP", "UTF-32", "cut JSON", "cut gzip", "no gzip"],
 )
 def test_what_cannot_be_a_bill_is_refused_with_what_to_do(
     content: bytes, complaint: str, tmp_path: Path

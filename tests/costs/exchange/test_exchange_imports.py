@@ -278,8 +278,75 @@ TABLES = {
         '[{"model": "gpt-4o", "created": 1793446200, "usage": {"prompt_tokens": 7, "completion_tokens": 2}}]',
         (0.0000375, 7, 0),
     ),
+    "titles above the header": (
+        f"Usage of Acme\nFrom,2026-10-01\n\nTo:,2026-10-31,,\n{HEAD}{LINE}{LINE}",
+        (0.105, 2000, 0),
+    ),
+    "titles with commas of their own": (
+        f'"Acme, Inc."\nUsage, October 3, 2026\n{HEAD}{LINE}',
+        (0.0525, 1000, 0),
+    ),
+    "titles that a spreadsheet filled up": (
+        f"Report;;;;\n;;;;\n{LOCAL}03.10.2026;gpt-4o;1.000;500;0,0525\n",
+        (0.0525, 1000, 0),
+    ),
+    "titles over lines, after a spreadsheet's hint": (
+        f'sep=,\n"Report\nof October"\n{HEAD}{LINE}',
+        (0.0525, 1000, 0),
+    ),
+    "a header that a longer row follows": (f"{HEAD}2026-10-03,gpt-4o,7,5,0.5,a\n{LINE}", (0.0525, 1000, 1)),
+    "objects over several lines": (
+        "\n".join(json.dumps({"ts": 20261003, "model": "gpt-4o", "cost": cost}, indent=2) for cost in (1, 2)),
+        (3.0, 0, 0),
+    ),
+    "objects on one line": (
+        '{"ts": 20261003, "model": "gpt-4o", "cost": 1}{"ts": 20261004, "model": "gpt-4o", "cost": 2}',
+        (3.0, 0, 0),
+    ),
+    "objects on lines, two on one, with commas": (
+        '{"ts": 20261003, "model": "gpt-4o", "cost": 1},\n'
+        '{"ts": 20261004, "model": "gpt-4o", "cost": 2} {"ts": 20261005, "model": "gpt-4o", "cost": 4},\n',
+        (7.0, 0, 0),
+    ),
+    "a text sequence of JSON, one cut off": (
+        '\x1e{"ts": 20261003, "model": "gpt-4o", "cost": 1}\n\x1e{"ts": 2026\n'
+        '\x1e{"ts": 20261004, "model": "gpt-4o", "cost": 2}\n',
+        (3.0, 0, 1),
+    ),
+    "documents of months, one damaged": (
+        '{"month": "2026-10", "entries": [{"ts": 20261003, "model": "gpt-4o", "cost": 1}]}\n'
+        '{"month": "2026-11",\n "entries": [{]}\n'
+        '{"month": "2026-12", "user": "ana", "entries": [{"ts": 20261203, "model": "gpt-4o", "cost": 2}]}\n',
+        (3.0, 0, 1),
+    ),
     "lines of JSON": ('{"ts": 20261003, "model": "gpt-4o", "tokens_in": 7, "cost": 0.5}\n' * 2, (1.0, 14, 0)),
 }
+
+
+ENCODINGS = ("utf-16", "utf-16-be", "utf-8-sig")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "name", ["tabs", "an array of raw usage", "lines of JSON", "objects over several lines"]
+)
+def test_a_table_is_read_in_each_encoding(
+    name: str, encoding: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text, expected = TABLES[name]
+    if encoding == "utf-16-be" and text[0] != "{":
+        text = f"\ufeff{text}"  # by its first sign alone JSON is known
+    path, kept = tmp_path / "history", Kept()
+    path.write_bytes(text.encode(encoding))
+    tally = run(path, kept, catalogue)
+    assert (tally.cost / 1e9, tally.refused) == (expected[0], 0)
+
+
+def test_a_currency_above_the_columns_is_believed(tmp_path: Path, catalogue: Catalogue) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(f"Costs in EUR\n{HEAD}{LINE}")
+    with pytest.raises(CannotRead, match="says EUR above its columns, and only amounts in USD"):
+        run(path, Kept(), catalogue)
 
 
 USAGES = {
@@ -572,6 +639,10 @@ def test_progress_and_many_refusals_stay_bounded(tmp_path: Path, catalogue: Cata
         (b"[1]", "of no format"),
         (b"SQLite format 3\0 and then nonsense", "damaged database"),
         (b"\x89PNG\r\n", "of no format"),
+        (
+            b'{"type":"thread.started","thread_id":"0"}\n{"type":"turn.completed","usage":{"input_tokens":1}}\n',
+            "running totals, without times; .* import --from codex",
+        ),
     ],
 )
 def test_a_file_of_no_known_format_is_refused_with_what_is_known(

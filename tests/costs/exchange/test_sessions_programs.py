@@ -78,6 +78,20 @@ COUNTED_IN = {
 }
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+@pytest.mark.parametrize("program", [name for name in NAMES if name != "opencode"])
+def test_logs_that_a_shell_wrote_in_utf_16_are_the_logs_they_were(
+    program: str, encoding: str, logs: Callable[[str], Path], take: Take
+) -> None:
+    folder = logs(program)
+    for path in folder.rglob("*.jsonl"):
+        path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    found = take(program, folder)
+    assert (found.sums, found.taken.remarks.refused) == (billed(program), 0)
+    path = next(folder.rglob("*.jsonl"))
+    assert recognised(path, NAMES) is programs()[program]
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, ZstdCompressor().compress], ids=["gzip", "zstd"])
 @pytest.mark.parametrize("program", [name for name in NAMES if name != "opencode"])
 def test_logs_that_are_packed_are_the_logs_they_were(
@@ -272,8 +286,17 @@ def write(path: Path, *lines: object) -> Path:
         ([counter(900, 100)], [100]),
         ([counter(100, None), counter(250, None)], [100, 150]),
         ([counter(100, 100), counter(100, 0)], [100]),
+        (
+            [counter(100, None), counter(250, None), counter(80, None), counter(300, None)],
+            [80, 100, 150, 220],
+        ),
+        ([counter(100, None), counter(250, None)] * 2 + [counter(400, None)], [100, 150, 150]),
+        ([counter(100, 100), counter(250, 150), counter(80, 80), counter(300, 220)], [80, 100, 150, 220]),
     ],
-    ids=["repeated", "begins with its parent's total", "totals alone", "after a compaction"],
+    ids=[
+        *("repeated", "begins with its parent's total", "totals alone", "after a compaction"),
+        *("totals alone that begin anew", "totals alone that are replayed", "totals that begin anew"),
+    ],
 )
 def test_codex_counters_are_answers_where_their_total_is_another_one(
     lines: list[dict[str, Any]], inputs: list[int], tmp_path: Path, take: Take

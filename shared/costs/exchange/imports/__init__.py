@@ -6,7 +6,6 @@ by row, and never stops at a row that it does not understand.
 
 from __future__ import annotations
 
-import csv
 import pkgutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import WrongUsage
-from ..delimited import dialect_of
+from ..delimited import header_of
 from ..exports.json import FORMAT_NAME
-from ..files import document_of, head_of, parsed, require_regular
+from ..files import document_of, documents_of, head_of, parsed, require_regular
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
@@ -51,12 +50,10 @@ class Sample:
 
     @cached_property
     def header(self) -> frozenset[str]:
-        """The names in the first line of a CSV, as looked for; nothing when it is no table of text."""
+        """The names in the header of a CSV, as looked for; nothing when it is no table of text."""
         if b"\0" in self.head or self.text.lstrip()[:1] in ("{", "["):
             return frozenset()
-        dialect = dialect_of(self.text)
-        lines = self.text.removeprefix(dialect.hint).splitlines()[:1]
-        return frozenset(map(field_name, next(csv.reader(lines, delimiter=dialect.delimiter), [])))
+        return frozenset(map(field_name, header_of(self.text)))
 
     @cached_property
     def columns(self) -> frozenset[str]:
@@ -74,14 +71,17 @@ class Sample:
     @property
     def advice(self) -> str:
         """What to do about a file of no known format, where its first bytes tell; else nothing."""
-        if self.head.startswith(b"PK\x03\x04"):
-            return "it is a ZIP archive or a spreadsheet: unpack it, or save it as CSV"
-        if self.head.startswith(b"PGDMP"):
-            return "it is a dump in PostgreSQL's own format: write it as SQL with pg_restore --file dump.sql"
-        if self.head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in self.head[:4]:
-            return "it is in UTF-16: save it as UTF-8"
+        if begins := next((said for start, said in _ADVICE if self.head.startswith(start)), ""):
+            return begins
+        if b"\0" in self.head[:4]:
+            return "it is no text that is known: save it as UTF-8"
         if not self.head.strip():
             return "it is empty"
+        if self.row.get("type") == "thread.started":
+            return (
+                "it is what codex exec --json prints: running totals, without times; what it was billed for "
+                "stands in ~/.codex/sessions: cost-dashboard import --from codex"
+            )
         if self.text[:1] in ("{", "[") and not self.row and not self.text.startswith(OWN_DOCUMENT):
             try:
                 document_of(self.path)
@@ -91,11 +91,14 @@ class Sample:
 
     @cached_property
     def document(self) -> Any:  # whatever JSON holds
-        """The whole file as JSON, or ``None`` when it is none, or our own export (which can be large)."""
+        """The whole file as JSON, the first document where it has several.
+
+        ``None`` when it is none, or our own export (which can be large).
+        """
         if self.text.lstrip()[:1] not in ("{", "[") or self.text.startswith(OWN_DOCUMENT):
             return None
         try:
-            return document_of(self.path)
+            return next(documents_of(self.path))[1]
         except CannotRead:
             return None
 
@@ -119,6 +122,12 @@ class Sample:
             return {}
         return tables_of(self.path)
 
+
+_ADVICE: Final = (
+    (b"PK\x03\x04", "it is a ZIP archive or a spreadsheet: unpack it, or save it as CSV"),
+    (b"PGDMP", "it is a dump in PostgreSQL's own format: write it as SQL with pg_restore --file dump.sql"),
+)
+"""What to do about files that begin so."""
 
 _LISTS: Final = ("data", "rows", "results", "observations", "requests")
 """Under which keys documents list their rows."""

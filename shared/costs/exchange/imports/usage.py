@@ -5,12 +5,13 @@ What a document says beside its rows (user, job, service) holds for rows that do
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ..delimited import csv_rows
+from ..delimited import csv_rows, titles_of
 from ..documents import flat, rows_of
 from ..foreign import NAMES, known_name
 from ..rows import CannotRead, Foreign, Item, NotUnderstood
@@ -46,8 +47,15 @@ def _is_month(sample: Sample) -> bool:
 
 
 def _read_csv(path: Path) -> Iterator[Item]:
+    if other := _OTHER_CURRENCY.search(titles_of(path)):
+        raise CannotRead(
+            f"{path}: says {other[0].strip()} above its columns, and only amounts in USD can be imported"
+        )
     for found in csv_rows(path):
         yield found if isinstance(found, NotUnderstood) else Foreign(f"line {found[0]}", found[1])
+
+
+_OTHER_CURRENCY: Final = re.compile(r"[€£¥₹]|\b(?:EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|BRL|SEK|NOK|DKK|PLN)\b")
 
 
 def _read_sqlite(path: Path) -> Iterator[Item]:

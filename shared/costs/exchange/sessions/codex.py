@@ -7,7 +7,8 @@
   is one too. Where a log has such lines, only they count.
 * Before, ``token_count`` has running totals and the last answer. The same line comes again without a new
   answer (at the end of a turn, before and after a compaction): only another total is another answer. The
-  total of a fork begins with that of its parent, so it is never taken as a difference from nothing.
+  total of a fork begins with that of its parent, so it is never taken as a difference from nothing. Where
+  the last answer is not told, it is what a total has more than the one before, or all of one that is less.
 * Forks and sub-agents of older versions repeat the lines of their parent: a call is told by the parent's
   thread and its totals. Newer forks name their beginning (``history_base``) and copy nothing.
 * Input includes cached and written tokens, output the reasoning. The model and the service tier are those
@@ -169,11 +170,10 @@ def _counter(line: _Line, state: dict[str, Any]) -> ModelCall | None:
 
 
 def _difference(total: _Tokens, before: Mapping[str, int] | None) -> _Tokens:
-    counts = {
-        name: max((value or 0) - ((before or {}).get(name) or 0), 0)
-        for name, value in msgspec.to_builtins(total).items()
-    }
-    return msgspec.convert(counts, _Tokens)
+    """Return what a running total has more than the one before, or all of one that began anew and is less."""
+    counts = {name: value or 0 for name, value in msgspec.to_builtins(total).items()}
+    more = {name: value - ((before or {}).get(name) or 0) for name, value in counts.items()}
+    return msgspec.convert(counts if min(more.values()) < 0 else more, _Tokens)
 
 
 def _text(tokens: _Tokens) -> str:

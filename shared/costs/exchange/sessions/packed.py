@@ -1,4 +1,4 @@
-"""Logs that were packed since they were written: by Codex with Zstandard, by people with gzip.
+"""Logs that were packed since they were written, by Codex with Zstandard, by people with gzip; or recoded.
 
 Codex packs ``rollout-*.jsonl`` that nobody wrote to for seven days into ``rollout-*.jsonl.zst`` and removes
 them, where its feature ``local_thread_store_compression`` is on. Seen on 2026-11-30 with 0.171.0.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from ...archive.duck import MissingExtra
 from ...extras import install_command
+from ..files import utf_16_of
 
 _CHUNK: Final = 1 << 20
 _ENDINGS: Final = (".jsonl.zst", ".jsonl.gz")
@@ -34,19 +36,23 @@ def plain_path(path: Path) -> Path:
 
 @contextmanager
 def unpacked(file: FileIO) -> Iterator[FileIO]:
-    """Give the content of a log: of one that is packed, in a temporary file, as of any other the file itself.
+    """Give the content of a log: the file itself, or of one packed or in UTF-16 its text in a temporary file.
 
     Raises:
         MissingExtra: it is packed by Zstandard, and the package for that is not installed.
         OSError: it is damaged or cut off, or there is no space for its content.
 
     """
-    unpacker = _unpacker_of(os.pread(file.fileno(), 4, 0))
-    if unpacker is None:
+    head = os.pread(file.fileno(), 4, 0)
+    unpacker, encoding = _unpacker_of(head), utf_16_of(head)
+    if unpacker is None and encoding is None:
         yield file
         return
     with TemporaryFile(buffering=0) as plain:
-        _unpack(file, unpacker, plain.write)
+        if unpacker is not None:
+            _unpack(file, unpacker, plain.write)
+        elif encoding is not None:
+            _recode(file, encoding, plain.write)
         plain.seek(0)
         yield plain
 
@@ -62,6 +68,13 @@ def _unpacker_of(head: bytes) -> Callable[[], Any] | None:
     except ImportError:
         raise MissingExtra(f"is packed by Zstandard; to read it: {install_command('zstd')}") from None
     return ZstdDecompressor().decompressobj
+
+
+def _recode(file: FileIO, encoding: str, write: Callable[[bytes], object]) -> None:
+    decoder, offset = getincrementaldecoder(encoding)("replace"), 0
+    while chunk := os.pread(file.fileno(), _CHUNK, offset):
+        offset += len(chunk)
+        write(decoder.decode(chunk).encode("utf-8", "replace"))
 
 
 def _unpack(file: FileIO, unpacker: Callable[[], Any], write: Callable[[bytes], object]) -> None:
