@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,11 +12,16 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
+from starlette.testclient import TestClient
 
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.program import run
+from shared.costs.apps.serve.access import Access
+from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.site import Site
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
+from shared.costs.workspace import Workspace
 
 pytestmark = pytest.mark.no_cover
 
@@ -46,7 +51,7 @@ def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     """Ask a command about three users in three zones, some of whose calls were reversed or priced later."""
     profile, rng = tmp_path / "profile.yaml", random.Random(7)
     zones = "".join(f'  "{user}": {{timezone: {zone}}}\n' for user, zone in ZONES.items())
-    profile.write_text(f"timezone: {ZONES['1']}\nbudget: {{}}\nusers:\n{zones}")
+    profile.write_text(f"timezone: {ZONES['1']}\nbilling_day: 9\nbudget: {{}}\nusers:\n{zones}")
     monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
     for number in range(30):
         job = tmp_path / "out" / rng.choice(["job-1", "job 2"]) if number % 3 else None
@@ -61,9 +66,9 @@ def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     (tmp_path / "prices.yaml").write_text(PRICES)
     assert run(["reprice", "--yes"]) == 0
 
-    def asked(*words: str) -> Any:
+    def asked(*words: str, ok: int = 0) -> Any:
         capsys.readouterr()
-        assert run([*words, "--json"]) == 0
+        assert run([*words, "--json"]) == ok, capsys.readouterr().err
         return json.loads(capsys.readouterr().out, parse_float=Decimal)
 
     return asked
@@ -87,6 +92,23 @@ def log(tracker: CostTracker, rng: random.Random) -> None:
         web_searches=rng.choice([0, 0, 2]),
         timestamp=datetime.now(UTC) - timedelta(seconds=rng.randrange(50 * 86_400)),
     )
+
+
+@pytest.fixture
+def page(ask: Ask) -> Iterator[Ask]:
+    """Ask a page of the site; depends on ``ask`` for the history."""
+    assert ask("report")
+    access = Access("token", "pages")
+    with Workspace() as workspace:
+        site = Site(workspace, lambda: access, Hosts.of("127.0.0.1", 8765, ())).application()
+        with TestClient(site, base_url="http://127.0.0.1:8765") as client:
+
+            def asked(path: str, **values: str) -> Any:
+                answer = client.get(path, params=values, headers={"Authorization": f"Bearer {access.token}"})
+                assert answer.status_code == 200, answer.text
+                return json.loads(answer.text, parse_float=Decimal)
+
+            yield asked
 
 
 SUMS: Final = "sum(cost_usd) AS cost, sum(sign) AS n, sum(unpriced_delta) AS u, sum(partial_delta) AS p"
@@ -144,3 +166,50 @@ def test_every_breakdown_has_the_groups_of_sql(ask: Ask) -> None:
         expected = {row["key"] or "unassigned": of_row(row) for row in rows}
         assert {group: of(totals) for group, totals in groups.items()} == expected, name
         assert sum(calls for _, calls, _, _ in expected.values()) > 90
+
+
+@pytest.mark.parametrize("user", ZONES)
+def test_a_month_is_the_same_days_everywhere(user: str, ask: Ask, page: Ask, tmp_path: Path) -> None:
+    months = ask("query", "SELECT DISTINCT billing_month AS month FROM entries ORDER BY 1")["rows"]
+    assert len(months) >= 2
+    for month in [row["month"] for row in months]:
+        where = f"billing_month = '{month}' AND user_id = '{user}'"
+        [row] = ask("query", f"SELECT {SUMS} FROM entries WHERE {where}")["rows"]
+        expected, whose = of_row(row), ["--month", month, "--user", user]
+        for view in (ask("report", *whose), ask("export", "json", "-", *whose)["summary"]):
+            assert of(view.get("totals", view)) == expected
+        for view in (ask("show-monthly", *whose), ask("export-report", *whose)):
+            assert of(view["totals"]) == expected
+        assert Decimal(ask("show-budget", *whose)["spent_usd"]) == expected[0]
+        savings = ask("show-optimization", *whose)
+        assert of({**savings, "cost_usd": savings["spent_usd"]}) == expected
+        assert ask("explain", month, month, "--user", user)["calls_after"] == expected[1]
+        assert of(page(f"/months/{month}.json", user=user)["totals"]) == expected
+        listed = page("/calls.json", period=month, user=user)
+        assert of(listed["totals"]) == expected
+        jobs = [of(job) for job in page("/jobs.json", period=month, user=user)["jobs"]]
+        assert [sum(column) for column in zip(*jobs, strict=True)] == [*expected]
+
+
+def test_a_closed_month_is_the_days_that_the_report_of_it_has(ask: Ask, tmp_path: Path) -> None:
+    month = ask("query", "SELECT min(billing_month) AS month FROM entries")["rows"][0]["month"]
+    closed = ask("close-month", month, str(tmp_path / "closed.json"))
+    assert of({**closed}) == of(ask("report", "--month", month)["totals"])
+    assert ask("verify", "--sealed", str(tmp_path / "closed.json"))["sealed"]["same"]
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(profile.read_text().replace("billing_day: 9", "billing_day: 1"))
+    sealed = ask("verify", "--sealed", str(tmp_path / "closed.json"), ok=1)[
+        "sealed"
+    ]  # the profile is another
+    assert sealed["calls"]["now"] == closed["calls"]
+
+
+def test_what_looks_at_every_call_says_how_many_there_are(ask: Ask, tmp_path: Path) -> None:
+    [row] = ask("query", f"SELECT {SUMS} FROM entries")["rows"]
+    _, calls, unpriced, _ = of_row(row)
+    repriced = ask("reprice")
+    assert (repriced["examined_calls"], sum(repriced["unpriced"].values())) == (calls, unpriced)
+    tried = ask("whatif", "--budget", str(tmp_path / "profile.yaml"), "--days", "60")
+    assert (tried["calls"], Decimal(tried["cost_usd"])) == (calls, Decimal(row["cost"]))
+    for words in (["stats", "--period", "monthly"], ["summary", "--days", "60"]):
+        assert ask(*words)["total_calls"] == calls

@@ -195,8 +195,11 @@ def back_test(calls: Iterable[TrialCall], profile: Profile, names: ModelName, st
     """
     trial = _Trial(profile, names)
     for call in calls:
-        if call.cost or not call.local:  # local calls that cost nothing touch no budget
-            trial.add(call, is_tried=call.at >= start)
+        is_tried = call.at >= start
+        if call.cost or not call.local:
+            trial.add(call, is_tried=is_tried)
+        elif is_tried:  # local calls that cost nothing touch no budget
+            trial.count_user(call, is_denied=False)
     return BackTest(tuple(sorted(trial.limits.values(), key=_tightness)), dict(sorted(trial.users.items())))
 
 
@@ -248,7 +251,7 @@ class _Trial:
         standings = [self._standing(limit) for limit in self._index.of_call(call.scope, call.at, call.job)]
         decider = self._decider(call, [each.spending for each in standings]) if is_tried else None
         if is_tried:
-            self._count_user(call, is_denied=decider is not None)
+            self.count_user(call, is_denied=decider is not None)
         if decider is not None:
             self._period(decider, call).deny(call, decider.measure)
             return
@@ -312,7 +315,8 @@ class _Trial:
             self._limit(limit).periods.append(period)
         return self._periods[key]
 
-    def _count_user(self, call: TrialCall, *, is_denied: bool) -> None:
+    def count_user(self, call: TrialCall, *, is_denied: bool) -> None:
+        """Count a call for its user."""
         user = self.users.setdefault(call.scope.user_id or "", UserTrial())
         cost = call.cost or 0
         user.calls += call.calls

@@ -79,14 +79,16 @@ class Repricing:
     def corrections(self, calls: Iterable[tuple[Entry, Sequence[Entry]]]) -> Iterator[Entry]:
         """Yield an adjustment for each call that needs one; calls come with what corrects them so far."""
         for call, made in calls:
-            self.examined += call.kind == "usage"
+            if call.kind != "usage" or any(each.kind == "reversal" for each in made):
+                continue  # no call, or one that was taken back
+            self.examined += 1
             correction = adjustment(
                 call, made, self.catalogue, self.now, self.identify, wrong_too=self.wrong_too
             )
             if correction is not None:
                 self._count(call, made, correction)
                 yield correction
-            elif _is_unpriced(call, made):
+            elif call.charge is None and not any(each.resolves_unpriced for each in made):
                 self.unpriced[f"{call.service}/{call.model}"] += 1
 
     def _count(self, call: Entry, made: Sequence[Entry], correction: Entry) -> None:
@@ -98,7 +100,3 @@ class Repricing:
         sums.resolved += correction.resolves_unpriced
         sums.before = Nanos(sums.before + before)
         sums.after = Nanos(sums.after + before + correction.cost)
-
-
-def _is_unpriced(call: Entry, made: Sequence[Entry]) -> bool:
-    return call.kind == "usage" and call.charge is None and not any(each.resolves_unpriced for each in made)

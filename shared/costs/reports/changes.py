@@ -20,7 +20,7 @@ from ..rollup import Query
 from ..trail import TRAIL
 from .common import more_note, named
 from .document import Column, Ref, Report, Table, derive
-from .queries import zone_of
+from .queries import period_of
 from .questions import Span
 from .reader import Reader
 from .spec import SPAN, Spec
@@ -69,8 +69,7 @@ class ChangesFacts(NamedTuple):
 
 def changes_facts(reader: Reader, asked: ChangesQuestion) -> ChangesFacts:
     """Return what changed, and which refusals were overridden."""
-    zone = zone_of(reader, None)
-    period = None if asked.span == Span() else asked.span.period(reader.now, zone)
+    period = None if asked.span == Span() else period_of(reader, asked.span, None)
     changes = [one for one in _settings(reader) if period is None or period.start <= one.at < period.end]
     overrides = list(_overrides(reader, period))
     return ChangesFacts(

@@ -35,8 +35,7 @@ from .common import Health, cell_of, doubts, named, owner, unit_amounts, usd_amo
 from .document import Column, Note, Report, Table, Tone, Value, derive
 from .forecast import limit_forecasts, projected
 from .plans import plans_facts
-from .queries import find_job, health, limits_in, monthly, others, spendings
-from .questions import Span
+from .queries import find_job, health, limits_in, month_of, monthly, others, spendings
 from .reader import Reader
 from .show_job import entries_of_job
 from .spec import USER, Option, Spec, parse_usd
@@ -129,7 +128,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
         checks.append(Check("prices", None, None, "warning", f"calls without a price{part}"))
     return CheckFacts(
         user_id=None if asked.everyone else user_id,
-        period=_month(reader, user_id),
+        period=month_of(reader, user_id),
         checks=checks,
         totals=totals,
         strict=asked.strict,
@@ -138,12 +137,8 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     )
 
 
-def _month(reader: Reader, user_id: str) -> Period:
-    return Span().period(reader.now, reader.profile.for_user(user_id).timezone, reader.billing_day)
-
-
 def _month_query(reader: Reader, user_id: str) -> Query:
-    period = _month(reader, user_id)
+    period = month_of(reader, user_id)
     return Query(start=period.start, end=period.end, user_id=user_id)
 
 
@@ -151,7 +146,7 @@ def _of_user(
     reader: Reader, user_id: str, bounds: Bounds, whose: str = "", *, shared: bool = True
 ) -> Iterator[Check]:
     """Return what was found of one user, each name after ``whose``; with ``shared`` also of limits of all."""
-    period = _month(reader, user_id)
+    period = month_of(reader, user_id)
     standing = spendings(reader, limits_in(reader, user_id, period, bounds.job))
     for spending in standing:
         mine = spending.limit.scope.owner is not None
@@ -181,7 +176,7 @@ def _forecasts(
 ) -> Iterator[Check]:
     own = monthly(standing, user_id)
     if own is not None:
-        found, _ = projected(reader, user_id, _month(reader, user_id))
+        found, _ = projected(reader, user_id, month_of(reader, user_id))
         yield forecast_check(f"{whose}month, forecast", found, own.limit.amount)
     for other in limit_forecasts(reader, [each for each in standing if each is not own]):
         mine = other.spending.limit.scope.owner is not None
@@ -193,7 +188,7 @@ def _forecasts(
 
 def _worst(reader: Reader, user_id: str) -> Verdict:
     """Return how the limits stand that hold for a user alone."""
-    standing = spendings(reader, limits_in(reader, user_id, _month(reader, user_id)))
+    standing = spendings(reader, limits_in(reader, user_id, month_of(reader, user_id)))
     levels = {each.level for each in standing if each.limit.scope.owner is not None}
     return "over" if "critical" in levels else "warning" if "warning" in levels else "ok"
 

@@ -21,7 +21,7 @@ from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
 from ..model import Entry
 from ..money import ZERO, Nanos, from_json_number, to_usd
-from ..periods import Period, parse_month
+from ..periods import Period, parse_month, zone
 from ..rollup import Query, Totals
 from ..small_file import MAX_BYTES
 from .common import noted, priced_in_part, usd
@@ -60,6 +60,7 @@ class ClosedMonth(NamedTuple):
     partial_calls: int
     files: Sequence[Sealed]
     price_list: str
+    billing_day: int = 1
     unread: Sequence[str] = ()
 
 
@@ -107,7 +108,8 @@ def close_month(reader: Reader, name: str) -> ClosedMonth:
         WrongUsage: there is no such month, or it is not over.
 
     """
-    period = _period(reader, name)
+    of_all = zone_of(reader, None)
+    period = _period(name, of_all.key, reader.billing_day)
     if period.end > reader.now:
         raise WrongUsage(f"{name} is not over: it ends at {period.end:%Y-%m-%d %H:%M %Z}")
     reader.index.catch_up_all()
@@ -121,7 +123,7 @@ def close_month(reader: Reader, name: str) -> ClosedMonth:
     files += _settings(reader)
     return ClosedMonth(
         name,
-        str(zone_of(reader, None)),
+        of_all.key,
         reader.now,
         totals.calls,
         totals.cost,
@@ -129,13 +131,14 @@ def close_month(reader: Reader, name: str) -> ClosedMonth:
         totals.partial_calls,
         files,
         _price_list(),
+        reader.billing_day,
         tuple(unread),
     )
 
 
-def _period(reader: Reader, name: str) -> Period:
+def _period(name: str, zone_name: str, billing_day: int) -> Period:
     try:
-        return parse_month(name, zone_of(reader, None))
+        return parse_month(name, zone(zone_name), billing_day)
     except ValueError as fault:
         raise WrongUsage(str(fault)) from fault
 
@@ -168,6 +171,7 @@ def document_of(closed: ClosedMonth) -> str:
         "version": VERSION,
         "month": closed.month,
         "timezone": closed.zone,
+        "billing_day": closed.billing_day,
         "closed_at": closed.at.isoformat(),
         **derive(closed, "calls", "cost", "unpriced_calls", "partial_calls"),
         "price_list": closed.price_list,
@@ -227,6 +231,7 @@ def _closed(content: Mapping[str, Any]) -> ClosedMonth:
         content.get("partial_calls", 0),  # older files do not say
         files,
         content["price_list"],
+        content.get("billing_day", 1),  # as above
     )
 
 
@@ -238,7 +243,7 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
 
     """
     closed = read_document(path)
-    period = _period(reader, closed.month)
+    period = _period(closed.month, closed.zone, closed.billing_day)
     reader.index.catch_up_all()
     totals, ledgers = _sums(reader, period)
     found, grown, later = list[Found](), list[Found](), list[Later]()

@@ -29,8 +29,7 @@ from ..rollup import Query
 from .common import plural, usd
 from .document import Column, Figure, Note, Report, Row, Table, derive
 from .media import TEXTS, characters_of, seconds_of
-from .queries import limits_in, monthly, named_model, spendings
-from .questions import Span
+from .queries import limits_in, month_of, monthly, named_model, spendings
 from .reader import Reader
 from .spec import USER, Option, OptionGroup, Spec
 
@@ -122,8 +121,7 @@ def by_history(reader: Reader, user_id: str, stage: str | None, work: Work) -> l
 
 def left_of(reader: Reader, user_id: str) -> Left:
     """Return what a user has left this month."""
-    period = Span().period(reader.now, reader.profile.for_user(user_id).timezone, reader.billing_day)
-    own = monthly(spendings(reader, limits_in(reader, user_id, period)), user_id)
+    own = monthly(spendings(reader, limits_in(reader, user_id, month_of(reader, user_id))), user_id)
     return Left(user_id, Nanos(own.remaining) if own else None)
 
 

@@ -48,15 +48,23 @@ class JobListFacts(NamedTuple):
 
 def job_list_facts(reader: Reader, asked: JobListQuestion) -> JobListFacts:
     """Return one page of jobs."""
-    query = query_of(asked.filters)
-    zone = zone_of(reader, query.user_id)
-    period = period_named(asked.period_name, zone) if asked.period_name else None
-    if period is not None:
-        query = query._replace(start=period.start, end=period.end)
-    reader.index.catch_up_all()
+    period, query = _within(reader, asked.period_name, asked.filters)
     first = (asked.page - 1) * A_PAGE
     page = reader.tagged.job_page(query, asked.order, first, A_PAGE, asked.named)
+    zone = zone_of(reader, query.user_id)
     return JobListFacts(asked, zone, period, page, _whole(reader, query, page), health(reader))
+
+
+def _within(
+    reader: Reader, period_name: str | None, filters: Mapping[str, str]
+) -> tuple[Period | None, Query]:
+    """Return the period of this name (``None``: all time), and the query for what matches in it."""
+    query = query_of(filters)
+    reader.index.catch_up_all()
+    if period_name is None:
+        return None, query
+    period = period_named(reader, period_name, query.user_id)
+    return period, query._replace(start=period.start, end=period.end)
 
 
 def _whole(reader: Reader, query: Query, page: JobPage) -> Totals:
@@ -157,14 +165,10 @@ class CallsFacts(NamedTuple):
 
 def calls_facts(reader: Reader, asked: CallsQuestion) -> CallsFacts:
     """Return one page of the calls that match, or the jobs that made them."""
-    query = query_of(asked.filters)._replace(ledger=asked.ledger)
-    zone = zone_of(reader, query.user_id)
-    period = period_named(asked.period_name, zone) if asked.period_name else None
-    if period is not None:
-        query = query._replace(start=period.start, end=period.end)
-    reader.index.catch_up_all()
+    period, query = _within(reader, asked.period_name, asked.filters)
+    query = query._replace(ledger=asked.ledger)
     totals = total(reader.tagged.groups((), query))
-    facts = CallsFacts(asked, zone, period, totals, health=health(reader))
+    facts = CallsFacts(asked, zone_of(reader, query.user_id), period, totals, health=health(reader))
     if totals.calls > MOST:
         order: JobOrder = "cost" if asked.order == "cost" else "newest"
         page = reader.tagged.job_page(query, order, (asked.page - 1) * A_PAGE, A_PAGE)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from ..analysis.forecast import Forecast, forecast
 from ..analysis.history import history_of
@@ -100,16 +99,13 @@ class OverviewFacts:
     health: Health = field(default_factory=Health)
 
 
-def period_named(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period:
-    """Return the year, month or day of this name.
+def period_named(reader: Reader, name: str, user_id: str | None) -> Period:
+    """Return the year, month or day of this name for a user, or with ``None`` for everyone.
 
     Raises:
         WrongUsage: it is none of them.
-
-    >>> from datetime import UTC
-    >>> period_named("2026", ZoneInfo("UTC")).name, period_named("2026-11-20", ZoneInfo("UTC")).kind
-    ('2026-01-01..2026-12-31', 'day')
     """
+    zone, billing_day = zone_of(reader, user_id), reader.billing_day
     try:
         if _YEAR.fullmatch(name):
             return between(date(int(name), 1, 1), date(int(name), 12, 31), zone, billing_day)
@@ -124,7 +120,7 @@ def period_named(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period:
 def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
     """Return the sums of a period, by parts of it and by the names of one dimension."""
     query = query_of(asked.filters)
-    period = period_named(asked.period_name, zone_of(reader, query.user_id), reader.billing_day)
+    period = period_named(reader, asked.period_name, query.user_id)
     query = query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     parts = [

@@ -88,12 +88,26 @@ def zone_of(reader: Reader, user_id: str | None) -> ZoneInfo:
     return profile.timezone if user_id is None else profile.for_user(user_id).timezone
 
 
+def period_of(reader: Reader, span: Span, user_id: str | None) -> Period:
+    """Return the period that a span means for a user, or with ``None`` for everyone.
+
+    Raises:
+        WrongUsage: its options contradict each other, or name no month.
+    """
+    return span.period(reader.now, zone_of(reader, user_id), reader.billing_day)
+
+
+def month_of(reader: Reader, user_id: str | None) -> Period:
+    """Return the present month of a user, or with ``None`` of everyone."""
+    return period_of(reader, Span(), user_id)
+
+
 def within(reader: Reader, span: Span, query: Query) -> tuple[Period, Query]:
     """Return the period that a span means for the user of a query, and the query within it.
 
     All known ledgers are looked at first, so that their sums are up to date.
     """
-    period = span.period(reader.now, zone_of(reader, query.user_id), reader.billing_day)
+    period = period_of(reader, span, query.user_id)
     reader.index.catch_up_all()
     return period, query._replace(start=period.start, end=period.end)
 

@@ -53,7 +53,7 @@ class Span(NamedTuple):
     until: date | None = None
     last: tuple[Step, int] | None = None
 
-    def period(self, now: datetime, zone: ZoneInfo, billing_day: int = 1) -> Period:
+    def period(self, now: datetime, zone: ZoneInfo, billing_day: int) -> Period:
         """Return it as a period in a time zone, where months begin on a day.
 
         Raises:

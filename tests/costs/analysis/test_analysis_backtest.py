@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.backtest import BackTest, LimitTrial, TrialCall, back_test, trial_call
+from shared.costs.analysis.backtest import BackTest, LimitTrial, TrialCall, UserTrial, back_test, trial_call
 from shared.costs.analysis.calls import net_calls
 from shared.costs.budgets.limits import Limit, Spending, limits_for, tightness
 from shared.costs.budgets.scopes import CallScope
@@ -179,7 +179,7 @@ def test_a_model_without_a_price_is_judged_as_the_profile_says(policy: dict[str,
 
 
 def test_local_calls_touch_no_budget() -> None:
-    assert tried([call(1, 0, local=True)], monthly_limit=usd(1)) == BackTest((), {})
+    assert tried([call(1, 0, local=True)], monthly_limit=usd(1)) == BackTest((), {"u": UserTrial(calls=1)})
     [limit] = tried([call(1, 3, local=True)], monthly_limit=usd(1)).limits  # a machine with a price
     assert (limit.denied_calls, limit.peak) == (0, usd(3))
 
@@ -338,6 +338,4 @@ def test_one_pass_finds_what_a_recount_finds(calls: list[TrialCall], profile: Pr
     users = found.users.values()
     assert sum(user.denied_calls for user in users) == sum(limit.denied_calls for limit in found.limits)
     assert sum(user.denied_cost for user in users) == sum(limit.denied_cost for limit in found.limits)
-    assert sum(user.calls for user in users) == sum(
-        c.at >= START and bool(c.cost or not c.local) for c in calls
-    )
+    assert sum(user.calls for user in users) == sum(c.at >= START for c in calls)

@@ -91,7 +91,8 @@ def test_calls_taken_back_or_stated_stay_as_they_are(
         tracker.log_usage("acme", "unheard-of-1", 10, 10, actual_cost_usd=0.5, timestamp=OCTOBER)
         tracker.reverse(id_for_request("job-1", "acme", "r-1"), "a test")
     prices.write_text(ACME)
-    assert dashboard("reprice", "--all", "--yes", "--json").json()["repriced_calls"] == 0
+    found = dashboard("reprice", "--all", "--yes", "--json").json()
+    assert (found["examined_calls"], found["repriced_calls"], found["unpriced"]) == (1, 0, {})
 
 
 def test_contradicting_options_are_refused(dashboard: Dashboard) -> None:

@@ -14,7 +14,7 @@ from ...exchange.exports import Context, export_named
 from ...exchange.source import Indexed, Missed
 from ...replacing import replacing
 from ...reports.common import limit_row, plural
-from ...reports.queries import limits_in, spendings, zone_of
+from ...reports.queries import limits_in, month_of, period_of, spendings
 from ...reports.questions import Span
 from ...rollup import Query
 from .app import App, progress_bar
@@ -61,7 +61,7 @@ def _bounded(app: App, query: Query, span: Span) -> Query:
     """Return the query within the dates that were given; without any, over the whole history."""
     if span == Span():
         return query
-    period = span.period(app.workspace.clock(), zone_of(app.reader, query.user_id), app.reader.billing_day)
+    period = period_of(app.reader, span, query.user_id)
     return query._replace(start=period.start, end=period.end)
 
 
@@ -69,8 +69,7 @@ def _about(app: App, query: Query) -> dict[str, object]:
     """Return what an export may say beside its entries: when, of what, and how the budgets stand."""
     now = app.workspace.clock()
     user = query.user_id or app.default_user
-    period = Span().period(now, zone_of(app.reader, user), app.reader.billing_day)
-    standing = spendings(app.reader, limits_in(app.reader, user, period))
+    standing = spendings(app.reader, limits_in(app.reader, user, month_of(app.reader, user)))
     return {
         "exported_at": now.isoformat(),
         "start": query.start.isoformat() if query.start else None,

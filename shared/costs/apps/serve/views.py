@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar, cast
 from ...analysis.pace import pace
 from ...errors import CostError, UnknownJob, WrongUsage
 from ...money import ZERO
-from ...periods import Period, month, previous_month
+from ...periods import Period, previous_month
 from ...reports.call import call_facts, call_report
 from ...reports.common import named
 from ...reports.doctor import doctor_facts, doctor_report
@@ -27,7 +27,7 @@ from ...reports.lists import (
 )
 from ...reports.overview import OverviewQuestion, overview_facts, overview_report, period_named, previous_day
 from ...reports.prices import price_report, prices_report, shown, some_listed
-from ...reports.queries import zone_of
+from ...reports.queries import month_of, zone_of
 from ...reports.questions import BY, LABELS, UserMonth
 from ...reports.reader import Reader
 from ...reports.reservations import reservations_report
@@ -146,7 +146,7 @@ def overview(asked: Asked) -> View:
     by = place.values.get("by", "model")
     if by not in BY:
         raise WrongUsage(f"by is one of {', '.join(sorted(BY))}, not {by!r}")
-    period = period_named(name, zone_of(asked.reader, place.filters.get("user")), asked.reader.billing_day)
+    period = period_named(asked.reader, name, place.filters.get("user"))
     facts = overview_facts(asked.reader, OverviewQuestion(name, place.filters, BY[by]))
     earlier, later = _neighbours(period, place, asked.reader)
     return View(
@@ -209,7 +209,7 @@ def savings(asked: Asked) -> View:
 
 def _month_asked(asked: Asked) -> tuple[Period, tuple[tuple[str, str], ...]]:
     user = asked.place.values.get("user")
-    period = period_named(asked.parts["period"], zone_of(asked.reader, user), asked.reader.billing_day)
+    period = period_named(asked.reader, asked.parts["period"], user)
     if period.kind != "month":
         raise WrongUsage(f"not a month: {asked.parts['period']!r}; write it as 2026-11")
     return period, (("user", user),) if user else ()
@@ -315,15 +315,13 @@ _MOST_PAGES: Final = 1_000_000
 
 def _list_period(asked: Asked, otherwise: str | None) -> str | None:
     """Return the name of the period of a list; ``None`` for all time."""
-    zone = zone_of(asked.reader, asked.place.filters.get("user"))
-    present = otherwise or month(asked.reader.now, zone, asked.reader.billing_day).name
+    present = otherwise or month_of(asked.reader, asked.place.filters.get("user")).name
     name = asked.place.values.get("period", present)
     return None if name == ALL else name
 
 
 def _periods(asked: Asked, shown: str | None) -> Iterator[Way]:
-    zone = zone_of(asked.reader, asked.place.filters.get("user"))
-    present = month(asked.reader.now, zone, asked.reader.billing_day)
+    present = month_of(asked.reader, asked.place.filters.get("user"))
     known = {
         present.name: "This month",
         previous_month(present).name: "Last month",
@@ -404,7 +402,7 @@ def budgets(asked: Asked) -> View:
 
 def _users(reader: Reader, shown: str) -> list[str]:
     """Return the users who have limits of their own or made calls this month."""
-    present = month(reader.now, zone_of(reader, None))
+    present = month_of(reader, None)
     calling = reader.index.groups(("user_id",), Query(start=present.start, end=present.end))
     return sorted({shown, *reader.profile.users, *(str(group.key[0]) for group in calling)})[:MOST_USERS]
 
@@ -481,7 +479,7 @@ def any_report(asked: Asked) -> View:
     spec = specs().get(name)
     if spec is None:
         raise UnknownReport(f"no report is called {name}")
-    present = month(asked.reader.now, zone_of(asked.reader, None), asked.reader.billing_day).name
+    present = month_of(asked.reader, None).name
     place = asked.place._replace(filtering=f"/months/{present}")
     form = form_of(spec, asked.pairs)
     try:
@@ -503,8 +501,7 @@ MOST_KNOWN: Final = 300
 
 def known_values(reader: Reader) -> dict[str, list[str]]:
     """Return what calls of this month and the last were logged with, by filter, the first of each."""
-    zone = zone_of(reader, None)
-    since = previous_month(month(reader.now, zone, reader.billing_day)).start
+    since = previous_month(month_of(reader, None)).start
     found: dict[str, list[str]] = {}
     for option in FILTERS.options:
         if option.completes == "job":

@@ -127,7 +127,7 @@ def _fetched(reader: Reader, asked: BillsQuestion, folder: Path) -> Iterator[Bil
         return
     from ..reconciling.fetching import fetched, request_of  # nothing else asks anybody
 
-    request = request_of(asked.span.period(reader.now, ZoneInfo("UTC")), by_key=bool(asked.keys))
+    request = request_of(asked.span.period(reader.now, ZoneInfo("UTC"), 1), by_key=bool(asked.keys))
     for service in asked.services:
         yield from fetched(service, request, reader.environ, folder)
 

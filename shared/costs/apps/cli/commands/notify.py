@@ -21,9 +21,9 @@ from ....notify.message import Attachment, Message
 from ....notify.queue import QueueStatus, status
 from ....notify.sender import Pass, Sender, deliver_digest, deliver_from
 from ....notify.telling import wake
-from ....periods import month, previous_month
+from ....periods import previous_month
 from ....reports.document import Column, Figure, Note, Report, Table
-from ....reports.queries import zone_of
+from ....reports.queries import month_of
 from ....reports.questions import UserMonth
 from ....reports.spec import MONTH, USER
 from ....reports.statement import statement_facts, statement_report
@@ -217,8 +217,7 @@ def queue_report(app: App, user: str | None, month_name: str | None, *, again: b
 
 
 def _last_month(app: App, user: str | None) -> str:
-    here = month(app.workspace.clock(), zone_of(app.reader, user))
-    return previous_month(here).name
+    return previous_month(month_of(app.reader, user)).name
 
 
 def _message(report: Report, month: str) -> Message:
