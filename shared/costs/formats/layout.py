@@ -86,9 +86,14 @@ def _alike(lanes: Layout) -> tuple[str, ...]:
 def table_lines(table: Table, layout: Layout, canvas: Canvas) -> Iterator[str]:
     """Return the lines of a table that has rows.
 
-    The title stands in the header of the first column, whose own stands there where there is no title.
+    The title stands in the header of the first column, whose own stands there where there is no title, or
+    where the title would have to be cut: then it has lines of its own.
     """
-    page = _fit(list(layout), canvas.width - len(_GAP))
+    width = canvas.width - len(_GAP)
+    page = _fit(list(layout), width)
+    if width_of(page.lanes[0].header) > page.lanes[0].width:
+        yield from (canvas.style(line, "strong") for line in wrap(table.title, width))
+        page = _fit([_lane(table._replace(title=""), 0), *layout[1:]], width)
     yield _header(page, canvas)
     for number in range(len(table.rows)):
         yield from _row(page, number, canvas)

@@ -11,7 +11,7 @@ from ..analysis.optimise import Proposal
 from ..analysis.options import OptionKind
 from ..analysis.sums import UNNAMED
 from ..analysis.waste import Reason, Waste
-from ..money import Nanos, percent_words
+from ..money import Nanos
 from ..periods import Period
 from .common import plural, usd
 
@@ -81,7 +81,9 @@ def change(option: Proposal) -> str:
 def step(number: int, option: Proposal) -> str:
     """Return a numbered sentence: where, what to change, what it saves and over how many calls."""
     calls = plural(option.calls, "call", "calls")
-    saved = f"{usd(option.saving)} of {usd(option.before)} ({percent_words(option.percent)}), by {calls}"
+    of_retries = Nanos(option.saving - option.lasting)
+    more = f"; {usd(of_retries)} more if retries recur" if of_retries > 0 else ""
+    saved = f"{usd(option.lasting)} of {usd(option.before)}, by {calls}{more}"
     return f"{number}. {option.slot.stage or UNNAMED}: {change(option)}. Saves {saved}."
 
 

@@ -210,7 +210,7 @@ def _breakdowns(summary: Summary) -> Iterator[Breakdown]:
     yield Breakdown("by_model", "Model", summary.by_model)
     yield Breakdown("by_stage", "Stage", summary.by_stage)
     yield Breakdown("by_user", "User", summary.by_user)
-    yield Breakdown("by_operation", "Operation", summary.by_operation)
+    yield Breakdown("by_operation", "Category", summary.by_operation)
 
 
 def breakdown_tables(summary: Summary) -> Iterator[Table]:

@@ -144,7 +144,7 @@ def changes_table(facts: OptimizationFacts) -> Iterator[Table]:
     best = _by_lasting(facts)[: None if facts.show == "all" else BEST]
     if best:
         yield Table.of(
-            "What to change",
+            "Best changes",
             enumerate(best, 1),
             (
                 Column("stage", "Stage"),
@@ -187,7 +187,7 @@ def _briefly(option: Proposal) -> str:
 
 def local_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what engines on a machine of one's own would save, and how much the machines get done."""
-    yield from _options("Or locally", [o for o in facts.savings.options if o.change.kind == "local"])
+    yield from _options("On your own machine", [o for o in facts.savings.options if o.change.kind == "local"])
     needed = _needed(facts)
     if busy := [row for row in facts.machines if _pace(row)]:
         yield Table.of(
@@ -239,7 +239,7 @@ def caching_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what prompt caches would save at most."""
     if facts.cacheable:
         yield Table.of(
-            "If inputs begin alike",
+            "With prompt caches",
             facts.cacheable,
             (Column("stage", "Stage"), _stage),
             (Column("model", "Model"), _model),

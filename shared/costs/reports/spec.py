@@ -173,7 +173,7 @@ MONTH: Final = Option(("--month",), "month_name", "This month instead of the pre
 SPAN: Final = OptionGroup(
     "span",
     (
-        MONTH,
+        MONTH._replace(help="Only this month."),
         Option(("--days",), "days", "The last N days, today included.", "N", least=1, most=36_500),
         Option(("--since", "--start-date"), "since", "From this day on.", "DATE", parse_day),
         Option(("--until", "--end-date"), "until", "Up to this day, included.", "DATE", parse_day),

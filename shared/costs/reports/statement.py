@@ -6,7 +6,7 @@ whom, the most expensive jobs, what stands out, and what would have cost less.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..analysis.explain import Side, difference
@@ -172,26 +172,10 @@ def _tables(facts: StatementFacts) -> Iterator[Table]:
         title = f"Why it differs from {facts.explained.before}"
         yield from _under("why", [reason_table(facts.explained)._replace(title=title)])
     yield from _under("why", [anomaly_table(facts.anomalies)._replace(title="What stands out"), _jobs(facts)])
-    best = changes_table(savings)
-    yield from _under("change", (table._replace(title="The best combination") for table in best))
-    for make, title in _ALSO_TO_CHANGE:
-        yield from _under("change", (table._replace(title=title, folded=True) for table in make(savings)))
-    yield from _under("details", [_days(facts)])
-    for make, title in _DETAILS:
-        yield from _under("details", (table._replace(title=title) for table in make(savings)))
-
-
-_MadeOfSavings = Callable[[OptimizationFacts], Iterator[Table]]
-
-_ALSO_TO_CHANGE: Final[tuple[tuple[_MadeOfSavings, str], ...]] = (
-    (local_table, "The same work on your own machine"),
-    (caching_table, "What caching might save, where inputs begin alike"),
-    (waste_table, "Failed or repeated work"),
-)
-_DETAILS: Final[tuple[tuple[_MadeOfSavings, str], ...]] = (
-    (outcome_table, "What an outcome cost"),
-    (quality_table, "What quality cost"),
-)
+    yield from _under("change", changes_table(savings))
+    for also in (local_table, caching_table, waste_table):
+        yield from _under("change", (table._replace(folded=True) for table in also(savings)))
+    yield from _under("details", [_days(facts), *outcome_table(savings), *quality_table(savings)])
 
 
 def _under(section: Section, tables: Iterable[Table]) -> Iterator[Table]:

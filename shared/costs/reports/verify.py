@@ -361,7 +361,8 @@ def _lines(facts: VerifyFacts) -> Iterator[Row]:
     for account in facts.accounts:
         for found in account.findings:
             kind = f"{found.kind}, acknowledged" if facts.is_known(account, found) else found.kind
-            yield (place_of(account.ledger), found.offset, found.length, kind, found.why)
+            why = found.why.removeprefix(f"{found.kind}: ")
+            yield (place_of(account.ledger), found.offset, found.length, kind, why)
 
 
 def _notes(facts: VerifyFacts) -> Iterator[Note]:

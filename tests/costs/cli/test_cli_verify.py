@@ -95,6 +95,8 @@ def test_verify_says_whether_every_byte_is_sound(tmp_path: Path, dashboard: Dash
     assert damaged.code == 1
     [finding] = damaged.json()["ledgers"][0]["findings"]
     assert (finding["kind"], finding["why"]) == ("damaged", "damaged: its checksum does not match")
+    [line] = [line for line in dashboard("verify", ledgers[0].parent).out.splitlines() if "checksum" in line]
+    assert line.count("damaged") == 1
     assert dashboard("verify", ledgers[1].parent, ledgers[2]).code == 0
     assert dashboard("verify", tmp_path / "nothing").code == 3
 

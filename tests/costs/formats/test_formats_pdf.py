@@ -164,7 +164,7 @@ def test_a_receipt_of_any_length_has_all_its_calls_on_paper(calls: int) -> None:
 @needs_poppler
 def test_paper_has_what_the_page_folds_and_chooses_and_no_path() -> None:
     text = text_of(render(month()), "-layout")
-    for words in ("Where we stand", "By service", "By operation", "Day by day", "2026-11-21", "job-7"):
+    for words in ("Where we stand", "By service", "By category", "Day by day", "2026-11-21", "job-7"):
         assert words in text
     assert "/data/out" not in text
 

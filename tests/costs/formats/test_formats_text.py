@@ -225,6 +225,17 @@ def test_a_narrow_page_leaves_out_what_ranks_high_and_then_the_bar() -> None:
     assert "$1,000.00" in printed(40)
 
 
+@given(st.text("abc ", min_size=1, max_size=90).map(str.strip).filter(bool), st.sampled_from([40, 60, 80]))
+def test_no_title_of_a_table_is_cut(title: str, width: int) -> None:
+    title = " ".join(title.split())
+    columns = (Column("stage", "Stage"), Column("from", "From"), Column("cost", "Cost", "money"))
+    table = Table(title, columns, (("13_asr", "openai/gpt-4o-mini-2024-07-18", 10**12),))
+    lines = render(Report("", tables=(table,)), Canvas(width)).splitlines()
+    words = " ".join(lines).split()
+    assert [word for word in title.split() if len(word) < width - 2 and word not in words] == []
+    assert max(map(width_of, lines)) <= width
+
+
 @pytest.mark.parametrize("width", range(40, 121, 10))
 def test_text_that_wraps_keeps_every_word(width: int) -> None:
     columns = (

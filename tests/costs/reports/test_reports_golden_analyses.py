@@ -24,7 +24,7 @@ from shared.costs.analysis.waste import Waste
 from shared.costs.analysis.whatif import Swap, SwapEffect, WhatIf
 from shared.costs.apps.cli.commands.set_budget import settings_report
 from shared.costs.budgets.limits import Spending, limits_for
-from shared.costs.money import Nanos, from_usd
+from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.reports.anomalies import AnomalyFacts, Cause, anomaly_report
@@ -107,6 +107,19 @@ def test_optimization(case: str, savings: Savings) -> None:
     user = None if case == "busy" else "rpatel"
     facts = OptimizationFacts(user, NOVEMBER, savings, Health(), *(FURTHER if case == "busy" else ()))
     check_report(f"show-optimization-{case}", optimization_report(facts))
+
+
+def test_a_step_saves_what_the_table_says_and_tells_what_retries_would_add() -> None:
+    again = replace(BOTH, before_retried=from_usd("2.09"), after_retried=from_usd("0.31"))
+    savings = Savings(from_usd("26.76"), 136, 0, (again, *OTHERS), (again, *OTHERS), (again, *OTHERS))
+    report = optimization_report(OptimizationFacts(None, NOVEMBER, savings, Health(), show="all"))
+    [changes] = [table for table in report.tables if table.title == "Best changes"]
+    steps = [note.text.partition(". Saves ")[2] for note in report.notes if ". Saves " in note.text]
+    assert [step.partition(" of ")[0] for step in steps] == [
+        format_usd(Nanos(int(row[-1] or 0))) for row in changes.rows
+    ]
+    assert steps[0] == "$10.15 of $12.30, by 30 calls; $1.78 more if retries recur."
+    assert steps[1] == "$1.50 of $3.00, by 30 calls."
 
 
 @pytest.mark.parametrize(
