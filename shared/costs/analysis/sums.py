@@ -63,13 +63,17 @@ def by_each_tag(groups: Iterable[Group]) -> list[Group]:
     ]
 
 
-def share(totals: Totals, whole: Totals) -> float:
-    """Return a sum's cost in percent of the whole's; 0.0 where the whole is free.
+def share(totals: Totals, whole: Totals) -> float | None:
+    """Return a sum's cost in percent of the whole's; ``None`` where that is below it: credits came to more.
 
     >>> share(Totals(cost=Nanos(1)), Totals(cost=Nanos(4))), share(Totals(), Totals())
     (25.0, 0.0)
+    >>> share(Totals(cost=Nanos(1)), Totals(cost=Nanos(-4))), share(Totals(cost=Nanos(1)), Totals())
+    (None, None)
     """
-    return percent(totals.cost, whole.cost) if whole.cost else 0.0
+    if totals.cost and whole.cost <= 0:
+        return None
+    return percent(totals.cost, whole.cost)
 
 
 def by_day(spend: Mapping[int, int], period: Period) -> tuple[Nanos, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -58,12 +59,14 @@ def _columns(percent: float, width: int) -> int:
 class Spark(NamedTuple):
     """A sparkline: ``drawn`` has one column per value; ``top`` is what its highest level stands for.
 
-    ``mark`` stands for each value that is off this scale; it is empty where none is.
+    ``mark`` stands for each value that is off this scale, ``below`` for each below zero; they are empty where
+    none is.
     """
 
     drawn: str
     top: float
     mark: str = ""
+    below: str = ""
 
 
 def sparkline(values: Sequence[float], room: int, unicode: bool) -> Spark:
@@ -74,16 +77,18 @@ def sparkline(values: Sequence[float], room: int, unicode: bool) -> Spark:
 
     >>> sparkline([0, 1, 4, 8], 80, True).drawn, sparkline([1, 1, 4, 4], 2, True).drawn
     (' ▁▄█', '▂█')
-    >>> sparkline([1, 2, 100, 4], 80, True)
-    Spark(drawn='▂▄▲█', top=4, mark='▲')
+    >>> sparkline([1, 2, 100, 4, -2], 80, True)
+    Spark(drawn='▂▄▲█▼', top=4, mark='▲', below='▼')
     """
     if len(values) > room:
         size = -(-len(values) // room)
         values = [sum(values[at : at + size]) for at in range(0, len(values), size)]
     top = top_of(values)
-    levels, mark = (_LEVELS, "▲") if unicode else (_ASCII_LEVELS, "^")
-    drawn = "".join(mark if value > top else _level(value, top, levels) for value in values)
-    return Spark(drawn, top, mark if mark in drawn else "")
+    levels, mark, below = (_LEVELS, "▲", "▼") if unicode else (_ASCII_LEVELS, "^", "v")
+    drawn = "".join(
+        mark if value > top else below if value < 0 else _level(value, top, levels) for value in values
+    )
+    return Spark(drawn, top, *(each if each in drawn else "" for each in (mark, below)))
 
 
 def top_of(values: Sequence[float]) -> float:
@@ -109,8 +114,25 @@ def legend(spark: Spark, kind: Kind) -> str:
 
     >>> legend(Spark("▂▄▲█", 4_000_000_000, "▲"), "money"), legend(Spark("▂█", 4), "count")
     (' (▲ is off the scale, which ends at $4.00)', '')
+    >>> legend(Spark("▂▼█", 4, "", "▼"), "count")
+    ' (▼ is below zero)'
     """
-    return f" ({spark.mark} is off the scale, which ends at {as_read(spark.top, kind)})" if spark.mark else ""
+    said = [f"{spark.mark} is off the scale, which ends at {as_read(spark.top, kind)}"] if spark.mark else []
+    said += [f"{spark.below} is below zero"] if spark.below else []
+    return f" ({'; '.join(said)})" if said else ""
+
+
+_DAY: Final = re.compile(r"\d{1,2}( \w+)?|\d{4}-\d\d-\d\d")
+
+
+def moment(label: str) -> str:
+    """Return when a value of a chart was, by its label.
+
+    >>> moment("22 Nov"), moment("18:00"), moment("Nov"), moment("2026-W47")
+    ('on 22 Nov', 'at 18:00', 'in Nov', 'in 2026-W47')
+    """
+    word = "at" if ":" in label else "on" if _DAY.fullmatch(label) else "in"
+    return f"{word} {label}"
 
 
 def as_read(value: float, kind: Kind) -> str:

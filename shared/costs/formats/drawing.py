@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..reports.document import MONEY, Chart, Kind, Layer, Series
-from .bars import top_of
+from .bars import moment, top_of
 from .values import places_for, show, tame
 
 PALETTE: Final = 6
@@ -27,6 +27,7 @@ PAPER: Final = MappingProxyType(
         "ink": "#1b2026",
         "soft": "#545e69",
         "grid": "#dde1e6",
+        "zero": "#545e69",
         "track": "#e6e9ed",
         "held": "#a9c5e3",
         "bar": "#2f6fb2",
@@ -55,7 +56,7 @@ _GAP: Final = 0.08
 """What is left free on each side of a bar, as a share of its column."""
 
 _CUT: Final = (11.0, 7.0)
-"""Where the gap of a cut bar begins on its left and ends on its right, in percent from the top."""
+"""Where the gap of a cut bar begins on its left and ends on its right, in percent from its end."""
 
 _BESIDE: Final = 20.0
 """Amounts over cut bars take turns in two rows where they are nearer than this, in percent of the plot."""
@@ -64,7 +65,8 @@ _DASHES: Final = 36
 """A course has about this many dashes, whatever its length: they are drawn, since a stroke's own would begin
 anew at every day."""
 
-_WHOLE: Final = MONEY | {"count", "tokens"}
+_AMOUNTS: Final = MONEY | {"units"}
+_WHOLE: Final = _AMOUNTS | {"count", "tokens"}
 _STACKED: Final = ("bar", "expected")
 _STROKES: Final = ("line", "before", "course", "limit")
 
@@ -91,17 +93,17 @@ class Segment(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The stack over one label, from the bottom up. ``name`` says what it comes to.
+    """The stack over one label, from zero up and from zero down. ``name`` says what it comes to.
 
-    ``column`` counts the labels from 0. ``cut`` is the gap in a bar that is off the scale: such a bar fills
-    the plot, and its parts keep their shares of it.
+    ``column`` counts the labels from 0. ``cuts`` are the gaps in a bar that is off the scale, above or below:
+    such a bar reaches the edge of the plot, and its parts keep their shares of it.
     """
 
     label: str
     name: str
     boxes: tuple[Box, ...]
     column: int
-    cut: Segment | None = None
+    cuts: tuple[Segment, ...] = ()
 
 
 class Text(NamedTuple):
@@ -132,8 +134,9 @@ class Drawing(NamedTuple):
     """A chart ready to be put on a page. ``ticks`` are from the top down; ``columns`` is how
     many labels there are, of which ``labels`` are some.
 
-    ``marks`` are the amounts over bars that are cut. ``caption`` says what stands out; ``described`` is the
-    picture in words, for those who do not see it.
+    ``marks`` are the amounts over bars that are cut. ``zero`` is how far from the top nothing is: the bottom,
+    where nothing lies below it. ``caption`` says what stands out; ``described`` is the picture in words, for
+    those who do not see it.
     """
 
     title: str
@@ -147,6 +150,7 @@ class Drawing(NamedTuple):
     areas: tuple[Area, ...]
     lines: tuple[Segment, ...]
     keys: tuple[Key, ...]
+    zero: float = 100.0
 
     @property
     def widest_tick(self) -> str:
@@ -159,26 +163,26 @@ def draw(chart: Chart) -> Drawing:
     chart = chart._replace(
         layers=tuple(layer for layer in chart.layers if any(v is not None for v in layer.values))
     )
-    steps = scale(_peak(chart))
-    top = steps[-1]
+    axis = _axis(chart)
     labels = [tame(label) for label in chart.labels]
     styles = _styles(chart.layers)
-    caption = _caption(chart, labels, top)
+    caption = _caption(chart, labels, axis)
     return Drawing(
         title=tame(chart.title),
         caption=caption,
         described=f"{labels[0]} to {labels[-1]}, {caption or _ends(chart)}",
         ticks=tuple(
-            Text(round(100 - step * 100 / top, 2), _shown(step, chart.kind, steps[1]))
-            for step in reversed(steps)
+            Text(axis.at(step), _shown(step, chart.kind, axis.steps[-1] - axis.steps[-2]))
+            for step in reversed(axis.steps)
         ),
         labels=tuple(Text(_centre(at, len(labels)), labels[at]) for at in some(len(labels))),
         columns=len(labels),
-        bars=tuple(_bars(chart, styles, top)),
-        marks=tuple(_marks(chart, top)),
-        areas=tuple(_area(layer, top) for layer in chart.layers if layer.look == "range"),
-        lines=tuple(_lines(chart.layers, top)),
+        bars=tuple(_bars(chart, styles, axis)),
+        marks=tuple(_marks(chart, axis)),
+        areas=tuple(_area(layer, axis) for layer in chart.layers if layer.look == "range"),
+        lines=tuple(_lines(chart.layers, axis)),
         keys=_keys(chart, styles),
+        zero=axis.at(0.0),
     )
 
 
@@ -216,17 +220,59 @@ def _centre(at: int, number: int) -> float:
     return round((at + 0.5) * 100 / number, 2)
 
 
-def _peak(chart: Chart) -> float:
-    """Return the highest point: of the stacks but those off the scale, of a line, or of a range."""
+class _Axis(NamedTuple):
+    """The values of the gridlines, from the lowest up; zero is one of them."""
+
+    steps: Sequence[float]
+
+    @property
+    def top(self) -> float:
+        return self.steps[-1]
+
+    @property
+    def floor(self) -> float:
+        return self.steps[0]
+
+    def part(self, value: float) -> float:
+        """Return a height in percent of the plot."""
+        return round(value * 100 / (self.top - self.floor), 2)
+
+    def at(self, value: float) -> float:
+        """Return how far from the top a value lies, in percent."""
+        return round((self.top - value) * 100 / (self.top - self.floor), 2)
+
+
+def _axis(chart: Chart) -> _Axis:
+    """Return an axis that holds lines, ranges and the stacks but those off the scale, and zero."""
     lines = [layer for layer in chart.layers if layer.look not in _STACKED]
-    others = [value or 0.0 for layer in lines for value in (*layer.upper, *layer.values)]
-    return max([top_of(_stacks(chart)), *others])
+    values = [value or 0.0 for layer in lines for value in (*layer.upper, *layer.values)]
+    ups, downs = ([each[side] for each in _stacks(chart)] for side in (0, 1))
+    end = top_of([*ups, *downs])
+    peak = max([0.0, *values, *(min(up, end) for up in ups)])
+    depth = max([0.0, *(-value for value in values), *(min(down, end) for down in downs)])
+    if not depth:
+        return _Axis(scale(peak))
+    step = scale(peak + depth)[1]
+    down, up = (math.ceil(size / step * (1 - 1e-9)) for size in (depth, peak))
+    return _Axis([number * step for number in range(-down, up + 1)])
 
 
-def _stacks(chart: Chart) -> list[float]:
-    """Return the height of the stack over each label."""
+class _Stack(NamedTuple):
+    """How far what is stacked over one label reaches, above zero and below; both are sizes."""
+
+    above: float
+    below: float
+
+    @property
+    def sum(self) -> float:
+        return self.above - self.below
+
+
+def _stacks(chart: Chart) -> list[_Stack]:
+    """Return the stack over each label."""
     stacked = [layer.values for layer in chart.layers if layer.look in _STACKED]
-    return [sum(max(value or 0.0, 0.0) for value in column) for column in zip(*stacked, strict=True)]
+    columns = [[value or 0.0 for value in column] for column in zip(*stacked, strict=True)]
+    return [_Stack(sum(max(v, 0.0) for v in each), sum(max(-v, 0.0) for v in each)) for each in columns]
 
 
 def _styles(layers: Sequence[Layer]) -> list[str]:
@@ -235,28 +281,39 @@ def _styles(layers: Sequence[Layer]) -> list[str]:
     return [f"part-{min(next(bars), PALETTE - 1)}" if layer.look == "bar" else layer.look for layer in layers]
 
 
-def _bars(chart: Chart, styles: Sequence[str], top: float) -> Iterator[Bar]:
-    for at, height in enumerate(_stacks(chart)):
-        if height <= 0:
-            continue
-        label = chart.labels[at]
-        x, width = _side(at, len(chart.labels)), round((1 - 2 * _GAP) * 100 / len(chart.labels), 2)
-        boxes = tuple(_boxes(chart, styles, at, max(top, height)))
-        cut = Segment(x, _CUT[0], round(x + width, 2), _CUT[1], "card") if height > top else None
-        yield Bar(label, f"{tame(label)}: {_shown(height, chart.kind)}", boxes, at, cut)
+def _bars(chart: Chart, styles: Sequence[str], axis: _Axis) -> Iterator[Bar]:
+    for at, stack in enumerate(_stacks(chart)):
+        if boxes := tuple(_boxes(chart, styles, at, axis)):
+            label = chart.labels[at]
+            name = f"{tame(label)}: {_shown(stack.sum, chart.kind)}"
+            yield Bar(label, name, boxes, at, tuple(_cuts(stack, axis, boxes[0])))
 
 
-def _boxes(chart: Chart, styles: Sequence[str], at: int, top: float) -> Iterator[Box]:
-    under, columns = 0.0, len(chart.labels)
+def _boxes(chart: Chart, styles: Sequence[str], at: int, axis: _Axis) -> Iterator[Box]:
+    """Return the parts of a stack; one that is off the scale is made to end with it."""
+    stack, columns = _stacks(chart)[at], len(chart.labels)
+    up = axis.top / max(stack.above, axis.top, 1e-9)
+    down = axis.floor / min(-stack.below, axis.floor, -1e-9)
+    upper = lower = axis.at(0.0)
     for layer, style in zip(chart.layers, styles, strict=True):
-        value = max(layer.values[at] or 0.0, 0.0)
+        value = layer.values[at] or 0.0
         if layer.look not in _STACKED or not value:
             continue
         title = f"{tame(chart.labels[at])}, {tame(layer.name)}: {_shown(value, chart.kind)}"
-        height = round(value * 100 / top, 2)
-        under += height
         width = round((1 - 2 * _GAP) * 100 / columns, 2)
-        yield Box(_side(at, columns), round(100 - under, 2), width, height, style, title)
+        height = axis.part(value * up if value > 0 else -value * down)
+        y = upper - height if value > 0 else lower
+        upper, lower = (y, lower) if value > 0 else (upper, lower + height)
+        yield Box(_side(at, columns), round(y, 2), width, height, style, title)
+
+
+def _cuts(stack: _Stack, axis: _Axis, box: Box) -> Iterator[Segment]:
+    """Return the gaps of a bar that is off the scale."""
+    left, right = box.x, round(box.x + box.width, 2)
+    if stack.above > axis.top:
+        yield Segment(left, _CUT[0], right, _CUT[1], "card")
+    if stack.below > -axis.floor:
+        yield Segment(left, 100 - _CUT[1], right, 100 - _CUT[0], "card")
 
 
 def _side(at: int, columns: int) -> float:
@@ -264,20 +321,22 @@ def _side(at: int, columns: int) -> float:
     return round((at + _GAP) * 100 / columns, 2)
 
 
-def _marks(chart: Chart, top: float) -> Iterator[Text]:
+def _marks(chart: Chart, axis: _Axis) -> Iterator[Text]:
     """Return the amounts over bars that are cut; those near each other in two rows."""
     row, before = 0, -math.inf
-    for at, height in enumerate(_stacks(chart)):
-        if height > top:
+    for at, stack in enumerate(_stacks(chart)):
+        if stack.above > axis.top or stack.below > -axis.floor:
             centre = _centre(at, len(chart.labels))
             row = 1 - row if centre - before < _BESIDE else 0
             before = centre
-            yield Text(centre, _shown(height, chart.kind), row)
+            yield Text(centre, _shown(stack.sum, chart.kind), row)
 
 
-def _lines(layers: Sequence[Layer], top: float) -> Iterator[Segment]:
+def _lines(layers: Sequence[Layer], axis: _Axis) -> Iterator[Segment]:
+    if axis.floor:
+        yield Segment(0.0, axis.at(0.0), 100.0, axis.at(0.0), "zero")
     for layer in layers:
-        points = _points(layer.values, top)
+        points = _points(layer.values, axis)
         if layer.look == "limit" and points:
             yield Segment(0.0, points[0][1], 100.0, points[0][1], "limit")
         elif layer.look == "course":
@@ -302,55 +361,67 @@ def _dashed(points: Sequence[tuple[float, float]]) -> Iterator[Segment]:
             )
 
 
-def _area(layer: Layer, top: float) -> Area:
-    there, back = _points(layer.values, top), _points(layer.upper, top)
+def _area(layer: Layer, axis: _Axis) -> Area:
+    there, back = _points(layer.values, axis), _points(layer.upper, axis)
     return Area(" ".join(f"{x:g},{y:g}" for x, y in [*there, *reversed(back)]), layer.look)
 
 
-def _points(values: Sequence[float | None], top: float) -> list[tuple[float, float]]:
+def _points(values: Sequence[float | None], axis: _Axis) -> list[tuple[float, float]]:
     return [
-        (_centre(at, len(values)), round(100 - max(value, 0.0) * 100 / top, 2))
-        for at, value in enumerate(values)
-        if value is not None
+        (_centre(at, len(values)), axis.at(value)) for at, value in enumerate(values) if value is not None
     ]
 
 
 def _keys(chart: Chart, styles: Sequence[str]) -> tuple[Key, ...]:
-    """Return the legend; a single layer is what the title says."""
+    """Return the legend, its amounts alike; a single layer is what the title says."""
     if len(chart.layers) < 2:
         return ()
+    sums = [value for layer in chart.layers for value in _sums(layer)]
+    places = places_for(map(round, sums)) if chart.kind in _AMOUNTS else 2
     return tuple(
-        Key(tame(layer.name), style, _sum(layer, chart.kind), layer.look in _STROKES)
+        Key(tame(layer.name), style, _sum(layer, chart.kind, places), layer.look in _STROKES)
         for layer, style in zip(chart.layers, styles, strict=True)
     )
 
 
-def _sum(layer: Layer, kind: Kind) -> str:
-    """Return what a layer comes to: the sum of bars, the last value of a line."""
+def _sum(layer: Layer, kind: Kind, places: int | None = None) -> str:
+    """Return what a layer comes to."""
+    return " to ".join(_shown(value, kind, places=places) for value in _sums(layer))
+
+
+def _sums(layer: Layer) -> Sequence[float]:
+    """Return what a layer comes to: the sum of bars, the last value of a line, both ends of a range."""
     values = [value for value in layer.values if value is not None]
     if layer.look == "range":
-        upper = [value for value in layer.upper if value is not None]
-        return f"{_shown(values[-1], kind)} to {_shown(upper[-1], kind)}"
-    return _shown(sum(values) if layer.look in _STACKED else values[-1], kind)
+        return values[-1], [value for value in layer.upper if value is not None][-1]
+    return (sum(values) if layer.look in _STACKED else values[-1],)
 
 
-def _caption(chart: Chart, labels: Sequence[str], top: float) -> str:
-    """Return what the highest stack is, and which bars are cut; nothing where no bars are."""
+def _caption(chart: Chart, labels: Sequence[str], axis: _Axis) -> str:
+    """Return what the highest and the lowest stack are, and which bars are cut; nothing where no bars are."""
     stacks = _stacks(chart)
-    if not stacks:
+    sums = [stack.sum for stack in stacks]
+    if not any(stack.above or stack.below for stack in stacks):
         return ""
-    highest = stacks.index(max(stacks))
-    most = f"most {_shown(stacks[highest], chart.kind)} on {labels[highest]}"
-    if stacks[highest] <= top:
-        return most
-    return f"{most}; a bar with a gap is off the scale, which ends at {_shown(top, chart.kind)}"
+    ends = {"most": max(sums), "least": min(sums)}
+    said = ", ".join(
+        f"{word} {_shown(value, chart.kind)} {moment(labels[sums.index(value)])}"
+        for word, value in ends.items()
+        if value and (value > 0) == (word == "most")
+    )
+    passed = [axis.floor] if any(stack.below > -axis.floor for stack in stacks) else []
+    passed += [axis.top] if any(stack.above > axis.top for stack in stacks) else []
+    if not passed:
+        return said
+    ends_at = " and ".join(_shown(end, chart.kind) for end in passed)
+    return f"{said}; a bar with a gap is off the scale, which ends at {ends_at}"
 
 
 def _ends(chart: Chart) -> str:
     return ", ".join(f"{tame(layer.name)} {_sum(layer, chart.kind)}" for layer in chart.layers)
 
 
-def _shown(value: float, kind: Kind, step: float | None = None) -> str:
+def _shown(value: float, kind: Kind, step: float | None = None, places: int | None = None) -> str:
     """Return a value as people read it; on an axis with as many decimals as its steps need."""
     amount = round(value) if kind in _WHOLE else value
-    return show(amount, kind, places_for([amount if step is None else round(step)]))
+    return show(amount, kind, places or places_for([amount if step is None else round(step)]))

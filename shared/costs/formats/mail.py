@@ -5,14 +5,14 @@ What a page folds is left out: the page itself, or the same on paper, goes with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from ..notify.message import Mail, filled
 from ..reports.document import Report
 from . import text
 from .canvas import Canvas
-from .drawing import Bar, Drawing
+from .drawing import Bar, Box, Drawing
 from .page import Cell, Page, PageTable, page_of
 from .sending import sendable
 
@@ -46,17 +46,19 @@ class _Table(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """A bar in pixels: what is foreseen stands on what is spent."""
+    """A bar in pixels: what is foreseen stands on what is spent, what lies ``below`` zero hangs from it."""
 
-    name: str
-    foreseen: int
-    spent: int
-    cut: bool
+    name: str = ""
+    foreseen: int = 0
+    spent: int = 0
+    below: int = 0
+    cut: bool = False
 
 
 class _Chart(NamedTuple):
     title: str
     columns: tuple[_Column, ...]
+    above: int
     first: str
     last: str
     caption: str
@@ -65,6 +67,11 @@ class _Chart(NamedTuple):
     def foresees(self) -> bool:
         """Whether a bar is only expected, or a part of one."""
         return any(column.foreseen for column in self.columns)
+
+    @property
+    def below(self) -> int:
+        """How far the longest bar hangs down."""
+        return max(column.below for column in self.columns)
 
 
 def mail_of(report: Report, foot: str) -> Mail:
@@ -76,7 +83,6 @@ def mail_of(report: Report, foot: str) -> Mail:
         page=page,
         charts=tuple(_charts(page)),
         tables=tuple(_tables(page)),
-        height=_HEIGHT,
         foot=foot,
     )
     words = text.render(report, Canvas(WIDTH))
@@ -109,19 +115,28 @@ def _charts(page: Page) -> Iterator[_Chart]:
 
 def _chart(drawing: Drawing) -> _Chart:
     bars = {bar.column: bar for bar in drawing.bars}
-    columns = tuple(_column(bars.get(at)) for at in range(drawing.columns))
+    columns = tuple(_column(bars.get(at), drawing.zero) for at in range(drawing.columns))
+    above = round(drawing.zero * _HEIGHT / 100)
     first, last = drawing.labels[0].text, drawing.labels[-1].text
-    return _Chart(drawing.title, columns, first, last, drawing.caption)
+    return _Chart(drawing.title, columns, above, first, last, drawing.caption)
 
 
-def _column(bar: Bar | None) -> _Column:
+def _column(bar: Bar | None, zero: float) -> _Column:
     if bar is None:
-        return _Column("", 0, 0, False)
-    height = round(sum(box.height for box in bar.boxes) * _HEIGHT / 100)
-    height = max(height - (_GAP if bar.cut else 0), 1)
-    ahead = round(sum(box.height for box in bar.boxes if box.style == "expected") * _HEIGHT / 100)
-    foreseen = min(ahead, height) if any(box.style != "expected" for box in bar.boxes) else height
-    return _Column(bar.name, foreseen, height - foreseen, bar.cut is not None)
+        return _Column()
+    over = [box for box in bar.boxes if box.y < zero]
+    below = _pixels(box for box in bar.boxes if box.y >= zero)
+    if not over:
+        return _Column(bar.name, below=max(below, 1))
+    cut = any(each.y1 < zero for each in bar.cuts)
+    height = max(_pixels(over) - (_GAP if cut else 0), 1)
+    ahead = _pixels(box for box in over if box.style == "expected")
+    foreseen = min(ahead, height) if any(box.style != "expected" for box in over) else height
+    return _Column(bar.name, foreseen, height - foreseen, below, cut)
+
+
+def _pixels(boxes: Iterable[Box]) -> int:
+    return round(sum(box.height for box in boxes) * _HEIGHT / 100)
 
 
 def _tables(page: Page) -> Iterator[_Table]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ..reports.document import Figure, Gauge, Note, Report, Series, Table
-from .bars import as_read, gauge_bar, legend, sparkline
+from .bars import as_read, gauge_bar, legend, moment, sparkline
 from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap
 from .values import evenly, gauge_amounts, places_for, show, tame
@@ -97,7 +97,7 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
     spark = sparkline(series.values, room, canvas.unicode)
     peak = max(series.values)
     when = series.labels[series.values.index(peak)]
-    caption = f"{series.title}, most {as_read(peak, series.kind)} on {when}{legend(spark, series.kind)}"
+    caption = f"{series.title}, most {as_read(peak, series.kind)} {moment(when)}{legend(spark, series.kind)}"
     for line in wrap(caption, room):
         yield _INDENT + canvas.style(line, "faint")
     yield _INDENT + spark.drawn

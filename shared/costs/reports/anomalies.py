@@ -17,7 +17,7 @@ from ..money import Nanos
 from ..periods import Period, between
 from ..rollup import Group, Query, Totals
 from .common import Health, doubts, more_note, named, plural, usd
-from .document import Column, Figure, Note, Report, Table, derive
+from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .queries import health, within, zone_of
 from .questions import Question, Span
 from .reader import Reader
@@ -120,7 +120,7 @@ def anomaly_table(facts: AnomalyFacts) -> Table:
     return Table.of(
         "Where",
         facts.anomalies[:SHOWN],
-        (Column("where", "Where"), lambda a: a.sample.where),
+        (Column("where", "Where"), _where),
         (Column("what", "What"), lambda a: a.sample.group),
         (Column("unit", "Cost of", rank=1), lambda a: a.sample.unit),
         (Column("value", "Was", "amount"), lambda a: a.sample.value),
@@ -129,6 +129,12 @@ def anomaly_table(facts: AnomalyFacts) -> Table:
         (Column("times", "Times", "times"), lambda a: round(a.times, 1)),
         empty="Nothing stands out.",
     )
+
+
+def _where(anomaly: Anomaly) -> str:
+    """Return the day or the job that stands out as a name that leads there."""
+    where, unit = anomaly.sample.where, anomaly.sample.unit
+    return where if where == UNNAMED else Ref(where, "day" if unit == "a day" else "job")
 
 
 def _padded(facts: AnomalyFacts) -> Iterator[Sequence[Cause]]:

@@ -15,12 +15,13 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..analysis.explain import Effect, Explanation, explain
+from ..analysis.sums import UNNAMED
 from ..errors import WrongUsage
 from ..model import Entry
 from ..money import Nanos, json_number, percent, to_usd
 from ..periods import Period, between, parse_month, week
 from ..rollup import Query
-from .common import Health, incomplete, named, noted, plural
+from .common import CHECK, Health, incomplete, named, noted, plural
 from .document import Column, Figure, Note, Ref, Report, Row, Table, derive
 from .queries import counted, find_job, health, problem_ref, zone_of
 from .reader import Reader, in_turn
@@ -149,15 +150,13 @@ def explain_report(facts: ExplainFacts) -> Report:
     """Return the difference, split."""
     found = facts.explanation
     difference = Nanos(found.after - found.before)
-    change = f"{percent(difference, found.before):+.1f}%" if found.before else ""
+    change = f"{percent(difference, found.before):+.1f}%" if found.before > 0 else ""
     return Report(
         title=f"{facts.after} against {facts.before}",
         figures=(
-            Figure(
-                "before", "Before", found.before, note=_side_words(facts.before, found.calls[0]), places=4
-            ),
-            Figure("after", "After", found.after, note=_side_words(facts.after, found.calls[1]), places=4),
-            Figure("difference", "Difference", difference, "difference", note=change, places=4),
+            Figure("before", "Before", found.before, note=_side_words(facts.before, found.calls[0])),
+            Figure("after", "After", found.after, note=_side_words(facts.after, found.calls[1])),
+            Figure("difference", "Difference", difference, "difference", note=change),
         ),
         tables=(reason_table(facts), _largest_parts(found)) if found.parts else (),
         notes=tuple(_notes(facts)),
@@ -177,7 +176,7 @@ def reason_table(facts: ExplainFacts) -> Table:
         (
             Column("reason", "Reason"),
             Column("what", "What", rank=1),
-            Column("amount", "Effect", "difference", places=4),
+            Column("amount", "Effect", "difference"),
         ),
         tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
         total=("together", "", Nanos(found.after - found.before)),
@@ -188,10 +187,15 @@ def _largest_parts(found: Explanation) -> Table:
     columns = (
         Column("stage", "Stage"),
         Column("reason", "Reason"),
-        Column("amount", "Effect", "difference", places=4),
+        Column("amount", "Effect", "difference"),
     )
-    rows: tuple[Row, ...] = tuple(found.parts[:_STAGES_SHOWN])
+    shown = found.parts[:_STAGES_SHOWN]
+    rows: tuple[Row, ...] = tuple((_stage(part.stage), part.reason, part.amount) for part in shown)
     return Table("Where most of it lies", columns, rows)
+
+
+def _stage(name: str) -> str:
+    return name if name == UNNAMED else Ref(name, "stage")
 
 
 def _notes(facts: ExplainFacts) -> Iterator[Note]:
@@ -201,8 +205,11 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
     elif not found.parts:
         yield Note("Both cost the same, for the same reasons.")
     has = ("call has", "calls have")
-    yield from noted(found.unpriced, *has, "no known price and no part in this.")
-    yield from noted(found.partial, *has, "units without a price, which are in neither cost.")
+    for number, what in (
+        (found.unpriced, f"no known price and no part in this: {CHECK} says why."),
+        (found.partial, f"units without a price, which are in neither cost: {CHECK} names them."),
+    ):
+        yield from (note._replace(remedy=CHECK) for note in noted(number, *has, what))
     yield from incomplete(facts.health)
     if facts.alike:
         yield Note(f"One of them is not over. As many days of both: {facts.alike}", remedy=facts.alike)

@@ -104,6 +104,12 @@ def pages_of(found: int) -> int:
     return max(1, -(-found // A_PAGE))
 
 
+def nothing_on(page: int, found: int, otherwise: str) -> str:
+    """Say why a page of a list is empty: it is past the last one, or ``otherwise``."""
+    last = pages_of(found)
+    return otherwise if page <= last else f"There is no page {page:,}: the last one is {last:,}."
+
+
 def _jobs_table(facts: JobListFacts) -> Table:
     return Table.of(
         "Jobs",
@@ -119,7 +125,7 @@ def _jobs_table(facts: JobListFacts) -> Table:
         (Column("cost", "Cost", "money"), lambda job: cost_or_unpriced(job.totals)),
         (Column("share", "Share", "share", rank=2), lambda job: share(job.totals, facts.totals)),
         key="jobs",
-        empty="No job matches.",
+        empty=nothing_on(facts.question.page, facts.page.whole, "No job matches."),
     )
 
 
@@ -190,7 +196,7 @@ def calls_report(facts: CallsFacts) -> Report:
     asked = facts.question
     said = [named(facts.period) if facts.period else "all time"]
     said += [f"{name} {value}" for name, value in asked.filters.items()]
-    said += [usd(facts.totals.cost)] if facts.totals.calls else []
+    said += [usd(facts.totals.cost)] if facts.totals.calls or facts.totals.cost else []
     return Report(
         title="Calls",
         subtitle=", ".join([plural(facts.totals.calls, "call", "calls"), *said]),
@@ -225,7 +231,8 @@ def _jobs_with_such_calls(facts: CallsFacts) -> Table:
 
 
 def _calls(facts: CallsFacts) -> Table:
-    return calls_table(facts.entries, facts.zone, with_job="job" not in facts.question.filters)
+    table = calls_table(facts.entries, facts.zone, with_job="job" not in facts.question.filters)
+    return table._replace(empty=nothing_on(facts.question.page, facts.found, table.empty))
 
 
 def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, title: str = "Calls") -> Table:
@@ -242,8 +249,8 @@ def calls_table(entries: Sequence[Entry], zone: ZoneInfo, *, with_job: bool, tit
         entries,
         (Column("at", "At"), at),
         *([(Column("job", "Job", rank=2), job)] if with_job else []),
-        (Column("stage", "Stage", rank=1), lambda entry: entry.stage or ""),
-        (Column("model", "Model", rank=1), lambda entry: f"{entry.service}/{entry.model}"),
+        (Column("stage", "Stage", rank=1), lambda entry: Ref(entry.stage, "stage") if entry.stage else ""),
+        (Column("model", "Model", rank=1), lambda entry: Ref(f"{entry.service}/{entry.model}", "model")),
         (Column("kind", "Kind", rank=3), kind_of),
         (Column("tokens", "Tokens", "tokens", rank=2), lambda entry: entry.usage.tokens_total),
         (Column("cost", "Cost", "money"), lambda entry: entry.cost if entry.charge else None),

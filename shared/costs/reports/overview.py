@@ -201,7 +201,7 @@ def _before(reader: Reader, query: Query, period: Period, found: Pace) -> tuple[
         return None
     earlier = _stretch_before(period, found)
     spent = reader.tagged.spends([query._replace(start=earlier.start, end=earlier.end)])[0]
-    return (earlier, Nanos(spent)) if spent else None
+    return (earlier, Nanos(spent)) if spent > 0 else None
 
 
 def _stretch_before(period: Period, found: Pace) -> Period:
@@ -373,7 +373,7 @@ def _parts_table(facts: OverviewFacts) -> Table:
     unit = {"day": "Hour", "month": "Day"}.get(facts.period.kind, "Month")
     return Table.of(
         f"{unit} by {unit.lower()}",
-        [part for part in facts.parts if part.totals.calls or facts.period.kind != "day"],
+        [part for part in facts.parts if part.totals.calls or part.totals.cost or facts.period.kind != "day"],
         (Column("period", unit), lambda part: part.label),
         (Column("calls", "Calls", "count", rank=1), lambda part: part.totals.calls),
         (Column("tokens_input", "Input", "tokens", rank=2), lambda part: part.totals.tokens_input),

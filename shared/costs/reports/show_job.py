@@ -27,6 +27,7 @@ from .common import (
     doubts,
     gauge_of,
     limit_row,
+    owner,
     plural,
     totals_data,
 )
@@ -153,7 +154,7 @@ def job_report(facts: JobFacts) -> Report:
         subtitle=_when(facts),
         gauges=tuple(map(gauge_of, facts.spendings)),
         figures=tuple(_figures(facts)),
-        tables=(_stages(receipt), _models(receipt)) if receipt.totals.calls else (),
+        tables=(_stages(receipt), _models(receipt)) if receipt.totals.calls or receipt.totals.cost else (),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
@@ -175,30 +176,34 @@ def _when(facts: JobFacts) -> str:
 
 def _figures(facts: JobFacts) -> Iterator[Figure]:
     totals = facts.receipt.totals
-    yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts), places=4)
-    yield from money_figures(totals, places=4)
-    yield from avoided_figure(facts.avoided, places=4)
-    yield from machine_figure(facts.machines, places=4)
+    yield Figure("total_cost", "Total", cost_or_unpriced(totals), note=_impact(facts))
+    yield from money_figures(totals)
+    yield from avoided_figure(facts.avoided)
+    yield from machine_figure(facts.machines)
     yield from count_figures(totals)
     if (minute := per_audio_minute(totals)) is not None and totals.cost:
-        yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together", places=4)
+        yield Figure("per_audio_minute", "Per minute", minute, note="of audio, all stages together")
 
 
 def _impact(facts: JobFacts) -> str:
     month = facts.month
-    if month is None or not month.part:
+    if month is None or month.part <= 0:
         return ""
     if month.limit:
         limit, used = format_usd(month.limit), percent_words(percent(month.spent, month.limit))
         part = percent_words(percent(month.part, month.limit))
-        return f"{part} of {month.user_id}'s {limit} a month, of which {used} is spent"
-    return f"{percent_words(percent(month.part, month.spent))} of what {month.user_id} spent in {month.month}"
+        return f"{part} of {owner(month.user_id)}'s {limit} a month, of which {used} is spent"
+    if month.spent < month.part:
+        return ""
+    spent = percent_words(percent(month.part, month.spent))
+    return f"{spent} of what {owner(month.user_id)} spent in {month.month}"
 
 
 def _stages(receipt: Receipt) -> Table:
     """Return a line for each stage; with how often it was attempted, where that was more than once."""
     again = any(line.attempts > 1 for line in receipt.by_stage.values())
     totals, lines = receipt.totals, receipt.by_stage
+    whole = cost_or_unpriced(totals)
 
     def attempts(name: str) -> Value:
         return lines[name].attempts
@@ -211,9 +216,9 @@ def _stages(receipt: Receipt) -> Table:
         *([(Column("attempts", "Attempts", "count"), attempts)] if again else []),
         (Column("calls", "Calls", "count", rank=1), lambda name: lines[name].totals.calls),
         (Column("tokens", "Tokens", "tokens", rank=3), lambda name: lines[name].totals.tokens_total),
-        (Column("cost", "Cost", "money", places=4), lambda name: cost_or_unpriced(lines[name].totals)),
+        (Column("cost", "Cost", "money"), lambda name: cost_or_unpriced(lines[name].totals)),
         (Column("share", "Share", "share"), lambda name: share(lines[name].totals, totals)),
-        total=("Total", "", *([""] if again else []), totals.calls, totals.tokens_total, totals.cost, ""),
+        total=("Total", "", *([""] if again else []), totals.calls, totals.tokens_total, whole, ""),
     )
 
 
@@ -229,14 +234,14 @@ def _models(receipt: Receipt) -> Table:
         (Column("tokens_input", "In", "tokens", rank=1), lambda one: one[1].tokens_input),
         (Column("tokens_output", "Out", "tokens", rank=1), lambda one: one[1].tokens_output),
         (
-            Column("cost_input", "Input", "money", rank=2, places=4),
+            Column("cost_input", "Input", "money", rank=2),
             lambda one: priced(one[1], one[1].cost_input),
         ),
         (
-            Column("cost_output", "Output", "money", rank=2, places=4),
+            Column("cost_output", "Output", "money", rank=2),
             lambda one: priced(one[1], one[1].cost_output),
         ),
-        (Column("cost", "Cost", "money", places=4), lambda one: cost_or_unpriced(one[1])),
+        (Column("cost", "Cost", "money"), lambda one: cost_or_unpriced(one[1])),
     )
 
 
@@ -316,7 +321,7 @@ def _calls(facts: ReceiptFacts) -> Table:
         (Column("tokens_input", "Input", "tokens", rank=2), lambda entry: entry.usage.tokens_input),
         (Column("tokens_cached", "Cached", "tokens", rank=3), lambda entry: entry.usage.tokens_cached),
         (Column("tokens_output", "Output", "tokens", rank=2), lambda entry: entry.usage.tokens_output),
-        (Column("cost", "Cost", "money", places=4), lambda entry: entry.cost if entry.charge else None),
+        (Column("cost", "Cost", "money"), lambda entry: entry.cost if entry.charge else None),
     )
 
 

@@ -160,6 +160,9 @@ def money_figures(totals: Totals, places: int = 2) -> Iterator[Figure]:
 
 
 def _of(part: Nanos, totals: Totals) -> str:
+    """Say how much of the whole a part is, where it is one: credits may be more than either."""
+    if not 0 <= part <= totals.cost:
+        return ""
     return f"{percent_words(percent(part, totals.cost))} of the cost"
 
 

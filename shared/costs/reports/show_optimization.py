@@ -139,21 +139,37 @@ def _tables(facts: OptimizationFacts) -> Iterator[Table]:
         yield from makers[section](facts)
 
 
+class _Line(NamedTuple):
+    """A line of what to change: one change, or what the others come to."""
+
+    stage: str
+    change: str
+    calls: int
+    saving: Nanos
+
+
 def changes_table(facts: OptimizationFacts) -> Iterator[Table]:
     """Return what to change, the largest lasting saving first; what retries would have saved is left out."""
-    best = _by_lasting(facts)[: None if facts.show == "all" else BEST]
-    if best:
+    if lines := list(_change_lines(facts)):
         yield Table.of(
             "Best changes",
-            enumerate(best, 1),
-            (
-                Column("stage", "Stage"),
-                lambda one: Ref(f"{one[0]}. {_stage(one[1])}", "stage", one[1].slot.stage),
-            ),
-            (Column("change", "Change", wraps=True), lambda one: _briefly(one[1])),
-            (Column("calls", "Calls", "count", rank=1), lambda one: one[1].calls),
-            (Column("saving", "Saves", "money"), lambda one: one[1].lasting),
+            lines,
+            (Column("stage", "Stage"), lambda line: line.stage),
+            (Column("change", "Change", wraps=True), lambda line: line.change),
+            (Column("calls", "Calls", "count", rank=1), lambda line: line.calls),
+            (Column("saving", "Saves", "money"), lambda line: line.saving),
         )
+
+
+def _change_lines(facts: OptimizationFacts) -> Iterator[_Line]:
+    every = _by_lasting(facts)
+    shown = every[: None if facts.show == "all" else BEST]
+    for number, option in enumerate(shown, 1):
+        stage = Ref(f"{number}. {_stage(option)}", "stage", option.slot.stage)
+        yield _Line(stage, _briefly(option), option.calls, option.lasting)
+    if rest := every[len(shown) :]:
+        calls, saving = sum(each.calls for each in rest), sum(each.lasting for each in rest)
+        yield _Line(f"{len(rest)} more", "", calls, Nanos(saving))
 
 
 def _by_lasting(facts: OptimizationFacts) -> list[Proposal]:

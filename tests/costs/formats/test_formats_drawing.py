@@ -51,10 +51,11 @@ def test_a_bar_that_is_off_the_scale_is_cut_keeps_its_parts_and_carries_its_amou
     drawn = draw(chart(Layer("a", (1e9, 15e9, 1e9)), Layer("b", (1e9, 5e9, 0.0))))
     assert drawn.ticks[0] == Text(0.0, "$2.00")
     low, cut, _ = drawn.bars
-    assert low.cut is None
+    assert low.cuts == ()
     assert [(box.y, box.height) for box in cut.boxes] == [(25.0, 75.0), (0.0, 25.0)]
-    assert cut.cut is not None
-    assert (cut.cut.x1, cut.cut.x2) == (cut.boxes[0].x, cut.boxes[0].x + cut.boxes[0].width)
+    [gap] = cut.cuts
+    assert (gap.x1, gap.x2) == (cut.boxes[0].x, cut.boxes[0].x + cut.boxes[0].width)
+    assert gap.y1 < 25
     assert drawn.marks == (Text(50.0, "$20.00"),)
     assert drawn.caption == ("most $20.00 on 2 Nov; a bar with a gap is off the scale, which ends at $2.00")
 
@@ -104,9 +105,63 @@ def test_a_plain_series_is_a_chart_without_a_legend() -> None:
     assert drawn.caption == "most 5 on 2 Nov"
 
 
-def test_what_is_below_zero_is_no_bar() -> None:
-    drawn = draw(chart(Layer("a", (-1e9, 1e9, 0.0))))
-    assert [box.height for bar in drawn.bars for box in bar.boxes] == [100.0]
+def test_what_is_below_zero_hangs_from_it() -> None:
+    spent, back = Layer("a", (-1e9, 1e9, 0.0)), Layer("b", (-3e9, -250e6, 2e9))
+    drawn = draw(chart(spent, back, Layer("so far", (1e9, -2e9, None), "line")))
+    assert [(tick.at, tick.text) for tick in drawn.ticks] == [
+        (0.0, "$2.00"),
+        (33.33, "$0.00"),
+        (66.67, "-$2.00"),
+        (100.0, "-$4.00"),
+    ]
+    assert drawn.zero == 33.33
+    assert [[(box.y, box.height) for box in bar.boxes] for bar in drawn.bars] == [
+        [(33.33, 16.67), (50.0, 50.0)],
+        [(16.66, 16.67), (33.33, 4.17)],
+        [(0.0, 33.33)],
+    ]
+    assert [bar.name for bar in drawn.bars] == ["1 Nov: -$4.00", "2 Nov: $0.75", "3 Nov: $2.00"]
+    assert drawn.bars[0].boxes[1].title == "1 Nov, b: -$3.00"
+    assert drawn.lines == (
+        Segment(0.0, 33.33, 100.0, 33.33, "zero"),
+        Segment(16.67, 16.67, 50.0, 66.67, "line"),
+    )
+    assert drawn.caption == "most $2.00 on 3 Nov, least -$4.00 on 1 Nov"
+
+
+def test_where_all_is_below_zero_zero_is_the_top() -> None:
+    drawn = draw(chart(Layer("a", (-1e9, -2e9, None))))
+    assert [tick.text for tick in drawn.ticks] == ["$0.00", "-$0.50", "-$1.00", "-$1.50", "-$2.00"]
+    assert drawn.zero == 0.0
+    assert drawn.caption == "least -$2.00 on 2 Nov"
+
+
+def test_a_bar_that_hangs_off_the_scale_is_cut_at_its_end_and_carries_its_amount() -> None:
+    drawn = draw(chart(Layer("a", (-1e9, -1e9, 0.0)), Layer("b", (-300e9, -250e6, 2e9))))
+    assert drawn.ticks[-1] == Text(100.0, "-$2.00")
+    long, short, _ = drawn.bars
+    assert sum(box.height for box in long.boxes) == pytest.approx(50.0)
+    [gap] = long.cuts
+    assert 85 < gap.y2 < gap.y1 < 100
+    assert short.cuts == ()
+    assert drawn.marks == (Text(16.67, "-$301.00"),)
+    assert drawn.caption == (
+        "most $2.00 on 3 Nov, least -$301.00 on 1 Nov; "
+        "a bar with a gap is off the scale, which ends at -$2.00"
+    )
+
+
+def test_amounts_of_a_legend_are_alike() -> None:
+    drawn = draw(chart(Layer("a", (549e6, 0.0, 0.0)), Layer("b", (0.0, 7_600_000.0, 0.0))))
+    assert [key.value for key in drawn.keys] == ["$0.5490", "$0.0076"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "when"),
+    [(("17:00", "18:00"), "at 18:00"), (("Oct", "Nov"), "in Nov"), (("1 Nov", "2 Nov"), "on 2 Nov")],
+)
+def test_the_caption_says_when_it_was(labels: tuple[str, str], when: str) -> None:
+    assert draw(Chart("Spend", labels, (Layer("a", (1e9, 2e9)),))).caption == f"most $2.00 {when}"
 
 
 def test_parts_beyond_the_palette_share_the_last_style() -> None:
@@ -151,7 +206,7 @@ def test_no_bar_leaves_the_plot_and_its_parts_keep_their_shares(values: list[flo
         low, high = bar.boxes
         assert low.height == pytest.approx(high.height, abs=0.02)
         assert high.y >= -0.02
-        assert (bar.cut is None) or (low.height + high.height == pytest.approx(100, abs=0.02))
+        assert not bar.cuts or (low.height + high.height == pytest.approx(100, abs=0.02))
 
 
 def test_some_labels() -> None:

@@ -39,3 +39,15 @@ def test_a_mail_draws_what_is_expected_apart_and_says_so() -> None:
     assert "grey is what is expected" in drawn
     alone_spent = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers[:1]),)), "").html
     assert "expected" not in alone_spent
+
+
+def test_a_mail_lets_what_is_below_zero_hang_from_it() -> None:
+    layers = (Layer("gpt", (4e9, -2e9, None)), Layer("expected", (None, None, 2e9), "expected"))
+    mail = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers),)), "").html
+    drawn = mail[mail.index("Spend") :]
+    heights = [int(height) for height in re.findall(r'<td height="(\d+)" bgcolor', drawn)]
+    assert heights == [60, 30, 30]  # spent, expected, and below
+    assert drawn.count("border-top:1px") == 3
+    assert drawn.index('title="2: -$2.00"') > drawn.index('title="3: $2.00"')
+    upright = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers[1:]),)), "").html
+    assert "border-top:1px" not in upright[upright.index("Spend") :]

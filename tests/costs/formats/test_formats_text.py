@@ -275,7 +275,7 @@ def test_a_table_without_rows_says_so() -> None:
         ([0.0, 0, 0, 20], "   █"),  # nothing to be told apart from
         ([4.0] * 18 + [90, 80], "█" * 18 + "▲▲"),  # one in ten may
         ([4.0] * 8 + [90, 80], "▁" * 8 + "██"),  # more are no exception
-        ([-1.0, 0, 2], "  █"),
+        ([-1.0, 0, 2], "▼ █"),
     ],
 )
 def test_a_value_that_ran_away_does_not_flatten_the_others(values: list[float], drawn: str) -> None:

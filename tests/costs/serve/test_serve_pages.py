@@ -7,6 +7,9 @@ import io
 import json
 import re
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -19,9 +22,15 @@ from shared.costs.apps.serve.addresses import FILTER_LABELS
 from shared.costs.apps.serve.hosts import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
+from shared.costs.corrections import Corrected
 from shared.costs.demo.writing import Sample
+from shared.costs.ledger.line import encode
+from shared.costs.model import Charge, Usage
+from shared.costs.money import from_usd
+from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.workspace import Workspace
 from tests.costs.serve.serve_support import ACCESS, BASE, DAY, ORIGIN, PORT, Links
+from tests.support.history import PRICED, entry
 
 TOKEN = {"Authorization": f"Bearer {ACCESS.token}"}
 MOST_PAGES = 80
@@ -266,6 +275,71 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
             assert f"at {rate} for $1" in page
         for path in ("/budgets", "/jobs", "/months/2026-11/savings", "/reports/show-monthly"):
             assert "€" in client.get(path, headers=TOKEN).text, path
+
+
+@pytest.fixture
+def credited(tmp_path: Path) -> Iterator[TestClient]:
+    """A site over a call of a dollar, one that was taken back, and a credit of $4.25 for it."""
+    call, wrong = (entry("1", id="paid", job_id="paid"), entry("3", id="wrong", job_id="credited"))
+    back = Corrected.of(wrong, ()).taken_back("back", "logged twice", wrong.timestamp + timedelta(hours=2))
+    note = {"stated": from_usd("-4.25")}
+    credit = replace(
+        back, id="credit", kind="adjustment", charge=Charge(note, PRICED), usage=Usage(), period_at=DAY
+    )
+    storage = CostStorage(tmp_path / "storage")
+    storage.prepare()
+    for job, lines in (("paid", [call]), ("credited", [wrong, back, credit])):
+        ledger = tmp_path / job / LEDGER_NAME
+        ledger.parent.mkdir()
+        ledger.write_bytes(b"".join(map(encode, lines)))
+        ledger.chmod(0o600)
+    with Workspace(storage.root, environ={}, clock=lambda: DAY) as workspace:
+        workspace.index.add(tmp_path / job / LEDGER_NAME for job in ("paid", "credited"))
+        site = Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ())).application()
+        with TestClient(site, base_url=ORIGIN, headers=TOKEN) as client:
+            yield client
+
+
+def test_a_day_of_credits_has_its_hours_its_bar_and_no_shares(credited: TestClient) -> None:
+    page = credited.get("/days/2026-11-22").text
+    assert "-$4.25" in page
+    assert "least -$4.25 at 16:00" in page
+    assert '<td class="name short">16:00</td>' in page  # though no call was made then
+    assert "% of the cost" not in page
+    assert "<span>100.0%</span>" not in page
+    assert '<rect class="part-0" ' in page
+    month = credited.get("/months/2026-11").text
+    assert re.search(r"most \$1.00 on 1 Nov, least -\$[0-9.]+ on 22 Nov", month)
+    assert "against" not in credited.get("/days/2026-11-23").text  # a change from a credit is no percentage
+
+
+def test_the_receipt_of_a_job_that_was_credited_shows_where(credited: TestClient) -> None:
+    page = credited.get("/jobs/credited").text
+    assert "-$4.25" in page
+    assert "By stage" in page
+    assert "a month, of which" not in page
+    assert "0 calls, all time, job credited, -$4.25" in credited.get("/calls?job=credited").text
+    assert "of user 1&#39;s $50.00 a month" in credited.get("/jobs/paid").text
+
+
+def test_why_begins_with_the_difference_and_leads_to_what_it_names(anybody: TestClient) -> None:
+    page = anybody.get("/months/2026-11/why", headers=TOKEN).text
+    assert re.search(r'<dl class="hero"><dt>Difference</dt><dd class="plain">\+\$[0-9]+\.[0-9]{2}<', page)
+    assert page.count("no known price") == 1
+    assert re.findall(r"<h2[^>]*>([^<]+)</h2>", page) == [
+        "Why it differs",
+        "Where most of it lies",
+        "What stands out",
+    ]
+    assert re.search('href="/jobs/job-202611', page)
+    assert re.search('href="/days/2026-11-', page)
+    assert 'href="/months/2026-11?stage=13_ai_summarization"' in page
+
+
+@pytest.mark.parametrize("path", ["/jobs?page=", "/calls?job=JOB&page=", "/prices?page="])
+def test_a_page_past_the_last_one_says_which_that_is(path: str, anybody: TestClient, sample: Sample) -> None:
+    page = anybody.get(f"{path.replace('JOB', sample.jobs[0][1])}4321", headers=TOKEN).text
+    assert re.search(r"There is no page 4,321: the last one is \d+\.", page)
 
 
 def test_a_storage_that_goes_away_is_said_and_not_begun_anew(

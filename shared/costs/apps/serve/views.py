@@ -23,6 +23,7 @@ from ...reports.lists import (
     calls_report,
     job_list_facts,
     job_list_report,
+    nothing_on,
     pages_of,
 )
 from ...reports.overview import OverviewQuestion, overview_facts, overview_report, period_named, previous_day
@@ -187,12 +188,17 @@ def why(asked: Asked) -> View:
         Ask("explain", (("before", sides[0]), ("after", sides[1]), *user)),
         Ask("anomalies", (("month", period.name), *user)),
     )
+    said = {note.remedy for note in difference.notes if note.remedy}
+    others = (note for note in standing_out.notes if note.remedy not in said)
+    titles = ("Why it differs", *(table.title for table in difference.tables[1:]))
+    reasons = (table._replace(title=title) for table, title in zip(difference.tables, titles, strict=False))
+    before, after, change = difference.figures
     report = Report(
         title=f"Why {named(period)}",
         subtitle=difference.subtitle or difference.title,
-        figures=difference.figures,
-        tables=(*difference.tables, *standing_out.tables),
-        notes=tuple(dict.fromkeys((*difference.notes, *standing_out.notes))),
+        figures=(change, before, after),
+        tables=(*reasons, *(table._replace(title=standing_out.title) for table in standing_out.tables)),
+        notes=tuple(dict.fromkeys((*difference.notes, *others))),
         data={"difference": difference.data, "anomalies": standing_out.data},
     )
     return _of_month(asked, period, report)
@@ -435,7 +441,7 @@ def prices(asked: Asked) -> View:
     number = _page_number(values)
     models, found = some_listed(reader, reader.now, values.get("q", ""), (number - 1) * A_PAGE, A_PAGE)
     return View(
-        report=_with_price_links(prices_report(models, reader.now)),
+        report=_with_price_links(prices_report(models, reader.now), number, found),
         place=asked.place,
         tab="prices",
         pages=_pages(asked.place, number, found),
@@ -453,13 +459,16 @@ def _priced(service: str, model: str) -> Ref:
     return Ref(model, "price", f"{service}/{model}")
 
 
-def _with_price_links(report: Report) -> Report:
-    """Return the list of prices with the name of each model leading to its page."""
+def _with_price_links(report: Report, page: int, found: int) -> Report:
+    """Return the list of prices with the name of each model leading to its page, where all its rates are."""
     tables = tuple(
-        table._replace(rows=tuple((_priced(table.title, str(row[0])), *row[1:]) for row in table.rows))
+        table._replace(
+            rows=tuple((_priced(table.title, str(row[0])), *row[1:]) for row in table.rows),
+            empty=nothing_on(page, found, table.empty),
+        )
         for table in report.tables
     )
-    return report._replace(tables=tables)
+    return report._replace(tables=tables, notes=())
 
 
 # --- any report
