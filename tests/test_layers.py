@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
         "trail",
         "units",
     },
-    {"platform", "small_file"},
+    {"platform", "shipped", "small_file"},
     {"replacing", "storage", "memory", "yaml_strict"},
     {"pricing", "ledger", "profile"},
     {"archive"},

@@ -124,6 +124,33 @@ def test_wheel_carries_all_that_works_without_a_checkout(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"shared"}
 
 
+ARCHIVED = """
+from shared.cost_tracker import CostTracker
+from shared.costs.apps.cli.program import run
+with CostTracker("job-1", cost_storage_path="costs") as tracker:
+    tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    with tracker.reserve("openai", "gpt-4o", max_tokens_output=200) as hold:
+        print(tracker.log_usage("openai", "gpt-4o", 1000, 200, reservation=hold))
+print(run(["init", "config"]), run(["metrics", "--grafana", "--output", "board.json"]))
+print(run(["export-report", "--format", "html", "--output", "month.html", "--cost-storage", "costs"]))
+print(run(["query", "--view", "months", "--cost-storage", "costs", "--json"]))
+"""
+
+
+def test_an_archive_on_the_path_serves_as_the_installed_wheel_does(wheel: Path, host: Path) -> None:
+    (host / "archived.py").write_text(ARCHIVED)
+    outside = {**os.environ, "PYTHONPATH": str(wheel), "COST_TRACKER_PROFILE": ""}
+    command = [sys.executable, "-P", "archived.py"]
+    done = subprocess.run(command, cwd=host, env=outside, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0.0045\n")
+    assert "unpriced" not in done.stderr
+    assert '"cost_usd": 0.009' in done.stdout, done.stdout
+    assert (host / "month.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert (host / "config" / "profile.yaml").exists()
+    assert (host / "board.json").exists()
+
+
 def test_nothing_in_the_environment_comes_from_the_checkout(run: Run, python: Path) -> None:
     done = run("python", "-P", "-c", "import shared.costs; print(shared.costs.__file__)")
     assert done.stdout.startswith(f"{python.parents[1]}/lib/")

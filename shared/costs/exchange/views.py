@@ -9,15 +9,14 @@ A file begins with a line that says what it shows. What a line changes in the su
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from ..errors import WrongUsage
+from ..shipped import DATA
 
-_DATA: Final = Path(__file__).parents[1] / "data"
-FOLDER: Final = _DATA / "sql"
+FOLDER: Final = DATA / "sql"
 
-ENTRIES: Final = (_DATA / "entries.sql").read_text(encoding="utf-8")
+ENTRIES: Final = (DATA / "entries.sql").read_text(encoding="utf-8")
 """The SELECT of ``entries`` from ``stored``, the rows as files have them."""
 
 DELTAS: Final = ("sign", "unpriced_delta", "partial_delta")
@@ -34,7 +33,7 @@ def entries_of(stored: str) -> str:
 
 def view_names() -> list[str]:
     """Return the names of all views."""
-    return sorted(path.stem for path in FOLDER.glob("*.sql"))
+    return sorted(file.name.removesuffix(".sql") for file in FOLDER.iterdir())
 
 
 def view_named(name: str) -> str:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..reports.document import (
@@ -28,13 +27,15 @@ from ..reports.document import (
     Table,
     Value,
 )
+from ..shipped import DATA, PACKAGE
 from .drawing import PAPER, Drawing, chart_of, draw
 from .values import evenly, gauge_amounts, places_for, show, tame
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FOLDER: Final = Path(__file__).parents[1] / "data" / "report"
+FOLDER: Final = "data/report"
+"""Where the templates and the assets of a page are, in the package."""
 
 _SHORT: Final = 20
 """Text of up to this many characters stays on one line."""
@@ -164,10 +165,10 @@ def page_of(report: Report, link: Link = unlinked) -> Page:
 @cache
 def environment(*, on_paper: bool = False) -> Environment:
     """Return what renders the templates of pages; every text is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # 40 ms that only pages pay for
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # 40 ms that only pages pay for
 
     made = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=PackageLoader(PACKAGE, FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -181,7 +182,7 @@ def environment(*, on_paper: bool = False) -> Environment:
 @cache
 def asset(name: str) -> str:
     """Return the style sheet or the script of that name."""
-    return (FOLDER / name).read_text(encoding="utf-8")
+    return (DATA / "report" / name).read_text(encoding="utf-8")
 
 
 def _note(note: Note) -> Note:

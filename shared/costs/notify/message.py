@@ -8,10 +8,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..budgets.port import Level, Notice
+from ..shipped import PACKAGE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -81,20 +81,17 @@ def unpacked(data: bytes) -> Message:
         raise ValueError(f"not a message: {fault!r}") from fault
 
 
-FOLDER: Final = Path(__file__).parents[1] / "data" / "mail"
-
-
 def filled(template: str, **values: object) -> str:
-    """Return a template of :data:`FOLDER` with these values in it."""
+    """Return a template of a mail with these values in it."""
     return _environment().get_template(template).render(values).lstrip()
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # no stage pays for it
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # no stage pays for it
 
     return Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=PackageLoader(PACKAGE, "data/mail"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..shipped import DATA
 from ..units import without_features
 
 _SERVICES: Final = {
@@ -436,11 +436,8 @@ def rule_of_service(name: str) -> str | None:
 @cache
 def _sole_sellers() -> dict[str, str]:
     """Return the service of each model that one service alone sells, by name: read where no rule knows it."""
-    found: dict[str, str] = json.loads(_SELLERS.read_bytes())
+    found: dict[str, str] = json.loads((DATA / "sellers.json").read_bytes())
     return found
-
-
-_SELLERS: Final = Path(__file__).parent.parent / "data" / "sellers.json"
 
 
 def without_version(name: str) -> str | None:

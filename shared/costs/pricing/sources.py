@@ -11,6 +11,7 @@ from zlib import crc32
 
 from ..errors import PriceFileError
 from ..memory import Memory
+from ..shipped import DATA
 from ..small_file import read
 from .book import PriceBook, edition
 
@@ -20,18 +21,19 @@ PROFILE: Final = "profile"
 CATALOGUE: Final = "catalogue"
 """The project's own price files, as a source of prices."""
 
-DATA: Final = Path(__file__).parent.parent / "data" / "prices"
+PRICES: Final = DATA / "prices"
+"""The price lists that come with this version."""
 
-
-TABLE: Final = DATA / "agreed.json"
+TABLE: Final = PRICES / "agreed.json"
 """What is taken from other tables that agree: the last resort of the project's own catalogue."""
 
 
 def own_book(memory: Memory, *, table: bool = True) -> PriceBook:
     """Return the project's own catalogue; without ``table`` only what its price files say."""
-    paths = sorted(DATA.glob("*.yaml"))
+    lists = {Path(str(file)): file.read_bytes() for file in PRICES.iterdir() if file.name.endswith(".yaml")}
+    paths = sorted(lists)
     rest = TABLE.read_bytes() if table else b""
-    return _book(CATALOGUE, paths, [path.read_bytes() for path in paths], memory, rest)
+    return _book(CATALOGUE, paths, [lists[path] for path in paths], memory, rest)
 
 
 def user_book(path: Path, memory: Memory) -> PriceBook | None:

@@ -27,6 +27,7 @@ from typing import Final
 from ..errors import CostError, Place, ProfileError, StorageUnavailable
 from ..money import Nanos, json_number
 from ..platform import create_file, sync, sync_directory
+from ..shipped import DATA
 from ..small_file import note_edit
 from ..yaml_strict import Node, Scalar, load, parse
 from ..yaml_strict.splice import put, scalar
@@ -258,13 +259,10 @@ def _write(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-_TEMPLATE: Final = Path(__file__).parents[1] / "data" / "templates" / "profile.yaml"
-
-
 def template() -> bytes:
     """Return a profile that says every default and explains each key.
 
     >>> template().splitlines()[0]
     b'# Who may spend how much. Amounts are in US dollars; null means no limit.'
     """
-    return _TEMPLATE.read_bytes()
+    return (DATA / "templates" / "profile.yaml").read_bytes()

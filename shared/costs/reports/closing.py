@@ -23,6 +23,7 @@ from ..model import Entry
 from ..money import ZERO, Nanos, from_json_number, to_usd
 from ..periods import Period, parse_month, zone
 from ..rollup import Query, Totals
+from ..shipped import DATA
 from ..small_file import MAX_BYTES
 from .common import noted, priced_in_part, usd
 from .document import Column, Figure, Note, Ref, Report, Table, derive
@@ -158,9 +159,8 @@ def _settings(reader: Reader) -> Iterator[Sealed]:
 def _price_list() -> str:
     """Return a digest of the price list that comes with this version."""
     whole = sha256(__version__.encode())
-    folder = Path(__file__).parents[1] / "data" / "prices"
-    for path in sorted(folder.iterdir()):
-        whole.update(path.name.encode() + path.read_bytes())
+    for name, content in sorted((file.name, file.read_bytes()) for file in (DATA / "prices").iterdir()):
+        whole.update(name.encode() + content)
     return f"{__version__} {whole.hexdigest()[:16]}"
 
 

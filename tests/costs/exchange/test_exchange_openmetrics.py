@@ -21,12 +21,13 @@ from shared.costs.apps.cli.commands.metrics import DASHBOARD
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.openmetrics import FAMILIES, openmetrics
 from shared.costs.reports.reader import Reader
+from shared.costs.shipped import DATA
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import ROOT
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ODD = 'acme "\\two\\" {x}, ü'
-WORKFLOW = DASHBOARD.with_name("github-costs.yml")
+WORKFLOW = DATA / "integrations" / "github-costs.yml"
 LABELS = {family.name: set(family.labels) for family in FAMILIES}
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

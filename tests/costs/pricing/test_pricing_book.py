@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from shared.costs.pricing.book import PriceBook, edition
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.rates import UNITS, Rate, from_plain, to_plain
 from shared.costs.pricing.reading import _PER_UNIT, read_book
-from shared.costs.pricing.sources import DATA
+from shared.costs.pricing.sources import PRICES
 from shared.costs.yaml_strict import parse
 
 ROOT = Path(__file__).parents[3]
@@ -210,8 +211,14 @@ def test_one_name_belongs_to_one_model() -> None:
         )
 
 
+def own_lists() -> dict[str, Any]:
+    """What the price lists that come with the code say, in the plain form."""
+    paths = sorted(Path(str(PRICES)).glob("*.yaml"))
+    return read_book(parse(path.read_bytes(), path, PriceFileError) for path in paths)
+
+
 def test_the_plain_form_keeps_everything() -> None:
-    own = read_book(parse(path.read_bytes(), path, PriceFileError) for path in sorted(DATA.glob("*.yaml")))
+    own = own_lists()
     for name, plain in own["models"].items():
         prices = from_plain(plain)
         assert prices.name == name
@@ -219,7 +226,7 @@ def test_the_plain_form_keeps_everything() -> None:
 
 
 def test_our_own_catalogue_says_where_each_price_comes_from() -> None:
-    own = read_book(parse(path.read_bytes(), path, PriceFileError) for path in sorted(DATA.glob("*.yaml")))
+    own = own_lists()
     found = PriceBook(own, "catalogue", "1")
     assert found.checked is not None
     assert found.checked >= date(2026, 11, 22)

@@ -104,12 +104,12 @@ def test_charges_of_earlier_editions_are_recomputed_from_memory(
     assert any("+profile:" in e.charge.priced_by.version for e in made if e.charge)
 
     changed = tmp_path / "data"
-    shutil.copytree(sources.DATA, changed)
+    shutil.copytree(str(sources.PRICES), changed)
     text = (
         (changed / "openai.yaml").read_text().replace("{input: 2.50, cached: 1.25, output: 10}", "{input: 9}")
     )
     (changed / "openai.yaml").write_text(text)
-    monkeypatch.setattr(sources, "DATA", changed)
+    monkeypatch.setattr(sources, "PRICES", changed)
     prices.write_text(DISCOUNT.replace("12.5", "50"))
     new = Catalogue.load(storage, prices)
     assert new.own.version != old.own.version

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...formats.page import FOLDER as SHARED
 from ...formats.page import environment, page_of
 from ...formats.values import tame
+from ...shipped import DATA, PACKAGE
 from .addresses import FILTER_LABELS, Place
 from .editing import AMOUNTS, COUNTS, GUARDS, NAMED, Form
 from .views import View, Way
@@ -23,16 +23,15 @@ from .views import View, Way
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FOLDER: Final = Path(__file__).parents[2] / "data" / "serve"
-
-_STYLES: Final = (SHARED / "report.css", FOLDER / "serve.css")
+_FILES: Final = DATA / "serve"
+_STYLES: Final = (DATA / "report" / "report.css", _FILES / "serve.css")
 _CSS: Final = "text/css; charset=utf-8"
 _SOURCES: Final = {
     "style.css": (_STYLES, _CSS),
     "print.css": (_STYLES, _CSS),
-    "edit.css": ((FOLDER / "edit.css",), _CSS),
-    "script.js": ((FOLDER / "serve.js",), "text/javascript; charset=utf-8"),
-    "icon.svg": ((FOLDER / "icon.svg",), "image/svg+xml"),
+    "edit.css": ((_FILES / "edit.css",), _CSS),
+    "script.js": ((_FILES / "serve.js",), "text/javascript; charset=utf-8"),
+    "icon.svg": ((_FILES / "icon.svg",), "image/svg+xml"),
 }
 _PAPER_SHEET: Final = "@media print {"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -183,8 +182,9 @@ def _frame(place: Place, tab: str) -> dict[str, object]:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import FileSystemLoader
+    from jinja2 import ChoiceLoader, PackageLoader
 
-    made = environment().overlay(loader=FileSystemLoader([FOLDER, SHARED]))
+    folders = ("data/serve", SHARED)
+    made = environment().overlay(loader=ChoiceLoader([PackageLoader(PACKAGE, each) for each in folders]))
     made.filters |= {"digest": digest, "tame": tame}
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +12,12 @@ from ....errors import WrongUsage
 from ....platform import create_file, sync
 from ....profile.finding import PROFILE_NAME
 from ....reports.document import Column, Note, Report, Table
+from ....shipped import DATA
 from ....workspace import PRICES_NAME
 from ..app import App, dashboard_command
 
-_TEMPLATES = Path(__file__).parents[3] / "data" / "templates"
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 
 @dashboard_command(
@@ -37,10 +40,10 @@ def command(app: App, directory: Path | None) -> None:
     profile = app.profile or (directory or Path("config")).expanduser() / PROFILE_NAME
     profile.parent.mkdir(parents=True, exist_ok=True)
     places = {PROFILE_NAME: profile, PRICES_NAME: profile.with_name(PRICES_NAME)}
-    app.show(_report({place: _copy(_TEMPLATES / name, place) for name, place in places.items()}))
+    app.show(_report({place: _copy(DATA / "templates" / name, place) for name, place in places.items()}))
 
 
-def _copy(template: Path, target: Path) -> bool:
+def _copy(template: Traversable, target: Path) -> bool:
     """Write a template where nothing of its name is; return whether it was written."""
     if os.path.lexists(target):
         return False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ....exchange.openmetrics import openmetrics
+from ....shipped import DATA
 from ..app import App, dashboard_command
 
-DASHBOARD = Path(__file__).parents[3] / "data" / "integrations" / "grafana-dashboard.json"
+DASHBOARD = DATA / "integrations" / "grafana-dashboard.json"
 
 
 @dashboard_command(
