@@ -79,8 +79,9 @@ class Scope(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its short name in tables: ``month``, ``stage asr``, ``daily call``, ``organization month``."""
-        words = self._called if self.measure != "cost" else " ".join(filter(None, (self.kind, self.name)))
+        """Its short name in tables: ``month``, ``stage asr``, ``daily calls``, ``organization month``."""
+        counts = self.measure != "cost"
+        words = f"{self._called}s" if counts else " ".join(filter(None, (self.kind, self.name)))
         return f"organization {words}" if self.owner is None else words
 
     @property

@@ -93,7 +93,7 @@ def gauge_amounts(gauge: Gauge) -> str:
 
     >>> gauge_amounts(Gauge("month", 4_500_000_000, 50_000_000_000, 9.0))
     '$4.50 of $50.00'
-    >>> gauge_amounts(Gauge("daily token", 12_345, 1_000_000, 1.2, measure="tokens"))
+    >>> gauge_amounts(Gauge("daily tokens", 12_345, 1_000_000, 1.2, measure="tokens"))
     '12.3K of 1.00M tokens'
     """
     if gauge.amounts:

@@ -34,7 +34,7 @@ from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
 from .common import Health, cell_of, doubts, named, owner, unit_amounts, usd_amounts
 from .document import Column, Note, Report, Table, Tone, Value, derive
 from .forecast import limit_forecasts, projected
-from .plans import plans_facts
+from .plans import plan_limits, rough_notes
 from .queries import find_job, health, limits_in, month_of, monthly, others, spendings
 from .reader import Reader
 from .show_job import entries_of_job
@@ -63,6 +63,7 @@ class CheckFacts(NamedTuple):
     strict: bool
     health: Health = Health()
     others: Mapping[str, Verdict] = MappingProxyType({})
+    roughly: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
@@ -118,7 +119,8 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     checks = [*_of_user(reader, user_id, bounds, f"{user_id}, " if asked.everyone else "")]
     for user in rest if asked.everyone else ():
         checks += _of_user(reader, user, bounds, f"{user}, ", shared=False)
-    checks += _plans(reader, None if asked.everyone else user_id)
+    plans = plan_limits(reader, None if asked.everyone else user_id, month_of(reader, user_id))
+    checks += [_standing(each, f"plan {each.limit.scope.name}") for each in plans.spendings]
     found = health(reader)
     if found.problems or found.degraded:
         checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
@@ -134,6 +136,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
         strict=asked.strict,
         health=found,
         others={} if asked.everyone else {user: _worst(reader, user) for user in rest},
+        roughly=plans.roughly,
     )
 
 
@@ -151,24 +154,16 @@ def _of_user(
     for spending in standing:
         mine = spending.limit.scope.owner is not None
         if mine or shared:
-            name = f"{whose if mine else ''}{spending.label}"
-            limit = spending.limit
-            yield limit_check(name, spending.spent, limit.amount, spending.level, limit.measure)
+            yield _standing(spending, f"{whose if mine else ''}{spending.label}")
     if bounds.forecast:
         yield from _forecasts(reader, user_id, standing, whose, shared=shared)
     for check in _jobs(reader, _month_query(reader, user_id), bounds):
         yield check._replace(name=f"{whose}{check.name}")
 
 
-def _plans(reader: Reader, user_id: str | None) -> Iterator[Check]:
-    """Return how the limits of plans themselves stand, of those that are a user's; ``None``: of all."""
-    if all(plan.limit is None for plan in reader.profile.plans.values()):
-        return
-    facts = plans_facts(reader, None)
-    for month in facts.months:
-        if month.plan.limit is not None and month.plan.is_for(user_id):
-            level = month.level(facts.warn_percent)
-            yield limit_check(f"plan {month.name}", month.due, month.plan.limit, level)
+def _standing(spending: Spending, name: str) -> Check:
+    limit = spending.limit
+    return limit_check(name, spending.spent, limit.amount, spending.level, limit.measure)
 
 
 def _forecasts(
@@ -188,8 +183,10 @@ def _forecasts(
 
 def _worst(reader: Reader, user_id: str) -> Verdict:
     """Return how the limits stand that hold for a user alone."""
-    standing = spendings(reader, limits_in(reader, user_id, month_of(reader, user_id)))
-    levels = {each.level for each in standing if each.limit.scope.owner is not None}
+    period = month_of(reader, user_id)
+    standing = spendings(reader, limits_in(reader, user_id, period))
+    plans = plan_limits(reader, user_id, period).spendings
+    levels = {each.level for each in (*standing, *plans) if each.limit.scope.owner is not None}
     return "over" if "critical" in levels else "warning" if "warning" in levels else "ok"
 
 
@@ -247,7 +244,7 @@ def check_report(facts: CheckFacts) -> Report:
         title=f"Check of {'everyone' if facts.user_id is None else owner(facts.user_id)}: {answer}",
         subtitle=named(facts.period),
         tables=(table,),
-        notes=(*notes, *doubts(facts.totals, facts.health), *_not_asked(facts)),
+        notes=(*notes, *doubts(facts.totals, facts.health), *rough_notes(facts.roughly), *_not_asked(facts)),
         data={
             **derive(facts, "user_id", "month=period.name"),
             "result": answer,

@@ -40,6 +40,7 @@ from .common import (
 )
 from .document import Chart, Column, Figure, Gauge, Note, Ref, Report, Table, derive
 from .forecast import projected_figure
+from .plans import PlanLimits, plan_limits, rough_notes
 from .queries import by_part, health, jobs_in, limits_in, spendings, zone_of
 from .questions import LABELS, query_of
 from .reader import Reader
@@ -48,6 +49,9 @@ from .show_monthly import count_figures, money_figures, same_days_before
 
 JOBS: Final = 10
 """How many jobs are named, the most expensive first."""
+
+FEW_CALLS: Final = 20_000
+"""Up to this many calls of a month are read for what plans have free; of more, sums tell it."""
 
 LIMITS: Final = 6
 """How many limits are drawn where everyone's are looked at, those used most first."""
@@ -96,6 +100,7 @@ class OverviewFacts:
     spendings: Sequence[Spending] = ()
     forecast: Forecast | None = None
     unpriced: Sequence[str] = ()
+    roughly: Sequence[str] = ()
     health: Health = field(default_factory=Health)
 
 
@@ -130,6 +135,7 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
     whole = sum_of(part.totals for part in parts)
     whole.jobs = jobs_in(reader, query)
     found = pace(_days(parts, period), period, reader.now)
+    plans = _plans(reader, asked, period)
     label, by_name = LABELS[asked.by], _merged(parts)
     return OverviewFacts(
         question=asked,
@@ -140,9 +146,10 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
         pace=found,
         jobs=reader.tagged.job_page(query, "cost", count=JOBS).jobs,
         before=_before(reader, query, period, found),
-        spendings=_standing(reader, asked, period),
+        spendings=(*_standing(reader, asked, period), *plans.spendings),
         forecast=_foreseen(reader, asked, period),
         unpriced=unpriced_models(by_name) if asked.by == "model" else (),
+        roughly=plans.roughly,
         health=health(reader),
     )
 
@@ -223,13 +230,11 @@ def previous_day(period: Period) -> date:
 
 def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequence[Spending]:
     """Return how limits stand: a user's, or the organisation's and everyone's on whole months."""
-    if asked.filters.keys() - {"user"} or period.kind == "range":
+    if not _has_limits(asked, period):
         return ()
-    of = asked.filters.get("user")
+    of, whole = asked.filters.get("user"), _month_of(period)
     if of is not None:
-        limits = limits_in(reader, of, period if period.kind == "month" else _month_of(period))
-        return spendings(reader, limits)
-    whole = period if period.kind == "month" else _month_of(period)
+        return spendings(reader, limits_in(reader, of, whole))
     users = reader.index.groups(("user_id",), Query(start=whole.start, end=whole.end))
     found = {
         (limit.scope, limit.span): limit
@@ -240,7 +245,21 @@ def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequen
     return spendings(reader, found.values())
 
 
+def _plans(reader: Reader, asked: OverviewQuestion, period: Period) -> PlanLimits:
+    """Return how the limits of plans themselves stand: of a user's plans, or of all."""
+    if not _has_limits(asked, period):
+        return PlanLimits()
+    return plan_limits(reader, asked.filters.get("user"), _month_of(period), FEW_CALLS)
+
+
+def _has_limits(asked: OverviewQuestion, period: Period) -> bool:
+    """Tell whether limits are on what is shown."""
+    return not asked.filters.keys() - {"user"} and period.kind != "range"
+
+
 def _month_of(period: Period) -> Period:
+    if period.kind == "month":
+        return period
     return month(period.start, period.zone, period.billing_day)
 
 
@@ -386,6 +405,7 @@ def _parts_table(facts: OverviewFacts) -> Table:
 
 def _notes(facts: OverviewFacts) -> Iterator[Note]:
     yield from doubts(facts.totals, facts.health, facts.unpriced)
+    yield from rough_notes(facts.roughly)
     if facts.question.by == "tags" and not facts.breakdown.is_empty:
         yield Note(MANY_TAGS)
     if not facts.totals.calls and not facts.question.filters and not facts.pace.is_over:

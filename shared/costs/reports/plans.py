@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from ..analysis.plans import PlanMonth, plan_months
+from ..budgets.limits import Spending
 from ..budgets.spending import flat_cost, paid_by_bucket
 from ..money import ZERO, Nanos, percent, percent_words, to_usd
 from ..periods import Period
 from ..profile.plans import FlatRate, Plan, flat_rates, names_of
 from ..rollup import Query
+from ..tracking.foresight import plan_spendings
 from .common import named, usd
 from .document import Column, Figure, Gauge, Note, Report, Table, Tone, derive
 from .queries import reading, within
@@ -93,6 +95,47 @@ def drawn(reader: Reader, period: Period, user_id: str | None) -> Covered:
     months = plan_months(reader.profile.plans, reader.index.entries(query), period, reader.catalogue_name)
     found = [month for month in months if month.name in plans and month.off]
     return Covered(Nanos(sum(month.off for month in found)), " and ".join(month.name for month in found))
+
+
+class PlanLimits(NamedTuple):
+    """How the limits of plans themselves stand, and of which of them sums alone tell what is free."""
+
+    spendings: tuple[Spending, ...] = ()
+    roughly: tuple[str, ...] = ()
+
+
+def plan_limits(
+    reader: Reader, user_id: str | None, period: Period, most_calls: int | None = None
+) -> PlanLimits:
+    """Return how the limits of a user's plans stood in a month; ``None``: those of all plans.
+
+    Calls are read for what is free, unless there are more than ``most_calls`` in the month, or they are of
+    several hosts.
+    """
+    limited = {name: plan for name, plan in reader.profile.plans.items() if plan.limit is not None}
+    if not limited:
+        return PlanLimits()
+    at = reader.now if reader.now in period else period.start + (period.end - period.start) / 2
+    of_sums = reader.is_shared or (
+        most_calls is not None and _calls_in(reader, period.start, period.end) > most_calls
+    )
+    found = plan_spendings(
+        reader.profile, reader.index, user_id, at, reader.catalogue_name, "sums" if of_sums else "calls"
+    )
+    spendings = tuple(found)
+    names = (str(each.limit.scope.name) for each in spendings if of_sums)
+    return PlanLimits(spendings, tuple(name for name in names if limited[name].unit))
+
+
+def _calls_in(reader: Reader, start: datetime, end: datetime) -> int:
+    return sum(group.totals.calls for group in reader.index.groups((), Query(start=start, end=end)))
+
+
+def rough_notes(plans: Sequence[str]) -> Iterator[Note]:
+    """Say which plans' limits are from sums, where they are."""
+    if plans:
+        text = "what is free is drawn down by sums of a quarter-hour, so it may come to a little more"
+        yield Note(f"Limit of {' and '.join(plans)}: {text}.")
 
 
 def paid_of(reader: Reader, user_id: str | None, start: datetime, end: datetime) -> dict[int, Nanos]:

@@ -6,7 +6,7 @@ Without --user: the default user (COST_TRACKER_USER, else 1).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ from ..budgets.wording import message
 from ..money import ZERO, Nanos, percent
 from ..periods import Period
 from ..rollup import JobRef, Query, Totals
-from ..tracking.foresight import foreseen, plan_spendings
+from ..tracking.foresight import foreseen
 from .common import (
     NEWCOMER,
     Health,
@@ -45,7 +45,17 @@ from .common import (
 )
 from .document import Figure, Gauge, Note, Report, Tone, derive
 from .forecast import projected
-from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
+from .plans import (
+    Covered,
+    covered,
+    covered_data,
+    covered_figure,
+    drawn,
+    drawn_data,
+    drawn_figure,
+    plan_limits,
+    rough_notes,
+)
 from .queries import health, limits_in, monthly, others, spendings, within
 from .questions import Span, UserMonth
 from .reader import Reader
@@ -91,6 +101,7 @@ class BudgetFacts(NamedTuple):
     health: Health = Health()
     covered: Covered = Covered()
     drawn: Covered = Covered()
+    roughly: Sequence[str] = ()
 
     @property
     def spent(self) -> Nanos:
@@ -109,7 +120,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     totals = total(reader.index.groups((), query))
     found, better = projected(reader, user_id, period)
     limits = spendings(reader, limits_in(reader, user_id, period))
-    plans = () if reader.is_shared else _of_plans(reader, user_id, period)  # entries are of one host
+    plans = plan_limits(reader, user_id, period)
     own = monthly(limits, user_id)
     held = _held(reader, limits)
     return BudgetFacts(
@@ -117,7 +128,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         period=period,
         totals=totals,
         pace=found,
-        spendings=tuple(tightest_first([*limits, *plans])),
+        spendings=tuple(tightest_first([*limits, *plans.spendings])),
         month=own,
         outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
         by_weekday=better is not None and better.by_weekday,
@@ -133,14 +144,8 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         health=health(reader),
         covered=covered(reader, query),
         drawn=drawn(reader, period, user_id),
+        roughly=plans.roughly,
     )
-
-
-def _of_plans(reader: Reader, user_id: str, period: Period) -> tuple[Spending, ...]:
-    """Return how the limits of the user's plans themselves stood in a month."""
-    at = reader.now if reader.now in period else period.start + (period.end - period.start) / 2
-    profile, names = reader.profile, reader.catalogue_name
-    return tuple(plan_spendings(profile, reader.index, user_id, at, names, only_near=False))
 
 
 def _foreseen(
@@ -326,6 +331,7 @@ def _crossed(facts: BudgetFacts) -> list[Crossing]:
 
 def _notes(facts: BudgetFacts) -> Iterator[Note]:
     yield from doubts(facts.totals, facts.health)
+    yield from rough_notes(facts.roughly)
     unreserved = "logged without a reservation: a blocking limit cannot hold those back."
     yield from noted(facts.unreserved_calls, "call was", "calls were", unreserved)
     yield from others_note(facts.others)

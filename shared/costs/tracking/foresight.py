@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .. import periods
 from ..analysis.forecast import forecast
@@ -59,16 +59,22 @@ def _likely(spending: Spending, now: datetime) -> bool:
 
 Names = Callable[[str, str], str]
 
+Look = Literal["near", "sums", "calls"]
+"""How plans are looked at: those near to a limit, or all, by sums or by their calls."""
+
 
 def plan_spendings(
-    profile: Profile, index: Store, user_id: str, now: datetime, names: Names, *, only_near: bool = True
+    profile: Profile,
+    index: Store,
+    user_id: str | None,
+    now: datetime,
+    names: Names,
+    look: Look = "near",
 ) -> Iterator[Spending]:
-    """Give how the limits of a user's plans stand in the month of ``now``.
+    """Give how the limits of a user's plans stand in the month of ``now``; ``None``: of all plans.
 
-    With ``only_near`` of those alone that may have reached a threshold.
-
-    On the way of a call sums tell it, however many calls a month has; else the calls are read where the list
-    price of a plan's calls would reach a threshold.
+    With a look at ``near`` of those alone that may have reached a threshold. Calls are read for what plans
+    have free; not where the look is at ``sums``, or something waits for it, however many calls a month has.
     """
     mine = {
         name: plan for name, plan in profile.plans.items() if plan.limit is not None and plan.is_for(user_id)
@@ -84,8 +90,8 @@ def plan_spendings(
         names,
     )
     own = [each for each in found if each.name in mine]
-    near = {each.name for each in own if not only_near or _most(each) >= limits[each.name].first_crossing}
-    if near and remaining() is None:
+    near = {each.name for each in own if look != "near" or _most(each) >= limits[each.name].first_crossing}
+    if look != "sums" and any(mine[name].unit for name in near) and remaining() is None:
         entries = index.entries(Query(start=period.start, end=period.end))
         found = plan_months(profile.plans, entries, period, names)
     yield from (Spending(limits[month.name], month.due) for month in found if month.name in near)

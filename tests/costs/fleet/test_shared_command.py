@@ -141,6 +141,28 @@ def test_a_view_of_all_hosts_is_that_of_their_calls_on_one(
             assert theirs == mine, view
 
 
+def test_limits_of_plans_are_of_the_calls_of_all_hosts(
+    tmp_path: Path, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = "{covers: [openai/*], free: {tokens: 3000}, monthly_limit_usd: 0.10}"
+    with hosts(tmp_path, "one", "two", profile=f"{LIMITED}plans: {{volume: {plan}}}\n") as (one, two):
+        for host in (one, two):
+            host.call()
+            host.fleet.publish()
+        at = ["--profile", str(one.profile), "--cost-storage", str(one.storage), "--json"]
+        check = json.loads(shown(["check", "--shared", "--user", "ana", *at], capfd))
+        [found] = [each for each in check["checks"] if each["check"] == "plan volume"]
+        both = found["value_usd"]
+        alone = json.loads(shown(["check", "--user", "ana", *at], capfd))
+        [own] = [each for each in alone["checks"] if each["check"] == "plan volume"]
+        assert both > own["value_usd"]
+        budget = json.loads(shown(["show-budget", "--shared", "--user", "ana", *at], capfd))
+        [limit] = [each for each in budget["limits"] if "plan" in each["scope"]]
+        assert limit["spent_usd"] == both
+        said = shown(["check", "--shared", "--user", "ana", *at[:-1]], capfd)
+        assert "Limit of volume: what is free is drawn down by sums" in said
+
+
 def test_hosts_their_leases_and_those_that_are_late_are_shown(
     tmp_path: Path, database_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

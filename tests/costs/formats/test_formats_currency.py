@@ -36,7 +36,7 @@ REPORT = Report(
     subtitle="of $50.00",
     gauges=(
         Gauge("month", 40_250_000_000, 50_000_000_000, 80.5),
-        Gauge("daily token", 5, 10, 50.0, measure="tokens"),
+        Gauge("daily tokens", 5, 10, 50.0, measure="tokens"),
     ),
     figures=(
         Figure("spent", "Spent", 40_250_000_000, note="likely $33.35 to $1,035.61"),

@@ -17,8 +17,10 @@ from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
 from shared.costs.periods import parse_month
 from shared.costs.profile.plans import Plan, VolumeDiscount
+from shared.costs.reports import overview
 from shared.costs.reports.check import CheckQuestion, check_facts
 from shared.costs.reports.common import Health
+from shared.costs.reports.overview import OverviewQuestion, overview_facts, overview_report
 from shared.costs.reports.plans import plans_facts, plans_report
 from shared.costs.reports.questions import UserMonth
 from shared.costs.reports.reader import Reader
@@ -115,6 +117,54 @@ def test_a_call_that_was_taken_back_costs_nothing_though_nothing_was_free_when_i
     undone = replace(translated(2, 1_000, "-0.90", kind="reversal", corrects="t2"), id="u")
     month = of_month(FREE, [*calls, undone])
     assert (month.calls, month.free_used, month.beyond) == (1, 1_000, 0)
+
+
+OF_RPATEL = "plans: {own: {usd_per_month: 20, covers: [openai/*], users: [rpatel], monthly_limit_usd: 10}}\n"
+
+
+def gauges(path: Path, cost_home: Path, text: str, asked: OverviewQuestion) -> tuple[list[str], str]:
+    """Return the limits that an overview draws under a profile, and what it notes."""
+    path.write_text(text)
+    with Workspace(cost_home, path, clock=lambda: NOW) as workspace:
+        shown = overview_report(overview_facts(Reader(workspace), asked))
+    return [gauge.label for gauge in shown.gauges], " ".join(str(note.text) for note in shown.notes)
+
+
+@pytest.mark.parametrize("period", ["2026-11", "2026-11-20"])
+def test_an_overview_draws_the_limits_of_plans_beside_all_others(
+    reader: Reader, tmp_path: Path, cost_home: Path, period: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, everyone = tmp_path / "profile.yaml", OverviewQuestion(period)
+    labels, notes = gauges(path, cost_home, PROFILE, everyone)
+    assert "organization plan speech: limit reached" in labels
+    assert "drawn down" not in notes
+    labels, _ = gauges(path, cost_home, OF_RPATEL, everyone)
+    assert "rpatel, plan own: limit reached" in labels
+    for user, is_shown in (("rpatel", True), ("2", False)):
+        labels, _ = gauges(path, cost_home, OF_RPATEL, OverviewQuestion(period, {"user": user}))
+        assert ("plan own: limit reached" in labels) is is_shown
+    labels, _ = gauges(path, cost_home, PROFILE, OverviewQuestion(period, {"stage": "06_asr"}))
+    assert labels == []
+    monkeypatch.setattr(overview, "FEW_CALLS", 10)
+    labels, notes = gauges(path, cost_home, PROFILE, everyone)
+    assert "organization plan speech: limit reached" in labels
+    assert "Limit of speech: what is free is drawn down by sums of a quarter-hour" in notes
+
+
+def test_check_names_limits_as_profiles_do_and_those_of_plans_of_other_users(
+    reader: Reader, tmp_path: Path, cost_home: Path
+) -> None:
+    counts = "budget: {daily_calls: 900, monthly_tokens: 900000000}\norganization: {daily_tokens: 90000000}\n"
+    (tmp_path / "profile.yaml").write_text(counts + OF_RPATEL)
+    with Workspace(cost_home, tmp_path / "profile.yaml", clock=lambda: NOW) as workspace:
+        facts = check_facts(Reader(workspace), CheckQuestion())
+        everyone = check_facts(Reader(workspace), CheckQuestion(everyone=True))
+    names = [check.name for check in facts.checks]
+    assert {"daily calls", "monthly tokens", "organization daily tokens"} < set(names)
+    assert "plan own" not in names
+    assert facts.others["rpatel"] == "over"
+    assert facts.others["2"] == "ok"
+    assert [check.verdict for check in everyone.checks if check.name == "plan own"] == ["over"]
 
 
 @given(
