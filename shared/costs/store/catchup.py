@@ -27,7 +27,7 @@ from . import tables
 from .database import WAIT_S, Database
 from .intake import KEPT_ROWS, NOTES, Intake, Kept, Read, is_there, new_row, vouched
 from .journal import NO_FILE, Journal, Position, look_at, opened
-from .presence import Fed, Presence, fed
+from .presence import Fed, Feeds, Presence
 from .tables import LedgerRow, key_of
 
 NOBODY: Final = b"-"
@@ -227,7 +227,8 @@ class CatchUp:
             with suppress(StorageUnavailable):  # the next look begins where this one did
                 sums.write(lambda db: db.execute("UPDATE meta SET turn = ?", (self._turn,)))
         self._unknown.clear()
-        self._count_elsewhere(sums, everything=bool(dead) or end is None or rescue, waiting=end is None)
+        if dead or end is None or rescue:
+            self._count_elsewhere(sums, waiting=end is None)
         if self._unknown:
             with suppress(OSError):
                 self._known.add(self._unknown)
@@ -306,24 +307,15 @@ class CatchUp:
 
     # --- lines that went with their ledgers, or did not come there yet
 
-    def _count_elsewhere(self, sums: Database, *, everything: bool, waiting: bool) -> None:
-        if fed := self._fed(sums, everything=everything):
+    def _count_elsewhere(self, sums: Database, *, waiting: bool) -> None:
+        if fed := self._fed(sums):
             sums.write(lambda db: self._count(db, fed, self._intake.count_gone))
         if waiting and (lines := self._waiting(sums)):
             self.count_waiting(sums, lines)
 
-    def _fed(self, sums: Database, *, everything: bool) -> list[Elsewhere]:
+    def _fed(self, sums: Database) -> list[Elsewhere]:
         """Return what processes keep of ledgers that have it no more, and that nobody counted."""
-        paths: list[bytes] | None = None
-        if not everything:
-            missing = f"gone IS NULL AND inode = 0 AND {tables.MAY_CHANGE}"
-            paths = [row.path for row in sums.read(lambda db: tables.ledgers(db, missing))]
-            paths += self._intake.begun
-            self._intake.begun.clear()
-        lines = list[Fed]()
-        with suppress(OSError):  # they cannot be read now: the next look tries again
-            lines.extend(fed(self._presence.folder, paths))
-        if lines:
+        if lines := Feeds(self._presence.folder).news():
             lines = sums.read(lambda db: [each for each in lines if not tables.find_seen(db, each.entry_id)])
             known = sums.read(lambda db: {row.path for row in tables.ledgers(db, "gone IS NULL")})
             gone = [each for each in lines if not is_there(each.path, each.offset, key_of(each.entry_id))]

@@ -96,9 +96,6 @@ class Intake:
         self._kept = kept
         self._read = dict[bytes, Extent]()
         """How far ledgers were read that is not written down yet."""
-        self.begun = set[bytes]()
-        """Ledgers that may have had other lines before: another file is there, or several write to one
-        that nobody has read."""
 
     def finish(self, db: sqlite3.Connection, *, is_whole: bool = True) -> None:
         """See to ledgers that are gone or replaced; to be called before the transaction is committed.
@@ -150,11 +147,8 @@ class Intake:
     ) -> bool:
         device, inode, size, mtime = look_at(file.fileno())
         row = row or new_row(db, path)
-        if row.inode not in (0, inode) or (not row.offset and _has_several_writers(db, row)):
-            self.begun.add(path)
         if not recognised(row, file):
             row = retire(db, row, REPLACED)
-            self.begun.add(path)
         before = row.offset
         row, more = self._read_on(db, row, file)
         self._sound_again(db, row, file)
@@ -224,11 +218,6 @@ class Intake:
             db.execute(
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
             )
-
-
-def _has_several_writers(db: sqlite3.Connection, row: LedgerRow) -> bool:
-    [writers] = db.execute("SELECT count(*) FROM writers WHERE ledger = ?", (row.id,)).fetchone()
-    return bool(writers > 1)
 
 
 def _count_in(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> None:

@@ -100,7 +100,7 @@ class Journal:
         with opened(self.path, append=True) as old:
             if not platform.lock(old.fileno(), 0) or not platform.same_file(old.fileno(), self.path):
                 return
-            text = _whole(os.pread(old.fileno(), size_of(old), 0))
+            text = whole(os.pread(old.fileno(), size_of(old), 0))
             try:
                 with opened(draft, append=True) as new:
                     self._write(new, b"".join(map(sealed, shorter(records_in(text)[0]))))
@@ -145,7 +145,7 @@ class Journal:
             file = look_at(there.fileno())
             if trusting and file[:2] == position[:2] and file[2] >= position.read_to:
                 start = position.read_to
-            text = _whole(os.pread(there.fileno(), file[2] - start, start))
+            text = whole(os.pread(there.fileno(), file[2] - start, start))
         before = position.read_to - start
         is_lost = not start and (crc32(text[:before]) != position.seal or len(text) < before)
         records, damaged = records_in(text if is_lost else text[before:])
@@ -162,7 +162,8 @@ def look_at(path: str | bytes | int) -> Look:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _whole(text: bytes) -> bytes:
+def whole(text: bytes) -> bytes:
+    """Return the complete lines of a piece of a file."""
     return text[: text.rfind(b"\n") + 1]
 
 

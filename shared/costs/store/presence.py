@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -34,7 +34,7 @@ from weakref import WeakSet
 from .. import platform
 from ..forks import lock_of
 from ..platform import KeptFile, SecureFile
-from .journal import records_in, sealed
+from .journal import NO_FILE, Look, look_at, opened, records_in, sealed, size_of, whole
 
 COMPACT_BYTES: Final = 64 << 10
 """A journal of this size is written anew when most of what it says is over."""
@@ -336,8 +336,8 @@ class Feed:
         self._file: SecureFile | None = None
         self._path = presence.folder
         self._size = 0
-        self.ids: list[str] = []
-        """The ids of the lines that are here."""
+        self.lines: dict[str, bytes] = {}
+        """The ids of the lines that are here, each with the path of its ledger."""
 
     def __len__(self) -> int:
         return self._size
@@ -349,7 +349,7 @@ class Feed:
             file = self._opened()
             if self._size > MOST_BYTES:
                 return
-            self.ids.append(entry_id)
+            self.lines[entry_id] = path
             self._size += file.write(record)
         except OSError:
             return
@@ -371,25 +371,48 @@ class Feed:
                 self._file.truncate(0)
 
     def _begin(self) -> None:
-        self._size, self.ids = 0, []
+        self._size, self.lines = 0, {}
 
 
-def fed(folder: Path, paths: Iterable[bytes] | None = None) -> Iterator[Fed]:
-    """Return the lines that processes keep, those of some ledgers or of all.
+class Feeds:
+    """What processes keep beside their ledgers: each look goes on from where the last one came to."""
 
-    Raises:
-        OSError: they cannot be read.
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[str, tuple[Look, bytes, int]] = {}
+        """What each file was like, how it began (which tells that it was emptied), how far it was read."""
 
-    """
-    wanted = None if paths is None else [b" %b\0" % path for path in paths]
-    with suppress(FileNotFoundError):
-        for name in sorted(os.listdir(folder)):
-            data = b""
-            if name.endswith(LINES):
-                with suppress(FileNotFoundError):  # its process ended, and its ledgers were read
-                    data = (folder / name).read_bytes()
-            if data and (wanted is None or any(path in data for path in wanted)):
-                for record in records_in(data)[0]:
-                    place, entry_id, line = record.split(b"\0", 2)
-                    offset, _, path = place.partition(b" ")
-                    yield Fed(path, int(offset), entry_id.decode(errors="surrogatepass"), line)
+    def news(self) -> list[Fed]:
+        """Return the lines that are kept and were not given yet.
+
+        A file that cannot be read now is passed over: the next look tries again.
+        """
+        lines = list[Fed]()
+        with suppress(OSError):
+            for name in sorted(os.listdir(self._folder)):
+                if name.endswith(LINES):
+                    lines.extend(map(_fed, self._records(name)))
+        return lines
+
+    def _records(self, name: str) -> list[bytes]:
+        path = self._folder / name
+        look, (before, head, read_to) = look_at(os.fspath(path)), self._read.get(name, (NO_FILE, b"", 0))
+        if look == before or not look[2]:
+            return []
+        with suppress(OSError), opened(path) as file:  # it may have gone: its ledgers were read then
+            if os.pread(file.fileno(), len(head), 0) != head:
+                read_to = 0
+            text = whole(os.pread(file.fileno(), size_of(file) - read_to, read_to))
+            self._read[name] = look, head if read_to else text[:HEAD_BYTES], read_to + len(text)
+            return records_in(text)[0]
+        return []
+
+
+def _fed(record: bytes) -> Fed:
+    place, entry_id, line = record.split(b"\0", 2)
+    offset, _, path = place.partition(b" ")
+    return Fed(path, int(offset), entry_id.decode(errors="surrogatepass"), line)
+
+
+HEAD_BYTES: Final = 9
+"""A newline and the checksum of the first record (:mod:`.journal`)."""

@@ -193,6 +193,10 @@ class Recent:
 
     # --- asking
 
+    def has(self, db: sqlite3.Connection, entry_id: str) -> bool:
+        """Tell whether the entry with an id is here or in the sums."""
+        return self.find(entry_id) is not None or tables.find_seen(db, entry_id) is not None
+
     def find(self, entry_id: str) -> RecentLine | None:
         """Return the line with an id."""
         return self._keys.get(key_of(entry_id))

@@ -49,7 +49,7 @@ from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDat
 from .intake import GONE, WAITING, Kept, NotKept, Read, read_counted, recognised, retire
 from .journal import opened
 from .packed import Packed, lines_of
-from .presence import Feed, presence_in
+from .presence import Feed, Feeds, presence_in
 from .queries import Gone, Readable, Span
 from .recent import Recent
 from .tables import LedgerRow, Mark, Reserved, key_of
@@ -112,6 +112,9 @@ class Store:
         self._known = Known(storage, self.presence)
         self._recent = Recent()
         self._feed = Feed(self.presence)
+        self._feeds = Feeds(storage.writers_dir)
+        self._expected = list[str]()
+        """The ids of lines that processes keep beside their ledgers and that were not found yet."""
         self._windows = Windows()
         self._packed = Packed(storage)
         self._version: int | None = None
@@ -240,7 +243,7 @@ class Store:
             StorageUnavailable: the sums cannot be had now.
 
         """
-        return self._on_the_way(lambda db, recent: self._spent(db, recent, asked))
+        return self._on_the_way(lambda db, recent: self._spent(db, recent, asked), whole=True)
 
     def _at_hand(self, asked: Sequence[Query]) -> list[int] | None:
         """Return the answers while the last look at the ledgers is believed, and nothing must be done."""
@@ -290,18 +293,28 @@ class Store:
         """Return where those of many entries stand that a known ledger has, after one look at the ledgers."""
         return self._ask(lambda db: _locations(db, entry_ids))
 
-    def _on_the_way(self, question: Callable[[sqlite3.Connection, Recent], T], *, fresh: bool = True) -> T:
+    def _on_the_way(
+        self,
+        question: Callable[[sqlite3.Connection, Recent], T],
+        *,
+        fresh: bool = True,
+        whole: bool = False,
+    ) -> T:
         """Answer from the sums and the ends of the ledgers, after a look at those.
+
+        With ``whole`` also after a look at what processes keep beside them, which ledgers may have lost.
 
         Waits for others outside the lock, so that many threads wait at the same time.
         """
         wait, stale = None, 0
         while self._memory is None and stale < _TRIES:
             try:
-                answered = self._with_recent(question, fresh=fresh)
+                answered = self._with_recent(question, fresh=fresh, whole=whole)
             except _Stale:
-                stale += 1
+                stale, missing = stale + 1, set(self._expected)
                 self._use(partial(self._bring_up, rescue=True))
+                with self._lock:
+                    self._expected = [each for each in self._expected if each not in missing]
                 continue
             except DatabaseBusy:
                 wait = wait or Wait(_HOT_WAIT_S)
@@ -327,12 +340,14 @@ class Store:
             self._take_in_at = time.monotonic() + TAKE_IN_S
 
     def _take_in_all(self, wait_s: float) -> None:
-        ids = list(self._feed.ids)
+        lines = dict(self._feed.lines)
         self._bring_up(self._file, wait_s=wait_s)
-        if self._file.read(lambda db: set(ids) - tables.find_all_seen(db, ids).keys(), wait_s):
+        if missing := self._file.read(lambda db: lines.keys() - tables.find_all_seen(db, [*lines]), wait_s):
+            for path in {lines[each] for each in missing}:  # the storage may have been deleted since
+                self._known.note(path, again=True)
             self._bring_up(self._file, rescue=True, wait_s=wait_s)
         with self._lock:
-            if self._behind is None and self._feed.ids == ids:
+            if self._behind is None and self._feed.lines == lines:
                 self._feed.clear()
 
     def _take_in_at_exit(self) -> None:
@@ -341,9 +356,16 @@ class Store:
         with at_most(TAKE_IN_S):
             self._take_in(TAKE_IN_S)
 
-    def _with_recent(self, question: Callable[[sqlite3.Connection, Recent], T], *, fresh: bool) -> T:
+    def _with_recent(
+        self, question: Callable[[sqlite3.Connection, Recent], T], *, fresh: bool, whole: bool
+    ) -> T:
         def answer(db: sqlite3.Connection) -> T:
+            if whole:  # first: what is kept there was in its ledger before
+                self._expected += [each.entry_id for each in self._feeds.news()]
             self._bring_recent_up(db, fresh=fresh)
+            self._expected = [each for each in self._expected if not self._recent.has(db, each)]
+            if self._expected:
+                raise _Stale
             return question(db, self._recent)
 
         try:
@@ -379,6 +401,7 @@ class Store:
         """Begin anew with what was appended."""
         with self._lock:
             self._recent, self._version, self._look_again_at = Recent(), None, 0.0
+            self._feeds, self._expected = Feeds(self.storage.writers_dir), []
 
     # --- what views ask
 
@@ -407,7 +430,7 @@ class Store:
         are all zero are left out. ``at_once`` takes nothing into the sums first, as on the way of a call.
         """
         if at_once or remaining() is not None:  # beside the sums, which stay as they are
-            return self._on_the_way(lambda db, recent: recent.groups(db, by, query))
+            return self._on_the_way(lambda db, recent: recent.groups(db, by, query), whole=True)
         return self._ask(lambda db: queries.groups(db, by, query))
 
     def groups_by_part(

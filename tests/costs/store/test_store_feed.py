@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from shared.cost_tracker import CostTracker
+from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.ledger import spool
 from shared.costs.patience import at_most
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import presence as module
 from shared.costs.store import store as store_module
 from shared.costs.store.journal import sealed
-from shared.costs.store.presence import Fed, fed
+from shared.costs.store.presence import Fed, Feeds
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, month, spent
 from tests.costs.store.test_store_outlives import cleared, cut_after_a_line, emptied, overwritten, replaced
@@ -33,7 +34,7 @@ def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def waiting(history: History) -> list[Fed]:
     """What processes keep."""
-    return list(fed(history.storage.writers_dir))
+    return Feeds(history.storage.writers_dir).news()
 
 
 def logging(history: History, calls: int = 3) -> tuple[Store, Path]:
@@ -218,6 +219,45 @@ def test_another_process_begins_a_ledger_anew_that_was_cleared_at_once(
                 have_logged(writer)
             writer.communicate()
         assert month(store) == (5 if is_idle else 6) * 4_500_000
+
+
+@pytest.mark.parametrize("fate", [cleared, emptied, None])
+@pytest.mark.parametrize("job", ["job", "other"])
+def test_who_reserves_counts_what_went_before_anybody_took_it_in(
+    tmp_path: Path, cost_home: Path, history: History, fate: Callable[[History, Path], None] | None, job: str
+) -> None:
+    """Where the one who logged it is idle, and another one begins its folder or the storage anew.
+
+    Of a storage that was deleted it counts what its own ledger has; the others when their processes end.
+    """
+    ledger, profile = tmp_path / "jobs" / "job" / LEDGER_NAME, tmp_path / "profile.yaml"
+    profile.write_text("budget: {monthly_limit_usd: 0.0091, block_at_limit: true}\n")
+    with Store(CostStorage(cost_home)) as begun:
+        month(begun)
+    with closing(sqlite3.connect(cost_home / "sums.db", isolation_level=None)) as taking_in:
+        taking_in.execute("BEGIN IMMEDIATE")  # so that nobody else comes to it
+        with a_writer(ledger) as writer:
+            taking_in.execute("ROLLBACK")
+            if fate is None:
+                shutil.rmtree(cost_home)
+            else:
+                fate(history, ledger)
+            with CostTracker(ledger.parent.with_name(job), profile_path=profile) as other:
+                granted = sum(reserved_and_logged(other) for _ in range(3))
+                writer.communicate()
+    assert granted == (2 if fate is None and job == "other" else 0)
+    with Store(CostStorage(cost_home)) as after:
+        assert month(after) == (2 + granted) * 4_500_000
+
+
+def reserved_and_logged(tracker: CostTracker) -> bool:
+    """Tell whether a call was granted, and log it then."""
+    try:
+        with tracker.reserve("openai", "gpt-4o", tokens_input=1_000, max_tokens_output=200) as hold:
+            tracker.log_usage("openai", "gpt-4o", 1_000, 200, reservation=hold)
+    except BudgetExceeded:
+        return False
+    return True
 
 
 def full_disk(*_: object) -> Path:
