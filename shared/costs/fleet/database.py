@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
@@ -43,6 +43,12 @@ LOCK_S: Final = 5
 
 DOWN_S: Final = 1.0
 """For how long a database that could not be reached is not tried again by those who have no time."""
+
+GRANT: Final = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO the role"
+"""What lets a role take part."""
+
+WRITABLE: Final = "name a server that is no standby, and a role that is not read-only"
+"""What to do where nothing may be written."""
 
 _TRIES: Final = 3
 
@@ -158,12 +164,13 @@ class SharedDatabase:
             return SharedBusy(f"the shared database ({self.address.source}) is busy; try again")
         if isinstance(fault, errors.UndefinedTable | errors.InvalidSchemaName | errors.UndefinedColumn):
             return SharedUnavailable(
-                f"the shared database ({self.address.source}) has no tables of this version: "
-                f"cost-dashboard shared init"
+                f"the shared database ({self.address.source}) has no tables of this version that its role "
+                f"may see: cost-dashboard shared init, or GRANT USAGE ON SCHEMA {SCHEMA} TO the role"
             )
         if not isinstance(fault, psycopg.Error | OSError):
             return fault
-        return self._gone(self.address.without_secrets(_last_line(str(fault))))
+        why = self.address.without_secrets(_last_line(str(fault)))
+        return self._gone("; ".join([why, *_remedies(fault)]))
 
 
 class _Line:
@@ -279,6 +286,19 @@ _DEFAULTS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+
+def _remedies(fault: BaseException) -> Iterator[str]:
+    """Give what to do about a fault of the server or of the way to it, where that is known."""
+    import psycopg
+    from psycopg import errors
+
+    if isinstance(fault, errors.InsufficientPrivilege):
+        yield GRANT
+    elif isinstance(fault, errors.ReadOnlySqlTransaction):
+        yield WRITABLE
+    elif isinstance(fault, psycopg.OperationalError) and fault.sqlstate is None:
+        yield "see that its server is up and the address right"
 
 
 def _last_line(text: str) -> str:

@@ -21,7 +21,7 @@ import secrets
 from typing import Final
 
 from ..store.tables import DIM_COLUMNS, SUM_COLUMNS
-from .database import SCHEMA, Db, SharedUnavailable
+from .database import GRANT, SCHEMA, WRITABLE, Db, SharedUnavailable
 
 _SUMS: Final = ", ".join(f"{name} bigint NOT NULL" for name in SUM_COLUMNS)
 _DIMS: Final = ", ".join(f"{name} text NOT NULL" for name in DIM_COLUMNS)
@@ -115,10 +115,10 @@ def init(db: Db) -> int:
 
 
 def check(db: Db) -> str:
-    """Return which database this is, where its tables can be used by this version.
+    """Return which database this is, where its tables can be used by this version, and written from here.
 
     Raises:
-        SharedUnavailable: they are of another version.
+        SharedUnavailable: they are of another version, or can be read alone.
 
     """
     if _version(db) < VERSION:
@@ -126,9 +126,26 @@ def check(db: Db) -> str:
             "the shared database has tables of an older version: cost-dashboard shared init"
         )
     require(db)
-    row = db.execute("SELECT uid FROM fleet").fetchone()
+    row = db.execute(
+        f"""SELECT uid, current_setting('transaction_read_only') = 'off', (SELECT bool_and({_MAY_WRITE})
+        FROM pg_class WHERE relnamespace = ?::regnamespace AND relkind = 'r' AND relname <> 'versions')
+        FROM fleet""",
+        (SCHEMA,),
+    ).fetchone()
     assert row is not None  # it is made with the tables
-    return str(row[0])
+    uid, is_writable, may_write = row
+    if not (is_writable and may_write):
+        remedy = GRANT if is_writable else WRITABLE
+        raise SharedUnavailable(
+            f"the shared database can be read from here, not written, so no call can be held or published: "
+            f"{remedy}"
+        )
+    return str(uid)
+
+
+_MAY_WRITE: Final = " AND ".join(
+    f"has_table_privilege(oid, '{right}')" for right in ("SELECT", "INSERT", "UPDATE", "DELETE")
+)
 
 
 def require(db: Db) -> None:

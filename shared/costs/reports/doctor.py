@@ -333,6 +333,7 @@ def _shared(reader: Reader) -> Iterator[Finding]:
         return
     from .hosts import SAME_PROFILE, differing_words, late_words  # only who shares a budget needs it
 
+    fleet.check()
     standing = fleet.standing()
     for host in standing.late:
         yield Finding("shared budget", "wrong", late_words(host), "start something there, or release it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -46,6 +47,33 @@ def test_tables_of_a_newer_version_are_left_alone(database_url: str) -> None:
     for action in (schema.init, schema.check):
         with pytest.raises(SharedUnavailable, match="version 99"):
             database.run(action, 10)
+
+
+def test_a_role_that_may_not_write_is_told_what_it_lacks(database_url: str) -> None:
+    database = opened(database_url)
+    database.run(schema.init, 30)
+    name = f"r{uuid.uuid4().hex}"
+    database.run(lambda db: db.execute(f"CREATE ROLE {name} LOGIN"), 10)
+    theirs = opened(database_url.replace("costs@", f"{name}@"))
+    with pytest.raises(SharedUnavailable, match=r"or GRANT USAGE ON SCHEMA cost_ledger TO the role"):
+        theirs.run(schema.check, 10)
+    database.run(lambda db: db.execute(f"GRANT USAGE ON SCHEMA cost_ledger TO {name}"), 10)
+    with pytest.raises(SharedUnavailable, match=r"permission denied.*; GRANT SELECT, INSERT, UPDATE, DELETE"):
+        theirs.run(schema.check, 10)
+    tables = "ALL TABLES IN SCHEMA cost_ledger"
+    database.run(lambda db: db.execute(f"GRANT SELECT ON {tables} TO {name}"), 10)
+    time.sleep(DOWN_S)
+    with pytest.raises(SharedUnavailable, match=r"be read from here, not written.*: GRANT SELECT, INSERT"):
+        theirs.run(schema.check, 10)
+    database.run(lambda db: db.execute(f"GRANT INSERT, UPDATE, DELETE ON {tables} TO {name}"), 10)
+    uid = theirs.run(schema.check, 10)
+    assert uid == database.run(schema.check, 10)
+    database.run(lambda db: db.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on"), 10)
+    reading = opened(database_url.replace("costs@", f"{name}@"))
+    with pytest.raises(SharedUnavailable, match=r"not written.*: name a server that is no standby"):
+        reading.run(schema.check, 10)
+    with pytest.raises(SharedUnavailable, match=r"read-only transaction; name a server that is no standby"):
+        reading.run(lambda db: db.execute("DELETE FROM hosts"), 10)
 
 
 def test_tables_that_older_programs_may_go_on_with_are_used(database_url: str) -> None:
@@ -151,6 +179,8 @@ def test_a_server_that_is_gone_is_named_without_its_address() -> None:
             database.run(number, 5)
         assert "env:COSTS" in str(gone.value)
         assert "127.0.0.1" not in str(gone.value)
+        with pytest.raises(SharedUnavailable, match="see that its server is up and the address right"):
+            opened(server.url()).run(number, 5)
         server.start(fsync="off")
         time.sleep(DOWN_S)
         assert database.run(number, 10) == 7
