@@ -2,7 +2,8 @@
 
 ``Converse`` and its stream state their usage. The answers of ``InvokeModel`` are those of the model's maker:
 what an adapter knows is read as such; else the counts are taken that Bedrock adds itself, in headers or in
-the last event of a stream. As everywhere at Bedrock, their input leaves the cache out.
+the last event of a stream. As everywhere at Bedrock, their input leaves the cache out. Agents state usage in
+their traces alone.
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html (2026-11-30).
 """
 
@@ -65,6 +66,76 @@ def follow_events(
     kind = TrackedAsyncStream if hasattr(answer["body"], "__aiter__") else TrackedStream
     answer["body"] = tracked = kind(answer["body"], watch)
     return tracked
+
+
+def follow_agent(
+    answer: dict[str, Any], report: Report, names: StreamNames
+) -> TrackedStream | TrackedAsyncStream:
+    """Put a stream that reports the calls in an agent's traces into an answer; return it."""
+    told = answer["completion"]
+    kind = TrackedAsyncStream if hasattr(told, "__aiter__") else TrackedStream
+    answer["completion"] = tracked = kind(told, _Traces(told, report, StreamNames(names.service)))
+    return tracked
+
+
+class _Traces(Watch):
+    """Follows the answer of an agent, whose traces state what each call of a model used.
+
+    Source: https://docs.aws.amazon.com/bedrock/latest/userguide/trace-events.html (2026-11-30).
+    """
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self._of_models: dict[str, Captured] = {}
+
+    def _follow(self, chunk: object) -> None:
+        for step in _steps(Fields(chunk).part("trace").get("trace")):
+            asked, answered = step.part("modelInvocationInput"), step.part("modelInvocationOutput")
+            if asked:
+                self._of_models[asked.text("traceId") or ""] = _unstated_step(asked)
+            elif (usage := answered.part("metadata").usage("usage")) and (job := answered.text("traceId")):
+                counts = Usage(
+                    tokens_input=usage.count("inputTokens"), tokens_output=usage.count("outputTokens")
+                )
+                call = self._of_models.get(job) or _unstated_step(answered)
+                self._of_models[job] = replace(call, usage=counts, usage_known=True, incomplete=None)
+
+    def _known(self, ending: str) -> Iterable[Captured]:
+        if self._of_models:
+            return list(self._of_models.values())
+        why = f"the agent's answer {ending} without a trace of usage: invoke it with enableTrace=True"
+        return [Captured(service=SERVICE, model="", usage=Usage(), usage_known=False, incomplete=why)]
+
+
+def _steps(trace: object) -> Iterable[Fields]:
+    """Return the parts of a trace, each of a kind of step of the agent."""
+    return [Fields(step) for step in trace.values()] if isinstance(trace, Mapping) else []
+
+
+def _unstated_step(step: Fields) -> Captured:
+    return Captured(
+        service=SERVICE,
+        model=step.text("foundationModel") or "",
+        usage=Usage(),
+        request_id=step.text("traceId"),
+        usage_known=False,
+        incomplete="the trace of the agent states no usage of this step",
+    )
+
+
+RERANKED_AT_ONCE: Final = 100
+"""How many documents a query has at most; more are further ones.
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/rerank-pricing.html (2026-11-30)."""
+
+
+def units_of(given: Mapping[str, Any]) -> int:
+    """Return for how many queries a request to rank documents is billed; 0 for any other one.
+
+    >>> units_of({"queries": [{}], "sources": [{}] * 101}), units_of({"agentId": "a"})
+    (2, 0)
+    """
+    queries, documents = given.get("queries") or [], given.get("sources") or []
+    return len(queries) * -(-len(documents) // RERANKED_AT_ONCE)
 
 
 class _PartsOfBody(Watch):

@@ -16,11 +16,13 @@ from ..capture.watch import STILL_OPEN
 from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..forks import lock_of
 from ..money import from_usd
+from .calls import Call
 from .holding import Holding, Ticket
+from .jobs import STARTED, Jobs
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
 from .media_sdks import media_methods
 from .methods import MediaMethod
-from .wrapping import METHODS, Call, Wrapper
+from .wrapping import METHODS, Wrapper
 
 STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
 """``off`` leaves chat streams of OpenAI as the program asks for them."""
@@ -60,6 +62,7 @@ class Reporter:
         self._processor: Any = None
         self._session: Any = None
         self._wrapping: Wrapper | None = None
+        self._jobs = Jobs(self._read_late)
         self._holds: Holding | None = None
         self._watches: WeakSet[Any] = WeakSet()
 
@@ -99,7 +102,7 @@ class Reporter:
         """Return what wraps the methods of the SDKs that are known."""
         if self._wrapping is None:
             ask = os.environ.get(STREAM_USAGE_VARIABLE) != "off"
-            self._wrapping = Wrapper(self._before, self._keep, ask_for_usage=ask)
+            self._wrapping = Wrapper(self._before, self._keep, self._jobs, ask_for_usage=ask)
             atexit.register(self._finish)
         return self._wrapping
 
@@ -167,6 +170,21 @@ class Reporter:
         told = Told(details={"reservation": hold}) if hold is not None and hold.id else None
         return record(self._open_session(), as_call(captured, told))
 
+    def _read_late(self, service: str, job: str) -> None:
+        """Take back that nobody had read the result of a job, which an earlier program started.
+
+        Raises nothing: the program must go on.
+        """
+        from ..ledger.ids import id_for_request
+
+        try:
+            session = self._open_session()
+            entry_id = id_for_request(session.job.job_id, service, f"{job}{STARTED}")
+            if session.recording.find(entry_id) is not None:
+                session.reverse(entry_id, "its result was read")
+        except Exception as fault:
+            _say(f"the entry that the job {job} was started is not taken back: {fault}")
+
     def _open_session(self) -> Any:
         with self._lock:
             if self._session is None:
@@ -218,6 +236,7 @@ class Reporter:
         """Record what is still open at the end of the process, and close the books."""
         for watch in list(self._watches):
             watch.finish(STILL_OPEN)
+        self._jobs.tell_unread()
         if self._processor is not None:
             self._processor.shutdown()
         if self._session is not None:

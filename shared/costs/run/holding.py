@@ -17,11 +17,11 @@ from .methods import MediaMethod, found_at
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
     from ..tracking.session import Session
+    from .calls import Call
     from .purse import Purse
-    from .wrapping import Call
 
-_SESSIONS: Final = frozenset({"messages", "message"})
-"""What is read message by message, none of which is a request of its own."""
+_SESSIONS: Final = frozenset({"messages", "message", "opened"})
+"""What is read message by message or told in events, none of which is a request of its own."""
 
 Record = Callable[[Captured, "Hold | None"], float]
 """Records a call under a hold, if there is one; returns its USD."""

@@ -3,12 +3,14 @@
 The lowest method that still returns the service's own answer is wrapped, so that every public one
 passes through it: raw clients where an SDK is generated (their headers state what speech is billed), the
 one method of boto3 that sends requests, the result of an operation where a service works in the background.
-Azure's Speech SDK is not here, which recognises in a native library and tells callbacks; batches of
-Document AI, whose pages lie in a bucket, are recorded as unknown.
+Azure's Speech SDK works in a native library: its events and its futures are read. Batches of Document AI,
+whose pages lie in a bucket, are recorded as unknown. A job whose result the program never reads is recorded
+as unknown when it ends.
 
-Tried with assemblyai 1.8, azure-ai-documentintelligence 1.0, azure-ai-translation-text 2.0, boto3 1.44,
-deepgram-sdk 7.17, deepl 1.32, elevenlabs 2.78, fal-client 1.0, google-cloud-documentai 3.16, -speech 2.41,
--texttospeech 2.38, -translate 3.28, -vision 3.16 and voyageai 0.5 (2026-11-30).
+Tried with assemblyai 1.8, azure-ai-documentintelligence 1.0, azure-ai-translation-text 2.0,
+azure-cognitiveservices-speech 1.53, boto3 1.44, deepgram-sdk 7.17, deepl 1.32, elevenlabs 2.78,
+fal-client 1.0, google-cloud-documentai 3.16, -speech 2.41, -texttospeech 2.38, -translate 3.28, -vision 3.16
+and voyageai 0.5 (2026-11-30).
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def _deepgram() -> Iterable[MediaMethod]:
 def _assemblyai() -> Iterable[MediaMethod]:
     named: dict[str, Any] = {"service": "assemblyai"}
     for module in ("assemblyai.prerecorded.v2.api", "assemblyai.prerecorded.v2.async_api"):
-        yield MediaMethod(module, "create_transcript", "sent", **named)
+        yield MediaMethod(module, "create_transcript", "sent", job=("id",), **named)
         yield MediaMethod(module, "get_transcript", "known", sends=False, **named)
     for module in ("client", "async_client"):
         kind = "AsyncRealTimeTranscriber" if "async" in module else "RealTimeTranscriber"
@@ -82,10 +84,13 @@ def _google(package: str, service: str, kind: str, **more: Any) -> Iterable[Medi
     reads: Mapping[Reads, tuple[str, ...]] = more.pop("reads")
     at = f"google.cloud.{package}"
     for what, names in reads.items():
-        job = ("operation", "name") if what == "sent" else ()
+        named: dict[str, Any] = {"job": ("operation", "name")} if what == "sent" else {}
+        if what == "stream":
+            ways = ((("requests", "first", "streaming_config", "config", "model")),)
+            named = {"requests": "requests", "model": ways}
         for name in names:
             method = MediaMethod(
-                f"{at}.client", f"{kind}Client.{name}", what, **more, service=service, job=job
+                f"{at}.client", f"{kind}Client.{name}", what, **{**more, **named}, service=service
             )
             yield method
             later = f"{kind}AsyncClient.{name}"
@@ -100,6 +105,7 @@ def _google_cloud() -> Iterable[MediaMethod]:
             "google-speech",
             "Speech",
             model=(("request", "config", "model"), ("config", "model")),
+            default="default" if version.startswith("v1") else None,
             reads={"response": ("recognize",), "sent": later, "stream": ("streaming_recognize",)},
         )
     for version in ("v3", "v3beta1"):
@@ -124,6 +130,7 @@ def _google_cloud() -> Iterable[MediaMethod]:
             f"documentai_{version}.services.document_processor_service",
             "google-documentai",
             "DocumentProcessorService",
+            model=(("request", "name"), ("name",)),
             reads={"response": ("process_document",), "unstated": ("batch_process_documents",)},
         )
     for version in ("v1", "v1beta1"):
@@ -203,6 +210,33 @@ _AWS: Final[Mapping[str, Mapping[Reads, tuple[str, ...]]]] = {
 """The operations of AWS that are billed, and those that tell of them."""
 
 
+_AWS_JOBS: Final[Mapping[str, str]] = {
+    "TranscriptionJob": "TranscriptionJobName",
+    "MedicalTranscriptionJob": "MedicalTranscriptionJobName",
+    "MedicalScribeJob": "MedicalScribeJobName",
+    "CallAnalyticsJob": "CallAnalyticsJobName",
+    "SpeechSynthesisTask": "TaskId",
+}
+"""What names a job, by the end of the operation's name; else it is ``JobId``."""
+
+
+_AWS_DEFAULTS: Final[Mapping[str, str]] = {
+    "StartTranscriptionJob": "standard",
+    "StartMedicalTranscriptionJob": "medical",
+    "StartMedicalScribeJob": "medical-scribe",
+    "StartCallAnalyticsJob": "call-analytics",
+}
+"""What a job of Transcribe is billed as."""
+
+
+def _aws_job(operation: str) -> tuple[str, ...]:
+    """Return the way to what names a job: from the arguments, or from the answer that says it has begun."""
+    kind = operation.removeprefix("Start").removeprefix("Get")
+    named = _AWS_JOBS.get(kind, "JobId")
+    nested = operation.startswith("Start") and named != "JobId"
+    return (kind.removeprefix("Speech"), named) if nested else (named,)
+
+
 _WITH_FEATURES: Final = frozenset({"AnalyzeDocument", "StartDocumentAnalysis", "GetDocumentAnalysis"})
 """Operations of Textract that bill what was asked for, found or not."""
 
@@ -218,8 +252,8 @@ def _aws() -> Iterable[MediaMethod]:
                     sends=what != "known",
                     service=f"aws-{service}",
                     model=(("Engine",),),
-                    default="standard" if service == "polly" else None,
-                    job=("JobId",),
+                    default=_AWS_DEFAULTS.get(name, "standard" if service == "polly" else None),
+                    job=_aws_job(name),
                     features="FeatureTypes" if name in _WITH_FEATURES else "",
                     text=(("Text",),) if name == "TranslateText" else (),
                     only=name,
@@ -246,6 +280,37 @@ def _bedrock() -> Iterable[MediaMethod]:
             )
 
 
+def _bedrock_agents() -> Iterable[MediaMethod]:
+    at = "retrieveAndGenerateConfiguration"
+    ways = (
+        ("foundationModel",),
+        (at, "knowledgeBaseConfiguration", "modelArn"),
+        (at, "externalSourcesConfiguration", "modelArn"),
+        ("rerankingConfiguration", "bedrockRerankingConfiguration", "modelConfiguration", "modelArn"),
+        ("targetModelId",),
+    )
+    operations: dict[str, Reads] = {
+        "InvokeAgent": "stream",
+        "InvokeInlineAgent": "stream",
+        **dict.fromkeys(
+            ("InvokeFlow", "OptimizePrompt", "Rerank", "Retrieve", "RetrieveAndGenerate"), "unstated"
+        ),
+        "RetrieveAndGenerateStream": "unstated",
+        "GenerateQuery": "unstated",
+    }
+    for module, kind in (("botocore.client", "BaseClient"), ("aiobotocore.client", "AioBaseClient")):
+        for name, reads in operations.items():
+            yield MediaMethod(
+                module,
+                f"{kind}._make_api_call",
+                reads,
+                service="bedrock",
+                model=ways,
+                only=name,
+                of_agents=True,
+            )
+
+
 def _azure() -> Iterable[MediaMethod]:
     for folder in ("", "aio."):
         yield MediaMethod(
@@ -258,11 +323,32 @@ def _azure() -> Iterable[MediaMethod]:
             "DocumentIntelligenceClientOperationsMixin.begin_analyze_document",
             "sent",
             service="azure-documents",
+            job=("details", "operation_id"),
         )
     named: dict[str, Any] = {"reads": "known", "sends": False, "service": "azure"}
     job = ("self", "details", "operation_id")
     yield MediaMethod("azure.core.polling._poller", "LROPoller.result", job=job, **named)
     yield MediaMethod("azure.core.polling._async_poller", "AsyncLROPoller.result", job=job, **named)
+
+
+def _azure_speech() -> Iterable[MediaMethod]:
+    named: dict[str, Any] = {"service": "azure-speech"}
+    at = "azure.cognitiveservices.speech."
+    speech, translation, transcription = (
+        f"{at}{name}" for name in ("speech", "translation", "transcription")
+    )
+    yield MediaMethod(speech, "ResultFuture.get", "known", sends=False, job=("self",), **named)
+    yield MediaMethod(speech, "EventSignal.signal", "event", sends=False, **named)
+    for module, kind in ((speech, "SpeechRecognizer"), (translation, "TranslationRecognizer")):
+        yield MediaMethod(module, f"{kind}.recognize_once_async", "sent", **named)
+        yield MediaMethod(module, f"{kind}.start_continuous_recognition_async", "opened", **named)
+    for kind in ("ConversationTranscriber", "MeetingTranscriber"):
+        yield MediaMethod(transcription, f"{kind}.start_transcribing_async", "opened", **named)
+    for verb in ("speak", "start_speaking"):
+        for form in ("text", "ssml"):
+            name = f"SpeechSynthesizer.{verb}_{form}_async"
+            yield MediaMethod(speech, name, "sent", text=((form,),), **named)
+    yield MediaMethod(speech, "SpeechSynthesizer.speak_async", "sent", text=(("request",),), **named)
 
 
 def _deepl() -> Iterable[MediaMethod]:
@@ -275,7 +361,13 @@ def _deepl() -> Iterable[MediaMethod]:
         service="deepl",
         job=("handle", "document_id"),
     )
-    yield MediaMethod("deepl.translator", "Translator.translate_document_upload", "sent", service="deepl")
+    yield MediaMethod(
+        "deepl.translator",
+        "Translator.translate_document_upload",
+        "sent",
+        service="deepl",
+        job=("document_id",),
+    )
     for name in ("rephrase_text", "correct_text"):
         yield MediaMethod("deepl.deepl_client", f"DeepLClient.{name}", "unstated", service="deepl")
 
@@ -310,7 +402,9 @@ def media_methods() -> dict[str, list[MediaMethod]]:
         _google_cloud,
         _aws,
         _bedrock,
+        _bedrock_agents,
         _azure,
+        _azure_speech,
         _deepl,
         _voyage,
         _fal,

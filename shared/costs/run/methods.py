@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..capture.standin import StandIn
+
 Reads = Literal[
-    "response", "characters", "messages", "known", "headers", "stream", "message", "sent", "unstated"
-]
+    "response", "characters", "messages", "known", "headers", "stream", "message", "event", "sent", "opened",
+    "unstated",
+]  # fmt: skip
 """What a method returns:
 
 - ``response``: a whole response or, where the program asks for one, a stream;
@@ -19,7 +22,9 @@ Reads = Literal[
 - ``characters``: speech, whose answer states nothing and whose input is billed by the character;
 - ``stream``: an iterator whose parts state what is billed;
 - ``messages``, ``message``: one message of a session, which is returned, or given as the last argument;
+- ``event``: what is told of a session that was ``opened``, given as the last argument, with a result in it;
 - ``sent``: nothing yet, of a job whose result is read by another method;
+- ``opened``: nothing, of a session that tells its results in events;
 - ``unstated``: an answer that never says what is billed, nor does any later one.
 """
 
@@ -57,10 +62,13 @@ class MediaMethod(Method):
         model: the ways to the argument that names the model, by names of arguments and attributes.
         default: the model of a call that names none.
         job: the way to what names the job whose answers all state the same bill: from the arguments or,
-            where it begins with ``self``, from the method's object; of what is ``sent``, from the answer.
+            where it begins with ``self``, from the method's object; of what is ``sent``, from the answer,
+            which itself is the job where the way is empty.
         features: the argument that lists what is asked for, where that has the price.
         text: the ways to what is billed by the character where the answer does not say so.
         only: the operation that the first argument has to be, where the method does all of them.
+        requests: the argument that is read as the call goes on, and whose first part names the model.
+        of_agents: whether it is one of Bedrock's agents and knowledge bases.
 
     """
 
@@ -71,6 +79,8 @@ class MediaMethod(Method):
     features: str = ""
     text: tuple[tuple[str, ...], ...] = ()
     only: str | None = None
+    requests: str = ""
+    of_agents: bool = False
 
 
 def arguments_of(
@@ -80,6 +90,43 @@ def arguments_of(
     with suppress(TypeError, ValueError):  # a wrong call, which the method itself will refuse
         return dict(inspect.signature(wrapped).bind_partial(*args, **given).arguments)
     return dict(given)
+
+
+class _Noted(StandIn):
+    """Parts that are sent as a call goes on; ``first`` is the first one, once it was sent."""
+
+    __slots__ = ("first",)
+
+    def _note(self, part: Any) -> Any:
+        if getattr(self, "first", None) is None:
+            object.__setattr__(self, "first", part)
+        return part
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._note, self.original)
+
+    def __next__(self) -> Any:
+        return self._note(next(self.original))
+
+
+class _NotedLater(_Noted):
+    """As :class:`_Noted`, of parts that have to be awaited."""
+
+    __slots__ = ()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for part in self.original:
+            yield self._note(part)
+
+
+def noting(parts: Any) -> Any:
+    """Return what gives the same parts, and keeps the first one.
+
+    >>> parts = noting(iter(["config", "sound"]))
+    >>> list(parts), parts.first
+    (['config', 'sound'], 'config')
+    """
+    return (_NotedLater if hasattr(parts, "__aiter__") else _Noted)(parts)
 
 
 def found_at(place: object, way: tuple[str, ...]) -> object:

@@ -16,28 +16,23 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from ..capture.captured import Captured, unreadable
-from ..capture.hosts import region_of, service_of
-from ..capture.reading import UnknownResponse, read_response
+from ..capture.captured import Captured
 from ..capture.standin import StandIn
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
-from ..model import UNKNOWN, Usage
 from .bedrock import SERVICE as BEDROCK
-from .bedrock import calls_in, follow_events
-from .bounds import Bounds, bounds_of, bounds_of_bedrock, model_of
-from .methods import MediaMethod, Method, Reads, arguments_of, characters_at, found_at, text_at
+from .bedrock import follow_agent, follow_events
+from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, Call, MediaCall
+from .jobs import Jobs
+from .methods import MediaMethod, Method, Reads, arguments_of, found_at, noting
 from .raw_responses import is_raw, watched_raw
 from .sending import SENDERS, Sending, Ticket, watch_sending
 from .stream_usage import asking, quiet
-
-Report = Callable[[Captured], object]
-
 
 Before = Callable[["Call"], Ticket]
 """Decides on a call before it is sent; what it raises, the program gets in its place."""
@@ -167,9 +162,6 @@ METHODS: Final[Mapping[str, Callable[[], tuple[Method, ...]]]] = {
 }
 """The methods that are wrapped, by the module whose import shows that a program uses the SDK."""
 
-_MAKERS: Final = {"mistralai": "mistral"}
-"""Who makes an SDK, where its module is not called so."""
-
 SERVICES: Final = {
     "openai": frozenset({"openai", "azure"}),
     "anthropic": frozenset({"anthropic", "bedrock", "vertex"}),
@@ -190,13 +182,15 @@ _within: Final[ContextVar[bool]] = ContextVar("within", default=False)
 class Wrapper:
     """Wraps the methods of SDKs: asks ``before`` each call, and tells what it gives of what came of it."""
 
-    def __init__(self, before: Before, tracked: Callable[[object], object], *, ask_for_usage: bool) -> None:
+    def __init__(
+        self, before: Before, tracked: Callable[[object], object], jobs: Jobs, *, ask_for_usage: bool
+    ) -> None:
         self._before = before
         self._tracked = tracked
         self._ask = ask_for_usage
         self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._wrapped: set[str] = set()
-        self._asked: dict[str, str] = {}
+        self._jobs = jobs
 
     @property
     def services(self) -> frozenset[str]:
@@ -250,10 +244,13 @@ class Wrapper:
                 method, named = operations.get(operation), dict(parameters or {})
             if method is None or _within.get() or not _is_of_service(instance, method):
                 return wrapped(*args, **given)
-            kind = BedrockCall if method.service == BEDROCK else MediaCall
-            about = kind(method, instance, args, named, asked=self._asked)
+            if method.requests in named:
+                named[method.requests] = noted = noting(named[method.requests])
+                args = tuple(noted if each is noted.original else each for each in args)
+                given = {name: noted if each is noted.original else each for name, each in given.items()}
+            about = _kind(method)(method, instance, args, named, jobs=self._jobs)
             about = replace(about, ticket=self._before(about))
-            if method.reads == "message":
+            if method.reads in {"message", "event"}:
                 self._seen(args[-1] if args else None, about, asked=False)
                 return wrapped(*args, **given)
             with about.failing(), Sending(about.ticket):
@@ -315,9 +312,8 @@ class Wrapper:
                 about.remember(result)
             case "unstated":
                 about.tell(about.unstated())
-            case "known":
-                with suppress(UnknownResponse):
-                    about.report(result, about.tell)
+            case "known" | "event" if isinstance(about, MediaCall):
+                about.report_known(result, about.tell)
         return result
 
     def _parsed(self, result: Any, about: Call, *, asked: bool) -> Any:
@@ -328,6 +324,9 @@ class Wrapper:
 
     def _tracked_stream(self, result: Any, about: Call, *, asked: bool) -> Any:
         names = StreamNames(about.service, about.stream_model)
+        if isinstance(about, BedrockAgentCall):
+            self._tracked(follow_agent(result, lambda call: about.tell(about.named(call)), names))
+            return result
         if isinstance(about, BedrockCall):
             self._tracked(follow_events(result, lambda call: about.tell(about.named(call)), names))
             return result
@@ -368,7 +367,17 @@ def _is_of_service(instance: Any, method: MediaMethod) -> bool:
     if method.only is None:
         return True
     named = found_at(instance, ("meta", "service_model", "service_name"))
-    return (BEDROCK if named == "bedrock-runtime" else f"aws-{named}") == method.service
+    return (BEDROCK if named in _BEDROCK_CLIENTS else f"aws-{named}") == method.service
+
+
+_BEDROCK_CLIENTS: Final = frozenset({"bedrock-runtime", "bedrock-agent-runtime"})
+
+
+def _kind(method: MediaMethod) -> type[MediaCall]:
+    """Return what a call of a method is, where its service needs more than others."""
+    if method.service == BEDROCK:
+        return BedrockAgentCall if method.of_agents else BedrockCall
+    return AzureSpeechCall if method.service == "azure-speech" else MediaCall
 
 
 class _Entered(StandIn):
@@ -415,281 +424,3 @@ def _is_stream(result: Any) -> bool:
     if module in METHODS and named.endswith(_STREAMS):
         return True
     return inspect.isgenerator(result) or inspect.isasyncgen(result)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a wrapped method, before it returned."""
-
-    method: Method
-    instance: Any
-    args: tuple[Any, ...]
-    given: dict[str, Any]
-    ticket: Ticket | None = None
-
-    @property
-    def maker(self) -> str:
-        """Whose SDK it is, which serves the call where nothing says otherwise."""
-        if self.method.others:
-            return self._provider or UNKNOWN
-        module = self.method.module.partition(".")[0]
-        return _MAKERS.get(module, module)
-
-    @property
-    def _provider(self) -> str | None:
-        """The provider that LiteLLM sends a call to, as it says."""
-        from litellm import get_llm_provider
-
-        asked = self.given.get("custom_llm_provider"), self.given.get("api_base")
-        with suppress(Exception):  # it knows no such model, and the call itself will say so
-            return str(get_llm_provider(model_of(self.given) or "", *asked)[1])
-        return None
-
-    def tell(self, captured: Captured) -> None:
-        """Tell whoever was asked before of a call that came of it."""
-        if self.ticket is not None:
-            self.ticket.report(captured)
-
-    @contextmanager
-    def failing(self) -> Iterator[None]:
-        """Tell whoever was asked before where the call fails."""
-        try:
-            yield
-        except BaseException as fault:
-            if self.ticket is None:
-                raise
-            self.ticket.failed(fault)
-            if (denied := self.ticket.denied) is not None and denied is not fault:
-                raise denied from fault
-            raise
-
-    @property
-    def _client(self) -> Any:
-        return getattr(self.instance, "_client", None) or getattr(self.instance, "_api_client", None)
-
-    @property
-    def _address(self) -> str:
-        client = self._client
-        address = getattr(client, "base_url", None) or getattr(client, "_base_url", None)
-        options = getattr(client, "_http_options", None)
-        return str(address or getattr(options, "base_url", None) or "")
-
-    @property
-    def service(self) -> str | None:
-        """Who serves the call, where the client or its host says so; the response tells otherwise."""
-        if type(self._client).__name__.removeprefix("Async").startswith("AzureOpenAI"):
-            return "azure"
-        return service_of(self._address)
-
-    @property
-    def region(self) -> str | None:
-        """Where the call runs, where the client says so."""
-        client = self._client
-        stated = getattr(client, "location", None) if getattr(client, "vertexai", False) else None
-        return region_of(self._address) or (stated if isinstance(stated, str) else None)
-
-    @property
-    def model(self) -> str | None:
-        """The model that was asked for."""
-        model = model_of(self.given) or (
-            self.args[0] if self.args and isinstance(self.args[0], str) else None
-        )
-        if model and self.method.others:
-            model = model.removeprefix(f"{self.maker}/")
-        return model.removeprefix("models/") if model else None
-
-    @property
-    def stream_model(self) -> str | None:
-        """The model of a stream that names none itself."""
-        return None
-
-    @property
-    def bounds(self) -> Bounds | None:
-        """The most that its request can use; ``None`` where nothing in it says how much it will use."""
-        return bounds_of(self.method.module, self.method.name, self.given)
-
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with what is known of it beside: its model, its region, its tier."""
-        model = self.model if call.model in {"", "unknown"} and self.model else call.model
-        return replace(
-            call,
-            model=model,
-            region=call.region or self.region,
-            service_tier=call.service_tier or self._unconfirmed_tier(),
-        )
-
-    def _unconfirmed_tier(self) -> str | None:
-        """Return ``unconfirmed`` where Gemini was asked for a tier and no answer says which one served."""
-        config = self.given.get("config")
-        asked = (
-            config.get("service_tier")
-            if isinstance(config, Mapping)
-            else getattr(config, "service_tier", None)
-        )
-        named = str(getattr(asked, "value", asked) or "").lower()
-        google = self.method.module.startswith("google.")
-        return "unconfirmed" if google and named and named not in {"standard", "unspecified"} else None
-
-    def unread(self, fault: Exception) -> Captured:
-        """Return the call of a response that could not be read."""
-        service = self.service or self.maker
-        return unreadable(service, self.model or "", fault, region=self.region)
-
-    def report(self, response: Any, report: Report) -> None:
-        """Send the calls in a whole response on."""
-        for number, call in enumerate(
-            read_response(response, service=self.service, model=self._fallback(response))
-        ):
-            report(self.named(call) if number == 0 else replace(call, region=call.region or self.region))
-
-    def _fallback(self, response: Any) -> str | None:
-        """Return the model that was asked for, where the response names none."""
-        stated = response.get("model") if isinstance(response, Mapping) else getattr(response, "model", None)
-        stated = stated or getattr(response, "model_version", None)
-        parse = getattr(response, "parse", None)
-        return None if stated or callable(parse) else self.model
-
-    def remember(self, result: Any) -> None:
-        """Keep what only the request of a job says, for when its result is read."""
-
-    def unstated(self) -> Captured:
-        """Return the call behind an answer that never says what is billed."""
-        return Captured(
-            service=self.service or self.maker,
-            model=self.model or UNKNOWN,
-            usage=Usage(),
-            region=self.region,
-            usage_known=False,
-            incomplete="the answer does not state what is billed: give its counts to log_usage",
-        )
-
-    def see_headers(self, response: Any) -> None:
-        """Tell of the call whose answer has just begun; the program gets it, whatever is wrong with it."""
-        try:
-            self.report(response, self.tell)
-        except UnknownResponse:
-            self.tell(self.unstated())
-        except Exception as fault:
-            self.tell(self.unread(fault))
-
-    def report_speech(self, report: Report) -> None:
-        """Send speech on, whose answer states nothing: its text is billed by the character, or by tokens."""
-        text = self.given.get("input")
-        report(
-            Captured(
-                service=self.service or "openai",
-                model=self.model or UNKNOWN,
-                usage=Usage(characters=len(text) if isinstance(text, str) else 0),
-                operation="speech",
-                region=self.region,
-                usage_known=isinstance(text, str),
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class MediaCall(Call):
-    """A call of a service of speech, translation or documents, before it returned.
-
-    ``given`` are its arguments by their names, ``asked`` the models of jobs that were sent before, by job.
-    """
-
-    method: MediaMethod
-    asked: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def maker(self) -> str:
-        """Whose call it is where the answer does not say so."""
-        return self.method.service
-
-    @property
-    def service(self) -> str | None:
-        """Nothing: the adapter that reads the answer knows."""
-        return None
-
-    @property
-    def region(self) -> str | None:
-        """Nothing: list prices of these services hold everywhere."""
-        return None
-
-    @property
-    def model(self) -> str | None:
-        """The model that was asked for."""
-        return self._features or text_at(self.given, self.method.model) or self.method.default
-
-    @property
-    def _features(self) -> str | None:
-        named = self.given.get(self.method.features) if self.method.features else None
-        asked = [str(each).lower() for each in named] if isinstance(named, (list, tuple)) else []
-        return "+".join(sorted(asked)) or None
-
-    def remember(self, result: Any) -> None:
-        """Keep the model of a job, which its result does not name."""
-        job, model = found_at(result, self.method.job), self.model
-        if job and model:
-            self.asked[str(job)] = model
-
-    @property
-    def stream_model(self) -> str | None:
-        """The model of a stream: what was asked for is what it has."""
-        return self.model
-
-    @property
-    def bounds(self) -> Bounds | None:
-        """Nothing: sound and documents are billed by what is in them."""
-        return None
-
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with what only its arguments say: its model, its text, its job."""
-        job = str(self._job or "")
-        asked = self._features or self.asked.get(job) or self.asked.get(call.request_id or "") or self.model
-        model, plus, features = call.model.partition("+")
-        if asked and (model in {"", UNKNOWN} or self.method.features):
-            call = replace(call, model=asked if self.method.features else asked + plus + features)
-        if not call.usage_known and (count := characters_at(self.given, self.method.text)):
-            call = replace(call, usage=Usage(characters=count), usage_known=True, incomplete=None)
-        return replace(call, request_id=job) if job and not call.request_id else call
-
-    @property
-    def _job(self) -> object:
-        way = self.method.job
-        if not way:
-            return None
-        return found_at(self.instance, way[1:]) if way[0] == "self" else found_at(self.given, way)
-
-    def report(self, response: Any, report: Report) -> None:
-        """Send the calls in an answer on."""
-        for call in read_response(response):
-            report(self.named(call))
-
-
-class BedrockCall(MediaCall):
-    """A call of Bedrock's runtime through boto3, before it returned."""
-
-    __slots__ = ()
-
-    @property
-    def service(self) -> str | None:
-        """Bedrock, whoever made the model."""
-        return BEDROCK
-
-    @property
-    def region(self) -> str | None:
-        """The region of the client."""
-        region = found_at(self.instance, ("meta", "region_name"))
-        return region if isinstance(region, str) else None
-
-    @property
-    def bounds(self) -> Bounds | None:
-        """The most that its request can use; nothing for what is billed by seconds or pictures."""
-        return None if self.method.reads == "unstated" else bounds_of_bedrock(self.given)
-
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with its model and its region, which no answer states."""
-        found = super().named(call)
-        return replace(found, region=found.region or self.region)
-
-    def report(self, response: Any, report: Report) -> None:
-        """Send the calls in an answer on."""
-        for call in calls_in(response, self.model):
-            report(self.named(call))

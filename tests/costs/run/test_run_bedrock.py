@@ -18,7 +18,7 @@ import pytest
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.run.bounds import Bounds, bounds_of_bedrock
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there, script
+from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there, measured, script
 
 needs_boto3 = pytest.mark.skipif(
     not (is_there("boto3") and is_there("opentelemetry.sdk")), reason="needs boto3 and the extra capture"
@@ -182,8 +182,10 @@ except BaseException as fault:
 """
 
 
-def ran(tmp_path: Path, server: ThreadingHTTPServer, text: str, *options: str) -> Any:
-    own = {**UNMEASURED, "COST_TRACKER_HOME": str(tmp_path / "costs")}
+def ran(
+    tmp_path: Path, server: ThreadingHTTPServer, text: str, *options: str, environ: Any = UNMEASURED
+) -> Any:
+    own = {**environ, "COST_TRACKER_HOME": str(tmp_path / "costs")}
     command = (sys.executable, script(tmp_path, BEGIN + text), f"http://127.0.0.1:{server.server_port}")
     return dashboard_run("--job-dir", tmp_path / "job-1", *options, "--", *command, **own)
 
@@ -266,6 +268,87 @@ class _Silent(Bedrock):
         self.rfile.read(int(self.headers["content-length"]))
         self.server.served.append("")  # type: ignore[attr-defined]  # of the fixture
         self.close_connection = True
+
+
+def step(kind: str, **told: Any) -> bytes:
+    """Return an event with one step of an agent's trace."""
+    trace = {"trace": {"orchestrationTrace": {kind: told}}, "agentId": "a", "sessionId": "s"}
+    return event("trace", trace)
+
+
+class Agents(Bedrock):
+    """Answers as Bedrock's agents do: with a trace where it is asked for, not all of it with usage."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = event("chunk", {"bytes": base64.b64encode(b"hi").decode()})
+        if asked.get("enableTrace"):
+            usage = {"metadata": {"usage": {"inputTokens": 3000, "outputTokens": 40}}}
+            body += step("modelInvocationInput", traceId="t-0", foundationModel=MODELS["claude"])
+            body += step("modelInvocationOutput", traceId="t-0", **usage) + step("rationale", traceId="t-0")
+            body += step("modelInvocationInput", traceId="t-1", foundationModel=MODELS["llama"])
+            body += step("modelInvocationOutput", traceId="t-2", **usage)
+        plain = {
+            "/rerank": {"results": []},
+            "/retrieveAndGenerate": {"output": {"text": "x"}, "sessionId": "s"},
+        }
+        agent = self.path not in plain
+        body = body if agent else json.dumps(plain[self.path]).encode()
+        self.send_response(200)
+        self.send_header(
+            "content-type", "application/vnd.amazon.eventstream" if agent else "application/json"
+        )
+        self.send_header("content-length", str(len(body)))
+        if agent:
+            self.send_header("x-amzn-bedrock-agent-content-type", "application/json")
+            self.send_header("x-amz-bedrock-agent-session-id", "s")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+OF_AGENTS = """
+agents = boto3.client(
+    "bedrock-agent-runtime", region_name="us-west-2", endpoint_url=sys.argv[1],
+    aws_access_key_id="a", aws_secret_access_key="b",
+)
+ask = {"agentId": "A" * 10, "agentAliasId": "B" * 10, "sessionId": "s1", "inputText": "Hi"}
+assert len(list(agents.invoke_agent(**ask, enableTrace=True)["completion"])) == 6
+assert len(list(agents.invoke_agent(**ask)["completion"])) == 1
+arn = "arn:aws:bedrock:us-west-2::foundation-model/cohere.rerank-v3-5:0"
+text = {"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": "x"}}}
+ranked = {"bedrockRerankingConfiguration": {"modelConfiguration": {"modelArn": arn}}}
+agents.rerank(
+    queries=[{"type": "TEXT", "textQuery": {"text": "q"}}], sources=[text] * 101,
+    rerankingConfiguration={"type": "BEDROCK_RERANKING_MODEL", **ranked},
+)
+base = {"knowledgeBaseId": "C" * 10, "modelArn": claude}
+agents.retrieve_and_generate(
+    input={"text": "q"},
+    retrieveAndGenerateConfiguration={"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": base},
+)
+"""
+
+
+@needs_boto3
+def test_an_agent_is_recorded_by_its_traces_and_a_reranker_by_its_documents(
+    tmp_path: Path, bedrock: ThreadingHTTPServer
+) -> None:
+    bedrock.RequestHandlerClass = Agents
+    done = ran(tmp_path, bedrock, OF_AGENTS, environ=measured())
+    assert done.returncode == 0, done.stderr
+    found = {
+        (each.model, each.request_id): each.cost if each.charge else None
+        for each in entries(tmp_path / "job-1")
+    }
+    ranker = "arn:aws:bedrock:us-west-2::foundation-model/cohere.rerank-v3-5:0"
+    assert found == {
+        (MODELS["claude"], "t-0"): from_usd("0.0096"),  # 3,000 at $3 and 40 at $15 a million
+        (MODELS["llama"], "t-1"): None,
+        ("unknown", "t-2"): None,
+        ("unknown", None): None,
+        (ranker, None): from_usd("0.004"),  # two queries at $2 a thousand, for 101 documents
+        (MODELS["claude"], None): None,
+    }
 
 
 HI = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}

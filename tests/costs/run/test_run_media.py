@@ -1,7 +1,7 @@
 """An unchanged program that transcribes, translates or reads documents has its calls recorded under ``run``.
 
-Each program uses the real SDK against a server of this process, which answers as the service does. Azure's
-Speech SDK is not here: it recognises in a native library, over a socket of its own, and tells callbacks.
+Each program uses the real SDK against a server of this process, which answers as the service does. Live
+speech is in ``test_run_speech``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from shared.costs.money import from_usd
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there
+from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there, measured
 
 Answer = tuple[str, Any, dict[str, str]]
 """A part of the path or of the operation's name, the body (bytes are sound), and headers."""
@@ -48,6 +48,8 @@ PAGES = [{"pageNumber": 1}, {"pageNumber": 2}, {"pageNumber": 3}]
 ANALYSED = {"apiVersion": "2024-11-30", "modelId": "prebuilt-read", "pages": PAGES, "content": "x"}
 LONG = "type.googleapis.com/google.cloud.speech.v1.LongRunningRecognizeResponse"
 VECTOR = [{"object": "embedding", "embedding": [0.1], "index": 0}]
+TASK = {"TaskId": "task-1", "TaskStatus": "completed", "RequestCharacters": 9, "Engine": "neural"}
+MEDICAL = {"MedicalTranscriptionJobName": "bad", "TranscriptionJobStatus": "QUEUED"}
 ANSWERS: tuple[Answer, ...] = (
     ("/v1/listen", {"metadata": ABOUT, "results": {"channels": []}}, {}),
     (
@@ -79,6 +81,19 @@ ANSWERS: tuple[Answer, ...] = (
     ("text:synthesize", {"audioContent": "aGk="}, {}),
     ("DetectDocumentText", {"DocumentMetadata": {"Pages": 2}, "Blocks": []}, {"x-amzn-RequestId": "aws-1"}),
     ("StartDocumentAnalysis", {"JobId": "job-1"}, {}),
+    (
+        "StartTranscriptionJob",
+        {"TranscriptionJob": {"TranscriptionJobName": "left", "TranscriptionJobStatus": "IN_PROGRESS"}},
+        {},
+    ),
+    ("StartMedicalTranscriptionJob", {"MedicalTranscriptionJob": MEDICAL}, {}),
+    (
+        "GetMedicalTranscriptionJob",
+        {"MedicalTranscriptionJob": {**MEDICAL, "TranscriptionJobStatus": "FAILED"}},
+        {},
+    ),
+    ("/v1/synthesisTasks/task-1", {"SynthesisTask": TASK}, {}),
+    ("/v1/synthesisTasks", {"SynthesisTask": {"TaskId": "task-1", "TaskStatus": "scheduled"}}, {}),
     (
         "GetDocumentAnalysis",
         {
@@ -189,6 +204,32 @@ def address() -> Iterator[str]:
     server.server_close()
     thread.join()
 
+
+STARTED = """
+import sys
+import boto3
+keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+own = {"region_name": "us-east-1", "endpoint_url": sys.argv[1], **keys}
+client = boto3.client("transcribe", **own)
+media = {"LanguageCode": "en-US", "Media": {"MediaFileUri": "s3://bucket/a.mp3"}}
+"""
+NEVER_READ = """
+client.start_transcription_job(TranscriptionJobName="left", **media)
+client.start_medical_transcription_job(
+    MedicalTranscriptionJobName="bad", Specialty="PRIMARYCARE", Type="DICTATION", OutputBucketName="b",
+    **media,
+)
+client.get_medical_transcription_job(MedicalTranscriptionJobName="bad")
+polly = boto3.client("polly", **own)
+task = polly.start_speech_synthesis_task(
+    OutputFormat="mp3", OutputS3BucketName="b", Text="x", VoiceId="Joanna"
+)
+polly.get_speech_synthesis_task(TaskId=task["SynthesisTask"]["TaskId"])
+"""
+READ_LATER = """
+client.get_transcription_job(TranscriptionJobName="left")
+client.get_transcription_job(TranscriptionJobName="left")
+"""
 
 DEEPGRAM = """
 import asyncio, sys
@@ -340,7 +381,7 @@ PROGRAMS: list[tuple[str, str, str, set[tuple[str, str | None, str | None]]]] = 
             ("google-speech/latest_long+v1", "op-1", "0.018"),
             ("google-speech/chirp_3", "sp-2", "0.008266667"),
             ("google-translate/nmt", None, "0.00012"),
-            ("google-documentai/unknown", None, None),
+            ("google-documentai/x", None, None),
         },
     ),
     (
@@ -399,8 +440,35 @@ def test_a_run_is_stopped_by_what_polls_and_pages_of_results_tell_once(tmp_path:
     assert "budget of this run" in again.stderr
 
 
-def recorded(tmp_path: Path, job: Path, program: str, address: str, *options: str) -> Any:
+def test_a_job_that_nobody_reads_is_said_at_the_end_until_another_program_reads_it(
+    tmp_path: Path, address: str
+) -> None:
+    if not (is_there("boto3") and is_there("opentelemetry.sdk")):
+        pytest.skip("needs boto3 and the extra capture")
+    job = tmp_path / "job-1"
+    ran = recorded(tmp_path, job, STARTED + NEVER_READ, address, environ=measured())
+    assert ran.returncode == 0, ran.stderr
+    found = {(entry.model, entry.request_id): entry for entry in entries(job)}
+    assert set(found) == {("standard", "left/started"), ("neural", "task-1")}  # the failed one is not billed
+    left = found["standard", "left/started"]
+    assert left.charge is None
+    assert "the job left was started and no result of it was read" in str(left.metadata["incomplete"])
+    again = recorded(tmp_path, job, STARTED + READ_LATER, address, environ=measured())
+    assert again.returncode == 0, again.stderr
+    corrected = [(entry.kind, entry.corrects) for entry in entries(job)]
+    assert corrected.count(("reversal", left.id)) == 1
+    assert len(corrected) == 4  # with what was read: of Transcribe's jobs that states no seconds
+
+
+def recorded(
+    tmp_path: Path,
+    job: Path,
+    program: str,
+    address: str,
+    *options: str,
+    environ: Mapping[str, str] = UNMEASURED,
+) -> Any:
     """Run a program under ``run``, with the Python of this process."""
     script = tmp_path / "program.py"
     script.write_text(program, encoding="utf-8")
-    return dashboard_run("--job-dir", job, *options, "--", sys.executable, script, address, **UNMEASURED)
+    return dashboard_run("--job-dir", job, *options, "--", sys.executable, script, address, **environ)

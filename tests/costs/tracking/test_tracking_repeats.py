@@ -15,9 +15,9 @@ from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.budgets.guard import Bound, Repetitions, bound_of
 from shared.costs.errors import StorageUnavailable
 from shared.costs.profile import load_profile
+from shared.costs.run.calls import Call
 from shared.costs.run.holding import Holding
 from shared.costs.run.methods import Method
-from shared.costs.run.wrapping import Call
 from shared.costs.storage import CostStorage
 from shared.costs.store.notices import LocalRequests
 from shared.costs.store.store import Store

@@ -1,6 +1,7 @@
 """Azure's Speech, Translator and Document Intelligence.
 
-A recognition states its duration in ticks of 100 nanoseconds, one utterance at a time. A translation
+A recognition states its duration in ticks of 100 nanoseconds, one utterance at a time; what it is while it
+goes on, and one that was cancelled, is no bill. A translation
 states its source characters, which are billed for each target language. Speech that was made states its
 length, not the characters that are billed.
 Sources: https://learn.microsoft.com/azure/ai-services/ and the types of
@@ -10,6 +11,7 @@ Sources: https://learn.microsoft.com/azure/ai-services/ and the types of
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ..adapter import Adapter
@@ -26,16 +28,45 @@ def _is_recognition(fields: Fields) -> bool:
 
 
 def _recognition(fields: Fields) -> list[Captured]:
+    seconds = fields.count("duration") / _TICKS
+    reason = _reason(fields)
+    if reason in _ON_THE_WAY or (not seconds and (reason == "Canceled" or fields.count("commit_token"))):
+        return []
     return [
         media_call(
             "azure-speech",
-            "stt",
+            "speech-translation" if reason == "TranslatedSpeech" else "stt",
             "transcription",
-            {"audio_seconds": fields.count("duration") / _TICKS},
+            {"audio_seconds": seconds},
             "give audio_seconds to log_usage",
             request_id=fields.text("result_id"),
+            features=tuple(_features(fields)),
         )
     ]
+
+
+def _reason(fields: Fields) -> str | None:
+    """Return the name of what a result is: the SDK numbers them."""
+    reason = fields.get("reason")
+    return getattr(reason, "name", reason if isinstance(reason, str) else None)
+
+
+_ON_THE_WAY: Final = frozenset(
+    {"RecognizingSpeech", "RecognizingIntent", "TranslatingSpeech", "RecognizingKeyword", "RecognizedKeyword"}
+)
+"""What is told before an utterance is over, and of words that are found on the machine itself."""
+
+
+def _features(fields: Fields) -> Iterable[str]:
+    """Return what is billed by the hour on top of live recognition."""
+    if fields.has("speaker_id"):
+        yield "diarization"
+    properties = fields.get("properties")
+    told = {getattr(name, "name", name) for name in properties} if isinstance(properties, Mapping) else ()
+    if "SpeechServiceConnection_AutoDetectSourceLanguageResult" in told:
+        yield "language-identification"
+    if '"PronunciationAssessment"' in (fields.text("json") or ""):
+        yield "pronunciation"
 
 
 def _is_synthesis(fields: Fields) -> bool:
@@ -43,6 +74,8 @@ def _is_synthesis(fields: Fields) -> bool:
 
 
 def _synthesis(fields: Fields) -> list[Captured]:
+    if _reason(fields) == "Canceled":
+        return []
     advice = "give the characters of the text to log_usage"
     return [media_call("azure-speech", "neural", "speech", {}, advice, request_id=fields.text("result_id"))]
 
