@@ -114,6 +114,8 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
         return fault
     if (counts := _counts_of(usage)) != _NOTHING:
         _counted(price, usage, counts, result)
+    if not result and "input" in included and "input" in rates and (fault := _input(usage, apart, result)):
+        return fault  # tokens that are billed where nothing else is
     if "requests" in rates:
         # A fee per request is due for every call, whether or not the caller counted it.
         result["requests"] = usage.requests or 1

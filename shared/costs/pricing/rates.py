@@ -152,7 +152,8 @@ class Price(NamedTuple):
     ``hours`` limits the price to a stretch of the UTC day, in minutes (over midnight, it is of the day on
     which it begins); ``days`` to some days of the week (Monday is 0) and ``holidays`` excepts single days, in
     UTC too.
-    ``included`` names the counts that describe a call of this model but are not billed; ``unknown``
+    ``included`` names the counts that describe a call of this model but are not billed, input tokens with a
+    rate where no other count is; ``unknown``
     the parts that are billed at a rate nobody states (cached tokens in a batch).
     ``free`` is an explicit zero for everything. ``steps`` are the increments and minimums by part.
     ``per_channel`` says that each channel of a recording is billed. ``features`` are those that were asked

@@ -458,6 +458,14 @@ GROUNDING: list[tuple[str, Any, dict[str, int]]] = [
 ]
 
 
+GROUNDING += [
+    (model, {"web_search_queries": ["", " "], "grounding_chunks": chunks}, counts)
+    for model in ("gemini-2.5-pro", "gemini-3-flash-preview")
+    for chunks, counts in (([], {}), ([{"maps": {"place_id": "p"}}], {"maps_searches": 1}))
+]
+"""Queries with nothing in them are none, whatever they are billed by."""
+
+
 @pytest.mark.parametrize(("model", "grounding", "counts"), GROUNDING)
 def test_grounding_counts_as_the_model_bills_it(model: str, grounding: Any, counts: dict[str, Any]) -> None:
     [call] = read_response(gemini(model, grounding))

@@ -95,6 +95,79 @@ def test_an_utterance_states_ticks_and_a_speech_its_length_alone() -> None:
     assert not spoken.usage_known
 
 
+def test_a_vector_of_vertex_states_characters_beside_its_tokens() -> None:
+    stated = [
+        {"values": [0.1], "statistics": {"tokenCount": 5}},
+        {"values": [0.2], "statistics": {"tokenCount": 6}},
+    ]
+    [call] = read_response({"embeddings": stated, "metadata": {"billableCharacterCount": 1_234}})
+    assert (call.service, call.usage) == ("google", Usage(tokens_input=11, characters=1_234))
+
+
+RANKED = [{"index": 0, "relevance_score": 0.9}]
+RERANKED: list[tuple[dict[str, Any], str, str, Usage, int | None]] = [
+    (
+        {"model": "jina-reranker-m0", "object": "list", "usage": {"total_tokens": 815}, "results": RANKED},
+        "jina",
+        "jina-reranker-m0",
+        Usage(tokens_input=815),
+        None,
+    ),
+    (
+        {
+            "object": "list",
+            "data": RANKED,
+            "model": "rerank-2.5-lite",
+            "usage": {"total_tokens": 26},
+        },
+        "voyageai",
+        "rerank-2.5-lite",
+        Usage(tokens_input=26),
+        None,
+    ),
+    (
+        {
+            "id": "gen-1",
+            "model": "cohere/rerank-v3.5",
+            "results": RANKED,
+            "usage": {"search_units": 2, "cost": 0.004},
+        },
+        "cohere",
+        "cohere/rerank-v3.5",
+        Usage(search_units=2),
+        4_000_000,
+    ),
+    (
+        {"output": {"results": RANKED}, "usage": {"total_tokens": 79}, "request_id": "r"},
+        "unknown",
+        "unknown",
+        Usage(tokens_input=79),
+        None,
+    ),
+    (
+        {"results": RANKED, "meta": {"billed_units": {"total_tokens": 64}, "tokens": {"input_tokens": 60}}},
+        "cohere",
+        "unknown",
+        Usage(tokens_input=64),
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "service", "model", "usage", "cost"), RERANKED)
+def test_a_reranker_states_tokens_or_searches_and_whose_it_is(
+    answer: dict[str, Any], service: str, model: str, usage: Usage, cost: int | None
+) -> None:
+    [call] = read_response(answer)
+    assert (call.service, call.model, call.usage, call.actual_cost) == (service, model, usage, cost)
+    assert call.usage_known
+
+
+def test_a_reranker_that_states_no_count_is_unknown() -> None:
+    [call] = read_response({"results": RANKED, "usage": {"total_tokens": 0}}, model="jina-reranker-m0")
+    assert not call.usage_known
+
+
 def test_several_texts_are_one_call() -> None:
     texts = [{"text": "a", "billed_characters": 3}, {"text": "b", "billed_characters": 4}]
     [call] = read_response({"translations": texts})

@@ -381,9 +381,29 @@ def test_free_models(service: str, model: str, free: bool) -> None:
     assert OWN.is_free(service, model, NOW) is free
 
 
+VECTOR = {"tokens_input": 1_000, "characters": 7_000}
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "counts", "amount"),
+    [
+        ("vertex", "text-embedding-005", VECTOR, "0.000175"),
+        ("vertex_ai", "text-multilingual-embedding-002", {"characters": 7_000}, "0.000175"),
+        ("vertex", "text-embedding-004", {"tokens_input": 1_000}, "0.0001"),
+        ("vertex", "gemini-embedding-001", VECTOR, "0.00015"),
+        ("google", "gemini-embedding-2", VECTOR, "0.0002"),
+    ],
+)
+def test_a_vector_is_billed_by_the_unit_of_its_model_and_by_tokens_where_nothing_else_is_stated(
+    service: str, model: str, counts: dict[str, Any], amount: str
+) -> None:
+    assert usd(service, model, None, NOW, **counts) == from_usd(amount)
+
+
 @pytest.mark.parametrize(
     ("service", "model", "counts"),
     [
+        ("vertex", "text-embedding-005", {"images": 1}),
         ("openai", "gpt-4o-transcribe", {"audio_seconds": 3_600}),
         ("google", "gemini-2.5-flash", {"audio_seconds": 3_600}),
         ("deepl", "text", {"requests": 1}),

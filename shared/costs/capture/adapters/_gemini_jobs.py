@@ -40,19 +40,18 @@ def bills_by_query(model: str) -> bool:
 def grounding_counts(groundings: Iterable[Fields], model: str) -> dict[str, int | float]:
     """Return the searches of one request, from the grounding metadata of its candidates."""
     queries: set[str] = set()
-    searched = on_maps = False
+    on_maps = False
     for grounding in groundings:
         stated = grounding.get("web_search_queries")
         if isinstance(stated, (list, tuple)):
             queries |= {query for query in stated if isinstance(query, str) and query.strip()}
-            searched = searched or bool(stated)
         on_maps = on_maps or _used_maps(grounding)
     counts: dict[str, int | float] = {}
-    if searched:
+    if queries:
         counts["web_searches"] = len(queries) if bills_by_query(model) else 1
     if on_maps:
         counts["maps_searches"] = 1
-        if searched and not _searched_the_web(groundings):
+        if queries and not _searched_the_web(groundings):
             del counts["web_searches"]  # the queries were those for places
     return {name: count for name, count in counts.items() if count}
 

@@ -1,7 +1,7 @@
 """Cohere: chat, embed, rerank, classify. What is billed is stated apart from what was processed.
 
 ``billed_units`` leaves out the tokens that Cohere adds around a prompt, so it is what counts here.
-A response names no model.
+A response names no model. LiteLLM puts the tokens of other rerankers there as ``total_tokens``.
 Sources: https://docs.cohere.com/reference/chat (usage), https://docs.cohere.com/docs/how-does-cohere-pricing-work
 and the types of the ``cohere`` package.
 """
@@ -17,7 +17,16 @@ from ..fields import Fields
 from ..unread import every_number
 
 _BILLED = frozenset(
-    {"input_tokens", "output_tokens", "image_tokens", "images", "pages", "search_units", "classifications"}
+    {
+        "input_tokens",
+        "output_tokens",
+        "image_tokens",
+        "images",
+        "pages",
+        "search_units",
+        "classifications",
+        "total_tokens",
+    }
 )
 
 
@@ -42,7 +51,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
     billed, tokens = usage_fields.usage("billed_units"), usage_fields.usage("tokens")
     counted = billed or tokens
     # Tokens of images are billed beside those of the text, not among them.
-    images, text = billed.count("image_tokens"), counted.count("input_tokens")
+    images, text = billed.count("image_tokens"), counted.count("input_tokens", "total_tokens")
     usage, fault = usage_of(
         {
             "tokens_input": text + images,

@@ -230,7 +230,10 @@ def _is_embeddings(fields: Fields) -> bool:
 
 
 def _embeddings(fields: Fields) -> Captured:
-    """Vertex states billable characters, the newer API tokens, the older one nothing."""
+    """Vertex states billable characters beside tokens, the newer API tokens, the older one nothing.
+
+    Which of them is billed the price of the model says.
+    """
     metadata = fields.part("usage_metadata")
     characters = fields.part("metadata").count("billable_character_count")
     statistics = sum(
@@ -241,8 +244,7 @@ def _embeddings(fields: Fields) -> Captured:
         or fields.count("token_count")  # of a line of a batch
         or statistics
     )
-    # Billed by the token where those are stated; the characters are a fact beside them then.
-    usage, _ = usage_of({"tokens_input": tokens} if tokens else {"characters": characters})
+    usage, _ = usage_of({"tokens_input": tokens, "characters": characters})
     known = tokens or characters
     return Captured(
         service="google",
@@ -251,7 +253,6 @@ def _embeddings(fields: Fields) -> Captured:
         operation="embeddings",
         usage_known=bool(known),
         incomplete=None if known else _NO_USAGE,
-        metadata={"billable_characters": characters} if tokens and characters else {},
     )
 
 

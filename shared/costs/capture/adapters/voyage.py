@@ -2,18 +2,24 @@
 
 The SDK adds up the requests of one call and keeps neither the model nor an id; the plain answer has its
 counts in a usage, and the model. Of a multimodal call the total counts pixels as tokens (560 of them one),
-but what is billed of pictures and videos is the pixel.
-Sources: https://docs.voyageai.com/docs/pricing and the classes of ``voyageai`` 0.5, 2026-11-28.
+but what is billed of pictures and videos is the pixel. Other rerankers answer alike: Jina's by the token,
+OpenRouter's with searches and its bill, DashScope's with its results in an output and no model.
+Sources: https://docs.voyageai.com/docs/pricing and the classes of ``voyageai`` 0.5, 2026-11-28;
+https://jina.ai/reranker/, https://openrouter.ai/docs/api/api-reference/rerank/create-rerank and
+https://www.alibabacloud.com/help/en/model-studio/text-rerank-api, 2026-11-30.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...model import UNKNOWN
+from ...pricing.names import infer_service
 from ..adapter import Adapter
 from ..captured import Captured, usage_of
 from ..fields import Fields
-from ._media import NoStream, never_a_chunk
+from ._media import Kinds, NoStream, never_a_chunk
+from .openai import stated_cost
 
 _PIXELS = ("image_pixels", "video_pixels")
 
@@ -24,14 +30,14 @@ def _counts(fields: Fields) -> Fields:
     return usage if any(usage.get(name) is not None for name in _PIXELS) else fields
 
 
-def _recognises(fields: Fields) -> bool:
+def _is_own(fields: Fields) -> bool:
     if _counts(fields) is not fields:
         return True
     made = fields.get("embeddings") is not None or fields.get("results") is not None
     return made and fields.get("total_tokens") is not None
 
 
-def _read(fields: Fields) -> Iterable[Captured]:
+def _own(fields: Fields) -> Iterable[Captured]:
     counts = _counts(fields)
     by_pixel = any(counts.get(name) is not None for name in _PIXELS)
     tokens = counts.count("text_tokens") if by_pixel else counts.count("total_tokens")
@@ -51,12 +57,45 @@ def _ranks(fields: Fields) -> bool:
     return any(result.has("relevance_score") for result in fields.parts("results")[:1])
 
 
+_TOKENS = ("total_tokens", "prompt_tokens")
+
+
+def _is_ranking(fields: Fields) -> bool:
+    ranked = fields.parts("results") or fields.part("output").parts("results")
+    counted = fields.part("usage")
+    return any(each.has("relevance_score") for each in ranked[:1]) and (
+        counted.has("search_units") or any(counted.get(name) is not None for name in _TOKENS)
+    )
+
+
+def _ranking(fields: Fields) -> Iterable[Captured]:
+    stated, model = fields.part("usage"), fields.text("model") or ""
+    counts = {"tokens_input": stated.count(*_TOKENS), "search_units": stated.count("search_units")}
+    usage, _ = usage_of(counts)
+    cost, by = stated_cost(stated)
+    known = not usage.is_zero or cost is not None
+    yield Captured(
+        service=infer_service(model) or UNKNOWN,
+        model=model,
+        usage=usage,
+        request_id=fields.text("id", "request_id"),
+        operation="rerank",
+        actual_cost=cost,
+        stated_by=by,
+        usage_known=known,
+        incomplete=None if known else "the answer states no usage: give its counts to log_usage",
+    )
+
+
+_KINDS = Kinds((_is_own, _own), (_is_ranking, _ranking))
+
+
 ADAPTER = Adapter(
     name="Voyage",
-    knows="Voyage (embeddings, multimodal embeddings, reranking)",
+    knows="Voyage (embeddings, multimodal embeddings, reranking) and rerankers that answer alike",
     packages=frozenset({"voyageai"}),
-    recognises=_recognises,
-    read=_read,
+    recognises=_KINDS.recognises,
+    read=_KINDS.read,
     recognises_chunk=never_a_chunk,
     follow=lambda: NoStream("voyageai"),
 )
