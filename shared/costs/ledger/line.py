@@ -32,7 +32,7 @@ from operator import attrgetter
 from typing import Any, Final, NoReturn
 from zlib import crc32
 
-from ..model import MAX_COUNT, Charge, Entry, PricedBy, Units, Usage
+from ..model import MAX_COUNT, TEXT_COUNTS, Charge, Entry, PricedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos, from_json_number, json_number
 from ..units import USAGE_FIELDS, Kind
 from .places import MAX_LINE, DamagedLine
@@ -52,6 +52,8 @@ _ABOVE_ANY_USD: Final = 2 * MAX_ENTRY_NANOS // NANOS_PER_USD
 _KINDS: Final[frozenset[Kind]] = frozenset({"usage", "adjustment", "reversal"})
 _OTHER_COUNTS: Final = tuple(n for n in USAGE_FIELDS if n not in ("tokens_input", "tokens_output"))
 _counts_of: Final = attrgetter(*_OTHER_COUNTS)
+_FURTHER: Final = TEXT_COUNTS - 2
+_NO_FURTHER: Final = _counts_of(Usage())[_FURTHER:]
 _TEXTS: Final = ("service_tier", "region", "reservation", "operation", "description", "workflow", "project")
 _texts_of: Final = attrgetter(*_TEXTS)
 
@@ -155,9 +157,11 @@ def _text_or_null(value: str | None) -> str:
 
 def _other_counts(usage: Usage) -> str:
     values = _counts_of(usage)
-    if not any(values):
-        return ""
-    return "".join(f',"{name}":{value!r}' for name, value in zip(_OTHER_COUNTS, values, strict=True) if value)
+    if values[_FURTHER:] == _NO_FURTHER:  # tokens of text alone, as most calls have
+        values = values[:_FURTHER]
+    return "".join(
+        [f',"{name}":{value!r}' for name, value in zip(_OTHER_COUNTS, values, strict=False) if value]
+    )
 
 
 def _money_members(entry: Entry) -> str:
@@ -165,7 +169,7 @@ def _money_members(entry: Entry) -> str:
     charge = entry.charge
     found = f',"cost_usd":{_amount(charge.total) if charge else "null"}'
     if charge and charge.parts:
-        parts = ",".join(f"{_name(part)}:{_amount(nanos)}" for part, nanos in charge.parts.items())
+        parts = ",".join([f"{_name(part)}:{_amount(nanos)}" for part, nanos in charge.parts.items()])
         found += f',"cost_parts":{{{parts}}}'
     if entry.actual_cost is not None:
         found += f',"actual_cost_usd":{_amount(entry.actual_cost)}'
@@ -242,6 +246,8 @@ _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0
 
 def _whole_text(text: str) -> str:
     """Return JSON without lone surrogates, which no file and no database takes."""
+    if "\\" not in text:  # as in most lines; it takes a twentieth of the time of looking for both
+        return text
     return _ESCAPE.sub(_mended, text) if "\\ud" in text or "\\uD" in text else text
 
 
