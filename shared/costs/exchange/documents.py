@@ -16,8 +16,13 @@ _OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency"
 """What a document may say once for all of its rows."""
 
 
+LISTS: Final = ("data", "rows", "results", "observations", "requests")
+"""Under which keys documents of any tool list their rows."""
+
+
 def rows_of(path: Path, key: str) -> Iterator[Item]:
-    """Yield the rows of the list ``key`` of a document, of an array, or of JSON Lines, numbered from 1.
+    """Yield the rows of the list ``key`` of a document, else of one of :data:`LISTS`, of an array, or of JSON
+    Lines, numbered from 1.
 
     Raises:
         CannotRead: the file is no JSON, or an object without such a list.
@@ -34,16 +39,17 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
 
 def _listed(path: Path, key: str) -> Iterator[tuple[dict[str, object], str, Any]]:
     """Yield each row with what its document says of all of its own, and where it is."""
-    if is_lines(path, (key,)):
+    keys = (key, *LISTS)
+    if is_lines(path, keys):
         yield from (({}, *row) for row in json_lines(path))
         return
     for line, document in documents_of(path):
         common: dict[str, object] = {}
-        if isinstance(document, Mapping) and isinstance(document.get(key), list):
+        if isinstance(document, Mapping) and any(isinstance(document.get(each), list) for each in keys):
             common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
         elif isinstance(document, Mapping) and not line:
             raise CannotRead(f"{path}: has no list {key!r}")
-        yield from ((common, *row) for row in listed(path, document, (key,), line))
+        yield from ((common, *row) for row in listed(path, document, keys, line))
 
 
 def flat(row: Mapping[str, object]) -> dict[str, object]:

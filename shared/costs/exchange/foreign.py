@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -267,6 +268,42 @@ def known_name(theirs: str) -> str:
     return name if name in _KNOWN else _RUN_TOGETHER.get(name.replace("_", ""), name)
 
 
+def plain_text(value: object) -> str:
+    """Return what a value says, however it is written; nothing where it says nothing.
+
+    >>> [plain_text(each) for each in ("1,000", 1000.0, Decimal("1E+3"), "gpt-4o", "None", None, True, [1.0])]
+    ['1E+3', '1E+3', '1E+3', 'gpt-4o', '', '', 'true', '["1"]']
+    """
+    if not _says_something(value):
+        return ""
+    if isinstance(value, str):
+        text = _dotted(value)
+        if text[0] in "{[":
+            with suppress(ValueError, RecursionError):
+                return plain_text(parsed(text))
+        bare = re.sub(r"[,'\u2019\s]", "", text) if _GROUPED.fullmatch(text) else text
+        return _plain_number(bare) if _DIGITS.fullmatch(bare) else _PLAIN_WORDS.get(text, text)
+    if isinstance(value, Mapping):
+        return json.dumps({str(name): plain_text(each) for name, each in value.items()}, sort_keys=True)
+    if isinstance(value, (list, tuple)):
+        return json.dumps([plain_text(each) for each in value])
+    text = str(value)
+    return (
+        text.lower() if isinstance(value, bool) else _plain_number(text) if _DIGITS.fullmatch(text) else text
+    )
+
+
+def _plain_number(text: str) -> str:
+    return str(Decimal(text).normalize()) if len(text) <= _LONGEST_NUMBER else text
+
+
+_DIGITS: Final = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d{1,4})?")
+_LONGEST_NUMBER: Final = 28
+"""With so many digits a number is not rounded."""
+
+_PLAIN_WORDS: Final = {"True": "true", "False": "false", "TRUE": "true", "FALSE": "false"}
+
+
 def nested(value: object) -> Mapping[str, Any]:
     """Return an object within a row, as such or as JSON text; an empty one where there is none.
 
@@ -376,7 +413,7 @@ _NOTHING: Final = frozenset({"", "null", "none", "nan", "n/a", "-"})
 
 
 _DOLLARS: Final = re.compile(r"US\$|\$|\bUSD\b", re.IGNORECASE)
-_GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,'\s]\d{2,3})*[,'\s]\d{3}(?:\.\d*)?")
+_GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,'\u2019\s]\d{2,3})*[,'\u2019\s]\d{3}(?:\.\d*)?")
 """A number in groups of thousands, or as India writes it; what else has a comma may mean decimals."""
 
 
@@ -401,7 +438,7 @@ def _number(name: str, value: object) -> Decimal:
         raise TypeError(f"{name} is no number: {value!r}")
     text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", _dotted(value)).strip()
     if _GROUPED.fullmatch(text):
-        text = re.sub(r"[,'\s]", "", text)
+        text = re.sub(r"[,'\u2019\s]", "", text)
     try:
         number = Decimal(text)
     except InvalidOperation:

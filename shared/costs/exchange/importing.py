@@ -2,12 +2,13 @@
 
 Imported entries go through the same writer as all others, into ledgers under
 ``imported/SOURCE/`` of the cost storage: one per job that the source names, and one for the
-rest. An entry's id is a hash of what the row says (rows that say the same are told apart by counting
-them, unless they name one request), or of the row's own id where that is unique in the world; so importing a
-file again, or a longer version of it, adds only what is new; with other options, which make its rows other
-entries, these are recorded anew (``revisions.py``). Entries of our own exports keep their ids, and so are
-known where they came from. A row whose response was recorded already, as it came or from another log, adds
-nothing (``elsewhere.py``). A row below zero is a reversal or an adjustment of its own, for what it states.
+rest. An entry's id is a hash of what the row says, however it is written (rows that say the same are told
+apart by counting them, unless they name one request), or of the row's own id where that is unique in the
+world; so importing a file again, a longer version of it, or another format of it adds only what is new. With
+other options, which make its rows other entries, these are recorded anew (``revisions.py``). Entries of our
+own exports keep their ids, and so are known where they came from. A row whose response was recorded already,
+as it came or from another log, adds nothing (``elsewhere.py``). A row below zero is a reversal or an
+adjustment of its own, for what it states.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
 from .delimited import LocalNumber
 from .elsewhere import Told
-from .foreign import Defaults, Understood, understand
+from .foreign import Defaults, Understood, known_name, plain_text, understand
 from .imports import Import
 from .revisions import FREE, Account, recorded_anew
 from .rows import Foreign, NotUnderstood
@@ -135,6 +136,13 @@ class Tally:
             self.priced += 1
 
 
+class _Row(NamedTuple):
+    """An entry, and the id that it had in earlier versions, which told rows by how they are written."""
+
+    entry: Entry
+    former_id: str
+
+
 class Recorded(Protocol):
     """Where entries go and where they are known from: the ledgers, behind a narrow door."""
 
@@ -193,14 +201,14 @@ class Importer:
         self.progress(tally.rows)
         return tally
 
-    def _take(self, chunk: Sequence[Entry], fresh: set[str], tally: Tally) -> None:
+    def _take(self, chunk: Sequence[_Row], fresh: set[str], tally: Tally) -> None:
         elsewhere = self._elsewhere(chunk)
-        for entry in chunk:
+        for entry, former_id in chunk:
             if entry.id in fresh:
                 tally.known += 1
-            elif self.recorded.knows(entry.id):
+            elif (known := self._known(entry.id, former_id)) is not None:
                 fresh.add(entry.id)
-                self._take_again(entry, tally)
+                self._take_again(replace(entry, id=known), tally)
             elif entry.request_id in elsewhere and _is_foreign(entry):
                 tally.elsewhere += 1
             else:
@@ -208,6 +216,9 @@ class Importer:
                 if not self.dry_run:
                     self.recorded.write(self.ledger(entry), entry)
                 tally.add(entry)
+
+    def _known(self, *ids: str) -> str | None:
+        return next((each for each in dict.fromkeys(ids) if self.recorded.knows(each)), None)
 
     def _take_again(self, entry: Entry, tally: Tally) -> None:
         """Leave a known row as it is, unless it was recorded as something else than it is said to be now."""
@@ -225,12 +236,12 @@ class Importer:
             return iter(())
         return recorded_anew(entry, self.ledger(entry), self.recorded.account, settled, self.now)
 
-    def _elsewhere(self, chunk: Sequence[Entry]) -> set[str]:
+    def _elsewhere(self, chunk: Sequence[_Row]) -> set[str]:
         """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
-        rows = (Told(each.request_id, each.timestamp) for each in chunk if _is_foreign(each))
+        rows = (Told(each.request_id, each.timestamp) for each, _ in chunk if _is_foreign(each))
         return self.recorded.elsewhere(rows, self.source.format.name)
 
-    def _entries(self, tally: Tally) -> Iterator[Entry]:
+    def _entries(self, tally: Tally) -> Iterator[_Row]:
         copies: Counter[bytes] = Counter()
         for item in self.source.format.read(self.source.path):
             tally.rows += 1
@@ -246,16 +257,17 @@ class Importer:
 
     def _entry(
         self, item: Foreign | Entry | NotUnderstood, copies: Counter[bytes], tally: Tally
-    ) -> Entry | None:
+    ) -> _Row | None:
         if isinstance(item, NotUnderstood):
             tally.refuse(item.row, item.why)
             return None
         if isinstance(item, Entry):
             encode(item)  # what the ledger would not take is refused here, before it counts as added
-            return item
+            return _Row(item, item.id)
         found = understand(item.values, self.source.defaults)
         found = replace(found, sum_of=item.sum_of or found.sum_of, billed=item.billed)
-        content = content_of(item.values if item.said is None else item.said)
+        said = item.values if item.said is None else item.said
+        content = content_of(said)
         copies[content] += 1
         copy = 1 if _is_of_one_response(found) else copies[content]
         entry = self._made(found, entry_id(_own_id(found), content, copy))
@@ -265,7 +277,7 @@ class Importer:
         tally.zero_stated += self._is_doubtful_zero(found)
         tally.sums += found.sum_of is not None
         tally.unnamed += not found.names_model
-        return entry
+        return _Row(entry, entry_id(_own_id(found), former_content_of(said), copy))
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
         call, is_call = found.call, found.kind == "usage"
@@ -364,11 +376,11 @@ class Importer:
         return self.storage.root / "imported" / self.source.name / folder_name(entry.job_id) / LEDGER_NAME
 
 
-def _chunks(entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
+def _chunks(rows: Iterable[_Row]) -> Iterator[Sequence[_Row]]:
     """Yield what is looked up and written together."""
-    left = iter(entries)
+    left = iter(rows)
     while chunk := list(islice(left, _FEW)):
-        if _is_foreign(chunk[0]):
+        if _is_foreign(chunk[0].entry):
             chunk += islice(left, _TOGETHER - _FEW)
         yield chunk
 
@@ -394,7 +406,20 @@ def _is_foreign(entry: Entry) -> bool:
 
 
 def content_of(values: Mapping[str, object]) -> bytes:
-    """Return a digest of what a row says: the same for equal rows."""
+    """Return a digest of what a row says: the same for equal rows, be they of a CSV, JSON or a database.
+
+    >>> row = {"Input Tokens": "1,000", "cost": LocalNumber("0,50"), "cached": "true", "note": ""}
+    >>> content_of(row) == content_of({"cached": True, "inputTokens": 1000, "cost": 0.5, "note": None})
+    True
+    """
+    said = sorted(
+        [known_name(str(name)), plain] for name, each in values.items() if (plain := plain_text(each))
+    )
+    return blake2b(json.dumps(said, separators=(",", ":")).encode(), digest_size=14).digest()
+
+
+def former_content_of(values: Mapping[str, object]) -> bytes:
+    """Return the digest by which earlier versions told a row: the same for rows that are written alike."""
     values = {name: each.dotted if isinstance(each, LocalNumber) else each for name, each in values.items()}
     text = json.dumps(values, sort_keys=True, default=str, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=14).digest()

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ from hypothesis import strategies as st
 
 from shared.costs.errors import WrongUsage
 from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.files import parsed
 from shared.costs.exchange.foreign import Defaults, understand
-from shared.costs.exchange.importing import Importer, Source, Tally, folder_name
+from shared.costs.exchange.importing import Importer, Source, Tally, entry_id, folder_name, former_content_of
 from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
 from shared.costs.exchange.source import Listed
 from shared.costs.exchange.times import DateOrder
@@ -205,6 +208,10 @@ TABLES = {
     "decimal commas in quotes": (f'{HEAD}2026-10-03,gpt-4o,1.000,500,"0,052"\n', (0.052, 1000, 0)),
     "groups": (f'{HEAD}2026-10-03,gpt-4o,"1,234,567",500,"$1,234.50"\n', (1234.5, 1234567, 0)),
     "other groups": (f'{HEAD}2026-10-03,gpt-4o,"1,23,456",500,1 234.5 USD\n', (1234.5, 123456, 0)),
+    "groups as the Swiss write them": (
+        f"{HEAD}2026-10-03,gpt-4o,1'234,500,1\N{RIGHT SINGLE QUOTATION MARK}234.5\n",
+        (1234.5, 1234, 0),
+    ),
     "a comma that may be either": (
         f'{HEAD}2026-10-03,gpt-4o,7,500,0.5\n2026-10-03,gpt-4o,7,5,"0,5"\n',
         (0.5, 7, 1),
@@ -272,6 +279,10 @@ TABLES = {
     "another currency's sign": (f"{HEAD}2026-10-03,gpt-4o,1000,500,€0.05\n", (0, 0, 1)),
     "an array": (
         '[{"createdAt": 1793446200000000, "model": "gpt-4o", "inputTokens": 7, "cost": 0.5}]',
+        (0.5, 7, 0),
+    ),
+    "an object with a list of rows": (
+        '{"user": "ana", "data": [{"ts": 20261003, "model": "gpt-4o", "tokens_in": 7, "cost": 0.5}]}',
         (0.5, 7, 0),
     ),
     "an array of raw usage": (
@@ -536,6 +547,78 @@ def test_equal_rows_are_different_calls_and_a_longer_file_adds_only_its_new_rows
     path.write_text("time,model,tokens,cost\n" + row * 3 + "2025-03-02,gpt-4o,10,0.5\n")
     tally = run(path, kept, catalogue)
     assert (tally.added, tally.known) == (2, 2)
+
+
+def as_csv(rows: list[dict[str, Any]], delimiter: str) -> str:
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(
+        {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
+        for row in rows
+    )
+    return text.getvalue()
+
+
+WRITTEN: dict[str, Callable[[list[dict[str, Any]]], str]] = {
+    "a CSV": lambda rows: as_csv(rows, ","),
+    "tabs, in another order": lambda rows: as_csv([dict(reversed(row.items())) for row in rows], "\t"),
+    "decimal commas": lambda rows: as_csv(
+        [row | {"cost": f"{row['cost']}".replace(".", ",")} for row in rows], ";"
+    ),
+    "a list": json.dumps,
+    "lines, without what is null": lambda rows: "\n".join(
+        json.dumps({name: value for name, value in row.items() if value is not None}) for row in rows
+    ),
+    "names in one word": lambda rows: json.dumps(
+        [{name.replace("_t", "T"): value for name, value in row.items()} for row in rows]
+    ),
+    "numbers as text": lambda rows: json.dumps(
+        [
+            {name: f"{value:.7f}" if value.__class__ is float else value for name, value in row.items()}
+            for row in rows
+        ]
+    ),
+}
+ALIKE: list[dict[str, Any]] = [
+    {
+        "timestamp": f"2026-10-0{number}T10:00:00Z",
+        "model": "gpt-4o",
+        "input_tokens": 1000 * number,
+        "cost": 0.0025 * number,
+        "cached": True,
+        "note": None,
+        "metadata": {"run": number, "parts": [1.5]},
+    }
+    for number in (1, 2, 2, 3)
+]
+
+
+@pytest.mark.parametrize("second", WRITTEN)
+@pytest.mark.parametrize("first", ["a CSV", "a list"])
+def test_the_same_rows_in_another_format_are_known(
+    first: str, second: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "history", Kept()
+    path.write_text(WRITTEN[first](ALIKE[:3]))
+    assert run(path, kept, catalogue).added == 3
+    path.write_text(WRITTEN[second](ALIKE))
+    again = run(path, kept, catalogue)
+    assert (again.known, again.added, again.refused) == (3, 1, 0)
+
+
+def test_rows_that_an_earlier_version_recorded_are_known(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history", Kept()
+    path.write_text(json.dumps(ALIKE))
+    run(path, kept, catalogue)
+    rows = parsed(path.read_text())
+    former = [
+        entry_id(None, former_content_of(row), copy) for row, copy in zip(rows, (1, 1, 2, 1), strict=True)
+    ]
+    recorded = {each: replace(one, id=each) for each, one in zip(former, kept.entries.values(), strict=True)}
+    kept.entries = dict(recorded)
+    again = run(path, kept, catalogue)
+    assert (again.known, again.added, kept.entries) == (4, 0, recorded)
 
 
 @pytest.mark.parametrize(

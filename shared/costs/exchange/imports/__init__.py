@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from ...errors import WrongUsage
 from ..delimited import header_of
+from ..documents import LISTS
 from ..exports.json import FORMAT_NAME
 from ..files import document_of, documents_of, head_of, parsed, require_regular
 from ..foreign import field_name
@@ -111,7 +112,7 @@ class Sample:
                 rows = parsed(self.text.partition("\n")[0])
         rows = self.document if rows is None else rows
         if isinstance(rows, dict):
-            rows = next((rows[key] for key in _LISTS if isinstance(rows.get(key), list)), [rows])
+            rows = next((rows[key] for key in LISTS if isinstance(rows.get(key), list)), [rows])
         first = next(iter(rows), None) if isinstance(rows, list) else None
         return first if isinstance(first, dict) else {}
 
@@ -128,9 +129,6 @@ _ADVICE: Final = (
     (b"PGDMP", "it is a dump in PostgreSQL's own format: write it as SQL with pg_restore --file dump.sql"),
 )
 """What to do about files that begin so."""
-
-_LISTS: Final = ("data", "rows", "results", "observations", "requests")
-"""Under which keys documents list their rows."""
 
 
 def opened_database(path: Path) -> closing[sqlite3.Connection]:
