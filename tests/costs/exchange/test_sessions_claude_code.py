@@ -272,7 +272,10 @@ def test_what_is_not_understood_is_told(tmp_path: Path, take: Take) -> None:
     assert len(found.entries) == 1
     assert found.taken.remarks.refused == 3
     assert dict(found.taken.remarks.versions) == {"3.0.1": 1}
-    assert dict(found.taken.remarks.unknown) == {'lines of type "surprise" with a usage': 1}
+    assert dict(found.taken.remarks.unknown) == {
+        'lines of type "surprise" with a usage': 1,
+        "last lines that are cut off: they are read once they are whole": 1,
+    }
 
 
 def test_a_folder_whose_name_is_no_text_is_read_and_read_on(tmp_path: Path, take: Take) -> None:
@@ -323,3 +326,16 @@ def test_two_lines_of_an_answer_in_two_imports_are_summed_once(tmp_path: Path, t
 )
 def test_the_usual_places(environ: dict[str, str], expected: list[str]) -> None:
     assert PROGRAM.places(Path("home"), environ) == [Path(each) for each in expected]
+
+
+def test_a_last_line_that_is_cut_off_is_said_and_read_once_it_is_whole(tmp_path: Path, take: Take) -> None:
+    folder = tmp_path / "logs"
+    text = "".join(json.dumps(line(number)) + "\n" for number in (1, 2))
+    for end, calls, said in ((-300, 1, 1), (-1, 2, 0), (None, 2, 0)):
+        write(folder)
+        (folder / "s.jsonl").write_text(text[:end])
+        found = take("claude-code", folder)
+        assert (len(found.entries), found.taken.remarks.unknown.total()) == (calls, said)
+    (folder / "s.jsonl").write_text(text[:-300])
+    watched = take("claude-code", folder, is_watching=True)
+    assert (watched.taken.again, watched.taken.remarks.unknown) == (1, {})  # it may be being written

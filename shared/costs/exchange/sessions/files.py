@@ -106,7 +106,8 @@ class LogFile:
     """One log, read from ``offset`` to the ``size`` it had when it was opened.
 
     ``state`` is what a reader remembers of the lines before: it is kept with the place. ``is_quiet`` tells
-    that nobody wrote to the file for a while, so that what is open in it stays as it is.
+    that nobody wrote to the file for a while, so that what is open in it stays as it is, and ``is_cut`` that
+    its last line has no end all the same.
     """
 
     path: Path
@@ -117,6 +118,7 @@ class LogFile:
     is_quiet: bool = True
     lines: int = 0
     too_long: int = 0
+    is_cut: bool = False
     _again: list[bytes] = field(default_factory=list)
 
     def lines_with(self, *needles: bytes) -> Iterator[bytes]:
@@ -172,9 +174,12 @@ class LogFile:
             if piece:
                 yield piece
             self.offset = at - held
-        if rest and self.is_quiet and _object(last := b"".join(rest)):
+        last = b"".join(rest) if self.is_quiet else b""
+        if _object(last):
             yield last + b"\n"
             self.lines -= 1  # it has no end of its own, and is read again if it gets one
+        else:
+            self.is_cut = bool(last.strip(b"\0 \t\r"))
 
     def head(self) -> bytes:
         """Return the beginning of the file."""

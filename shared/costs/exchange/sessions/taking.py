@@ -132,6 +132,8 @@ class SessionImport:
             if recorder.take(call) and self._done:
                 self._keep_places()  # all calls of the logs before this one are on the disk
         taken.remarks.lines += log.lines
+        if log.is_cut:
+            taken.remarks.unknown["last lines that are cut off: they are read once they are whole"] += 1
         if log.too_long:
             taken.remarks.refuse(str(log.path), f"{log.too_long} lines are too long to be read")
 
