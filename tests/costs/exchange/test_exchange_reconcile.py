@@ -136,6 +136,48 @@ def test_planted_differences_are_found_and_named_and_none_invented(
     assert all(one.category in ("credit", "tax") for one in found.apart)
 
 
+TOGETHER = {
+    "missing and doubled calls": ("not_recorded", "recorded_twice"),
+    "a doubled call and other kinds of tokens": ("recorded_twice", "cache"),
+    "a retry and other kinds of tokens": ("retry", "cache"),
+    "another tier and other kinds of tokens": ("tier", "cache"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "together"),
+    [
+        (name, together)
+        for name in ("openai-usage+costs", "anthropic-costs", "focus", "azure")
+        for together, reasons_ in TOGETHER.items()
+        if (name, reasons_) != ("anthropic-costs", ("tier", "cache"))  # it states no tokens
+    ],
+)
+def test_two_differences_of_one_model_and_day_are_told_apart_and_adjusted(
+    name: str, together: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    day, chosen = [5] * (DAYS - 1) + [DAYS - 1], TOGETHER[together]
+    of = plant(world(FORMATS[name].service), day, chosen)
+    with storage_of(of, tmp_path, catalogue) as index:
+        files = files_of(name, of, tmp_path, catalogue)
+
+        def once(adjuster: Adjuster | None = None) -> Comparison:
+            return Comparing(index, LATER, Terms(), adjuster).run(files)
+
+        found = once()
+        assert sorted(one.reason for one in found.differences) == sorted(chosen)
+        assert {one.day for one in found.differences} == {f"{START + timedelta(days=5):%Y-%m-%d}"}
+        first, second = (
+            Adjuster(index, Shelf(index), CostStorage(tmp_path / "storage"), LATER, "1") for _ in "12"
+        )
+        once(first)
+        assert once(second).settled == []
+        assert first.written > second.written == 0
+        left = sum(line.cost for line in index.entries(Query()))
+    billed = sum(round(call.cost(catalogue) * 1_000_000_000) for call in of.theirs)
+    assert left == pytest.approx(billed, abs=100)
+
+
 @pytest.mark.parametrize(
     "name",
     [

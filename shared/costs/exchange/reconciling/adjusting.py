@@ -134,6 +134,8 @@ class Adjuster:
 
     def settle(self, comparison: Comparison, calls_of: Callable[[Difference], Iterable[OurCall]]) -> None:
         """Take what follows from differing sums; it is on the disk when the shelf was flushed."""
+        told = [one for one in comparison.settled if one.reason in ("recorded_twice", "tier")]
+        apart = {entry_id for one in told for entry_id in one.entries}
         for one in comparison.settled:
             if one.theirs is None or one.day is None or not one.lines or one.is_of_calls:
                 continue
@@ -141,7 +143,11 @@ class Adjuster:
                 for entry_id in one.entries:
                     self.undo(entry_id, _where(one))
             elif one.kind in ("priced_differently", "usage_differs"):
-                self._spread(one, list(calls_of(one)))
+                calls = calls_of(one)
+                if one.entries:
+                    self._spread(one, [call for call in calls if call.entry_id in one.entries])
+                else:
+                    self._spread(one, [call for call in calls if call.entry_id not in apart])
             elif one.kind == "only_theirs" and one.amount > 0:
                 self.add(_missing(one))
 

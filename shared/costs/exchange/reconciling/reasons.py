@@ -7,7 +7,7 @@ one side has. Tokens decide before amounts.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -17,7 +17,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ...money import Nanos
-from .calls import OurCall
+from .calls import OurCall, kinds_of
 from .differences import Comparison, Difference, Kind, Reason
 from .sums import Billed, Cell, Key, Recorded, day_after, day_of, end_of
 
@@ -89,6 +89,12 @@ def _sum(one: Vector, other: Vector) -> tuple[int | None, ...]:
     return tuple(None if a is None or b is None else a + b for a, b in zip(one, other, strict=True))
 
 
+def _lacks_all(gap: Gap) -> bool:
+    """Tell whether nothing is less on the bill than here, and something more."""
+    counts = [count for count in gap.counts if count is not None] or [gap.cost or 0]
+    return min(counts) >= 0 < max(counts)
+
+
 def _negated(counts: Vector) -> list[int | None]:
     return [None if count is None else -count for count in counts]
 
@@ -99,7 +105,24 @@ def _less(cell: Cell, part: Cell) -> Cell:
     rest.note(cell.lines, cell.invoices)
     rest.counts = [None if a is None else a - (b or 0) for a, b in zip(cell.counts, part.counts, strict=True)]
     rest.cost = None if cell.cost is None else cell.cost - (part.cost or 0)
+    rest.kinds = [
+        None if a is None or b is None else a - b for a, b in zip(cell.kinds, part.kinds, strict=True)
+    ]
     return rest
+
+
+def _cell_of(calls: Sequence[OurCall]) -> Cell:
+    """Return what calls come to."""
+    counts = [sum(of) for of in zip(*(call.counts for call in calls), strict=True)]
+    kinds = [sum(of) for of in zip(*(kinds_of(call.parts) for call in calls), strict=True)]
+    return Cell(1, len(calls), [*counts], sum(call.cost or 0 for call in calls), kinds=[*kinds])
+
+
+def _is_of_kind(gap: Gap) -> bool:
+    """Tell whether only kinds of input tokens differ."""
+    if not gap.says_tokens:
+        return _by_costs(gap) == "cache"
+    return gap.counts[:2] == (0, 0) and any(gap.counts[2:])
 
 
 def _nothing(like: Vector) -> tuple[int | None, ...]:
@@ -135,6 +158,7 @@ class Explained:
             self._by_tier,
             self._by_calls,
             self._by_kind,
+            self._in_two,
             self._by_price,
             self._by_side,
         ):
@@ -260,7 +284,25 @@ class Explained:
     # --- reasons, the surest first; each returns the gaps that it does not explain
 
     def _by_tier(self, gaps: list[Gap]) -> list[Gap]:
-        return self._pairs(gaps, lambda gap: (gap.key.model, gap.key.day), self._told_tier)
+        left = self._pairs(gaps, lambda gap: (gap.key.model, gap.key.day), self._told_tier)
+        return self._tier_and_kind(left)
+
+    def _tier_and_kind(self, gaps: list[Gap]) -> list[Gap]:
+        """Explain calls of another tier where kinds of tokens differ in their own tier."""
+        left = {gap.key: gap for gap in gaps}
+        places = Counter((gap.key.model, gap.key.day) for gap in gaps)
+        for more in gaps:
+            is_paired = more.says_tokens and places[more.key.model, more.key.day] > 1
+            for call in self._of(more) if is_paired else ():
+                key = more.key._replace(tier=call.tier)
+                if key == more.key or not {key, more.key} <= left.keys() or not self._fits(more, [call], 1):
+                    continue
+                rest = self._without(left[key], [call], -1)
+                if _is_of_kind(rest):
+                    self._told_tier(more, self._part(left[key], [call], -1), (call.entry_id,))
+                    left[key] = rest
+                    del left[more.key]
+        return list(left.values())
 
     def _is_other_tier(self, gap: Gap, other: Gap) -> bool:
         """Tell whether what lacks under one tier is there under another, at that one's price."""
@@ -275,11 +317,11 @@ class Explained:
         is_at_rate = 0.4 <= more / -less <= 0.75 or 1.5 <= more / -less <= 2.5
         return (is_known and is_at_rate) or abs(less + more) <= slack
 
-    def _told_tier(self, more: Gap, less: Gap) -> None:
+    def _told_tier(self, more: Gap, less: Gap, entries: tuple[str, ...] = ()) -> None:
         tiers = f"recorded as {less.key.tier or 'standard'}, billed as {more.key.tier or 'standard'}"
         costs = (more.cost or 0) + (less.cost or 0)
         costs_less = abs(costs) <= more.tolerance() + less.tolerance() and more.theirs.cost is not None
-        self._told("moved" if costs_less else "priced_differently", "tier", more, less, note=tiers)
+        self._told("moved" if costs_less else "priced_differently", "tier", more, less, tiers, entries)
 
     def _by_next_day(self, gaps: list[Gap]) -> list[Gap]:
         left = {gap.key: gap for gap in gaps}
@@ -384,6 +426,64 @@ class Explained:
             else:
                 left.append(gap)
         return left
+
+    def _in_two(self, gaps: list[Gap]) -> list[Gap]:
+        """Explain what two reasons make together, of which single calls of the day are one."""
+        left = {gap.key: gap for gap in gaps}
+        for gap in gaps:
+            if left.get(gap.key) is not gap or not gap.ours.calls:
+                continue
+            calls = self._of(gap)
+            again = _repeated(
+                [call for call in calls if not self._billed.has_tiers or call.tier == gap.key.tier]
+            )
+            rest = self._without(gap, again, -1) if again else gap
+            are_certain = all(call.request_id for call in again)
+            if again and (_is_of_kind(rest) or (are_certain and _lacks_all(rest))):
+                ids = tuple(call.entry_id for call in again)
+                self._tell(
+                    "only_ours", "recorded_twice", self._part(gap, again, -1), calls=len(again), entries=ids
+                )
+            elif (retried := self._retried_beside(gap, calls)) is not None:
+                rest = self._without(gap, [retried], 1)
+                part = self._part(gap, [retried], 1)
+                self._tell("only_theirs", "retry", part, calls=1, entries=(retried.entry_id,))
+            else:
+                continue
+            del left[gap.key]
+            left |= {each.key: each for each in self._by_kind([rest])}
+        return list(left.values())
+
+    def _retried_beside(self, gap: Gap, calls: Sequence[OurCall]) -> OurCall | None:
+        """Return the call that was billed again, where of the others only kinds of tokens differ."""
+        if gap.says_tokens:
+            calls = [call for call in calls if call.counts[:2] == gap.counts[:2]]
+        found = (call for call in calls[:_MOST_TRIED] if _is_of_kind(self._without(gap, [call], 1)))
+        return next(found, None)
+
+    def _without(self, gap: Gap, calls: Sequence[OurCall], sign: int) -> Gap:
+        """Return what is left of a gap without calls: of those on the bill again with 1, of ours with -1."""
+        part = _cell_of(calls)
+        counts = [
+            None if a is None else a - sign * (b or 0) for a, b in zip(gap.counts, part.counts, strict=True)
+        ]
+        theirs, ours = (
+            (_less(gap.theirs, part), gap.ours) if sign > 0 else (gap.theirs, _less(gap.ours, part))
+        )
+        cost = None if gap.cost is None else gap.cost - sign * (part.cost or 0)
+        return Gap(gap.key, theirs, ours, (counts[0], counts[1], counts[2], counts[3]), cost)
+
+    def _part(self, gap: Gap, calls: Sequence[OurCall], sign: int) -> Gap:
+        """Return the part of a gap that calls are: on the bill again with 1, of ours alone with -1."""
+        part, nothing = _cell_of(calls), Cell(counts=[0, 0, 0, 0], cost=0)
+        counts = [
+            None if a is None else sign * (b or 0) for a, b in zip(gap.counts, part.counts, strict=True)
+        ]
+        theirs, ours = (part, nothing) if sign > 0 else (nothing, part)
+        theirs.cost = None if gap.cost is None else theirs.cost
+        theirs.note(gap.theirs.lines, gap.theirs.invoices)
+        cost = None if gap.cost is None else sign * (part.cost or 0)
+        return Gap(gap.key, theirs, ours, (counts[0], counts[1], counts[2], counts[3]), cost)
 
     def _by_price(self, gaps: list[Gap]) -> list[Gap]:
         left = []
@@ -503,7 +603,9 @@ class Explained:
         )
         self._into.differences.append(one._replace(**more))
 
-    def _told(self, kind: Kind, reason: Reason, more: Gap, less: Gap, note: str) -> None:
+    def _told(
+        self, kind: Kind, reason: Reason, more: Gap, less: Gap, note: str, entries: tuple[str, ...] = ()
+    ) -> None:
         """Tell of two gaps that are one."""
         both = Gap(
             more.key,
@@ -513,7 +615,7 @@ class Explained:
             None if more.cost is None or less.cost is None else more.cost + less.cost,
         )
         calls = max(more.theirs.calls, less.ours.calls)
-        self._tell(kind, reason, both, calls=calls, note=note, tiers=(less.key.tier,))
+        self._tell(kind, reason, both, calls=calls, note=note, tiers=(less.key.tier,), entries=entries)
 
     def _report(self, reason: Reason, **more: Any) -> None:
         """Put what is told of all sums at once into the comparison: it is in those sums already."""
@@ -526,6 +628,7 @@ _MANY: Final = 3
 
 _MOST_GAPS: Final = 10_000
 _MOST_CALLS: Final = 50_000
+_MOST_TRIED: Final = 1_000
 _TWIN: Final = timedelta(minutes=10)
 
 _ZONES: Final[tuple[tzinfo, ...]] = (
