@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,3 +179,61 @@ def test_what_cannot_be_fetched_is_said_without_the_key(
     assert "did not answer as expected" in said
     assert key not in said
     assert asked == []
+
+
+DAY = datetime(2026, 11, 3, tzinfo=UTC)
+EMPTY: dict[str, dict[str, Any]] = {
+    "openai": {
+        "object": "bucket",
+        "start_time": int(DAY.timestamp()),
+        "end_time": int(DAY.timestamp()) + 86_400,
+    },
+    "anthropic": {"starting_at": DAY.isoformat(), "ending_at": (DAY + timedelta(days=1)).isoformat()},
+}
+ANSWERS: dict[str, tuple[list[int], str, int]] = {
+    "too many requests, then an answer": ([429, 200], "it has no line to compare", 3),
+    "a fault of the server, then an answer": ([500, 503, 200], "it has no line to compare", 3),
+    "too many requests throughout": ([429], "RateLimitError", 3),
+    "a fault throughout": ([500], "InternalServerError", 3),
+    "a key that has expired": ([401], "AuthenticationError", 3),
+    "a key of a member": ([403], "PermissionDeniedError", 3),
+    "one page again and again": ([200, -1], "again and again: nothing was compared", 3),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+@pytest.mark.parametrize("service", ["openai", "anthropic"])
+def test_what_a_service_answers_is_asked_again_or_said(
+    service: str,
+    case: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    httpserver: HTTPServer,
+) -> None:
+    statuses, complaint, code = ANSWERS[case]
+    left = list(statuses)
+
+    def answer(_request: Request) -> Response:
+        status = left.pop(0) if len(left) > 1 else left[0]
+        more = "again" if -1 in statuses else None
+        page = {"data": [EMPTY[service] | {"results": []}], "has_more": more is not None, "next_page": more}
+        said = (
+            page
+            if status in (200, -1)
+            else {"error": {"type": "e", "message": "sk-admin-0123456789abcdefghij"}}
+        )
+        headers = {"retry-after-ms": "1", "retry-after": "0"}
+        return Response(
+            json.dumps(said), status if status > 0 else 200, headers, content_type="application/json"
+        )
+
+    httpserver.expect_request(re.compile("/loop/.*")).respond_with_handler(answer)
+    base = "/loop/v1" if service == "openai" else "/loop"
+    monkeypatch.setenv(f"{service.upper()}_BASE_URL", httpserver.url_for(base))
+    monkeypatch.setenv(f"{service.upper()}_ADMIN_KEY", "sk-admin-0123456789abcdefghij")
+    words = ["reconcile", "--fetch", service, "--since", "2026-11-03", "--until", "2026-11-03"]
+    assert run([*words, "--cost-storage", str(tmp_path / "empty")]) == code
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert complaint in said
+    assert "sk-admin" not in said

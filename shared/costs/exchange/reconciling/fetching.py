@@ -70,6 +70,9 @@ def request_of(period: Period, *, by_key: bool) -> Request:
     return Request(first, last if last == period.end else last + _DAY, by_key)
 
 
+_ENDLESS: Final = "{} gives one page of its reports again and again: nothing was compared; try again later"
+
+
 def _openai(key: str, request: Request) -> Reports:
     with _sdk("openai"):
         from openai import OpenAI
@@ -87,6 +90,8 @@ def _openai(key: str, request: Request) -> Reports:
             yield " ".join(text.split("\n"))  # amounts as they were written
             if not page.get("has_more") or not page.get("next_page"):
                 return
+            if more == {"page": page["next_page"]}:
+                raise CannotFetch(_ENDLESS.format("OpenAI"))
             more = {"page": page["next_page"]}
 
     def usages() -> Iterator[str]:
@@ -109,8 +114,12 @@ def _anthropic(key: str, request: Request) -> Reports:
             found = report.list(
                 starting_at=first, ending_at=after, bucket_width="1d", group_by=group_by, limit=_MOST_DAYS
             )
+            token = None
             for page in found.iter_pages():
                 yield json.dumps({"data": [bucket.to_dict(mode="json") for bucket in page.data]})
+                if token is not None and page.next_page == token:
+                    raise CannotFetch(_ENDLESS.format("Anthropic"))
+                token = page.next_page
             first = after
 
     yield "anthropic-usage", pages(analytics.usage_report, ["model"])
