@@ -45,7 +45,7 @@ class Discount(NamedTuple):
     """A provider's discount: the factor of every part in ``parts``, from one day to before another.
 
     The parts in ``unchanged`` keep their rate; the rate of all others is not known under this
-    discount. It covers the provider's models whose name has the given ``beginning``, except some.
+    discount. It covers the provider's models whose name has one of the ``beginnings``, except some.
     """
 
     factor: Factor
@@ -54,13 +54,13 @@ class Discount(NamedTuple):
     since: datetime | None
     until: datetime | None
     models_except: frozenset[str]
-    beginning: str
+    beginnings: tuple[str, ...]
     source: str
     unverified: bool
 
     def active(self, at: datetime, name: str) -> bool:
         """Whether this holds at the instant ``at`` for the model ``provider/model``."""
-        covered = name not in self.models_except and name.partition("/")[2].startswith(self.beginning)
+        covered = name not in self.models_except and name.partition("/")[2].startswith(self.beginnings)
         if not covered or (self.since is not None and at < self.since):
             return False
         return self.until is None or at < self.until
@@ -335,7 +335,7 @@ def _discount(plain: Mapping[str, Any] | None) -> Discount | None:
         since=datetime.fromisoformat(since) if since else None,
         until=datetime.fromisoformat(until) if until else None,
         models_except=frozenset(plain["except"]),
-        beginning=plain["beginning"],
+        beginnings=tuple(plain.get("beginnings", ("",))),  # what was remembered earlier has none
         source=plain["source"],
         unverified=plain.get("unverified", False),  # what was remembered earlier has none
     )

@@ -77,6 +77,7 @@ _SERVICES: Final = {
     "aliyun": "dashscope",
     "alibaba-cloud": "dashscope",
     "model-studio": "dashscope",
+    "qwen": "dashscope",
     "qwencloud": "dashscope",
     "jina-ai": "jina",
     "jina_ai": "jina",

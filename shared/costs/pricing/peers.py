@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -271,6 +271,8 @@ def _own_name(key: str, provider: str) -> str:
 
 def read_row(row: Mapping[str, Any]) -> PeerPrice | None:
     """Return the price in a row of litellm's form; ``None`` when it has no amount that is understood."""
+    if isinstance(sized := row.get("tiered_pricing"), list) and sized:
+        return _read_sizes(sized)
     rates = _row_rates(row, "")
     if not rates:
         return None
@@ -280,6 +282,13 @@ def read_row(row: Mapping[str, Any]) -> PeerPrice | None:
     above = tuple((size, {**rates, **_row_rates(row, f"_above_{size // 1_000}k_tokens")}) for size in sizes)
     tiers = {tier: found for tier, suffix in _TIERS.items() if (found := _row_rates(row, suffix))}
     return PeerPrice(rates, above, tiers)
+
+
+def _read_sizes(rows: Sequence[Mapping[str, Any]]) -> PeerPrice | None:
+    """Return the price of a row whose rates stand apart for each range of input tokens."""
+    sized = [(int(row["range"][0]), _row_rates(row, "")) for row in rows]
+    (_, rates), *above = sized
+    return PeerPrice(rates, tuple(above)) if rates else None
 
 
 def _row_rates(row: Mapping[str, Any], suffix: str) -> Rates:

@@ -462,7 +462,7 @@ def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
         factor = fields["multiply"].number(0, 100)
     else:
         factor = (100 - node.required("percent").number(0, 100)) / 100
-    until, beginning = node.get("until"), node.get("models_beginning")
+    until = node.get("until")
     return {
         "factor": list(factor.as_integer_ratio()),
         "parts": sorted(_parts(fields["of"]) if "of" in fields else UNITS),
@@ -470,7 +470,7 @@ def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
         "since": node.required("since").instant().isoformat(),
         "until": until.instant().isoformat() if until else None,
         "except": [_model_name(n.text(), n) for n in fields["except"].items()] if "except" in fields else [],
-        "beginning": beginning.text().lower() if beginning else "",
+        "beginnings": _texts(fields.get("models_beginning")) or [""],
         "unverified": "unverified" in fields and fields["unverified"].boolean(),
         "source": node.required("source").text(),
     }

@@ -197,6 +197,14 @@ RICH = Peer(
             "input_cost_per_token": 6e-07,
             "output_cost_per_token": 1.68e-06,
         },
+        "dashscope/qwen3-max": {
+            "litellm_provider": "dashscope",
+            "tiered_pricing": [
+                {"input_cost_per_token": 1.2e-06, "output_cost_per_token": 6e-06, "range": [0, 32000.0]},
+                {"input_cost_per_token": 2.5e-06, "output_cost_per_token": 1.2e-05, "range": [32000, 128000]},
+                {"input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05, "range": [128000, 252000]},
+            ],
+        },
         "perplexity/sonar": {
             "litellm_provider": "perplexity",
             "input_cost_per_token": 1e-06,
@@ -219,6 +227,11 @@ RICH = Peer(
             "openai/gpt-5.4",
             "$22.5 per million output tokens above 272,000",
             "$20 per million output tokens above 272,000",
+        ),
+        (
+            "dashscope/qwen3-max",
+            "$2.4 per million input tokens above 32,000",
+            "$2.5 per million input tokens above 32,000",
         ),
         ("azure/deepseek-v3.2", "$0.58 per million input tokens", "$0.6 per million input tokens"),
         ("perplexity/sonar", "per thousand", "$8 per thousand web searches"),

@@ -150,6 +150,37 @@ def test_a_price_of_the_united_states_is_in_doubt_elsewhere() -> None:
     assert not charge("bedrock", claude, region="eu-west-1").priced_by.unverified
 
 
+SMALL = Usage(10_000, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "tier", "usage", "amount"),
+    [
+        ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "batch", SMALL, "0.02475"),
+        ("bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", "batch", SMALL, "0.0225"),
+        ("bedrock", "anthropic.claude-3-5-haiku-20241022-v1:0", "batch", SMALL, "0.006"),
+        ("groq", "llama-3.3-70b-versatile", "flex", SMALL, "0.00669"),
+        ("groq", "llama-3.3-70b-versatile", "batch", SMALL, "0.003345"),
+        ("groq", "whisper-large-v3", "flex", Usage(audio_seconds=3_600), "0.111"),
+        ("dashscope", "dashscope/qwen3-max", None, Usage(32_000, 1_000), "0.0444"),
+        ("qwen", "qwen3-max-2026-01-23", None, Usage(32_001, 1_000), "0.0888024"),
+        ("alibaba", "qwen-plus-latest", None, Usage(10_000, 1_000, tokens_reasoning=400), "0.00632"),
+        (
+            "openai",
+            "ft:gpt-4o-mini-2024-07-18:o::i",
+            None,
+            Usage(10_000, 1_000, tokens_cached=4_000),
+            "0.0036",
+        ),
+        ("openai", "ft:gpt-4o-2024-08-06:o::i", None, Usage(10_000, 1_000, tokens_cached=4_000), "0.045"),
+    ],
+)
+def test_tiers_sizes_and_caches_that_sellers_list(
+    service: str, model: str, tier: str | None, usage: Usage, amount: str
+) -> None:
+    assert charge(service, model, usage, tier).total == from_usd(amount)
+
+
 def test_another_sellers_tools_are_not_the_makers() -> None:
     usage = Usage(1_000, 100, web_searches=1, file_searches=1)
     assert charge("azure", "gpt-5", usage).parts["web_searches"] == from_usd("0.014")
