@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from .. import platform
 from ..errors import CostError, WrongUsage
@@ -46,7 +46,7 @@ class Bucket:
         self.location = f"s3://{name}/{prefix.strip('/')}".rstrip("/")
         self._name, self._prefix = name, f"{prefix.strip('/')}/".lstrip("/")
         self._cache = cache
-        with _told(self.location, DamagedArchive):
+        with _told(self.location, ArchiveAway):
             self._client: Any = boto3.client("s3")
 
     @property
@@ -58,10 +58,10 @@ class Bucket:
         """Return the manifest.
 
         Raises:
-            DamagedArchive: it cannot be read.
+            ArchiveAway: it cannot be asked.
 
         """
-        with _told(self.location, DamagedArchive):
+        with _told(self.location, ArchiveAway):
             found = self._get(NAME)
             return None if found is None else Stored(found["Body"].read(), found["ETag"])
 
@@ -102,13 +102,14 @@ class Bucket:
         """Return a copy of a file.
 
         Raises:
-            DamagedArchive: it is not there, or cannot be read.
+            DamagedArchive: it is not there.
+            ArchiveAway: it cannot be asked.
 
         """
         copy = self._cache / name
         if not copy.is_file():
             platform.secure_directory(copy.parent)
-            with _told(self.location, DamagedArchive), replacing(copy) as draft, draft.open("wb") as file:
+            with _told(self.location, ArchiveAway), replacing(copy) as draft, draft.open("wb") as file:
                 shutil.copyfileobj(self._body(name), file, _PIECE)
         return copy
 
@@ -116,11 +117,12 @@ class Bucket:
         """Return size and SHA-256 of a file as the storage gives it now.
 
         Raises:
-            DamagedArchive: it is not there, or cannot be read.
+            DamagedArchive: it is not there.
+            ArchiveAway: it cannot be asked.
 
         """
         digest, size = sha256(), 0
-        with _told(self.location, DamagedArchive):
+        with _told(self.location, ArchiveAway):
             for piece in self._body(name).iter_chunks(_PIECE):
                 digest.update(piece)
                 size += len(piece)
@@ -138,10 +140,10 @@ class Bucket:
         """Return the names of the Parquet files under folders of months.
 
         Raises:
-            DamagedArchive: they cannot be listed.
+            ArchiveAway: they cannot be listed.
 
         """
-        with _told(self.location, DamagedArchive):
+        with _told(self.location, ArchiveAway):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._name, Prefix=f"{self._prefix}month="
             )
@@ -161,7 +163,7 @@ class Bucket:
 
 @contextmanager
 def _told(location: str, kind: type[CostError]) -> Iterator[None]:
-    """Turn boto3's errors into one of ours that names the place."""
+    """Turn boto3's errors into one of ours that names the place: who refuses an answer may have all of it."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -170,15 +172,13 @@ def _told(location: str, kind: type[CostError]) -> Iterator[None]:
     except ClientError as fault:
         if _code(fault) in _OVERTAKEN and kind is CannotWrite:
             raise OtherManifest(f"{location}: another host wrote to this archive; try again") from fault
-        _raise(location, kind, fault)
+        raise kind(_refused(location, fault)) from fault
     except (BotoCoreError, Boto3Error) as fault:
-        _raise(location, ArchiveAway if kind is DamagedArchive else kind, fault)
+        raise kind(_refused(location, fault)) from fault
 
 
-def _raise(location: str, kind: type[CostError], fault: Exception) -> NoReturn:
-    raise kind(
-        f"{location}: {fault}; AWS_ENDPOINT_URL_S3 and AWS_PROFILE say which server and account"
-    ) from fault
+def _refused(location: str, fault: Exception) -> str:
+    return f"{location}: {fault}; AWS_ENDPOINT_URL_S3 and AWS_PROFILE say which server and account"
 
 
 def _code(fault: Any) -> str:  # botocore's ClientError

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.duck import connect, quoted, run
-from ..archive.manifest import DamagedArchive, Manifest, Part, Sums
+from ..archive.manifest import ArchiveAway, DamagedArchive, Manifest, Part, Sums
 from ..archive.places import Place
 from ..errors import BAD_NEWS, FINE, WrongUsage
 from .staging import PART, SUMS, sums_of
@@ -43,6 +43,7 @@ def check_archive(place: Place, progress: Callable[[int, int], None]) -> Archive
     Raises:
         WrongUsage: there is no archive.
         DamagedArchive: its manifest cannot be read.
+        ArchiveAway: what it lies on does not answer.
         MissingExtra: DuckDB is not installed.
 
     """
@@ -67,6 +68,8 @@ def _checked(
         progress(done, len(manifest.parts))
         try:
             yield from _faults(place, part, database)
+        except ArchiveAway:
+            raise
         except DamagedArchive as fault:
             yield Fault(part.name, str(fault))
     progress(len(manifest.parts), len(manifest.parts))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import boto3
 import pytest
@@ -14,7 +18,7 @@ from moto.server import ThreadedMotoServer
 from shared.costs.archive.bucket import Bucket
 from shared.costs.archive.duck import MissingExtra
 from shared.costs.archive.known import KnownArchive
-from shared.costs.archive.manifest import DamagedArchive, Manifest
+from shared.costs.archive.manifest import ArchiveAway, DamagedArchive, Manifest
 from shared.costs.archive.places import OtherManifest, Stored
 from shared.costs.archive.restoring import restored
 from shared.costs.errors import WrongUsage
@@ -134,6 +138,43 @@ def test_a_server_that_does_not_answer_is_said(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     with pytest.raises(DamagedArchive, match="Could not connect"):
         Bucket(PLACE, tmp_path).manifest()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that has a manifest, and answers all else as one whose keys have ended."""
+
+    document: ClassVar[bytes] = b""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        is_given = self.document and self.path.endswith("_manifest.json")
+        body = self.document if is_given else b"<Error><Code>ExpiredToken</Code></Error>"
+        self.send_response(200 if is_given else 400)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object, **__: object) -> None:
+        """Say nothing."""
+
+
+def test_what_a_server_refuses_to_give_is_no_damage(bucket: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.add("job-1", call(at(9)), call(at(10)))
+    document = bucket.archive().manifest.document()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{refusing.server_port}")
+        away = Bucket(PLACE, bucket.root / "fresh")
+        for action in (away.manifest, away.parts, partial(away.digest, "x"), partial(away.file, "x")):
+            with pytest.raises(ArchiveAway, match=r"s3://team-costs/ledger: .*ExpiredToken.*AWS_PROFILE"):
+                action()
+        monkeypatch.setattr(Refusing, "document", document)
+        with pytest.raises(ArchiveAway, match="ExpiredToken"):
+            check_archive(away, silent)
+        [fault] = bucket.known.faults()
+        assert fault.is_away
+        refusing.shutdown()
 
 
 def test_an_address_needs_a_bucket_and_boto3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
