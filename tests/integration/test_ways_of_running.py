@@ -281,7 +281,7 @@ def test_a_soft_limit_interrupts_a_task_at_any_moment(place: Place, modules: str
     assert worker.stdout.readline() == "ready\n"
     said = select.poll()  # `select` itself takes descriptors up to 1,023 alone
     said.register(worker.stdout)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while worker.poll() is None and not said.poll(0):
         if time.monotonic() > end:
             worker.kill()
@@ -462,13 +462,14 @@ def mounted(home: Path, options: str) -> Iterator[None]:
 TIMED = (
     STAGE
     + """
-import logging, time
+import logging
+from tests.support.elapsed import own_time
 logging.basicConfig(level=logging.WARNING)
 tracker, slowest = CostTracker(f"{sys.argv[1]}/{sys.argv[2]}"), 0
 for _ in range(int(sys.argv[3])):
-    began = time.monotonic()
+    began = own_time()
     tracker.log_usage("openai", "gpt-4o", 1000, 10)
-    slowest = max(slowest, time.monotonic() - began)
+    slowest = max(slowest, own_time() - began)
 tracker.is_over_budget()
 print(slowest)
 """

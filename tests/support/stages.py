@@ -61,7 +61,7 @@ class Programs:
             env=self.whole_environ(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

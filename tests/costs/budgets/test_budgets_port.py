@@ -424,7 +424,7 @@ def test_turns_exclude_each_other(place: Place) -> None:
 
     def slow(_: Turn) -> Decision:
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(60)
         return reservation("slow")
 
     def late(turn: Turn) -> Decision:
@@ -433,13 +433,13 @@ def test_turns_exclude_each_other(place: Place) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         working = threads.submit(holds.reserve, slow, 1.0)
-        assert entered.wait(10)
-        waiting = threads.submit(other.reserve, late, 10.0)
+        assert entered.wait(60)
+        waiting = threads.submit(other.reserve, late, 60.0)
         time.sleep(0.1)
         assert not waiting.done()
         leave.set()
-        working.result(10)
-        waiting.result(10)
+        working.result(60)
+        waiting.result(60)
     assert seen == ["slow"]
 
 

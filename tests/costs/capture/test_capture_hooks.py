@@ -240,7 +240,7 @@ def test_a_fork_while_a_thread_is_in_a_hook(calls: Calls) -> None:
     held.wait()
     child = multiprocessing.get_context("fork").Process(target=call)
     child.start()
-    child.join(30)
+    child.join(60)
     code = child.exitcode
     child.kill()
     over.set()

@@ -465,7 +465,7 @@ def test_watch_shows_it_anew_until_interrupted(jobs: Path) -> None:
         while b"$0.60 of" not in shown:
             shown += os.read(leader, 65_536)
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(30) == 130
+        assert watching.wait(60) == 130
     os.close(leader)
     assert shown.count(b"\x1b[2J") >= 2
 

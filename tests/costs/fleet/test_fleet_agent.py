@@ -13,6 +13,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs.fleet import agent as background
 from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import SharedUnavailable
+from tests.support.elapsed import own_time
 from tests.support.fleet_hosts import Host, hosts
 
 ALONE = "shared: {url: env:COST_TRACKER_SHARED}\n"
@@ -23,7 +24,7 @@ def entries(host: Host) -> int:
     return int(count)
 
 
-def wait_for(what: object, seconds: float = 20.0) -> None:
+def wait_for(what: object, seconds: float = 60.0) -> None:
     assert callable(what)
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:
@@ -38,16 +39,16 @@ def test_a_call_never_waits_for_a_database_that_is_not_there(
     (tmp_path / "profile.yaml").write_text(ALONE)
     with CostTracker(tmp_path / "job", "ana", profile_path=tmp_path / "profile.yaml") as tracker:
         tracker.log_usage("local", "sphinx", 1)  # what is imported once is imported now
-        began = time.monotonic()
+        began = own_time()
         for _ in range(5):
             tracker.log_usage("local", "sphinx", 1)
-        assert time.monotonic() - began < 2.5
+        assert own_time() - began < 2.5
         assert tracker.get_usage_stats()
     fleet = tracker._session.workspace.fleet
     assert fleet is not None
-    began = time.monotonic()
+    began = own_time()
     fleet.agent.finish()
-    assert time.monotonic() - began < background.FINISH_S + 2
+    assert own_time() - began < background.FINISH_S + 2
 
 
 def test_what_could_not_be_published_is_published_later_and_both_are_said(

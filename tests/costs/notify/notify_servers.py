@@ -50,7 +50,7 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             web.taken.put(Taken(self.headers.get("Host", ""), self.path, body.decode()))
             if web.hold is not None:
-                web.hold.wait(30)
+                web.hold.wait(60)
             with suppress(ConnectionError):  # some clients have given up by now
                 self.reply(web.answer())
 

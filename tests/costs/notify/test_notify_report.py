@@ -101,24 +101,24 @@ def test_a_month_is_sent_once_to_each_and_again_where_that_is_asked(
 ) -> None:
     code, told = asked(capsys, "report")
     assert (code, told["queued"], told["sent"], told["month"]) == (0, True, 1, LAST_MONTH.name)
-    first = mailbox.mails.get(timeout=10)
+    first = mailbox.mails.get(timeout=60)
     assert first["To"] == "team@example.org"
     assert first["Subject"] == f"AI costs: {LAST_MONTH.first_day:%B %Y}, everyone: $9.00"
     code, told = asked(capsys, "report")
     assert (code, told["queued"], told["sent"]) == (0, False, 0)
     code, told = asked(capsys, "report", "--user", "ana")
     assert (code, told["sent"]) == (0, 1)
-    assert mailbox.mails.get(timeout=10)["To"] == "ana@example.org"
+    assert mailbox.mails.get(timeout=60)["To"] == "ana@example.org"
     code, told = asked(capsys, "report", "--again")
     assert (code, told["sent"]) == (0, 1)
-    assert mailbox.mails.get(timeout=10)["To"] == "team@example.org"
+    assert mailbox.mails.get(timeout=60)["To"] == "team@example.org"
     assert mailbox.mails.empty()
 
 
 @pytest.mark.no_cover
 def test_a_mail_is_a_page_of_tables_the_same_in_words_and_the_report_on_paper(mailbox: Mailbox) -> None:
     assert run(["notify", "report"]) == 0
-    mail = mailbox.mails.get(timeout=10)
+    mail = mailbox.mails.get(timeout=60)
     page, words = mail.get_body(("html",)), mail.get_body(("plain",))
     assert page is not None
     assert words is not None
@@ -139,7 +139,7 @@ def test_a_month_is_sent_in_the_currency_of_the_profile(mailbox: Mailbox, tmp_pa
     profile = tmp_path / "profile.yaml"
     profile.write_text(f"{PROFILE}currency: {{show: EUR, rates: {{2020-01-01: 0.5}}}}\n")
     assert run(["notify", "report"]) == 0
-    mail = mailbox.mails.get(timeout=10)
+    mail = mailbox.mails.get(timeout=60)
     assert str(mail["Subject"]).endswith("everyone: €4.50")
     words = mail.get_body(("plain",))
     assert words is not None
@@ -149,7 +149,7 @@ def test_a_month_is_sent_in_the_currency_of_the_profile(mailbox: Mailbox, tmp_pa
 
 def test_without_the_extra_for_pdf_the_page_itself_goes_along(mailbox: Mailbox) -> None:
     assert run(["notify", "report"]) == 0
-    [attached] = mailbox.mails.get(timeout=10).iter_attachments()
+    [attached] = mailbox.mails.get(timeout=60).iter_attachments()
     assert attached.get_content_type() == "text/html"
     assert attached.get_filename() == f"costs-{LAST_MONTH.name}.html"
 
@@ -167,7 +167,7 @@ def test_a_refused_mail_stays_queued_privately_and_goes_out_later(
     assert asked(capsys, "report")[1]["queued"] is False
     mailbox.refuses = False
     assert asked(capsys, "send") == (0, {"sent": 1, "faults": []})
-    assert mailbox.mails.get(timeout=10)["To"] == "team@example.org"
+    assert mailbox.mails.get(timeout=60)["To"] == "team@example.org"
     assert asked(capsys, "send")[1]["sent"] == 0
 
 
@@ -175,7 +175,7 @@ def test_a_chat_gets_a_few_lines(mailbox: Mailbox, monkeypatch: pytest.MonkeyPat
     with web_server() as web:
         monkeypatch.setenv("HOOK", f"json://127.0.0.1:{web.port}")
         assert run(["notify", "report", "--user", "kim"]) == 0
-        told = web.taken.get(timeout=10).data
+        told = web.taken.get(timeout=60).data
     assert told["title"].endswith("user kim: $3.00")
     assert "Spent: $3.00" in told["message"]
     assert len(told["message"].splitlines()) <= 12

@@ -49,7 +49,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext, address: str) -> None:
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.said: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda fault: self.said.append(str(fault)))
@@ -272,19 +272,19 @@ def test_pages_follow_a_batch_but_not_under_a_hand(own: tuple[Visitor, Path], tm
     visitor, _ = own
     log(tmp_path / "job-1", 1)
     page = visitor.open("/")
-    expect(page.locator(".live")).to_have_text("Live")
+    expect(page.locator(".live")).to_have_text("Live", timeout=60_000)
     page.evaluate("window.sameDocument = true")
     spent = page.locator(".hero dd")
     assert "$2.50" in spent.inner_text()
     link = page.locator("table a", has_text="job-1").first
     link.focus()
     log(tmp_path / "job-1", 3)
-    expect(spent).to_contain_text("$10.00", timeout=20_000)
+    expect(spent).to_contain_text("$10.00", timeout=60_000)
     assert page.evaluate("document.activeElement.textContent") == "job-1"
     row = page.locator("tr", has=page.get_by_role("link", name="job-1"))
     assert "$2.50" in row.inner_text()  # the part with the focus waits
     page.evaluate("document.activeElement.blur()")
-    expect(row).to_contain_text("$10.00", timeout=20_000)
+    expect(row).to_contain_text("$10.00", timeout=60_000)
     assert page.evaluate("window.sameDocument")
     assert visitor.said == []
 

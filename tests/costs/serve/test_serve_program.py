@@ -62,7 +62,7 @@ def test_no_part_of_an_answer_is_held_back() -> None:
 
 def ended(process: subprocess.Popen[str], by: int) -> Ran:
     process.send_signal(by)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     return Ran(process.returncode, "", err)
 
 
@@ -128,7 +128,7 @@ def filled(text: str, fields: dict[str, str]) -> str:
 
 def status_of(place: tuple[str, int], sent: str, later: str) -> str:
     """Send bytes, and others once a stream has begun; end sending, and return the status that was read."""
-    with socket.create_connection(place, timeout=20) as connection, connection.makefile("rb") as answer:
+    with socket.create_connection(place, timeout=60) as connection, connection.makefile("rb") as answer:
         connection.sendall(sent.encode())
         first = answer.readline() if sent.startswith("GET /events") else b""
         connection.sendall(later.encode())

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from shared.costs.store.database import DatabaseBusy
 from shared.costs.store.journal import opened
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import WIDE, History, a_call, an_entry, assert_is_fold, month, spent
+from tests.support.elapsed import own_time
 
 
 @pytest.fixture
@@ -154,14 +154,14 @@ def test_locked_sums_are_replaced_by_memory_until_they_are_free(filled: History)
 
 def test_a_call_does_not_read_everything_while_the_sums_are_held(filled: History) -> None:
     other, store = locked(filled), filled.open()
-    began = time.monotonic()
+    began = own_time()
     with at_most(0.3), pytest.raises(StorageUnavailable):
         spent(store)
     entry = an_entry(random.Random(1))
     assert store.note(filled.job("job-0"))
     with at_most(0.3):
         assert store.appended(filled.job("job-0"), entry, filled.append(filled.job("job-0"), entry)) is None
-    assert time.monotonic() - began < 2.0
+    assert own_time() - began < 2.0
     other.execute("ROLLBACK")
     other.close()
     assert_is_fold(store, filled)
@@ -176,12 +176,12 @@ def test_many_threads_behind_a_holder_wait_at_the_same_time(filled: History, thr
 
     def call() -> None:
         gate.wait()
-        began = time.monotonic()
+        began = own_time()
         with at_most(2.2):
             try:
                 store.spends([WIDE])
             except StorageUnavailable:
-                took.append(time.monotonic() - began)
+                took.append(own_time() - began)
 
     callers = [threading.Thread(target=call) for _ in range(threads)]
     for each in callers:
@@ -450,7 +450,7 @@ def test_exceptions_of_signal_handlers_leave_nothing_behind(history: History) ->
         assert len(os.listdir("/proc/self/fd")) <= descriptors + 16
     worker = threading.Thread(target=lambda: spent(store), daemon=True)
     worker.start()
-    worker.join(5.0)
+    worker.join(60)
     assert not worker.is_alive()
 
 

@@ -56,7 +56,7 @@ def states() -> list[tuple[str, float]]:
     return [(held.reservation.state, held.amount / 1e9) for held in holds()]
 
 
-SOON_S = 10.0
+SOON_S = 60.0
 """How long to wait for what the background does, on a machine however busy: what is stuck stays an hour."""
 
 

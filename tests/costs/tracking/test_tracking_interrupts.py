@@ -122,7 +122,7 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         stop.set()
-        thread.join(30)
+        thread.join(60)
     assert not thread.is_alive()
     tracker.close()
     tracker.close()  # what waits is written in turns
