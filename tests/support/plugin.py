@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +49,37 @@ VARIABLES = (
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Let no search for garbage go through the modules and tests, half a million objects, again and again."""
     gc.disable()
     try:
-        return (yield)
+        with _not_traced(session.config):
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def _not_traced(config: pytest.Config) -> Iterator[None]:
+    """Find the tests without tracing, where coverage is measured: it doubles what that takes.
+
+    What modules of ours do when they are imported is traced before.
+    """
+    measuring = config.pluginmanager.getplugin("_cov")
+    controller = measuring and measuring.cov_controller
+    if not controller or config.pluginmanager.hasplugin("dsession"):  # its workers find them
+        yield
+        return
+    import shared
+
+    for module in pkgutil.walk_packages(shared.__path__, "shared."):
+        importlib.import_module(module.name)
+    controller.pause()
+    try:
+        yield
+    finally:
+        controller.resume()
 
 
 @pytest.fixture(scope="session")
