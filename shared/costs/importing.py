@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 from contextlib import suppress
 from typing import Final
@@ -28,9 +29,10 @@ _DONE: Final = set[str]()
 def undisturbed(module: str) -> None:
     """Have another thread import a module, where the main thread is about to for the first time.
 
-    Where that fails or takes too long nothing is said: the import that follows does it, or raises.
+    Where that fails or takes too long nothing is said: the import that follows does it, or raises. While the
+    interpreter ends no other thread gets to run, and none is waited for.
     """
-    if module in _DONE or threading.current_thread() is not threading.main_thread():
+    if module in _DONE or sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
         return
     done = threading.Lock()
     done.acquire()

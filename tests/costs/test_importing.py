@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +18,19 @@ SLOW = """
 import threading, time
 time.sleep(0.1)
 is_main = threading.current_thread() is threading.main_thread()
+"""
+
+
+AT_EXIT = """
+import time
+from shared.costs.importing import undisturbed
+class Last:
+    def __del__(self):
+        began = time.monotonic()
+        undisturbed("imported_slowly")
+        print(time.monotonic() - began)
+last = Last()
+last.itself = last
 """
 
 
@@ -66,3 +81,13 @@ def test_where_no_thread_can_be_started_the_import_does_it(monkeypatch: pytest.M
 
     monkeypatch.setattr("_thread.start_new_thread", refuse)
     undisturbed("another_module")
+
+
+def test_no_thread_is_waited_for_while_the_interpreter_ends(tmp_path: Path) -> None:
+    """None gets to run any more: each call at exit took as long as all is waited for."""
+    (tmp_path / "imported_slowly.py").write_text(SLOW)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT], env=environ, capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < importing.WAIT_S / 2

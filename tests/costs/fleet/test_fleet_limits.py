@@ -373,7 +373,7 @@ def test_after_a_restart_nothing_is_granted_until_all_hosts_have_reported(tmp_pa
             one.spend(20)
         two.fleet.renew()
         sql(one, "UPDATE fleet SET since = since - interval '61 s'")  # nobody joined since, as it seems
-        time.sleep(1.0)
+        time.sleep(DENIED_S)
         rest = one.spend(20)
         [(granted,)] = sql(one, "SELECT granted FROM leases l JOIN hosts h ON h.id = l.host WHERE h.id = 2")
         assert granted >= COST  # it said what it has
@@ -389,11 +389,11 @@ def test_a_host_that_is_gone_is_waited_for_no_longer_than_its_lease(tmp_path: Pa
             two.call()
             one.spend(20)
         sql(two, "UPDATE fleet SET since = since - interval '61 s'")
-        time.sleep(1.0)  # what was refused a moment ago is not asked for at once
+        time.sleep(DENIED_S)  # what was refused a moment ago is not asked for at once
         with pytest.raises(BudgetGateUnavailable, match=r"or for \d+ s at most"):
             one.spend(20)
         sql(two, "UPDATE fleet SET since = since - interval '61 s'")
-        time.sleep(1.0)
+        time.sleep(DENIED_S)
         assert one.spend(1) == 1
 
 
@@ -482,7 +482,7 @@ def test_a_host_that_joined_after_the_state_that_came_back_is_remembered_by_the_
             ):
                 one.spend(20)
             waited_for.fleet.renew()
-        time.sleep(1.0)  # what was refused a moment ago is not asked for at once
+        time.sleep(DENIED_S)  # what was refused a moment ago is not asked for at once
         assert (1 + spent + one.spend(20)) * COST <= 1_000_000_000
 
 
@@ -496,7 +496,7 @@ def test_one_that_nobody_remembers_has_a_lease_s_time_after_every_restart(
         with pytest.raises(BudgetGateUnavailable, match=r"hosts that joined since reported, or for \d+ s"):
             one.spend(20)
         sql(one, "UPDATE fleet SET since = since - interval '61 s'")
-        time.sleep(1.0)
+        time.sleep(DENIED_S)
         assert one.spend(1) == 1
 
 
