@@ -40,6 +40,7 @@ class Server:
         self.folder = folder
         self.data = folder / "data"
         self.port = 0
+        self._used = ""
         found = programs()
         assert found is not None
         self._programs = found
@@ -89,6 +90,30 @@ class Server:
 
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{database}"'.encode())
+        return self.url(database)
+
+    def fresh(self, database: str) -> str:
+        """Return the address of an empty database: the one of the test before, which then has another name.
+
+        Making one takes longer than most tests, and what has the old address does not find it any more.
+        """
+        import psycopg
+
+        used, self._used = self._used, database
+        if not used:
+            return self.create(database)
+        try:
+            with psycopg.connect(self.url(), autocommit=True) as admin:
+                leave = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+                admin.execute(leave, (used,))
+                admin.execute(f'ALTER DATABASE "{used}" RENAME TO "{database}"'.encode())
+        except (psycopg.errors.InvalidCatalogName, psycopg.errors.ObjectInUse):
+            return self.create(database)  # the test dropped it, or somebody came back to it
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            own = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$'"
+            for (schema,) in connection.execute(own).fetchall():
+                connection.execute(f'DROP SCHEMA "{schema}" CASCADE'.encode())
+            connection.execute("CREATE SCHEMA public")
         return self.url(database)
 
     def run(self, program: str, *arguments: str) -> None:

@@ -24,7 +24,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def database_url(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty database, whose address is in COST_TRACKER_SHARED."""
-    url = postgres.create(f"t{uuid.uuid4().hex}")
+    url = postgres.fresh(f"t{uuid.uuid4().hex}")
     monkeypatch.setenv("COST_TRACKER_SHARED", url)
     return url
 
