@@ -46,7 +46,7 @@ SPARK = "tests/costs/exchange/test_archive_spark.py"
 """The tests that need Spark. Others beside them need more than its environment has."""
 
 WORKERS = ["-n", "3", "--dist", "worksteal"]
-"""One more than the cores for which the time is promised: some tests wait for locks, answers or their own limits."""
+"""One more than the cores for which the time is promised: some tests wait for locks, answers or time."""
 MEASURED = ["--cov", "--cov-report=", "--cov-fail-under=0"]
 """The report is a check of its own: within the tests it is worked out twice, while one core waits."""
 COVERAGE = ["coverage", "report"]

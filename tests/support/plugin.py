@@ -8,6 +8,7 @@ import os
 import pkgutil
 import signal
 import sys
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+DAY_S = 86_400
+LAST_S = 20
+"""Longer than what most tests take, in seconds."""
+_DAYS_ENDED = set[float]()
+
 VARIABLES = (
     "COST_TRACKER_JOB_DIR",
     "COST_TRACKER_STAGE",
@@ -58,6 +64,15 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin no test in the last seconds of a day (in UTC): what it logs is of yesterday when it asks."""
+    day, second = divmod(time.time(), DAY_S)
+    if second > DAY_S - LAST_S and day not in _DAYS_ENDED:
+        _DAYS_ENDED.add(day)  # a clock that stands still is not waited for again and again
+        time.sleep(DAY_S - second)
 
 
 @contextmanager

@@ -30,7 +30,6 @@ from shared.costs.storage import CostStorage
 pytest.importorskip("apprise")
 
 NOW = datetime.now(UTC)
-LAST_MONTH = periods.previous_month(periods.month(NOW, periods.zone("UTC")))
 PROFILE = """\
 organization: {monthly_limit_usd: 50, notification_email: team@example.org}
 users:
@@ -40,11 +39,12 @@ users:
 
 
 class Mailbox:
-    """An SMTP server that keeps what it gets, or refuses it."""
+    """An SMTP server that keeps what it gets, or refuses it, and the month that a report is about."""
 
     def __init__(self) -> None:
         self.mails: Queue[EmailMessage] = Queue()
         self.refuses = False
+        self.month = periods.previous_month(periods.month(datetime.now(UTC), periods.zone("UTC")))
 
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's
         if self.refuses:
@@ -71,14 +71,14 @@ def _without_pdf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def mailbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    box = Mailbox()
     home, profile = tmp_path / "storage", tmp_path / "profile.yaml"
     profile.write_text(PROFILE)
     for user, cost in (("ana", 800_000), ("kim", 400_000)):
         with CostTracker(tmp_path / "out" / f"job-{user}", user_id=user, cost_storage_path=home) as tracker:
             for day in range(3):
-                at = LAST_MONTH.start + timedelta(days=day * 5)
+                at = box.month.start + timedelta(days=day * 5)
                 tracker.log_usage("openai", "gpt-4o", cost, stage="13_ai", timestamp=at)
-    box = Mailbox()
     server = Server(box, hostname="127.0.0.1", port=0)
     server.start()
     monkeypatch.setenv("COST_TRACKER_HOME", str(home))
@@ -100,10 +100,10 @@ def test_a_month_is_sent_once_to_each_and_again_where_that_is_asked(
     mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, told = asked(capsys, "report")
-    assert (code, told["queued"], told["sent"], told["month"]) == (0, True, 1, LAST_MONTH.name)
+    assert (code, told["queued"], told["sent"], told["month"]) == (0, True, 1, mailbox.month.name)
     first = mailbox.mails.get(timeout=60)
     assert first["To"] == "team@example.org"
-    assert first["Subject"] == f"AI costs: {LAST_MONTH.first_day:%B %Y}, everyone: $9.00"
+    assert first["Subject"] == f"AI costs: {mailbox.month.first_day:%B %Y}, everyone: $9.00"
     code, told = asked(capsys, "report")
     assert (code, told["queued"], told["sent"]) == (0, False, 0)
     code, told = asked(capsys, "report", "--user", "ana")
@@ -131,7 +131,7 @@ def test_a_mail_is_a_page_of_tables_the_same_in_words_and_the_report_on_paper(ma
         assert amount in html
         assert amount in text
     [attached] = mail.iter_attachments()
-    assert attached.get_filename() == f"costs-{LAST_MONTH.name}.pdf"
+    assert attached.get_filename() == f"costs-{mailbox.month.name}.pdf"
     assert attached.get_content().startswith(b"%PDF")
 
 
@@ -151,7 +151,7 @@ def test_without_the_extra_for_pdf_the_page_itself_goes_along(mailbox: Mailbox) 
     assert run(["notify", "report"]) == 0
     [attached] = mailbox.mails.get(timeout=60).iter_attachments()
     assert attached.get_content_type() == "text/html"
-    assert attached.get_filename() == f"costs-{LAST_MONTH.name}.html"
+    assert attached.get_filename() == f"costs-{mailbox.month.name}.html"
 
 
 def test_a_refused_mail_stays_queued_privately_and_goes_out_later(
@@ -203,9 +203,9 @@ def test_a_letter_that_is_gone_or_damaged_is_a_fault(
 def test_letters_of_which_nothing_waits_are_forgotten_after_a_day(tmp_path: Path) -> None:
     letters = Letters(CostStorage(tmp_path))
     kept, done, fresh = (letters.keep(name, Message(name, "", "info")) for name in ("kept", "done", "fresh"))
-    old = (NOW - timedelta(days=2)).timestamp()
-    for name in ("kept", "done"):
-        os.utime(tmp_path / "letters" / f"{name}.json", (old, old))
+    for name, days in (("kept", 2), ("done", 2), ("fresh", 0)):
+        at = (NOW - timedelta(days=days)).timestamp()
+        os.utime(tmp_path / "letters" / f"{name}.json", (at, at))
     letters.tidy({kept}, NOW)
     assert isinstance(letters.read(kept), Message)
     assert isinstance(letters.read(fresh), Message)
