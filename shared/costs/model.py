@@ -131,7 +131,7 @@ class Usage:
     @property
     def is_zero(self) -> bool:
         """Whether nothing was used; ``channels`` alone is no usage."""
-        return not any(_used_of(self))
+        return not (self.tokens_input or self.audio_seconds or any(_used_of(self)))
 
     def counts(self) -> dict[str, int | float]:
         """Return the counts that are not zero, by field name."""

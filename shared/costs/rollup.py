@@ -158,9 +158,23 @@ class Totals:
 
     def merge(self, other: Totals) -> None:
         """Add another sum to this one. ``jobs`` adds up too: merge only sums of different ledgers."""
-        for name in TOTALS_FIELDS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self._add_units(other.units)
+        self.calls += other.calls
+        self.unpriced_calls += other.unpriced_calls
+        self.estimated_calls += other.estimated_calls
+        self.retried_calls += other.retried_calls
+        self.tokens_input += other.tokens_input
+        self.tokens_output += other.tokens_output
+        self.tokens_cached += other.tokens_cached
+        self.tokens_reasoning += other.tokens_reasoning
+        self.audio_microseconds += other.audio_microseconds
+        self.cost = Nanos(self.cost + other.cost)
+        self.cost_input = Nanos(self.cost_input + other.cost_input)
+        self.cost_output = Nanos(self.cost_output + other.cost_output)
+        self.retried_cost = Nanos(self.retried_cost + other.retried_cost)
+        self.jobs += other.jobs
+        self.partial_calls += other.partial_calls
+        if other.units:
+            self._add_units(other.units)
 
     def _add_units(self, units: Mapping[str, int]) -> None:
         for name, count in units.items():

@@ -28,8 +28,9 @@ class NetCall(NamedTuple):
     @property
     def is_comparable(self) -> bool:
         """Whether all that it used is known and priced: else nobody can say what it would cost elsewhere."""
-        is_bare = bool(self.cost) and self.entry.kind == "usage" and self.entry.usage.is_zero
-        return not self.is_partial and not is_bare
+        if self.is_partial:
+            return False
+        return not (self.cost and self.entry.kind == "usage" and self.entry.usage.is_zero)
 
 
 def net_jobs(entries: Iterable[Entry]) -> Iterator[list[NetCall]]:

@@ -26,9 +26,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from ..model import Entry
+from ..model import Charge, Entry, Usage
 from ..money import ZERO, Nanos, divide
 from ..rollup import OUTPUT_PARTS
+from ..units import SIGNS
 from .sums import UNNAMED
 
 PARTS: Final = ("retries", "volume", "models", "tiers", "caching", "size", "prices")
@@ -87,14 +88,14 @@ class _Cell:
         by_token += self.cost_cached if self.cached > 0 else 0
         return self.cost - by_token - (self.cost_output if self.output > 0 else 0)
 
-    def add(self, entry: Entry) -> None:
-        sign, usage = entry.sign, entry.usage
+    def add(self, sign: int, usage: Usage, charge: Charge) -> None:
         self.calls += sign
         self.input += sign * usage.tokens_input
         self.cached += sign * (usage.tokens_cached + usage.tokens_cache_write)
         self.output += sign * usage.tokens_output
-        self.seconds += sign * usage.audio_microseconds
-        for part, amount in entry.charge.parts.items() if entry.charge else ():
+        if usage.audio_seconds:
+            self.seconds += sign * usage.audio_microseconds
+        for part, amount in charge.parts.items():
             self.cost += amount
             if part in _INPUT_PARTS:
                 self.cost_input += amount
@@ -139,18 +140,20 @@ class Side:
 
     def add(self, entry: Entry) -> None:
         """Count one entry."""
-        cost = entry.cost
+        charge = entry.charge
+        cost = charge.total if charge is not None else ZERO
         self.cost += cost
-        self.calls += entry.sign
-        self.unpriced += entry.unpriced_delta
-        self.partial += entry.partial_delta
+        self.calls += SIGNS[entry.kind]
+        if charge is None or entry.unpriced_units or entry.corrects is not None:
+            self.unpriced += entry.unpriced_delta
+            self.partial += entry.partial_delta
         if entry.attempt > 1:
             stage = entry.stage or UNNAMED
             self.retries[stage] = self.retries.get(stage, 0) + cost
-        elif entry.charge is not None:
+        elif charge is not None:
             names = entry.stage, entry.service, entry.model, entry.service_tier
             cell = self._by_names.get(names) or self._cell(names)
-            cell.add(entry)
+            cell.add(SIGNS[entry.kind], entry.usage, charge)
 
     def _cell(self, names: tuple[str | None, ...]) -> _Cell:
         stage, service, model, tier = names

@@ -17,15 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..model import Usage
-from ..money import divide
+from ..money import Nanos, divide
 from ..pricing import arithmetic
 from ..pricing.catalogue import Steady
 from ..pricing.rates import Price, Rate
 from ..units import USAGE_FIELDS
-from .calls import NetCall
 
 Columns = Mapping[str, Sequence[int]]
 """The quantities of many calls by part of a charge: each has a place in every column, 0 where it has none."""
@@ -42,6 +41,14 @@ class SteadyPrices(Protocol):
     ) -> Steady:
         """Return the price that holds at an instant, and for how long."""
         ...
+
+
+class Priced(NamedTuple):
+    """What pricing looks at of a call, and what it cost: many are kept, their entries are not."""
+
+    at: datetime
+    usage: Usage
+    cost: Nanos
 
 
 @dataclass(slots=True)
@@ -61,12 +68,12 @@ class Repriced:
 class LikeCalls:
     """Priced calls of one model, service tier and region, in the order of their instants."""
 
-    def __init__(self, calls: Iterable[NetCall]) -> None:
-        ordered = sorted(calls, key=lambda call: call.entry.timestamp)
-        self._usages = [call.entry.usage for call in ordered]
-        self._times = [call.entry.timestamp for call in ordered]
+    def __init__(self, calls: Iterable[Priced]) -> None:
+        ordered = sorted(calls, key=attrgetter("at"))
+        self._usages = [call.usage for call in ordered]
+        self._times = [call.at for call in ordered]
         self._inputs = [usage.tokens_input for usage in self._usages]
-        self._costs = _running(call.cost or 0 for call in ordered)
+        self._costs = _running(call.cost for call in ordered)
         self._audio = _running(usage.audio_microseconds for usage in self._usages)
         self._tokens = _running(usage.tokens_total for usage in self._usages)
         counts = zip(*map(_counts_of, self._usages), strict=True)

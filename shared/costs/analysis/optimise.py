@@ -23,12 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 
-from ..model import Entry
+from ..model import Charge, Entry, Unpriced, Usage
 from ..money import NANOS_PER_USD, ZERO, Nanos, percent
 from .calls import NetCall, net_calls
-from .like_calls import LikeCalls, Repriced
+from .like_calls import LikeCalls, Priced, Repriced
 from .options import (
     BATCH,
     PRIORITY,
@@ -171,7 +173,7 @@ class SavingsFinder:
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._options: dict[Slot, list[Proposal]] = {}
-        self._kept: dict[_KindValues, list[NetCall]] = {}
+        self._kept: dict[_KindValues, list[Priced]] = {}
         self._retried: dict[Slot, int] = {}
         self._spent = self._calls = self._unpriced = self._partial = 0
 
@@ -185,15 +187,15 @@ class SavingsFinder:
             elif not call.is_comparable:
                 self._partial += 1
             elif call.entry.kind == "usage":
-                self._keep(call)
+                self._keep(call.entry, call.cost)
 
-    def _keep(self, call: NetCall) -> None:
-        kind = _kind_of(call.entry)
+    def _keep(self, entry: Entry, cost: Nanos) -> None:
+        kind = _kind_of(entry)
         kept = self._kept.get(kind)
         if kept is None:
             kept = self._kept[kind] = []
-            self._consider(slot_of(call.entry), call.entry)
-        kept.append(call)
+            self._consider(slot_of(entry), entry)
+        kept.append(Priced(entry.timestamp, entry.usage, cost))
         if len(kept) == _AT_ONCE:
             self._reprice(_Kind(*kind), self._kept.pop(kind))
 
@@ -201,7 +203,7 @@ class SavingsFinder:
         if slot not in self._options:
             self._options[slot] = [Proposal(slot, change) for change in changes(first, self._prices)]
 
-    def _reprice(self, kind: _Kind, calls: Sequence[NetCall]) -> None:
+    def _reprice(self, kind: _Kind, calls: Sequence[Priced]) -> None:
         alike, slot = LikeCalls(calls), kind.slot
         if kind.is_retry:
             self._retried[slot] = self._retried.get(slot, 0) + alike.cost
@@ -217,10 +219,10 @@ class SavingsFinder:
                 option.before_retried = Nanos(option.before_retried + alike.cost)
                 option.after_retried = Nanos(option.after_retried + repriced.after + untouched)
 
-    def _changed(self, change: Change, kind: _Kind, alike: LikeCalls, calls: Iterable[NetCall]) -> Repriced:
+    def _changed(self, change: Change, kind: _Kind, alike: LikeCalls, calls: Iterable[Priced]) -> Repriced:
         """Return what calls of one kind would cost with a change; those it does not touch are left out."""
         if change.kind == "split":
-            return _split(calls, self._prices)
+            return _split(kind, calls, self._prices)
         if (change.kind == STANDARD and kind.tier not in PRIORITY) or (
             change.kind == BATCH and kind.is_interactive
         ):
@@ -263,17 +265,21 @@ def _kind_of(entry: Entry) -> _KindValues:
     )
 
 
-def _split(calls: Iterable[NetCall], prices: Prices) -> Repriced:
+def _split(kind: _Kind, calls: Iterable[Priced], prices: Prices) -> Repriced:
     """Return what calls cost in pieces, where that is less; the others are left out."""
     result = Repriced()
-    for call in calls:
-        other = in_pieces(call.entry, prices)
+    for at, usage, cost in calls:
+        other = in_pieces(usage, partial(_charged, kind, prices, at))
         if other is not None:
             result.calls += 1
-            result.before += call.cost or 0
+            result.before += cost
             result.after += other
-            result.tokens += call.entry.usage.tokens_total
+            result.tokens += usage.tokens_total
     return result
+
+
+def _charged(kind: _Kind, prices: Prices, at: datetime, usage: Usage) -> Charge | Unpriced:
+    return prices.charge(kind.service, kind.model, usage, at, kind.tier, kind.region)
 
 
 def _retried_after(retried: Mapping[Slot, int], best: Iterable[Proposal]) -> Nanos:

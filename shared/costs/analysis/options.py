@@ -9,7 +9,7 @@ with ``interactive: true`` in their metadata.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple, Protocol
@@ -96,15 +96,17 @@ class Change(NamedTuple):
         return f"{model}, {BATCH}" if self.tier else model
 
 
-def in_pieces(entry: Entry, prices: Prices) -> int | None:
+def in_pieces(usage: Usage, charged: Callable[[Usage], Charge | Unpriced]) -> int | None:
     """Return what a call of text costs in the number of equal pieces that is cheapest, if that is not one.
+
+    ``charged`` prices a piece of it.
 
     A price that does not depend on the length of the input makes pieces as dear as the whole, so
     this only saves where a longer context is dearer by the token.
     """
-    if entry.usage.tokens_input < _LONG or not is_text(entry.usage):
+    if usage.tokens_input < _LONG or not is_text(usage):
         return None
-    costs = [_as_pieces(entry, pieces, prices) for pieces in PIECES]
+    costs = [_as_pieces(usage, pieces, charged) for pieces in PIECES]
     known = [cost for cost in costs if cost is not None]
     return min(known) if len(known) == len(costs) and min(known) < known[0] else None
 
@@ -114,16 +116,13 @@ def is_interactive(entry: Entry) -> bool:
     return INTERACTIVE in entry.tags or entry.metadata.get(INTERACTIVE) is True
 
 
-def _as_pieces(entry: Entry, pieces: int, prices: Prices) -> int | None:
-    usage = entry.usage
+def _as_pieces(usage: Usage, pieces: int, charged: Callable[[Usage], Charge | Unpriced]) -> int | None:
     part = Usage(
         tokens_input=-(-usage.tokens_input // pieces),
         tokens_output=-(-usage.tokens_output // pieces),
         tokens_cached=usage.tokens_cached // pieces,
     )
-    charge = prices.charge(
-        entry.service, entry.model, part, entry.timestamp, entry.service_tier, entry.region
-    )
+    charge = charged(part)
     return pieces * charge.total if isinstance(charge, Charge) else None
 
 

@@ -66,8 +66,10 @@ class WorthFinder:
     def add(self, job: Sequence[NetCall]) -> None:
         """Look at the calls of one job."""
         for call in job:
+            if not call.entry.metadata or call.entry.kind != "usage" or call.cost is None:
+                continue
             outcome, quality = outcome_of(call), _quality_of(call)
-            if call.entry.kind != "usage" or call.cost is None or outcome is None is quality:
+            if outcome is None is quality:
                 continue
             worth = self._found.setdefault(slot_of(call.entry), Worth(slot_of(call.entry)))
             if outcome is not None:

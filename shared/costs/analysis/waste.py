@@ -11,7 +11,6 @@ https://asq.org/quality-resources/cost-of-quality
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -46,15 +45,14 @@ class WasteFinder:
 
     def add(self, job: Sequence[NetCall]) -> None:
         """Look at the calls of one job."""
-        attempts: dict[str | None, int] = defaultdict(lambda: 1)
+        again = {call.entry.stage for call in job if call.entry.attempt > 1}
         for call in job:
-            attempts[call.entry.stage] = max(attempts[call.entry.stage], call.entry.attempt)
-        for call in job:
-            if call.entry.kind != "usage" or not call.cost:
+            entry = call.entry
+            if entry.kind != "usage" or not call.cost:
                 continue
-            if call.entry.attempt > 1:
+            if entry.attempt > 1:
                 self._count(call, call.cost, "done again")
-            elif attempts[call.entry.stage] == 1 and outcome_of(call) in NOT_USED:
+            elif entry.metadata and entry.stage not in again and outcome_of(call) in NOT_USED:
                 self._count(call, call.cost, "not used")
 
     def _count(self, call: NetCall, cost: Nanos, reason: Reason) -> None:

@@ -24,6 +24,7 @@ from .batch import Amount, Count, Seconds
 from .line import decode, is_usual, parse_json
 
 _Name = str | None
+_NO_METADATA: Final = msgspec.Raw(b"{}")
 
 _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("v", Literal[1]),
@@ -55,7 +56,7 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("tags", list[str], msgspec.field(default_factory=list)),
     ("host", _Name, None),
     ("pid", Count, 0),
-    ("metadata", msgspec.Raw, msgspec.Raw(b"{}")),
+    ("metadata", msgspec.Raw, _NO_METADATA),
     ("crc", str),
 )
 """The members of a usual line in the order in which they are written, which the decoder expects them in."""
@@ -116,15 +117,15 @@ def _usual(raw: bytes) -> Entry | None:
         at = _instant(timestamp)
         counted_at = None if period_at is None else _instant(period_at)
         usage = _usage(values[_USAGE])
-        said = _metadata(bytes(metadata))
+        said = {} if metadata is _NO_METADATA else _metadata(bytes(metadata))
     except (msgspec.MsgspecError, ValueError):
         return None
     charge = None
     if total is not None:
-        amounts, (priced_by, *names, unverified) = _amounts(total, parts), _pricing_of(values)
+        amounts, priced_by = _amounts(total, parts), _priced_by(_pricing_of(values))
         if amounts is None or priced_by is None:
             return None
-        charge = Charge(amounts, _priced_by(priced_by, *names, unverified=unverified))
+        charge = Charge(amounts, priced_by)
     entry: Any = _OpenEntry(
         *_same_of(values), *_UNUSUAL_VALUES, at, counted_at, usage, charge, tuple(tags), host or "", said
     )
@@ -168,8 +169,10 @@ def _amounts(total: float, parts: dict[str, float]) -> dict[str, Nanos] | None:
 
 
 @lru_cache(maxsize=256)
-def _priced_by(
-    priced_by: str, priced_as: str | None, service: str, model: str, *, unverified: bool
-) -> PricedBy:
+def _priced_by(said: tuple[str | None, str | None, str, str, bool]) -> PricedBy | None:
+    """Return what priced a call, of which many say the same; ``None`` where its line does not say."""
+    priced_by, priced_as, service, model, unverified = said
+    if priced_by is None:
+        return None
     source, _, version = priced_by.partition("@")
     return PricedBy(source, version, priced_as or f"{service}/{model}", unverified)

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.calls import NetCall
-from shared.costs.analysis.like_calls import LikeCalls, Repriced, rounded_sum
-from shared.costs.model import Charge, Entry, PricedBy, Usage
+from shared.costs.analysis.like_calls import LikeCalls, Priced, Repriced, rounded_sum
+from shared.costs.model import Charge, PricedBy, Usage
 from shared.costs.money import Nanos, divide
 from shared.costs.pricing import arithmetic
 from shared.costs.pricing.catalogue import Catalogue, Steady
@@ -77,41 +76,36 @@ class Changing:
         return Steady(since, since + self.length, None if price is None else Quote(price, by))
 
 
-def one_by_one(calls: Sequence[NetCall], prices: Changing) -> Repriced:
+def one_by_one(calls: Sequence[Priced], prices: Changing) -> Repriced:
     """Return what calls come to, each by itself."""
     result = Repriced()
     for call in calls:
-        quote = prices.steady("s", "m", call.entry.timestamp).quote
-        found = arithmetic.amounts(quote.price, call.entry.usage) if quote else None
+        quote = prices.steady("s", "m", call.at).quote
+        found = arithmetic.amounts(quote.price, call.usage) if quote else None
         if isinstance(found, arithmetic.Amounts) and not found.missing:
             result.calls += 1
-            result.before += call.cost or 0
+            result.before += call.cost
             result.after += sum(found.parts.values())
-            result.audio_microseconds += call.entry.usage.audio_microseconds
-            result.tokens += call.entry.usage.tokens_total
+            result.audio_microseconds += call.usage.audio_microseconds
+            result.tokens += call.usage.tokens_total
     return result
-
-
-def a_call(at: datetime, usage: Usage, cost: int) -> NetCall:
-    entry = Entry(id="1", timestamp=at, job_id="j", user_id="u", service="s", model="m", usage=usage)
-    return NetCall(entry, Nanos(cost))
 
 
 CALLS = st.lists(
     st.builds(
-        a_call,
+        Priced,
         st.integers(0, 30 * 24).map(lambda hours: BEGIN + timedelta(hours=hours)),
         usages(),
-        st.integers(0, 10**9),
+        st.integers(0, 10**9).map(Nanos),
     ),
     max_size=8,
 )
 PLAIN = st.lists(
     st.builds(
-        a_call,
+        Priced,
         st.integers(0, 30 * 24).map(lambda hours: BEGIN + timedelta(hours=hours)),
         st.builds(Usage, tokens_input=st.integers(1, 200_000), tokens_output=st.integers(1, 9_999)),
-        st.integers(0, 10**9),
+        st.integers(0, 10**9).map(Nanos),
     ),
     min_size=2,
     max_size=8,
@@ -121,12 +115,12 @@ PLAIN = st.lists(
 @pytest.mark.no_cover
 @settings(deadline=None, max_examples=60)
 @given(CALLS | PLAIN, st.lists(st.none() | PRICES, min_size=1, max_size=3), st.integers(1, 30))
-def test_together_is_one_by_one(calls: list[NetCall], prices: list[Price | None], days: int) -> None:
+def test_together_is_one_by_one(calls: list[Priced], prices: list[Price | None], days: int) -> None:
     changing = Changing(prices, days)
     alike = LikeCalls(calls)
     for _ in range(2):  # what was taken apart once is used again
         assert alike.repriced(changing, "s", "m", None, None) == one_by_one(calls, changing)
-    assert alike.cost == sum(call.cost or 0 for call in calls)
+    assert alike.cost == sum(call.cost for call in calls)
 
 
 @settings(deadline=None, max_examples=50)
@@ -155,10 +149,10 @@ HOURS = st.lists(st.integers(-3 * 365 * 24, 400 * 24), min_size=1, max_size=5)
 @pytest.mark.parametrize("name", MODELS, ids=lambda name: name[1])
 @settings(deadline=None, max_examples=8)
 @given(calls=CALLS)
-def test_calls_at_the_catalogues_prices(name: tuple[str, str, str | None], calls: list[NetCall]) -> None:
+def test_calls_at_the_catalogues_prices(name: tuple[str, str, str | None], calls: list[Priced]) -> None:
     service, model, tier = name
     result = LikeCalls(calls).repriced(CATALOGUE, service, model, tier, None)
-    charges = [CATALOGUE.charge(service, model, c.entry.usage, c.entry.timestamp, tier) for c in calls]
+    charges = [CATALOGUE.charge(service, model, c.usage, c.at, tier) for c in calls]
     whole = [each for each in charges if isinstance(each, Charge) and not each.missing]
     assert (result.calls, result.after) == (len(whole), sum(each.total for each in whole))
 

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.calls import NetCall
-from shared.costs.analysis.like_calls import LikeCalls
+from shared.costs.analysis.like_calls import LikeCalls, Priced
 from shared.costs.errors import PriceFileError
-from shared.costs.model import Charge, Entry, Unpriced, Usage
+from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.history import PriceHistory
@@ -576,10 +575,9 @@ def test_a_feature_is_priced_on_top_or_named(prices: Path, call: _Featured) -> N
     assert found.missing == call.missing
     again = PriceHistory(catalogue).amounts(found.priced_by, service, call.usage, call.at, call.tier)
     assert again == found.parts
-    entry = Entry(
-        id="1", timestamp=call.at, job_id="j", user_id="1", service=service, model=model, usage=call.usage
+    repriced = LikeCalls([Priced(call.at, call.usage, Nanos(1))]).repriced(
+        catalogue, service, model, call.tier, None
     )
-    repriced = LikeCalls([NetCall(entry, Nanos(1))]).repriced(catalogue, service, model, call.tier, None)
     assert repriced.calls == int(not call.missing)
 
 
