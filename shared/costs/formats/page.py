@@ -44,7 +44,11 @@ Link = Callable[[Ref], str | None]
 """Returns the address of a thing, or ``None`` where no page is about it."""
 
 
-def unlinked(_name: Ref) -> None:
+LimitLink = Callable[[Sequence[Ref]], str | None]
+"""Returns the address of the spend that a limit bounds, by what it is of; ``None`` where no page has it."""
+
+
+def unlinked(_name: Ref | Sequence[Ref]) -> None:
     """Link nothing: a page that is sent stands by itself."""
 
 
@@ -57,6 +61,7 @@ class GaugeBar(NamedTuple):
     width: float
     held: float
     tone: str
+    href: str | None = None
 
 
 class FigureText(NamedTuple):
@@ -83,11 +88,15 @@ class Heading(NamedTuple):
 
     title: str
     style: str
+    explains: bool = False
 
     @property
     def is_said(self) -> bool:
-        """Whether its cells say it themselves where a row is a block; names, amounts and bars need not."""
-        return not {"name", "lead", "share"} & {*self.style.split()}
+        """Whether its cells say it themselves where a row is a block.
+
+        Names, amounts and bars need not, nor does a sentence that alone ``explains`` a name.
+        """
+        return not self.explains and not {"name", "lead", "share"} & {*self.style.split()}
 
 
 class PageTable(NamedTuple):
@@ -146,8 +155,8 @@ class Page(NamedTuple):
     groups: tuple[Group, ...]
 
 
-def page_of(report: Report, link: Link = unlinked) -> Page:
-    """Return the parts of a report's page, with the names of things linked."""
+def page_of(report: Report, link: Link = unlinked, to_spend: LimitLink = unlinked) -> Page:
+    """Return the parts of a report's page, with the names of things and the spend of limits linked."""
     report = evenly(report)
     notes = [_note(note) for note in report.notes if without_options(note.text) != "More."]
     return Page(
@@ -155,7 +164,7 @@ def page_of(report: Report, link: Link = unlinked) -> Page:
         subtitle=tame(report.subtitle),
         loud=tuple(note for note in notes if note.tone != "plain"),
         quiet=tuple(note for note in notes if note.tone == "plain"),
-        gauges=tuple(map(gauge_bar, report.gauges)),
+        gauges=tuple(gauge_bar(gauge)._replace(href=to_spend(gauge.of)) for gauge in report.gauges),
         hero=next(map(figure_text, report.figures), None),
         figures=tuple(map(figure_text, report.figures[1:])),
         groups=tuple(_groups(report, link)),
@@ -288,6 +297,7 @@ def page_table(table: Table, link: Link = unlinked, number: int = 1) -> PageTabl
         if c.kind in ALIKE
     }
     styles = _styles(columns)
+    texts = sum(column.kind == "text" for column in columns)
 
     def cells(row: Row, *, bars: bool) -> tuple[Cell, ...]:
         return tuple(
@@ -298,7 +308,10 @@ def page_table(table: Table, link: Link = unlinked, number: int = 1) -> PageTabl
     return PageTable(
         number=number,
         title=tame(table.title),
-        headings=tuple(Heading(tame(c.title), style) for c, style in zip(columns, styles, strict=True)),
+        headings=tuple(
+            Heading(tame(c.title), style, c.wraps and texts == 2)
+            for c, style in zip(columns, styles, strict=True)
+        ),
         rows=tuple(cells(row, bars=True) for row in table.rows),
         total=cells(table.total, bars=False) if table.total else None,
         empty=tame(table.empty),
@@ -318,7 +331,7 @@ def _is_small(table: Table) -> bool:
 def _styles(columns: Sequence[Column]) -> list[str]:
     """Return the classes of each column: where a row is a block, its name and its amount come first."""
     amounts = [at for at, column in enumerate(columns) if column.kind in MONEY]
-    numbers = [at for at, column in enumerate(columns) if column.kind not in ("text", "share")]
+    numbers = [at for at, column in enumerate(columns) if column.kind not in ("text", "share", "rate")]
     lead = next(reversed(amounts or numbers), None)
     return [_style(column, at, is_lead=at == lead) for at, column in enumerate(columns)]
 

@@ -93,13 +93,15 @@ def gauge_amounts(gauge: Gauge) -> str:
 
     >>> gauge_amounts(Gauge("month", 4_500_000_000, 50_000_000_000, 9.0))
     '$4.50 of $50.00'
+    >>> gauge_amounts(Gauge("month", 4_500_000, 50_000_000_000, 0.009))
+    '<$0.01 of $50.00'
     >>> gauge_amounts(Gauge("daily tokens", 12_345, 1_000_000, 1.2, measure="tokens"))
     '12.3K of 1.00M tokens'
     """
     if gauge.amounts:
         return gauge.amounts
     if gauge.measure == "cost":
-        return f"{format_usd(Nanos(gauge.part))} of {format_usd(Nanos(gauge.whole))}"
+        return f"{shown_usd(Nanos(gauge.part), 2)} of {shown_usd(Nanos(gauge.whole), 2)}"
     kind: Kind = "count" if gauge.measure == "calls" else "tokens"
     return f"{show(gauge.part, kind)} of {show(gauge.whole, kind)} {gauge.measure}"
 
@@ -171,9 +173,10 @@ _PRINTERS: Final[dict[Kind, Callable[[int | float], str]]] = {
     "tokens": lambda value: short_count(int(value)),
     "percent": _percent,
     "share": _percent,
-    "change": lambda value: f"{value:+.1f}%",
+    "change": lambda value: f"{value:+,.1f}%",
     "duration": duration,
     "times": lambda value: f"{value:.1f}x",
     "score": lambda value: f"{value:.3g}",
+    "rate": str,
     "text": str,
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..analysis.sums import UNNAMED, share, total
-from ..budgets.limits import Spending
+from ..budgets.limits import Limit, Spending
 from ..budgets.scopes import amount_text
 from ..money import ZERO, Nanos, format_usd, percent, to_usd
 from ..periods import Period
@@ -116,7 +116,31 @@ def gauge_of(spending: Spending, held: int = 0, label: str = "") -> Gauge:
         held=held,
         tone=tone_of(spending),
         measure=limit.measure,
+        of=tuple(_spend_of(limit)),
     )
+
+
+_LIMITED: Final[Mapping[str, Thing]] = {
+    "stage": "stage",
+    "tag": "tag",
+    "project": "project",
+    "workflow": "workflow",
+    "operation": "operation",
+}
+"""Limits on something whose name is that of its calls; a model has several."""
+
+
+def _spend_of(limit: Limit) -> Iterator[Ref]:
+    """Return what the calls that a limit bounds are of: a period, or a job; a user; something with a name."""
+    scope, ledger = limit.scope, limit.query.ledger
+    if limit.period is not None:
+        yield Ref(limit.period.name, "month")
+    if ledger is not None:
+        yield Ref(ledger.parent.name, "job")
+    if scope.owner is not None and ledger is None:
+        yield Ref(scope.owner, "user")
+    if scope.kind in _LIMITED and scope.name:
+        yield Ref(scope.name, _LIMITED[scope.kind])
 
 
 def tone_of(spending: Spending) -> Tone:

@@ -31,6 +31,7 @@ Kind = Literal[
     "duration",
     "times",
     "score",
+    "rate",
     "text",
 ]
 """How a value is meant:
@@ -41,7 +42,7 @@ currency, which the title names;
 ``count`` whole things; ``tokens`` whole tokens, which may be abbreviated;
 ``percent`` 0 to 100; ``change`` a signed percentage; ``share`` a percentage drawn as a bar where
 the format can; ``duration`` seconds; ``times`` how many times as much; ``score`` a mark somebody gave;
-``text`` anything else."""
+``rate`` a price as its source writes it, a text; ``text`` anything else."""
 
 MONEY: Final[frozenset[Kind]] = frozenset({"money", "difference", "amount"})
 """The kinds that are in nano-dollars."""
@@ -124,7 +125,8 @@ class Gauge(NamedTuple):
     """How far a limit is used: ``part`` of ``whole``, in nano-dollars, calls or tokens as ``measure`` says.
 
     ``held`` is reserved on top of ``part``. ``percent`` of a limit of zero is 100 once anything
-    is spent. ``amounts`` says both in words, where that is not in US dollars.
+    is spent. ``amounts`` says both in words, where that is not in US dollars. ``of`` names what is summed: a
+    period, a user, a job, so that a page can lead there.
     """
 
     label: str
@@ -135,6 +137,7 @@ class Gauge(NamedTuple):
     tone: Tone = "good"
     measure: Measure = "cost"
     amounts: str = ""
+    of: tuple[Ref, ...] = ()
 
 
 class Column(NamedTuple):

@@ -175,7 +175,7 @@ def reason_table(facts: ExplainFacts) -> Table:
         "Reason",
         (
             Column("reason", "Reason"),
-            Column("what", "What", rank=1),
+            Column("what", "What", rank=1, wraps=True),
             Column("amount", "Effect", "difference"),
         ),
         tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
@@ -233,6 +233,8 @@ def _part(part: Effect) -> dict[str, object]:
     return {**derive(part, amount="effect"), "effect_exact": json_number(part.amount)}
 
 
+_SIDE: Final = "A month (2026-10), a week (2026-W45), a day (2026-11-05), FIRST..LAST, or a job."
+
 SPEC: Final = Spec(
     "Look",
     (
@@ -244,8 +246,8 @@ SPEC: Final = Spec(
     explain_facts,
     explain_report,
     options=(
-        Option((), "before", metavar="A", required=True, completes="side"),
-        Option((), "after", metavar="B", required=True, completes="side"),
+        Option((), "before", _SIDE, "A", required=True, completes="side"),
+        Option((), "after", _SIDE, "B", required=True, completes="side"),
         USER,
         Option(("--stage",), "stage", "Only this stage.", "NAME"),
     ),

@@ -34,6 +34,7 @@ from .common import (
     limit_row,
     named,
     owner,
+    plural,
     sum_of,
     totals_data,
     unpriced_models,
@@ -333,7 +334,7 @@ def _compared(facts: OverviewFacts) -> str:
         return ""
     earlier, spent = facts.before
     change = (facts.totals.cost - spent) * 100 / spent
-    return f"{change:+.0f}% against {named(earlier)} ({format_usd(spent)})"
+    return f"{change:+,.0f}% against {named(earlier)} ({format_usd(spent)})"
 
 
 def _charts(facts: OverviewFacts) -> Iterator[Chart]:
@@ -397,7 +398,7 @@ def _parts_table(facts: OverviewFacts) -> Table:
         (Column("calls", "Calls", "count", rank=1), lambda part: part.totals.calls),
         (Column("tokens_input", "Input", "tokens", rank=2), lambda part: part.totals.tokens_input),
         (Column("tokens_output", "Output", "tokens", rank=2), lambda part: part.totals.tokens_output),
-        (Column("cost", "Cost", "money"), lambda part: part.totals.cost),
+        (Column("cost", "Cost", "money"), lambda part: cost_or_unpriced(part.totals)),
         key="periods",
         folded=True,
     )
@@ -406,6 +407,9 @@ def _parts_table(facts: OverviewFacts) -> Table:
 def _notes(facts: OverviewFacts) -> Iterator[Note]:
     yield from doubts(facts.totals, facts.health, facts.unpriced)
     yield from rough_notes(facts.roughly)
+    if (others := len(facts.spendings) - LIMITS) > 0:
+        less = plural(others, "other limit is", "other limits are")
+        yield Note(f"{less} used less: the page of budgets has them, user by user.")
     if facts.question.by == "tags" and not facts.breakdown.is_empty:
         yield Note(MANY_TAGS)
     if not facts.totals.calls and not facts.question.filters and not facts.pace.is_over:

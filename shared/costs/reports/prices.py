@@ -34,14 +34,14 @@ SHOWN: Final = 40
 
 _LISTED: Final = (
     Column("model", "Model"),
-    Column("input", "Input", wraps=True),
-    Column("cached", "Cached", rank=2, wraps=True),
-    Column("output", "Output", wraps=True),
+    Column("input", "Input", "rate"),
+    Column("cached", "Cached", "rate", rank=2),
+    Column("output", "Output", "rate"),
     Column("other", "Other", rank=1, wraps=True),
     Column("since", "Since", rank=3),
     Column("source", "From", rank=4),
 )
-_RATES: Final = (Column("per", "Per"), Column("usd", "USD"))
+_RATES: Final = (Column("per", "Per"), Column("usd", "USD", "rate"))
 _IN_COLUMNS: Final = ("input", "cached", "output")
 _APART: Final = frozenset({*_IN_COLUMNS, "web_searches"})
 """What the list has columns for, or leaves to ``show``."""

@@ -217,7 +217,7 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
         (Column("calls", "Calls", "count", rank=1), lambda stretch: stretch.totals.calls),
         (Column("tokens_input", "In", "tokens", rank=2), lambda stretch: stretch.totals.tokens_input),
         (Column("tokens_output", "Out", "tokens", rank=2), lambda stretch: stretch.totals.tokens_output),
-        (Column("cost", "Cost", "money"), lambda stretch: stretch.totals.cost),
+        (Column("cost", "Cost", "money"), lambda stretch: cost_or_unpriced(stretch.totals)),
         (Column("share", "Share", "share"), lambda stretch: share(stretch.totals, whole)),
     )
 

@@ -206,7 +206,7 @@ def _days(facts: StatementFacts) -> Table:
         (Column("tokens_input", "Input", "tokens", rank=2), lambda day: day[1].tokens_input),
         (Column("tokens_cached", "Cached", "tokens", rank=3), lambda day: day[1].tokens_cached),
         (Column("tokens_output", "Output", "tokens", rank=2), lambda day: day[1].tokens_output),
-        (Column("cost", "Cost", "money"), lambda day: day[1].cost),
+        (Column("cost", "Cost", "money"), lambda day: cost_or_unpriced(day[1])),
         (Column("share", "Share", "share"), lambda day: share(day[1], whole)),
     )
 

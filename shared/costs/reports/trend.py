@@ -14,8 +14,9 @@ from ..analysis.sums import UNNAMED, Step, divide_period, is_whole, total
 from ..money import ZERO, Nanos, to_usd
 from ..periods import Period
 from ..rollup import Dimension, Group, Totals
-from .common import MANY_TAGS, Health, doubts, named, plural, totals_data, usd
-from .document import Column, Figure, Note, Report, Series, Table, Value, derive
+from .charts import spend_chart
+from .common import MANY_TAGS, Health, cost_or_unpriced, doubts, named, plural, totals_data, usd
+from .document import Chart, Column, Figure, Note, Report, Series, Table, Value, derive
 from .queries import by_part, health, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
@@ -96,7 +97,8 @@ def trend_report(facts: TrendFacts) -> Report:
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
         figures=() if empty else _figures(facts, unit),
         series=() if empty else _lines(facts),
-        tables=(_chart(facts, unit),),
+        tables=(_table(facts, unit),),
+        charts=() if empty else tuple(_charts(facts, unit)),
         notes=(*doubts(facts.totals, facts.health), *_remarks(facts, unit)),
         data=_data(facts),
     )
@@ -121,7 +123,18 @@ def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
     )
 
 
-def _chart(facts: TrendFacts, unit: str) -> Table:
+def _charts(facts: TrendFacts, unit: str) -> Iterator[Chart]:
+    """Return bars of each stretch from the first with calls on, divided as asked."""
+    begun = _begun(facts)
+    if len(begun) > 1:
+        skipped = len(facts.stretches) - len(begun)
+        spent = {"spent": [each.totals.cost for each in begun]}
+        by_name = {name: costs[skipped:] for name, costs in facts.lines.items()}
+        title = f"Spend by {unit}{f' and {facts.by}' if facts.by else ''}"
+        yield spend_chart(title, tuple(each.label for each in begun), by_name or spent)
+
+
+def _table(facts: TrendFacts, unit: str) -> Table:
     begun, whole = _begun(facts), facts.totals.cost
     return Table.of(
         unit.capitalize(),
@@ -131,7 +144,7 @@ def _chart(facts: TrendFacts, unit: str) -> Table:
             lambda one: one[0].label if one[0].whole else f"{one[0].name} *",
         ),
         (Column("calls", "Calls", "count", rank=1), lambda one: one[0].totals.calls),
-        (Column("cost", "Cost", "money"), lambda one: one[0].totals.cost),
+        (Column("cost", "Cost", "money"), lambda one: cost_or_unpriced(one[0].totals)),
         (Column("change", "Change", "change", rank=2), lambda one: _change(*one)),
         (Column("share", "Share", "share"), lambda one: one[0].totals.cost * 100 / whole if whole else 0.0),
         empty="No calls in this stretch of time.",

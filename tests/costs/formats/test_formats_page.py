@@ -27,6 +27,17 @@ def test_days_are_sorted_by_their_dates_and_a_cell_says_its_value_once() -> None
     assert '<td class="number lead" data-value="2500000000">$2.50</td>' in text
 
 
+def test_a_sentence_that_alone_explains_a_name_needs_no_heading() -> None:
+    columns = (Column("reason", "Reason"), Column("what", "What", wraps=True), Column("n", "Calls", "count"))
+    other = Column("stage", "Stage")
+    explained, told = (
+        page_table(Table("Why", shown, (("retries", "later attempts", 3, "asr")[: len(shown)],)))
+        for shown in (columns, (*columns, other))
+    )
+    assert [heading.is_said for heading in explained.headings] == [False, False, False]
+    assert [heading.is_said for heading in told.headings] == [False, True, False, True]
+
+
 def test_a_mail_draws_what_is_expected_apart_and_says_so() -> None:
     layers = (Layer("gpt", (4e9, 1e9, None)), Layer("expected", (None, 1e9, 2e9), "expected"))
     mail = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers),)), "").html

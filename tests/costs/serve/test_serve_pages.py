@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import re
@@ -24,6 +25,7 @@ from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
 from shared.costs.corrections import Corrected
 from shared.costs.demo.writing import Sample
+from shared.costs.formats.page import Cell
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Usage
 from shared.costs.money import from_usd
@@ -340,6 +342,100 @@ def test_why_begins_with_the_difference_and_leads_to_what_it_names(anybody: Test
 def test_a_page_past_the_last_one_says_which_that_is(path: str, anybody: TestClient, sample: Sample) -> None:
     page = anybody.get(f"{path.replace('JOB', sample.jobs[0][1])}4321", headers=TOKEN).text
     assert re.search(r"There is no page 4,321: the last one is \d+\.", page)
+
+
+def test_what_a_page_is_made_of_is_given_back_at_once(anybody: TestClient) -> None:
+    """Memory that waits for the search for circles adds up to more than all else."""
+
+    def left() -> int:
+        return sum(isinstance(each, Cell) for each in gc.get_objects())
+
+    anybody.get("/months/2026-10", headers=TOKEN)
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        assert anybody.get("/months/2026-10?by=stage", headers=TOKEN).status_code == 200
+        assert left() == before
+    finally:
+        gc.enable()
+
+
+def test_limits_lead_to_the_spend_that_they_bound(sample: Sample, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.yaml"
+    limits = "tag_limits_usd: {'customer:acme': 9}, stage_limits_usd: {13_ai_summarization: 1}"
+    profile.write_text(
+        f"budget: {{monthly_limit_usd: 50, daily_limit_usd: 5, weekly_limit_usd: 9, {limits}}}\n"
+        "organization: {monthly_limit_usd: 70, yearly_limit_usd: 900}\n"
+    )
+    with (
+        Workspace(sample.storage.root, profile, environ={}, clock=lambda: DAY) as workspace,
+        TestClient(
+            Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ())).application(),
+            base_url=ORIGIN,
+            headers=TOKEN,
+        ) as client,
+    ):
+        page = client.get("/budgets?user=rpatel").text
+        ways = dict(re.findall(r'<p><span><a href="([^"]+)">([^<]+)</a></span><strong', page))
+        assert all(client.get(way.replace("&amp;", "&")).status_code == 200 for way in ways)
+        month = client.get("/months/2026-11").text
+    assert "<p><span>week</span><strong" in page  # no page has just a week
+    job = next(way for way in ways if way.startswith("/calls?job="))
+    assert job.endswith("&amp;period=all&amp;stage=13_ai_summarization")
+    assert {way: label for way, label in ways.items() if way != job} == {
+        "/months/2026-11?user=rpatel": "month",
+        "/days/2026-11-22?user=rpatel": "day",
+        "/months/2026-11?user=rpatel&amp;tag=customer:acme": "tag customer:acme",
+        "/months/2026-11": "organization month",
+        "/years/2026": "organization year",
+    }
+    assert '<a href="/months/2026-11?user=kim">kim, month' in month
+
+
+def test_a_month_says_how_many_limits_it_leaves_out(sample: Sample, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.yaml"
+    tags = ", ".join(f"'customer:{number}': 9" for number in range(9))
+    profile.write_text(f"organization: {{monthly_limit_usd: 50, tag_limits_usd: {{{tags}}}}}\n")
+    with (
+        Workspace(sample.storage.root, profile, environ={}, clock=lambda: DAY) as workspace,
+        TestClient(
+            Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ())).application(), base_url=ORIGIN
+        ) as client,
+    ):
+        page = client.get("/months/2026-11", headers=TOKEN).text
+    shown = page.count('class="gauge"')
+    left_out = re.search(r"(\d+) other limits are used less: the page of budgets has them", page)
+    assert shown == 6
+    assert left_out
+    assert int(left_out[1]) == 13 - shown  # with those of three users
+
+
+def test_prices_are_right_aligned(anybody: TestClient) -> None:
+    listed = anybody.get("/prices?q=gpt-4o", headers=TOKEN).text
+    assert '<th scope="col" class="number">Input</th>' in listed
+    assert '<td class="number" data-title="Input">2.5</td>' in listed
+    one = anybody.get("/prices/openai/gpt-4o", headers=TOKEN).text
+    assert '<td class="number" data-title="USD">2.5</td>' in one
+
+
+def test_a_trend_is_drawn(anybody: TestClient) -> None:
+    page = anybody.get("/reports/trend?period=weekly&by=user", headers=TOKEN).text
+    assert "Spend by week and user" in page
+    assert page.count('<rect class="column"') >= 5
+    assert "most $" in page
+    alone = anybody.get("/reports/trend?period=daily", headers=TOKEN).text
+    assert "Spend by day</h2>" in alone
+    assert 'href="/days/2026-11-20"' in alone
+
+
+def test_a_form_says_what_its_fields_take_and_offers_no_file_before_it_is_sent(anybody: TestClient) -> None:
+    page = anybody.get("/reports/explain", headers=TOKEN).text
+    assert page.count("<small>A month (2026-10), a week (2026-W45), a day (2026-11-05)") == 2
+    assert "This page as" not in page
+    assert 'class="files"' not in page
+    answered = anybody.get("/reports/explain?before=2026-10&after=2026-11", headers=TOKEN).text
+    assert 'class="files"' in answered
 
 
 def test_a_storage_that_goes_away_is_said_and_not_begun_anew(

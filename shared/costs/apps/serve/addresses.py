@@ -115,6 +115,23 @@ class Place(NamedTuple):
         page = _PAGE_OF.get(ref.thing)
         return None if page is None else self.to(f"{page}{ref.target}")
 
+    def spend(self, of: Sequence[Ref]) -> str | None:
+        """Return the address of calls that are of several things; ``None`` where no page has just those.
+
+        >>> Place("", "/budgets").spend((Ref("2026-11", "month"), Ref("customer:acme", "tag")))
+        '/months/2026-11?tag=customer:acme'
+        >>> Place("", "/budgets").spend((Ref("job-7", "job"), Ref("asr", "stage")))
+        '/calls?job=job-7&period=all&stage=asr'
+        """
+        filters = {_FILTER_OF[ref.thing]: ref.target for ref in of if ref.thing in _FILTER_OF}
+        for ref in of:
+            if ref.thing == "job":
+                job = {"job": ref.target, "period": "all"}
+                return self.to("/calls", {**job, **filters}) if filters else self.to(f"/jobs/{ref.target}")
+            if ref.thing == "month" and len(ref.target) in _KINDS:
+                return self.to(f"/{_KINDS[len(ref.target)]}/{ref.target}", filters)
+        return None
+
     def chips(self) -> Iterator[Chip]:
         """Return the filters in force, each with the address without it."""
         for name, value in self.filters.items():

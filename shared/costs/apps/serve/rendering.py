@@ -126,7 +126,7 @@ def rendered(view: View, downloads: tuple[str, ...]) -> str:
         .render(
             **_frame(place, view.tab),
             view=view,
-            page=page_of(view.report, place.link),
+            page=page_of(view.report, place.link, place.spend),
             chips=tuple(place.chips()),
             filters=[(label, place.values.get(field, "")) for field, label in FILTER_LABELS.items()],
             kept=[(name, value) for name, value in place.values.items() if name in _KEPT],

@@ -478,7 +478,7 @@ def reports(asked: Asked) -> View:
     """Return the list of all reports."""
     columns = (Column("report", "Report"), Column("about", "What it says", wraps=True))
     rows = tuple((Ref(name, "report"), about(spec)) for name, spec in sorted(specs().items()))
-    report = Report("Reports", tables=(Table("Reports", columns, rows),), data={"reports": sorted(specs())})
+    report = Report("Reports", tables=(Table("", columns, rows),), data={"reports": sorted(specs())})
     return View(report, asked.place, "reports")
 
 
