@@ -264,7 +264,7 @@ def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     if not facts.spent:
         return
     yield Figure("daily_average", "Daily average", pace.daily_average, note=_over(pace))
-    if pace.days_left:
+    if not pace.is_over:
         yield _projection(facts)
     if month and facts.outlook and pace.days_left:
         yield from _outlook(month, facts.outlook, pace)

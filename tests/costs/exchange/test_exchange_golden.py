@@ -96,6 +96,14 @@ def test_the_answer_of_a_query() -> None:
             check(f"{name}.{format_name}", "".join(pieces(given)))
 
 
+def test_no_digit_of_a_number_is_cut_and_amounts_line_up() -> None:
+    names = [f"a-model-with-a-rather-long-name-{number}" for number in range(5)]
+    rows = [(*names, Decimal("1234.054601425")), (*names, Decimal("0.500000000")), (*names, None)]
+    shown = render(answer_report(Answer((*"abcde", "cost"), rows)), Canvas(60)).splitlines()
+    assert [line.rsplit("  ", 1)[-1].strip() for line in shown[3:]] == ["1,234.054601425", "0.500000000", "-"]
+    assert len({len(line) for line in shown[2:]}) == 1
+
+
 def test_many_rows_are_cut_for_people_and_whole_for_programs() -> None:
     rows = [(number, Decimal("-0.500"), float("nan")) for number in range(SHOWN + 1_234)]
     columns = ("number", "cost", "share")

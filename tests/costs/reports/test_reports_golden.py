@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,14 @@ def budget_facts(entries: list[Entry], budget: Budget, health: Health | None = N
         profile="/home/rpatel/config/profile.yaml",
         health=health or Health(),
     )
+
+
+def test_the_last_day_of_a_month_is_projected_and_a_month_that_is_over_is_not() -> None:
+    facts = budget_facts(HISTORIES["busy"], Budget())
+    days = by_day(spend(HISTORIES["busy"]), NOVEMBER)
+    for at, shown in ((NOVEMBER.end - timedelta(hours=1), True), (NOVEMBER.end, False)):
+        report = budget_report(facts._replace(pace=pace(days, NOVEMBER, at)))
+        assert ("projected" in {figure.key for figure in report.figures}) is shown
 
 
 @pytest.mark.parametrize("case", HISTORIES)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from decimal import Decimal
 from io import StringIO
-from itertools import islice
+from itertools import islice, repeat
 from math import isfinite
 from typing import Any, Final
 
@@ -41,10 +41,12 @@ def answer_report(answer: Answer) -> Report:
     first = list(islice(rows, SHOWN))
     more = sum(1 for _ in islice(rows, COUNTED))
     endless = next(rows, None) is not None
+    values = [[row[n] for row in first] for n in range(len(answer.columns))]
     columns = tuple(
-        Column(name, name, _kind([row[n] for row in first])) for n, name in enumerate(answer.columns)
+        Column(name, name, _kind(each)) for name, each in zip(answer.columns, values, strict=True)
     )
-    table = Table("", columns, tuple(tuple(map(_shown, row)) for row in first), empty="no rows")
+    cells = zip(*(map(_shown, each, repeat(_places(each))) for each in values), strict=True)
+    table = Table("", columns, tuple(cells), empty="no rows")
     count = len(first) + more
     title = f"{'more than ' if endless else ''}{count:,} row{'' if count == 1 else 's'}"
     return Report(title, tables=(table,), notes=tuple(_notes(more, endless)))
@@ -58,13 +60,19 @@ def _notes(more: int, endless: bool) -> Iterator[Note]:
 
 
 def _kind(values: list[Any]) -> Kind:
-    """Return ``count`` for whole numbers; everything else is shown as it is."""
-    return "count" if all(type(value) is int for value in values if value is not None) else "text"
+    """Return ``count`` for numbers, of which no digit is left out; everything else is shown as it is."""
+    numbers = (int, float, Decimal)
+    return "count" if all(type(value) in numbers for value in values if value is not None) else "text"
 
 
-def _shown(value: Any) -> Value:  # whatever DuckDB gives
+def _places(values: list[Any]) -> int:
+    """Return how many decimals show every decimal of a column in full."""
+    return max((len(_digits(v).partition(".")[2]) for v in values if isinstance(v, Decimal)), default=0)
+
+
+def _shown(value: Any, places: int) -> Value:  # whatever DuckDB gives
     if isinstance(value, Decimal):
-        return _digits(value)
+        return f"{value:,.{places}f}"
     if value is None or isinstance(value, (int, float, str)):
         return value
     return _text(value)
