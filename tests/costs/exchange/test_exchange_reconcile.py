@@ -141,6 +141,7 @@ TOGETHER = {
     "a doubled call and other kinds of tokens": ("recorded_twice", "cache"),
     "a retry and other kinds of tokens": ("retry", "cache"),
     "another tier and other kinds of tokens": ("tier", "cache"),
+    "another tier and a retry": ("tier", "retry"),
 }
 
 
@@ -150,7 +151,7 @@ TOGETHER = {
         (name, together)
         for name in ("openai-usage+costs", "anthropic-costs", "focus", "azure")
         for together, reasons_ in TOGETHER.items()
-        if (name, reasons_) != ("anthropic-costs", ("tier", "cache"))  # it states no tokens
+        if name != "anthropic-costs" or "tier" not in reasons_  # it states no tokens
     ],
 )
 def test_two_differences_of_one_model_and_day_are_told_apart_and_adjusted(
@@ -388,6 +389,23 @@ def test_exports_that_overlap_count_once(tmp_path: Path, catalogue: Catalogue) -
     assert len(found.notes) == DAYS
 
 
+@pytest.mark.parametrize("names", [("a.json", "b.json"), ("b.json", "a.json")])
+def test_of_two_exports_of_a_day_the_newer_one_counts_in_whatever_order(
+    names: tuple[str, str], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    of, early = world("openai"), world("openai")
+    early.theirs = early.theirs[:50]
+    for name, side, days in (("a.json", early, 5), ("b.json", of, 6)):
+        path, at = tmp_path / name, (LATER + timedelta(days=days)).timestamp()
+        path.write_text(bills.openai_page(bills.openai_cost_rows(side, catalogue)))
+        os.utime(path, (at, at))
+    with storage_of(of, tmp_path, catalogue) as index:
+        files = [Bill.of_file(tmp_path / name, bill_format_for(tmp_path / name)) for name in names]
+        found = Comparing(index, LATER + timedelta(days=9), Terms()).run(files)
+    assert found.differences == []
+    assert all(note.endswith("the newest one counts") for note in found.notes)
+
+
 @pytest.mark.parametrize("told", ["api_key_id", "model", "object"])
 def test_reports_about_different_things_of_one_day_are_added(
     told: str, tmp_path: Path, catalogue: Catalogue
@@ -573,6 +591,9 @@ def test_the_command_tells_scripts_by_its_exit_code(
     assert run(["reconcile", str(bill), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["agrees"] is False
+    assert run(["reconcile", str(bill), f"{bill.parent}/./{bill.name}", "--json"]) == 1
+    named_twice = json.loads(capsys.readouterr().out)
+    assert named_twice["billed_usd"] == told["billed_usd"]
     assert {one["reason"] for one in told["differences"]} >= {"retry", "tier", "tools"}
     for form in ("text", "md", "html", "csv"):
         assert run(["reconcile", str(bill), "--format", form]) == 1

@@ -285,10 +285,10 @@ class Explained:
 
     def _by_tier(self, gaps: list[Gap]) -> list[Gap]:
         left = self._pairs(gaps, lambda gap: (gap.key.model, gap.key.day), self._told_tier)
-        return self._tier_and_kind(left)
+        return self._tier_beside_others(left)
 
-    def _tier_and_kind(self, gaps: list[Gap]) -> list[Gap]:
-        """Explain calls of another tier where kinds of tokens differ in their own tier."""
+    def _tier_beside_others(self, gaps: list[Gap]) -> list[Gap]:
+        """Explain calls of another tier where in their own tier another call or other kinds differ, too."""
         left = {gap.key: gap for gap in gaps}
         places = Counter((gap.key.model, gap.key.day) for gap in gaps)
         for more in gaps:
@@ -298,7 +298,8 @@ class Explained:
                 if key == more.key or not {key, more.key} <= left.keys() or not self._fits(more, [call], 1):
                     continue
                 rest = self._without(left[key], [call], -1)
-                if _is_of_kind(rest):
+                sign = 1 if rest.surplus > 0 else -1
+                if _is_of_kind(rest) or any(self._fits(rest, [other], sign) for other in self._of(rest)):
                     self._told_tier(more, self._part(left[key], [call], -1), (call.entry_id,))
                     left[key] = rest
                     del left[more.key]

@@ -104,7 +104,7 @@ class Comparing:
             CannotRead: a file cannot be read.
 
         """
-        bills = list(bills)
+        bills = sorted(bills, key=lambda bill: bill.made_at)  # of two of the same day the newer one counts
         self._as_of = min([self._now, *(bill.made_at for bill in bills)], key=lambda at: at)
         with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
             exports = [bill.export for bill in bills]
@@ -250,7 +250,7 @@ class Comparing:
             explained.run()
             self._zones[name] = explained.zone
             for format_name, day in sorted(billed.overlapping):
-                self._found.notes.append(f"several {format_name} files have {day}: the last one counts")
+                self._found.notes.append(f"several {format_name} files have {day}: the newest one counts")
 
     def _bounds(self) -> tuple[datetime, datetime]:
         """Return the time to compare: whole days where the bill sums days, else what its calls span."""

@@ -109,7 +109,7 @@ def reconciled_facts(reader: Reader, asked: BillsQuestion) -> Reconciled:
 
 
 def _bills(reader: Reader, asked: BillsQuestion) -> Iterator[Bill]:
-    for path in asked.files:
+    for path in {path.resolve(): path for path in asked.files}.values():  # named twice, it is one bill
         yield Bill.of_file(path, bill_format_for(path, asked.format_from))
     if asked.files or asked.services:
         return
