@@ -38,9 +38,11 @@ _DELIMITERS: Final = ",;\t|"
 _CURRENCY: Final = re.compile(r"US\$|[$€£]|\b(?:USD|EUR|GBP)\b", re.IGNORECASE)
 _GROUPED_BY_DOTS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+")
 _GROUPED_BY_COMMAS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}")
-_DECIMAL_DOT: Final = re.compile(r"[-+]?[\d,]*\d\.\d+")
-_DECIMAL_COMMA: Final = re.compile(r"[-+]?[\d.]*\d,\d+")
-_LOCAL_NUMBER: Final = re.compile(r"(\D*?[-+]?)([1-9]\d{0,2}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?(\D*)")
+_DECIMAL_DOT: Final = re.compile(r"[-+]?[\d,]*\d\.\d+(?:[eE][-+]?\d+)?")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?[\d.]*\d,\d+(?:[eE][-+]?\d+)?")
+_LOCAL_NUMBER: Final = re.compile(
+    r"(\D*?[-+]?)([1-9]\d{0,2}(?:[.'\s]\d{3})+|\d+)(?:,(\d+))?((?:[eE][-+]?\d+)?\D*)"
+)
 
 
 def dialect_of(head: str) -> Dialect:
@@ -163,8 +165,8 @@ class LocalNumber(str):
     def dotted(self) -> str:
         """The number that it is, where it is one, with a dot before its decimals.
 
-        >>> [LocalNumber(cell).dotted for cell in ("1.234,50 €", "1.000", "0,05", "gpt-4.1", "2026-11-22")]
-        ['1234.50 €', '1000', '0.05', 'gpt-4.1', '2026-11-22']
+        >>> [LocalNumber(cell).dotted for cell in ("1.234,50 €", "1.000", "0,05", "4,5E-6", "gpt-4.1")]
+        ['1234.50 €', '1000', '0.05', '4.5E-6', 'gpt-4.1']
         """
         match = _LOCAL_NUMBER.fullmatch(self)
         if match is None:

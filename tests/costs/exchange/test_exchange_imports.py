@@ -204,6 +204,10 @@ TABLES = {
     "returns alone": ((HEAD + LINE).replace("\n", "\r"), (0.0525, 1000, 0)),
     "a spreadsheet's hint": (f"sep=;\r\n{(HEAD + LINE).replace(',', ';')}", (0.0525, 1000, 0)),
     "decimal commas": (f"{LOCAL}03.10.2026 10:00;gpt-4o;1.000;500;0,0525\n", (0.0525, 1000, 0)),
+    "decimal commas and exponents": (
+        f"{LOCAL}2026-10-03;gpt-4o;1E3;500;4,5E-6\n2026-10-03;gpt-4o;7;5;1,5E+1\n",
+        (15.0000045, 1007, 0),
+    ),
     "decimal commas and signs": (f"{LOCAL}03.10.2026;gpt-4o;1.000;500;1.234,50 $\n", (1234.5, 1000, 0)),
     "decimal commas in quotes": (f'{HEAD}2026-10-03,gpt-4o,1.000,500,"0,052"\n', (0.052, 1000, 0)),
     "groups": (f'{HEAD}2026-10-03,gpt-4o,"1,234,567",500,"$1,234.50"\n', (1234.5, 1234567, 0)),
