@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -142,12 +142,17 @@ class _Row(NamedTuple):
     entry: Entry
     former_id: str
 
+    @property
+    def ids(self) -> tuple[str, str]:
+        """The ids under which the row may have been recorded."""
+        return self.entry.id, self.former_id
+
 
 class Recorded(Protocol):
     """Where entries go and where they are known from: the ledgers, behind a narrow door."""
 
-    def knows(self, entry_id: str) -> bool:
-        """Tell whether an entry with this id counts already, or was given to :meth:`write`."""
+    def known(self, entry_ids: Sequence[str]) -> Container[str]:
+        """Return those of the ids whose entries count already, what waits to be written left out."""
         ...
 
     def alone(self) -> AbstractContextManager[object]:
@@ -203,12 +208,14 @@ class Importer:
 
     def _take(self, chunk: Sequence[_Row], fresh: set[str], tally: Tally) -> None:
         elsewhere = self._elsewhere(chunk)
-        for entry, former_id in chunk:
+        known = self.recorded.known([*dict.fromkeys(entry_id for row in chunk for entry_id in row.ids)])
+        for row in chunk:
+            entry = row.entry
             if entry.id in fresh:
                 tally.known += 1
-            elif (known := self._known(entry.id, former_id)) is not None:
+            elif (recorded := next((each for each in row.ids if each in known), None)) is not None:
                 fresh.add(entry.id)
-                self._take_again(replace(entry, id=known), tally)
+                self._take_again(replace(entry, id=recorded), tally)
             elif entry.request_id in elsewhere and _is_foreign(entry):
                 tally.elsewhere += 1
             else:
@@ -216,9 +223,6 @@ class Importer:
                 if not self.dry_run:
                     self.recorded.write(self.ledger(entry), entry)
                 tally.add(entry)
-
-    def _known(self, *ids: str) -> str | None:
-        return next((each for each in dict.fromkeys(ids) if self.recorded.knows(each)), None)
 
     def _take_again(self, entry: Entry, tally: Tally) -> None:
         """Leave a known row as it is, unless it was recorded as something else than it is said to be now."""

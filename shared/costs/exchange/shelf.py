@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from ..store.store import Store
 from .elsewhere import Told, recorded_elsewhere
 from .revisions import Account
 
-BATCH: Final = 500
+BATCH: Final = 2_000
 """So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
 
 LOCK_TIMEOUT_S: Final = 10.0
@@ -62,6 +62,10 @@ class Shelf:
     def knows(self, entry_id: str) -> bool:
         """Tell whether an entry with this id counts already, or waits to be written."""
         return entry_id in self._ids or self._index.find(entry_id) is not None
+
+    def known(self, entry_ids: Sequence[str]) -> Container[str]:
+        """Return those of the ids whose entries count already, what waits to be written left out."""
+        return self._index.find_many(entry_ids)
 
     def alone(self) -> AbstractContextManager[object]:
         """Return what keeps another import from recording the same calls meanwhile (:func:`alone`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,8 +44,8 @@ class Kept:
         self.entries: dict[str, Entry] = {}
         self.ledgers: set[Path] = set()
 
-    def knows(self, entry_id: str) -> bool:
-        return entry_id in self.entries
+    def known(self, entry_ids: Sequence[str]) -> set[str]:
+        return self.entries.keys() & set(entry_ids)
 
     def write(self, ledger: Path, entry: Entry) -> None:
         self.ledgers.add(ledger)

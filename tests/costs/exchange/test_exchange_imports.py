@@ -8,7 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -609,6 +609,20 @@ def test_the_same_rows_in_another_format_are_known(
     path.write_text(WRITTEN[second](ALIKE))
     again = run(path, kept, catalogue)
     assert (again.known, again.added, again.refused) == (3, 1, 0)
+
+
+def test_rows_are_looked_up_together(tmp_path: Path, catalogue: Catalogue) -> None:
+    asked: list[int] = []
+
+    class Asked(Kept):
+        def known(self, entry_ids: Sequence[str]) -> set[str]:
+            asked.append(len(entry_ids))
+            return super().known(entry_ids)
+
+    path = tmp_path / "history"
+    path.write_text(json.dumps(ALIKE))
+    assert run(path, Asked(), catalogue).added == 4
+    assert asked == [8]  # under the id of each, and the one that earlier versions gave it
 
 
 def test_rows_that_an_earlier_version_recorded_are_known(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -20,7 +20,7 @@ from ...errors import WrongUsage
 from ..delimited import header_of
 from ..documents import LISTS
 from ..exports.json import FORMAT_NAME
-from ..files import document_of, documents_of, head_of, parsed, require_regular
+from ..files import document_of, documents_of, head_of, is_lines, parsed, require_regular
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
@@ -94,9 +94,11 @@ class Sample:
     def document(self) -> Any:  # whatever JSON holds
         """The whole file as JSON, the first document where it has several.
 
-        ``None`` when it is none, or our own export (which can be large).
+        ``None`` when it is none, or lines or our own export, which can be large.
         """
         if self.text.lstrip()[:1] not in ("{", "[") or self.text.startswith(OWN_DOCUMENT):
+            return None
+        if is_lines(self.path, (*LISTS, "calls", "entries")):
             return None
         try:
             return next(documents_of(self.path))[1]

@@ -76,10 +76,10 @@ def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int 
 
     Without a FILE, the sessions of all agents that are found in their usual places; a folder is looked
     through for them. Rows keep the cost they state; the others are priced by the price list of their day.
-    Rows below zero are refunds of calls, or credits.
-    Importing again, or in another format, adds only what is new; rows that --dates, --timezone, --user, --job, --service, --model or
-    --zero-is-free now make other entries are recorded anew. A call that was recorded as it was made is
-    recognised by the id of its response; a log that states none counts it again (reconcile names such calls).
+    Rows below zero are refunds of calls, or credits. Importing again, or in another format, adds only what is
+    new; rows that --dates, --timezone, --user, --job, --service, --model or --zero-is-free now make other
+    entries are recorded anew. A call that was recorded as it was made is recognised by the id of its
+    response; a log that states none counts it again (reconcile names such calls).
     Every row that was not understood is listed with the reason; then the exit code is 1.
     """
     sessions = sessions_meant(file, given["format_from"])
