@@ -142,6 +142,7 @@ TOGETHER = {
     "a retry and other kinds of tokens": ("retry", "cache"),
     "another tier and other kinds of tokens": ("tier", "cache"),
     "another tier and a retry": ("tier", "retry"),
+    "a doubled call and a retry": ("recorded_twice", "retry"),
 }
 
 

@@ -452,7 +452,7 @@ class Explained:
             else:
                 continue
             del left[gap.key]
-            left |= {each.key: each for each in self._by_kind([rest])}
+            left |= {each.key: each for each in self._by_kind(self._by_calls([rest]))}
         return list(left.values())
 
     def _retried_beside(self, gap: Gap, calls: Sequence[OurCall]) -> OurCall | None:
