@@ -143,6 +143,7 @@ TOGETHER = {
     "another tier and other kinds of tokens": ("tier", "cache"),
     "another tier and a retry": ("tier", "retry"),
     "a doubled call and a retry": ("recorded_twice", "retry"),
+    "another tier and a batch": ("tier", "batch_day"),
 }
 
 
@@ -168,7 +169,10 @@ def test_two_differences_of_one_model_and_day_are_told_apart_and_adjusted(
 
         found = once()
         assert sorted(one.reason for one in found.differences) == sorted(chosen)
-        assert {one.day for one in found.differences} == {f"{START + timedelta(days=5):%Y-%m-%d}"}
+        days = {one: START + timedelta(days=6 if one == "batch_day" else 5) for one in chosen}
+        assert {one.reason: one.day for one in found.differences} == {
+            one: f"{day:%Y-%m-%d}" for one, day in days.items()
+        }
         first, second = (
             Adjuster(index, Shelf(index), CostStorage(tmp_path / "storage"), LATER, "1") for _ in "12"
         )

@@ -330,15 +330,30 @@ class Explained:
             after = left.get(gap.key._replace(day=day_after(gap.key.day)))
             if after is None or left.get(gap.key) is not gap:
                 continue
+            came: Gap = gap
             moved, rest = (after, None) if gap.opposes(after) else self._split(gap, after, left.values())
+            if moved is None and (call := self._moved_beside(gap, after, left.values())) is not None:
+                moved, came, rest = after, self._part(gap, [call], -1), self._without(gap, [call], -1)
             if moved is None:
                 continue
             reason: Reason = "batch_day" if gap.key.tier == "batch" else "day_boundary"
-            self._told("moved", reason, moved, gap, note=f"{gap.key.day} and the next day")
+            self._told("moved", reason, moved, came, note=f"{gap.key.day} and the next day")
             del left[gap.key], left[after.key]
             if rest is not None:
                 left[rest.key] = rest
         return list(left.values())
+
+    def _moved_beside(self, gap: Gap, after: Gap, among: Iterable[Gap]) -> OurCall | None:
+        """Return the call of a day that is all that the next day has more, beside one of another tier."""
+        calls = self._of(gap) if after.says_tokens else ()
+        call = next((c for c in calls if c.tier == gap.key.tier and self._fits(after, [c], 1)), None)
+        if call is None:
+            return None
+        rest = self._without(gap, [call], -1)
+        others = [
+            each for each in among if each.key._replace(tier=gap.key.tier) == gap.key and each is not gap
+        ]
+        return call if any(self._is_other_tier(rest, other) for other in others) else None
 
     def _split(self, gap: Gap, after: Gap, among: Iterable[Gap]) -> tuple[Gap | None, Gap | None]:
         """Divide what the next day has more into what a day has less and a rest, where that is explained."""
