@@ -18,6 +18,7 @@ from capture_sink import Broken, Calls
 from shared.costs.capture.agent_sessions import Sessions
 from shared.costs.capture.hooks.langchain import ModelCalls
 from shared.costs.extras import needs
+from shared.costs.model import Usage
 from shared.costs.run.child import Reporter
 from tests.support.provider import ProviderServer, Reply
 
@@ -34,6 +35,9 @@ def is_what_was_served(calls: Calls, server: ProviderServer) -> None:
         assert call.usage.tokens_output == served.counts.tokens_output
         assert call.usage.tokens_cached == served.counts.tokens_cached
         assert call.incomplete is None
+
+
+UPSTREAM = {"upstream_inference_cost": 0.0123}
 
 
 class TestLangChain:
@@ -108,6 +112,37 @@ class TestLangChainsCalls:
         under_way.end(run, self.message(usage_metadata={"input_tokens": 5, "output_tokens": 1}))
         [call] = calls
         assert (call.service, call.model, call.usage.tokens_total) == ("google", "gemini-2.5-pro", 6)
+
+    @pytest.mark.parametrize(
+        ("client", "says", "service", "bill"),
+        [
+            ("azure", {"model_provider": "openai", "model_name": "gpt-4o"}, "azure", None),
+            ("openrouter", {"cost": 0.0123, "cost_details": None}, "openrouter", 12_300_000),
+            ("openrouter", {"cost": 0.0006, "cost_details": UPSTREAM}, "openrouter", 12_900_000),
+            ("openrouter", {"cost": 0.0123, "cost_details": UPSTREAM}, "openrouter", 12_300_000),
+            ("openai", {"model_provider": "openai", "model_name": "gpt-4o"}, "openai", None),
+        ],
+    )
+    def test_who_serves_a_call_and_what_it_bills_where_the_message_says_neither(
+        self, calls: Calls, client: str, says: dict[str, Any], service: str, bill: int | None
+    ) -> None:
+        under_way, run = ModelCalls(calls), uuid4()
+        under_way.begin(run, {"ls_provider": client, "ls_model_name": "gpt-4o"})
+        used = {"input_tokens": 5, "output_tokens": 1}
+        under_way.end(run, self.message(usage_metadata=used, response_metadata=says))
+        assert [(call.service, call.model, call.actual_cost) for call in calls] == [(service, "gpt-4o", bill)]
+
+    def test_the_usage_of_a_chat_stands_in_its_result_where_its_messages_have_none(
+        self, calls: Calls
+    ) -> None:
+        result: dict[str, Any] = self.message(response_metadata={"finish_reason": "stop"})
+        used = {"prompt_tokens": 70, "completion_tokens": 6, "total_tokens": 76}
+        ModelCalls(calls).end(
+            uuid4(), {**result, "llm_output": {"token_usage": used, "model_name": "gpt-4o"}}
+        )
+        assert [(call.service, call.model, call.usage) for call in calls] == [
+            ("openai", "gpt-4o", Usage(70, 6))
+        ]
 
     def test_a_call_that_nobody_named(self, calls: Calls) -> None:
         ModelCalls(calls).end(uuid4(), self.message())

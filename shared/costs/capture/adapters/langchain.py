@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from ...model import StatedBy
+from ...money import Nanos
 from ...pricing.names import infer_service
 from ..adapter import Adapter, characters, tier, without_usage
 from ..captured import Captured, answered_from_cache, first_reason, usage_of, usd_of
@@ -113,7 +115,7 @@ def _call(fields: Fields) -> Captured:
     cohere = about.part("token_count")
     processed = _PROCESSED if cohere and not cohere.has("total_tokens") else None
     cost = usd_of(fields.part("usage_metadata").get("total_cost"))
-    stated, stated_by = stated_cost(_older_usage(about))
+    stated, stated_by = _stated(about)
     call = Captured(
         service=service_of(about.text("model_provider", "ls_provider"), model),
         model=model,
@@ -129,6 +131,19 @@ def _call(fields: Fields) -> Captured:
     )
     # A cost of 0 marks what comes from its own cache (BaseChatModel._convert_cached_generations).
     return answered_from_cache(call) if cost == 0 and counts else _doubted(call)
+
+
+def _stated(about: Fields) -> tuple[Nanos | None, StatedBy]:
+    """Return what the server states that a call costs: in its usage, or beside it.
+
+    langchain-openrouter 0.2.9 (2026-11-30) keeps OpenRouter's bill alone, and not whether one's own key was
+    used: then it is less than what the provider behind it bills.
+    """
+    if (paid := usd_of(about.get("cost"))) is None:
+        return stated_cost(_older_usage(about))
+    upstream = usd_of(about.part("cost_details").get("upstream_inference_cost"))
+    own_key = upstream is not None and paid < upstream
+    return stated_cost(Fields({**_plain(about), "is_byok": own_key}))
 
 
 def _doubted(call: Captured) -> Captured:
@@ -269,12 +284,18 @@ def _result(fields: Fields) -> Iterable[Captured]:
     for alternatives in fields.parts("generations"):
         drawn = alternatives.raw if isinstance(alternatives.raw, list) else []
         first = Fields(drawn[0] if drawn else None)
-        if _is_message(first.part("message")):
-            yield from _message(first.part("message"))
+        message = first.part("message")
+        known = message.part("response_metadata")
+        if _is_message(message) and (_states_usage(message, known) or not output.has("token_usage")):
+            yield from _message(message)
         elif output.has("token_usage"):
-            about = {**_plain(output), **_plain(first.part("generation_info"))}
+            about = {**_plain(known), **_plain(output), **_plain(first.part("generation_info"))}
             yield from _message(Fields({"type": "ai", "response_metadata": about}))
             return  # its usage is the sum over the prompts
+
+
+def _states_usage(message: Fields, about: Fields) -> bool:
+    return message.has("usage_metadata") or bool(_older_counts(about))
 
 
 def _plain(fields: Fields) -> dict[str, object]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from ...extras import needs
@@ -108,10 +108,16 @@ def _broken(response: Fields, ending: str) -> Iterable[Captured]:
                 yield from follower.result(ending)
 
 
+_SELLERS: Final = frozenset({"azure", "openrouter"})
+"""Who serves calls whose messages name the maker of the model, or nobody.
+Source: ``AzureChatOpenAI`` of langchain-openai 1.7 and ``ChatOpenRouter`` of langchain-openrouter 0.2.9,
+2026-11-30."""
+
+
 def _named(call: Captured, about: Fields) -> Captured:
     stated = "" if call.model == UNKNOWN else call.model
     model = stated or about.text("ls_model_name") or UNKNOWN
-    service = call.service
-    if service == "langchain":
-        service = service_of(about.text("ls_provider"), model)
+    service, client = call.service, about.text("ls_provider")
+    if service == "langchain" or client in _SELLERS:
+        service = service_of(client, model)
     return replace(call, model=model, service=service)
