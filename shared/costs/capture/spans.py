@@ -19,7 +19,7 @@ from ..pricing.names import infer_service, normalize_service
 from .adapter import UNFINISHED, comes_again, tier
 from .captured import Captured, first_reason, usage_of
 from .fields import Fields
-from .hosts import region_of
+from .hosts import region_of, service_of
 from .unread import unread_counts
 
 Attributes = Mapping[str, object]
@@ -119,13 +119,19 @@ _BESIDE: Final = ("opentelemetry.instrumentation.bedrock", "opentelemetry.instru
 
 
 def read_span(
-    attributes: Attributes, *, failed: bool = False, ended: bool = True, scope: str = ""
+    attributes: Attributes,
+    *,
+    failed: bool = False,
+    ended: bool = True,
+    scope: str = "",
+    by_host: bool = True,
 ) -> Captured | None:
     """Return the call that a span's attributes tell of; ``None`` when nothing in it is billed.
 
     ``failed`` tells that the span ended with an error: without usage and without a response, the
     provider billed nothing. ``ended`` is ``False`` for a span that is still open at the program's end.
-    ``scope`` names the instrumentation that wrote it, where that tells what its counts are.
+    ``scope`` names the instrumentation that wrote it, where that tells what its counts are. A client's span
+    names the maker of the client: who serves the call, its host tells, unless ``by_host`` is ``False``.
 
     >>> call = read_span({"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o",
     ...                   "gen_ai.usage.prompt_tokens": 1000, "gen_ai.usage.completion_tokens": 200})
@@ -147,13 +153,14 @@ def read_span(
     total = _count(attributes, _TOTAL)
     settled = _with_compaction(_settled(known, total, service, beside=scope.startswith(_BESIDE)), attributes)
     usage, fault = usage_of(settled)
+    host = _text(attributes, ("server.address",)) or ""
     return Captured(
-        service=service,
+        service=(service_of(host) if by_host else None) or service,
         model=_text(attributes, _MODEL) or _asked(attributes).text("model") or "unknown",
         usage=usage,
         request_id=_request_id(attributes),
         service_tier=tier(_text(attributes, _TIER)),
-        region=region_of(_text(attributes, ("server.address",)) or ""),
+        region=region_of(host),
         usage_known=not usage.is_zero or (stated and ended),
         unpriced_units=_unread(attributes),
         operation=_OPERATIONS.get(_text(attributes, ("gen_ai.operation.name",)) or "chat", "chat"),

@@ -204,7 +204,8 @@ class Reporter:
 
             from ..capture.hooks.opentelemetry import CostSpanProcessor
 
-            self._processor = CostSpanProcessor(self)
+            # Which SDK made a call its service tells: those that are wrapped are read better.
+            self._processor = CostSpanProcessor(self, by_host=False)
             # Some libraries put each message of a prompt into attributes: past a limit those set first go.
             unlimited = SpanLimits(max_span_attributes=SpanLimits.UNSET)
             self._provider = TracerProvider(shutdown_on_exit=False, span_limits=unlimited)

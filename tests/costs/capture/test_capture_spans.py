@@ -469,6 +469,21 @@ def test_a_span_that_tells_nothing_is_of_unknown_usage() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "service"),
+    [
+        ("api.groq.com", "groq"),
+        ("openrouter.ai", "openrouter"),
+        ("acme.openai.azure.com", "azure"),
+        ("api.openai.com", "openai"),
+        ("localhost", "openai"),
+    ],
+)
+def test_who_serves_a_call_is_read_from_its_host(host: str, service: str) -> None:
+    spans = [read_span(CHAT_SPAN | {"server.address": host}, by_host=by_host) for by_host in (True, False)]
+    assert [call and call.service for call in spans] == [service, "openai"]
+
+
+@pytest.mark.parametrize(
     ("host", "region"),
     [
         ("eu.api.openai.com", "eu"),

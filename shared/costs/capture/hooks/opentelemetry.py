@@ -41,11 +41,12 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
     response that are not nested have one response id, which the ledger counts once. An agent's span
     waits until its trace is over: its sum counts only where no calls of the trace have told it, around,
     beside or after it. Spans that are still open when the provider is shut down are recorded with what
-    is known, flagged.
+    is known, flagged. Who serves a call its host tells, unless ``by_host`` is ``False``.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, *, by_host: bool = True) -> None:
         self._sink = sink
+        self._by_host = by_host
         self._open: dict[tuple[int, int], Span] = {}
         self._traces: dict[int, Trace] = {}
         self._ended = False
@@ -95,7 +96,8 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
             told = trace.end(context.span_id)
         attributes = span.attributes or {}
         scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
-        call = None if told else read_span(attributes, failed=failed, ended=ended, scope=scope)
+        how = {"failed": failed, "ended": ended, "by_host": self._by_host}
+        call = None if told else read_span(attributes, scope=scope, **how)
         agent = is_agent(attributes)
         if call is not None and span.dropped_attributes:
             self._warn_of_dropped(span)
