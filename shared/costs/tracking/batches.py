@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -47,7 +48,10 @@ EXPIRES_AFTER: Final = timedelta(days=2)
 
 @dataclass(slots=True)
 class Batch:
-    """A batch that was submitted. ``waiting`` are the requests without a result so far."""
+    """A batch that was submitted. ``waiting`` are the requests without a result so far.
+
+    ``taken`` are the lines of results that were read for it, as what tells each from others.
+    """
 
     id: str
     reservation: str | None
@@ -62,6 +66,7 @@ class Batch:
     ended_with: int | None = None
     over: bool = False
     known: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
 
     @property
     def results(self) -> int:
@@ -84,7 +89,10 @@ class Submitted(NamedTuple):
 
 @dataclass(slots=True)
 class Collected:
-    """What collecting files did: calls ``recorded``, ``known`` from before, requests that cost nothing."""
+    """What collecting files did: calls ``recorded``, ``known`` from before, requests that cost nothing.
+
+    ``unplaced`` are batches that are over, where more than one that was submitted may be meant.
+    """
 
     recorded: int = 0
     known: int = 0
@@ -94,6 +102,7 @@ class Collected:
     partial: int = 0
     released: list[str] = field(default_factory=list)
     waiting: int = 0
+    unplaced: list[str] = field(default_factory=list)
 
 
 class Batches:
@@ -117,7 +126,7 @@ class Batches:
         found: list[Batch] = []
         for path in sorted(self._folder.glob("*.json")):
             plain = json.loads(path.read_text(encoding="utf-8"))
-            sets = {name: set(plain[name]) for name in ("waiting", "known")}
+            sets = {name: set(plain.get(name, ())) for name in _SETS}
             found.append(Batch(**{**plain, **sets}))
         return found
 
@@ -127,9 +136,12 @@ class Batches:
 
     def _write(self, batch: Batch) -> None:
         plain = {name: getattr(batch, name) for name in Batch.__slots__}
-        plain |= {name: sorted(plain[name]) for name in ("waiting", "known")}
+        plain |= {name: sorted(plain[name]) for name in _SETS}
         with replacing(self._folder / f"{batch.id}.json") as draft:
             draft.write_text(json.dumps(plain), encoding="utf-8")
+
+
+_SETS: Final = ("waiting", "known", "taken")
 
 
 def submit(
@@ -246,6 +258,8 @@ def collect(
             if (batch := _batch_of(end, known, touched)) is not None:
                 batch.over, batch.batch_id, batch.ended_with = True, end.batch_id, end.results
                 touched.append(batch)
+            elif any(not each.is_complete for each in known):
+                collected.unplaced.append(end.batch_id)
         for batch in touched:
             batches.save(batch)
             collected.waiting += 0 if batch.is_complete else len(batch.waiting)
@@ -288,13 +302,14 @@ class _Sessions:
 def _take(line: Fields, known: Sequence[Batch], sessions: _Sessions, collected: Collected) -> Batch | None:
     """Record one result; return the batch that it belongs to.
 
-    Ids of requests are used again: of several batches with this one, that which still waits for it is meant.
+    Ids of requests are used again: of several batches with this one, that is meant for which the line was
+    read before, else the first that still waits for it.
     """
-    custom_id = line.text("custom_id", "key")
+    custom_id, digest = line.text("custom_id", "key"), _digest(line)
     candidates = [each for each in known if custom_id in each.known]
-    batch = next((each for each in candidates if custom_id in each.waiting), None) or next(
-        iter(candidates), None
-    )
+    before = [each for each in candidates if digest in each.taken]
+    waiting = [each for each in candidates if custom_id in each.waiting]
+    batch = next(iter(before or waiting or candidates), None)
     try:
         result = read_result(
             line, service=batch.service if batch else None, model=batch.model if batch else None
@@ -303,18 +318,25 @@ def _take(line: Fields, known: Sequence[Batch], sessions: _Sessions, collected: 
         raise WrongUsage(f"the result {custom_id!r} cannot be read: {fault}") from None
     if result is None:
         raise WrongUsage(f"a line is neither a result nor a batch that is over: {str(line.raw)[:80]}")
-    again = _record(result, batch, sessions.of(batch), collected)
-    if batch is not None and not (again and len(candidates) > 1):
+    _record(result, batch, digest, sessions.of(batch), collected)
+    if batch is not None:
         batch.waiting.discard(result.custom_id)
+        batch.taken.add(digest)
     return batch
 
 
-def _record(result: BatchResult, batch: Batch | None, session: Session, collected: Collected) -> bool:
-    """Record the calls of a result; tell whether they had been recorded before."""
+def _digest(line: Fields) -> str:
+    """Return what tells a line of results from others; nothing can be read back from it."""
+    return sha256(json.dumps(line.raw, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _record(
+    result: BatchResult, batch: Batch | None, digest: str, session: Session, collected: Collected
+) -> None:
+    """Record the calls of a result, each once."""
     collected.unbilled += not result.calls
-    again = False
     for number, captured in enumerate(result.calls):
-        made = f"{batch.id if batch else 'batch'}/{result.custom_id}/{number}"
+        made = f"{batch.id if batch else 'batch'}/{digest}/{number}"
         known = fitting(captured.request_id) or fitting(made)
         details: ResponseDetails = {
             "service_tier": BATCH_TIER,
@@ -325,13 +347,11 @@ def _record(result: BatchResult, batch: Batch | None, session: Session, collecte
         outcome = session.recording.record(call)
         if not outcome.new:
             collected.known += 1
-            again = True
             continue
         collected.recorded += 1
         collected.cost = Nanos(collected.cost + outcome.entry.cost)
         collected.unpriced += outcome.entry.unpriced_delta
         collected.partial += outcome.entry.partial_delta
-    return again
 
 
 def _batch_of(end: BatchEnd, known: Sequence[Batch], touched: Sequence[Batch]) -> Batch | None:

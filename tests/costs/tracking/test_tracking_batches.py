@@ -197,6 +197,70 @@ def test_results_of_a_batch_that_was_not_submitted_here_count_too(
     assert len(entries(job)) == 2
 
 
+def embedded(name: str, request: int, **more: str) -> dict[str, Any]:
+    body = {"object": "list", "model": "text-embedding-3-small", "data": [{"embedding": [0.1]}]}
+    usage = {"prompt_tokens": 1000 + request, "total_tokens": 1000 + request}
+    return {"custom_id": name, **more, "response": {"status_code": 200, "body": {**body, "usage": usage}}}
+
+
+def embedding_request(name: str) -> dict[str, Any]:
+    body = {"model": "text-embedding-3-small", "input": "hello"}
+    return {"custom_id": name, "method": "POST", "url": "/v1/embeddings", "body": body}
+
+
+def results_of(batch: int) -> list[dict[str, Any]]:
+    """Results with an id in their bodies, in the line, and with none."""
+    answered = openai_result("a")
+    answered["response"]["body"]["id"] = f"chatcmpl-{batch}"
+    return [answered, embedded("b", 0, id=f"batch_req_{batch}"), embedded("c", batch)]
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["jobs of their own", "one job"])
+@pytest.mark.parametrize("order", [(1, 1, 2, 2, 1), (2, 1, 1, 2), (1, 2, 1, 2)])
+def test_a_line_counts_once_where_two_batches_use_the_same_ids(
+    order: tuple[int, ...], apart: bool, tmp_path: Path, cost_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests = [openai_request("a"), embedding_request("b"), embedding_request("c")]
+    jobs = [tmp_path / f"job-{batch if apart else 1}" for batch in (1, 2)]
+    sent = written(tmp_path, "requests", requests)
+    for job in jobs:
+        asked(capsys, "batch", "submit", sent, "--job-dir", job, "--max-output", "1")
+    for batch in order:
+        asked(capsys, "batch", "collect", written(tmp_path, f"output-{batch}", results_of(batch)))
+    found = [entry for job in set(jobs) for entry in entries(job)]
+    assert len(found) == 6
+    assert sorted(entry.usage.tokens_input for entry in found) == [1000, 1000, 1000, 1000, 1001, 1002]
+    assert states(capsys) == []
+
+
+def test_lines_of_two_batches_may_stand_in_one_file(
+    tmp_path: Path, cost_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = written(tmp_path, "requests", [openai_request("a")])
+    for number in (1, 2):
+        asked(capsys, "batch", "submit", sent, "--job-dir", tmp_path / f"job-{number}")
+    both = written(tmp_path, "both", [results_of(2)[0], results_of(1)[0]])
+    assert asked(capsys, "batch", "collect", both)["recorded"] == 2
+    assert asked(capsys, "batch", "collect", both)["recorded_before"] == 2
+    assert states(capsys) == []
+
+
+def test_a_batch_that_is_over_and_may_be_one_of_several_is_said(
+    tmp_path: Path, cost_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = written(tmp_path, "requests", [openai_request("a")])
+    for number in (1, 2):
+        asked(capsys, "batch", "submit", sent, "--job-dir", tmp_path / f"job-{number}")
+    counts = {"total": 1, "completed": 0, "failed": 0}
+    over = written(tmp_path, "over", [{"id": "batch_7", "status": "cancelled", "request_counts": counts}])
+    assert asked(capsys, "batch", "collect", over)["unplaced"] == ["batch_7"]
+    assert main(["batch", "collect", str(over)]) == 0
+    assert (
+        "batch_7 is over, but which of the submitted batches it is cannot be told" in capsys.readouterr().out
+    )
+    assert states(capsys) == ["submitted", "submitted"]
+
+
 @pytest.mark.parametrize("request_id", ["  ", "x" * 500])
 def test_a_result_with_an_odd_id_counts_once(
     request_id: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

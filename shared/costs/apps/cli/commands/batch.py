@@ -129,6 +129,14 @@ def collected_report(collected: Collected) -> Report:
         notes.append(Note(f"{calls} not in the cost.", "warning"))
     if collected.partial:
         notes.append(priced_in_part(collected.partial))
+    notes += [
+        Note(
+            f"{name} is over, but which of the submitted batches it is cannot be told, so nothing was given "
+            "back: collect its results in the same command, or submit with --batch-id.",
+            "warning",
+        )
+        for name in collected.unplaced
+    ]
     return Report(
         title="Batch results collected",
         figures=(
@@ -147,5 +155,6 @@ def collected_report(collected: Collected) -> Report:
             "partial_calls": collected.partial,
             "waiting": collected.waiting,
             "released": collected.released,
+            "unplaced": collected.unplaced,
         },
     )
