@@ -213,12 +213,19 @@ class Catalogue:
             return self._unpriced(f"no price for {name} in the service tier {wanted!r} on {_day(at)}")
         if without_features(model) == UNKNOWN:
             return Unpriced(_NAMELESS.format(service))
-        return self._unpriced(f"no price for {self.name(service, model)} on {_day(at)}")
+        name = self.name(service, model)
+        return self._unpriced(f"no price for {name} on {_day(at)}{self._why(name)}")
 
     def is_free(self, service: str, model: str, at: datetime) -> bool:
         """Whether a model costs an explicit zero at the instant ``at``: local, or listed as free."""
         quote = self.quote(service, model, at)
         return isinstance(quote, Quote) and quote.price.free
+
+    def _why(self, name: str) -> str:
+        """Return why a ``provider/model`` has no price, in brackets, where that is known."""
+        known = self.own.notices
+        why = known.get(name) or known.get(name.partition("/")[0])
+        return f" ({why})" if why else ""
 
     def _unpriced(self, fault: str) -> Unpriced:
         return Unpriced(f"{fault}: add it to {self.place}, then cost-dashboard reprice")

@@ -419,6 +419,21 @@ def test_a_unit_that_is_not_billed_alone_is_unknown_and_never_zero(
     assert isinstance(OWN.charge(service, model, Usage(**counts), NOW), Unpriced)
 
 
+@pytest.mark.parametrize(
+    ("service", "model", "why"),
+    [
+        ("sarvam", "saaras:v3", "rupees"),
+        ("mistral", "voxtral-mini-2507", "no two sources"),
+        ("acme", "summarizer-9", None),
+    ],
+)
+def test_why_there_is_no_price_is_said_where_that_is_known(service: str, model: str, why: str | None) -> None:
+    found = OWN.charge(service, model, Usage(audio_seconds=60), NOW)
+    assert isinstance(found, Unpriced)
+    assert ("2026-11-28 (" in found.reason) is (why is not None)
+    assert why is None or why in found.reason
+
+
 def test_the_hosted_price_of_whisperx_is_said_once_in_a_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
