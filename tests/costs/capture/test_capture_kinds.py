@@ -78,6 +78,7 @@ def gemini(tier: str, model: str = "gemini-3-flash-preview", **counts: int) -> d
     return {"candidates": [], "model_version": model, "usage_metadata": usage, "sdk_http_response": headers}
 
 
+POLICIES = {"contentPolicyUnits": 2, "wordPolicyUnits": 2, "sensitiveInformationPolicyFreeUnits": 1}
 PRICED: list[tuple[str, Any, dict[str, Any], str, str, str | None]] = [
     # Textract: what was asked for and not found is not the price of plain text.
     ("plain text", textract(), {}, "detect-document-text", "whole", "0.003"),
@@ -151,6 +152,37 @@ PRICED: list[tuple[str, Any, dict[str, Any], str, str, str | None]] = [
         "gemini-3-flash-preview",
         "partial",
         "0.0003",
+    ),
+    # What a trace of Bedrock and a conversation of Mistral bill beside tokens has no price here.
+    (
+        "checks of a guardrail",
+        {
+            "stopReason": "end_turn",
+            "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100},
+            "trace": {
+                "guardrail": {
+                    "inputAssessment": {"g": {"invocationMetrics": {"usage": POLICIES}}},
+                    "outputAssessments": {"g": [{"invocationMetrics": {"usage": POLICIES}}]},
+                }
+            },
+        },
+        {"model": "amazon.nova-lite-v1:0"},
+        "amazon.nova-lite-v1:0",
+        "partial",
+        "0.000084",
+    ),
+    (
+        "a conversation",
+        {
+            "object": "conversation.response",
+            "conversation_id": "c",
+            "outputs": [{"type": "message.output", "content": "x", "model": "mistral-medium-2508"}],
+            "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
+        },
+        {},
+        "mistral-medium-2508",
+        "whole",
+        "0.0006",
     ),
     # LangChain hands on what Anthropic and others state.
     ("in the United States", claude(inference_geo="us"), {}, "claude-opus-4-8", "whole", "0.011"),
@@ -368,6 +400,17 @@ def test_a_charge_is_whole_or_says_what_is_missing(
     found = entry.get("cost_state", "unknown" if entry["cost_usd"] is None else "whole")
     assert (entry["model"], found) == (model, state)
     assert entry["cost_usd"] == (None if cost is None else Decimal(cost))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_streamed_conversation_of_mistral_states_its_usage_at_its_end(ends: bool) -> None:
+    spoken = {"type": "message.output.delta", "content": "four words of text", "model": "mistral-medium-2508"}
+    used = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    events = [{"type": "conversation.response.started"}, {"event": "x", "data": spoken}]
+    events += [{"type": "conversation.response.done", "usage": used}] if ends else []
+    [call] = followed(events)
+    assert (call.service, call.model, call.usage_known) == ("mistral", "mistral-medium-2508", ends)
+    assert call.usage == (Usage(1000, 100) if ends else Usage(tokens_output=5))
 
 
 def test_what_nobody_says_anything_of_is_refused() -> None:

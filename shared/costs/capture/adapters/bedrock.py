@@ -6,12 +6,13 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Toke
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from ..adapter import Adapter, tier, without_usage
 from ..captured import Captured, first_reason, usage_of
 from ..fields import Fields
-from ..unread import unread_counts
+from ..unread import every_number, unread_counts
 
 _EVENTS = (
     "messageStart",
@@ -70,9 +71,32 @@ def _read(fields: Fields) -> Iterable[Captured]:
         service_tier=_tier(fields),
         operation="chat",
         usage_known=bool(usage_fields),
-        unpriced_units=unread_counts(usage_fields, _READ),
+        unpriced_units=unread_counts(usage_fields, _READ) | _guardrail_units(fields),
         incomplete=first_reason((missing, fault)),
     )
+
+
+_CHECKS: Final = ("input_assessment", "output_assessments")
+
+
+def _guardrail_units(fields: Fields) -> dict[str, int | float]:
+    """Return the text units that the policies of a guardrail bill, as the trace states; words are free.
+
+    Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_GuardrailUsage.html
+    (2026-11-30).
+    """
+    found: dict[str, int | float] = {}
+    for part in map(fields.part("trace").part("guardrail").part, _CHECKS):
+        checked = part.raw.values() if isinstance(part.raw, Mapping) else ()
+        for each in checked:
+            for one in map(Fields, each if isinstance(each, list) else [each]):
+                usage = one.part("invocation_metrics").part("usage")
+                for name, count in every_number(usage, _FREE_POLICIES).items():
+                    found[f"guardrail_{name}"] = found.get(f"guardrail_{name}", 0) + count
+    return found
+
+
+_FREE_POLICIES: Final = frozenset({"word_policy_units", "sensitive_information_policy_free_units"})
 
 
 def _tier(fields: Fields) -> str | None:

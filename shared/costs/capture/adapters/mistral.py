@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from ...pricing.names import infer_service
 from ..adapter import Adapter, characters, without_usage
@@ -20,7 +21,8 @@ from ._openai_jobs import body_of, failed, read_line
 
 def _is_mistral(fields: Fields) -> bool:
     package = type(fields.raw).__module__.partition(".")[0]
-    return package == "mistralai" or infer_service(fields.text("model") or "") == "mistral"
+    named = package == "mistralai" or infer_service(fields.text("model") or "") == "mistral"
+    return named or fields.text("object") == "conversation.response"
 
 
 def _recognises(fields: Fields) -> bool:
@@ -59,7 +61,7 @@ def _call(fields: Fields) -> Captured:
     missing = None if known else "the response has no usage"
     return Captured(
         service="mistral",
-        model=fields.text("model") or "",
+        model=fields.text("model") or _model_of_outputs(fields),
         usage=usage,
         request_id=fields.text("id"),
         operation=_operation(fields),
@@ -68,6 +70,11 @@ def _call(fields: Fields) -> Captured:
         unpriced_units=unread | every_number(info, {"pages_processed", "doc_size_bytes"}),
         incomplete=first_reason((missing, fault)),
     )
+
+
+def _model_of_outputs(fields: Fields) -> str:
+    """Return the model of a conversation, which its messages name."""
+    return next((model for each in fields.parts("outputs") if (model := each.text("model"))), "")
 
 
 def _is_annotated(fields: Fields) -> bool:
@@ -79,7 +86,7 @@ def _is_annotated(fields: Fields) -> bool:
 def _chunk(fields: Fields) -> Fields:
     # The SDK wraps each chunk into an event with the chunk as its data.
     data = fields.part("data")
-    return data if data.has("choices") or _is_spoken(data) else fields
+    return data if data.has("choices") or _is_told(data) else fields
 
 
 def _is_spoken(chunk: Fields) -> bool:
@@ -87,10 +94,19 @@ def _is_spoken(chunk: Fields) -> bool:
     return (chunk.text("type") or "").startswith("transcription.")
 
 
+def _is_told(chunk: Fields) -> bool:
+    """Tell whether this is an event of a streamed transcription or conversation."""
+    return _is_spoken(chunk) or (chunk.text("type") or "").startswith(_OF_CONVERSATIONS)
+
+
+_OF_CONVERSATIONS: Final = ("conversation.response.", "message.output.", "tool.execution.")
+"""How the types of a conversation's events begin (``mistralai`` 3.7, 2026-11-30)."""
+
+
 def recognises_chunk(fields: Fields) -> bool:
     """Tell whether this is a chunk of a stream of Mistral's, or the SDK's event around one."""
     chunk = _chunk(fields)
-    return _is_spoken(chunk) or (chunk.has("choices") and _is_mistral(chunk))
+    return _is_told(chunk) or (chunk.has("choices") and _is_mistral(chunk))
 
 
 class MistralFollower:
@@ -109,7 +125,7 @@ class MistralFollower:
         self._id = chunk.text("id") or self._id
         self._model = chunk.text("model") or self._model
         self._usage = chunk.get("usage") or self._usage
-        self._characters += delta_characters(chunk)
+        self._characters += delta_characters(chunk) + characters(chunk.get("content"))
         if _is_spoken(chunk):
             self._heard = chunk.get("text")
             self._characters += characters(self._heard)
