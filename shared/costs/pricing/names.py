@@ -202,7 +202,7 @@ _BY_BEGINNING: Final = (
     ("gpt4", "openai"),
     ("gpt3", "openai"),
     ("chatgpt-", "openai"),
-    ("whisper-", "openai"),
+    ("whisper-1", "openai"),
     ("tts-", "openai"),
     ("dall-e", "openai"),
     ("text-embedding-3", "openai"),
@@ -235,6 +235,21 @@ _BY_BEGINNING: Final = (
     ("moonshot-v1", "moonshotai"),
     ("glm-", "zai"),
     ("minimax-", "minimax"),
+    ("nova-2", "deepgram"),
+    ("nova-3", "deepgram"),
+    ("aura-", "deepgram"),
+    ("flux-general", "deepgram"),
+    ("chirp", "google-speech"),
+    ("text-embedding-00", "vertex"),
+    ("text-multilingual-embedding", "vertex"),
+    ("qwen-flash", "dashscope"),
+    ("qwen-plus", "dashscope"),
+    ("qwen3-max", "dashscope"),
+    ("qwen3-coder-plus", "dashscope"),
+    ("qwen3-coder-flash", "dashscope"),
+    ("saarika", "sarvam"),
+    ("saaras", "sarvam"),
+    ("bulbul", "sarvam"),
     ("scribe_", "elevenlabs"),
     ("eleven_", "elevenlabs"),
 )
@@ -428,8 +443,17 @@ def infer_service(model: str) -> str | None:
     'deepgram'
     """
     name = normalize_model_name(without_features(model))
-    stated = service_in_name(model) or rule_of_service(name)
+    stated = service_in_name(model) or ("aws" if _OF_BEDROCK.match(model.lower()) else rule_of_service(name))
     return stated or (_sole_sellers().get(name) if name else None)
+
+
+_OF_BEDROCK: Final = re.compile(
+    r"arn:aws[a-z-]*:bedrock:"
+    r"|(?:(?:us|eu|apac|global|jp|au|ca|us-gov)\.)?"
+    r"(?:amazon|anthropic|meta|mistral|cohere|ai21|deepseek|qwen|openai|minimax|moonshot|nvidia|writer|zai)"
+    r"\.[a-z][a-z0-9.-]*-"
+)
+"""How Bedrock writes its models, whoever made them: a region, the maker and a dot before the name."""
 
 
 def rule_of_service(name: str) -> str | None:
