@@ -90,8 +90,6 @@ class Recent:
 
     def __init__(self) -> None:
         self.tails: dict[bytes, Tail] = {}
-        self.unlearnt = 0
-        """How many ledgers here are not in the sums at all."""
         self.is_stale = False
         """Whether a ledger has to be taken into the sums before anything can be said."""
         self._lines: list[RecentLine] = []
@@ -108,7 +106,7 @@ class Recent:
         for row in rows:
             tail = self.tails[row.path] = before.get(row.path) or Tail(row.path, row)
             tail.go_on(row)
-        self.unlearnt, self.is_stale = 0, False
+        self.is_stale = False
         self._lines, self._keys = [], {}
         self._spent, self._groups = {}, {}
         for tail in self.tails.values():
@@ -119,7 +117,6 @@ class Recent:
         """Look at a ledger that the sums do not know yet."""
         if path not in self.tails:
             self.tails[path] = Tail(path, None)
-            self.unlearnt += 1
 
     # --- reading
 

@@ -73,9 +73,6 @@ RECENT_LINES: Final = 1024
 TAKE_IN_S: Final = 1.0
 """How old such lines may become, in seconds: what a ledger said that is deleted before is in no sum."""
 
-UNLEARNT: Final = 32
-"""How many ledgers may be known beside the sums before they are taken in."""
-
 RETRY_S: Final = 5.0
 """After how long sums that could not be used are tried again."""
 
@@ -251,7 +248,6 @@ class Store:
         is_idle = (
             self._memory is None
             and len(recent) < RECENT_LINES
-            and recent.unlearnt < UNLEARNT
             and not recent.is_stale
             and time.monotonic() < min(self._look_again_at, self._take_in_at)
         )
@@ -323,10 +319,8 @@ class Store:
                 continue
             except (StorageUnavailable, UnsafePath):
                 break  # the sums are begun anew, or added up in memory
-            if (
-                len(self._recent) >= RECENT_LINES
-                or self._recent.unlearnt >= UNLEARNT
-                or ((self._recent or self._feed) and time.monotonic() >= self._take_in_at)
+            if len(self._recent) >= RECENT_LINES or (
+                (self._recent or self._feed) and time.monotonic() >= self._take_in_at
             ):
                 self._take_in(0.0)  # somebody else may be at it: a later call tries again
             return answered
