@@ -129,6 +129,11 @@ class Totals:
         """Whether it is known what input and output cost apart; a provider's bill states the whole alone."""
         return bool(self.cost_output) or not (self.cost and self.tokens_output)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing counts in it: no call, and no correction or credit alone."""
+        return not (self.calls or self.cost)
+
     def measured(self, measure: Measure) -> int:
         """Return the cost in nano-dollars, the number of calls, or their tokens."""
         return self.cost if measure == "cost" else self.calls if measure == "calls" else self.tokens_total

@@ -200,11 +200,18 @@ def test_a_day_of_a_credit_alone_shows_it(tmp_path: Path, capsys: pytest.Capture
     (call,) = [decode(line) for line in ledger.read_bytes().splitlines(keepends=True)]
     change = Charge({"input": from_usd("-1.10")}, PricedBy("bill", "1", call.model))
     credit = Corrected.of(call, ()).adjustment("credit", change, "a credit", day)
+    before = MONTH.start - timedelta(days=3)
     with ledger.open("ab") as file:
         file.write(encode(replace(credit, period_at=day + timedelta(days=2))))
+        file.write(encode(replace(credit, id="another", period_at=before)))
     later = f"{day + timedelta(days=2):%Y-%m-%d}"
-    assert run(["report", "--since", later, "--until", later, *storage]) == 0
-    assert "-$1.10" in capsys.readouterr().out
+    of_day, of_month = ["--since", later, "--until", later], ["--month", f"{before:%Y-%m}"]
+    for words in (
+        *(["report", *of_day], ["trend", *of_day], ["report", *of_month], ["trend", *of_month]),
+        *(["show-monthly", *of_month], ["export-report", *of_month]),
+    ):
+        assert run([*words, *storage]) == 0
+        assert re.search(r"Spent +-\$1\.10", capsys.readouterr().out), words
     with Workspace(tmp_path / "storage", environ={}) as workspace:
         assert _amount_after("Spent", _served(workspace, f"/days/{later}")) == "-$1.10"
 

@@ -273,7 +273,7 @@ def _foreseen(reader: Reader, asked: OverviewQuestion, period: Period) -> Foreca
 
 def overview_report(facts: OverviewFacts) -> Report:
     """Return a period at one look."""
-    empty = not facts.totals.calls and not facts.totals.cost
+    empty = facts.totals.is_empty
     return Report(
         title=title_of(facts.period),
         subtitle=_subtitle(facts),
@@ -297,7 +297,7 @@ def _subtitle(facts: OverviewFacts) -> str:
     pace, said = facts.pace, []
     if facts.period.kind == "month" and pace.days_begun and not pace.is_over:
         said.append(f"day {pace.days_begun} of {pace.days}")
-    if not facts.totals.calls and not facts.totals.cost:
+    if facts.totals.is_empty:
         said.append("no calls")
     text = ", ".join([*said, f"by days of {facts.period.zone.key}"])
     return f"{text[0].upper()}{text[1:]}"
@@ -393,7 +393,7 @@ def _parts_table(facts: OverviewFacts) -> Table:
     unit = {"day": "Hour", "month": "Day"}.get(facts.period.kind, "Month")
     return Table.of(
         f"{unit} by {unit.lower()}",
-        [part for part in facts.parts if part.totals.calls or part.totals.cost or facts.period.kind != "day"],
+        [part for part in facts.parts if not part.totals.is_empty or facts.period.kind != "day"],
         (Column("period", unit), lambda part: part.label),
         (Column("calls", "Calls", "count", rank=1), lambda part: part.totals.calls),
         (Column("tokens_input", "Input", "tokens", rank=2), lambda part: part.totals.tokens_input),
@@ -412,7 +412,7 @@ def _notes(facts: OverviewFacts) -> Iterator[Note]:
         yield Note(f"{less} used less: the page of budgets has them, user by user.")
     if facts.question.by == "tags" and not facts.breakdown.is_empty:
         yield Note(MANY_TAGS)
-    if not facts.totals.calls and not facts.question.filters and not facts.pace.is_over:
+    if facts.totals.is_empty and not facts.question.filters and not facts.pace.is_over:
         yield Note(NEWCOMER)
 
 

@@ -157,7 +157,7 @@ def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending
 
 def period_report(facts: PeriodFacts) -> Report:
     """Return sums over a stretch of time, its history and its breakdowns."""
-    empty = not facts.totals.calls and not facts.totals.cost
+    empty = facts.totals.is_empty
     return Report(
         title=facts.title,
         subtitle=_subtitle(facts),
@@ -182,7 +182,7 @@ def _unpriced(facts: PeriodFacts) -> tuple[str, ...]:
 
 def _subtitle(facts: PeriodFacts) -> str:
     said = [named(facts.period), *(f"{name} {value}" for name, value in facts.filters.items())]
-    if not facts.totals.calls and not facts.totals.cost:
+    if facts.totals.is_empty:
         said.append("no calls")
     return ", ".join(said)
 
@@ -208,11 +208,16 @@ def _tables(facts: PeriodFacts) -> Iterator[Table]:
             yield breakdown_table(breakdown, facts.totals)
 
 
+def since_begun(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
+    """Return the stretches from the first in which anything counts: nothing happened before."""
+    some = (at for at, stretch in enumerate(stretches) if not stretch.totals.is_empty)
+    return stretches[next(some, len(stretches)) :]
+
+
 def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
-    begun = next((at for at, s in enumerate(stretches) if s.totals.calls), 0)  # nothing happened before
     return Table.of(
         "Over time",
-        stretches[begun:],
+        since_begun(stretches) or stretches,
         (Column("period", "Period"), lambda stretch: stretch.label),
         (Column("calls", "Calls", "count", rank=1), lambda stretch: stretch.totals.calls),
         (Column("tokens_input", "In", "tokens", rank=2), lambda stretch: stretch.totals.tokens_input),

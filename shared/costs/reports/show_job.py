@@ -154,7 +154,7 @@ def job_report(facts: JobFacts) -> Report:
         subtitle=_when(facts),
         gauges=tuple(map(gauge_of, facts.spendings)),
         figures=tuple(_figures(facts)),
-        tables=(_stages(receipt), _models(receipt)) if receipt.totals.calls or receipt.totals.cost else (),
+        tables=(_stages(receipt), _models(receipt)) if not receipt.totals.is_empty else (),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )

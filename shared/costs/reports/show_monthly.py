@@ -119,9 +119,9 @@ def month_report(facts: MonthFacts) -> Report:
     summary = facts.summary
     return Report(
         title=f"{named(facts.period)}, {whose(summary.user_id)}",
-        subtitle="" if summary.totals.calls else "No calls were logged in this month.",
+        subtitle="No calls were logged in this month." if summary.totals.is_empty else "",
         gauges=(gauge_of(facts.limit),) if facts.limit else (),
-        figures=tuple(_figures(facts)) if summary.totals.calls else (),
+        figures=() if summary.totals.is_empty else tuple(_figures(facts)),
         series=_series(facts),
         tables=tuple(breakdown_tables(summary)),
         notes=tuple(_notes(facts)),
@@ -133,7 +133,7 @@ def _notes(facts: MonthFacts) -> Iterator[Note]:
     summary = facts.summary
     yield from doubts(summary.totals, facts.health, unpriced_models(summary.by_model))
     yield from machine_doubts(facts.machines)
-    if not summary.totals.calls and summary.user_id is None and not facts.pace.is_over:
+    if summary.totals.is_empty and summary.user_id is None and not facts.pace.is_over:
         yield Note(NEWCOMER)
 
 

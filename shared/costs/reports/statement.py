@@ -133,7 +133,7 @@ def _most_expensive_jobs(reader: Reader, query: Query) -> tuple[JobSum, ...]:
 def statement_report(facts: StatementFacts) -> Report:
     """Return a month's report, of one user or of everyone."""
     month = month_report(facts.month)
-    if not facts.month.summary.totals.calls:
+    if facts.month.summary.totals.is_empty:
         return month._replace(data=_data(facts, month))
     return month._replace(
         subtitle=_subtitle(facts),

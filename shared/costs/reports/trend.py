@@ -20,7 +20,7 @@ from .document import Chart, Column, Figure, Note, Report, Series, Table, Value,
 from .queries import by_part, health, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
-from .report import Stretch, told_apart
+from .report import Stretch, since_begun, told_apart
 from .spec import FILTERS, SPAN, STEPS, Option, Spec
 
 MOST_LINES = 6
@@ -91,7 +91,7 @@ def lines_by(parts: Sequence[Sequence[Group]]) -> dict[str, list[Nanos]]:
 def trend_report(facts: TrendFacts) -> Report:
     """Return the chart, the change from one stretch to the next, and a line for each name asked for."""
     unit = _UNITS[facts.step]
-    empty = not facts.totals.calls
+    empty = facts.totals.is_empty
     return Report(
         title=f"Trend by {unit}",
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
@@ -104,14 +104,8 @@ def trend_report(facts: TrendFacts) -> Report:
     )
 
 
-def _begun(facts: TrendFacts) -> Sequence[Stretch]:
-    """Return the stretches from the first with calls on: nothing happened before."""
-    first = next((at for at, s in enumerate(facts.stretches) if s.totals.calls), len(facts.stretches))
-    return facts.stretches[first:]
-
-
 def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
-    begun = _begun(facts)
+    begun = since_begun(facts.stretches)
     whole = [s for s in begun if s.whole] or begun
     mean = Nanos(sum(s.totals.cost for s in whole) // len(whole))
     highest = max(begun, key=lambda s: s.totals.cost)
@@ -125,7 +119,7 @@ def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
 
 def _charts(facts: TrendFacts, unit: str) -> Iterator[Chart]:
     """Return bars of each stretch from the first with calls on, divided as asked."""
-    begun = _begun(facts)
+    begun = since_begun(facts.stretches)
     if len(begun) > 1:
         skipped = len(facts.stretches) - len(begun)
         spent = {"spent": [each.totals.cost for each in begun]}
@@ -135,7 +129,7 @@ def _charts(facts: TrendFacts, unit: str) -> Iterator[Chart]:
 
 
 def _table(facts: TrendFacts, unit: str) -> Table:
-    begun, whole = _begun(facts), facts.totals.cost
+    begun, whole = since_begun(facts.stretches), facts.totals.cost
     return Table.of(
         unit.capitalize(),
         zip(begun, (None, *begun), strict=False),
@@ -159,14 +153,14 @@ def _change(stretch: Stretch, before: Stretch | None) -> Value:
 
 
 def _remarks(facts: TrendFacts, unit: str) -> Iterator[Note]:
-    if not all(s.whole for s in _begun(facts)):
+    if not all(s.whole for s in since_begun(facts.stretches)):
         yield Note(f"* not a whole {unit}: cut off, or not over.")
     if facts.by == "tag" and facts.lines:
         yield Note(MANY_TAGS)
 
 
 def _lines(facts: TrendFacts) -> tuple[Series, ...]:
-    skipped = len(facts.stretches) - len(_begun(facts))
+    skipped = len(facts.stretches) - len(since_begun(facts.stretches))
     labels = tuple(s.name for s in facts.stretches[skipped:])
     shown = list(facts.lines.items())[:MOST_LINES]
     return tuple(
