@@ -1,6 +1,6 @@
 """``with tracker.stage(...)``: a stage's calls, its cost line and its alerts.
 
-Works as a context manager and as a decorator, for ordinary and for ``async`` code.
+Works as a context manager and as a decorator, for ordinary and for ``async`` code, and around generators.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import functools
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
@@ -21,6 +21,7 @@ from .call import Call, reported_call, tag_names
 from .context import INNERMOST
 from .costline import StageSums
 from .labels import name, optional_name, positive
+from .stepping import around_async_generator, around_generator
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -101,7 +102,8 @@ class Stage:
 
     Calls logged inside the block, also from tasks started in it, belong to it. Calls from threads
     of one's own do too while it is the only open stage of its tracker; otherwise log them with
-    this object's own :meth:`log_usage`.
+    this object's own :meth:`log_usage`. A block with a ``yield`` in it stays open while its generator
+    waits, and has the calls of whoever asked for the item; a generator that is decorated has its own alone.
     """
 
     def __init__(self, session: Session, options: StageOptions) -> None:
@@ -169,10 +171,8 @@ class Stage:
 
     def _entered(self, hold: Hold | None) -> Self:
         self.hold = hold
-        self.outer = INNERMOST.get()
         try:
-            INNERMOST.set(self)
-            self.session.open_stages.append(self)
+            self._step_in()
         except BaseException:  # a signal handler's: the block is not entered, so nobody leaves it
             self._left(failed=True)
             raise
@@ -185,15 +185,32 @@ class Stage:
     def _left(self, *, failed: bool) -> None:
         """Give up what entering took; an exception that comes meanwhile keeps none of it."""
         try:
+            self._step_out()
+        finally:
+            if self.hold is not None:
+                self.hold.close(failed=failed)
+
+    def _step_out(self) -> None:
+        try:
             if INNERMOST.get() is self:
                 INNERMOST.set(self.outer)
         finally:
-            try:
-                with suppress(ValueError):  # it did not get there, or has left already
-                    self.session.open_stages.remove(self)
-            finally:
-                if self.hold is not None:
-                    self.hold.close(failed=failed)
+            with suppress(ValueError):  # it did not get there, or has left already
+                self.session.open_stages.remove(self)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let calls that are made meanwhile belong to the stage that they are made in, not to this one."""
+        self._step_out()
+        try:
+            yield
+        finally:
+            self._step_in()
+
+    def _step_in(self) -> None:
+        self.outer = INNERMOST.get()
+        INNERMOST.set(self)
+        self.session.open_stages.append(self)
 
     async def __aenter__(self) -> Self:
         reserving = self._reserving()
@@ -203,21 +220,28 @@ class Stage:
         self.__exit__(kind)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Run every call of ``function`` as a stage of its own."""
+        """Run every call of ``function`` as a stage of its own, of a generator all its steps."""
         if inspect.iscoroutinefunction(function):
             return cast("Callable[P, R]", self._around_coroutine(function))
+        if inspect.isgeneratorfunction(function):
+            return cast("Callable[P, R]", around_generator(self._another, function))
+        if inspect.isasyncgenfunction(function):
+            return cast("Callable[P, R]", around_async_generator(self._another, function))
 
         @functools.wraps(function)
         def staged(*args: P.args, **kwargs: P.kwargs) -> R:
-            with Stage(self.session, self.options):
+            with self._another():
                 return function(*args, **kwargs)
 
         return staged
 
+    def _another(self) -> Stage:
+        return Stage(self.session, self.options)
+
     def _around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         async def staged(*args: Any, **kwargs: Any) -> Any:
-            with Stage(self.session, self.options):
+            with self._another():
                 return await function(*args, **kwargs)
 
         return staged
