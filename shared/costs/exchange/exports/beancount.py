@@ -2,6 +2,8 @@ r"""A journal for beancount (https://beancount.github.io), one transaction an en
 
 Seen in beancount 3.2.3: parts of an account's name begin with a capital or a digit and have letters, digits
 and dashes alone; the tolerance of a balance follows from the decimals of the amounts, so that all have nine.
+bean-query shows positions with the decimals that most amounts of the whole ledger have, in CSV too, but a
+number with its own: findings/beanquery_csv_of_small_costs_is_rounded_to_cents.sh.
 
 >>> shaped("gpt-4.1"), shaped("13_ai_summarization"), shaped("o1"), shaped("日本"), shaped("")
 ('Gpt-4-1', '13-ai-summarization', 'O1', 'X日本', 'X')
