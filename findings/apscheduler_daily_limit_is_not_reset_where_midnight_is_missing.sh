@@ -10,7 +10,7 @@
 #
 # What to do: schedule in UTC and ask for the local day, or compute it when asked; resets need no clock.
 #
-# Seen on 2026-11-30 with Python 3.11, croniter 7.0.0, cronsim 2.8; runs from 2026-04-22, 12:00 in Cairo:
+# Seen on 2026-11-30 with Python 3.11, croniter 7.0.0, cronsim 2.8, tzdata 2026.6; runs from 2026-04-22, 12:00 in Cairo:
 #   APScheduler  04-23 00:00  04-25 00:00  04-26 00:00
 #   croniter     04-23 00:00  04-24 01:00  04-25 00:00
 #   cronsim      04-23 00:00  04-24 01:00  04-25 00:00
@@ -19,8 +19,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/env"
 "$folder/env/bin/pip" install --quiet --disable-pip-version-check "apscheduler==3.11.3" "croniter==7.0.0" "cronsim==2.8" \
-  "tzdata" 2>/dev/null
-"$folder/env/bin/python" - <<'PYTHON'
+  "tzdata==2026.6" 2>/dev/null
+PYTHONTZPATH="" "$folder/env/bin/python" - <<'PYTHON'
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
