@@ -62,6 +62,17 @@ class DatabaseNewer(StorageUnavailable):
     """The file was written by a newer version of this program."""
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that is closed as it is dropped, without the warning that Python gives since 3.13.
+
+    Trackers that nobody closes are an ordinary end, in a notebook for one.
+    """
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it was never opened
+            self.close()
+
+
 class Database:
     """One SQLite file in WAL mode.
 
@@ -186,7 +197,9 @@ class Database:
             secure(self.path)
         where = ":memory:" if self.path is None else os.fspath(self.path)
         # Waiting is done by `_patiently`: SQLite's own wait begins with naps of a millisecond and more.
-        connection = sqlite3.connect(where, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            where, timeout=0, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         try:
             self._configure(connection)
             self._lay_tables(connection)
