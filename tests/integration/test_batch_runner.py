@@ -64,20 +64,20 @@ def test_recordings_from_end_to_end_and_again(programs: Programs, words: Path) -
     assert re.search(r"^all +\$0\.0000", done.out, re.MULTILINE)
 
 
-def test_without_resume_a_recording_becomes_a_new_job(programs: Programs, words: Path) -> None:
-    for more in ([], ["--resume"], []):
-        assert programs.run("run_batch", words, "--workflow", "transcribe", *more).code == 0
-    assert [len(entries(job.path)) for job in jobs(programs)] == [1, 1]
-    assert programs.run("run_batch", jobs(programs)[0].path, "--workflow", "transcribe").code == 0
-    assert [len(entries(job.path)) for job in jobs(programs)] == [2, 1]
-
-
-def test_one_recording_given_twice_is_one_job(programs: Programs, words: Path, tmp_path: Path) -> None:
+def test_without_resume_a_recording_becomes_a_new_job(
+    programs: Programs, words: Path, tmp_path: Path
+) -> None:
+    """Given twice at a time, it is one."""
     shutil.copy(words, tmp_path / "copy.wav")
     done = programs.run("run_batch", words, "copy.wav", "--workflow", "transcribe")
     assert done.code == 0
     assert len(jobs(programs)) == 1
     assert "copy.wav: the same recording as " in done.err
+    for more in (["--resume"], []):
+        assert programs.run("run_batch", words, "--workflow", "transcribe", *more).code == 0
+    assert [len(entries(job.path)) for job in jobs(programs)] == [1, 1]
+    assert programs.run("run_batch", jobs(programs)[0].path, "--workflow", "transcribe").code == 0
+    assert [len(entries(job.path)) for job in jobs(programs)] == [2, 1]
 
 
 def test_subtitles(programs: Programs, words: Path) -> None:
@@ -89,11 +89,11 @@ def test_subtitles(programs: Programs, words: Path) -> None:
     assert job.state(SUMMARY) is None
 
 
-def test_a_failed_job_does_not_hold_the_others_up(programs: Programs, words: Path, tmp_path: Path) -> None:
+def test_a_failed_job_does_not_hold_the_others_up(programs: Programs, tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    done = programs.run("run_batch", "broken.wav", words)
+    done = programs.run("run_batch", "broken.wav", transcribed(programs).path, "--resume")
     assert done.code == 1
-    broken, good = jobs(programs)
+    good, broken = jobs(programs)
     assert [state and state.status for state in map(broken.state, STAGES)] == ["failed", None, None]
     assert good.completed(SUMMARY)
     assert "cannot be read as a recording" in broken.log_path.read_text()
@@ -101,14 +101,12 @@ def test_a_failed_job_does_not_hold_the_others_up(programs: Programs, words: Pat
     assert re.search(rf"^{broken.id} +failed +not run +not run", done.out, re.MULTILINE)
 
 
-def test_paid_stages_in_the_table_and_the_budget_line(
-    programs: Programs, words: Path, server: ProviderServer
-) -> None:
+def test_paid_stages_in_the_table_and_the_budget_line(programs: Programs, server: ProviderServer) -> None:
     paid(programs, server)
     programs.profile("budget: {monthly_limit_usd: 0.0001}")
-    done = programs.run("run_batch", words)
+    job = transcribed(programs)
+    done = programs.run("run_batch", job.path, "--resume")
     assert done.code == 0, done.err
-    [job] = jobs(programs)
     [cost] = [entry["cost_usd"] for entry in entries(job.path) if entry["service"] == "openai"]
     assert re.search(rf"^{job.id} .* \${cost:.4f}  \${cost:.4f}$", done.out, re.MULTILINE)
     assert "Budget of user 1: month $0.00 of $0.00" in done.out

@@ -55,13 +55,22 @@ class Server:
         )
 
     def start(self, **settings: str) -> None:
-        """Start it on a free port, or on the port that it had."""
-        self.port = self.port or _free_port()
-        given = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
-        given |= {"max_connections": "200", "shared_buffers": "64MB"} | settings
-        options = " ".join(f"-c {name}='{value}'" for name, value in given.items())
-        log = self.folder / "log"
-        self.run("pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "60", "-o", options, "start")
+        """Start it on the port that it had, or on a free one: another where somebody took that meanwhile."""
+        ports = [self.port] if self.port else [_free_port() for _ in range(3)]
+        for number, self.port in enumerate(ports, 1):
+            given = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
+            given |= {"max_connections": "200", "shared_buffers": "64MB"} | settings
+            options = " ".join(f"-c {name}='{value}'" for name, value in given.items())
+            log = self.folder / "log"
+            try:
+                self.run(
+                    "pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "60", "-o", options, "start"
+                )
+            except subprocess.CalledProcessError:
+                if number == len(ports):
+                    raise
+            else:
+                return
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it; ``immediate`` is as good as a kill."""

@@ -13,11 +13,12 @@ import pytest
 from shared.cost_tracker import CostTracker
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
+from tests.support.lazily import Lazily
 from tests.support.provider import ProviderServer, Reply
 
-openai = pytest.importorskip("openai")
-anthropic = pytest.importorskip("anthropic")
-genai = pytest.importorskip("google.genai")
+openai = Lazily("openai")
+anthropic = Lazily("anthropic")
+genai = Lazily("google.genai")
 
 ASK: Any = [{"role": "user", "content": "Say what the notice says."}]
 KEPT: list[Any] = []

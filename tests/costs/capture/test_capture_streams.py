@@ -18,11 +18,12 @@ from shared.costs.capture.streams import track_stream
 from shared.costs.capture.watch import NO_NAMES, StreamNames, Watch
 from shared.costs.model import Usage
 from shared.costs.run.stream_usage import quiet
+from tests.support.lazily import Lazily
 from tests.support.provider import ProviderServer, Reply
 
-openai = pytest.importorskip("openai")
-anthropic = pytest.importorskip("anthropic")
-genai = pytest.importorskip("google.genai")
+openai = Lazily("openai")
+anthropic = Lazily("anthropic")
+genai = Lazily("google.genai")
 
 ASK: Any = [{"role": "user", "content": "Say what the notice says."}]
 USAGE: Any = {"include_usage": True}

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,10 @@ from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
 from shared.costs.run.libraries import LIBRARIES
 from shared.costs.storage import LEDGER_NAME
+from tests.support.lazily import is_there
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "tools" / "cost-dashboard.py"
-
-
-def is_there(module: str) -> bool:
-    """Tell whether a module is installed, its packages too."""
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def can_capture(library: str) -> bool:

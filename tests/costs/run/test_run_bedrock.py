@@ -18,7 +18,8 @@ import pytest
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.run.bounds import Bounds, bounds_of_bedrock
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there, measured, script
+from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, measured, script
+from tests.support.lazily import is_there
 
 needs_boto3 = pytest.mark.skipif(
     not (is_there("boto3") and is_there("opentelemetry.sdk")), reason="needs boto3 and the extra capture"

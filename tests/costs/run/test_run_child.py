@@ -11,7 +11,7 @@ from shared.costs.ledger.reader import read
 from shared.costs.model import Entry, Usage
 from shared.costs.run.child import Reporter
 from shared.costs.run.libraries import LIBRARIES, Library, instrument, reports_by_itself
-from tests.costs.run.run_support import is_there
+from tests.support.lazily import is_there
 
 INSTRUMENTORS = """
 class DependencyConflictError(Exception):

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from shared.costs.money import from_usd
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there, measured
+from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, measured
+from tests.support.lazily import is_there
 
 Answer = tuple[str, Any, dict[str, str]]
 """A part of the path or of the operation's name, the body (bytes are sound), and headers."""

@@ -30,7 +30,8 @@ from shared.costs.money import from_usd
 from shared.costs.run.calls import AzureSpeechCall
 from shared.costs.run.jobs import Jobs
 from shared.costs.run.methods import MediaMethod, noting
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, is_there
+from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries
+from tests.support.lazily import is_there
 
 PHRASES = (
     {"RecognitionStatus": "Success", "Offset": 1_000_000, "Duration": 25_000_000, "DisplayText": "one"},

@@ -12,9 +12,10 @@ from shared.costs.apps.cli.program import run
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
 from tests.support.golden import check
+from tests.support.lazily import Lazily
 from tests.support.provider import ProviderServer, Reply
 
-openai = pytest.importorskip("openai")
+openai = Lazily("openai")
 
 STAGE = "13_ai_summarization"
 
