@@ -390,6 +390,9 @@ _VOICES: Final = {
     "azure-speech": re.compile(r"^[a-z]{2,3}-[a-z]{2,8}-.*?(dragonhd|neural)"),
     "deepgram": re.compile(r"^aura-2(?=-[a-z]+-[a-z]{2}$)|^aura(?=-[a-z]+-[a-z]{2}$)"),
 }
+_PROCESSORS: Final = re.compile(r"pretrained-(ocr|form-parser|layout-parser|invoice)-v")
+"""Versions of processors that tell what they are: https://cloud.google.com/document-ai/docs/processors-list
+(2026-11-30)."""
 _VOICE_CLASSES: Final = {"dragonhd": "hd"}
 
 
@@ -411,6 +414,8 @@ def _others(service: str, text: str) -> list[str]:
         names += [f"{model}-{match[2]}", model] if match[2] == "general" else [f"{model}-{match[2]}"]
     if service in _VOICES and (match := _VOICES[service].search(text)):
         names.append(match[0] if service == "deepgram" else _VOICE_CLASSES.get(match[1], match[1]))
+    if service == "google-documentai" and (match := _PROCESSORS.match(text)):
+        names.append(match[1])
     if service == "azure-documents" and text.startswith("prebuilt-"):
         names.append("prebuilt")  # all but prebuilt-read have one price
     if service == "fireworks" and "/" not in text:
