@@ -34,7 +34,7 @@ from ..rollup import BUCKET_SECONDS, JobRef, Query, Totals
 from .common import Health, cell_of, doubts, named, owner, unit_amounts, usd_amounts
 from .document import Column, Note, Report, Table, Tone, Value, derive
 from .forecast import limit_forecasts, projected
-from .plans import plan_limits, rough_notes
+from .plans import PlanLimits, plan_limits, rough_notes
 from .queries import find_job, health, limits_in, month_of, monthly, others, spendings
 from .reader import Reader
 from .show_job import entries_of_job
@@ -119,7 +119,8 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     checks = [*_of_user(reader, user_id, bounds, f"{user_id}, " if asked.everyone else "")]
     for user in rest if asked.everyone else ():
         checks += _of_user(reader, user, bounds, f"{user}, ", shared=False)
-    plans = plan_limits(reader, None if asked.everyone else user_id, month_of(reader, user_id))
+    of_all = plan_limits(reader, None, month_of(reader, user_id))
+    plans = of_all if asked.everyone else of_all.of(user_id, reader.profile.plans)
     checks += [_standing(each, f"plan {each.limit.scope.name}") for each in plans.spendings]
     found = health(reader)
     if found.problems or found.degraded:
@@ -135,7 +136,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
         totals=totals,
         strict=asked.strict,
         health=found,
-        others={} if asked.everyone else {user: _worst(reader, user) for user in rest},
+        others={} if asked.everyone else {user: _worst(reader, user, of_all) for user in rest},
         roughly=plans.roughly,
     )
 
@@ -181,12 +182,10 @@ def _forecasts(
             yield forecast_check(name, other.forecast, limit.amount)._replace(measure=limit.measure)
 
 
-def _worst(reader: Reader, user_id: str) -> Verdict:
+def _worst(reader: Reader, user_id: str, plans: PlanLimits) -> Verdict:
     """Return how the limits stand that hold for a user alone."""
-    period = month_of(reader, user_id)
-    standing = spendings(reader, limits_in(reader, user_id, period))
-    plans = plan_limits(reader, user_id, period).spendings
-    levels = {each.level for each in (*standing, *plans) if each.limit.scope.owner is not None}
+    standing = spendings(reader, limits_in(reader, user_id, month_of(reader, user_id)))
+    levels = {each.level for each in (*standing, *plans.spendings) if each.limit.scope.owner == user_id}
     return "over" if "critical" in levels else "warning" if "warning" in levels else "ok"
 
 

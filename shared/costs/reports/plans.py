@@ -103,6 +103,12 @@ class PlanLimits(NamedTuple):
     spendings: tuple[Spending, ...] = ()
     roughly: tuple[str, ...] = ()
 
+    def of(self, user_id: str, plans: Mapping[str, Plan]) -> PlanLimits:
+        """Return those of a user's plans."""
+        mine = [each for each in self.spendings if plans[str(each.limit.scope.name)].is_for(user_id)]
+        names = {each.limit.scope.name for each in mine}
+        return PlanLimits(tuple(mine), tuple(name for name in self.roughly if name in names))
+
 
 def plan_limits(
     reader: Reader, user_id: str | None, period: Period, most_calls: int | None = None

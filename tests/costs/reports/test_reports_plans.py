@@ -26,7 +26,8 @@ from shared.costs.reports.questions import UserMonth
 from shared.costs.reports.reader import Reader
 from shared.costs.reports.show_budget import budget_facts, budget_report
 from shared.costs.reports.show_monthly import month_facts, month_report
-from shared.costs.rollup import Group, Totals
+from shared.costs.rollup import Group, Query, Totals
+from shared.costs.store.store import Store
 from shared.costs.workspace import Workspace
 from tests.support.golden import check_report
 from tests.support.history import START, busy_month, entry
@@ -149,6 +150,23 @@ def test_an_overview_draws_the_limits_of_plans_beside_all_others(
     labels, notes = gauges(path, cost_home, PROFILE, everyone)
     assert "organization plan speech: limit reached" in labels
     assert "Limit of speech: what is free is drawn down by sums of a quarter-hour" in notes
+
+
+def test_check_reads_calls_once_for_plans_however_many_users_there_are(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[Query] = []
+    entries = Store.entries
+
+    def counted(store: Store, query: Query) -> Iterator[Entry]:
+        questions.append(query)
+        return entries(store, query)
+
+    monkeypatch.setattr(Store, "entries", counted)
+    facts = check_facts(reader, CheckQuestion())
+    assert len(facts.others) == 2
+    assert [check.verdict for check in facts.checks if check.name == "plan speech"] == ["over"]
+    assert len(questions) == 1
 
 
 def test_check_names_limits_as_profiles_do_and_those_of_plans_of_other_users(
