@@ -95,9 +95,10 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
         return
     room = canvas.width - len(_INDENT)
     spark = sparkline(series.values, room, canvas.unicode)
-    peak = max(series.values)
-    when = series.labels[series.values.index(peak)]
-    caption = f"{series.title}, most {as_read(peak, series.kind)} {moment(when)}{legend(spark, series.kind)}"
+    least, most = min(series.values), max(series.values)
+    word, peak = ("least", least) if most <= 0 and least < 0 else ("most", most)
+    when = moment(series.labels[series.values.index(peak)])
+    caption = f"{series.title}, {word} {as_read(peak, series.kind)} {when}{legend(spark, series.kind)}"
     for line in wrap(caption, room):
         yield _INDENT + canvas.style(line, "faint")
     yield _INDENT + spark.drawn

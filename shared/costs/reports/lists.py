@@ -196,7 +196,7 @@ def calls_report(facts: CallsFacts) -> Report:
     asked = facts.question
     said = [named(facts.period) if facts.period else "all time"]
     said += [f"{name} {value}" for name, value in asked.filters.items()]
-    said += [usd(facts.totals.cost)] if facts.totals.calls or facts.totals.cost else []
+    said += [usd(facts.totals.cost)] if not facts.totals.is_empty else []
     return Report(
         title="Calls",
         subtitle=", ".join([plural(facts.totals.calls, "call", "calls"), *said]),

@@ -138,7 +138,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         orphans=held.states["orphaned"],
         held=held.by_scope,
         unreserved_calls=_unreserved(reader, query, totals) if _blocks(own) else 0,
-        others=() if totals.calls else others(reader, query),
+        others=others(reader, query) if totals.is_empty else (),
         nearest=_nearest(reader, user_id, query) if reader.now in period else (),
         profile=reader.loaded_profile().described,
         health=health(reader),
@@ -253,7 +253,7 @@ def _of_job(spending: Spending) -> str:
 def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     pace, month = facts.pace, facts.month
     calls = plural(facts.totals.calls, "call", "calls")
-    yield Figure("spent", "Spent", facts.spent, note=calls if facts.totals.calls else "no calls yet")
+    yield Figure("spent", "Spent", facts.spent, note="no calls yet" if facts.totals.is_empty else calls)
     yield from covered_figure(facts.covered)
     yield from drawn_figure(facts.drawn)
     if month:
@@ -335,7 +335,7 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
     unreserved = "logged without a reservation: a blocking limit cannot hold those back."
     yield from noted(facts.unreserved_calls, "call was", "calls were", unreserved)
     yield from others_note(facts.others)
-    if not facts.totals.calls and not facts.others and not facts.pace.is_over:
+    if facts.totals.is_empty and not facts.others and not facts.pace.is_over:
         yield Note(NEWCOMER)
     if facts.month is None:
         yield Note("No monthly limit is set: cost-dashboard set-budget --monthly 50 sets one.")

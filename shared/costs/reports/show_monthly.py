@@ -21,6 +21,7 @@ from .common import (
     Health,
     breakdown_data,
     breakdown_table,
+    cost_or_unpriced,
     doubts,
     gauge_of,
     named,
@@ -139,7 +140,7 @@ def _notes(facts: MonthFacts) -> Iterator[Note]:
 
 def _figures(facts: MonthFacts) -> Iterator[Figure]:
     totals = facts.summary.totals
-    yield Figure("cost", "Spent", totals.cost, note=_compared(facts))
+    yield Figure("cost", "Spent", cost_or_unpriced(totals), note=_compared(facts))
     yield from money_figures(totals)
     yield from avoided_figure(facts.avoided)
     yield from machine_figure(facts.machines)
@@ -187,13 +188,13 @@ def count_figures(totals: Totals) -> Iterator[Figure]:
 
 
 def _compared(facts: MonthFacts) -> str:
-    if not facts.before:
+    if facts.before is None or facts.before <= 0:
         return ""
     change = (facts.summary.totals.cost - facts.before) * 100 / facts.before
     days = same_days_before(facts.period, facts.pace).length_in_days
     is_part = days < previous_month(facts.period).length_in_days
     span = f"the first {days} days of the month before" if is_part else "the month before"
-    return f"{change:+.0f}% against {span} ({format_usd(facts.before)})"
+    return f"{change:+,.0f}% against {span} ({format_usd(facts.before)})"
 
 
 def _per_job(summary: Summary) -> str:

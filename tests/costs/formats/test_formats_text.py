@@ -294,6 +294,11 @@ def test_the_mark_of_a_value_off_the_scale_is_explained() -> None:
     assert "▲ is off the scale, which ends at $3.00" in load("md").render(report)
 
 
+def test_where_nothing_is_above_zero_the_least_is_told() -> None:
+    report = Report("T", series=(Series("Spend by day", ("1 Nov", "2 Nov"), (0.0, -2e9)),))
+    assert "Spend by day, least -$2.00 on 2 Nov (▼ is below zero)" in render(report)
+
+
 def test_series_longer_than_the_page_are_added_up() -> None:
     assert sparkline([1.0] * 200, 50, unicode=True).drawn == "█" * 50
     assert sparkline([], 50, unicode=True).drawn == ""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from shared.costs.corrections import Corrected
 from shared.costs.formats import load
-from shared.costs.money import to_usd
+from shared.costs.model import Charge, Entry, Usage
+from shared.costs.money import from_usd, to_usd
 from shared.costs.reports.document import Report
 from shared.costs.reports.show_job import CALLS, receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.support.golden import check, check_report
-from tests.support.history import busy_month, entry
+from tests.support.history import PRICED, busy_month, entry
 from tests.support.statement import DAY_22, DECEMBER, receipt_facts, statement_facts
 
 BUSY = busy_month()
@@ -117,3 +120,25 @@ def test_json_has_the_month_the_difference_and_what_to_do() -> None:
     told = json.loads(load("json").render(statement_report(facts)))
     assert told["total_cost"] == pytest.approx(to_usd(facts.month.summary.totals.cost))
     assert set(told) >= {"forecast", "difference", "jobs", "anomalies", "savings", "daily_usd", "by_model"}
+
+
+def credit_alone() -> list[Entry]:
+    """A call that was taken back, and $4.25 credited for it."""
+    call = entry("3", id="wrong")
+    back = Corrected.of(call, ()).taken_back("back", "logged twice", call.timestamp)
+    note = Charge({"stated": from_usd("-4.25")}, PRICED)
+    return [call, back, replace(back, id="credit", kind="adjustment", charge=note, usage=Usage())]
+
+
+def test_a_month_of_credits_alone_says_what_it_comes_to() -> None:
+    report = statement_report(statement_facts(credit_alone()))
+    assert report.figures[0].value == from_usd("-4.25")
+    assert "No calls" not in report.subtitle
+    assert not any("cost-dashboard demo" in note.text for note in report.notes)
+    for kind in ("text", "md", "html", "csv"):
+        assert "4.25" in load(kind).render(report), kind
+
+
+def test_a_month_of_calls_without_a_price_is_unpriced_and_not_nothing() -> None:
+    report = statement_report(statement_facts([entry(None)]))
+    assert report.figures[0].value is None

@@ -324,6 +324,16 @@ def test_the_receipt_of_a_job_that_was_credited_shows_where(credited: TestClient
     assert "of user 1&#39;s $50.00 a month" in credited.get("/jobs/paid").text
 
 
+def test_a_month_of_credits_alone_is_no_empty_month(credited: TestClient) -> None:
+    """In each way to show it: a page, a month's report, its trend, what a budget says."""
+    month = credited.get("/months/2026-11?job=credited").text
+    assert '<dd class="plain">-$4.25</dd>' in month
+    for path in ("/reports/report?job=credited", "/reports/trend?job=credited"):
+        page = credited.get(path).text
+        assert '<dd class="plain">-$4.25' in page, path
+        assert "No calls" not in page, path
+
+
 def test_why_begins_with_the_difference_and_leads_to_what_it_names(anybody: TestClient) -> None:
     page = anybody.get("/months/2026-11/why", headers=TOKEN).text
     assert re.search(r'<dl class="hero"><dt>Difference</dt><dd class="plain">\+\$[0-9]+\.[0-9]{2}<', page)
