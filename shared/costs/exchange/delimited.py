@@ -141,9 +141,7 @@ def header_of(head: str) -> list[str]:
     """
     dialect = dialect_of(head)
     lines = islice(io.StringIO(head, newline=""), dialect.lead, None)
-    with suppress(csv.Error), _long_cells():
-        return next(filter(None, csv.reader(lines, delimiter=dialect.delimiter)), [])
-    return []
+    return next(filter(None, csv.reader(lines, delimiter=dialect.delimiter)), [])
 
 
 def _bare(cell: str) -> str:

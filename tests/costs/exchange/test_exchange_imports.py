@@ -338,7 +338,7 @@ TABLES = {
 }
 
 
-ENCODINGS = ("utf-16", "utf-16-be", "utf-8-sig")
+ENCODINGS = ("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -349,7 +349,7 @@ def test_a_table_is_read_in_each_encoding(
     name: str, encoding: str, tmp_path: Path, catalogue: Catalogue
 ) -> None:
     text, expected = TABLES[name]
-    if encoding == "utf-16-be" and text[0] != "{":
+    if encoding[-3:] in ("-le", "-be") and text[0] != "{":
         text = f"\ufeff{text}"  # by its first sign alone JSON is known
     path, kept = tmp_path / "history", Kept()
     path.write_bytes(text.encode(encoding))
@@ -738,6 +738,8 @@ def test_progress_and_many_refusals_stay_bounded(tmp_path: Path, catalogue: Cata
         (b"{broken", "of no format"),
         (b'{"other": 1}', "of no format"),
         (b"[1]", "of no format"),
+        (b"[" * 200_000, "is no JSON: maximum recursion depth"),
+        (b'{"model": "gpt-4o"} {"model": ', "of no format"),
         (b"SQLite format 3\0 and then nonsense", "damaged database"),
         (b"\x89PNG\r\n", "of no format"),
         (
