@@ -21,6 +21,9 @@ _GLUE = "\0"
 _ONE_COLUMN_EACH = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2190-\u22ff\u2500-\u259f]*")
 """Latin letters, dashes, arrows, lines and bars. Any other asks ``wcwidth``, which takes 20 ms to import."""
 
+_MARK = re.compile("(?:\u26a0\ufe0f|\U0001f6a8)(?= |$)")
+"""What stands before a warning, or what is critical, where it is not part of a longer character."""
+
 
 class _Lane(NamedTuple):
     """One column on the page: its header and cells as text, and how wide they may be."""
@@ -267,6 +270,8 @@ def width_of(text: str) -> int:
     """
     if _ONE_COLUMN_EACH.fullmatch(text):
         return len(text)
+    if mark := _MARK.match(text):
+        return 2 + width_of(text[mark.end() :])
     from wcwidth import width
 
     return width(text, control_codes="ignore")

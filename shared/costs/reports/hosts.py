@@ -12,7 +12,7 @@ from .document import Column, Figure, Note, Report, Table, derive
 
 if TYPE_CHECKING:
     from ..fleet.standing import Member, Standing
-    from .reader import Reader
+    from .reader import SharedReader
 
 
 def hosts_report(standing: Standing, now: datetime, source: str) -> Report:
@@ -93,11 +93,9 @@ def _data(host: Member) -> dict[str, object]:
     return derive(host, *names, "leased_usd=open")
 
 
-def of_all_hosts(report: Report, reader: Reader) -> Report:
-    """Return a report that also names the hosts that are late, where its sums are of all hosts."""
-    if not reader.is_shared or reader.fleet is None:
-        return report
-    late = reader.fleet.standing().late
+def of_all_hosts(report: Report, reader: SharedReader) -> Report:
+    """Return a report whose sums are of all hosts so that it says so, and names those that are late."""
+    late = reader.hosts.standing().late
     where = ", ".join(filter(None, (report.subtitle, "all hosts")))
     notes = (*report.notes, *(Note(late_words(each), "warning") for each in late))
     return report._replace(

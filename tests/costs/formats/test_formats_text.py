@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 
 import pytest
+import wcwidth
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +61,25 @@ def test_nothing_from_data_steers_the_terminal(report: Report, width: int, ascii
     text = render(report, Canvas(width, encoding=encoding))
     assert text.encode(encoding)
     assert all(character.isprintable() for character in text.replace("\n", ""))
+
+
+@pytest.mark.parametrize("text", ["⚠️", "⚠️  WARNING: 東京", "🚨 OVER", "⚠️\u200d👧", "🚨👧", "🚨\u200d👧 and"])
+def test_a_mark_before_a_note_is_as_wide_as_anybody_says(text: str) -> None:
+    assert width_of(text) == wcwidth.width(text, control_codes="ignore")
+
+
+ALONE = """
+import sys
+from shared.costs.formats.text import render
+from shared.costs.reports.document import Note, Report
+print(ascii(render(Report("T", notes=(Note("a limit", "warning"), Note("another", "critical"))))))
+sys.exit("wcwidth" in sys.modules)
+"""
+
+
+def test_a_warning_does_not_wait_for_the_widths_of_all_characters() -> None:
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=False)
+    assert (done.returncode, "a limit" in done.stdout) == (0, True), done.stderr
 
 
 @given(st.lists(st.text("abcdefgh-/", max_size=60), min_size=1, max_size=6), st.sampled_from([60, 80, 120]))

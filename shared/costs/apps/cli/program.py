@@ -16,7 +16,6 @@ import click
 from ... import __version__, reports
 from ...errors import FAILED, FINE, INTERRUPTED, CostError
 from ...exchange import reports as exchange_reports
-from ...reports.hosts import of_all_hosts
 from ...reports.spec import Spec, exit_code_of, spec_in
 from . import commands
 from .app import App, DashboardCommand, ReaderGone, in_app, last_day
@@ -115,9 +114,16 @@ def command_of(spec: Spec[Any, Any]) -> DashboardCommand:
         question = spec.asked(values)
 
         def show() -> int:
-            reader = app.shared_reader if all_hosts else app.reader
-            facts = spec.ask(reader, question)
-            app.show(of_all_hosts(spec.report(facts), reader), last_day(facts))
+            if all_hosts:
+                from ...reports.hosts import of_all_hosts  # others have no hosts to tell of
+
+                shared = app.shared_reader
+                facts = spec.ask(shared, question)
+                report = of_all_hosts(spec.report(facts), shared)
+            else:
+                facts = spec.ask(app.reader, question)
+                report = spec.report(facts)
+            app.show(report, last_day(facts))
             return exit_code_of(facts)
 
         return app.repeat(show, every_s)
